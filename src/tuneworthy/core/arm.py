@@ -1,0 +1,88 @@
+"""The arm contract: one way to get answers. An arm is a module; these are its types.
+
+A module in `arms/` defines
+
+    TOOL        one of core.task.TOOLS, or "" for a reference or ceiling that is no tool
+    ROLE        "candidate" | "reference" | "ceiling"
+    SIMPLICITY  an int; smaller is simpler inside a tool
+    NEEDS       a frozenset of NEEDS below; what is missing makes the arm `skipped`, with why
+    Options     a Record with a default for every field
+    fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
+    placebo(options) -> options              (optional) the same arm, active ingredient out
+
+It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Task
+
+Role = Literal["candidate", "reference", "ceiling", "placebo"]
+NEEDS = frozenset(
+    {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
+     "model", "present"}
+)  # fmt: skip
+
+
+class Recipe(Record):
+    """How a prompt is built, so that later arms can stand on the best one (see prompting/).
+
+    `kind`: zero (instruction only), few (k fixed shots), nearest (k shots nearest the query),
+    file (the user's own template `text`, `{input}` replaced). Shots are ids of training cases.
+    """
+
+    kind: Literal["zero", "few", "nearest", "file"] = "zero"
+    k: int = 0
+    shots: tuple[str, ...] = ()
+    text: str | None = None
+    shuffled: bool = False
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an arm may learn from: training cases, dev cases (inside the training fold), models.
+
+    `models` has the keys base, tune, bigger, teacher as far as the task names them, each opened
+    when first read. `recipe` is the best prompt of this fold so far, by dev score. `folder` is
+    this unit's own: what a training arm leaves there survives a kill. `score` is the task's
+    metric; `say(text)` shows progress; `docs` are (id, title, text, from, to) records.
+    """
+
+    task: Task
+    train: Sequence[Case]
+    dev: Sequence[Case]
+    models: Mapping[str, Model]
+    score: Callable[[Case, Answer], Score | Unscored]
+    folder: Path
+    recipe: Recipe = Recipe()
+    unlabelled: Sequence[Query] = ()
+    docs: Sequence[Any] = ()
+    say: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An arm ready to answer: `answer(queries)` gives one answer a query, in order.
+
+    `learned`: the answers depend on the training rows (its paired bounds are then widened under
+    cross-fitting). `recipe`: the prompt it stands on, if any. `trace`: per-step and per-run
+    figures of training. `artefact`: what was written to `setup.folder`. `model` is what
+    answers, for latency and fingerprint.
+    """
+
+    answer: Callable[[Sequence[Query]], list[Answer]]
+    learned: bool
+    recipe: Recipe | None = None
+    trace: dict[str, Any] | None = None
+    artefact: Path | None = None
+    model: Model | None = None
+    notes: tuple[str, ...] = field(default=())

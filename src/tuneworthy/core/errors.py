@@ -1,0 +1,96 @@
+"""One error tree, one exit code a class.
+
+TuneworthyError
+├── TaskError        2   task file, command line, options that contradict each other
+│   ├── NotInstalled 2   a missing extra; `fix` is the exact pip command
+│   └── SecurityError 2  something we refuse to open, run, send or expose
+├── DataError        5   rows, files, labels, splits, leakage
+├── ModelError       1   weights, tokenizer, template, adapter, engine, device, memory
+├── ProviderError    1   an endpoint, after the retry policy is spent
+├── NumericError     1   non-finite, exploding or non-learning training
+├── BudgetError      6   a money or token cap is reached
+└── StoreError       7   busy, locked, full, read-only, malformed, newer than us
+
+`DoesNotApply` is no error: an arm raises it to say why it can't be measured on this task.
+"""
+
+from __future__ import annotations
+
+from tuneworthy.core.escape import quoted
+
+KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
+
+
+class TuneworthyError(Exception):
+    """A failure that says what, where, what was got, how to fix it and what was kept.
+
+    `got` is escaped and cut to 200 characters, so data can't forge a line of the message.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str = "", got: str = "", fix: str = "", kept: str = KEPT
+    ) -> None:
+        self.what, self.where, self.got, self.fix, self.kept = what, where, quoted(got), fix, kept
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [f"{type(self).__name__}: {self.what}"]
+        for part in ("where", "got", "fix", "kept"):
+            if text := getattr(self, part):
+                lines.append(f"  {part:<6} {text}")
+        return "\n".join(lines)
+
+    def plain(self) -> dict[str, object]:
+        """Return the error for `--json`: class name, exit code and the five parts."""
+        parts = {part: getattr(self, part) for part in ("what", "where", "got", "fix", "kept")}
+        return {"error": type(self).__name__, "exit_code": self.exit_code, **parts}
+
+
+class TaskError(TuneworthyError):
+    """The task file or the command line asks for something that can't be."""
+
+    exit_code = 2
+
+
+class NotInstalled(TaskError):
+    """A part that this command needs is not installed."""
+
+
+class SecurityError(TaskError):
+    """Something we refuse to open, run, send or expose."""
+
+
+class DataError(TuneworthyError):
+    """Rows, files, labels or splits that can't be measured on."""
+
+    exit_code = 5
+
+
+class ModelError(TuneworthyError):
+    """Weights, tokenizer, template, adapter, engine, device or memory."""
+
+
+class ProviderError(TuneworthyError):
+    """An endpoint failed and the retry policy is spent."""
+
+
+class NumericError(TuneworthyError):
+    """Training that is not finite or does not learn."""
+
+
+class BudgetError(TuneworthyError):
+    """A hard cap on money or tokens is reached."""
+
+    exit_code = 6
+
+
+class StoreError(TuneworthyError):
+    """The ledger is busy, full, read-only, malformed or newer than us."""
+
+    exit_code = 7
+
+
+class DoesNotApply(Exception):
+    """Raised by an arm that can't be measured on this task; the text is the reason shown."""

@@ -1,0 +1,51 @@
+"""The one escaper: data shown in a terminal, in HTML, in a script block or in a CSV cell."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+_BIDI = set("\u061c\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u2060\ufeff") | {
+    chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def visible(text: str) -> str:
+    r"""Return text with control, bidi and zero-width characters shown as escapes (`\x1b`)."""
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    code = ord(char)
+    if code < 32 or code == 127 or 128 <= code < 160:
+        return repr(char)[1:-1] if char in "\n\r\t" else f"\\x{code:02x}"
+    if char in _BIDI or 0xD800 <= code < 0xE000:
+        return f"\\u{code:04x}"
+    return char
+
+
+def quoted(text: str, limit: int = 200) -> str:
+    """Return data for a message: one line, escaped, at most `limit` characters of it."""
+    shown = visible(str(text)[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def for_html(text: str) -> str:
+    """Return text safe as HTML content and in quoted attributes."""
+    return html.escape(text.encode("utf-8", "replace").decode(), quote=True)
+
+
+def for_script(value: Any) -> str:
+    """Return JSON for a `<script type="application/json">` block; no text of it can end the block.
+
+    Raises ValueError for NaN and infinity: a number that was not measured is null.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def for_csv(text: str) -> str:
+    """Return a cell that no spreadsheet reads as a formula (a leading quote is added)."""
+    lead = text.lstrip("\u200b\u200c\u200d\ufeff ")
+    return "'" + text if lead[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -1,0 +1,127 @@
+"""The matrix read down: arms with their scores, finalists with their paired differences."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tuneworthy.core.arm import Role
+from tuneworthy.core.record import Record
+from tuneworthy.core.run import State
+from tuneworthy.core.task import HardLimits, Tool
+
+LimitState = Literal["met", "violated", "not shown", "not measured"]
+
+
+class Interval(Record):
+    """A mean with its two-sided 95 % interval, in score points from 0 to 1 (or -1 to 1)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Latency(Record):
+    """Milliseconds a request, one at a time and warm."""
+
+    p50: float
+    p95: float
+
+
+class Tokens(Record):
+    """Mean tokens a request. `in` is a Python word, hence the aliases."""
+
+    prompt: float = Field(alias="in")
+    answer: float = Field(alias="out")
+
+
+class ArmResult(Record):
+    """One arm down the matrix. What was not measured is None; `because` says why.
+
+    `n` counts scored cases. `valid` is the share of valid answers. `limits` maps each limit of
+    the task to its state. `finalist`: chosen for its tool without the scored cases. `seed_sd`:
+    spread over retrainings, None below two seeds. `errors`: answers that failed (they stay in n
+    and count as wrong; `score_if_right` bounds the mean from above). `missing`: field -> reason.
+    """
+
+    name: str
+    tool: Tool | None
+    role: Role
+    simplicity: int
+    options: dict[str, Any]
+    state: State
+    because: str = ""
+    seed: int | None = None
+    seeds: int = 0
+    n: int = 0
+    score: Interval | None = None
+    score_if_right: float | None = None
+    valid: Interval | None = None
+    latency_ms: Latency | None = None
+    tokens: Tokens | None = None
+    usd_per_1k: float | None = None
+    fit_seconds: float | None = None
+    errors: int = 0
+    learned: bool = False
+    finalist: bool = False
+    chosen: str = ""
+    dev: float | None = None
+    seed_sd: float | None = None
+    limits: dict[str, LimitState] = Field(default_factory=dict)
+    missing: dict[str, str] = Field(default_factory=dict)
+
+
+class Pair(Record):
+    """Paired difference `arm` minus `versus` on the n cases both answered.
+
+    `low` and `high` are one-sided bounds, each at `level` = alpha / (looks * (finalists - 1)),
+    already widened by `factor`. `differ` is the number of cases on which the scores differ.
+    """
+
+    arm: str
+    versus: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    level: float
+    factor: float
+    wins: int
+    losses: int
+    differ: int
+    by_errors: bool = False
+
+
+class Evidence(Record):
+    """All that the verdict may look at. Pure data: no files, no clock.
+
+    `pairs` holds every ordered pair of finalists, and each finalist against each reference.
+    `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
+    metric). `tokens`, `seconds` are totals. `hash` covers task, rows, plan, answers, scores.
+    """
+
+    task: str
+    hash: str
+    n: int
+    looks: int
+    alpha: float
+    arms: tuple[ArmResult, ...]
+    pairs: tuple[Pair, ...]
+    blocks: tuple[str, ...] = ()
+    d: float | None = None
+    pool: int = 0
+    limited: bool = False
+
+
+class Policy(Record):
+    """The user's side of the rule, fixed before the run: no field of it is measured."""
+
+    margin: float
+    motive: Literal["quality", "cost"] = "quality"
+    target: float | None = None
+    floor: float | None = None
+    limits: HardLimits = HardLimits()
+    requests_per_month: float | None = None
+    value_of_correct: float | None = None
+    label_each: float | None = None

@@ -1,0 +1,42 @@
+"""What will be run, frozen in the ledger before the first arm: arms, folds, seeds, and the cost."""
+
+from __future__ import annotations
+
+from tuneworthy.core.audit import Visible
+from tuneworthy.core.record import Record
+from tuneworthy.core.run import Spec
+
+
+class PlannedArm(Record):
+    """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.
+
+    `requests` and `tokens` (prompt + answer, worst case) are totals; `minutes` an estimate from
+    this machine's timing; `usd` the worst-case price, None where the model has none.
+    """
+
+    spec: Spec
+    folds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()
+    requests: int = 0
+    tokens: int = 0
+    minutes: float = 0.0
+    usd: float | None = None
+    because: str = ""
+
+
+class Plan(Record):
+    """The experiment, before it is run. `cuts` are what the minutes left no room for, in order."""
+
+    task: str
+    rows: str
+    k: int
+    scored: int
+    train: int
+    dev: int
+    arms: tuple[PlannedArm, ...]
+    cuts: tuple[str, ...] = ()
+    minutes: float = 0.0
+    tokens_per_second: float | None = None
+    looks: int = 1
+    visible: Visible
+    limited: bool = False

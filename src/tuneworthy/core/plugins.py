@@ -1,0 +1,80 @@
+"""A folder is a registry: a file is a plug-in, its name the plug-in's name.
+
+Names and first docstring lines are read by `ast` without importing; a plug-in is imported when it
+is used, and then its promised names are checked. Other packages add plug-ins through the
+entry-point group `tuneworthy.<kind>`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from tuneworthy.core.errors import TaskError
+
+PROMISES: dict[str, tuple[str, ...]] = {
+    "arms": ("TOOL", "ROLE", "SIMPLICITY", "NEEDS", "Options", "fit"),
+    "metrics": ("score",),
+    "models": (),
+    "suite": ("make",),
+    "questions": ("QUESTION", "PRIOR", "ask"),
+    "failures": ("plant", "detect", "fix"),
+    "report": (),
+    "cli": (),
+}
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@lru_cache
+def catalogue(kind: str) -> dict[str, str]:
+    """Return {plug-in name: first docstring line}, sorted by name, without importing any."""
+    found = {
+        path.stem: _first_line(path)
+        for path in sorted((_ROOT / kind).glob("*.py"))
+        if not path.name.startswith("_")
+    }
+    for point in entry_points(group=f"tuneworthy.{kind}"):
+        found.setdefault(point.name, f"from {point.value}")
+    return dict(sorted(found.items()))
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import one plug-in and check the names it promised.
+
+    Raises TaskError where no plug-in has this name (it lists those that exist, nearest first) or
+    where the file lacks a promised name.
+    """
+    if name not in catalogue(kind):
+        near = difflib.get_close_matches(name, catalogue(kind), n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise TaskError(
+            f"no {kind.removesuffix('s')} has this name",
+            got=name,
+            fix=f"{hint}there are: {', '.join(catalogue(kind))}",
+        )
+    module = _import(kind, name)
+    if missing := [part for part in PROMISES[kind] if not hasattr(module, part)]:
+        raise TaskError(
+            f"the {kind.removesuffix('s')} `{name}` does not define what it must",
+            where=str(module.__file__),
+            got=f"missing: {', '.join(missing)}",
+            fix=f"define {', '.join(PROMISES[kind])} (see ARCHITECTURE.md)",
+        )
+    return module
+
+
+def _import(kind: str, name: str) -> ModuleType:
+    if (_ROOT / kind / f"{name}.py").exists():
+        return import_module(f"tuneworthy.{kind}.{name}")
+    module: ModuleType = next(iter(entry_points(group=f"tuneworthy.{kind}", name=name))).load()
+    return module
+
+
+def _first_line(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return doc.partition("\n")[0]

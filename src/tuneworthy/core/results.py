@@ -1,0 +1,44 @@
+"""A finished (or stopped) study as one record: what report, compare and the lab read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.record import Record
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Verdict
+
+
+class GridPoint(Record):
+    """The verdict at one margin and volume, computed by `decide`; the report's sliders read it."""
+
+    margin: float
+    requests_per_month: float | None
+    use: str
+    arm: str | None
+    status: str
+    left: float | None
+
+
+class Results(Record):
+    """The whole study. `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
+
+    `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
+    """
+
+    task: Task
+    audit: Audit
+    plan: Plan
+    cases: tuple[Case, ...]
+    runs: tuple[Run, ...]
+    evidence: Evidence
+    verdict: Verdict
+    grid: tuple[GridPoint, ...] = ()
+    reproduce: dict[str, Any] = Field(default_factory=dict)

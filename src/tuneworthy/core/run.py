@@ -1,0 +1,49 @@
+"""One arm on some cases: what it was, what it answered, what that was worth."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.arm import Recipe, Role
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Tool
+
+State = Literal["measured", "stopped_early", "skipped", "failed"]
+
+
+class Spec(Record):
+    """Name + options + seed: enough to rebuild what made a result."""
+
+    name: str
+    arm: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    tool: Tool | None = None
+    role: Role = "candidate"
+    simplicity: int = 0
+
+
+class Run(Record):
+    """One arm, one seed, one fold: answers and scores of the fold's cases, in the same order.
+
+    `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
+    `fit_seconds` is measured once and stored. `fold` is None for one split.
+    """
+
+    spec: Spec
+    seed: int
+    fold: int | None
+    state: State
+    because: str = ""
+    answers: tuple[Answer, ...] = ()
+    scores: tuple[Score | Unscored, ...] = ()
+    dev: float | None = None
+    learned: bool = False
+    recipe: Recipe | None = None
+    fingerprint: dict[str, str] = Field(default_factory=dict)
+    trace: dict[str, Any] | None = None
+    fit_seconds: float | None = None
+    latency_ms: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,169 @@
+"""The task: what to do and what success means, hashed before any arm runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from tuneworthy.core.record import Record, digest
+
+Tool = Literal["keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil"]
+TOOLS: tuple[Tool, ...] = (
+    "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil",
+)  # fmt: skip
+OutputType = Literal["json", "label", "text", "number"]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
+
+
+class Data(Record):
+    """Where the rows lie: `file` (cross-fitted), or `train` and `test` of the user's own."""
+
+    file: str | None = None
+    train: str | None = None
+    test: str | None = None
+    dev: str | None = None
+    dev_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    folds: Literal["auto"] | Annotated[int, Field(ge=2, le=20)] = "auto"
+    unlabelled: str | None = None
+    docs: str | None = None
+
+
+class Output(Record):
+    """What an answer looks like. `type`, `schema` and `labels` are inferred where missing."""
+
+    type: OutputType | None = None
+    json_schema: str | dict[str, Any] | None = Field(default=None, alias="schema")
+    labels: tuple[str, ...] | None = None
+    max_tokens: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+
+
+class HardLimits(Record):
+    """Limits an arm must keep: violated (shown), met (shown) or not shown."""
+
+    valid: Share | None = None
+    p95_ms: Positive | None = None
+    general_drop: Share | None = None
+    context_faithful: Share | None = None
+    local_only: bool = False
+
+
+class Judge(Record):
+    """A model that grades, and the human grades it is checked against."""
+
+    model: str
+    grades: str
+
+
+class Success(Record):
+    """What success looks like; `margin` is the smallest difference worth having."""
+
+    metric: str | None = None
+    target: Share | None = None
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    floor: Share | None = None
+    pass_at: Share | None = None
+    motive: Literal["quality", "cost"] = "quality"
+    limits: HardLimits = HardLimits()
+    judge: Judge | None = None
+
+
+class Present(Record):
+    """What runs today: model, prompt file and options, or its logged answers."""
+
+    model: str | None = None
+    prompt: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    answers: str | None = None
+    tool: Tool | None = None
+
+
+class Recorded(Record):
+    """Recorded answers of another system; without `tool` it is compared but can't be named."""
+
+    file: str
+    tool: Tool | None = None
+
+
+class Knowledge(Record):
+    """How fast facts change: `changed_share` of them in `over` (as 30d), `stale_ok` may be old."""
+
+    changed_share: Share | None = None
+    over: str | None = None
+    stale_ok: Share = 0.05
+
+
+class Economics(Record):
+    """Prices in one currency (USD), requests a month, hours; None is `not measured`."""
+
+    requests_per_month: Amount | None = None
+    value_of_correct: Amount | None = None
+    engineer_hour: Amount | None = None
+    hours_to_build: Amount | None = None
+    hours_per_retrain: Amount | None = None
+    label_each: Amount | None = None
+    machine_hour: Amount | None = None
+    hosting_month: Amount | None = None
+    horizon_months: Positive = 12
+    prices: dict[str, Any] = Field(default_factory=dict)
+
+
+class Budget(Record):
+    """`minutes` shapes the plan; `usd` and `tokens` are hard caps."""
+
+    minutes: Positive = 20
+    usd: Amount | None = None
+    tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
+
+
+class Task(Record):
+    """The content of task.yaml, checked, with what was inferred from the rows filled in.
+
+    `inferred` names the keys that the rows supplied (`output.schema`, …); `folder` is where
+    relative paths start and is no part of the hash.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
+    instruction: str = ""
+    data: Data
+    output: Output = Output()
+    success: Success = Success()
+    present: Present | None = None
+    answers: dict[str, Recorded] = Field(default_factory=dict)
+    model: str = "smollm2-135m"
+    tune: str | None = None
+    bigger: str | None = None
+    teacher: str | None = None
+    arms: Literal["auto"] | tuple[str | dict[str, dict[str, Any]], ...] = "auto"
+    knowledge: Knowledge | None = None
+    economics: Economics = Economics()
+    budget: Budget = Budget()
+    seeds: Annotated[int, Field(ge=1, le=20)] = 2
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    executor: Literal["local", "ray", "slurm"] = "local"
+    inferred: tuple[str, ...] = ()
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of task.yaml, where relative paths start."""
+        return self._folder
+
+    def at(self, folder: Path) -> Task:
+        """Return the same task, its relative paths starting at `folder`."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    @property
+    def hash(self) -> str:
+        """Return the content hash (64 hex digits); caps, executor and folder don't count.
+
+        A raised cap lets a stopped study go on, so caps are no part of what the study is.
+        """
+        left_out: dict[str, Any] = {"budget": {"usd", "tokens"}, "executor": True}
+        return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

@@ -1,4 +1,4 @@
-"""Files fail at 400 lines, functions at 60, parameters at 6; no import cycle; words we don't use."""
+"""Files fail at 400 lines, functions at 60, parameters at 6; no cycle; words we avoid."""
 
 import ast
 import tomllib

@@ -1,1 +1,1 @@
-"""The nouns: frozen records that every other room reads and writes. Knows no files, models or statistics."""
+"""The nouns: frozen records that every room reads and writes. Knows no files or models."""

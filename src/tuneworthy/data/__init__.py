@@ -1,0 +1,1 @@
+"""Rows from files: load, audit, folds, and the sealed side. Knows no model and no arm."""

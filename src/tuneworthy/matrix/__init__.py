@@ -1,0 +1,1 @@
+"""Arms x cases: plan, measure, compare. Opens the sealed side; knows no verdict."""

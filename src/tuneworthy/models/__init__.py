@@ -1,0 +1,1 @@
+"""One engine a file behind the `Model` protocol. Knows no task, no arm and no metric."""

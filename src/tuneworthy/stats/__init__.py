@@ -1,0 +1,1 @@
+"""Bounds, power and summaries: numpy and scipy only. Knows no records, files or models."""

@@ -1,0 +1,1 @@
+"""From evidence to a verdict, pure: no files, no clock, no arm names."""

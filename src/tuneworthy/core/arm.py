@@ -54,7 +54,8 @@ class Setup:
     `models` has the keys base, tune, bigger, teacher as far as the task names them, each opened
     when first read. `recipe` is the best prompt of this fold so far, by dev score. `folder` is
     this unit's own: what a training arm leaves there survives a kill. `score` is the task's
-    metric; `say(text)` shows progress; `docs` are (id, title, text, from, to) records.
+    metric; `say(text)` shows progress; `docs` are (id, title, text, from, to) records. `recorded`
+    holds the logged answers of this arm by case id, where it has any.
     """
 
     task: Task
@@ -66,6 +67,7 @@ class Setup:
     recipe: Recipe = Recipe()
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
+    recorded: Mapping[str, Answer] = field(default_factory=dict)
     say: Callable[[str], None] = lambda text: None
 
 

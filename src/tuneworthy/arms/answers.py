@@ -1,0 +1,24 @@
+"""Any system by its recorded answers: a hosted tune, an agent, a rule engine, a human."""
+
+from __future__ import annotations
+
+from tuneworthy.arms._recorded import recorded
+from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "", "candidate", 5
+NEEDS: frozenset[str] = frozenset()
+
+
+class Options(Record):
+    """`name` is the key under `answers:` in task.yaml, which also declares the tool."""
+
+    name: str = ""
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
+    """Return the arm. Raises DoesNotApply where the file held no answers."""
+    if not setup.recorded:
+        raise DoesNotApply(f"`answers.{options.name}` holds no answer")
+    return recorded(setup)

@@ -1,0 +1,32 @@
+"""The most frequent training answer, whatever the input: the reference for nothing learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "", "reference", 0
+NEEDS: frozenset[str] = frozenset()
+
+
+class Options(Record):
+    """None."""
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
+    """Return the arm; ties go to the answer that sorts first, so row order changes nothing."""
+    if not setup.train:
+        raise DoesNotApply("there are no training rows to take an answer from")
+    counts = Counter(case.output for case in setup.train)
+    text = min(counts, key=lambda output: (-counts[output], output))
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        return [Answer(case=query.id, text=text, seconds=0.0, finish="stop") for query in queries]
+
+    return Fitted(answer=answer, learned=True)

@@ -1,0 +1,32 @@
+"""The instruction and the k training examples most like the input (TF-IDF cosine)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tuneworthy.arms._prompted import prompted
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
+NEEDS = frozenset({"model"})
+
+
+class Options(Record):
+    """`k` examples an input; `shuffled` deals their answers out wrongly (the placebo)."""
+
+    k: int = Field(default=8, ge=1, le=256)
+    shuffled: bool = False
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
+    """Return the arm; its examples come from the training cases only. Raises DoesNotApply."""
+    if len(setup.train) < options.k:
+        raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
+    return prompted(setup, Recipe(kind="nearest", k=options.k, shuffled=options.shuffled))
+
+
+def placebo(options: Options) -> Options:
+    """Return the same examples with their answers shuffled."""
+    return options.model_copy(update={"shuffled": True})

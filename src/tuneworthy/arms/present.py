@@ -1,0 +1,45 @@
+"""What runs today: its logged answers, or its model with its own prompt and options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.arms._prompted import as_answer, room
+from tuneworthy.arms._recorded import recorded
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.model import Limits
+from tuneworthy.core.record import Record
+from tuneworthy.prompting.messages import build
+
+TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0
+NEEDS = frozenset({"present"})
+
+
+class Options(Record):
+    """None: everything is in the task's `present`."""
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return the arm: logged answers come first; a model is asked only where there are none."""
+    present = setup.task.present
+    if present is None:
+        raise DoesNotApply("the task has no `present`: nothing runs today, or it was not given")
+    if setup.recorded:
+        return recorded(setup)
+    model = setup.models.get("present")
+    if model is None:
+        raise DoesNotApply("`present` has neither logged answers nor a model")
+    text = (setup.task.folder / present.prompt).read_text("utf-8") if present.prompt else None
+    recipe = Recipe(kind="file", text=text) if text is not None else Recipe(kind="zero")
+    drawn = {"max_tokens": room(setup), "seed": seed, **present.options}
+    limits = Limits.model_validate(drawn)
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        prompts = [build(setup.task, query, recipe, ()) for query in queries]
+        replies = model.reply(prompts, limits)
+        return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+
+    return Fitted(answer=answer, learned=False, recipe=recipe, model=model)

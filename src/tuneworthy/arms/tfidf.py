@@ -1,0 +1,70 @@
+"""A plain classifier: TF-IDF of words and characters, logistic regression. Seconds on a CPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 10
+NEEDS = frozenset({"labels"})
+
+
+class Options(Record):
+    """`strength` is the inverse regularisation C of scikit-learn's LogisticRegression."""
+
+    strength: float = Field(default=10.0, gt=0)
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Train on the training cases alone (dev cases too: nothing is chosen on them)."""
+    rows = [*setup.train, *setup.dev]
+    if len({case.output for case in rows}) < 2:
+        raise DoesNotApply("the training rows have a single label: there is nothing to classify")
+    pipeline = classifier(options.strength, seed)
+    pipeline.fit([text(case) for case in rows], [case.output for case in rows])
+    names = [str(name) for name in pipeline.classes_]
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        if not queries:
+            return []
+        start = time.perf_counter()
+        table = pipeline.predict_proba([text(query) for query in queries])
+        each = (time.perf_counter() - start) / len(queries)
+        return [
+            Answer(
+                case=query.id,
+                text=names[int(row.argmax())],
+                labels={name: float(p) for name, p in zip(names, row, strict=True)},
+                seconds=each,
+                finish="stop",
+            )
+            for query, row in zip(queries, table, strict=True)
+        ]
+
+    return Fitted(answer=answer, learned=True)
+
+
+def text(row: Case | Query) -> str:
+    """Return what the classifier reads: all turns of the conversation, one a line."""
+    return "\n".join(message.content for message in row.messages)
+
+
+def classifier(strength: float, seed: int) -> Any:
+    """Return the unfitted scikit-learn pipeline."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
+    return make_pipeline(make_union(words, chars), model)

@@ -43,6 +43,8 @@ class ArmResult(Record):
     the task to its state. `finalist`: chosen for its tool without the scored cases. `seed_sd`:
     spread over retrainings, None below two seeds. `errors`: answers that failed (they stay in n
     and count as wrong; `score_if_right` bounds the mean from above). `missing`: field -> reason.
+    `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
+    it costs a month beside its requests.
     """
 
     name: str
@@ -70,13 +72,17 @@ class ArmResult(Record):
     seed_sd: float | None = None
     limits: dict[str, LimitState] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
+    present: bool = False
+    build_usd: float | None = None
+    upkeep_usd_month: float | None = None
 
 
 class Pair(Record):
     """Paired difference `arm` minus `versus` on the n cases both answered.
 
     `low` and `high` are one-sided bounds, each at `level` = alpha / (looks * (finalists - 1)),
-    already widened by `factor`. `differ` is the number of cases on which the scores differ.
+    already widened by `factor`. `differ` is the number of cases on which the scores differ,
+    `apart` the number on which the answers do (None: they can't be compared).
     """
 
     arm: str
@@ -91,6 +97,7 @@ class Pair(Record):
     losses: int
     differ: int
     by_errors: bool = False
+    apart: int | None = None
 
 
 class Evidence(Record):
@@ -98,7 +105,8 @@ class Evidence(Record):
 
     `pairs` holds every ordered pair of finalists, and each finalist against each reference.
     `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
-    metric). `tokens`, `seconds` are totals. `hash` covers task, rows, plan, answers, scores.
+    metric). `seconds` is the wall time of the units. `train` counts labelled training rows, `pool`
+    the inputs without answers. `hash` covers task, rows, plan, answers, scores.
     """
 
     task: str
@@ -112,10 +120,16 @@ class Evidence(Record):
     d: float | None = None
     pool: int = 0
     limited: bool = False
+    task_hash: str = ""
+    train: int | None = None
+    seconds: float | None = None
 
 
 class Policy(Record):
-    """The user's side of the rule, fixed before the run: no field of it is measured."""
+    """The user's side of the rule, fixed before the run: no field of it is measured.
+
+    `margin_is_default`: the user wrote none, so prices may replace it (also by a smaller one).
+    """
 
     margin: float
     motive: Literal["quality", "cost"] = "quality"
@@ -125,3 +139,5 @@ class Policy(Record):
     requests_per_month: float | None = None
     value_of_correct: float | None = None
     label_each: float | None = None
+    horizon_months: float = 12
+    margin_is_default: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.case import Query
+from tuneworthy.core.run import RECORDED
 
 
 def recorded(setup: Setup) -> Fitted:
@@ -19,4 +20,4 @@ def recorded(setup: Setup) -> Fitted:
     def answer(queries: Sequence[Query]) -> list[Answer]:
         return [look_up(query) for query in queries]
 
-    return Fitted(answer=answer, learned=False)
+    return Fitted(answer=answer, learned=False, notes=(RECORDED,))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Scorer
@@ -66,3 +66,10 @@ def _softmax(row: Sequence[float]) -> list[float]:
     top = max(row)
     weights = [math.exp(value - top) for value in row]
     return [weight / sum(weights) for weight in weights]
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
+    """Return the work, as if the best prompt held four examples of its own."""
+    own = sizes.own + 4 * sizes.shot + sizes.labels
+    written = 0.0 if sizes.labels else sizes.cases * sizes.answer
+    return Work(requests=sizes.cases, read=sizes.shared + sizes.cases * own, written=written)

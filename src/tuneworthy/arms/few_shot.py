@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.shots import fixed
@@ -33,3 +33,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def placebo(options: Options) -> Options:
     """Return the same examples with their answers shuffled."""
     return options.model_copy(update={"shuffled": True})
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: the examples are part of the shared prompt, read once."""
+    read = sizes.shared + options.k * sizes.shot + sizes.cases * sizes.own
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
@@ -30,3 +30,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 def placebo(options: Options) -> Options:
     """Return the same examples with their answers shuffled."""
     return options.model_copy(update={"shuffled": True})
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: every input brings its own examples, so nothing of them is shared."""
+    read = sizes.shared + sizes.cases * (sizes.own + options.k * sizes.shot)
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

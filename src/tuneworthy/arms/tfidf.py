@@ -25,8 +25,8 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on the training cases alone (dev cases too: nothing is chosen on them)."""
-    rows = [*setup.train, *setup.dev]
+    """Train on the training cases: the same labelled rows as every other arm gets."""
+    rows = setup.train
     if len({case.output for case in rows}) < 2:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
     pipeline = classifier(options.strength, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
@@ -17,3 +17,9 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm; it learns nothing from the rows."""
     return prompted(setup, Recipe(kind="zero"))
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
+    """Return the work: the shared prompt once, then each input; answers may run to the cap."""
+    read = sizes.shared + sizes.cases * sizes.own
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.cap)

@@ -9,6 +9,7 @@ A module in `arms/` defines
     Options     a Record with a default for every field
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm, active ingredient out
+    estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
 
 It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.
 """
@@ -45,6 +46,34 @@ class Recipe(Record):
     shots: tuple[str, ...] = ()
     text: str | None = None
     shuffled: bool = False
+
+
+class Sizes(Record):
+    """Counts and mean lengths, in tokens, that an estimate is made from.
+
+    `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
+    the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
+    gold answer, `cap` the most an answer may take, `labels` all labels together.
+    """
+
+    cases: int
+    train: int
+    dev: int
+    shared: float
+    own: float
+    shot: float
+    answer: float
+    cap: float
+    labels: float
+
+
+class Work(Record):
+    """What an arm asks of the machine: requests, tokens read, written and trained on."""
+
+    requests: int = 0
+    read: float = 0.0
+    written: float = 0.0
+    trained: float = 0.0
 
 
 @dataclass(frozen=True)

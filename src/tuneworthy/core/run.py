@@ -11,6 +11,7 @@ from tuneworthy.core.arm import Recipe, Role
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Tool
 
+RECORDED = "recorded answers"
 State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 

@@ -1,0 +1,349 @@
+"""Read the matrix down: each arm's score, the finalists, their paired differences. Pure.
+
+One finalist a tool, chosen fold by fold on dev cases inside the training fold, never on the scored
+ones. Where folds choose different arms, the tool is compared as it was chosen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import Task
+from tuneworthy.data.folds import Split
+from tuneworthy.matrix.limits import limit_states
+from tuneworthy.stats import bounds
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the comparison needs besides the runs: the task, its folds, groups and looks."""
+
+    task: Task
+    study: str
+    split: Split
+    groups: Mapping[str, str]
+    looks: int = 1
+    blocks: tuple[str, ...] = ()
+    pool: int = 0
+    limited: bool = False
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One arm down the matrix: per case its answer and score (of the seed chosen in its fold)."""
+
+    spec: Spec
+    cells: dict[str, tuple[Answer, Score | Unscored]]
+    fold: dict[str, int]
+    learned: bool
+    runs: tuple[Run, ...]
+
+    def values(self, ids: Sequence[str], wrong: float = 0.0) -> np.ndarray[Any, Any]:
+        """Return scores in [0, 1]; a case without a score counts `wrong`."""
+        scores = [self.cells[i][1] for i in ids]
+        return np.array([s.value if isinstance(s, Score) else wrong for s in scores])
+
+
+def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
+    """Return the evidence of all runs so far on the scored cases."""
+    columns = {name: _column(rs) for name, rs in _by_spec(runs).items()}
+    measured = {name: column for name, column in columns.items() if column is not None}
+    finalists = _finalists(shape, measured)
+    chosen = {name: column for name, (column, _) in finalists.items()}
+    arms = [
+        _result(shape, rs, measured.get(name), finalists.get(name))
+        for name, rs in _by_spec(runs).items()
+    ]
+    references = {n: c for n, c in measured.items() if c.spec.role == "reference"}
+    pairs = _pairs(shape, chosen, references)
+    differ = [pair.differ / pair.n for pair in pairs if pair.n and pair.versus in chosen]
+    return Evidence(
+        task=shape.task.hash,
+        hash=_hash(shape, cases, runs),
+        n=len(cases),
+        looks=shape.looks,
+        alpha=ALPHA,
+        arms=tuple(arms),
+        pairs=tuple(pairs),
+        blocks=shape.blocks,
+        d=round(float(np.mean(differ)), 6) if differ else None,
+        pool=shape.pool,
+        limited=shape.limited,
+    )
+
+
+def _by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    table: dict[str, list[Run]] = {}
+    for run in runs:
+        table.setdefault(run.spec.name, []).append(run)
+    return table
+
+
+def _column(runs: Sequence[Run]) -> _Column | None:
+    done = [run for run in runs if run.state == "measured"]
+    if not done or any(run.state in {"failed", "skipped"} for run in runs):
+        return None
+    cells: dict[str, tuple[Answer, Score | Unscored]] = {}
+    fold: dict[str, int] = {}
+    for number in sorted({run.fold or 0 for run in done}):
+        best = _best_seed([run for run in done if (run.fold or 0) == number])
+        for answer, score in zip(best.answers, best.scores, strict=True):
+            cells[answer.case], fold[answer.case] = (answer, score), number
+    learned = any(run.learned for run in done)
+    return _Column(done[0].spec, cells, fold, learned, tuple(done))
+
+
+def _best_seed(runs: Sequence[Run]) -> Run:
+    """Return the run that would be built: best on dev; ties go to the smaller seed."""
+    return min(runs, key=lambda run: (-(run.dev if run.dev is not None else 0.0), run.seed))
+
+
+def _finalists(
+    shape: Shape, columns: Mapping[str, _Column]
+) -> dict[str, tuple[_Column, str]]:
+    """Return {arm name: (its tool's column as chosen, how it was chosen)}, one a tool."""
+    tools: dict[str, list[_Column]] = {}
+    for column in columns.values():
+        if column.spec.role == "candidate" and column.spec.tool:
+            tools.setdefault(column.spec.tool, []).append(column)
+    found = {}
+    for rivals in tools.values():
+        rivals.sort(key=lambda c: (c.spec.simplicity, c.spec.name))
+        if len(rivals) == 1:
+            found[rivals[0].spec.name] = (rivals[0], "the only arm of its tool")
+            continue
+        folds = range(len(shape.split.parts))
+        choice = {f: _chosen(rivals, f) for f in folds if any(f in c.fold.values() for c in rivals)}
+        counts = Counter(column.spec.name for column in choice.values())
+        name = max(counts, key=lambda n: (counts[n], -_place(rivals, n)))
+        whole = _composed(columns[name], choice)
+        text = f"best on dev in {counts[name]} of {len(choice)} folds"
+        found[name] = (whole, text if len(choice) > 1 else "best on dev")
+    return found
+
+
+def _place(rivals: Sequence[_Column], name: str) -> int:
+    return [column.spec.name for column in rivals].index(name)
+
+
+def _chosen(rivals: Sequence[_Column], fold: int) -> _Column:
+    """Return the arm with the best dev score in a fold; ties go to the simpler one."""
+
+    def dev(column: _Column) -> float:
+        devs = [run.dev for run in column.runs if (run.fold or 0) == fold and run.dev is not None]
+        return max(devs, default=-1.0)
+
+    there = [column for column in rivals if fold in column.fold.values()] or list(rivals)
+    return min(there, key=lambda column: (-dev(column), _place(rivals, column.spec.name)))
+
+
+def _composed(named: _Column, choice: Mapping[int, _Column]) -> _Column:
+    cells, fold = {}, {}
+    for number, column in choice.items():
+        for case, own in column.fold.items():
+            if own == number:
+                cells[case], fold[case] = column.cells[case], number
+    learned = any(column.learned for column in choice.values()) or len(choice) > 1
+    return _Column(named.spec, cells, fold, learned, named.runs)
+
+
+def _result(
+    shape: Shape, runs: Sequence[Run], column: _Column | None, final: tuple[_Column, str] | None
+) -> ArmResult:
+    spec = runs[0].spec
+    plain: dict[str, Any] = {
+        "name": spec.name, "tool": spec.tool, "role": spec.role,
+        "simplicity": spec.simplicity, "options": spec.options,
+    }  # fmt: skip
+    if column is None:
+        bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])
+        return ArmResult(**plain, state=bad.state, because=bad.because)
+    ids = sorted(column.cells)
+    seeds = sorted({run.seed for run in column.runs})
+    best = Counter(_best_seed([r for r in column.runs if r.fold == f]).seed
+                   for f in {r.fold for r in column.runs})  # fmt: skip
+    fields, missing = _measures(shape, column, ids)
+    sd = _seed_sd(column.runs)
+    if sd is None:
+        missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
+    devs = [run.dev for run in column.runs if run.dev is not None]
+    return ArmResult(
+        **plain,
+        **fields,
+        state="measured",
+        because="; ".join(sorted({note for run in column.runs for note in run.notes})),
+        seed=best.most_common(1)[0][0],
+        seeds=len(seeds),
+        n=len(ids),
+        learned=column.learned,
+        finalist=final is not None,
+        chosen=final[1] if final else "",
+        dev=round(float(np.mean(devs)), 6) if devs else None,
+        seed_sd=sd,
+        fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
+        limits=limit_states(shape.task, fields, column.runs),
+        missing=missing,
+    )
+
+
+def _measures(
+    shape: Shape, column: _Column, ids: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return score, validity, latency, tokens and cost of a column, and why what is null is so."""
+    answers = [column.cells[i][0] for i in ids]
+    groups = np.array([shape.groups.get(i, i) for i in ids])
+    score = _interval(bounds.mean_interval(column.values(ids), groups=groups))
+    valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
+    known = sum(v is not None for v in valid)
+    right = sum(v is True for v in valid)
+    errors = sum(isinstance(column.cells[i][1], Unscored) for i in ids)
+    missing: dict[str, str] = {}
+    fields: dict[str, Any] = {
+        "score": score,
+        "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
+        "valid": _interval((right / known, *bounds.rate(right, known))) if known else None,
+        "errors": errors,
+        "latency_ms": _latency(column.runs, answers, missing),
+        "tokens": _tokens(answers, missing),
+        "usd_per_1k": _usd(shape.task, column.spec, answers, missing),
+    }
+    if not known:
+        missing["valid"] = "no answer says whether it is valid"
+    return fields, missing
+
+
+def _interval(three: tuple[float, float, float]) -> Interval:
+    mean, low, high = (round(float(value), 6) for value in three)
+    return Interval(mean=mean, low=low, high=high)
+
+
+def _latency(
+    runs: Sequence[Run], answers: Sequence[Answer], missing: dict[str, str]
+) -> Latency | None:
+    times = [ms for run in runs for ms in run.latency_ms or ()]
+    if not times and not any(run.fingerprint for run in runs):
+        times = [a.seconds * 1000 for a in answers if a.seconds is not None]
+    if not times:
+        missing["latency_ms"] = (
+            "not timed one at a time: it would take long; set success.limits.p95_ms to ask for it"
+        )
+        return None
+    p50, p95 = np.quantile(times, [0.5, 0.95])
+    return Latency(p50=round(float(p50), 3), p95=round(float(p95), 3))
+
+
+def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:
+    read = [a.tokens_in for a in answers if a.tokens_in is not None]
+    written = [a.tokens_out for a in answers if a.tokens_out is not None]
+    if not read or not written:
+        missing["tokens"] = "the arm counts no tokens"
+        return None
+    return Tokens.model_validate(
+        {"in": round(float(np.mean(read)), 2), "out": round(float(np.mean(written)), 2)}
+    )
+
+
+def _usd(
+    task: Task, spec: Spec, answers: Sequence[Answer], missing: dict[str, str]
+) -> float | None:
+    """Return dollars per 1,000 requests: as billed, else machine_hour times seconds."""
+    billed = [a.usd for a in answers if a.usd is not None]
+    if len(billed) == len(answers):
+        return round(sum(billed) / len(billed) * 1000, 6)
+    seconds = [a.seconds for a in answers if a.seconds is not None]
+    hour = task.economics.machine_hour
+    if hour is None:
+        missing["usd_per_1k"] = "no price: set economics.machine_hour (or usd in recorded answers)"
+    elif len(seconds) < len(answers):
+        missing["usd_per_1k"] = "not every answer has its seconds"
+    else:
+        return round(sum(seconds) / len(seconds) / 3600 * hour * 1000, 6)
+    return None
+
+
+def _seed_sd(runs: Sequence[Run]) -> float | None:
+    means = []
+    for seed in sorted({run.seed for run in runs}):
+        scores = [s for run in runs if run.seed == seed for s in run.scores]
+        means.append(np.mean([s.value if isinstance(s, Score) else 0.0 for s in scores]))
+    return round(float(np.std(means, ddof=1)), 6) if len(means) > 1 else None
+
+
+def _pairs(
+    shape: Shape, finalists: Mapping[str, _Column], references: Mapping[str, _Column]
+) -> list[Pair]:
+    level = bounds.level(ALPHA, shape.looks, len(finalists))
+    wanted = [(a, b) for a in finalists for b in finalists if a != b]
+    wanted += [(a, r) for a in finalists for r in references]
+    columns = {**references, **finalists}
+    return [_pair(shape, columns[a], columns[b], level) for a, b in wanted]
+
+
+def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
+    ids = sorted(set(arm.cells) & set(versus.cells))
+    diffs = arm.values(ids) - versus.values(ids)
+    folds = np.array([arm.fold[i] for i in ids])
+    factor = _factor(shape, folds) if arm.learned or versus.learned else 1.0
+    bound = bounds.paired(
+        diffs,
+        level,
+        factor=factor,
+        groups=np.array([shape.groups.get(i, i) for i in ids]),
+        folds=folds if factor > 1 else None,
+    )
+    return Pair(
+        arm=arm.spec.name,
+        versus=versus.spec.name,
+        n=len(ids),
+        mean=round(bound.mean, 6),
+        low=round(bound.low, 6),
+        high=round(bound.high, 6),
+        level=level,
+        factor=round(factor, 6),
+        wins=bound.wins,
+        losses=bound.losses,
+        differ=bound.differ,
+    )
+
+
+def _factor(shape: Shape, folds: np.ndarray[Any, Any]) -> float:
+    """Return the width factor of the folds these cases came from; 1 for one split."""
+    parts = [shape.split.parts[int(f)] for f in sorted(set(folds.tolist()))]
+    if len(shape.split.parts) < 2 or not parts:
+        return 1.0
+    test = float(np.mean([len(part.test) for part in parts]))
+    train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
+    return bounds.width_factor(len(parts), test, train)
+
+
+def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+    """Return the evidence hash: task, rows, what was run, answers, scores; never a time."""
+    return digest(
+        {
+            "task": shape.task.hash,
+            "cases": sorted(digest(case.plain() | {"where": ""}) for case in cases),
+            "looks": shape.looks,
+            "blocks": shape.blocks,
+            "runs": [
+                {
+                    "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,
+                    "state": run.state, "dev": run.dev,
+                    "answers": [[a.case, a.text, a.finish, a.error] for a in run.answers],
+                    "scores": [score.plain() for score in run.scores],
+                }
+                for run in runs
+            ],
+        }
+    )  # fmt: skip

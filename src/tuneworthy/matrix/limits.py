@@ -1,0 +1,60 @@
+"""Hard limits in three states: violated (shown), met (shown), not shown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuneworthy.core.evidence import Interval, LimitState
+from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.task import Task
+from tuneworthy.stats.bounds import rate
+
+
+def limit_states(
+    task: Task, fields: dict[str, Any], runs: Sequence[Run]
+) -> dict[str, LimitState]:
+    """Return the state of every limit the task sets, by the limit's name."""
+    limits = task.success.limits
+    states: dict[str, LimitState] = {}
+    if limits.valid is not None:
+        states["valid"] = _at_least(fields["valid"], limits.valid)
+    if limits.p95_ms is not None:
+        states["p95_ms"] = _p95([ms for run in runs for ms in run.latency_ms or ()], limits.p95_ms)
+    if task.success.floor is not None:
+        states["floor"] = _at_least(fields["score"], task.success.floor)
+    for name in ("general_drop", "context_faithful"):
+        if getattr(limits, name) is not None:
+            states[name] = "not measured"
+    if limits.local_only:
+        states["local_only"] = _local(runs)
+    return states
+
+
+def _at_least(measured: Interval | None, limit: float) -> LimitState:
+    if measured is None:
+        return "not measured"
+    if measured.high < limit:
+        return "violated"
+    return "met" if measured.low >= limit else "not shown"
+
+
+def _p95(times: Sequence[float], limit: float) -> LimitState:
+    """Return whether the 95th percentile is shown on one side: a bound on the share above it.
+
+    The one-sided 95 % Clopper-Pearson bound: 59 prompts without a slow one are needed for `met`.
+    """
+    if not times:
+        return "not measured"
+    low, high = rate(sum(ms > limit for ms in times), len(times), level=0.10)
+    if low > 0.05:
+        return "violated"
+    return "met" if high <= 0.05 else "not shown"
+
+
+def _local(runs: Sequence[Run]) -> LimitState:
+    """Return `violated` for a remote engine; of recorded answers nobody can tell."""
+    engines = {run.fingerprint.get("engine", "") for run in runs}
+    if any(engine.startswith("openai") for engine in engines):
+        return "violated"
+    return "not shown" if any(RECORDED in run.notes for run in runs) else "met"

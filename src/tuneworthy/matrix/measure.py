@@ -1,0 +1,270 @@
+"""Run one arm on its folds and seeds, unit by unit; what is stored is never run again.
+
+A unit is (arm, options, seed, fold, shard), named by the content of everything that can change it.
+Knows no arm by name and no verdict. The sealed side is opened here, to score, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tuneworthy import __version__
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, TaskError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import Task
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.ledger.store import Ledger
+
+SHARD = 64
+LATENCY_PROMPTS, LATENCY_SECONDS = 30, 10.0
+Metric = Callable[[Case, Answer], Score | Unscored]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
+
+    `metric_digest` names the metric's code; `recorded` are logged answers by spec name and case.
+    """
+
+    task: Task
+    study: str
+    split: Split
+    sealed: Sealed
+    learn: Mapping[str, Case]
+    models: Mapping[str, Model]
+    ledger: Ledger
+    metric: Metric
+    metric_digest: str
+    recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
+    unlabelled: Sequence[Query] = ()
+    docs: Sequence[Any] = ()
+    say: Callable[[str], None] = lambda text: None
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One arm, seed and fold, before it is run."""
+
+    spec: Spec
+    seed: int
+    fold: int
+    part: Part
+    recipe: Recipe
+    dev: bool
+
+
+def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
+    """Return one Run a fold and seed of a planned arm, from the ledger where it is there.
+
+    `recipes` is the best prompt so far by fold; `dev` asks for dev scores as well.
+    """
+    spec = planned.spec
+    if planned.because:
+        return [Run(spec=spec, seed=0, fold=None, state="skipped", because=planned.because)]
+    runs = []
+    for seed in planned.seeds:
+        for fold in planned.folds:
+            bench.check()
+            unit = _Unit(spec, seed, fold, bench.split.parts[fold], recipes[fold], dev)
+            runs.append(_run(bench, unit))
+            if runs[-1].state in {"skipped", "failed"}:
+                return [runs[-1]]
+    return runs
+
+
+def _run(bench: Bench, unit: _Unit) -> Run:
+    arm = load("arms", unit.spec.arm)
+    identity = _identity(bench, unit, arm)
+    key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev})
+    if stored := bench.ledger.get(key):
+        return Run.model_validate(stored)
+    try:
+        run = _measured(bench, unit, arm, identity)
+    except DoesNotApply as reason:
+        run = Run(
+            spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason)
+        )
+    except (ModelError, NumericError) as error:
+        run = Run(
+            spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=str(error)
+        )
+    bench.ledger.put(key, "run", run.plain(), study=bench.study)
+    return run
+
+
+def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+    spec, part = unit.spec, unit.part
+    folder = bench.ledger.folder(digest({"what": "fit", "unit": identity}))
+    setup = _setup(bench, unit, folder)
+    start = time.perf_counter()
+    fitted: Fitted = arm.fit(setup, arm.Options.model_validate(spec.options), unit.seed)
+    seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
+    if fitted.learned:
+        source: dict[str, Any] = {"unit": identity}
+    else:  # the answers don't depend on the fold: they are shared by all folds
+        source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
+                  "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
+                  "recorded": identity["recorded"]}  # fmt: skip
+    everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
+    answers = dict(_answers(bench, fitted, source, everyone, spec.role == "ceiling"))
+    dev = None
+    if unit.dev:
+        asked = [i for i in sorted(part.dev) if i not in answers or fitted.learned]
+        dev_answers = {**answers, **dict(_dev(bench, fitted, source, asked))}
+        dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], dev_answers)
+    test = [answers[i] for i in sorted(part.test)]
+    gold = bench.sealed.open("score")
+    return Run(
+        spec=spec,
+        seed=unit.seed,
+        fold=unit.fold,
+        state="measured",
+        answers=tuple(test),
+        scores=tuple(bench.metric(gold[a.case], a) for a in test),
+        dev=dev if unit.dev else (fitted.trace or {}).get("dev"),
+        learned=fitted.learned,
+        recipe=fitted.recipe,
+        fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
+        trace=fitted.trace,
+        fit_seconds=round(seconds, 3),
+        latency_ms=_latency(bench, unit, fitted, everyone),
+        notes=fitted.notes,
+    )
+
+
+def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
+    return Setup(
+        task=bench.task,
+        train=[bench.learn[i] for i in unit.part.train],
+        dev=[bench.learn[i] for i in unit.part.dev],
+        models=bench.models,
+        score=bench.metric,
+        folder=folder,
+        recipe=unit.recipe,
+        unlabelled=bench.unlabelled,
+        docs=bench.docs,
+        recorded=bench.recorded.get(unit.spec.name, {}),
+        say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
+    )
+
+
+def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
+    """Return everything that can change what the arm learns and answers."""
+    task, spec = bench.task, unit.spec
+    source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
+    needs = arm.NEEDS
+    models = {
+        name: dict(bench.models[name].fingerprint)
+        for name in sorted(bench.models)
+        if needs & {"model", "training", "present", "bigger", "teacher"}
+    }
+    learn = {
+        side: digest([bench.learn[i].plain() | {"where": ""} for i in sorted(ids)])
+        for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
+    }
+    recorded = bench.recorded.get(spec.name, {})
+    return {
+        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)},
+        "version": __version__,
+        "seed": unit.seed,
+        "learn": learn,
+        "recipe": unit.recipe.plain(),
+        "models": models,
+        "task": {
+            "instruction": task.instruction,
+            "output": task.output.plain(),
+            "present": task.present.plain() if task.present else None,
+            "metric": task.success.metric if "training" in needs else None,
+        },
+        "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
+    }
+
+
+def _everyone(split: Split) -> list[str]:
+    return sorted({i for part in split.parts for i in part.test})
+
+
+def _answers(
+    bench: Bench, fitted: Fitted, source: dict[str, Any], ids: list[str], ceiling: bool
+) -> Iterator[tuple[str, Answer]]:
+    """Yield (case id, answer) for sealed cases, shard by shard, each stored when it is whole."""
+    queries = bench.sealed.queries(ids, gold_passage=ceiling)
+    yield from _shards(bench, fitted, {"what": "answers", **source}, queries)
+
+
+def _dev(
+    bench: Bench, fitted: Fitted, source: dict[str, Any], ids: list[str]
+) -> Iterator[tuple[str, Answer]]:
+    queries = [bench.learn[i].query() for i in ids]
+    yield from _shards(bench, fitted, {"what": "dev", **source}, queries)
+
+
+def _shards(
+    bench: Bench, fitted: Fitted, source: dict[str, Any], queries: Sequence[Query]
+) -> Iterator[tuple[str, Answer]]:
+    size = getattr(fitted.model, "shard", SHARD)
+    for start in range(0, len(queries), size):
+        bench.check()
+        shard = queries[start : start + size]
+        key = digest({**source, "queries": [query.plain() for query in shard]})
+        stored = bench.ledger.get(key)
+        if stored is None:
+            answers = fitted.answer(shard)
+            if [answer.case for answer in answers] != [query.id for query in shard]:
+                raise TaskError(
+                    "an arm must give one answer a query, in order",
+                    got=f"{len(answers)} answers to {len(shard)} queries",
+                    fix="mend its `answer`",
+                )
+            stored = {"answers": [answer.plain() for answer in answers]}
+            bench.ledger.put(key, "answers", stored, study=bench.study)
+        bench.say(f"{start + len(shard)} of {len(queries)} answers")
+        yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
+
+
+def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
+    """Return the mean dev score; an answer that could not be scored counts as wrong."""
+    scores = [bench.metric(case, answers[case.id]) for case in cases]
+    values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
+    return sum(values) / len(values) if values else None
+
+
+def _latency(
+    bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
+) -> tuple[float, ...] | None:
+    """Return milliseconds of prompts asked one at a time, warm; None where it would take long.
+
+    Measured once, on the first fold and seed, and stored with the run. A remote model is not
+    asked again: each of those prompts would be paid twice.
+    """
+    first = unit.fold == 0 and unit.seed == bench.task.seed
+    recorded = bool(bench.recorded.get(unit.spec.name))
+    if not first or recorded or getattr(fitted.model, "paid", False):
+        return None
+    queries = bench.sealed.queries(ids[:LATENCY_PROMPTS], gold_passage=unit.spec.role == "ceiling")
+    asked = bench.task.success.limits.p95_ms is not None
+    fitted.answer(queries[:1])
+    times: list[float] = []
+    for query in queries:
+        bench.check()
+        start = time.perf_counter()
+        fitted.answer([query])
+        times.append((time.perf_counter() - start) * 1000)
+        if not asked and sum(times) / len(times) * len(queries) > LATENCY_SECONDS * 1000:
+            return None
+    return tuple(round(value, 3) for value in times)

@@ -1,0 +1,66 @@
+"""Time this machine for the plan: prompt tokens and answer tokens a second, under 20 seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tuneworthy.core.arm import Recipe, Sizes
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.model import Limits, Model
+from tuneworthy.core.task import Task
+from tuneworthy.matrix.plan import Speed
+from tuneworthy.prompting.messages import build
+
+SAMPLE = 24
+
+
+def sizes(task: Task, cases: Sequence[Case], train: int, dev: int, model: Model | None) -> Sizes:
+    """Return the mean lengths of a sample of cases, in the model's tokens (else characters / 4)."""
+
+    def count(messages: Sequence[Message]) -> int:
+        if model is not None:
+            return model.count_tokens(messages)
+        return sum(len(message.content) for message in messages) // 4
+
+    def length(text: str) -> int:
+        return count([Message(role="user", content=text)])
+
+    step = max(1, len(cases) // SAMPLE)
+    some = list(cases)[::step][:SAMPLE]
+    bare, empty = length(""), Query(id="", messages=(Message(role="user", content=""),))
+    shared = count(build(task, empty, Recipe(), ()))
+    own = [length(case.input) - bare for case in some]
+    answer = [length(case.output) - bare + 1 for case in some]
+    mean_own, mean_answer = sum(own) / len(own), sum(answer) / len(answer)
+    labels = task.output.labels or ()
+    return Sizes(
+        cases=len(cases),
+        train=train,
+        dev=dev,
+        shared=shared,
+        own=mean_own,
+        shot=mean_own + mean_answer + 10,
+        answer=mean_answer,
+        cap=task.output.max_tokens or 256,
+        labels=float(sum(length(label) - bare + 1 for label in labels)),
+    )
+
+
+def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
+    """Return what this machine reads and writes a second, from one short warm call of each kind."""
+    queries = [case.query() for case in cases[:32]]
+    prompts = [build(task, query, Recipe(), ()) for query in queries]
+    model.reply(prompts[:1], Limits(max_tokens=1))
+    short = _seconds(model, prompts, 1)
+    long = _seconds(model, prompts, 9)
+    shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
+    read = sum(model.count_tokens(p) - shared for p in prompts) + shared
+    written = 8 * len(prompts) / max(long - short, 1e-3)
+    return Speed(read=max(read, 1) / max(short, 1e-3), written=written)
+
+
+def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
+    start = time.perf_counter()
+    model.reply(prompts, Limits(max_tokens=tokens))
+    return time.perf_counter() - start

@@ -16,6 +16,8 @@ LAYERS = [
     {"questions", "failures"},
     {"verdict"},
     {"report", "artifact"},
+    {"shelf"},
+    {"desk"},
     {"study", "settle"},
     {"lab"},
     {"cli"},

@@ -1,0 +1,91 @@
+"""Options that several commands share, and how a study is watched in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+TaskFile = Annotated[
+    Path, typer.Argument(help="The task file, or its folder.", show_default="task.yaml")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, errors too.")]
+BadRows = Annotated[
+    Literal["stop", "exclude"],
+    typer.Option(help="What to do with rows that can't be used: stop, or leave them out."),
+]
+MaxBad = Annotated[
+    str, typer.Option(help="With --bad-rows=exclude: the most that may be left out (1% or 0.01).")
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Use only this many rows; stamped `not a verdict`.")
+]
+
+
+def task_path(path: Path) -> Path:
+    """Return the task file for a file or a folder."""
+    return path / "task.yaml" if path.is_dir() else path
+
+
+def share(text: str) -> float:
+    """Return a share written as `1%` or `0.01`; raises TaskError outside 0 to 1."""
+    from tuneworthy.core.errors import TaskError
+
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise TaskError(
+            "a share lies between 0 and 1", where="--max-bad", got=text, fix="write 1% or 0.01"
+        )
+    return value
+
+
+def show(screen: Any) -> None:
+    """Print a screen on stdout."""
+    from tuneworthy.report.terminal import show as printed
+
+    printed(screen)
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Any]:
+    """Yield a watcher for `study.run` that shows progress on stderr (nothing where quiet)."""
+    if quiet:
+        yield None
+        return
+    from tuneworthy.report.terminal import live
+
+    with live(sys.stderr) as view:
+        yield Watcher(view)
+
+
+class Watcher:
+    """Turns a study's events into lines of the live view."""
+
+    def __init__(self, view: Any) -> None:
+        self._view, self._arm, self._total = view, "", 0
+
+    def __call__(self, event: str, data: Any) -> None:
+        """Show one event."""
+        if event == "arm":
+            self._arm, self._total = data.spec.name, max(data.requests, 1)
+            if data.because:
+                self._view.say(f"{data.spec.name}: skipped, {data.because}")
+            else:
+                self._view.progress(self._arm, 0, self._total)
+        elif event == "step":
+            verdict = data.verdict
+            left = verdict.left_on_table.points if verdict.left_on_table else None
+            self._view.progress(self._arm, self._total, self._total)
+            self._view.now(verdict.use, verdict.arm, left)
+        elif event == "say":
+            self._view.say(data)
+        elif event == "plan":
+            arms = sum(not arm.because for arm in data.arms)
+            self._view.say(f"plan: {arms} arms, about {data.minutes:.0f} min on this machine")

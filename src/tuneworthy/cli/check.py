@@ -1,0 +1,26 @@
+"""Audit the rows, and say what they can show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuneworthy.cli._options import BadRows, Json, Limit, MaxBad, TaskFile, share, show, task_path
+
+
+def command(
+    task: TaskFile = Path("task.yaml"),
+    bad_rows: BadRows = "stop",
+    max_bad: MaxBad = "1%",
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Audit the rows, and say what they can show. Nothing is sent and nothing is scored."""
+    from tuneworthy.report.terminal import audit_screen, room
+    from tuneworthy.study import Wishes, check
+
+    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    audit = check(task_path(task), wishes)
+    if json:
+        print(audit.model_dump_json(by_alias=True, indent=2))
+    else:
+        show(audit_screen(audit, *room()))

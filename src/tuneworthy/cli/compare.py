@@ -1,0 +1,27 @@
+"""Compare two studies on the cases they share, pair by pair, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneworthy.cli._options import Json, show
+
+Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a verdict.json.")]
+
+
+def command(first: Study, second: Study, json: Json = False) -> None:
+    """Compare two studies on the cases they share: paired differences with intervals."""
+    from tuneworthy.core.record import canonical
+    from tuneworthy.matrix.across import across
+    from tuneworthy.report.terminal import compare_screen, room
+    from tuneworthy.shelf import find, read
+
+    one, two = read(find(first)), read(find(second))
+    pairs = across(one, two)
+    if json:
+        print(canonical({"pairs": [pair.plain() for pair in pairs]}))
+    else:
+        show(compare_screen(one.verdict, two.verdict, pairs, *room()))

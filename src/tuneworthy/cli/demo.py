@@ -1,0 +1,37 @@
+"""Run two shipped tasks on the embedded model: one refusal, one win."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneworthy.cli._options import show, watching
+
+TASKS = ("clause_type", "support_tickets")
+
+
+def command(
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path("demo"),
+    only: Annotated[str | None, typer.Option("--only", help="Run one of the two.")] = None,
+) -> None:
+    """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
+    from tuneworthy.models._embedded import fetch
+    from tuneworthy.report.terminal import ladder_screen, room
+    from tuneworthy.study import run
+    from tuneworthy.suite import write
+    from tuneworthy.verdict.exit_code import exit_code
+
+    fetch(lambda text: print(text, file=sys.stderr))
+    for name in (only,) if only else TASKS:
+        target = folder / name
+        if not (target / "task.yaml").exists():
+            write(name, target)
+        print(f"\n{name}: {target / 'task.yaml'}", file=sys.stderr)
+        with watching(quiet=False) as watch:
+            study = run(target / "task.yaml", watch=watch)
+        show(ladder_screen(study.results, *room()))
+        code = exit_code(study.verdict, require_firm=False)
+        print(f"\n  report   {study.folder / 'report.html'}\n  `run` would exit {code}")

@@ -1,0 +1,54 @@
+"""Look at rows and write a task.yaml that states success in plain words."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    rows: Annotated[Path, typer.Argument(help="The rows: JSONL, CSV, or OpenAI chat rows.")],
+    answers: Annotated[
+        list[str] | None,
+        typer.Option("--answers", help="NAME=FILE of recorded answers; can be repeated."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where.")] = Path("task.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a task file.")] = False,
+) -> None:
+    """Look at rows and write a commented task.yaml; it asks nothing that it can see."""
+    import json
+
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.data.draft import draft
+    from tuneworthy.data.taskfile import task_schema
+
+    if output.exists() and not force:
+        raise TaskError(
+            "there is a task file already", where=str(output), fix="--force, or -o another.yaml"
+        )
+    pairs = dict(_pair(entry) for entry in answers or [])
+    drafted = draft(rows, pairs, output.parent)
+    schema = output.with_name("task.schema.json")
+    schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
+    output.write_text(drafted.text, "utf-8")
+    print(output)
+    for line in drafted.seen:
+        print(f"  {line}", file=sys.stderr)
+    print("next: read it, then `tuneworthy check` and `tuneworthy run`", file=sys.stderr)
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    from tuneworthy.core.errors import TaskError
+
+    name, sign, file = entry.partition("=")
+    if not sign or not name or not file:
+        raise TaskError(
+            "recorded answers need a name and a file",
+            where="--answers",
+            got=entry,
+            fix="write --answers today=logged.jsonl",
+        )
+    return name, file

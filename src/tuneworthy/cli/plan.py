@@ -1,0 +1,26 @@
+"""Say what `run` would do: arms, requests, minutes, money, and what can be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuneworthy.cli._options import BadRows, Json, Limit, MaxBad, TaskFile, share, show, task_path
+
+
+def command(
+    task: TaskFile = Path("task.yaml"),
+    bad_rows: BadRows = "stop",
+    max_bad: MaxBad = "1%",
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Say what `run` would do: arms, requests, minutes, money, and what can be seen."""
+    from tuneworthy.report.terminal import plan_screen, room
+    from tuneworthy.study import Wishes, plan
+
+    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    made = plan(task_path(task), wishes)
+    if json:
+        print(made.model_dump_json(by_alias=True, indent=2))
+    else:
+        show(plan_screen(made, *room()))

@@ -1,0 +1,61 @@
+"""Run the study, or continue it, and give the verdict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneworthy.cli._options import (
+    BadRows,
+    Json,
+    Limit,
+    MaxBad,
+    TaskFile,
+    share,
+    show,
+    task_path,
+    watching,
+)
+
+
+def command(
+    task: TaskFile = Path("task.yaml"),
+    bad_rows: BadRows = "stop",
+    max_bad: MaxBad = "1%",
+    limit: Limit = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; nothing is deleted.")] = False,
+    require_firm: Annotated[
+        bool, typer.Option("--require-firm", help="Exit 4 where the verdict is provisional.")
+    ] = False,
+    pay: Annotated[
+        bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
+    ] = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
+    json: Json = False,
+) -> int:
+    """Run the study, or continue it where it stopped, and give the verdict.
+
+    Exit codes: 0 verdict given (target met or none set), 3 target not met, 4 blocked (or
+    provisional under --require-firm), 1 failure, 2 usage, 5 rows refused, 6 cap reached,
+    7 store busy, 130/143 stopped.
+    """
+    from tuneworthy.report.json import verdict_json
+    from tuneworthy.report.terminal import ladder_screen, room
+    from tuneworthy.study import Wishes
+    from tuneworthy.study import run as run_study
+    from tuneworthy.verdict.exit_code import exit_code
+
+    wishes = Wishes(
+        bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, fresh=fresh, pay=pay
+    )
+    with watching(json or no_progress) as watch:
+        study = run_study(task_path(task), wishes, watch)
+    if json:
+        print(verdict_json(study.verdict))
+    else:
+        show(ladder_screen(study.results, *room()))
+        print(f"\nreport: {study.folder / 'report.html'}", file=sys.stderr)
+    return exit_code(study.verdict, require_firm)

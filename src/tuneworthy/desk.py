@@ -1,0 +1,331 @@
+"""All that a study has open: its task, rows, ledger, models and folders. Knows no rule."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from tuneworthy import __version__
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.record import digest
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.data.answers import read_answers
+from tuneworthy.data.audit import audit
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.folds import Split, split
+from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.data.taskfile import read_task
+from tuneworthy.ledger.purse import Purse
+from tuneworthy.ledger.store import Ledger, open_ledger
+from tuneworthy.matrix import plan as planning
+from tuneworthy.matrix import timing
+from tuneworthy.matrix.blocks import blocks
+from tuneworthy.matrix.compare import Shape
+from tuneworthy.matrix.measure import Bench
+from tuneworthy.matrix.specs import lacking, needs_of, specs
+from tuneworthy.metrics import scorer
+from tuneworthy.models import open_model
+from tuneworthy.shelf import put
+
+TRAIN = ("torch", "transformers", "peft")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
+
+
+class Wishes(Protocol):
+    """How to run (see study.Wishes)."""
+
+    bad_rows: str
+    max_bad: float
+    limit: int | None
+    fresh: bool
+    pay: bool
+
+
+class Models(Mapping[str, Model]):
+    """The task's models by role, each opened when first read; one spec is opened once."""
+
+    def __init__(self, wanted: Mapping[str, str], start: Callable[[str], Model]) -> None:
+        self._wanted, self._start = dict(wanted), start
+        self._open: dict[str, Model] = {}
+
+    def __getitem__(self, role: str) -> Model:
+        spec = self._wanted[role]
+        if spec not in self._open:
+            self._open[spec] = self._start(spec)
+        return self._open[spec]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wanted)
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
+@dataclass
+class Desk:
+    """What is open while a study runs; see `open_desk`."""
+
+    task: Task
+    loaded: Loaded
+    split: Split
+    sealed: Sealed
+    ledger: Ledger
+    wishes: Wishes
+    study: str
+    say: Callable[[str], None]
+    purse: Purse | None = None
+    _written: list[Path] = field(default_factory=list)
+
+    @property
+    def seed(self) -> int:
+        """Return the first seed of the task."""
+        return self.task.seed
+
+    @cached_property
+    def models(self) -> Models:
+        """Return the models that can be opened here, by role."""
+        task = self.task
+        tune = task.tune or (task.model if _is_local(task.model) else None)
+        wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
+                  "present": task.present.model if task.present else None}  # fmt: skip
+        usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
+        return Models(usable, lambda spec: open_model(
+            spec, folder=task.folder, purse=self.purse, prices=task.economics.prices))  # fmt: skip
+
+    @cached_property
+    def available(self) -> dict[str, str]:
+        """Return {need: why it is not met here, or ""}."""
+        task = self.task
+        tune = task.tune or task.model
+        training = unusable(tune) if _is_local(tune) else f"`{tune}` can't be trained: set `tune`"
+        gold = any(case.context for case in self.loaded.cases)
+        return needs_of(task, model=unusable(task.model), training=training, gold=gold)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Return the audit of the rows; tokens are counted where a tokenizer is at hand."""
+        return audit(self.loaded, self.split)
+
+    @cached_property
+    def metric(self) -> Any:
+        """Return the task's metric: (case, answer) -> Score | Unscored."""
+        return scorer(self.task)
+
+    @cached_property
+    def looks(self) -> int:
+        """Return how many studies opened these scored cases, this one included."""
+        return self.ledger.looks(self.study, rows_digest(list(self._scored().values())))
+
+    def _scored(self) -> dict[str, Case]:
+        return self.sealed.open("compare")
+
+    def plan(self) -> Plan:
+        """Return the plan, made once and frozen in the ledger."""
+        stored = self.ledger.frozen(self.study, "plan")
+        if stored is None:
+            stored = self.ledger.freeze(self.study, "plan", self._plan().plain())
+        return Plan.model_validate(stored)
+
+    def _plan(self) -> Plan:
+        arms, task = specs(self.task), self.task
+        part = max(self.split.parts, key=lambda p: len(p.train), default=None)
+        train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
+        needed = any(not lacking(spec, self.available) and self._asks(spec.arm) for spec in arms)
+        model = self.models["base"] if needed and "base" in self.models else None
+        facts = planning.Facts(
+            task=task,
+            split=self.split,
+            audit=self.audit,
+            available=self.available,
+            sizes=timing.sizes(task, self.loaded.cases, train, dev, model),
+            speed=timing.speed(task, self.loaded.cases, model) if _timed(model) else None,
+            looks=self.looks,
+            limited=self.wishes.limit is not None,
+        )
+        return planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+
+    @staticmethod
+    def _asks(arm: str) -> bool:
+        from tuneworthy.core.plugins import load as plugin
+
+        return bool(plugin("arms", arm).NEEDS & {"model", "training"})
+
+    def bench(self) -> Bench:
+        """Return what every unit works with."""
+        task = self.task
+        return Bench(
+            task=task,
+            study=self.study,
+            split=self.split,
+            sealed=self.sealed,
+            learn={case.id: case for case in self._learnable()},
+            models=self.models,
+            ledger=self.ledger,
+            metric=self.metric,
+            metric_digest=_metric_digest(task),
+            recorded=self._recorded(),
+            unlabelled=self.loaded.unlabelled,
+            docs=self.loaded.docs,
+            say=self.say,
+            check=self.ledger.check,
+        )
+
+    def _learnable(self) -> list[Case]:
+        return [*self.loaded.cases, *(self.loaded.dev or ())]
+
+    def _recorded(self) -> dict[str, dict[str, Answer]]:
+        """Return the logged answers of each recorded system, by case id."""
+        task = self.task
+        files = {name: source.file for name, source in task.answers.items()}
+        if task.present and task.present.answers:
+            files["present"] = task.present.answers
+        scored = list(self._scored().values())
+        return {
+            name: {a.case: a for a in read_answers(task.folder / file, scored)}
+            for name, file in files.items()
+        }
+
+    def shape(self) -> Shape:
+        """Return what the comparison needs besides the runs."""
+        scored = list(self._scored().values())
+        return Shape(
+            task=self.task,
+            study=self.study,
+            split=self.split,
+            groups=self.split.groups,
+            looks=self.looks,
+            blocks=blocks(self.task, self.audit, scored, self.metric),
+            pool=len(self.loaded.unlabelled),
+            limited=self.wishes.limit is not None,
+        )
+
+    def warm(self) -> None:
+        """Refuse at once what would fail later: a paid model without a cap, no model at all."""
+        if self.purse is None or self.purse.usd is not None or self.wishes.pay:
+            return
+        paid = [m.spec for m in self.models.values() if getattr(m, "paid", False)]
+        if paid:
+            raise TaskError(
+                "a paid model has no cap on what it may cost",
+                where="task.yaml budget.usd",
+                got=", ".join(paid),
+                fix="set budget.usd, or allow it with --pay",
+            )
+
+    def finished(self) -> Results | None:
+        """Return the stored results of this study where it ended before, else None."""
+        stored = self.ledger.get(self._key())
+        return Results.model_validate(stored) if stored else None
+
+    def finish(self, results: Results) -> None:
+        """Store the results: the study is over, and running it again changes nothing."""
+        self.ledger.put(self._key(), "results", results.plain(), study=self.study)
+
+    def _key(self) -> str:
+        return digest({"what": "results", "study": self.study, "version": __version__})
+
+    def write(self, results: Results) -> Path:
+        """Write verdict, report and plan under results/ and return their folder."""
+        return put(results, self.task.folder, self.study)
+
+    def seconds(self, runs: Sequence[Run]) -> float:
+        """Return the seconds that the units took, each measured once and stored."""
+        fit = sum(run.fit_seconds or 0.0 for run in runs)
+        return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
+
+    def reproduce(self) -> dict[str, Any]:
+        """Return versions, hardware and commands: what somebody needs to see the same numbers."""
+        return {
+            "tuneworthy": __version__,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "versions": {name: found for name in PACKAGES if (found := _version(name))},
+            "rows": rows_digest(self.loaded.cases),
+            "study": self.study,
+            "seed": self.task.seed,
+            "looks": self.looks,
+            "commands": ["tuneworthy check", "tuneworthy plan", "tuneworthy run"],
+        }
+
+
+@contextmanager
+def open_desk(
+    path: Path, wishes: Wishes, *, write: bool, say: Callable[[str], None] = lambda text: None
+) -> Iterator[Desk]:
+    """Open a task with its rows and, to `write`, its ledger (one writer); close them after."""
+    task = read_task(path)
+    loaded = load(task, wishes.bad_rows, wishes.max_bad, wishes.limit)
+    parts = split(loaded)
+    with open_ledger(task.folder / ".tuneworthy", write=write) as ledger:
+        desk = Desk(
+            task=loaded.task,
+            loaded=loaded,
+            split=parts,
+            sealed=Sealed([], lambda door, purpose: None),
+            ledger=ledger,
+            wishes=wishes,
+            study="",
+            say=say,
+        )
+        identity = {"task": loaded.task.hash, "rows": rows_digest(loaded.cases),
+                    "here": desk.available, "limit": wishes.limit}  # fmt: skip
+        desk.study = digest({**identity, "fresh": ledger.generation(digest(identity), wishes.fresh)})
+        scored = _scored_cases(loaded, parts)
+        desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
+        budget = loaded.task.budget
+        desk.purse = Purse(ledger, budget.usd, budget.tokens)
+        yield desk
+
+
+def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
+    tested = {i for part in parts.parts for i in part.test}
+    return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]
+
+
+def unusable(spec: str) -> str:
+    """Return why a model can't be opened here, or ""; nothing is loaded to find out."""
+    if not _is_local(spec) or spec.startswith("scripted:"):
+        return ""
+    if missing := [name for name in TRAIN if find_spec(name) is None]:
+        return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'"
+    return ""
+
+
+def _is_local(spec: str) -> bool:
+    return not spec.startswith("openai:")
+
+
+def _timed(model: Model | None) -> bool:
+    return model is not None and not getattr(model, "untimed", False)
+
+
+def _metric_digest(task: Task) -> str:
+    metric = task.success.metric or ""
+    code = ""
+    if metric.startswith("./"):
+        code = digest((task.folder / metric.split(":")[0]).read_text("utf-8"), 16)
+    return digest({"metric": metric, "code": code, "output": task.output.plain()})
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,70 @@
+"""Where finished studies lie: results/<name>-<hash8>/ and results/latest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.results import Results
+
+FILE = "results.json"
+
+
+def put(results: Results, home: Path, study: str) -> Path:
+    """Write a study's files under `home`/results and return their folder.
+
+    `results/latest` is a text file with the folder's name. Each file is replaced whole.
+    """
+    from tuneworthy.report.html import page
+    from tuneworthy.report.json import verdict_json
+
+    folder = home / "results" / f"{results.task.name}-{study[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / FILE, results.model_dump_json(by_alias=True))
+    _replace(folder / "verdict.json", verdict_json(results.verdict) + "\n")
+    _replace(folder / "plan.json", results.plan.model_dump_json(by_alias=True, indent=2) + "\n")
+    _replace(folder / "report.html", page(results))
+    _replace(home / "results" / "latest", folder.name + "\n")
+    return folder
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8", errors="backslashreplace")
+    part.replace(path)
+
+
+def find(path: Path) -> Path:
+    """Return the results folder for a folder, a study's name, a verdict.json or a task folder.
+
+    Raises TaskError where there is none.
+    """
+    if path.is_file():
+        path = path.parent
+    if (path / FILE).exists():
+        return path
+    for home in (path, Path()):
+        latest = home / "results" / "latest"
+        if home == path and latest.exists():
+            return home / "results" / latest.read_text("utf-8").strip()
+        if (home / "results" / path.name / FILE).exists():
+            return home / "results" / path.name
+    raise TaskError(
+        "there is no finished study here",
+        where=str(path),
+        fix="`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
+    )
+
+
+def read(folder: Path) -> Results:
+    """Return a study's results from its folder; raises TaskError for a file of another version."""
+    try:
+        return Results.model_validate(json.loads((folder / FILE).read_text("utf-8")))
+    except ValueError as error:
+        raise TaskError(
+            "these results were written by another version, or were changed",
+            where=str(folder / FILE),
+            got=str(error).splitlines()[0],
+            fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
+        ) from None

@@ -1,0 +1,174 @@
+"""The steps in order: read, audit, plan, measure, compare, decide, write. Command line, lab and
+notebooks call these; nothing here knows an arm by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy import __version__
+from tuneworthy.desk import Desk, open_desk
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.errors import DataError, ModelError
+from tuneworthy.core.evidence import Policy
+from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.record import digest
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.measure import Bench, measure
+
+Watch = Callable[[str, Any], None]
+"""Called as (event, data): audit, plan, say, arm (name), step (Results so far), done (Results)."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to run: what to do with bad rows, how many rows (`limit`), start anew, pay, retry."""
+
+    bad_rows: str = "stop"
+    max_bad: float = 0.01
+    limit: int | None = None
+    fresh: bool = False
+    pay: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study: its results, and where they were written."""
+
+    results: Results
+    folder: Path
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.results.verdict
+
+    def table(self) -> Any:
+        """Return the final table of arms, a rich renderable that notebooks show too."""
+        from tuneworthy.report.terminal import table
+
+        return table(self.results)
+
+    def _repr_html_(self) -> str:
+        return self.verdict._repr_html_()
+
+
+def check(path: Path, wishes: Wishes = Wishes()) -> Audit:  # noqa: B008
+    """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
+    with open_desk(path, wishes, write=False) as desk:
+        return desk.audit
+
+
+def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:  # noqa: B008
+    """Return the plan that `run` would follow: the frozen one where the study has begun."""
+    with open_desk(path, wishes, write=True) as desk:
+        return desk.plan()
+
+
+def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:  # noqa: B008
+    """Run a study, or continue it where it stopped, and write verdict, report and plan.
+
+    Raises a TuneworthyError; whatever was measured before stays in the ledger.
+    """
+    tell = watch or (lambda event, data: None)
+    with open_desk(Path(path), wishes, write=True, say=lambda text: tell("say", text)) as desk:
+        if (stored := desk.finished()) is not None:
+            tell("done", stored)
+            return Study(stored, desk.write(stored))
+        tell("audit", desk.audit)
+        planned = desk.plan()
+        tell("plan", planned)
+        desk.warm()
+        runs: list[Run] = []
+        for results in _steps(desk, planned, runs, tell):
+            tell("step", results)
+        results = _results(desk, planned, runs)
+        if not any(r.state == "measured" and r.spec.role == "candidate" for r in runs):
+            raise _nothing(runs)
+        desk.finish(results)
+        tell("done", results)
+        return Study(results, desk.write(results))
+
+
+def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[Results]:
+    """Measure arm after arm, the simplest first; yield what the study says after each."""
+    bench = desk.bench()
+    recipes = [Recipe() for _ in bench.split.parts]
+    scores: list[float] = [-1.0] * len(recipes)
+    for arm in planned.arms:
+        tell("arm", arm)
+        new = measure(bench, arm, recipes, _needs_dev(arm, planned.arms))
+        runs += new
+        for run in new:  # later arms stand on the prompt that is best on dev in their own fold
+            if run.recipe is None or run.dev is None or run.fold is None or run.seed != desk.seed:
+                continue
+            if run.dev > scores[run.fold] and arm.spec.tool == "prompt":
+                recipes[run.fold], scores[run.fold] = run.recipe, run.dev
+        if any(run.state == "measured" and run.spec.role == "candidate" for run in runs):
+            yield _results(desk, planned, runs)
+
+
+def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
+    """Return whether a tool has several arms to choose from, so that dev scores are needed."""
+    tool = arm.spec.tool
+    rivals = [a for a in arms if a.spec.tool == tool and not a.because]
+    return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
+
+
+def _results(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Results:
+    from tuneworthy.verdict.decide import decide, grid
+
+    cases = desk.sealed.open("compare")
+    evidence = compare(desk.shape(), list(cases.values()), runs)
+    policy = policy_of(desk.task)
+    verdict = decide(evidence, (), policy)
+    seconds = desk.seconds(runs)
+    update = {"task": verdict.task.model_copy(update={"name": desk.task.name, "hash": desk.study}),
+              "seconds": seconds}  # fmt: skip
+    return Results(
+        task=desk.task,
+        audit=desk.audit,
+        plan=planned,
+        cases=tuple(cases.values()),
+        runs=tuple(runs),
+        evidence=evidence,
+        verdict=verdict.model_copy(update=update),
+        grid=grid(evidence, (), policy),
+        reproduce=desk.reproduce(),
+    )
+
+
+def policy_of(task: Task) -> Policy:
+    """Return the user's side of the rule: margin, motive, target, limits, prices."""
+    success, money = task.success, task.economics
+    return Policy(
+        margin=success.margin,
+        motive=success.motive,
+        target=success.target,
+        floor=success.floor,
+        limits=success.limits,
+        requests_per_month=money.requests_per_month,
+        value_of_correct=money.value_of_correct,
+        label_each=money.label_each,
+    )
+
+
+def _nothing(runs: Sequence[Run]) -> Exception:
+    reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
+    if any(run.state == "failed" for run in runs):
+        return ModelError("no candidate could be measured", got=reasons, fix="see the reasons")
+    return DataError(
+        "no arm applies to these rows",
+        got=reasons,
+        fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
+    )

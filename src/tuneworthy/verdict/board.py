@@ -1,0 +1,88 @@
+"""The part of the evidence that the rule reads: rungs, references and paired bounds. No names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.core.task import TOOLS
+from tuneworthy.verdict.limits import broken
+
+Bound = tuple[float, float, float]
+UNKNOWN: Bound = (0.0, -1.0, 1.0)  # two scores in [0, 1] can't differ by more
+
+
+@dataclass(frozen=True)
+class Board:
+    """Feasible finalists, simplest first, with mean and one-sided bounds of every pair.
+
+    `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low, high) of b - s in
+    score points; a pair that was not compared has the widest bound there is.
+    """
+
+    order: tuple[ArmResult, ...]
+    outside: tuple[ArmResult, ...]
+    references: tuple[ArmResult, ...]
+    present: ArmResult | None
+    bounds: Mapping[tuple[str, str], Bound]
+    pairs: Mapping[tuple[str, str], Pair]
+
+    def bound(self, arm: ArmResult, versus: ArmResult) -> Bound:
+        """Return (mean, low, high) of arm - versus."""
+        return self.bounds.get((arm.name, versus.name), UNKNOWN)
+
+    def most(self, arm: ArmResult) -> float:
+        """Return the most by which another feasible finalist may be better than `arm`."""
+        rivals = (self.bound(other, arm)[2] for other in self.order if other.name != arm.name)
+        return max(0.0, *rivals, 0.0)
+
+
+def rung(arm: ArmResult) -> tuple[int, int, str]:
+    """Return where an arm stands: its tool, then its simplicity (the name only breaks ties)."""
+    return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
+
+
+def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozenset()) -> Board:
+    """Return the board; failed answers of the arms in `right` count as right there."""
+    shift = {arm.name: _gain(arm) if arm.name in right else 0.0 for arm in evidence.arms}
+    raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
+    scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
+    finalists = [a for a in scored if a.finalist and a.role == "candidate" and a.tool]
+    outside = tuple(arm for arm in finalists if broken(arm, policy))
+    today = [arm for arm in scored if arm.present] or [a for a in finalists if a.tool == "keep"]
+    pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
+    return Board(
+        order=tuple(arm for arm in finalists if arm not in outside),
+        outside=outside,
+        references=tuple(arm for arm in scored if arm.role == "reference"),
+        present=today[0] if today else None,
+        bounds=_both_ways(pairs, shift),
+        pairs=pairs,
+    )
+
+
+def _gain(arm: ArmResult) -> float:
+    if arm.score is None or arm.score_if_right is None:
+        return 0.0
+    return max(0.0, arm.score_if_right - arm.score.mean)
+
+
+def _raised(arm: ArmResult, by: float) -> ArmResult:
+    if not by or arm.score is None:
+        return arm
+    ends = {key: min(1.0, getattr(arm.score, key) + by) for key in ("mean", "low", "high")}
+    return arm.model_copy(update={"score": arm.score.model_copy(update=ends)})
+
+
+def _both_ways(
+    pairs: Mapping[tuple[str, str], Pair], shift: Mapping[str, float]
+) -> dict[tuple[str, str], Bound]:
+    out: dict[tuple[str, str], Bound] = {}
+    for (arm, versus), pair in pairs.items():
+        by = shift.get(arm, 0.0) - shift.get(versus, 0.0)
+        mean, low, high = (max(-1.0, min(1.0, x + by)) for x in (pair.mean, pair.low, pair.high))
+        out[arm, versus] = (mean, low, high)
+        if (versus, arm) not in pairs:
+            out[versus, arm] = (-mean, -high, -low)
+    return out

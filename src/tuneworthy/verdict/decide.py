@@ -1,0 +1,191 @@
+"""From evidence to a verdict: pure, so the same evidence gives the same verdict anywhere.
+
+It knows effects, costs, limits and the tool, role and simplicity each arm declares; never a file,
+the clock, or an arm by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tuneworthy
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.results import GridPoint
+from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm
+from tuneworthy.verdict.asked import answered
+from tuneworthy.verdict.board import Board, lay_out, rung
+from tuneworthy.verdict.economics import break_even, priced
+from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
+from tuneworthy.verdict.missing import NO_TARGET, reasons
+from tuneworthy.verdict.next_step import next_step
+from tuneworthy.verdict.rule import Ruling, rule
+from tuneworthy.verdict.words import because
+
+ROLES = ("reference", "candidate", "ceiling", "placebo")
+VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
+
+
+def decide(
+    evidence: Evidence,
+    findings: Sequence[Finding],
+    policy: Policy,
+    version: str = tuneworthy.__version__,
+) -> Verdict:
+    """Return the verdict: which arm to use, how sure that is, and the cheapest next step.
+
+    The ladder is climbed only when the rung below is beaten; `left_on_table` says how much
+    another measured arm may be better by, in score points.
+    """
+    board, ruling = lay_out(evidence, policy), rule(evidence, policy)
+    strip = by_margin(evidence, policy)
+    met = target_met(policy, ruling)
+    money, known = _economics(board, policy, ruling)
+    parts: dict[str, Any] = {
+        "tuneworthy": version,
+        "task": TaskName(name=evidence.task, hash=evidence.task_hash or evidence.task),
+        "use": ruling.use,
+        "arm": ruling.arm.name if ruling.arm else None,
+        "status": ruling.status,
+        "left_on_table": _left(evidence, ruling),
+        "by_margin": strip,
+        "next": next_step(evidence, policy, board, ruling, findings, met),
+        "because": because(evidence, policy, board, ruling),
+        "target_met": met,
+        "looks": evidence.looks,
+        "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
+        "questions": answered(findings, policy),
+        "economics": money,
+        "flips": flips(evidence, policy, strip),
+        "seconds": evidence.seconds,
+        "evidence_hash": evidence.hash,
+    }
+    known |= _known(evidence, policy, ruling)
+    plain = Verdict(**parts).plain()
+    by_name = {arm.name: arm for arm in evidence.arms}
+    known |= _deltas_known(plain, ruling)
+    return Verdict(**parts, missing=reasons(plain, by_name, known))
+
+
+def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
+    """Return the ruling at margins of 0 to 20 points and, where prices are known, at volumes.
+
+    Findings explain and never change what is named.
+    """
+    del findings
+    board = lay_out(evidence, policy)
+    volumes: set[float | None] = {policy.requests_per_month}
+    if priced(board.order, policy.model_copy(update={"requests_per_month": 1.0})):
+        volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
+    out = []
+    for volume in sorted(volumes, key=lambda v: v or 0.0):
+        for margin in MARGINS:
+            at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
+            ruling = rule(evidence, at)
+            use, arm = ruling.named
+            out.append(
+                GridPoint(margin=margin, requests_per_month=volume, use=use, arm=arm,
+                          status=ruling.status, left=ruling.left)
+            )  # fmt: skip
+    return tuple(out)
+
+
+def target_met(policy: Policy, ruling: Ruling) -> bool | None:
+    """Return whether the named arm's interval lies above (True) or below (False) the target."""
+    if policy.target is None or ruling.arm is None or ruling.arm.score is None:
+        return None
+    if ruling.arm.score.low >= policy.target:
+        return True
+    return False if ruling.arm.score.high < policy.target else None
+
+
+def ordered(evidence: Evidence) -> list[ArmResult]:
+    """Return the arms as the ladder shows them: references, then rungs, then the rest."""
+    return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
+
+
+def _left(evidence: Evidence, ruling: Ruling) -> LeftOnTable | None:
+    if ruling.left is None:
+        return None
+    return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
+
+
+def _shown(arm: ArmResult, delta: Delta | None) -> VerdictArm:
+    same = set(VerdictArm.model_fields) & set(ArmResult.model_fields) - {"valid"}
+    valid = arm.valid.mean if arm.valid else None
+    return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
+
+
+def _delta(board: Board, arm: ArmResult, ruling: Ruling) -> Delta | None:
+    """Return arm - named arm (for `none`: arm - reference), where the two were compared."""
+    versus = ruling.arm or ruling.against
+    if versus is None or (arm.name, versus.name) not in board.bounds:
+        return None
+    mean, low, high = board.bound(arm, versus)
+    return Delta(mean=mean, low=low, high=high, versus=versus.name)
+
+
+def _deltas_known(plain: dict[str, Any], ruling: Ruling) -> dict[str, str]:
+    versus = ruling.arm or ruling.against
+    why = "one arm a tool is compared in pairs, and references" if versus else "no arm is named"
+    return {
+        f"/arms/{i}/delta": (
+            "this is the arm the others are compared with"
+            if versus and arm["name"] == versus.name
+            else why if arm["state"] in ("measured", "stopped_early") else arm["because"] or why
+        )
+        for i, arm in enumerate(plain["arms"])
+    }  # fmt: skip
+
+
+def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]:
+    blocked = f"blocked: {evidence.blocks[0]}" if evidence.blocks else ""
+    no_arm = blocked or "no arm is named"
+    undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
+    return {
+        "/arm": blocked or "no arm is shown better than the reference",
+        "/left_on_table": blocked
+        or "no reference was compared, so there is nothing to measure from",
+        "/target_met": NO_TARGET if policy.target is None else undecided,
+    }
+
+
+def _economics(
+    board: Board, policy: Policy, ruling: Ruling
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the economics of the verdict, and why its nulls are null."""
+    out: dict[str, Any] = {"priced": priced(board.order, policy) is not None}
+    arm = ruling.arm
+    tuned = next((a for a in reversed(board.order) if a.tool in ("tune", "distil")), None)
+    if arm is None or tuned is None:
+        why = "no arm is named" if arm is None else "no tuned arm could be named here"
+        return {**out, "break_even_per_month": None}, {"/economics/break_even_per_month": why}
+    rival = tuned if tuned.name != arm.name else _lower(board, arm)
+    if rival is None:
+        why = "no simpler arm to compare with"
+        return {**out, "break_even_per_month": None}, {"/economics/break_even_per_month": why}
+    money = break_even(arm, rival, board.bound(rival, arm)[0], policy)
+    lacking = money.pop("lacking")
+    why = f"not known: {', '.join(lacking)}" if lacking else "it pays at no volume"
+    known = {f"/economics/{key}": why for key in ("break_even_per_month", "side")}
+    return {**out, **money, "if_upkeep_were_free": _free(board, arm)}, {
+        **known, "/economics/if_upkeep_were_free": "the named arm has the highest score",
+    }  # fmt: skip
+
+
+def _lower(board: Board, arm: ArmResult) -> ArmResult | None:
+    below = [other for other in board.order if rung(other) < rung(arm)]
+    return max(below, key=lambda other: board.bound(other, arm)[0], default=None)
+
+
+def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
+    """Return the arm with the highest score and the chance that it is truly the better one."""
+    from scipy.stats import norm
+
+    best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
+    pair = board.pairs.get((best.name, arm.name))
+    if best == arm or pair is None or pair.high <= pair.low:
+        return None
+    error = (pair.high - pair.low) / 2 / norm.ppf(1 - pair.level)
+    return {"arm": best.name, "chance": round(float(norm.cdf(pair.mean / error)), 3)}

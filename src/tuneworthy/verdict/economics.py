@@ -1,0 +1,87 @@
+"""What prices do to the rule: the gain that pays for a rung, break-even volume, what flips it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.stats.economics import breakeven
+
+KEYS = {
+    "usd_per_1k": "cost a request",
+    "build_usd": "one-off cost (economics.hours_to_build, engineer_hour, label_each)",
+    "upkeep_usd_month": "monthly upkeep (economics.hosting_month, hours_per_retrain)",
+}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Costs of the rungs in USD: a request (`cost`), once (`build`), a month (`upkeep`).
+
+    `value` is the worth of one more right answer, `volume` requests a month, `months` the
+    horizon, `written` the margin the user wrote (0 where it is our default).
+    """
+
+    value: float
+    volume: float
+    months: float
+    written: float
+    cost: dict[str, float]
+    build: dict[str, float]
+    upkeep: dict[str, float]
+
+    def shift(self, b: str, s: str) -> float:
+        """Return what the price difference of a request is worth, in right answers."""
+        return (self.cost[s] - self.cost[b]) / self.value
+
+    def monthly(self, b: str, s: str) -> float:
+        """Return how much more b costs a month than s, its requests left aside."""
+        once = (self.build[b] - self.build[s]) / self.months
+        return once + self.upkeep[b] - self.upkeep[s]
+
+    def margin(self, s: str, b: str) -> float:
+        """Return the gain in right answers that pays for the climb from s to b."""
+        return max(self.written, self.monthly(b, s) / (self.value * self.volume), 0.0)
+
+
+def unknown(order: Sequence[ArmResult]) -> list[str]:
+    """Return which costs of the rungs are not known, in words."""
+    return [text for key, text in KEYS.items() if any(getattr(a, key) is None for a in order)]
+
+
+def priced(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
+    """Return the prices, or None where the value, the volume or a rung's cost is not known."""
+    if not policy.value_of_correct or not policy.requests_per_month or unknown(order):
+        return None
+    return Prices(
+        value=policy.value_of_correct,
+        volume=policy.requests_per_month,
+        months=policy.horizon_months,
+        written=0.0 if policy.margin_is_default else policy.margin,
+        cost={arm.name: (arm.usd_per_1k or 0.0) / 1000 for arm in order},
+        build={arm.name: arm.build_usd or 0.0 for arm in order},
+        upkeep={arm.name: arm.upkeep_usd_month or 0.0 for arm in order},
+    )
+
+
+def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) -> dict[str, Any]:
+    """Return the volume from which `rival` pays more than `named`; `gain` is rival - named."""
+    lacking = unknown((named, rival))
+    if policy.value_of_correct is None:
+        lacking.append("value of a right answer (economics.value_of_correct)")
+    out: dict[str, Any] = {
+        "break_even_per_month": None, "side": None, "rival": rival.name, "lacking": lacking,
+    }  # fmt: skip
+    if lacking:
+        return out
+    side, volume = breakeven(
+        (rival.build_usd or 0.0) - (named.build_usd or 0.0),
+        policy.horizon_months,
+        (rival.upkeep_usd_month or 0.0) - (named.upkeep_usd_month or 0.0),
+        ((named.usd_per_1k or 0.0) - (rival.usd_per_1k or 0.0)) / 1000,
+        policy.value_of_correct,
+        gain,
+    )
+    return {**out, "break_even_per_month": volume, "side": side}

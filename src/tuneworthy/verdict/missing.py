@@ -1,0 +1,88 @@
+"""Every null of a verdict gets its reason, by JSON pointer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tuneworthy.core.evidence import ArmResult
+
+NO_TARGET = "no target was set"
+OWN = {
+    "tool": "no tool was given for it, so it can't be named",
+    "seed": "nothing was drawn with a seed",
+    "score": "no case was scored",
+    "valid": "validity was not measured",
+    "latency_ms": "not timed",
+    "tokens": "tokens were not counted",
+    "usd_per_1k": "no price is known",
+    "fit_seconds": "nothing was fitted",
+}
+NEXT = {
+    "rows": "this step is not counted in rows",
+    "clicks": "this step is not counted in clicks",
+    "usd": "no price is known for this step (key economics.label_each)",
+}
+
+
+def reasons(
+    plain: Mapping[str, Any], arms: Mapping[str, ArmResult], known: Mapping[str, str]
+) -> dict[str, str]:
+    """Return {JSON pointer: reason} for every null; `known` has the reasons the rule gave."""
+    found = {}
+    for path in nulls(plain):
+        pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
+        found[pointer] = known.get(pointer) or _reason(plain, path, arms)
+    return found
+
+
+def nulls(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of every null inside plain data."""
+    if value is None:
+        yield path
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from nulls(inner, (*path, key))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from nulls(inner, (*path, number))
+
+
+def _reason(
+    plain: Mapping[str, Any], path: tuple[str | int, ...], arms: Mapping[str, ArmResult]
+) -> str:
+    top, last = path[0], str(path[-1])
+    if top == "arms":
+        return _of_arm(plain["arms"][path[1]], path[2:], arms)
+    if top == "questions":
+        finding = plain["questions"][path[1]]
+        return "there is no such prior" if last == "prior" else finding["because"]
+    if top == "next":
+        return NEXT[last]
+    if last == "arm":
+        return "no arm is named here"
+    return _WHOLE.get(str(top), "not measured")
+
+
+_WHOLE = {
+    "seconds": "the time of the units was not handed in",
+    "changes": "what tuning changed is not measured in this version",
+    "wrong": "no arm shows this cause",
+    "economics": "no prices (keys under economics)",
+}
+
+
+def _of_arm(
+    shown: Mapping[str, Any], rest: tuple[str | int, ...], arms: Mapping[str, ArmResult]
+) -> str:
+    key = str(rest[0])
+    if key == "options":
+        return "this option is not set"
+    arm = arms[shown["name"]]
+    if why := arm.missing.get(key):
+        return why
+    if arm.state in ("skipped", "failed") and key not in ("tool", "seed"):
+        return arm.because or f"the arm was {arm.state}"
+    if key == "tool" and arm.role != "candidate":
+        return f"a {arm.role} is no tool"
+    return OWN[key]

@@ -1,0 +1,274 @@
+"""The cheapest next step and its size. Costs are compared in labels: a click is a fifth of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.verdict import Next
+from tuneworthy.stats.power import rows_to_settle
+from tuneworthy.verdict.board import Board
+from tuneworthy.verdict.economics import priced, unknown
+from tuneworthy.verdict.flips import Key, Stretch, stretches
+from tuneworthy.verdict.rule import Ruling, still_open
+from tuneworthy.verdict.words import a_tool, named, points, rival
+
+CLICK = 0.2  # of a label
+SEQUENTIAL = 1.5  # rows a bound that may stop at any time needs, against a fixed number
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is still open: the arm that may be better, against which, and how much is missing.
+
+    `rows` is how many unfitted rows would settle it (None: at the margin, no number would).
+    """
+
+    arm: ArmResult
+    versus: ArmResult
+    pair: Pair
+    rows: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A step with its cost in labels."""
+
+    labels: float
+    step: Next
+
+
+def next_step(
+    evidence: Evidence,
+    policy: Policy,
+    board: Board,
+    ruling: Ruling,
+    findings: Sequence[Finding] = (),
+    target_met: bool | None = None,
+) -> Next:
+    """Return the cheapest step that would make the verdict firmer or the score higher."""
+    if ruling.status == "blocked":
+        return Next(do="repair", why=evidence.blocks[0])
+    if evidence.limited:
+        return Next(do="run all rows", why="only some of the rows were run")
+    if ruling.reason == "nothing":
+        return Next(do="measure an arm", why="no arm that could be named was measured")
+    if ruling.reason == "limits":
+        return Next(do="revise the limits", why=_why_limits(board))
+    if _bigger_wanted(evidence, ruling, target_met):
+        return _bigger(evidence, ruling)
+    if policy.motive == "cost" and (need := _cost_keys(board)):
+        return need
+    if ruling.status == "firm":
+        return _firm(ruling)
+    if ruling.shaken:
+        return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
+    offers = _offers(evidence, policy, board, ruling, findings)
+    if not offers:
+        return Next(do="measure another arm", why="there is no second arm to compare on these rows")
+    return min(offers, key=lambda offer: offer.labels).step
+
+
+_WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
+
+
+def _why_limits(board: Board) -> str:
+    names = ", ".join(named(arm) for arm in board.outside)
+    return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
+
+
+def _failed(evidence: Evidence) -> int | None:
+    return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
+
+
+def _bigger_wanted(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> bool:
+    measured = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
+    return not measured and (ruling.use == "none" or target_met is False)
+
+
+def _bigger(evidence: Evidence, ruling: Ruling) -> Next:
+    reason = "no arm beats the reference" if ruling.use == "none" else "the target is not reached"
+    why = f"{reason}, and whether a larger model could do it is not measured (key `bigger`)"
+    return Next(do="measure bigger", rows=evidence.n, why=why)
+
+
+def _cost_keys(board: Board) -> Next | None:
+    if board.present is None:
+        return Next(do="name what runs today", why="motive cost compares with it (key `present`)")
+    if board.present.usd_per_1k is None:
+        why = "motive cost needs a price (economics.machine_hour or economics.prices)"
+        return Next(do="write down economics", why=why)
+    return None
+
+
+def _firm(ruling: Ruling) -> Next:
+    if ruling.use == "keep":
+        return Next(do="keep", why="nothing measured here is worth the change")
+    if ruling.arm is None:
+        why = "no measured arm beats the reference: look at the rows and at what the input holds"
+        return Next(do="rethink the task", why=why)
+    return Next(do="use it", why="more rows would not change which arm is named")
+
+
+def _offers(
+    evidence: Evidence,
+    policy: Policy,
+    board: Board,
+    ruling: Ruling,
+    findings: Sequence[Finding],
+) -> list[Offer]:
+    offers = _economics(board, policy, ruling)
+    open_now = contest(evidence, policy, board, ruling)
+    if open_now is None:
+        return offers
+    if open_now.rows is None:
+        return [*offers, Offer(0.5, _at_the_margin(policy, open_now))]
+    offers += _settle(evidence, policy, open_now)
+    offers.append(_label(policy, open_now))
+    return offers + _collect(evidence, policy, open_now, findings)
+
+
+def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
+    """Return what is still open, with the rows that would settle it; None without a pair."""
+    if ruling.arm is None:
+        return _against_reference(evidence, policy, board, ruling)
+    if policy.motive == "cost" and board.present:
+        return _cheaper(evidence, policy, board, ruling.arm)
+    other = rival(board, ruling.arm)
+    if other is None:
+        return None
+    prices = priced(board.order, policy)
+    shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
+    margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
+    return _contest(evidence, board, (other, ruling.arm), shift, margin)
+
+
+def _against_reference(
+    evidence: Evidence, policy: Policy, board: Board, ruling: Ruling
+) -> Contest | None:
+    if ruling.against is None:
+        return None
+    versus = ruling.against
+    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
+    return _contest(evidence, board, (best, versus), 0.0, policy.margin)
+
+
+def _cheaper(evidence: Evidence, policy: Policy, board: Board, arm: ArmResult) -> Contest | None:
+    maybe = still_open(board, arm, policy)
+    if not maybe or board.present is None:
+        return None
+    found = _contest(evidence, board, (maybe[0], board.present), policy.margin, 0.0)
+    saving = _saving(policy, arm, maybe[0])
+    return Contest(found.arm, found.versus, found.pair, found.rows, saving) if found else None
+
+
+def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
+    if policy.requests_per_month is None or arm.usd_per_1k is None or cheaper.usd_per_1k is None:
+        return ""
+    month = policy.requests_per_month * (arm.usd_per_1k - cheaper.usd_per_1k) / 1000
+    return f"; it would save ${month:,.0f} a month"
+
+
+def _contest(
+    evidence: Evidence,
+    board: Board,
+    who: tuple[ArmResult, ArmResult],
+    shift: float,
+    margin: float,
+) -> Contest | None:
+    """Size the contest; `shift` is added to the difference, which is compared with `margin`."""
+    arm, versus = who
+    pair = board.pairs.get((arm.name, versus.name))
+    if pair is None or not pair.n:
+        return None
+    mean = pair.mean + shift
+    distance = abs(margin - mean)
+    if margin > 0 and distance < margin / 5:
+        return Contest(arm, versus, pair, None)
+    differ = max(pair.differ, 1) / pair.n  # none seen differing does not mean that none differ
+    level = pair.level * evidence.looks / (evidence.looks + 1)
+    if not margin:  # motive cost: either side of the line is an answer
+        if not mean:
+            return Contest(arm, versus, pair, None)
+        mean, margin = 0.0, abs(mean)
+    return Contest(arm, versus, pair, float(rows_to_settle(mean, differ, margin, level)))
+
+
+def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
+    pair, rows = open_now.pair, open_now.rows or 0.0
+    inputs = max(1, round(SEQUENTIAL * rows))
+    if pair.apart is None or inputs > evidence.pool:
+        return []
+    clicks = max(1, round(inputs * pair.apart / pair.n))
+    why = (
+        f"label only those of {inputs} new inputs on which {named(open_now.arm)} and"
+        f" {named(open_now.versus)} answer differently{open_now.why}"
+    )
+    usd = None if policy.label_each is None else clicks * CLICK * policy.label_each
+    return [Offer(clicks * CLICK, Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why))]
+
+
+def _label(policy: Policy, open_now: Contest) -> Offer:
+    pair = open_now.pair
+    rows = max(1, round(pair.factor**2 * (open_now.rows or 0.0) - pair.n))
+    usd = None if policy.label_each is None else rows * policy.label_each
+    why = (
+        f"with about {rows} more labelled rows it should show whether {named(open_now.arm)} is"
+        f" worth it against {named(open_now.versus)}{open_now.why}"
+    )
+    return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why))
+
+
+def _collect(
+    evidence: Evidence, policy: Policy, open_now: Contest, findings: Sequence[Finding]
+) -> list[Offer]:
+    """Offer more training rows where tuning is the rival and its curve still climbs."""
+    curve = next((f for f in findings if f.name == "enough_data" and f.answer == "no"), None)
+    if curve is None or curve.value is None or evidence.train is None:
+        return []
+    rows = round(curve.value - evidence.train)
+    if open_now.arm.tool != "tune" or not 0 < rows <= 3 * evidence.train:
+        return []
+    usd = None if policy.label_each is None else rows * policy.label_each
+    return [Offer(rows, Next(do="collect", rows=rows, usd=usd, why=curve.because))]
+
+
+def _at_the_margin(policy: Policy, open_now: Contest) -> Next:
+    why = (
+        f"{a_tool(open_now.arm)} stands at the margin of {points(policy.margin)}: more rows will"
+        f" not settle it soon; what such a gain is worth to you decides (see by_margin)"
+    )
+    return Next(do="decide the margin", why=why)
+
+
+def _economics(board: Board, policy: Policy, ruling: Ruling) -> list[Offer]:
+    """Offer to write down the one price that is missing, where it can make the verdict firm."""
+    keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
+    lacking = [key for key in keys if not getattr(policy, key)]
+    if len(lacking) != 1 or unknown(board.order) or policy.motive != "quality":
+        return []
+    firm = [s for s in stretches(board, policy, lacking[0]) if s.ruling.status == "firm"]
+    if not firm:
+        return []
+    same = [stretch for stretch in firm if stretch.ruling.named == ruling.named]
+    best = (same or firm)[0]
+    why = f"the verdict is firm ({_what(best.ruling)}) where {_range(lacking[0], best)}"
+    return [Offer(0.0, Next(do="write down economics", rows=0, usd=0.0, why=why))]
+
+
+def _what(ruling: Ruling) -> str:
+    return f"{ruling.use}: {named(ruling.arm)}" if ruling.arm else "none"
+
+
+def _range(key: Key, stretch: Stretch) -> str:
+    unit = "$" if key == "value_of_correct" else ""
+    low, high = f"{unit}{stretch.low:,.3g}", stretch.high
+    if key == "requests_per_month":
+        low = f"{stretch.low:,.0f}"
+    if high is None:
+        return f"economics.{key} is above {low}"
+    top = f"{unit}{high:,.3g}" if key == "value_of_correct" else f"{high:,.0f}"
+    return f"economics.{key} lies between {low} and {top}"

@@ -1,0 +1,164 @@
+"""The ladder rule: climb only when the rung below is beaten; say how much may be left.
+
+Pure arithmetic on a board. It knows tools, simplicity, costs and bounds; no arm by its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.verdict import Status, Use
+from tuneworthy.stats.ladder import climb
+from tuneworthy.verdict.board import Board, lay_out
+from tuneworthy.verdict.economics import Prices, priced
+
+Reason = Literal[
+    "first rung", "climbed", "cheapest", "no cheaper", "reference", "limits", "nothing", "blocked"
+]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the rule says: the arm (None for none and blocked), the status, what may be left.
+
+    `against` is the reference that `left` is measured from where no arm is named. `shaken` says
+    that the named arm changes when failed answers count as right.
+    """
+
+    use: Use
+    arm: ArmResult | None
+    status: Status
+    left: float | None
+    reason: Reason
+    against: ArmResult | None = None
+    shaken: bool = False
+
+    @property
+    def named(self) -> tuple[Use, str | None]:
+        """Return use and the arm's name, to compare two rulings."""
+        return self.use, self.arm.name if self.arm else None
+
+
+BLOCKED = Ruling("none", None, "blocked", None, "blocked")
+
+
+def rule(evidence: Evidence, policy: Policy) -> Ruling:
+    """Return the ruling on this evidence, failed answers and a limited run taken into account."""
+    if evidence.blocks:
+        return BLOCKED
+    ruling = on_board(lay_out(evidence, policy), policy)
+    if _shaken(evidence, policy, ruling):
+        ruling = replace(ruling, status="provisional", shaken=True)
+    return replace(ruling, status="provisional") if evidence.limited else ruling
+
+
+def on_board(board: Board, policy: Policy) -> Ruling:
+    """Return the ruling on a board, all answers taken as they were scored."""
+    if not board.order and not board.outside:
+        return Ruling("none", None, "provisional", None, "nothing")
+    if policy.motive == "cost" and board.present:
+        ruling = _cheapest(board, board.present, policy)
+    else:
+        ruling = _climbed(board, policy)
+    if ruling.arm is None:
+        return ruling
+    unbeaten = _unbeaten_reference(board, ruling.arm)
+    return _none(board, policy, "reference", unbeaten) if unbeaten else ruling
+
+
+def _shaken(evidence: Evidence, policy: Policy, ruling: Ruling) -> bool:
+    """Raise one arm at a time: if any point of the box changes the name, one of these does."""
+    failing = [arm.name for arm in evidence.arms if arm.score_if_right is not None]
+    boards = (lay_out(evidence, policy, frozenset({name})) for name in failing)
+    return any(on_board(board, policy).named != ruling.named for board in boards)
+
+
+def _climbed(board: Board, policy: Policy) -> Ruling:
+    if not board.order:
+        return _none(board, policy, "limits", _best(board.references))
+    prices = priced(board.order, policy)
+    names = [arm.name for arm in board.order]
+    found = climb(names, _worth(board, prices), prices.margin if prices else policy.margin)
+    arm = board.order[names.index(found.name)]
+    status: Status = "firm" if found.firm else "provisional"
+    if policy.motive == "cost":  # what runs today is unknown, so quality decides for now
+        status = "provisional"
+    reason: Reason = "climbed" if names.index(found.name) else "first rung"
+    return Ruling(_use(board, arm), arm, status, board.most(arm), reason)
+
+
+def _worth(
+    board: Board, prices: Prices | None
+) -> dict[tuple[str, str], tuple[float, float, float]]:
+    out = {}
+    for b in board.order:
+        for s in board.order:
+            if b.name != s.name:
+                by = prices.shift(b.name, s.name) if prices else 0.0
+                mean, low, high = board.bound(b, s)
+                out[b.name, s.name] = (mean + by, low + by, high + by)
+    return out
+
+
+def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
+    """Name the cheapest rung shown to be within margin of what runs today."""
+    cost = present.usd_per_1k
+    cheaper = sorted(
+        (a for a in board.order if _known(a) < (cost if cost is not None else 0.0)), key=_known
+    )
+    accepted = [arm for arm in cheaper if board.bound(arm, present)[1] >= -policy.margin]
+    if not accepted and present in board.outside:
+        return _none(board, policy, "limits", _best(board.references))
+    arm = accepted[0] if accepted else present
+    status: Status = "provisional" if still_open(board, arm, policy) else "firm"
+    left = 0.0 if arm.name == present.name else max(0.0, board.bound(present, arm)[2])
+    return Ruling(_use(board, arm), arm, status, left, "cheapest" if accepted else "no cheaper")
+
+
+def still_open(board: Board, arm: ArmResult, policy: Policy) -> list[ArmResult]:
+    """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
+    present = board.present
+    if present is None:
+        return []
+    maybe = [
+        other
+        for other in board.order
+        if other.name not in (arm.name, present.name)
+        and (other.usd_per_1k is None or arm.usd_per_1k is None or _known(other) < _known(arm))
+    ]
+    unshown = [other for other in maybe if board.bound(other, present)[2] >= -policy.margin]
+    return sorted(unshown, key=_known)
+
+
+def _known(arm: ArmResult) -> float:
+    return float("inf") if arm.usd_per_1k is None else arm.usd_per_1k
+
+
+def _unbeaten_reference(board: Board, arm: ArmResult) -> ArmResult | None:
+    compared = [ref for ref in board.references if (arm.name, ref.name) in board.bounds]
+    return _best(tuple(ref for ref in compared if board.bound(arm, ref)[1] <= 0))
+
+
+def _best(references: tuple[ArmResult, ...]) -> ArmResult | None:
+    def height(arm: ArmResult) -> float:
+        return arm.score.mean if arm.score else 0.0
+
+    return max(references, key=height, default=None)
+
+
+def _none(board: Board, policy: Policy, reason: Reason, against: ArmResult | None) -> Ruling:
+    if against is None:
+        return Ruling("none", None, "provisional", None, reason)
+    rivals = board.order or board.outside
+    left = max(0.0, *(board.bound(arm, against)[2] for arm in rivals), 0.0)
+    status: Status = "firm" if left <= policy.margin else "provisional"
+    return Ruling("none", None, status, left, reason, against)
+
+
+def _use(board: Board, arm: ArmResult) -> Use:
+    if board.present and arm.name == board.present.name:
+        return "keep"
+    assert arm.tool is not None  # only arms with a tool are finalists
+    return arm.tool

@@ -1,0 +1,193 @@
+"""The reason in one plain sentence, and the side lines that may follow it. Pure text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.verdict import Use
+from tuneworthy.verdict.board import Board
+from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.limits import broken, open_limits
+from tuneworthy.verdict.rule import Ruling
+
+AS_A_WHOLE: dict[Use, str] = {
+    "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
+    "schema": "a schema on the answer", "context": "documents in the prompt",
+    "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
+}  # fmt: skip
+
+
+def points(share: float) -> str:
+    """Return a difference in words: `7.2 points`, `1 point`."""
+    number = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def named(arm: ArmResult) -> str:
+    """Return an arm's name as it may stand in a sentence."""
+    return f"`{quoted(arm.name, 60)}`"
+
+
+def a_tool(arm: ArmResult) -> str:
+    """Return what kind of thing an arm is: `a tuned model (`lora`)`."""
+    return f"{AS_A_WHOLE[arm.tool]} ({named(arm)})" if arm.tool else named(arm)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a sentence may speak of."""
+
+    evidence: Evidence
+    policy: Policy
+    board: Board
+    ruling: Ruling
+
+
+def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> str:
+    """Return one sentence on why this arm is named, and a further one for each caution."""
+    scene = Scene(evidence, policy, board, ruling)
+    first = _reason(scene)
+    lines = [
+        _not_a_verdict(evidence),
+        first[:1].upper() + first[1:],
+        _retire(policy, board, ruling),
+        _excluded(policy, board),
+        _no_present(policy, board),
+        _shaken(ruling),
+        _spread(policy, ruling),
+        _unshown_limits(ruling),
+        _looks(evidence),
+    ]
+    return " ".join(line for line in lines if line)
+
+
+def rival(board: Board, arm: ArmResult) -> ArmResult | None:
+    """Return the feasible finalist that may be better than `arm` by most."""
+    others = [other for other in board.order if other.name != arm.name]
+    return max(others, key=lambda other: board.bound(other, arm)[2], default=None)
+
+
+def _reason(scene: Scene) -> str:
+    """Return the sentence of the ruling's reason."""
+    evidence, ruling = scene.evidence, scene.ruling
+    margin = points(scene.policy.margin)
+    match ruling.reason:
+        case "blocked":
+            return f"no arm can be named before this is repaired: {quoted(evidence.blocks[0])}."
+        case "nothing":
+            return "no arm that could be named was measured, so there is nothing to compare."
+        case "limits":
+            return "every arm is shown to break a limit you set, so none can be named."
+        case "reference":
+            return _reference(ruling)
+        case "no cheaper":
+            all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
+            return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
+    assert ruling.arm is not None  # the reasons left are those that name one
+    arm = named(ruling.arm)
+    if ruling.reason == "cheapest":
+        return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
+    left = _left(scene, ruling.arm)
+    if ruling.reason == "first rung":
+        return f"{arm} is the simplest arm and none is shown to beat it; {left}."
+    paid = priced(scene.board.order, scene.policy)
+    gain = "enough to pay for the climb" if paid else f"{margin} or more"
+    return (
+        f"every arm simpler than {arm} is shown to be beaten, by {gain} on these rows, and {arm}"
+        f" is not; {left}."
+    )
+
+
+def _reference(ruling: Ruling) -> str:
+    assert ruling.against is not None
+    return (
+        f"no arm that could be named is shown better than {named(ruling.against)}, which does not"
+        f" solve the task; the best could be at most {points(ruling.left or 0.0)} above it."
+    )
+
+
+def _left(scene: Scene, arm: ArmResult) -> str:
+    """Return the half sentence on what may be left on the table."""
+    best = rival(scene.board, arm)
+    if best is None:
+        return "no other arm was measured that could be named"
+    high = scene.board.bound(best, arm)[2]
+    most = points(max(0.0, high))
+    if priced(scene.board.order, scene.policy):
+        if scene.ruling.status == "firm":
+            return f"no other arm can gain enough to pay for itself ({named(best)}: {most} at most)"
+        return f"{a_tool(best)} could be at most {most} better, which might pay for itself"
+    if high <= scene.policy.margin:
+        margin = points(scene.policy.margin)
+        return f"no other arm can be better by more than {margin}, your margin"
+    return f"{a_tool(best)} could be at most {most} better"
+
+
+def _not_a_verdict(evidence: Evidence) -> str:
+    return "Not a verdict: only some of the rows were run." if evidence.limited else ""
+
+
+def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
+    """Say whether a tuned model that runs today can go, where a simpler arm is named."""
+    today, arm = board.present, ruling.arm
+    if today is None or arm is None or today.tool not in ("tune", "distil"):
+        return ""
+    if arm.name == today.name or arm.tool in ("tune", "distil"):
+        return ""
+    if (today.name, arm.name) not in board.bounds:
+        return (
+            f"{named(today)} was not compared with {named(arm)}, so it is open whether it can go."
+        )
+    mean, _, high = board.bound(today, arm)
+    if high > policy.margin:
+        return f"{named(today)} could be retired: settle first, it may be {points(high)} better."
+    within = points(max(0.0, mean))
+    saves = _saves(policy, today, arm)
+    return (
+        f"Retire {named(today)}: {named(arm)} is within {within} of it"
+        f" (at most {points(max(0.0, high))} worse){saves}."
+    )
+
+
+def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
+    volume = policy.requests_per_month
+    if volume is None or today.usd_per_1k is None or arm.usd_per_1k is None:
+        return ""
+    upkeep = (today.upkeep_usd_month or 0.0) - (arm.upkeep_usd_month or 0.0)
+    month = volume * (today.usd_per_1k - arm.usd_per_1k) / 1000 + upkeep
+    return f" and saves ${month:,.0f} a month" if month > 0 else f" and costs ${-month:,.0f} more"
+
+
+def _excluded(policy: Policy, board: Board) -> str:
+    parts = [f"{named(arm)} ({', '.join(broken(arm, policy))})" for arm in board.outside]
+    return f"Off the ladder for a limit it is shown to break: {'; '.join(parts)}." if parts else ""
+
+
+def _no_present(policy: Policy, board: Board) -> str:
+    if policy.motive == "quality" or (board.present and board.present.usd_per_1k is not None):
+        return ""
+    lacking = "its cost" if board.present else "what runs today (key `present`)"
+    return f"Your motive is cost, but {lacking} is not known."
+
+
+def _shaken(ruling: Ruling) -> str:
+    return "If failed answers were right, another arm would be named." if ruling.shaken else ""
+
+
+def _spread(policy: Policy, ruling: Ruling) -> str:
+    sd = ruling.arm.seed_sd if ruling.arm else None
+    big = sd is not None and sd > policy.margin / 2
+    return f"A retraining may differ by {points(sd)} either way." if sd and big else ""
+
+
+def _unshown_limits(ruling: Ruling) -> str:
+    names = open_limits(ruling.arm) if ruling.arm else ()
+    return f"Not shown to keep your limits: {', '.join(names)}." if names else ""
+
+
+def _looks(evidence: Evidence) -> str:
+    if evidence.looks < 2:
+        return ""
+    return f"These rows were looked at {evidence.looks} times, so every bound is wider."

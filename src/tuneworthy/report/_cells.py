@@ -1,0 +1,102 @@
+"""The matrix as people look at it: arms x cases, seeds folded, the hardest case first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run
+
+Cell = tuple[Run, Answer, Score | Unscored | None]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Scores by arm and case position; `order` lists case positions, hardest first.
+
+    `values[arm][i]` is the score of the artefact's seed (without one: the mean over the seeds),
+    None where the arm has no score for the case. `tried[arm][i]` holds every seed's answer.
+    """
+
+    order: tuple[int, ...]
+    values: dict[str, list[float | None]]
+    tried: dict[str, list[list[Cell]]]
+
+
+def cells(results: Results) -> Cells:
+    """Return the matrix of a study; placebos are in it, but don't count for how hard a case is."""
+    place = {case.id: i for i, case in enumerate(results.cases)}
+    tried: dict[str, list[list[Cell]]] = {}
+    for run in results.runs:
+        row = tried.setdefault(run.spec.name, [[] for _ in place])
+        for i, answer in enumerate(run.answers):
+            if answer.case in place:
+                scored = run.scores[i] if i < len(run.scores) else None
+                row[place[answer.case]].append((run, answer, scored))
+    seeds = {arm.name: arm.seed for arm in results.evidence.arms}
+    values = {name: [folded(cell, seeds.get(name)) for cell in row] for name, row in tried.items()}
+    return Cells(hardest_first(results, values), values, tried)
+
+
+def folded(cell: Sequence[Cell], seed: int | None) -> float | None:
+    """Return one number for the answers of several seeds: the artefact's, else their mean."""
+    scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
+    own = [value for at, value in scores if at == seed]
+    kept = own or [value for _, value in scores]
+    return sum(kept) / len(kept) if kept else None
+
+
+def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
+    """Return case positions by rising mean score over the candidates; ties keep their order."""
+    rows = [
+        values[arm.name]
+        for arm in results.evidence.arms
+        if arm.role == "candidate" and arm.name in values
+    ]
+
+    def ease(i: int) -> float:
+        known = [v for row in rows if (v := row[i]) is not None]
+        return sum(known) / len(known) if known else 2.0
+
+    return tuple(sorted(range(len(results.cases)), key=ease))
+
+
+def bins(values: Sequence[float | None], width: int) -> list[float | None]:
+    """Return at most `width` means of equal stretches; None where a stretch has no score."""
+    n = len(values)
+    width = min(width, n)
+    out: list[float | None] = []
+    for at in range(width):
+        part = [v for v in values[at * n // width : (at + 1) * n // width] if v is not None]
+        out.append(sum(part) / len(part) if part else None)
+    return out
+
+
+def in_order(matrix: Cells, arm: str) -> list[float | None]:
+    """Return an arm's scores, hardest case first (empty where it has none)."""
+    row = matrix.values.get(arm)
+    return [row[i] for i in matrix.order] if row else []
+
+
+def pass_at(results: Results) -> float:
+    """Return the score from which a case passes."""
+    success = results.task.success
+    if success.pass_at is not None:
+        return success.pass_at
+    return success.target if success.target is not None else 0.5
+
+
+def nulls(value: Any, at: str = "") -> list[str]:
+    """Return the JSON pointers of every null in plain data."""
+    if value is None:
+        return [at]
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list | tuple):
+        pairs = list(enumerate(value))
+    keyed = ((str(key).replace("~", "~0").replace("/", "~1"), item) for key, item in pairs)
+    return [pointer for key, item in keyed for pointer in nulls(item, f"{at}/{key}")]

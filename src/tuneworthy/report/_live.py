@@ -1,0 +1,114 @@
+"""The study while it runs: progress an arm, and what the verdict would be if it stopped now."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live as RichLive
+from rich.text import Text
+
+from tuneworthy.report import _words as words
+from tuneworthy.report._screens import bar, cell, finished, fits, shown
+
+KEPT_BOUNDS = 4
+
+
+class Live:
+    """A live view: `progress` an arm, `now` for the verdict so far, `say` for a plain line.
+
+    On a terminal the lines are redrawn; elsewhere a line is written when an arm starts, ends or
+    stops and when the verdict so far changes, so a log stays short. Use it as a context.
+    """
+
+    def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._console = Console(file=self._stream, highlight=False, markup=False, width=width)
+        self._plain = not fits(self._stream)
+        self._rows: dict[str, tuple[int, int, str]] = {}
+        self._use, self._bounds = "", list[float]()
+        self._notes = ""
+        self._moving = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._drawn = RichLive(
+            console=self._console, refresh_per_second=4, get_renderable=self.screen
+        )
+
+    def __enter__(self) -> Live:
+        if self._moving:
+            self._drawn.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._moving:
+            self._drawn.stop()
+
+    def progress(self, arm: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of an arm's `total` answers are there; a note says what it does now."""
+        before = self._rows.get(arm)
+        self._rows[arm] = (done, total, note)
+        starts, ends = before is None, done >= total and (before is None or before[0] < total)
+        if not self._moving and (starts or ends):
+            self._write(f"{arm}: {done:,} of {total:,}{f', {note}' if note else ''}")
+
+    def now(self, use: str, arm: str | None, left: float | None) -> None:
+        """Show what the verdict would be if the study stopped now; `left` in score points."""
+        use = use if arm is None else f"{use.upper()} ({arm})"
+        if use != self._use:
+            self._use, self._bounds = use, []
+        changed = left is not None and (
+            not self._bounds or words.points(self._bounds[-1]) != words.points(left)
+        )
+        if left is not None and changed:
+            self._bounds.append(left)
+        if not self._moving and (changed or not self._bounds):
+            self._write(self.stopped())
+
+    def say(self, text: str) -> None:
+        """Show a line of plain text."""
+        self._notes = text
+        if not self._moving:
+            self._write(text)
+
+    def stopped(self) -> str:
+        """Return `if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points`."""
+        if not self._use:
+            return "if you stopped now: no verdict yet"
+        path = " → ".join(words.points(x) for x in self._bounds[-KEPT_BOUNDS:])
+        left = f", may leave {path} points" if path else ", what it leaves is not known yet"
+        return f"if you stopped now: {self._use}{left}"
+
+    def screen(self) -> Text:
+        """Return the lines as they stand."""
+        width = min(self._console.width, 120)
+        name = 28 if width >= 80 else 16
+        lines = []
+        for arm, (done, total, note) in self._rows.items():
+            share = done / total if total else 0.0
+            over = done >= total > 0
+            text = Text("  " + cell(shown(arm, self._plain), name) + " ", "dim" if over else "")
+            text.append(bar(share, 14) + " ", "dim" if over else "cyan")
+            rest = cell(f"{done:,} of {total:,}", 16) + shown(note, self._plain)
+            text.append(cell(rest, width - name - 19).rstrip(), "dim")
+            lines.append(text)
+        for line in (self.stopped(), self._notes):
+            if line:
+                lines.append(
+                    Text(cell("  " + shown(line, self._plain), width - 1).rstrip(), "bold")
+                )
+        return finished(lines, self._plain)
+
+    def _write(self, text: str) -> None:
+        line = shown(text, self._plain)
+        self._console.print(Text(line, no_wrap=True), soft_wrap=True)
+
+
+def live(stream: TextIO | None = None, width: int | None = None) -> Live:
+    """Return a live view on a stream (default: stderr, so that data on stdout stays clean)."""
+    return Live(stream, width)

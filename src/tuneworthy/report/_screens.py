@@ -1,0 +1,94 @@
+"""Lines of text for a terminal: widths, cuts, and a plain form without any glyph or colour."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from tuneworthy.core.escape import visible
+
+GLYPHS = "▶▪░▒▓█│─·…−–—×≤≥→±✓"
+ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
+SHADES = "░▒▓█"
+
+
+def shown(text: str, plain: bool) -> str:
+    """Return data for one line: escaped; in plain form also without characters above ASCII."""
+    safe = visible(str(text))
+    if not plain:
+        return safe
+    return safe.translate(ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def cell(text: str, width: int, right: bool = False) -> str:
+    """Return text cut or padded to exactly `width` terminal cells."""
+    if cell_len(text) > width:
+        return set_cell_size(text, max(width - 1, 0)) + "…" if width else ""
+    pad = " " * (width - cell_len(text))
+    return pad + text if right else text + pad
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Return text as lines no wider than `width`, each with the indent."""
+    room = width - len(indent)
+    lines = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    return [indent + piece for line in lines for piece in _narrow(line, room)]
+
+
+def _narrow(line: str, room: int) -> list[str]:
+    """Split a line of wide characters that textwrap took for narrow ones."""
+    pieces = [""]
+    for char in line:
+        if cell_len(pieces[-1] + char) > room:
+            pieces.append("")
+        pieces[-1] += char
+    return pieces
+
+
+def strip(values: Iterable[float | None]) -> str:
+    """Return means in [0, 1] as shades, dark for right; a space where nothing was measured."""
+    return "".join(" " if v is None else SHADES[min(3, int(v * 4))] for v in values)
+
+
+def bar(value: float, width: int) -> str:
+    """Return a bar of `width` cells for a share in [0, 1]."""
+    return cell("▪" * round(min(max(value, 0.0), 1.0) * width), width)
+
+
+def finished(lines: Iterable[Text], plain: bool) -> Text:
+    """Return the lines as one text that never wraps; the plain form is bare ASCII."""
+    text = Text("\n", no_wrap=True, end="\n").join(list(lines))
+    text.no_wrap = True
+    if not plain:
+        return text
+    bare = text.plain.translate(ASCII).encode("ascii", "backslashreplace").decode()
+    return Text(bare, no_wrap=True)
+
+
+def fits(stream: TextIO) -> bool:
+    """Return whether a stream's encoding can show our glyphs."""
+    try:
+        GLYPHS.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def room(stream: TextIO | None = None) -> tuple[int, bool]:
+    """Return (width, plain) for a stream: 120 columns where there is room, else 80."""
+    target = stream or sys.stdout
+    console = Console(file=target)
+    return (120 if console.is_terminal and console.width >= 120 else 80), not fits(target)
+
+
+def show(screen: Text, stream: TextIO | None = None) -> None:
+    """Print a screen; colours only on a terminal and never under NO_COLOR."""
+    Console(file=stream or sys.stdout, highlight=False, markup=False).print(
+        screen, soft_wrap=True, no_wrap=True
+    )

@@ -1,0 +1,204 @@
+"""Tables for a terminal: every arm, the audit, the plan, two studies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.evidence import ArmResult, Pair
+from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.results import Results
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.report import _words as words
+from tuneworthy.report._screens import cell, finished, shown, wrapped
+
+LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
+
+
+def table(results: Results, width: int = 80, plain: bool = False) -> Text:
+    """Return every arm in figures: score, difference to the named arm, validity, cost, seconds."""
+    wide = width >= 110
+    name = width - 2 - (81 if wide else 54)
+    head = _line(
+        ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p95", "fit", "n"), name, wide
+    )
+    lines = [Text(head, "dim")]
+    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    for arm in words.ladder_order(results.evidence.arms):
+        lines.append(_arm(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
+    for arm in words.ladder_order(results.evidence.arms):
+        if arm.state != "measured":
+            why = shown(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
+            lines += [Text(x, "dim") for x in wrapped(why, width)]
+    return finished(lines, plain)
+
+
+def _line(values: Sequence[str], name: int, wide: bool) -> str:
+    widths = (5, 9, 22 if wide else 8, 6, 7, 8, 8, 6)
+    kept = range(1, 9) if wide else (1, 2, 3, 4, 5, 6)
+    parts = [cell(values[0], name)] + [cell(values[i], widths[i - 1], right=True) for i in kept]
+    return "  " + " ".join(parts)
+
+
+def _arm(
+    arm: ArmResult, pair: Pair | None, sizes: tuple[int, bool, bool], named: str | None
+) -> Text:
+    name, wide, plain = sizes
+    delta = "named" if arm.name == named else "—"
+    if pair and delta != "named":
+        delta = words.span(pair) if wide else words.signed(pair.mean)
+    ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}" if arm.score else "—"
+    values = (
+        shown(arm.name, plain),
+        words.score(arm.score.mean) if arm.score else "—",
+        ends,
+        delta,
+        words.score(arm.valid.mean) if arm.valid else "—",
+        words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—",
+        words.duration(arm.latency_ms.p95 / 1000) if arm.latency_ms else "—",
+        words.duration(arm.fit_seconds) if arm.fit_seconds is not None else "—",
+        f"{arm.n:,}",
+    )
+    text = Text(_line(values, name, wide), "bold" if arm.name == named else "")
+    if arm.name == named:
+        text = Text("▶" + text.plain[1:], "bold")
+    return text
+
+
+def visible_line(seen: Visible) -> str:
+    """Return what these rows can show: `With 250 rows I can see differences above 8 points …`."""
+    parts = []
+    if seen.prompts is not None:
+        parts.append(f"above {words.points(seen.prompts)} points between prompts")
+    if seen.fitted is not None:
+        parts.append(f"above {words.points(seen.fitted)} against a trained arm")
+    what = ", ".join(parts) or "not measured: too few rows"
+    return (
+        f"With {counted_rows(seen.n)} I can see differences {what} "
+        f"(chance .8, if two arms differ on {100 * seen.d:.0f} % of the rows)."
+    )
+
+
+def counted_rows(n: int) -> str:
+    """Return a number of rows in words."""
+    return words.counted(n, "row")
+
+
+def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
+    """Return what the audit saw: rows in and out, what to mend, and what the rows can show."""
+    lines = [Text(f"  {counted_rows(audit.used)} used of {audit.rows:,}", "bold")]
+    lines += [Text(x) for x in wrapped(_counts(audit, plain), width)]
+    lines += _observations(audit, width, plain)
+    if audit.classes:
+        sizes = sorted(audit.classes.items(), key=lambda item: -item[1])
+        shares = " · ".join(f"{shown(label, plain)} {n:,}" for label, n in sizes[:12])
+        more = f" · and {len(sizes) - 12} more" if len(sizes) > 12 else ""
+        text = f"{counted_labels(len(sizes))}: {shares}{more}"
+        lines += [Text(x) for x in wrapped(text, width)]
+    for what, (low, mid, high, most) in audit.lengths.items():
+        text = f"{shown(what, plain)}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,}"
+        lines.append(Text(f"  {text} {audit.unit}"))
+    lines += [Text(""), *(Text(x, "bold") for x in wrapped(visible_line(audit.visible), width))]
+    return finished(lines, plain)
+
+
+def counted_labels(n: int) -> str:
+    """Return a number of labels in words."""
+    return words.counted(n, "label")
+
+
+def _counts(audit: Audit, plain: bool) -> str:
+    folds = f"{audit.folds} folds, every row scored once" if audit.folds else "one split"
+    out = ", ".join(f"{n:,} {shown(why, plain)}" for why, n in audit.excluded.items() if n)
+    text = f"{audit.scored:,} scored ({folds})" + (f"; left out: {out}" if out else "")
+    return f"{text}; contradictory answers touch {100 * audit.conflict_share:.1f} % of them."
+
+
+def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
+    styles = {"note": "dim", "warning": "yellow", "blocked": "bold red"}
+    order = {"blocked": 0, "warning": 1, "note": 2}
+    for seen in sorted(audit.observations, key=lambda o: order[o.level]):
+        ids = ", ".join(seen.ids[:6]) + (", …" if seen.count > len(seen.ids[:6]) > 0 else "")
+        fix = f" {seen.fix}" if seen.fix else ""
+        text = f"{seen.text}{f' [{ids}]' if ids else ''}{fix}"
+        first, *more = wrapped(shown(text, plain), width - 10, "")
+        yield Text("  ").append(cell(LEVELS[seen.level], 8), styles[seen.level]).append(first)
+        yield from (Text(" " * 10 + line) for line in more)
+
+
+def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
+    """Return what will be run and what it costs, before a request is sent."""
+    split = f"{plan.k} folds" if plan.k > 1 else "one split"
+    head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
+    lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
+    if plan.limited:
+        lines.append(Text("  NOT A VERDICT: rows are limited", "bold"))
+    name = width - 50
+    lines.append(
+        Text("  " + cell("arm", name) + " requests      tokens  minutes      $ at most", "dim")
+    )
+    for arm in plan.arms:
+        lines += _planned(arm, name, width, plain)
+    kept = [arm for arm in plan.arms if not arm.because]
+    total = sum(arm.usd for arm in kept if arm.usd is not None)
+    priced = any(arm.usd is not None for arm in kept)
+    sums = (sum(a.requests for a in kept), sum(a.tokens for a in kept), plan.minutes)
+    cost = words.amount(total) if priced else "—"
+    lines.append(Text(_planned_line("together", name, sums, cost), "bold"))
+    if plan.cuts:
+        cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
+        lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
+    if plan.looks > 1:
+        text = f"Look {plan.looks} at these rows: every bound pays for it."
+        lines += [Text(x) for x in wrapped(text, width)]
+    lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
+    return finished(lines, plain)
+
+
+def _planned_line(title: str, name: int, sums: tuple[int, int, float], cost: str) -> str:
+    requests, tokens, minutes = sums
+    figures = (f"{requests:,}", 9), (f"{tokens:,}", 12), (f"{minutes:.1f}", 8), (cost, 15)
+    return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in figures)
+
+
+def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
+    title = shown(arm.spec.name, plain)
+    if arm.because:
+        first, *more = wrapped(f"not run: {arm.because}", width - name - 3, "")
+        yield Text(f"  {cell(title, name)} {shown(first, plain)}", "dim")
+        yield from (Text(" " * (name + 3) + shown(line, plain), "dim") for line in more)
+        return
+    cost = words.amount(arm.usd) if arm.usd is not None else "—"
+    yield Text(_planned_line(title, name, (arm.requests, arm.tokens, arm.minutes), cost))
+
+
+def compare_screen(
+    first: Verdict, second: Verdict, pairs: Sequence[Pair], width: int = 80, plain: bool = False
+) -> Text:
+    """Return two studies side by side; `pairs` are arms of the second minus the first's."""
+    lines = []
+    for verdict in (first, second):
+        head = words.headline(verdict.use, verdict.status)
+        arm = f"   Use: {verdict.arm}" if verdict.arm else ""
+        text = f"{verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
+        lines += [Text(x, "bold") for x in wrapped(shown(text, plain), width)]
+    if first.task.hash != second.task.hash:
+        text = "The tasks differ, so only the same cases under the same metric are compared."
+        lines += [Text(x, "dim") for x in wrapped(text, width)]
+    if not pairs:
+        lines.append(Text("  No case was answered in both studies: nothing can be paired."))
+    for pair in pairs:
+        shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
+        text = (
+            f"{pair.arm} − {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
+            f"lost {pair.losses:,} of {counted_cases(pair.n)}"
+        )
+        lines += [Text(x) for x in wrapped(shown(text, plain), width)]
+    return finished(lines, plain)
+
+
+def counted_cases(n: int) -> str:
+    """Return a number of cases in words."""
+    return words.counted(n, "case")

@@ -1,0 +1,265 @@
+"""The sentences of a verdict, said once for terminal and page alike. Computes no statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tuneworthy.core.escape import visible
+from tuneworthy.core.evidence import ArmResult, Interval, Pair
+from tuneworthy.core.results import Results
+from tuneworthy.core.task import TOOLS
+from tuneworthy.core.verdict import Next, Verdict, Wrong
+
+TRAINED = ("tune", "distil")
+REFUSAL = "Don't fine-tune yet."
+BLOCKED = "No verdict."
+HEADLINES = {
+    "tune": "Fine-tune.",
+    "distil": "Fine-tune.",
+    "keep": "Keep what runs today.",
+    "none": "Nothing beats the reference.",
+}
+KINDS = {
+    "keep": "What runs today",
+    "classifier": "A plain classifier",
+    "prompt": "A better prompt",
+    "schema": "A schema",
+    "context": "More context",
+    "bigger": "A bigger model",
+    "tune": "A tuned model",
+    "distil": "A distilled model",
+}
+UNKNOWN = "no reason was recorded"
+
+
+def headline(use: str, status: str) -> str:
+    """Return the first sentence of the verdict."""
+    return BLOCKED if status == "blocked" else HEADLINES.get(use, REFUSAL)
+
+
+def points(value: float) -> str:
+    """Return score points (of 100) with one decimal where it says something: `7.2`, `2`."""
+    text = f"{abs(100 * value):.1f}".removesuffix(".0")
+    return f"−{text}" if value < 0 and text != "0" else text
+
+
+def signed(value: float) -> str:
+    """Return a difference in points with its sign: `+2`, `−2.5`, `0`."""
+    text = points(value)
+    return text if text.startswith("−") or text == "0" else f"+{text}"
+
+
+def span(pair: Pair | Interval) -> str:
+    """Return a difference with its bounds: `+2 (−2.5 … +7.2)`."""
+    return f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
+
+
+def score(value: float) -> str:
+    """Return a score with two digits: `.88`, `1.00`."""
+    text = f"{value:.2f}"
+    return text[1:] if text.startswith("0") else text
+
+
+def amount(value: float) -> str:
+    """Return a positive amount with about three digits: `549,000`, `2.60`, `.031`."""
+    if value == 0:
+        return "0"
+    if value >= 1000:
+        digits = 3 - len(str(int(value)))
+        return f"{round(value, digits):,.0f}"
+    if value >= 100:
+        return f"{value:.0f}"
+    if value >= 0.1:
+        return f"{value:.2f}"
+    return f"{value:.{min(1 - math.floor(math.log10(value)), 9)}f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `840 ms`, `2.1 s`, `7 min`, `3.2 h`."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def confidence(level: float) -> str:
+    """Return a confidence level as a percentage, given either as .95 or as the error .05."""
+    return f"{100 * (level if level > 0.5 else 1 - level):.4g} %"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return a count with its noun: `1 row`, `1,250 rows`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def options(values: Mapping[str, Any]) -> str:
+    """Return an arm's options in one line: `k=8, seed=1`."""
+    return ", ".join(f"{key}={value}" for key, value in values.items() if value is not None)
+
+
+def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:
+    """Return the arms from the simplest rung up: references, tools, unnamed, ceilings, placebos."""
+    roles = {"reference": 0, "candidate": 1, "ceiling": 2, "placebo": 3}
+
+    def key(arm: ArmResult) -> tuple[int, int, int]:
+        tool = TOOLS.index(arm.tool) if arm.tool else len(TOOLS)
+        return roles[arm.role], tool, arm.simplicity
+
+    return sorted(arms, key=key)
+
+
+def arm_named(results: Results) -> ArmResult | None:
+    """Return the arm that the verdict names, if it names one."""
+    return next((a for a in results.evidence.arms if a.name == results.verdict.arm), None)
+
+
+def rivals(results: Results) -> list[Pair]:
+    """Return each finalist's difference to the named arm (or, without one, to the reference)."""
+    finalists = {a.name for a in results.evidence.arms if a.finalist}
+    references = {a.name for a in results.evidence.arms if a.role == "reference"}
+    against = {results.verdict.arm} if results.verdict.arm else references
+    pairs = [p for p in results.evidence.pairs if p.versus in against and p.arm in finalists]
+    return sorted(pairs, key=lambda pair: -pair.high)
+
+
+def use_line(results: Results) -> str:
+    """Return `Use: ARM (tool)`, or why no arm is named."""
+    verdict, arm = results.verdict, arm_named(results)
+    if verdict.status == "blocked":
+        return visible("; ".join(results.evidence.blocks) or verdict.because)
+    if arm is None:
+        return f"Use: {visible(verdict.arm)}" if verdict.arm else "No arm is named."
+    return f"Use: {visible(arm.name)}" + (f" ({arm.tool})" if arm.tool else "")
+
+
+def status_line(results: Results) -> str:
+    """Return status, rows and looks: `provisional · 250 rows · look 2`."""
+    look = f" · look {results.verdict.looks}" if results.verdict.looks > 1 else ""
+    stamp = " · NOT A VERDICT (limited run)" if results.evidence.limited else ""
+    return f"{results.verdict.status} · {counted(results.evidence.n, 'row')}{look}{stamp}"
+
+
+def left_line(results: Results) -> str:
+    """Return how much may be left on the table, and on which arm."""
+    verdict, ahead = results.verdict, rivals(results)
+    left = verdict.left_on_table
+    if left is None:
+        why = visible(verdict.missing.get("/left_on_table", UNKNOWN))
+        return f"How much may be left on the table is not measured: {why}."
+    sure = confidence(left.level)
+    if left.points <= 0 or not ahead:
+        return f"No measured arm can be better ({sure})."
+    arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
+    kind = KINDS.get(arm.tool or "", "Another arm")
+    than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
+    return (
+        f"{kind} ({visible(arm.name)}) could be at most {points(left.points)} points "
+        f"better{than} ({sure})."
+    )
+
+
+def untrained_line(results: Results) -> str:
+    """Return why nothing was trained, or nothing where a tuned arm was measured."""
+    trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
+    if any(arm.score for arm in trained):
+        return ""
+    why = "; ".join(visible(f"{a.name}: {a.because or a.state}") for a in trained)
+    return f"No tuned model was measured{f' ({why})' if why else ''}."
+
+
+def pays_line(results: Results) -> str:
+    """Return above which volume the tuned arm pays, or which key is missing to say so."""
+    if untrained := untrained_line(results):
+        return untrained
+    economics, missing = results.verdict.economics, results.verdict.missing
+    have = results.task.economics.requests_per_month
+    volume = economics.get("break_even_per_month")
+    yours = f"; you have {amount(have)}" if have is not None else ""
+    rival, ahead = economics.get("rival"), rivals(results)
+    who = "It" if ahead and rival in (None, ahead[0].arm) else visible(str(rival or "Tuning"))
+    if isinstance(volume, int | float) and economics.get("side") not in ("always", "never"):
+        side = "below" if economics.get("side") == "below" else "above"
+        return f"{who} pays {side} {amount(volume)} requests a month{yours}."
+    if economics.get("side") in ("always", "never"):
+        return f"{who} {economics['side']} pays at these prices{yours}."
+    why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
+    return f"Above which volume it pays is not measured: {visible(why or UNKNOWN)}."
+
+
+def rival_line(pair: Pair, margin: float) -> str:
+    """Return what the rows say of an arm beside the named one: `not shown better than ▶ : …`."""
+    if pair.low > 0:
+        short = ", less than the margin" if pair.mean < margin else ""
+        return f"better than ▶ : {span(pair)}{short}"
+    words = "worse than ▶" if pair.high < 0 else "not shown better than ▶"
+    return f"{words} : {span(pair)}"
+
+
+def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
+    """Return (limit with its bound, state) for every limit of the task that this arm faces."""
+    bounds = results.task.success.limits.plain() | {"floor": results.task.success.floor}
+    shown = {"valid": "valid ≥ {}", "p95_ms": "p95 ≤ {} ms", "general_drop": "general drop ≤ {}",
+             "context_faithful": "faithful to context ≥ {}", "local_only": "local only",
+             "floor": "score ≥ {}"}  # fmt: skip
+    return [
+        (shown.get(name, visible(name)).format(_bound(bounds.get(name))), state)
+        for name, state in arm.limits.items()
+    ]
+
+
+def _bound(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return "?"
+    return f"{value:,.0f}" if value >= 2 else score(float(value))
+
+
+def wrong_line(wrong: Wrong) -> str:
+    """Return one cause of the failures with its share and what showed it."""
+    shown = f"; {visible(wrong.arm)} rescues them" if wrong.arm else ""
+    placebo = f", {visible(wrong.placebo)} does not" if wrong.placebo else ""
+    return (
+        f"{100 * wrong.share:.0f} % of {counted(wrong.n, 'failure')} were {visible(wrong.cause)} "
+        f"(95 %: {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %{shown}{placebo})"
+    )
+
+
+def size_of(step: Next) -> str:
+    """Return how much work a next step is: `about 71 clicks`, `380 rows`, `$1.20`."""
+    sizes = [
+        f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
+        counted(step.rows, "row") if step.rows is not None else "",
+        f"${amount(step.usd)}" if step.usd is not None else "",
+    ]
+    return ", ".join(size for size in sizes if size)
+
+
+def next_line(results: Results) -> str:
+    """Return the cheapest next step with its size and why."""
+    step, margin = results.verdict.next, results.task.success.margin
+    size = f", {size_of(step)}" if size_of(step) else ""
+    if step.do == "settle":
+        return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
+    why = f": {visible(step.why)}" if step.why else ""
+    return f"Next: {visible(step.do)}{size}{why}"
+
+
+def target_line(verdict: Verdict, target: float) -> str:
+    """Return whether the target is met, missed or neither shown: `target .90 met`."""
+    words = {True: "met", False: "missed", None: "neither shown met nor missed"}
+    return f"target {score(target)} {words[verdict.target_met]}"
+
+
+def not_certain(arm: ArmResult) -> str:
+    """Return what a share of n cases does not say: `47 of 50 is not 94 %: …`."""
+    if arm.score is None or arm.n == 0:
+        return ""
+    right = round(arm.score.mean * arm.n, 6)
+    low, high = (f"{100 * bound:.0f}" for bound in (arm.score.low, arm.score.high))
+    lead = f"A mean of {score(arm.score.mean)} over {arm.n:,} cases"
+    if right == int(right):
+        lead = f"{int(right):,} of {arm.n:,} is not {100 * arm.score.mean:.3g} %:"
+        return f"{lead} with this many cases it lies between {low} and {high} % (95 %)."
+    return f"{lead} lies between {low} and {high} points (95 %)."

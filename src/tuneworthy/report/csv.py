@@ -1,0 +1,40 @@
+"""Every answer of every arm as one CSV table that no spreadsheet reads as a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from tuneworthy.core.answer import Score
+from tuneworthy.core.escape import for_csv
+from tuneworthy.core.results import Results
+
+COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "extracted",
+           "target", "why", "error", "tokens_in", "tokens_out", "seconds", "usd")  # fmt: skip
+
+
+def answers_csv(results: Results) -> str:
+    """Return one line an answer, with its score and why; what was not measured is empty."""
+    targets = {case.id: case.output for case in results.cases}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in results.runs:
+        for i, answer in enumerate(run.answers):
+            scored = run.scores[i] if i < len(run.scores) else None
+            good = scored if isinstance(scored, Score) else None
+            why = good.why if good else getattr(scored, "reason", "")
+            values = (
+                answer.case, run.spec.name, run.spec.role, run.seed, run.fold,
+                good.value if good else None, good.valid if good else None, answer.text,
+                good.extracted if good else None, targets.get(answer.case), why, answer.error,
+                answer.tokens_in, answer.tokens_out, answer.seconds, answer.usd,
+            )  # fmt: skip
+            writer.writerow([_cell(value) for value in values])
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return for_csv(value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
+    return "" if value is None else str(value)

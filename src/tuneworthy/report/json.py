@@ -1,0 +1,31 @@
+"""The verdict as JSON, and the JSON schema that it follows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tuneworthy.core.verdict import Verdict
+
+
+def verdict_json(verdict: Verdict) -> str:
+    """Return verdict.json: public names, two spaces, no NaN (ValueError), one text per verdict."""
+    plain = verdict.plain()
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate in a row can't be written as UTF-8
+        text = json.dumps(plain, indent=2, ensure_ascii=True, allow_nan=False)
+    return text
+
+
+def verdict_schema() -> dict[str, Any]:
+    """Return the JSON schema of verdict.json, made from the record itself."""
+    schema = Verdict.model_json_schema(by_alias=True, mode="serialization")
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "verdict.json"}
+    return {**about, **{key: value for key, value in schema.items() if key != "title"}}
+
+
+def schema_text() -> str:
+    """Return the text of `verdict.schema.json`, the file that ships beside this module."""
+    return json.dumps(verdict_schema(), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,42 @@
+"""The verdict as JUnit XML, so that any CI shows it: one test an arm, one for the target."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from tuneworthy.core.escape import visible
+from tuneworthy.core.results import Results
+from tuneworthy.report import _words as words
+
+
+def junit_xml(results: Results) -> str:
+    """Return one suite: the verdict (fails where blocked), the target, and each arm that ran.
+
+    An arm fails where it violates a limit or could not run, and is skipped where it was skipped.
+    """
+    verdict = results.verdict
+    suite = ET.Element("testsuite", name=f"tuneworthy {visible(results.task.name)}")
+    head = words.headline(verdict.use, verdict.status)
+    _test(suite, "verdict", "" if verdict.status != "blocked" else words.use_line(results))
+    if results.task.success.target is not None:
+        line = words.target_line(verdict, results.task.success.target)
+        _test(suite, "target", "" if verdict.target_met else line)
+    for arm in results.evidence.arms:
+        out = [name for name, state in arm.limits.items() if state == "violated"]
+        why = f"violated: {', '.join(out)}" if out else ""
+        test = _test(suite, f"arm {arm.name}", arm.because if arm.state == "failed" else why)
+        if arm.state == "skipped":
+            ET.SubElement(test, "skipped", message=visible(arm.because))
+    suite.set("tests", str(len(suite)))
+    suite.set("failures", str(len(suite.findall("*/failure"))))
+    suite.set("skipped", str(len(suite.findall("*/skipped"))))
+    out_text = ET.SubElement(suite, "system-out")
+    out_text.text = f"{head} {words.use_line(results)} {words.left_line(results)}"
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _test(suite: ET.Element, name: str, failure: str) -> ET.Element:
+    test = ET.SubElement(suite, "testcase", name=visible(name), classname="tuneworthy")
+    if failure:
+        ET.SubElement(test, "failure", message=visible(failure))
+    return test

@@ -1,0 +1,153 @@
+"""The study in a terminal: ladder screen, live view, final table, audit and plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.results import Results
+from tuneworthy.report import _words as words
+from tuneworthy.report._cells import Cells, bins, cells, in_order
+from tuneworthy.report._live import Live, live
+from tuneworthy.report._screens import bar, cell, finished, room, show, shown, strip, wrapped
+from tuneworthy.report._tables import audit_screen, compare_screen, plan_screen, table
+
+__all__ = [
+    "Live",
+    "audit_screen",
+    "compare_screen",
+    "ladder_screen",
+    "live",
+    "plan_screen",
+    "room",
+    "show",
+    "table",
+]
+
+
+def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Text:
+    """Return the first screen: the verdict in a sentence, the ladder, and what comes next.
+
+    `width` is the number of columns (80 or more). `plain` leaves out colours and every character
+    above ASCII. No line is wider than `width`, and no data can forge a line.
+    """
+    lines = [
+        *_verdict(results, width, plain),
+        Text(),
+        *_rows(results, width, plain),
+        Text(),
+        *_limits(results, width, plain),
+        *_steps(results, width, plain),
+    ]
+    return finished(lines, plain)
+
+
+def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
+    verdict = results.verdict
+    head = words.headline(verdict.use, verdict.status)
+    use = shown(words.use_line(results), plain)
+    status = words.status_line(results)
+    line = f"  {head}   {use}"
+    space = width - len(status) - 2
+    if verdict.status != "blocked" and len(line) <= space:
+        text = Text(cell(line, space) + "  ")
+        text.stylize("bold", 2, 2 + len(head))
+        yield text.append(status, "dim")
+    else:
+        yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
+        yield from (Text(each) for each in wrapped(use, width))
+    left, pays = words.left_line(results), words.pays_line(results)
+    lines = wrapped(f"{left} {pays}" if verdict.status != "blocked" else verdict.because, width)
+    yield from (Text(shown(each, plain)) for each in lines)
+
+
+def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
+    matrix, unit = cells(results), _unit(results)
+    length, side = (10, 9) if width < 110 else (16, 9)
+    shown_arms = [a for a in words.ladder_order(results.evidence.arms) if a.role != "placebo"]
+    most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
+    name = min(max(most, 14), 22 if width < 110 else 34)
+    rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
+    head = cell("ladder", name) + " " + cell("score", length + 6 + side)
+    mine = f"your {len(results.cases):,} cases, hardest left"
+    mine = mine if len(mine) <= rest else cell("cases, hardest left", rest)
+    yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
+    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    for arm in shown_arms:
+        if arm.score is None:
+            yield from _idle(arm, width, name, plain)
+            continue
+        yield _row(arm, results, matrix, (name, length, side, rest, plain))
+        if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
+            why = shown(f"out: {', '.join(out)} violated", plain)
+            yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")
+        pair = pairs.get(arm.name)
+        if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
+            note = words.rival_line(pair, results.task.success.margin)
+            yield Text(" " * (name + 3) + note, "dim")
+
+
+def _row(
+    arm: ArmResult, results: Results, matrix: Cells, sizes: tuple[int, int, int, int, bool]
+) -> Text:
+    name, length, side, rest, plain = sizes
+    assert arm.score is not None
+    named = arm.name == results.verdict.arm
+    cost = _cost(arm, _unit(results))
+    text = Text("▶ " if named else "  ", "bold" if named else "")
+    text.append(cell(_title(arm, plain), name) + " ", "bold" if named else "")
+    text.append(bar(arm.score.mean, length) + " ", "cyan" if named else "")
+    text.append(cell(words.score(arm.score.mean), 4, right=True) + " ", "bold" if named else "")
+    ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}"
+    text.append(cell(ends, side) + " ", "dim").append(cell(cost, 7, right=True) + "  ")
+    text.append(strip(bins(in_order(matrix, arm.name), rest)), "cyan" if named else "dim")
+    return text
+
+
+def _title(arm: ArmResult, plain: bool) -> str:
+    name = shown(arm.name, plain)
+    detail = shown(words.options(arm.options), plain)
+    role = "" if arm.role == "candidate" else f" ({arm.role})"
+    return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
+
+
+def _idle(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
+    why = wrapped(f"{arm.state}: {arm.because or words.UNKNOWN}", width - name - 3, "")
+    for at, line in enumerate(why):
+        left = cell(_title(arm, plain), name) if at == 0 else " " * name
+        yield Text(f"  {left} {shown(line, plain)}", "dim")
+
+
+def _unit(results: Results) -> str:
+    arms = results.evidence.arms
+    if any(arm.usd_per_1k is not None for arm in arms):
+        return "$ / 1k"
+    return "p50" if any(arm.latency_ms for arm in arms) else ""
+
+
+def _cost(arm: ArmResult, unit: str) -> str:
+    if unit == "$ / 1k":
+        return words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—"
+    if unit == "p50":
+        return words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—"
+    return ""
+
+
+def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
+    arm = words.arm_named(results)
+    parts = [f"{bound} {state}" for bound, state in words.limit_lines(arm, results)] if arm else []
+    if results.task.success.target is not None:
+        parts.append(words.target_line(results.verdict, results.task.success.target))
+    if parts:
+        yield from (Text(shown(x, plain)) for x in wrapped("Limits: " + " · ".join(parts), width))
+
+
+def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
+    for wrong in results.verdict.wrong[:1]:
+        line = f"What was wrong: {words.wrong_line(wrong)}"
+        yield from (Text(shown(x, plain)) for x in wrapped(line, width))
+    for x in wrapped(words.next_line(results), width):
+        yield Text(shown(x, plain), "bold")

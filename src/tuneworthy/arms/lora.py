@@ -1,0 +1,124 @@
+"""The task's open model with a low-rank adapter (LoRA) trained on the training rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tuneworthy.arms._prompted import as_answer, room
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.model import Limits, Model
+from tuneworthy.core.record import Record
+from tuneworthy.prompting.messages import build
+
+TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
+NEEDS = frozenset({"training"})
+_FEW, _FEW_BATCH, _BATCH = 128, 8, 16  # below _FEW rows smaller steps, so that there are enough
+
+
+class Options(Record):
+    """Size and pace of training. `batch` None: 16 rows a step, 8 below 128 rows.
+
+    `shuffled` gives every row the answer of another one: the placebo.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    shuffled: bool = False
+
+
+def placebo(options: Options) -> Options:
+    """Return the same training on shuffled answers: form is learnt, the task is not."""
+    return options.model_copy(update={"shuffled": True})
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Train on the training rows (or load what a former run left) and answer with the adapter.
+
+    Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
+    """
+    model: Any = setup.models["tune"]
+    if not hasattr(model, "module"):
+        raise DoesNotApply(
+            f"{model.spec} cannot be trained here; set `tune` to an open model (hf:ORG/NAME)"
+        )
+    if not setup.train:
+        raise DoesNotApply("there is no training row")
+    from tuneworthy.training.lora import Lessons, fit_lora
+
+    lessons = Lessons(
+        train=_examples(setup, _taught(setup.train, options.shuffled, seed)),
+        dev=_examples(setup, setup.dev),
+        dev_score=lambda folder: _dev_score(setup, model.with_adapter(folder)),
+        say=setup.say,
+    )
+    done = fit_lora(model, lessons, _settings(options, len(setup.train)), seed, setup.folder)
+    tuned = model.with_adapter(done.adapter)
+    return Fitted(
+        answer=lambda queries: _answers(setup, tuned, queries),
+        learned=True,
+        recipe=Recipe(),
+        trace=done.trace,
+        artefact=done.adapter,
+        model=tuned,
+        notes=_notes(done.trace),
+    )
+
+
+def _settings(options: Options, rows: int) -> Any:
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.lora import LoraSettings
+
+    batch = options.batch or (_FEW_BATCH if rows < _FEW else _BATCH)
+    return LoraSettings(
+        rank=options.rank,
+        alpha=options.alpha,
+        targets=options.targets,
+        pace=Pace(epochs=options.epochs, rate=options.rate, batch=batch),
+    )
+
+
+def _examples(setup: Setup, cases: Sequence[Case]) -> list[Any]:
+    from tuneworthy.training.lora import Example
+
+    return [
+        Example(c.id, build(setup.task, c.query(), Recipe(), setup.train), c.output) for c in cases
+    ]
+
+
+def _taught(cases: Sequence[Case], shuffled: bool, seed: int) -> Sequence[Case]:
+    """Return the cases, or each with the answer of another one (a cycle, so none keeps its own)."""
+    if not shuffled:
+        return cases
+    order = list(range(len(cases)))
+    random.Random(seed).shuffle(order)
+    after = dict(zip(order, [*order[1:], order[0]], strict=True))
+    return [c.model_copy(update={"output": cases[after[i]].output}) for i, c in enumerate(cases)]
+
+
+def _answers(setup: Setup, model: Model, queries: Sequence[Query]) -> list[Answer]:
+    prompts = [build(setup.task, query, Recipe(), setup.train) for query in queries]
+    replies = model.reply(prompts, Limits(max_tokens=room(setup)))
+    return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+
+
+def _dev_score(setup: Setup, model: Model) -> float:
+    """Return the mean score of generated dev answers; what cannot be scored counts as wrong."""
+    answers = _answers(setup, model, [case.query() for case in setup.dev])
+    scores = [setup.score(case, answer) for case, answer in zip(setup.dev, answers, strict=True)]
+    return sum(s.value for s in scores if isinstance(s, Score)) / len(scores)
+
+
+def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
+    left = trace["rows"]["excluded"]
+    return tuple(f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items())

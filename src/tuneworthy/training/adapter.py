@@ -1,0 +1,74 @@
+"""An adapter folder: whole or absent, bound by hash to the base it was trained on.
+
+`tuneworthy.json` names every file with size and SHA-256 and is written last; the folder gets its
+name only when all of it is on disk. Knows no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.record import canonical
+from tuneworthy.ledger.failpoint import failpoint
+
+MANIFEST = "tuneworthy.json"
+
+
+def seal(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the manifest: `about` (base, options, …) and hash and size of every other file."""
+    files = {
+        path.name: {"sha256": _sha256(path), "size": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
+    }
+    (folder / MANIFEST).write_text(canonical({"schema": 1, **about, "files": files}), "utf-8")
+
+
+def read_sealed(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a whole adapter folder; None where one is absent or not whole."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+        files: dict[str, dict[str, Any]] = manifest["files"]
+        whole = manifest["schema"] == 1 and all(
+            Path(name).name == name
+            and (folder / name).stat().st_size == facts["size"]
+            and _sha256(folder / name) == facts["sha256"]
+            for name, facts in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return manifest if whole and "adapter_model.safetensors" in files else None
+
+
+def publish(built: Path, folder: Path) -> Path:
+    """Give a sealed folder its name, durably: sync files, rename, sync the parent folder."""
+    for path in sorted(built.iterdir()):
+        failpoint("adapter.sync")
+        _sync(path)
+    _sync(built)
+    if folder.exists():  # a leftover that was not whole, else it would have been used
+        shutil.rmtree(folder)
+    failpoint("adapter.before")
+    os.replace(built, folder)
+    failpoint("adapter.after")
+    _sync(folder.parent)
+    return folder
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,49 @@
+"""Which rows a step sees, in what order, and how they are grouped. Knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tuneworthy.training.render import Rendered
+
+_WORTH = 8  # a shorter shared prompt costs more in overhead than it saves
+
+
+def order(count: int, seed: int, epoch: int) -> list[int]:
+    """Return the order of `count` rows in one epoch: a pure function of its arguments."""
+    return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(count)]
+
+
+def shared_length(rows: Sequence[Rendered]) -> int:
+    """Return how many first tokens all rows share and none trains; 0 where sharing does not pay.
+
+    One prompt token a row stays out, because the first answer token is predicted from it.
+    """
+    if len(rows) < 2:
+        return 0
+    length = min(row.first for row in rows) - 1
+    lead = rows[0].ids
+    for row in rows[1:]:
+        while length > 0 and row.ids[:length] != lead[:length]:
+            same = next(i for i in range(length) if row.ids[i] != lead[i])
+            length = same
+    return length if length >= _WORTH else 0
+
+
+def parts(rows: Sequence[Rendered], budget: int, skipped: int = 0) -> list[list[int]]:
+    """Return indices of `rows` in groups of similar length, at most `budget` padded tokens each.
+
+    `skipped` first tokens of every row are not counted (the shared prompt). A row above the budget
+    stands alone.
+    """
+    ranked = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
+    groups: list[list[int]] = []
+    for index in ranked:
+        widest = len(rows[groups[-1][0]].ids) - skipped if groups else 0
+        if groups and widest * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups

@@ -1,0 +1,89 @@
+"""What a training run is described by: shares, speed, size of the change; and whether it learnt."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tuneworthy.core.errors import NumericError
+from tuneworthy.training.render import Rendered
+
+_WORSE = 0.5  # nats a token by which a run may end above its start on the same rows
+
+
+def summary(
+    told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered], seconds: float
+) -> dict[str, Any]:
+    """Return the figures of one run. `seconds` is training alone, without saving and scoring.
+
+    `tokens_per_second` counts every token of the rows, as if no prompt were shared.
+    """
+    read = sum(step["read"] for step in told["steps"])
+    answers = sum(row.trained for row in rows)
+    return {
+        "steps": told["steps"],
+        "loss_by_row": {"ids": list(ids), "epochs": told["by_row"]},
+        "mask_share": answers / sum(len(row.ids) for row in rows),
+        "answer_tokens": answers,
+        "truncated": 0,  # a row is trained on whole or left out; none is cut
+        "clip_rate": sum(step["clipped"] for step in told["steps"]) / len(told["steps"]),
+        "seconds": seconds,
+        "tokens_per_second": read / seconds,
+    }
+
+
+def update_ratio(wrapped: Any) -> dict[str, float]:
+    """Return, by layer number, the Frobenius norm of the weight change over that of the weights.
+
+    The change of a matrix is scaling * B A; its norm is trace((B'B)(AA')), never B A itself.
+    """
+    change: dict[str, float] = {}
+    weight: dict[str, float] = {}
+    for name, layer in wrapped.named_modules():
+        if not hasattr(layer, "lora_A") or "default" not in getattr(layer, "lora_A", {}):
+            continue
+        a = layer.lora_A["default"].weight.detach().double()
+        b = layer.lora_B["default"].weight.detach().double()
+        found = re.search(r"\.(\d+)\.", name)
+        where = found.group(1) if found else name
+        square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2
+        change[where] = change.get(where, 0.0) + max(square, 0.0)
+        norm = float(torch.linalg.vector_norm(layer.get_base_layer().weight.detach()))
+        weight[where] = weight.get(where, 0.0) + norm**2
+    return {where: math.sqrt(change[where] / weight[where]) for where in change if weight[where]}
+
+
+def check_learned(told: dict[str, Any], wrapped: Any, vocabulary: int) -> None:
+    """Raise NumericError where the adapter is not finite, did not move or did not learn."""
+    ratios = update_ratio(wrapped)
+    if not all(math.isfinite(ratio) for ratio in ratios.values()):
+        raise _failed("the trained adapter is not finite", f"update ratios {ratios}")
+    if not any(ratios.values()):
+        raise _failed("training changed nothing: the adapter still equals the base", "all zero")
+    last = told["by_row"][-1]
+    mean = sum(last) / len(last)
+    if mean > math.log(vocabulary) + 1:
+        raise _failed("training ended worse than a uniform guess", f"loss {mean:.2f} a token")
+    if len(told["by_row"]) > 1 and (worse := _rise(told)) > _WORSE:
+        raise _failed(
+            "training made its own rows less likely",
+            f"loss {worse:+.2f} a token on the first rows, from their first to their last reading",
+        )
+
+
+def _rise(told: dict[str, Any]) -> float:
+    """Return how much the rows of the first step lost: they were read before any update."""
+    first, last = told["first"], told["by_row"][-1]
+    return float(sum(last[row] - told["by_row"][0][row] for row in first) / len(first))
+
+
+def _failed(what: str, got: str) -> NumericError:
+    return NumericError(
+        what,
+        got=got,
+        fix="lower the rate (1e-3 suits LoRA), train on more rows, or leave this arm out",
+    )

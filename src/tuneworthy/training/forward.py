@@ -1,0 +1,171 @@
+"""The loss of rendered rows: logits only at answer tokens, a shared prompt read once.
+
+Exact by construction: padding stands on the right, where no real token looks; the gradient of the
+shared prompt is the sum over all rows that read it. Knows no optimizer, no adapter and no task.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
+
+from tuneworthy.training.batches import parts, shared_length
+from tuneworthy.training.render import Rendered
+
+
+@dataclass(frozen=True)
+class Net:
+    """A causal language model, taken apart as far as it allows.
+
+    `head` is None where the logits are more than head(body): then the whole model is called.
+    `shares` says whether the keys and values of a prompt can be handed to many rows. `word` is the
+    name that this version of transformers gives the cache argument.
+    """
+
+    module: Any
+    body: Any
+    head: Any | None
+    shares: bool
+    word: str
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Keys and values of a shared prompt: `made` carry the graph, `leaves` collect the gradient."""
+
+    width: int
+    made: list[Any]
+    leaves: list[Any]
+
+    def backward(self) -> None:
+        """Send the gradient that the rows left on the keys and values through the prompt, once."""
+        used = [(m, leaf.grad) for m, leaf in zip(self.made, self.leaves, strict=True)]
+        used = [(made, grad) for made, grad in used if grad is not None and made.requires_grad]
+        if used:
+            torch.autograd.backward([m for m, _ in used], [g for _, g in used])
+
+
+@dataclass
+class Losses:
+    """Negative log-likelihoods (nats) of answer tokens: by row, and of the end of turn alone."""
+
+    total: Any
+    by_row: list[float] = field(default_factory=list)
+    end: list[float] = field(default_factory=list)
+
+
+def open_net(module: Any, probe: Sequence[int], share: bool = True) -> Net:
+    """Take a model apart and prove on `probe` (two or more ids) that nothing changes by it.
+
+    Where body + head, or a split prompt, gives other logits than the model itself, that short cut
+    is not taken.
+    """
+    body, head = module.get_decoder(), module.get_output_embeddings()
+    word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
+    net = Net(module, body, head, _plain_cache(module), word)
+    with torch.no_grad():
+        ids = torch.tensor([list(probe)[:64]], device=module.device)
+        truth = module(input_ids=ids, use_cache=False).logits[0, -1]
+        if head is None or not _close(head(_hidden(net, ids, None))[0, -1], truth):
+            net = Net(module, body, None, net.shares, word)
+        if share and net.shares and ids.shape[1] > 1:
+            trunk = read_trunk(net, ids[0, :-1].tolist())
+            split = _scores(net, ids[:, -1:], trunk)[0, -1]
+            share = _close(split, truth)
+    return Net(net.module, body, net.head, net.shares and share, word)
+
+
+def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
+    """Read the shared prompt once; its keys and values stay part of the graph."""
+    cache = DynamicCache(config=net.module.config)
+    tokens = torch.tensor([list(ids)], device=net.module.device)
+    net.body(input_ids=tokens, use_cache=True, **{net.word: cache})
+    made = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+    leaves = [m.detach().requires_grad_(m.requires_grad) for m in made]
+    return Trunk(len(ids), made, leaves)
+
+
+def shared_trunk(net: Net, rows: Sequence[Rendered]) -> Trunk | None:
+    """Return the trunk of what all rows share, or None where they share too little."""
+    width = shared_length(rows) if net.shares else 0
+    return read_trunk(net, rows[0].ids[:width]) if width else None
+
+
+def answer_logits(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Any:
+    """Return logits at the answer tokens of all rows, row after row: [answer tokens, vocabulary].
+
+    The last token of a row predicts nothing, so it is never read.
+    """
+    skip = trunk.width if trunk else 0
+    length = max(len(row.ids) for row in rows) - 1 - skip
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    places: list[int] = []
+    for number, row in enumerate(rows):
+        inputs = row.ids[skip:-1]
+        ids[number, : len(inputs)] = torch.tensor(inputs)
+        places += [number * length + at - 1 - skip for at in range(row.first, len(row.ids))]
+    ids, where = ids.to(net.module.device), torch.tensor(places, device=net.module.device)
+    if net.head is None:
+        return _scores(net, ids, trunk).flatten(0, 1).index_select(0, where)
+    return net.head(_hidden(net, ids, trunk).flatten(0, 1).index_select(0, where))
+
+
+def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
+    """Return the summed loss of the rows' answer tokens (a tensor), and its shares as numbers."""
+    logits = answer_logits(net, rows, trunk)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    targets = [token for row in rows for token in row.ids[row.first :]]
+    nll = cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    found = Losses(total=nll.sum())
+    for share in nll.detach().split([row.trained for row in rows]):
+        found.by_row.append(float(share.sum()))
+        found.end.append(float(share[-1]))
+    return found
+
+
+def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, float] | None:
+    """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
+    if not rows:
+        return None
+    found = Losses(total=None)
+    with torch.no_grad():
+        trunk = shared_trunk(net, rows)
+        for group in parts(rows, budget, trunk.width if trunk else 0):
+            part = losses(net, [rows[i] for i in group], trunk)
+            found.by_row += part.by_row
+            found.end += part.end
+    ends = torch.tensor(found.end, dtype=torch.float64).neg().exp()
+    return sum(found.by_row) / sum(row.trained for row in rows), float(ends.mean())
+
+
+def _plain_cache(module: Any) -> bool:
+    layers = DynamicCache(config=module.config).layers
+    return bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
+
+
+def _given(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
+    if trunk is None:
+        return {"use_cache": False}
+    wide = [leaf.expand(count, *leaf.shape[1:]) for leaf in trunk.leaves]
+    cache = DynamicCache(zip(wide[::2], wide[1::2], strict=True), config=net.module.config)
+    return {"use_cache": True, net.word: cache}
+
+
+def _hidden(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+    return net.body(input_ids=ids, **_given(net, len(ids), trunk)).last_hidden_state
+
+
+def _scores(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+    if net.head is not None:
+        return net.head(_hidden(net, ids, trunk))
+    return net.module(input_ids=ids, **_given(net, len(ids), trunk)).logits
+
+
+def _close(one: Any, other: Any) -> bool:
+    return bool((one - other).abs().max() <= 1e-3 * (1 + other.abs().max()))

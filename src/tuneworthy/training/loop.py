@@ -1,0 +1,134 @@
+"""The training loop, flat, so that every step can be read and trusted.
+
+The loss of a step is the sum over the batch's answer tokens divided by their number: how the batch
+is cut into parts cannot change it. Knows no task, no metric and no adapter format.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from tuneworthy.core.errors import NumericError
+from tuneworthy.core.record import Record
+from tuneworthy.training.batches import order, parts
+from tuneworthy.training.forward import Net, losses, shared_trunk
+from tuneworthy.training.render import Rendered
+
+
+class Pace(Record):
+    """How long and how fast: epochs, rows a step, peak rate, share of warm-up, clipping norm.
+
+    `part_tokens` is the most padded tokens read at once; it changes memory and speed, not results.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    part_tokens: Annotated[int, Field(ge=1)] = 2048
+
+
+def rate_at(step: int, total: int, pace: Pace) -> float:
+    """Return the rate of step 0 .. total - 1: linear warm-up, then half a cosine towards 0.
+
+    It is the usual schedule read one step ahead, so that neither the first nor the last step of a
+    short run is wasted on a rate of 0.
+    """
+    warm, now = math.ceil(pace.warmup * total), step + 1
+    if now < warm:
+        return pace.rate * now / warm
+    done = (now - warm) / max(1, total + 1 - warm)
+    return pace.rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train(
+    net: Net,
+    rows: Sequence[Rendered],
+    pace: Pace,
+    seed: int,
+    after_epoch: Callable[[int], None],
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Train what requires a gradient; return `steps`, `by_row` and `first`.
+
+    `by_row`: mean loss by epoch and row, as the row was read; `first`: the rows of the first step.
+
+    Raises NumericError on a loss or gradient that is not finite, before it reaches a weight.
+    """
+    weights = [weight for weight in net.module.parameters() if weight.requires_grad]
+    # No weight decay: a low-rank update is small already, and decay would pull it to the base.
+    optimizer = torch.optim.AdamW(weights, lr=pace.rate, weight_decay=0.0)
+    total = pace.epochs * math.ceil(len(rows) / pace.batch)
+    steps: list[dict[str, Any]] = []
+    by_row: list[list[float]] = []
+
+    for epoch in range(pace.epochs):
+        # 1. The order depends on seed and epoch alone, so a run that starts again sees the same.
+        turn = order(len(rows), seed, epoch)
+        by_row.append([0.0] * len(rows))
+
+        for start in range(0, len(rows), pace.batch):
+            chosen = turn[start : start + pace.batch]
+            batch = [rows[index] for index in chosen]
+            where = f"epoch {epoch + 1}, step {len(steps) + 1} of {total}"
+
+            # 2. One denominator for the whole step: the mean over parts would weigh them wrongly.
+            tokens = sum(row.trained for row in batch)
+
+            # 3. What all prompts start with is read once; its keys and values serve every part.
+            trunk = shared_trunk(net, batch)
+
+            # 4. Parts of similar length, so that little is read as padding.
+            loss = 0.0
+            for group in parts(batch, pace.part_tokens, trunk.width if trunk else 0):
+                found = losses(net, [batch[i] for i in group], trunk)
+                (found.total / tokens).backward()
+                for i, value in zip(group, found.by_row, strict=True):
+                    by_row[epoch][chosen[i]] = value / batch[i].trained
+                    loss += value / tokens
+
+            # 5. The gradient that the parts left on the shared prompt goes through it once.
+            if trunk:
+                trunk.backward()
+
+            # 6. Clip to a norm of at most `clip`; what is not finite stops here.
+            norm = float(torch.nn.utils.clip_grad_norm_(weights, pace.clip))
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise NumericError(
+                    "the loss or its gradient is not finite",
+                    where=where,
+                    got=f"loss {loss}, gradient norm {norm}",
+                    fix="lower the rate, or check the model's weights with `tuneworthy doctor`",
+                )
+
+            # 7. Warm-up and cosine give the rate of this very step.
+            rate = rate_at(len(steps), total, pace)
+            for options in optimizer.param_groups:
+                options["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+            # 8. What happened, for the training curve.
+            steps.append(
+                {
+                    "epoch": epoch + 1,
+                    "loss": loss,
+                    "rate": rate,
+                    "norm": norm,
+                    "clipped": norm > pace.clip,
+                    "tokens": tokens,
+                    "read": sum(len(row.ids) for row in batch),
+                }
+            )
+            say(f"{where}: loss {loss:.3f}")
+
+        # 9. An epoch is over: save, score on dev.
+        after_epoch(epoch + 1)
+    first = order(len(rows), seed, 0)[: pace.batch]
+    return {"steps": steps, "by_row": by_row, "first": first}

@@ -1,0 +1,70 @@
+"""Strict JSON for metrics: one value, unique keys, exact numbers, bounded depth.
+
+Knows no metric. Numbers are Decimals, so that 1, 1.0 and 1e0 are one value and 0.1 is 0.1.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+DEPTH = 64
+
+
+def parse(text: str, *, exact: bool = True) -> Any:
+    """Return the value of a JSON text; ValueError says in plain words why it is none.
+
+    With `exact` every number is a Decimal; without, ints and floats as a JSON schema expects them.
+    """
+    if not text.strip():
+        raise ValueError("the answer is empty")
+    number: dict[str, Any] = {"parse_float": Decimal, "parse_int": Decimal} if exact else {}
+    try:
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique, **number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg.lower()} at character {error.pos + 1}") from None
+    except (RecursionError, ArithmeticError):
+        raise ValueError("not JSON we can read: nested too deep or a number too large") from None
+    if _deeper(value, DEPTH):
+        raise ValueError(f"not JSON we can read: nested deeper than {DEPTH} levels")
+    return value
+
+
+def atom(value: Any) -> tuple[bool, Any]:
+    """Return a scalar so that equal JSON means equal: true is not 1, 1 is 1.0, 1 is not "1"."""
+    return isinstance(value, bool), value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Say whether two JSON values are equal: key order is nothing, list order counts."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return atom(one) == atom(other)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"not JSON: {constant} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # parsers disagree on which one counts
+        raise ValueError("not JSON we can read: a key stands twice in one object")
+    return found
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True

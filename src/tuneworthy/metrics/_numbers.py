@@ -1,0 +1,93 @@
+"""Finding numbers in text, as exact fractions. Knows no case and no answer.
+
+Read: sign, currency in front, percent behind, thousands separators (1,234.5 · 1.234,5 · 1,00,000
+· 1'234 · 1 234 with a no-break space), a decimal comma (3,5 · 0,125), exponents up to three
+digits, fractions of whole numbers (3/4). A digit inside a word (A4) is no number. What could be
+read in two ways (1,2,3 or a date) is several numbers, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+MARK = "####"
+_LONGEST = 400
+_SPACES = "'’_\u00a0\u202f\u2009"
+_TOKEN = re.compile(
+    r"(?P<sign>(?<![A-Za-z0-9_.)\]%])[-−])?[+$€£¥]?(?P<minus>(?<=[$€£¥])[-−])?"
+    r"(?<![A-Za-z0-9_])"
+    rf"(?P<run>(?:(?<!\.)\.)?[0-9](?:[0-9.,{_SPACES}]*[0-9])?(?:/[0-9]+)*)"
+    r"(?P<exponent>[eE][-+]?[0-9]{1,3}(?![0-9]))?"
+    r"(?P<percent>\s?(?:%|per ?cent\b))?"
+)
+# (form, what separates thousands): the first that is the whole run says how it is read
+_FORMS = (
+    (re.compile(r"[0-9]*\.?[0-9]+"), ""),
+    (
+        re.compile(rf"[1-9][0-9]{{0,2}}(?:([,{_SPACES}])[0-9]{{3}})(?:\1[0-9]{{3}})*(?:\.[0-9]+)?"),
+        ",",
+    ),
+    (re.compile(r"[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?"), ","),
+    (re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+"), "."),
+    (re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}"), "."),
+    (re.compile(r"[0-9]+,[0-9]{1,2}|0,[0-9]+|[0-9]{4,},[0-9]+"), "."),
+)
+
+
+class Number(NamedTuple):
+    """A number found in a text: its exact value and whether a percent sign followed."""
+
+    value: Fraction
+    percent: bool
+    text: str
+
+
+def numbers(text: str) -> list[Number]:
+    """Return every number of a text in order; after the last `####`, where one stands."""
+    tail = text.rpartition(MARK)[2]
+    return [number for match in _TOKEN.finditer(tail) for number in _read(match)]
+
+
+def equal(one: Number, other: Number) -> bool:
+    """Say whether two numbers are the same, exactly.
+
+    Where only one has a percent sign the unit may stand in the question: 50% is 50 and is 0.5.
+    """
+    if one.value == other.value:
+        return True
+    if one.percent == other.percent:
+        return False
+    return (one.value / 100 if one.percent else one.value) == (
+        other.value / 100 if other.percent else other.value
+    )
+
+
+def _read(match: re.Match[str]) -> Iterator[Number]:
+    run, exponent = match["run"], match["exponent"] or ""
+    if len(run) > _LONGEST:
+        return
+    sign = -1 if match["sign"] or match["minus"] else 1
+    value = _fraction(run) if "/" in run else _decimal(run, exponent)
+    if value is not None:
+        yield Number(sign * value, bool(match["percent"]), match[0].strip())
+    else:
+        yield from (Number(Fraction(part), False, part) for part in re.findall(r"[0-9]+", run))
+
+
+def _fraction(run: str) -> Fraction | None:
+    above, _, below = run.partition("/")
+    if not (above.isdigit() and below.isdigit()) or int(below) == 0:
+        return None
+    return Fraction(int(above), int(below))
+
+
+def _decimal(run: str, exponent: str) -> Fraction | None:
+    for form, thousands in _FORMS:
+        if form.fullmatch(run):
+            plain = run.replace(thousands, "") if thousands else run
+            plain = re.sub(f"[{_SPACES}]", "", plain).replace(",", ".")
+            return Fraction(plain + exponent)
+    return None

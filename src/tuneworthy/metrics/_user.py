@@ -1,0 +1,101 @@
+"""The user's own metric, `./score.py:score`, run in a child process with limits.
+
+The function gets the case as a plain dict (input, output, accepted, context, meta, …) and the
+answer as text, and returns a number from 0 to 1, or None or "unscored: why" where it can't say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._child import Child, ChildFailed
+
+SECONDS = 10.0
+MEMORY = 2 * 1024**3
+_FORM = re.compile(r"\./(?P<file>[^\\:\x00]+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
+_UNSCORED = "unscored:"
+
+
+def is_own(name: str) -> bool:
+    """Say whether a metric's name means a function of the user's, well formed or not."""
+    return any(char in name for char in ":/\\") or name.endswith(".py")
+
+
+def located(name: str, folder: Path) -> tuple[Path, str]:
+    """Return the file and the function of `./file.py:function`.
+
+    Raises TaskError for any other form, for a file outside the task's folder (links followed)
+    and for a file that is not there.
+    """
+    match = _FORM.fullmatch(name)
+    where, form = "success.metric", "write `./file.py:function`, a file in the folder of task.yaml"
+    if not match:
+        raise TaskError(
+            "this metric is neither a name nor a function", where=where, got=name, fix=form
+        )
+    root = folder.resolve()
+    path = (root / match["file"]).resolve()
+    if not path.is_relative_to(root):
+        raise TaskError(
+            "the metric's file lies outside the task's folder", where=where, got=name, fix=form
+        )
+    if not path.is_file():
+        raise TaskError("the metric's file does not exist", where=where, got=str(path), fix=form)
+    return path, match["name"]
+
+
+def measure(
+    name: str, folder: Path, *, seconds: float = SECONDS, memory: int = MEMORY
+) -> Callable[[Case, Answer], Score | Unscored]:
+    """Return the metric that the user's function is; its source is read now, once.
+
+    Raises TaskError where the file can't be loaded or lacks the function.
+    """
+    path, function = located(name, folder)
+    order = {"source": _source(path), "path": str(path), "name": function}
+    child = Child(order, folder=path.parent, seconds=seconds, memory=memory)
+    try:
+        child.start()
+    except ChildFailed as error:
+        raise TaskError(
+            "the metric's file can't be loaded", where=str(path), got=str(error),
+            fix=f"it must define `def {function}(case, answer)` and import only what is installed",
+        ) from None  # fmt: skip
+
+    def score(case: Case, answer: Answer) -> Score | Unscored:
+        try:
+            value = child.call(case.model_dump(mode="json") | {"input": case.input}, answer.text)
+        except ChildFailed as error:
+            return Unscored(reason=f"{name}: {quoted(str(error))}")
+        return _judged(name, value)
+
+    return score
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(
+            "the metric's file can't be read", where=str(path), got=str(error)
+        ) from None
+
+
+def _judged(name: str, value: object) -> Score | Unscored:
+    if value is None:
+        return Unscored(reason=f"{name} returned None")
+    if isinstance(value, str):
+        if value.casefold().startswith(_UNSCORED):
+            return Unscored(
+                reason=quoted(value[len(_UNSCORED) :].strip()) or f"{name} gave no reason"
+            )
+        return Unscored(reason=f"{name} returned “{quoted(value, 80)}”, not a number from 0 to 1")
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        return Unscored(reason=f"{name} returned {value}, not a number from 0 to 1")
+    return Score(value=float(value), why=f"{name} gave {value:.4g}")

@@ -1,0 +1,32 @@
+"""The label is the right one, after trimming space and case.
+
+Only the whole answer counts: a label inside a sentence is no label. Where two labels of the task
+differ in case alone, case counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._labels import fold, matched
+
+
+def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
+    """Return 1 where the answer is the right label or an accepted one, else 0."""
+    labels = tuple(options.get("labels") or ())
+    said = answer.text.strip()
+    if not said:
+        return Score(value=0, why="the answer is empty")
+    found = matched(said, labels) if labels else said
+    clash = Counter(fold(label) for label in labels)[fold(said)] > 1
+    for right in (case.output.strip(), *(other.strip() for other in case.accepted)):
+        if said == right or (not clash and fold(said) == fold(right)):
+            return Score(value=1, why="the right label", extracted=found)
+    if labels and found is None:
+        return Score(value=0, why=f"“{quoted(said, 80)}” is none of the labels")
+    why = f"“{quoted(said, 80)}” instead of “{quoted(case.output.strip(), 80)}”"
+    return Score(value=0, why=why, extracted=found)

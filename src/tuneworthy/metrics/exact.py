@@ -1,0 +1,47 @@
+"""The answer is the right one, character for character; a JSON answer, value for value.
+
+Space around the answer is nothing. For JSON the key order is nothing and 1 is 1.0; the order of
+lists counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._json import parse, same
+
+
+def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
+    """Return 1 where the answer equals the right answer or an accepted one, else 0."""
+    said = answer.text.strip()
+    if not said:
+        return Score(value=0, why="the answer is empty")
+    if options.get("type") == "json":
+        return _json(case, said)
+    for right in (case.output, *case.accepted):
+        if said == right.strip():
+            return Score(value=1, why="equal to the right answer", extracted=said)
+    why = f"“{quoted(said, 80)}” is not “{quoted(case.output.strip(), 80)}”"
+    return Score(value=0, why=why, extracted=said)
+
+
+def _json(case: Case, said: str) -> Score | Unscored:
+    try:
+        value = parse(said)
+    except ValueError as error:
+        return Score(value=0, why=str(error))
+    readable = 0
+    for right in (case.output, *case.accepted):
+        try:
+            gold = parse(right)
+        except ValueError:
+            continue
+        readable += 1
+        if same(gold, value):
+            return Score(value=1, why="equal to the right answer", extracted=said)
+    if not readable:
+        return Unscored(reason="the right answer of this case is not JSON")
+    return Score(value=0, why="another JSON value than the right answer", extracted=said)

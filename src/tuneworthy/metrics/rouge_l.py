@@ -1,0 +1,52 @@
+"""Longest common word sequence with the right answer (ROUGE-L, F-measure).
+
+Words are runs of a-z and 0-9 in lower case, without stemming, as the rouge-score package counts
+them; the best of all accepted answers. A right answer in another script has no such words and
+is not scored.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rapidfuzz.distance import LCSseq
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+def words(text: str) -> list[str]:
+    """Return the words that ROUGE counts."""
+    return _WORD.findall(text.lower())
+
+
+def longest(right: list[str], said: list[str]) -> int:
+    """Return the length of the longest common subsequence of two word lists."""
+    number = {word: at for at, word in enumerate(dict.fromkeys((*right, *said)))}
+    # small ints, not words: rapidfuzz compares by hash
+    return int(LCSseq.similarity([number[w] for w in right], [number[w] for w in said]))
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return the best ROUGE-L F-measure over the right answer and the accepted ones."""
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    rights = [found for text in (case.output, *case.accepted) if (found := words(text))]
+    if not rights:
+        return Unscored(reason="the right answer has no words of a-z or 0-9, all ROUGE-L counts")
+    said = words(answer.text)
+    value, common, right = max(_one(right, said) for right in rights)
+    why = f"{common} words in the same order, of {len(said)} said and {len(right)} right ones"
+    return Score(value=value, why=why, extracted=" ".join(said))
+
+
+def _one(right: list[str], said: list[str]) -> tuple[float, int, list[str]]:
+    common = longest(right, said)
+    return 2 * common / (len(right) + len(said)), common, right

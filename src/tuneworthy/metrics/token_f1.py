@@ -1,0 +1,56 @@
+"""Words in common with the right answer (F1), as SQuAD counts them.
+
+Lower case, without punctuation and the articles a, an, the; the best of all accepted answers.
+Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in SQuAD's normal form."""
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+def f1(right: list[str], said: list[str]) -> float:
+    """Return the F1 of two bags of words; two empty bags are equal."""
+    if not right or not said:
+        return float(right == said)
+    common = sum((Counter(right) & Counter(said)).values())
+    return 2 * common / (len(right) + len(said))
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return the best word F1 over the right answer and the accepted ones."""
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    said = words(answer.text)
+    rights = [words(right) for right in (case.output, *case.accepted)]
+    value, right = max(((f1(right, said), right) for right in rights), key=lambda pair: pair[0])
+    return Score(value=value, why=_why(right, said), extracted=" ".join(said))
+
+
+def _why(right: list[str], said: list[str]) -> str:
+    missing, extra = Counter(right) - Counter(said), Counter(said) - Counter(right)
+    parts = [
+        f"{what}: {quoted(' '.join(bag.elements()), 120)}"
+        for what, bag in (("missing words", missing), ("extra words", extra))
+        if bag
+    ]
+    return "; ".join(parts) or "the same words"

@@ -1,0 +1,81 @@
+"""What every metric keeps: per case, 0 to 1, gold near 1, permuted gold lower, empty never scores."""
+
+import pytest
+
+from tuneworthy.core import plugins
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case, Message
+
+TEXTS = ["The cat sat on the mat.", "Rain is expected in Oslo tomorrow.", "No refund is possible.",
+         "Please restart the blue router first.", "Seven apples and two pears."]  # fmt: skip
+LABELS = ["billing", "technical", "not a complaint", "Other", "cancel"]
+JSONS = ['{"name": "Ann", "items": [{"n": 1, "what": "pen"}], "ok": true}',
+         '{"name": "Bob", "items": [], "ok": false}',
+         '{"name": null, "items": [{"n": 2, "what": "cup"}, {"n": 3, "what": "pot"}], "ok": null}',
+         '{"name": "Eve", "items": [{"n": 1.5, "what": "tea"}], "ok": 1, "x": {}}']  # fmt: skip
+NUMBERS = ["4", "so 3 + 4 = 7\n#### 7", "1,250.50", "-12 %", "0.001"]
+ROWS = {"text": TEXTS, "label": LABELS, "json": JSONS, "number": NUMBERS}
+FITS = {"fields_f1": ["json"], "number": ["number"], "accuracy": ["label"], "exact": list(ROWS)}
+METRICS = sorted(plugins.catalogue("metrics"))
+EDGES = ["", " ", "\n", "null", "{", "[[[[", "\x00", "é" * 50, "1" * 5000, '{"a": NaN}', "####",
+         "a the an", "…", "[" * 5000, "😀", "1e999999999", "-", "/", "1/0", ",", "%", "{}", "[]"]  # fmt: skip
+
+
+def cases(kind):
+    user = (Message(role="user", content="question"),)
+    return [Case(id=str(i), messages=user, output=out) for i, out in enumerate(ROWS[kind])]
+
+
+def options(kind):
+    return {"type": kind, "labels": tuple(LABELS) if kind == "label" else None, "schema": None}
+
+
+def run(metric, case, text, kind):
+    module = plugins.load("metrics", metric)
+    return module.score(case, Answer(case=case.id, text=text), options(kind))
+
+
+def kinds(metric):
+    return FITS.get(metric, ["text"])
+
+
+@pytest.mark.parametrize(("metric", "kind"), [(m, k) for m in METRICS for k in kinds(m)])
+def test_gold_is_right_and_permuted_gold_is_not(metric, kind):
+    rows = cases(kind)
+    for case in rows:
+        found = run(metric, case, case.output, kind)
+        assert isinstance(found, Score)
+        assert found.value >= 0.99
+        assert found.why
+    turned = [run(metric, c, o.output, kind) for c, o in zip(rows, rows[1:] + rows[:1], strict=True)]
+    assert sum(s.value for s in turned) / len(turned) < 0.6
+    accepted = [c.model_copy(update={"accepted": (o.output,)}) for c, o in
+                zip(rows, rows[1:] + rows[:1], strict=True)]  # fmt: skip
+    assert all(run(metric, c, c.accepted[0], kind).value >= 0.99 for c in accepted)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_empty_answer_never_scores_and_nothing_crashes(metric):
+    for kind in ROWS:
+        for case in cases(kind):
+            for text in ("", "  \n"):
+                found = run(metric, case, text, kind)
+                assert isinstance(found, Unscored) or found.value == 0
+            for text in EDGES:
+                found = run(metric, case, text, kind)
+                assert isinstance(found, Unscored) or 0 <= found.value <= 1
+                assert found.model_dump_json()
+        for gold in EDGES:
+            case = cases(kind)[0].model_copy(update={"output": gold})
+            for text in EDGES:
+                found = run(metric, case, text, kind)
+                assert isinstance(found, Unscored) or 0 <= found.value <= 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_is_per_case_and_says_what_it_is(metric):
+    kind = kinds(metric)[0]
+    rows = cases(kind)
+    alone = [run(metric, c, rows[0].output, kind) for c in rows]
+    assert alone[::-1] == [run(metric, c, rows[0].output, kind) for c in rows[::-1]]
+    assert len(plugins.catalogue("metrics")[metric]) > 20

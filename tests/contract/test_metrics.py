@@ -1,4 +1,4 @@
-"""What every metric keeps: per case, 0 to 1, gold near 1, permuted gold lower, empty never scores."""
+"""Every metric: per case, 0 to 1, gold near 1, permuted gold lower, empty never scores."""
 
 import pytest
 
@@ -6,19 +6,49 @@ from tuneworthy.core import plugins
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 
-TEXTS = ["The cat sat on the mat.", "Rain is expected in Oslo tomorrow.", "No refund is possible.",
-         "Please restart the blue router first.", "Seven apples and two pears."]  # fmt: skip
+TEXTS = [
+    "The cat sat on the mat.",
+    "Rain is expected in Oslo tomorrow.",
+    "No refund is possible.",
+    "Please restart the blue router first.",
+    "Seven apples and two pears.",
+]
 LABELS = ["billing", "technical", "not a complaint", "Other", "cancel"]
-JSONS = ['{"name": "Ann", "items": [{"n": 1, "what": "pen"}], "ok": true}',
-         '{"name": "Bob", "items": [], "ok": false}',
-         '{"name": null, "items": [{"n": 2, "what": "cup"}, {"n": 3, "what": "pot"}], "ok": null}',
-         '{"name": "Eve", "items": [{"n": 1.5, "what": "tea"}], "ok": 1, "x": {}}']  # fmt: skip
+JSONS = [
+    '{"name": "Ann", "items": [{"n": 1, "what": "pen"}], "ok": true}',
+    '{"name": "Bob", "items": [], "ok": false}',
+    '{"name": null, "items": [{"n": 2, "what": "cup"}, {"n": 3, "what": "pot"}], "ok": null}',
+    '{"name": "Eve", "items": [{"n": 1.5, "what": "tea"}], "ok": 1, "x": {}}',
+]
 NUMBERS = ["4", "so 3 + 4 = 7\n#### 7", "1,250.50", "-12 %", "0.001"]
 ROWS = {"text": TEXTS, "label": LABELS, "json": JSONS, "number": NUMBERS}
 FITS = {"fields_f1": ["json"], "number": ["number"], "accuracy": ["label"], "exact": list(ROWS)}
 METRICS = sorted(plugins.catalogue("metrics"))
-EDGES = ["", " ", "\n", "null", "{", "[[[[", "\x00", "é" * 50, "1" * 5000, '{"a": NaN}', "####",
-         "a the an", "…", "[" * 5000, "😀", "1e999999999", "-", "/", "1/0", ",", "%", "{}", "[]"]  # fmt: skip
+EDGES = [
+    "",
+    " ",
+    "\n",
+    "null",
+    "{",
+    "[[[[",
+    "\x00",
+    "é" * 50,
+    "1" * 5000,
+    '{"a": NaN}',
+    "####",
+    "a the an",
+    "…",
+    "[" * 5000,
+    "😀",
+    "1e999999999",
+    "-",
+    "/",
+    "1/0",
+    ",",
+    "%",
+    "{}",
+    "[]",
+]
 
 
 def cases(kind):
@@ -47,10 +77,14 @@ def test_gold_is_right_and_permuted_gold_is_not(metric, kind):
         assert isinstance(found, Score)
         assert found.value >= 0.99
         assert found.why
-    turned = [run(metric, c, o.output, kind) for c, o in zip(rows, rows[1:] + rows[:1], strict=True)]
+    turned = [
+        run(metric, c, o.output, kind) for c, o in zip(rows, rows[1:] + rows[:1], strict=True)
+    ]
     assert sum(s.value for s in turned) / len(turned) < 0.6
-    accepted = [c.model_copy(update={"accepted": (o.output,)}) for c, o in
-                zip(rows, rows[1:] + rows[:1], strict=True)]  # fmt: skip
+    accepted = [
+        c.model_copy(update={"accepted": (o.output,)})
+        for c, o in zip(rows, rows[1:] + rows[:1], strict=True)
+    ]
     assert all(run(metric, c, c.accepted[0], kind).value >= 0.99 for c in accepted)
 
 

@@ -14,13 +14,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 MARK = "####"
-_LONGEST = 400
+_LONGEST, _EXPONENT = 400, len("e-999")
 _SPACES = "'’_\u00a0\u202f\u2009"
 _TOKEN = re.compile(
     r"(?P<sign>(?<![A-Za-z0-9_.)\]%])[-−])?[+$€£¥]?(?P<minus>(?<=[$€£¥])[-−])?"
     r"(?<![A-Za-z0-9_])"
     rf"(?P<run>(?:(?<!\.)\.)?[0-9](?:[0-9.,{_SPACES}]*[0-9])?(?:/[0-9]+)*)"
-    r"(?P<exponent>[eE][-+]?[0-9]{1,3}(?![0-9]))?"
+    r"(?P<exponent>[eE][-+]?[0-9]+)?"
     r"(?P<percent>\s?(?:%|per ?cent\b))?"
 )
 # (form, what separates thousands): the first that is the whole run says how it is read
@@ -67,8 +67,8 @@ def equal(one: Number, other: Number) -> bool:
 
 def _read(match: re.Match[str]) -> Iterator[Number]:
     run, exponent = match["run"], match["exponent"] or ""
-    if len(run) > _LONGEST:
-        return
+    if len(run) > _LONGEST or len(exponent) > _EXPONENT:
+        return  # no real answer, and minutes of arithmetic
     sign = -1 if match["sign"] or match["minus"] else 1
     value = _fraction(run) if "/" in run else _decimal(run, exponent)
     if value is not None:

@@ -1,0 +1,169 @@
+"""Attention in two parts: a prompt prefix that all rows share, and what each row has of its own.
+
+The shared keys and values are read once for the whole batch and are never copied; the two parts
+are joined by their log-sum-exp, which is exact. Knows no tokenizer and no decoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "tuneworthy"
+_flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Keys and values of the shared prompt prefix, by layer: [1, heads, length, width]."""
+
+    keys: list[Any]
+    values: list[Any]
+    length: int
+
+
+@dataclass
+class Sight:
+    """What the queries of one forward pass may look at: the prefix, and by `mask` their own row.
+
+    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself.
+    """
+
+    prefix: Prefix | None
+    mask: Any
+    _grouped: dict[int, Any] = field(default_factory=dict)
+
+    def grouped(self, groups: int) -> Any:
+        """Return the mask for `groups` query heads folded into the queries."""
+        if groups not in self._grouped:
+            self._grouped[groups] = self.mask.repeat(1, 1, groups, 1)
+        return self._grouped[groups]
+
+
+class Room(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one layer in memory taken beforehand, so that a step copies nothing."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity, self.filled = capacity, 0
+        self.memory: tuple[Any, Any] | None = None
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Append keys and values; return views of all that is filled."""
+        if self.memory is None:
+            self.is_initialized = True
+            self.memory = (_space(key_states, self.capacity), _space(value_states, self.capacity))
+        start, self.filled = self.filled, self.filled + key_states.shape[-2]
+        if self.filled > self.memory[0].shape[-2]:
+            keys, values = (_space(old, self.filled * 3 // 2) for old in self.memory)
+            for new, old in zip((keys, values), self.memory, strict=True):
+                new[:, :, :start] = old[:, :, :start]
+            self.memory = (keys, values)
+        for memory, states in zip(self.memory, (key_states, value_states), strict=True):
+            memory[:, :, start : self.filled] = states
+        return self._look()
+
+    def keep(self, rows: Any) -> None:
+        """Keep only these rows of the batch."""
+        if self.memory is not None:
+            kept = []
+            for old in self.memory:
+                new = old.new_empty(len(rows), *old.shape[1:])
+                new[:, :, : self.filled] = old[rows, :, : self.filled]
+                kept.append(new)
+            self.memory = (kept[0], kept[1])
+            self._look()
+
+    def rewind(self, length: int) -> None:
+        """Forget all after the first `length` columns."""
+        self.filled = length
+        self._look()
+
+    def _look(self) -> tuple[Any, Any]:
+        assert self.memory is not None
+        self.keys, self.values = (memory[:, :, : self.filled] for memory in self.memory)
+        return self.keys, self.values
+
+
+def _space(like: Any, length: int) -> Any:
+    return like.new_empty(*like.shape[:2], length, like.shape[-1])
+
+
+def rooms(layers: int, capacity: int) -> Any:
+    """Return a cache of `layers` rooms for `capacity` tokens a row."""
+    return Cache(layers=[Room(capacity) for _ in range(layers)])
+
+
+def attention(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    **kwargs: Any,
+) -> tuple[Any, None]:
+    """Attend as transformers does, or in two parts where a `Sight` was handed down."""
+    sight: Sight | None = kwargs.pop("sight", None)
+    softcap = kwargs.get("softcap")
+    if sight is None and softcap is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
+    if sight is None:
+        sight = Sight(None, _additive(attention_mask, query, key))
+    scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    rows, heads, length, width = query.shape
+    kept = key.shape[1]
+    packed = query.reshape(rows, kept, heads // kept * length, width)
+    out, weight = _attend(packed, key, value, (sight.grouped(heads // kept), scale, softcap))
+    if sight.prefix is not None:
+        layer = module.layer_idx
+        flat = packed.transpose(0, 1).reshape(1, kept, -1, width)
+        shared = (sight.prefix.keys[layer], sight.prefix.values[layer])
+        first, first_weight = _attend(flat, *shared, (None, scale, softcap))
+        first = first.view(kept, rows, -1, out.shape[-1]).transpose(0, 1)
+        first_weight = first_weight.view(kept, rows, -1).transpose(0, 1)
+        share = torch.sigmoid(first_weight - weight).unsqueeze(-1).to(out.dtype)
+        out = out + share * (first - out)
+    return out.reshape(rows, heads, length, -1).transpose(1, 2).contiguous(), None
+
+
+def _attend(query: Any, key: Any, value: Any, how: tuple[Any, float, float | None]) -> Any:
+    """Return the attended values and the log-sum-exp of the scores."""
+    mask, scale, softcap = how
+    plain = softcap is None and query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
+    if plain and _flash is not None:
+        return _flash(query, key, value, 0.0, False, attn_mask=mask, scale=scale)
+    scores = (query @ key.transpose(-1, -2)).float() * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is not None:
+        scores = scores + mask
+    return torch.softmax(scores, -1).to(value.dtype) @ value, torch.logsumexp(scores, -1)
+
+
+def _additive(mask: Any, query: Any, key: Any) -> Any:
+    """Return an additive mask for a mask of transformers (None: causal, the last query last)."""
+    if mask is None:
+        shape = (query.shape[-2], key.shape[-2])
+        ones = torch.ones(shape, dtype=torch.bool, device=query.device)
+        mask = ones.tril(shape[1] - shape[0])[None, None].expand(query.shape[0], 1, *shape)
+    return additive(mask, query.dtype) if mask.dtype == torch.bool else mask
+
+
+def additive(seen: Any, dtype: Any) -> Any:
+    """Return 0 where `seen`, minus infinity elsewhere."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(
+        ~seen, float("-inf")
+    )
+
+
+def install() -> str:
+    """Register this attention with transformers under its own name and return the name."""
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    return NAME

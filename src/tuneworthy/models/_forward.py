@@ -1,0 +1,194 @@
+"""One pass through the network at a time: read a prefix, begin a batch, step, look at a tree.
+
+Rows of a batch are padded on the left; positions count real tokens only. Knows no tokenizer, no
+sampling and no text.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from tuneworthy.core.errors import ModelError
+from tuneworthy.models._attention import NAME, Prefix, Sight, additive, rooms
+
+_ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+PROBE = 12
+
+
+@dataclass(frozen=True)
+class Net:
+    """A causal language model and what is known of it.
+
+    `shares`: a prefix can be read once for many rows (proved on a probe). `window`: beyond this
+    many tokens some layer does not see all, so nothing is shared. `word` is the name that this
+    version of transformers gives the cache argument.
+    """
+
+    module: Any
+    layers: int
+    vocab: int
+    window: int | None
+    word: str
+    shares: bool
+
+    def fits(self, length: int) -> bool:
+        """Say whether rows of `length` tokens may share a prefix or a tree."""
+        return self.shares and (self.window is None or length <= self.window)
+
+
+@dataclass
+class State:
+    """A batch in mid-air: its cache, which columns are real, and each row's next position."""
+
+    cache: Any
+    real: Any
+    position: Any
+    filled: int
+    prefix: Prefix | None
+    wide: bool
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep only these rows of the batch."""
+        index = torch.tensor(list(rows), device=self.real.device)
+        self.real, self.position = self.real[index], self.position[index]
+        for layer in self.cache.layers:
+            layer.keep(index)
+
+    def rewind(self, length: int) -> None:
+        """Forget all after the first `length` columns."""
+        self.filled = length
+        for layer in self.cache.layers:
+            layer.rewind(length)
+
+
+def open_net(module: Any) -> Net:
+    """Take stock of a model and prove on a probe that sharing a prefix changes nothing.
+
+    Raises ModelError for an architecture that is more than attention over a cache.
+    """
+    config = module.config.get_text_config(decoder=True)
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
+    if kinds - _ATTENTION:
+        raise ModelError(
+            "this architecture keeps a state other than keys and values",
+            got=f"{config.model_type}: {', '.join(sorted(kinds))}",
+            fix="serve it behind an OpenAI-compatible endpoint and use openai:NAME@URL",
+        )
+    spans = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    used = getattr(config, "use_sliding_window", True)
+    windows = [int(span) for span in spans if span and used]
+    takes = inspect.signature(module.forward).parameters
+    net = Net(
+        module=module,
+        layers=config.num_hidden_layers,
+        vocab=int(module.get_output_embeddings().weight.shape[0]),
+        window=min(windows, default=None),
+        word="cache" if "cache" in takes else "past_key_values",
+        shares=config._attn_implementation == NAME,
+    )
+    return net if not net.shares or _proved(net) else Net(**{**vars(net), "shares": False})
+
+
+def _proved(net: Net) -> bool:
+    ids = [(7 * k + 3) % net.vocab for k in range(PROBE)]
+    with torch.inference_mode():
+        whole = net.module(input_ids=torch.tensor([ids], device=net.module.device)).logits[:, -1]
+        prefix = read_prefix(net, ids[:5])
+        split, _ = begin(net, [ids[5:], ids[8:]], prefix, 4)
+    return bool((split[:1] - whole).abs().max() <= 1e-3 * (1 + whole.abs().max()))
+
+
+def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
+    """Read a prefix once; its keys and values serve every row."""
+    cache = rooms(net.layers, len(ids))
+    tokens = torch.tensor([list(ids)], device=net.module.device)
+    _call(net, tokens, cache, None, torch.arange(len(ids), device=tokens.device)[None], keep=1)
+    keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
+    return Prefix(keys, values, len(ids))
+
+
+def begin(
+    net: Net, rows: Sequence[Sequence[int]], prefix: Prefix | None, room: int
+) -> tuple[Any, State]:
+    """Read the rows (after the prefix); return the logits after each row's last token.
+
+    `room` is how many more tokens a row may get.
+    """
+    length = max(len(row) for row in rows)
+    device = net.module.device
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    real = torch.zeros(len(rows), length + room, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        ids[number, length - len(row) :] = torch.tensor(row)
+        real[number, length - len(row) :] = True
+    done = prefix.length if prefix else 0
+    place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + done
+    state = State(
+        cache=rooms(net.layers, length + room),
+        real=real.to(device),
+        position=place[:, -1].to(device) + 1,
+        filled=0,
+        prefix=prefix,
+        wide=not net.fits(done + length + room),
+    )
+    return _read(net, state, ids.to(device), place.to(device)), state
+
+
+def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
+    """Append one token to every row; return the next logits, [rows, vocabulary]."""
+    ids = torch.tensor(list(tokens), device=state.real.device)[:, None]
+    logits = _read(net, state, ids, state.position[:, None])
+    state.position = state.position + 1
+    return logits
+
+
+def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
+    """Return the logits at every node of each row's tree: [rows, nodes, vocabulary].
+
+    `seen` [rows, nodes, nodes] says which nodes a node looks at (its ancestors and itself);
+    `depth` counts from 0. The state is left as it was.
+    """
+    before = state.filled
+    past = state.real[:, None, :before].expand(-1, tokens.shape[1], -1)
+    mask = additive(torch.cat([past, seen], 2)[:, None], net.module.dtype)
+    position = state.position[:, None] + depth
+    logits = _call(net, tokens, state.cache, Sight(state.prefix, mask), position, keep=0)
+    state.rewind(before)
+    return logits
+
+
+def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
+    start, state.filled = state.filled, state.filled + ids.shape[1]
+    if state.wide:  # transformers builds the mask, windows included
+        look: Any = state.real[:, : state.filled].long()
+    else:
+        look = Sight(state.prefix, _causal(state, start, net.module.dtype))
+    return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
+
+
+def _causal(state: State, start: int, dtype: Any) -> Any:
+    """Return the additive mask of new columns: real ones before them, and always themselves."""
+    real = state.real[:, None, : state.filled]
+    own = torch.arange(start, state.filled, device=real.device)[:, None]
+    all_ = torch.arange(state.filled, device=real.device)[None]
+    return additive(((real & (all_ <= own)) | (all_ == own))[:, None], dtype)
+
+
+def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:
+    sight = isinstance(look, Sight)
+    given: dict[str, Any] = {"sight": look} if sight else {}
+    return net.module(
+        input_ids=ids,
+        attention_mask=look.mask if sight else look,
+        position_ids=position,
+        use_cache=True,
+        logits_to_keep=keep,
+        **{net.word: cache},
+        **given,
+    ).logits

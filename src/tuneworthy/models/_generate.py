@@ -1,0 +1,205 @@
+"""Many prompts to many answers: sorted by length, in batches by token budget, one loop.
+
+Greedy, or sampled so that a draw depends on the prompt, the seed and the sample alone, never on
+the batch it sits in. Rows that have ended leave the batch. Knows no chat template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tuneworthy.core.answer import Finish
+from tuneworthy.models._forward import Net, Prefix, State, begin, read_prefix, step
+from tuneworthy.models._grammar import Guide, allowed
+
+LEAST_SHARED = 8
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How answers are drawn. `ends` are the tokens that end one; `text` decodes ids for `stop`.
+
+    `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
+    batch.
+    """
+
+    room: int
+    ends: frozenset[int]
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    sample: int = 0
+    stop: tuple[str, ...] = ()
+    guide: Guide | None = None
+    text: Callable[[Sequence[int]], str] = lambda ids: ""
+    rows: int = 128
+    tokens: int = 16_384
+
+
+@dataclass
+class Drawn:
+    """One answer: its token ids (the end token left out), how many were made, and what it took."""
+
+    ids: list[int] = field(default_factory=list)
+    made: int = 0
+    finish: Finish = "length"
+    cached: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Row:
+    index: int
+    prompt: Sequence[int]
+    room: int
+    out: Drawn
+    uniform: Any = None
+    matcher: Any = None
+
+
+@torch.inference_mode()
+def generate(
+    net: Net, prompts: Sequence[Sequence[int]], rooms: Sequence[int], draw: Draw
+) -> list[Drawn]:
+    """Return one answer a prompt, in order. `rooms` are the tokens that each answer may take."""
+    begun = time.perf_counter()
+    answers = [Drawn() for _ in prompts]
+    longest = max(map(len, prompts)) + draw.room
+    prefix, own = share_prefix(net, prompts, longest)
+    spent = time.perf_counter() - begun
+    for batch in batches([len(ids) for ids in own], draw):
+        begun = time.perf_counter()
+        rows = [_open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k])) for k in batch]
+        _decode(net, rows, prefix, draw)
+        for row in rows:
+            row.out.cached = prefix.length if prefix else 0
+            answers[row.index] = row.out
+        _share_out(rows, spent + time.perf_counter() - begun, prefix)
+        spent = 0.0
+    return answers
+
+
+def share_prefix(
+    net: Net, prompts: Sequence[Sequence[int]], longest: int
+) -> tuple[Prefix | None, list[Sequence[int]]]:
+    """Read what all prompts begin with once; return it and what each prompt has of its own."""
+    length = min(len(os.path.commonprefix(list(prompts))), min(map(len, prompts)) - 1)
+    if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
+        return None, list(prompts)
+    return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
+
+
+def batches(lengths: Sequence[int], draw: Draw) -> Iterator[list[int]]:
+    """Yield the indices of each batch: longest first, even in size, within the token budget."""
+    order = sorted(range(len(lengths)), key=lambda k: -lengths[k])
+    while order:
+        most = max(1, min(draw.rows, draw.tokens // (lengths[order[0]] + draw.room)))
+        size = -(-len(order) // -(-len(order) // most))
+        yield order[:size]
+        order = order[size:]
+
+
+def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int]]) -> _Row:
+    draw, whole = how
+    row = _Row(index, own, room, Drawn())
+    if draw.temperature > 0:
+        name = f"{draw.seed} {draw.sample} {list(whole)}".encode()
+        key = int.from_bytes(hashlib.sha256(name).digest()[:16], "little")
+        row.uniform = np.random.Generator(np.random.Philox(key=key)).random(room)
+    if draw.guide is not None:
+        row.matcher = draw.guide.begin()
+    return row
+
+
+def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
+    logits, state = begin(net, [row.prompt for row in rows], prefix, draw.room)
+    live = list(rows)
+    done = [False] * len(live)
+    while True:
+        tokens = _choose(logits, live, draw)
+        done = [
+            over or _ended(row, token, draw)
+            for row, token, over in zip(live, tokens, done, strict=True)
+        ]
+        if all(done):
+            return
+        live, tokens, done = _retire(state, live, tokens, done)
+        logits = step(net, state, tokens)
+
+
+def _retire(
+    state: State, live: list[_Row], tokens: list[int], done: list[bool]
+) -> tuple[list[_Row], list[int], list[bool]]:
+    """Drop ended rows once they are an eighth of the batch: dropping one copies all the others."""
+    if sum(done) * 8 < len(live) or not any(done):
+        return live, tokens, done
+    kept = [k for k, over in enumerate(done) if not over]
+    state.keep(kept)
+    return [live[k] for k in kept], [tokens[k] for k in kept], [False] * len(kept)
+
+
+def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
+    if draw.guide is not None:
+        logits = hold(logits, [row.matcher for row in live])
+    if draw.temperature == 0:
+        chosen: list[int] = logits.argmax(-1).tolist()
+        return chosen
+    uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
+    return sampled(logits, draw.temperature, draw.top_p, uniform)
+
+
+def hold(logits: Any, matchers: Sequence[Any]) -> Any:
+    """Return the logits with every token that the grammar forbids at minus infinity."""
+    seen = allowed(matchers, logits.shape[-1]).to(logits.device)
+    return logits.masked_fill(~seen, float("-inf"))
+
+
+def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[float]) -> list[int]:
+    """Return one token a row: the inverse of the cumulative distribution at `uniform`.
+
+    `top_p` keeps the fewest tokens whose probability reaches it.
+    """
+    chances = torch.softmax(logits.double() / temperature, -1)
+    if top_p < 1:
+        ranked, order = chances.sort(-1, descending=True, stable=True)
+        ranked[(ranked.cumsum(-1) - ranked) >= top_p] = 0
+        chances = torch.zeros_like(chances).scatter_(-1, order, ranked)
+    heap = chances.cumsum(-1)
+    aim = torch.tensor(list(uniform), dtype=heap.dtype, device=heap.device)[:, None] * heap[:, -1:]
+    tokens: list[int] = torch.searchsorted(heap, aim, right=True).squeeze(-1).tolist()
+    last = (chances > 0).int().cumsum(-1).argmax(-1).tolist()
+    return [min(token, most) for token, most in zip(tokens, last, strict=True)]
+
+
+def _ended(row: _Row, token: int, draw: Draw) -> bool:
+    """Take one token into the row's answer; say whether the answer is over."""
+    out = row.out
+    out.made += 1
+    if token in draw.ends:
+        out.finish = "stop"
+        return True
+    out.ids.append(token)
+    if row.matcher is not None:
+        row.matcher.consume_token(token)
+        if row.matcher.is_stopped():  # only the end token is left: it need not be computed
+            out.finish = "stop"
+            return True
+    if draw.stop and any(word in draw.text(out.ids) for word in draw.stop):
+        out.finish = "stop"
+        return True
+    return out.made >= row.room
+
+
+def _share_out(rows: list[_Row], seconds: float, prefix: Prefix | None) -> None:
+    """Give each row its share of the batch's time, by the tokens that were computed for it."""
+    weights = [len(row.prompt) + row.out.made for row in rows]
+    for row, weight in zip(rows, weights, strict=True):
+        row.out.seconds = seconds * weight / sum(weights)

@@ -1,0 +1,65 @@
+"""Planted failures for the crash tests: die, fail or be stopped at the k-th durable step.
+
+Knows nothing of what is stored. `TW_FAILPOINT=name:k:action` acts on the k-th time that a
+failpoint whose name matches is passed (`*` matches all, `put.*` both sides of a put); `k+` acts
+from the k-th on. Actions: `kill` (SIGKILL), `term` (SIGTERM), `raise` (the disk is full), or the
+name of an errno (`EIO`, `EROFS`, `EMFILE`, ...). Unset, a failpoint costs one look-up.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from fnmatch import fnmatchcase
+
+from tuneworthy.core.errors import TaskError
+
+VARIABLE = "TW_FAILPOINT"
+_passed: dict[str, int] = {}
+_lock = threading.Lock()
+
+
+def failpoint(name: str) -> None:
+    """Do what `TW_FAILPOINT` asks at this step, or nothing.
+
+    Raises OSError where the action is `raise` or an errno name; TaskError where it can't be read.
+    """
+    if spec := os.environ.get(VARIABLE):
+        _act(name, spec)
+
+
+def _act(name: str, spec: str) -> None:
+    pattern, when, action = _parsed(spec)
+    if not fnmatchcase(name, pattern):
+        return
+    with _lock:
+        _passed[spec] = count = _passed.get(spec, 0) + 1
+    wanted = int(when.removesuffix("+"))
+    if count != wanted and not (when.endswith("+") and count > wanted):
+        return
+    # The harness reads this line to learn what was in flight when the process died.
+    os.write(2, f"failpoint {name} {count} {action}\n".encode())
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "term":
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        code = errno.ENOSPC if action == "raise" else getattr(errno, action)
+        raise OSError(code, f"{os.strerror(code)} (planted at {name})")
+
+
+def _parsed(spec: str) -> tuple[str, str, str]:
+    parts = spec.rsplit(":", 2)
+    known = len(parts) == 3 and (
+        parts[2] in {"kill", "term", "raise"} or isinstance(getattr(errno, parts[2], None), int)
+    )
+    if not known or not parts[1].removesuffix("+").isdecimal():
+        raise TaskError(
+            "a failpoint that can't be read",
+            where=f"environment variable {VARIABLE}",
+            got=spec,
+            fix="write name:k:action, as in `put.before:3:kill`, or unset the variable",
+        )
+    return parts[0], parts[1], parts[2]

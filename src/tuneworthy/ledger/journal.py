@@ -1,0 +1,255 @@
+"""The one table: rows are appended, chained by hash, never changed. All SQL of the store is here.
+
+Knows nothing of what rows mean. Imports SQLAlchemy, so light commands import this file lazily.
+Each append is one transaction, on the disk (`synchronous=FULL`) when it returns. The hash of a
+row covers the row and the hash before it, so an edited, removed or swapped row shows (A86).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.ledger.trouble import guarded, malformed
+
+APPLICATION = 0x74776C67  # "twlg", written into the file's header
+GENESIS = "tuneworthy"
+ROWS = sa.Table(
+    "rows",
+    sa.MetaData(),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("sort", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("study", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("link", sa.Text, nullable=False),
+    sa.UniqueConstraint("sort", "name"),
+    sa.Index("rows_by_study", "sort", "study"),
+    sqlite_autoincrement=True,
+)
+
+
+class Entry(NamedTuple):
+    """What is appended. `name` is unique within its `sort`, None where rows may repeat."""
+
+    sort: str
+    name: str | None
+    kind: str
+    study: str
+    value: str
+    seconds: float | None = None
+
+
+class Row(NamedTuple):
+    """A stored row. `seq` is the order of things; `at` is wall time and only for show."""
+
+    seq: int
+    sort: str
+    name: str | None
+    kind: str
+    study: str
+    value: str
+    seconds: float | None
+    at: str
+    link: str
+
+    @property
+    def content(self) -> Any:
+        """Return the value, decoded."""
+        return json.loads(self.value)
+
+
+def text(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, ASCII (foreign text can hold anything).
+
+    Raises ValueError for NaN and infinity: what was not measured is None.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def link(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
+    """Return the hash of a row: SHA-256 over the hash before it and the row's content."""
+    content = json.dumps([previous, seq, *entry, at], separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class Journal:
+    """An open store. A writer has one connection, a reader one transaction for each question."""
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        self.path, self.write = path, write
+        self.lock, self.closed = threading.RLock(), False
+        self.engine = engine(path, write=write)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self.lock, guarded(self.path):
+            if self.closed:
+                raise StoreError("the ledger is closed", where=str(self.path), fix="open it again")
+            with self.engine.begin() as connection:
+                yield connection
+
+    def append(self, step: str, *entries: Entry) -> list[int]:
+        """Append rows in one durable transaction and return their sequence numbers."""
+        with self.lock, guarded(self.path):
+            with self._transaction() as connection:
+                numbers = [_insert(connection, entry) for entry in entries]
+                failpoint(f"{step}.before")
+            failpoint(f"{step}.after")
+        return numbers
+
+    def find(self, sort: str, name: str) -> Row | None:
+        """Return the row with this name; raise StoreError where its content was edited."""
+        wanted = (ROWS.c.sort == sort) & (ROWS.c.name == name)
+        with self._transaction() as connection:
+            found = connection.execute(sa.select(ROWS).where(wanted)).first()
+            if found is None:
+                return None
+            row = Row(*found)
+            before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
+            previous = connection.execute(before).scalar() if row.seq > 1 else GENESIS
+        if previous is None or link(previous, row.seq, row[1:7], row.at) != row.link:
+            raise self.tampered(row.seq, f"{row.sort} {row.name}")
+        return row
+
+    def rows(self, sort: str, study: str | None = None, after: int = 0) -> list[Row]:
+        """Return the rows of a sort in order, of one study or of all, after a sequence number."""
+        query = sa.select(ROWS).where(ROWS.c.sort == sort, ROWS.c.seq > after).order_by(ROWS.c.seq)
+        if study is not None:
+            query = query.where(ROWS.c.study == study)
+        with self._transaction() as connection:
+            return [Row(*found) for found in connection.execute(query)]
+
+    def all_rows(self) -> Iterator[Row]:
+        """Yield every row in order, in one read transaction."""
+        query = sa.select(ROWS).order_by(ROWS.c.seq).execution_options(yield_per=500)
+        with self._transaction() as connection:
+            for found in connection.execute(query):
+                yield Row(*found)
+
+    def verify(self) -> int:
+        """Recompute the chain and return the number of rows; raise StoreError where it breaks."""
+        previous, count = GENESIS, 0
+        for row in self.all_rows():
+            count += 1
+            if row.seq != count:
+                raise self.tampered(count, "a row is gone")
+            if link(previous, row.seq, row[1:7], row.at) != row.link:
+                raise self.tampered(row.seq, f"{row.sort} {row.name}")
+            previous = row.link
+        if count != self.counted():
+            raise self.tampered(count + 1, "the last rows are gone")
+        return count
+
+    def counted(self) -> int:
+        """Return how many rows were ever appended, as SQLite itself counts them."""
+        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'rows'")
+        with self._transaction() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def check(self) -> None:
+        """Run SQLite's integrity check; raise StoreError (with a quarantine copy) if it fails."""
+        with guarded(self.path):
+            with self._transaction() as connection:
+                said = connection.execute(sa.text("PRAGMA integrity_check")).scalars().all()
+            if said != ["ok"]:
+                raise malformed(self.path, "; ".join(map(str, said)))
+
+    def schema(self) -> set[tuple[str, str, str | None]]:
+        """Return what the file defines: (type, name, SQL) of every table, index, view, trigger."""
+        with self._transaction() as connection:
+            found = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
+            return {(row[0], row[1], row[2]) for row in found}
+
+    def version(self) -> int:
+        """Return the schema version of the file."""
+        with self._transaction() as connection:
+            return int(connection.execute(sa.text("PRAGMA user_version")).scalar() or 0)
+
+    def close(self) -> None:
+        """Close the store; a writer's journal file is folded into it."""
+        with self.lock:
+            self.closed = True
+            self.engine.dispose()
+
+    def tampered(self, seq: int, got: str) -> StoreError:
+        """Return the error for a row that is not what was written."""
+        return StoreError(
+            "the store was changed by something else than tuneworthy",
+            where=f"{self.path}, row {seq}",
+            got=got,
+            fix="restore ledger.sqlite from a backup, or remove it and run again",
+            kept="the store as it is, untouched",
+        )
+
+
+def _insert(connection: sa.Connection, entry: Entry) -> int:
+    last = sa.select(ROWS.c.seq, ROWS.c.link).order_by(ROWS.c.seq.desc()).limit(1)
+    seq, previous = connection.execute(last).first() or (0, GENESIS)
+    # Wall time is for show: order is `seq`, so a clock that jumps changes nothing.
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    row = Row(seq + 1, *entry, at, link(previous, seq + 1, entry, at))
+    connection.execute(sa.insert(ROWS).values(row._asdict()))
+    return row.seq
+
+
+def engine(path: Path, *, write: bool) -> sa.Engine:
+    """Return an engine on an existing store: BEGIN IMMEDIATE for a writer, read-only otherwise."""
+    made = sa.create_engine(
+        "sqlite://", creator=lambda: connect(path, write=write), poolclass=StaticPool
+    )
+
+    @sa.event.listens_for(made, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return made
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Return a connection to an existing store that trusts nothing the file defines."""
+    mode = "rw" if write else _reading(path)
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        timeout=10,
+        isolation_level=None,  # transactions are begun by us, not by the driver's guess
+        check_same_thread=False,
+    )
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "busy_timeout=10000"):
+            connection.execute(f"PRAGMA {pragma}")
+        if write:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        else:
+            connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _reading(path: Path) -> str:
+    # Without a journal and in a folder we can't write to, SQLite can't make its shared memory;
+    # then nobody else can write there either and the file is as good as immutable.
+    still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    return "ro&immutable=1" if still else "ro"

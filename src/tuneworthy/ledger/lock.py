@@ -1,0 +1,175 @@
+"""One writer per study folder: the kernel holds the lock, the file says who has it.
+
+Knows no SQL. The lock is `flock` on `.tuneworthy/lock`: taken atomically, gone with the process
+(crash, SIGKILL, reboot), never unlinked, so there is no stale lock to guess about. What the file
+says (host, pid, start of the process, since) is for the message, and text left in it by a
+holder that is gone says that the last run ended badly.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import StoreError
+
+_held: set[int] = set()
+
+
+@dataclass
+class WriterLock:
+    """A held lock. `dirty`: the last holder never released it (killed, or the power went)."""
+
+    path: Path
+    fd: int
+    dirty: bool
+
+    def release(self, *, clean: bool = True) -> None:
+        """Let the next writer in; unless `clean`, it will check the store before it trusts it."""
+        if self.fd < 0:
+            return
+        if clean:
+            os.ftruncate(self.fd, 0)
+        _held.discard(self.fd)
+        os.close(self.fd)
+        self.fd = -1
+
+
+def take(path: Path, *, trusted: bool = True) -> WriterLock:
+    """Take the writer's lock, or raise StoreError that says who holds it; then nothing changed.
+
+    `trusted`: this disk's locks are known to hold between machines or it is no shared disk.
+    Elsewhere a lock left by another host is not taken over, since its holder may be alive.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise _busy(path) from None
+        except OSError:
+            os.close(fd)
+            raise
+        if _same_file(fd, path):
+            break
+        os.close(fd)  # somebody removed the file between open and flock: it locks nobody out
+    left = _read(fd)
+    if left and not trusted and left.get("host") != socket.gethostname():
+        os.close(fd)
+        raise _foreign(path, left)
+    dirty = os.fstat(fd).st_size > 0
+    name = json.dumps(_me()).encode()
+    os.pwrite(fd, name, 0)  # written over, then cut: a kill in between leaves it dirty, not clean
+    os.ftruncate(fd, len(name))
+    _held.add(fd)
+    return WriterLock(path, fd, dirty)
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """Return who wrote the lock file last (host, pid, started, since), or None if it was released.
+
+    `alive` is False where that process is gone on this host: another one has its pid now, or none.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        found = _read(fd)
+    finally:
+        os.close(fd)
+    if found is not None:
+        found["alive"] = _alive(found)
+    return found
+
+
+def process_start(pid: int) -> float | None:
+    """Return when a process began (seconds since 1970), or None if there is no such process."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def _alive(found: dict[str, Any]) -> bool:
+    if found.get("host") != socket.gethostname():
+        return True  # can't be seen from here, so it is taken to live
+    began = process_start(int(found.get("pid", -1)))
+    # A pid is reused after a crash or a reboot; pid and start together are not.
+    return began is not None and abs(began - float(found.get("started") or 0)) < 2
+
+
+def _me() -> dict[str, Any]:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    pid = os.getpid()
+    return {
+        "host": socket.gethostname(),
+        "pid": pid,
+        "started": process_start(pid),
+        "since": since,
+    }
+
+
+def _read(fd: int) -> dict[str, Any] | None:
+    try:
+        found = json.loads(os.pread(fd, 4096, 0) or b"null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _busy(path: Path) -> StoreError:
+    who = None
+    for _ in range(20):  # the winner writes its name just after it wins
+        who = holder(path)
+        if who and who["alive"]:
+            break
+        time.sleep(0.01)
+    name = "a process that left no name"
+    if who:
+        name = f"host {who.get('host')}, pid {who.get('pid')}, since {who.get('since')}"
+        name += "" if who["alive"] else " (that process is gone; one it started goes on)"
+    return StoreError(
+        "another run has this study open",
+        where=str(path.parent),
+        got=name,
+        fix="wait until it ends or stop it; `tuneworthy report` can read meanwhile",
+        kept="everything: nothing was changed",
+    )
+
+
+def _foreign(path: Path, left: dict[str, Any]) -> StoreError:
+    return StoreError(
+        "another machine had this study open and did not close it",
+        where=str(path.parent),
+        got=f"host {left.get('host')}, pid {left.get('pid')}, since {left.get('since')}",
+        fix=f"make sure that it has ended there, then remove {path}",
+        kept="everything: nothing was changed",
+    )
+
+
+def _forget_in_child() -> None:
+    # A forked child shares the lock; without this it would hold it after the writer has died.
+    for fd in _held:
+        os.close(fd)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

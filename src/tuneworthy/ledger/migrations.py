@@ -1,0 +1,147 @@
+"""Make a store, and bring the store of an older release up to date, with a backup first.
+
+Knows no meaning of rows. `STEPS[v]` turns a store of version v into one of v + 1, in one
+transaction with the version number: a kill leaves the old or the new version, nothing between.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.ledger.blobs import sync_folder
+from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.ledger.journal import APPLICATION, Journal, connect
+from tuneworthy.ledger.trouble import guarded, malformed
+
+VERSION = 1
+STEPS: dict[int, Callable[[sa.Connection], None]] = {}
+# Written out, not rendered from journal.ROWS: a store must not change with SQLAlchemy's release.
+SCHEMA = (
+    """CREATE TABLE rows (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
+    study TEXT NOT NULL, value TEXT NOT NULL, seconds FLOAT, at TEXT NOT NULL,
+    link TEXT NOT NULL, UNIQUE (sort, name))""",
+    "CREATE INDEX rows_by_study ON rows (sort, study)",
+)
+_MAGIC = b"SQLite format 3\x00"
+
+
+def create(path: Path) -> None:
+    """Make an empty store, whole or not at all: built beside its place, synced, renamed."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN")
+        _define(connection)
+        failpoint("create.before")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    os.rename(fresh, path)
+    sync_folder(path.parent)
+    failpoint("create.after")
+
+
+def _define(connection: sqlite3.Connection) -> None:
+    for statement in SCHEMA:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION}")
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def inspect(path: Path) -> None:
+    """Read the file's header, touching nothing; refuse what is no store, or one newer than us."""
+    if path.is_symlink() or not path.is_file():
+        raise StoreError(
+            "the store is not a plain file", where=str(path), fix="remove it and run again"
+        )
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(_MAGIC):
+        raise malformed(path, f"{path.stat().st_size} bytes that are no SQLite file")
+    if int.from_bytes(head[68:72], "big") != APPLICATION:
+        raise malformed(path, "an SQLite file that tuneworthy did not make")
+    refuse_newer(path, int.from_bytes(head[60:64], "big"))
+
+
+def refuse_newer(path: Path, version: int) -> None:
+    """Raise StoreError for a store that a newer release made."""
+    if version > VERSION:
+        raise StoreError(
+            "the store was made by a newer tuneworthy",
+            where=str(path),
+            got=f"store version {version}, this release knows up to {VERSION}",
+            fix="pip install --upgrade tuneworthy",
+            kept="everything: nothing was changed",
+        )
+
+
+def migrate(journal: Journal) -> Path | None:
+    """Bring a store to this release's version; return the backup made first, None if up to date."""
+    version = journal.version()
+    refuse_newer(journal.path, version)
+    if version == VERSION:
+        return None
+    saved = backup(journal.path, version)
+    while version < VERSION:
+        if version not in STEPS:
+            raise StoreError(
+                "the store is older than this release can read",
+                where=str(journal.path),
+                got=f"store version {version}",
+                fix="open it once with the release that followed it, then run again",
+            )
+        with journal.lock, guarded(journal.path):
+            with journal.engine.begin() as connection:
+                STEPS[version](connection)
+                connection.exec_driver_sql(f"PRAGMA user_version={version + 1}")
+                failpoint("migrate.before")
+            failpoint("migrate.after")
+        version += 1
+    return saved
+
+
+def backup(path: Path, version: int) -> Path:
+    """Copy a store, its journal folded in, to `ledger.v<version>.backup.sqlite` and return that."""
+    final = path.with_name(f"{path.stem}.v{version}.backup.sqlite")
+    part = final.with_name(final.name + ".part")
+    with guarded(final):
+        part.unlink(missing_ok=True)
+        source, target = connect(path, write=False), sqlite3.connect(part)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+        os.chmod(part, 0o600)
+        failpoint("backup.before")
+        os.rename(part, final)
+        sync_folder(final.parent)
+        failpoint("backup.after")
+    return final
+
+
+def check_schema(journal: Journal) -> None:
+    """Refuse a store that defines anything we did not: a trigger, view or table (attack A54)."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        _define(connection)
+        ours = set(connection.execute("SELECT type, name, sql FROM sqlite_master"))
+    finally:
+        connection.close()
+    if strange := _spaced(journal.schema()) ^ _spaced(ours):
+        names = ", ".join(sorted(f"{kind} {name}" for kind, name, _ in strange))
+        raise malformed(journal.path, f"definitions that differ from ours: {names}")
+
+
+def _spaced(schema: set[tuple[str, str, str | None]]) -> set[tuple[str, str, str]]:
+    return {(kind, name, " ".join((sql or "").split())) for kind, name, sql in schema}

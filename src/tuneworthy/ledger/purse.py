@@ -1,0 +1,232 @@
+"""Money and tokens: the worst case is reserved before a request is sent, or it isn't sent.
+
+Knows no provider. An attempt is a row on the disk before the request leaves; its outcome is a row
+after. An attempt without outcome (killed in flight, timed out) may have been billed: it is
+listed, and counted at its worst case for good. Sums are Decimal, never float.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from tuneworthy.core.errors import BudgetError, TaskError
+from tuneworthy.core.record import digest
+from tuneworthy.ledger import signals
+
+if TYPE_CHECKING:
+    from tuneworthy.ledger.store import Ledger
+
+Money = Decimal | float | int | str
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A reservation: the right to send one request once. `retry_key` is the same for each retry.
+
+    Send `retry_key` as the Idempotency-Key header: a server that knows it bills a request once.
+    """
+
+    number: int
+    key: str
+    usd: Decimal
+    tokens: int
+    thread: int
+
+    @property
+    def retry_key(self) -> str:
+        """Return the stable name of the request that this attempt belongs to."""
+        return digest({"request": self.key or self.number}, 32)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """An attempt whose outcome is not known: it may have been billed up to `usd`."""
+
+    number: int
+    key: str
+    usd: Decimal
+    tokens: int
+    at: str
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What a study has cost. `usd` and `tokens` include reserved requests and unknown outcomes."""
+
+    usd: Decimal
+    tokens: int
+    attempts: int
+    unknown: tuple[Unknown, ...]
+
+
+@dataclass
+class Account:
+    """What is committed for one study: settled plus reserved plus unknown. Shared by its purses."""
+
+    usd: Decimal = Decimal(0)
+    tokens: int = 0
+    attempts: int = 0
+    live: dict[int, Ticket] = field(default_factory=dict)
+    settled: threading.Condition = field(default_factory=threading.Condition)
+
+
+class Purse:
+    """Hard caps on the money and tokens of one study, over all its threads, runs and retries.
+
+    `usd` and `tokens` None: no cap. Local work needs no purse. Raises BudgetError (exit 6).
+    """
+
+    def __init__(
+        self, ledger: Ledger, usd: Money | None = None, tokens: int | None = None, study: str = ""
+    ) -> None:
+        self.ledger, self.study = ledger, study
+        self.cap_usd = None if usd is None else exact(usd)
+        self.cap_tokens = tokens
+        with ledger.journal.lock:
+            self._account = ledger.accounts.setdefault(study, _account(ledger, study))
+
+    def recorded(self, key: str) -> dict[str, Any] | None:
+        """Return the stored reply to a request, or None: what is stored is never sent again."""
+        return self.ledger.get(key)
+
+    def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Ticket:
+        """Reserve the worst case of one attempt, durably, and return the ticket to send it with.
+
+        `usd` None means that the model has no price: refused under a money cap (TaskError). Where
+        only requests in flight on other threads stand in the way, it waits for them to settle.
+        """
+        if usd is None and self.cap_usd is not None:
+            raise TaskError(
+                "a money cap needs a price, and this model has none",
+                where="task.yaml: budget.usd",
+                fix="give its price under economics.prices, or cap budget.tokens instead",
+            )
+        worst, account = exact(usd or 0), self._account
+        if worst < 0 or tokens < 0:
+            raise ValueError("a worst case below zero")
+        with account.settled:
+            while not self._fits(worst, tokens):
+                if not self._others():
+                    raise self._broke(worst, tokens)
+                signals.check()
+                account.settled.wait(0.2)
+            signals.check()
+            number = self.ledger.attempt(key, {"usd": str(worst), "tokens": tokens}, self.study)
+            ticket = Ticket(number, key, worst, tokens, threading.get_ident())
+            account.live[number] = ticket
+            account.usd += worst
+            account.tokens += tokens
+            account.attempts += 1
+        return ticket
+
+    def settle(
+        self,
+        ticket: Ticket,
+        usd: Money | None,
+        tokens: int | None,
+        reply: dict[str, Any] | None = None,
+    ) -> None:
+        """Record what an attempt really cost, and its reply under the ticket's key, in one step.
+
+        None means not known: the worst case stays counted. So does a cost that can't be true
+        (negative, not finite). A cost above the worst case is counted as told.
+        """
+        account = self._account
+        if reply is not None and not ticket.key:
+            raise ValueError("a reply needs the key of its request: reserve(..., key=...)")
+        real_usd, told = _told(usd), _told(tokens)
+        real_tokens = None if told is None else int(told)
+        cost = {"usd": None if real_usd is None else str(real_usd), "tokens": real_tokens}
+        with account.settled:
+            if account.live.get(ticket.number) is None:
+                raise ValueError(f"attempt {ticket.number} is not in flight: settled twice?")
+            stored = None if reply is None else (ticket.key, reply)
+            self.ledger.outcome(ticket.number, cost, self.study, stored)
+            del account.live[ticket.number]
+            account.usd += (ticket.usd if real_usd is None else real_usd) - ticket.usd
+            account.tokens += (
+                ticket.tokens if real_tokens is None else real_tokens
+            ) - ticket.tokens
+            account.settled.notify_all()
+
+    def spent(self) -> Spend:
+        """Return what is committed so far, with each attempt whose outcome is not known."""
+        account = self._account
+        with account.settled:
+            return Spend(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
+
+    def left(self) -> tuple[Decimal | None, int | None]:
+        """Return the money and tokens that may still be reserved; None where there is no cap."""
+        account = self._account
+        with account.settled:
+            usd = None if self.cap_usd is None else self.cap_usd - account.usd
+            tokens = None if self.cap_tokens is None else self.cap_tokens - account.tokens
+        return usd, tokens
+
+    def _fits(self, usd: Decimal, tokens: int) -> bool:
+        account = self._account
+        return (self.cap_usd is None or account.usd + usd <= self.cap_usd) and (
+            self.cap_tokens is None or account.tokens + tokens <= self.cap_tokens
+        )
+
+    def _others(self) -> bool:
+        """Tell whether another thread has a request in flight, which may settle below its worst."""
+        me = threading.get_ident()
+        return any(ticket.thread != me for ticket in self._account.live.values())
+
+    def _broke(self, usd: Decimal, tokens: int) -> BudgetError:
+        account = self._account
+        money = self.cap_usd is not None and account.usd + usd > self.cap_usd
+        name, unit = ("budget.usd", "$") if money else ("budget.tokens", "")
+        cap, used, need = (
+            (self.cap_usd, account.usd, usd) if money else (self.cap_tokens, account.tokens, tokens)
+        )
+        return BudgetError(
+            "the next request could pass the cap, so it was not sent",
+            where=f"task.yaml: {name}",
+            got=f"{unit}{used} of {unit}{cap} committed, up to {unit}{need} needed",
+            fix=f"raise {name} and run again",
+        )
+
+    def _unknown(self) -> list[Unknown]:
+        known = {
+            row.name
+            for row in self.ledger.journal.rows("outcome", self.study)
+            if None not in row.content.values()
+        }
+        return [
+            Unknown(r.seq, c["key"], Decimal(c["usd"] or 0), int(c["tokens"] or 0), r.at)
+            for r in self.ledger.journal.rows("attempt", self.study)
+            if str(r.seq) not in known and r.seq not in self._account.live
+            for c in [r.content]
+        ]
+
+
+def exact(value: Money) -> Decimal:
+    """Return an amount as Decimal, a float by its shortest text (0.1 is 0.1)."""
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def _told(value: Money | None) -> Decimal | None:
+    """Return what a provider said if it can be true, else None."""
+    try:
+        told = None if value is None else exact(value)
+    except InvalidOperation:
+        return None
+    return None if told is None or not told.is_finite() or told < 0 else told
+
+
+def _account(ledger: Ledger, study: str) -> Account:
+    """Return the account of a study as the ledger has it: no outcome counts as the worst case."""
+    outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
+    account = Account()
+    for row in ledger.journal.rows("attempt", study):
+        worst, real = row.content, outcomes.get(str(row.seq), {})
+        usd, tokens = real.get("usd"), real.get("tokens")
+        account.usd += Decimal((worst["usd"] if usd is None else usd) or 0)
+        account.tokens += int((worst["tokens"] if tokens is None else tokens) or 0)
+        account.attempts += 1
+    return account

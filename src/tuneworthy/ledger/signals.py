@@ -1,0 +1,79 @@
+"""Stop at a safe point: the first signal asks, the second one exits at once.
+
+Knows nothing of studies. SIGINT, SIGTERM and SIGHUP inside `stoppable()` set a flag; `check()`
+raises `Stopped` at the next safe point, where everything said to be saved is saved. The
+guarantee against losing work is the ledger, not this: a signal only shortens the loss.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_asked: int | None = None
+
+
+class Stopped(BaseException):
+    """The user or the system asked to stop; all that was finished is stored, so run again.
+
+    Like KeyboardInterrupt no `Exception`: an arm that fails softly must not swallow it.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__("stopped on request; `tuneworthy run` continues where it stopped")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn signals into a stop at the next safe point, for the time of the block.
+
+    Outside the main thread (the lab's workers) handlers can't be set, so nothing changes there.
+    """
+    global _asked
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+        _asked = None
+
+
+def asked() -> int | None:
+    """Return the exit code of the stop that was asked for (130 or 143), or None."""
+    return _asked
+
+
+def check() -> None:
+    """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was asked for."""
+    if _asked is not None:
+        raise Stopped(_asked)
+
+
+def wait(seconds: float) -> None:
+    """Sleep, but raise Stopped within a moment of a signal (waiting on a 429 can take minutes)."""
+    end = time.monotonic() + seconds
+    while True:
+        check()
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(left, 0.2))
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    global _asked
+    code = 130 if number == signal.SIGINT else 143
+    if _asked is not None:
+        os._exit(code)
+    _asked = code

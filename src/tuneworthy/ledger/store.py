@@ -1,0 +1,378 @@
+"""The ledger: what was done once is kept and never done again. To resume is to call again.
+
+Knows no statistics and no model. One folder `.tuneworthy/` beside task.yaml holds ledger.sqlite
+(appended to, never changed), blobs/ (artefacts) and lock (who writes). A key is the content hash
+of everything that can change the value. A writer is alone; readers never block it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from tuneworthy.core.errors import StoreError
+from tuneworthy.core.record import digest
+from tuneworthy.ledger import signals
+from tuneworthy.ledger.blobs import require_whole, sweep
+from tuneworthy.ledger.disk import trust
+from tuneworthy.ledger.lock import WriterLock, take
+from tuneworthy.ledger.mirror import REPLIES, note, read_back
+from tuneworthy.ledger.trouble import guarded, malformed
+
+if TYPE_CHECKING:  # SQLAlchemy is slow to import: `--help` must not pay for it
+    from tuneworthy.ledger.journal import Entry, Journal, Row
+    from tuneworthy.ledger.purse import Account
+
+HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
+_open_here: dict[Path, int] = {}
+
+
+class Ledger:
+    """An open ledger. Every write is on the disk when the call returns. Safe between threads.
+
+    `home` is the `.tuneworthy` folder; `recovered` is True where the last writer did not end well
+    and the store was checked. Writes to a ledger opened for reading raise StoreError.
+    """
+
+    def __init__(self, home: Path, journal: Journal, lock: WriterLock | None) -> None:
+        self.home, self.journal = home, journal
+        self.recovered = lock is not None and lock.dirty
+        self.accounts: dict[str, Account] = {}
+        self._lock, self._pid = lock, os.getpid()
+        self._making: dict[str, threading.RLock] = {}
+        _open_here[journal.path] = _open_here.get(journal.path, 0) + 1
+
+    # Units: a value under a key, made once.
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return the value stored under a key, or None; StoreError where it was edited."""
+        row = self.journal.find("unit", key)
+        return None if row is None else _object(row)
+
+    def put(
+        self, key: str, kind: str, value: Any, study: str = "", seconds: float | None = None
+    ) -> dict[str, Any]:
+        """Store a value under a key and return it as it will be read; the same again is no write.
+
+        `value` is JSON-ready data or a record. Raises StoreError where the key holds another one:
+        a key names content, so two contents mean that the store or the key is wrong.
+        """
+        found, stored = self._first("put", self._entry("unit", key, kind, study, value, seconds))
+        if found and stored.value != _text(value):
+            raise StoreError(
+                "the store was tampered with, or one key was used for two things",
+                where=f"{self.journal.path}, row {stored.seq}, {kind} {key}",
+                got=f"{stored.value[:80]} stored, {_text(value)[:80]} now",
+                fix="remove .tuneworthy and run again; if it comes back, report it as a bug",
+            )
+        return _object(stored)
+
+    def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
+        """Return what is stored under a key, or make it, store it with its wall seconds, return it.
+
+        A stop that was asked for is obeyed before and after, never in between (`Stopped`).
+        """
+        with self.journal.lock:
+            turn = self._making.setdefault(key, threading.RLock())
+        with turn:  # two threads that want one unit make it once
+            if (stored := self.get(key)) is not None:
+                return stored
+            signals.check()
+            began = time.monotonic()
+            made = make()
+            stored = self.put(key, kind, made, study, time.monotonic() - began)
+        signals.check()
+        return stored
+
+    def keys(self, study: str, kind: str | None = None) -> list[str]:
+        """Return the keys of the units first stored by a study, in order, of one kind or of all."""
+        rows = self.journal.rows("unit", study)
+        return [str(row.name) for row in rows if kind in (None, row.kind)]
+
+    def seconds(self, key: str) -> float | None:
+        """Return the wall seconds that a unit took when it was made, None if not measured."""
+        row = self.journal.find("unit", key)
+        return None if row is None else row.seconds
+
+    def study_seconds(self, study: str) -> float | None:
+        """Return the summed wall seconds of the units a study made, None if none was measured.
+
+        Each unit is measured once, when it is made, so the sum is the same after a resume.
+        """
+        known = [r.seconds for r in self.journal.rows("unit", study) if r.seconds is not None]
+        return sum(known) if known else None
+
+    # What is decided or opened once for a study.
+
+    def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
+        """Store a decision (the plan, the task) and return the stored one: the first write wins."""
+        name = _text([study, kind])
+        return _object(self._first("freeze", self._entry("frozen", name, kind, study, value))[1])
+
+    def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
+        """Return what was frozen for a study, or None."""
+        row = self.journal.find("frozen", _text([study, kind]))
+        return None if row is None else _object(row)
+
+    def door(self, study: str, door: str, purpose: str) -> None:
+        """Log that a door to the sealed cases was opened, and for what; each purpose once."""
+        value = {"door": door, "purpose": purpose}
+        name = _text([study, door, purpose])
+        self._first("door", self._entry("door", name, door, study, value))
+
+    def doors(self, study: str) -> list[dict[str, Any]]:
+        """Return the doors a study opened, in order: door, purpose, at (wall time)."""
+        return [{**row.content, "at": row.at} for row in self.journal.rows("door", study)]
+
+    def looks(self, study: str, rows: str) -> int:
+        """Return the how-manieth study this is to open these rows, counting it once.
+
+        `rows` is their digest. The number is fixed by the order of first opening, so a resumed
+        study gets its own again, whatever was opened since.
+        """
+        self._first("look", self._entry("look", _text([rows, study]), rows, study, {"rows": rows}))
+        seen = [row.study for row in self.journal.rows("look") if row.kind == rows]
+        return seen.index(study) + 1
+
+    def looked(self, rows: str) -> int:
+        """Return how many studies have opened these rows so far, without counting a new one."""
+        return len({row.study for row in self.journal.rows("look") if row.kind == rows})
+
+    # What happened, for the live view.
+
+    def log(self, study: str, kind: str, value: Any) -> int:
+        """Append an event and return its number; events repeat and decide nothing."""
+        self._own()
+        return self.journal.append("log", self._entry("event", None, kind, study, value))[0]
+
+    def events(self, study: str, after: int = 0) -> list[dict[str, Any]]:
+        """Return a study's events after a number, in order: seq, kind, at and value."""
+        rows = self.journal.rows("event", study, after)
+        return [{"seq": r.seq, "kind": r.kind, "at": r.at, "value": r.content} for r in rows]
+
+    # Money: rows only; purse.py holds the rule.
+
+    def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
+        """Record that a paid request is about to be sent, at its worst-case cost; its number."""
+        self._own()
+        value = {"key": key, **worst}
+        return self.journal.append("attempt", self._entry("attempt", None, "", study, value))[0]
+
+    def outcome(
+        self,
+        attempt: int,
+        cost: dict[str, Any],
+        study: str = "",
+        reply: tuple[str, Any] | None = None,
+        *,
+        mirror: bool = True,
+    ) -> None:
+        """Record what an attempt cost and, in the same transaction, the reply (key, value).
+
+        `cost` has usd (text) and tokens; None where it is not known. A reply is also noted in
+        replies.jsonl, unless it was read from there.
+        """
+        self._own()
+        entries = [self._entry("outcome", str(attempt), "", study, cost)]
+        with self.journal.lock:
+            if reply and self.journal.find("unit", reply[0]) is None:
+                if mirror:
+                    line = {"key": reply[0], "reply": reply[1], "study": study, **cost}
+                    with guarded(self.home / REPLIES):
+                        note(self.home / REPLIES, line)
+                entries.append(self._entry("unit", reply[0], "reply", study, reply[1]))
+            self.journal.append("outcome", *entries)
+
+    # Files.
+
+    def folder(self, key: str) -> Path:
+        """Return blobs/<key>/, made if need be: what a unit leaves there survives a kill."""
+        name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
+        path = self.home / BLOBS / name
+        if self._lock is not None:
+            with guarded(path):
+                path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def whole(self, key: str) -> Path:
+        """Return blobs/<key>/ if it was published and is unchanged; StoreError otherwise."""
+        return require_whole(self.folder(key))
+
+    # The store itself.
+
+    def verify(self) -> int:
+        """Recompute the hash chain over all rows and return their number; StoreError if edited."""
+        return self.journal.verify()
+
+    def close(self) -> None:
+        """Close the ledger and let the next writer in. Closing twice does nothing."""
+        if self._pid != os.getpid() or self.journal.path not in _open_here:
+            return
+        self.journal.close()
+        _closed(self.journal.path)
+        self._pid = -1
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _first(self, step: str, entry: Entry) -> tuple[bool, Row]:
+        """Return (was it there, the stored row) of a named entry, appending it if it is new."""
+        assert entry.name is not None
+        with self.journal.lock:
+            if (row := self.journal.find(entry.sort, entry.name)) is not None:
+                return True, row
+            self._own()
+            self.journal.append(step, entry)
+            row = self.journal.find(entry.sort, entry.name)
+        assert row is not None
+        return False, row
+
+    def _entry(
+        self, sort: str, name: str | None, kind: str, study: str, value: Any,
+        seconds: float | None = None,
+    ) -> Entry:  # fmt: skip
+        from tuneworthy.ledger.journal import Entry
+
+        return Entry(sort, name, kind, study, _text(value), seconds)
+
+    def _own(self) -> None:
+        """Refuse a write from a reader, a closed ledger or a forked child."""
+        if self._lock is None or self._pid != os.getpid():
+            raise StoreError(
+                "this ledger is not open for writing here",
+                where=str(self.journal.path),
+                got="opened for reading" if self._lock is None else "closed, or a forked child",
+                fix="send the result to the process that has it open",
+            )
+
+
+def open_ledger(
+    folder: Path, *, write: bool = True, say: Callable[[str], None] | None = None
+) -> Ledger:
+    """Open (and make, if `write`) the ledger of a study folder, the one that holds task.yaml.
+
+    Raises StoreError: another writer, a newer or malformed store, a network, full or read-only
+    disk; then nothing is changed but for a quarantine copy of a malformed store. `say` gets
+    warnings (default: stderr).
+    """
+    home = Path(folder) / HOME
+    say = say or _aloud
+    return _open_writer(home, say) if write else _open_reader(home, say)
+
+
+def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
+    path = home / STORE
+    with guarded(home):
+        warning = trust(home.parent)
+        if not home.is_dir():
+            home.mkdir(mode=0o700)
+            (home / ".gitignore").write_text("*\n")
+        lock = take(home / LOCK, trusted=not warning)
+    if warning:
+        say(warning)
+    try:
+        ledger = Ledger(home, _opened(path, check=lock.dirty), lock)
+    except BaseException:
+        lock.release(clean=False)
+        raise
+    if ledger.recovered:
+        sweep(home / BLOBS)
+        say("the last run here did not end by itself; the store was checked and is whole")
+    if (ledger.recovered or ledger.journal.counted() == 0) and (count := read_back(ledger)):
+        say(f"{count} paid replies that the store lacked were read back from {REPLIES}")
+    return ledger
+
+
+def _opened(path: Path, *, check: bool) -> Journal:
+    """Return the writer's journal on a store that is made, of our version, and sound."""
+    from tuneworthy.ledger import migrations
+    from tuneworthy.ledger.journal import Journal
+
+    with guarded(path):
+        if not os.path.lexists(path):
+            if os.path.exists(f"{path}-wal"):
+                raise malformed(path, f"{STORE}-wal is there and {STORE} is not")
+            migrations.create(path)
+        elif not _open_here.get(path):
+            migrations.inspect(path)
+        journal = Journal(path, write=True)
+        try:
+            migrations.migrate(journal)
+            migrations.check_schema(journal)
+            if check:
+                journal.check()
+                journal.verify()
+        except BaseException:
+            journal.close()
+            raise
+    return journal
+
+
+def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
+    from tuneworthy.ledger import migrations
+    from tuneworthy.ledger.journal import Journal
+
+    path = home / STORE
+    with guarded(path):
+        if not path.exists():
+            raise StoreError(
+                "there is no ledger here", where=str(path), fix="run `tuneworthy run` first"
+            )
+        # Opening and closing the file by hand would drop the locks that SQLite holds in this very
+        # process (a POSIX rule), so the header is read only where no ledger is open on it.
+        if not _open_here.get(path):
+            migrations.inspect(path)
+        journal = Journal(path, write=False)
+        version = journal.version()
+        if version < migrations.VERSION:
+            journal.close()
+            _open_writer(home, say).close()
+            journal = Journal(path, write=False)
+        migrations.refuse_newer(path, version)
+        migrations.check_schema(journal)
+    return Ledger(home, journal, None)
+
+
+def _closed(path: Path) -> None:
+    left = _open_here.get(path, 1) - 1
+    if left:
+        _open_here[path] = left
+    else:
+        _open_here.pop(path, None)
+
+
+def _text(value: Any) -> str:
+    from tuneworthy.ledger.journal import text
+
+    return text(
+        value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+    )
+
+
+def _object(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = row.content
+    return found
+
+
+def _aloud(warning: str) -> None:
+    print(f"tuneworthy: {warning}", file=sys.stderr)

@@ -1,0 +1,100 @@
+"""What the disk or the database said, as the one error a user sees: StoreError, exit 7.
+
+Knows no SQL. Disk full, read-only, no permission, too many files, I/O error, locked, malformed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuneworthy.core.errors import StoreError
+
+_FULL = ("the disk is full", "free some space, then run the same command again")
+_READ_ONLY = (
+    "the folder or its disk is read-only",
+    "make it writable, or copy the study elsewhere",
+)
+_DENIED = (
+    "no permission to use the store",
+    "give this user read, write and search permission on the folder and those above it",
+)
+_FILES = ("too many open files", "raise the limit (`ulimit -n 1024`), then run again")
+_DISK = ("the disk failed", "look at the system log and the disk, then run again")
+_LOCKED = ("the store is locked by another program", "close what has ledger.sqlite open, run again")
+_GONE = ("the folder of the study is not there", "check the path, or mount its disk")
+_BAD = "the store is malformed"
+_OSERROR = {
+    errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL,
+    errno.EROFS: _READ_ONLY, errno.EACCES: _DENIED, errno.EPERM: _DENIED,
+    errno.EMFILE: _FILES, errno.ENFILE: _FILES,
+    errno.ENOENT: _GONE, errno.ENOTDIR: _GONE,
+}  # fmt: skip
+_SQLITE = {
+    "SQLITE_FULL": _FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
+    "SQLITE_BUSY": _LOCKED, "SQLITE_LOCKED": _LOCKED, "SQLITE_CANTOPEN": _DENIED,
+}  # fmt: skip
+MALFORMED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn OSError and database errors inside the block into StoreError, with `path` as where."""
+    try:
+        yield
+    except OSError as error:
+        what, fix = _OSERROR.get(error.errno or 0, _DISK)
+        raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
+    except sqlite3.Error as error:
+        raise from_sqlite(error, path) from error
+    except Exception as error:
+        # SQLAlchemy wraps the driver's error in `orig`; it is not imported here, it is slow.
+        if isinstance(inner := getattr(error, "orig", None), sqlite3.Error):
+            raise from_sqlite(inner, path) from error
+        raise
+
+
+def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
+    """Return the StoreError for what SQLite said; a malformed store is copied to quarantine."""
+    name = str(getattr(error, "sqlite_errorname", None) or "")
+    if name.startswith(MALFORMED) or "malformed" in str(error):
+        return malformed(path, str(error))
+    found = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
+    return StoreError(found[0], where=str(path), got=f"{error} {name}".strip(), fix=found[1])
+
+
+def malformed(path: Path, got: str) -> StoreError:
+    """Copy a malformed store (and its journal) to quarantine and return the error that names it."""
+    copy = quarantine(path)
+    return StoreError(
+        _BAD,
+        where=str(path),
+        got=got,
+        fix=f"restore {path.name} from a backup, or remove it and {path.name}-wal and run again: "
+        "what is gone is measured again, paid replies are read back from replies.jsonl",
+        kept=f"a copy of the malformed store, {copy}" if copy else "the malformed store, untouched",
+    )
+
+
+def quarantine(path: Path) -> Path | None:
+    """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
+
+    None where no copy could be made (a full or read-only disk): the original is never touched.
+    """
+    folder = path.parent / "quarantine"
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        number = 1 + max((int(p.suffix[1:]) for p in folder.glob(f"{path.name}.*")
+                          if p.suffix[1:].isdecimal()), default=0)  # fmt: skip
+        copy = folder / f"{path.name}.{number}"
+        for tail in ("", "-wal"):
+            if os.path.exists(f"{path}{tail}"):
+                shutil.copyfile(f"{path}{tail}", folder / f"{path.name}{tail}.{number}")
+    except OSError:
+        return None
+    return copy

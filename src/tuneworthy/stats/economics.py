@@ -1,0 +1,58 @@
+"""When a dearer or harder arm pays: break-even volume, the margin that pays, and how sure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from scipy.stats import norm
+
+Side = Literal["above", "below", "always", "never"]
+
+
+def breakeven(
+    dF: float,  # noqa: N803 - symbols of the formula
+    H: float,  # noqa: N803
+    dU: float,  # noqa: N803
+    dc: float,
+    v: float,
+    dq: float,
+) -> tuple[Side, float | None]:
+    """Return on which side of how many requests a month arm b pays against arm a.
+
+    dF, dU: one-off cost and monthly upkeep, b - a; H: months; dc: cost a request, a - b; v: value
+    of one more right answer; dq: score, b - a. ("never", None) has no volume.
+    """
+    fixed, gain = dF / H + dU, dc + v * dq
+    if gain > 0:
+        return ("above", fixed / gain) if fixed > 0 else ("always", 0.0)
+    if fixed >= 0:
+        return "never", None
+    return ("below", fixed / gain) if gain < 0 else ("always", 0.0)
+
+
+def paying_margin(
+    dF: float,  # noqa: N803
+    H: float,  # noqa: N803
+    dU: float,  # noqa: N803
+    v: float,
+    V: float,  # noqa: N803
+) -> float:
+    """Return the gain in right answers a request that pays for a climb; at least 0.
+
+    V: requests a month. Raises ValueError where answers or requests are worth nothing.
+    """
+    if v * V <= 0:
+        raise ValueError("the margin needs a value of a right answer and a volume above 0")
+    return max(0.0, (dF / H + dU) / (v * V))
+
+
+def net_value(q: float, c: float, v: float) -> float:
+    """Return the net value of a request in right answers: score less cost over value."""
+    return q - c / v
+
+
+def chance_better(mean: float, se: float) -> float:
+    """Return the chance that a difference of net values is above 0, by the normal curve."""
+    if se <= 0:
+        return 0.5 if mean == 0 else float(mean > 0)
+    return float(norm.cdf(mean / se))

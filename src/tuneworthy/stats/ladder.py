@@ -1,0 +1,61 @@
+"""The ladder rule: climb only when the rung below is beaten; say how much may be left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+class Rung(NamedTuple):
+    """The arm named, the most another arm may be better by, and whether that is small enough."""
+
+    name: str
+    left: float
+    firm: bool
+
+
+def climb(
+    order: Sequence[str],
+    bounds: Mapping[tuple[str, str], tuple[float, ...]],
+    margin: float | Callable[[str, str], float],
+) -> Rung:
+    """Return the first rung that no other arm beats, with what may be left on the table.
+
+    `order`: simplest first. `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided
+    bounds. `margin`: smallest gain worth a climb, or `margin(s, b)` for a climb from s to b.
+    s is beaten if some b has low > 0 and mean >= margin. Raises ValueError for no arms.
+    """
+    if not order:
+        raise ValueError("no arm to name")
+    size = len(order)
+    mean, low, high = np.zeros((3, size, size))
+    margins = np.zeros((size, size))
+    for i, s in enumerate(order):
+        for j, b in enumerate(order):
+            if i != j:
+                mean[i, j], low[i, j], high[i, j] = bounds[b, s][:3]
+                margins[i, j] = margin(s, b) if callable(margin) else margin
+    rung, left, firm = climb_many(mean, low, high, margins)
+    return Rung(order[int(rung)], float(left), bool(firm))
+
+
+def climb_many(
+    mean: Array, low: Array, high: Array, margin: Array | float
+) -> tuple[Array, Array, Array]:
+    """Return rung number, points left and firmness of many studies at once.
+
+    Arrays are (..., A, A): entry [s, b] is about b - s, arms simplest first; the diagonal is 0
+    and never beats. `margin` broadcasts. The last rung stands where all are beaten.
+    """
+    beaten = ((low > 0) & (mean >= margin)).any(-1)
+    rung = np.where(beaten.all(-1), beaten.shape[-1] - 1, (~beaten).argmax(-1))
+    at = rung[..., None, None]
+    above = np.take_along_axis(high, at, -2)[..., 0, :]
+    allowed = np.take_along_axis(np.broadcast_to(margin, high.shape), at, -2)[..., 0, :]
+    own = np.arange(high.shape[-1]) == rung[..., None]
+    left = np.maximum(np.where(own, 0.0, above), 0.0).max(-1)
+    return rung, left, (own | (above <= allowed)).all(-1)

@@ -1,0 +1,57 @@
+"""What so many rows can show, and how many rows a question still needs."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+from scipy.stats import norm
+
+Z = 2.80
+"""Normal quantiles of a two-sided 5 % test and of power .8, added; its square is 7.84."""
+
+
+def mde(n: int, d: float, factor: float = 1.0) -> float:
+    """Return the smallest true difference seen with power .8 on n rows (two-sided 5 %).
+
+    `d` is the share of rows on which the two arms' scores differ, `factor` the width factor of
+    cross-fitting. Above 1 nothing can be seen. Raises ValueError for n < 1.
+    """
+    if n < 1:
+        raise ValueError("no rows show nothing")
+    return Z * factor * sqrt(d / (n + Z**2))
+
+
+def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
+    """Return the rows that show a true difference `delta` with power .8; at least 1."""
+    if delta <= 0:
+        raise ValueError("a difference of 0 can't be shown")
+    return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
+
+
+def rows_to_settle(mean: float, d: float, margin: float, level: float) -> int | None:
+    """Return the rows after which the pair should be settled, at the one-sided `level`.
+
+    `mean` is that of rival minus named arm, seen on a share `d` of rows. Below the margin it is
+    to be shown not worth it, from the margin on worth it. None where no number of rows would do.
+    """
+    gap = margin - mean if mean < margin else mean
+    if gap <= 0:
+        return None
+    return max(1, round(float(norm.ppf(1 - level)) ** 2 * d / gap**2))
+
+
+def at_the_margin(mean: float, margin: float) -> bool:
+    """Return whether more rows won't settle it soon: the rival lies within a fifth of margin."""
+    return abs(margin - mean) < margin / 5
+
+
+def settle_size(rows: int, differ: float) -> tuple[int, int]:
+    """Return inputs and clicks to settle: half as many again (valid at every click), and of
+    these only where the answers differ."""
+    inputs = ceil(1.5 * rows)
+    return inputs, round(inputs * differ)
+
+
+def label_size(rows: int, n: int, factor: float = 1.0) -> int:
+    """Return the labels still needed beside the n there are; at least 0."""
+    return max(0, ceil(factor**2 * rows) - n)

@@ -1,0 +1,66 @@
+"""Scores of a whole set of answers: they can't be paired by case, so they are shown, not ruled by.
+
+None means not measurable on these rows: never 0 or NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+Array = np.ndarray[Any, Any]
+
+
+def macro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
+    """Return the mean over labels (seen in either) of F1; a label never hit counts 0."""
+    right, wrong, missed = _counts(gold, said)
+    if not right.size:
+        return None
+    return float(np.mean(2 * right / np.maximum(2 * right + wrong + missed, 1)))
+
+
+def micro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
+    """Return F1 of all labels pooled; with one answer a case it equals accuracy."""
+    right, wrong, missed = (int(part.sum()) for part in _counts(gold, said))
+    total = 2 * right + wrong + missed
+    return 2 * right / total if total else None
+
+
+def _counts(gold: Sequence[str], said: Sequence[str]) -> tuple[Array, Array, Array]:
+    if len(gold) != len(said):
+        raise ValueError(f"{len(gold)} right answers for {len(said)} given")
+    labels = sorted({*gold, *said})
+    place = {label: i for i, label in enumerate(labels)}
+    g = np.array([place[label] for label in gold], int)
+    s = np.array([place[label] for label in said], int)
+    right = np.bincount(g[g == s], minlength=len(labels))
+    wrong = np.bincount(s, minlength=len(labels)) - right
+    return right, wrong, np.bincount(g, minlength=len(labels)) - right
+
+
+def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
+    """Return the expected calibration error over equal-width bins: |confidence - accuracy|.
+
+    `confidence` in [0, 1]; a bin holds its upper edge. Source: Guo et al., arXiv 1706.04599.
+    """
+    sure, right = np.asarray(confidence, float), np.asarray(correct, float)
+    if sure.shape != right.shape:
+        raise ValueError(f"{sure.size} confidences for {right.size} answers")
+    if not sure.size:
+        return None
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    return float(np.abs(np.bincount(place, weights=sure - right)).sum() / sure.size)
+
+
+def auroc(scores: Any, positive: Any) -> float | None:
+    """Return the chance that a positive scores above a negative, ties half; None for one class."""
+    values, mark = np.asarray(scores, float), np.asarray(positive, bool)
+    if values.shape != mark.shape:
+        raise ValueError(f"{values.size} scores for {mark.size} marks")
+    ups, downs = int(mark.sum()), int((~mark).sum())
+    if not ups or not downs:
+        return None
+    return float((rankdata(values)[mark].sum() - ups * (ups + 1) / 2) / (ups * downs))

@@ -1,1 +1,6 @@
-"""Generated tasks of known type and cause, one a file; rows come from a seed."""
+"""Generated tasks of known type and cause, one a file."""
+
+from tuneworthy.suite._made import Made
+from tuneworthy.suite._write import write
+
+__all__ = ["Made", "write"]

@@ -1,0 +1,90 @@
+"""Support messages to a fixed JSON record: who, which order, one or two issues of six kinds."""
+
+from __future__ import annotations
+
+import json
+import re
+from random import Random
+from typing import Any
+
+from tuneworthy.suite._draw import apart, mistyped
+from tuneworthy.suite._made import Made, two_thirds
+from tuneworthy.suite._words_support import (
+    COMPLAINTS, ITEMS, JOINTS, KINDS, NAMES, SHAPES, UNSEEN_NAMES, WEEKDAYS, WITH_ITEM,
+)  # fmt: skip
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": ["string", "null"], "maxLength": 20},
+        "order": {"type": ["string", "null"], "maxLength": 8},
+        "issues": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 2,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": list(KINDS)},
+                    "item": {"type": ["string", "null"], "maxLength": 20},
+                },
+                "required": ["kind", "item"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["name", "order", "issues"],
+    "additionalProperties": False,
+}
+TASK = {
+    "name": "support-tickets",
+    "instruction": "Read the message and answer with a JSON object that follows the schema."
+    " Use null for what the message does not say.",
+    "output": {"type": "json", "schema": "schema.json", "max_tokens": 48},
+    "success": {"metric": "fields_f1", "margin": 0.10},
+}
+
+
+def make(seed: int, n: int = 360) -> Made:
+    """Return n messages with their records; the last third holds names no other row has."""
+    rng, start = Random(f"support_tickets {seed}"), two_thirds(n)
+    rows = apart(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    return Made(tuple(rows), TASK, "format", start, "Support tickets", str(__doc__), schema=SCHEMA)
+
+
+def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
+    name = rng.choice(names) if rng.random() < 0.7 else None
+    order = f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(10, 1000)}" if rng.random() < 0.7 else None
+    issues, said = [], []
+    for kind in rng.sample(KINDS, 2 if rng.random() < 0.3 else 1):
+        item = rng.choice(ITEMS) if kind in WITH_ITEM else None
+        issues.append({"kind": kind, "item": item})
+        said.append(_filled(rng, rng.choice(COMPLAINTS[kind]), item=item))
+    shape = rng.choice(SHAPES)
+    text = _filled(rng, _shaped(shape, name, order), a=rng.choice(JOINTS).join(said))
+    if rng.random() < 0.3:
+        text = mistyped(rng, text, frozenset({*ITEMS, *names}))
+    record = {"name": name, "order": order, "issues": issues}
+    return {"input": text, "output": json.dumps(record, separators=(",", ":"))}
+
+
+def _shaped(shape: str, name: str | None, order: str | None) -> str:
+    """Fill name and order in; a part in brackets goes where its field is absent."""
+    fields = {"name": name, "order": order}
+
+    def part(match: re.Match[str]) -> str:
+        inner = match.group(1)
+        absent = any(value is None and f"{{{key}}}" in inner for key, value in fields.items())
+        return "" if absent else inner
+
+    text = re.sub(r"\[([^\]]*)\]", part, shape)
+    return text.replace("{name}", name or "").replace("{order}", order or "").strip(" ,.-/")
+
+
+def _filled(rng: Random, text: str, **more: str | None) -> str:
+    return text.format(
+        days=rng.randrange(3, 30),
+        weekday=rng.choice(WEEKDAYS),
+        other=rng.choice(NAMES),
+        **more,
+    )

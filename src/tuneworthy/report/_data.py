@@ -1,0 +1,110 @@
+"""What the page's script reads: grid, cases and answers as plain data, text stored once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.answer import Score
+from tuneworthy.core.results import Results
+from tuneworthy.report import _words as words
+from tuneworthy.report._cells import Cell, Cells, pass_at
+
+PROMPT_ROOM = 12_000_000
+
+
+class Texts:
+    """A table of texts, each stored once; `room` is how many characters prompts may still take."""
+
+    def __init__(self, room: int = PROMPT_ROOM) -> None:
+        self.rows: list[str] = []
+        self.room = room
+        self._at: dict[str, int] = {}
+
+    def put(self, text: str | None) -> int | None:
+        """Return the index of a text, storing it where it is new."""
+        if text is None:
+            return None
+        if text not in self._at:
+            self._at[text] = len(self.rows)
+            self.rows.append(text)
+        return self._at[text]
+
+    def prompt(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
+        """Return a prompt as (role, index) pairs, or its length where it finds no room."""
+        new = sum(len(text) for _, text in messages if text not in self._at)
+        if new > self.room:
+            return sum(len(text) for _, text in messages)
+        self.room -= new
+        return [[role, self.put(text)] for role, text in messages]
+
+
+def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
+    """Return all that the script shows, ready for JSON; nothing that was not measured is 0."""
+    texts = Texts()
+    arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
+    listed = [a.name for a in arms]
+    placebos = [name for name in matrix.values if name not in listed]
+    roles = {run.spec.name: run.spec.role for run in results.runs}
+    tools = {run.spec.name: run.spec.tool for run in results.runs}
+    names = [*listed, *placebos]
+    return {
+        "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
+        "named": results.verdict.arm,
+        "finalists": [a.name for a in arms if a.finalist],
+        "pass": pass_at(results),
+        "order": list(matrix.order),
+        "cases": [
+            {
+                "id": case.id,
+                "turns": [[m.role, texts.put(m.content)] for m in case.messages],
+                "target": texts.put(case.output),
+                "accepted": [texts.put(text) for text in case.accepted],
+                "group": case.group,
+                "time": case.time,
+                "where": case.where,
+            }
+            for case in results.cases
+        ],
+        "values": [[_short(v) for v in matrix.values[n]] for n in names],
+        "answers": [[[_answer(c, texts) for c in cell] for cell in matrix.tried[n]] for n in names],
+        "texts": texts.rows,
+        **_what_if(results),
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _answer(cell: Cell, texts: Texts) -> dict[str, Any]:
+    run, answer, scored = cell
+    out: dict[str, Any] = {"seed": run.seed, "text": texts.put(answer.text)}
+    if run.fold is not None:
+        out["fold"] = run.fold
+    if isinstance(scored, Score):
+        out |= {"score": _short(scored.value), "why": scored.why, "valid": scored.valid}
+        if scored.extracted is not None:
+            out["extracted"] = texts.put(scored.extracted)
+    elif scored is not None:
+        out["why"] = scored.reason
+    out |= {"error": answer.error, "finish": answer.finish, "in": answer.tokens_in,
+            "out": answer.tokens_out, "seconds": answer.seconds, "usd": answer.usd}  # fmt: skip
+    if answer.prompt:
+        out["prompt"] = texts.prompt([(m.role, m.content) for m in answer.prompt])
+    return {key: value for key, value in out.items() if value is not None}
+
+
+def _what_if(results: Results) -> dict[str, Any]:
+    """Return the grid and the words that the sliders put together."""
+    uses = {p.use for p in results.grid} | {results.verdict.use}
+    return {
+        "grid": [
+            [p.margin, p.requests_per_month, p.use, p.arm, p.status, p.left] for p in results.grid
+        ],
+        "own": {
+            "margin": results.task.success.margin,
+            "volume": results.task.economics.requests_per_month,
+        },
+        "headlines": {use: words.headline(use, "") for use in sorted(uses)},
+        "blocked": words.BLOCKED,
+    }

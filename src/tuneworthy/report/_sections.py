@@ -1,0 +1,355 @@
+"""The sections of the page as plain values and drawings; the template only places them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from markupsafe import Markup
+
+from tuneworthy.core.answer import Score
+from tuneworthy.core.evidence import ArmResult, Pair
+from tuneworthy.core.plugins import catalogue
+from tuneworthy.core.results import Results
+from tuneworthy.core.verdict import ByMargin
+from tuneworthy.report import _charts as charts
+from tuneworthy.report import _svg as svg
+from tuneworthy.report import _words as words
+from tuneworthy.report._cells import Cells, bins, in_order, nulls, pass_at
+
+STRIPES = 600
+DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "/tool", "/prior", "/placebo")
+
+
+def about(results: Results, arm: ArmResult) -> str:
+    """Return what an arm does: the first sentence of its own file, where it is one of ours."""
+    kinds = {run.spec.name: run.spec.arm for run in results.runs}
+    planned = {arm.spec.name: arm.spec.arm for arm in results.plan.arms}
+    kind = kinds.get(arm.name) or planned.get(arm.name) or arm.name
+    return catalogue("arms").get(kind, "")
+
+
+def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
+    """Return the rows of the first screen, the simplest arm first."""
+    pairs = {pair.arm: pair for pair in words.rivals(results)}
+    rows = []
+    for arm in words.ladder_order(results.evidence.arms):
+        if arm.role == "placebo":
+            continue
+        out = [limit for limit, state in arm.limits.items() if state == "violated"]
+        pair = pairs.get(arm.name) if arm.name != results.verdict.arm else None
+        note = ""
+        if pair and pair.high > 0 and results.verdict.arm:
+            note = words.rival_line(pair, results.task.success.margin)
+        rows.append(
+            {
+                "arm": arm,
+                "about": about(results, arm),
+                "options": words.options(arm.options),
+                "named": arm.name == results.verdict.arm,
+                "bar": _bar(arm),
+                "strip": _strip(arm.name, matrix),
+                "cost": words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
+                "p50": words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
+                "out": ", ".join(out),
+                "note": note,
+            }
+        )
+    return rows
+
+
+def _bar(arm: ArmResult) -> Markup:
+    if arm.score is None:
+        return Markup()
+    s = arm.score
+    text = f"{arm.name}: {words.score(s.mean)} ({words.score(s.low)} to {words.score(s.high)})"
+    return svg.bar(s.mean, s.low, s.high, text)
+
+
+def _strip(name: str, matrix: Cells) -> Markup:
+    values = bins(in_order(matrix, name), STRIPES)
+    if not values:
+        return Markup()
+    return svg.strip(values, f"{name} on every case, the hardest left: dark is wrong")
+
+
+def margins(results: Results) -> list[dict[str, Any]]:
+    """Return the strip by margin: stretches over which the same arm is named alike."""
+    out: list[dict[str, Any]] = []
+    for point in results.verdict.by_margin:
+        same = (point.use, point.arm, point.status)
+        if out and out[-1]["same"] == same:
+            out[-1]["to"], out[-1]["cells"] = point.margin, out[-1]["cells"] + 1
+        else:
+            out.append({"same": same, "from": point.margin, "to": point.margin, "cells": 1,
+                        **_stretch(point, results)})  # fmt: skip
+    return out
+
+
+def _stretch(point: ByMargin, results: Results) -> dict[str, Any]:
+    return {
+        "name": point.arm or point.use,
+        "status": point.status,
+        "named": point.arm == results.verdict.arm,
+    }
+
+
+def forest(results: Results) -> dict[str, Any]:
+    """Return the forest plot: every measured arm with its interval on one axis."""
+    scale, target = charts.forest_scale(results), results.task.success.target
+    rows = [
+        {"arm": arm, "row": charts.forest_row(arm, scale, _seed_means(results, arm), target)}
+        for arm in words.ladder_order(results.evidence.arms)
+        if arm.score and arm.role != "placebo"
+    ]
+    return {"rows": rows, "axis": charts.axis(scale), "target": target}
+
+
+def _seed_means(results: Results, arm: ArmResult) -> list[float]:
+    if arm.seeds < 2:
+        return []
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for run in results.runs:
+        if run.spec.name == arm.name:
+            by_seed[run.seed] += [s.value for s in run.scores if isinstance(s, Score)]
+    return [sum(values) / len(values) for _, values in sorted(by_seed.items()) if values]
+
+
+def differences(results: Results) -> dict[str, Any]:
+    """Return the finalists against the named arm, and the comparisons that the ladder climbed."""
+    margin = results.task.success.margin
+    against = sorted(words.rivals(results), key=lambda pair: pair.high)
+    climbed = list(_climbed(results, margin))
+    pairs = [*against, *climbed]
+    if not pairs:
+        return {"groups": [], "axis": Markup(), "level": None}
+    scale = charts.pair_scale(pairs, margin)
+
+    def rows(group: list[Pair]) -> list[dict[str, Any]]:
+        return [
+            {"pair": pair, "row": charts.pair_row(pair, scale, margin), "span": words.span(pair),
+             "counts": charts.pair_counts(pair), "ties": pair.n - pair.wins - pair.losses}
+            for pair in group
+        ]  # fmt: skip
+
+    named = results.verdict.arm or "the reference"
+    groups = [(f"Finalists beside {named}", rows(against)),
+              ("Rungs that were beaten on the way up", rows(climbed))]  # fmt: skip
+    return {
+        "groups": [group for group in groups if group[1]],
+        "axis": charts.axis(scale, "points"),
+        "level": pairs[0].level,
+        "factor": max(pair.factor for pair in pairs),
+        "errors": [pair for pair in pairs if pair.by_errors],
+    }
+
+
+def _climbed(results: Results, margin: float) -> Iterator[Pair]:
+    """Yield, for each finalist that was beaten, the comparison that beat it most clearly."""
+    finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
+    for arm in words.ladder_order(results.evidence.arms):
+        if arm.name == results.verdict.arm or arm.name not in finalists:
+            continue
+        beating = [
+            pair
+            for pair in results.evidence.pairs
+            if pair.versus == arm.name and pair.arm in finalists
+            and pair.low > 0 and pair.mean >= margin
+        ]  # fmt: skip
+        if beating:
+            yield max(beating, key=lambda pair: pair.low)
+
+
+def trade_offs(results: Results) -> list[dict[str, Any]]:
+    """Return quality against cost and against latency, or why one of them can't be drawn."""
+    arms = [a for a in results.evidence.arms if a.score and a.role != "placebo"]
+    costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
+             for a in arms if a.usd_per_1k is not None]  # fmt: skip
+    times = [(a, a.latency_ms.p95 / 1000, f"p95 {words.duration(a.latency_ms.p95 / 1000)}")
+             for a in arms if a.latency_ms]  # fmt: skip
+    return [
+        _trade_off(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),
+        _trade_off(results, "Against waiting", "p95, seconds", "latency_ms", times),
+    ]
+
+
+def _trade_off(
+    results: Results, title: str, unit: str, field: str, values: list[tuple[ArmResult, float, str]]
+) -> dict[str, Any]:
+    spots = [
+        charts.Spot(arm.name, x, arm.score.mean, _kind(arm, results), f"{arm.name}: "
+                    f"{words.score(arm.score.mean)}, {text}")
+        for arm, x, text in values
+        if x > 0 and arm.score
+    ]  # fmt: skip
+    free = [arm.name for arm, x, _ in values if x <= 0]
+    left = {
+        arm.missing.get(field) or arm.because
+        for arm in results.evidence.arms
+        if arm.score and arm.role != "placebo" and arm.name not in {a.name for a, _, _ in values}
+    }
+    reasons = sorted(reason for reason in left if reason)
+    chart = charts.scatter(spots, unit) if len(spots) > 1 else None
+    return {"title": title, "chart": chart, "reasons": reasons, "free": free}
+
+
+def _kind(arm: ArmResult, results: Results) -> str:
+    if arm.name == results.verdict.arm:
+        return "named"
+    return "finalist" if arm.finalist else "reference" if arm.role != "candidate" else "other"
+
+
+def trainings(results: Results) -> list[dict[str, Any]]:
+    """Return the training curves of every arm that has a trace."""
+    traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run in results.runs:
+        if run.trace and run.spec.role != "placebo":
+            traces[run.spec.name].append(run.trace)
+    out = []
+    for name, kept in traces.items():
+        runs = [charts.training(trace) for trace in kept]
+        losses = [run["loss"] for run in runs if run["loss"]]
+        devs = [run["dev"] for run in runs if run["dev"]]
+        chosen = [run["chosen"] for run in runs if run["chosen"]]
+        out.append(
+            {
+                "name": name,
+                "loss": charts.curve(losses, [], ("step", "loss")) if losses else None,
+                "dev": charts.curve(devs, chosen, ("step", "score"), True) if devs else None,
+                "runs": len(kept),
+                "facts": facts(kept[0]),
+            }
+        )
+    return out
+
+
+def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the single figures of a training run: name and value."""
+    return [
+        (key.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else f"{value:,}")
+        for key, value in trace.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and key != "chosen"
+    ]
+
+
+def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
+    """Return each arm's row over all cases, placebos included, with how many it fails."""
+    least, rows = pass_at(results), []
+    order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
+    for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
+        known = [v for v in matrix.values[name] if v is not None]
+        failed = sum(v < least for v in known)
+        rows.append({"name": name, "strip": _strip(name, matrix), "failed": failed,
+                     "n": len(known), "listed": name in order})  # fmt: skip
+    return rows
+
+
+def unclaimed(results: Results) -> list[dict[str, Any]]:
+    """Return the candidates that are listed without a claim, with why they were not finalists."""
+    return [
+        {"arm": arm, "why": arm.because or _unchosen(arm)}
+        for arm in words.ladder_order(results.evidence.arms)
+        if arm.role == "candidate" and not arm.finalist
+    ]
+
+
+def _unchosen(arm: ArmResult) -> str:
+    if arm.tool is None:
+        return "no tool is given for it, so it is compared but can't be named"
+    if "violated" in arm.limits.values():
+        return "it violates a limit"
+    return "another arm of its tool had the better dev score"
+
+
+def missing(results: Results) -> list[dict[str, Any]]:
+    """Return every value of the verdict that was not measured, with its reason, grouped."""
+    reasons = dict(results.verdict.missing)
+    for pointer in nulls(results.verdict.plain()):
+        if pointer not in reasons and not pointer.endswith(DOES_NOT_APPLY):
+            covered = next((r for p, r in reasons.items() if pointer.startswith(f"{p}/")), None)
+            reasons[pointer] = covered or _reason(results, pointer)
+    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pointer, reason in reasons.items():
+        place, what = _place(results, pointer)
+        grouped[what, reason].append(place)
+    return [
+        {"what": what, "where": [place for place in places if place], "why": reason}
+        for (what, reason), places in grouped.items()
+    ]
+
+
+def _place(results: Results, pointer: str) -> tuple[str, str]:
+    """Return (name of the arm or question, the field) of a JSON pointer into the verdict."""
+    parts = pointer.strip("/").split("/")
+    lists: dict[str, Any] = {"arms": results.verdict.arms, "questions": results.verdict.questions}
+    if len(parts) > 2 and parts[0] in lists and parts[1].isdigit():
+        rows = lists[parts[0]]
+        name = rows[int(parts[1])].name if int(parts[1]) < len(rows) else parts[1]
+        return name, f"{parts[0]}: {'/'.join(parts[2:])}"
+    return "", "/".join(parts)
+
+
+def _reason(results: Results, pointer: str) -> str:
+    parts = pointer.strip("/").split("/")
+    arms = {arm.name: arm for arm in results.evidence.arms}
+    if parts[0] == "arms" and parts[1].isdigit():
+        arm = arms.get(results.verdict.arms[int(parts[1])].name)
+        if arm and (why := arm.missing.get(parts[2]) or arm.because):
+            return why
+        if parts[2] == "delta":
+            return "it is the named arm or no finalist: no paired claim is made"
+        if parts[2] == "fit_seconds":
+            return "nothing is fitted"
+        if parts[2] == "seed":
+            return "it has no seed"
+    if parts[0] == "questions":
+        return results.verdict.questions[int(parts[1])].because
+    return words.UNKNOWN
+
+
+def audit(results: Results) -> dict[str, Any]:
+    """Return what the audit saw, with class sizes as bars."""
+    seen = results.audit
+    sizes = sorted((seen.classes or {}).items(), key=lambda item: -item[1])
+    most = max((n for _, n in sizes), default=1)
+    order = {"blocked": 0, "warning": 1, "note": 2}
+    return {
+        "audit": seen,
+        "observations": sorted(seen.observations, key=lambda o: order[o.level]),
+        "classes": [
+            (name, n, svg.drawing(8, f"{name}: {n}", svg.block(0, 100 * n / most, 0, 100, "bar")))
+            for name, n in sizes[:30]
+        ],
+        "more": max(len(sizes) - 30, 0),
+    }
+
+
+def reproduce(results: Results) -> list[tuple[str, str]]:
+    """Return versions, hardware, hashes and commands as names and texts."""
+    rows = [
+        ("task", results.task.hash),
+        ("evidence", results.evidence.hash),
+        ("rows", results.plan.rows),
+        ("looks at these rows", str(results.verdict.looks)),
+    ]
+    if results.verdict.seconds is not None:
+        rows.append(("seconds of all units", words.duration(results.verdict.seconds)))
+    return rows + list(_flat(results.reproduce))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{name} {key}".strip())
+    elif isinstance(value, list | tuple):
+        yield name, "  ".join(str(item) for item in value)
+    else:
+        yield name, "not recorded" if value is None else str(value)
+
+
+def task_text(results: Results) -> list[str]:
+    """Return the lines of the task as it was measured, defaults left out."""
+    plain = results.task.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return json.dumps(plain, indent=2, ensure_ascii=False).split("\n")

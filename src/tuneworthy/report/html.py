@@ -1,0 +1,110 @@
+"""The report: one self-contained HTML file that asks nobody for anything and prints well."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tuneworthy.core.escape import for_script, visible
+from tuneworthy.core.results import Results
+from tuneworthy.report import _sections as sections
+from tuneworthy.report import _words as words
+from tuneworthy.report._cells import cells
+from tuneworthy.report._data import page_data
+from tuneworthy.report._tables import visible_line
+
+HERE = Path(__file__).parent
+NOT_MEASURED = "not measured"
+
+
+def page(results: Results) -> str:
+    """Return the whole study as one HTML page.
+
+    The page reads without JavaScript; the script adds sliders (over the precomputed grid only)
+    and the matrix of cases. Its policy allows this one script and this one style, by hash. Text
+    of rows and answers is escaped, in the page and in the data block.
+    """
+    matrix = cells(results)
+    style, script = _static("report.css"), _static("report.js")
+    return _templates().get_template("report.html.j2").render(
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(for_script(page_data(results, matrix))),
+        results=results,
+        verdict=results.verdict,
+        task=results.task,
+        named=words.arm_named(results),
+        ladder=sections.ladder(results, matrix),
+        margins=sections.margins(results),
+        volume=_volume(results),
+        forest=sections.forest(results),
+        differences=sections.differences(results),
+        trade_offs=sections.trade_offs(results),
+        trainings=sections.trainings(results),
+        failures=sections.failure_map(results, matrix),
+        unclaimed=sections.unclaimed(results),
+        missing=sections.missing(results),
+        audit=sections.audit(results),
+        reproduce=sections.reproduce(results),
+        task_text=sections.task_text(results),
+    ) + "\n"  # fmt: skip
+
+
+def _volume(results: Results) -> dict[str, Any]:
+    """Return the range of the volume slider, or why it can't move."""
+    volumes = sorted({p.requests_per_month for p in results.grid if p.requests_per_month})
+    if len(volumes) > 1:
+        return {"count": len(volumes), "why": ""}
+    missing = results.verdict.missing
+    why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
+    key = "set economics.requests_per_month and economics.value_of_correct in task.yaml"
+    return {"count": 0, "why": why or f"volume plays no part without prices: {key}"}
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy: nothing but this style and this script, by hash."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@lru_cache
+def _static(name: str) -> str:
+    return (HERE / "static" / name).read_text("utf-8")
+
+
+@lru_cache
+def _templates() -> jinja2.Environment:
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("amount", "confidence", "counted", "duration", "headline", "left_line", "limit_lines",
+             "next_line", "not_certain", "pays_line", "points", "score", "signed", "span",
+             "status_line", "target_line", "use_line", "wrong_line")  # fmt: skip
+    found.globals |= {name: getattr(words, name) for name in names}
+    found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
+    return found
+
+
+def _shown(value: object) -> object:
+    """Return what the template prints: data with every control and bidi character shown."""
+    if value is None:
+        return NOT_MEASURED
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

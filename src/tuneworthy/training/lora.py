@@ -25,11 +25,12 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.record import Record
 from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.models._template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
 from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.forward import Net, evaluate, open_net
 from tuneworthy.training.loop import Pace, train
-from tuneworthy.training.render import Excluded, Rendered, prompt_ids, render
+from tuneworthy.training.render import Excluded, Rendered, render
 
 
 class LoraSettings(Record):

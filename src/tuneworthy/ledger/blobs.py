@@ -116,13 +116,13 @@ def newest_whole(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove what a killed writer left half-written under a folder; return what was removed."""
+    """Remove what a killed writer left half-written, at any depth; return what was removed."""
     left = re.compile(rf"\.(?P<name>.+)({re.escape(_PART)}|{re.escape(_OLD)})\d+")
     gone = []
-    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if not (match := left.fullmatch(path.name)):
+    for path in sorted(parent.rglob(".*")):
+        if not (match := left.fullmatch(path.name)) or not path.is_dir():
             continue
-        final = parent / match["name"]
+        final = path.with_name(match["name"])
         if _OLD in path.name and not final.exists():
             os.rename(path, final)  # killed between the two renames: the former one is back
             continue

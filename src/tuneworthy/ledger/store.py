@@ -284,13 +284,12 @@ def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
     path = home / STORE
     with guarded(home):
         warning = trust(home.parent)
-        if not home.is_dir():
-            home.mkdir(mode=0o700)
-            (home / ".gitignore").write_text("*\n")
+        home.mkdir(mode=0o700, exist_ok=True)
         lock = take(home / LOCK, trusted=not warning)
     if warning:
         say(warning)
     try:
+        _keep_out_of_git(home)
         ledger = Ledger(home, _opened(path, check=lock.dirty), lock)
     except BaseException:
         lock.release(clean=False)
@@ -301,6 +300,14 @@ def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
     if (ledger.recovered or ledger.journal.counted() == 0) and (count := read_back(ledger)):
         say(f"{count} paid replies that the store lacked were read back from {REPLIES}")
     return ledger
+
+
+def _keep_out_of_git(home: Path) -> None:
+    """Leave a .gitignore, so that answers and rows are not committed by accident."""
+    ignore = home / ".gitignore"
+    with guarded(home):
+        if not ignore.exists():
+            ignore.write_text("*\n")
 
 
 def _opened(path: Path, *, check: bool) -> Journal:

@@ -95,7 +95,7 @@ def fit_lora(
             fix="look at the excluded rows: shorten them, or choose a model with a longer context",
         )
     _same_prompts(model, lessons.train)
-    wrapped = _wrapped(model.module, settings, seed)
+    wrapped = lora_twin(model.module, settings, seed)
     net = open_net(wrapped.base_model.model, next(iter(rows.values())).ids, settings.share)
     about = {
         "base": {"spec": model.spec, "weights": weights_hash(model), **_plain(model.fingerprint)},
@@ -243,7 +243,8 @@ def _same_prompts(model: Any, examples: Sequence[Example]) -> None:
             )
 
 
-def _wrapped(module: Any, settings: LoraSettings, seed: int) -> Any:
+def lora_twin(module: Any, settings: LoraSettings, seed: int) -> Any:
+    """Return a PEFT model: a twin of the base with a fresh adapter, which changes nothing yet."""
     targets = settings.targets
     config = LoraConfig(
         r=settings.rank,

@@ -1,0 +1,85 @@
+"""What decoding may be held to: the label list, the JSON schema, or the form of a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tuneworthy.core.model import Grammar
+from tuneworthy.core.task import Task
+
+NUMBER = r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?"
+_BUILT = {"allOf", "not", "if", "dependentSchemas", "unevaluatedProperties", "$dynamicRef"}
+_BESIDE = {"anyOf", "oneOf", "$ref"}
+_NAMES = {"properties", "$defs", "definitions", "patternProperties"}
+_DATA = {"enum", "const", "default", "examples"}
+
+
+def grammar(task: Task) -> Grammar | None:
+    """Return what an answer must match, or None for free text and where nothing is known.
+
+    In a schema of the user's, an object that lists its properties and says nothing of others is
+    closed, so that a model can't go on inventing keys; an inferred schema says by itself which
+    objects are open.
+    """
+    output = task.output
+    if output.type == "label" and output.labels:
+        return Grammar(kind="labels", value=list(output.labels))
+    if output.type == "json" and isinstance(output.json_schema, dict):
+        inferred = "output.schema" in task.inferred
+        return Grammar(
+            kind="json", value=output.json_schema if inferred else closed(output.json_schema)
+        )
+    if output.type == "number":
+        return Grammar(kind="regex", value=NUMBER)
+    return None
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with every object closed that lists its properties and no more.
+
+    A schema that builds an object from several parts comes back as it is: closing one part
+    would forbid what another part allows.
+    """
+    if any(node.keys() & _BUILT or _mixed(node) for node in _nodes(schema)):
+        return schema
+    out: dict[str, Any] = _closed(schema)
+    return out
+
+
+def _closed(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_closed(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    out = {key: _inner(key, value, _closed) for key, value in node.items()}
+    if isinstance(node.get("properties"), dict) and "patternProperties" not in node:
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+def _inner(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    if key in _DATA:
+        return value  # values, not schemas
+    if key in _NAMES and isinstance(value, dict):
+        return {name: change(part) for name, part in value.items()}
+    return change(value)
+
+
+def _mixed(node: dict[str, Any]) -> bool:
+    return "properties" in node and bool(node.keys() & _BESIDE)
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every schema inside a schema; a property's name is no keyword."""
+    if isinstance(node, dict):
+        yield node
+        for key, value in node.items():
+            if key in _NAMES and isinstance(value, dict):
+                for part in value.values():
+                    yield from _nodes(part)
+            elif key not in _DATA:
+                yield from _nodes(value)
+    elif isinstance(node, list):
+        for part in node:
+            yield from _nodes(part)

@@ -1,0 +1,70 @@
+"""A tolerant reading of an answer: what it would say if the form were forgiven.
+
+It shows how much of the failure is form. It never counts as a score and never makes an answer
+valid.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from tuneworthy.core.task import OutputType
+from tuneworthy.metrics._numbers import numbers
+
+_LONGEST = 200_000
+
+
+def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> str | None:
+    """Return the answer found inside a text, or None where there is none or more than one.
+
+    json: the first JSON object in prose or fences (else the first list); label: the one label
+    that stands in it; number: its only number; text: the text without space around it.
+    """
+    text = text[:_LONGEST]
+    if output_type == "json":
+        return _first(text, "{") or _first(text, "[")
+    if output_type == "label":
+        return _only_label(text, labels)
+    if output_type == "number":
+        found = numbers(text)
+        return found[-1].text if found and len({n.value for n in found}) == 1 else None
+    return text.strip() or None
+
+
+def _first(text: str, bracket: str) -> str | None:
+    """Return the first JSON value that opens with `bracket`.
+
+    After a failure the search goes on where reading stopped, so that a part of a broken object
+    is never taken for the answer.
+    """
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    at = text.find(bracket)
+    while at >= 0:
+        try:
+            return text[at : decoder.raw_decode(text, at)[1]]
+        except json.JSONDecodeError as error:
+            if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
+                return None  # cut: what follows is the inside of it
+            at = text.find(bracket, max(error.pos, at + 1))
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _only_label(text: str, labels: Sequence[str]) -> str | None:
+    longest = sorted((label for label in labels if label.strip()), key=len, reverse=True)
+    found: set[str] = set()
+    for label in longest:  # what a longer label covers is no mention of a shorter one
+        parts = re.split(r"[\s_-]+", label.strip())
+        spaced = r"[\s_-]+".join(map(re.escape, parts))
+        text, count = re.subn(rf"(?<!\w){spaced}(?!\w)", "\0", text, flags=re.IGNORECASE)
+        if count:
+            found.add(label)
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,140 @@
+"""From a recipe to the messages that a model sees. Knows no model and no metric.
+
+The parts stand in the order in which they change least from query to query: specification,
+fixed examples, then the query, so that the prompts of one recipe share the longest prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.task import Task
+from tuneworthy.prompting.schema_text import readable
+from tuneworthy.prompting.shots import Pool, dealt, fixed, pool, refused
+
+HOLE = "{input}"
+
+
+def build(task: Task, query: Query, recipe: Recipe, train: Sequence[Case]) -> tuple[Message, ...]:
+    """Return the messages for one query: one system turn, the examples, the query's own turns.
+
+    The query's own system turns stand in front of the specification. A `file` recipe is the
+    user's text alone: with `{input}` it becomes the last user turn, without it the system turn.
+    Its own case is never among a query's examples. Raises ValueError for an example that is not
+    in `train`.
+    """
+    own, turns = _parted(query.messages)
+    system = [*own, *([text] if (text := _standing(task, recipe)) and text not in own else [])]
+    messages = [Message(role="system", content="\n\n".join(system))] if system else []
+    for case, answer in _examples(task, query, recipe, train):
+        messages += _filled(recipe, _example(case, own))
+        messages.append(Message(role="assistant", content=answer))
+    if query.gold_passage is not None:
+        turns = _led(turns, f"Passage: {query.gold_passage}")
+    return (*messages, *_filled(recipe, turns))
+
+
+def specification(task: Task) -> str:
+    """Return what every prompt of the task says: the instruction and what an answer looks like."""
+    return "\n".join(part for part in (task.instruction.strip(), _form(task)) if part)
+
+
+def _form(task: Task) -> str:
+    output = task.output
+    if output.type == "label" and output.labels:
+        return f"Answer with exactly one of: {_listed(output.labels)}"
+    if output.type == "json" and isinstance(output.json_schema, dict) and output.json_schema:
+        form = readable(output.json_schema)
+        kind = "a JSON object" if form.startswith("{") else "JSON"
+        return f"Answer only with {kind} of this form: {form}"
+    if output.type == "json":
+        return "Answer only with JSON."
+    if output.type == "number" and not task.instruction.strip():
+        return "Answer only with a number."  # an instruction may ask for the steps before it
+    return ""
+
+
+def _listed(labels: Sequence[str]) -> str:
+    plain = not any(mark in label for label in labels for mark in ',;\n"')
+    return ", ".join(labels) if plain else "\n" + "\n".join(f"- {label}" for label in labels)
+
+
+def _standing(task: Task, recipe: Recipe) -> str:
+    if recipe.kind != "file":
+        return specification(task)
+    text = recipe.text or ""
+    return "" if HOLE in text else text.strip()
+
+
+def _examples(
+    task: Task, query: Query, recipe: Recipe, train: Sequence[Case]
+) -> list[tuple[Case, str]]:
+    if recipe.kind == "zero" or not (recipe.shots or (recipe.k and train)):
+        return []
+    known = pool(train)
+    names = [name for name in _names(task, query, recipe, known) if name != query.id]
+    if missing := [name for name in names if name not in known.by_id]:
+        raise ValueError(f"examples that are not among the training cases: {missing[:3]}")
+    cases = [case for name in names if refused(case := known.by_id[name]) is None]
+    return list(zip(cases, _answers(task, recipe, cases, known), strict=True))
+
+
+def _names(task: Task, query: Query, recipe: Recipe, known: Pool) -> Sequence[str]:
+    if recipe.shots:
+        return recipe.shots
+    if recipe.kind == "nearest":
+        return known.nearest.ids(query, recipe.k)
+    return fixed(known.train, recipe.k, task.seed)
+
+
+def _answers(task: Task, recipe: Recipe, cases: Sequence[Case], known: Pool) -> Sequence[str]:
+    """Return the answers shown: the right ones, or dealt out anew for the placebo.
+
+    Fixed examples exchange theirs, so that the prompt holds the same texts. Nearest examples
+    often share one answer, so theirs are exchanged over all training cases.
+    """
+    right = [case.output for case in cases]
+    if not recipe.shuffled:
+        return right
+    if recipe.kind != "nearest" and len(set(right)) > 1:
+        return dealt(right, task.seed)
+    others = known.dealt(task.seed)
+    return [others[case.id] for case in cases]
+
+
+def _example(case: Case, own: Sequence[str]) -> list[Message]:
+    """Return a case's turns; a system turn that the query lacks leads its first user turn."""
+    theirs, turns = _parted(case.messages)
+    if others := [text for text in theirs if text not in own]:
+        first = turns[0]
+        turns[0] = first.model_copy(update={"content": "\n\n".join([*others, first.content])})
+    return turns
+
+
+def _parted(messages: Sequence[Message]) -> tuple[list[str], list[Message]]:
+    system = [m.content for m in messages if m.role == "system" and m.content.strip()]
+    return system, [message for message in messages if message.role != "system"]
+
+
+def _led(turns: Sequence[Message], text: str) -> list[Message]:
+    """Return the turns with a text in front of the last user turn's."""
+    return _last_user(turns, lambda content: f"{text}\n\n{content}")
+
+
+def _filled(recipe: Recipe, turns: Sequence[Message]) -> list[Message]:
+    """Return the turns, the last user turn put into the user's template where there is one."""
+    text = recipe.text or ""
+    if recipe.kind != "file" or HOLE not in text:
+        return list(turns)
+    return _last_user(turns, lambda content: text.replace(HOLE, content))
+
+
+def _last_user(turns: Sequence[Message], change: Callable[[str], str]) -> list[Message]:
+    out = list(turns)
+    for at in range(len(out) - 1, -1, -1):
+        if out[at].role == "user":
+            out[at] = out[at].model_copy(update={"content": change(out[at].content)})
+            break
+    return out

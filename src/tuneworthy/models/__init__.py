@@ -1,1 +1,72 @@
 """One engine a file behind the `Model` protocol. Knows no task, no arm and no metric."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import ModelError, TaskError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plugins import load
+
+_SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
+_open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+
+
+def open_model(
+    spec: str,
+    *,
+    folder: Path,
+    purse: Any = None,
+    prices: Mapping[str, Mapping[str, float]] | None = None,
+) -> Model:
+    """Open the model that a spec names; relative paths start at `folder`.
+
+    `purse` and `prices` (USD per million tokens: in, out, cached_in) are for remote models.
+    Weights that are open already are shared. Raises TaskError, NotInstalled, ModelError or
+    SecurityError.
+    """
+    kind, _, rest = spec.partition(":")
+    if spec == "smollm2-135m":
+        return _local(_embedded_folder(), spec)
+    if kind == "hf" and rest:
+        return _local(_hub_or_folder(rest, folder), spec)
+    if kind == "openai" and rest:
+        return load("models", "openai_compatible").open_remote(rest, purse, prices or {})  # type: ignore[no-any-return]
+    if kind == "scripted" and rest:
+        return load("models", "scripted").open_scripted(rest, folder)  # type: ignore[no-any-return]
+    raise TaskError("no model has this name", got=spec, fix=f"write {_SPECS}")
+
+
+def is_local(spec: str) -> bool:
+    """Say whether a spec names a model that runs on this machine and costs no request."""
+    return not spec.startswith("openai:")
+
+
+def _local(path: Path, spec: str) -> Model:
+    key = f"{path.resolve()}|{spec}"
+    if (found := _open.get(key)) is None:
+        found = _open[key] = load("models", "hf").load(path, spec)
+    return found  # type: ignore[no-any-return]
+
+
+def _embedded_folder() -> Path:
+    from tuneworthy.models._embedded import NAME, locate
+
+    if found := locate():
+        return found
+    raise ModelError(
+        "the embedded model is not on this machine yet",
+        got=NAME,
+        fix=f"tuneworthy models get {NAME} (93 MB, once)",
+    )
+
+
+def _hub_or_folder(name: str, folder: Path) -> Path:
+    if name.startswith((".", "/", "~")):
+        return (folder / Path(name).expanduser()).resolve()
+    from tuneworthy.models._hub import snapshot
+
+    return snapshot(name)

@@ -135,7 +135,7 @@ def begin(
         position=place[:, -1].to(device) + 1,
         filled=0,
         prefix=prefix,
-        wide=not net.fits(done + length + room),
+        wide=prefix is None and not net.fits(done + length + room),
     )
     return _read(net, state, ids.to(device), place.to(device)), state
 

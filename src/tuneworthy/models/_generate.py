@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from tuneworthy.core.answer import Finish
+from tuneworthy.core.model import Limits
 from tuneworthy.models._forward import Net, Prefix, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
 
@@ -111,9 +112,7 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
     draw, whole = how
     row = _Row(index, own, room, Drawn())
     if draw.temperature > 0:
-        name = f"{draw.seed} {draw.sample} {list(whole)}".encode()
-        key = int.from_bytes(hashlib.sha256(name).digest()[:16], "little")
-        row.uniform = np.random.Generator(np.random.Philox(key=key)).random(room)
+        row.uniform = _stream(draw.seed, draw.sample, whole).random(room)
     if draw.guide is not None:
         row.matcher = draw.guide.begin()
     return row
@@ -203,3 +202,18 @@ def _share_out(rows: list[_Row], seconds: float, prefix: Prefix | None) -> None:
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):
         row.out.seconds = seconds * weight / sum(weights)
+
+
+def draw_one(scores: Sequence[float], prompt: Sequence[int], limits: Limits) -> int:
+    """Return the index of the best score, or one drawn by its weight at a temperature."""
+    if limits.temperature == 0:
+        return max(range(len(scores)), key=scores.__getitem__)
+    table = torch.tensor([list(scores)], dtype=torch.float64)
+    uniform = [float(_stream(limits.seed, limits.sample, prompt).random())]
+    return sampled(table, limits.temperature, limits.top_p, uniform)[0]
+
+
+def _stream(seed: int, sample: int, prompt: Sequence[int]) -> np.random.Generator:
+    """Return the random numbers of one draw: of this prompt, seed and sample alone."""
+    name = hashlib.sha256(f"{seed} {sample} {list(prompt)}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(name[:16], "little")))

@@ -62,12 +62,11 @@ def logprobs(
     net: Net, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]
 ) -> list[list[float]]:
     """Return the summed natural log-probability of each continuation of each prompt."""
-    widest = max(len(c) for given in continuations for c in given)
-    longest = max(map(len, prompts)) + sum(len(c) for c in continuations[0])
+    longest = max(map(len, prompts)) + max(len(c) for given in continuations for c in given)
+    if not net.fits(longest):
+        return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
     prefix, own = share_prefix(net, prompts, longest)
     found: list[list[float]] = [[] for _ in prompts]
-    if not net.fits(max(map(len, prompts)) + widest):
-        return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
     for batch in _portions(net, own, continuations):
         sums = _batch(net, [own[k] for k in batch], prefix, [continuations[k] for k in batch])
         for k, values in zip(batch, sums, strict=True):
@@ -76,25 +75,42 @@ def logprobs(
 
 
 def _portions(net: Net, own: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> Any:
-    nodes = max(sum(len(c) for c in given) for given in continuations)
-    rows = max(1, _LOGITS // (max(1, nodes) * net.vocab))
+    most = _LOGITS // net.vocab
+    nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
+    rows = max(1, most // max(1, nodes))
     return batches([len(ids) for ids in own], Draw(room=nodes, ends=frozenset(), rows=rows))
 
 
 def _batch(
     net: Net, own: Sequence[Ids], prefix: Prefix | None, continuations: Sequence[Sequence[Ids]]
 ) -> list[list[float]]:
-    tries = [plant(given) for given in continuations]
-    logits, state = begin(net, own, prefix, max(len(trie.tokens) for trie in tries))
+    logits, state = begin(net, own, prefix, 0)
     roots = torch.log_softmax(logits.float(), -1)
-    inner = _inner(net, state, tries)
-    sums = []
-    for row, (trie, given) in enumerate(zip(tries, continuations, strict=True)):
-        nodes = [node for path in trie.paths for node in path]
-        tokens = [token for ids in given for token in ids]
-        values = _looked_up(roots[row], None if inner is None else inner[row], nodes, tokens)
-        sums.append([sum(values[k] for k in part) for part in _spans(given)])
+    sums: list[list[float]] = [[] for _ in own]
+    for part in _parts(continuations, _LOGITS // net.vocab):
+        cut = [given[part.start : part.stop] for given in continuations]
+        same = all(given == cut[0] for given in cut)
+        tries = [plant(cut[0])] * len(cut) if same else [plant(given) for given in cut]
+        inner = _inner(net, state, tries)
+        for row, (trie, given) in enumerate(zip(tries, cut, strict=True)):
+            nodes = [node for path in trie.paths for node in path]
+            tokens = [token for ids in given for token in ids]
+            values = _looked_up(roots[row], None if inner is None else inner[row], nodes, tokens)
+            sums[row] += [sum(values[k] for k in span) for span in _spans(given)]
     return sums
+
+
+def _parts(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
+    """Cut the continuations into ranges whose tokens stay under `most` for every prompt."""
+    count = max(map(len, continuations))
+    sizes = [max(len(g[k]) if k < len(g) else 0 for g in continuations) for k in range(count)]
+    cuts, start, total = [], 0, 0
+    for k, size in enumerate(sizes):
+        if total + size > most and k > start:
+            cuts.append(range(start, k))
+            start, total = k, 0
+        total += size
+    return [*cuts, range(start, count)]
 
 
 def _inner(net: Net, state: State, tries: Sequence[Trie]) -> Any:
@@ -102,20 +118,22 @@ def _inner(net: Net, state: State, tries: Sequence[Trie]) -> Any:
     width = max(len(trie.tokens) for trie in tries)
     if width == 0:
         return None
-    tokens = torch.zeros(len(tries), width, dtype=torch.long)
-    depth = torch.zeros_like(tokens)
-    seen = torch.eye(width, dtype=torch.bool).repeat(len(tries), 1, 1)
-    made: dict[int, Any] = {}
-    for row, trie in enumerate(tries):
-        size = len(trie.tokens)
-        tokens[row, :size] = torch.tensor(trie.tokens, dtype=torch.long)
-        depth[row, :size] = torch.tensor(trie.depth, dtype=torch.long)
-        for node, parent in enumerate(trie.parents):
-            if parent >= 0:
-                seen[row, node] |= seen[row, parent]
-    del made
-    device = net.module.device
-    return tree(net, state, tokens.to(device), depth.to(device), seen.to(device))
+    planes = {id(trie): _plane(trie, width) for trie in tries}
+    columns = zip(*(planes[id(trie)] for trie in tries), strict=True)
+    tokens, depth, seen = (torch.stack(column).to(net.module.device) for column in columns)
+    return tree(net, state, tokens, depth, seen)
+
+
+def _plane(trie: Trie, width: int) -> tuple[Any, Any, Any]:
+    """Return tokens, depths and who sees whom of one trie, padded to `width` nodes."""
+    tokens, depth = torch.zeros(2, width, dtype=torch.long)
+    tokens[: len(trie.tokens)] = torch.tensor(trie.tokens, dtype=torch.long)
+    depth[: len(trie.tokens)] = torch.tensor(trie.depth, dtype=torch.long)
+    seen = torch.eye(width, dtype=torch.bool)
+    for node, parent in enumerate(trie.parents):
+        if parent >= 0:
+            seen[node] |= seen[parent]
+    return tokens, depth, seen
 
 
 def _looked_up(root: Any, inner: Any, nodes: list[int], tokens: list[int]) -> list[float]:

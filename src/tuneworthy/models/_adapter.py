@@ -1,0 +1,164 @@
+"""A LoRA adapter on weights that stay as they are: added by hooks, only while it is asked.
+
+Two adapters and the base share one set of weights and never see each other. Reads the PEFT
+format (safetensors). Knows no training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.models._weights import check_safetensors
+
+MANIFEST = "tuneworthy.json"
+_HEAD = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Low-rank changes by layer name: (A, B, scale), and the hash of the file they lie in."""
+
+    changes: dict[str, tuple[Any, Any, float]]
+    hash: str
+
+    @contextmanager
+    def applied(self, module: Any) -> Iterator[None]:
+        """Add the changes to the outputs of the layers; take them away afterwards."""
+        layers = dict(module.named_modules())
+        hooks = [
+            layers[name].register_forward_hook(_added(*change))
+            for name, change in self.changes.items()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _added(first: Any, second: Any, scale: float) -> Any:
+    def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
+        low = torch.nn.functional.linear(inputs[0], first)
+        return output + torch.nn.functional.linear(low, second) * scale
+
+    return hook
+
+
+def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False) -> Adapter:
+    """Return the adapter in `folder`, proved to belong to the base with this weights hash.
+
+    Raises ModelError for another base, tensors that don't match or are left over, kinds of
+    adapter we can't apply exactly, and (unless `idle`) one that changes nothing.
+    """
+    file = folder / "adapter_model.safetensors"
+    if not file.exists():
+        raise ModelError("the folder has no adapter_model.safetensors", where=str(folder))
+    check_safetensors(file)
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    _check_manifest(folder, weights, found)
+    config = _config(folder)
+    changes = _paired(load_file(file), config, module, folder)
+    if not all(bool(torch.isfinite(t).all()) for a, b, _ in changes.values() for t in (a, b)):
+        raise NumericError("the adapter holds values that are not finite", where=str(file))
+    if not idle and not any(bool(second.any()) for _, second, _ in changes.values()):
+        raise ModelError(
+            "the adapter changes nothing: every B matrix is zero",
+            where=str(file),
+            fix="train it (a fresh adapter is the base itself)",
+        )
+    return Adapter(changes, found)
+
+
+def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        base = manifest["base"]["weights"]
+        kept = manifest.get("files", {}).get("adapter_model.safetensors", {}).get("sha256")
+    except FileNotFoundError:
+        return  # an adapter of another tool: its shapes are all that can be checked
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "the adapter's manifest can't be read", where=str(folder / MANIFEST), got=str(error)
+        ) from error
+    if base != weights:
+        raise ModelError(
+            "the adapter was trained on another base",
+            where=str(folder),
+            got=f"trained on {str(base)[:12]}…, opened on {weights[:12]}…",
+            fix="open it on the model it was trained on, or train it again on this one",
+        )
+    if kept and kept != file_hash:
+        raise ModelError(
+            "the adapter's bytes are not those that were saved",
+            where=str(folder / "adapter_model.safetensors"),
+            fix="train it again, or copy it again from where it was built",
+        )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            "the adapter's config can't be read", where=str(folder), got=str(error)
+        ) from error
+    odd = [
+        key
+        for key in ("use_dora", "modules_to_save", "fan_in_fan_out", "layer_replication", "auto_map")
+        if config.get(key)
+    ]
+    if config.get("peft_type") != "LORA" or odd or config.get("bias", "none") != "none":
+        raise ModelError(
+            "this kind of adapter can't be applied exactly",
+            where=str(folder / "adapter_config.json"),
+            got=f"{config.get('peft_type')} {', '.join(odd)} bias={config.get('bias')}",
+            fix="train a plain LoRA, or merge it with the tool that made it",
+        )
+    return config
+
+
+def _paired(
+    tensors: dict[str, Any], config: dict[str, Any], module: Any, folder: Path
+) -> dict[str, tuple[Any, Any, float]]:
+    layers = dict(module.named_modules())
+    changes: dict[str, tuple[Any, Any, float]] = {}
+    left = set(tensors)
+    for key in sorted(tensors):
+        name = key.removeprefix(_HEAD).removesuffix(".lora_A.weight")
+        other = key.replace(".lora_A.", ".lora_B.")
+        if not key.endswith(".lora_A.weight") or other not in tensors or name not in layers:
+            continue
+        weight = getattr(layers[name], "weight", None)
+        a, b = tensors[key], tensors[other]
+        if weight is None or (b.shape[0], a.shape[1]) != tuple(weight.shape):
+            continue
+        left -= {key, other}
+        where = {"device": weight.device, "dtype": weight.dtype}
+        changes[name] = (a.to(**where), b.to(**where), _scale(config, name, a.shape[0]))
+    if left or not changes:
+        raise ModelError(
+            "tensors of the adapter match no layer of this model",
+            where=str(folder),
+            got=", ".join(sorted(left)[:3]) or "no tensor at all",
+            fix="open it on the model it was trained on",
+        )
+    return changes
+
+
+def _scale(config: dict[str, Any], name: str, rank: int) -> float:
+    alpha = next(
+        (v for key, v in (config.get("alpha_pattern") or {}).items() if name.endswith(key)),
+        config["lora_alpha"],
+    )
+    return float(alpha / rank**0.5 if config.get("use_rslora") else alpha / rank)

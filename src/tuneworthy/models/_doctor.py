@@ -1,0 +1,172 @@
+"""What this machine can do, measured: cores, memory, disk, and which precision is faster.
+
+Imports torch only when a figure needs it. Knows no model.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tuneworthy.core.record import Record, digest
+from tuneworthy.models._weights import cache_folder, write_note
+
+FASTER = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
+_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+_SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
+
+
+class Machine(Record):
+    """This machine in figures; a figure that was not measured is None, and `because` says why.
+
+    `gflops` maps a precision to measured GFLOP/s of a matrix product; `memory`, `free_memory` and
+    `free_disk` are bytes.
+    """
+
+    cpu: str
+    cores: int
+    features: tuple[str, ...]
+    memory: int
+    free_memory: int
+    free_disk: int
+    python: str
+    torch: str | None
+    threads: int | None
+    gpu: str | None
+    gflops: dict[str, float] | None
+    precision: str | None
+    because: str
+
+
+def look(folder: Path = Path()) -> Machine:
+    """Return what this machine can do (under two seconds once torch is imported)."""
+    here = {
+        "cpu": _cpu(),
+        "cores": _cores(),
+        "features": _features(),
+        "memory": psutil.virtual_memory().total,
+        "free_memory": psutil.virtual_memory().available,
+        "free_disk": shutil.disk_usage(folder.resolve()).free,
+        "python": platform.python_version(),
+    }
+    if find_spec("torch") is None:
+        nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision"))
+        return Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    figures, precision, because = chosen("cuda" if gpu else "cpu")
+    return Machine(
+        **here,
+        torch=version("torch"),
+        threads=torch.get_num_threads(),
+        gpu=gpu,
+        gflops=figures,
+        precision=precision,
+        because=because,
+    )
+
+
+def precision_for(device: str) -> str:
+    """Return the precision that models run in on this device."""
+    return chosen(device)[1]
+
+
+@lru_cache
+def chosen(device: str) -> tuple[dict[str, float], str, str]:
+    """Return measured GFLOP/s by precision, the precision chosen, and why.
+
+    Measured once a machine, torch version and thread count, and kept: a study that goes on
+    tomorrow must not change its precision because the machine was busy today.
+    """
+    import torch
+
+    name = [_cpu(), device, version("torch"), torch.get_num_threads(), FASTER]
+    note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
+    try:
+        figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
+        return _ruled(figures)
+    except (OSError, ValueError, AttributeError, KeyError):
+        figures = measure(device)
+        write_note(note, json.dumps(figures))
+        return _ruled(figures)
+
+
+def _ruled(figures: dict[str, float]) -> tuple[dict[str, float], str, str]:
+    single, half = figures["float32"], figures["bfloat16"]
+    if half >= FASTER * single:
+        return figures, "bfloat16", f"bf16 is {half / single:.1f} times as fast as fp32 here"
+    return figures, "float32", f"bf16 is no {FASTER} times as fast: {half:.0f} against {single:.0f}"
+
+
+def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
+    """Return GFLOP/s of a matrix product in fp32 and bf16: the best of what fits in the time."""
+    import torch
+
+    rows, width, out = (16 * n for n in _SIZE) if device == "cuda" else _SIZE
+    found = {}
+    for name in ("float32", "bfloat16"):
+        made = {"dtype": getattr(torch, name), "device": device}
+        left, right = torch.ones(rows, width, **made), torch.ones(width, out, **made)
+
+        def once(a: Any = left, b: Any = right) -> None:
+            a @ b
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        found[name] = 2e-9 * rows * width * out / _best(once, seconds)
+    return found
+
+
+def _best(once: Callable[[], None], seconds: float) -> float:
+    times: list[float] = []
+    begun = time.perf_counter()
+    while not times or time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        once()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _cores() -> int:
+    try:
+        return len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count() or 1
+    except (AttributeError, psutil.Error):  # no affinity on macOS
+        return psutil.cpu_count() or 1
+
+
+@lru_cache
+def _info() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _cpu() -> str:
+    names = [line.partition(":")[2].strip() for line in _info().splitlines() if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _features() -> tuple[str, ...]:
+    lines = [line for line in _info().splitlines() if line.lower().startswith(("flags", "features"))]
+    known = set(lines[0].split()) if lines else set()
+    return tuple(flag for flag in _FLAGS if flag in known)
+
+
+def installed(package: str) -> str | None:
+    """Return the version of an installed package, None where it is missing."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,285 @@
+"""Models that run here: transformers weights (safetensors), base and LoRA adapters alike.
+
+Greedy by default, in batches, a shared prompt prefix read once; log-probabilities of given
+answers; decoding held to a grammar. Knows no task and no metric.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
+from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
+from tuneworthy.core.record import digest
+from tuneworthy.models._weights import check_folder, sha256, weights_hash
+
+try:
+    import torch
+    import transformers
+
+    from tuneworthy.models import _attention, _forward, _generate, _grammar, _score
+    from tuneworthy.models._adapter import Adapter, read_adapter
+    from tuneworthy.models._doctor import precision_for
+    from tuneworthy.models._template import Refused, prompt_ids, text_ids
+except ImportError as missing:
+    raise NotInstalled(
+        "running a model on this machine needs the extra `train`",
+        got=str(missing),
+        fix="pip install 'tuneworthy[train]' (on Linux without a GPU, install the CPU build of "
+        "torch first)",
+    ) from missing
+
+ENGINE = "hf-1"  # raised when the engine's own answers may change
+
+
+class HF:
+    """A causal language model of transformers behind the Model and Scorer protocols.
+
+    `module` and `tokenizer` are for training; they are never changed from here. `usual` is how
+    many tokens a batch may hold.
+    """
+
+    def __init__(
+        self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]
+    ) -> None:
+        self.spec, self.module, self.tokenizer = spec, module, tokenizer
+        self.fingerprint = fingerprint
+        config = module.config.get_text_config(decoder=True)
+        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        self.net = _forward.open_net(module)
+        self.ends = _ends(module, tokenizer)
+        self.adapter: Adapter | None = None
+        self._words: Any = None
+        self._guides: dict[str, Any] = {}
+
+    def with_adapter(self, folder: Path, *, idle: bool = False) -> HF:
+        """Return this model with the LoRA adapter in `folder`; the weights are shared.
+
+        Raises ModelError where it belongs to another base, does not match, or (unless `idle`)
+        changes nothing.
+        """
+        adapter = read_adapter(folder, self.module, self.fingerprint["weights"], idle=idle)
+        other = HF.__new__(HF)
+        other.__dict__ |= self.__dict__
+        other.adapter = adapter
+        other.fingerprint = {**self.fingerprint, "adapter": adapter.hash}
+        return other
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Return the tokens of the rendered prompt, generation header included."""
+        try:
+            return len(prompt_ids(self.tokenizer, prompt))
+        except Refused as refusal:
+            raise ModelError(str(refusal)) from refusal
+
+    def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
+        """Answer each prompt; a row that can't be asked is a Reply with `error`.
+
+        `max_tokens` counts the end-of-turn token, as servers do. Raises ModelError or TaskError.
+        """
+        rendered = [self._ids(prompt) for prompt in prompts]
+        asked = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
+        if not asked:
+            return [_refused(ids) for ids in rendered if isinstance(ids, str)]
+        if limits.grammar is not None and limits.grammar.kind == "labels":
+            done = self._choose([rendered[k] for k in asked], limits)
+        else:
+            done = self._generate([rendered[k] for k in asked], limits)
+        found = dict(zip(asked, done, strict=True))
+        return [_refused(i) if isinstance(i, str) else found[k] for k, i in enumerate(rendered)]
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Return the summed log-probability of each continuation, end-of-turn token included."""
+        ids = [self._ids(prompt) for prompt in prompts]
+        if bad := next((text for text in ids if isinstance(text, str)), None):
+            raise ModelError("a prompt can't be scored", got=bad)
+        return self._scores(ids, continuations)
+
+    def _scores(self, ids: Sequence[Any], given: Sequence[Sequence[str]]) -> list[list[float]]:
+        if not ids:
+            return []
+        known: dict[str, list[int]] = {}
+        for texts in given:
+            for text in texts:
+                if text not in known:
+                    known[text] = [*text_ids(self.tokenizer, text), self.ends[0]]
+        coded = [[known[text] for text in texts] for texts in given]
+        with self._adapted():
+            found = _score.logprobs(self.net, ids, coded)
+        if any(math.isnan(value) for row in found for value in row):
+            raise NumericError("the model's log-probabilities are not finite", where=self.spec)
+        return found
+
+    def _ids(self, prompt: Prompt) -> list[int] | str:
+        """Return the prompt's ids, or why it can't be asked."""
+        try:
+            ids = prompt_ids(self.tokenizer, prompt)
+        except Refused as refusal:
+            return str(refusal)
+        if self.context is not None and len(ids) >= self.context:
+            return f"the prompt has {len(ids)} tokens, the model's context {self.context}"
+        return ids
+
+    def _generate(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
+        guide = self._guide(limits.grammar) if limits.grammar else None
+        room = max(limits.max_tokens, 1)
+        rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
+        draw = _generate.Draw(
+            room=max(rooms),
+            ends=frozenset(self.ends),
+            temperature=limits.temperature,
+            top_p=limits.top_p,
+            seed=limits.seed,
+            sample=limits.sample,
+            stop=limits.stop,
+            guide=guide,
+            text=self._text,
+        )
+        with self._adapted():
+            drawn = _generate.generate(self.net, ids, rooms, draw)
+        return [
+            Reply(
+                text=_before(self._text(one.ids), limits.stop),
+                tokens_in=len(prompt),
+                tokens_cached=one.cached,
+                tokens_out=one.made,
+                seconds=one.seconds,
+                finish=one.finish,
+            )
+            for prompt, one in zip(ids, drawn, strict=True)
+        ]
+
+    def _choose(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
+        """Take the likeliest label of all, exactly (or draw one, at a temperature)."""
+        assert limits.grammar is not None
+        labels = [str(label) for label in limits.grammar.value]
+        begun = time.perf_counter()
+        table = self._scores(ids, [labels] * len(ids))
+        each = (time.perf_counter() - begun) / len(ids)
+        replies = []
+        for prompt, row in zip(ids, table, strict=True):
+            best = _generate.draw_one(row, prompt, limits)
+            made = len(text_ids(self.tokenizer, labels[best])) + 1
+            replies.append(
+                Reply(text=labels[best], tokens_in=len(prompt), tokens_out=made, seconds=each)
+            )
+        return replies
+
+    def _guide(self, grammar: Grammar) -> Any:
+        key = digest(grammar)
+        if self._words is None:
+            self._words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
+        if key not in self._guides:
+            self._guides[key] = _grammar.Guide(self._words, grammar)
+        return self._guides[key]
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _adapted(self) -> AbstractContextManager[None]:
+        return self.adapter.applied(self.module) if self.adapter else nullcontext()
+
+
+def load(folder: Path, spec: str, precision: str | None = None) -> HF:
+    """Open the model in `folder`. `precision` is measured on this machine where it is not given.
+
+    Raises ModelError, SecurityError or NumericError; nothing of the model is run before the
+    checks.
+    """
+    files = check_folder(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    precision = precision or precision_for(device)
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        module = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, precision),
+            use_safetensors=True,
+            attn_implementation=_attention.install(),
+            **options,
+        )
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(
+            "transformers can't open this model as a text generator",
+            where=str(folder),
+            got=str(error),
+            fix="choose a decoder model (…ForCausalLM) that transformers knows",
+        ) from error
+    module = module.eval().requires_grad_(False).to(device)
+    _check_values(module, tokenizer, folder)
+    marks = {
+        "weights": weights_hash(files),
+        "precision": precision,
+        "device": device,
+        "tokenizer": _tokenizer_hash(folder),
+        "template": digest(str(tokenizer.chat_template or "")),
+    }
+    return HF(spec, module, tokenizer, fingerprint(marks))
+
+
+def fingerprint(marks: dict[str, str]) -> dict[str, str]:
+    """Return marks of a model with those of the engine: versions and threads."""
+    packages = ("torch", "transformers", "tokenizers", "llguidance")
+    return {
+        "engine": ENGINE,
+        **marks,
+        "threads": str(torch.get_num_threads()),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _tokenizer_hash(folder: Path) -> str:
+    names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+    return digest([sha256(folder / name) for name in names if (folder / name).exists()])
+
+
+def _check_values(module: Any, tokenizer: Any, folder: Path) -> None:
+    rows = module.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            "the tokenizer belongs to another model",
+            where=str(folder),
+            got=f"{len(tokenizer)} tokens, the model knows {rows}",
+            fix="copy the tokenizer files of this model into the folder",
+        )
+    for name, weight in module.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise NumericError("the weights hold values that are not finite", where=name)
+
+
+def _ends(module: Any, tokenizer: Any) -> list[int]:
+    """Return the tokens that end a turn, the tokenizer's own first. Raises ModelError if none."""
+    configured = getattr(module.generation_config, "eos_token_id", None)
+    more = configured if isinstance(configured, list) else [configured]
+    ends = [tokenizer.eos_token_id, *more]
+    found = list(dict.fromkeys(int(end) for end in ends if end is not None))
+    if not found:
+        raise ModelError(
+            "neither the tokenizer nor the generation config names an end-of-turn token",
+            fix="choose an instruction-tuned model",
+        )
+    return found
+
+
+def _refused(why: str) -> Reply:
+    return Reply(text="", finish="error", error=why)
+
+
+def _before(text: str, stop: Sequence[str]) -> str:
+    cuts = [text.find(word) for word in stop if word in text]
+    return text[: min(cuts)] if cuts else text
+
+

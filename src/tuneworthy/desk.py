@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 from tuneworthy import __version__
-from tuneworthy.core.audit import Audit
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.audit import audit
@@ -32,6 +30,7 @@ from tuneworthy.data.folds import Split, split
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
+from tuneworthy.ledger import signals
 from tuneworthy.ledger.purse import Purse
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
@@ -48,14 +47,15 @@ TRAIN = ("torch", "transformers", "peft")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
-class Wishes(Protocol):
-    """How to run (see study.Wishes)."""
+@dataclass(frozen=True)
+class Wishes:
+    """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying."""
 
-    bad_rows: str
-    max_bad: float
-    limit: int | None
-    fresh: bool
-    pay: bool
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+    limit: int | None = None
+    fresh: bool = False
+    pay: bool = False
 
 
 class Models(Mapping[str, Model]):
@@ -91,7 +91,7 @@ class Desk:
     study: str
     say: Callable[[str], None]
     purse: Purse | None = None
-    _written: list[Path] = field(default_factory=list)
+    salt: str = ""
 
     @property
     def seed(self) -> int:
@@ -130,7 +130,7 @@ class Desk:
 
     @cached_property
     def looks(self) -> int:
-        """Return how many studies opened these scored cases, this one included."""
+        """Return how many studies opened these scored cases, this one included (and counted)."""
         return self.ledger.looks(self.study, rows_digest(list(self._scored().values())))
 
     def _scored(self) -> dict[str, Case]:
@@ -155,8 +155,8 @@ class Desk:
             audit=self.audit,
             available=self.available,
             sizes=timing.sizes(task, self.loaded.cases, train, dev, model),
-            speed=timing.speed(task, self.loaded.cases, model) if _timed(model) else None,
-            looks=self.looks,
+            speed=timing.speed(task, self.loaded.cases, model) if model else None,
+            looks=self.ledger.looked(rows_digest(list(self._scored().values()))) + 1,
             limited=self.wishes.limit is not None,
         )
         return planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
@@ -180,11 +180,12 @@ class Desk:
             ledger=self.ledger,
             metric=self.metric,
             metric_digest=_metric_digest(task),
+            salt=self.salt,
             recorded=self._recorded(),
             unlabelled=self.loaded.unlabelled,
             docs=self.loaded.docs,
             say=self.say,
-            check=self.ledger.check,
+            check=signals.check,
         )
 
     def _learnable(self) -> list[Case]:
@@ -218,7 +219,7 @@ class Desk:
 
     def warm(self) -> None:
         """Refuse at once what would fail later: a paid model without a cap, no model at all."""
-        if self.purse is None or self.purse.usd is not None or self.wishes.pay:
+        if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
             return
         paid = [m.spec for m in self.models.values() if getattr(m, "paid", False)]
         if paid:
@@ -245,11 +246,6 @@ class Desk:
         """Write verdict, report and plan under results/ and return their folder."""
         return put(results, self.task.folder, self.study)
 
-    def seconds(self, runs: Sequence[Run]) -> float:
-        """Return the seconds that the units took, each measured once and stored."""
-        fit = sum(run.fit_seconds or 0.0 for run in runs)
-        return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
-
     def reproduce(self) -> dict[str, Any]:
         """Return versions, hardware and commands: what somebody needs to see the same numbers."""
         return {
@@ -265,33 +261,40 @@ class Desk:
         }
 
 
+def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
+    """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
+    loaded = load(read_task(path), wishes.bad_rows, wishes.max_bad, wishes.limit)
+    return loaded, split(loaded)
+
+
 @contextmanager
 def open_desk(
-    path: Path, wishes: Wishes, *, write: bool, say: Callable[[str], None] = lambda text: None
+    path: Path, wishes: Wishes, say: Callable[[str], None] = lambda text: None
 ) -> Iterator[Desk]:
-    """Open a task with its rows and, to `write`, its ledger (one writer); close them after."""
-    task = read_task(path)
-    loaded = load(task, wishes.bad_rows, wishes.max_bad, wishes.limit)
-    parts = split(loaded)
-    with open_ledger(task.folder / ".tuneworthy", write=write) as ledger:
-        desk = Desk(
-            task=loaded.task,
-            loaded=loaded,
-            split=parts,
-            sealed=Sealed([], lambda door, purpose: None),
-            ledger=ledger,
-            wishes=wishes,
-            study="",
-            say=say,
-        )
-        identity = {"task": loaded.task.hash, "rows": rows_digest(loaded.cases),
+    """Open a task with its rows and its ledger (one writer), and close them after."""
+    loaded, parts = read(path, wishes)
+    task = loaded.task
+    with open_ledger(task.folder / ".tuneworthy") as ledger:
+        nobody = Sealed((), lambda door, purpose: None)
+        desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", say)
+        identity = {"task": task.hash, "rows": rows_digest(loaded.cases),
                     "here": desk.available, "limit": wishes.limit}  # fmt: skip
-        desk.study = digest({**identity, "fresh": ledger.generation(digest(identity), wishes.fresh)})
+        desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = _scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
-        budget = loaded.task.budget
-        desk.purse = Purse(ledger, budget.usd, budget.tokens)
+        desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study)
         yield desk
+
+
+def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
+    """Return (study, salt): the content it stands for and how often it was started anew."""
+    number, name = 0, digest(identity)
+    while ledger.frozen(name, f"fresh-{number + 1}") is not None:
+        number += 1
+    if fresh:
+        number += 1
+        ledger.freeze(name, f"fresh-{number}", {"number": number})
+    return (digest({**identity, "fresh": number}), str(number)) if number else (name, "")
 
 
 def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
@@ -310,10 +313,6 @@ def unusable(spec: str) -> str:
 
 def _is_local(spec: str) -> bool:
     return not spec.startswith("openai:")
-
-
-def _timed(model: Model | None) -> bool:
-    return model is not None and not getattr(model, "untimed", False)
 
 
 def _metric_digest(task: Task) -> str:

@@ -4,41 +4,27 @@ notebooks call these; nothing here knows an arm by name.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy import __version__
-from tuneworthy.desk import Desk, open_desk
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
+from tuneworthy.data.audit import audit
+from tuneworthy.desk import Desk, Wishes, open_desk, read
 from tuneworthy.matrix.compare import compare
-from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.measure import measure
 
 Watch = Callable[[str, Any], None]
 """Called as (event, data): audit, plan, say, arm (name), step (Results so far), done (Results)."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """How to run: what to do with bad rows, how many rows (`limit`), start anew, pay, retry."""
-
-    bad_rows: str = "stop"
-    max_bad: float = 0.01
-    limit: int | None = None
-    fresh: bool = False
-    pay: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,25 +49,24 @@ class Study:
         return self.verdict._repr_html_()
 
 
-def check(path: Path, wishes: Wishes = Wishes()) -> Audit:  # noqa: B008
+def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
-    with open_desk(path, wishes, write=False) as desk:
-        return desk.audit
+    return audit(*read(path, wishes))
 
 
-def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:  # noqa: B008
+def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:
     """Return the plan that `run` would follow: the frozen one where the study has begun."""
-    with open_desk(path, wishes, write=True) as desk:
+    with open_desk(path, wishes) as desk:
         return desk.plan()
 
 
-def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:  # noqa: B008
+def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:
     """Run a study, or continue it where it stopped, and write verdict, report and plan.
 
     Raises a TuneworthyError; whatever was measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_desk(Path(path), wishes, write=True, say=lambda text: tell("say", text)) as desk:
+    with open_desk(Path(path), wishes, lambda text: tell("say", text)) as desk:
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
@@ -131,10 +116,6 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Results:
     cases = desk.sealed.open("compare")
     evidence = compare(desk.shape(), list(cases.values()), runs)
     policy = policy_of(desk.task)
-    verdict = decide(evidence, (), policy)
-    seconds = desk.seconds(runs)
-    update = {"task": verdict.task.model_copy(update={"name": desk.task.name, "hash": desk.study}),
-              "seconds": seconds}  # fmt: skip
     return Results(
         task=desk.task,
         audit=desk.audit,
@@ -142,7 +123,7 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Results:
         cases=tuple(cases.values()),
         runs=tuple(runs),
         evidence=evidence,
-        verdict=verdict.model_copy(update=update),
+        verdict=decide(evidence, (), policy),
         grid=grid(evidence, (), policy),
         reproduce=desk.reproduce(),
     )

@@ -22,7 +22,7 @@ class Options(Record):
     """None: everything is in the task's `present`."""
 
 
-def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm: logged answers come first; a model is asked only where there are none."""
     present = setup.task.present
     if present is None:

@@ -14,6 +14,7 @@ from typing import Any
 from tuneworthy import __version__
 from tuneworthy.core.errors import TaskError, TuneworthyError
 from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.ledger.signals import Stopped
 
 ORDER = ("demo", "init", "check", "plan", "run", "report", "compare", "models", "doctor")
 
@@ -26,12 +27,15 @@ def run(arguments: Sequence[str]) -> int:
     if os.environ.get("COLUMNS") == "0":
         del os.environ["COLUMNS"]
     as_json = "--json" in arguments
-    command = typer.main.get_command(app(arguments))
+    command = typer.main.get_command(app())
     try:
         code = command.main(args=list(arguments), prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
         return _failed(error, as_json)
+    except Stopped as stop:
+        print(str(stop), file=sys.stderr)
+        return stop.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
         print("stopped; `tuneworthy run` continues where it stopped", file=sys.stderr)
         return 130
@@ -47,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         return _bug(error)
 
 
-def app(arguments: Sequence[str]) -> Any:
+def app() -> Any:
     """Return the typer application; only the command that is called is imported for its work."""
     import typer
 

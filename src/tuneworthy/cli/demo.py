@@ -18,6 +18,7 @@ def command(
     only: Annotated[str | None, typer.Option("--only", help="Run one of the two.")] = None,
 ) -> None:
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
+    from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models._embedded import fetch
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.study import run
@@ -30,7 +31,7 @@ def command(
         if not (target / "task.yaml").exists():
             write(name, target)
         print(f"\n{name}: {target / 'task.yaml'}", file=sys.stderr)
-        with watching(quiet=False) as watch:
+        with stoppable(), watching(quiet=False) as watch:
             study = run(target / "task.yaml", watch=watch)
         show(ladder_screen(study.results, *room()))
         code = exit_code(study.verdict, require_firm=False)

@@ -7,14 +7,23 @@ from tuneworthy.cli._options import Json
 
 def command(json: Json = False) -> None:
     """Say what this machine can do: cores, memory, arithmetic, models, what is installed."""
-    import json as js
+    from tuneworthy.models._doctor import look
 
-    from tuneworthy.models._doctor import examine
-
-    seen = examine()
+    machine = look()
     if json:
-        print(js.dumps(seen, indent=2))
+        print(machine.model_dump_json(indent=2))
         return
+    seen = machine.plain()
     width = max(len(name) for name in seen)
     for name, value in seen.items():
-        print(f"  {name:<{width}}  {value}")
+        print(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
+
+
+def _shown(name: str, value: object) -> str:
+    if name in {"memory", "free_memory", "free_disk"} and isinstance(value, int):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number}" for key, number in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)

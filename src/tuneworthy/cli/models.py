@@ -21,30 +21,46 @@ def _default(context: typer.Context) -> None:
 @command.command("list")
 def listed(json: Json = False) -> None:
     """List the models that tuneworthy knows by name, and whether they are here."""
-    import json as js
+    from tuneworthy.core.record import canonical
+    from tuneworthy.models._embedded import known
 
-    from tuneworthy.models._embedded import catalogue
-
-    rows = catalogue()
+    rows = known()
     if json:
-        print(js.dumps(rows, indent=2))
+        print(canonical([row.plain() for row in rows]))
         return
     for row in rows:
-        print("  ".join(str(value) for value in row.values()))
-    print("  also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL]")
+        print("  ".join(str(value) for value in row.plain().values()))
+    print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
+
+
+Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).")]
 
 
 @command.command("get")
-def get(name: Annotated[str, typer.Argument(help="The model's name.")]) -> None:
+def get(name: Name = "smollm2-135m") -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there."""
     from tuneworthy.models._embedded import fetch
 
-    print(fetch(lambda text: print(text, file=sys.stderr), name))
+    _known(name)
+    print(fetch(lambda text: print(text, file=sys.stderr)))
 
 
 @command.command("verify")
-def verify(name: Annotated[str, typer.Argument(help="The model's name.")]) -> None:
-    """Check the hash of a fetched model."""
-    from tuneworthy.models._embedded import verify as verified
+def verify(name: Name = "smollm2-135m") -> None:
+    """Check the hashes of a fetched model."""
+    from tuneworthy.core.errors import ModelError
+    from tuneworthy.models import _embedded
 
-    print(verified(name))
+    _known(name)
+    if not _embedded.verify():
+        raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
+    print(f"{name}: whole")
+
+
+def _known(name: str) -> None:
+    from tuneworthy.core.errors import TaskError
+    from tuneworthy.models._embedded import known
+
+    names = [row.name for row in known()]
+    if name not in names:
+        raise TaskError("no model to fetch has this name", got=name, fix=f"there is: {names[0]}")

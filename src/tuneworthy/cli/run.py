@@ -42,16 +42,15 @@ def command(
     provisional under --require-firm), 1 failure, 2 usage, 5 rows refused, 6 cap reached,
     7 store busy, 130/143 stopped.
     """
+    from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.study import Wishes
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
-    wishes = Wishes(
-        bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, fresh=fresh, pay=pay
-    )
-    with watching(json or no_progress) as watch:
+    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, fresh=fresh, pay=pay)
+    with stoppable(), watching(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:
         print(verdict_json(study.verdict))

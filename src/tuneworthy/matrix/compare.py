@@ -24,6 +24,7 @@ from tuneworthy.matrix.limits import limit_states
 from tuneworthy.stats import bounds
 
 ALPHA = 0.05
+PRESENT = "present"  # the one arm the task itself names: what runs today
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
     pairs = _pairs(shape, chosen, references)
     differ = [pair.differ / pair.n for pair in pairs if pair.n and pair.versus in chosen]
     return Evidence(
-        task=shape.task.hash,
+        task=shape.task.name,
         hash=_hash(shape, cases, runs),
         n=len(cases),
         looks=shape.looks,
@@ -81,6 +82,9 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
         d=round(float(np.mean(differ)), 6) if differ else None,
         pool=shape.pool,
         limited=shape.limited,
+        task_hash=shape.study,
+        seconds=_seconds(runs),
+        train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
     )
 
 
@@ -110,9 +114,7 @@ def _best_seed(runs: Sequence[Run]) -> Run:
     return min(runs, key=lambda run: (-(run.dev if run.dev is not None else 0.0), run.seed))
 
 
-def _finalists(
-    shape: Shape, columns: Mapping[str, _Column]
-) -> dict[str, tuple[_Column, str]]:
+def _finalists(shape: Shape, columns: Mapping[str, _Column]) -> dict[str, tuple[_Column, str]]:
     """Return {arm name: (its tool's column as chosen, how it was chosen)}, one a tool."""
     tools: dict[str, list[_Column]] = {}
     for column in columns.values():
@@ -195,7 +197,30 @@ def _result(
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
         limits=limit_states(shape.task, fields, column.runs),
         missing=missing,
+        present=spec.arm == PRESENT,
+        build_usd=_build(shape.task, spec),
     )
+
+
+def _build(task: Task, spec: Spec) -> float | None:
+    """Return the one-off cost of an arm: `hours_to_build` are those of a model to be trained."""
+    money = task.economics
+    if spec.arm == PRESENT or spec.tool not in {"tune", "distil"}:
+        return 0.0
+    if money.hours_to_build is None or money.engineer_hour is None:
+        return None
+    return money.hours_to_build * money.engineer_hour
+
+
+def _seconds(runs: Sequence[Run]) -> float:
+    """Return the seconds that the units took, each measured once and stored."""
+    fit = sum(run.fit_seconds or 0.0 for run in runs)
+    return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
+
+
+def _apart(one: _Column, two: _Column, ids: Sequence[str]) -> int:
+    """Return on how many cases the answers differ, spaces at the ends aside."""
+    return sum(one.cells[i][0].text.strip() != two.cells[i][0].text.strip() for i in ids)
 
 
 def _measures(
@@ -217,7 +242,7 @@ def _measures(
         "errors": errors,
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
-        "usd_per_1k": _usd(shape.task, column.spec, answers, missing),
+        "usd_per_1k": _usd(shape.task, answers, missing),
     }
     if not known:
         missing["valid"] = "no answer says whether it is valid"
@@ -255,9 +280,7 @@ def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None
     )
 
 
-def _usd(
-    task: Task, spec: Spec, answers: Sequence[Answer], missing: dict[str, str]
-) -> float | None:
+def _usd(task: Task, answers: Sequence[Answer], missing: dict[str, str]) -> float | None:
     """Return dollars per 1,000 requests: as billed, else machine_hour times seconds."""
     billed = [a.usd for a in answers if a.usd is not None]
     if len(billed) == len(answers):
@@ -315,6 +338,7 @@ def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
         wins=bound.wins,
         losses=bound.losses,
         differ=bound.differ,
+        apart=_apart(arm, versus, ids),
     )
 
 

@@ -11,9 +11,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
 
 
-def limit_states(
-    task: Task, fields: dict[str, Any], runs: Sequence[Run]
-) -> dict[str, LimitState]:
+def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
     """Return the state of every limit the task sets, by the limit's name."""
     limits = task.success.limits
     states: dict[str, LimitState] = {}

@@ -37,7 +37,8 @@ Metric = Callable[[Case, Answer], Score | Unscored]
 class Bench:
     """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
 
-    `metric_digest` names the metric's code; `recorded` are logged answers by spec name and case.
+    `metric_digest` names the metric's code, `salt` tells studies started anew apart, `recorded`
+    are logged answers by spec name and case.
     """
 
     task: Task
@@ -49,6 +50,7 @@ class Bench:
     ledger: Ledger
     metric: Metric
     metric_digest: str
+    salt: str = ""
     recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
@@ -96,9 +98,7 @@ def _run(bench: Bench, unit: _Unit) -> Run:
     try:
         run = _measured(bench, unit, arm, identity)
     except DoesNotApply as reason:
-        run = Run(
-            spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason)
-        )
+        run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
     except (ModelError, NumericError) as error:
         run = Run(
             spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=str(error)
@@ -182,6 +182,7 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)},
         "version": __version__,
         "seed": unit.seed,
+        "salt": bench.salt,
         "learn": learn,
         "recipe": unit.recipe.plain(),
         "models": models,

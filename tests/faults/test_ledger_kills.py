@@ -128,14 +128,11 @@ def test_p1_killed_at_every_durable_step_it_resumes_to_the_same_content(fresh):
 def test_p1_the_comparison_can_fail(fresh):
     @forked
     def forgetful(folder):
+        note(folder, "ran")  # what a run leaves outside the ledger shows after a resume
         study(folder)
-        with open_ledger(folder, **QUIET) as ledger:
-            ledger.log("s", "ran", {})
-            ran = len(ledger.events("s"))
-        (folder / "out.json").write_text(f"ran {ran}")
-        os.environ["TW_FAILPOINT"] and os.kill(os.getpid(), signal.SIGKILL)
+        (folder / "out.json").write_text(str(sent(folder).count("ran")))
 
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises(AssertionError, match="it differs"):
         kill_everywhere(forgetful, fresh, "out.json", limit=3)
 
 
@@ -171,7 +168,7 @@ def random_kills(fresh, number):
 
 
 def test_p1_random_kills(fresh):
-    random_kills(fresh, 10)
+    random_kills(fresh, 6)
 
 
 @pytest.mark.full
@@ -212,14 +209,13 @@ def failing(fresh, spec, stride):
     """Fail each durable step (`spec` has a place for k), then resume on a sound disk."""
     done = fresh()
     assert run(study, done).code == 0
-    want, failed = (done / "out.json").read_bytes(), 0
+    want = (done / "out.json").read_bytes()
     for k in range(1, 200, stride):
         folder = fresh()
         ended = run(study, folder, spec.format(k))
         if ended.code == 0:
-            assert failed
+            assert k > 30
             return
-        failed += 1
         assert "tuneworthy.core.errors.StoreError" in ended.stderr, ended.stderr
         assert run(study, folder).code == 0
         assert (folder / "out.json").read_bytes() == want
@@ -237,49 +233,50 @@ def test_p13_a_disk_that_fails_at_any_step_stops_cleanly_and_resumes(fresh, acti
     failing(fresh, "*:{}" + often + ":" + action, 1)
 
 
+def compete(folder: Path, go: int, said: int, end: int) -> None:
+    """Try to open the ledger at the signal; say who won; a winner holds it until the end."""
+    os.read(go, 1)
+    try:
+        with open_ledger(folder, **QUIET) as ledger:
+            ledger.put("winner", "x", {"pid": os.getpid()})
+            os.write(said, f"{os.getpid()} won\n".encode())
+            os.read(end, 1)
+    except StoreError as error:
+        os.write(said, f"{os.getpid()} lost {error.exit_code} {error.got}\n".encode())
+
+
 def race(fresh, rounds, together=8):
-    """Start processes at one moment on one folder; each tells whether it won and what it saw."""
+    """Start processes at one moment on one folder: one wins, the others say who holds it."""
     for _ in range(rounds):
-        folder, gate = fresh(), time.time() + 0.05
+        folder, pipes = fresh(), [os.pipe() for _ in range(3)]
         children = []
         for _ in range(together):
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
+            if (child := os.fork()) == 0:
                 try:
-                    time.sleep(max(0, gate - time.time()))
-                    try:
-                        ledger = open_ledger(folder, **QUIET)
-                        ledger.put("winner", "x", {"pid": os.getpid()})
-                        os.write(writer, b"won")
-                        time.sleep(0.4)
-                        ledger.close()
-                    except StoreError as error:
-                        os.write(writer, f"{error.exit_code} {error.got}".encode())
+                    os.close(pipes[0][1]), os.close(pipes[2][1])
+                    compete(folder, pipes[0][0], pipes[1][1], pipes[2][0])
                 finally:
                     os._exit(0)
-            os.close(writer)
-            children.append((child, reader))
-        said = {}
-        for child, reader in children:
-            said[child] = os.read(reader, 4000).decode()
-            os.close(reader)
-        for child, _ in children:
+            children.append(child)
+        os.close(pipes[0][1])  # end of file on this pipe starts them all
+        said = b""
+        while said.count(b"\n") < together:
+            said += os.read(pipes[1][0], 4000)
+        os.close(pipes[2][1])
+        for child in children:
             os.waitpid(child, 0)
-        winners = [child for child, text in said.items() if text == "won"]
-        assert len(winners) == 1, said
-        losers = [text for text in said.values() if text != "won"]
-        assert all(text.startswith("7 host ") for text in losers), said
-        assert all(f"pid {winners[0]}," in text for text in losers), said
+        for fd in (pipes[0][0], *pipes[1], pipes[2][0]):
+            os.close(fd)
+        lines = said.decode().splitlines()
+        (winner,) = [line.split()[0] for line in lines if line.endswith(" won")]
+        lost = [line.split(" ", 1)[1] for line in lines if not line.endswith(" won")]
+        assert len(lost) == together - 1
+        assert all(line.startswith("lost 7 host ") for line in lost), lines
+        assert all(f"pid {winner}, since" in line for line in lost), lines
         with open_ledger(folder, write=False) as ledger:
-            assert ledger.get("winner") == {"pid": winners[0]}
+            assert ledger.get("winner") == {"pid": int(winner)}
 
 
-def test_p14_one_winner_in_each_race(fresh):
-    race(fresh, 5)
-
-
-@pytest.mark.full
 def test_p14_one_winner_in_20_races(fresh):
     race(fresh, 20)
 

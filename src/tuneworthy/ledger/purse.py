@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from tuneworthy.core.errors import BudgetError, TaskError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tuneworthy.ledger.store import Ledger
 
 Money = Decimal | float | int | str
+# Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
+_EXACT = Context(prec=400)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Purse:
             number = self.ledger.attempt(key, {"usd": str(worst), "tokens": tokens}, self.study)
             ticket = Ticket(number, key, worst, tokens, threading.get_ident())
             account.live[number] = ticket
-            account.usd += worst
+            account.usd = _EXACT.add(account.usd, worst)
             account.tokens += tokens
             account.attempts += 1
         return ticket
@@ -146,7 +148,8 @@ class Purse:
             stored = None if reply is None else (ticket.key, reply)
             self.ledger.outcome(ticket.number, cost, self.study, stored)
             del account.live[ticket.number]
-            account.usd += (ticket.usd if real_usd is None else real_usd) - ticket.usd
+            if real_usd is not None:
+                account.usd = _EXACT.add(_EXACT.subtract(account.usd, ticket.usd), real_usd)
             account.tokens += (
                 ticket.tokens if real_tokens is None else real_tokens
             ) - ticket.tokens
@@ -162,13 +165,13 @@ class Purse:
         """Return the money and tokens that may still be reserved; None where there is no cap."""
         account = self._account
         with account.settled:
-            usd = None if self.cap_usd is None else self.cap_usd - account.usd
+            usd = None if self.cap_usd is None else _EXACT.subtract(self.cap_usd, account.usd)
             tokens = None if self.cap_tokens is None else self.cap_tokens - account.tokens
         return usd, tokens
 
     def _fits(self, usd: Decimal, tokens: int) -> bool:
         account = self._account
-        return (self.cap_usd is None or account.usd + usd <= self.cap_usd) and (
+        return (self.cap_usd is None or _EXACT.add(account.usd, usd) <= self.cap_usd) and (
             self.cap_tokens is None or account.tokens + tokens <= self.cap_tokens
         )
 
@@ -179,7 +182,7 @@ class Purse:
 
     def _broke(self, usd: Decimal, tokens: int) -> BudgetError:
         account = self._account
-        money = self.cap_usd is not None and account.usd + usd > self.cap_usd
+        money = self.cap_usd is not None and _EXACT.add(account.usd, usd) > self.cap_usd
         name, unit = ("budget.usd", "$") if money else ("budget.tokens", "")
         cap, used, need = (
             (self.cap_usd, account.usd, usd) if money else (self.cap_tokens, account.tokens, tokens)
@@ -226,7 +229,7 @@ def _account(ledger: Ledger, study: str) -> Account:
     for row in ledger.journal.rows("attempt", study):
         worst, real = row.content, outcomes.get(str(row.seq), {})
         usd, tokens = real.get("usd"), real.get("tokens")
-        account.usd += Decimal((worst["usd"] if usd is None else usd) or 0)
+        account.usd = _EXACT.add(account.usd, Decimal((worst["usd"] if usd is None else usd) or 0))
         account.tokens += int((worst["tokens"] if tokens is None else tokens) or 0)
         account.attempts += 1
     return account

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-NAMES = tuple(
-    "Mira Tessa Jonas Ravi Olga Bruno Hanna Felix Noor Diego Ingrid Kofi Lena Marek Priya Samir "
-    "Greta Tomas Yuki Amara Oskar Bianca Emil Farah Gustav Helga Ivan Jelena Karim Luisa Malik "
-    "Nadia Otto Petra Quentin Rosa Stefan Tilda Umar Vera Wanda Xenia Yara Zoltan Aisha Boris "
-    "Carla Dario Elsa Fiona Goran Hugo".split()
-)
-UNSEEN_NAMES = tuple(
-    "Anouk Bram Chiara Dag Esme Finn Gwen Hamid Isolde Joaquin Katya Leopold Maeve Niklas Odette "
-    "Pavel Renata Soren Thandi Ulrich Viktor Winnie Yusuf Zelda".split()
-)
+NAMES = (
+    "Mira", "Tessa", "Jonas", "Ravi", "Olga", "Bruno", "Hanna", "Felix", "Noor", "Diego",
+    "Ingrid", "Kofi", "Lena", "Marek", "Priya", "Samir", "Greta", "Tomas", "Yuki", "Amara",
+    "Oskar", "Bianca", "Emil", "Farah", "Gustav", "Helga", "Ivan", "Jelena", "Karim", "Luisa",
+    "Malik", "Nadia", "Otto", "Petra", "Quentin", "Rosa", "Stefan", "Tilda", "Umar", "Vera",
+    "Wanda", "Xenia", "Yara", "Zoltan", "Aisha", "Boris", "Carla", "Dario", "Elsa", "Fiona",
+    "Goran", "Hugo",
+)  # fmt: skip
+UNSEEN_NAMES = (
+    "Anouk", "Bram", "Chiara", "Dag", "Esme", "Finn", "Gwen", "Hamid", "Isolde", "Joaquin",
+    "Katya", "Leopold", "Maeve", "Niklas", "Odette", "Pavel", "Renata", "Soren", "Thandi",
+    "Ulrich", "Viktor", "Winnie", "Yusuf", "Zelda",
+)  # fmt: skip
 ITEMS = (
     "kettle", "lamp", "toaster", "blender", "rug", "mirror", "chair", "backpack", "tent", "heater",
     "speaker", "keyboard", "monitor", "fan", "clock", "vase", "drill", "jacket", "helmet", "mug",

@@ -48,7 +48,7 @@ def _versions(rng: Random, office: str, rule: tuple[Any, ...], number: int) -> l
     for edition, (value, (start, end)) in enumerate(zip(values, spans, strict=True), 1):
         said = rng.choice(SENTENCES).format(office=office, term=term, value=value, unit=unit)
         title = f"{office}: {term.removeprefix('the ')}"
-        book = {"id": f"rule-{number:03d}-{edition}", "title": title}
+        book: dict[str, Any] = {"id": f"rule-{number:03d}-{edition}", "title": title}
         book |= {"text": f"{said} {rng.choice(REASONS)}", "from": start, "to": end}
         books.append(book | {"value": f"{value} {unit}"})
     return books

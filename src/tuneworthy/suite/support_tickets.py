@@ -10,7 +10,15 @@ from typing import Any
 from tuneworthy.suite._draw import apart, mistyped
 from tuneworthy.suite._made import Made, two_thirds
 from tuneworthy.suite._words_support import (
-    COMPLAINTS, ITEMS, JOINTS, KINDS, NAMES, SHAPES, UNSEEN_NAMES, WEEKDAYS, WITH_ITEM,
+    COMPLAINTS,
+    ITEMS,
+    JOINTS,
+    KINDS,
+    NAMES,
+    SHAPES,
+    UNSEEN_NAMES,
+    WEEKDAYS,
+    WITH_ITEM,
 )  # fmt: skip
 
 SCHEMA = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.core.task import TOOLS
@@ -81,8 +82,9 @@ def _both_ways(
     out: dict[tuple[str, str], Bound] = {}
     for (arm, versus), pair in pairs.items():
         by = shift.get(arm, 0.0) - shift.get(versus, 0.0)
-        mean, low, high = (max(-1.0, min(1.0, x + by)) for x in (pair.mean, pair.low, pair.high))
-        out[arm, versus] = (mean, low, high)
+        ends = [pair.mean + by, pair.low + by, pair.high + by]
+        mean, low, high = (max(-1.0, min(1.0, x)) for x in ends)
+        out[arm, versus] = UNKNOWN if any(map(isnan, ends)) else (mean, low, high)
         if (versus, arm) not in pairs:
             out[versus, arm] = (-mean, -high, -low)
     return out

@@ -7,6 +7,7 @@ the clock, or an arm by its name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import tuneworthy
@@ -14,6 +15,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm
+from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.asked import answered
 from tuneworthy.verdict.board import Board, lay_out, rung
 from tuneworthy.verdict.economics import break_even, priced
@@ -181,11 +183,9 @@ def _lower(board: Board, arm: ArmResult) -> ArmResult | None:
 
 def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
     """Return the arm with the highest score and the chance that it is truly the better one."""
-    from scipy.stats import norm
-
     best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
     pair = board.pairs.get((best.name, arm.name))
     if best == arm or pair is None or pair.high <= pair.low:
         return None
-    error = (pair.high - pair.low) / 2 / norm.ppf(1 - pair.level)
-    return {"arm": best.name, "chance": round(float(norm.cdf(pair.mean / error)), 3)}
+    error = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    return {"arm": best.name, "chance": round(chance_better(pair.mean, error), 3)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.stats.economics import breakeven
+from tuneworthy.stats.economics import breakeven, paying_margin
 
 KEYS = {
     "usd_per_1k": "cost a request",
@@ -43,7 +43,9 @@ class Prices:
 
     def margin(self, s: str, b: str) -> float:
         """Return the gain in right answers that pays for the climb from s to b."""
-        return max(self.written, self.monthly(b, s) / (self.value * self.volume), 0.0)
+        once, monthly = self.build[b] - self.build[s], self.upkeep[b] - self.upkeep[s]
+        pays = paying_margin(once, self.months, monthly, self.value, self.volume)
+        return max(self.written, pays)
 
 
 def unknown(order: Sequence[ArmResult]) -> list[str]:
@@ -74,7 +76,7 @@ def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) 
     out: dict[str, Any] = {
         "break_even_per_month": None, "side": None, "rival": rival.name, "lacking": lacking,
     }  # fmt: skip
-    if lacking:
+    if policy.value_of_correct is None or lacking:
         return out
     side, volume = breakeven(
         (rival.build_usd or 0.0) - (named.build_usd or 0.0),

@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
-from tuneworthy.stats.power import rows_to_settle
+from tuneworthy.stats.power import label_size, settle_size
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import priced, unknown
+from tuneworthy.verdict.contest import Contest, contest
+from tuneworthy.verdict.economics import unknown
 from tuneworthy.verdict.flips import Key, Stretch, stretches
-from tuneworthy.verdict.rule import Ruling, still_open
-from tuneworthy.verdict.words import a_tool, named, points, rival
+from tuneworthy.verdict.rule import Ruling
+from tuneworthy.verdict.words import a_tool, named, points
 
 CLICK = 0.2  # of a label
-SEQUENTIAL = 1.5  # rows a bound that may stop at any time needs, against a fixed number
-
-
-@dataclass(frozen=True)
-class Contest:
-    """What is still open: the arm that may be better, against which, and how much is missing.
-
-    `rows` is how many unfitted rows would settle it (None: at the margin, no number would).
-    """
-
-    arm: ArmResult
-    versus: ArmResult
-    pair: Pair
-    rows: float | None
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,78 +117,13 @@ def _offers(
     return offers + _collect(evidence, policy, open_now, findings)
 
 
-def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
-    """Return what is still open, with the rows that would settle it; None without a pair."""
-    if ruling.arm is None:
-        return _against_reference(evidence, policy, board, ruling)
-    if policy.motive == "cost" and board.present:
-        return _cheaper(evidence, policy, board, ruling.arm)
-    other = rival(board, ruling.arm)
-    if other is None:
-        return None
-    prices = priced(board.order, policy)
-    shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
-    margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
-    return _contest(evidence, board, (other, ruling.arm), shift, margin)
-
-
-def _against_reference(
-    evidence: Evidence, policy: Policy, board: Board, ruling: Ruling
-) -> Contest | None:
-    if ruling.against is None:
-        return None
-    versus = ruling.against
-    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
-    return _contest(evidence, board, (best, versus), 0.0, policy.margin)
-
-
-def _cheaper(evidence: Evidence, policy: Policy, board: Board, arm: ArmResult) -> Contest | None:
-    maybe = still_open(board, arm, policy)
-    if not maybe or board.present is None:
-        return None
-    found = _contest(evidence, board, (maybe[0], board.present), policy.margin, 0.0)
-    saving = _saving(policy, arm, maybe[0])
-    return Contest(found.arm, found.versus, found.pair, found.rows, saving) if found else None
-
-
-def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
-    if policy.requests_per_month is None or arm.usd_per_1k is None or cheaper.usd_per_1k is None:
-        return ""
-    month = policy.requests_per_month * (arm.usd_per_1k - cheaper.usd_per_1k) / 1000
-    return f"; it would save ${month:,.0f} a month"
-
-
-def _contest(
-    evidence: Evidence,
-    board: Board,
-    who: tuple[ArmResult, ArmResult],
-    shift: float,
-    margin: float,
-) -> Contest | None:
-    """Size the contest; `shift` is added to the difference, which is compared with `margin`."""
-    arm, versus = who
-    pair = board.pairs.get((arm.name, versus.name))
-    if pair is None or not pair.n:
-        return None
-    mean = pair.mean + shift
-    distance = abs(margin - mean)
-    if margin > 0 and distance < margin / 5:
-        return Contest(arm, versus, pair, None)
-    differ = max(pair.differ, 1) / pair.n  # none seen differing does not mean that none differ
-    level = pair.level * evidence.looks / (evidence.looks + 1)
-    if not margin:  # motive cost: either side of the line is an answer
-        if not mean:
-            return Contest(arm, versus, pair, None)
-        mean, margin = 0.0, abs(mean)
-    return Contest(arm, versus, pair, float(rows_to_settle(mean, differ, margin, level)))
-
-
 def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
-    pair, rows = open_now.pair, open_now.rows or 0.0
-    inputs = max(1, round(SEQUENTIAL * rows))
-    if pair.apart is None or inputs > evidence.pool:
+    pair = open_now.pair
+    if pair.apart is None or open_now.rows is None:
         return []
-    clicks = max(1, round(inputs * pair.apart / pair.n))
+    inputs, clicks = settle_size(open_now.rows, pair.apart / pair.n)
+    if inputs > evidence.pool:
+        return []
     why = (
         f"label only those of {inputs} new inputs on which {named(open_now.arm)} and"
         f" {named(open_now.versus)} answer differently{open_now.why}"
@@ -213,7 +134,7 @@ def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer
 
 def _label(policy: Policy, open_now: Contest) -> Offer:
     pair = open_now.pair
-    rows = max(1, round(pair.factor**2 * (open_now.rows or 0.0) - pair.n))
+    rows = max(1, label_size(open_now.rows or 0, pair.n, pair.factor))
     usd = None if policy.label_each is None else rows * policy.label_each
     why = (
         f"with about {rows} more labelled rows it should show whether {named(open_now.arm)} is"

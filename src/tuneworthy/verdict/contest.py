@@ -1,0 +1,99 @@
+"""What is still open: which arm may be better than which, and the rows that would settle it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.stats.power import at_the_margin, rows_to_settle
+from tuneworthy.verdict.board import Board
+from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.rule import Ruling, still_open
+from tuneworthy.verdict.words import rival
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is still open: the arm that may be better, against which, and how much is missing.
+
+    `rows` is how many unfitted rows would settle it (None: at the margin, no number would).
+    """
+
+    arm: ArmResult
+    versus: ArmResult
+    pair: Pair
+    rows: int | None
+    why: str = ""
+
+
+def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
+    """Return what is still open, with the rows that would settle it; None without a pair."""
+    if ruling.arm is None:
+        return _against_reference(evidence, policy, board, ruling)
+    if policy.motive == "cost" and board.present:
+        return _cheaper(evidence, policy, board, ruling.arm)
+    other = rival(board, ruling.arm)
+    if other is None:
+        return None
+    prices = priced(board.order, policy)
+    shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
+    margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
+    return _contest(evidence, board, (other, ruling.arm), shift, margin)
+
+
+def _against_reference(
+    evidence: Evidence, policy: Policy, board: Board, ruling: Ruling
+) -> Contest | None:
+    if ruling.against is None:
+        return None
+    versus = ruling.against
+    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
+    return _contest(evidence, board, (best, versus), 0.0, policy.margin)
+
+
+def _cheaper(evidence: Evidence, policy: Policy, board: Board, arm: ArmResult) -> Contest | None:
+    """Size the cheapest open rung: its loss to today's arm is to be shown above or below margin."""
+    maybe = still_open(board, arm, policy)
+    if not maybe or board.present is None:
+        return None
+    pair = board.pairs.get((maybe[0].name, board.present.name))
+    if pair is None or not pair.n:
+        return None
+    gap = abs(pair.mean + policy.margin)
+    near = gap < policy.margin / 5
+    rows = None if near else rows_to_settle(0.0, _differ(pair), gap, _next(evidence, pair))
+    return Contest(maybe[0], board.present, pair, rows, _saving(policy, arm, maybe[0]))
+
+
+def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
+    if policy.requests_per_month is None or arm.usd_per_1k is None or cheaper.usd_per_1k is None:
+        return ""
+    month = policy.requests_per_month * (arm.usd_per_1k - cheaper.usd_per_1k) / 1000
+    return f"; it would save ${month:,.0f} a month"
+
+
+def _contest(
+    evidence: Evidence,
+    board: Board,
+    who: tuple[ArmResult, ArmResult],
+    shift: float,
+    margin: float,
+) -> Contest | None:
+    """Size the contest; `shift` is added to the difference, which is compared with `margin`."""
+    pair = board.pairs.get((who[0].name, who[1].name))
+    if pair is None or not pair.n:
+        return None
+    mean = pair.mean + shift
+    if at_the_margin(mean, margin):
+        return Contest(*who, pair, None)
+    return Contest(*who, pair, rows_to_settle(mean, _differ(pair), margin, _next(evidence, pair)))
+
+
+def _differ(pair: Pair) -> float:
+    """Return the share of differing cases; none seen differing does not mean that none differ."""
+    return max(pair.differ, 1) / pair.n
+
+
+def _next(evidence: Evidence, pair: Pair) -> float:
+    """Return the level of each bound at the next look."""
+    return pair.level * evidence.looks / (evidence.looks + 1)

@@ -115,7 +115,13 @@ def _config(folder: Path) -> dict[str, Any]:
         ) from error
     odd = [
         key
-        for key in ("use_dora", "modules_to_save", "fan_in_fan_out", "layer_replication", "auto_map")
+        for key in (
+            "use_dora",
+            "modules_to_save",
+            "fan_in_fan_out",
+            "layer_replication",
+            "auto_map",
+        )
         if config.get(key)
     ]
     if config.get("peft_type") != "LORA" or odd or config.get("bias", "none") != "none":

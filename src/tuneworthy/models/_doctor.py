@@ -154,12 +154,16 @@ def _info() -> str:
 
 
 def _cpu() -> str:
-    names = [line.partition(":")[2].strip() for line in _info().splitlines() if "model name" in line]
+    names = [
+        line.partition(":")[2].strip() for line in _info().splitlines() if "model name" in line
+    ]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def _features() -> tuple[str, ...]:
-    lines = [line for line in _info().splitlines() if line.lower().startswith(("flags", "features"))]
+    lines = [
+        line for line in _info().splitlines() if line.lower().startswith(("flags", "features"))
+    ]
     known = set(lines[0].split()) if lines else set()
     return tuple(flag for flag in _FLAGS if flag in known)
 

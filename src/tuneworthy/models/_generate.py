@@ -7,10 +7,10 @@ the batch it sits in. Rows that have ended leave the batch. Knows no chat templa
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ import torch
 
 from tuneworthy.core.answer import Finish
 from tuneworthy.core.model import Limits
-from tuneworthy.models._forward import Net, Prefix, State, begin, read_prefix, step
+from tuneworthy.models._attention import Prefix
+from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
 
 LEAST_SHARED = 8
@@ -66,7 +67,7 @@ class _Row:
     matcher: Any = None
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def generate(
     net: Net, prompts: Sequence[Sequence[int]], rooms: Sequence[int], draw: Draw
 ) -> list[Drawn]:
@@ -83,7 +84,7 @@ def generate(
         for row in rows:
             row.out.cached = prefix.length if prefix else 0
             answers[row.index] = row.out
-        _share_out(rows, spent + time.perf_counter() - begun, prefix)
+        _share_out(rows, spent + time.perf_counter() - begun)
         spent = 0.0
     return answers
 
@@ -92,7 +93,12 @@ def share_prefix(
     net: Net, prompts: Sequence[Sequence[int]], longest: int
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
     """Read what all prompts begin with once; return it and what each prompt has of its own."""
-    length = min(len(os.path.commonprefix(list(prompts))), min(map(len, prompts)) - 1)
+    ordered = sorted(map(list, prompts))
+    first, last = ordered[0], ordered[-1]  # what these two share, all share
+    same = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
+    length = min(same, min(map(len, prompts)) - 1)
     if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
         return None, list(prompts)
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
@@ -197,7 +203,7 @@ def _ended(row: _Row, token: int, draw: Draw) -> bool:
     return out.made >= row.room
 
 
-def _share_out(rows: list[_Row], seconds: float, prefix: Prefix | None) -> None:
+def _share_out(rows: list[_Row], seconds: float) -> None:
     """Give each row its share of the batch's time, by the tokens that were computed for it."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):

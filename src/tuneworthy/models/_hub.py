@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
 
@@ -24,11 +26,13 @@ def snapshot(name: str) -> Path:
         raise NotInstalled(
             "models of the hub need the extra `train`", fix="pip install 'tuneworthy[train]'"
         ) from missing
-    asked = {"repo_id": repo, "revision": revision or None, "allow_patterns": list(_TAKEN)}
-    try:
+    asked: dict[str, Any] = {
+        "repo_id": repo,
+        "revision": revision or None,
+        "allow_patterns": list(_TAKEN),
+    }
+    with suppress(Exception):  # not on disk, or half of it: ask the hub
         return Path(snapshot_download(**asked, local_files_only=True))
-    except Exception:  # noqa: BLE001, S110 - not on disk, or half of it: ask the hub
-        pass
     try:
         return Path(snapshot_download(**asked))
     except Exception as error:

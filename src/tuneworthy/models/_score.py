@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from tuneworthy.models._forward import Net, Prefix, State, begin, tree
+from tuneworthy.models._attention import Prefix
+from tuneworthy.models._forward import Net, State, begin, tree
 from tuneworthy.models._generate import Draw, batches, share_prefix
 
 Ids = Sequence[int]
@@ -57,7 +58,7 @@ def plant(continuations: Sequence[Ids]) -> Trie:
     return Trie(tokens, parents, paths)
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]
 def logprobs(
     net: Net, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]
 ) -> list[list[float]]:

@@ -45,9 +45,7 @@ class HF:
     many tokens a batch may hold.
     """
 
-    def __init__(
-        self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]
-    ) -> None:
+    def __init__(self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]) -> None:
         self.spec, self.module, self.tokenizer = spec, module, tokenizer
         self.fingerprint = fingerprint
         config = module.config.get_text_config(decoder=True)
@@ -113,7 +111,7 @@ class HF:
                     known[text] = [*text_ids(self.tokenizer, text), self.ends[0]]
         coded = [[known[text] for text in texts] for texts in given]
         with self._adapted():
-            found = _score.logprobs(self.net, ids, coded)
+            found: list[list[float]] = _score.logprobs(self.net, ids, coded)
         if any(math.isnan(value) for row in found for value in row):
             raise NumericError("the model's log-probabilities are not finite", where=self.spec)
         return found
@@ -281,5 +279,3 @@ def _refused(why: str) -> Reply:
 def _before(text: str, stop: Sequence[str]) -> str:
     cuts = [text.find(word) for word in stop if word in text]
     return text[: min(cuts)] if cuts else text
-
-

@@ -42,7 +42,7 @@ class Scripted:
     def _one(self, prompt: Prompt, limits: Limits) -> Reply:
         try:
             text = self.respond(prompt, limits)
-        except Exception as error:  # noqa: BLE001 - a script is a program of others
+        except Exception as error:  # a script is a program of others
             return Reply(text="", finish="error", error=f"{type(error).__name__}: {error}")
         words = text.split()
         cut = len(words) > limits.max_tokens

@@ -1,0 +1,123 @@
+"""Recorded answers of another system, aligned to cases: by id, else by input, else by order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import opened
+from tuneworthy.data.raw import Fault, Raw
+
+KEYS = {"id", "input", "answer", "output", "seconds", "usd", "tokens_in", "tokens_out", "finish"}
+NONE = "no recorded answer"
+
+
+def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
+    """Return one answer a case, in order; a case without one gets an Answer with `error`.
+
+    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}. Without
+    ids they are matched by `input`; without either by order, where the counts agree. Raises
+    DataError for a bad row, an id given twice, or a file that matches no case.
+    """
+    rows = _rows(path)
+    found = _matched(path, rows, cases)
+    if rows and not found:
+        raise DataError(
+            "no recorded answer belongs to a row of this task",
+            where=str(path),
+            got=f"first id or input: {next(iter(rows)).fields.get('id') or ''}",
+            fix='give each row the "id" (or the "input") of the row it answers',
+        )
+    missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
+    return [found.get(case.id, none) for case, none in zip(cases, missing, strict=True)]
+
+
+def _rows(path: Path) -> list[Raw]:
+    shown = path.name
+    rows: list[Raw] = []
+    for row in read_jsonl(path, shown, opened(path, shown)):
+        if isinstance(row, Fault):
+            raise DataError(row.why, where=row.place(), got=row.got, fix=row.fix)
+        if not {"answer", "output"} & set(row.fields):
+            raise DataError(
+                "a recorded answer has no `answer`",
+                where=row.where,
+                got=", ".join(sorted(row.fields)),
+                fix='write {"id": ..., "answer": ...}, one object a line',
+            )
+        rows.append(row)
+    return rows
+
+
+def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
+    if all("id" in row.fields for row in rows):
+        return _by(path, rows, {case.id: case for case in cases}, lambda f: str(f["id"]))
+    if all("input" in row.fields for row in rows):
+        return _by(path, rows, {case.input: case for case in cases}, lambda f: str(f["input"]))
+    if len(rows) == len(cases):
+        return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}
+    raise DataError(
+        "recorded answers can't be matched to the rows",
+        where=path.name,
+        got=f"{len(rows)} answers without ids, {len(cases)} scored rows",
+        fix='give every answer the "id" (or the "input") of its row',
+    )
+
+
+def _as_written(cases: Sequence[Case]) -> list[Case]:
+    """Return cases in the order of their file: `where` is file:line."""
+
+    def place(case: Case) -> tuple[str, int]:
+        name, _, line = case.where.partition(":")
+        return name, int(line.partition(":")[0] or 0)
+
+    return sorted(cases, key=place)
+
+
+def _by(
+    path: Path,
+    rows: Sequence[Raw],
+    cases: Mapping[str, Case],
+    key: Callable[[Mapping[str, Any]], str],
+) -> dict[str, Answer]:
+    found: dict[str, Answer] = {}
+    first: dict[str, str] = {}
+    for row in rows:
+        name = key(row.fields)
+        if name in first:
+            raise DataError(
+                "two recorded answers belong to one row",
+                where=f"{first[name]} and {row.where}",
+                got=name,
+                fix="keep one of them",
+            )
+        first[name] = row.where
+        if case := cases.get(name):
+            found[case.id] = _answer(row, case)
+    return found
+
+
+def _answer(row: Raw, case: Case) -> Answer:
+    value = row.fields.get("answer", row.fields.get("output"))
+    plain = {
+        key: row.fields[key] for key in KEYS - {"id", "input", "answer", "output"}
+        if row.fields.get(key) is not None
+    }  # fmt: skip
+    if value is None:
+        return Answer(case=case.id, text="", finish="error", error="the recorded answer is null")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return Answer(case=case.id, text=text, **plain)
+    except ValueError as error:
+        raise DataError(
+            "a recorded answer has a field of the wrong kind",
+            where=row.where,
+            got=str(plain),
+            fix=str(error).splitlines()[-2].strip(),
+        ) from None

@@ -1,0 +1,85 @@
+"""All bad rows of a study: the first twenty shown, all of them in `.tuneworthy/bad_rows.jsonl`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.escape import quoted
+from tuneworthy.data.raw import Fault
+
+SHOWN = 20
+LIST = ".tuneworthy/bad_rows.jsonl"
+
+
+class BadRows:
+    """Collects bad rows in bounded memory and decides whether they stop the study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LIST
+        self.first: list[Fault] = []
+        self.reasons: Counter[str] = Counter()
+        self.places: dict[str, list[str]] = {}
+        self._file: IO[str] | None = None
+
+    def add(self, fault: Fault) -> None:
+        """Take one bad row."""
+        self.reasons[fault.why] += 1
+        if len(self.first) < SHOWN:
+            self.first.append(fault)
+        places = self.places.setdefault(fault.why, [])
+        if len(places) < SHOWN:
+            places.append(fault.id or fault.where)
+        self._write(fault)
+
+    def _write(self, fault: Fault) -> None:
+        with contextlib.suppress(OSError):  # a folder that can't be written loses only the list
+            if self._file is None:
+                self.path.parent.mkdir(exist_ok=True)
+                self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+            self._file.write(json.dumps(asdict(fault)) + "\n")
+
+    def close(self) -> None:
+        """Finish the list; where no row is bad, an old list is removed."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        elif not self.reasons:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    @property
+    def count(self) -> int:
+        """Return how many rows are bad."""
+        return self.reasons.total()
+
+    def judge(self, rows: int, policy: str, max_bad: float) -> None:
+        """Raise DataError where bad rows stop the study: any by default, else above `max_bad`."""
+        if not self.count or (policy == "exclude" and self.count <= max_bad * rows):
+            return
+        first = self.first[0]
+        what = first.why
+        if self.count > 1:
+            what += f" ({self.count:,} bad rows of {rows:,} in all)"
+        if policy == "exclude":
+            what = f"more bad rows than --max-bad allows ({max_bad:.1%}): {what}"
+        raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
+
+    def _where(self) -> str:
+        also = [f"{fault.place()}: {fault.why}" for fault in self.first[1:]]
+        lines = [quoted(self.first[0].place()), *map(quoted, also)]
+        if self.count > SHOWN:
+            lines.append(f"and {self.count - SHOWN:,} more")
+        return "\n         ".join(lines)
+
+    def _fix(self, first: Fault, policy: str) -> str:
+        listed = f" (listed in {LIST})" if self.path.exists() else ""
+        way = "or leave bad rows out: --bad-rows=exclude"
+        if policy == "exclude":
+            way = "or raise --max-bad"
+        return f"{first.fix or 'correct the row'}{listed}; {way}"

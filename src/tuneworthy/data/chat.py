@@ -1,0 +1,74 @@
+"""OpenAI chat rows: the turns up to the last assistant turn, and that turn as the answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tuneworthy.core.case import Message, Speaker
+from tuneworthy.data.raw import BadRow
+
+_ROLES: dict[str, Speaker] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant",
+    "tool": "tool", "function": "tool",
+}  # fmt: skip
+
+
+def read_chat(turns: Any) -> tuple[tuple[Message, ...], str | None]:
+    """Return the conversation and its answer (None where it ends with a user turn).
+
+    Raises BadRow where roles are unknown or out of order, or content is no text.
+    """
+    if not isinstance(turns, list) or not turns:
+        raise BadRow("`messages` is no list of turns", str(turns), 'write [{"role": ...}]')
+    messages = [_turn(turn, index) for index, turn in enumerate(turns)]
+    answer = None
+    if messages[-1].role == "assistant":
+        if turns[-1].get("tool_calls"):
+            raise BadRow("the answer is a tool call", "tool_calls", "write the call as text")
+        answer = messages.pop().content
+    _check_order(messages, turns)
+    return tuple(messages), answer
+
+
+def _turn(turn: Any, index: int) -> Message:
+    if not isinstance(turn, dict):
+        raise BadRow(f"turn {index + 1} is no object", str(turn), 'write {"role", "content"}')
+    role = turn.get("role")
+    if not isinstance(role, str) or role not in _ROLES:
+        raise BadRow("unknown role", str(role), "write system, user, assistant or tool", "messages")
+    content = _content(turn.get("content"), index)
+    if not content and turn.get("tool_calls"):
+        content = json.dumps(turn["tool_calls"], ensure_ascii=False)
+    return Message(role=_ROLES[role], content=content)
+
+
+def _content(content: Any, index: int) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise BadRow(f"turn {index + 1} has no text", str(content), "write its content as text")
+    parts = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        if kind != "text" or not isinstance(part.get("text"), str):
+            raise BadRow("a part that is no text", str(kind), "keep the text parts only")
+        parts.append(part["text"])
+    return "\n".join(parts)
+
+
+def _check_order(messages: list[Message], turns: list[dict[str, Any]]) -> None:
+    roles = [m.role for m in messages]
+    if "user" not in roles:
+        raise BadRow("no user turn", ", ".join(roles), "add the user's turn before the answer")
+    if roles.count("system") > 1 or "system" in roles[1:]:
+        raise BadRow("a system turn after the first turn", ", ".join(roles), "keep one, in front")
+    if next(r for r in roles if r != "system") == "assistant":
+        raise BadRow("the assistant speaks first", ", ".join(roles), "start with a user turn")
+    if roles[-1] == "assistant":
+        raise BadRow("two answers in a row", ", ".join(roles), "join the last assistant turns")
+    for turn, after in zip(turns, [*turns[1:], {}], strict=True):
+        if turn.get("tool_calls") and after.get("role") not in {"tool", "function"}:
+            raise BadRow("a tool call without its result", "tool_calls", "add the tool's turn")
+    if not any(m.content.strip() for m in messages if m.role == "user"):
+        raise BadRow("every user turn is empty", "", "write what the user says")

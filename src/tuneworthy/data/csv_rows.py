@@ -1,0 +1,125 @@
+"""CSV rows: a header line, then one row a record; quoted fields may hold line breaks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.lines import MAX_LINE, Line, lines
+from tuneworthy.data.raw import Fault, Raw
+
+MAX_COLUMNS = 1_000
+_LISTS = {"accepted", "must_say", "must_not_say"}
+
+
+def read_csv(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
+    """Yield a Raw for each record and a Fault for each that has another number of columns.
+
+    Raises DataError where the header is no header: a semicolon file, no known column, too many.
+    """
+    records = _records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
+    header: list[str] | None = None
+    for number, cells in records:
+        if isinstance(cells, Fault):
+            yield cells
+        elif header is None:
+            header = _header(cells, shown, path)
+        elif any(cells):
+            yield _row(f"{shown}:{number}", header, cells)
+
+
+def _row(where: str, header: list[str], cells: list[str]) -> Raw | Fault:
+    if len(cells) != len(header):
+        got = f"{len(cells)} columns where the header has {len(header)}"
+        return Fault(where, "ragged row", got, "quote fields that hold a comma or a line break")
+    fields: dict[str, Any] = {
+        key: cell for key, cell in zip(header, cells, strict=True) if key and cell != ""
+    }
+    for key in _LISTS & fields.keys():
+        if fields[key].lstrip().startswith("["):
+            try:
+                fields[key] = json.loads(fields[key])
+            except ValueError as error:
+                return Fault(where, "a list that is not JSON", str(error), 'write ["a", "b"]', key)
+    return Raw(where, fields)
+
+
+def _records(
+    path: Path, shown: str, skip: int, delimiter: str
+) -> Iterator[tuple[int, list[str] | Fault]]:
+    held: list[str] = []
+    start, size, open_quote = 0, 0, False
+    for line in lines(path, skip):
+        text = _text(line, shown)
+        if isinstance(text, Fault):
+            held, size, open_quote = [], 0, False
+            yield line.number, text
+            continue
+        start = line.number if not held else start
+        held.append(text)
+        size += len(text)
+        open_quote ^= text.count('"') % 2 == 1
+        if not open_quote:
+            yield start, _cells("\n".join(held), delimiter, f"{shown}:{start}")
+        elif size > MAX_LINE:
+            yield start, _unclosed(f"{shown}:{start}", held[0])
+        else:
+            continue
+        held, size, open_quote = [], 0, False
+    if held:
+        yield start, _unclosed(f"{shown}:{start}", held[0])
+
+
+def _unclosed(where: str, text: str) -> Fault:
+    fix = "close the quote, or double it inside a field"
+    return Fault(where, "a quote is never closed", text[:200], fix)
+
+
+def _text(line: Line, shown: str) -> str | Fault:
+    where = f"{shown}:{line.number}"
+    if line.raw is None:
+        return Fault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
+    if 0 in line.raw:
+        return Fault(where, "NUL byte in a row", "\\x00", "remove the NUL bytes")
+    try:
+        return line.raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = line.raw[error.start : error.start + 1].hex()
+        return Fault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}",
+                     "save the file as CSV UTF-8")  # fmt: skip
+
+
+def _cells(text: str, delimiter: str, where: str) -> list[str] | Fault:
+    csv.field_size_limit(MAX_LINE)
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
+    except csv.Error as error:
+        return Fault(where, "wrong quotes", f"{error}: {text[:120]}",
+                     "quote whole fields and double a quote inside them")  # fmt: skip
+
+
+def _header(cells: list[str], shown: str, path: Path) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if len(names) > MAX_COLUMNS:
+        raise DataError("the header has too many columns", where=f"{shown}:1",
+                        got=f"{len(names):,} columns", fix="keep `input` and `output`")  # fmt: skip
+    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+        mark = ";" if ";" in names[0] else "a tab"
+        raise DataError(
+            f"columns are parted by {mark}, not by a comma", where=f"{shown}:1", got=names[0],
+            fix="save it with commas" if mark == ";" else f"rename it to {path.stem}.tsv",
+        )  # fmt: skip
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
+    if "input" not in names:
+        raise DataError(
+            "the header has no column `input`", where=f"{shown}:1", got=", ".join(names),
+            fix="the first line names the columns: input,output (and id, group, time, context)",
+        )  # fmt: skip
+    return names

@@ -1,0 +1,53 @@
+"""Documents a task may look things up in: id, title, text, and from when to when it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.record import Record
+from tuneworthy.data.raw import Fault
+from tuneworthy.data.rows import read_rows
+
+_FIELDS = {"id", "title", "text", "from", "to"}
+
+
+class Doc(Record):
+    """One document. `from` and `to` say when its facts hold (ISO dates), None: always."""
+
+    id: str
+    text: str
+    title: str = ""
+    since: str | None = Field(default=None, alias="from")
+    until: str | None = Field(default=None, alias="to")
+
+
+def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
+    """Read documents, in file order. Raises DataError at the first that can't be read."""
+    docs: dict[str, Doc] = {}
+    for raw in read_rows(path, shown):
+        doc = raw if isinstance(raw, Fault) else _doc(raw.where, raw.fields)
+        if isinstance(doc, Doc) and doc.id in docs:
+            doc = Fault(raw.where, "an id stands twice", doc.id, "give each document its own id")
+        if isinstance(doc, Fault):
+            what = f"a document can't be read: {doc.why}"
+            fix = doc.fix or "correct this line"
+            raise DataError(what, where=doc.place(), got=doc.got, fix=fix)
+        docs[doc.id] = doc
+    if not docs:
+        raise DataError("there are no documents", where=shown, got="0", fix="add some, or no docs:")
+    return tuple(docs.values())
+
+
+def _doc(where: str, fields: dict[str, object]) -> Doc | Fault:
+    if isinstance(fields.get("id"), int):
+        fields = {**fields, "id": str(fields["id"])}
+    known = {key: value for key, value in fields.items() if key in _FIELDS and value is not None}
+    if missing := [key for key in ("id", "text") if not isinstance(known.get(key), str)]:
+        got = f"fields: {', '.join(fields)}"
+        return Fault(where, f"`{missing[0]}` is missing or no text", got, f"add `{missing[0]}`")
+    if not all(isinstance(value, str) for value in known.values()):
+        return Fault(where, "a field is no text", str(sorted(known)), "write text")
+    return Doc.model_validate(known)

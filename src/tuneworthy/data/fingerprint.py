@@ -1,0 +1,19 @@
+"""The digest of a study's rows: the same rows in any order give the same digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from tuneworthy.core.case import Case
+
+
+def rows_digest(cases: Iterable[Case]) -> str:
+    """Return 64 hex digits over all rows; any change of any field but `where` changes them."""
+    rows = sorted(
+        hashlib.sha256(
+            case.model_dump_json(exclude={"where"}).encode("utf-8", "replace")
+        ).hexdigest()
+        for case in cases
+    )
+    return hashlib.sha256("\n".join(rows).encode("ascii")).hexdigest()

@@ -1,0 +1,235 @@
+"""Which rows are learnt from and which are scored: folds, one split, forward chaining, dev rows.
+
+All choices come from the seed and the cases' ids, so the order of the rows does not matter. Rows
+of one group, and copies and near-copies of an input, always stand in one part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.record import Record
+from tuneworthy.data.copies import copy_groups
+from tuneworthy.data.load import Loaded
+from tuneworthy.data.rows import moment
+
+ONE_SPLIT_FROM = 1_000  # labelled rows
+FOLDS, TEST_SHARE = 5, 0.3
+DEV_LEAST, DEV_MOST = 40, 300
+
+
+class Part(Record):
+    """One part: ids to learn from, ids to choose on, ids to be scored; no id stands twice."""
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class Split(Record):
+    """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.
+
+    `copies` are ids of exact copies, learnt from once only (the other copy is in `train`).
+    """
+
+    k: int
+    parts: tuple[Part, ...]
+    by_time: bool = False
+    copies: tuple[str, ...] = ()
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Return the ids that are scored, part by part."""
+        return tuple(one for part in self.parts for one in part.test)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows with what a split goes by: group -> its cases, in an order of the seed."""
+
+    groups: tuple[tuple[Case, ...], ...]
+    seed: int
+    labelled: bool
+    by_time: bool
+
+
+def split(loaded: Loaded, k: int | None = None) -> Split:
+    """Return the parts: `k` or the task's folds, or one split from 1,000 rows or with a test file.
+
+    Raises DataError where the rows are too few (or too much alike) to be split at all.
+    """
+    rows = _rows(loaded)
+    copies = _copies(loaded.cases)
+    if loaded.test is not None:
+        parts = [_part(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
+    elif k is None and loaded.task.data.folds == "auto" and len(loaded.cases) >= ONE_SPLIT_FROM:
+        parts = [_held_out(loaded, rows)]
+    else:
+        wanted = k or (FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds)
+        parts = _folded(loaded, rows, int(wanted))
+    gone = {one for part in parts for one in copies if one not in part.test}
+    parts = [_without(part, copies) for part in parts]
+    return Split(k=len(parts), parts=tuple(parts), by_time=rows.by_time, copies=tuple(sorted(gone)))
+
+
+def _without(part: Part, copies: frozenset[str]) -> Part:
+    return Part(
+        train=tuple(one for one in part.train if one not in copies),
+        dev=tuple(one for one in part.dev if one not in copies),
+        test=part.test,
+    )
+
+
+def _copies(cases: Sequence[Case]) -> frozenset[str]:
+    """Return the ids of rows that say exactly what a row with a smaller id says."""
+    first: dict[tuple[object, ...], str] = {}
+    gone = set()
+    for case in sorted(cases, key=lambda case: case.id):
+        key = (case.messages, case.output)
+        if first.setdefault(key, case.id) != case.id:
+            gone.add(case.id)
+    return frozenset(gone)
+
+
+def _rows(loaded: Loaded) -> _Rows:
+    cases, seed = loaded.cases, loaded.task.seed
+    members: dict[int, list[Case]] = defaultdict(list)
+    for case, group in zip(cases, copy_groups(cases), strict=True):
+        members[group].append(case)
+    groups = [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
+    groups.sort(key=lambda rows: _rank(seed, rows[0].id))
+    by_time = all(case.time is not None for case in cases) and loaded.test is None
+    if by_time:  # a group is known from its last row on, so none of it is learnt too early
+        groups.sort(key=lambda rows: max(moment(case.time or "0") for case in rows))
+    return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
+
+
+def _held_out(loaded: Loaded, rows: _Rows) -> Part:
+    share = round(TEST_SHARE * len(loaded.cases))
+    _enough(len(rows.groups), 2, loaded)
+    test = rows.groups[-_tail(rows.groups, share) :] if rows.by_time else _drawn(rows, share)
+    return _part(loaded, _rest(rows.groups, test), _ids(test), rows)
+
+
+def _folded(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
+    _enough(len(rows.groups), 2, loaded)
+    if rows.by_time:
+        blocks = _in_order(rows.groups, min(k + 1, len(rows.groups)))
+        return [
+            _part(loaded, sum(blocks[:one], ()), _ids(blocks[one]), rows)
+            for one in range(1, len(blocks))
+        ]
+    blocks = _balanced(rows, min(k, len(rows.groups)))
+    return [_part(loaded, _rest(rows.groups, block), _ids(block), rows) for block in blocks]
+
+
+Groups = tuple[tuple[Case, ...], ...]
+
+
+def _enough(groups: int, least: int, loaded: Loaded) -> None:
+    if groups < least:
+        raise DataError(
+            "the rows can't be split: nothing would be left to learn from",
+            where=loaded.task.data.file or loaded.task.data.train or "",
+            got=f"{len(loaded.cases)} rows that are copies of each other or of one group",
+            fix="add rows that differ, or name a test file: `test:`",
+        )
+
+
+def _ids(groups: Groups) -> tuple[str, ...]:
+    return tuple(sorted(case.id for rows in groups for case in rows))
+
+
+def _rest(groups: Groups, taken: Groups) -> Groups:
+    gone = {rows[0].id for rows in taken}
+    return tuple(rows for rows in groups if rows[0].id not in gone)
+
+
+def _label(rows: Sequence[Case]) -> str:
+    counts = Counter(case.output for case in rows)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def _balanced(rows: _Rows, k: int) -> list[Groups]:
+    """Deal groups into k blocks of like size and, for labels, of like mixture."""
+    blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
+    size, held = [0] * k, [Counter[str]() for _ in range(k)]
+    for group in sorted(rows.groups, key=len, reverse=True):  # stable: ties keep the seed's order
+        label = _label(group) if rows.labelled else ""
+        best = min(range(k), key=lambda one: (held[one][label], size[one], one))
+        blocks[best].append(group)
+        size[best] += len(group)
+        held[best][label] += len(group)
+    return [tuple(block) for block in blocks if block]
+
+
+def _in_order(groups: Groups, k: int) -> list[Groups]:
+    """Cut groups into k blocks of like size, keeping their order."""
+    total, done = sum(map(len, groups)), 0
+    blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
+    for group in groups:
+        middle = done + len(group) / 2
+        blocks[min(k - 1, int(k * middle / total))].append(group)
+        done += len(group)
+    return [tuple(block) for block in blocks if block]
+
+
+def _tail(groups: Groups, share: int) -> int:
+    """Return how many of the last groups hold about `share` rows; never all."""
+    held = 0
+    for count in range(1, len(groups)):
+        held += len(groups[-count])
+        if held >= share:
+            return count
+    return len(groups) - 1
+
+
+def _drawn(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
+    """Draw groups with about `share` rows in all, each label in its proportion; never all."""
+    pool = rows.groups if groups is None else groups
+    taken, held = [], 0
+    for group in _mixed(pool, rows)[:-1]:
+        if held + len(group) / 2 <= share:
+            taken.append(group)
+            held += len(group)
+    return tuple(taken)
+
+
+def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
+    """Order groups so that any first part of them has the labels in their proportion."""
+    by: dict[str, list[tuple[Case, ...]]] = defaultdict(list)
+    for group in groups:
+        by[_label(group) if rows.labelled else ""].append(group)
+    placed = [
+        ((index + 0.5) / len(members), _rank(rows.seed + 1, group[0].id), group)
+        for members in by.values()
+        for index, group in enumerate(members)
+    ]
+    return [group for *_, group in sorted(placed, key=lambda one: one[:2])]
+
+
+def _part(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> Part:
+    """Return one part: dev rows are those of the user's file, else drawn from the rows to learn."""
+    if loaded.dev is not None:
+        dev = tuple(sorted(case.id for case in loaded.dev))
+        return Part(train=_ids(learn), dev=dev, test=test)
+    size = dev_size(sum(map(len, learn)), loaded.task.data.dev_share)
+    if size == 0 or len(learn) < 2:
+        return Part(train=_ids(learn), dev=(), test=test)
+    held = learn[-_tail(learn, size) :] if rows.by_time else _drawn(rows, size, learn)
+    return Part(train=_ids(_rest(learn, held)), dev=_ids(held), test=test)
+
+
+def dev_size(rows: int, share: float) -> int:
+    """Return how many rows to choose on: the share, 40 to 300 rows, never above half."""
+    wanted = min(max(round(share * rows), DEV_LEAST), DEV_MOST)
+    return min(wanted, rows // 2)

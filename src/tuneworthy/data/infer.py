@@ -1,0 +1,176 @@
+"""What the rows say about the task: output type, schema, labels, metric, answer length."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.task import Output, OutputType, Task
+from tuneworthy.data.raw import Fault
+from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
+
+METRICS: dict[OutputType, str] = {
+    "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
+}  # fmt: skip
+_TYPE_OF = {"fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
+            "rouge_l": "text"}  # fmt: skip
+ZERO_ONE = {"accuracy", "exact", "number"}
+_NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
+_LABELS, _LABEL_LENGTH = 300, 80
+_SLACK, _STEP = 16, 16
+
+
+def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
+    """Return the output type: as written, else by schema, labels or metric, else by the rows."""
+    out = task.output
+    if out.type is not None:
+        return out.type
+    if out.json_schema is not None:
+        return "json"
+    if out.labels is not None:
+        return "label"
+    if task.success.metric in _TYPE_OF:
+        return _TYPE_OF[task.success.metric]  # type: ignore[return-value]
+    return type_of_rows(outputs)
+
+
+def type_of_rows(outputs: Sequence[str]) -> OutputType:
+    """Return what answers look like: json, label (few, short, repeated), number, else text."""
+    if all(text.lstrip()[:1] in {"{", "["} for text in outputs) and all(map(_is_json, outputs)):
+        return "json"
+    if few_and_repeated(outputs):
+        return "label"
+    if all(_NUMBER.fullmatch(text.strip()) for text in outputs):
+        return "number"
+    return "text"
+
+
+def few_and_repeated(outputs: Sequence[str]) -> bool:
+    """Return whether answers are few distinct short texts, most of them seen more than once."""
+    counts = Counter(label_key(text) for text in outputs)
+    if not counts or len(counts) > _LABELS or len(counts) > max(2, len(outputs) / 2):
+        return False
+    if max(map(len, counts)) > _LABEL_LENGTH or any("\n" in text.strip() for text in counts):
+        return False
+    repeated = sum(n for n in counts.values() if n > 1)
+    return len(outputs) <= 2 or repeated >= 0.7 * len(outputs)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def label_key(text: str) -> str:
+    """Return a label without what people vary: case, space, Unicode form."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Iterator[Fault]:
+    """Yield a fault for each row whose label is a variant of a more frequent one, or undeclared."""
+    if declared is not None:
+        yield from _undeclared(cases, declared)
+        return
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for case in cases:
+        spellings[label_key(case.output)][case.output] += 1
+    usual = {key: _usual(counts) for key, counts in spellings.items() if len(counts) > 1}
+    for case in cases:
+        key = label_key(case.output)
+        if key in usual and case.output != usual[key]:
+            yield _variant(case, usual[key], spellings[key][usual[key]])
+
+
+def _usual(counts: Counter[str]) -> str:
+    return min(counts, key=lambda text: (-counts[text], text != text.strip(), text))
+
+
+def _variant(case: Case, usual: str, times: int) -> Fault:
+    got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
+    fix = "correct the row, or declare both labels in task.yaml"
+    why = "labels differ only by case" if _only_case(case.output, usual) else (
+        "labels differ only by case, space or Unicode form"
+    )  # fmt: skip
+    return Fault(case.where, why, got, fix, "output", case.id)
+
+
+def _only_case(one: str, other: str) -> bool:
+    return one.casefold().strip() == other.casefold().strip()
+
+
+def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[Fault]:
+    known, near = set(declared), {label_key(label): label for label in declared}
+    for case in cases:
+        if case.output not in known:
+            hint = near.get(label_key(case.output))
+            fix = f"write `{hint}`" if hint else "correct the row, or add the label to `labels:`"
+            yield Fault(
+                case.where, "the label is not declared in task.yaml", case.output, fix,
+                "output", case.id,
+            )  # fmt: skip
+
+
+def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = None) -> int:
+    """Return max_tokens for answers: the longest gold answer plus slack, in steps of 16.
+
+    Without a tokenizer (`count`) a token is taken as three UTF-8 bytes, which is long for English.
+    """
+    longest = max(outputs, key=lambda text: len(text.encode("utf-8", "replace")), default="")
+    if count is not None:
+        tokens = max(map(count, outputs), default=0)
+    else:
+        tokens = math.ceil(len(longest.encode("utf-8", "replace")) / 3)
+    return max(_STEP, math.ceil((tokens + _SLACK) / _STEP) * _STEP)
+
+
+def resolved(task: Task, kind: OutputType, outputs: Sequence[str]) -> Task:
+    """Return the task with every missing key that rows can supply, named in `inferred`."""
+    found: list[str] = ["output.type"] * (task.output.type is None)
+    out: dict[str, Any] = {"type": kind}
+    if kind == "json":
+        out["json_schema"] = _schema(task, outputs)
+        found += ["output.schema"] * (task.output.json_schema is None)
+    if kind == "label" and task.output.labels is None:
+        out["labels"] = tuple(sorted(set(outputs)))
+        found.append("output.labels")
+    if task.output.max_tokens is None:
+        out["max_tokens"] = answer_limit(outputs)
+        found.append("output.max_tokens")
+    success: dict[str, Any] = {}
+    metric = task.success.metric or METRICS[kind]
+    if task.success.metric is None:
+        success["metric"] = metric
+        found.append("success.metric")
+    if task.success.pass_at is None:
+        success["pass_at"] = _pass_at(metric, task.success.target)
+        found.append("success.pass_at")
+    update: dict[str, Any] = {
+        "output": Output.model_copy(task.output, update=out),
+        "success": task.success.model_copy(update=success),
+        "inferred": tuple(found),
+    }
+    return task.model_copy(update=update).at(task.folder)
+
+
+def _pass_at(metric: str, target: float | None) -> float:
+    if metric in ZERO_ONE:
+        return 1.0
+    return 0.5 if target is None else target
+
+
+def _schema(task: Task, outputs: Sequence[str]) -> dict[str, Any]:
+    given = task.output.json_schema
+    if isinstance(given, str):
+        return read_schema(task.folder / given, given)
+    if given is not None:
+        return checked_schema(given, "in task.yaml")
+    return inferred_schema(text for text in outputs if _is_json(text))

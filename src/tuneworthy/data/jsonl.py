@@ -1,0 +1,160 @@
+"""JSON Lines: one JSON object a line, strictly read, every fault with its line and column."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.data.lines import MAX_LINE, Line, lines
+from tuneworthy.data.raw import Fault, Raw
+
+MAX_DEPTH = 64
+
+
+class _Refused(Exception):
+    """A value that JSON text can hold and a row can't."""
+
+
+def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
+    """Yield a Raw for each object and a Fault for each line that is none; blank lines are skipped.
+
+    Raises DataError where the whole file is something else: a JSON array, a pretty-printed object.
+    """
+    first = True
+    for line in lines(path, skip):
+        if line.raw is not None and not line.raw.strip():
+            continue
+        if first:
+            _check_first(line, path, shown)
+            first = False
+        yield _row(line, shown)
+
+
+def _row(line: Line, shown: str) -> Raw | Fault:
+    where = f"{shown}:{line.number}"
+    if line.raw is None:
+        got = f"{line.length:,} bytes"
+        fix = f"a row may have {MAX_LINE:,} bytes; cut it or leave it out"
+        return Fault(where, "line too long", got, fix)
+    if 0 in line.raw:
+        column = line.raw.index(0) + 1
+        return Fault(f"{where}:{column}", "NUL byte in a row", "\\x00", "remove the NUL bytes")
+    try:
+        text = line.raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = line.raw[error.start : error.start + 1].hex()
+        fix = "save the file as UTF-8: iconv -f ISO-8859-1 -t UTF-8"
+        return Fault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
+    return _parsed(text, line, where)
+
+
+def _parsed(text: str, line: Line, where: str) -> Raw | Fault:
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number
+        )
+    except _Refused as error:
+        what, got, fix = error.args
+        return Fault(where, what, got, fix)
+    except json.JSONDecodeError as error:
+        return _bad_json(text, line, where, error)
+    except RecursionError:
+        return Fault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
+    except ValueError as error:  # a whole number of thousands of digits
+        return Fault(where, "number too long", str(error), "write the number as text")
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "a single value"
+        fix = 'write one object a line: {"input": ..., "output": ...}'
+        return Fault(where, f"{kind} where a row is needed", text.strip(), fix)
+    return _checked(value, text, where)
+
+
+def _checked(value: dict[str, Any], text: str, where: str) -> Raw | Fault:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _deep(value):
+        return Fault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            got = f"\\u{ord(error.object[error.start]):04x}"
+            fix = "remove it: half of a character pair is no text"
+            return Fault(where, "lone surrogate escape", got, fix)
+    return Raw(where, value)
+
+
+def _bad_json(text: str, line: Line, where: str, error: json.JSONDecodeError) -> Fault:
+    place = f"{where}:{error.colno}"
+    got = text[max(0, error.pos - 40) : error.pos + 40].strip()
+    if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _unclosed(error, line):
+        fix = "the file ends inside this row, as a cut copy does: copy it again"
+        return Fault(place, "half a last line", got, fix)
+    body = text.strip()
+    if body.startswith(("//", "#", "/*")):
+        return Fault(place, "a comment, not JSON", got, "remove it: JSON has no comments")
+    if "'" in body[:3]:
+        return Fault(place, "single quotes, not JSON", got, 'write double quotes: {"input": ...}')
+    if ",}" in body.replace(" ", "") or ",]" in body.replace(" ", ""):
+        return Fault(place, "trailing comma, not JSON", got, "remove the comma before } or ]")
+    if body.endswith(","):
+        return Fault(place, "comma between rows, not JSON", got, "remove the comma at the end")
+    return Fault(place, f"not JSON: {error.msg}", got, "write one whole JSON object on this line")
+
+
+def _unclosed(error: json.JSONDecodeError, line: Line) -> bool:
+    return not line.ended and error.msg.startswith("Unterminated string")
+
+
+def _check_first(line: Line, path: Path, shown: str) -> None:
+    start = (line.raw or b"").lstrip()[:1]
+    if start not in {b"[", b"{"} or line.raw is None:
+        return
+    alone = line.raw.strip() in {b"[", b"{"}
+    if start == b"[" and (alone or _holds_rows(line.raw)):
+        read = f"json.load(open('{path.name}'))"
+        command = f'python -c "import json; [print(json.dumps(r)) for r in {read}]" > rows.jsonl'
+        raise DataError("a JSON array stands where JSON Lines are needed", where=f"{shown}:1",
+                        got="[", fix=f"convert it: {command}")  # fmt: skip
+    if start == b"{" and alone:
+        raise DataError("a row is spread over several lines", where=f"{shown}:1", got="{",
+                        fix=f"write one row a line: jq -c . {path.name} > rows.jsonl")  # fmt: skip
+
+
+def _holds_rows(raw: bytes) -> bool:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.lstrip()[1:].lstrip()[:1] == b"{"
+    return bool(value) and isinstance(value[0], dict)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _Refused("duplicate key in a row", twice, "keep one of the two")
+    return out
+
+
+def _constant(text: str) -> NoReturn:
+    raise _Refused(f"{text} is no JSON", text, "write null, or leave the row out")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _Refused("number beyond every float", text, "write the number as text")
+    return value
+
+
+def _deep(value: Any, depth: int = 1) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if depth > MAX_DEPTH:
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return any(_deep(one, depth + 1) for one in inner)

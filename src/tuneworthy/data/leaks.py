@@ -1,0 +1,67 @@
+"""Exact and normalised copies between train, dev and test: refused, or the train copy left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.escape import quoted
+from tuneworthy.data.copies import asked, loose_key, plain_key
+
+LEAK = "copy of a test row"
+DEV = "dev row that is also elsewhere"
+Files = dict[str, tuple[Case, ...]]
+
+
+def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]]]:
+    """Return the files without copies of test rows in train, and {reason: ids left out}.
+
+    A copy has the same input after case, space and Unicode form; or after punctuation too, with
+    the same answer. Raises DataError for a train copy unless the policy is `exclude`.
+    """
+    out, left = dict(files), {}
+    test = files.get("test", ())
+    if pairs := copied(files["main"], test):
+        if policy != "exclude":
+            raise _leak(pairs, len(files["main"]))
+        out["main"] = _without(files["main"], pairs)
+        left[LEAK] = list(pairs)
+    if pairs := copied(files.get("dev", ()), (*test, *out["main"])):
+        out["dev"] = _without(files["dev"], pairs)
+        left[DEV] = list(pairs)
+    return out, left
+
+
+def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
+    """Return {id: (row, other)} for the rows whose input stands among the others."""
+    if not rows:
+        return {}
+    exact: dict[str, Case] = {}
+    loose: dict[tuple[str, str], Case] = {}
+    for other in others:
+        exact.setdefault(plain_key(asked(other)), other)
+        loose.setdefault((loose_key(asked(other)), plain_key(other.output)), other)
+    found = {}
+    for row in rows:
+        text = asked(row)
+        match = exact.get(plain_key(text)) or loose.get((loose_key(text), plain_key(row.output)))
+        if match is not None:
+            found[row.id] = (row, match)
+    return found
+
+
+def _without(cases: tuple[Case, ...], pairs: dict[str, tuple[Case, Case]]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.id not in pairs)
+
+
+def _leak(pairs: dict[str, tuple[Case, Case]], rows: int) -> DataError:
+    first, other = next(iter(pairs.values()))
+    also = ", ".join(row.where for row, _ in list(pairs.values())[1:20])
+    where = f"{first.where} is {other.where}" + (f"; also {also}" if also else "")
+    return DataError(
+        f"{len(pairs):,} of {rows:,} training rows stand in the test file too",
+        where=quoted(where, 600),
+        got=first.input,
+        fix="remove them from the training file, or leave those copies out: --bad-rows=exclude",
+    )

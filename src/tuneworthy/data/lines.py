@@ -1,0 +1,120 @@
+"""Lines of a text file, one at a time and never longer than a limit, whatever ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneworthy.core.errors import DataError
+
+MAX_LINE = 8_000_000
+_CHUNK = 1 << 20
+_CONVERT = {
+    b"\x1f\x8b": ("a gzip file", "gunzip -k {name}"),
+    b"BZh": ("a bzip2 file", "bunzip2 -k {name}"),
+    b"\xfd7zXZ": ("an xz file", "unxz -k {name}"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "unzstd {name}"),
+    b"PK\x03\x04": ("a zip archive or spreadsheet", "unzip {name}, or save it as CSV (UTF-8)"),
+    b"PAR1": (
+        "a Parquet file",
+        "python -c \"import pandas; pandas.read_parquet('{name}')"
+        ".to_json('rows.jsonl', orient='records', lines=True)\"",
+    ),
+}
+_UTF16 = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
+          b"\xfe\xff": "UTF-16"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line without its end: number from 1, bytes (None: longer than the limit), length.
+
+    `ended` is False for a last line without an end.
+    """
+
+    number: int
+    raw: bytes | None
+    length: int
+    ended: bool = True
+
+
+def opened(path: Path, shown: str) -> int:
+    """Check that a file can be read as text; return the bytes of its byte order mark.
+
+    Raises DataError for what is missing, no file, empty, compressed or not UTF-8.
+    """
+    try:
+        if path.is_dir():
+            raise DataError("a folder stands where a file of rows is needed", where=shown,
+                            got="a folder", fix="name the file inside it")  # fmt: skip
+        if path.exists() and not path.is_file():
+            raise DataError("this is no plain file", where=shown, got="a device or pipe",
+                            fix="write the rows to a file first")  # fmt: skip
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        raise DataError(
+            "there is no such file", where=shown, got=f"looked in {path.parent}",
+            fix="correct the path in task.yaml; it starts at the folder of task.yaml",
+        ) from None  # fmt: skip
+    except OSError as error:
+        raise DataError(
+            "the file can't be opened", where=shown, got=error.strerror or "",
+            fix="make it readable for this user",
+        ) from None  # fmt: skip
+    return _check_head(head, path, shown)
+
+
+def _check_head(head: bytes, path: Path, shown: str) -> int:
+    if not head:
+        raise DataError("the file is empty", where=shown, got="0 bytes", fix="write rows into it")
+    for magic, (what, command) in _CONVERT.items():
+        if head.startswith(magic):
+            raise DataError(
+                f"this is {what}, not text", where=shown, got=f"bytes {magic.hex()} at its start",
+                fix=f"convert it first: {command.format(name=path.name)}",
+            )  # fmt: skip
+    name = next((name for mark, name in _UTF16.items() if head.startswith(mark)), None)
+    if name is None and len(head) > 3 and head[:200].count(0) > len(head[:200]) // 4:
+        name = "UTF-16"
+    if name:
+        raise DataError(
+            f"the file is {name}, not UTF-8", where=f"{shown}:1", got=f"bytes {head[:8].hex()}",
+            fix=f"convert it: iconv -f {name} -t UTF-8 {path.name} > rows-utf8.jsonl",
+        )  # fmt: skip
+    return 3 if head.startswith(b"\xef\xbb\xbf") else 0
+
+
+def lines(path: Path, skip: int = 0) -> Iterator[Line]:
+    """Yield the lines of a file; LF, CRLF and CR all end one. A longer line has raw None."""
+    number, parts, length = 0, [], 0
+    with path.open("rb") as file:
+        file.seek(skip)
+        for piece in _pieces(file):
+            ended = piece.endswith((b"\n", b"\r"))
+            body = piece.rstrip(b"\r\n") if ended else piece
+            length += len(body)
+            if length <= MAX_LINE:
+                parts.append(body)
+            else:
+                parts.clear()
+            if ended:
+                number += 1
+                yield Line(number, b"".join(parts) if length <= MAX_LINE else None, length)
+                parts, length = [], 0
+    if length:
+        yield Line(number + 1, b"".join(parts) if length <= MAX_LINE else None, length, False)
+
+
+def _pieces(file: object) -> Iterator[bytes]:
+    """Yield lines with their ends, or parts of long lines; no CRLF is torn between chunks."""
+    held = b""
+    while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]
+        chunk = held + chunk
+        held = b""
+        if chunk.endswith(b"\r"):
+            chunk, held = chunk[:-1], b"\r"
+        yield from chunk.splitlines(keepends=True)
+    if held:
+        yield held

@@ -1,0 +1,180 @@
+"""Load a task's rows: every row becomes a case or is accounted for by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tuneworthy.core.audit import Observation
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.task import Task
+from tuneworthy.data.bad_rows import SHOWN, BadRows
+from tuneworthy.data.docs import Doc, read_docs
+from tuneworthy.data.infer import label_faults, output_type, resolved
+from tuneworthy.data.leaks import without_leaks
+from tuneworthy.data.lines import opened
+from tuneworthy.data.raw import Fault
+from tuneworthy.data.reading import Draw, Kept, read_file, with_contexts
+
+MAX_ROWS = 100_000  # of a file with more, so many are drawn: memory stays bounded
+NOT_DRAWN = "not drawn"
+Policy = Literal["stop", "exclude"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A task with its rows. `cases` are the rows of `file` or `train`; `test`, `dev` own files.
+
+    rows = cases + test + dev + unlabelled + excluded, always. `excluded` maps a reason to its
+    number of rows, `excluded_at` to at most 20 ids or places of them.
+    """
+
+    task: Task
+    cases: tuple[Case, ...]
+    test: tuple[Case, ...] | None = None
+    dev: tuple[Case, ...] | None = None
+    unlabelled: tuple[Query, ...] = ()
+    docs: tuple[Doc, ...] = ()
+    rows: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+    excluded_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    observations: tuple[Observation, ...] = ()
+
+
+def load(
+    task: Task, bad_rows: Policy = "stop", max_bad: float = 0.01, limit: int | None = None
+) -> Loaded:
+    """Read all rows of a task and fill in what they say about it.
+
+    Bad rows raise DataError, or are left out under `exclude` as long as they are at most `max_bad`
+    of all rows. `limit` keeps so many rows a file, drawn by content.
+    """
+    bad = BadRows(task.folder)
+    try:
+        files, docs = _read(task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed))
+        _leave_out_variants(task, files, bad)
+        bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
+        return _finished(task, files, docs, bad, bad_rows)
+    finally:
+        bad.close()
+
+
+def _read(task: Task, bad: BadRows, draw: Draw) -> tuple[dict[str, Kept], tuple[Doc, ...]]:
+    data = task.data
+    docs = read_docs(task.folder / data.docs, data.docs) if data.docs else ()
+    named = {"main": data.file or data.train, "test": data.test, "dev": data.dev,
+             "pool": data.unlabelled}  # fmt: skip
+    files = {}
+    for key, name in named.items():
+        if name is not None:
+            kept = read_file(task.folder / name, name, bad, draw, answered=key != "pool")
+            kept.cases = with_contexts(kept.cases, docs, bad)
+            files[key] = kept
+            if not kept.rows:
+                raise DataError("the file holds no rows", where=name, got="only blank lines",
+                                fix="write one row a line into it")  # fmt: skip
+    return files, docs
+
+
+def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
+    """Take out labels that are spelled or typed another way than most are."""
+    train = [case.output for case in files["main"].cases]
+    if not train or output_type(task, train) != "label":
+        return
+    labelled = [kept for key, kept in files.items() if key != "pool"]
+    everyone = [case for kept in labelled for case in kept.cases]
+    wrong = {f.where: f for f in label_faults(everyone, task.output.labels)}
+    for fault in _mixed(everyone, {k: v for kept in labelled for k, v in kept.scalars.items()}):
+        wrong.setdefault(fault.where, fault)
+    for kept in labelled if wrong else ():
+        for case in kept.cases:
+            if case.where in wrong:
+                bad.add(wrong[case.where])
+        kept.cases = [case for case in kept.cases if case.where not in wrong]
+
+
+def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[Fault]:
+    kinds = Counter(scalars.get(case.where, "text") for case in cases)
+    usual = max(sorted(kinds), key=lambda kind: kinds[kind])
+    for case in cases if len(kinds) > 1 else ():
+        kind = scalars.get(case.where, "text")
+        if kind != usual:
+            got = f"{case.output} as {kind} where {kinds[usual]:,} rows have {usual}"
+            yield Fault(case.where, "labels of mixed type", got, "write every label as text",
+                        "output", case.id)  # fmt: skip
+
+
+def _finished(
+    task: Task, files: dict[str, Kept], docs: tuple[Doc, ...], bad: BadRows, policy: Policy
+) -> Loaded:
+    pool = files.pop("pool", None)
+    rows = sum(kept.rows for kept in files.values()) + (pool.rows if pool else 0)
+    labelled, left = without_leaks(_apart(files), policy)
+    if empty := next((files[key].name for key, cases in labelled.items() if not cases), None):
+        raise DataError("no row of the file is left", where=empty, got="0 rows",
+                        fix="correct the bad rows, or add rows")  # fmt: skip
+    excluded = dict(bad.reasons)
+    at = {why: tuple(places) for why, places in bad.places.items()}
+    for why, ids in left.items():
+        excluded[why], at[why] = len(ids), tuple(ids[:SHOWN])
+    kept_files = [*files.values(), *([pool] if pool else [])]
+    if drawn := sum(kept.not_drawn for kept in kept_files):
+        excluded[NOT_DRAWN] = drawn
+    outputs = [case.output for case in labelled["main"]]
+    return Loaded(
+        task=resolved(task, output_type(task, outputs), outputs),
+        cases=labelled["main"],
+        test=labelled.get("test"),
+        dev=labelled.get("dev"),
+        unlabelled=tuple(case.query() for case in pool.cases) if pool else (),
+        docs=docs,
+        rows=rows,
+        excluded=excluded,
+        excluded_at=at,
+        observations=tuple(_seen(task, kept_files, excluded, at)),
+    )
+
+
+def _apart(files: dict[str, Kept]) -> dict[str, tuple[Case, ...]]:
+    """Make ids differ between files: a train or dev row with a test row's id is renamed."""
+    taken: set[str] = set()
+    out: dict[str, tuple[Case, ...]] = {}
+    for key in ("test", "main", "dev"):
+        if key in files:
+            cases = files[key].cases
+            suffix = {"main": "@train", "dev": "@dev"}.get(key, "")
+            cases = [
+                case.model_copy(update={"id": case.id + suffix}) if case.id in taken else case
+                for case in cases
+            ]
+            taken |= {case.id for case in cases}
+            out[key] = tuple(cases)
+    return out
+
+
+def _seen(
+    task: Task, files: list[Kept], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
+) -> Iterator[Observation]:
+    for why, count in excluded.items():
+        yield _left_out(why, count, at.get(why, ()))
+    for kept in files:
+        if opened(task.folder / kept.name, kept.name):
+            text = f"{kept.name} starts with a byte order mark; it was skipped"
+            yield Observation(kind="byte_order_mark", level="note", text=text, count=1)
+        for name, count in sorted(kept.unread.items())[:SHOWN]:
+            text = f"the field `{name[:40]}` of {kept.name} is not read"
+            yield Observation(kind="unread_field", level="note", text=text, count=count,
+                              fix="put it under `meta` where it is only for you")  # fmt: skip
+
+
+def _left_out(why: str, count: int, places: tuple[str, ...]) -> Observation:
+    if why == NOT_DRAWN:
+        text = f"{count:,} rows were left aside: so many are drawn, by content, from a larger file"
+        return Observation(kind="not_drawn", level="note", text=text, count=count)
+    text = f"{count:,} rows are left out: {why}"
+    fix = "correct them; all bad rows are in .tuneworthy/bad_rows.jsonl"
+    return Observation(kind="excluded", level="warning", text=text, count=count, ids=places,
+                       fix=fix)  # fmt: skip

@@ -1,0 +1,182 @@
+"""YAML as plain data with the line of every key: no tags, no duplicate keys, few aliases.
+
+Values follow YAML 1.2: `no` and `yes` are words, `1e-4` is a number, dates stay text. Knows
+nothing of tasks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from tuneworthy.core.errors import SecurityError, TaskError
+
+MAX_BYTES, MAX_DEPTH, MAX_ALIASES, MAX_NODES = 1_000_000, 32, 20, 50_000
+_INT = re.compile(r"[-+]?[0-9]{1,400}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+Path_ = tuple[str | int, ...]
+
+
+@dataclass
+class Plain:
+    """A YAML document as plain data; `lines` maps each key path to its line, from 1."""
+
+    data: Any = None
+    lines: dict[Path_, int] = field(default_factory=dict)
+
+    def line(self, path: Path_) -> int:
+        """Return the line of a key path, or of its nearest parent that is in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def dotted(path: Path_) -> str:
+    """Return a key path as people write it: `success.limits.valid`, `arms[2]`."""
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+    return text.removeprefix(".")
+
+
+def parse(text: str, name: str) -> Plain:
+    """Read one YAML document. Raises TaskError with `name:line` where it is not plain YAML."""
+    try:
+        return _Builder(name, YAML(typ="safe", pure=True).parse(text)).document()
+    except MarkedYAMLError as error:
+        raise _syntax(error, text, name) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise TaskError(
+            "the file is not YAML", where=name, got=str(error), fix="write plain `key: value` lines"
+        ) from None
+
+
+def _syntax(error: MarkedYAMLError, text: str, name: str) -> TaskError:
+    mark = error.problem_mark or error.context_mark
+    number = mark.line + 1 if mark else 1
+    rows = text.splitlines() or [""]
+    row = rows[min(number, len(rows)) - 1]
+    if "\t" in row[: len(row) - len(row.lstrip())]:
+        what, fix = "a line is indented with a tab", "indent with spaces"
+    else:
+        what = f"the YAML can't be read: {error.problem or error.context}"
+        fix = "look at this line and the one above: a missing colon, quote or bracket"
+    column = mark.column + 1 if mark else 1
+    return TaskError(what, where=f"{name}:{number}:{column}", got=row.strip(), fix=fix)
+
+
+class _Builder:
+    def __init__(self, name: str, events: Iterator[Event]) -> None:
+        self.name, self.events, self.out = name, events, Plain()
+        self.anchors: dict[str, Any] = {}
+        self.aliases = self.nodes = 0
+
+    def document(self) -> Plain:
+        seen = False
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                if seen:
+                    raise self.fault("a second document starts", event, "---", "keep one document")
+                seen = True
+            elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent):
+                self.out.data = self.node(event, ())
+        return self.out
+
+    def fault(self, what: str, event: Event, got: str, fix: str) -> TaskError:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        return TaskError(what, where=f"{self.name}:{line}", got=got, fix=fix)
+
+    def node(self, event: Event, path: Path_) -> Any:
+        self.nodes += 1
+        self.out.lines.setdefault(path, event.start_mark.line + 1)
+        if len(path) > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise self.fault("the file is nested too deep or too long", event, "", "simplify it")
+        if isinstance(event, AliasEvent):
+            return self.alias(event)
+        assert isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent)
+        if event.tag not in (None, "!"):
+            line = event.start_mark.line + 1
+            raise SecurityError(
+                "tags are not read in a task file",
+                where=f"{self.name}:{line} {dotted(path)}",
+                got=str(event.tag),
+                fix="remove the tag that starts with `!`",
+            )
+        value = self.value(event, path)
+        if event.anchor:
+            self.anchors[event.anchor] = value
+        return value
+
+    def alias(self, event: AliasEvent) -> Any:
+        self.aliases += 1
+        if self.aliases > MAX_ALIASES or event.anchor not in self.anchors:
+            known = event.anchor in self.anchors
+            what = "too many aliases" if known else "an alias names no anchor above it"
+            raise self.fault(what, event, f"*{event.anchor}", "write the value out")
+        value = self.anchors[event.anchor]
+        if isinstance(value, dict | list):
+            raise self.fault(
+                "an alias stands for a whole section", event, f"*{event.anchor}", "write it out"
+            )
+        return value
+
+    def value(self, event: Event, path: Path_) -> Any:
+        if isinstance(event, ScalarEvent):
+            return _scalar(event.value) if event.style is None else event.value
+        if isinstance(event, SequenceStartEvent):
+            return self.sequence(path)
+        return self.mapping(path)
+
+    def sequence(self, path: Path_) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            items.append(self.node(event, (*path, len(items))))
+        return items
+
+    def mapping(self, path: Path_) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            if not isinstance(event, ScalarEvent):
+                raise self.fault("a key is not a word", event, "", "write `key: value`")
+            key = event.value
+            if key == "<<":
+                raise self.fault("merge keys are not read", event, "<<", "write the keys out")
+            if key in out:
+                raise TaskError(
+                    "a key stands twice",
+                    where=f"{self.name}:{event.start_mark.line + 1} {dotted((*path, key))}",
+                    got=f"`{key}`, first on line {self.out.lines[(*path, key)]}",
+                    fix="remove one of the two",
+                )
+            self.out.lines[(*path, key)] = event.start_mark.line + 1
+            out[key] = self.node(next(self.events), (*path, key))
+        return out
+
+
+def _scalar(text: str) -> Any:
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text) + 0.0  # -0.0 becomes 0.0: one number, one hash
+    if _SPECIAL.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return text

@@ -1,0 +1,154 @@
+"""One file of rows into cases with stable ids, in bounded memory; faults go to the bad rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuneworthy.core.case import Case
+from tuneworthy.data.bad_rows import BadRows
+from tuneworthy.data.docs import Doc
+from tuneworthy.data.raw import Fault, Raw
+from tuneworthy.data.rows import FIELDS, read_rows, to_case
+
+
+@dataclass
+class Kept:
+    """The rows of one file that stay, and what was seen while reading it.
+
+    `scalars` maps the place of a row whose answer is a bare number or true/false to that type.
+    """
+
+    name: str
+    cases: list[Case] = field(default_factory=list)
+    rows: int = 0
+    not_drawn: int = 0
+    scalars: dict[str, str] = field(default_factory=dict)
+    unread: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    content: str
+    order: int
+    case: Case
+    id_kind: str
+    scalar: str
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How many rows of a file stay, and the seed of the draw where there are more."""
+
+    keep: int
+    seed: int
+
+
+def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool = True) -> Kept:
+    """Read one file. Where it has more than `draw.keep` rows, that many are drawn.
+
+    The draw goes by a seeded hash of the row's id or content, so it does not depend on the order.
+    """
+    kept, drawn = Kept(name), []
+    for raw in read_rows(path, name):
+        kept.rows += 1
+        if isinstance(raw, Fault):
+            bad.add(raw)
+            continue
+        case = to_case(raw, answered=answered)
+        if isinstance(case, Fault):
+            bad.add(case)
+            continue
+        kept.unread.update(key for key in raw.fields if key not in FIELDS)
+        drawn.append(_Drawn(content_id(case), kept.rows, case, *_kinds(raw)))
+        if len(drawn) >= draw.keep + 20_000:
+            kept.not_drawn += _cut(drawn, draw)
+    if len(drawn) > draw.keep:
+        kept.not_drawn += _cut(drawn, draw)
+    drawn.sort(key=lambda one: one.order)
+    _name(kept, drawn, bad)
+    return kept
+
+
+def _cut(drawn: list[_Drawn], draw: Draw) -> int:
+    def rank(one: _Drawn) -> tuple[bytes, int]:
+        name = f"{draw.seed}:{one.case.id or one.content}"
+        return hashlib.sha256(name.encode("utf-8", "replace")).digest(), one.order
+
+    drawn.sort(key=rank)
+    gone = len(drawn) - draw.keep
+    del drawn[draw.keep :]
+    return gone
+
+
+def content_id(case: Case) -> str:
+    """Return 16 hex digits that name a row by what it says, wherever it stands."""
+    turns = [[m.role, m.content] for m in case.messages]
+    rest = [case.output, case.accepted, case.must_say, case.must_not_say, case.context]
+    text = json.dumps([turns, *rest, case.group, case.time, case.meta.get("doc_id")], default=str)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+def _kinds(raw: Raw) -> tuple[str, str]:
+    """Return the JSON type of a row's own id, and of its answer where that is a bare value."""
+    own, answer = raw.fields.get("id"), raw.fields.get("output")
+    bare = answer is not None and not isinstance(answer, str | dict | list)
+    return ("" if own in (None, "") else type(own).__name__), type(answer).__name__ * bare
+
+
+def _name(kept: Kept, drawn: Sequence[_Drawn], bad: BadRows) -> None:
+    """Give each case its id; a second row with one's own id is bad, as is an id of rare type."""
+    kinds = Counter(one.id_kind for one in drawn if one.id_kind)
+    usual = max(sorted(kinds), key=lambda kind: kinds[kind], default="")
+    own: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for one in drawn:
+        case = one.case
+        if one.id_kind and (fault := _bad_id(one, usual, own)):
+            bad.add(fault)
+            continue
+        if one.id_kind:
+            own[case.id] = case.where
+        else:
+            times[one.content] += 1
+            again = f"-{times[one.content]}" if times[one.content] > 1 else ""
+            case = case.model_copy(update={"id": one.content + again})
+        if one.scalar:
+            kept.scalars[case.where] = one.scalar
+        kept.cases.append(case)
+
+
+def _bad_id(one: _Drawn, usual: str, own: dict[str, str]) -> Fault | None:
+    case = one.case
+    if one.id_kind != usual:
+        fix = f"write every id as {'text' if usual == 'str' else 'a whole number'}"
+        return Fault(case.where, "ids of mixed type", case.id, fix, "id", case.id)
+    if case.id in own:
+        fix = "give each row an id of its own"
+        return Fault(case.where, "duplicate id", f"first at {own[case.id]}", fix, "id", case.id)
+    return None
+
+
+def with_contexts(cases: Iterable[Case], docs: Sequence[Doc], bad: BadRows) -> list[Case]:
+    """Return the cases with the text of the document that `context` or `meta.doc_id` names.
+
+    A named document that is not among the documents makes the row bad; without documents an id
+    in `meta` says nothing.
+    """
+    texts = {doc.id: doc.text for doc in docs}
+    out = []
+    for case in cases:
+        name = case.meta.get("doc_id")
+        if case.context is not None or name is None or not docs:
+            out.append(case)
+        elif str(name) in texts:
+            out.append(case.model_copy(update={"context": texts[str(name)]}))
+        else:
+            fix = "correct the id, or add the document to the docs file"
+            why = "no document has this id"
+            bad.add(Fault(case.where, why, str(name), fix, "context", case.id))
+    return out

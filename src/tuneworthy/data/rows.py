@@ -1,0 +1,199 @@
+"""One raw row into a Case (or a Query, where it has no answer); every field checked."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.record import canonical
+from tuneworthy.data.csv_rows import read_csv
+from tuneworthy.data.jsonl import read_jsonl
+from tuneworthy.data.lines import opened
+from tuneworthy.data.raw import BadRow, Fault, Raw
+
+FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
+          "time", "context", "meta")  # fmt: skip
+_ALSO_CALLED = {
+    "prompt": "input", "question": "input", "query": "input", "text": "input", "instruction":
+    "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
+    "target": "output", "conversation": "messages", "conversations": "messages",
+}  # fmt: skip
+_ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
+
+
+def read_rows(path: Path, shown: str) -> Iterator[Raw | Fault]:
+    """Yield the rows of a JSONL, CSV or TSV file, one at a time, faults among them."""
+    skip = opened(path, shown)
+    reader = read_csv if path.suffix.lower() in {".csv", ".tsv"} else read_jsonl
+    return reader(path, shown, skip)
+
+
+def to_case(raw: Raw, *, answered: bool = True) -> Case | Fault:
+    """Return the case of a row, or why it can't be one. An empty id is filled in by the loader."""
+    try:
+        return _case(raw, answered)
+    except BadRow as error:
+        why, got, fix, field = (*error.args, "")[:4]
+        return Fault(raw.where, why, got, fix, field, id=_shown_id(raw.fields.get("id")))
+    except (ValidationError, ValueError) as error:
+        got = str(error).splitlines()[0]
+        return Fault(raw.where, "the row can't be read", got, "compare it with the other rows")
+
+
+def _case(raw: Raw, answered: bool) -> Case:
+    row = raw.fields
+    messages, answer = _conversation(row)
+    if answered:
+        answer = _answer(row, answer)
+    context, doc = _context(row.get("context"))
+    meta = row.get("meta") or {}
+    if not isinstance(meta, dict):
+        raise BadRow("`meta` is no object", str(meta), 'write {"key": ...}', "meta")
+    if doc is not None:
+        meta = {**meta, "doc_id": doc}
+    return Case(
+        id=_id(row.get("id")),
+        messages=messages,
+        output=answer or "",
+        accepted=_texts(row, "accepted"),
+        must_say=_texts(row, "must_say"),
+        must_not_say=_texts(row, "must_not_say"),
+        context=context,
+        group=_word(row.get("group"), "group"),
+        time=_time(row.get("time")),
+        meta=meta,
+        where=raw.where,
+    )
+
+
+def _conversation(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
+    if "messages" in row:
+        if row.get("input") is not None:
+            raise BadRow("`messages` and `input` exclude each other", "", "keep one", "input")
+        return read_chat_row(row)
+    text = row.get("input")
+    if text is None:
+        raise _missing(row, "input")
+    if not isinstance(text, str):
+        raise BadRow(
+            "the input is no text", canonical(text), "write it as text, or as chat turns under "
+            "`messages`", "input",
+        )  # fmt: skip
+    if not text.strip():
+        raise BadRow("empty input", text, "write the input, or leave the row out", "input")
+    return (Message(role="user", content=text),), None
+
+
+def read_chat_row(row: dict[str, Any]) -> tuple[tuple[Message, ...], str | None]:
+    """Return the conversation of a chat row and its answer, checked against `output`."""
+    from tuneworthy.data.chat import read_chat
+
+    messages, answer = read_chat(row["messages"])
+    if answer is not None and row.get("output") is not None:
+        raise BadRow("two answers: the last turn and `output`", answer, "keep one", "output")
+    if answer is None and row.get("output") is None and "output" not in row:
+        return messages, None
+    return messages, answer
+
+
+def _answer(row: dict[str, Any], said: str | None) -> str:
+    value = row.get("output") if said is None else said
+    if value is None:
+        if "messages" in row and "output" not in row:
+            fix = "end `messages` with an assistant turn"
+            raise BadRow("no answer: the last turn is the user's", "", fix, "messages")
+        raise _missing(row, "output")
+    text = as_text(value)
+    if not text.strip():
+        raise BadRow("empty answer", text, "write the answer, or leave the row out", "output")
+    return text
+
+
+def as_text(value: Any) -> str:
+    """Return an answer as text: text as it is, anything else as its JSON text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _missing(row: dict[str, Any], field: str) -> BadRow:
+    if field in row:
+        fix = f"write the {field}, or leave the row out"
+        return BadRow(f"empty {'answer' if field == 'output' else field}", "null", fix, field)
+    others = [key for key in row if key not in FIELDS]
+    near = [key for key in others if _ALSO_CALLED.get(key.lower()) == field]
+    near = near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)
+    fix = f"did you mean `{field}` where `{near[0]}` stands? rename it" if near else ""
+    got = f"fields: {', '.join(row) or 'none'}"
+    return BadRow(f"field `{field}` is missing", got, fix or f"add `{field}`", field)
+
+
+def _texts(row: dict[str, Any], field: str) -> tuple[str, ...]:
+    value = row.get(field)
+    if value is None:
+        return ()
+    items = value if isinstance(value, list) else [value]
+    if any(item is None for item in items):
+        raise BadRow(f"null in `{field}`", "null", "remove it from the list", field)
+    texts = tuple(as_text(item) for item in items)
+    if not all(text.strip() for text in texts):
+        raise BadRow(f"empty text in `{field}`", "", "remove it from the list", field)
+    return texts
+
+
+def _context(value: Any) -> tuple[str | None, str | None]:
+    if value is None or isinstance(value, str):
+        return (value or None), None
+    if isinstance(value, dict) and set(value) == {"doc"} and isinstance(value["doc"], str | int):
+        return None, str(value["doc"])
+    got, fix = as_text(value), 'write text, or {"doc": ID}'
+    raise BadRow("the context is neither text nor a document", got, fix, "context")
+
+
+def _id(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadRow("the id is no text", as_text(value), "write text or a whole number", "id")
+    text = str(value)
+    if not _ID.fullmatch(text):
+        fix = "at most 200 characters, no space at its ends"
+        raise BadRow("the id is too long or has space at its ends", text, fix, "id")
+    return text
+
+
+def _shown_id(value: Any) -> str:
+    return str(value)[:40] if isinstance(value, str | int) else ""
+
+
+def _word(value: Any, field: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool | float) or not isinstance(value, str | int):
+        raise BadRow(f"`{field}` is no text", as_text(value), "write text or a number", field)
+    return str(value)
+
+
+def _time(value: Any) -> str | None:
+    text = _word(value, "time")
+    if text is not None:
+        try:
+            moment(text)
+        except (ValueError, OverflowError):
+            fix = "write an ISO date (2026-01-31 or 2026-01-31T08:00:00Z), or a number"
+            raise BadRow("the time can't be read", text, fix, "time") from None
+    return text
+
+
+def moment(text: str) -> float:
+    """Return a row's time as a number to order by: an ISO date as UTC seconds, else the number."""
+    if re.fullmatch(r"-?[0-9]{1,16}(\.[0-9]+)?", text):
+        return float(text)
+    parsed = datetime.fromisoformat(text.strip())
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,145 @@
+"""JSON schemas: read from a file, inferred from answers, and checked without any network."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.data.lines import opened
+
+_MAX_BYTES, _MAX_KEYS, _MAX_ENUM = 1_000_000, 100, 20
+
+
+def read_schema(path: Path, shown: str) -> dict[str, Any]:
+    """Read a JSON schema file. Raises TaskError where it is none."""
+    try:
+        opened(path, shown)
+        text = path.read_bytes()[:_MAX_BYTES].decode("utf-8-sig")
+        value = json.loads(text)
+    except DataError as error:
+        raise TaskError(error.what, where=f"output.schema: {shown}", got=error.got,
+                        fix=error.fix) from None  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise TaskError("the schema is no JSON", where=f"output.schema: {shown}", got=str(error),
+                        fix="write a JSON schema object into the file") from None  # fmt: skip
+    return checked_schema(value, shown)
+
+
+def checked_schema(value: Any, shown: str) -> dict[str, Any]:
+    """Return the schema if it is one and refers to nothing outside itself, else TaskError."""
+    where = f"output.schema: {shown}"
+    if not isinstance(value, dict):
+        raise TaskError("the schema is no object", where=where, got=str(value), fix="write {...}")
+    outside = next((ref for ref in _references(value) if not ref.startswith("#")), None)
+    if outside is not None:
+        raise TaskError("a $ref leads outside the schema", where=where, got=outside,
+                        fix="copy that part under `$defs` and refer to #/$defs/...")  # fmt: skip
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        raise TaskError("the schema is not valid", where=where, got=error.message,
+                        fix="correct it (JSON Schema 2020-12)") from None  # fmt: skip
+    return value
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in {"$ref", "$dynamicRef"} and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
+    """Return a function that says what is wrong with a JSON answer (None: nothing)."""
+    validator = Draft202012Validator(schema, registry=Registry())
+
+    def wrong(text: str) -> str | None:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return "not JSON"
+        if validator.is_valid(value):
+            return None
+        error = next(validator.iter_errors(value))
+        path = "".join(f"/{part}" for part in error.absolute_path)
+        return f"{path or 'the answer'}: {error.message}"[:200]
+
+    return wrong
+
+
+def inferred_schema(outputs: Iterable[str]) -> dict[str, Any]:
+    """Return the schema that the training answers suggest.
+
+    Keys that every object has are required; a key set that looks closed allows no others; a text
+    field becomes an enum only where it looks clearly closed (see `_closed`).
+    """
+    return _of([json.loads(text) for text in outputs])
+
+
+def _of(values: Sequence[Any]) -> dict[str, Any]:
+    kinds = sorted({_kind(value) for value in values})
+    if "integer" in kinds and "number" in kinds:
+        kinds.remove("integer")
+    out: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
+    if not kinds:
+        return {}
+    if objects := [value for value in values if isinstance(value, dict)]:
+        out.update(_object(objects))
+    if lists := [value for value in values if isinstance(value, list)]:
+        out["items"] = _of([item for one in lists for item in one])
+    texts = [value for value in values if isinstance(value, str)]
+    if texts and set(kinds) <= {"string", "null"} and _closed(texts):
+        out["enum"] = [*sorted(set(texts)), *([None] if "null" in kinds else [])]
+    return out
+
+
+def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for one in objects for key in one)
+    inner: dict[str, list[Any]] = {}
+    for one in objects:
+        for key, value in one.items():
+            inner.setdefault(key, []).append(value)
+    rare = sum(n == 1 for n in counts.values())
+    if len(counts) > _MAX_KEYS or (len(objects) >= 20 and rare > max(3, len(counts) / 2)):
+        return {"additionalProperties": _of([v for values in inner.values() for v in values])}
+    return {
+        "properties": {key: _of(values) for key, values in inner.items()},
+        "required": [key for key, n in counts.items() if n == len(objects)],
+        "additionalProperties": False,
+    }
+
+
+def _closed(texts: Sequence[str]) -> bool:
+    """Return whether words look like a closed list: few, short, each seen often."""
+    counts = Counter(texts)
+    return (
+        len(counts) <= _MAX_ENUM
+        and len(texts) >= 10 * len(counts)
+        and min(counts.values()) >= 3
+        and len(counts) > 1
+        and max(map(len, counts)) <= 40
+    )
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    names = {float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)]

@@ -1,0 +1,89 @@
+"""The sealed side: scored cases whose answers can be seen through two logged doors only.
+
+An arm gets `queries()`, which hold no answer. `audit()` shows figures about the cases, for the
+audit and the plan; `open()` shows the cases themselves, for scoring alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tuneworthy.core.case import Case, Query
+from tuneworthy.data.fingerprint import rows_digest
+
+Log = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What may be known of sealed cases without seeing one: digest, lengths, answer counts.
+
+    `inputs` and `outputs` are lengths in characters, sorted; `answers` counts the distinct
+    answers where they are at most 300 (a label set), else None.
+    """
+
+    n: int
+    digest: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    answers: dict[str, int] | None
+
+
+class Sealed:
+    """Scored cases. `log(door, purpose)` is called before either door opens."""
+
+    __slots__ = ("__cases", "__log")
+
+    def __init__(self, cases: Sequence[Case], log: Log) -> None:
+        self.__cases = {case.id: case for case in cases}
+        self.__log = log
+        if len(self.__cases) < len(cases):
+            raise ValueError("ids of sealed cases must differ")
+
+    def __len__(self) -> int:
+        return len(self.__cases)
+
+    def __repr__(self) -> str:
+        return f"Sealed({len(self.__cases)} cases)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("sealed cases are not copied or written out")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids, in the order given."""
+        return tuple(self.__cases)
+
+    def queries(
+        self, ids: Sequence[str] | None = None, gold_passage: bool = False
+    ) -> tuple[Query, ...]:
+        """Return what an arm may see; no door is opened. The gold passage is for ceilings only."""
+        chosen = self.ids if ids is None else ids
+        return tuple(self.__cases[one].query(gold_passage=gold_passage) for one in chosen)
+
+    def audit(self, purpose: str) -> Outline:
+        """Open the first door, logged: figures about the cases, and no case."""
+        self.__log("audit", _said(purpose))
+        cases = list(self.__cases.values())
+        answers = Counter(case.output for case in cases)
+        return Outline(
+            n=len(cases),
+            digest=rows_digest(cases),
+            inputs=tuple(sorted(len(case.input) for case in cases)),
+            outputs=tuple(sorted(len(case.output) for case in cases)),
+            answers=dict(answers) if len(answers) <= 300 else None,
+        )
+
+    def open(self, purpose: str) -> tuple[Case, ...]:
+        """Open the second door, logged: the cases with their answers, for scoring."""
+        self.__log("open", _said(purpose))
+        return tuple(self.__cases.values())
+
+
+def _said(purpose: str) -> str:
+    if not purpose.strip():
+        raise ValueError("a door is opened for a purpose: say it")
+    return purpose

@@ -1,0 +1,122 @@
+"""Keys of a task that are right alone and make no sense together."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from tuneworthy.core import plugins
+from tuneworthy.core.task import Task
+from tuneworthy.data.plain_yaml import Plain
+from tuneworthy.data.task_faults import Fault, raise_faults
+
+_OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
+_MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
+_SPAN = re.compile(r"[0-9]+(\.[0-9]+)?\s*(h|d|w|m|y)")
+
+
+def check_sense(task: Task, plain: Plain, name: str) -> None:
+    """Raise TaskError where keys contradict each other or a name is not known."""
+    faults = [*_data(task), *_output(task), *_metric(task), *_arms(task), *_models(task)]
+    if faults:
+        raise_faults(faults, plain, name)
+
+
+def _data(task: Task) -> Iterator[Fault]:
+    data = task.data
+    if not data.file and not data.train:
+        yield Fault(("data",), "no rows are named", "", "write `file: rows.jsonl` under `data:`")
+    if data.file and (data.train or data.test):
+        key = "train" if data.train else "test"
+        fix = "write `file:` alone (cross-fitted), or `train:` and `test:`"
+        yield Fault(("data", key), f"`file` and `{key}` exclude each other", data.file, fix)
+    if data.test and not data.file and not data.train:
+        yield Fault(("data", "test"), "a test file needs `train:`", data.test, "add `train:`")
+    if data.test and data.folds != "auto":
+        fix = "remove `folds:` or `test:`"
+        yield Fault(("data", "folds"), "a test file switches folds off", str(data.folds), fix)
+    if task.knowledge and task.knowledge.over and not _SPAN.fullmatch(task.knowledge.over):
+        fix = "write a number and h, d, w, m or y, as 30d"
+        yield Fault(("knowledge", "over"), "this is no span of time", task.knowledge.over, fix)
+
+
+def _output(task: Task) -> Iterator[Fault]:
+    out = task.output
+    if out.labels is not None and not out.labels:
+        fix = "list them, or leave the key out: then those of the rows count"
+        yield Fault(("output", "labels"), "the list of labels is empty", "[]", fix)
+    if out.labels and len(set(out.labels)) < len(out.labels):
+        twice = next(k for k, n in Counter(out.labels).items() if n > 1)
+        yield Fault(("output", "labels"), "a label stands twice", twice, "remove one")
+    if out.labels and out.type not in (None, "label"):
+        fix = "remove `labels:` or write `type: label`"
+        yield Fault(("output", "labels"), "labels need type label", out.type or "", fix)
+    if out.json_schema is not None and out.type not in (None, "json"):
+        fix = "remove `schema:` or write `type: json`"
+        yield Fault(("output", "schema"), "a schema needs type json", out.type or "", fix)
+
+
+def _metric(task: Task) -> Iterator[Fault]:
+    metric, judge = task.success.metric, task.success.judge
+    path = ("success", "metric")
+    if metric == "judge" and judge is None:
+        fix = "add `judge: {model: ..., grades: human.jsonl}` under `success:`"
+        yield Fault(path, "a judge needs a model and human grades", metric, fix)
+    if metric is None or metric == "judge":
+        return
+    if ":" in metric or metric.endswith(".py"):
+        yield from _own_score(task, metric)
+        return
+    known = list(plugins.catalogue("metrics"))
+    if known and metric not in known:
+        near = difflib.get_close_matches(metric, known, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
+        yield Fault(path, "no metric has this name", metric, fix)
+
+
+def _own_score(task: Task, metric: str) -> Iterator[Fault]:
+    path = ("success", "metric")
+    if not _OWN_SCORE.fullmatch(metric) or metric.startswith("/"):
+        fix = "write ./file.py:function, a path beside the task file"
+        yield Fault(path, "this names no function in a file of yours", metric, fix)
+        return
+    file = task.folder / metric.rpartition(":")[0]
+    if not file.resolve().is_relative_to(task.folder.resolve()):
+        yield Fault(path, "the file lies outside the task's folder", metric, "move it there")
+    elif not file.is_file():
+        yield Fault(path, "there is no such file", metric, "write the path from the task's folder")
+
+
+def _arms(task: Task) -> Iterator[Fault]:
+    if task.arms == "auto":
+        return
+    if not task.arms:
+        fix = "write `arms: auto`, or list them"
+        yield Fault(("arms",), "the list of arms is empty", "[]", fix)
+        return
+    heads = [arm if isinstance(arm, str) else next(iter(arm), "") for arm in task.arms]
+    for index, arm in enumerate(task.arms):
+        if isinstance(arm, dict) and len(arm) != 1:
+            got = ", ".join(arm)
+            yield Fault(("arms", index), "one item is one arm", got, "write `- name: {option: 1}`")
+    whole = [arm if isinstance(arm, str) else repr(sorted(arm.items())) for arm in task.arms]
+    if len(set(whole)) < len(whole):
+        twice = next(i for i, arm in enumerate(whole) if arm in whole[:i])
+        yield Fault(("arms", twice), "an arm stands twice", heads[twice], "remove one of the two")
+    elif len(task.arms) == 1 and task.present is None and not task.answers:
+        fix = "list at least two, or write `arms: auto`"
+        yield Fault(("arms",), "one arm alone can't be compared", heads[0], fix)
+
+
+def _models(task: Task) -> Iterator[Fault]:
+    for key in ("model", "tune", "bigger", "teacher"):
+        spec = getattr(task, key)
+        if spec is not None and not _MODEL.fullmatch(spec):
+            fix = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
+            yield Fault((key,), "this names no model", spec, fix)
+    if (tune := task.tune) and tune.startswith("openai:"):
+        fix = "write an open model: smollm2-135m or hf:ORG/NAME"
+        yield Fault(("tune",), "a remote model can't be trained here", tune, fix)

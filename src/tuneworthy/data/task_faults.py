@@ -1,0 +1,190 @@
+"""What is wrong in a task, as one TaskError: the first fault in front, the others counted."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.record import Record
+from tuneworthy.data.plain_yaml import Path_, Plain, dotted
+
+_NOT_WRITTEN = {"inferred"}  # filled by us, never read from the file
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: the key path, what, what was got, and how to fix it."""
+
+    path: Path_
+    what: str
+    got: str
+    fix: str
+
+
+def names(record: type[Record]) -> dict[str, str]:
+    """Return {key in the file: field name} of a section."""
+    fields = record.model_fields.items()
+    return {f.alias or name: name for name, f in fields if name not in _NOT_WRITTEN}
+
+
+def section(record: type[Record], key: str) -> type[Record] | None:
+    """Return the record behind a key, where the key holds a section."""
+    name = names(record).get(key)
+    if name is None:
+        return None
+    return _record_in(record.model_fields[name].annotation)
+
+
+def _record_in(kind: Any) -> type[Record] | None:
+    if get_origin(kind) is dict:
+        return None
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type) and issubclass(one, Record):
+            return one
+    return None
+
+
+def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> list[Fault]:
+    """Return a fault for every key that no section knows, with the nearest known key."""
+    faults = []
+    known = names(record)
+    for key, value in data.items():
+        if key not in known:
+            faults.append(_unknown(key, list(known), (*path, key)))
+        elif isinstance(value, dict):
+            faults += _inside(record, key, value, (*path, key))
+    return faults
+
+
+def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) -> list[Fault]:
+    inner = section(record, key)
+    if inner is not None:
+        return unknown_keys(inner, value, path)
+    if key == "answers" and not path[1:]:
+        from tuneworthy.core.task import Recorded
+
+        rows = [(k, v) for k, v in value.items() if isinstance(v, dict)]
+        return [f for k, v in rows for f in unknown_keys(Recorded, v, (*path, k))]
+    return []
+
+
+def _unknown(key: str, known: list[str], path: Path_) -> Fault:
+    near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return Fault(path, "there is no such key", key, f"{hint}known here: {', '.join(known)}")
+
+
+def validation_faults(error: ValidationError, data: Any) -> list[Fault]:
+    """Return the faults that pydantic found, one a key path, in words."""
+    faults: dict[Path_, Fault] = {}
+    for detail in error.errors(include_url=False, include_context=True):
+        path, value = _in_file(detail["loc"], data)
+        fault = _worded(detail, path, value)
+        if detail["type"] == "literal_error":  # the word branch of a union comes first
+            faults.setdefault(path, fault)
+        elif path not in faults or isinstance(value, int | float):
+            faults[path] = fault
+    return list(faults.values())
+
+
+def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
+    """Follow a pydantic location as far as it is in the file (it also names union branches)."""
+    path: list[int | str] = []
+    for part in loc:
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
+            data = data[part]
+        elif isinstance(data, dict) and part == loc[-1] and not path:
+            return (str(part),), None  # a required key that is missing
+        else:
+            continue
+        path.append(part)
+    return tuple(path), data
+
+
+def _worded(detail: ErrorDetails, path: Path_, value: Any) -> Fault:
+    kind, context = detail["type"], detail.get("ctx", {})
+    got = "nothing" if kind == "missing" else _shown(value)
+    if kind == "missing":
+        return Fault(path, "a required key is missing", got, f"add `{detail['loc'][-1]}:`")
+    if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
+        return Fault(path, _range(kind, context), got, _range_fix(kind, value, context))
+    if kind == "string_pattern_mismatch":
+        fix = "use letters, digits, `.`, `_`, `-`; at most 64, the first a letter or digit"
+        return Fault(path, "this is no name", got, fix)
+    if kind == "literal_error":
+        or_number = " or a whole number from 2 to 20" if path[-1:] == ("folds",) else ""
+        fix = f"write {context.get('expected')}{or_number}"
+        return Fault(path, "this value is not known", got, fix)
+    return Fault(path, _kind_words(kind), got, _kind_fix(kind, value))
+
+
+def _range(kind: str, context: dict[str, Any]) -> str:
+    words = {
+        "greater_than": ("above", "gt"),
+        "greater_than_equal": ("at least", "ge"),
+        "less_than": ("below", "lt"),
+        "less_than_equal": ("at most", "le"),
+    }
+    word, key = words[kind]
+    return f"the number must be {word} {context.get(key)}"
+
+
+def _range_fix(kind: str, value: Any, context: dict[str, Any]) -> str:
+    limit = context.get("lt", context.get("le"))
+    if kind.startswith("less") and limit == 1 and isinstance(value, int | float) and value <= 100:
+        return f"shares are written from 0 to 1: {value} in 100 is {value / 100:g}"
+    return "write a number inside the range"
+
+
+_KINDS = {
+    "string": "text", "float": "a number", "int": "a whole number", "bool": "true or false",
+    "dict": "a section of `key: value` lines", "model": "a section of `key: value` lines",
+    "tuple": "a list", "list": "a list", "literal": "one of the known words",
+}  # fmt: skip
+
+
+def _kind_words(kind: str) -> str:
+    return f"the value must be {_KINDS.get(kind.split('_')[0], 'of another type')}"
+
+
+def _kind_fix(kind: str, value: Any) -> str:
+    wanted = kind.split("_")[0]
+    if wanted in {"float", "int"} and isinstance(value, str):
+        bare = value.strip("$€£ %").replace("_", "").replace(",", "")
+        if bare.replace(".", "", 1).isdigit():
+            return f"write the number alone: {bare}"
+    if wanted == "bool" and isinstance(value, str):
+        return "write true or false (`no` and `yes` are words in YAML 1.2)"
+    if wanted == "string" and not isinstance(value, str | dict | list):
+        return f'put it in quotes: "{_shown(value)}"'
+    return f"write {_KINDS.get(wanted, 'another type')} here"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"a section with {', '.join(list(value)[:5]) or 'nothing'}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "nothing" if value is None else str(value)
+
+
+def raise_faults(faults: list[Fault], plain: Plain, name: str) -> NoReturn:
+    """Raise the TaskError of the faults, in the order of the file."""
+    ordered = sorted(faults, key=lambda f: plain.line(f.path))
+    first, others = ordered[0], ordered[1:]
+    what = first.what
+    if others:
+        lines = ", ".join(str(plain.line(f.path)) for f in others[:5])
+        what += f" (and {len(others)} more wrong: line {lines})"
+    where = f"{name}:{plain.line(first.path)} {dotted(first.path)}".rstrip()
+    raise TaskError(what, where=where, got=first.got, fix=first.fix)

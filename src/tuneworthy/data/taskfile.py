@@ -1,0 +1,174 @@
+"""Read task.yaml into a checked Task; say file, line and key of what is wrong in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from tuneworthy.core.errors import SecurityError, TaskError
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Task
+from tuneworthy.data import plain_yaml
+from tuneworthy.data.plain_yaml import Plain
+from tuneworthy.data.secrets import has_key
+from tuneworthy.data.sense import check_sense
+from tuneworthy.data.task_faults import (
+    Fault,
+    raise_faults,
+    section,
+    unknown_keys,
+    validation_faults,
+)
+
+_SECRET_NAMES = re.compile(r"(?i)(^|_)(key|token|secret|password)$")
+_REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+def read_task(path: Path) -> Task:
+    """Read a task file; relative paths in it start at its folder.
+
+    Raises TaskError with `file:line key.path` for what can't be, SecurityError for a pasted key
+    (never shown) or a YAML tag.
+    """
+    path = Path(path)
+    text = _text(path)
+    _refuse_keys(text, path.name)
+    plain = plain_yaml.parse(text, path.name)
+    if not isinstance(plain.data, dict):
+        raise TaskError(
+            "the task file holds no keys",
+            where=path.name,
+            got=str(plain.data or "nothing"),
+            fix="`tuneworthy init rows.jsonl` writes one; only `data:` is required",
+        )
+    return _checked(plain, path)
+
+
+def task_schema() -> dict[str, Any]:
+    """Return the JSON schema of task.yaml, for editors (completion and hints while typing)."""
+    schema = Task.model_json_schema(by_alias=True)
+    schema["properties"].pop("inferred")
+    answers = schema["properties"]["answers"]
+    record = answers["additionalProperties"]
+    answers["additionalProperties"] = {"anyOf": [{"type": "string"}, record]}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "tuneworthy task"
+    return schema
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(plain_yaml.MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise TaskError(
+            "there is no task file here", where=str(path), fix="`tuneworthy init ROWS` writes one"
+        ) from None
+    except OSError as error:
+        raise TaskError(
+            "the task file can't be opened", where=str(path), got=error.strerror or "",
+            fix="give the path of a readable task.yaml",
+        ) from None  # fmt: skip
+    if len(raw) > plain_yaml.MAX_BYTES:
+        raise TaskError("the task file is larger than 1 MB", where=str(path), fix="shorten it")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            "the task file is not UTF-8",
+            where=f"{path.name}, byte {error.start}",
+            got=repr(raw[error.start : error.start + 1]),
+            fix="save it as UTF-8",
+        ) from None
+
+
+def _refuse_keys(text: str, name: str) -> None:
+    for number, line in enumerate(text.splitlines(), 1):
+        if has_key(line):
+            raise _pasted(f"{name}:{number}")
+
+
+def _pasted(where: str) -> SecurityError:
+    return SecurityError(
+        "a key is pasted into the task file",
+        where=where,
+        got="(a key; not shown)",
+        fix="write ${env:NAME} there, set NAME in the environment, and replace the key: it is known"
+        " to whoever saw this file",
+    )
+
+
+def _checked(plain: Plain, path: Path) -> Task:
+    name = path.name
+    _check_secrets(plain, name, plain.data, ())
+    faults = unknown_keys(Task, plain.data, ())
+    data = _without_nulls(Task, _long_answers(plain.data))
+    faults += _numbers(data, ())
+    if not faults:
+        try:
+            task = Task.model_validate_json(to_json(data), strict=True)
+        except ValidationError as error:
+            faults = validation_faults(error, data)
+        else:
+            check_sense(task.at(path.parent), plain, name)
+            return task.at(path.parent)
+    raise_faults(faults, plain, name)
+
+
+def _long_answers(data: dict[str, Any]) -> dict[str, Any]:
+    answers = data.get("answers")
+    if not isinstance(answers, dict):
+        return data
+    long = {k: {"file": v} if isinstance(v, str) else v for k, v in answers.items()}
+    return {**data, "answers": long}
+
+
+def _without_nulls(record: type[Record], data: dict[str, Any]) -> dict[str, Any]:
+    """Drop `key: null` in the sections: an empty key means its default."""
+    out = {}
+    for key, value in data.items():
+        inner = section(record, key)
+        if value is not None:
+            nested = inner is not None and isinstance(value, dict)
+            out[key] = _without_nulls(inner, value) if nested and inner else value
+    return out
+
+
+def _check_secrets(plain: Plain, name: str, value: Any, path: plain_yaml.Path_) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_secrets(plain, name, inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_secrets(plain, name, inner, (*path, index))
+    elif isinstance(value, str) and path:
+        _check_text(f"{name}:{plain.line(path)} {plain_yaml.dotted(path)}", value, path)
+
+
+def _check_text(where: str, value: str, path: plain_yaml.Path_) -> None:
+    secret = isinstance(path[-1], str) and _SECRET_NAMES.search(path[-1]) is not None
+    if secret and not _REFERENCE.fullmatch(value):
+        raise _pasted(where)
+    if not secret and "${env:" in value and path != ("instruction",):
+        raise TaskError(
+            "the environment is read for keys only",
+            where=where,
+            got=value,
+            fix="write the value itself; ${env:NAME} may stand where a key stands",
+        )
+
+
+def _numbers(value: Any, path: plain_yaml.Path_) -> list[Fault]:
+    if isinstance(value, dict):
+        return [f for k, v in value.items() for f in _numbers(v, (*path, k))]
+    if isinstance(value, list):
+        return [f for k, v in enumerate(value) for f in _numbers(v, (*path, k))]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return [Fault(path, "a number must be finite", str(value), "write a plain number")]
+    if isinstance(value, int) and abs(value) > 2**63:
+        return [Fault(path, "a number is too large", str(value)[:40], "write a smaller number")]
+    return []

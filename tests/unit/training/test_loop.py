@@ -9,9 +9,9 @@ pytestmark = pytest.mark.full
 
 
 def wrapped(tiny, seed=0, dtype="float64", kind="llama"):
-    from tuneworthy.training.lora import LoraSettings, lora_twin
+    from tuneworthy.training.twin import LoraShape, lora_twin
 
-    return lora_twin(tiny.model(kind, 1, dtype), LoraSettings(rank=4, alpha=8), seed)
+    return lora_twin(tiny.model(kind, 1, dtype), LoraShape(rank=4, alpha=8), seed)
 
 
 def run(module, rows, pace, seed=0, share=True):

@@ -1,0 +1,95 @@
+"""A model with an adapter on it that leaves the base alone, and the adapter's files.
+
+The twin shares the base's weights but has modules of its own. Knows no loop and no rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from pydantic import Field
+from safetensors.torch import save_file
+
+from tuneworthy.core.record import Record
+from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.training.adapter import seal
+
+
+class LoraShape(Record):
+    """What is trained: rank, alpha (the change is scaled by alpha / rank), target layers."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+def twin(module: Any) -> Any:
+    """Return a model of the same weights in modules of its own: wrapping it leaves the base alone.
+
+    No memory is spent on weights; the twin's are frozen. Never merge an adapter into a twin: that
+    would write into the base.
+    """
+    shared = {
+        id(weight): torch.nn.Parameter(weight.detach(), requires_grad=False)
+        for weight in module.parameters()
+    }
+    return copy.deepcopy(module, shared).eval()  # eval: dropout would make the loss another one
+
+
+def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
+    """Return a PEFT model: a twin of the base with a fresh adapter, which changes nothing yet.
+
+    Embeddings and the output layer are never adapted: engines refuse such adapters.
+    """
+    config = LoraConfig(
+        r=shape.rank,
+        lora_alpha=shape.alpha,
+        target_modules=shape.targets if isinstance(shape.targets, str) else list(shape.targets),
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):  # the starting point depends on the seed alone
+        torch.manual_seed(seed)
+        return get_peft_model(twin(module), config).eval()
+
+
+def weights_hash(model: Any) -> str:
+    """Return the SHA-256 of the base's weights: names, shapes and bytes."""
+    if known := model.fingerprint.get("weights"):
+        return str(known)
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.module.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def save_adapter(wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
+    """Write the adapter in the PEFT format (safetensors + adapter_config.json) and seal it."""
+    failpoint("epoch.before")
+    folder.mkdir(parents=True)
+    state = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}
+    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = wrapped.peft_config["default"].to_dict()
+    config |= {"inference_mode": True, "base_model_name_or_path": about["base"]["spec"]}
+    text = json.dumps(_sorted(config), indent=2, sort_keys=True)
+    (folder / "adapter_config.json").write_text(text, "utf-8")
+    seal(folder, about)
+    failpoint("epoch.after")
+
+
+def _sorted(value: Any) -> Any:
+    """Return plain data whose sets are sorted lists, so that the same run writes the same bytes."""
+    if isinstance(value, dict):
+        return {key: _sorted(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return value if isinstance(value, str | int | float | bool | list | None) else str(value)

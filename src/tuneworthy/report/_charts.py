@@ -30,6 +30,21 @@ def _anchor(at: float) -> str:
     return "start" if at < 2 else "end" if at > 98 else "middle"
 
 
+def margin_axis(margins: Sequence[float], own: float) -> Markup:
+    """Return the axis under the strip by margin: one cell a margin, a mark at the user's own."""
+    n = len(margins)
+    middle = [100 * (i + 0.5) / n for i in range(n)]
+    names = [
+        svg.label(middle[i], "12", words.points(m) if i < n - 1 else f"{words.points(m)} points",
+                  anchor="middle" if i < n - 1 else "end")
+        for i, m in enumerate(margins)
+        if i % 5 == 0 and abs(m - own) > 1e-9
+    ]  # fmt: skip
+    near = min(range(n), key=lambda i: abs(margins[i] - own))
+    mine = svg.label(middle[near], "12", f"▲ your margin, {words.points(own)}", "tick mine")
+    return svg.drawing(16, "margins", *names, mine, class_="row axis")
+
+
 def grid(scale: Scale, wanted: int = 5) -> list[Markup]:
     """Return faint lines at the ticks of an axis."""
     return [svg.line(scale(m), scale(m), 0, 100, "grid") for m in scale.ticks(wanted)]
@@ -70,7 +85,7 @@ def pair_row(pair: Pair, scale: Scale, margin: float) -> Markup:
     """Return a paired difference with its bounds, no difference, and the margin shaded."""
     side = "ahead" if pair.low > 0 else "behind" if pair.high < 0 else "open"
     return svg.drawing(
-        26, f"{pair.arm} − {pair.versus}: {words.span(pair)}",
+        48, f"{pair.arm} − {pair.versus}: {words.span(pair)}",
         svg.block(scale(-margin), scale(margin), 0, 100, "band"),
         *grid(scale), svg.line(scale(0), scale(0), 0, 100, "zero"),
         svg.line(scale(pair.low), scale(pair.high), 50, 50, f"ci {side}"),
@@ -103,51 +118,81 @@ def scatter(spots: Sequence[Spot], unit: str) -> Markup:
     xs, ys = svg.log_around([s.x for s in spots]), svg.around([s.y for s in spots])
     best: list[tuple[float, float]] = []
     for spot in sorted(spots, key=lambda s: (s.x, -s.y)):
-        if spot.kind != "reference" and (not best or 100 - ys(spot.y) < best[-1][1]):
-            step = [(xs(spot.x), best[-1][1])] if best else []
-            best += [*step, (xs(spot.x), 100 - ys(spot.y))]
-    places = _labels([(xs(s.x), 100 - ys(s.y)) for s in spots])
+        x, y = xs(spot.x), 100 - ys(spot.y)
+        if spot.kind != "reference" and (not best or y < best[-1][1]):
+            best += [(x, best[-1][1] if best else 100.0), (x, y)]
+    best += [(100.0, best[-1][1])] if best else []
+    at = [(xs(s.x), 100 - ys(s.y)) for s in spots]
+    names = place_names(at, [s.name for s in spots])
     texts = [
-        svg.tag("text", s.name, x=svg.percent(xs(s.x)), y=svg.percent(y), dx=9 * side, dy=4,
+        svg.tag("text", s.name, x=svg.percent(x), y=svg.percent(y + down), dx=10 * side, dy=4,
                 text_anchor="start" if side > 0 else "end", class_=f"spot-name {s.kind}")
-        for s, (y, side) in zip(spots, places, strict=True)
+        for s, (x, y), (side, down) in zip(spots, at, names, strict=True)
     ]  # fmt: skip
+    leads = [
+        svg.line(x, x + 1.4 * side, y, y + down, "lead")
+        for (x, y), (side, down) in zip(at, names, strict=True)
+        if down
+    ]
     dots = [svg.dot(xs(s.x), 100 - ys(s.y), 5.5, f"spot {s.kind}", s.title) for s in spots]
     return svg.drawing(
         240, f"score against {unit}", *_frame(xs, ys, unit, "score"),
-        svg.polyline(best, "frontier"), *texts, *dots, class_="plot",
+        svg.polyline(best, "frontier"), *leads, *texts, *dots, class_="plot",
     )  # fmt: skip
 
 
-def _labels(places: Sequence[tuple[float, float]]) -> list[tuple[float, int]]:
-    """Return (y in per cent, side) of each label, moved apart where names would overlap."""
-    taken: list[tuple[float, int]] = []
-    out: dict[int, tuple[float, int]] = {}
-    for at in sorted(range(len(places)), key=lambda i: places[i][1]):
-        x, y = places[at]
-        side = 1 if x < 55 else -1
-        while any(abs(y - other) < 6.5 and where == side for other, where in taken):
-            y += 1
-        taken.append((y, side))
-        out[at] = (y, side)
+def place_names(
+    places: Sequence[tuple[float, float]], names: Sequence[str]
+) -> list[tuple[int, float]]:
+    """Return for each dot the side of its name and how far down it moves (per cent).
+
+    A name takes the first free place: beside its dot, else above or below; a letter is taken to
+    be 2 % of the width, so that names stay apart on a phone.
+    """
+    taken = [(x - 1.5, x + 1.5, y - 3.5, y + 3.5) for x, y in places]
+    out: dict[int, tuple[int, float]] = {}
+    for i in sorted(range(len(places)), key=lambda i: places[i][1]):
+        x, y = places[i]
+        wide = 2.0 * len(names[i])
+        for side, down in _tries(x, wide):
+            ends = (x + 2, x + 2 + wide) if side > 0 else (x - 2 - wide, x - 2)
+            box = (*ends, y + down - 3, y + down + 3)
+            if not any(_meet(box, other) for j, other in enumerate(taken) if j != i):
+                break
+        taken.append(box)
+        out[i] = (side, down)
     return [out[i] for i in range(len(places))]
+
+
+def _tries(x: float, wide: float) -> list[tuple[int, float]]:
+    sides = [side for side in (1, -1) if (x + 2 + wide <= 104 if side > 0 else x - 2 - wide >= -4)]
+    downs = [0.0, *(sign * step for step in (6.5, 13.0, 19.5, 26.0, 32.5) for sign in (1, -1))]
+    return [(side, down) for down in downs for side in sides or [-1]]
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def _frame(xs: Scale, ys: Scale, x_name: str, y_show: str) -> list[Markup]:
     lines = [svg.line(0, 100, 100 - ys(m), 100 - ys(m), "grid") for m in ys.ticks()]
-    form = words.score if y_show == "score" else words.amount
+    form = words.score if y_show == "score" else _round
     lines += [
         svg.tag("text", form(m), x=-8, y=svg.percent(100 - ys(m)), dy=4, text_anchor="end",
                 class_="tick")
         for m in ys.ticks()
     ]  # fmt: skip
     lines += [
-        svg.tag("text", words.amount(m), x=svg.percent(xs(m)), y="100%", dy=17,
+        svg.tag("text", _round(m), x=svg.percent(xs(m)), y="100%", dy=17,
                 text_anchor="middle", class_="tick")
         for m in xs.ticks()
     ]  # fmt: skip
     name = svg.tag("text", x_name, x="100%", y="100%", dy=34, text_anchor="end", class_="tick")
     return [*lines, svg.line(0, 100, 100, 100, "base"), name]
+
+
+def _round(value: float) -> str:
+    return f"{value:,g}" if value >= 1 or value == 0 else f"{value:g}".removeprefix("0")
 
 
 def curve(

@@ -74,7 +74,7 @@ def finished(lines: Iterable[Text], plain: bool) -> Text:
 def fits(stream: TextIO) -> bool:
     """Return whether a stream's encoding can show our glyphs."""
     try:
-        GLYPHS.encode(getattr(stream, "encoding", None) or "ascii")
+        GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

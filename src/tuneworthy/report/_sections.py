@@ -31,6 +31,12 @@ def about(results: Results, arm: ArmResult) -> str:
     return catalogue("arms").get(kind, "")
 
 
+def meanings(results: Results) -> list[tuple[str, str]]:
+    """Return what each arm of the ladder does, in a sentence."""
+    arms = words.ladder_order(results.evidence.arms)
+    return [(arm.name, text) for arm in arms if (text := about(results, arm))]
+
+
 def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     """Return the rows of the first screen, the simplest arm first."""
     pairs = {pair.arm: pair for pair in words.rivals(results)}
@@ -46,7 +52,6 @@ def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
         rows.append(
             {
                 "arm": arm,
-                "about": about(results, arm),
                 "options": words.options(arm.options),
                 "named": arm.name == results.verdict.arm,
                 "bar": _bar(arm),
@@ -86,6 +91,12 @@ def margins(results: Results) -> list[dict[str, Any]]:
             out.append({"same": same, "from": point.margin, "to": point.margin, "cells": 1,
                         **_stretch(point, results)})  # fmt: skip
     return out
+
+
+def margin_axis(results: Results) -> Markup:
+    """Return the axis of the strip by margin."""
+    margins = [point.margin for point in results.verdict.by_margin]
+    return charts.margin_axis(margins, results.task.success.margin) if margins else Markup()
 
 
 def _stretch(point: ByMargin, results: Results) -> dict[str, Any]:
@@ -164,7 +175,7 @@ def _climbed(results: Results, margin: float) -> Iterator[Pair]:
 
 def trade_offs(results: Results) -> list[dict[str, Any]]:
     """Return quality against cost and against latency, or why one of them can't be drawn."""
-    arms = [a for a in results.evidence.arms if a.score and a.role != "placebo"]
+    arms = _placed(results)
     costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
     times = [(a, a.latency_ms.p95 / 1000, f"p95 {words.duration(a.latency_ms.p95 / 1000)}")
@@ -179,20 +190,36 @@ def _trade_off(
     results: Results, title: str, unit: str, field: str, values: list[tuple[ArmResult, float, str]]
 ) -> dict[str, Any]:
     spots = [
-        charts.Spot(arm.name, x, arm.score.mean, _kind(arm, results), f"{arm.name}: "
+        charts.Spot(_short(arm.name), x, arm.score.mean, _kind(arm, results), f"{arm.name}: "
                     f"{words.score(arm.score.mean)}, {text}")
         for arm, x, text in values
         if x > 0 and arm.score
     ]  # fmt: skip
-    free = [arm.name for arm, x, _ in values if x <= 0]
-    left = {
-        arm.missing.get(field) or arm.because
-        for arm in results.evidence.arms
-        if arm.score and arm.role != "placebo" and arm.name not in {a.name for a, _, _ in values}
-    }
-    reasons = sorted(reason for reason in left if reason)
+    drawn = {arm.name for arm, x, _ in values if x > 0}
+    free = {arm.name for arm, x, _ in values if x <= 0}
+    left = [
+        f"{arm.name} ({_why_off(arm, field, free)})"
+        for arm in _placed(results)
+        if arm.name not in drawn
+    ]
     chart = charts.scatter(spots, unit) if len(spots) > 1 else None
-    return {"title": title, "chart": chart, "reasons": reasons, "free": free}
+    return {"title": title, "chart": chart, "left": left}
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 22 else f"{name[:21]}…"
+
+
+def _placed(results: Results) -> list[ArmResult]:
+    """Return the arms that quality may be weighed for: references and placebos are not."""
+    roles = ("candidate", "ceiling")
+    return [arm for arm in results.evidence.arms if arm.score and arm.role in roles]
+
+
+def _why_off(arm: ArmResult, field: str, free: set[str]) -> str:
+    if arm.name in free:
+        return "at no cost: off a logarithmic axis"
+    return arm.missing.get(field) or arm.because or words.UNKNOWN
 
 
 def _kind(arm: ArmResult, results: Results) -> str:
@@ -230,7 +257,9 @@ def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (key.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else f"{value:,}")
         for key, value in trace.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and key != "chosen"
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and key not in ("chosen", "seed")
     ]
 
 

@@ -99,7 +99,7 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(text, width)]
     for what, (low, mid, high, most) in audit.lengths.items():
         text = f"{shown(what, plain)}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,}"
-        lines.append(Text(f"  {text} {audit.unit}"))
+        lines += [Text(x) for x in wrapped(f"{text} {audit.unit}", width)]
     lines += [Text(""), *(Text(x, "bold") for x in wrapped(visible_line(audit.visible), width))]
     return finished(lines, plain)
 
@@ -166,9 +166,10 @@ def _planned_line(title: str, name: int, sums: tuple[int, int, float], cost: str
 def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
     title = shown(arm.spec.name, plain)
     if arm.because:
-        first, *more = wrapped(f"not run: {arm.because}", width - name - 3, "")
-        yield Text(f"  {cell(title, name)} {shown(first, plain)}", "dim")
-        yield from (Text(" " * (name + 3) + shown(line, plain), "dim") for line in more)
+        why = shown(f"not run: {arm.because}", plain)
+        first, *more = wrapped(why, width - name - 3, "")
+        yield Text(f"  {cell(title, name)} {first}", "dim")
+        yield from (Text(" " * (name + 3) + line, "dim") for line in more)
         return
     cost = words.amount(arm.usd) if arm.usd is not None else "—"
     yield Text(_planned_line(title, name, (arm.requests, arm.tokens, arm.minutes), cost))

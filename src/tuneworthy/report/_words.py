@@ -201,13 +201,14 @@ def rival_line(pair: Pair, margin: float) -> str:
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
     """Return (limit with its bound, state) for every limit of the task that this arm faces."""
     bounds = results.task.success.limits.plain() | {"floor": results.task.success.floor}
+    return [(_limit(name, bounds.get(name)), state) for name, state in arm.limits.items()]
+
+
+def _limit(name: str, value: Any) -> str:
     shown = {"valid": "valid ≥ {}", "p95_ms": "p95 ≤ {} ms", "general_drop": "general drop ≤ {}",
              "context_faithful": "faithful to context ≥ {}", "local_only": "local only",
              "floor": "score ≥ {}"}  # fmt: skip
-    return [
-        (shown.get(name, visible(name)).format(_bound(bounds.get(name))), state)
-        for name, state in arm.limits.items()
-    ]
+    return shown[name].replace("{}", _bound(value)) if name in shown else visible(name)
 
 
 def _bound(value: Any) -> str:

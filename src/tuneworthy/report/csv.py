@@ -16,8 +16,8 @@ COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "e
 def answers_csv(results: Results) -> str:
     """Return one line an answer, with its score and why; what was not measured is empty."""
     targets = {case.id: case.output for case in results.cases}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")  # so that a lone CR in a cell is quoted too
     writer.writerow(COLUMNS)
     for run in results.runs:
         for i, answer in enumerate(run.answers):

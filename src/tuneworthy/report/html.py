@@ -21,6 +21,7 @@ from tuneworthy.report._tables import visible_line
 
 HERE = Path(__file__).parent
 NOT_MEASURED = "not measured"
+WHOLE = Markup('<span class="whole">{}</span>')
 
 
 def page(results: Results) -> str:
@@ -42,7 +43,9 @@ def page(results: Results) -> str:
         task=results.task,
         named=words.arm_named(results),
         ladder=sections.ladder(results, matrix),
+        meanings=sections.meanings(results),
         margins=sections.margins(results),
+        margin_axis=sections.margin_axis(results),
         volume=_volume(results),
         forest=sections.forest(results),
         differences=sections.differences(results),
@@ -100,6 +103,7 @@ def _templates() -> jinja2.Environment:
              "status_line", "target_line", "use_line", "wrong_line")  # fmt: skip
     found.globals |= {name: getattr(words, name) for name in names}
     found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
+    found.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
     return found
 
 

@@ -15,7 +15,7 @@ def junit_xml(results: Results) -> str:
     An arm fails where it violates a limit or could not run, and is skipped where it was skipped.
     """
     verdict = results.verdict
-    suite = ET.Element("testsuite", name=f"tuneworthy {visible(results.task.name)}")
+    suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
     head = words.headline(verdict.use, verdict.status)
     _test(suite, "verdict", "" if verdict.status != "blocked" else words.use_line(results))
     if results.task.success.target is not None:
@@ -26,17 +26,22 @@ def junit_xml(results: Results) -> str:
         why = f"violated: {', '.join(out)}" if out else ""
         test = _test(suite, f"arm {arm.name}", arm.because if arm.state == "failed" else why)
         if arm.state == "skipped":
-            ET.SubElement(test, "skipped", message=visible(arm.because))
+            ET.SubElement(test, "skipped", message=_text(arm.because))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
-    out_text = ET.SubElement(suite, "system-out")
-    out_text.text = f"{head} {words.use_line(results)} {words.left_line(results)}"
+    said = f"{head} {words.use_line(results)} {words.left_line(results)}"
+    ET.SubElement(suite, "system-out").text = _text(said)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _test(suite: ET.Element, name: str, failure: str) -> ET.Element:
-    test = ET.SubElement(suite, "testcase", name=visible(name), classname="tuneworthy")
+    test = ET.SubElement(suite, "testcase", name=_text(name), classname="tuneworthy")
     if failure:
-        ET.SubElement(test, "failure", message=visible(failure))
+        ET.SubElement(test, "failure", message=_text(failure))
     return test
+
+
+def _text(text: str) -> str:
+    """Return text without the characters that XML has no way to write."""
+    return visible(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

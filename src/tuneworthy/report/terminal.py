@@ -60,8 +60,8 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
         yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
         yield from (Text(each) for each in wrapped(use, width))
     left, pays = words.left_line(results), words.pays_line(results)
-    lines = wrapped(f"{left} {pays}" if verdict.status != "blocked" else verdict.because, width)
-    yield from (Text(shown(each, plain)) for each in lines)
+    more = f"{left} {pays}" if verdict.status != "blocked" else verdict.because
+    yield from (Text(each) for each in wrapped(shown(more, plain), width))
 
 
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
@@ -97,7 +97,7 @@ def _row(
     assert arm.score is not None
     named = arm.name == results.verdict.arm
     cost = _cost(arm, _unit(results))
-    text = Text("▶ " if named else "  ", "bold" if named else "")
+    text = Text().append("▶ " if named else "  ", "bold")
     text.append(cell(_title(arm, plain), name) + " ", "bold" if named else "")
     text.append(bar(arm.score.mean, length) + " ", "cyan" if named else "")
     text.append(cell(words.score(arm.score.mean), 4, right=True) + " ", "bold" if named else "")
@@ -115,10 +115,10 @@ def _title(arm: ArmResult, plain: bool) -> str:
 
 
 def _idle(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
-    why = wrapped(f"{arm.state}: {arm.because or words.UNKNOWN}", width - name - 3, "")
-    for at, line in enumerate(why):
+    why = shown(f"{arm.state}: {arm.because or words.UNKNOWN}", plain)
+    for at, line in enumerate(wrapped(why, width - name - 3, "")):
         left = cell(_title(arm, plain), name) if at == 0 else " " * name
-        yield Text(f"  {left} {shown(line, plain)}", "dim")
+        yield Text(f"  {left} {line}", "dim")
 
 
 def _unit(results: Results) -> str:
@@ -142,12 +142,13 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if results.task.success.target is not None:
         parts.append(words.target_line(results.verdict, results.task.success.target))
     if parts:
-        yield from (Text(shown(x, plain)) for x in wrapped("Limits: " + " · ".join(parts), width))
+        text = shown("Limits: " + " · ".join(parts), plain)
+        yield from (Text(line) for line in wrapped(text, width))
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     for wrong in results.verdict.wrong[:1]:
-        line = f"What was wrong: {words.wrong_line(wrong)}"
-        yield from (Text(shown(x, plain)) for x in wrapped(line, width))
-    for x in wrapped(words.next_line(results), width):
-        yield Text(shown(x, plain), "bold")
+        text = shown(f"What was wrong: {words.wrong_line(wrong)}", plain)
+        yield from (Text(line) for line in wrapped(text, width))
+    for line in wrapped(shown(words.next_line(results), plain), width):
+        yield Text(line, "bold")

@@ -46,8 +46,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "oracle": {"role": "ceiling", "tool": None, "simplicity": 0, "usd": 2.95, "ms": 1800},
 }  # fmt: skip
 PEOPLE = ["Mira", "Tomás", "Yuki", "Adaeze", "Piet", "Léa", "Sanjay", "Olga", "Wei", "Hanne"]
-TROUBLE = ["the invoice shows a wrong sum", "my parcel never came", "I can't sign in",
-           "the app closes when I pay", "please cancel my order", "the refund is missing"]  # fmt: skip
+TROUBLE = [
+    "the invoice shows a wrong sum", "my parcel never came", "I can't sign in",
+    "the app closes when I pay", "please cancel my order", "the refund is missing",
+]  # fmt: skip
 KINDS = ["billing", "shipping", "access", "bug", "order", "refund"]
 
 
@@ -184,7 +186,7 @@ def make_runs(
                         learned=trained,
                         fit_seconds=212.0 if trained else None,
                         trace=make_trace(rng) if trained else None,
-                    )  # fmt: skip
+                    )
                 )
     return tuple(runs)
 
@@ -224,7 +226,7 @@ def make_arms(right: dict[str, list[float | None]], n: int) -> tuple[ArmResult, 
     """Return the arms down the matrix, and two that were not measured."""
     arms = []
     for name, arm in ARMS.items():
-        known = [v for v in right[name] if v is not None]
+        known = [v or 0.0 for v in right[name]]  # an answer that failed counts as wrong
         ms = arm["ms"]
         no_price = "the answers were recorded without prices and seconds"
         arms.append(
@@ -244,7 +246,7 @@ def make_arms(right: dict[str, list[float | None]], n: int) -> tuple[ArmResult, 
                 tokens=Tokens(**{"in": 180.0, "out": 24.0}) if ms else None,
                 usd_per_1k=arm["usd"],
                 fit_seconds=1060.0 if name == "lora" else None,
-                errors=n - len(known),
+                errors=right[name].count(None),
                 learned=name in FINALISTS[1:],
                 finalist=name in FINALISTS,
                 chosen="best dev score of its tool" if name in FINALISTS else "",
@@ -254,7 +256,7 @@ def make_arms(right: dict[str, list[float | None]], n: int) -> tuple[ArmResult, 
                 if name != "zero_shot"
                 else {"valid": "violated", "p95_ms": "met"},
                 missing={} if ms else {"latency_ms": no_price, "usd_per_1k": no_price},
-            )  # fmt: skip
+            )
         )
     for name, tool, state, why in (
         ("tfidf", "classifier", "skipped", "the output is JSON: there is no closed set of labels"),
@@ -322,7 +324,8 @@ def make_audit(n: int) -> Audit:
 def make_plan(n: int) -> Plan:
     """Return the plan that was frozen before the first arm."""
     planned = [
-        PlannedArm(spec=Spec(name=name, arm=name, tool=arm["tool"], role=arm.get("role", "candidate")),
+        PlannedArm(spec=Spec(name=name, arm=name, tool=arm["tool"],
+                             role=arm.get("role", "candidate")),
                    folds=(0, 1, 2, 3, 4), seeds=(0, 1) if name == "lora" else (0,), requests=n,
                    tokens=n * 204, minutes=1.5 if name != "lora" else 9.0,
                    usd=arm["usd"] * n / 1000 if arm["usd"] is not None else None)
@@ -382,7 +385,8 @@ def make_verdict(arms: tuple[ArmResult, ...], pairs: tuple[Pair, ...], task: Tas
             Finding(name="economics", answer="no", value=0.04, low=0.01, high=0.1,
                     because="tuning pays above 382,000 requests a month; you have 40,000"),
         ),
-        economics={"break_even_per_month": 382_067.0, "side": "above", "rival": "lora", "lacking": [], "hours": None},
+        economics={"break_even_per_month": 382_067.0, "side": "above", "rival": "lora",
+                   "lacking": [], "hours": None},
         missing=missing, seconds=1082.0, evidence_hash="5e" * 32,
     )  # fmt: skip
 
@@ -437,7 +441,7 @@ def attacked(results: Results, attack: str) -> Results:
         if isinstance(value, dict):
             keep = path[:1] == ("task",)
             return {
-                (k + attack if key in ("classes", "excluded", "lengths", "options", "missing",
+                (k + attack if key in ("classes", "excluded", "lengths", "options",
                                        "reproduce", "limits") and not keep else k):
                 walk(v, k, (*path, k)) for k, v in value.items()
             }  # fmt: skip
@@ -447,7 +451,7 @@ def attacked(results: Results, attack: str) -> Results:
             key in FREE or key in ("ids", "blocks", "cuts", "notes") or path[:1] == ("reproduce",)
         )
         free = free or "missing" in path
-        if path[-2:] == ("task", "name"):
+        if path[-2:] in {("task", "name"), ("spec", "arm")}:  # checked names: data can't set them
             return value
         return value + attack if isinstance(value, str) and free else value
 

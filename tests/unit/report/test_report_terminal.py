@@ -1,1 +1,228 @@
 """The terminal: the ladder screen at 80 and 120 columns, on a pipe, under NO_COLOR."""
+
+import io
+import re
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from study_fixture import attacked, study
+
+from tuneworthy.core.verdict import Next
+from tuneworthy.report import _words as words
+from tuneworthy.report.terminal import (
+    audit_screen,
+    compare_screen,
+    ladder_screen,
+    live,
+    plan_screen,
+    show,
+    table,
+)  # fmt: skip
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\u2028]")
+ATTACK = "\x1b]52;c;ZXZpbA==\x07\x1b[31m\n[link=http://evil.example]x[/link]\u202e漢\x9b1m"
+
+
+@pytest.fixture(scope="module")
+def results():
+    return study()
+
+
+def screens(results, width, plain=False):
+    pairs = results.evidence.pairs[:3]
+    return [
+        ladder_screen(results, width, plain),
+        table(results, width, plain),
+        audit_screen(results.audit, width, plain),
+        plan_screen(results.plan, width, plain),
+        compare_screen(results.verdict, results.verdict, pairs, width, plain),
+    ]
+
+
+def changed(results, **verdict):
+    return results.model_copy(update={"verdict": results.verdict.model_copy(update=verdict)})
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_line_is_wider_than_the_screen(results, width, plain):
+    for screen in screens(results, width, plain):
+        assert max(cell_len(line) for line in screen.plain.split("\n")) <= width
+        assert not plain or screen.plain.isascii()
+
+
+def test_the_first_screen_says_what_the_design_says(results):
+    text = ladder_screen(results, 120).plain
+    lines = text.split("\n")
+    assert lines[0].startswith("  Don't fine-tune yet.   Use: constrained (schema)")
+    assert lines[0].rstrip().endswith("provisional · 250 rows")
+    left = " ".join(line.strip() for line in lines[1:3])
+    assert "A tuned model (lora) could be at most 7.2 points better (95 %)" in left
+    assert "It pays above 382,000 requests a month; you have 40,000." in left
+    assert "▶ constrained" in text
+    assert "not shown better than ▶ : +2 (−2.5 … +7.2)" in text
+    assert "skipped: the output is JSON: there is no closed set of labels" in text
+    assert "failed: the endpoint refused the key (401)" in text
+    assert "To be sure within 5 points: tuneworthy settle, about 71 clicks" in text
+    assert text.index("present ") < text.index("constrained  ") < text.index("lora rank")
+
+
+@pytest.mark.parametrize(
+    ("use", "arm", "said"),
+    [
+        ("tune", "lora", "Fine-tune."),
+        ("distil", "lora", "Fine-tune."),
+        ("keep", "present", "Keep what runs today."),
+        ("none", None, "Nothing beats the reference."),
+        ("classifier", "tfidf", "Don't fine-tune yet."),
+    ],
+)
+def test_each_verdict_has_its_sentence(results, use, arm, said):
+    text = ladder_screen(changed(results, use=use, arm=arm), 80).plain
+    assert text.split("\n")[0].strip().startswith(said)
+
+
+def test_a_blocked_verdict_names_the_block_and_no_arm(results):
+    blocked = changed(results, status="blocked", use="none", arm=None, left_on_table=None)
+    evidence = blocked.evidence.model_copy(update={"blocks": ("6 rows leak into the test",)})
+    text = ladder_screen(blocked.model_copy(update={"evidence": evidence}), 80).plain
+    assert text.split("\n")[0].startswith("  No verdict.")
+    assert "6 rows leak into the test" in text
+    assert "▶" not in text
+
+
+def test_a_limited_run_is_stamped(results):
+    evidence = results.evidence.model_copy(update={"limited": True})
+    text = ladder_screen(results.model_copy(update={"evidence": evidence}), 80).plain
+    assert "NOT A VERDICT" in text
+    assert "NOT A VERDICT" not in ladder_screen(results, 80).plain
+
+
+def test_what_was_not_trained_is_said(results):
+    arms = tuple(
+        arm.model_copy(update={"score": None, "state": "skipped", "because": "no GPU"})
+        if arm.name == "lora"
+        else arm
+        for arm in results.evidence.arms
+    )
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    text = words.pays_line(results.model_copy(update={"evidence": evidence}))
+    assert text == "No tuned model was measured (lora: no GPU)."
+
+
+def test_a_missing_number_is_named_not_zero(results):
+    bare = changed(results, left_on_table=None, economics={},
+                   missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
+    assert words.left_line(bare).endswith("is not measured: one arm.")
+    assert words.pays_line(bare).endswith("is not measured: no prices.")
+
+
+def test_a_next_step_says_its_size(results):
+    step = Next(do="label", rows=380, why="the rival is open")
+    assert words.next_line(changed(results, next=step)) == (
+        "Next: label, 380 rows: the rival is open"
+    )
+
+
+def test_a67_a_limit_with_braces_in_its_name_is_text(results):
+    arm = results.evidence.arms[4].model_copy(update={"limits": {"{0.__class__}%n": "met"}})
+    assert words.limit_lines(arm, results) == [("{0.__class__}%n", "met")]
+
+
+def test_numbers_read_as_people_write_them():
+    assert [words.points(x) for x in (0.0716, 0.02, -0.025, 0.0001)] == ["7.2", "2", "−2.5", "0"]
+    assert [words.score(x) for x in (0.88, 1.0, 0.0)] == [".88", "1.00", ".00"]
+    assert [words.amount(x) for x in (549_321, 2.6, 0.031, 0, 40_000)] == [
+        "549,000", "2.60", "0.031", "0", "40,000",
+    ]  # fmt: skip
+    assert [words.duration(x) for x in (0.42, 2.1, 431, 11520)] == [
+        "420 ms", "2.1 s", "7 min", "3.2 h",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a64_a65_data_can_forge_no_line_and_no_escape(results, plain):
+    bad = attacked(study(n=40), ATTACK)
+    for screen, clean in zip(screens(bad, 80, plain), screens(study(n=40), 80, plain), strict=True):
+        assert not CONTROL.search(screen.plain)
+        assert max(cell_len(line) for line in screen.plain.split("\n")) <= 80
+        assert not any(span.style and "link" in str(span.style) for span in screen.spans)
+        firsts = [line.split(" ")[0] for line in screen.plain.split("\n")]
+        assert "[link=http://evil.example]x[/link]" not in firsts
+        assert len(clean.plain) > 0
+
+
+def test_a64_the_check_can_fail():
+    assert CONTROL.search(ATTACK)
+
+
+def printed(screen, **environment):
+    stream = io.StringIO()
+    console = Console(file=stream, width=120, _environ=environment, **FORCED)
+    console.print(screen, soft_wrap=True)
+    return stream.getvalue()
+
+
+FORCED = {"force_terminal": True, "highlight": False, "markup": False, "color_system": "standard"}
+
+
+def test_no_color_keeps_the_text_and_drops_the_colours(results):
+    screen = ladder_screen(results, 120)
+    coloured, bare = printed(screen, TERM="xterm"), printed(screen, TERM="xterm", NO_COLOR="1")
+    assert "\x1b[36m" in coloured
+    assert not re.search(r"\x1b\[(3\d|4\d|9\d)m", bare)
+
+
+def test_a_pipe_gets_no_control_character(results):
+    stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    show(ladder_screen(results, 80), stream)
+    stream.seek(0)
+    text = stream.read()
+    assert not CONTROL.search(text)
+    assert "▶ constrained" in text
+
+
+def test_an_ascii_pipe_gets_the_plain_form(results):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    show(ladder_screen(results, 80, plain=True), stream)
+    stream.seek(0)
+    assert "> constrained" in stream.read()
+
+
+def test_the_live_view_off_a_terminal_is_a_short_log():
+    stream = io.StringIO()
+    with live(stream) as view:
+        view.say("plan: 2 arms")
+        for done in range(0, 251, 10):
+            view.progress("few_shot", done, 250)
+        view.now("prompt", "few_shot", 0.14)
+        view.now("prompt", "few_shot", 0.14)
+        view.now("prompt", "few_shot", 0.11)
+        view.now("prompt", "few_shot", 0.09)
+    lines = stream.getvalue().splitlines()
+    assert lines[-1] == "if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points"
+    assert len(lines) == 6
+    assert not CONTROL.search(stream.getvalue())
+
+
+def test_the_live_view_forgets_the_path_when_another_arm_is_named():
+    view = live(io.StringIO())
+    view.now("prompt", "few_shot", 0.14)
+    view.now("schema", "constrained", 0.05)
+    assert view.stopped() == "if you stopped now: SCHEMA (constrained), may leave 5 points"
+    view.progress("a\x1b[2Jb", 3, 10, "note\n")
+    assert not CONTROL.search(view.screen().plain)
+
+
+def test_the_live_view_draws_on_a_terminal():
+    stream = io.StringIO()
+    view = live(stream, width=100)
+    view._console = Console(file=stream, width=100, **FORCED)
+    view._plain = False
+    view.progress("few_shot", 125, 250, "fold 3")
+    lines = view.screen().plain.split("\n")
+    assert lines[0].startswith("  few_shot")
+    assert "▪▪▪▪▪▪▪ " in lines[0]
+    assert "125 of 250" in lines[0]
+    assert lines[-1] == "  if you stopped now: no verdict yet"

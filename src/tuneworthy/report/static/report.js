@@ -12,6 +12,8 @@
   };
   const number = (x) => x.toLocaleString("en-US", { maximumFractionDigits: 2 });
   const points = (x) => String(Math.round(1000 * x) / 10);
+  // A word with a hyphen stays on one line.
+  const whole = (text) => text.split(/(\S+-\S+)/).map((part, i) => (i % 2 ? make("span", "whole", part) : part));
   document.documentElement.classList.add("scripted");
 
   // What if: the verdict at another margin and volume, looked up, never computed.
@@ -30,9 +32,9 @@
   }
 
   function back() {
-    for (const [id, text] of Object.entries(first)) $(id).textContent = text;
+    for (const [id, text] of Object.entries(first)) $(id).replaceChildren(...whole(text));
     $("what-if").hidden = true;
-    for (const note of document.querySelectorAll(".ladder .beside")) note.hidden = false;
+    for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = false;
     mark(data.named);
   }
 
@@ -46,14 +48,14 @@
     const found = data.grid.find((p) => p[0] === margin && (volume === null || p[1] === volume));
     if (!found) return back();
     const [, , use, arm, status, left] = found;
-    $("headline").textContent = status === "blocked" ? data.blocked : data.headlines[use];
+    $("headline").replaceChildren(...whole(status === "blocked" ? data.blocked : data.headlines[use]));
     const tool = (data.arms.find((a) => a.name === arm) || {}).tool;
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;
     $("left").textContent = left === null ? "How much may be left on the table is not known there."
       : left <= 0 ? "No measured arm can be better (95 %)." : `Another arm could be at most ${points(left)} points better (95 %).`;
     $("pays").textContent = "";
-    for (const note of document.querySelectorAll(".ladder .beside")) note.hidden = true;
+    for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = true;
     const badge = $("what-if");
     const at = `What if: margin ${points(margin)} points${volume === null ? "" : `, ${number(volume)} requests a month`}. `;
     const reset = make("button", "", "Back to the verdict");
@@ -72,7 +74,7 @@
   }
 
   // The matrix of cases.
-  const state = { show: "all", passes: "", fails: "", q: "", shown: 100 };
+  const state = { show: "all", passes: "", fails: "", q: "", shown: 40 };
   const n = data.arms.length;
   const value = (arm, i) => data.values[arm][i];
   const passes = (arm, i) => value(arm, i) !== null && value(arm, i) >= data.pass;
@@ -157,7 +159,7 @@
   }
 
   function changed() {
-    state.shown = 100;
+    state.shown = 40;
     history.replaceState(null, "", `#${address(null) || "cases"}`);
     draw();
   }
@@ -172,8 +174,8 @@
     if (one.finish === "length") facts.push("cut by the token limit");
     if (one.in !== undefined) facts.push(`${number(one.in)} tokens in`);
     if (one.out !== undefined) facts.push(`${number(one.out)} out`);
-    if (one.seconds !== undefined) facts.push(`${number(one.seconds)} s`);
-    if (one.usd !== undefined) facts.push(`$${one.usd.toPrecision(2)}`);
+    if (one.seconds !== undefined) facts.push(one.seconds < 1 ? `${Math.round(1000 * one.seconds)} ms` : `${number(one.seconds)} s`);
+    if (one.usd !== undefined) facts.push(one.usd === 0 ? "$0" : `$${one.usd.toPrecision(2)}`);
     facts.push(`seed ${one.seed}`);
     if (one.fold !== undefined) facts.push(`fold ${one.fold}`);
     const score = make("span", `score ${shade(one.score)}`, one.score === undefined ? "no score" : String(one.score));
@@ -214,7 +216,7 @@
     data.arms.forEach((arm, a) => {
       const tried = data.answers[a][i];
       const own = arm.name === data.named;
-      const title = make("h3", "", `${own ? "▶ " : ""}${arm.name} `, make("span", "tool", arm.tool || arm.role));
+      const title = make("h3", "", `${own ? "▶ " : ""}${arm.name} `, make("span", "tool", arm.tool || (arm.role === "candidate" ? "no tool given" : arm.role)));
       const card = make("article", own ? "own" : "", null, title);
       if (!tried.length) card.append(make("p", "soft", "This arm was not asked this case."));
       for (const each of tried) card.append(answer(each));

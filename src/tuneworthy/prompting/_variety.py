@@ -33,7 +33,7 @@ def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
 
 def weight(feature: Feature, share: float) -> float:
     """Return what it is worth to cover a feature that this share of the answers has."""
-    return 1 + share if feature[0] == "value" else share / 2
+    return 1 + share if feature[0] == "value" else 0.6 * share**0.5
 
 
 def _of_json(values: Sequence[Any]) -> list[frozenset[Feature]]:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from tuneworthy.core.task import OutputType
 from tuneworthy.metrics._numbers import numbers
 
-_LONGEST = 200_000
+_LONGEST, _TRIES = 200_000, 100
 
 
 def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> str | None:
@@ -42,7 +42,9 @@ def _first(text: str, bracket: str) -> str | None:
     """
     decoder = json.JSONDecoder(parse_constant=_refuse)
     at = text.find(bracket)
-    while at >= 0:
+    for _ in range(_TRIES):
+        if at < 0:
+            return None
         try:
             return text[at : decoder.raw_decode(text, at)[1]]
         except json.JSONDecodeError as error:

@@ -46,7 +46,7 @@ def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     table = features([case.output for case in pool])
     common = Counter(feature for found in table for feature in found)
     usual = median(map(_length, pool)) or 1
-    handicap = [max(_length(case) / usual, 0.5) ** 0.5 for case in pool]
+    handicap = [max(_length(case) / usual, 1.0) ** 0.5 for case in pool]
     luck = [0.9 + 0.2 * _chance(seed, case.id) for case in pool]
     seen: Counter[Feature] = Counter()
     left, chosen = list(range(len(pool))), list[str]()

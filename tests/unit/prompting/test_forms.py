@@ -1,0 +1,163 @@
+"""What decoding is held to, how a schema reads, and the tolerant reading of an answer."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.prompting.grammar import NUMBER, closed, grammar
+from tuneworthy.prompting.lenient import lenient
+from tuneworthy.prompting.schema_text import LONGEST, readable
+
+OPEN = {
+    "type": "object",
+    "required": ["a"],
+    "properties": {
+        "a": {"type": "object", "properties": {"enum": {"type": "string"}}},
+        "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "list": {"type": "array", "items": {"properties": {"n": {"$ref": "#/$defs/n"}}}},
+        "e": {"enum": [{"properties": {"x": 1}}, None]},
+    },
+    "$defs": {"n": {"type": "object", "properties": {"m": {}}}},
+}
+
+
+def task(inferred=(), **output):
+    return Task(data=Data(file="r.jsonl"), output=Output(**output), inferred=inferred)
+
+
+def test_a_grammar_for_labels_numbers_and_json_and_none_for_text():
+    assert grammar(task(type="label", labels=("a", "b"))).value == ["a", "b"]
+    assert grammar(task(type="number")).value == NUMBER
+    assert grammar(task(type="json", schema=OPEN)).kind == "json"
+    assert grammar(task(type="text")) is grammar(task(type="json")) is grammar(task()) is None
+
+
+def test_a_users_open_objects_are_closed_and_inferred_ones_are_left():
+    shut = grammar(task(type="json", schema=OPEN)).value
+    assert shut == closed(OPEN)
+    assert grammar(task(inferred=("output.schema",), type="json", schema=OPEN)).value == OPEN
+    good = {"a": {"enum": "x"}, "map": {"any": 1}, "list": [{"n": {"m": 1}}], "e": None}
+    for extra in ({}, {"z": 1}, {"a": {"z": 1}}, {"list": [{"z": 1}]}, {"list": [{"n": {"z": 1}}]}):
+        value = {**good, **extra}
+        assert Draft202012Validator(OPEN).is_valid(value)
+        assert Draft202012Validator(shut).is_valid(value) == (not extra)
+    assert shut["properties"]["e"] == OPEN["properties"]["e"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]},
+        {"properties": {"a": {}}, "anyOf": [{"properties": {"b": {}}}]},
+        {"properties": {"x": {"not": {"properties": {"b": {}}}}}},
+    ],
+)
+def test_a_schema_built_of_parts_is_left_as_it_is(schema):
+    assert closed(schema) == schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "want"),
+    [
+        (
+            OPEN,
+            '{"a": {"enum"?: string}, "map"?: {any key: integer}, '
+            '"list"?: [{"n"?: {"m"?: any}}, …], "e"?: {"properties": {"x": 1}} | null}',
+        ),
+        ({"type": ["string", "null"], "format": "date"}, "string (date) | null"),
+        ({"type": "integer", "minimum": 1, "maximum": 5}, "integer 1 to 5"),
+        (
+            {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"const": "é"}}},
+            '"é" | null',
+        ),
+        (
+            {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}}},
+            '{"kids"?: [{"kids"?: […, …]}, …]}',
+        ),
+        (
+            {
+                "allOf": [
+                    {"properties": {"a": {"type": "string"}}, "required": ["a"]},
+                    {"properties": {"b": True}, "required": ["b"]},
+                ]
+            },
+            '{"a": string, "b": any}',
+        ),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}]},
+            "[string, number]",
+        ),
+        ({"$ref": "#/$defs/missing"}, "any"),
+        ({}, "any"),
+        ({"type": "object"}, "{…}"),
+    ],
+)
+def test_a_schema_reads_as_one_short_line(schema, want):
+    assert readable(schema) == want
+
+
+def test_a_long_schema_loses_allowed_values_first():
+    words = [f"value-{at}" for at in range(50)]
+    fields = {f"f{at}": {"type": "string", "enum": words} for at in range(20)}
+    text = readable({"type": "object", "properties": fields, "required": list(fields)})
+    assert len(text) <= LONGEST
+    assert all(f'"f{at}": ' in text for at in range(20))
+    assert "…" in text
+    assert '"value-49"' in readable({"enum": words})
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ('Sure! ```json\n{"a": {"b": 1}}\n``` and {"c": 2}', '{"a": {"b": 1}}'),
+        ("{see below} {'a': 1} {\"a\": [1]}", '{"a": [1]}'),
+        ('{"a": {"b": 1}, ', None),
+        ('{"a": {"b": 1} "c": 2}', None),
+        ('{"a": "cut', None),
+        ("the list [1, 2]", "[1, 2]"),
+        ('{"a": NaN}', None),
+        ("no json", None),
+        ("", None),
+        ("{" * 50_000, None),
+        ("[" * 50_000, None),
+    ],
+)
+def test_lenient_json_is_the_first_whole_object(text, want):
+    assert lenient(text, "json") == want
+    assert want is None or json.loads(want)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("The label is SPAM.", "spam"),
+        ("not spam!", "not spam"),
+        ("Not-Spam", "not spam"),
+        ("spam or ham", None),
+        ("spammer", None),
+        ("spam, not spam", None),
+        ("", None),
+        ("c++ it is", "c++"),
+        ("ham ham", "ham"),
+    ],
+)
+def test_lenient_label_is_the_only_one_in_the_sentence(text, want):
+    assert lenient(text, "label", ("spam", "not spam", "ham", "c++", "")) == want
+
+
+@pytest.mark.parametrize(
+    ("text", "output_type", "want"),
+    [
+        ("about 1,000 km", "number", "1,000"),
+        ("3 = 3.0", "number", "3.0"),
+        ("3 or 4", "number", None),
+        ("none", "number", None),
+        ("x\n#### 7", "number", "7"),
+        (" hi ", "text", "hi"),
+        (" ", "text", None),
+    ],
+)
+def test_lenient_number_and_text(text, output_type, want):
+    assert lenient(text, output_type) == want

@@ -1,0 +1,180 @@
+"""The arm `lora` on a real engine: a tiny model from disk, and the embedded one where it lies."""
+
+import json
+
+import pytest
+
+from tuneworthy.arms import lora
+from tuneworthy.core.answer import Score
+from tuneworthy.core.arm import Setup
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.task import Data, Output, Task
+
+LABELS = ("billing", "delivery", "defect")
+ROWS = [
+    ("I was charged twice for my order", "billing"),
+    ("The parcel never arrived", "delivery"),
+    ("The screen is cracked", "defect"),
+]
+NAMES = "Ann Bob Carl Dora Eve Finn Gina Hugo Ida Jon Kim Leo Mia Ned Oda Pam".split()  # noqa: SIM905
+
+
+def cases(count, start=0):
+    found = []
+    for number in range(start, start + count):
+        text, label = ROWS[number % 3]
+        name = NAMES[number // 3 % len(NAMES)]
+        turn = Message(role="user", content=f"{name} writes: {text}. Order {number * 37 % 1000}.")
+        found.append(Case(id=f"c{number}", messages=(turn,), output=label))
+    return found
+
+
+def exact(case, answer):
+    return Score(value=float(answer.text.strip() == case.output))
+
+
+def setup_of(model, folder, train, dev, **changes):
+    task = Task(
+        instruction="Name the topic of the message.",
+        data=Data(file="rows.jsonl"),
+        output=Output(type="label", labels=LABELS, max_tokens=8),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {"train": train, "dev": dev, "score": exact, **changes}
+    return Setup(task=task, models={"tune": model}, folder=folder, **parts)
+
+
+@pytest.fixture
+def engine(tiny, tmp_path, monkeypatch):
+    """The local engine on a tiny random model, opened from disk as a user's would be."""
+    from tuneworthy.models.hf import load
+
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
+    tiny.model("llama", 1, eos_token_id=0).save_pretrained(tmp_path / "model")
+    tiny.tokenizer().save_pretrained(tmp_path / "model")
+    return load(tmp_path / "model", "hf:./model", "float32")
+
+
+def test_the_placebo_gives_every_row_the_answer_of_another():
+    rows = [case.model_copy(update={"output": f"o{i}"}) for i, case in enumerate(cases(9))]
+    dealt = lora._taught(rows, True, 3)
+    assert [d.id for d in dealt] == [r.id for r in rows]
+    assert sorted(d.output for d in dealt) == sorted(r.output for r in rows)
+    assert all(d.output != r.output for d, r in zip(dealt, rows, strict=True))
+    assert lora._taught(rows, True, 3) == dealt
+    assert lora._taught(rows, False, 3) == rows
+    assert lora.placebo(lora.Options(rank=4)) == lora.Options(rank=4, shuffled=True)
+
+
+def test_few_rows_make_smaller_steps():
+    pytest.importorskip("torch")
+    assert lora._settings(lora.Options(), 60).pace.batch == 8
+    assert lora._settings(lora.Options(), 600).pace.batch == 16
+    assert lora._settings(lora.Options(batch=4), 600).pace.batch == 4
+
+
+def test_a_model_that_cannot_be_trained_here_does_not_apply(tmp_path):
+    class Remote:
+        spec = "openai:large"
+
+    with pytest.raises(DoesNotApply, match="openai:large cannot be trained here"):
+        lora.fit(setup_of(Remote(), tmp_path, cases(6), []), lora.Options(), 0)
+
+
+@pytest.mark.full
+def test_the_arm_trains_answers_and_is_loaded_the_second_time(engine, tmp_path, monkeypatch):
+    asked = []
+
+    def score(case, answer):
+        asked.append(case.id)
+        return exact(case, answer)
+
+    setup = setup_of(engine, tmp_path / "unit", cases(24), cases(6, 60), score=score)
+    options = lora.Options(epochs=2, rank=4, rate=5e-3)
+    fitted = lora.fit(setup, options, 0)
+    queries = [case.query() for case in cases(5, 90)]
+    answers = fitted.answer(queries)
+    assert [a.case for a in answers] == [q.id for q in queries]
+    assert all(a.tokens_out and a.prompt for a in answers)
+    assert fitted.learned
+    assert fitted.artefact == tmp_path / "unit" / "adapter"
+    assert fitted.model.fingerprint["adapter"] != engine.fingerprint.get("adapter")
+    assert asked == [c.id for c in cases(6, 60)] * 2  # dev alone, once an epoch
+    assert len(fitted.trace["evaluations"]) == 2
+
+    monkeypatch.setattr("tuneworthy.training.lora.train", None)  # it would crash if it trained
+    again = lora.fit(setup, options, 0)
+    assert again.trace == fitted.trace
+    assert [a.text for a in again.answer(queries)] == [a.text for a in answers]
+
+
+@pytest.mark.full
+def test_n9_the_engine_answers_with_the_very_adapter_that_was_trained(engine, tmp_path):
+    import torch
+
+    from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter
+
+    peft = lora_twin(engine.module, LoraShape(rank=4, alpha=8), 0)
+    with torch.no_grad():
+        for name, weight in peft.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+    base = {"spec": engine.spec, "weights": engine.fingerprint["weights"]}
+    save_adapter(peft, tmp_path / "a", {"base": base})
+    ids, tuned = torch.tensor([[5, 9, 33, 70, 8]]), engine.with_adapter(tmp_path / "a")
+    with torch.no_grad():
+        plain = engine.module(input_ids=ids).logits
+        with tuned.adapter.applied(engine.module):
+            ours = engine.module(input_ids=ids).logits
+        trained = peft(input_ids=ids).logits
+        after = engine.module(input_ids=ids).logits
+    assert torch.equal(ours, trained)
+    assert torch.equal(plain, after)
+    assert not torch.equal(ours, plain)
+
+
+@pytest.mark.full
+def test_the_placebo_learns_other_answers(engine, tmp_path):
+    options = lora.Options(epochs=1, rank=4, rate=5e-3)
+    told = []
+    for name, chosen in (("real", options), ("placebo", lora.placebo(options))):
+        setup = setup_of(engine, tmp_path / name, cases(24), [])
+        told.append(lora.fit(setup, chosen, 0).trace["rows"])
+    weights = [
+        (tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes()
+        for name in ("real", "placebo")
+    ]
+    assert told[0] == told[1]
+    assert weights[0] != weights[1]
+
+
+@pytest.mark.full
+def test_rows_left_out_are_noted(engine, tmp_path):
+    rows = cases(24)
+    rows[3] = rows[3].model_copy(update={"output": " "})
+    fitted = lora.fit(setup_of(engine, tmp_path / "u", rows, []), lora.Options(epochs=1), 0)
+    assert fitted.notes == ("1 training rows left out: the answer is empty",)
+    assert fitted.trace["rows"]["excluded"] == {"the answer is empty": ["c3"]}
+
+
+@pytest.mark.full
+def test_the_embedded_model_learns_a_small_task(tmp_path):
+    from tuneworthy.models import open_model
+    from tuneworthy.models._embedded import locate
+
+    if locate() is None:
+        pytest.skip("the embedded model is not on this machine")
+    model = open_model("smollm2-135m", folder=tmp_path)
+    setup = setup_of(model, tmp_path / "unit", cases(36), cases(6, 60))
+    base = lora._dev_score(setup, model)
+    fitted = lora.fit(setup, lora.Options(epochs=2), 0)
+    held = cases(12, 90)
+    scores = [
+        exact(c, a).value
+        for c, a in zip(held, fitted.answer([c.query() for c in held]), strict=True)
+    ]
+    assert sum(scores) / len(scores) >= 0.9
+    assert base < 0.9
+    manifest = json.loads((fitted.artefact / "tuneworthy.json").read_text())
+    assert manifest["base"]["weights"] == model.fingerprint["weights"]

@@ -57,9 +57,9 @@ def _rows(path: Path) -> list[Raw]:
 
 def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
     if all("id" in row.fields for row in rows):
-        return _by(path, rows, {case.id: case for case in cases}, lambda f: str(f["id"]))
+        return _by(rows, {case.id: case for case in cases}, lambda f: str(f["id"]))
     if all("input" in row.fields for row in rows):
-        return _by(path, rows, {case.input: case for case in cases}, lambda f: str(f["input"]))
+        return _by(rows, {case.input: case for case in cases}, lambda f: str(f["input"]))
     if len(rows) == len(cases):
         return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}
     raise DataError(
@@ -81,7 +81,6 @@ def _as_written(cases: Sequence[Case]) -> list[Case]:
 
 
 def _by(
-    path: Path,
     rows: Sequence[Raw],
     cases: Mapping[str, Case],
     key: Callable[[Mapping[str, Any]], str],

@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
@@ -35,12 +37,14 @@ class Split(Record):
     """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.
 
     `copies` are ids of exact copies, learnt from once only (the other copy is in `train`).
+    `groups` maps a scored id to the smallest id of its group, where a group has several.
     """
 
     k: int
     parts: tuple[Part, ...]
     by_time: bool = False
     copies: tuple[str, ...] = ()
+    groups: dict[str, str] = Field(default_factory=dict)
 
     @property
     def scored(self) -> tuple[str, ...]:
@@ -64,6 +68,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     Raises DataError where the rows are too few (or too much alike) to be split at all.
     """
     rows = _rows(loaded)
+    scored = rows.groups if loaded.test is None else _grouped(loaded.test)
     copies = _copies(loaded.cases)
     if loaded.test is not None:
         parts = [_part(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
@@ -74,7 +79,13 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
         parts = _folded(loaded, rows, int(wanted))
     gone = {one for part in parts for one in copies if one not in part.test}
     parts = [_without(part, copies) for part in parts]
-    return Split(k=len(parts), parts=tuple(parts), by_time=rows.by_time, copies=tuple(sorted(gone)))
+    return Split(
+        k=len(parts),
+        parts=tuple(parts),
+        by_time=rows.by_time,
+        copies=tuple(sorted(gone)),
+        groups={case.id: group[0].id for group in scored if len(group) > 1 for case in group},
+    )
 
 
 def _without(part: Part, copies: frozenset[str]) -> Part:
@@ -98,15 +109,19 @@ def _copies(cases: Sequence[Case]) -> frozenset[str]:
 
 def _rows(loaded: Loaded) -> _Rows:
     cases, seed = loaded.cases, loaded.task.seed
-    members: dict[int, list[Case]] = defaultdict(list)
-    for case, group in zip(cases, copy_groups(cases), strict=True):
-        members[group].append(case)
-    groups = [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
+    groups = _grouped(cases)
     groups.sort(key=lambda rows: _rank(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
     if by_time:  # a group is known from its last row on, so none of it is learnt too early
         groups.sort(key=lambda rows: max(moment(case.time or "0") for case in rows))
     return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
+
+
+def _grouped(cases: Sequence[Case]) -> list[tuple[Case, ...]]:
+    members: dict[int, list[Case]] = defaultdict(list)
+    for case, group in zip(cases, copy_groups(cases), strict=True):
+        members[group].append(case)
+    return [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
 
 
 def _rank(seed: int, name: str) -> bytes:

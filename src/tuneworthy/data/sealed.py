@@ -77,10 +77,10 @@ class Sealed:
             answers=dict(answers) if len(answers) <= 300 else None,
         )
 
-    def open(self, purpose: str) -> tuple[Case, ...]:
-        """Open the second door, logged: the cases with their answers, for scoring."""
+    def open(self, purpose: str) -> dict[str, Case]:
+        """Open the second door, logged: the cases with their answers by id, for scoring."""
         self.__log("open", _said(purpose))
-        return tuple(self.__cases.values())
+        return dict(self.__cases)
 
 
 def _said(purpose: str) -> str:

@@ -97,9 +97,7 @@ def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
     """Follow a pydantic location as far as it is in the file (it also names union branches)."""
     path: list[int | str] = []
     for part in loc:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+        if _holds(data, part):
             data = data[part]
         elif isinstance(data, dict) and part == loc[-1] and not path:
             return (str(part),), None  # a required key that is missing
@@ -107,6 +105,12 @@ def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
             continue
         path.append(part)
     return tuple(path), data
+
+
+def _holds(data: Any, part: int | str) -> bool:
+    if isinstance(data, list):
+        return isinstance(part, int) and part < len(data)
+    return isinstance(data, dict) and part in data
 
 
 def _worded(detail: ErrorDetails, path: Path_, value: Any) -> Fault:

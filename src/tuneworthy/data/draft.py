@@ -1,0 +1,185 @@
+"""Draft a task.yaml for rows: only the keys that matter for them, each with a plain comment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.task import Data, Task
+from tuneworthy.data.folds import ONE_SPLIT_FROM
+from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.rows import read_rows
+from tuneworthy.stats.power import mde
+
+HEADER = "# yaml-language-server: $schema=task.schema.json"
+_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+
+@dataclass(frozen=True)
+class DraftedTask:
+    """A task file as text, and what was seen in the rows, a sentence a line."""
+
+    text: str
+    seen: tuple[str, ...]
+
+
+def draft(
+    rows: Path, answers: Mapping[str, str] | None = None, folder: Path | None = None
+) -> DraftedTask:
+    """Look at rows and draft the task file that would lie in `folder` (default: beside them).
+
+    `answers` maps a name to a file of recorded answers; the name `present` is what runs today.
+    Raises DataError where the rows can't be read.
+    """
+    folder = rows.parent if folder is None else folder
+    first = next(read_rows(rows, rows.name))  # a missing or unreadable file is said at once
+    del first
+    file = _from(folder, rows)
+    loaded = load(Task(data=Data(file=file)).at(folder))
+    blocks = [_head(rows, loaded), _data(file, loaded), _output(loaded), _success(loaded)]
+    blocks += [_systems(answers or {}, folder), _rest()]
+    text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
+    return DraftedTask(text, tuple(_seen(loaded)))
+
+
+def _from(folder: Path, file: Path) -> str:
+    try:
+        return file.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return file.resolve().as_posix()
+
+
+def _head(rows: Path, loaded: Loaded) -> list[str]:
+    name = "".join(c if c in _NAME else "-" for c in rows.stem).strip("._-")[:64] or "task"
+    system = Counter(
+        m.content for case in loaded.cases for m in case.messages if m.role == "system"
+    )
+    lines = [HEADER, f"name: {_quoted(name)}"]
+    if system.total() == len(loaded.cases) and len(system) == 1:
+        return [*lines, "# Every row brings the same system prompt; it is the instruction.",
+                'instruction: ""']  # fmt: skip
+    asked = {
+        "json": "Read the input and answer with a JSON object that follows the schema.",
+        "label": "Read the input and answer with exactly one label of the list.",
+        "number": "Read the input and answer with one number.",
+        "text": "Read the input and write the answer.",
+    }[loaded.task.output.type or "text"]
+    return [*lines, "# What the model is asked to do. Write it as you would tell a new colleague.",
+            f"instruction: {_quoted(asked)}"]  # fmt: skip
+
+
+def _data(file: str, loaded: Loaded) -> list[str]:
+    lines = ["data:", f"  file: {_quoted(file)}"]
+    if len(loaded.cases) < ONE_SPLIT_FROM:
+        lines.append("  # Under 1,000 rows each is scored once, by an arm that never saw it.")
+    else:
+        lines.append("  # From 1,000 rows on, 30 % are held out and scored.")
+    lines.append("  # A test file of your own instead: write train: and test: in place of file:")
+    if any("doc_id" in case.meta and case.context is None for case in loaded.cases):
+        lines.append("  # The rows name documents. Say where they are, to test retrieval:")
+        lines.append("  # docs: docs.jsonl")
+    lines.append("  # unlabelled: inputs.jsonl   # inputs without answers, for `settle`")
+    return lines
+
+
+def _output(loaded: Loaded) -> list[str]:
+    out = loaded.task.output
+    lines = [
+        "output:",
+        f"  type: {out.type}          # seen in the rows: json, label, text, number",
+    ]
+    if out.type == "json":
+        schema = out.json_schema if isinstance(out.json_schema, dict) else {}
+        keys = ", ".join(list(schema.get("properties", {}))[:8])
+        lines.append(f"  # The schema is inferred from the rows (keys: {_plain(keys)}).")
+        lines.append("  # schema: schema.json      # better: your own")
+    if out.type == "label":
+        lines.append(f"  # The {len(out.labels or ())} labels are those of the rows.")
+    return lines
+
+
+def _success(loaded: Loaded) -> list[str]:
+    success = loaded.task.success
+    n = len(loaded.cases)
+    points = 100 * mde(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
+    lines = [
+        "success:",
+        f"  metric: {success.metric}   # how one answer is scored, from 0 to 1",
+        "  # Your own instead: metric: ./score.py:score, a function (case, answer) -> 0..1",
+        "  # How many more right answers in 100 would make you maintain a tuned model?",
+        f"  # 5 in 100 is written 0.05. These {n:,} rows show differences from about"
+        f" {points:.0f} in 100 on.",
+        "  margin: 0.05",
+        "  # target: 0.9             # what must be reached; leave it out where there is none",
+    ]
+    if success.metric not in {"accuracy", "exact", "number"}:
+        lines.append("  # pass_at: 0.5            # from this score on, an answer counts as right")
+    lines += ["  # motive: cost            # not better, but not worse and cheaper",
+              "  # limits: {valid: 0.95, p95_ms: 3000}"]  # fmt: skip
+    return lines
+
+
+def _systems(answers: Mapping[str, str], folder: Path) -> list[str]:
+    paths = {name: _from(folder, Path(file)) for name, file in answers.items()}
+    for name, file in answers.items():
+        if not Path(file).is_file():
+            raise TaskError("there is no such file of answers", where=f"--answers {name}",
+                            got=file, fix="write NAME=FILE, the path from here")  # fmt: skip
+    lines = ["# What runs today is measured first. Its logged answers are enough:"]
+    if present := paths.pop("present", None):
+        lines += ["present:", f"  answers: {_quoted(present)}",
+                  "  # tool: tune              # if it is itself a tuned model"]  # fmt: skip
+    else:
+        lines += ["# present: {answers: logged.jsonl}",
+                  "# present: {model: openai:NAME, prompt: prompt.md}"]  # fmt: skip
+    if paths:
+        lines += ["answers:"]
+        lines += [f"  {_quoted(name)}: {_quoted(file)}" for name, file in paths.items()]
+    return lines
+
+
+def _rest() -> list[str]:
+    return [
+        "# model: smollm2-135m       # what prompts run on; or hf:ORG/NAME, openai:NAME",
+        "# With these the verdict says from which volume on a tuned model would pay:",
+        "# economics: {requests_per_month: 40000, value_of_correct: 0.05, engineer_hour: 90}",
+        "budget: {minutes: 20}       # shapes the plan; usd: and tokens: are hard caps",
+    ]
+
+
+def _seen(loaded: Loaded) -> Iterator[str]:
+    out = loaded.task.output
+    yield f"{len(loaded.cases):,} rows; answers look like {out.type}"
+    if out.type == "label":
+        counts = Counter(case.output for case in loaded.cases)
+        label, most = counts.most_common(1)[0]
+        yield (
+            f"{len(counts)} labels; `{_plain(label)[:40]}` is the most frequent, "
+            f"{100 * most / len(loaded.cases):.0f} in 100"
+        )
+    if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
+        yield f"{turns:,} rows have a system prompt or several turns; both are kept"
+    for seen in loaded.observations[:5]:
+        yield seen.text
+    kept = {
+        "group": "rows of one group stay together",
+        "time": "later rows are scored by arms fitted on earlier ones",
+    }
+    for key, text in kept.items():
+        if all(getattr(case, key) for case in loaded.cases):
+            yield f"every row has a {key}: {text}"
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _quoted(text: str) -> str:
+    """Return text as a YAML scalar; a JSON string is one."""
+    simple = text and all(c in _NAME + "/" for c in text) and text[0].isalpha()
+    words = {"true", "false", "null", "yes", "no"}
+    return text if simple and text.lower() not in words else json.dumps(text, ensure_ascii=True)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +28,13 @@ def asked(case: Case) -> str:
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(m.content for m in case.messages if m.role != "system")
+
+
+def whole(case: Case) -> str:
+    """Return every turn of a case, the system prompt included."""
+    if len(case.messages) == 1:
+        return case.messages[0].content
+    return "\n".join(f"{m.role}: {m.content}" for m in case.messages)
 
 
 def plain_key(text: str) -> str:
@@ -149,15 +157,30 @@ def _may_be_near(a: Words, b: Words) -> bool:
     return bool(small >= NEAR * large)
 
 
-def copy_groups(cases: Sequence[Case]) -> list[int]:
+@dataclass(frozen=True)
+class Alike:
+    """What is alike among cases: loose keys and near-copies, by position."""
+
+    cases: tuple[Case, ...]
+    keys: tuple[str, ...]
+    pairs: tuple[tuple[int, int, float], ...]
+
+
+def alike(cases: Sequence[Case]) -> Alike:
+    """Compare all cases with each other, in about linear time."""
+    keys = [loose_key(asked(case)) for case in cases]
+    pairs = near_pairs(keys, [plain_key(case.output) for case in cases])
+    return Alike(tuple(cases), tuple(keys), tuple(pairs))
+
+
+def copy_groups(like: Alike) -> list[int]:
     """Return a group number for each case: copies, near-copies and rows of one `group` share it."""
-    groups = Union(len(cases))
-    texts = [loose_key(asked(case)) for case in cases]
+    groups = Union(len(like.cases))
     first: dict[tuple[str, str], int] = {}
-    for row, case in enumerate(cases):
-        for kind, key in (("text", texts[row]), ("group", case.group)):
+    for row, case in enumerate(like.cases):
+        for kind, key in (("text", like.keys[row]), ("group", case.group)):
             if key is not None:
                 groups.join(row, first.setdefault((kind, key), row))
-    for a, b, _ in near_pairs(texts, [plain_key(case.output) for case in cases]):
+    for a, b, _ in like.pairs:
         groups.join(a, b)
-    return [groups.find(row) for row in range(len(cases))]
+    return [groups.find(row) for row in range(len(like.cases))]

@@ -68,7 +68,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     Raises DataError where the rows are too few (or too much alike) to be split at all.
     """
     rows = _rows(loaded)
-    scored = rows.groups if loaded.test is None else _grouped(loaded.test)
+    scored = rows.groups if loaded.test is None else _grouped(loaded, loaded.test)
     copies = _copies(loaded.cases)
     if loaded.test is not None:
         parts = [_part(loaded, rows.groups, tuple(case.id for case in loaded.test), rows)]
@@ -109,7 +109,7 @@ def _copies(cases: Sequence[Case]) -> frozenset[str]:
 
 def _rows(loaded: Loaded) -> _Rows:
     cases, seed = loaded.cases, loaded.task.seed
-    groups = _grouped(cases)
+    groups = _grouped(loaded, cases)
     groups.sort(key=lambda rows: _rank(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
     if by_time:  # a group is known from its last row on, so none of it is learnt too early
@@ -117,10 +117,13 @@ def _rows(loaded: Loaded) -> _Rows:
     return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
 
 
-def _grouped(cases: Sequence[Case]) -> list[tuple[Case, ...]]:
+def _grouped(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
+    """Return the groups of some of the rows; copies in other files tie rows together too."""
+    mine = {case.id for case in cases}
     members: dict[int, list[Case]] = defaultdict(list)
-    for case, group in zip(cases, copy_groups(cases), strict=True):
-        members[group].append(case)
+    for case, group in zip(loaded.everyone, copy_groups(loaded.alike), strict=True):
+        if case.id in mine:
+            members[group].append(case)
     return [tuple(sorted(rows, key=lambda case: case.id)) for rows in members.values()]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.copies import asked, loose_key, plain_key
+from tuneworthy.data.copies import asked, loose_key, plain_key, whole
 
 LEAK = "copy of a test row"
 DEV = "dev row that is also elsewhere"
@@ -40,12 +40,12 @@ def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case
     exact: dict[str, Case] = {}
     loose: dict[tuple[str, str], Case] = {}
     for other in others:
-        exact.setdefault(plain_key(asked(other)), other)
+        exact.setdefault(plain_key(whole(other)), other)
         loose.setdefault((loose_key(asked(other)), plain_key(other.output)), other)
     found = {}
     for row in rows:
-        text = asked(row)
-        match = exact.get(plain_key(text)) or loose.get((loose_key(text), plain_key(row.output)))
+        match = exact.get(plain_key(whole(row)))
+        match = match or loose.get((loose_key(asked(row)), plain_key(row.output)))
         if match is not None:
             found[row.id] = (row, match)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from tuneworthy.core.audit import Observation
@@ -12,6 +13,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Task
 from tuneworthy.data.bad_rows import SHOWN, BadRows
+from tuneworthy.data.copies import Alike, alike
 from tuneworthy.data.docs import Doc, read_docs
 from tuneworthy.data.infer import label_faults, output_type, resolved
 from tuneworthy.data.leaks import without_leaks
@@ -42,6 +44,16 @@ class Loaded:
     excluded: dict[str, int] = field(default_factory=dict)
     excluded_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[Case, ...]:
+        """Return all labelled rows: cases, then those of the test and dev files."""
+        return (*self.cases, *(self.test or ()), *(self.dev or ()))
+
+    @cached_property
+    def alike(self) -> Alike:
+        """Return what is alike among all labelled rows, compared once."""
+        return alike(self.everyone)
 
 
 def load(

@@ -1,0 +1,52 @@
+"""Contradictions: the same input with another answer."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.record import canonical
+from tuneworthy.data.copies import plain_key, whole
+from tuneworthy.data.load import Loaded
+
+_ALIKE = 0.3  # word overlap (F1) below which two free texts are taken to contradict each other
+
+
+def conflicts(loaded: Loaded) -> list[list[str]]:
+    """Return the ids of each input whose rows contradict each other.
+
+    Two rows agree where one's answer is the other's or is among its accepted ones. Free texts may
+    be worded in many ways: they contradict each other only where they share hardly a word.
+    """
+    rows: dict[str, list[Case]] = defaultdict(list)
+    for case in loaded.everyone:
+        rows[plain_key(whole(case))].append(case)
+    text = loaded.task.output.type == "text"
+    return [
+        [case.id for case in same]
+        for same in rows.values()
+        if len(same) > 1 and any(_against(same[0], other, text) for other in same[1:])
+    ]
+
+
+def _against(one: Case, other: Case, text: bool) -> bool:
+    mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
+    if _form(one.output) in theirs or _form(other.output) in mine:
+        return False
+    return not text or _overlap(one.output, other.output) < _ALIKE
+
+
+def _form(text: str) -> str:
+    """Return an answer in one form: JSON with sorted keys, else without case and space."""
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return canonical(json.loads(text))
+        except (ValueError, RecursionError):
+            pass
+    return plain_key(text)
+
+
+def _overlap(one: str, other: str) -> float:
+    a, b = set(plain_key(one).split()), set(plain_key(other).split())
+    return 2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0

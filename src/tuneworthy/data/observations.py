@@ -1,0 +1,206 @@
+"""What is odd about rows, one check a function; each says how many, which, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from tuneworthy.core.audit import Observation
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.data.conflicts import conflicts
+from tuneworthy.data.load import Loaded
+from tuneworthy.data.rows import moment
+from tuneworthy.data.schema import checker
+from tuneworthy.data.secrets import private_kinds
+
+SHOWN = 20
+Level = Literal["note", "warning", "blocked"]
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+_ENDS = ".!?…:;)]}\"'”’`*|>。！？"
+_DOMINANT = 0.9
+
+
+def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
+    """Yield what is odd about the rows themselves (lengths in tokens are not among it)."""
+    yield from loaded.observations
+    yield from _conflicting(loaded)
+    yield from _copies(loaded)
+    yield from _classes(loaded, scored)
+    yield from _test_labels(loaded)
+    yield from _gold(loaded)
+    yield from _cut(loaded)
+    yield from _unseen(loaded)
+    yield from _private(loaded)
+    yield from _order(loaded)
+
+
+def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") -> Observation:
+    """Return an observation of so many ids; the first twenty are kept."""
+    return Observation(
+        kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:SHOWN]), fix=fix
+    )
+
+
+def _conflicting(loaded: Loaded) -> Iterator[Observation]:
+    ids = [one for group in conflicts(loaded) for one in group]
+    if ids:
+        fix = "correct them, or list the other right answers under `accepted`"
+        text = f"{len(ids):,} rows contradict another row: the same input, another answer"
+        yield seen("conflict", "warning", text, ids, fix)
+
+
+def _copies(loaded: Loaded) -> Iterator[Observation]:
+    like = loaded.alike
+    counts = Counter(like.keys)
+    same = [case.id for case, key in zip(like.cases, like.keys, strict=True) if counts[key] > 1]
+    if same:
+        text = f"{len(same):,} rows have an input that occurs more than once"
+        fix = "copies stand in one fold and are learnt from once; each is scored"
+        yield seen("copies", "warning", text, same, fix)
+    train = {case.id for case in loaded.cases}
+    test = {case.id for case in loaded.test or ()}
+    near, leaks = set(), set()
+    for a, b, _ in like.pairs:
+        pair = {like.cases[a].id, like.cases[b].id}
+        if like.keys[a] != like.keys[b]:
+            near |= pair
+        if pair & train and pair & test:
+            leaks |= pair & train
+    if leaks:
+        text = f"{len(leaks):,} training rows are near-copies of test rows with the same answer"
+        fix = "leave them out, or see in the verdict whether they matter"
+        yield seen("near_leak", "warning", text, sorted(leaks), fix)
+    if near - leaks:
+        text = f"{len(near - leaks):,} rows are near-copies of another with the same answer"
+        yield seen("near_copies", "note", text, sorted(near - leaks), "they stand in one fold")
+
+
+def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
+    cases = loaded.everyone
+    answers = Counter(case.output for case in cases)
+    if len(answers) == 1 and len(cases) > 1:
+        text = f"all {len(cases):,} rows have the same answer; nothing can be told apart"
+        fix = "add rows with other answers"
+        yield seen("one_answer", "blocked", text, [case.id for case in cases], fix)
+        return
+    if loaded.task.output.type != "label":
+        return
+    in_test = Counter(case.output for case in scored)
+    top, most = max(in_test.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    if scored and most >= _DOMINANT * len(scored):
+        text = f"{100 * most / len(scored):.0f} in 100 scored rows are `{quoted(top, 40)}`"
+        fix = "an arm that always says so scores as much: collect rows of the other labels"
+        yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
+    once = [case.id for case in cases if answers[case.output] == 1]
+    if once:
+        text = f"{len(once):,} labels have one row: no arm can learn them and be scored on them"
+        yield seen("single_label", "warning", text, once, "collect more rows of these labels")
+    few = sorted(label for label, n in answers.items() if 1 < n < 10)
+    if few:
+        text = f"{len(few):,} labels have fewer than 10 rows"
+        yield seen("rare_label", "note", text, [quoted(label, 40) for label in few])
+
+
+def _test_labels(loaded: Loaded) -> Iterator[Observation]:
+    if loaded.task.output.type != "label" or loaded.test is None:
+        return
+    train = {case.output for case in (*loaded.cases, *(loaded.dev or ()))}
+    test = {case.output for case in loaded.test}
+    lost = [case.id for case in loaded.test if case.output not in train]
+    if lost:
+        text = f"{len(lost):,} test rows have a label that no training row has"
+        fix = "an arm that can't say them is wrong there; list all labels in output.labels"
+        yield seen("test_only_label", "warning", text, lost, fix)
+    if unseen := sorted(train - test):
+        text = f"{len(unseen):,} labels of the training rows are in no test row"
+        yield seen("train_only_label", "warning", text, [quoted(one, 40) for one in unseen])
+
+
+def _gold(loaded: Loaded) -> Iterator[Observation]:
+    schema = loaded.task.output.json_schema
+    if loaded.task.output.type != "json" or not isinstance(schema, dict):
+        return
+    check = checker(schema)
+    known: dict[str, str | None] = {}
+    wrong: list[tuple[Case, str]] = []
+    for case in loaded.everyone:
+        if case.output not in known:
+            known[case.output] = check(case.output)
+        if why := known[case.output]:
+            wrong.append((case, why))
+    if wrong:
+        inferred = "inferred from the training rows " * ("output.schema" in loaded.task.inferred)
+        first = f"{wrong[0][0].where}: {quoted(wrong[0][1])}"
+        text = f"{len(wrong):,} right answers violate the schema {inferred}({first})"
+        fix = "correct the rows or the schema: an arm that obeys it can't be right there"
+        yield seen("schema", "warning", text, [case.id for case, _ in wrong], fix)
+
+
+def _cut(loaded: Loaded) -> Iterator[Observation]:
+    """Answers that stop in the middle where nearly all others end with a full stop."""
+    if loaded.task.output.type != "text":
+        return
+    long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
+    open_end = [case.id for case in long if case.output.rstrip()[-1] not in _ENDS]
+    if open_end and len(open_end) <= 0.1 * len(long):
+        text = f"{len(open_end):,} answers stop without an end where the others have one"
+        yield seen("cut_answer", "warning", text, open_end, "look whether they were cut")
+
+
+def _unseen(loaded: Loaded) -> Iterator[Observation]:
+    odd = [
+        case.id
+        for case in loaded.everyone
+        if _UNSEEN.search(case.output) or any(_UNSEEN.search(m.content) for m in case.messages)
+    ]
+    if odd:
+        text = f"{len(odd):,} rows hold control, direction or zero-width characters"
+        yield seen("unseen_characters", "warning", text, odd, "remove them if they mean nothing")
+
+
+def _private(loaded: Loaded) -> Iterator[Observation]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for case in loaded.everyone:
+        text = "\n".join((*(m.content for m in case.messages), case.output))
+        for kind in private_kinds(text):
+            found[kind].append(case.id)
+    task = loaded.task
+    specs = (task.model, task.bigger, task.teacher, task.present.model if task.present else None)
+    remote = any(spec and spec.startswith("openai:") for spec in specs)
+    for kind, ids in sorted(found.items()):
+        text = f"{len(ids):,} rows seem to hold a{'n' * (kind == 'e-mail')} {kind}"
+        fix = "they would be sent to a remote model: mask them first" if remote else ""
+        yield seen("private", "warning" if remote or kind == "key" else "note", text, ids, fix)
+
+
+def _order(loaded: Loaded) -> Iterator[Observation]:
+    timed = [case for case in loaded.cases if case.time is not None]
+    if timed and len(timed) < len(loaded.cases):
+        text = f"only {len(timed):,} of {len(loaded.cases):,} rows have a time; it is not used"
+        fix = "give every row a time, then later rows are scored by arms fitted on earlier ones"
+        yield Observation(kind="time", level="warning", text=text, count=len(timed), fix=fix)
+    if loaded.test is None:
+        return
+    early = _early(loaded.cases, loaded.test)
+    if early:
+        text = f"{len(early):,} test rows are older than the newest training row"
+        fix = "with time-ordered data, test on rows later than all training rows"
+        yield seen("time", "warning", text, early, fix)
+    groups = {case.group for case in loaded.cases if case.group is not None}
+    shared = [case.id for case in loaded.test if case.group in groups]
+    if shared:
+        text = f"{len(shared):,} test rows belong to a group that training rows belong to"
+        fix = "put whole groups on one side, or use `file:`, which does"
+        yield seen("group", "warning", text, shared, fix)
+
+
+def _early(train: Sequence[Case], test: Sequence[Case]) -> list[str]:
+    if not all(case.time for case in (*train, *test)):
+        return []
+    newest = max(moment(case.time or "") for case in train)
+    return [case.id for case in test if moment(case.time or "") < newest]

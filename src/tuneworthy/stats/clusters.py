@@ -36,12 +36,12 @@ def widening(values: Array, numbers: Array, level: float) -> float:
     if count == values.size:
         return 1.0
     few = few_clusters(count, level)
+    if np.isinf(few):
+        return few
     off = values - values.mean()
     naive = float(off @ off) / (values.size - 1)
     sums = np.bincount(numbers, weights=off)
     clustered = float(sums @ sums) / values.size * count / (count - 1)
-    if np.isinf(few):
-        return few
     return few * max(1.0, float(np.sqrt(clustered / naive)) if naive > 0 else 1.0)
 
 

@@ -1,0 +1,189 @@
+"""Rates, means and paired differences: worked numbers, degenerate data, negative controls."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
+from tuneworthy.stats.discordant import clopper_pearson
+from tuneworthy.stats.graded import bca
+
+
+def diffs(wins, losses, n):
+    return np.r_[np.ones(wins), -np.ones(losses), np.zeros(n - wins - losses)]
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "mean", "low", "high"),
+    [(18, 8, 0.040, -0.026, 0.111), (41, 14, 0.108, 0.016, 0.204), (46, 14, 0.128, 0.033, 0.227),
+     (20, 3, 0.068, 0.012, 0.137), (27, 5, 0.088, 0.021, 0.166), (8, 3, 0.020, -0.025, 0.072)],
+)  # fmt: skip
+def test_the_worked_example(wins, losses, mean, low, high):
+    found = bounds.paired(diffs(wins, losses, 250), 0.05 / 3, bounds.width_factor(5, 50, 200))
+    assert found[:3] == pytest.approx((mean, low, high), abs=5.1e-4)
+    assert found[3:] == (wins, losses, wins + losses, 250)
+    mirrored = bounds.paired(-diffs(wins, losses, 250), 0.05 / 3, 1.5)
+    assert (-mirrored.high, -mirrored.low) == pytest.approx((found.low, found.high), abs=1e-8)
+
+
+def test_width_factor_of_the_folds():
+    assert bounds.width_factor(5, 50, 200) == pytest.approx(1.5)
+    assert bounds.width_factor(2, 50, 200) == pytest.approx(1.2247, abs=1e-4)
+    assert bounds.width_factor(1, 75, 175) == 1.0
+
+
+def test_rates_equal_the_exact_interval_and_150_of_150_show_976():
+    for k, n in ((0, 1), (1, 1), (0, 30), (7, 20), (150, 150)):
+        exact = binomtest(k, n).proportion_ci(method="exact")
+        assert bounds.rate(k, n) == pytest.approx((exact.low, exact.high))
+    assert bounds.rate(150, 150)[0] == pytest.approx(0.976, abs=5e-4)
+    for k, n in ((0, 0), (3, 2), (-1, 4)):
+        with pytest.raises(ValueError):
+            bounds.rate(k, n)
+
+
+RATES, SIZES = (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 0.99), (20, 50, 100, 200, 500)
+
+
+def exact_coverage(interval, n, p):
+    k = np.arange(n + 1)
+    low, high = interval(k, n)
+    return binom.pmf(k, n, p)[(low <= p) & (p <= high)].sum()
+
+
+def test_p19_clopper_pearson_covers_in_every_cell_and_wilson_does_not():
+    def ours(k, n):
+        return clopper_pearson(k, n, 0.025)
+
+    def wilson(k, n):
+        z, share = 1.959964, k / n
+        middle, half = (
+            share + z * z / 2 / n,
+            z * np.sqrt(share * (1 - share) / n + z * z / 4 / n**2),
+        )
+        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+    cells = [(n, p) for n in SIZES for p in RATES]
+    assert min(exact_coverage(ours, *cell) for cell in cells) >= 0.9435
+    assert sum(exact_coverage(wilson, *cell) < 0.9435 for cell in cells) == 11
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([-1.0, 0.0, 1.0]) | st.floats(-1, 1), min_size=1, max_size=30),
+    st.booleans(),
+    st.booleans(),
+)
+def test_bounds_are_finite_ordered_and_inside_the_range(values, grouped, folded):
+    n = len(values)
+    groups = np.arange(n) // 2 if grouped else None
+    folds = np.arange(n) % 5 if folded else None
+    found = bounds.paired(values, 0.0125, 1.5, groups, folds)
+    assert -1 <= found.low <= found.mean <= found.high <= 1
+    mean, low, high = bounds.mean_interval(np.abs(values), groups=groups)
+    assert 0 <= low <= mean + 1e-9
+    assert mean - 1e-9 <= high <= 1
+
+
+def test_degenerate_data_is_answered_or_refused():
+    for empty in (bounds.paired, bounds.mean_interval):
+        with pytest.raises(ValueError, match="no rows"):
+            empty([], 0.05)
+        with pytest.raises(ValueError, match="finite"):
+            empty([0.5, float("nan")], 0.05)
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        bounds.paired([1.5], 0.05)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        bounds.mean_interval([-0.5])
+    one = bounds.paired([1.0], 0.0125)
+    assert one.low < 0 < one.high == 1.0
+    ties = bounds.paired(np.zeros(250), 0.0125)
+    assert (ties.mean, ties.differ) == (0.0, 0)
+    assert ties.low == pytest.approx(-ties.high)
+    assert 0 < ties.high < 0.03  # a bootstrap says [0, 0]
+    assert bounds.paired([0.1 + 0.2 - 0.3] * 20, 0.05).differ == 0
+    same = bounds.paired(np.full(40, 0.25), 0.05)
+    assert same.low < same.mean == 0.25 < same.high
+    assert bounds.paired(np.ones(20), 0.05).high == pytest.approx(1)
+    assert bounds.paired(-np.ones(20), 0.05).low == pytest.approx(-1)
+    assert bounds.mean_interval(np.zeros(9))[:2] == (0.0, 0.0)
+    assert bounds.mean_interval(np.ones(9))[2] == 1.0
+    mean, low, high = bounds.mean_interval(np.full(50, 0.7))
+    assert low < mean < high
+
+
+def test_graded_bounds_shrink_with_rows_and_ignore_their_order():
+    rng = np.random.default_rng(2)
+    values = rng.normal(0.1, 0.2, 400).clip(-1, 1)
+    small, large = bounds.paired(values[:60], 0.0125), bounds.paired(values, 0.0125)
+    assert large.high - large.low < small.high - small.low
+    again = bounds.paired(values[::-1], 0.0125)
+    assert again[1:3] == pytest.approx(large[1:3])
+    normal = 2.2414 * values.std() / 20
+    assert large.high - large.mean == pytest.approx(normal, rel=0.2)
+    mean, low, high = bounds.mean_interval(np.abs(values))
+    assert low < mean < high < 0.3
+
+
+def test_a_rare_loss_that_was_not_seen_is_allowed_for():
+    seen = np.r_[np.full(40, 0.2), np.full(10, 0.4)]
+    assert bca(seen, 0.025)[0] > 0.2  # the plain bootstrap is sure
+    assert bounds.paired(seen, 0.025).low < 0.2
+    assert bounds.mean_interval(seen)[1] < bca(seen, 0.025)[0]
+
+
+def test_groups_widen_and_singletons_do_not():
+    rng = np.random.default_rng(3)
+    shared = np.repeat(rng.choice([-1.0, 0.0, 1.0], 60, p=[0.1, 0.7, 0.2]), 5)
+    groups = np.repeat(np.arange(60), 5)
+    plain, grouped = bounds.paired(shared, 0.0125), bounds.paired(shared, 0.0125, groups=groups)
+    ratio = (grouped.high - grouped.mean) / (plain.high - plain.mean)
+    assert ratio == pytest.approx(np.sqrt(5), rel=0.05)
+    for values in (shared, shared * 0.5):
+        alone = bounds.paired(values, 0.0125, groups=np.arange(300))
+        assert alone == bounds.paired(values, 0.0125)
+        unnamed = bounds.paired(values, 0.0125, groups=[None] * 300)
+        assert unnamed == alone
+        assert bounds.paired(values, 0.0125, groups=["a"] * 300)[1:3] == (-1.0, 1.0)
+    graded = bounds.paired(shared * 0.5, 0.0125, groups=groups)
+    free = bounds.paired(shared * 0.5, 0.0125)
+    assert graded.high - graded.low > 1.8 * (free.high - free.low)
+    few = bounds.paired(np.r_[0.5, np.zeros(19)], 0.0125, groups=np.arange(20) // 2)
+    assert few.high > bounds.paired(np.r_[0.5, np.zeros(19)], 0.0125).high
+    with pytest.raises(ValueError, match="groups"):
+        bounds.paired(shared, 0.05, groups=[1])
+    rated = bounds.mean_interval(np.abs(shared), groups=groups)
+    assert rated[2] - rated[1] > 1.8 * np.diff(bounds.mean_interval(np.abs(shared))[1:])[0]
+
+
+def test_clusters_of_equal_rows_without_spread_leave_the_width():
+    assert widening(np.zeros(80), cluster_numbers(np.arange(80) // 2, 80), 0.05) == 1.0
+    few = widening(np.zeros(8), cluster_numbers(np.arange(8) // 2, 8), 0.05)
+    assert few == pytest.approx(2.3534 / 1.6449, abs=1e-3)
+
+
+def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
+    folds = np.arange(250) % 5
+    calm = np.tile([1.0, 0.0, 0.0, 0.0, -1.0], 50)[np.argsort(folds, kind="stable").argsort()]
+    found = bounds.paired(calm, 0.0125, 1.5, folds=folds)
+    assert found == bounds.paired(calm, 0.0125, 1.5)
+    torn = np.where(folds < 2, 1.0, 0.0) * (np.arange(250) % 2)
+    wide = bounds.paired(torn, 0.0125, 1.5, folds=folds)
+    assert wide.high - wide.low > 1.3 * np.diff(bounds.paired(torn, 0.0125, 1.5)[1:3])[0]
+    for steady in (np.zeros(250), np.ones(250)):
+        assert fold_widening(steady, folds, 1.5) == 1.5
+    assert fold_widening(torn, np.zeros(250, int), 1.5) == 1.5
+    assert fold_widening(torn, folds, 1.5, float("inf")) == 1.5
+
+
+def test_levels_pay_for_looks_and_rivals():
+    assert bounds.level(0.05, 1, 4) == pytest.approx(0.05 / 3)
+    assert bounds.level(0.05, 2, 5) == pytest.approx(0.05 / 8)
+    assert bounds.level(0.05, 1, 2) == bounds.level(0.05, 1, 1) == pytest.approx(0.035)
+    assert bounds.level(0.05, 1, 3) == pytest.approx(0.02)
+    for wrong in ((0, 2), (1, 0)):
+        with pytest.raises(ValueError):
+            bounds.level(0.05, *wrong)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +16,9 @@ from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cells, bins, in_order, nulls, pass_at
+from tuneworthy.report._cells import Cells, bins, in_order, pass_at
 
 STRIPES = 600
-DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "/tool", "/prior", "/placebo")
 
 
 def about(results: Results, arm: ArmResult) -> str:
@@ -290,95 +288,3 @@ def _unchosen(arm: ArmResult) -> str:
     if "violated" in arm.limits.values():
         return "it violates a limit"
     return "another arm of its tool had the better dev score"
-
-
-def missing(results: Results) -> list[dict[str, Any]]:
-    """Return every value of the verdict that was not measured, with its reason, grouped."""
-    reasons = dict(results.verdict.missing)
-    for pointer in nulls(results.verdict.plain()):
-        if pointer not in reasons and not pointer.endswith(DOES_NOT_APPLY):
-            covered = next((r for p, r in reasons.items() if pointer.startswith(f"{p}/")), None)
-            reasons[pointer] = covered or _reason(results, pointer)
-    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for pointer, reason in reasons.items():
-        place, what = _place(results, pointer)
-        grouped[what, reason].append(place)
-    return [
-        {"what": what, "where": [place for place in places if place], "why": reason}
-        for (what, reason), places in grouped.items()
-    ]
-
-
-def _place(results: Results, pointer: str) -> tuple[str, str]:
-    """Return (name of the arm or question, the field) of a JSON pointer into the verdict."""
-    parts = pointer.strip("/").split("/")
-    lists: dict[str, Any] = {"arms": results.verdict.arms, "questions": results.verdict.questions}
-    if len(parts) > 2 and parts[0] in lists and parts[1].isdigit():
-        rows = lists[parts[0]]
-        name = rows[int(parts[1])].name if int(parts[1]) < len(rows) else parts[1]
-        return name, f"{parts[0]}: {'/'.join(parts[2:])}"
-    return "", "/".join(parts)
-
-
-def _reason(results: Results, pointer: str) -> str:
-    parts = pointer.strip("/").split("/")
-    arms = {arm.name: arm for arm in results.evidence.arms}
-    if parts[0] == "arms" and parts[1].isdigit():
-        arm = arms.get(results.verdict.arms[int(parts[1])].name)
-        if arm and (why := arm.missing.get(parts[2]) or arm.because):
-            return why
-        if parts[2] == "delta":
-            return "it is the named arm or no finalist: no paired claim is made"
-        if parts[2] == "fit_seconds":
-            return "nothing is fitted"
-        if parts[2] == "seed":
-            return "it has no seed"
-    if parts[0] == "questions":
-        return results.verdict.questions[int(parts[1])].because
-    return words.UNKNOWN
-
-
-def audit(results: Results) -> dict[str, Any]:
-    """Return what the audit saw, with class sizes as bars."""
-    seen = results.audit
-    sizes = sorted((seen.classes or {}).items(), key=lambda item: -item[1])
-    most = max((n for _, n in sizes), default=1)
-    order = {"blocked": 0, "warning": 1, "note": 2}
-    return {
-        "audit": seen,
-        "observations": sorted(seen.observations, key=lambda o: order[o.level]),
-        "classes": [
-            (name, n, svg.drawing(8, f"{name}: {n}", svg.block(0, 100 * n / most, 0, 100, "bar")))
-            for name, n in sizes[:30]
-        ],
-        "more": max(len(sizes) - 30, 0),
-    }
-
-
-def reproduce(results: Results) -> list[tuple[str, str]]:
-    """Return versions, hardware, hashes and commands as names and texts."""
-    rows = [
-        ("task", results.task.hash),
-        ("evidence", results.evidence.hash),
-        ("rows", results.plan.rows),
-        ("looks at these rows", str(results.verdict.looks)),
-    ]
-    if results.verdict.seconds is not None:
-        rows.append(("seconds of all units", words.duration(results.verdict.seconds)))
-    return rows + list(_flat(results.reproduce))
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _flat(item, f"{name} {key}".strip())
-    elif isinstance(value, list | tuple):
-        yield name, "  ".join(str(item) for item in value)
-    else:
-        yield name, "not recorded" if value is None else str(value)
-
-
-def task_text(results: Results) -> list[str]:
-    """Return the lines of the task as it was measured, defaults left out."""
-    plain = results.task.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return json.dumps(plain, indent=2, ensure_ascii=False).split("\n")

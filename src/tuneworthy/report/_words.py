@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -186,6 +187,9 @@ def pays_line(results: Results) -> str:
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
+    if why and why.startswith("not known: "):  # the keys stand in the full reason
+        needs = re.sub(r" \([^()]*\)", "", why.removeprefix("not known: "))
+        return f"Above which volume it pays is not known: that needs {visible(needs)}."
     return f"Above which volume it pays is not measured: {visible(why or UNKNOWN)}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tuneworthy.core.escape import for_script, visible
+from tuneworthy.core.escape import for_html, for_script, visible
 from tuneworthy.core.results import Results
+from tuneworthy.report import _notes as notes
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import cells
@@ -53,10 +55,11 @@ def page(results: Results) -> str:
         trainings=sections.trainings(results),
         failures=sections.failure_map(results, matrix),
         unclaimed=sections.unclaimed(results),
-        missing=sections.missing(results),
-        audit=sections.audit(results),
-        reproduce=sections.reproduce(results),
-        task_text=sections.task_text(results),
+        questions=notes.questions(results),
+        missing=notes.missing(results),
+        audit=notes.audit(results),
+        reproduce=notes.reproduce(results),
+        task_text=notes.task_text(results),
     ) + "\n"  # fmt: skip
 
 
@@ -102,9 +105,15 @@ def _templates() -> jinja2.Environment:
              "next_line", "not_certain", "pays_line", "points", "score", "signed", "span",
              "status_line", "target_line", "use_line", "wrong_line")  # fmt: skip
     found.globals |= {name: getattr(words, name) for name in names}
+    found.filters["ticks"] = _ticks
     found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
     found.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
     return found
+
+
+def _ticks(text: str) -> Markup:
+    """Return escaped text with `names` between back-ticks set as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", for_html(visible(text))))
 
 
 def _shown(value: object) -> object:

@@ -11,11 +11,12 @@ from itertools import pairwise
 import pytest
 from study_fixture import attacked, study
 
+from tuneworthy.core.escape import for_html
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._cells import bins, cells, nulls
 from tuneworthy.report._data import Texts, page_data
-from tuneworthy.report._sections import missing
+from tuneworthy.report._notes import missing
 from tuneworthy.report.html import page
 
 ATTACKS = [
@@ -166,13 +167,25 @@ def test_every_null_of_the_verdict_is_shown_with_its_reason(results, text):
     shown = re.sub(r"<[^>]+>", "\n", text.split('id="missing"')[1])
     for row in rows:
         assert row["what"] in shown
-        assert row["why"].replace("<", "&lt;") in shown
+        assert for_html(row["why"]) in shown
         assert row["why"] != "no reason was recorded", row
     pointers = nulls(results.verdict.plain())
     assert "/changes" in pointers
     assert len(pointers) > 20
     assert "NaN" not in text
     assert ">None<" not in text
+
+
+def test_what_one_reason_explains_is_said_once(results):
+    rows = [row for row in missing(results) if row["where"] == ["tfidf"]]
+    assert [row["why"] for row in rows] == ["the output is JSON: there is no closed set of labels"]
+    assert {"score", "delta", "valid", "tokens"} <= set(rows[0]["what"].split(", "))
+
+
+def test_names_in_back_ticks_are_code_and_stay_escaped(results):
+    verdict = results.verdict.model_copy(update={"because": "`<b>` beats `x"})
+    text = page(results.model_copy(update={"verdict": verdict}))
+    assert "<code>&lt;b&gt;</code> beats `x" in text
 
 
 def test_a_null_without_a_reason_is_not_hidden(results):

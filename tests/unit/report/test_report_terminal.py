@@ -116,6 +116,9 @@ def test_a_missing_number_is_named_not_zero(results):
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert words.left_line(bare).endswith("is not measured: one arm.")
     assert words.pays_line(bare).endswith("is not measured: no prices.")
+    known = "not known: one-off cost (economics.hours_to_build, label_each), monthly upkeep (x)"
+    bare = changed(results, economics={}, missing={"/economics/break_even_per_month": known})
+    assert words.pays_line(bare).endswith("that needs one-off cost, monthly upkeep.")
 
 
 def test_a_next_step_says_its_size(results):

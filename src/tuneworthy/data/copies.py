@@ -131,13 +131,22 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
     plus = rng.integers(0, 2**63, size, dtype=np.uint64)
     out = np.empty((len(texts), size), dtype=np.uint32)
     for low in range(0, len(texts), _BATCH):
-        words = [_hashed(_codes(text)) for text in texts[low : low + _BATCH]]
-        starts = np.cumsum([0, *(one.size for one in words[:-1])])
-        joined = np.concatenate(words)
+        words, starts = _joined(texts[low : low + _BATCH])
         for column in range(size):
-            mixed = (joined * odd[column] + plus[column]) >> shift
-            out[low : low + len(words), column] = np.minimum.reduceat(mixed, starts)
+            mixed = (words * odd[column] + plus[column]) >> shift
+            out[low : low + starts.size, column] = np.minimum.reduceat(mixed, starts)
     return out
+
+
+def _joined(texts: Sequence[str]) -> tuple[Words, NDArray[np.intp]]:
+    """Return the shingle hashes of all texts in one array, and where each text's begin."""
+    padded = [text.ljust(_WINDOW, "\0") for text in texts]
+    ends = np.cumsum([len(text) for text in padded])
+    keep = np.ones(int(ends[-1]) - _WINDOW + 1, dtype=bool)
+    for back in range(1, _WINDOW):  # windows that would run from one text into the next
+        keep[ends[:-1] - back] = False
+    starts = np.concatenate([[0], ends[:-1]]) - (_WINDOW - 1) * np.arange(len(padded))
+    return _hashed(_codes("".join(padded)))[keep], starts
 
 
 def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[tuple[int, int]]:
@@ -150,6 +159,8 @@ def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[
     for step in (1, 2, 3):
         same = np.flatnonzero(sorted_key[step:] == sorted_key[:-step])
         yield from zip(order[same].tolist(), order[same + step].tolist(), strict=True)
+        if same.size > key.size / 2:  # a template: most rows share the band, neighbours will do
+            return
 
 
 def _may_be_near(a: Words, b: Words) -> bool:

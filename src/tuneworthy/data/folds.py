@@ -173,6 +173,8 @@ def _rest(groups: Groups, taken: Groups) -> Groups:
 
 
 def _label(rows: Sequence[Case]) -> str:
+    if len(rows) == 1:
+        return rows[0].output
     counts = Counter(case.output for case in rows)
     return min(counts, key=lambda label: (-counts[label], label))
 

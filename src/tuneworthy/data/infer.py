@@ -53,7 +53,10 @@ def type_of_rows(outputs: Sequence[str]) -> OutputType:
 
 def few_and_repeated(outputs: Sequence[str]) -> bool:
     """Return whether answers are few distinct short texts, most of them seen more than once."""
-    counts = Counter(label_key(text) for text in outputs)
+    spelled = Counter(outputs)
+    counts: Counter[str] = Counter()
+    for text, n in spelled.items() if len(spelled) <= 3 * _LABELS else ():
+        counts[label_key(text)] += n
     if not counts or len(counts) > _LABELS or len(counts) > max(2, len(outputs) / 2):
         return False
     if max(map(len, counts)) > _LABEL_LENGTH or any("\n" in text.strip() for text in counts):
@@ -81,10 +84,10 @@ def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Itera
         yield from _undeclared(cases, declared)
         return
     spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for case in cases:
-        spellings[label_key(case.output)][case.output] += 1
+    for label, n in Counter(case.output for case in cases).items():
+        spellings[label_key(label)][label] += n
     usual = {key: _usual(counts) for key, counts in spellings.items() if len(counts) > 1}
-    for case in cases:
+    for case in cases if usual else ():
         key = label_key(case.output)
         if key in usual and case.output != usual[key]:
             yield _variant(case, usual[key], spellings[key][usual[key]])

@@ -54,9 +54,7 @@ def _row(line: Line, shown: str) -> Raw | Fault:
 
 def _parsed(text: str, line: Line, where: str) -> Raw | Fault:
     try:
-        value = json.loads(
-            text, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number
-        )
+        value = _DECODER.decode(text)
     except _Refused as error:
         what, got, fix = error.args
         return Fault(where, what, got, fix)
@@ -158,3 +156,6 @@ def _deep(value: Any, depth: int = 1) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return any(_deep(one, depth + 1) for one in inner)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number)

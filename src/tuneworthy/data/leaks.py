@@ -35,7 +35,8 @@ def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]
 
 def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
     """Return {id: (row, other)} for the rows whose input stands among the others."""
-    if not rows:
+    others = tuple(others)
+    if not rows or not others:
         return {}
     exact: dict[str, Case] = {}
     loose: dict[tuple[str, str], Case] = {}

@@ -147,7 +147,7 @@ def _cut(loaded: Loaded) -> Iterator[Observation]:
         return
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
     open_end = [case.id for case in long if case.output.rstrip()[-1] not in _ENDS]
-    if open_end and len(open_end) <= 0.1 * len(long):
+    if open_end and len(open_end) <= 0.02 * len(long):
         text = f"{len(open_end):,} answers stop without an end where the others have one"
         yield seen("cut_answer", "warning", text, open_end, "look whether they were cut")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,9 +30,8 @@ class Kept:
     unread: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Drawn:
-    content: str
     order: int
     case: Case
     id_kind: str
@@ -64,7 +62,7 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
             bad.add(case)
             continue
         kept.unread.update(key for key in raw.fields if key not in FIELDS)
-        drawn.append(_Drawn(content_id(case), kept.rows, case, *_kinds(raw)))
+        drawn.append(_Drawn(kept.rows, case, *_kinds(raw)))
         if len(drawn) >= draw.keep + 20_000:
             kept.not_drawn += _cut(drawn, draw)
     if len(drawn) > draw.keep:
@@ -76,21 +74,13 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
 
 def _cut(drawn: list[_Drawn], draw: Draw) -> int:
     def rank(one: _Drawn) -> tuple[bytes, int]:
-        name = f"{draw.seed}:{one.case.id or one.content}"
+        name = f"{draw.seed}:{one.case.id}"
         return hashlib.sha256(name.encode("utf-8", "replace")).digest(), one.order
 
     drawn.sort(key=rank)
     gone = len(drawn) - draw.keep
     del drawn[draw.keep :]
     return gone
-
-
-def content_id(case: Case) -> str:
-    """Return 16 hex digits that name a row by what it says, wherever it stands."""
-    turns = [[m.role, m.content] for m in case.messages]
-    rest = [case.output, case.accepted, case.must_say, case.must_not_say, case.context]
-    text = json.dumps([turns, *rest, case.group, case.time, case.meta.get("doc_id")], default=str)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def _kinds(raw: Raw) -> tuple[str, str]:
@@ -114,9 +104,9 @@ def _name(kept: Kept, drawn: Sequence[_Drawn], bad: BadRows) -> None:
         if one.id_kind:
             own[case.id] = case.where
         else:
-            times[one.content] += 1
-            again = f"-{times[one.content]}" if times[one.content] > 1 else ""
-            case = case.model_copy(update={"id": one.content + again})
+            times[case.id] += 1
+            if times[case.id] > 1:
+                case = case.model_copy(update={"id": f"{case.id}-{times[case.id]}"})
         if one.scalar:
             kept.scalars[case.where] = one.scalar
         kept.cases.append(case)

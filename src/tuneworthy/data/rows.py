@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ _ALSO_CALLED = {
     "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
     "target": "output", "conversation": "messages", "conversations": "messages",
 }  # fmt: skip
+_SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
+_ENCODER = json.JSONEncoder(sort_keys=True)
 _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 
@@ -37,7 +40,7 @@ def read_rows(path: Path, shown: str) -> Iterator[Raw | Fault]:
 
 
 def to_case(raw: Raw, *, answered: bool = True) -> Case | Fault:
-    """Return the case of a row, or why it can't be one. An empty id is filled in by the loader."""
+    """Return the case of a row, or why it can't be one; without an id of its own it gets a hash."""
     try:
         return _case(raw, answered)
     except BadRow as error:
@@ -60,7 +63,7 @@ def _case(raw: Raw, answered: bool) -> Case:
     if doc is not None:
         meta = {**meta, "doc_id": doc}
     return Case(
-        id=_id(row.get("id")),
+        id=_id(row.get("id")) or _content_id(messages, answer, row),
         messages=messages,
         output=answer or "",
         accepted=_texts(row, "accepted"),
@@ -166,6 +169,14 @@ def _id(value: Any) -> str:
         fix = "at most 200 characters, no space at its ends"
         raise BadRow("the id is too long or has space at its ends", text, fix, "id")
     return text
+
+
+def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:
+    """Return 16 hex digits that name a row by what it says, wherever it stands."""
+    turns = [(m.role, m.content) for m in messages]
+    rest = [row[key] for key in _SAYS if row.get(key) is not None]
+    text = _ENCODER.encode([turns, answer, rest])
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def _shown_id(value: Any) -> str:

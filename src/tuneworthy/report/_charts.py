@@ -147,13 +147,13 @@ def place_names(
     """Return for each dot the side of its name and how far down it moves (per cent).
 
     A name takes the first free place: beside its dot, else above or below; a letter is taken to
-    be 2 % of the width, so that names stay apart on a phone.
+    be 2.5 % of the width, so that names stay apart on a phone.
     """
     taken = [(x - 1.5, x + 1.5, y - 3.5, y + 3.5) for x, y in places]
     out: dict[int, tuple[int, float]] = {}
     for i in sorted(range(len(places)), key=lambda i: places[i][1]):
         x, y = places[i]
-        wide = 2.0 * len(names[i])
+        wide = 2.5 * len(names[i])
         for side, down in _tries(x, wide):
             ends = (x + 2, x + 2 + wide) if side > 0 else (x - 2 - wide, x - 2)
             box = (*ends, y + down - 3, y + down + 3)
@@ -165,7 +165,7 @@ def place_names(
 
 
 def _tries(x: float, wide: float) -> list[tuple[int, float]]:
-    sides = [side for side in (1, -1) if (x + 2 + wide <= 104 if side > 0 else x - 2 - wide >= -4)]
+    sides = [side for side in (1, -1) if (x + 2 + wide <= 103 if side > 0 else x - 2 - wide >= -4)]
     downs = [0.0, *(sign * step for step in (6.5, 13.0, 19.5, 26.0, 32.5) for sign in (1, -1))]
     return [(side, down) for down in downs for side in sides or [-1]]
 

@@ -1,0 +1,162 @@
+"""P19: the ladder rule in simulated studies: bounds broken, arms too complex, share firm."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "stats"))
+
+import stats_worlds as worlds
+
+from tuneworthy.stats import betting, bounds, ladder, power
+from tuneworthy.stats.discordant import discordant
+
+TIERS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
+
+SECTION_13 = [  # truth, margin, n, then (firm, median left, regret, too complex) near and far
+    ("equal", 0.05, 250, (0.25, 6.2, 0, 0.02), (0.09, 8.4, 0, 0.04)),
+    ("equal", 0.10, 150, (0.73, 8.6, 0, 0.00), (0.39, 11, 0, 0.01)),
+    ("simplest best", 0.05, 150, (0.78, 3.0, 0, 0.00), (0.44, 5.6, 0, 0.00)),
+    ("prompt enough", 0.05, 250, (0.06, 8.2, 3.5, 0.33), (0.05, 9.9, 3.7, 0.23)),
+    ("prompt enough", 0.10, 250, (0.66, 9.1, 4.0, 0.00), (0.40, 11, 4.0, 0.02)),
+    ("+15", 0.05, 75, (0.56, 0, 6.6, 0.00), (0.37, 20, 9.5, 0.00)),
+    ("+15", 0.05, 250, (1.00, 0, 0, 0.00), (0.99, 0, 0.1, 0.00)),
+    ("random", 0.10, 250, (0.66, 7.4, 3.4, 0.07), (0.59, 8.7, 3.3, 0.09)),
+]
+
+
+@pytest.mark.parametrize(("truth", "margin", "n", "near", "far"), SECTION_13)
+def test_p19_cells_of_the_published_table(truth, margin, n, near, far):
+    runs = 300
+    for seed, (rho, expected) in enumerate(((worlds.NEAR, near), (worlds.FAR, far))):
+        rng = np.random.default_rng([13, seed, n])
+        cell = worlds.study_cell(rng, runs, n, worlds.TRUTHS[truth], margin, rho)
+        firm, left, regret, complexity = expected
+        for name, share in (("firm", firm), ("complex", complexity)):
+            slack = 3.5 * np.sqrt(max(share * (1 - share), 0.005) / runs) + 0.006
+            assert cell[name] == pytest.approx(share, abs=slack), (name, rho)
+        assert cell["left"] == pytest.approx(left, abs=1.2 if left else 0.6)
+        assert cell["regret"] == pytest.approx(regret, abs=1.2)
+        assert cell["broken"] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def allowed(runs):
+    """224 of 5,000 shows at most 5 %; a tenth can only fail to refute it (3 standard errors)."""
+    if runs >= 5000:
+        return worlds.at_most(0.05, runs)
+    return int(0.05 * runs + 3 * np.sqrt(0.05 * 0.95 * runs))
+
+
+def test_224_of_5000_is_the_limit():
+    assert allowed(5000) == 224
+
+
+def plus(arms, gain, floor=0.8):
+    return (floor,) * (arms - 1) + (floor + gain,)
+
+
+CELLS = [
+    *[(f"equal, {arms} arms", (0.8,) * arms, 0.05) for arms in (2, 3, 4, 5, 8)],
+    *[(f"rival just inside the margin, {arms} arms", plus(arms, 0.049), 0.05) for arms in (2, 5)],
+    *[(f"tuning +5, {arms} arms", plus(arms, 0.05, 0.7), 0.05) for arms in (2, 3, 5)],
+    ("tuning +15", plus(5, 0.15, 0.7), 0.10),
+    ("tuning +15, margin .05", plus(2, 0.15, 0.7), 0.05),
+    ("near the ceiling", (0.96, 0.97, 0.97, 0.98, 0.985), 0.05),
+    ("simplest just more than the margin below", (0.70, 0.751, 0.751, 0.751), 0.05),
+    ("random", worlds.TRUTHS["random"], 0.05),
+    ("equal, any gain counts, 2 arms", (0.7,) * 2, 0.0),
+    ("equal, any gain counts, 3 arms", (0.7,) * 3, 0.0),
+]
+
+
+@pytest.mark.parametrize("runs", TIERS)
+@pytest.mark.parametrize(("name", "truth", "margin"), CELLS, ids=[c[0] for c in CELLS])
+def test_p19_bounds_hold_and_no_arm_is_needlessly_complex(name, truth, margin, runs):
+    arms = 5 if callable(truth) else len(truth)
+    one_sided = bounds.level(0.05, 1, arms)
+    for n in (100, 250, 500):
+        for at, rho in enumerate((worlds.NEAR, worlds.FAR)):
+            rng = np.random.default_rng([19, n, at, arms])
+            cell = worlds.study_cell(rng, runs, n, truth, margin, rho, level=one_sided)
+            assert cell["broken"] * runs <= allowed(runs), (n, rho)
+            if name.startswith("equal"):
+                assert cell["needless"] * runs <= allowed(runs), (n, rho)
+
+
+@pytest.mark.full
+def test_p19_bounds_at_twice_the_level_break_too_often():
+    rng = np.random.default_rng(8)
+    cell = worlds.study_cell(rng, 3000, 250, plus(2, 0.03), 0.05, worlds.FAR, level=0.10)
+    assert cell["broken"] * 3000 > 0.05 * 3000 + 3 * np.sqrt(0.05 * 0.95 * 3000)
+
+
+@pytest.mark.parametrize("runs", TIERS)
+def test_p19_tuning_15_points_better_is_found_on_250_rows(runs):
+    for rho in (worlds.NEAR, worlds.FAR):
+        rng = np.random.default_rng(15)
+        cell = worlds.study_cell(rng, runs, 250, worlds.TRUTHS["+15"], 0.05, rho)
+        assert cell["firm"] >= 0.90
+        wide = worlds.study_cell(
+            rng, runs, 250, worlds.TRUTHS["+15"], 0.05, rho, factor=worlds.last_fitted(5)
+        )
+        assert 0.80 < wide["firm"] <= cell["firm"] + 0.01
+
+
+@pytest.mark.parametrize("runs", TIERS)
+def test_p19_the_tenth_look_at_the_same_cases_is_paid_for(runs):
+    free, paid = (np.zeros(runs, bool) for _ in range(2))
+    rng = np.random.default_rng(10)
+    for start in range(0, runs, 100):
+        scores = worlds.answers(rng, 100, 250, (0.75,) * 11, worlds.FAR)
+        for look in range(1, 11):  # each look brings another arm to the same cases
+            pair = scores[..., [0, look]]
+            for broken, one_sided in ((free, 0.05), (paid, bounds.level(0.05, look, 2))):
+                high = worlds.pair_bounds(pair, one_sided)[2][:, 0, 1]
+                broken[start : start + 100] |= high < 0
+    assert free.mean() > 0.10
+    assert paid.mean() < 0.5 * free.mean()
+
+
+@pytest.mark.parametrize("runs", TIERS)
+def test_p19_peeking_is_safe_with_the_betting_bound_only(runs):
+    n, level, misses, naive = 300, 0.05 / 3, 0, 0
+    rng = np.random.default_rng(12)
+    looks = np.arange(30, n + 1, 30)
+    for _ in range(0, runs, 100):
+        D = rng.choice([-1.0, 0.0, 1.0], (100, n), p=[0.1, 0.8, 0.1])
+        living = betting.alive(D, np.zeros(1), 2 * level, n)[..., 0]
+        misses += int((~living[:, -1]).sum())
+        wins, losses = (D > 0).cumsum(1)[:, looks - 1], (D < 0).cumsum(1)[:, looks - 1]
+        out = np.zeros(100, bool)
+        for at, rows in enumerate(looks):
+            low, high = discordant(wins[:, at], losses[:, at], int(rows), level)
+            out |= (low > 0) | (high < 0)
+        naive += int(out.sum())
+    assert misses <= 2 * level * runs
+    assert naive > 2 * level * runs + 3 * np.sqrt(2 * level * runs)
+
+
+@pytest.mark.full
+def test_power_is_what_plan_prints():
+    n, d, runs = 250, 0.2, 4000
+    gain = power.mde(n, d)
+    rng = np.random.default_rng(14)
+    D = rng.choice([-1, 0, 1], (runs, n), p=[(d - gain) / 2, 1 - d, (d + gain) / 2])
+    low, _ = discordant((D > 0).sum(1), (D < 0).sum(1), n, 0.025)
+    assert (low > 0).mean() == pytest.approx(0.80, abs=0.03)
+
+
+@pytest.mark.full
+def test_the_rule_of_one_study_is_the_rule_of_many():
+    rng = np.random.default_rng(16)
+    mean, low, high = worlds.pair_bounds(worlds.answers(rng, 50, 100, (0.7, 0.75, 0.8), 0.6), 0.02)
+    rung, left, firm = ladder.climb_many(mean, low, high, 0.05)
+    for run in range(50):
+        pairs = {
+            (b, s): (mean[run, s, b], low[run, s, b], high[run, s, b])
+            for b in range(3)
+            for s in range(3)
+        }
+        assert ladder.climb(range(3), pairs, 0.05) == (rung[run], left[run], firm[run])

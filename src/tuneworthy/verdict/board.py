@@ -64,8 +64,8 @@ def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozense
 
 
 def _gain(arm: ArmResult) -> float:
-    if arm.score is None or arm.score_if_right is None:
-        return 0.0
+    assert arm.score is not None  # only arms with failed answers are raised
+    assert arm.score_if_right is not None
     return max(0.0, arm.score_if_right - arm.score.mean)
 
 

@@ -28,10 +28,11 @@ class Contest:
 
 def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
     """Return what is still open, with the rows that would settle it; None without a pair."""
-    if ruling.arm is None:
-        return _against_reference(evidence, policy, board, ruling)
+    if ruling.against:
+        return _against_reference(evidence, policy, board, ruling.against)
+    assert ruling.arm is not None
     if policy.motive == "cost" and board.present:
-        return _cheaper(evidence, policy, board, ruling.arm)
+        return _cheaper(evidence, policy, board, ruling.arm, board.present)
     other = rival(board, ruling.arm)
     if other is None:
         return None
@@ -42,27 +43,26 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
 
 
 def _against_reference(
-    evidence: Evidence, policy: Policy, board: Board, ruling: Ruling
+    evidence: Evidence, policy: Policy, board: Board, versus: ArmResult
 ) -> Contest | None:
-    if ruling.against is None:
-        return None
-    versus = ruling.against
     best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
     return _contest(evidence, board, (best, versus), 0.0, policy.margin)
 
 
-def _cheaper(evidence: Evidence, policy: Policy, board: Board, arm: ArmResult) -> Contest | None:
+def _cheaper(
+    evidence: Evidence, policy: Policy, board: Board, arm: ArmResult, present: ArmResult
+) -> Contest | None:
     """Size the cheapest open rung: its loss to today's arm is to be shown above or below margin."""
-    maybe = still_open(board, arm, policy)
-    if not maybe or board.present is None:
+    maybe = still_open(board, arm, present, policy)
+    if not maybe:
         return None
-    pair = board.pairs.get((maybe[0].name, board.present.name))
+    pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
     gap = abs(pair.mean + policy.margin)
     near = gap < policy.margin / 5
     rows = None if near else rows_to_settle(0.0, _differ(pair), gap, _next(evidence, pair))
-    return Contest(maybe[0], board.present, pair, rows, _saving(policy, arm, maybe[0]))
+    return Contest(maybe[0], present, pair, rows, _saving(policy, arm, maybe[0]))
 
 
 def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:

@@ -17,15 +17,17 @@ from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm
 from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.asked import answered
-from tuneworthy.verdict.board import Board, lay_out, rung
+from tuneworthy.verdict.board import Board, rung
 from tuneworthy.verdict.economics import break_even, priced
 from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
-from tuneworthy.verdict.rule import Ruling, rule
+from tuneworthy.verdict.rule import Ruling, boards, rule
 from tuneworthy.verdict.words import because
 
 ROLES = ("reference", "candidate", "ceiling", "placebo")
+_ALONE = "no other arm was compared, so nothing can be said about what is left"
+_NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
 VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
@@ -40,8 +42,8 @@ def decide(
     The ladder is climbed only when the rung below is beaten; `left_on_table` says how much
     another measured arm may be better by, in score points.
     """
-    board, ruling = lay_out(evidence, policy), rule(evidence, policy)
-    strip = by_margin(evidence, policy)
+    laid = boards(evidence, policy)
+    board, ruling, strip = laid.seen, rule(laid, policy), by_margin(laid, policy)
     met = target_met(policy, ruling)
     money, known = _economics(board, policy, ruling)
     parts: dict[str, Any] = {
@@ -59,7 +61,7 @@ def decide(
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
         "questions": answered(findings, policy),
         "economics": money,
-        "flips": flips(evidence, policy, strip),
+        "flips": flips(laid, policy, strip),
         "seconds": evidence.seconds,
         "evidence_hash": evidence.hash,
     }
@@ -76,15 +78,15 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     Findings explain and never change what is named.
     """
     del findings
-    board = lay_out(evidence, policy)
+    laid = boards(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
-    if priced(board.order, policy.model_copy(update={"requests_per_month": 1.0})):
+    if priced(laid.seen.order, policy.model_copy(update={"requests_per_month": 1.0})):
         volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
         for margin in MARGINS:
             at = at_margin(policy, margin).model_copy(update={"requests_per_month": volume})
-            ruling = rule(evidence, at)
+            ruling = rule(laid, at)
             use, arm = ruling.named
             out.append(
                 GridPoint(margin=margin, requests_per_month=volume, use=use, arm=arm,
@@ -147,8 +149,7 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
     return {
         "/arm": blocked or "no arm is shown better than the reference",
-        "/left_on_table": blocked
-        or "no reference was compared, so there is nothing to measure from",
+        "/left_on_table": blocked or (_ALONE if ruling.arm else _NO_REFERENCE),
         "/target_met": NO_TARGET if policy.target is None else undecided,
     }
 

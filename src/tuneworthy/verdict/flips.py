@@ -8,11 +8,11 @@ from itertools import pairwise, permutations
 from math import sqrt
 from typing import Any, Literal
 
-from tuneworthy.core.evidence import Evidence, Policy
+from tuneworthy.core.evidence import Policy
 from tuneworthy.core.verdict import ByMargin
-from tuneworthy.verdict.board import Board, lay_out
+from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import Prices, priced
-from tuneworthy.verdict.rule import Ruling, on_board, rule
+from tuneworthy.verdict.rule import Boards, Ruling, on_board, rule
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
@@ -32,19 +32,17 @@ def at_margin(policy: Policy, margin: float) -> Policy:
     return policy.model_copy(update={"margin": margin, "margin_is_default": False})
 
 
-def by_margin(evidence: Evidence, policy: Policy) -> tuple[ByMargin, ...]:
+def by_margin(laid: Boards, policy: Policy) -> tuple[ByMargin, ...]:
     """Return what the rule says at every margin from 0 to 20 points."""
     out = []
     for margin in MARGINS:
-        ruling = rule(evidence, at_margin(policy, margin))
+        ruling = rule(laid, at_margin(policy, margin))
         use, arm = ruling.named
         out.append(ByMargin(margin=margin, use=use, arm=arm, status=ruling.status))
     return tuple(out)
 
 
-def flips(
-    evidence: Evidence, policy: Policy, strip: tuple[ByMargin, ...]
-) -> tuple[dict[str, Any], ...]:
+def flips(laid: Boards, policy: Policy, strip: tuple[ByMargin, ...]) -> tuple[dict[str, Any], ...]:
     """Return each value of an input from which another arm is named, with that arm."""
     out: list[dict[str, Any]] = []
     for old, new in pairwise(strip):
@@ -52,8 +50,8 @@ def flips(
             out.append({"input": "margin", "at": new.margin, "below": old.use, "above": new.use,
                         "arm": new.arm})  # fmt: skip
     keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
-    for key in keys if not evidence.blocks else ():
-        for before, after in pairwise(stretches(lay_out(evidence, policy), policy, key)):
+    for key in keys if not laid.blocked else ():
+        for before, after in pairwise(stretches(laid.seen, policy, key)):
             if before.ruling.named != after.ruling.named:
                 use, arm = after.ruling.named
                 out.append({"input": key, "at": after.low, "below": before.ruling.use,
@@ -72,7 +70,7 @@ def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
     if prices is None or policy.motive != "quality":
         return []
     turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
-    cuts = sorted({cut for cut in turning if 0 < cut < 1e15})
+    cuts = sorted({float(f"{cut:.12g}") for cut in turning if 0 < cut < 1e15})
     ends = [0.0, *cuts]
     found: list[Stretch] = []
     for low, high in zip(ends, [*cuts, None], strict=True):
@@ -93,24 +91,20 @@ def _inside(low: float, high: float | None) -> float:
 
 def _by_value(board: Board, prices: Prices) -> Iterator[float]:
     """Solve mean, low or high of (q_b - dc/v - q_s) = 0, the written margin, or monthly/(v V)."""
+    written = prices.written
     for b, s in permutations(board.order, 2):
-        extra = prices.cost[b.name] - prices.cost[s.name]
+        dearer = prices.cost[b.name] - prices.cost[s.name]
         upkeep = prices.monthly(b.name, s.name) / prices.volume
+        terms = [(upkeep, written)]
         for bound in board.bound(b, s):
-            for dear, height in ((extra, bound), (extra, bound - prices.written),
-                                 (extra + upkeep, bound)):  # fmt: skip
-                if height:
-                    yield dear / height
-            if prices.written:
-                yield upkeep / prices.written
+            terms += [(dearer, bound), (dearer, bound - written), (dearer + upkeep, bound)]
+        yield from (above / below for above, below in terms if below)
 
 
 def _by_volume(board: Board, prices: Prices) -> Iterator[float]:
     """Solve monthly / (v V) = a bound of u_b - u_s, or the written margin."""
     for b, s in permutations(board.order, 2):
         upkeep = prices.monthly(b.name, s.name) / prices.value
-        for bound in board.bound(b, s):
-            if height := bound + prices.shift(b.name, s.name):
-                yield upkeep / height
-        if prices.written:
-            yield upkeep / prices.written
+        shift = prices.shift(b.name, s.name)
+        heights = [prices.written, *(bound + shift for bound in board.bound(b, s))]
+        yield from (upkeep / height for height in heights if height)

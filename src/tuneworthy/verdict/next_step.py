@@ -185,11 +185,12 @@ def _what(ruling: Ruling) -> str:
 
 
 def _range(key: Key, stretch: Stretch) -> str:
-    unit = "$" if key == "value_of_correct" else ""
-    low, high = f"{unit}{stretch.low:,.3g}", stretch.high
-    if key == "requests_per_month":
-        low = f"{stretch.low:,.0f}"
-    if high is None:
+    low = _amount(key, stretch.low)
+    if stretch.high is None:
         return f"economics.{key} is above {low}"
-    top = f"{unit}{high:,.3g}" if key == "value_of_correct" else f"{high:,.0f}"
-    return f"economics.{key} lies between {low} and {top}"
+    return f"economics.{key} lies between {low} and {_amount(key, stretch.high)}"
+
+
+def _amount(key: Key, value: float) -> str:
+    unit = "$" if key == "value_of_correct" else ""
+    return f"{unit}{value:,.0f}" if value >= 100 else f"{unit}{value:.3g}"

@@ -44,14 +44,43 @@ class Ruling:
 BLOCKED = Ruling("none", None, "blocked", None, "blocked")
 
 
-def rule(evidence: Evidence, policy: Policy) -> Ruling:
-    """Return the ruling on this evidence, failed answers and a limited run taken into account."""
-    if evidence.blocks:
+@dataclass(frozen=True)
+class Boards:
+    """The evidence laid out once, whatever the margin: as scored, and with failures as right.
+
+    `raised` has one board for each arm with failed answers, those of that arm counted as right:
+    if any point between all wrong and all right changes the name, one of these does.
+    """
+
+    seen: Board
+    raised: tuple[Board, ...]
+    blocked: bool
+    limited: bool
+
+
+def boards(evidence: Evidence, policy: Policy) -> Boards:
+    """Return the boards of this evidence; of the policy they need the floor alone."""
+    failing = [
+        arm.name
+        for arm in evidence.arms
+        if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
+    ]
+    return Boards(
+        seen=lay_out(evidence, policy),
+        raised=tuple(lay_out(evidence, policy, frozenset({name})) for name in failing),
+        blocked=bool(evidence.blocks),
+        limited=evidence.limited,
+    )
+
+
+def rule(laid: Boards, policy: Policy) -> Ruling:
+    """Return the ruling, failed answers and a limited run taken into account."""
+    if laid.blocked:
         return BLOCKED
-    ruling = on_board(lay_out(evidence, policy), policy)
-    if _shaken(evidence, policy, ruling):
+    ruling = on_board(laid.seen, policy)
+    if any(on_board(board, policy).named != ruling.named for board in laid.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
-    return replace(ruling, status="provisional") if evidence.limited else ruling
+    return replace(ruling, status="provisional") if laid.limited else ruling
 
 
 def on_board(board: Board, policy: Policy) -> Ruling:
@@ -64,15 +93,11 @@ def on_board(board: Board, policy: Policy) -> Ruling:
         ruling = _climbed(board, policy)
     if ruling.arm is None:
         return ruling
-    unbeaten = _unbeaten_reference(board, ruling.arm)
-    return _none(board, policy, "reference", unbeaten) if unbeaten else ruling
-
-
-def _shaken(evidence: Evidence, policy: Policy, ruling: Ruling) -> bool:
-    """Raise one arm at a time: if any point of the box changes the name, one of these does."""
-    failing = [arm.name for arm in evidence.arms if arm.score_if_right is not None]
-    boards = (lay_out(evidence, policy, frozenset({name})) for name in failing)
-    return any(on_board(board, policy).named != ruling.named for board in boards)
+    if unbeaten := _unbeaten_reference(board, ruling.arm):
+        return _none(board, policy, "reference", unbeaten)
+    if len(board.order) + len(board.outside) == 1:  # nothing to be better than: no claim
+        return replace(ruling, status="provisional", left=None)
+    return ruling
 
 
 def _climbed(board: Board, policy: Policy) -> Ruling:
@@ -112,16 +137,13 @@ def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
     if not accepted and present in board.outside:
         return _none(board, policy, "limits", _best(board.references))
     arm = accepted[0] if accepted else present
-    status: Status = "provisional" if still_open(board, arm, policy) else "firm"
+    status: Status = "provisional" if still_open(board, arm, present, policy) else "firm"
     left = 0.0 if arm.name == present.name else max(0.0, board.bound(present, arm)[2])
     return Ruling(_use(board, arm), arm, status, left, "cheapest" if accepted else "no cheaper")
 
 
-def still_open(board: Board, arm: ArmResult, policy: Policy) -> list[ArmResult]:
+def still_open(board: Board, arm: ArmResult, present: ArmResult, policy: Policy) -> list[ArmResult]:
     """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
-    present = board.present
-    if present is None:
-        return []
     maybe = [
         other
         for other in board.order

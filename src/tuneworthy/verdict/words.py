@@ -157,7 +157,8 @@ def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
         return ""
     upkeep = (today.upkeep_usd_month or 0.0) - (arm.upkeep_usd_month or 0.0)
     month = volume * (today.usd_per_1k - arm.usd_per_1k) / 1000 + upkeep
-    return f" and saves ${month:,.0f} a month" if month > 0 else f" and costs ${-month:,.0f} more"
+    verb = "saves" if month > 0 else "costs another"
+    return f" and {verb} ${abs(month):,.0f} a month"
 
 
 def _excluded(policy: Policy, board: Board) -> str:

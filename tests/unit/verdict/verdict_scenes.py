@@ -1,0 +1,204 @@
+"""Evidence made from scores, and the scenes behind tests/golden.
+
+`python tests/unit/verdict/verdict_scenes.py --write` writes the golden files anew.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.task import TOOLS, HardLimits
+from tuneworthy.stats import bounds
+from tuneworthy.verdict.decide import decide
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+RANK = {tool: 10 * i for i, tool in enumerate(TOOLS)}
+
+
+def arm(name, tool, right, n, **more):
+    mean, low, high = bounds.mean_interval(np.array([1.0] * right + [0.0] * (n - right)))
+    role = more.pop("role", "candidate")
+    return ArmResult(
+        name=name, tool=tool, role=role, simplicity=RANK.get(tool, 0), options={},
+        state="measured", n=n, score=Interval(mean=mean, low=low, high=high),
+        score_if_right=mean, finalist=role == "candidate" and tool is not None, **more,
+    )  # fmt: skip
+
+
+def pair(arm, versus, wins, losses, n, level, factor=1.0, apart=None):
+    diffs = np.array([1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses))
+    found = bounds.paired(diffs, level, factor=factor)
+    return Pair(
+        arm=arm, versus=versus, n=n, mean=found.mean, low=found.low, high=found.high, level=level,
+        factor=factor, wins=wins, losses=losses, differ=wins + losses, apart=apart,
+    )  # fmt: skip
+
+
+def mirrored(one):
+    return one.model_copy(
+        update={"arm": one.versus, "versus": one.arm, "mean": -one.mean, "low": -one.high,
+                "high": -one.low, "wins": one.losses, "losses": one.wins}
+    )  # fmt: skip
+
+
+def evidence(columns, looks=1, factor=1.0, **more):
+    """Return evidence of {name: (tool, scores[, fields])}; a tool of None is a reference."""
+    columns = {name: (*given, {})[:3] for name, given in columns.items()}
+    n = len(next(iter(columns.values()))[1])
+    arms, finalists = [], [name for name, (tool, _, _) in columns.items() if tool]
+    for name, (tool, scores, fields) in columns.items():
+        role = "candidate" if tool else "reference"
+        arms.append(arm(name, tool, int(sum(scores)), n, **{"role": role, **fields}))
+    level = bounds.level(0.05, looks, max(1, len(finalists)))
+    wanted = [(a, b) for a in finalists for b in columns if a != b]
+    pairs = []
+    for a, b in wanted:
+        diff = np.array(columns[a][1]) - np.array(columns[b][1])
+        wins, losses = int((diff > 0).sum()), int((diff < 0).sum())
+        pairs.append(pair(a, b, wins, losses, n, level, factor, more.get("apart")))
+    more.pop("apart", None)
+    return Evidence(
+        task="scene", hash="e" * 64, n=n, looks=looks, alpha=0.05, arms=tuple(arms),
+        pairs=tuple(pairs), **more,
+    )  # fmt: skip
+
+
+def scores(n, share, seed=0, noise=0.12):
+    """Return 0/1 scores: hard cases fail first, and a few at random."""
+    rng = np.random.default_rng(seed)
+    hard = np.linspace(0, 1, n) + rng.normal(0, noise, n)
+    values = np.zeros(n)
+    values[np.argsort(hard)[: round(share * n)]] = 1.0
+    return values
+
+
+def worked(policy=None, **more):
+    """Return evidence and policy of the worked example: support mail, 250 rows, five folds."""
+    n, level = 250, 0.05 / 3
+    counts = {
+        ("prompt", "keep"): (18, 8), ("schema", "keep"): (41, 14), ("tune", "keep"): (46, 14),
+        ("schema", "prompt"): (20, 3), ("tune", "prompt"): (27, 5), ("tune", "schema"): (8, 3),
+    }  # fmt: skip
+    pairs = [pair(b, s, w, lost, n, level, 1.5, 42) for (b, s), (w, lost) in counts.items()]
+    pairs += [mirrored(one) for one in pairs]
+    money = {
+        "keep": (2.1, 0.0, 0.0), "prompt": (2.4, 600.0, 0.0), "schema": (2.6, 900.0, 0.0),
+        "tune": (0.31, 6300.0, 807.0),
+    }  # fmt: skip
+    right = {"keep": 193, "prompt": 203, "schema": 220, "tune": 225}
+    arms = [
+        arm(name, name, right[name], n, present=name == "keep",
+            **dict(zip(("usd_per_1k", "build_usd", "upkeep_usd_month"), money[name], strict=True)))
+        for name in right
+    ]  # fmt: skip
+    arms.append(arm("zero_shot", "prompt", 145, n).model_copy(update={"finalist": False}))
+    found = Evidence(
+        task="support", hash="a" * 64, n=n, looks=1, alpha=0.05, arms=tuple(arms),
+        pairs=tuple(pairs), **{"pool": 3000, **more},
+    )  # fmt: skip
+    return found, policy or Policy(margin=0.05, margin_is_default=True)
+
+
+def ladder_up_to(tool, n=400, gain=0.25):
+    """Return evidence on which every rung below `tool` is clearly beaten by it."""
+    at = TOOLS.index(tool)
+    columns = {"majority": (None, scores(n, 0.1, 9))}
+    for i, name in enumerate(TOOLS):
+        share = 0.6 if i < at else 0.6 + gain
+        columns[name] = (name, scores(n, share, 1 if i < at else 2))
+    return evidence(columns)
+
+
+def scenes():
+    """Return {name: a function that makes (evidence, findings, policy)}."""
+    plain = Policy(margin=0.05)
+    priced = Policy(
+        margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000
+    )
+    volume = priced.model_copy(update={"value_of_correct": None})
+    valid = Policy(margin=0.05, limits=HardLimits(valid=0.95), target=0.95)
+    cheap = Policy(margin=0.05, motive="cost")
+    thin = Policy(margin=0.1, target=0.7, label_each=0.5)
+    found = {f"use-{t}": lambda t=t: (ladder_up_to(t), (), plain) for t in TOOLS}
+    return found | {
+        "none-firm": lambda: (no_better(300, 0.3, 0.5, 0.12), (), plain),
+        "none-provisional": lambda: (no_better(90, 0.5, 0.48, 0.4), (), plain),
+        "blocked": lambda: (blocked(), (), plain),
+        "worked-example": lambda: _with_findings(*worked()),
+        "worked-example-priced": lambda: (worked()[0], (), priced),
+        "worked-example-volume-only": lambda: (worked()[0], (), volume),
+        "retire": lambda: (retire(), (), Policy(margin=0.05, requests_per_month=1000)),
+        "cost-cheapest": lambda: (cost(0.9), (), cheap.model_copy(update={"target": 0.8})),
+        "cost-keep": lambda: (cost(0.5), (), cheap),
+        "limit-broken": lambda: (limited_arm(), (), valid),
+        "second-look-few-rows": lambda: (few_rows(), (), thin),
+    }
+
+
+def no_better(n, share, reference, noise):
+    low = {t: (t, scores(n, share, i, noise)) for i, t in enumerate(("prompt", "tune"))}
+    return evidence({"majority": (None, scores(n, reference, 7, noise)), **low})
+
+
+def blocked():
+    reason = "12 test rows stand in train"
+    return ladder_up_to("schema", n=100).model_copy(update={"blocks": (reason,)})
+
+
+def few_rows():
+    columns = {t: (t, scores(60, 0.7, i)) for i, t in enumerate(("prompt", "tune"))}
+    return evidence(columns, looks=2)
+
+
+def _with_findings(found, policy):
+    harm = Finding(name="harm", answer="no", because="every upper end lies below", value=0.01,
+                   low=-0.01, high=0.02, prior="general ability falls by 10 %")  # fmt: skip
+    return found, (harm,), policy
+
+
+def retire():
+    values = scores(600, 0.9, 3, 0.01)
+    return evidence({
+        "prompt": ("prompt", values, {"usd_per_1k": 1.0}),
+        "today": ("tune", values, {"present": True, "usd_per_1k": 3.0}),
+    })  # fmt: skip
+
+
+def cost(share):
+    today = scores(500, 0.9, 3, 0.02)
+    return evidence({
+        "majority": (None, scores(500, 0.1, 3)),
+        "today": ("keep", today, {"present": True, "usd_per_1k": 3.0}),
+        "small": ("tune", scores(500, share, 3, 0.02), {"usd_per_1k": 0.2}),
+        "dear": ("bigger", scores(500, 0.95, 3, 0.02), {"usd_per_1k": 9.0}),
+    })  # fmt: skip
+
+
+def limited_arm():
+    return evidence({
+        "prompt": ("prompt", scores(300, 0.8, 1), {"limits": {"valid": "violated"}}),
+        "schema": ("schema", scores(300, 0.8, 2), {"limits": {"valid": "not shown"}}),
+    })  # fmt: skip
+
+
+def write():
+    for name, make in scenes().items():
+        found, findings, policy = make()
+        verdict = decide(found, findings, policy, version="golden")
+        whole = {
+            "evidence": found.plain(),
+            "findings": [finding.plain() for finding in findings],
+            "policy": policy.plain(),
+            "verdict": verdict.plain(),
+        }
+        (GOLDEN / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--write"]:
+        sys.exit(__doc__)
+    write()

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -69,9 +70,13 @@ def text(results):
 
 
 def shape(seen):
-    """Return the structure that data must not change: tags, attribute names, links, sources."""
+    """Return the structure that data must not change: tags, attribute names, links, sources.
+
+    A bare `code` is left out: back-ticks in a sentence make it, and it can do nothing.
+    """
     keys = ("href", "src", "http-equiv")
-    return [(tag, tuple(a), *(a[k] for k in keys if k in a)) for tag, a in seen.tags]
+    tags = [(tag, a) for tag, a in seen.tags if (tag, a) != ("code", {})]
+    return [(tag, tuple(a), *(a[k] for k in keys if k in a)) for tag, a in tags]
 
 
 def test_one_file_asks_nobody(text):
@@ -118,10 +123,15 @@ def hostile(results, attack):
     return page(attacked(results, attack))
 
 
+@cache
+def harmless(n, length):
+    """Return the shape with plain letters in every field: a longer name may move a label."""
+    return shape(Seen(hostile(study(n), "x" * length)))
+
+
 def changes_no_tag(small, attack):
     bad = Seen(hostile(small, attack))
-    clean = Seen(hostile(small, "x" * len(attack)))  # a longer name may move a label
-    assert shape(bad) == shape(clean), attack
+    assert shape(bad) == harmless(len(small.cases), len(attack)), attack
     (data,) = (b for (t, a), b in bad.raw if a.get("type") == "application/json")
     assert any(attack in t for t in json.loads(data)["texts"])  # it is there, as text
 

@@ -179,11 +179,12 @@ def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
     assert fold_widening(torn, folds, 1.5, float("inf")) == 1.5
 
 
-def test_levels_pay_for_looks_and_rivals():
-    assert bounds.level(0.05, 1, 4) == pytest.approx(0.05 / 3)
-    assert bounds.level(0.05, 2, 5) == pytest.approx(0.05 / 8)
+def test_levels_pay_for_looks_and_rivals_and_keep_a_reserve_with_few():
+    assert bounds.level(0.05, 1, 7) == pytest.approx(0.05 / 6)
+    assert bounds.level(0.05, 2, 7) == pytest.approx(0.05 / 12)
     assert bounds.level(0.05, 1, 2) == bounds.level(0.05, 1, 1) == pytest.approx(0.035)
     assert bounds.level(0.05, 1, 3) == pytest.approx(0.02)
+    assert bounds.level(0.05, 1, 4) == pytest.approx(0.015)
     for wrong in ((0, 2), (1, 0)):
         with pytest.raises(ValueError):
             bounds.level(0.05, *wrong)

@@ -71,6 +71,11 @@ class Models(Mapping[str, Model]):
             self._open[spec] = self._start(spec)
         return self._open[spec]
 
+    @property
+    def specs(self) -> list[str]:
+        """Return the specs of all models, opened or not."""
+        return list(self._wanted.values())
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._wanted)
 
@@ -89,7 +94,7 @@ class Desk:
     ledger: Ledger
     wishes: Wishes
     study: str
-    say: Callable[[str], None]
+    tell: Callable[[str, Any], None]
     purse: Purse | None = None
     salt: str = ""
 
@@ -184,7 +189,8 @@ class Desk:
             recorded=self._recorded(),
             unlabelled=self.loaded.unlabelled,
             docs=self.loaded.docs,
-            say=self.say,
+            say=lambda text: self.tell("say", text),
+            done=lambda answers: self.tell("answers", answers),
             check=signals.check,
         )
 
@@ -203,6 +209,7 @@ class Desk:
             for name, file in files.items()
         }
 
+    @cached_property
     def shape(self) -> Shape:
         """Return what the comparison needs besides the runs."""
         scored = list(self._scored().values())
@@ -217,11 +224,11 @@ class Desk:
             limited=self.wishes.limit is not None,
         )
 
-    def warm(self) -> None:
-        """Refuse at once what would fail later: a paid model without a cap, no model at all."""
+    def refuse_unpaid(self) -> None:
+        """Refuse, before anything is sent, a remote model without a cap on what it may cost."""
         if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
             return
-        paid = [m.spec for m in self.models.values() if getattr(m, "paid", False)]
+        paid = sorted({spec for spec in self.models.specs if not _is_local(spec)})
         if paid:
             raise TaskError(
                 "a paid model has no cap on what it may cost",
@@ -269,14 +276,14 @@ def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
 
 @contextmanager
 def open_desk(
-    path: Path, wishes: Wishes, say: Callable[[str], None] = lambda text: None
+    path: Path, wishes: Wishes, tell: Callable[[str, Any], None] = lambda event, data: None
 ) -> Iterator[Desk]:
     """Open a task with its rows and its ledger (one writer), and close them after."""
     loaded, parts = read(path, wishes)
     task = loaded.task
-    with open_ledger(task.folder / ".tuneworthy") as ledger:
+    with open_ledger(task.folder) as ledger:
         nobody = Sealed((), lambda door, purpose: None)
-        desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", say)
+        desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
         identity = {"task": task.hash, "rows": rows_digest(loaded.cases),
                     "here": desk.available, "limit": wishes.limit}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)

@@ -24,7 +24,7 @@ from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import measure
 
 Watch = Callable[[str, Any], None]
-"""Called as (event, data): audit, plan, say, arm (name), step (Results so far), done (Results)."""
+"""Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
     Raises a TuneworthyError; whatever was measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_desk(Path(path), wishes, lambda text: tell("say", text)) as desk:
+    with open_desk(Path(path), wishes, tell) as desk:
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
         tell("audit", desk.audit)
         planned = desk.plan()
         tell("plan", planned)
-        desk.warm()
+        desk.refuse_unpaid()
         runs: list[Run] = []
         for results in _steps(desk, planned, runs, tell):
             tell("step", results)
@@ -113,14 +113,14 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
 def _results(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Results:
     from tuneworthy.verdict.decide import decide, grid
 
-    cases = desk.sealed.open("compare")
-    evidence = compare(desk.shape(), list(cases.values()), runs)
+    cases = tuple(desk.sealed.open("compare").values())
+    evidence = compare(desk.shape, cases, runs)
     policy = policy_of(desk.task)
     return Results(
         task=desk.task,
         audit=desk.audit,
         plan=planned,
-        cases=tuple(cases.values()),
+        cases=cases,
         runs=tuple(runs),
         evidence=evidence,
         verdict=decide(evidence, (), policy),

@@ -69,12 +69,12 @@ class Watcher:
     """Turns a study's events into lines of the live view."""
 
     def __init__(self, view: Any) -> None:
-        self._view, self._arm, self._total = view, "", 0
+        self._view, self._arm, self._total, self._done = view, "", 1, 0
 
     def __call__(self, event: str, data: Any) -> None:
         """Show one event."""
         if event == "arm":
-            self._arm, self._total = data.spec.name, max(data.requests, 1)
+            self._arm, self._total, self._done = data.spec.name, max(data.requests, 1), 0
             if data.because:
                 self._view.say(f"{data.spec.name}: skipped, {data.because}")
             else:
@@ -84,6 +84,9 @@ class Watcher:
             left = verdict.left_on_table.points if verdict.left_on_table else None
             self._view.progress(self._arm, self._total, self._total)
             self._view.now(verdict.use, verdict.arm, left)
+        elif event == "answers":
+            self._done = min(self._done + data, self._total - 1)
+            self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
         elif event == "plan":

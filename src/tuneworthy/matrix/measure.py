@@ -30,6 +30,8 @@ from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
 LATENCY_PROMPTS, LATENCY_SECONDS = 30, 10.0
+ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
+         "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
 
 
@@ -55,6 +57,7 @@ class Bench:
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
     say: Callable[[str], None] = lambda text: None
+    done: Callable[[int], None] = lambda answers: None
     check: Callable[[], None] = lambda: None
 
 
@@ -168,11 +171,8 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     task, spec = bench.task, unit.spec
     source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
     needs = arm.NEEDS
-    models = {
-        name: dict(bench.models[name].fingerprint)
-        for name in sorted(bench.models)
-        if needs & {"model", "training", "present", "bigger", "teacher"}
-    }
+    roles = sorted({ROLES[need] for need in needs & set(ROLES)} & set(bench.models))
+    models = {role: dict(bench.models[role].fingerprint) for role in roles}
     learn = {
         side: digest([bench.learn[i].plain() | {"where": ""} for i in sorted(ids)])
         for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
@@ -234,7 +234,7 @@ def _shards(
                 )
             stored = {"answers": [answer.plain() for answer in answers]}
             bench.ledger.put(key, "answers", stored, study=bench.study)
-        bench.say(f"{start + len(shard)} of {len(queries)} answers")
+            bench.done(len(shard))
         yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 

@@ -97,8 +97,11 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def options(values: Mapping[str, Any]) -> str:
-    """Return an arm's options in one line: `k=8, seed=1`."""
-    return ", ".join(f"{key}={value}" for key, value in values.items() if value is not None)
+    """Return the options a reader needs to tell arms apart, in one line: `k=8`.
+
+    Others stand in the arm's name where the user set them, and in verdict.json.
+    """
+    return ", ".join(f"{key}={value}" for key, value in values.items() if key == "k")
 
 
 def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:

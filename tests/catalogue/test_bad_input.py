@@ -52,7 +52,7 @@ DATA = [
     Refused("i1 missing file", nothing, "no such file", "rows.jsonl", "looked in", "path"),
     Refused("i2 folder", Path.mkdir, "folder", "rows.jsonl", "a folder", "name the file"),
     Refused("i3 empty file", "", "empty", "rows.jsonl", "0 bytes", "write rows"),
-    Refused("i4 blank lines", "\n \n\t\n", "no rows", "rows.jsonl", "blank lines", "one row a line"),
+    Refused("i4 blank lines", "\n \n\t\n", "no rows", "rows.jsonl", "blank lines", "a line"),
     Refused("i6 utf16", GOOD.encode("utf-16"), "UTF-16", "rows.jsonl:1", "fffe", "iconv"),
     Refused("i6 utf32", GOOD.encode("utf-32"), "UTF-32", "rows.jsonl:1", "fffe0000", "iconv"),
     Refused("i6 utf16 unmarked", GOOD.encode("utf-16-le"), "UTF-16", "rows.jsonl:1", "", "iconv"),

@@ -59,7 +59,7 @@ def few_and_repeated(outputs: Sequence[str]) -> bool:
         counts[label_key(text)] += n
     if not counts or len(counts) > _LABELS or len(counts) > max(2, len(outputs) / 2):
         return False
-    if max(map(len, counts)) > _LABEL_LENGTH or any("\n" in text.strip() for text in counts):
+    if max(map(len, counts)) > _LABEL_LENGTH or any("\n" in text.strip() for text in spelled):
         return False
     repeated = sum(n for n in counts.values() if n > 1)
     return len(outputs) <= 2 or repeated >= 0.7 * len(outputs)

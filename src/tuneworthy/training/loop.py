@@ -31,7 +31,7 @@ class Pace(Record):
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip: Annotated[float, Field(gt=0)] = 1.0
-    part_tokens: Annotated[int, Field(ge=1)] = 2048
+    part_tokens: Annotated[int, Field(ge=1)] = 1024
 
 
 def rate_at(step: int, total: int, pace: Pace) -> float:

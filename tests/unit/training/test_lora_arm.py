@@ -166,10 +166,10 @@ def test_the_embedded_model_learns_a_small_task(tmp_path):
     if locate() is None:
         pytest.skip("the embedded model is not on this machine")
     model = open_model("smollm2-135m", folder=tmp_path)
-    setup = setup_of(model, tmp_path / "unit", cases(36), cases(6, 60))
+    setup = setup_of(model, tmp_path / "unit", cases(24), cases(3, 60))
     base = lora._dev_score(setup, model)
     fitted = lora.fit(setup, lora.Options(epochs=2), 0)
-    held = cases(12, 90)
+    held = cases(9, 90)
     scores = [
         exact(c, a).value
         for c, a in zip(held, fitted.answer([c.query() for c in held]), strict=True)

@@ -26,8 +26,9 @@ def check_sense(task: Task, plain: Plain, name: str) -> None:
 
 def _data(task: Task) -> Iterator[Fault]:
     data = task.data
-    if not data.file and not data.train:
-        yield Fault(("data",), "no rows are named", "", "write `file: rows.jsonl` under `data:`")
+    if not data.file and not data.train and not data.test:
+        got = "neither `file` nor `train`"
+        yield Fault(("data",), "no rows are named", got, "write `file: rows.jsonl` under `data:`")
     if data.file and (data.train or data.test):
         key = "train" if data.train else "test"
         fix = "write `file:` alone (cross-fitted), or `train:` and `test:`"

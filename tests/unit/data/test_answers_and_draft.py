@@ -1,0 +1,116 @@
+"""Recorded answers find their rows; a drafted task file can be read and says what was seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.data.answers import read_answers
+from tuneworthy.data.draft import HEADER, draft
+from tuneworthy.data.taskfile import read_task, task_schema
+
+CASES = [
+    Case(id=f"c{n}", messages=(Message(role="user", content=f"q{n}"),), output="x",
+         where=f"rows.jsonl:{n + 1}") for n in range(3)
+]  # fmt: skip
+
+
+def answers(folder: Path, rows: list[dict[str, object]]) -> Path:
+    path = folder / "logged.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_answers_are_matched_by_id_whatever_their_order(tmp_path):
+    rows = [{"id": f"c{n}", "answer": f"a{n}", "seconds": 0.5, "usd": 0.01} for n in (2, 0, 1)]
+    got = read_answers(answers(tmp_path, rows), CASES)
+    assert [(a.case, a.text, a.seconds, a.usd) for a in got] == [
+        (f"c{n}", f"a{n}", 0.5, 0.01) for n in range(3)
+    ]
+    assert got[0].tokens_out is None
+    assert got[0].finish is None
+
+
+def test_answers_are_matched_by_input_then_by_order(tmp_path):
+    rows = [{"input": f"q{n}", "answer": {"k": n}} for n in (1, 2, 0)]
+    assert [a.text for a in read_answers(answers(tmp_path, rows), CASES)] == [
+        '{"k": 0}', '{"k": 1}', '{"k": 2}',
+    ]  # fmt: skip
+    rows = [{"answer": f"a{n}"} for n in range(3)]
+    shuffled = [CASES[2], CASES[0], CASES[1]]  # the order is that of the file of rows
+    got = read_answers(answers(tmp_path, rows), shuffled)
+    assert [(a.case, a.text) for a in got] == [("c2", "a2"), ("c0", "a0"), ("c1", "a1")]
+
+
+def test_a_row_without_an_answer_is_an_error_and_never_right(tmp_path):
+    got = read_answers(answers(tmp_path, [{"id": "c1", "answer": "a1"}]), CASES)
+    assert [a.error for a in got] == ["no recorded answer", None, "no recorded answer"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([{"id": "zz", "answer": "a"}], "belongs to a row"),
+        ([{"id": "c1"}], "has no `answer`"),
+        ([{"answer": "a"}], "can't be matched"),
+        ([{"id": "c1", "answer": "a"}, {"id": "c1", "answer": "b"}], "two recorded answers"),
+        ([{"id": "c1", "answer": "a", "seconds": "fast"}], "wrong kind"),
+    ],
+)
+def test_answers_that_fit_no_row_are_refused(rows, why, tmp_path):
+    with pytest.raises(DataError, match=why):
+        read_answers(answers(tmp_path, rows), CASES)
+
+
+ROWS = {
+    "label": [{"input": f"message {n}", "output": ["yes", "no"][n % 2]} for n in range(40)],
+    "json": [{"input": f"message {n}", "output": {"name": f"n{n}"}} for n in range(40)],
+    "number": [{"input": f"message {n}", "output": n * 3} for n in range(40)],
+    "text": [{"input": f"message {n}", "output": f"A reply of its own, number {n}."}
+             for n in range(40)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_drafted_task_can_be_read_and_asks_for_the_margin_in_words(kind, tmp_path):
+    rows = tmp_path / "my rows: 1.jsonl"
+    rows.write_text("\n".join(map(json.dumps, ROWS[kind])))
+    drafted = draft(rows, {"present": str(answers(tmp_path, [{"id": "a", "answer": "b"}]))})
+    assert drafted.text.startswith(HEADER)
+    assert "How many more right answers in 100 would make you maintain a tuned model?" in (
+        drafted.text
+    )
+    assert "score.py" in drafted.text
+    (tmp_path / "task.yaml").write_text(drafted.text)
+    task = read_task(tmp_path / "task.yaml")
+    assert task.output.type == kind
+    assert task.data.file == rows.name
+    assert task.present.answers == "logged.jsonl"
+    assert any("40 rows" in line for line in drafted.seen)
+
+
+def test_a_draft_speaks_only_of_what_the_rows_have(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(map(json.dumps, ROWS["label"])))
+    text = draft(rows).text
+    assert "docs:" not in text
+    assert "schema:" not in text.replace(HEADER, "")
+    assert "2 labels" in text
+    with pytest.raises(TaskError, match="no such file of answers"):
+        draft(rows, {"other": str(tmp_path / "nowhere.jsonl")})
+
+
+def test_the_editor_schema_knows_every_key_and_takes_what_we_read():
+    import jsonschema
+
+    schema = task_schema()
+    check = jsonschema.Draft202012Validator(schema)
+    assert check.is_valid({"data": {"file": "a"}, "answers": {"x": "a.jsonl"},
+                           "success": {"margin": 0.1}})  # fmt: skip
+    assert not check.is_valid({"data": {"file": "a"}, "succes": {}})
+    assert not check.is_valid({"data": {"file": "a"}, "inferred": []})
+    assert not check.is_valid({})

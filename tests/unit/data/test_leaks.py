@@ -1,0 +1,191 @@
+"""P10: planted overlaps between train and test are found; clean sets raise no alarm."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.task import Data, Task
+from tuneworthy.data.audit import audit
+from tuneworthy.data.copies import jaccard, loose_key, near_pairs, plain_key, shingles
+from tuneworthy.data.folds import split
+from tuneworthy.data.load import Loaded, load
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def vocabulary(rng: random.Random) -> list[str]:
+    return ["".join(rng.choice(LETTERS) for _ in range(rng.randint(2, 9))) for _ in range(800)]
+
+
+def rows(rng: random.Random, count: int) -> list[dict[str, str]]:
+    words = vocabulary(rng)
+    return [
+        {"input": " ".join(rng.choice(words) for _ in range(rng.randint(9, 18))).capitalize() + ".",
+         "output": f"label {rng.randrange(5)}"} for _ in range(count)
+    ]  # fmt: skip
+
+
+CHANGES = {
+    "exact": lambda text: text,
+    "case": str.upper,
+    "whitespace": lambda text: "  " + text.replace(" ", " \t") + "\n",
+    "punctuation": lambda text: text.replace(" ", ", ", 2).rstrip(".") + " !!",
+    "form": lambda text: text.replace("a", "\uff41"),  # the same letter, full width
+}
+
+
+def write(folder: Path, train: list[dict[str, str]], test: list[dict[str, str]]) -> Task:
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, train)))
+    (folder / "b.jsonl").write_text("\n".join(map(json.dumps, test)))
+    return Task(data=Data(train="a.jsonl", test="b.jsonl")).at(folder)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_p10_normalised_overlap_is_refused_and_its_train_copy_left_out(change, tmp_path):
+    rng = random.Random(change)
+    train, test = rows(rng, 120), rows(rng, 60)
+    planted = [dict(row, input=CHANGES[change](row["input"])) for row in test[:30]]
+    task = write(tmp_path, train + planted, test)
+    with pytest.raises(DataError, match="30 of 150 training rows") as caught:
+        load(task)
+    assert caught.value.exit_code == 5
+    assert "a.jsonl:121 is b.jsonl:1" in caught.value.where
+    got = load(task, "exclude")
+    assert got.excluded == {"copy of a test row": 30}
+    assert len(got.cases) == 120
+    assert len(got.test) == 60
+    assert got.rows == 210
+
+
+def test_p10_an_exact_copy_leaks_whatever_its_answer(tmp_path):
+    rng = random.Random(5)
+    train, test = rows(rng, 50), rows(rng, 20)
+    other = [dict(test[0], output="label 0" if test[0]["output"] != "label 0" else "label 1")]
+    with pytest.raises(DataError, match="1 of 51"):
+        load(write(tmp_path, train + other, test))
+
+
+def changed_a_little(rng: random.Random, text: str) -> str:
+    """Change letters until the Jaccard of shingles lies a little above .8."""
+    best = text
+    for _ in range(30):
+        place = rng.randrange(len(best))
+        next_ = best[:place] + rng.choice(LETTERS) + best[place + 1 :]
+        if jaccard(shingles(loose_key(text)), shingles(loose_key(next_))) < 0.8:
+            break
+        best = next_
+    return best
+
+
+def near_leaks(loaded: Loaded) -> set[str]:
+    seen = audit(loaded, split(loaded)).observations
+    return {one for o in seen if o.kind == "near_leak" for one in o.ids}
+
+
+def test_p10_near_copies_are_found(tmp_path):
+    found = planted = 0
+    for seed in range(20):
+        rng = random.Random(seed)
+        train, test = rows(rng, 100), rows(rng, 40)
+        changed = [dict(row, input=changed_a_little(rng, row["input"])) for row in test[:10]]
+        changed = [c for c, row in zip(changed, test[:10], strict=True)
+                   if loose_key(c["input"]) != loose_key(row["input"])]  # fmt: skip
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        got = load(write(folder, train + changed, test))
+        places = {case.where: case.id for case in got.cases}
+        hits = near_leaks(got)
+        planted += len(changed)
+        found += sum(places[f"a.jsonl:{101 + n}"] in hits for n in range(len(changed)))
+    assert planted >= 150
+    assert found >= 0.95 * planted
+
+
+def test_p10_clean_sets_raise_no_alarm(tmp_path):
+    alarms = 0
+    for seed in range(20):
+        rng = random.Random(1000 + seed)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        alarms += len(near_leaks(load(write(folder, rows(rng, 100), rows(rng, 40)))))
+    assert alarms <= 0.01 * 20 * 100
+
+
+def test_near_copies_need_the_same_answer():
+    one, other = (
+        "the parcel has not arrived at my home yet",
+        "the parcel has not arrived at my house",
+    )
+    text = [loose_key(one), loose_key(one + " now")]
+    assert near_pairs(text, ["a", "a"])
+    assert not near_pairs(text, ["a", "b"])
+    assert not near_pairs([one, other], ["a", "a"])
+
+
+def test_near_pairs_equal_a_brute_force_search():
+    rng = random.Random(11)
+    texts = [row["input"] for row in rows(rng, 150)]
+    texts += [changed_a_little(rng, text) for text in texts[:60]]
+    answers = ["x"] * len(texts)
+    found = {(min(a, b), max(a, b)) for a, b, _ in near_pairs(texts, answers)}
+    words = [shingles(text) for text in texts]
+    real = {(a, b) for a in range(len(texts)) for b in range(a + 1, len(texts))
+            if jaccard(words[a], words[b]) >= 0.8}  # fmt: skip
+    assert found <= real
+    assert len(real) >= 50
+    assert len(found) >= 0.98 * len(real)
+
+
+def test_shingle_jaccard_is_that_of_sets():
+    one, other = "a line of some words", "a line of other words"
+
+    def grams(text: str) -> set[str]:
+        return {text[i : i + 5] for i in range(len(text) - 4)}
+
+    expected = len(grams(one) & grams(other)) / len(grams(one) | grams(other))
+    assert jaccard(shingles(one), shingles(other)) == pytest.approx(expected, abs=1e-12)
+    assert jaccard(shingles("ab"), shingles("ab")) == 1
+    assert jaccard(shingles("ab"), shingles("ac")) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "plain", "loose"),
+    [
+        ("Hello  World", "hello world", True, True),
+        ("Hello, world!", "hello world", False, True),
+        ("3.5 kg", "35 kg", False, False),
+        ("what is 3+4?", "what is 3-4?", False, False),
+        ("what is 3 + 4", "what is 3 / 4", False, False),
+        ("???", "!!!", False, False),
+        ("cafe\u0301", "caf\u00e9", True, True),
+    ],
+)
+def test_keys_keep_what_has_meaning(one, other, plain, loose):
+    assert (plain_key(one) == plain_key(other)) is plain
+    assert (loose_key(one) == loose_key(other)) is loose
+
+
+def test_rows_with_another_system_prompt_are_no_copies(tmp_path):
+    def chat(n: int, system: str) -> dict[str, object]:
+        turns = [("system", system), ("user", f"hello number {n}"), ("assistant", f"{system} {n}")]
+        return {"messages": [{"role": r, "content": t} for r, t in turns]}
+
+    train = [chat(n, "say it in French") for n in range(10)]
+    test = [chat(n, "say it in German") for n in range(10)]
+    assert len(load(write(tmp_path, train, test)).cases) == 10
+
+
+def test_dev_copies_are_left_out_and_counted(tmp_path):
+    rng = random.Random(2)
+    train, test = rows(rng, 60), rows(rng, 20)
+    task = write(tmp_path, train, test)
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, [test[0], *rows(rng, 5)])))
+    data = task.data.model_copy(update={"dev": "d.jsonl"})
+    got = load(task.model_copy(update={"data": data}).at(tmp_path))
+    assert len(got.dev) == 5
+    assert got.excluded == {"dev row that is also elsewhere": 1}

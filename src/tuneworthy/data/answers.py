@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
@@ -56,10 +56,14 @@ def _rows(path: Path) -> list[Raw]:
 
 
 def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
-    if all("id" in row.fields for row in rows):
-        return _by(rows, {case.id: case for case in cases}, lambda f: str(f["id"]))
-    if all("input" in row.fields for row in rows):
-        return _by(rows, {case.input: case for case in cases}, lambda f: str(f["input"]))
+    by_id = all("id" in row.fields for row in rows)
+    by_input = all("input" in row.fields for row in rows)
+    if by_id and (found := _by_id(rows, {case.id: case for case in cases})):
+        return found
+    if by_input:
+        return _by_input(rows, cases)
+    if by_id:
+        return {}
     if len(rows) == len(cases):
         return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}
     raise DataError(
@@ -80,15 +84,11 @@ def _as_written(cases: Sequence[Case]) -> list[Case]:
     return sorted(cases, key=place)
 
 
-def _by(
-    rows: Sequence[Raw],
-    cases: Mapping[str, Case],
-    key: Callable[[Mapping[str, Any]], str],
-) -> dict[str, Answer]:
+def _by_id(rows: Sequence[Raw], cases: Mapping[str, Case]) -> dict[str, Answer]:
     found: dict[str, Answer] = {}
     first: dict[str, str] = {}
     for row in rows:
-        name = key(row.fields)
+        name = str(row.fields["id"])
         if name in first:
             raise DataError(
                 "two recorded answers belong to one row",
@@ -99,6 +99,19 @@ def _by(
         first[name] = row.where
         if case := cases.get(name):
             found[case.id] = _answer(row, case)
+    return found
+
+
+def _by_input(rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
+    """Match by input; where an input occurs more than once, in the order of both files."""
+    given: dict[str, list[Raw]] = defaultdict(list)
+    for row in rows:
+        given[str(row.fields["input"])].append(row)
+    found, used = {}, Counter[str]()
+    for case in _as_written(cases):
+        if same := given.get(case.input):
+            found[case.id] = _answer(same[min(used[case.input], len(same) - 1)], case)
+            used[case.input] += 1
     return found
 
 

@@ -46,6 +46,16 @@ def test_answers_are_matched_by_input_then_by_order(tmp_path):
     assert [(a.case, a.text) for a in got] == [("c2", "a2"), ("c0", "a0"), ("c1", "a1")]
 
 
+def test_ids_of_another_system_give_way_to_inputs_and_copies_keep_their_order(tmp_path):
+    copy = CASES[1].model_copy(update={"id": "c1-2", "where": "rows.jsonl:9"})
+    rows = [{"id": f"log{k}", "input": text, "answer": f"a{k}"}
+            for k, text in enumerate(("q0", "q1", "q2", "q1"))]  # fmt: skip
+    got = read_answers(answers(tmp_path, rows), [*CASES, copy])
+    assert [a.text for a in got] == ["a0", "a1", "a2", "a3"]
+    got = read_answers(answers(tmp_path, rows[:3]), [*CASES, copy])
+    assert [a.text for a in got] == ["a0", "a1", "a2", "a1"]
+
+
 def test_a_row_without_an_answer_is_an_error_and_never_right(tmp_path):
     got = read_answers(answers(tmp_path, [{"id": "c1", "answer": "a1"}]), CASES)
     assert [a.error for a in got] == ["no recorded answer", None, "no recorded answer"]

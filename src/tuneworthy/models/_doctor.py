@@ -6,6 +6,7 @@ Imports torch only when a figure needs it. Knows no model.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import time
@@ -62,6 +63,7 @@ def look(folder: Path = Path()) -> Machine:
     if find_spec("torch") is None:
         nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision"))
         return Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
+    calm_threads()
     import torch
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
@@ -75,6 +77,16 @@ def look(folder: Path = Path()) -> Machine:
         precision=precision,
         because=because,
     )
+
+
+def calm_threads() -> None:
+    """Let idle threads of torch sleep soon; to be called before torch is first imported.
+
+    By default they spin for milliseconds: on a machine that others use too, a batch of small
+    products then takes ten times as long.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def precision_for(device: str) -> str:

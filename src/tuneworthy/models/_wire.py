@@ -73,7 +73,10 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
         with client.chat.completions.with_streaming_response.create(
             **body, extra_headers=headers, timeout=seconds
         ) as response:
-            raw, read = b"", response.iter_bytes(65_536)
+            raw, read = (
+                bytearray(),
+                response.iter_bytes(),
+            )  # as they come: a larger unit would hide a slow drip
             for chunk in read:
                 raw += chunk
                 if len(raw) > LARGEST:
@@ -91,7 +94,7 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     return _parsed(raw, time.perf_counter() - begun)
 
 
-def _parsed(raw: bytes, seconds: float) -> Outcome:
+def _parsed(raw: bytes | bytearray, seconds: float) -> Outcome:
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

@@ -17,15 +17,16 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
+from tuneworthy.models._doctor import calm_threads, precision_for
 from tuneworthy.models._weights import check_folder, sha256, weights_hash
 
 try:
+    calm_threads()
     import torch
     import transformers
 
     from tuneworthy.models import _attention, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
-    from tuneworthy.models._doctor import precision_for
     from tuneworthy.models._template import Refused, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(

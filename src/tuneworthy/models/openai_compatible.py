@@ -291,8 +291,8 @@ def _text(message: Mapping[str, Any]) -> tuple[str, str]:
     return "", "the answer has no text" if not message.get("reasoning_content") else ""
 
 
-def _finish(reason: Any) -> tuple[Finish | None, str]:
-    """Return how an answer ended; None where the server says nothing we know."""
+def _finish(reason: Any) -> tuple[Finish, str]:
+    """Return how an answer ended, and what is wrong with that (or "")."""
     if reason in {"stop", "eos", "end_turn", None}:  # some servers end a whole answer with null
         return "stop", ""
     if reason in {"length", "max_tokens"}:
@@ -301,7 +301,7 @@ def _finish(reason: Any) -> tuple[Finish | None, str]:
         return "error", "the provider's content filter held the answer back"
     if reason in {"tool_calls", "function_call"}:
         return "error", "the model called a tool in place of an answer"
-    return None, ""
+    return "error", f"the server ended the answer with {str(reason)[:40]!r}"
 
 
 def _label(text: str) -> str:

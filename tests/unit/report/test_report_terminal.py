@@ -65,7 +65,7 @@ def test_the_first_screen_says_what_the_design_says(results):
     assert "skipped: the output is JSON: there is no closed set of labels" in text
     assert "failed: the endpoint refused the key (401)" in text
     assert "To be sure within 5 points: tuneworthy settle, about 71 clicks" in text
-    assert text.index("present ") < text.index("constrained  ") < text.index("lora rank")
+    assert text.index("present ") < text.index("constrained  ") < text.index("  lora  ")
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
     """
     chances = torch.softmax(logits.double() / temperature, -1)
     if top_p < 1:
-        ranked, order = chances.sort(-1, descending=True, stable=True)
+        ranked, order = chances.sort(dim=-1, descending=True, stable=True)
         ranked[(ranked.cumsum(-1) - ranked) >= top_p] = 0
         chances = torch.zeros_like(chances).scatter_(-1, order, ranked)
     heap = chances.cumsum(-1)

@@ -16,10 +16,11 @@ from typing import Any, Literal
 from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Audit
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
+from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
@@ -27,6 +28,7 @@ from tuneworthy.data.answers import read_answers
 from tuneworthy.data.audit import audit
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.folds import Split, split
+from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
@@ -125,8 +127,23 @@ class Desk:
 
     @cached_property
     def audit(self) -> Audit:
-        """Return the audit of the rows; tokens are counted where a tokenizer is at hand."""
-        return audit(self.loaded, self.split)
+        """Return the audit of the rows; tokens are counted where a model will read them."""
+        model = self._model
+        if model is None:
+            return audit(self.loaded, self.split)
+        return audit(self.loaded, self.split, tokens(model), model.context)
+
+    @cached_property
+    def _model(self) -> Model | None:
+        """Return the base model where an arm asks it and it is local, else None.
+
+        A remote one is neither timed nor asked to count: every request of it may be paid.
+        """
+        if not _is_local(self.task.model):
+            return None
+        arms = [spec for spec in specs(self.task) if not lacking(spec, self.available)]
+        asked = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
+        return self.models["base"] if asked and "base" in self.models else None
 
     @cached_property
     def metric(self) -> Any:
@@ -152,8 +169,7 @@ class Desk:
         arms, task = specs(self.task), self.task
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
-        needed = any(not lacking(spec, self.available) and self._asks(spec.arm) for spec in arms)
-        model = self.models["base"] if needed and "base" in self.models else None
+        model = self._model
         facts = planning.Facts(
             task=task,
             split=self.split,
@@ -165,12 +181,6 @@ class Desk:
             limited=self.wishes.limit is not None,
         )
         return planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
-
-    @staticmethod
-    def _asks(arm: str) -> bool:
-        from tuneworthy.core.plugins import load as plugin
-
-        return bool(plugin("arms", arm).NEEDS & {"model", "training"})
 
     def bench(self) -> Bench:
         """Return what every unit works with."""
@@ -242,9 +252,10 @@ class Desk:
         stored = self.ledger.get(self._key())
         return Results.model_validate(stored) if stored else None
 
-    def finish(self, results: Results) -> None:
-        """Store the results: the study is over, and running it again changes nothing."""
-        self.ledger.put(self._key(), "results", results.plain(), study=self.study)
+    def finish(self, results: Results) -> Results:
+        """Store the results and return them as stored: running again gives the same bytes."""
+        stored = self.ledger.put(self._key(), "results", results.plain(), study=self.study)
+        return Results.model_validate(stored)
 
     def _key(self) -> str:
         return digest({"what": "results", "study": self.study, "version": __version__})
@@ -290,7 +301,18 @@ def open_desk(
         scored = _scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
         desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study)
+        desk.task = _fitting(desk)
         yield desk
+
+
+def _fitting(desk: Desk) -> Task:
+    """Return the task with an inferred `max_tokens` counted by the model that will answer."""
+    task = desk.task
+    if "output.max_tokens" not in task.inferred or desk._model is None:
+        return task
+    most = answer_limit([case.output for case in desk.loaded.cases], tokens(desk._model))
+    output = task.output.model_copy(update={"max_tokens": most})
+    return task.model_copy(update={"output": output}).at(task.folder)
 
 
 def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
@@ -302,6 +324,12 @@ def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[
         number += 1
         ledger.freeze(name, f"fresh-{number}", {"number": number})
     return (digest({**identity, "fresh": number}), str(number)) if number else (name, "")
+
+
+def tokens(model: Model) -> Callable[[str], int]:
+    """Return a counter of a text's own tokens: a turn's tokens less those of an empty turn."""
+    empty = model.count_tokens([Message(role="user", content="")])
+    return lambda text: model.count_tokens([Message(role="user", content=text)]) - empty
 
 
 def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:

@@ -23,6 +23,7 @@ from tuneworthy.desk import Desk, Wishes, open_desk, read
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import measure
 
+__all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 Watch = Callable[[str, Any], None]
 """Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
 
@@ -70,17 +71,16 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
+        desk.refuse_unpaid()
         tell("audit", desk.audit)
         planned = desk.plan()
         tell("plan", planned)
-        desk.refuse_unpaid()
         runs: list[Run] = []
         for results in _steps(desk, planned, runs, tell):
             tell("step", results)
-        results = _results(desk, planned, runs)
         if not any(r.state == "measured" and r.spec.role == "candidate" for r in runs):
             raise _nothing(runs)
-        desk.finish(results)
+        results = desk.finish(_results(desk, planned, runs))
         tell("done", results)
         return Study(results, desk.write(results))
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import as_answer, room
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Limits, Model
@@ -122,3 +122,17 @@ def _dev_score(setup: Setup, model: Model) -> float:
 def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     left = trace["rows"]["excluded"]
     return tuple(f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items())
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work of one training run, its dev answers after every epoch, and the scored ones.
+
+    The shared prompt is read once a step, so it hardly counts.
+    """
+    answered = sizes.cases + options.epochs * sizes.dev
+    return Work(
+        requests=sizes.cases,
+        read=answered * sizes.own,
+        written=answered * sizes.answer,
+        trained=options.epochs * sizes.train * (sizes.own + sizes.answer),
+    )

@@ -307,7 +307,7 @@ def _seed_sd(runs: Sequence[Run]) -> float | None:
 def _pairs(
     shape: Shape, finalists: Mapping[str, _Column], references: Mapping[str, _Column]
 ) -> list[Pair]:
-    level = bounds.level(ALPHA, shape.looks, len(finalists))
+    level = bounds.level(ALPHA, shape.looks, max(1, len(finalists)))
     wanted = [(a, b) for a in finalists for b in finalists if a != b]
     wanted += [(a, r) for a in finalists for r in references]
     columns = {**references, **finalists}

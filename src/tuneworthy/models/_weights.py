@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Sequence
@@ -125,6 +126,27 @@ def check_safetensors(file: Path) -> None:
             raise _cut(file, size, "its header can't be read") from error
     if whole != size:
         raise _cut(file, size, f"its header promises {whole} bytes")
+
+
+def check_memory(files: Sequence[Path], precision: str, free: int) -> None:
+    """Raise ModelError where the weights at this precision need more memory than is free."""
+    width = 4 if precision == "float32" else 2
+    need = sum(width * _values(file) for file in files)
+    if need * 1.1 > free:
+        raise ModelError(
+            "the model is larger than the free memory",
+            where=str(files[0].parent),
+            got=f"{need * 1.1 / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free",
+            fix="choose a smaller model, free some memory, or serve it and use openai:NAME@URL",
+        )
+
+
+def _values(file: Path) -> int:
+    """Return how many numbers a checked safetensors file holds."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
+    shapes = [t.get("shape", ()) for name, t in header.items() if name != "__metadata__"]
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def _cut(file: Path, size: int, why: str) -> ModelError:

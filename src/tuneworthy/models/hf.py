@@ -14,11 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from psutil import virtual_memory
+
 from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.models._doctor import calm_threads, precision_for
-from tuneworthy.models._weights import check_folder, sha256, weights_hash
+from tuneworthy.models._weights import check_folder, check_memory, sha256, weights_hash
 
 try:
     calm_threads()
@@ -42,8 +44,7 @@ ENGINE = "hf-1"  # raised when the engine's own answers may change
 class HF:
     """A causal language model of transformers behind the Model and Scorer protocols.
 
-    `module` and `tokenizer` are for training; they are never changed from here. `usual` is how
-    many tokens a batch may hold.
+    `module` and `tokenizer` are for training; they are never changed from here.
     """
 
     def __init__(self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]) -> None:
@@ -141,6 +142,7 @@ class HF:
             stop=limits.stop,
             guide=guide,
             text=self._text,
+            tokens=batch_tokens(self.module),
         )
         with self._adapted():
             drawn = _generate.generate(self.net, ids, rooms, draw)
@@ -199,6 +201,7 @@ def load(folder: Path, spec: str, precision: str | None = None) -> HF:
     files = check_folder(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = precision or precision_for(device)
+    check_memory(files, precision, _free(device))
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -227,6 +230,21 @@ def load(folder: Path, spec: str, precision: str | None = None) -> HF:
         "template": digest(str(tokenizer.chat_template or "")),
     }
     return HF(spec, module, tokenizer, fingerprint(marks))
+
+
+def _free(device: str) -> int:
+    return int(torch.cuda.mem_get_info()[0] if device == "cuda" else virtual_memory().available)
+
+
+def batch_tokens(module: Any) -> int:
+    """Return how many tokens a batch may hold: its keys and values take a quarter of the memory."""
+    config = module.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    each = 2 * config.num_hidden_layers * heads * width * module.dtype.itemsize
+    on_gpu = module.device.type == "cuda"
+    memory = torch.cuda.mem_get_info()[1] if on_gpu else virtual_memory().total
+    return max(1024, min(131_072 if on_gpu else 16_384, int(memory) // 4 // each))
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:

@@ -12,11 +12,11 @@ from tuneworthy.suite._words_clauses import CLAUSES, OPENERS, PARTIES, PLACES
 LABELS = tuple(CLAUSES)
 TASK = {
     "name": "clause-type",
-    "instruction": "Which type of contract clause is this? Answer with one label: "
-    + ", ".join(LABELS)
-    + ".",
+    "instruction": "Which type of contract clause is this?",
     "output": {"type": "label", "labels": list(LABELS), "max_tokens": 8},
     "success": {"metric": "accuracy", "margin": 0.10},
+    "arms": ["majority", "tfidf", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 2}}],
+    "seeds": 1,
 }
 
 

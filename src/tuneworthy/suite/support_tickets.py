@@ -50,6 +50,8 @@ TASK = {
     " Use null for what the message does not say.",
     "output": {"type": "json", "schema": "schema.json", "max_tokens": 48},
     "success": {"metric": "fields_f1", "margin": 0.10},
+    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 2}}],
+    "seeds": 1,
 }
 
 

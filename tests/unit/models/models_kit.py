@@ -6,6 +6,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tuneworthy.core.case import Message
+from tuneworthy.models._embedded import locate
+
+EMBEDDED = locate()  # before the tests get a cache of their own
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"

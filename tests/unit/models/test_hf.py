@@ -7,7 +7,7 @@ import shutil
 
 import jsonschema
 import pytest
-from models_kit import FAMILIES, PROMPTS, TEXTS, ask, build
+from models_kit import EMBEDDED, FAMILIES, PROMPTS, TEXTS, ask, build
 
 from tuneworthy.core.errors import ModelError, NumericError, TaskError
 from tuneworthy.core.model import Grammar, Limits, Model, Scorer
@@ -491,6 +491,33 @@ def test_open_model_shares_weights_that_are_open(folders):
     spec = f"hf:./{folders['llama'].name}"
     first = open_model(spec, folder=folders["llama"].parent)
     assert open_model(spec, folder=folders["llama"].parent) is first
+
+
+@pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not on this machine")
+def test_n6_n7_n8_n13_on_the_embedded_model():
+    from tuneworthy.models._template import text_ids
+    from tuneworthy.models.hf import load
+
+    engine = load(EMBEDDED, "smollm2-135m", "float32")
+    prompts = ask(TEXTS[0], "What is the capital of France?", "Say hello in Italian.", TEXTS[2])
+    clear = 0
+    for prompt, reply in zip(prompts, engine.reply(prompts, Limits(max_tokens=10)), strict=True):
+        made, margin = plain_greedy(engine, ids_of(engine, prompt), 10, engine.ends)
+        if margin > 1e-3:
+            clear += 1
+            assert reply.text == engine._text(made)
+    assert clear >= 3
+    labels = ["refund", "broken on arrival", "broken"]
+    for prompt, row in zip(prompts, engine.logprobs(prompts, [labels] * 4), strict=True):
+        ids = ids_of(engine, prompt)
+        for label, value in zip(labels, row, strict=True):
+            tail = [*text_ids(engine.tokenizer, label), engine.ends[0]]
+            table = plain_logits(engine, [*ids, *tail]).log_softmax(-1)
+            true = sum(float(table[len(ids) - 1 + k, t]) for k, t in enumerate(tail))
+            assert value == pytest.approx(true, abs=1e-3)
+    limits = Limits(max_tokens=60, grammar=Grammar(kind="json", value=SCHEMA))
+    for reply in engine.reply(prompts, limits):
+        jsonschema.validate(json.loads(reply.text), SCHEMA)
 
 
 def test_the_families_are_all_there():

@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.models import _doctor, _embedded, open_model
-from tuneworthy.models._weights import check_folder, sha256
+from tuneworthy.models._weights import check_folder, check_memory, sha256
 
 
 def header(tensors, body=b""):
@@ -77,6 +77,14 @@ def test_i92_a47_code_of_a_model_is_refused(folder, name):
     (folder / name).write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
     with pytest.raises(SecurityError, match="code of its own"):
         check_folder(folder)
+
+
+def test_i101_a_model_larger_than_the_memory(folder):
+    files = check_folder(folder)
+    check_memory(files, "float32", 9)
+    with pytest.raises(ModelError, match="larger than the free memory"):
+        check_memory(files, "float32", 8)
+    check_memory(files, "bfloat16", 8)
 
 
 def test_hashes_follow_the_content(tmp_path):

@@ -1,0 +1,102 @@
+"""Every arm keeps the contract: names, one answer a query, the same text for one seed."""
+
+import pytest
+from tests import studies
+
+from tuneworthy.core import arm as contract
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.task import TOOLS, Data, Output, Task
+from tuneworthy.metrics import scorer
+from tuneworthy.models.scripted import Scripted
+
+ARMS = sorted(catalogue("arms"))
+LIGHT = [name for name in ARMS if "training" not in load("arms", name).NEEDS]
+
+
+def cases(n=40):
+    return [
+        Case(id=r["id"], messages=(Message(role="user", content=r["input"]),), output=r["output"])
+        for r in studies.rows(n)
+    ]
+
+
+def setup(tmp_path, **more):
+    task = Task(
+        data=Data(file="rows.jsonl"),
+        instruction="Which kind?",
+        output=Output(type="label", labels=studies.LABELS, max_tokens=8),
+        success={"metric": "accuracy"},
+    )
+    model = Scripted("scripted:test", lambda prompt, limits: prompt[-1].content.split()[0])
+    rows = cases()
+    parts = {"task": task, "train": rows[:20], "dev": rows[20:26], "models": {"base": model},
+             "score": scorer(task), "folder": tmp_path, "recipe": Recipe(), **more}  # fmt: skip
+    return Setup(**parts)
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_an_arm_declares_what_the_ladder_reads(name):
+    arm = load("arms", name)
+    assert arm.TOOL in (*TOOLS, "")
+    assert arm.ROLE in {"candidate", "reference", "ceiling"}
+    assert isinstance(arm.SIMPLICITY, int)
+    assert arm.NEEDS <= contract.NEEDS
+    arm.Options()
+    if hasattr(arm, "placebo"):
+        assert arm.placebo(arm.Options()) != arm.Options()
+    if hasattr(arm, "estimate"):
+        sizes = contract.Sizes(
+            cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6
+        )
+        work = arm.estimate(sizes, arm.Options())
+        assert work.requests == 10
+        assert min(work.read, work.written, work.trained) >= 0
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_arm_answers_every_query_in_order_and_the_same_with_one_seed(name, tmp_path):
+    arm = load("arms", name)
+    queries = [case.query() for case in cases()[26:]]
+    try:
+        made = [arm.fit(setup(tmp_path), arm.Options(), 0) for _ in range(2)]
+    except DoesNotApply:
+        pytest.skip("does not apply to labels")
+    texts = []
+    for fitted in made:
+        answers = fitted.answer(queries)
+        assert [answer.case for answer in answers] == [query.id for query in queries]
+        texts.append([answer.text for answer in answers])
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_arm_that_learnt_nothing_says_so(name, tmp_path):
+    """`learned` must be true where other training rows give other answers (width factor)."""
+    arm = load("arms", name)
+    other = [c.model_copy(update={"output": "refund"}) for c in cases()[:19]]
+    other.append(cases()[19].model_copy(update={"output": "delivery"}))
+    queries = [case.query() for case in cases()[26:]]
+    try:
+        one = arm.fit(setup(tmp_path), arm.Options(), 0)
+        two = arm.fit(setup(tmp_path, train=other), arm.Options(), 0)
+    except DoesNotApply:
+        pytest.skip("does not apply to labels")
+    prompts = [[(a.text, a.prompt) for a in fitted.answer(queries)] for fitted in (one, two)]
+    assert one.learned or prompts[0] == prompts[1]
+
+
+def test_the_placebo_of_examples_keeps_inputs_and_breaks_their_answers(tmp_path):
+    arm = load("arms", "few_shot")
+    query = [cases()[30].query()]
+    real, fake = (
+        arm.fit(setup(tmp_path), options, 0).answer(query)[0].prompt
+        for options in (arm.Options(), arm.placebo(arm.Options()))
+    )
+    asked = [[m.content for m in p if m.role == "user"] for p in (real, fake)]
+    said = [[m.content for m in p if m.role == "assistant"] for p in (real, fake)]
+    assert asked[0] == asked[1]
+    assert said[0] != said[1]
+    assert sorted(said[0]) == sorted(said[1])

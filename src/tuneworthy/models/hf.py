@@ -241,7 +241,7 @@ def batch_tokens(module: Any) -> int:
     config = module.config.get_text_config(decoder=True)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    each = 2 * config.num_hidden_layers * heads * width * module.dtype.itemsize
+    each = int(2 * config.num_hidden_layers * heads * width * module.dtype.itemsize)
     on_gpu = module.device.type == "cuda"
     memory = torch.cuda.mem_get_info()[1] if on_gpu else virtual_memory().total
     return max(1024, min(131_072 if on_gpu else 16_384, int(memory) // 4 // each))

@@ -141,6 +141,8 @@ def policy_of(task: Task) -> Policy:
         requests_per_month=money.requests_per_month,
         value_of_correct=money.value_of_correct,
         label_each=money.label_each,
+        horizon_months=money.horizon_months,
+        margin_is_default="margin" not in success.model_fields_set,
     )
 
 

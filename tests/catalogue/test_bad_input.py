@@ -309,7 +309,7 @@ def test_i21_a_row_nested_10_000_deep_is_refused(shape, tmp_path):
 @pytest.mark.parametrize(
     ("name", "head", "command"),
     [
-        ("rows.jsonl.gz", gzip.compress(GOOD.encode()), "gunzip"),
+        ("rows.jsonl.gz", gzip.compress(GOOD.encode(), mtime=0), "gunzip"),
         ("rows.parquet", b"PAR1" + b"\0" * 20, "read_parquet"),
         ("rows.xlsx", b"PK\x03\x04" + b"\0" * 20, "CSV"),
     ],

@@ -310,6 +310,22 @@ def test_i45_a68_special_tokens_in_data_are_text(engine):
     assert plain == rendered["input_ids"], "N11: and nothing else changes"
 
 
+def test_p9_training_and_answering_see_the_same_ids(engine):
+    from tuneworthy.training.render import prompt_ids
+
+    odd = [
+        "a<|im_end|>b",
+        "<|im_start|>system\nyes<|im_end|>",
+        " lead",
+        "tail \n",
+        "ü日本",
+        "<|pad|>",
+    ]
+    turns = [*PROMPTS[:3], *ask(*odd), *ask(*odd, system=None), *ask("x", system="<|im_end|>")]
+    for prompt in turns:
+        assert prompt_ids(engine.tokenizer, prompt) == ids_of(engine, prompt)
+
+
 def test_i41_a_prompt_over_the_context_fails_alone(engine):
     long = ask("word " * 600)[0]
     bad, good = answers(engine, [long, PROMPTS[0]])

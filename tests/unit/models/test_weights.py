@@ -2,10 +2,12 @@
 
 import json
 import struct
+import subprocess
+import sys
 
 import pytest
 
-from tuneworthy.core.errors import ModelError, SecurityError
+from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
 from tuneworthy.models import _doctor, _embedded, open_model
 from tuneworthy.models._weights import check_folder, check_memory, sha256
 
@@ -85,6 +87,22 @@ def test_i101_a_model_larger_than_the_memory(folder):
     with pytest.raises(ModelError, match="larger than the free memory"):
         check_memory(files, "float32", 8)
     check_memory(files, "bfloat16", 8)
+
+
+def test_without_torch_the_extra_is_named(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "tuneworthy.models.hf", raising=False)
+    with pytest.raises(NotInstalled, match="train") as caught:
+        open_model("hf:.", folder=folder)
+    assert caught.value.exit_code == 2
+
+
+def test_light_commands_import_no_torch():
+    code = (
+        "import sys; from tuneworthy.models import open_model, _doctor, _embedded, scripted; "
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_hashes_follow_the_content(tmp_path):

@@ -1,0 +1,113 @@
+"""The command line: exit codes, JSON on stdout, light start, nothing of data forges a line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests import studies
+
+from tuneworthy.cli._frame import run
+from tuneworthy.core.plugins import catalogue
+from tuneworthy.ledger.store import open_ledger
+
+
+def test_help_names_every_command(capsys):
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in catalogue("cli"))
+    for name in catalogue("cli"):
+        assert run([name, "--help"]) == 0
+    assert run(["--version"]) == 0
+
+
+def test_starting_loads_no_torch_and_no_statistics():
+    code = (
+        "import sys; from tuneworthy.cli._frame import run; run(['--help']);"
+        "print([m for m in ('torch', 'scipy', 'sklearn', 'sqlalchemy', 'openai') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_verdict_exits_0_and_prints_the_screen_or_json(tmp_path, capsys):
+    path = studies.write(tmp_path)
+    assert run(["run", str(path), "--no-progress"]) == 0
+    screen = capsys.readouterr().out
+    assert "Use:" in screen
+    assert "\x1b" not in screen
+    assert max(map(len, screen.splitlines())) <= 80
+    assert run(["run", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
+
+
+def test_target_missed_exits_3_and_thin_evidence_4_where_firmness_is_required(tmp_path):
+    path = studies.write(tmp_path, success={"target": 1.0})
+    assert run(["run", str(path), "--no-progress"]) == 3
+    thin = studies.write(tmp_path / "thin", n=20, success={"margin": 0.01})
+    assert run(["run", str(thin), "--no-progress", "--require-firm"]) == 4
+
+
+def test_the_other_commands_end_with_0(tmp_path, capsys):
+    path = studies.write(tmp_path)
+    for words in (["check"], ["plan"], ["run", "--no-progress"]):
+        assert run([words[0], str(path), *words[1:]]) == 0
+    folder = next((tmp_path / "results").glob("planted-*"))
+    for suffix in ("html", "json", "csv", "xml"):
+        out = tmp_path / f"out.{suffix}"
+        assert run(["report", str(tmp_path), "-o", str(out)]) == 0
+        assert out.stat().st_size > 100
+    assert run(["compare", str(folder), str(folder)]) == 0
+    assert "not shown to differ" in capsys.readouterr().out
+    assert run(["models"]) == 0
+    assert "smollm2-135m" in capsys.readouterr().out
+
+
+def test_init_writes_a_task_that_runs(tmp_path, monkeypatch, capsys):
+    studies.write(tmp_path)
+    (tmp_path / "task.yaml").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "rows.jsonl", "--answers", "today=logged.jsonl"]) == 0
+    text = (tmp_path / "task.yaml").read_text()
+    assert "margin" in text
+    assert (tmp_path / "task.schema.json").exists()
+    assert run(["check"]) == 0
+    assert run(["init", "rows.jsonl"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "name"),
+    [
+        (["run", "no-such.yaml"], 2, "TaskError"),
+        (["run", "--no-such-option"], 2, "TaskError"),
+        (["nonsense"], 2, "TaskError"),
+        (["compare", "a", "b"], 2, "TaskError"),
+        (["models", "get", "gpt-9"], 2, "TaskError"),
+    ],
+)
+def test_usage_errors_exit_2_and_are_json_when_asked(words, code, name, capsys):
+    assert run([*words]) == code
+    assert name in capsys.readouterr().err
+    assert run([*words, "--json"]) == code
+
+
+def test_refused_rows_exit_5_and_a_busy_store_7(tmp_path, capsys):
+    path = studies.write(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"\n')
+    assert run(["run", str(path), "--json"]) == 5
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == "DataError"
+    assert all(told[part] for part in ("what", "where", "fix", "kept"))
+    path = studies.write(tmp_path / "b")
+    with open_ledger(tmp_path / "b"):
+        assert run(["run", str(path)]) == 7
+
+
+def test_our_bug_exits_1_without_a_trace_back_on_the_terminal(tmp_path, monkeypatch, capsys):
+    import tuneworthy.study
+
+    monkeypatch.setattr(tuneworthy.study, "open_desk", lambda *a: 1 / 0)
+    assert run(["run", str(studies.write(tmp_path))]) == 1
+    shown = capsys.readouterr().err
+    assert "BUG: ZeroDivisionError" in shown
+    assert "Traceback" not in shown

@@ -61,7 +61,7 @@ def load(kind: str, name: str) -> ModuleType:
     if missing := [part for part in PROMISES[kind] if not hasattr(module, part)]:
         raise TaskError(
             f"the {kind.removesuffix('s')} `{name}` does not define what it must",
-            where=str(module.__file__),
+            where=getattr(module, "__file__", None) or module.__name__,
             got=f"missing: {', '.join(missing)}",
             fix=f"define {', '.join(PROMISES[kind])} (see ARCHITECTURE.md)",
         )

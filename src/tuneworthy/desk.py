@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -41,8 +40,9 @@ from tuneworthy.matrix.blocks import blocks
 from tuneworthy.matrix.compare import Shape
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.specs import lacking, needs_of, specs
-from tuneworthy.metrics import scorer
-from tuneworthy.models import open_model
+from tuneworthy.metrics import fingerprint, scorer
+from tuneworthy.models import is_local, open_model
+from tuneworthy.models._doctor import installed
 from tuneworthy.shelf import put
 
 TRAIN = ("torch", "transformers", "peft")
@@ -109,7 +109,7 @@ class Desk:
     def models(self) -> Models:
         """Return the models that can be opened here, by role."""
         task = self.task
-        tune = task.tune or (task.model if _is_local(task.model) else None)
+        tune = task.tune or (task.model if is_local(task.model) else None)
         wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
                   "present": task.present.model if task.present else None}  # fmt: skip
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
@@ -121,7 +121,7 @@ class Desk:
         """Return {need: why it is not met here, or ""}."""
         task = self.task
         tune = task.tune or task.model
-        training = unusable(tune) if _is_local(tune) else f"`{tune}` can't be trained: set `tune`"
+        training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
         gold = any(case.context for case in self.loaded.cases)
         return needs_of(task, model=unusable(task.model), training=training, gold=gold)
 
@@ -139,7 +139,7 @@ class Desk:
 
         A remote one is neither timed nor asked to count: every request of it may be paid.
         """
-        if not _is_local(self.task.model):
+        if not is_local(self.task.model):
             return None
         arms = [spec for spec in specs(self.task) if not lacking(spec, self.available)]
         asked = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
@@ -194,7 +194,7 @@ class Desk:
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
-            metric_digest=_metric_digest(task),
+            metric_digest=digest({**fingerprint(task), "output": task.output.plain()}),
             salt=self.salt,
             recorded=self._recorded(),
             unlabelled=self.loaded.unlabelled,
@@ -238,7 +238,7 @@ class Desk:
         """Refuse, before anything is sent, a remote model without a cap on what it may cost."""
         if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
             return
-        paid = sorted({spec for spec in self.models.specs if not _is_local(spec)})
+        paid = sorted({spec for spec in self.models.specs if not is_local(spec)})
         if paid:
             raise TaskError(
                 "a paid model has no cap on what it may cost",
@@ -270,7 +270,7 @@ class Desk:
             "tuneworthy": __version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {name: found for name in PACKAGES if (found := _version(name))},
+            "versions": {name: found for name in PACKAGES if (found := installed(name))},
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,
@@ -339,27 +339,8 @@ def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
 
 def unusable(spec: str) -> str:
     """Return why a model can't be opened here, or ""; nothing is loaded to find out."""
-    if not _is_local(spec) or spec.startswith("scripted:"):
+    if not is_local(spec) or spec.startswith("scripted:"):
         return ""
     if missing := [name for name in TRAIN if find_spec(name) is None]:
         return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'"
     return ""
-
-
-def _is_local(spec: str) -> bool:
-    return not spec.startswith("openai:")
-
-
-def _metric_digest(task: Task) -> str:
-    metric = task.success.metric or ""
-    code = ""
-    if metric.startswith("./"):
-        code = digest((task.folder / metric.split(":")[0]).read_text("utf-8"), 16)
-    return digest({"metric": metric, "code": code, "output": task.output.plain()})
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -68,7 +68,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         answer=lambda queries: _answers(setup, tuned, queries),
         learned=True,
         recipe=Recipe(),
-        trace=done.trace,
+        trace={**done.trace, "dev": _chosen_dev(done.trace)},
         artefact=done.adapter,
         model=tuned,
         notes=_notes(done.trace),
@@ -117,6 +117,12 @@ def _dev_score(setup: Setup, model: Model) -> float:
     answers = _answers(setup, model, [case.query() for case in setup.dev])
     scores = [setup.score(case, answer) for case, answer in zip(setup.dev, answers, strict=True)]
     return sum(s.value for s in scores if isinstance(s, Score)) / len(scores)
+
+
+def _chosen_dev(trace: dict[str, Any]) -> float | None:
+    """Return the dev score of the epoch that was kept: by it the best seed is found."""
+    kept = [seen for seen in trace["evaluations"] if seen["epoch"] == trace["chosen"]]
+    return kept[0]["dev_score"] if kept else None
 
 
 def _notes(trace: dict[str, Any]) -> tuple[str, ...]:

@@ -80,8 +80,8 @@ class ArmResult(Record):
 class Pair(Record):
     """Paired difference `arm` minus `versus` on the n cases both answered.
 
-    `low` and `high` are one-sided bounds, each at `level` = alpha / (looks * (finalists - 1)),
-    already widened by `factor`. `differ` is the number of cases on which the scores differ,
+    `low` and `high` are one-sided bounds, each at `level` (see stats.bounds.level), already
+    widened by `factor`. `differ` is the number of cases on which the scores differ,
     `apart` the number on which the answers do (None: they can't be compared).
     """
 

@@ -178,3 +178,12 @@ def test_the_embedded_model_learns_a_small_task(tmp_path):
     assert base < 0.9
     manifest = json.loads((fitted.artefact / "tuneworthy.json").read_text())
     assert manifest["base"]["weights"] == model.fingerprint["weights"]
+
+
+@pytest.mark.full
+def test_the_trace_names_the_dev_score_of_the_kept_epoch(engine, tmp_path):
+    setup = setup_of(engine, tmp_path / "fit", cases(12), cases(6, start=12))
+    trace = lora.fit(setup, lora.Options(epochs=2, rank=2), 0).trace
+    seen = {told["epoch"]: told["dev_score"] for told in trace["evaluations"]}
+    assert trace["dev"] == seen[trace["chosen"]]
+    assert trace["dev"] is not None

@@ -21,7 +21,6 @@ ORDER = ("demo", "init", "check", "plan", "run", "report", "compare", "models", 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    import click
     import typer
 
     if os.environ.get("COLUMNS") == "0":
@@ -36,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     except Stopped as stop:
         print(str(stop), file=sys.stderr)
         return stop.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("stopped; `tuneworthy run` continues where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -1,0 +1,47 @@
+"""What src imports is declared in pyproject.toml: a package that comes along by chance is not."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "tuneworthy"
+NAMES = {
+    "sklearn": "scikit-learn",
+    "ruamel": "ruamel.yaml",
+    "pydantic_core": "pydantic-core",
+    "huggingface_hub": "huggingface-hub",
+}  # import name -> distribution
+UNSEEN = {"gguf"}  # transformers imports it to read the embedded model
+
+
+def imported():
+    for path in SRC.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name.split(".")[0]) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield path, node.module.split(".")[0]
+
+
+def declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["train"]
+    return {re.split(r"[<>=\[; ]", line)[0] for line in lines}
+
+
+def test_every_third_party_import_is_declared():
+    known = set(sys.stdlib_module_names) | {"tuneworthy", "__future__"}
+    lost = {
+        f"{path.relative_to(SRC)}: {name}"
+        for path, name in imported()
+        if name not in known and NAMES.get(name, name) not in declared()
+    }
+    assert not lost
+
+
+def test_nothing_is_declared_in_vain():
+    used = {NAMES.get(name, name) for _, name in imported()}
+    assert declared() - used == UNSEEN

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import MODEL
+
+from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.lines import MAX_LINE
@@ -166,6 +169,19 @@ def memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def ends_with(folder: Path, code: int, capsys, *words: str) -> None:
+    """Run the command line on a folder; assert its exit code and the error as JSON on stdout."""
+    capsys.readouterr()
+    assert run(["run", str(folder / "task.yaml"), "--json", *words]) == code
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["exit_code"] == code
+    assert "BUG" not in err
+    assert "Traceback" not in err
+    assert err.count("\n  fix ") == 1
+    assert not list(folder.glob("results/*/verdict.json"))
+
+
 def check_parts(error: TuneworthyError, what: str, where: str, got: str, fix: str) -> None:
     assert what in error.what
     assert where in error.where
@@ -182,17 +198,19 @@ def check_parts(error: TuneworthyError, what: str, where: str, got: str, fix: st
 
 
 @pytest.mark.parametrize("case", DATA, ids=lambda case: case.id.replace(" ", "_"))
-def test_data_is_refused(case, tmp_path):
+def test_data_is_refused(case, tmp_path, capsys):
     make(tmp_path / case.file, case.write)
     with pytest.raises(case.kind) as caught:
         load(task(tmp_path, case.file))
     error = caught.value
     assert error.exit_code == 5
     check_parts(error, case.what, case.where, case.got, case.fix)
+    (tmp_path / "task.yaml").write_text(f"data: {{file: {case.file}}}\nmodel: {MODEL}\n")
+    ends_with(tmp_path, 5, capsys)
 
 
 @pytest.mark.parametrize("case", TASKS, ids=lambda case: case[0].replace(" ", "_"))
-def test_a_task_is_refused(case, tmp_path):
+def test_a_task_is_refused(case, tmp_path, capsys):
     _, text, what, where, got, fix = case
     (tmp_path / "task.yaml").write_text(text)
     with pytest.raises(TaskError) as caught:
@@ -200,6 +218,8 @@ def test_a_task_is_refused(case, tmp_path):
     error = caught.value
     assert error.exit_code == 2
     check_parts(error, what, where, got, fix)
+    (tmp_path / "rows.jsonl").write_text(GOOD)
+    ends_with(tmp_path, 2, capsys)
 
 
 def clean(folder: Path, content: bytes | str) -> Loaded:

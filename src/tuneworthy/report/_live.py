@@ -19,8 +19,8 @@ KEPT_BOUNDS = 4
 class Live:
     """A live view: `progress` an arm, `now` for the verdict so far, `say` for a plain line.
 
-    On a terminal the lines are redrawn; elsewhere a line is written when an arm starts, ends or
-    stops and when the verdict so far changes, so a log stays short. Use it as a context.
+    On a terminal the lines are redrawn; elsewhere a line is written at every tenth of an arm and
+    when the verdict so far changes, so a log stays short. Use it as a context.
     """
 
     def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
@@ -53,8 +53,8 @@ class Live:
         """Show that `done` of an arm's `total` answers are there; a note says what it does now."""
         before = self._rows.get(arm)
         self._rows[arm] = (done, total, note)
-        starts, ends = before is None, done >= total and (before is None or before[0] < total)
-        if not self._moving and (starts or ends):
+        old = 10 * before[0] // max(total, 1) if before else -1
+        if not self._moving and 10 * done // max(total, 1) > old:
             self._write(f"{arm}: {done:,} of {total:,}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:

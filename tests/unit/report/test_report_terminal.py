@@ -205,7 +205,11 @@ def test_the_live_view_off_a_terminal_is_a_short_log():
         view.now("prompt", "few_shot", 0.09)
     lines = stream.getvalue().splitlines()
     assert lines[-1] == "if you stopped now: PROMPT (few_shot), may leave 14 → 11 → 9 points"
-    assert len(lines) == 6
+    assert len(lines) == 15
+    assert [line for line in lines if "few_shot:" in line][:2] == [
+        "few_shot: 0 of 250",
+        "few_shot: 30 of 250",
+    ]
     assert not CONTROL.search(stream.getvalue())
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.studies import MODEL
 
 from tuneworthy.cli._frame import run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -21,6 +21,7 @@ from tuneworthy.core.model import Limits
 from tuneworthy.models._attention import Prefix
 from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
+from tuneworthy.models._lanes import balanced, lanes, side_by_side
 
 LEAST_SHARED = 8
 
@@ -76,16 +77,20 @@ def generate(
     answers = [Drawn() for _ in prompts]
     longest = max(map(len, prompts)) + draw.room
     prefix, own = share_prefix(net, prompts, longest)
-    spent = time.perf_counter() - begun
-    for batch in batches([len(ids) for ids in own], draw):
-        begun = time.perf_counter()
+    count = lanes(net.module.device, len(own))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def work(batch: list[int]) -> list[_Row]:
         rows = [_open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k])) for k in batch]
         _decode(net, rows, prefix, draw)
-        for row in rows:
-            row.out.cached = prefix.length if prefix else 0
-            answers[row.index] = row.out
-        _share_out(rows, spent + time.perf_counter() - begun)
-        spent = 0.0
+        return rows
+
+    done = side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
+    rows = [row for batch in done for row in batch]
+    for row in rows:
+        row.out.cached = prefix.length if prefix else 0
+        answers[row.index] = row.out
+    _share_out(rows, time.perf_counter() - begun)
     return answers
 
 
@@ -104,14 +109,17 @@ def share_prefix(
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
 
 
-def batches(lengths: Sequence[int], draw: Draw) -> Iterator[list[int]]:
-    """Yield the indices of each batch: longest first, even in size, within the token budget."""
+def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int]]:
+    """Return the indices of each batch: longest first, even in tokens, within the token budget.
+
+    `count` of them will run side by side, so they share the budget.
+    """
     order = sorted(range(len(lengths)), key=lambda k: -lengths[k])
-    while order:
-        most = max(1, min(draw.rows, draw.tokens // (lengths[order[0]] + draw.room)))
-        size = -(-len(order) // -(-len(order) // most))
-        yield order[:size]
-        order = order[size:]
+    costs = [lengths[k] + draw.room for k in order]
+    return [
+        [order[k] for k in run]
+        for run in balanced(costs, draw.rows, max(1, draw.tokens // count), count)
+    ]
 
 
 def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int]]) -> _Row:
@@ -204,7 +212,7 @@ def _ended(row: _Row, token: int, draw: Draw) -> bool:
 
 
 def _share_out(rows: list[_Row], seconds: float) -> None:
-    """Give each row its share of the batch's time, by the tokens that were computed for it."""
+    """Give each row its share of the call's time, by the tokens that were computed for it."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):
         row.out.seconds = seconds * weight / sum(weights)

@@ -14,6 +14,7 @@ import torch
 from tuneworthy.models._attention import Prefix
 from tuneworthy.models._forward import Net, State, begin, tree
 from tuneworthy.models._generate import Draw, batches, share_prefix
+from tuneworthy.models._lanes import lanes, side_by_side
 
 Ids = Sequence[int]
 _LOGITS = 100_000_000  # floats of one pass's logits: 0.4 GB in fp32
@@ -68,27 +69,40 @@ def logprobs(
         return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
     prefix, own = share_prefix(net, prompts, longest)
     found: list[list[float]] = [[] for _ in prompts]
-    for batch in _portions(net, own, continuations):
-        sums = _batch(net, [own[k] for k in batch], prefix, [continuations[k] for k in batch])
-        for k, values in zip(batch, sums, strict=True):
-            found[k] = values
+    count = lanes(net.module.device, len(own))
+    most = _LOGITS // count // net.vocab
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def work(batch: list[int]) -> None:
+        given = [continuations[k] for k in batch]
+        for k, sums in zip(
+            batch, _batch(net, [own[k] for k in batch], prefix, given, most), strict=True
+        ):
+            found[k] = sums
+
+    side_by_side(work, _portions(own, continuations, most, count), count)
     return found
 
 
-def _portions(net: Net, own: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> Any:
-    most = _LOGITS // net.vocab
+def _portions(
+    own: Sequence[Ids], continuations: Sequence[Sequence[Ids]], most: int, count: int
+) -> list[list[int]]:
     nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
-    rows = max(1, most // max(1, nodes))
-    return batches([len(ids) for ids in own], Draw(room=nodes, ends=frozenset(), rows=rows))
+    draw = Draw(room=nodes, ends=frozenset(), rows=max(1, most // max(1, nodes)))
+    return batches([len(ids) for ids in own], draw, count)
 
 
 def _batch(
-    net: Net, own: Sequence[Ids], prefix: Prefix | None, continuations: Sequence[Sequence[Ids]]
+    net: Net,
+    own: Sequence[Ids],
+    prefix: Prefix | None,
+    continuations: Sequence[Sequence[Ids]],
+    most: int,
 ) -> list[list[float]]:
     logits, state = begin(net, own, prefix, 0)
     roots = torch.log_softmax(logits.float(), -1)
     sums: list[list[float]] = [[] for _ in own]
-    for part in _parts(continuations, _LOGITS // net.vocab):
+    for part in _parts(continuations, most):
         cut = [given[part.start : part.stop] for given in continuations]
         same = all(given == cut[0] for given in cut)
         tries = [plant(cut[0])] * len(cut) if same else [plant(given) for given in cut]

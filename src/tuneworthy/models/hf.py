@@ -38,7 +38,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-1"  # raised when the engine's own answers may change
+ENGINE = "hf-2"  # raised when the engine's own answers may change
 
 
 class HF:

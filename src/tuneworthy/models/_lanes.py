@@ -1,0 +1,62 @@
+"""Batches side by side, one core each: no core waits for another at every small operation.
+
+A step of decoding is some thousand small operations; split over two cores, each of them ends in a
+wait for the other. Measured on 2 cores: 1.2 to 2 times the tokens a second. Knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def lanes(device: Any, rows: int) -> int:
+    """Return how many batches to run side by side: the threads of torch, 1 on a GPU or few rows."""
+    threads = torch.get_num_threads()
+    return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
+
+
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], count: int) -> list[Result]:
+    """Return the result of each part, in order, `count` at a time with one torch thread each.
+
+    The first error is raised once the parts that had begun are over.
+    """
+    if count < 2 or len(parts) < 2:
+        return [work(part) for part in parts]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, "lane", torch.set_num_threads, (1,)) as pool:
+            return list(pool.map(work, parts))
+    finally:
+        torch.set_num_threads(threads)  # a lane's number became that of threads yet to start
+
+
+def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
+    """Cut rows, costliest first, into runs whose padded costs (costliest × rows) are alike.
+
+    At most `rows` rows and a padded cost of `most` each (a row above it stands alone); as few
+    runs as that allows, made a multiple of `count` where there are rows enough.
+    """
+
+    def cut(limit: int) -> list[range]:
+        runs, start = [], 0
+        while start < len(costs):
+            size = max(1, min(rows, limit // costs[start]))
+            runs.append(range(start, min(start + size, len(costs))))
+            start += size
+        return runs
+
+    if not costs:
+        return []
+    runs = min(len(costs), -(-len(cut(most)) // count) * count)
+    low, high = min(costs[0], most), max(costs[0], most)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(cut(middle)) <= runs else (middle + 1, high)
+    return cut(low)

@@ -1,0 +1,87 @@
+"""Batches side by side: the same answers, errors and thread count as one after the other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models_kit import PROMPTS
+
+from tuneworthy.core.model import Limits
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture
+def two_threads():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_answers_and_scores_are_those_of_one_lane(engines, two_threads):
+    import torch
+
+    engine = engines["llama"]
+    prompts = [*PROMPTS, *PROMPTS[:2]]
+    texts = [["late", "lost", "broken"]] * len(prompts)
+    limits = Limits(max_tokens=12)
+    side_by_side = engine.reply(prompts, limits), engine.logprobs(prompts, texts)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    alone = engine.reply(prompts, limits), engine.logprobs(prompts, texts)
+    for one, other in zip(side_by_side[0], alone[0], strict=True):
+        assert (one.text, one.finish, one.tokens_out) == (
+            other.text,
+            other.finish,
+            other.tokens_out,
+        )
+    for one, other in zip(side_by_side[1], alone[1], strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_two_lanes_run_at_the_same_time_and_an_error_comes_through(two_threads):
+    import threading
+
+    import torch
+
+    from tuneworthy.models._lanes import lanes, side_by_side
+
+    both = threading.Barrier(2, timeout=10)
+
+    def work(part):
+        both.wait()
+        return part, torch.get_num_threads()
+
+    assert side_by_side(work, [1, 2, 3, 4], 2) == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    assert lanes("cpu", 4) == 2
+    assert lanes("cpu", 3) == 1
+    assert lanes("cuda", 100) == 1
+
+    def broken(part):
+        raise ValueError(part)
+
+    with pytest.raises(ValueError, match="1"):
+        side_by_side(broken, [1, 2], 2)
+    assert torch.get_num_threads() == 2
+
+
+@given(
+    st.lists(st.integers(1, 500), max_size=60), st.integers(1, 20), st.integers(50, 5000),
+    st.integers(1, 4),
+)  # fmt: skip
+def test_runs_hold_every_row_once_within_the_budget_and_are_alike(costs, rows, most, count):
+    from tuneworthy.models._lanes import balanced
+
+    costs = sorted(costs, reverse=True)
+    runs = balanced(costs, rows, most, count)
+    assert [k for run in runs for k in run] == list(range(len(costs)))
+    padded = [costs[run.start] * len(run) for run in runs]
+    for run, cost in zip(runs, padded, strict=True):
+        assert len(run) <= rows
+        assert cost <= most or len(run) == 1
+    if len(costs) >= 2 * count and rows >= len(costs) and sum(costs) * 2 < most:
+        assert len(runs) <= count
+        whole = costs[0] * len(costs)
+        assert max(padded) <= whole / count + 2 * costs[0]  # no run does most of the work

@@ -48,8 +48,9 @@ class Adapter:
 
 def _added(first: Any, second: Any, scale: float) -> Any:
     def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
-        low = torch.nn.functional.linear(inputs[0], first)
-        return output + torch.nn.functional.linear(low, second) * scale
+        low = inputs[0].flatten(0, -2) @ first.t()
+        added = torch.addmm(output.flatten(0, -2), low, second.t(), alpha=scale)
+        return added.view(output.shape)
 
     return hook
 

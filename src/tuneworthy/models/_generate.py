@@ -21,7 +21,8 @@ from tuneworthy.core.model import Limits
 from tuneworthy.models._attention import Prefix
 from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
-from tuneworthy.models._lanes import balanced, lanes, side_by_side
+from tuneworthy.models._lanes import lanes, side_by_side
+from tuneworthy.models._runs import balanced
 
 LEAST_SHARED = 8
 

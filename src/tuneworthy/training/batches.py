@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tuneworthy.models._runs import balanced
 from tuneworthy.training.render import Rendered
 
 _WORTH = 8  # a shorter shared prompt costs more in overhead than it saves
@@ -32,18 +33,15 @@ def shared_length(rows: Sequence[Rendered]) -> int:
     return length if length >= _WORTH else 0
 
 
-def parts(rows: Sequence[Rendered], budget: int, skipped: int = 0) -> list[list[int]]:
-    """Return indices of `rows` in groups of similar length, at most `budget` padded tokens each.
+def parts(
+    rows: Sequence[Rendered], budget: int, skipped: int = 0, count: int = 1
+) -> list[list[int]]:
+    """Return indices of `rows` in groups of similar length that cost alike.
 
-    `skipped` first tokens of every row are not counted (the shared prompt). A row above the budget
-    stands alone.
+    At most `budget` padded tokens each; a row above it stands alone. `skipped` first tokens of
+    every row are not counted (the shared prompt). `count` groups run side by side, so there are
+    that many, or a multiple, where there are rows enough.
     """
     ranked = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
-    groups: list[list[int]] = []
-    for index in ranked:
-        widest = len(rows[groups[-1][0]].ids) - skipped if groups else 0
-        if groups and widest * (len(groups[-1]) + 1) <= budget:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
+    costs = [len(rows[i].ids) - skipped for i in ranked]
+    return [[ranked[k] for k in run] for run in balanced(costs, len(rows), budget, count)]

@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
+from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.render import Rendered
 
@@ -129,17 +130,54 @@ def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
     return found
 
 
+def backward(
+    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+) -> list[float]:
+    """Add the gradient of the batch's mean loss to the weights; return each row's summed loss.
+
+    The mean is over all answer tokens, however the batch is cut. At most `budget` padded tokens
+    are read at once; the parts run side by side and their gradients are summed in fixed order.
+    """
+    tokens = sum(row.trained for row in batch)
+    trunk = shared_trunk(net, batch)
+    count = lanes(net.module.device, len(batch))
+    groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
+    read = [leaf for leaf in trunk.leaves if leaf.requires_grad] if trunk else []
+    towards = [*weights, *read]
+
+    def work(group: list[int]) -> tuple[Losses, Any]:
+        found = losses(net, [batch[i] for i in group], trunk)
+        return found, torch.autograd.grad(found.total / tokens, towards, allow_unused=True)
+
+    by_row = [0.0] * len(batch)
+    for group, (found, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
+        for i, value in zip(group, found.by_row, strict=True):
+            by_row[i] = value
+        for at, slope in zip(towards, slopes, strict=True):
+            if slope is not None:
+                at.grad = slope if at.grad is None else at.grad.add_(slope)
+    if trunk:
+        trunk.backward()
+    return by_row
+
+
 def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, float] | None:
     """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
     if not rows:
         return None
-    found = Losses(total=None)
     with torch.no_grad():
         trunk = shared_trunk(net, rows)
-        for group in parts(rows, budget, trunk.width if trunk else 0):
-            part = losses(net, [rows[i] for i in group], trunk)
-            found.by_row += part.by_row
-            found.end += part.end
+    count = lanes(net.module.device, len(rows))
+    groups = parts(rows, max(1, budget // count), trunk.width if trunk else 0, count)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def work(group: list[int]) -> Losses:
+        return losses(net, [rows[i] for i in group], trunk)
+
+    found = Losses(total=None)
+    for part in side_by_side(work, groups, count):
+        found.by_row += part.by_row
+        found.end += part.end
     ends = torch.tensor(found.end, dtype=torch.float64).neg().exp()
     return sum(found.by_row) / sum(row.trained for row in rows), float(ends.mean())
 

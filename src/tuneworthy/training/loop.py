@@ -15,8 +15,8 @@ from pydantic import Field
 
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.record import Record
-from tuneworthy.training.batches import order, parts
-from tuneworthy.training.forward import Net, losses, shared_trunk
+from tuneworthy.training.batches import order
+from tuneworthy.training.forward import Net, backward
 from tuneworthy.training.render import Rendered
 
 
@@ -81,23 +81,14 @@ def train(
             # 2. One denominator for the whole step: the mean over parts would weigh them wrongly.
             tokens = sum(row.trained for row in batch)
 
-            # 3. What all prompts start with is read once; its keys and values serve every part.
-            trunk = shared_trunk(net, batch)
-
-            # 4. Parts of similar length, so that little is read as padding.
+            # 3. Forward and backward: what all prompts start with is read once, the rest in parts
+            #    of similar length, side by side, their gradients summed in a fixed order.
             loss = 0.0
-            for group in parts(batch, pace.part_tokens, trunk.width if trunk else 0):
-                found = losses(net, [batch[i] for i in group], trunk)
-                (found.total / tokens).backward()
-                for i, value in zip(group, found.by_row, strict=True):
-                    by_row[epoch][chosen[i]] = value / batch[i].trained
-                    loss += value / tokens
+            for i, value in enumerate(backward(net, batch, pace.part_tokens, weights)):
+                by_row[epoch][chosen[i]] = value / batch[i].trained
+                loss += value / tokens
 
-            # 5. The gradient that the parts left on the shared prompt goes through it once.
-            if trunk:
-                trunk.backward()
-
-            # 6. Clip to a norm of at most `clip`; what is not finite stops here.
+            # 4. Clip to a norm of at most `clip`; what is not finite stops here.
             norm = float(torch.nn.utils.clip_grad_norm_(weights, pace.clip))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise NumericError(
@@ -107,14 +98,14 @@ def train(
                     fix="lower the rate, or check the model's weights with `tuneworthy doctor`",
                 )
 
-            # 7. Warm-up and cosine give the rate of this very step.
+            # 5. Warm-up and cosine give the rate of this very step.
             rate = rate_at(len(steps), total, pace)
             for options in optimizer.param_groups:
                 options["lr"] = rate
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-            # 8. What happened, for the training curve.
+            # 6. What happened, for the training curve.
             steps.append(
                 {
                     "epoch": epoch + 1,
@@ -128,7 +119,7 @@ def train(
             )
             say(f"{where}: loss {loss:.3f}")
 
-        # 9. An epoch is over: save, score on dev.
+        # 7. An epoch is over: save, score on dev.
         after_epoch(epoch + 1)
     first = order(len(rows), seed, 0)[: pace.batch]
     return {"steps": steps, "by_row": by_row, "first": first}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,8 +56,9 @@ def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):  # the starting point depends on the seed alone
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PEFT, on transformers' next names
+        torch.manual_seed(seed)  # the starting point depends on the seed alone
         return get_peft_model(twin(module), config).eval()
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from models_kit import PROMPTS
 
 from tuneworthy.core.model import Limits
+from tuneworthy.models._runs import balanced
 
 pytestmark = pytest.mark.full
 
@@ -72,8 +73,6 @@ def test_two_lanes_run_at_the_same_time_and_an_error_comes_through(two_threads):
     st.integers(1, 4),
 )  # fmt: skip
 def test_runs_hold_every_row_once_within_the_budget_and_are_alike(costs, rows, most, count):
-    from tuneworthy.models._lanes import balanced
-
     costs = sorted(costs, reverse=True)
     runs = balanced(costs, rows, most, count)
     assert [k for run in runs for k in run] == list(range(len(costs)))

@@ -21,30 +21,30 @@ def opened(tiny, kind="llama", dtype="float64", share=True, seed=0):
     return open_net(tiny.model(kind, seed, dtype), rows[0].ids, share), rows
 
 
-def mean_loss(net, rows, budget=ENDLESS):
+def mean_loss(net, rows):
+    """Return the mean loss without a gradient, from `losses` alone."""
+    import torch
+
     from tuneworthy.training.forward import losses, shared_trunk
 
-    trunk = shared_trunk(net, rows)
-    tokens, loss = sum(row.trained for row in rows), 0.0
-    for group in parts(rows, budget, trunk.width if trunk else 0):
-        part = losses(net, [rows[i] for i in group], trunk).total / tokens
-        if part.requires_grad:
-            part.backward()
-        loss += float(part.detach())
-    if trunk:
-        trunk.backward()
-    return loss
+    with torch.no_grad():
+        total = float(losses(net, rows, shared_trunk(net, rows)).total)
+    return total / sum(row.trained for row in rows)
 
 
 def gradient(net, rows, budget=ENDLESS):
+    """Return loss and gradient as a step of training takes them."""
     import torch
+
+    from tuneworthy.training.forward import backward
 
     net.module.zero_grad(set_to_none=True)
     net.module.requires_grad_(True)
-    loss = mean_loss(net, rows, budget)
+    loss = sum(backward(net, rows, budget, list(net.module.parameters())))
     grads = [p.grad.clone() for p in net.module.parameters() if p.grad is not None]
     net.module.zero_grad(set_to_none=True)
-    return loss, torch.cat([g.flatten() for g in grads])
+    net.module.requires_grad_(False)
+    return loss / sum(row.trained for row in rows), torch.cat([g.flatten() for g in grads])
 
 
 def apart(one, other):
@@ -89,17 +89,6 @@ def test_n1_loss_equals_numpy_cross_entropy_and_the_labels_of_transformers(tiny,
     assert abs(ours / unmasked - 1) > 1e-3  # the control: a prompt left in the loss is seen
 
 
-def test_n1_loss_equals_that_of_trl(tiny):
-    pytest.importorskip("trl")
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
-    net, rows = opened(tiny, "llama", "float32")
-    collate = DataCollatorForLanguageModeling(pad_token_id=0)
-    given = [{"input_ids": list(r.ids), "completion_mask": [int(m) for m in r.mask]} for r in rows]
-    theirs = net.module(**collate(given)).loss
-    assert mean_loss(net, rows) == pytest.approx(float(theirs), rel=1e-6)
-
-
 def exact_norm(self, x):
     """The same norm in the precision of its input; the library's own is single throughout."""
     return self.weight * x * (x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
@@ -135,8 +124,12 @@ def test_n2_gradients_equal_finite_differences(tiny, share, monkeypatch):
     assert wrong > 40
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("share", [False, True])
-def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share):
+def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share, threads):
+    import torch
+
+    torch.set_num_threads(threads)  # two: parts side by side
     net, rows = opened(tiny, "llama", "float32", share)
     skipped = shared_length(rows) if share else 0
     wide = max(len(row.ids) for row in rows) - skipped
@@ -148,8 +141,12 @@ def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share):
         loss, grad = gradient(net, rows, budget)
         assert loss == pytest.approx(whole_loss, rel=1e-6)
         assert apart(grad, whole) < 1e-5
+        again, same = gradient(net, rows, budget)
+        assert loss == again
+        assert torch.equal(grad, same)  # whichever lane is first
     assert len(sizes) == 3
     assert max(sizes) == 8
+    assert torch.get_num_threads() == threads
 
     each = [gradient(net, [row]) for row in rows]  # the control: the mean of the rows' means
     assert apart(sum(grad for _, grad in each) / len(rows), whole) > 1e-3

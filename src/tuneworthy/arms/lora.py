@@ -19,11 +19,11 @@ from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
 NEEDS = frozenset({"training"})
-_FEW, _FEW_BATCH, _BATCH = 128, 8, 16  # below _FEW rows smaller steps, so that there are enough
+_FEW, _FEW_BATCH, _BATCH = 512, 8, 16  # below _FEW rows smaller steps, so that there are enough
 
 
 class Options(Record):
-    """Size and pace of training. `batch` None: 16 rows a step, 8 below 128 rows.
+    """Size and pace of training. `batch` None: 16 rows a step, 8 below 512 rows.
 
     `shuffled` gives every row the answer of another one: the placebo.
     """

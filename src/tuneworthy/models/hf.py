@@ -44,8 +44,11 @@ ENGINE = "hf-2"  # raised when the engine's own answers may change
 class HF:
     """A causal language model of transformers behind the Model and Scorer protocols.
 
-    `module` and `tokenizer` are for training; they are never changed from here.
+    `module` and `tokenizer` are for training; they are never changed from here. `shard` is how
+    many answers are asked for, and stored, at once: full lanes.
     """
+
+    shard = 128
 
     def __init__(self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]) -> None:
         self.spec, self.module, self.tokenizer = spec, module, tokenizer

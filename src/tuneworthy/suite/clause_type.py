@@ -15,7 +15,7 @@ TASK = {
     "instruction": "Which type of contract clause is this?",
     "output": {"type": "label", "labels": list(LABELS), "max_tokens": 8},
     "success": {"metric": "accuracy", "margin": 0.10},
-    "arms": ["majority", "tfidf", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 2}}],
+    "arms": ["majority", "tfidf", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 1, "batch": 4}}],
     "seeds": 1,
 }
 

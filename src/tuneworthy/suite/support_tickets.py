@@ -48,9 +48,9 @@ TASK = {
     "name": "support-tickets",
     "instruction": "Read the message and answer with a JSON object that follows the schema."
     " Use null for what the message does not say.",
-    "output": {"type": "json", "schema": "schema.json", "max_tokens": 48},
+    "output": {"type": "json", "schema": "schema.json", "max_tokens": 44},
     "success": {"metric": "fields_f1", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 2}}],
+    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 1, "batch": 4}}],
     "seeds": 1,
 }
 

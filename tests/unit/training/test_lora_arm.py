@@ -69,7 +69,7 @@ def test_the_placebo_gives_every_row_the_answer_of_another():
 
 def test_few_rows_make_smaller_steps():
     pytest.importorskip("torch")
-    assert lora._settings(lora.Options(), 60).pace.batch == 8
+    assert lora._settings(lora.Options(), 500).pace.batch == 8
     assert lora._settings(lora.Options(), 600).pace.batch == 16
     assert lora._settings(lora.Options(batch=4), 600).pace.batch == 4
 

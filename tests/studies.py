@@ -11,6 +11,7 @@ WORDS = {
     "warranty": ("broke", "guarantee", "repair"),
 }
 MODEL = "scripted:./replies.jsonl"
+LIGHT = ["present", "majority", "zero_shot"]  # where the arms are not the point
 
 
 def rows(n: int, seed: int = 0) -> list[dict]:

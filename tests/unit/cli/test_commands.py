@@ -43,14 +43,16 @@ def test_a_verdict_exits_0_and_prints_the_screen_or_json(tmp_path, capsys):
 
 
 def test_target_missed_exits_3_and_thin_evidence_4_where_firmness_is_required(tmp_path):
-    path = studies.write(tmp_path, success={"target": 1.0})
+    path = studies.write(tmp_path, arms=studies.LIGHT, success={"target": 1.0})
     assert run(["run", str(path), "--no-progress"]) == 3
-    thin = studies.write(tmp_path / "thin", n=20, success={"margin": 0.01})
+    thin = studies.write(
+        tmp_path / "thin", n=20, arms=studies.LIGHT, success={"margin": 0.01}
+    )
     assert run(["run", str(thin), "--no-progress", "--require-firm"]) == 4
 
 
 def test_the_other_commands_end_with_0(tmp_path, capsys):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     for words in (["check"], ["plan"], ["run", "--no-progress"]):
         assert run([words[0], str(path), *words[1:]]) == 0
     folder = next((tmp_path / "results").glob("planted-*"))

@@ -98,8 +98,8 @@ def schedules(ledger, number):
     return stopped
 
 
-def test_p3_no_overrun_in_100_random_schedules(ledger):
-    schedules(ledger, 100)
+def test_p3_no_overrun_in_50_random_schedules(ledger):
+    schedules(ledger, 50)
 
 
 @pytest.mark.full

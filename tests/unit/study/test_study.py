@@ -46,7 +46,7 @@ def test_every_null_has_its_reason(tmp_path):
 
 
 def test_i80_running_a_finished_study_changes_nothing(tmp_path):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
     before = (first.folder / "verdict.json").read_bytes()
     events = []
@@ -71,7 +71,7 @@ def test_row_order_changes_no_verdict(tmp_path):
 
 
 def test_a_second_study_on_the_same_rows_is_a_look_and_pays_for_it(tmp_path):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
     task = json.loads(path.read_text())
     task["success"] = {"margin": 0.1}
@@ -83,7 +83,7 @@ def test_a_second_study_on_the_same_rows_is_a_look_and_pays_for_it(tmp_path):
 
 
 def test_fresh_starts_anew_and_counts_a_look(tmp_path):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
     again = run(path, Wishes(fresh=True))
     assert again.verdict.task.hash != first.verdict.task.hash
@@ -92,7 +92,7 @@ def test_fresh_starts_anew_and_counts_a_look(tmp_path):
 
 
 def test_the_sealed_doors_are_logged_with_their_purpose(tmp_path):
-    study = run(studies.write(tmp_path))
+    study = run(studies.write(tmp_path, arms=studies.LIGHT))
     with open_ledger(tmp_path, write=False) as ledger:
         doors = ledger.doors(study.verdict.task.hash)
     assert {(door["door"], door["purpose"]) for door in doors} == {
@@ -101,7 +101,7 @@ def test_the_sealed_doors_are_logged_with_their_purpose(tmp_path):
 
 
 def test_limit_is_stamped(tmp_path):
-    study = run(studies.write(tmp_path), Wishes(limit=40))
+    study = run(studies.write(tmp_path, arms=studies.LIGHT), Wishes(limit=40))
     assert study.results.evidence.limited
     assert study.results.plan.limited
 
@@ -122,7 +122,7 @@ def test_p14_a_second_writer_is_told_who_holds_the_study(tmp_path):
 
 
 def test_contradictory_answers_block(tmp_path):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     rows = studies.rows(60)
     for i in range(0, 30, 3):
         rows[i + 1]["input"] = rows[i]["input"]
@@ -134,7 +134,7 @@ def test_contradictory_answers_block(tmp_path):
 
 
 def test_errors_count_as_wrong_and_are_never_dropped(tmp_path):
-    path = studies.write(tmp_path)
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     kept = (tmp_path / "logged.jsonl").read_text().splitlines(keepends=True)[:40]
     (tmp_path / "logged.jsonl").write_text("".join(kept))
     study = run(path)

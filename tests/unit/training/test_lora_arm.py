@@ -67,6 +67,7 @@ def test_the_placebo_gives_every_row_the_answer_of_another():
     assert lora.placebo(lora.Options(rank=4)) == lora.Options(rank=4, shuffled=True)
 
 
+@pytest.mark.full
 def test_few_rows_make_smaller_steps():
     pytest.importorskip("torch")
     assert lora._settings(lora.Options(), 500).pace.batch == 8

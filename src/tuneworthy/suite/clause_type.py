@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import Made, two_thirds
+from tuneworthy.suite._made import LORA, Made, two_thirds
 from tuneworthy.suite._words_clauses import CLAUSES, OPENERS, PARTIES, PLACES
 
 LABELS = tuple(CLAUSES)
@@ -15,7 +15,7 @@ TASK = {
     "instruction": "Which type of contract clause is this?",
     "output": {"type": "label", "labels": list(LABELS), "max_tokens": 8},
     "success": {"metric": "accuracy", "margin": 0.10},
-    "arms": ["majority", "tfidf", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 1, "batch": 4}}],
+    "arms": ["majority", "tfidf", "zero_shot", "few_shot", "constrained", {"lora": LORA}],
     "seeds": 1,
 }
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from tuneworthy.suite._draw import apart, mistyped
-from tuneworthy.suite._made import Made, two_thirds
+from tuneworthy.suite._made import LORA, Made, two_thirds
 from tuneworthy.suite._words_support import (
     COMPLAINTS,
     ITEMS,
@@ -50,7 +50,7 @@ TASK = {
     " Use null for what the message does not say.",
     "output": {"type": "json", "schema": "schema.json", "max_tokens": 44},
     "success": {"metric": "fields_f1", "margin": 0.10},
-    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": {"epochs": 1, "batch": 4}}],
+    "arms": ["majority", "zero_shot", "few_shot", "constrained", {"lora": LORA}],
     "seeds": 1,
 }
 

@@ -45,9 +45,7 @@ def test_a_verdict_exits_0_and_prints_the_screen_or_json(tmp_path, capsys):
 def test_target_missed_exits_3_and_thin_evidence_4_where_firmness_is_required(tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT, success={"target": 1.0})
     assert run(["run", str(path), "--no-progress"]) == 3
-    thin = studies.write(
-        tmp_path / "thin", n=20, arms=studies.LIGHT, success={"margin": 0.01}
-    )
+    thin = studies.write(tmp_path / "thin", n=20, arms=studies.LIGHT, success={"margin": 0.01})
     assert run(["run", str(thin), "--no-progress", "--require-firm"]) == 4
 
 

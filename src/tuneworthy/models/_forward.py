@@ -19,6 +19,9 @@ from tuneworthy.models._attention import NAME, Prefix, Sight, additive, rooms
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE = 12
+# Most relative error of the same logits computed in another order. bf16: the embedded model shows
+# .020 to .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
+_EXACT, _ROUNDED = 1e-3, 0.06
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,27 @@ def open_net(module: Any) -> Net:
 
 
 def _proved(net: Net) -> bool:
-    ids = [(7 * k + 3) % net.vocab for k in range(PROBE)]
+    found, truth = [], []
     with torch.inference_mode():
-        whole = net.module(input_ids=torch.tensor([ids], device=net.module.device)).logits[:, -1]
-        prefix = read_prefix(net, ids[:5])
-        split, _ = begin(net, [ids[5:], ids[8:]], prefix, 4)
-    return bool((split[:1] - whole).abs().max() <= 1e-3 * (1 + whole.abs().max()))
+        for salt in range(0, 5 * 911, 911):
+            ids = [(7 * k + 3 + salt) % net.vocab for k in range(PROBE)]
+            tokens = torch.tensor([ids], device=net.module.device)
+            truth.append(net.module(input_ids=tokens).logits[0, -1])
+            prefix = read_prefix(net, ids[:5])
+            found.append(begin(net, [ids[5:], ids[8:]], prefix, 4)[0][0])
+    return same_logits(torch.stack(found), torch.stack(truth))
+
+
+def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
+    """Return whether logits [..., vocabulary] are the same ones but for rounding.
+
+    Judged by the relative error (standard deviations) of the median row: a rare input is chaotic
+    in half precision. `reordered`: the sums may have been taken in another order, which half
+    precisions feel at every layer; the same operations in the same order give the same anywhere.
+    """
+    rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
+    error = (found.double() - truth.double()).std(-1) / truth.double().std(-1)
+    return bool(error.median() <= (_ROUNDED if rough else _EXACT))
 
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:

@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
+from tuneworthy.models._forward import PROBE, same_logits
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.render import Rendered
@@ -71,14 +72,15 @@ def open_net(module: Any, probe: Sequence[int], share: bool = True) -> Net:
     word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
     net = Net(module, body, head, _plain_cache(module), word)
     with torch.no_grad():
-        ids = torch.tensor([list(probe)[:64]], device=module.device)
-        truth = module(input_ids=ids, use_cache=False).logits[0, -1]
-        if head is None or not _close(head(_hidden(net, ids, None))[0, -1], truth):
+        ids = torch.tensor([list(probe)[:PROBE]], device=module.device)
+        truth = module(input_ids=ids, use_cache=False).logits[0]
+        ours = head(_hidden(net, ids, None))[0] if head is not None else None
+        if ours is None or not same_logits(ours, truth, reordered=False):
             net = Net(module, body, None, net.shares, word)
-        if share and net.shares and ids.shape[1] > 1:
-            trunk = read_trunk(net, ids[0, :-1].tolist())
-            split = _scores(net, ids[:, -1:], trunk)[0, -1]
-            share = _close(split, truth)
+        cut = ids.shape[1] // 2
+        if share and net.shares and cut:
+            trunk = read_trunk(net, ids[0, :cut].tolist())
+            share = same_logits(_scores(net, ids[:, cut:], trunk)[0], truth[cut:])
     return Net(net.module, body, net.head, net.shares and share, word)
 
 
@@ -203,7 +205,3 @@ def _scores(net: Net, ids: Any, trunk: Trunk | None) -> Any:
     if net.head is not None:
         return net.head(_hidden(net, ids, trunk))
     return net.module(input_ids=ids, **_given(net, len(ids), trunk)).logits
-
-
-def _close(one: Any, other: Any) -> bool:
-    return bool((one - other).abs().max() <= 1e-3 * (1 + other.abs().max()))

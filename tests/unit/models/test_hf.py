@@ -1,5 +1,6 @@
 """The engine equals plain transformers: N6, N7, N8, N9, N13, on five tiny families."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -539,3 +540,38 @@ def test_n6_n7_n8_n13_on_the_embedded_model():
 def test_the_families_are_all_there():
     assert len(FAMILIES) >= 4
     assert TEXTS
+
+
+def _late(prefix):
+    """Return a prefix that counts one token too few: every later position is one off."""
+    return dataclasses.replace(prefix, length=prefix.length - 1)
+
+
+def _blind(prefix):
+    """Return a prefix whose last token no row sees."""
+    cut = [[tensor[:, :, :-1] for tensor in side] for side in (prefix.keys, prefix.values)]
+    return dataclasses.replace(prefix, keys=cut[0], values=cut[1])
+
+
+@pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not here")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
+    precision, monkeypatch
+):
+    """In bf16 rounding is a thousand times that of fp32; a real fault is still far above it."""
+    from tuneworthy.models import _forward
+    from tuneworthy.models.hf import load
+    from tuneworthy.training.forward import open_net as open_trained
+
+    module = load(EMBEDDED, "hf:embedded", precision).module
+    probe = [(11 * k + 5) % 40_000 for k in range(64)]
+    assert _forward.open_net(module).shares
+    trained = open_trained(module, probe)
+    assert trained.shares
+    assert trained.head is not None
+    right = _forward.read_prefix
+    for fault in (_late, _blind):
+        monkeypatch.setattr(
+            _forward, "read_prefix", lambda net, ids, fault=fault: fault(right(net, ids))
+        )
+        assert not _forward.open_net(module).shares

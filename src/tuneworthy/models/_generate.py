@@ -67,6 +67,7 @@ class _Row:
     out: Drawn
     uniform: Any = None
     matcher: Any = None
+    near: int = 0
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -130,6 +131,7 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
         row.uniform = _stream(draw.seed, draw.sample, whole).random(room)
     if draw.guide is not None:
         row.matcher = draw.guide.begin()
+        row.near = draw.guide.closer.near(row.matcher, room)
     return row
 
 
@@ -165,9 +167,18 @@ def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
         logits = hold(logits, [row.matcher for row in live])
     if draw.temperature == 0:
         chosen: list[int] = logits.argmax(-1).tolist()
-        return chosen
-    uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
-    return sampled(logits, draw.temperature, draw.top_p, uniform)
+    else:
+        uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
+        chosen = sampled(logits, draw.temperature, draw.top_p, uniform)
+    return [_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
+
+
+def _in_time(row: _Row, token: int, draw: Draw) -> int:
+    """Return the token, or near the row's cap one after which its grammar can still be met."""
+    left = row.room - row.out.made
+    if draw.guide is None or left > row.near or left < 1:
+        return token
+    return draw.guide.closer.in_time(row.matcher, token, left)
 
 
 def hold(logits: Any, matchers: Sequence[Any]) -> Any:

@@ -15,6 +15,7 @@ from llguidance import LLMatcher
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Grammar
+from tuneworthy.models._closing import Closer
 
 _COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 
@@ -25,8 +26,8 @@ class Guide:
     Raises TaskError where the grammar can't be compiled: its message says which keyword.
     """
 
-    def __init__(self, words: Any, grammar: Grammar) -> None:
-        self.words = words
+    def __init__(self, words: Any, grammar: Grammar, closer: Closer | None = None) -> None:
+        self.words, self.closer = words, closer or Closer(words)
         text = _text(grammar)
         wrong, notes = LLMatcher.validate_grammar_with_warnings(text, words)
         if wrong:

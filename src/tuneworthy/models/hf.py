@@ -38,7 +38,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-2"  # raised when the engine's own answers may change
+ENGINE = "hf-3"  # raised when the engine's own answers may change
 
 
 class HF:
@@ -180,9 +180,10 @@ class HF:
     def _guide(self, grammar: Grammar) -> Any:
         key = digest(grammar)
         if self._words is None:
-            self._words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
+            words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
+            self._words = words, _grammar.Closer(words)
         if key not in self._guides:
-            self._guides[key] = _grammar.Guide(self._words, grammar)
+            self._guides[key] = _grammar.Guide(self._words[0], grammar, self._words[1])
         return self._guides[key]
 
     def _text(self, ids: Sequence[int]) -> str:

@@ -234,6 +234,56 @@ def test_n13_json_is_always_valid(engine, temperature):
     assert not any(r.text.startswith("{") and r.text.endswith("}") for r in free)
 
 
+FREE = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["lost", "late"]},
+        "more": {"type": "object", "additionalProperties": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+    },
+    "required": ["kind", "more"],
+    "additionalProperties": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.3])
+def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature, monkeypatch):
+    """Free keys and free strings invite a model to go on; the grammar closes in time."""
+    from tuneworthy.models import _closing
+
+    def ended(room):
+        limits = Limits(max_tokens=room, temperature=temperature,
+                        grammar=Grammar(kind="json", value=FREE))  # fmt: skip
+        replies = engine.reply(PROMPTS, limits)
+        whole = [reply for reply in replies if reply.finish == "stop"]
+        for reply in whole:
+            jsonschema.validate(json.loads(reply.text), FREE)
+        assert all(reply.tokens_out <= room for reply in replies)
+        return len(whole)
+
+    assert all(ended(room) == len(PROMPTS) for room in (40, 47, 64))
+    monkeypatch.setattr(_closing.Closer, "in_time", lambda self, matcher, token, left: token)
+    assert ended(40) < len(PROMPTS), "without it some answers are cut"
+
+
+def test_n13_a_way_to_the_end_is_short_and_legal(engines):
+    from tuneworthy.models._closing import Closer
+    from tuneworthy.models._grammar import Guide, vocabulary
+
+    engine = engines["llama"]
+    words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
+    closer = Closer(words)
+    guide = Guide(words, Grammar(kind="json", value=FREE), closer)
+    start = '{"kind":"late","more":{"a":["b'
+    matcher = guide.begin()
+    for token in words.tokenize_str(start):
+        assert matcher.consume_token(token)
+    way = closer.way(matcher.deep_copy(), 20)
+    jsonschema.validate(json.loads(start + words.decode_str(way)), FREE)
+    assert len(way) <= 4
+    assert closer.way(matcher.deep_copy(), len(way) - 1) is None
+
+
 def test_n13_regex_is_always_matched(engine):
     import re
 

@@ -27,7 +27,7 @@ try:
     import torch
     import transformers
 
-    from tuneworthy.models import _attention, _forward, _generate, _grammar, _score
+    from tuneworthy.models import _attention, _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
     from tuneworthy.models._template import Refused, prompt_ids, text_ids
 except ImportError as missing:
@@ -181,7 +181,7 @@ class HF:
         key = digest(grammar)
         if self._words is None:
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
-            self._words = words, _grammar.Closer(words)
+            self._words = words, _closing.Closer(words)
         if key not in self._guides:
             self._guides[key] = _grammar.Guide(self._words[0], grammar, self._words[1])
         return self._guides[key]

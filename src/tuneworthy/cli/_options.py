@@ -74,7 +74,7 @@ class Watcher:
     def __call__(self, event: str, data: Any) -> None:
         """Show one event."""
         if event == "arm":
-            self._arm, self._total, self._done = data.spec.name, max(data.requests, 1), 0
+            self._arm, self._total, self._done = data.spec.name, data.requests, 0
             if data.because:
                 self._view.say(f"{data.spec.name}: skipped, {data.because}")
             else:
@@ -82,10 +82,10 @@ class Watcher:
         elif event == "step":
             verdict = data.verdict
             left = verdict.left_on_table.points if verdict.left_on_table else None
-            self._view.progress(self._arm, self._total, self._total)
+            self._view.progress(self._arm, self._total or 1, self._total)
             self._view.now(verdict.use, verdict.arm, left)
         elif event == "answers":
-            self._done = min(self._done + data, self._total - 1)
+            self._done = min(self._done + data, self._total)
             self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)

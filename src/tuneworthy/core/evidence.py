@@ -23,10 +23,10 @@ class Interval(Record):
 
 
 class Latency(Record):
-    """Milliseconds a request, one at a time and warm."""
+    """Milliseconds a request, one at a time and warm; `p95` None where too few were timed."""
 
     p50: float
-    p95: float
+    p95: float | None
 
 
 class Tokens(Record):

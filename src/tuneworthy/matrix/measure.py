@@ -6,6 +6,7 @@ Knows no arm by name and no verdict. The sealed side is opened here, to score, a
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
-LATENCY_PROMPTS, LATENCY_SECONDS = 30, 10.0
+LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 10.0
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -248,20 +249,20 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 def _latency(
     bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time, warm; None where it would take long.
+    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 10 s hold.
 
-    Measured once, on the first fold and seed, and stored with the run. A remote model is not
-    asked again: each of those prompts would be paid twice.
+    None where those would be fewer than 5. Measured once, on the first fold and seed, and stored
+    with the run. A remote model is not asked again: each of those prompts would be paid twice.
     """
     first = unit.fold == 0 and unit.seed == bench.task.seed
     recorded = bool(bench.recorded.get(unit.spec.name))
     if not first or recorded or getattr(fitted.model, "paid", False):
         return None
     queries = bench.sealed.queries(ids[:LATENCY_PROMPTS], gold_passage=unit.spec.role == "ceiling")
-    asked = bench.task.success.limits.p95_ms is not None
+    room = math.inf if bench.task.success.limits.p95_ms is not None else LATENCY_SECONDS
     start = time.perf_counter()
     fitted.answer(queries[:1])
-    if not asked and (time.perf_counter() - start) * len(queries) > 10 * LATENCY_SECONDS:
+    if (time.perf_counter() - start) * LATENCY_LEAST > 10 * room:
         return None  # the first call is the slowest, but never ten times as slow
     times: list[float] = []
     for query in queries:
@@ -269,6 +270,8 @@ def _latency(
         start = time.perf_counter()
         fitted.answer([query])
         times.append((time.perf_counter() - start) * 1000)
-        if not asked and sum(times) / len(times) * len(queries) > LATENCY_SECONDS * 1000:
-            return None
+        if sum(times) * max(1.0, LATENCY_LEAST / len(times)) > room * 1000:
+            break
+    if len(times) < min(LATENCY_LEAST, len(queries)):
+        return None
     return tuple(round(value, 3) for value in times)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
+import time
 from types import TracebackType
 from typing import TextIO
 
@@ -14,13 +17,16 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._screens import bar, cell, finished, fits, shown
 
 KEPT_BOUNDS = 4
+QUIET_SECONDS = 10.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Live:
     """A live view: `progress` an arm, `now` for the verdict so far, `say` for a plain line.
 
-    On a terminal the lines are redrawn; elsewhere a line is written at every tenth of an arm and
-    when the verdict so far changes, so a log stays short. Use it as a context.
+    On a terminal the lines are redrawn; elsewhere a line is written at every tenth of an arm, when
+    the verdict so far changes, and every ten seconds of lines that differ in their numbers alone,
+    so a log stays short. Use it as a context.
     """
 
     def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
@@ -29,7 +35,7 @@ class Live:
         self._plain = not fits(self._stream)
         self._rows: dict[str, tuple[int, int, str]] = {}
         self._use, self._bounds = "", list[float]()
-        self._notes = ""
+        self._notes, self._written = "", -math.inf
         self._moving = self._console.is_terminal and not self._console.is_dumb_terminal
         self._drawn = RichLive(
             console=self._console, refresh_per_second=4, get_renderable=self.screen
@@ -53,9 +59,9 @@ class Live:
         """Show that `done` of an arm's `total` answers are there; a note says what it does now."""
         before = self._rows.get(arm)
         self._rows[arm] = (done, total, note)
-        old = 10 * before[0] // max(total, 1) if before else -1
+        old = 10 * before[0] // max(total, 1) if before else -1 if total else 0
         if not self._moving and 10 * done // max(total, 1) > old:
-            self._write(f"{arm}: {done:,} of {total:,}{f', {note}' if note else ''}")
+            self._write(f"{arm}: {_count(done, total)}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
         """Show what the verdict would be if the study stopped now; `left` in score points."""
@@ -72,8 +78,10 @@ class Live:
 
     def say(self, text: str) -> None:
         """Show a line of plain text."""
+        alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._notes)
         self._notes = text
-        if not self._moving:
+        if not self._moving and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
+            self._written = time.monotonic()
             self._write(text)
 
     def stopped(self) -> str:
@@ -90,11 +98,11 @@ class Live:
         name = 28 if width >= 80 else 16
         lines = []
         for arm, (done, total, note) in self._rows.items():
-            share = done / total if total else 0.0
-            over = done >= total > 0
+            share = done / total if total else float(done > 0)
+            over = share >= 1
             text = Text("  " + cell(shown(arm, self._plain), name) + " ", "dim" if over else "")
             text.append(bar(share, 14) + " ", "dim" if over else "cyan")
-            rest = cell(f"{done:,} of {total:,}", 16) + shown(note, self._plain)
+            rest = cell(_count(done, total), 16) + shown(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
         for line in (self.stopped(), self._notes):
@@ -107,6 +115,13 @@ class Live:
     def _write(self, text: str) -> None:
         line = shown(text, self._plain)
         self._console.print(Text(line, no_wrap=True), soft_wrap=True)
+
+
+def _count(done: int, total: int) -> str:
+    """Return how far an arm is; one that asks no model has no answers to count."""
+    if total > 0:
+        return f"{done:,} of {total:,}"
+    return "done" if done else "at work"
 
 
 def live(stream: TextIO | None = None, width: int | None = None) -> Live:

@@ -176,11 +176,11 @@ def trade_offs(results: Results) -> list[dict[str, Any]]:
     arms = _placed(results)
     costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
-    times = [(a, a.latency_ms.p95 / 1000, f"p95 {words.duration(a.latency_ms.p95 / 1000)}")
+    times = [(a, a.latency_ms.p50 / 1000, f"p50 {words.duration(a.latency_ms.p50 / 1000)}")
              for a in arms if a.latency_ms]  # fmt: skip
     return [
         _trade_off(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),
-        _trade_off(results, "Against waiting", "p95, seconds", "latency_ms", times),
+        _trade_off(results, "Against waiting", "p50, seconds", "latency_ms", times),
     ]
 
 

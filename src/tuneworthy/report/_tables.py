@@ -22,7 +22,7 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
     wide = width >= 110
     name = width - 2 - (81 if wide else 54)
     head = _line(
-        ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p95", "fit", "n"), name, wide
+        ("arm", "score", "95 %", "− named", "valid", "$ / 1k", "p50", "fit", "n"), name, wide
     )
     lines = [Text(head, "dim")]
     pairs = {pair.arm: pair for pair in words.rivals(results)}
@@ -57,7 +57,7 @@ def _arm(
         delta,
         words.score(arm.valid.mean) if arm.valid else "—",
         words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else "—",
-        words.duration(arm.latency_ms.p95 / 1000) if arm.latency_ms else "—",
+        words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else "—",
         words.duration(arm.fit_seconds) if arm.fit_seconds is not None else "—",
         f"{arm.n:,}",
     )

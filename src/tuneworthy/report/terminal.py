@@ -69,7 +69,7 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     length, side = (10, 9) if width < 110 else (16, 9)
     shown_arms = [a for a in words.ladder_order(results.evidence.arms) if a.role != "placebo"]
     most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
-    name = min(max(most, 14), 22 if width < 110 else 34)
+    name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
     head = cell("ladder", name) + " " + cell("score", length + 6 + side)
     mine = f"your {len(results.cases):,} cases, hardest left"

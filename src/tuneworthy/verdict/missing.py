@@ -79,10 +79,10 @@ def _of_arm(
     if key == "options":
         return "this option is not set"
     arm = arms[shown["name"]]
-    if why := arm.missing.get(key):
+    if why := arm.missing.get(".".join(map(str, rest))):
         return why
     if arm.state in ("skipped", "failed") and key not in ("tool", "seed"):
         return arm.because or f"the arm was {arm.state}"
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"
-    return OWN[key]
+    return "too few were timed" if len(rest) > 1 else OWN[key]

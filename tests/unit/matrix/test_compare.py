@@ -60,3 +60,18 @@ def test_each_fold_chooses_its_arm_on_its_own_dev_rows():
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("zero", "today"))
     assert pair.mean == pytest.approx(0.0)  # half its cases come from the arm chosen in fold 1
     assert pair.factor > 1
+
+
+@pytest.mark.parametrize(("timed", "tail"), [(30, 28.55), (19, None), (0, None)])
+def test_a_percentile_of_few_times_is_null_with_its_reason(timed, tail):
+    times = tuple(float(ms) for ms in range(1, timed + 1))
+    runs = [made("zero", "prompt", 1.0, 0, latency_ms=times or None, fingerprint={"engine": "x"}),
+            made("zero", "prompt", 1.0, 1, fingerprint={"engine": "x"})]  # fmt: skip
+    found = arm(compare(shape(), cases(), runs), "zero")
+    if not timed:
+        assert found.latency_ms is None
+        assert "not timed" in found.missing["latency_ms"]
+        return
+    assert found.latency_ms.p50 == pytest.approx((timed + 1) / 2)
+    assert found.latency_ms.p95 == (None if tail is None else pytest.approx(tail))
+    assert ("latency_ms.p95" in found.missing) is (tail is None)

@@ -213,6 +213,23 @@ def test_the_live_view_off_a_terminal_is_a_short_log():
     assert not CONTROL.search(stream.getvalue())
 
 
+def test_the_live_view_off_a_terminal_writes_no_line_a_step():
+    stream = io.StringIO()
+    with live(stream) as view:
+        view.progress("majority", 0, 0)
+        view.progress("majority", 1, 0)
+        view.progress("lora", 0, 120)
+        for step in range(1, 49):
+            view.say(f"lora: epoch 1, step {step} of 48: loss {3 / step:.3f}")
+        view.say("lora: epoch 1: dev score 0.688")
+    assert stream.getvalue().splitlines() == [
+        "majority: done",
+        "lora: 0 of 120",
+        "lora: epoch 1, step 1 of 48: loss 3.000",
+        "lora: epoch 1: dev score 0.688",
+    ]
+
+
 def test_the_live_view_forgets_the_path_when_another_arm_is_named():
     view = live(io.StringIO())
     view.now("prompt", "few_shot", 0.14)

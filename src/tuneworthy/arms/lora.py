@@ -25,7 +25,8 @@ _FEW, _FEW_BATCH, _BATCH = 512, 8, 16  # below _FEW rows smaller steps, so that 
 class Options(Record):
     """Size and pace of training. `batch` None: 16 rows a step, 8 below 512 rows.
 
-    `shuffled` gives every row the answer of another one: the placebo.
+    `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
+    need is what training teaches; full: with it. `shuffled` gives every row the answer of another one: the placebo.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -34,6 +35,7 @@ class Options(Record):
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    prompt: Literal["short", "full"] = "short"
     shuffled: bool = False
 
 
@@ -56,18 +58,19 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         raise DoesNotApply("there is no training row")
     from tuneworthy.training.lora import Lessons, fit_lora
 
+    recipe = Recipe(kind="short" if options.prompt == "short" else "zero")
     lessons = Lessons(
-        train=_examples(setup, _taught(setup.train, options.shuffled, seed)),
-        dev=_examples(setup, setup.dev),
-        dev_score=lambda folder: _dev_score(setup, model.with_adapter(folder)),
+        train=_examples(setup, recipe, _taught(setup.train, options.shuffled, seed)),
+        dev=_examples(setup, recipe, setup.dev),
+        dev_score=lambda folder: _dev_score(setup, recipe, model.with_adapter(folder)),
         say=setup.say,
     )
     done = fit_lora(model, lessons, _settings(options, len(setup.train)), seed, setup.folder)
     tuned = model.with_adapter(done.adapter)
     return Fitted(
-        answer=lambda queries: _answers(setup, tuned, queries),
+        answer=lambda queries: _answers(setup, recipe, tuned, queries),
         learned=True,
-        recipe=Recipe(),
+        recipe=recipe,
         trace={**done.trace, "dev": _chosen_dev(done.trace)},
         artefact=done.adapter,
         model=tuned,
@@ -88,12 +91,10 @@ def _settings(options: Options, rows: int) -> Any:
     )
 
 
-def _examples(setup: Setup, cases: Sequence[Case]) -> list[Any]:
+def _examples(setup: Setup, recipe: Recipe, cases: Sequence[Case]) -> list[Any]:
     from tuneworthy.training.lora import Example
 
-    return [
-        Example(c.id, build(setup.task, c.query(), Recipe(), setup.train), c.output) for c in cases
-    ]
+    return [Example(c.id, build(setup.task, c.query(), recipe, ()), c.output) for c in cases]
 
 
 def _taught(cases: Sequence[Case], shuffled: bool, seed: int) -> Sequence[Case]:
@@ -106,15 +107,17 @@ def _taught(cases: Sequence[Case], shuffled: bool, seed: int) -> Sequence[Case]:
     return [c.model_copy(update={"output": cases[after[i]].output}) for i, c in enumerate(cases)]
 
 
-def _answers(setup: Setup, model: Model, queries: Sequence[Query]) -> list[Answer]:
-    prompts = [build(setup.task, query, Recipe(), setup.train) for query in queries]
+def _answers(
+    setup: Setup, recipe: Recipe, model: Model, queries: Sequence[Query]
+) -> list[Answer]:
+    prompts = [build(setup.task, query, recipe, ()) for query in queries]
     replies = model.reply(prompts, Limits(max_tokens=room(setup)))
     return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
 
-def _dev_score(setup: Setup, model: Model) -> float:
+def _dev_score(setup: Setup, recipe: Recipe, model: Model) -> float:
     """Return the mean score of generated dev answers; what cannot be scored counts as wrong."""
-    answers = _answers(setup, model, [case.query() for case in setup.dev])
+    answers = _answers(setup, recipe, model, [case.query() for case in setup.dev])
     scores = [setup.score(case, answer) for case, answer in zip(setup.dev, answers, strict=True)]
     return sum(s.value for s in scores if isinstance(s, Score)) / len(scores)
 

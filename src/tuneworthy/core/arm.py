@@ -37,11 +37,12 @@ NEEDS = frozenset(
 class Recipe(Record):
     """How a prompt is built, so that later arms can stand on the best one (see prompting/).
 
-    `kind`: zero (instruction only), few (k fixed shots), nearest (k shots nearest the query),
-    file (the user's own template `text`, `{input}` replaced). Shots are ids of training cases.
+    `kind`: zero (instruction and what an answer looks like), few (k fixed shots), nearest (k shots
+    nearest the query), short (the instruction alone), file (the user's own template `text`,
+    `{input}` replaced). Shots are ids of training cases.
     """
 
-    kind: Literal["zero", "few", "nearest", "file"] = "zero"
+    kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
     k: int = 0
     shots: tuple[str, ...] = ()
     text: str | None = None

@@ -62,6 +62,8 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _standing(task: Task, recipe: Recipe) -> str:
+    if recipe.kind == "short" and task.instruction.strip():
+        return task.instruction.strip()
     if recipe.kind != "file":
         return specification(task)
     text = recipe.text or ""
@@ -71,7 +73,7 @@ def _standing(task: Task, recipe: Recipe) -> str:
 def _examples(
     task: Task, query: Query, recipe: Recipe, train: Sequence[Case]
 ) -> list[tuple[Case, str]]:
-    if recipe.kind == "zero" or not (recipe.shots or (recipe.k and train)):
+    if recipe.kind in ("zero", "short") or not (recipe.shots or (recipe.k and train)):
         return []
     known = pool(train)
     names = [name for name in _names(task, query, recipe, known) if name != query.id]

@@ -186,3 +186,15 @@ def test_another_training_set_of_the_same_ids_is_another_pool():
 )
 def test_the_specification_says_what_an_answer_looks_like(output, instruction, want):
     assert specification(task(instruction, **output)) == want
+
+
+def test_a_short_prompt_is_the_instruction_alone_and_never_empty():
+    short = Recipe(kind="short")
+    labelled = task("Name it.", type="label", labels=("a", "b"))
+    assert build(labelled, QUERY, short, TRAIN) == (
+        turn("system", "Name it."),
+        turn("user", "my question"),
+    )
+    assert "a, b" in build(labelled, QUERY, Recipe(), TRAIN)[0].content
+    unsaid = task("", type="label", labels=("a", "b"))
+    assert build(unsaid, QUERY, short, TRAIN) == build(unsaid, QUERY, Recipe(), TRAIN)

@@ -98,6 +98,7 @@ def test_the_arm_trains_answers_and_is_loaded_the_second_time(engine, tmp_path, 
     answers = fitted.answer(queries)
     assert [a.case for a in answers] == [q.id for q in queries]
     assert all(a.tokens_out and a.prompt for a in answers)
+    assert all("delivery" not in a.prompt[0].content for a in answers), "no list of labels"
     assert fitted.learned
     assert fitted.artefact == tmp_path / "unit" / "adapter"
     assert fitted.model.fingerprint["adapter"] != engine.fingerprint.get("adapter")

@@ -26,7 +26,8 @@ class Options(Record):
     """Size and pace of training. `batch` None: 16 rows a step, 8 below 512 rows.
 
     `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
-    need is what training teaches; full: with it. `shuffled` gives every row the answer of another one: the placebo.
+    need is what training teaches; full: with it. `shuffled` gives every row the answer of another
+    one: the placebo.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -107,9 +108,7 @@ def _taught(cases: Sequence[Case], shuffled: bool, seed: int) -> Sequence[Case]:
     return [c.model_copy(update={"output": cases[after[i]].output}) for i, c in enumerate(cases)]
 
 
-def _answers(
-    setup: Setup, recipe: Recipe, model: Model, queries: Sequence[Query]
-) -> list[Answer]:
+def _answers(setup: Setup, recipe: Recipe, model: Model, queries: Sequence[Query]) -> list[Answer]:
     prompts = [build(setup.task, query, recipe, ()) for query in queries]
     replies = model.reply(prompts, Limits(max_tokens=room(setup)))
     return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]

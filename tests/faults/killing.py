@@ -7,9 +7,11 @@
 folder (run in a forked child, which is much faster: imports are paid once).
 """
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -48,8 +50,33 @@ class Ended:
         return hits[0] if hits else ""
 
 
+class Zygote:
+    """A process that has imported all it needs and forks a child a run; use it as a context."""
+
+    def __init__(self, script: Path) -> None:
+        self._words = [sys.executable, str(script)]
+
+    def __enter__(self) -> "Zygote":
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._words, stdin=pipe, stdout=pipe, text=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def run(self, folder: Path, spec: str) -> Ended:
+        """Run once in a child, with a failpoint set or none."""
+        print(
+            json.dumps({"folder": str(folder), "spec": spec}), file=self._process.stdin, flush=True
+        )
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+
 def run(command: Command, folder: Path, spec: str = "", timeout: float = 600) -> Ended:
     """Run a command once, with a failpoint set or none."""
+    if isinstance(command, Zygote):
+        return command.run(folder, spec)
     words = None if getattr(command, "forked", False) else command(folder)
     if words is None:
         return _forked(command, folder, spec)
@@ -59,6 +86,13 @@ def run(command: Command, folder: Path, spec: str = "", timeout: float = 600) ->
         words, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout
     )
     return Ended(done.returncode, done.stderr)
+
+
+def durable_steps(command: Command, folder: Path) -> list[str]:
+    """Run a command unhurt; return the name of every durable step it passed, in order."""
+    ended = run(command, folder, "*:1+:note")
+    assert ended.code == 0, ended.stderr
+    return [line.split()[1] for line in ended.stderr.splitlines() if line[:10] == "failpoint "]
 
 
 def forked(function: Callable[[Path], object]) -> Command:

@@ -3,15 +3,14 @@
 import itertools
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from tests import studies
-from tests.faults.killing import kill_everywhere
+from tests.faults.killing import Zygote, durable_steps, kill_everywhere
 
 SCRIPT = Path(__file__).parent / "lora_study.py"
-KILLS = 10
+KILLS = 20
 
 
 @pytest.mark.full
@@ -31,18 +30,19 @@ def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(tmp
             folder,
             n=60,
             model="hf:./tiny",
-            arms=["majority", "tfidf", {"lora": {"epochs": 2, "rank": 2}}],
+            arms=["majority", "tfidf", {"lora": {"epochs": 2, "rank": 4, "rate": 0.02}}],
             data={"file": "rows.jsonl", "folds": 2},
             output={"type": "label", "max_tokens": 4},
         )
         shutil.copytree(tiny, folder / "tiny")
         return folder
 
-    chosen = set(random.Random(0).sample(range(1, 40), KILLS))
-    kills = kill_everywhere(
-        lambda folder: [sys.executable, str(SCRIPT)],
-        fresh,
-        "verdict.json",
-        steps=lambda k: k in chosen or k > 200,
-    )
-    assert len(kills) >= KILLS / 2
+    with Zygote(SCRIPT) as command:
+        passed = durable_steps(command, fresh())
+        assert {name.split(".")[0] for name in passed} >= {"adapter", "epoch", "put"}, passed
+        chosen = set(random.Random(0).sample(range(1, len(passed) + 1), KILLS))
+        kills = kill_everywhere(
+            command, fresh, "verdict.json", steps=lambda k: k in chosen or k > len(passed)
+        )
+    assert len(kills) == KILLS
+    assert sum(kill.in_flight for kill in kills) >= 0.3 * KILLS, "nothing was at risk"

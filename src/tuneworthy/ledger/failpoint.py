@@ -2,8 +2,9 @@
 
 Knows nothing of what is stored. `TW_FAILPOINT=name:k:action` acts on the k-th time that a
 failpoint whose name matches is passed (`*` matches all, `put.*` both sides of a put); `k+` acts
-from the k-th on. Actions: `kill` (SIGKILL), `term` (SIGTERM), `raise` (the disk is full), or the
-name of an errno (`EIO`, `EROFS`, `EMFILE`, ...). Unset, a failpoint costs one look-up.
+from the k-th on. Actions: `kill` (SIGKILL), `term` (SIGTERM), `raise` (the disk is full), `note`
+(nothing but the line on stderr), or the name of an errno (`EIO`, `EROFS`, `EMFILE`, ...). Unset, a
+failpoint costs one look-up.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _act(name: str, spec: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "term":
         os.kill(os.getpid(), signal.SIGTERM)
-    else:
+    elif action != "note":
         code = errno.ENOSPC if action == "raise" else getattr(errno, action)
         raise OSError(code, f"{os.strerror(code)} (planted at {name})")
 
@@ -53,7 +54,8 @@ def _act(name: str, spec: str) -> None:
 def _parsed(spec: str) -> tuple[str, str, str]:
     parts = spec.rsplit(":", 2)
     known = len(parts) == 3 and (
-        parts[2] in {"kill", "term", "raise"} or isinstance(getattr(errno, parts[2], None), int)
+        parts[2] in {"kill", "term", "raise", "note"}
+        or isinstance(getattr(errno, parts[2], None), int)
     )
     if not known or not parts[1].removesuffix("+").isdecimal():
         raise TaskError(

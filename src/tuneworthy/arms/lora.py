@@ -19,11 +19,13 @@ from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
 NEEDS = frozenset({"training"})
-_FEW, _FEW_BATCH, _BATCH = 512, 8, 16  # below _FEW rows smaller steps, so that there are enough
+# Rows a step by rows in all: few rows need small steps, so that there are enough of them.
+_BATCHES = ((512, 4), (1024, 8))
+_BATCH = 16
 
 
 class Options(Record):
-    """Size and pace of training. `batch` None: 16 rows a step, 8 below 512 rows.
+    """Size and pace of training. `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
     `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
     need is what training teaches; full: with it. `shuffled` gives every row the answer of another
@@ -83,7 +85,8 @@ def _settings(options: Options, rows: int) -> Any:
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.lora import LoraSettings
 
-    batch = options.batch or (_FEW_BATCH if rows < _FEW else _BATCH)
+    usual = next((size for below, size in _BATCHES if rows < below), _BATCH)
+    batch = options.batch or usual
     return LoraSettings(
         rank=options.rank,
         alpha=options.alpha,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Cause = Literal["format", "convention", "knowledge", "learnable"]
 
-LORA = {"epochs": 1, "batch": 4}  # at 240 rows many small steps learn more in the same minutes
+LORA = {"epochs": 1}  # three would take the demo past its minutes on a slow machine
 
 
 @dataclass(frozen=True)

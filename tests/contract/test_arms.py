@@ -100,3 +100,20 @@ def test_the_placebo_of_examples_keeps_inputs_and_breaks_their_answers(tmp_path)
     assert asked[0] == asked[1]
     assert said[0] != said[1]
     assert sorted(said[0]) == sorted(said[1])
+
+
+def test_the_examples_best_on_dev_are_the_ones_shown(tmp_path):
+    """A model that repeats the last example's answer: only the set that ends right scores."""
+    arm = load("arms", "few_shot")
+    model = Scripted("scripted:parrot", lambda prompt, limits: prompt[-2].content)
+    dev = [c.model_copy(update={"output": "delivery"}) for c in cases()[20:32]]
+    asked = cases()[33].query()
+
+    def said(**options):
+        parts = setup(tmp_path, dev=dev, models={"base": model})
+        return arm.fit(parts, arm.Options(k=3, **options), 2).answer([asked])[0].text
+
+    assert said(draws=1) != "delivery", "the varied set alone ends otherwise: choose another seed"
+    assert said(draws=12) == "delivery"
+    few = setup(tmp_path, dev=dev[:9], models={"base": model})
+    assert arm.fit(few, arm.Options(k=3, draws=12), 2).answer([asked])[0].text == said(draws=1)

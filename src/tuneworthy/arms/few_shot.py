@@ -5,29 +5,46 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.arms._prompted import prompted
+from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.prompting.shots import fixed
+from tuneworthy.prompting.shots import drawn, fixed
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
+DEV_LEAST, DEV_MOST = 10, 40  # dev rows that a set of examples is tried on
 
 
 class Options(Record):
-    """`k` examples; `shuffled` deals their answers out wrongly (the placebo)."""
+    """`k` examples: of `draws` sets the one best on (at most 40) dev rows, the first one varied.
+
+    `shuffled` deals their answers out wrongly (the placebo).
+    """
 
     k: int = Field(default=8, ge=1, le=256)
+    draws: int = Field(default=3, ge=1, le=64)
     shuffled: bool = False
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Choose k examples from the training cases, as varied as they are; raises DoesNotApply."""
+    """Choose k examples from the training cases; raises DoesNotApply."""
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
-    shots = tuple(fixed(setup.train, options.k, seed))
-    recipe = Recipe(kind="few", k=options.k, shots=shots, shuffled=options.shuffled)
-    return prompted(setup, recipe)
+    sets = [tuple(fixed(setup.train, options.k, seed))]
+    sets += [drawn(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)]
+    recipes = [Recipe(kind="few", k=options.k, shots=shots) for shots in sets]
+    best = recipes[0]
+    if options.draws > 1 and len(setup.dev) >= DEV_LEAST:
+        best = max(recipes, key=lambda recipe: _dev_score(setup, recipe))  # the first of equals
+    return prompted(setup, best.model_copy(update={"shuffled": options.shuffled}))
+
+
+def _dev_score(setup: Setup, recipe: Recipe) -> float:
+    dev = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
+    answers = prompted(setup, recipe).answer([case.query() for case in dev])
+    scores = [setup.score(case, answer) for case, answer in zip(dev, answers, strict=True)]
+    return sum(score.value for score in scores if isinstance(score, Score)) / len(dev)
 
 
 def placebo(options: Options) -> Options:
@@ -36,6 +53,9 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: the examples are part of the shared prompt, read once."""
-    read = sizes.shared + options.k * sizes.shot + sizes.cases * sizes.own
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    """Return the work: the examples are part of the shared prompt, read once a set."""
+    tried = min(sizes.dev, DEV_MOST) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    asked = sizes.cases + options.draws * tried
+    shared = (sizes.shared + options.k * sizes.shot) * (1 + options.draws * bool(tried))
+    written = asked * sizes.answer
+    return Work(requests=sizes.cases, read=shared + asked * sizes.own, written=written)

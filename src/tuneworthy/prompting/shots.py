@@ -62,6 +62,12 @@ def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     return tuple(sorted(chosen, key=lambda name: _chance(seed, name)))
 
 
+def drawn(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]:
+    """Return the ids of k training cases drawn at random; the order of `train` is nothing."""
+    pool = sorted(case.id for case in train if refused(case) is None)
+    return tuple(random.Random(seed).sample(pool, min(k, len(pool))))
+
+
 class Nearest:
     """The training cases most like an input: cosine of TF-IDF over words and character n-grams."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.prompting.shots import Nearest, dealt, fixed, refused
+from tuneworthy.prompting.shots import Nearest, dealt, drawn, fixed, refused
 
 
 def case(name, text, output, *before):
@@ -119,3 +119,12 @@ def test_dealt_answers_are_the_same_ones_and_as_few_as_can_be_stay(answers, seed
     most = max(Counter(answers).values(), default=0)
     unavoidable = max(0, 2 * most - len(answers))
     assert sum(one == other for one, other in zip(found, answers, strict=True)) == unavoidable
+
+
+def test_a_random_draw_depends_on_the_seed_and_not_on_the_order_of_rows():
+    cases = [*labelled(40), case("empty", "text", "")]
+    one = drawn(cases, 8, "0.1")
+    assert one == drawn(cases[::-1], 8, "0.1")
+    assert len(set(one)) == 8
+    assert one != drawn(cases, 8, "0.2")
+    assert "empty" not in drawn(cases, 40, "0.1")

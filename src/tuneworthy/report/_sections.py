@@ -195,11 +195,11 @@ def _trade_off(
     ]  # fmt: skip
     drawn = {arm.name for arm, x, _ in values if x > 0}
     free = {arm.name for arm, x, _ in values if x <= 0}
-    left = [
-        f"{arm.name} ({_why_off(arm, field, free)})"
-        for arm in _placed(results)
-        if arm.name not in drawn
-    ]
+    reasons: dict[str, list[str]] = {}
+    for arm in _placed(results):
+        if arm.name not in drawn:
+            reasons.setdefault(_why_off(arm, field, free), []).append(arm.name)
+    left = [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
     chart = charts.scatter(spots, unit) if len(spots) > 1 else None
     return {"title": title, "chart": chart, "left": left}
 

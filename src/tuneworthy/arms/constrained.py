@@ -26,7 +26,7 @@ class Options(Record):
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm on `setup.recipe`. Raises DoesNotApply for free text."""
-    rule = grammar(setup.task)
+    rule = grammar(setup.task, [case.output for case in setup.train])
     if rule is None:
         raise DoesNotApply("the answers are free text: there is nothing to constrain")
     model = setup.models["base"]

@@ -15,10 +15,14 @@ Prompt = Sequence[Message]
 
 
 class Grammar(Record):
-    """What an answer must match: a JSON schema (`json`), a label list (`labels`) or a `regex`."""
+    """What an answer must match: a JSON schema (`json`), a label list (`labels`) or a `regex`.
+
+    `spaced`: JSON has a space after each comma and colon, as the answers learnt from have it.
+    """
 
     kind: Literal["json", "labels", "regex"]
     value: Any
+    spaced: bool = False
 
 
 class Limits(Record):

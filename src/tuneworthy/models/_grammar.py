@@ -1,6 +1,7 @@
 """Decoding held to a grammar: which tokens may come next, and what is left when none is lost.
 
-JSON is written compactly unless the schema's `x-guidance` says otherwise. Knows no network.
+JSON is written compactly or, where the grammar says so, with one space after comma and colon.
+Knows no network.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from llguidance import LLMatcher
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Grammar
 from tuneworthy.models._closing import Closer
+from tuneworthy.models._order import any_order
 
 _COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+_SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Guide:
@@ -61,7 +64,9 @@ def allowed(matchers: Sequence[Any], size: int) -> Any:
 def _text(grammar: Grammar) -> str:
     try:
         if grammar.kind == "json":
-            return str(LLMatcher.grammar_from_json_schema(grammar.value, defaults=_COMPACT))
+            form = _SPACED if grammar.spaced else _COMPACT
+            schema = any_order(grammar.value)
+            return str(LLMatcher.grammar_from_json_schema(schema, defaults=form))
     except ValueError as error:
         raise TaskError("the schema is no JSON object", got=str(error)) from error
     if grammar.kind == "labels":

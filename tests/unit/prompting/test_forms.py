@@ -161,3 +161,11 @@ def test_lenient_label_is_the_only_one_in_the_sentence(text, want):
 )
 def test_lenient_number_and_text(text, output_type, want):
     assert lenient(text, output_type) == want
+
+
+def test_json_is_spaced_as_the_answers_are():
+    spec = task(type="json", schema=OPEN)
+    compact, spaced = '{"a":1,"b":[1,2]}', '{"a": 1, "b": [1, 2]}'
+    assert not grammar(spec).spaced
+    assert not grammar(spec, [compact, compact, spaced]).spaced
+    assert grammar(spec, [compact, spaced, spaced, "no JSON"]).spaced

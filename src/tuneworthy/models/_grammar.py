@@ -17,7 +17,6 @@ from llguidance import LLMatcher
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Grammar
 from tuneworthy.models._closing import Closer
-from tuneworthy.models._order import any_order
 
 _COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -65,8 +64,7 @@ def _text(grammar: Grammar) -> str:
     try:
         if grammar.kind == "json":
             form = _SPACED if grammar.spaced else _COMPACT
-            schema = any_order(grammar.value)
-            return str(LLMatcher.grammar_from_json_schema(schema, defaults=form))
+            return str(LLMatcher.grammar_from_json_schema(grammar.value, defaults=form))
     except ValueError as error:
         raise TaskError("the schema is no JSON object", got=str(error)) from error
     if grammar.kind == "labels":

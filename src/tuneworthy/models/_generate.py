@@ -18,6 +18,7 @@ import torch
 
 from tuneworthy.core.answer import Finish
 from tuneworthy.core.model import Limits
+from tuneworthy.ledger import signals
 from tuneworthy.models._attention import Prefix
 from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
@@ -140,6 +141,7 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> No
     live = list(rows)
     done = [False] * len(live)
     while True:
+        signals.check()  # a shard can take minutes; what it had is asked again
         tokens = _choose(logits, live, draw)
         done = [
             over or _ended(row, token, draw)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tuneworthy.ledger import signals
 from tuneworthy.models._attention import Prefix
 from tuneworthy.models._forward import Net, State, begin, tree
 from tuneworthy.models._generate import Draw, batches, share_prefix
@@ -74,6 +75,7 @@ def logprobs(
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def work(batch: list[int]) -> None:
+        signals.check()
         given = [continuations[k] for k in batch]
         for k, sums in zip(
             batch, _batch(net, [own[k] for k in batch], prefix, given, most), strict=True
@@ -180,6 +182,7 @@ def _one_by_one(net: Net, prompt: Ids, given: Sequence[Ids]) -> list[float]:
     """Score each continuation by itself: for windows that a tree would not fit in."""
     sums = []
     for ids in given:
+        signals.check()
         whole = torch.tensor([[*prompt, *ids[:-1]]], device=net.module.device)
         logits = net.module(input_ids=whole, use_cache=False, logits_to_keep=len(ids)).logits[0]
         table = torch.log_softmax(logits.float(), -1)

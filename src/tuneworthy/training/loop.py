@@ -15,6 +15,7 @@ from pydantic import Field
 
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.record import Record
+from tuneworthy.ledger import signals
 from tuneworthy.training.batches import order
 from tuneworthy.training.forward import Net, backward
 from tuneworthy.training.render import Rendered
@@ -74,6 +75,7 @@ def train(
         by_row.append([0.0] * len(rows))
 
         for start in range(0, len(rows), pace.batch):
+            signals.check()
             chosen = turn[start : start + pace.batch]
             batch = [rows[index] for index in chosen]
             where = f"epoch {epoch + 1}, step {len(steps) + 1} of {total}"

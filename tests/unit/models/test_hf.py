@@ -641,3 +641,16 @@ def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
             _forward, "read_prefix", lambda net, ids, fault=fault: fault(right(net, ids))
         )
         assert not _forward.open_net(module).shares
+
+
+def test_p16_a_stop_is_heard_within_a_shard(engine, monkeypatch):
+    """Not only between shards: one of them can take minutes."""
+    from tuneworthy.ledger import signals
+
+    monkeypatch.setattr(signals, "_asked", 143)
+    with pytest.raises(signals.Stopped):
+        engine.reply(PROMPTS, Limits(max_tokens=8))
+    with pytest.raises(signals.Stopped):
+        engine.logprobs(PROMPTS[:3], [LABELS[:3]] * 3)
+    monkeypatch.setattr(signals, "_asked", None)
+    assert all(reply.tokens_out for reply in engine.reply(PROMPTS, Limits(max_tokens=8)))

@@ -193,3 +193,13 @@ def test_p11_training_that_does_not_learn_cannot_succeed(tiny, fault):
         told["by_row"][-1] = [loss + 5 for loss in told["by_row"][0]]
     with pytest.raises(NumericError):
         check_learned(told, peft, 400 if fault == "frozen" else 10**9)
+
+
+def test_p16_a_stop_is_heard_between_two_steps(tiny, monkeypatch):
+    from tuneworthy.ledger import signals
+    from tuneworthy.training.loop import Pace
+
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    monkeypatch.setattr(signals, "_asked", 130)
+    with pytest.raises(signals.Stopped):
+        run(wrapped(tiny), rows, Pace(epochs=1, batch=4))

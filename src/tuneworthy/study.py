@@ -95,10 +95,11 @@ def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[
         new = measure(bench, arm, recipes, _needs_dev(arm, planned.arms))
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
-            if run.recipe is None or run.dev is None or run.fold is None or run.seed != desk.seed:
+            if run.recipe is None or run.fold is None or run.seed != desk.seed:
                 continue
-            if run.dev > scores[run.fold] and arm.spec.tool == "prompt":
-                recipes[run.fold], scores[run.fold] = run.recipe, run.dev
+            dev = -0.5 if run.dev is None else run.dev  # the only prompt arm has no dev score
+            if dev > scores[run.fold] and arm.spec.tool == "prompt":
+                recipes[run.fold], scores[run.fold] = run.recipe, dev
         if any(run.state == "measured" and run.spec.role == "candidate" for run in runs):
             yield _results(desk, planned, runs)
 

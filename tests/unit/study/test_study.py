@@ -156,3 +156,19 @@ def test_a_remote_model_without_a_cap_is_refused(tmp_path):
     path = studies.write(tmp_path, model="openai:gpt-x", arms=["zero_shot"])
     with pytest.raises(TaskError, match="cap"):
         run(path)
+
+
+@pytest.mark.parametrize(
+    "prompts", [["few_shot"], ["zero_shot", "few_shot"]], ids=["one prompt arm", "two"]
+)
+def test_constrained_stands_on_the_best_prompt_even_where_there_is_only_one(tmp_path, prompts):
+    study = run(studies.write(tmp_path, arms=["majority", *prompts, "constrained"]))
+    stood = {r.fold: r.recipe for r in study.results.runs if r.spec.arm == "constrained"}
+    best = {}
+    for one in study.results.runs:
+        if one.spec.tool == "prompt":
+            best.setdefault(one.fold, []).append((one.dev or 0.0, one.recipe))
+    assert stood
+    for fold, recipe in stood.items():
+        top = max(dev for dev, _ in best[fold])
+        assert recipe == next(found for dev, found in best[fold] if dev == top)

@@ -22,6 +22,7 @@ NEEDS = frozenset({"training"})
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
+_RISE = 0.02  # a rise of the dev score, from the best epoch before, that is worth a word
 
 
 class Options(Record):
@@ -132,7 +133,11 @@ def _chosen_dev(trace: dict[str, Any]) -> float | None:
 
 def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     left = trace["rows"]["excluded"]
-    return tuple(f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items())
+    out = [f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items()]
+    seen = [told["dev_score"] for told in trace["evaluations"] if told["dev_score"] is not None]
+    if len(seen) > 1 and seen[-1] > max(seen[:-1]) + _RISE:
+        out.append("its dev score still rose in the last epoch: more epochs may score higher")
+    return tuple(out)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

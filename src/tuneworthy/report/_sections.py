@@ -233,6 +233,7 @@ def trainings(results: Results) -> list[dict[str, Any]]:
         if run.trace and run.spec.role != "placebo":
             traces[run.spec.name].append(run.trace)
     out = []
+    said = {arm.name: arm.because for arm in results.evidence.arms}
     for name, kept in traces.items():
         runs = [charts.training(trace) for trace in kept]
         losses = [run["loss"] for run in runs if run["loss"]]
@@ -244,6 +245,7 @@ def trainings(results: Results) -> list[dict[str, Any]]:
                 "loss": charts.curve(losses, [], ("step", "loss")) if losses else None,
                 "dev": charts.curve(devs, chosen, ("step", "score"), True) if devs else None,
                 "runs": len(kept),
+                "note": said.get(name, ""),
                 "facts": facts(kept[0]),
             }
         )

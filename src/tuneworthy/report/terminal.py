@@ -84,6 +84,9 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
             why = shown(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")
+        if arm.because and arm.fit_seconds:
+            for line in wrapped(shown(arm.because, plain), width, " " * (name + 3)):
+                yield Text(line, "dim")
         pair = pairs.get(arm.name)
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
             note = words.rival_line(pair, results.task.success.margin)

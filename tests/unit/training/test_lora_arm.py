@@ -189,3 +189,14 @@ def test_the_trace_names_the_dev_score_of_the_kept_epoch(engine, tmp_path):
     seen = {told["epoch"]: told["dev_score"] for told in trace["evaluations"]}
     assert trace["dev"] == seen[trace["chosen"]]
     assert trace["dev"] is not None
+
+
+@pytest.mark.parametrize(
+    ("scores", "rising"), [([0.3, 0.5], True), ([0.5, 0.51], False), ([0.5], False), ([], False)]
+)
+def test_a_run_that_ended_while_it_still_rose_says_so(scores, rising):
+    told = [{"epoch": n + 1, "dev_score": score} for n, score in enumerate(scores)]
+    trace = {"rows": {"excluded": {"too long": ["a"]}}, "evaluations": told}
+    notes = lora._notes(trace)
+    assert notes[0] == "1 training rows left out: too long"
+    assert any("still rose" in note for note in notes) is rising

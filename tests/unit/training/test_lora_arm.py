@@ -6,7 +6,7 @@ import pytest
 
 from tuneworthy.arms import lora
 from tuneworthy.core.answer import Score
-from tuneworthy.core.arm import Setup
+from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Data, Output, Task
@@ -169,7 +169,7 @@ def test_the_embedded_model_learns_a_small_task(tmp_path):
         pytest.skip("the embedded model is not on this machine")
     model = open_model("smollm2-135m", folder=tmp_path)
     setup = setup_of(model, tmp_path / "unit", cases(24), cases(3, 60))
-    base = lora._dev_score(setup, model)
+    base = lora._dev_score(setup, Recipe(kind="short"), model)
     fitted = lora.fit(setup, lora.Options(epochs=2), 0)
     held = cases(9, 90)
     scores = [

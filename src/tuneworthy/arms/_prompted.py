@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
-from tuneworthy.core.case import Message, Query
+from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.prompting.messages import build
 
@@ -28,6 +28,12 @@ def prompted(
 
     learned = recipe.kind in {"few", "nearest"}
     return Fitted(answer=answer, learned=learned, recipe=recipe, model=asked)
+
+
+def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -> float:
+    """Return the mean score of answers to dev cases; what cannot be scored counts as wrong."""
+    scores = [setup.score(case, answer) for case, answer in zip(cases, answers, strict=True)]
+    return sum(score.value for score in scores if isinstance(score, Score)) / len(scores)
 
 
 def room(setup: Setup) -> int:

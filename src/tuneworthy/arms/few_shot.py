@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import prompted
-from tuneworthy.core.answer import Score
+from tuneworthy.arms._prompted import mean_score, prompted
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -42,9 +41,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 def _dev_score(setup: Setup, recipe: Recipe) -> float:
     dev = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
-    answers = prompted(setup, recipe).answer([case.query() for case in dev])
-    scores = [setup.score(case, answer) for case, answer in zip(dev, answers, strict=True)]
-    return sum(score.value for score in scores if isinstance(score, Score)) / len(dev)
+    return mean_score(setup, dev, prompted(setup, recipe).answer([case.query() for case in dev]))
 
 
 def placebo(options: Options) -> Options:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import as_answer, room
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.arms._prompted import as_answer, mean_score, room
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
@@ -119,10 +119,8 @@ def _answers(setup: Setup, recipe: Recipe, model: Model, queries: Sequence[Query
 
 
 def _dev_score(setup: Setup, recipe: Recipe, model: Model) -> float:
-    """Return the mean score of generated dev answers; what cannot be scored counts as wrong."""
     answers = _answers(setup, recipe, model, [case.query() for case in setup.dev])
-    scores = [setup.score(case, answer) for case, answer in zip(setup.dev, answers, strict=True)]
-    return sum(s.value for s in scores if isinstance(s, Score)) / len(scores)
+    return mean_score(setup, setup.dev, answers)
 
 
 def _chosen_dev(trace: dict[str, Any]) -> float | None:

@@ -1,0 +1,81 @@
+"""Ours and a peer's work, alternately in one run on one machine: medians, their ratio, one file.
+
+A benchmark is one file in this folder with `main()`; it calls `alternate` and `write`. Figures are
+reported, never asserted: another machine gives others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.models._doctor import look
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "transformers", "peft", "trl", "scikit-learn", "tuneworthy")
+
+
+def repetitions(usual: int = 5) -> int:
+    """Return how often each side runs: the first argument of the command line, or `usual`."""
+    return int(sys.argv[1]) if len(sys.argv) > 1 else usual
+
+
+def alternate(sides: Mapping[str, Callable[[], Any]], n: int, warm: bool = True) -> dict[str, Any]:
+    """Run the sides one after the other, `n` times over; return seconds by side and medians.
+
+    With `warm` one more round comes first and is not counted.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(n + warm):
+        for name, work in sides.items():
+            start = time.perf_counter()
+            work()
+            took = time.perf_counter() - start
+            if turn >= warm:
+                seconds[name].append(round(took, 4))
+            print(f"  {name}: {took:.2f} s", file=sys.stderr, flush=True)
+    return {"n": n, "seconds": seconds, "median": medians(seconds)}
+
+
+def medians(seconds: Mapping[str, list[float]]) -> dict[str, float]:
+    """Return the median by side."""
+    return {name: round(statistics.median(times), 4) for name, times in seconds.items()}
+
+
+def ratios(median: Mapping[str, float], ours: str) -> dict[str, float]:
+    """Return how many times as long as `ours` each other side takes."""
+    return {name: round(m / median[ours], 2) for name, m in median.items() if name != ours}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were measured on."""
+    seen = look()
+    return {
+        "cpu": seen.cpu,
+        "cores": seen.cores,
+        "features": list(seen.features),
+        "gflops": seen.gflops,
+        "precision": seen.precision,
+        "load": round(os.getloadavg()[0], 2),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write(name: str, told: Mapping[str, Any]) -> None:
+    """Write bench/results/NAME.json: the figures, the machine and the versions."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except ImportError:
+            versions[package] = None
+    RESULTS.mkdir(exist_ok=True)
+    whole = {**told, "machine": machine(), "versions": versions}
+    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n", "utf-8")

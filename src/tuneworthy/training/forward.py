@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers import DynamicCache
 
 from tuneworthy.models._forward import PROBE, same_logits
 from tuneworthy.models._lanes import lanes, side_by_side
+from tuneworthy.training import by_hand
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.render import Rendered
 
@@ -27,7 +29,8 @@ class Net:
 
     `head` is None where the logits are more than head(body): then the whole model is called.
     `shares` says whether the keys and values of a prompt can be handed to many rows. `word` is the
-    name that this version of transformers gives the cache argument.
+    name that this version of transformers gives the cache argument. `hand` is the way with a
+    gradient written out, where this model's layers allow it.
     """
 
     module: Any
@@ -35,6 +38,7 @@ class Net:
     head: Any | None
     shares: bool
     word: str
+    hand: by_hand.Hand | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,27 @@ def open_net(module: Any, probe: Sequence[int], share: bool = True) -> Net:
         if share and net.shares and cut:
             trunk = read_trunk(net, ids[0, :cut].tolist())
             share = same_logits(_scores(net, ids[:, cut:], trunk)[0], truth[cut:])
-    return Net(net.module, body, net.head, net.shares and share, word)
+    net = Net(net.module, body, net.head, net.shares and share, word)
+    hand = by_hand.open_hand(module, net.shares)
+    proved = hand and by_hand.proved(hand, _probe_rows(probe), partial(_slopes, net))
+    return replace(net, hand=hand) if proved else net
+
+
+def _probe_rows(probe: Sequence[int]) -> list[Rendered]:
+    """Return two rows of unlike length that share a beginning."""
+    ids = (list(probe) * 16)[:16]
+    return [Rendered(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
+
+
+def _slopes(
+    net: Net, rows: Sequence[Rendered], weights: Sequence[Any]
+) -> tuple[list[float], list[Any]]:
+    """Return each row's loss and the gradient of the weights as autograd finds them."""
+    found = backward(net, rows, 1 << 20, weights)
+    slopes = [weight.grad for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    return found, slopes
 
 
 def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
@@ -140,6 +164,11 @@ def backward(
     The mean is over all answer tokens, however the batch is cut. At most `budget` padded tokens
     are read at once; the parts run side by side and their gradients are summed in fixed order.
     """
+    if net.hand:
+        by_row, slopes = by_hand.backward(net.hand, batch, budget)
+        for weight, slope in slopes:
+            weight.grad = slope
+        return list(by_row)
     tokens = sum(row.trained for row in batch)
     trunk = shared_trunk(net, batch)
     count = lanes(net.module.device, len(batch))
@@ -167,6 +196,9 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
     """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
     if not rows:
         return None
+    if net.hand:
+        found = Losses(None, *by_hand.evaluate(net.hand, rows, budget))
+        return _means(found, rows)
     with torch.no_grad():
         trunk = shared_trunk(net, rows)
     count = lanes(net.module.device, len(rows))
@@ -180,6 +212,10 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
     for part in side_by_side(work, groups, count):
         found.by_row += part.by_row
         found.end += part.end
+    return _means(found, rows)
+
+
+def _means(found: Losses, rows: Sequence[Rendered]) -> tuple[float, float]:
     ends = torch.tensor(found.end, dtype=torch.float64).neg().exp()
     return sum(found.by_row) / sum(row.trained for row in rows), float(ends.mean())
 

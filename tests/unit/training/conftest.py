@@ -108,7 +108,7 @@ def make_tokenizer(family="chatml"):
 
 def make_model(kind="llama", seed=0, dtype="float32", **changes):
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    import transformers
 
     shape = {
         "vocab_size": 400,
@@ -125,10 +125,9 @@ def make_model(kind="llama", seed=0, dtype="float32", **changes):
         "pad_token_id": 0,
         **changes,
     }
-    config, build = {
-        "llama": (LlamaConfig, LlamaForCausalLM),
-        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-    }[kind]
+    name = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2"}[kind]
+    config = getattr(transformers, f"{name}Config")
+    build = getattr(transformers, f"{name}ForCausalLM")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(config(**shape)).to(getattr(torch, dtype)).eval()

@@ -1,0 +1,218 @@
+"""One training step through `stack`: the loss of answer tokens and the gradient of the adapters.
+
+The same figures as `forward`'s general way, proved on a probe before it is taken. Rows are cut into
+parts that run side by side, one lane a core; a shared prompt is read once, its gradient summed over
+all rows. Knows no optimizer and no task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from tuneworthy.models._lanes import lanes, side_by_side
+from tuneworthy.training.batches import parts, shared_length
+from tuneworthy.training.render import Rendered
+from tuneworthy.training.stack import Norm, Stack, Tape, open_norm, open_stack
+
+_SLICE = 16  # rows of logits taken at once: in fp32 they stay in the cache of a core
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A stack with what stands above it: the final norm and the output layer [vocabulary, hidden].
+
+    `shares`: whether a prompt that all rows start with is read once.
+    """
+
+    stack: Stack
+    norm: Norm
+    head: Any
+    shares: bool
+
+
+def open_hand(module: Any, shares: bool) -> Hand | None:
+    """Return the fast way through this model, None where its layers are not known."""
+    stack = open_stack(module)
+    if stack is None:
+        return None
+    norm, head = open_norm(module.get_decoder().norm), module.get_output_embeddings()
+    return Hand(stack, norm, head.weight.detach(), shares) if norm and head is not None else None
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def backward(
+    hand: Hand, batch: Sequence[Rendered], budget: int
+) -> tuple[list[float], list[tuple[Any, Any]]]:
+    """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss."""
+    stack = hand.stack
+    stack.refresh()
+    tokens = sum(row.trained for row in batch)
+    past, groups, count = _divided(hand, batch, budget)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def work(group: list[int]) -> tuple[Any, list[float], Any]:
+        slopes = torch.empty(stack.size, dtype=hand.head.dtype)
+        rows = [batch[i] for i in group]
+        x, tape = stack.forward(_inputs(rows, tape_skip(past)), past)
+        found, dx = _head(hand, rows, x, tape, 1 / tokens)
+        towards = stack.backward(dx, tape, slopes)
+        stack.release(tape)
+        return slopes, found, towards
+
+    total = torch.zeros(stack.size, dtype=stack.weights[0].dtype)
+    by_row = [0.0] * len(batch)
+    summed: Any = None
+    for group, (slopes, found, towards) in zip(
+        groups, side_by_side(work, groups, count), strict=True
+    ):
+        total += slopes
+        for i, value in zip(group, found, strict=True):
+            by_row[i] = value
+        summed = towards if summed is None else _added(summed, towards)
+    if past:
+        slopes = torch.zeros(stack.size, dtype=hand.head.dtype)
+        stack.backward(None, past, slopes, summed)
+        total += slopes
+        stack.release(past)
+    return by_row, list(zip(stack.weights, stack.split(total), strict=True))
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def evaluate(hand: Hand, rows: Sequence[Rendered], budget: int) -> tuple[list[float], list[float]]:
+    """Return each row's summed loss (nats) and the loss of its last token, in the parts' order."""
+    hand.stack.refresh()
+    past, groups, count = _divided(hand, rows, budget)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def work(group: list[int]) -> tuple[list[float], list[float]]:
+        some = [rows[i] for i in group]
+        x, tape = hand.stack.forward(_inputs(some, tape_skip(past)), past)
+        nll = _nll(hand, some, x, tape)
+        hand.stack.release(tape)
+        shares = nll.split([row.trained for row in some])
+        return [float(share.sum()) for share in shares], [float(share[-1]) for share in shares]
+
+    done = side_by_side(work, groups, count)
+    if past:
+        hand.stack.release(past)
+    return [v for found, _ in done for v in found], [v for _, end in done for v in end]
+
+
+def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
+    """Return whether loss and gradient are those of `truth(rows, weights)`, found by autograd.
+
+    A fresh adapter's B is zero and so would be A's gradient: the probe runs on random ones.
+    """
+    stack = hand.stack
+    before = [weight.detach().clone() for weight in stack.weights]
+    source = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in stack.weights[1::2]:
+            weight.normal_(0, 0.02, generator=source)
+    try:
+        by_row, pairs = backward(hand, rows, 1 << 20)
+        losses, slopes = truth(rows, stack.weights)
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(stack.weights, before, strict=True):
+                weight.copy_(old)
+    rough = hand.head.dtype in (torch.bfloat16, torch.float16)
+    ours = torch.cat([slope.flatten() for _, slope in pairs]).double()
+    theirs = torch.cat([slope.flatten() for slope in slopes]).double()
+    near = abs(sum(by_row) - sum(losses)) <= (0.02 if rough else 1e-4) * abs(sum(losses))
+    return near and float(cosine_similarity(ours, theirs, 0)) >= (0.97 if rough else 1 - 1e-6)
+
+
+def tape_skip(past: Tape | None) -> int:
+    """Return how many tokens a prefix holds."""
+    return past.length if past else 0
+
+
+def _divided(hand: Hand, batch: Sequence[Rendered], budget: int) -> tuple[Any, Any, int]:
+    """Read the shared prompt, if any; return its tape, the parts and how many run at once."""
+    width = shared_length(batch) if hand.shares else 0
+    past = None
+    if width:
+        ids = torch.tensor([batch[0].ids[:width]])
+        _, past = hand.stack.forward(ids, None, whole=False)
+    count = lanes("cpu", len(batch))
+    return past, parts(batch, max(1, budget // count), width, count), count
+
+
+def _inputs(rows: Sequence[Rendered], skipped: int) -> Any:
+    """Return the ids that are read, padded on the right: the last token predicts nothing."""
+    length = max(len(row.ids) for row in rows) - 1 - skipped
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    for number, row in enumerate(rows):
+        inputs = row.ids[skipped:-1]
+        ids[number, : len(inputs)] = torch.tensor(inputs)
+    return ids
+
+
+def _places(rows: Sequence[Rendered], tape: Tape) -> tuple[Any, Any]:
+    """Return where answer tokens are predicted (index into N), and the tokens themselves."""
+    where: list[int] = []
+    for number, row in enumerate(rows):
+        start = number * tape.length - 1 - tape.skipped
+        where += range(start + row.first, start + len(row.ids))
+    return torch.tensor(where), torch.tensor([t for row in rows for t in row.ids[row.first :]])
+
+
+def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
+    """Return the loss of every answer token."""
+    where, targets = _places(rows, tape)
+    inner, _ = hand.norm.forward(x.index_select(0, where), tape.memory)
+    logits = torch.mm(inner, hand.head.t())
+    found = []
+    for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
+        wide = part.to(_wide(part))
+        found.append(wide.logsumexp(-1) - wide.gather(1, target[:, None])[:, 0])
+    return torch.cat(found)
+
+
+def _head(
+    hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape, scale: float
+) -> tuple[list[float], Any]:
+    """Return each row's summed loss, and the gradient of `scale` times their sum at x [N, hidden].
+
+    The gradient of a token's loss at its logits is softmax - one-hot; it takes the logits' place.
+    """
+    where, targets = _places(rows, tape)
+    outer = x.index_select(0, where)
+    inner, factor = hand.norm.forward(outer, tape.memory)
+    logits = torch.mm(inner, hand.head.t(), out=_room(hand, tape, len(where)))
+    nll = []
+    for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
+        wide = part.to(_wide(part))
+        at = target[:, None]
+        aim = wide.gather(1, at)
+        top = wide.amax(-1, keepdim=True)
+        wide.sub_(top).exp_()
+        mass = wide.sum(-1, keepdim=True)
+        nll.append((mass.log() + top - aim)[:, 0])
+        wide.mul_(scale / mass)
+        wide.scatter_add_(1, at, torch.full_like(aim, -scale))
+        part.copy_(wide)
+    dinner = torch.mm(logits, hand.head)
+    dx = torch.zeros_like(x)
+    slope = hand.norm.backward(dinner, outer, factor, None, torch.empty_like(outer))
+    dx.index_copy_(0, where, slope)
+    shares = torch.cat(nll).split([row.trained for row in rows])
+    return [float(share.sum()) for share in shares], dx
+
+
+def _room(hand: Hand, tape: Tape, count: int) -> Any:
+    return tape.memory.take((count, len(hand.head)), hand.head.dtype)
+
+
+def _added(one: Any, two: Any) -> Any:
+    return [(a[0] + b[0], a[1] + b[1]) for a, b in zip(one, two, strict=True)]
+
+
+def _wide(x: Any) -> Any:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32

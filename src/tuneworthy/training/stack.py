@@ -1,0 +1,488 @@
+"""The decoder layers of the Llama family with their gradient written out, for LoRA on a CPU.
+
+What autograd costs here: small operations on fresh memory, adapters in another precision, and an
+attention kernel that is slow at a few hundred tokens. This file reads the layers' own weights,
+copies none, keeps what the backward pass needs in memory that is used again, and is taken only
+where `prove` finds the loss and gradient that autograd finds. Knows no optimizer and no task.
+
+Shapes: N = rows · length tokens, row after row; heads are [kept heads, rows, group, length, width].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+_FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
+_ROPES = {"default", "linear", "llama3"}
+_BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
+_KEPT = 512  # with more keys, attention weights are computed again instead of kept
+_CHUNK = 1 << 26  # bytes of memory that an arena takes at once
+
+
+class Arena:
+    """Memory for one lane, taken once and used again in every step: fresh pages cost time."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Any] = []
+        self.at = (0, 0)
+
+    def take(self, shape: Sequence[int], dtype: Any) -> Any:
+        """Return an uninitialised tensor, good until the arena is reset before this point."""
+        count = 1
+        for side in shape:
+            count *= side
+        size = -(-count * dtype.itemsize // 64) * 64
+        chunk, start = self.at
+        if chunk >= len(self.chunks) or start + size > len(self.chunks[chunk]):
+            chunk, start = (chunk + 1 if start else chunk), 0
+            while chunk < len(self.chunks) and size > len(self.chunks[chunk]):
+                chunk += 1
+            if chunk >= len(self.chunks):
+                self.chunks.append(torch.empty(max(_CHUNK, size), dtype=torch.uint8))
+        self.at = (chunk, start + size)
+        return self.chunks[chunk][start : start + count * dtype.itemsize].view(dtype).view(shape)
+
+
+class Linear:
+    """A frozen linear layer and its adapter, if any: y = x Wᵀ + b + s · (x Aᵀ) Bᵀ."""
+
+    def __init__(self, layer: Any) -> None:
+        base = layer.base_layer if hasattr(layer, "base_layer") else layer
+        self.weight, self.bias = base.weight.detach(), base.bias
+        self.adapted = base is not layer and "default" in layer.lora_A
+        if self.adapted:
+            self.first = layer.lora_A["default"].weight
+            self.second = layer.lora_B["default"].weight
+            self.scale = float(layer.scaling["default"])
+        self.a: Any = None
+        self.b: Any = None
+        self.slots: tuple[int, int, int] = (0, 0, 0)
+
+    def refresh(self) -> None:
+        """Read the adapter's present weights."""
+        if self.adapted:
+            kind = self.weight.dtype
+            self.a = self.first.detach().to(kind)
+            self.b = (self.second.detach() * self.scale).to(kind)
+
+    def forward(self, x: Any, memory: Arena, add: Any = None) -> tuple[Any, Any]:
+        """Return y (plus `add`) and x Aᵀ, which the gradient needs."""
+        y = memory.take((len(x), len(self.weight)), x.dtype)
+        if add is None:
+            torch.mm(x, self.weight.t(), out=y)
+        else:
+            torch.addmm(add, x, self.weight.t(), out=y)
+        if self.bias is not None:
+            y.add_(self.bias)
+        if not self.adapted:
+            return y, None
+        low = torch.mm(x, self.a.t(), out=memory.take((len(x), len(self.a)), x.dtype))
+        return y.addmm_(low, self.b.t()), low
+
+    def backward(self, dy: Any, x: Any, low: Any, slopes: Any, dx: Any) -> None:
+        """Write the adapter's gradient into `slopes`; write or add that of x into `dx`.
+
+        `dx` is (tensor, whether it holds something already), or None where nobody needs it.
+        """
+        down = None
+        if self.adapted:
+            start, middle, end = self.slots
+            down = dy @ self.b
+            torch.mm(down.t(), x, out=slopes[start:middle].view(self.a.shape))
+            second = slopes[middle:end].view(self.b.shape)
+            torch.mm(dy.t(), low, out=second)
+            second.mul_(self.scale)
+        if dx is None:
+            return
+        target, holds = dx
+        if holds:
+            target.addmm_(dy, self.weight)
+        else:
+            torch.mm(dy, self.weight, out=target)
+        if down is not None:
+            target.addmm_(down, self.a)
+
+
+@dataclass
+class Norm:
+    """RMSNorm: y = w · x / sqrt(mean(x²) + eps), the quotient in fp32 or wider."""
+
+    weight: Any
+    eps: float
+
+    def forward(self, x: Any, memory: Arena) -> tuple[Any, Any]:
+        """Return y and the factor of each row, [rows, 1]."""
+        wide = _wide(x.dtype)
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+        factor = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(self.eps))
+        y = memory.take(x.shape, x.dtype).copy_(x * factor)
+        return y.mul_(self.weight), factor
+
+    def backward(self, dy: Any, x: Any, factor: Any, add: Any, out: Any) -> Any:
+        """Write the gradient of x, plus `add`, into `out`."""
+        slope = (dy * self.weight).to(factor.dtype)
+        unit = x * factor
+        along = torch.linalg.vecdot(slope, unit).unsqueeze(-1).div_(x.shape[-1])
+        slope.addcmul_(unit, along, value=-1).mul_(factor)
+        return out.copy_(slope if add is None else slope.add_(add))
+
+
+@dataclass
+class Layer:
+    """One decoder layer."""
+
+    q: Linear
+    k: Linear
+    v: Linear
+    o: Linear
+    gate: Linear
+    up: Linear
+    down: Linear
+    first: Norm
+    second: Norm
+    q_norm: Norm | None
+    k_norm: Norm | None
+    scale: float
+
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        """Return the seven linear layers."""
+        return self.q, self.k, self.v, self.o, self.gate, self.up, self.down
+
+
+@dataclass
+class Tape:
+    """What one forward pass left for its backward pass; `keys` and `values` by layer."""
+
+    rows: int
+    length: int
+    cos: Any
+    sin: Any
+    mask: list[Any]
+    memory: Arena
+    past: Tape | None
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> int:
+        """Return how many tokens of a prefix every row looks back on."""
+        return self.past.length if self.past else 0
+
+
+class Stack:
+    """All layers of one model, its adapters' places in one flat gradient, and spare memory."""
+
+    def __init__(self, body: Any) -> None:
+        config = body.config
+        self.body = body
+        self.kept: int = config.num_key_value_heads
+        self.group: int = config.num_attention_heads // self.kept
+        self.width: int = getattr(config, "head_dim", None) or (
+            config.hidden_size // config.num_attention_heads
+        )
+        self.layers = [_layer(layer) for layer in body.layers]
+        self.weights: list[Any] = []
+        self.size = 0
+        self.spare: list[Arena] = []
+        for linear in (linear for layer in self.layers for linear in layer.linears):
+            if linear.adapted:
+                middle = self.size + linear.first.numel()
+                end = middle + linear.second.numel()
+                linear.slots, self.size = (self.size, middle, end), end
+                self.weights += [linear.first, linear.second]
+
+    def refresh(self) -> None:
+        """Read the adapters' present weights, once a step."""
+        for layer in self.layers:
+            for linear in layer.linears:
+                linear.refresh()
+
+    def split(self, flat: Any) -> list[Any]:
+        """Return the flat gradient as one view a weight, in the order of `weights`."""
+        sizes = [weight.numel() for weight in self.weights]
+        parts = zip(flat.split(sizes), self.weights, strict=True)
+        return [part.view(weight.shape) for part, weight in parts]
+
+    def forward(self, ids: Any, past: Tape | None, *, whole: bool = True) -> tuple[Any, Tape]:
+        """Return the last layer's output, [N, hidden], and the tape; ids are [rows, length].
+
+        `past` is the tape of a prefix of one row that all rows look back on. Where `whole` is
+        false the last layer stops at its keys and values: a prefix needs no more.
+        """
+        tape = self._tape(ids, past)
+        x = self.body.embed_tokens(ids).flatten(0, 1)
+        for number, layer in enumerate(self.layers):
+            stop = not whole and number == len(self.layers) - 1
+            x = self._forward(layer, x, tape, stop)
+        return x, tape
+
+    def backward(self, dx: Any, tape: Tape, slopes: Any, towards: Any = None) -> Any:
+        """Write the adapters' gradient into the flat `slopes` [size].
+
+        `dx` is the gradient of the last layer's output, None where only keys and values were
+        used; `towards` that of this tape's keys and values by layer, [(dk, dv)]. Returns the same
+        of the prefix, None without one.
+        """
+        before: list[Any] = []
+        for number in reversed(range(len(self.layers))):
+            given = towards[number] if towards else None
+            dx, past = self._backward(number, dx, tape, slopes, given)
+            before.append(past)
+        return before[::-1] if tape.past else None
+
+    def release(self, tape: Tape) -> None:
+        """Give the memory of a tape back."""
+        tape.memory.at = (0, 0)
+        self.spare.append(tape.memory)
+
+    def _tape(self, ids: Any, past: Tape | None) -> Tape:
+        rows, length = ids.shape
+        skipped = past.length if past else 0
+        place = torch.arange(skipped, skipped + length)[None]
+        like = self.layers[0].q.weight
+        cos, sin = (table[0, :, : self.width // 2] for table in self.body.rotary_emb(like, place))
+        wide = _wide(like.dtype)
+        masks = []
+        for start in range(0, length, _BLOCK):
+            stop = min(start + _BLOCK, length)
+            future = torch.ones(stop - start, stop, dtype=torch.bool).triu_(start + 1)
+            masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
+        memory = self.spare.pop() if self.spare else Arena()
+        return Tape(rows, length, cos, sin, masks, memory, past)
+
+    def _forward(self, layer: Layer, x: Any, tape: Tape, stop: bool) -> Any:
+        memory, kept = tape.memory, {"x": x}
+        kept["n1"], kept["f1"] = layer.first.forward(x, memory)
+        for name in ("k", "v") if stop else ("q", "k", "v"):
+            linear: Linear = getattr(layer, name)
+            kept[name], kept[f"{name}_low"] = linear.forward(kept["n1"], memory)
+        self._place(layer, kept, tape, stop)
+        tape.layers.append(kept)
+        if stop:
+            return None
+        kept["ctx"] = self._attend(layer, kept, tape)
+        kept["y"], kept["o_low"] = layer.o.forward(kept["ctx"], memory, x)
+        kept["n2"], kept["f2"] = layer.second.forward(kept["y"], memory)
+        kept["g"], kept["gate_low"] = layer.gate.forward(kept["n2"], memory)
+        kept["u"], kept["up_low"] = layer.up.forward(kept["n2"], memory)
+        act = torch.nn.functional.silu(kept["g"])
+        kept["h"] = torch.mul(act, kept["u"], out=memory.take(act.shape, act.dtype))
+        out, kept["down_low"] = layer.down.forward(kept["h"], memory, kept["y"])
+        return out
+
+    def _place(self, layer: Layer, kept: dict[str, Any], tape: Tape, stop: bool) -> None:
+        """Turn queries and keys by their positions; lay keys and values behind the prefix's."""
+        number, skipped = len(tape.layers), tape.skipped
+        shape = (self.kept, tape.rows, skipped + tape.length, self.width)
+        kind = kept["k"].dtype
+        keys, values = tape.memory.take(shape, kind), tape.memory.take(shape, kind)
+        if tape.past:
+            keys[:, :, :skipped] = tape.past.keys[number]
+            values[:, :, :skipped] = tape.past.values[number]
+        k = self._normed(kept, "k", layer.k_norm, tape.memory)
+        self._turn(self._heads(k, tape, 1), keys[:, :, None, skipped:], tape)
+        values[:, :, None, skipped:] = self._heads(kept["v"], tape, 1)
+        if not stop:
+            q = self._normed(kept, "q", layer.q_norm, tape.memory)
+            grouped = (self.kept, tape.rows, self.group, tape.length, self.width)
+            kept["turned"] = tape.memory.take(grouped, kind)
+            self._turn(self._heads(q, tape, self.group), kept["turned"], tape)
+        tape.keys.append(keys)
+        tape.values.append(values)
+
+    def _normed(self, kept: dict[str, Any], name: str, norm: Norm | None, memory: Arena) -> Any:
+        if norm is None:
+            return kept[name]
+        done, kept[f"{name}_factor"] = norm.forward(kept[name].view(-1, self.width), memory)
+        return done
+
+    def _heads(self, flat: Any, tape: Tape, group: int) -> Any:
+        """Return [N, heads · width] seen as [kept heads, rows, group, length, width]."""
+        shape = (tape.rows, tape.length, self.kept, group, self.width)
+        return flat.view(shape).permute(2, 0, 3, 1, 4)
+
+    def _turn(self, x: Any, out: Any, tape: Tape, back: int = 1) -> None:
+        """Rotate halves by position (RoPE); `back` -1 rotates back, which is its gradient."""
+        half = self.width // 2
+        one, two = x[..., :half], x[..., half:]
+        torch.mul(one, tape.cos, out=out[..., :half])
+        torch.mul(two, tape.cos, out=out[..., half:])
+        out[..., :half].addcmul_(two, tape.sin, value=-back)
+        out[..., half:].addcmul_(one, tape.sin, value=back)
+
+    def _weights(self, layer: Layer, turned: Any, keys: Any, mask: Any) -> Any:
+        """Return softmax(s · q kᵀ + mask) of one block of queries, [kept · rows, queries, keys].
+
+        The scores are taken in fp32 or wider: in bf16 a score of 20 is off by .05.
+        """
+        wide = mask.dtype
+        packed = (turned.to(wide) * layer.scale).flatten(2, 3).flatten(0, 1)
+        scores = torch.bmm(packed, keys.to(wide).flatten(0, 1).transpose(1, 2))
+        own = mask.shape[1]
+        scores.view(len(scores), self.group, len(mask), -1)[..., -own:].add_(mask)
+        return torch.softmax(scores, -1).to(turned.dtype)
+
+    def _blocks(self, tape: Tape) -> list[tuple[slice, int, Any]]:
+        """Return for each block of queries: which, how many keys it sees, and its mask."""
+        found = []
+        for number, mask in enumerate(tape.mask):
+            start = number * _BLOCK
+            found.append((slice(start, start + len(mask)), tape.skipped + mask.shape[1], mask))
+        return found
+
+    def _attend(self, layer: Layer, kept: dict[str, Any], tape: Tape) -> Any:
+        keys, values = tape.keys[-1], tape.values[-1]
+        ctx = tape.memory.take((len(kept["x"]), self.kept * self.group * self.width), keys.dtype)
+        seen = self._heads(ctx, tape, self.group)
+        kept["p"] = []
+        for block, count, mask in self._blocks(tape):
+            turned = kept["turned"][:, :, :, block]
+            weights = self._weights(layer, turned, keys[:, :, :count], mask)
+            found = torch.bmm(weights, values[:, :, :count].flatten(0, 1))
+            seen[:, :, :, block] = found.view(*turned.shape)
+            kept["p"].append(weights if keys.shape[2] <= _KEPT else None)
+        return ctx
+
+    def _backward(
+        self, number: int, dx: Any, tape: Tape, slopes: Any, given: Any
+    ) -> tuple[Any, Any]:
+        layer, kept = self.layers[number], tape.layers[number]
+        mark, memory = tape.memory.at, tape.memory
+        kind, n1 = kept["n1"].dtype, kept["n1"]
+        shape = (self.kept, tape.rows, tape.skipped + tape.length, self.width)
+        dk, dv = (torch.zeros(shape, dtype=kind) for _ in range(2))
+        if given is not None:
+            dk += given[0].to(kind)
+            dv += given[1].to(kind)
+        into = memory.take(n1.shape, kind)
+        fed = False
+        if dx is not None:
+            dx = self._backward_mlp(layer, kept, dx, slopes, memory)
+            dctx = memory.take(kept["ctx"].shape, kind)
+            layer.o.backward(dx, kept["ctx"], kept["o_low"], slopes, (dctx, False))
+            dq = self._backward_attention(layer, kept, dctx, (dk, dv), (number, tape))
+            layer.q.backward(dq, n1, kept["q_low"], slopes, (into, False))
+            fed = True
+        own = slice(tape.skipped, None)
+        flat = memory.take((len(n1), self.kept * self.width), kind)
+        self._turn(dk[:, :, None, own], self._heads(flat, tape, 1), tape, -1)
+        flat = self._unnormed(kept, "k", layer.k_norm, flat)
+        layer.k.backward(flat, n1, kept["k_low"], slopes, (into, fed))
+        flat_v = memory.take((len(n1), self.kept * self.width), kind)
+        self._heads(flat_v, tape, 1).copy_(dv[:, :, None, own])
+        layer.v.backward(flat_v, n1, kept["v_low"], slopes, (into, True))
+        out = torch.empty_like(n1)
+        layer.first.backward(into, kept["x"], kept["f1"], dx, out)
+        memory.at = mark
+        past = None
+        if tape.past:
+            wide = _wide(kind)
+            past = tuple(d[:, :, : tape.skipped].sum(1, keepdim=True, dtype=wide) for d in (dk, dv))
+        return out, past
+
+    def _backward_mlp(
+        self, layer: Layer, kept: dict[str, Any], dx: Any, slopes: Any, memory: Arena
+    ) -> Any:
+        """Return the gradient at the residual between attention and MLP."""
+        g, u, h = kept["g"], kept["u"], kept["h"]
+        dh = memory.take(h.shape, h.dtype)
+        layer.down.backward(dx, h, kept["down_low"], slopes, (dh, False))
+        dn2 = memory.take(kept["n2"].shape, h.dtype)
+        du = torch.nn.functional.silu(g).mul_(dh)
+        layer.up.backward(du, kept["n2"], kept["up_low"], slopes, (dn2, False))
+        dg = torch.ops.aten.silu_backward(dh.mul_(u), g)
+        layer.gate.backward(dg, kept["n2"], kept["gate_low"], slopes, (dn2, True))
+        out = memory.take(dn2.shape, h.dtype)
+        return layer.second.backward(dn2, kept["y"], kept["f2"], dx, out)
+
+    def _backward_attention(
+        self,
+        layer: Layer,
+        kept: dict[str, Any],
+        dctx: Any,
+        slopes: tuple[Any, Any],
+        at: tuple[int, Tape],
+    ) -> Any:
+        """Add to the gradients of keys and values; return that of the queries, [N, heads · width].
+
+        With P the attention weights and D the row sums of dO · O: dS = P · (dO Vᵀ - D).
+        """
+        (dk, dv), (number, tape) = slopes, at
+        keys, values = tape.keys[number], tape.values[number]
+        dout = self._heads(dctx, tape, self.group)
+        heads = (tape.rows, tape.length, self.kept, self.group)
+        both = dctx * kept["ctx"]
+        total = both.view(*heads, self.width).sum(-1, dtype=_wide(dctx.dtype))
+        total = total.permute(2, 0, 3, 1).unsqueeze(-1)
+        dq = torch.empty_like(kept["turned"])
+        for (block, count, mask), weights in zip(self._blocks(tape), kept["p"], strict=True):
+            turned = kept["turned"][:, :, :, block]
+            if weights is None:
+                weights = self._weights(layer, turned, keys[:, :, :count], mask)
+            packed = dout[:, :, :, block].flatten(2, 3).flatten(0, 1)
+            seen, known = values[:, :, :count].flatten(0, 1), keys[:, :, :count].flatten(0, 1)
+            dweights = torch.bmm(packed, seen.transpose(1, 2))
+            dweights.sub_(total[:, :, :, block].reshape(*dweights.shape[:2], 1).to(dctx.dtype))
+            dscores = dweights.mul_(weights).mul_(layer.scale)
+            dq[:, :, :, block] = torch.bmm(dscores, known).view(turned.shape)
+            asked = turned.flatten(2, 3).flatten(0, 1)
+            rows = (self.kept, tape.rows, count, self.width)
+            dk[:, :, :count] += torch.bmm(dscores.transpose(1, 2), asked).view(rows)
+            dv[:, :, :count] += torch.bmm(weights.transpose(1, 2), packed).view(rows)
+        flat = torch.empty_like(dctx)
+        self._turn(dq, self._heads(flat, tape, self.group), tape, -1)
+        return self._unnormed(kept, "q", layer.q_norm, flat)
+
+    def _unnormed(self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any) -> Any:
+        if norm is None:
+            return flat
+        x, slope = kept[name].view(-1, self.width), flat.view(-1, self.width)
+        out = torch.empty_like(x)
+        return norm.backward(slope, x, kept[f"{name}_factor"], None, out).view(flat.shape)
+
+
+def _wide(dtype: Any) -> Any:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def open_stack(module: Any) -> Stack | None:
+    """Return the stack of a causal language model whose layers this file knows, else None.
+
+    It must run on a CPU and require no gradient but that of LoRA matrices on its linear layers.
+    """
+    body, config = module.get_decoder(), module.config
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    known = config.model_type in _FAMILIES and rope in _ROPES and config.hidden_act == "silu"
+    full = getattr(config, "sliding_window", None) is None or not getattr(
+        config, "use_sliding_window", True
+    )
+    if not known or not full or module.device.type != "cpu":
+        return None
+    try:
+        stack = Stack(body)
+    except AttributeError:
+        return None
+    trained = {id(weight) for weight in module.parameters() if weight.requires_grad}
+    return stack if trained == {id(weight) for weight in stack.weights} else None
+
+
+def _layer(layer: Any) -> Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    names = ("q_proj", "k_proj", "v_proj", "o_proj")
+    parts = [getattr(attention, name) for name in names]
+    parts += [getattr(mlp, name) for name in ("gate_proj", "up_proj", "down_proj")]
+    norms = [layer.input_layernorm, layer.post_attention_layernorm]
+    norms += [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
+    given: list[Any] = [*map(Linear, parts), *map(open_norm, norms), float(attention.scaling)]
+    return Layer(*given)
+
+
+def open_norm(layer: Any) -> Norm | None:
+    """Return an RMSNorm of transformers as this file's, None for None."""
+    return layer and Norm(layer.weight.detach(), float(layer.variance_epsilon))

@@ -1,0 +1,205 @@
+"""The gradient written out against autograd: families, prefixes, blocks, parts, faults."""
+
+from dataclasses import replace
+
+import pytest
+
+pytestmark = pytest.mark.full
+KINDS = ["llama", "qwen2", "qwen3"]
+ENDLESS = 10**9
+
+
+def opened(tiny, kind="llama", dtype="float64", share=True):
+    """Return a net whose adapter is not the fresh one, and rows; the net has a hand."""
+    import torch
+
+    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.twin import LoraShape, lora_twin
+
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    module = lora_twin(tiny.model(kind, 0, dtype), LoraShape(rank=4, alpha=12), 0).base_model.model
+    net = open_net(module, rows[0].ids, share)
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if "lora_B" in name:
+                assert not weight.any()  # the probe leaves a fresh adapter as it was
+                weight.normal_(0, 0.3, generator=source)
+    return net, rows
+
+
+def gradient(net, rows, budget=ENDLESS):
+    import torch
+
+    from tuneworthy.training.forward import backward
+
+    weights = [p for p in net.module.parameters() if p.requires_grad]
+    for weight in weights:
+        weight.grad = None
+    by_row = backward(net, rows, budget, weights)
+    return by_row, torch.cat([p.grad.flatten() for p in weights])
+
+
+def apart(one, other):
+    return float((one - other).norm() / other.norm())
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_n21_loss_and_gradient_equal_those_of_autograd(tiny, kind, share):
+    net, rows = opened(tiny, kind, share=share)
+    assert net.hand is not None
+    assert net.hand.shares == share
+    losses, slopes = gradient(net, rows)
+    truth, slopes_of_autograd = gradient(replace(net, hand=None, shares=False), rows)
+    assert losses == pytest.approx(truth, rel=1e-6)  # its norms and turns are fp32 even in fp64
+    assert apart(slopes, slopes_of_autograd) < 1e-5
+
+
+def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny):
+    import torch
+
+    net, rows = opened(tiny)
+    state, (_, truth) = net.module.state_dict(), gradient(net, rows)
+    for dtype, most in (("float32", 1e-5), ("bfloat16", 0.1)):
+        net, _ = opened(tiny, dtype=dtype)
+        net.module.load_state_dict(state)
+        assert net.hand is not None
+        _, slopes = gradient(net, rows)
+        _, theirs = gradient(replace(net, hand=None), rows)
+        assert slopes.dtype == torch.float32  # adapters and their gradient stay wide
+        assert apart(slopes.double(), truth) < max(most, 1.5 * apart(theirs.double(), truth))
+        assert apart(slopes.double(), truth) < 2 * most
+
+
+@pytest.mark.parametrize("kept", [1, 512])
+def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monkeypatch, kept):
+    from tuneworthy.training import stack
+
+    net, rows = opened(tiny)
+    losses, slopes = gradient(net, rows)
+    monkeypatch.setattr(stack, "_BLOCK", 5)
+    monkeypatch.setattr(stack, "_KEPT", kept)
+    again, blocked = gradient(net, rows)
+    assert again == pytest.approx(losses, rel=1e-12)
+    assert apart(blocked, slopes) < 1e-12
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
+    import torch
+
+    torch.set_num_threads(threads)
+    net, rows = opened(tiny)
+    losses, slopes = gradient(net, rows)
+    for budget in (1, 60, ENDLESS, 60):
+        again, parted = gradient(net, rows, budget)
+        assert again == pytest.approx(losses, rel=1e-12)
+        assert apart(parted, slopes) < 1e-12
+    assert torch.equal(gradient(net, rows, 60)[1], parted)
+    torch.set_num_threads(1)
+
+
+def test_n2_gradients_equal_finite_differences(tiny):
+    import torch
+
+    net, rows = opened(tiny)
+    _, slopes = gradient(net, rows)
+    weights = [p for p in net.module.parameters() if p.requires_grad]
+    way = torch.randn(slopes.shape, dtype=slopes.dtype, generator=torch.Generator().manual_seed(2))
+    parts = way.split([w.numel() for w in weights])
+    tokens, found = sum(row.trained for row in rows), []
+    for step in (1e-6, -2e-6):
+        with torch.no_grad():
+            for weight, part in zip(weights, parts, strict=True):
+                weight.add_(part.view(weight.shape), alpha=step)
+        found.append(sum(gradient(net, rows)[0]) / tokens)
+    slope = (found[0] - found[1]) / 2e-6
+    assert slope == pytest.approx(float(slopes @ way), rel=1e-6)
+
+
+def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
+    from tuneworthy.training.forward import evaluate
+
+    net, rows = opened(tiny)
+    assert evaluate(net, rows, 60) == pytest.approx(evaluate(replace(net, hand=None), rows, 60))
+
+
+@pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
+def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
+    from tuneworthy.training import stack
+
+    if fault == "mask":
+        monkeypatch.setattr(stack.Stack, "_blocks", lambda self, tape: [
+            (block, tape.skipped + tape.length, mask.new_zeros(len(mask), tape.length))
+            for block, _, mask in BLOCKS(self, tape)
+        ])  # fmt: skip
+    if fault == "turn":
+        turn = stack.Stack._turn
+        monkeypatch.setattr(
+            stack.Stack, "_turn", lambda self, x, out, tape, back=1: turn(self, x, out, tape)
+        )
+    if fault == "norm":
+        monkeypatch.setattr(
+            stack.Norm,
+            "backward",
+            lambda self, dy, x, factor, add, out: out.copy_(
+                dy * self.weight * factor + (0 if add is None else add)
+            ),
+        )
+    if fault == "adapter":
+        monkeypatch.setattr(stack.Linear, "refresh", lambda self: stale(self))
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.twin import LoraShape, lora_twin
+
+    for dtype in ("float32", "bfloat16"):
+        module = lora_twin(tiny.model("llama", 0, dtype), LoraShape(rank=4, alpha=12), 0)
+        assert open_net(module.base_model.model, rows[0].ids, True).hand is None
+
+
+def BLOCKS(stack, tape):
+    from tuneworthy.training.stack import _BLOCK
+
+    starts = [k * _BLOCK for k in range(len(tape.mask))]
+    return [
+        (slice(s, s + len(m)), tape.skipped + m.shape[1], m)
+        for s, m in zip(starts, tape.mask, strict=True)
+    ]
+
+
+def stale(linear):
+    """Read the adapter without its scale."""
+    if linear.adapted:
+        linear.a = linear.first.detach().to(linear.weight.dtype)
+        linear.b = linear.second.detach().to(linear.weight.dtype)
+
+
+def test_other_families_and_whole_models_take_the_general_way(tiny):
+    from tuneworthy.training.by_hand import open_hand
+    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.twin import LoraShape, lora_twin
+
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    other = lora_twin(tiny.model("gemma2", 0), LoraShape(rank=4), 0).base_model.model
+    assert open_net(other, rows[0].ids, True).hand is None
+    assert gradient(open_net(other, rows[0].ids, True), rows)[1].any()
+    assert open_hand(tiny.model("llama", 0).requires_grad_(True), True) is None
+    windowed = tiny.model(
+        "qwen2", 0, use_sliding_window=True, sliding_window=8, max_window_layers=1
+    )
+    assert open_hand(lora_twin(windowed, LoraShape(rank=4), 0).base_model.model, True) is None
+
+
+def test_only_some_layers_adapted(tiny):
+    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.twin import LoraShape, lora_twin
+
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    shape = LoraShape(rank=4, targets=("q_proj", "down_proj"))
+    net = open_net(
+        lora_twin(tiny.model("llama", 0, "float64"), shape, 0).base_model.model, rows[0].ids
+    )
+    assert net.hand is not None
+    _, slopes = gradient(net, rows)
+    assert apart(slopes, gradient(replace(net, hand=None), rows)[1]) < 1e-6

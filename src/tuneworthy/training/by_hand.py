@@ -16,8 +16,9 @@ from torch.nn.functional import cosine_similarity
 
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training.batches import parts, shared_length
+from tuneworthy.training.pieces import Norm, open_norm, wide_of
 from tuneworthy.training.render import Rendered
-from tuneworthy.training.stack import Norm, Stack, Tape, open_norm, open_stack
+from tuneworthy.training.stack import Stack, Tape, open_stack
 
 _SLICE = 16  # rows of logits taken at once: in fp32 they stay in the cache of a core
 
@@ -170,7 +171,7 @@ def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     logits = torch.mm(inner, hand.head.t())
     found = []
     for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
-        wide = part.to(_wide(part))
+        wide = part.to(wide_of(part.dtype))
         found.append(wide.logsumexp(-1) - wide.gather(1, target[:, None])[:, 0])
     return torch.cat(found)
 
@@ -188,7 +189,7 @@ def _head(
     logits = torch.mm(inner, hand.head.t(), out=_room(hand, tape, len(where)))
     nll = []
     for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
-        wide = part.to(_wide(part))
+        wide = part.to(wide_of(part.dtype))
         at = target[:, None]
         aim = wide.gather(1, at)
         top = wide.amax(-1, keepdim=True)
@@ -212,7 +213,3 @@ def _room(hand: Hand, tape: Tape, count: int) -> Any:
 
 def _added(one: Any, two: Any) -> Any:
     return [(a[0] + b[0], a[1] + b[1]) for a, b in zip(one, two, strict=True)]
-
-
-def _wide(x: Any) -> Any:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32

@@ -12,6 +12,7 @@ import torch
 from tuneworthy.core.errors import NumericError
 from tuneworthy.training.render import Rendered
 
+_LEFT = 1e-3  # nats a token; below it a gradient may well round to zero
 _WORSE = 0.5  # nats a token by which a run may end above its start on the same rows
 
 
@@ -64,6 +65,9 @@ def check_learned(told: dict[str, Any], wrapped: Any, vocabulary: int) -> None:
         raise _failed("the trained adapter is not finite", f"update ratios {ratios}")
     if not any(ratios.values()):
         raise _failed("training changed nothing: the adapter still equals the base", "all zero")
+    end = told["steps"][-1]
+    if end["norm"] == 0 and end["loss"] > _LEFT:
+        raise _failed("the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}")
     last = told["by_row"][-1]
     mean = sum(last) / len(last)
     if mean > math.log(vocabulary) + 1:

@@ -127,7 +127,7 @@ def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
 def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
-    from tuneworthy.training import stack
+    from tuneworthy.training import pieces, stack
 
     if fault == "mask":
         monkeypatch.setattr(stack.Stack, "_blocks", lambda self, tape: [
@@ -141,14 +141,14 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
         )
     if fault == "norm":
         monkeypatch.setattr(
-            stack.Norm,
+            pieces.Norm,
             "backward",
             lambda self, dy, x, factor, add, out: out.copy_(
                 dy * self.weight * factor + (0 if add is None else add)
             ),
         )
     if fault == "adapter":
-        monkeypatch.setattr(stack.Linear, "refresh", lambda self: stale(self))
+        monkeypatch.setattr(pieces.Linear, "refresh", lambda self: stale(self))
     rows = tiny.rows(tiny.tokenizer(), 8)
     from tuneworthy.training.forward import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin

@@ -22,16 +22,30 @@ def lanes(device: Any, rows: int) -> int:
     return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
 
 
-def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], count: int) -> list[Result]:
-    """Return the result of each part, in order, `count` at a time with one torch thread each.
+def side_by_side(
+    work: Callable[[Part], Result],
+    parts: Sequence[Part],
+    count: int,
+    ahead: Callable[[], object] | None = None,
+) -> list[Result]:
+    """Return the result of each part, in order, `count` at a time; torch's threads are shared out.
 
-    The first error is raised once the parts that had begun are over.
+    `ahead` runs beside them from the start. The first error is raised once the parts that had
+    begun are over.
     """
-    if count < 2 or len(parts) < 2:
+    if ahead is None and (count < 2 or len(parts) < 2):
         return [work(part) for part in parts]
     threads = torch.get_num_threads()
+    share = (max(1, threads // max(1, min(count, len(parts)))),)
     try:
-        with ThreadPoolExecutor(count, "lane", torch.set_num_threads, (1,)) as pool:
-            return list(pool.map(work, parts))
+        with (
+            ThreadPoolExecutor(1, "ahead", torch.set_num_threads, share) as first,
+            ThreadPoolExecutor(max(1, count), "lane", torch.set_num_threads, share) as pool,
+        ):
+            leading = first.submit(ahead) if ahead else None
+            done = list(pool.map(work, parts))
+            if leading:
+                leading.result()
+            return done
     finally:
         torch.set_num_threads(threads)  # a lane's number became that of threads yet to start

@@ -7,7 +7,8 @@ all rows. Knows no optimizer and no task.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.nn.functional import cosine_similarity
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.pieces import Norm, open_norm, wide_of
+from tuneworthy.training.relay import Relay
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import Stack, Tape, open_stack
 
@@ -51,57 +53,90 @@ def backward(
 ) -> tuple[list[float], list[tuple[Any, Any]]]:
     """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss."""
     stack = hand.stack
-    stack.refresh()
     tokens = sum(row.trained for row in batch)
-    past, groups, count = _divided(hand, batch, budget)
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def work(group: list[int]) -> tuple[Any, list[float], Any]:
-        slopes = torch.empty(stack.size, dtype=hand.head.dtype)
-        rows = [batch[i] for i in group]
-        x, tape = stack.forward(_inputs(rows, tape_skip(past)), past)
+    def turn(rows: list[Rendered], x: Any, tape: Tape) -> tuple[list[float], Any]:
         found, dx = _head(hand, rows, x, tape, 1 / tokens)
-        towards = stack.backward(dx, tape, slopes)
-        stack.release(tape)
-        return slopes, found, towards
+        slopes = torch.empty(stack.size, dtype=hand.head.dtype)
+        stack.backward(dx, tape, slopes)
+        return found, slopes
 
+    groups, done, prefix = _run(hand, batch, budget, turn, learn=True)
     total = torch.zeros(stack.size, dtype=stack.weights[0].dtype)
     by_row = [0.0] * len(batch)
-    summed: Any = None
-    for group, (slopes, found, towards) in zip(
-        groups, side_by_side(work, groups, count), strict=True
-    ):
+    for group, (found, slopes) in zip(groups, done, strict=True):
         total += slopes
         for i, value in zip(group, found, strict=True):
             by_row[i] = value
-        summed = towards if summed is None else _added(summed, towards)
-    if past:
-        slopes = torch.zeros(stack.size, dtype=hand.head.dtype)
-        stack.backward(None, past, slopes, summed)
-        total += slopes
-        stack.release(past)
+    if prefix is not None:
+        total += prefix
     return by_row, list(zip(stack.weights, stack.split(total), strict=True))
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def evaluate(hand: Hand, rows: Sequence[Rendered], budget: int) -> tuple[list[float], list[float]]:
     """Return each row's summed loss (nats) and the loss of its last token, in the parts' order."""
-    hand.stack.refresh()
-    past, groups, count = _divided(hand, rows, budget)
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def work(group: list[int]) -> tuple[list[float], list[float]]:
-        some = [rows[i] for i in group]
-        x, tape = hand.stack.forward(_inputs(some, tape_skip(past)), past)
-        nll = _nll(hand, some, x, tape)
-        hand.stack.release(tape)
-        shares = nll.split([row.trained for row in some])
+    def turn(some: list[Rendered], x: Any, tape: Tape) -> tuple[list[float], list[float]]:
+        shares = _nll(hand, some, x, tape).split([row.trained for row in some])
         return [float(share.sum()) for share in shares], [float(share[-1]) for share in shares]
 
-    done = side_by_side(work, groups, count)
-    if past:
-        hand.stack.release(past)
+    _, done, _ = _run(hand, rows, budget, turn, learn=False)
     return [v for found, _ in done for v in found], [v for _, end in done for v in end]
+
+
+def _run(
+    hand: Hand, batch: Sequence[Rendered], budget: int, turn: Any, *, learn: bool
+) -> tuple[list[list[int]], list[Any], Any]:
+    """Read the batch in parts, side by side, and the shared prompt, if any, a layer ahead.
+
+    Returns the parts, `turn(rows, output, tape)` of each, and, to `learn`, the gradient by way of
+    the shared prompt.
+    """
+    stack = hand.stack
+    stack.refresh()
+    width = shared_length(batch) if hand.shares else 0
+    count = lanes("cpu", len(batch))
+    groups = parts(batch, max(1, budget // count), width, count)
+    past = stack.tape((1, width), None) if width else None
+    if past:
+        past.relay = Relay(len(stack.layers), len(groups))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def work(part: int) -> Any:
+        rows = [batch[i] for i in groups[part]]
+        ids = _inputs(rows, width)
+        tape = stack.tape(ids.shape, past, part)
+        with _watched(past):
+            found = turn(rows, stack.forward(ids, tape), tape)
+        stack.release(tape)
+        return found
+
+    slopes = torch.zeros(stack.size, dtype=hand.head.dtype) if past and learn else None
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def ahead() -> None:
+        assert past is not None
+        with _watched(past):
+            stack.forward(torch.tensor([batch[0].ids[:width]]), past, whole=False)
+            if learn:
+                stack.backward(None, past, slopes)
+
+    done = side_by_side(work, range(len(groups)), count, ahead if past else None)
+    if past:
+        stack.release(past)
+    return groups, done, slopes
+
+
+@contextmanager
+def _watched(past: Tape | None) -> Iterator[None]:
+    """Wake the other side where this one fails."""
+    try:
+        yield
+    except BaseException:
+        if past and past.relay:
+            past.relay.fail()
+        raise
 
 
 def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
@@ -113,7 +148,7 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
     before = [weight.detach().clone() for weight in stack.weights]
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in stack.weights[1::2]:
+        for weight in stack.seconds:
             weight.normal_(0, 0.02, generator=source)
     try:
         by_row, pairs = backward(hand, rows, 1 << 20)
@@ -127,22 +162,6 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
     theirs = torch.cat([slope.flatten() for slope in slopes]).double()
     near = abs(sum(by_row) - sum(losses)) <= (0.02 if rough else 1e-4) * abs(sum(losses))
     return near and float(cosine_similarity(ours, theirs, 0)) >= (0.97 if rough else 1 - 1e-6)
-
-
-def tape_skip(past: Tape | None) -> int:
-    """Return how many tokens a prefix holds."""
-    return past.length if past else 0
-
-
-def _divided(hand: Hand, batch: Sequence[Rendered], budget: int) -> tuple[Any, Any, int]:
-    """Read the shared prompt, if any; return its tape, the parts and how many run at once."""
-    width = shared_length(batch) if hand.shares else 0
-    past = None
-    if width:
-        ids = torch.tensor([batch[0].ids[:width]])
-        _, past = hand.stack.forward(ids, None, whole=False)
-    count = lanes("cpu", len(batch))
-    return past, parts(batch, max(1, budget // count), width, count), count
 
 
 def _inputs(rows: Sequence[Rendered], skipped: int) -> Any:
@@ -209,7 +228,3 @@ def _head(
 
 def _room(hand: Hand, tape: Tape, count: int) -> Any:
     return tape.memory.take((count, len(hand.head)), hand.head.dtype)
-
-
-def _added(one: Any, two: Any) -> Any:
-    return [(a[0] + b[0], a[1] + b[1]) for a, b in zip(one, two, strict=True)]

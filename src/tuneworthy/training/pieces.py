@@ -44,58 +44,94 @@ class Linear:
     def __init__(self, layer: Any) -> None:
         base = layer.base_layer if hasattr(layer, "base_layer") else layer
         self.weight, self.bias = base.weight.detach(), base.bias
-        self.adapted = base is not layer and "default" in layer.lora_A
-        if self.adapted:
-            self.first = layer.lora_A["default"].weight
-            self.second = layer.lora_B["default"].weight
-            self.scale = float(layer.scaling["default"])
+        adapted = base is not layer and "default" in layer.lora_A
+        self.first: Any = layer.lora_A["default"].weight if adapted else None
+        self.second: Any = layer.lora_B["default"].weight if adapted else None
+        self.scale = float(layer.scaling["default"]) if adapted else 0.0
+        self.rank: int = len(self.first) if self.first is not None else 0
+
+
+class Fan:
+    """Linear layers that read the same input: the small products of their adapters are one.
+
+    `place` puts their gradients into a flat one: all A, [ranks, in], then each B, [out, rank].
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        self.linears = [Linear(layer) for layer in layers]
+        self.ranks = sum(linear.rank for linear in self.linears)
         self.a: Any = None
-        self.b: Any = None
-        self.slots: tuple[int, int, int] = (0, 0, 0)
+        self.b: list[Any] = []
+        self.start = 0
+
+    def place(self, start: int) -> tuple[int, list[Any], list[Any]]:
+        """Take a place in the flat gradient from `start`; return its end, the A and the B."""
+        self.start = start
+        firsts = [linear.first for linear in self.linears if linear.rank]
+        seconds = [linear.second for linear in self.linears if linear.rank]
+        return start + sum(w.numel() for w in (*firsts, *seconds)), firsts, seconds
 
     def refresh(self) -> None:
-        """Read the adapter's present weights."""
-        if self.adapted:
-            kind = self.weight.dtype
-            self.a = self.first.detach().to(kind)
-            self.b = (self.second.detach() * self.scale).to(kind)
+        """Read the adapters' present weights."""
+        kind = self.linears[0].weight.dtype
+        adapted = [linear for linear in self.linears if linear.rank]
+        if adapted:
+            self.a = torch.cat([linear.first.detach() for linear in adapted]).to(kind)
+        self.b = [
+            (linear.second.detach() * linear.scale).to(kind) if linear.rank else None
+            for linear in self.linears
+        ]
 
-    def forward(self, x: Any, memory: Arena, add: Any = None) -> tuple[Any, Any]:
-        """Return y (plus `add`) and x Aᵀ, which the gradient needs."""
-        y = memory.take((len(x), len(self.weight)), x.dtype)
-        if add is None:
-            torch.mm(x, self.weight.t(), out=y)
-        else:
-            torch.addmm(add, x, self.weight.t(), out=y)
-        if self.bias is not None:
-            y.add_(self.bias)
-        if not self.adapted:
-            return y, None
-        low = torch.mm(x, self.a.t(), out=memory.take((len(x), len(self.a)), x.dtype))
-        return y.addmm_(low, self.b.t()), low
+    def forward(self, x: Any, memory: Arena, add: Any = None) -> tuple[list[Any], Any]:
+        """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
+        low: Any = None
+        if self.ranks:
+            low = torch.mm(x, self.a.t(), out=memory.take((len(x), self.ranks), x.dtype))
+        found, at = [], 0
+        for linear, second in zip(self.linears, self.b, strict=True):
+            y = memory.take((len(x), len(linear.weight)), x.dtype)
+            if add is None:
+                torch.mm(x, linear.weight.t(), out=y)
+            else:
+                torch.addmm(add, x, linear.weight.t(), out=y)
+            if linear.bias is not None:
+                y.add_(linear.bias)
+            if linear.rank:
+                y.addmm_(low[:, at : at + linear.rank], second.t())
+            at += linear.rank
+            found.append(y)
+        return found, low
 
-    def backward(self, dy: Any, x: Any, low: Any, slopes: Any, dx: Any) -> None:
-        """Write the adapter's gradient into `slopes`; write or add that of x into `dx`.
+    def backward(self, slopes_of_y: Sequence[Any], x: Any, low: Any, slopes: Any, dx: Any) -> Any:
+        """Write the adapters' gradients into `slopes` and that of x into `dx`; return `dx`.
 
-        `dx` is (tensor, whether it holds something already), or None where nobody needs it.
+        The gradient of a y is None where nothing was made of it.
         """
-        down = None
-        if self.adapted:
-            start, middle, end = self.slots
-            down = dy @ self.b
-            torch.mm(down.t(), x, out=slopes[start:middle].view(self.a.shape))
-            second = slopes[middle:end].view(self.b.shape)
-            torch.mm(dy.t(), low, out=second)
-            second.mul_(self.scale)
-        if dx is None:
-            return
-        target, holds = dx
-        if holds:
-            target.addmm_(dy, self.weight)
-        else:
-            torch.mm(dy, self.weight, out=target)
+        down: Any = x.new_empty(len(x), self.ranks) if self.ranks else None
+        place, at, fed = self.start + self.ranks * x.shape[1], 0, False
+        for linear, second, dy in zip(self.linears, self.b, slopes_of_y, strict=True):
+            rank, end = linear.rank, place + len(linear.weight) * linear.rank
+            if dy is None:
+                if rank:
+                    down[:, at : at + rank].zero_()
+                    slopes[place:end].zero_()
+            else:
+                if rank:
+                    torch.mm(dy, second, out=down[:, at : at + rank])
+                    found = slopes[place:end].view(second.shape)
+                    torch.mm(dy.t(), low[:, at : at + rank], out=found)
+                    found.mul_(linear.scale)
+                if fed:
+                    dx.addmm_(dy, linear.weight)
+                else:
+                    torch.mm(dy, linear.weight, out=dx)
+                fed = True
+            place, at = end, at + rank
         if down is not None:
-            target.addmm_(down, self.a)
+            first = slopes[self.start : self.start + down.shape[1] * x.shape[1]]
+            torch.mm(down.t(), x, out=first.view(self.ranks, -1))
+            dx.addmm_(down, self.a)
+        return dx
 
 
 @dataclass

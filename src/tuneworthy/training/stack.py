@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from tuneworthy.training.pieces import Arena, Linear, Norm, open_norm, wide_of
+from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm, wide_of
+from tuneworthy.training.relay import Relay
 
 _FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
@@ -25,15 +26,12 @@ _KEPT = 512  # with more keys, attention weights are computed again instead of k
 
 @dataclass
 class Layer:
-    """One decoder layer."""
+    """One decoder layer: q, k, v · o · gate, up · down, and what stands between them."""
 
-    q: Linear
-    k: Linear
-    v: Linear
-    o: Linear
-    gate: Linear
-    up: Linear
-    down: Linear
+    into: Fan
+    out: Fan
+    up: Fan
+    down: Fan
     first: Norm
     second: Norm
     q_norm: Norm | None
@@ -41,14 +39,17 @@ class Layer:
     scale: float
 
     @property
-    def linears(self) -> tuple[Linear, ...]:
-        """Return the seven linear layers."""
-        return self.q, self.k, self.v, self.o, self.gate, self.up, self.down
+    def fans(self) -> tuple[Fan, ...]:
+        """Return the linear layers."""
+        return self.into, self.out, self.up, self.down
 
 
 @dataclass
 class Tape:
-    """What one forward pass left for its backward pass; `keys` and `values` by layer."""
+    """What one forward pass left for its backward pass; `keys` and `values` by layer.
+
+    `relay` joins a prefix with the parts of its rows; this is part number `part`.
+    """
 
     rows: int
     length: int
@@ -57,6 +58,8 @@ class Tape:
     mask: list[Any]
     memory: Arena
     past: Tape | None
+    relay: Relay | None
+    part: int
     layers: list[dict[str, Any]] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -80,20 +83,19 @@ class Stack:
         )
         self.layers = [_layer(layer) for layer in body.layers]
         self.weights: list[Any] = []
+        self.seconds: list[Any] = []
         self.size = 0
         self.spare: list[Arena] = []
-        for linear in (linear for layer in self.layers for linear in layer.linears):
-            if linear.adapted:
-                middle = self.size + linear.first.numel()
-                end = middle + linear.second.numel()
-                linear.slots, self.size = (self.size, middle, end), end
-                self.weights += [linear.first, linear.second]
+        for fan in (fan for layer in self.layers for fan in layer.fans):
+            self.size, firsts, seconds = fan.place(self.size)
+            self.weights += [*firsts, *seconds]
+            self.seconds += seconds
 
     def refresh(self) -> None:
         """Read the adapters' present weights, once a step."""
         for layer in self.layers:
-            for linear in layer.linears:
-                linear.refresh()
+            for fan in layer.fans:
+                fan.refresh()
 
     def split(self, flat: Any) -> list[Any]:
         """Return the flat gradient as one view a weight, in the order of `weights`."""
@@ -101,43 +103,42 @@ class Stack:
         parts = zip(flat.split(sizes), self.weights, strict=True)
         return [part.view(weight.shape) for part, weight in parts]
 
-    def forward(self, ids: Any, past: Tape | None, *, whole: bool = True) -> tuple[Any, Tape]:
-        """Return the last layer's output, [N, hidden], and the tape; ids are [rows, length].
+    def forward(self, ids: Any, tape: Tape, *, whole: bool = True) -> Any:
+        """Return the last layer's output, [N, hidden]; ids are [rows, length].
 
-        `past` is the tape of a prefix of one row that all rows look back on. Where `whole` is
-        false the last layer stops at its keys and values: a prefix needs no more.
+        Where `whole` is false the last layer stops at its keys and values: a prefix needs no more.
         """
-        tape = self._tape(ids, past)
         x = self.body.embed_tokens(ids).flatten(0, 1)
         for number, layer in enumerate(self.layers):
             stop = not whole and number == len(self.layers) - 1
             x = self._forward(layer, x, tape, stop)
-        return x, tape
+            if tape.past is None and tape.relay:
+                tape.relay.ready[number].set()
+        return x
 
-    def backward(self, dx: Any, tape: Tape, slopes: Any, towards: Any = None) -> Any:
+    def backward(self, dx: Any, tape: Tape, slopes: Any) -> None:
         """Write the adapters' gradient into the flat `slopes` [size].
 
-        `dx` is the gradient of the last layer's output, None where only keys and values were
-        used; `towards` that of this tape's keys and values by layer, [(dk, dv)]. Returns the same
-        of the prefix, None without one.
+        `dx` is the gradient of the last layer's output, None for a prefix: it receives that of its
+        keys and values from the rows.
         """
-        before: list[Any] = []
         for number in reversed(range(len(self.layers))):
-            given = towards[number] if towards else None
-            dx, past = self._backward(number, dx, tape, slopes, given)
-            before.append(past)
-        return before[::-1] if tape.past else None
+            given = tape.relay.collect(number) if tape.relay and tape.past is None else None
+            dx, sent = self._backward(number, dx, tape, slopes, given)
+            if tape.relay and sent:
+                tape.relay.send(number, tape.part, sent)
 
     def release(self, tape: Tape) -> None:
         """Give the memory of a tape back."""
         tape.memory.at = (0, 0)
         self.spare.append(tape.memory)
 
-    def _tape(self, ids: Any, past: Tape | None) -> Tape:
-        rows, length = ids.shape
+    def tape(self, shape: tuple[int, int], past: Tape | None, part: int = 0) -> Tape:
+        """Return an empty tape for [rows, length]; all rows look back on the prefix `past`."""
+        rows, length = shape
         skipped = past.length if past else 0
         place = torch.arange(skipped, skipped + length)[None]
-        like = self.layers[0].q.weight
+        like = self.layers[0].into.linears[0].weight
         cos, sin = (table[0, :, : self.width // 2] for table in self.body.rotary_emb(like, place))
         wide = wide_of(like.dtype)
         masks = []
@@ -146,26 +147,24 @@ class Stack:
             future = torch.ones(stop - start, stop, dtype=torch.bool).triu_(start + 1)
             masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
         memory = self.spare.pop() if self.spare else Arena()
-        return Tape(rows, length, cos, sin, masks, memory, past)
+        relay = past.relay if past else None
+        return Tape(rows, length, cos, sin, masks, memory, past, relay, part)
 
     def _forward(self, layer: Layer, x: Any, tape: Tape, stop: bool) -> Any:
         memory, kept = tape.memory, {"x": x}
         kept["n1"], kept["f1"] = layer.first.forward(x, memory)
-        for name in ("k", "v") if stop else ("q", "k", "v"):
-            linear: Linear = getattr(layer, name)
-            kept[name], kept[f"{name}_low"] = linear.forward(kept["n1"], memory)
+        (kept["q"], kept["k"], kept["v"]), kept["into"] = layer.into.forward(kept["n1"], memory)
         self._place(layer, kept, tape, stop)
         tape.layers.append(kept)
         if stop:
             return None
         kept["ctx"] = self._attend(layer, kept, tape)
-        kept["y"], kept["o_low"] = layer.o.forward(kept["ctx"], memory, x)
+        (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], memory, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], memory)
-        kept["g"], kept["gate_low"] = layer.gate.forward(kept["n2"], memory)
-        kept["u"], kept["up_low"] = layer.up.forward(kept["n2"], memory)
-        act = torch.nn.functional.silu(kept["g"])
-        kept["h"] = torch.mul(act, kept["u"], out=memory.take(act.shape, act.dtype))
-        out, kept["down_low"] = layer.down.forward(kept["h"], memory, kept["y"])
+        (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], memory)
+        kept["act"] = memory.take(kept["g"].shape, kept["g"].dtype)
+        torch.ops.aten.silu.out(kept["g"], out=kept["act"])
+        (out,), kept["down"] = layer.down.forward(kept["act"] * kept["u"], memory, kept["y"])
         return out
 
     def _place(self, layer: Layer, kept: dict[str, Any], tape: Tape, stop: bool) -> None:
@@ -175,6 +174,8 @@ class Stack:
         kind = kept["k"].dtype
         keys, values = tape.memory.take(shape, kind), tape.memory.take(shape, kind)
         if tape.past:
+            if tape.relay:
+                tape.relay.wait(number)
             keys[:, :, :skipped] = tape.past.keys[number]
             values[:, :, :skipped] = tape.past.values[number]
         k = self._normed(kept, "k", layer.k_norm, tape.memory)
@@ -252,23 +253,19 @@ class Stack:
         if given is not None:
             dk += given[0].to(kind)
             dv += given[1].to(kind)
-        into = memory.take(n1.shape, kind)
-        fed = False
+        dq = None
         if dx is not None:
             dx = self._backward_mlp(layer, kept, dx, slopes, memory)
             dctx = memory.take(kept["ctx"].shape, kind)
-            layer.o.backward(dx, kept["ctx"], kept["o_low"], slopes, (dctx, False))
+            layer.out.backward([dx], kept["ctx"], kept["out"], slopes, dctx)
             dq = self._backward_attention(layer, kept, dctx, (dk, dv), (number, tape))
-            layer.q.backward(dq, n1, kept["q_low"], slopes, (into, False))
-            fed = True
         own = slice(tape.skipped, None)
-        flat = memory.take((len(n1), self.kept * self.width), kind)
+        flat, flat_v = (memory.take(kept[name].shape, kind) for name in ("k", "v"))
         self._turn(dk[:, :, None, own], self._heads(flat, tape, 1), tape, -1)
         flat = self._unnormed(kept, "k", layer.k_norm, flat)
-        layer.k.backward(flat, n1, kept["k_low"], slopes, (into, fed))
-        flat_v = memory.take((len(n1), self.kept * self.width), kind)
         self._heads(flat_v, tape, 1).copy_(dv[:, :, None, own])
-        layer.v.backward(flat_v, n1, kept["v_low"], slopes, (into, True))
+        into = memory.take(n1.shape, kind)
+        layer.into.backward([dq, flat, flat_v], n1, kept["into"], slopes, into)
         out = torch.empty_like(n1)
         layer.first.backward(into, kept["x"], kept["f1"], dx, out)
         memory.at = mark
@@ -282,15 +279,14 @@ class Stack:
         self, layer: Layer, kept: dict[str, Any], dx: Any, slopes: Any, memory: Arena
     ) -> Any:
         """Return the gradient at the residual between attention and MLP."""
-        g, u, h = kept["g"], kept["u"], kept["h"]
-        dh = memory.take(h.shape, h.dtype)
-        layer.down.backward(dx, h, kept["down_low"], slopes, (dh, False))
-        dn2 = memory.take(kept["n2"].shape, h.dtype)
-        du = torch.nn.functional.silu(g).mul_(dh)
-        layer.up.backward(du, kept["n2"], kept["up_low"], slopes, (dn2, False))
+        g, u, act = kept["g"], kept["u"], kept["act"]
+        dh = memory.take(g.shape, g.dtype)
+        layer.down.backward([dx], act * u, kept["down"], slopes, dh)
+        du = act.mul_(dh)
         dg = torch.ops.aten.silu_backward(dh.mul_(u), g)
-        layer.gate.backward(dg, kept["n2"], kept["gate_low"], slopes, (dn2, True))
-        out = memory.take(dn2.shape, h.dtype)
+        dn2 = memory.take(kept["n2"].shape, g.dtype)
+        layer.up.backward([dg, du], kept["n2"], kept["up"], slopes, dn2)
+        out = memory.take(dn2.shape, g.dtype)
         return layer.second.backward(dn2, kept["y"], kept["f2"], dx, out)
 
     def _backward_attention(
@@ -362,10 +358,13 @@ def open_stack(module: Any) -> Stack | None:
 
 def _layer(layer: Any) -> Layer:
     attention, mlp = layer.self_attn, layer.mlp
-    names = ("q_proj", "k_proj", "v_proj", "o_proj")
-    parts = [getattr(attention, name) for name in names]
-    parts += [getattr(mlp, name) for name in ("gate_proj", "up_proj", "down_proj")]
+    fans = [
+        Fan(attention.q_proj, attention.k_proj, attention.v_proj),
+        Fan(attention.o_proj),
+        Fan(mlp.gate_proj, mlp.up_proj),
+        Fan(mlp.down_proj),
+    ]
     norms = [layer.input_layernorm, layer.post_attention_layernorm]
     norms += [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
-    given: list[Any] = [*map(Linear, parts), *map(open_norm, norms), float(attention.scaling)]
+    given: list[Any] = [*fans, *map(open_norm, norms), float(attention.scaling)]
     return Layer(*given)

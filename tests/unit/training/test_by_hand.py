@@ -148,7 +148,7 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
             ),
         )
     if fault == "adapter":
-        monkeypatch.setattr(pieces.Linear, "refresh", lambda self: stale(self))
+        monkeypatch.setattr(pieces.Fan, "refresh", lambda self: stale(self))
     rows = tiny.rows(tiny.tokenizer(), 8)
     from tuneworthy.training.forward import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
@@ -168,11 +168,13 @@ def BLOCKS(stack, tape):
     ]
 
 
-def stale(linear):
-    """Read the adapter without its scale."""
-    if linear.adapted:
-        linear.a = linear.first.detach().to(linear.weight.dtype)
-        linear.b = linear.second.detach().to(linear.weight.dtype)
+def stale(fan):
+    """Read the adapters without their scale."""
+    import torch
+
+    kind = fan.linears[0].weight.dtype
+    fan.a = torch.cat([linear.first.detach() for linear in fan.linears]).to(kind)
+    fan.b = [linear.second.detach().to(kind) for linear in fan.linears]
 
 
 def test_other_families_and_whole_models_take_the_general_way(tiny):

@@ -31,7 +31,7 @@ from tuneworthy.training.loop import Pace, train
 from tuneworthy.training.render import Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 
-SPEC, RATE, STEPS = "smollm2-135m", 1e-3, 4
+SPEC, RATE, STEPS = "smollm2-135m", 1e-3, 2
 SYSTEM = (
     "You are a support agent. Read the message and reply only with a JSON object with the keys "
     "customer, product, issue, priority. Priority is high when money is involved, else normal. "
@@ -49,7 +49,8 @@ def texts(count: int) -> list[tuple[str, str]]:
         issue = draw.choice(["does not turn on", "arrived broken", "was billed twice", "is slow"])
         user = (
             f"Hi, {name} here. The {product} I bought last week from your shop {issue}. Order "
-            f"number {draw.randint(1000, 9999)}. Please help me with this as soon as you can, thanks."
+            f"number {draw.randint(1000, 9999)}. Please help me with this as soon as you can, "
+            "thanks."
         )
         fields = {"customer": name, "product": product, "issue": issue}
         out.append(
@@ -171,8 +172,8 @@ def main() -> None:
         }
         told[f"batch_{batch}"] = found
         print(
-            f"lora, {batch} rows a step: {found['trl_over_shared']} times TRL with a shared prompt, "
-            f"{found['trl_over_plain']} with nothing shared; {found['share_of_peak']} of the peak"
+            f"lora, {batch} rows a step: TRL takes {found['trl_over_shared']} times as long, "
+            f"{found['trl_over_plain']} with nothing shared; of the peak {found['share_of_peak']}"
         )
     write("lora", told)
 

@@ -22,6 +22,7 @@ from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import measure
+from tuneworthy.models._serving import serve_command
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 Watch = Callable[[str, Any], None]
@@ -39,6 +40,19 @@ class Study:
     def verdict(self) -> Verdict:
         """Return the verdict."""
         return self.results.verdict
+
+    def serving(self) -> str:
+        """Return the vLLM command that serves the adapter that was built (of the named arm, if
+        it built one; of several folds or seeds the one best on dev), or "".
+        """
+        built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
+        if not built:
+            return ""
+        named = self.verdict.arm
+        best = max(built, key=lambda r: (r.spec.name == named, r.dev or 0.0))
+        task, home = self.results.task, self.folder.parent.parent
+        adapter = home / str(best.artefact)
+        return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
 
     def table(self) -> Any:
         """Return the final table of arms, a rich renderable that notebooks show too."""

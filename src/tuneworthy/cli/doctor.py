@@ -20,7 +20,7 @@ def command(json: Json = False) -> None:
 
 
 def _shown(name: str, value: object) -> str:
-    if name in {"memory", "free_memory", "free_disk"} and isinstance(value, int):
+    if name.endswith(("memory", "disk")) and isinstance(value, int):
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, dict):
         return ", ".join(f"{key} {number}" for key, number in value.items()) or "-"

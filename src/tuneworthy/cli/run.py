@@ -57,4 +57,6 @@ def command(
     else:
         show(ladder_screen(study.results, *room()))
         print(f"\nreport: {study.folder / 'report.html'}", file=sys.stderr)
+        if served := study.serving():
+            print(f"serve:  {served}", file=sys.stderr)
     return exit_code(study.verdict, require_firm)

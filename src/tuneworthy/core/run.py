@@ -30,7 +30,8 @@ class Run(Record):
     """One arm, one seed, one fold: answers and scores of the fold's cases, in the same order.
 
     `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
-    `fit_seconds` is measured once and stored. `fold` is None for one split.
+    `fit_seconds` is measured once and stored. `fold` is None for one split. `artefact` is where
+    what was built lies, from the task's folder.
     """
 
     spec: Spec
@@ -48,3 +49,4 @@ class Run(Record):
     fit_seconds: float | None = None
     latency_ms: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    artefact: str | None = None

@@ -7,6 +7,7 @@ Knows no arm by name and no verdict. The sealed side is opened here, to score, a
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,7 +149,12 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         fit_seconds=round(seconds, 3),
         latency_ms=_latency(bench, unit, fitted, everyone),
         notes=fitted.notes,
+        artefact=_near(fitted.artefact, bench.task.folder),
     )
+
+
+def _near(path: Path | None, home: Path) -> str | None:
+    return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
 def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:

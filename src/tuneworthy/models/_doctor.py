@@ -20,9 +20,13 @@ from typing import Any
 import psutil
 
 from tuneworthy.core.record import Record, digest
+from tuneworthy.models._device import device, free_memory, total_memory
 from tuneworthy.models._weights import cache_folder, write_note
 
 FASTER = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
+# fp16 is no way out: its range is too small for some models' activations (Gemma's overflow) and
+# for gradients, which would need a scaled loss.
+_NO_BF16 = "this GPU has no bf16, and fp16 overflows in some models: fp32 is slower but safe"
 _FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 _SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 
@@ -30,8 +34,7 @@ _SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 class Machine(Record):
     """This machine in figures; a figure that was not measured is None, and `because` says why.
 
-    `gflops` maps a precision to measured GFLOP/s of a matrix product; `memory`, `free_memory` and
-    `free_disk` are bytes.
+    `gflops` maps a precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
     """
 
     cpu: str
@@ -44,6 +47,8 @@ class Machine(Record):
     torch: str | None
     threads: int | None
     gpu: str | None
+    gpu_memory: int | None = None
+    gpu_free_memory: int | None = None
     gflops: dict[str, float] | None
     precision: str | None
     because: str
@@ -55,8 +60,8 @@ def look(folder: Path = Path()) -> Machine:
         "cpu": _cpu(),
         "cores": _cores(),
         "features": _features(),
-        "memory": psutil.virtual_memory().total,
-        "free_memory": psutil.virtual_memory().available,
+        "memory": total_memory("cpu"),
+        "free_memory": free_memory("cpu"),
         "free_disk": shutil.disk_usage(folder.resolve()).free,
         "python": platform.python_version(),
     }
@@ -66,13 +71,15 @@ def look(folder: Path = Path()) -> Machine:
     calm_threads()
     import torch
 
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    figures, precision, because = chosen("cuda" if gpu else "cpu")
+    gpu = (where := device()) == "cuda"
+    figures, precision, because = chosen(where)
     return Machine(
         **here,
         torch=version("torch"),
         threads=torch.get_num_threads(),
-        gpu=gpu,
+        gpu=torch.cuda.get_device_name() if gpu else None,
+        gpu_memory=total_memory(where) if gpu else None,
+        gpu_free_memory=free_memory(where) if gpu else None,
         gflops=figures,
         precision=precision,
         because=because,
@@ -103,19 +110,26 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     """
     import torch
 
-    name = [_cpu(), device, version("torch"), torch.get_num_threads(), FASTER]
+    on_gpu = device == "cuda"
+    if on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return {}, "float32", _NO_BF16
+    here = torch.cuda.get_device_name() if on_gpu else device
+    name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER]
     note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
     try:
         figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
-        return _ruled(figures)
+        return _ruled(figures, on_gpu)
     except (OSError, ValueError, AttributeError, KeyError):
         figures = measure(device)
         write_note(note, json.dumps(figures))
-        return _ruled(figures)
+        return _ruled(figures, on_gpu)
 
 
-def _ruled(figures: dict[str, float]) -> tuple[dict[str, float], str, str]:
+def _ruled(figures: dict[str, float], on_gpu: bool = False) -> tuple[dict[str, float], str, str]:
     single, half = figures["float32"], figures["bfloat16"]
+    if on_gpu:  # half the memory decides, and units of its own make it faster on any such GPU
+        why = f"this GPU computes in bf16 ({half / single:.1f} times as fast as fp32 here)"
+        return figures, "bfloat16", why
     if half >= FASTER * single:
         return figures, "bfloat16", f"bf16 is {half / single:.1f} times as fast as fp32 here"
     return figures, "float32", f"bf16 is no {FASTER} times as fast: {half:.0f} against {single:.0f}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import struct
 from collections.abc import Sequence
@@ -35,8 +34,7 @@ def check_folder(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ModelError("there is no such model folder", where=str(folder), fix="check the path")
-    config = _json(folder / "config.json", "the folder has no config.json, so it is no model")
-    _refuse_code(folder, config)
+    _refuse_code(folder, read_config(folder))
     if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
         raise ModelError(
             "the model has no tokenizer",
@@ -128,25 +126,20 @@ def check_safetensors(file: Path) -> None:
         raise _cut(file, size, f"its header promises {whole} bytes")
 
 
-def check_memory(files: Sequence[Path], precision: str, free: int) -> None:
-    """Raise ModelError where the weights at this precision need more memory than is free."""
-    width = 4 if precision == "float32" else 2
-    need = sum(width * _values(file) for file in files)
-    if need * 1.1 > free:
-        raise ModelError(
-            "the model is larger than the free memory",
-            where=str(files[0].parent),
-            got=f"{need * 1.1 / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free",
-            fix="choose a smaller model, free some memory, or serve it and use openai:NAME@URL",
-        )
+def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in checked safetensors files, from their headers alone."""
+    found: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
+        header.pop("__metadata__", None)
+        found |= {name: tuple(tensor.get("shape", ())) for name, tensor in header.items()}
+    return found
 
 
-def _values(file: Path) -> int:
-    """Return how many numbers a checked safetensors file holds."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
-    shapes = [t.get("shape", ()) for name, t in header.items() if name != "__metadata__"]
-    return sum(math.prod(shape) for shape in shapes)
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return config.json of a model folder. Raises ModelError where it is missing or no JSON."""
+    return _json(folder / "config.json", "the folder has no config.json, so it is no model")
 
 
 def _cut(file: Path, size: int, why: str) -> ModelError:

@@ -14,13 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from psutil import virtual_memory
-
 from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
+from tuneworthy.models import _memory
+from tuneworthy.models._device import device as device_here
+from tuneworthy.models._device import free_memory, total_memory
 from tuneworthy.models._doctor import calm_threads, precision_for
-from tuneworthy.models._weights import check_folder, check_memory, sha256, weights_hash
+from tuneworthy.models._weights import check_folder, read_config, sha256, shapes, weights_hash
 
 try:
     calm_threads()
@@ -57,6 +58,7 @@ class HF:
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         self.net = _forward.open_net(module)
         self.ends = _ends(module, tokenizer)
+        self.tokens = _batch_tokens(module)
         self.adapter: Adapter | None = None
         self._words: Any = None
         self._guides: dict[str, Any] = {}
@@ -145,7 +147,7 @@ class HF:
             stop=limits.stop,
             guide=guide,
             text=self._text,
-            tokens=batch_tokens(self.module),
+            tokens=self.tokens,
         )
         with self._adapted():
             drawn = _generate.generate(self.net, ids, rooms, draw)
@@ -203,9 +205,9 @@ def load(folder: Path, spec: str, precision: str | None = None) -> HF:
     checks.
     """
     files = check_folder(folder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_here()
     precision = precision or precision_for(device)
-    check_memory(files, precision, _free(device))
+    _check_memory(files, precision, device)
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -236,19 +238,27 @@ def load(folder: Path, spec: str, precision: str | None = None) -> HF:
     return HF(spec, module, tokenizer, fingerprint(marks))
 
 
-def _free(device: str) -> int:
-    return int(torch.cuda.mem_get_info()[0] if device == "cuda" else virtual_memory().available)
+def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
+    """Refuse a model that has no room for weights and a batch, before anything is read."""
+    folder, size = files[0].parent, getattr(torch, precision).itemsize
+    shape = _memory.shape_of(read_config(folder), shapes(files))
+    tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
+    parts = _memory.asking(shape, size, tokens)
+    needs = {device: parts, "cpu": parts if device == "cpu" else {"weights": parts["weights"]}}
+    for where, need in needs.items():  # on its way to a GPU the model is held in memory once
+        _memory.refuse(
+            f"the model does not fit in the free memory ({where})",
+            need,
+            free_memory(where),
+            where=str(folder),
+            fix="choose a smaller model, free some memory, or serve it and use openai:NAME@URL",
+        )
 
 
-def batch_tokens(module: Any) -> int:
-    """Return how many tokens a batch may hold: its keys and values take a quarter of the memory."""
-    config = module.config.get_text_config(decoder=True)
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    each = int(2 * config.num_hidden_layers * heads * width * module.dtype.itemsize)
-    on_gpu = module.device.type == "cuda"
-    memory = torch.cuda.mem_get_info()[1] if on_gpu else virtual_memory().total
-    return max(1024, min(131_072 if on_gpu else 16_384, int(memory) // 4 // each))
+def _batch_tokens(module: Any) -> int:
+    sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
+    shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
+    return _memory.batch_tokens(shape, module.dtype.itemsize, device, total_memory(device))
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:

@@ -23,15 +23,21 @@ from tuneworthy.training.adapter import publish, read_sealed, seal
 from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.forward import Net, evaluate, open_net
 from tuneworthy.training.loop import Pace, train
+from tuneworthy.training.memory import make_room
 from tuneworthy.training.render import Excluded, Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 
 class LoraSettings(LoraShape):
-    """What is trained and how fast; `share` reads a shared prompt once a step."""
+    """What is trained and how fast; `share` reads a shared prompt once a step.
+
+    `checkpointing` computes activations again going backward: less memory, the same gradients,
+    about a third more work. None: only where training does not fit otherwise.
+    """
 
     pace: Pace = Pace()
     share: bool = True
+    checkpointing: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ def fit_lora(
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
     Raises DataError where no row can be trained on, NumericError where training is not finite or
-    does not learn, ModelError where training and asking would render a prompt differently,
-    StoreError where the adapter cannot be written.
+    does not learn, ModelError where training and asking would render a prompt differently or the
+    run does not fit in memory, StoreError where the adapter cannot be written.
     """
     if kept := load_trained(folder / "adapter"):
         return kept
@@ -82,6 +88,7 @@ def fit_lora(
     rows.check(model)
     wrapped = lora_twin(model.module, settings, seed)
     net = open_net(wrapped.base_model.model, rows.rows[0].ids, settings.share)
+    net, room = make_room(net, rows.rows, settings, settings.pace, settings.checkpointing)
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed}
     watch = _Watch(lessons, wrapped, net, dev.rows, folder / "epochs", about)
@@ -99,6 +106,7 @@ def fit_lora(
         "dev_seconds": watch.seconds,
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
+        "memory": room,
         "seed": seed,
     }
     return _keep(folder, trace, about)

@@ -20,6 +20,7 @@ TEXTS = [
     "refund the laptop, it arrived broken; late delivery of a phone; lost warranty",
 ]
 FAMILIES = ("llama", "qwen3", "gemma2", "gpt_neox", "mistral")
+WIDER = (*FAMILIES[1:], "gemma3", "phi3", "olmo2")
 
 
 def tiny_tokenizer():
@@ -60,6 +61,9 @@ def tiny_config(family, vocab):
         "gemma2": lambda: transformers.Gemma2Config(head_dim=8, sliding_window=256, **grouped),
         "gpt_neox": lambda: transformers.GPTNeoXConfig(**common),
         "mistral": lambda: transformers.MistralConfig(sliding_window=16, **grouped),
+        "gemma3": lambda: transformers.Gemma3TextConfig(head_dim=8, sliding_window=16, **grouped),
+        "phi3": lambda: transformers.Phi3Config(**grouped),
+        "olmo2": lambda: transformers.Olmo2Config(**grouped),
     }[family]()
 
 

@@ -1,0 +1,51 @@
+"""The printed vLLM command: base, adapter and rank as vLLM wants them."""
+
+import json
+import shlex
+
+import pytest
+
+from tuneworthy.models import _serving
+from tuneworthy.models._serving import serve_command
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    def made(rank):
+        folder = tmp_path / "my adapter"
+        folder.mkdir(exist_ok=True)
+        (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+        return folder
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("rank", "asked"), [(8, None), (16, None), (17, "32"), (64, "64"), (300, "320"), (512, "512")]
+)
+def test_the_rank_is_named_where_vllm_would_refuse_it(adapter, tmp_path, rank, asked):
+    folder = adapter(rank)
+    words = shlex.split(serve_command("hf:org/name", tmp_path, folder, "lora"))
+    assert words[:4] == ["vllm", "serve", "org/name", "--enable-lora"]
+    assert words[-2:] == ["--lora-modules", f"lora={folder.resolve()}"]
+    told = words[words.index("--max-lora-rank") + 1] if "--max-lora-rank" in words else None
+    assert told == asked
+
+
+def test_the_base_is_a_folder_or_a_name_of_the_hub(adapter, tmp_path, monkeypatch):
+    def base(spec):
+        words = shlex.split(serve_command(spec, tmp_path, adapter(8), "lora (r=8)"))
+        assert words[-1].startswith("lora--r-8-=")
+        return words[2 : words.index("--enable-lora")]
+
+    assert base("hf:org/name@abc") == ["org/name", "--revision", "abc"]
+    assert base("hf:./models/m") == [str(tmp_path / "models" / "m")]
+    monkeypatch.setattr("tuneworthy.models._embedded.locate", lambda: tmp_path / "small")
+    assert base("smollm2-135m") == [str(tmp_path / "small")]
+
+
+def test_nothing_is_printed_that_would_not_run(adapter, tmp_path):
+    assert serve_command("openai:gpt", tmp_path, adapter(8), "lora") == ""
+    assert serve_command("hf:org/name", tmp_path, adapter(513), "lora") == ""
+    assert serve_command("hf:org/name", tmp_path, tmp_path / "none", "lora") == ""
+    assert list(_serving._RANKS) == sorted(_serving._RANKS)

@@ -1,0 +1,224 @@
+"""What training takes, against what torch keeps; and gradient checkpointing, equal bit for bit."""
+
+import pytest
+
+from tuneworthy.core.errors import ModelError
+from tuneworthy.training.render import Rendered
+
+pytestmark = pytest.mark.full
+SHAPE = {"hidden_size": 128, "intermediate_size": 320, "num_attention_heads": 8}
+RANK = 8
+
+
+def adapted(module, rank=RANK, seed=0, hand=False):
+    """Return (net, what trains) of a model with an adapter that changes something."""
+    from dataclasses import replace
+
+    import torch
+
+    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.twin import LoraShape, lora_twin
+
+    wrapped = lora_twin(module.requires_grad_(False), LoraShape(rank=rank), seed)
+    with torch.no_grad():
+        for name, weight in wrapped.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.05, generator=torch.Generator().manual_seed(seed))
+    net = open_net(wrapped.base_model.model, range(7, 27))
+    net = net if hand else replace(net, hand=None)
+    return net, [weight for weight in wrapped.parameters() if weight.requires_grad]
+
+
+def rows(count=6, shared=24, own=20, answer=5):
+    lead = [3 + k % 50 for k in range(shared)]
+    found = []
+    for n in range(count):
+        ids = [*lead, *((11 * k + 7 * n) % 390 + 3 for k in range(own + n + 1))]
+        found.append(Rendered(tuple(ids), (False,) * (len(ids) - answer) + (True,) * answer))
+    return found
+
+
+def kept(net, batch):
+    """Return the bytes that one forward pass leaves behind for the backward pass."""
+    import torch
+
+    from tuneworthy.training.forward import answer_logits, shared_trunk
+
+    weights = {w.untyped_storage().data_ptr() for w in net.module.parameters()}
+    seen = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        trunk = shared_trunk(net, batch)
+        logits = answer_logits(net, batch, trunk)
+    assert logits.requires_grad
+    return sum(seen.values())
+
+
+def gradients(net, weights, batch, budget=10**9):
+    import torch
+
+    from tuneworthy.training.forward import backward
+
+    by_row = backward(net, batch, budget, weights)
+    found = [weight.grad.clone() for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    return by_row, torch.cat([grad.flatten() for grad in found])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("shared", [0, 96])
+def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.memory import estimate
+    from tuneworthy.training.twin import LoraShape
+
+    net, weights = adapted(tiny.model(kind, dtype=dtype, **SHAPE))
+    batch = rows(4, shared, own=40)
+    told = estimate(net, batch, LoraShape(rank=RANK), Pace(batch=4))
+    assert told["adapter"] == 4 * sum(weight.numel() for weight in weights)
+    assert told["activations"] == pytest.approx(kept(net, batch), rel=0.03)
+    wrong = estimate(net, batch[:3], LoraShape(rank=RANK), Pace(batch=4))
+    assert wrong["activations"] != pytest.approx(kept(net, batch), rel=0.03)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shared", [0, 96])
+def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
+    from tuneworthy.training import by_hand
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.memory import estimate
+    from tuneworthy.training.twin import LoraShape
+
+    net, _ = adapted(tiny.model("llama", dtype=dtype, **SHAPE), hand=True)
+    batch, stack = rows(4, shared, own=40), net.hand.stack
+    stack.refresh()
+
+    def held(tape):
+        chunk, at = tape.memory.at
+        weights = [p for kept in tape.layers for p in kept.get("p", [])]
+        return sum(map(len, tape.memory.chunks[:chunk])) + at + sum(p.nbytes for p in weights)
+
+    past = stack.tape((1, shared), None) if shared else None
+    used = 0
+    if past:
+        stack.forward(by_hand._inputs(batch[:1], 0)[:, :shared], past)
+        used = held(past)
+    ids = by_hand._inputs(batch, shared)
+    tape = stack.tape(ids.shape, past)
+    stack.forward(ids, tape)
+    told = estimate(net, batch, LoraShape(rank=RANK), Pace(batch=4))["activations"]
+    assert told == pytest.approx(used + held(tape), rel=0.1)
+    fewer = estimate(net, batch[:3], LoraShape(rank=RANK), Pace(batch=4))["activations"]
+    assert fewer != pytest.approx(used + held(tape), rel=0.1)  # the control
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shared", [0, 24])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_checkpointing_changes_no_bit_of_the_gradients(tiny, dtype, shared, threads):
+    """With and without a shared prompt, whose keys the layer must not append a second time."""
+    import torch
+
+    from tuneworthy.training.memory import checkpoint_layers
+
+    torch.set_num_threads(threads)  # two: parts side by side
+    batch = rows(6, shared)
+    module = tiny.model("llama", dtype=dtype, **SHAPE)
+    plain, again = adapted(module), adapted(module)
+    assert plain[0].shares
+    before = kept(plain[0], batch)
+    checkpoint_layers(again[0])
+    one, other = gradients(*plain, batch, 90), gradients(*again, batch, 90)
+    assert one[0] == other[0]
+    assert torch.equal(one[1], other[1])
+    assert float(one[1].norm()) > 0
+    assert kept(again[0], batch) < before / 3
+    torch.set_num_threads(1)
+
+
+def test_a_cache_that_is_appended_to_twice_is_seen(tiny, monkeypatch):
+    """The control: without the cache put back, the second pass reads keys that it made itself."""
+    from torch.utils.checkpoint import CheckpointError
+
+    from tuneworthy.training import memory
+
+    net, weights = adapted(tiny.model("llama", **SHAPE))
+    monkeypatch.setattr(memory, "Cache", type("NoCache", (), {}))
+    memory.checkpoint_layers(net)
+    with pytest.raises((CheckpointError, RuntimeError)):
+        gradients(net, weights, rows(6, 24))
+
+
+def test_a_dropped_layer_is_seen(tiny):
+    """The control of equality: another computation inside one layer gives other gradients."""
+    import torch
+
+    module = tiny.model("llama", **SHAPE)
+    plain, other = adapted(module), adapted(module)
+    layer = other[0].body.layers[1]
+    forward = layer.forward
+    layer.forward = lambda *given, **named: forward(*given, **named) * (1 + 1e-4)
+    batch = rows(6, 24)
+    assert not torch.equal(gradients(*plain, batch)[1], gradients(*other, batch)[1])
+
+
+def room(net, free, monkeypatch, wanted=None):
+    from tuneworthy.training import memory
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.twin import LoraShape
+
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    return memory.make_room(net, rows(6, 0), LoraShape(rank=RANK), Pace(batch=6), wanted)[1]
+
+
+def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
+    from tuneworthy.training import memory
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.twin import LoraShape
+
+    monkeypatch.setattr(memory, "total_memory", lambda device: 0)  # small batches of answers
+    net, _ = adapted(tiny.model("llama", num_hidden_layers=12, **SHAPE))
+    shape, pace = LoraShape(rank=RANK), Pace(batch=6)
+    need = {
+        on: int(1.1 * sum(memory.estimate(net, rows(6, 0), shape, pace, on).values())) + 1
+        for on in (False, True)
+    }
+    assert need[True] < need[False]
+    turned = []
+    monkeypatch.setattr(memory, "checkpoint_layers", turned.append)
+    assert room(net, need[False], monkeypatch)["checkpointing"] is False
+    assert not turned
+    assert room(net, need[False] - 2, monkeypatch)["checkpointing"] is True
+    assert turned == [net]
+    assert room(net, need[False], monkeypatch, True)["checkpointing"] is True
+    for free, wanted in ((need[True] - 2, None), (need[False] - 2, False)):
+        with pytest.raises(ModelError, match="training does not fit") as caught:
+            room(net, free, monkeypatch, wanted)
+        assert "activations" in caught.value.got
+        assert "lower rank" in caught.value.fix
+
+
+def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkeypatch):
+    from tuneworthy.training import by_hand
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.lora import Lessons, LoraSettings, fit_lora
+
+    monkeypatch.setattr(by_hand, "open_hand", lambda module, shares: None)  # autograd both times
+    model = tiny.stand(tiny.model("llama", 1), tiny.tokenizer())
+    lessons = Lessons(tiny.examples(16), tiny.examples(4, 1), lambda folder: 0.5)
+    made = {}
+    for on in (False, True):
+        settings = LoraSettings(rank=4, pace=Pace(epochs=2, batch=8), checkpointing=on)
+        done = fit_lora(model, lessons, settings, 0, tmp_path / str(on))
+        assert done.trace["memory"]["checkpointing"] is on
+        assert done.trace["memory"]["activations"] > 0
+        made[on] = (done.adapter / "adapter_model.safetensors").read_bytes()
+    assert made[True] == made[False]

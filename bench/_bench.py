@@ -1,17 +1,19 @@
 """Ours and a peer's work, alternately in one run on one machine: medians, their ratio, one file.
 
 A benchmark is one file in this folder with `main()`; it calls `alternate` and `write`. Figures are
-reported, never asserted: another machine gives others.
+reported, never asserted: another machine gives others. Run by itself, this file prints the table of
+all results.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,8 +70,41 @@ def machine() -> dict[str, Any]:
     }
 
 
+def exponent(sizes: Sequence[float], figures: Sequence[float]) -> float:
+    """Return the slope of log figure over log size (least squares): 1 linear, 2 quadratic."""
+    fitted = statistics.linear_regression(
+        [math.log(s) for s in sizes], [math.log(f) for f in figures]
+    )
+    return round(fitted.slope, 2)
+
+
+def table() -> str:
+    """Return one line a figure of every file in bench/results, with its goal where it has one."""
+    lines = []
+    for path in sorted(RESULTS.glob("*.json")):
+        told = json.loads(path.read_text("utf-8"))
+        load = (
+            told.get("machine", {}).get("load", "?") if isinstance(told["machine"], dict) else "?"
+        )
+        for what, figure in (told.get("summary") or dict(_ratios(told))).items():
+            lines.append(f"{path.stem:<10} {what:<64} {figure!s:>12}   load {load}")
+    return "\n".join(lines)
+
+
+def _ratios(told: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield (dotted path, number) of all that a file calls a ratio, or one thing over another."""
+    for key, value in told.items() if isinstance(told, dict) else ():
+        name = f"{path}.{key}".lstrip(".")
+        if isinstance(value, int | float) and ("ratio" in name or "_over_" in name):
+            yield name, value
+        yield from _ratios(value, name)
+
+
 def write(name: str, told: Mapping[str, Any]) -> None:
-    """Write bench/results/NAME.json: the figures, the machine and the versions."""
+    """Write bench/results/NAME.json: the figures, the machine and the versions.
+
+    `summary` in it maps a phrase to the figure that the final table shows.
+    """
     versions = {}
     for package in PACKAGES:
         try:
@@ -79,3 +114,7 @@ def write(name: str, told: Mapping[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     whole = {**told, "machine": machine(), "versions": versions}
     (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    print(table())

@@ -14,6 +14,8 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.raw import Fault, Raw
 from tuneworthy.data.rows import FIELDS, read_rows, to_case
 
+_SPARE = 20_000  # rows held above those that stay, so that a cut is rare
+
 
 @dataclass
 class Kept:
@@ -32,7 +34,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    order: int
+    rank: tuple[bytes, int]  # by the seeded hash; where two ids are one, by the order of the file
     case: Case
     id_kind: str
     scalar: str
@@ -51,7 +53,9 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
 
     The draw goes by a seeded hash of the row's id or content, so it does not depend on the order.
     """
-    kept, drawn = Kept(name), []
+    kept = Kept(name)
+    drawn: list[_Drawn] = []
+    last: tuple[bytes, int] | None = None  # the rank that is too late once a cut has been made
     for raw in read_rows(path, name):
         kept.rows += 1
         if isinstance(raw, Fault):
@@ -62,24 +66,31 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
             bad.add(case)
             continue
         kept.unread.update(key for key in raw.fields if key not in FIELDS)
-        drawn.append(_Drawn(kept.rows, case, *_kinds(raw)))
-        if len(drawn) >= draw.keep + 20_000:
-            kept.not_drawn += _cut(drawn, draw)
-    if len(drawn) > draw.keep:
-        kept.not_drawn += _cut(drawn, draw)
-    drawn.sort(key=lambda one: one.order)
+        rank = _rank(draw.seed, case.id), kept.rows
+        if last is not None and rank > last:
+            kept.not_drawn += 1
+            continue
+        drawn.append(_Drawn(rank, case, *_kinds(raw)))
+        if len(drawn) >= draw.keep + _SPARE:
+            kept.not_drawn += _cut(drawn, draw.keep)
+            last = drawn[-1].rank
+    kept.not_drawn += _cut(drawn, draw.keep)
+    drawn.sort(key=lambda one: one.rank[1])
     _name(kept, drawn, bad)
     return kept
 
 
-def _cut(drawn: list[_Drawn], draw: Draw) -> int:
-    def rank(one: _Drawn) -> tuple[bytes, int]:
-        name = f"{draw.seed}:{one.case.id}"
-        return hashlib.sha256(name.encode("utf-8", "replace")).digest(), one.order
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).digest()
 
-    drawn.sort(key=rank)
-    gone = len(drawn) - draw.keep
-    del drawn[draw.keep :]
+
+def _cut(drawn: list[_Drawn], keep: int) -> int:
+    """Keep the first `keep` by rank, in that order, where there are more; return how many went."""
+    if len(drawn) <= keep:
+        return 0
+    drawn.sort(key=lambda one: one.rank)
+    gone = len(drawn) - keep
+    del drawn[keep:]
     return gone
 
 

@@ -62,18 +62,22 @@ def _case(raw: Raw, answered: bool) -> Case:
         raise BadRow("`meta` is no object", str(meta), 'write {"key": ...}', "meta")
     if doc is not None:
         meta = {**meta, "doc_id": doc}
+    fields = {
+        "accepted": _texts(row, "accepted"),
+        "must_say": _texts(row, "must_say"),
+        "must_not_say": _texts(row, "must_not_say"),
+        "context": context,
+        "group": _word(row.get("group"), "group"),
+        "time": _time(row.get("time")),
+        "meta": meta,
+    }
     return Case(
         id=_id(row.get("id")) or _content_id(messages, answer, row),
         messages=messages,
         output=answer or "",
-        accepted=_texts(row, "accepted"),
-        must_say=_texts(row, "must_say"),
-        must_not_say=_texts(row, "must_not_say"),
-        context=context,
-        group=_word(row.get("group"), "group"),
-        time=_time(row.get("time")),
-        meta=meta,
         where=raw.where,
+        # A record notes which of its fields were given: naming defaults costs 500 bytes a row.
+        **{name: value for name, value in fields.items() if value},
     )
 
 

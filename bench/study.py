@@ -1,0 +1,284 @@
+"""A whole study: `tuneworthy run` against the same arms stitched together from today's tools.
+
+usage: study.py [repetitions] [training rows]   clause types; 240 rows to learn from and half as
+many to be scored where nothing else is said. A repetition takes minutes a side and sums over
+hundreds of answers already, so one is usual. The peer is scikit-learn for the classifier and the
+nearest examples; transformers `generate` for answers (sorted by length, 64 rows a batch, left
+padding, our precision), held to a tree of labels for the constrained arm; TRL's SFTTrainer for the
+adapter. Both sides get the same rows, prompts, caps on tokens, training steps, dev answers and
+answers timed one at a time; neither stops early, and nothing is cached from before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from _bench import medians, ratios, repetitions, write
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+import tuneworthy
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case
+from tuneworthy.core.results import Results
+from tuneworthy.models._doctor import precision_for
+from tuneworthy.models._embedded import locate
+from tuneworthy.models._template import prompt_ids, text_ids
+from tuneworthy.prompting.messages import build
+from tuneworthy.study import Wishes, read
+from tuneworthy.suite import write as write_task
+
+SHOTS, EPOCHS, RANK, ALPHA, RATE = 8, 1, 16, 32, 1e-3
+CALL = "import sys; sys.path[:0] = [sys.argv.pop(1)]; from tuneworthy.cli import main; main()"
+
+
+def made(folder: Path, rows: int) -> Path:
+    """Write the task with its logged answers and arms; return the task file."""
+    path = write_task("clause_type", folder, n=rows * 3 // 2)
+    lines = (folder / "test.jsonl").read_text("utf-8").splitlines()
+    logged = [{"input": json.loads(line)["input"], "answer": "payment"} for line in lines]
+    (folder / "logged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in logged), "utf-8")
+    loaded, _ = read(path, Wishes())
+    arms = [
+        "present", "tfidf", "zero_shot", {"few_shot": {"k": SHOTS, "draws": 1}},
+        {"nearest_shots": {"k": SHOTS}}, "constrained",
+        {"lora": {"epochs": EPOCHS, "rank": RANK, "alpha": ALPHA, "rate": RATE, "batch": 4}},
+    ]  # fmt: skip
+    output = {"type": "label", "labels": list(loaded.task.output.labels or ()), "max_tokens": 8}
+    task = {
+        "name": "study", "instruction": loaded.task.instruction, "output": output, "arms": arms,
+        "data": {"train": "train.jsonl", "test": "test.jsonl"}, "seeds": 1,
+        "present": {"answers": "logged.jsonl"}, "budget": {"minutes": 10_000},
+    }  # fmt: skip
+    path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
+    return path
+
+
+def ours(path: Path) -> tuple[float, Results]:
+    """Run the study in a process of its own; return its seconds and its results."""
+    source = str(Path(tuneworthy.__file__).parents[1])
+    words = [sys.executable, "-c", CALL, source, "run", path.name, "--no-progress"]
+    begun = time.perf_counter()
+    done = subprocess.run(words, cwd=path.parent, stdout=subprocess.DEVNULL, check=False)
+    seconds = time.perf_counter() - begun
+    if done.returncode not in (0, 3, 4):
+        raise SystemExit(f"study: `tuneworthy run` ended with {done.returncode}")
+    latest = (path.parent / "results" / "latest").read_text("utf-8").strip()
+    text = (path.parent / "results" / latest / "results.json").read_text("utf-8")
+    return seconds, Results.model_validate_json(text)
+
+
+@dataclass
+class Peer:
+    """The stitched study: its rows and prompts; seconds and share of right answers by arm."""
+
+    task: Any
+    train: list[Case]
+    dev: list[Case]
+    test: list[Case]
+    recipes: dict[str, Recipe]
+    asks_dev: set[str]
+    latency: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
+    right: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> float:
+        """Run all arms; return the seconds, the loading of the model included."""
+        begun = time.perf_counter()
+        self._timed("tfidf", self._classifier)
+        dtype = getattr(torch, precision_for("cpu"))
+        self.tokenizer = AutoTokenizer.from_pretrained(locate(), padding_side="left")
+        self.model = AutoModelForCausalLM.from_pretrained(locate(), dtype=dtype).eval()
+        for arm in ("zero_shot", "few_shot", "nearest_shots"):
+            self._timed(arm, lambda arm=arm: self._prompted(arm))
+        self._timed("constrained", lambda: self._asked("constrained", self.model, held=True))
+        self._timed("lora", self._lora)
+        return time.perf_counter() - begun
+
+    def _timed(self, arm: str, work: Any) -> None:
+        begun = time.perf_counter()
+        said = work()
+        hits = [a.strip() == case.output for a, case in zip(said, self.test, strict=True)]
+        self.seconds[arm], self.right[arm] = time.perf_counter() - begun, sum(hits) / len(hits)
+        print(f"  peer {arm}: {self.seconds[arm]:.1f} s", file=sys.stderr, flush=True)
+
+    def _classifier(self) -> list[str]:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline, make_union
+
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+        chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+        model = LogisticRegression(C=10.0, max_iter=2000, random_state=0)
+        pipeline = make_pipeline(make_union(words, chars), model)
+        pipeline.fit([case.input for case in self.train], [case.output for case in self.train])
+        return [str(label) for label in pipeline.predict([case.input for case in self.test])]
+
+    def _prompts(self, arm: str, cases: Sequence[Case]) -> list[list[int]]:
+        """Return the ids of the prompts that our arm sends; nearest examples by scikit-learn."""
+        recipe = self.recipes[arm]
+        near = self._nearest(cases) if recipe.kind == "nearest" else {}
+        built = [
+            build(self.task, case.query(), near.get(case.id, recipe), self.train) for case in cases
+        ]
+        return [prompt_ids(self.tokenizer, messages) for messages in built]
+
+    def _nearest(self, cases: Sequence[Case]) -> dict[str, Recipe]:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+        known = vectors.fit_transform([case.input for case in self.train])
+        table = (vectors.transform([case.input for case in cases]) @ known.T).toarray()
+        found = {}
+        for case, row in zip(cases, table, strict=True):
+            best = [at for at in row.argsort()[::-1] if self.train[at].id != case.id][:SHOTS]
+            shots = tuple(self.train[at].id for at in reversed(best))
+            found[case.id] = Recipe(kind="few", k=SHOTS, shots=shots)
+        return found
+
+    def _generate(self, prompts: list[list[int]], model: Any, held: bool = False) -> list[str]:
+        pad, end = self.tokenizer.eos_token_id, self.tokenizer.eos_token_id
+        order = sorted(range(len(prompts)), key=lambda k: len(prompts[k]))
+        said = [""] * len(prompts)
+        for start in range(0, len(order), 64):
+            chosen = order[start : start + 64]
+            width = max(len(prompts[k]) for k in chosen)
+            gaps = [width - len(prompts[k]) for k in chosen]
+            rows = [[pad] * gap + prompts[k] for k, gap in zip(chosen, gaps, strict=True)]
+            mask = [[0] * gap + [1] * (width - gap) for gap in gaps]
+            with torch.inference_mode():
+                out = model.generate(
+                    input_ids=torch.tensor(rows), attention_mask=torch.tensor(mask),
+                    max_new_tokens=8, do_sample=False, pad_token_id=pad, eos_token_id=end,
+                    prefix_allowed_tokens_fn=self._tree(width) if held else None,
+                )  # fmt: skip
+            for k, row in zip(chosen, out, strict=True):
+                said[k] = self.tokenizer.decode(row[width:], skip_special_tokens=True)
+        return said
+
+    def _asked(self, arm: str, model: Any, held: bool = False) -> list[str]:
+        """Answer the test rows together, then as many one by one as our side timed."""
+        prompts = self._prompts(arm, self.test)
+        said = self._generate(prompts, model, held)
+        for k in range(self.latency[arm]):
+            self._generate([prompts[k]], model, held)
+        return said
+
+    def _prompted(self, arm: str) -> list[str]:
+        if arm in self.asks_dev:
+            self._generate(self._prompts(arm, self.dev), self.model)
+        return self._asked(arm, self.model)
+
+    def _tree(self, width: int) -> Any:
+        """Return which tokens may follow in a row whose prompt has `width` tokens."""
+        end = self.tokenizer.eos_token_id
+        after: dict[tuple[int, ...], set[int]] = {}
+        for name in self.task.output.labels:
+            ids = [*text_ids(self.tokenizer, name), end]
+            for at, token in enumerate(ids):
+                after.setdefault(tuple(ids[:at]), set()).add(token)
+        table = {begun: sorted(tokens) for begun, tokens in after.items()}
+        return lambda row, ids: table.get(tuple(ids[width:].tolist()), [end])
+
+    def _lora(self) -> list[str]:
+        """Train with TRL, answer the dev rows after each epoch and the test rows at the end."""
+        from transformers import TrainerCallback
+
+        peer = self
+
+        class Dev(TrainerCallback):  # type: ignore[misc]
+            def on_epoch_end(self, *_: Any, **more: Any) -> None:
+                more["model"].eval()
+                peer._generate(peer._prompts("lora", peer.dev), more["model"])
+                more["model"].train()
+
+        trainer = self._trainer()
+        trainer.add_callback(Dev())
+        trainer.train()
+        steps = EPOCHS * math.ceil(len(self.train) / 4)
+        assert trainer.state.global_step == steps, (trainer.state.global_step, steps)
+        return self._asked("lora", trainer.model.eval())
+
+    def _trainer(self) -> Any:
+        from datasets import Dataset
+        from peft import LoraConfig
+        from trl import SFTConfig, SFTTrainer
+
+        rows = []
+        for prompt, case in zip(self._prompts("lora", self.train), self.train, strict=True):
+            answer = [*text_ids(self.tokenizer, case.output), self.tokenizer.eos_token_id]
+            mask = [0] * len(prompt) + [1] * len(answer)
+            rows.append({"input_ids": [*prompt, *answer], "completion_mask": mask})
+        config = SFTConfig(
+            output_dir=tempfile.mkdtemp(), per_device_train_batch_size=4, num_train_epochs=EPOCHS,
+            learning_rate=RATE, report_to="none", use_cpu=True, bf16=False, save_strategy="no",
+            gradient_checkpointing=False, completion_only_loss=True, logging_strategy="no",
+            disable_tqdm=True, lr_scheduler_type="cosine", warmup_steps=0.1,
+        )  # fmt: skip
+        return SFTTrainer(
+            model=self.model, args=config, train_dataset=Dataset.from_list(rows),
+            processing_class=self.tokenizer,
+            peft_config=LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear",
+                                   task_type="CAUSAL_LM"),
+        )  # fmt: skip
+
+
+def peer(path: Path, results: Results) -> Peer:
+    """Return the stitched study of the same rows, with the prompts that our run settled on."""
+    loaded, parts = read(path, Wishes())
+    by_id = {case.id: case for case in loaded.everyone}
+    part = parts.parts[0]
+    runs = {run.spec.arm: run for run in results.runs}
+    return Peer(
+        task=results.task,
+        train=[by_id[i] for i in part.train],
+        dev=[by_id[i] for i in part.dev],
+        test=[by_id[i] for i in part.test],
+        recipes={name: run.recipe for name, run in runs.items() if run.recipe is not None},
+        asks_dev={name for name, run in runs.items() if run.dev is not None},
+        latency={name: len(run.latency_ms or ()) for name, run in runs.items()},
+    )
+
+
+def main() -> None:
+    """Run both sides, print the ratio and write bench/results/study.json."""
+    warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    n = repetitions(1)
+    rows = int(sys.argv[2]) if len(sys.argv) > 2 else 240
+    seconds: dict[str, list[float]] = {"ours": [], "stitched": []}
+    for _ in range(n):
+        with tempfile.TemporaryDirectory() as folder:
+            path = made(Path(folder), rows)
+            took, results = ours(path)
+            other = peer(path, results)
+            seconds["ours"].append(round(took, 2))
+            print(f"  ours: {took:.1f} s", file=sys.stderr, flush=True)
+            seconds["stitched"].append(round(other.run(), 2))
+    median = medians(seconds)
+    ratio = ratios(median, "ours")["stitched"]
+    scores = {a.name: a.score.mean if a.score else None for a in results.evidence.arms}
+    what = f"a study of {rows} + {rows // 2} rows, times stitched tools, equal work"
+    told = {
+        "n": n, "rows": rows, "seconds": seconds, "median": median, "ratio": ratio,
+        "stitched_by_arm": {k: round(v, 2) for k, v in other.seconds.items()},
+        "scores": {"ours": scores, "stitched": other.right}, "summary": {what: ratio},
+    }  # fmt: skip
+    print(f"study: {what}: {ratio} (n = {n})")
+    write("study", told)
+
+
+if __name__ == "__main__":
+    main()

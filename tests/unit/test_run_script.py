@@ -1,0 +1,58 @@
+"""`./run bench`: all or those named; one that fails is told at the end and stops no other."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def clone(folder):
+    """Return a folder that looks like an installed clone, with three small benchmarks."""
+    shutil.copy(ROOT / "run", folder / "run")
+    (folder / "pyproject.toml").touch()
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (folder / ".venv" / ".installed-train-dev").touch()
+    os.utime(folder / "pyproject.toml", (1, 1))
+    for name, text in (("python", f'exec "{sys.executable}" "$@"'), ("tuneworthy", "exit 0")):
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    (folder / "bench").mkdir()
+    for name, text in (
+        ("bad", "print('ran bad'); raise SystemExit(3)"),
+        ("good", "print('ran good')"),
+        ("other", "print('ran other')"),
+        ("_bench", "print('the table')"),
+    ):
+        (folder / "bench" / f"{name}.py").write_text(text)
+    return folder
+
+
+def bench(folder, *names):
+    done = subprocess.run(
+        ["sh", "run", "bench", *names], cwd=folder, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout.split("\n")[:-1], done.stderr
+
+
+def test_a_benchmark_that_fails_is_told_and_the_others_run(tmp_path):
+    code, out, told = bench(clone(tmp_path))
+    assert out == ["ran bad", "ran good", "ran other", "the table"]
+    assert code == 1
+    assert "failed: bad" in told
+
+
+def test_only_the_named_benchmarks_run(tmp_path):
+    assert bench(clone(tmp_path), "other", "good")[:2] == (
+        0,
+        ["ran other", "ran good", "the table"],
+    )
+
+
+def test_an_unknown_benchmark_fails(tmp_path):
+    code, out, told = bench(clone(tmp_path), "none")
+    assert (code, out) == (1, ["the table"])
+    assert "failed: none" in told

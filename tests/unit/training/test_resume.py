@@ -131,6 +131,18 @@ def test_n10_a_run_interrupted_again_and_again_ends_the_same(kit, tmp_path):
     assert result(kit.fit(tmp_path / "a")) == want
 
 
+def test_a_run_that_stops_early_does_so_after_an_interruption_too(kit, tmp_path):
+    patient = {"settings": kit.settings.model_copy(update={"patience": 1})}
+    want = result(kit.fit(tmp_path / "whole", **patient))
+    last = kit.done.steps
+    assert want[1]["stopped_early"]
+    assert last < STEPS
+    for k in (3, last - 1, last):
+        interrupted(kit, tmp_path / str(k), stop=k, **patient)
+        assert result(kit.fit(tmp_path / str(k), **patient)) == want
+        assert kit.done.steps == last - k
+
+
 @pytest.mark.parametrize("fault", ["none", "weights", "moments", "count", "order", "by_row"])
 def test_n10_what_is_not_put_back_is_seen(kit, tmp_path, monkeypatch, fault):
     """The control: each part of the state by itself, and the order of the rows."""

@@ -29,7 +29,9 @@ class Options(Record):
     """Size and pace of training. `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
     `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
-    need is what training teaches; full: with it. `shuffled` gives every row the answer of another
+    need is what training teaches; full: with it. `patience` stops once the dev score has not risen
+    for so many epochs, or is 1; None trains them all: the rate falls towards 0 over all epochs, so
+    the last ones settle what the first ones found. `shuffled` gives every row the answer of another
     one: the placebo.
     """
 
@@ -40,6 +42,7 @@ class Options(Record):
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     prompt: Literal["short", "full"] = "short"
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = None
     shuffled: bool = False
 
 
@@ -93,6 +96,7 @@ def _settings(options: Options, rows: int) -> Any:
         alpha=options.alpha,
         targets=options.targets,
         pace=Pace(epochs=options.epochs, rate=options.rate, batch=batch),
+        patience=options.patience,
     )
 
 
@@ -133,7 +137,9 @@ def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     left = trace["rows"]["excluded"]
     out = [f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items()]
     seen = [told["dev_score"] for told in trace["evaluations"] if told["dev_score"] is not None]
-    if len(seen) > 1 and seen[-1] > max(seen[:-1]) + _RISE:
+    if why := trace.get("stopped_early"):
+        out.append(f"training stopped after epoch {len(trace['evaluations'])}: {why}")
+    elif len(seen) > 1 and seen[-1] > max(seen[:-1]) + _RISE:
         out.append("its dev score still rose in the last epoch: more epochs may score higher")
     return tuple(out)
 

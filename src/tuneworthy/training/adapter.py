@@ -1,4 +1,4 @@
-"""An adapter folder: whole or absent, bound by hash to the base it was trained on.
+"""A sealed folder (adapter or checkpoint): whole or absent, bound by hash to its base.
 
 `tuneworthy.json` names every file with size and SHA-256 and is written last; the folder gets its
 name only when all of it is on disk. Knows no torch.
@@ -30,8 +30,8 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_text(canonical({"schema": 1, **about, "files": files}), "utf-8")
 
 
-def read_sealed(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a whole adapter folder; None where one is absent or not whole."""
+def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict[str, Any] | None:
+    """Return the manifest of a whole folder with the file `needed`; None where it is not whole."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]
@@ -43,20 +43,20 @@ def read_sealed(folder: Path) -> dict[str, Any] | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return manifest if whole and "adapter_model.safetensors" in files else None
+    return manifest if whole and needed in files else None
 
 
-def publish(built: Path, folder: Path) -> Path:
+def publish(built: Path, folder: Path, what: str = "adapter") -> Path:
     """Give a sealed folder its name, durably: sync files, rename, sync the parent folder."""
     for path in sorted(built.iterdir()):
-        failpoint("adapter.sync")
+        failpoint(f"{what}.sync")
         _sync(path)
     _sync(built)
     if folder.exists():  # a leftover that was not whole, else it would have been used
         shutil.rmtree(folder)
-    failpoint("adapter.before")
+    failpoint(f"{what}.before")
     os.replace(built, folder)
-    failpoint("adapter.after")
+    failpoint(f"{what}.after")
     _sync(folder.parent)
     return folder
 

@@ -16,9 +16,7 @@ _LEFT = 1e-3  # nats a token; below it a gradient may well round to zero
 _WORSE = 0.5  # nats a token by which a run may end above its start on the same rows
 
 
-def summary(
-    told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered], seconds: float
-) -> dict[str, Any]:
+def summary(told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered]) -> dict[str, Any]:
     """Return the figures of one run. `seconds` is training alone, without saving and scoring.
 
     `tokens_per_second` counts every token of the rows, as if no prompt were shared.
@@ -32,8 +30,8 @@ def summary(
         "answer_tokens": answers,
         "truncated": 0,  # a row is trained on whole or left out; none is cut
         "clip_rate": sum(step["clipped"] for step in told["steps"]) / len(told["steps"]),
-        "seconds": seconds,
-        "tokens_per_second": read / seconds,
+        "seconds": told["seconds"],
+        "tokens_per_second": read / told["seconds"],
     }
 
 

@@ -1,25 +1,30 @@
 """Train a low-rank adapter (LoRA) on a local model and keep the epoch that scores best on dev.
 
-The base is never touched (see `twin`). Knows no metric: `dev_score` says how good an adapter is.
+The base is never touched (see `twin`). An interrupted run goes on from its last checkpoint; epochs
+that were saved and scored stay so. Knows no metric: `dev_score` says how good an adapter is.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from safetensors import SafetensorError
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError, StoreError
+from tuneworthy.core.record import digest
 from tuneworthy.models._template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
+from tuneworthy.training.checkpoint import Checkpoints, Run, Watch
 from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.forward import Net, evaluate, open_net
 from tuneworthy.training.loop import Pace, train
@@ -33,11 +38,14 @@ class LoraSettings(LoraShape):
 
     `checkpointing` computes activations again going backward: less memory, the same gradients,
     about a third more work. None: only where training does not fit otherwise.
+    `patience` stops training once the dev score has not risen for so many epochs, or is 1; the
+    rate of a step is what it would have been without.
     """
 
     pace: Pace = Pace()
     share: bool = True
     checkpointing: bool | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,15 @@ def fit_lora(
     net = open_net(wrapped.base_model.model, rows.rows[0].ids, settings.share)
     net, room = make_room(net, rows.rows, settings, settings.pace, settings.checkpointing)
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
-    about = {"base": base, "settings": settings.plain(), "seed": seed}
-    watch = _Watch(lessons, wrapped, net, dev.rows, folder / "epochs", about)
-    shutil.rmtree(folder / "epochs", ignore_errors=True)
-    begun = time.perf_counter()
-    told = train(net, rows.rows, settings.pace, seed, watch.after, lessons.say)
-    seconds = time.perf_counter() - begun - watch.seconds
+    about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
+    watch = _Watch(lessons, wrapped, net, (rows, dev), folder, about)
+    told = train(net, rows.rows, settings.pace, seed, watch.after, watch)
     check_learned(told, wrapped, model.module.config.get_text_config().vocab_size)
     trace = {
-        **summary(told, [example.id for example in rows.used], rows.rows, seconds),
+        **summary(told, [example.id for example in rows.used], rows.rows),
         "evaluations": watch.seen,
         "chosen": watch.best(),
+        "stopped_early": watch.stopped,
         "rows": rows.account(),
         "dev_rows": dev.account(),
         "dev_seconds": watch.seconds,
@@ -144,6 +150,15 @@ class _Rows:
         given = len(self.used) + sum(map(len, self.excluded.values()))
         return {"given": given, "used": len(self.used), "excluded": self.excluded}
 
+    def digest(self, dev: _Rows) -> str:
+        """Return the hash of all that is learned from and chosen by: ids, texts and tokens."""
+        given = [
+            (e.id, [m.plain() for m in e.messages], e.answer, row.ids, row.first)
+            for part in (self, dev)
+            for e, row in zip(part.used, part.rows, strict=True)
+        ]
+        return digest([given, self.excluded, dev.excluded])
+
     def check(self, model: Any) -> None:
         """Refuse to train on nothing, or on prompts that the engine would count differently."""
         if not self.rows:
@@ -164,31 +179,83 @@ class _Rows:
 
 
 @dataclass
-class _Watch:
-    """After each epoch: save the adapter, take its dev loss, let the caller score its answers."""
+class _Watch(Watch):
+    """Keeps the run; after each epoch saves the adapter, takes its dev loss and its dev score."""
 
     lessons: Lessons
     wrapped: Any
     net: Net
-    dev: list[Rendered]
+    rows: tuple[_Rows, _Rows]
     folder: Path
     about: dict[str, Any]
     seen: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    stopped: str | None = None
 
-    def after(self, epoch: int) -> None:
-        begun = time.perf_counter()
-        folder = self.folder / str(epoch)
+    def __post_init__(self) -> None:
+        self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say)
+
+    def begin(self, run: Run) -> None:
+        each = math.ceil(len(self.rows[0].rows) / self.about["settings"]["pace"]["batch"])
+
+        def usable(step: int) -> bool:  # the adapters of epochs before cannot be made again
+            return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
+
+        self.kept.restore(run, usable)
+
+    def safe_point(self, run: Run, epoch_over: bool = False) -> None:
+        with _writing(self.folder):
+            self.kept.keep(run, epoch_over)
+
+    def say(self, text: str) -> None:
+        self.lessons.say(text)
+
+    def after(self, epoch: int) -> bool:
+        """Save and score an epoch, or read what was found before; return whether to go on."""
+        kept = self._scored(epoch) or self._score(epoch)
+        self.seen.append(kept["told"])
+        self.seconds += kept["seconds"]
+        if epoch < self.about["settings"]["pace"]["epochs"]:
+            self.stopped = self._enough(epoch)
+        return self.stopped is None
+
+    def _scored(self, epoch: int) -> dict[str, Any] | None:
+        """Return what was found of an epoch before an interruption, if its adapter is whole."""
+        manifest = read_sealed(self.folder / "epochs" / str(epoch))
+        known = manifest and manifest | self.about | {"epoch": epoch} == manifest
+        return manifest.get("found") if manifest and known else None
+
+    def _score(self, epoch: int) -> dict[str, Any]:
+        begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
+        about, dev = {**self.about, "epoch": epoch}, self.rows[1].rows
+        built = folder.with_name("new")
         with _writing(folder):
-            save_adapter(self.wrapped, folder, {**self.about, "epoch": epoch})
+            shutil.rmtree(built, ignore_errors=True)
+            save_adapter(self.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
-        loss, end = evaluate(self.net, self.dev, budget) or (None, None)
-        score = float(self.lessons.dev_score(folder)) if self.lessons.dev else None
-        told = {"epoch": epoch, "dev_score": score, "dev_loss": loss, "p_end": end}
-        self.seen.append({**told, "update_ratio": update_ratio(self.wrapped)})
-        self.seconds += time.perf_counter() - begun
+        loss, end = evaluate(self.net, dev, budget) or (None, None)
+        score = float(self.lessons.dev_score(built)) if self.lessons.dev else None
+        told: dict[str, Any] = {"epoch": epoch, "dev_score": score, "dev_loss": loss, "p_end": end}
+        told["update_ratio"] = update_ratio(self.wrapped)
+        found = {"told": told, "seconds": time.perf_counter() - begun}
+        with _writing(folder):
+            seal(built, {**about, "found": found})
+            publish(built, folder, "scored")
         if score is not None:
-            self.lessons.say(f"epoch {epoch}: dev score {score:.3f}")
+            self.say(f"epoch {epoch}: dev score {score:.3f}")
+        return found
+
+    def _enough(self, epoch: int) -> str | None:
+        """Return why nothing is to be gained by another epoch, or None."""
+        patience = self.about["settings"]["patience"]
+        if patience is None or not self.lessons.dev:
+            return None
+        scores = [told["dev_score"] for told in self.seen]
+        if max(scores) >= 1:
+            return "the dev score is 1"
+        best = scores.index(max(scores)) + 1
+        tired = epoch - best >= patience
+        return f"the dev score has not risen since epoch {best}" if tired else None
 
     def best(self) -> int:
         """Return the epoch to keep: best dev score, then lower dev loss, then the earlier one."""
@@ -203,13 +270,16 @@ class _Watch:
 
 
 def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any]) -> Trained:
-    """Put the trace beside the chosen epoch's adapter, give both their name, drop the others."""
-    built = folder / "epochs" / str(trace["chosen"])
+    """Put the trace beside a copy of the chosen adapter, give both their name, drop the rest."""
+    built = folder / "epochs" / "new"
     with _writing(folder):
+        shutil.rmtree(built, ignore_errors=True)
+        shutil.copytree(built.with_name(str(trace["chosen"])), built)
         (built / "trace.json").write_text(json.dumps(trace, allow_nan=False), "utf-8")
         seal(built, {**about, "epoch": trace["chosen"]})
         final = publish(built, folder / "adapter")
-    shutil.rmtree(folder / "epochs", ignore_errors=True)
+    for name in ("epochs", "checkpoints"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     return Trained(final, trace)
 
 

@@ -203,3 +203,44 @@ def test_p16_a_stop_is_heard_between_two_steps(tiny, monkeypatch):
     monkeypatch.setattr(signals, "_asked", 130)
     with pytest.raises(signals.Stopped):
         run(wrapped(tiny), rows, Pace(epochs=1, batch=4))
+
+
+@pytest.mark.parametrize("leak", [False, True])
+def test_memory_does_not_grow_with_the_steps(tiny, monkeypatch, leak):
+    """Live tensors and resident memory after 100 and after 400 steps; the control keeps graphs."""
+    import gc
+
+    import psutil
+    import torch
+
+    from tuneworthy.training import loop
+    from tuneworthy.training.checkpoint import Watch
+    from tuneworthy.training.forward import open_net
+
+    rows = tiny.rows(tiny.tokenizer(), 8)
+    module = wrapped(tiny, dtype="float32").base_model.model
+    backward, kept, seen = loop.backward, [], {}
+
+    def leaking(net, batch, *rest):
+        kept.append(net.module(input_ids=torch.tensor([batch[0].ids])).logits.sum())
+        return backward(net, batch, *rest)
+
+    if leak:
+        monkeypatch.setattr(loop, "backward", leaking)
+
+    class Look(Watch):
+        steps = 0
+
+        def say(self, text):
+            self.steps += 1
+            if self.steps in (100, 400):
+                gc.collect()
+                tensors = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+                resident = psutil.Process().memory_info().rss
+                seen[self.steps] = (tensors, resident / 2**20)
+
+    net, pace = open_net(module, rows[0].ids), pace_of(epochs=200, batch=4)
+    loop.train(net, rows, pace, 0, lambda epoch: None, Look())
+    (tensors, before), (later, after) = seen[100], seen[400]
+    assert (later == tensors) is not leak
+    assert (after - before < 30) is not leak  # MB; the graphs of 300 steps take several times that

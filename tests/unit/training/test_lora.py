@@ -277,3 +277,43 @@ def test_the_trace_is_json_and_says_what_was_measured(tiny, tmp_path):
     assert trace["shared_prompt"] is True
     first, last = trace["steps"][0]["loss"], trace["steps"][-1]["loss"]
     assert last < first
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "epochs", "why"),
+    [
+        ((0.5, 0.4, 0.6, 0.55, 0.5, 0.9), None, 6, None),
+        ((0.5, 0.4, 0.6, 0.55, 0.5, 0.9), 1, 2, "the dev score has not risen since epoch 1"),
+        ((0.5, 0.4, 0.6, 0.55, 0.5, 0.9), 2, 5, "the dev score has not risen since epoch 3"),
+        ((0.5, 0.4, 0.6, 0.55, 0.5, 0.5), 3, 6, None),  # tired in the last epoch: nothing is saved
+        ((0.5, 1.0, 0.6, 0.55, 0.5, 0.9), 5, 2, "the dev score is 1"),
+        ((0.5, 1.0, 0.6, 0.55, 0.5, 0.9), None, 6, None),
+    ],
+)
+def test_training_stops_early_only_if_asked_and_takes_the_same_steps_until_then(
+    tiny, tmp_path, scores, patience, epochs, why
+):
+    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.lora import fit_lora
+
+    model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
+    pace = Pace(epochs=6, batch=8, rate=5e-3)
+
+    def fit(folder, patience):
+        told = settings(pace=pace, patience=patience)
+        return fit_lora(model, lessons(tiny, scores), told, 0, folder).trace
+
+    trace, whole = fit(tmp_path / "a", patience), fit(tmp_path / "b", None)
+    assert trace["stopped_early"] == why
+    assert len(trace["evaluations"]) == len(trace["loss_by_row"]["epochs"]) == epochs
+    assert trace["steps"] == whole["steps"][: 2 * epochs]  # the same rates: the plan is unchanged
+    assert trace["chosen"] == 1 + scores.index(max(scores[:epochs]))
+    assert whole["stopped_early"] is None
+
+
+def test_a_run_without_dev_rows_is_never_stopped_early(tiny, tmp_path):
+    from tuneworthy.training.lora import fit_lora
+
+    model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
+    trace = fit_lora(model, lessons(tiny, dev=[]), settings(patience=1), 0, tmp_path).trace
+    assert len(trace["evaluations"]) == 3

@@ -200,3 +200,17 @@ def test_a_run_that_ended_while_it_still_rose_says_so(scores, rising):
     notes = lora._notes(trace)
     assert notes[0] == "1 training rows left out: too long"
     assert any("still rose" in note for note in notes) is rising
+
+
+def test_a_run_that_stopped_early_says_so_and_asks_for_no_more_epochs():
+    told = [{"epoch": n + 1, "dev_score": score} for n, score in enumerate((0.3, 1.0))]
+    trace = {"rows": {"excluded": {}}, "evaluations": told, "stopped_early": "the dev score is 1"}
+    assert lora._notes(trace) == ("training stopped after epoch 2: the dev score is 1",)
+    assert "still rose" in lora._notes({**trace, "stopped_early": None})[0]  # the control
+
+
+@pytest.mark.full
+def test_patience_reaches_training_and_is_off_by_default():
+    pytest.importorskip("torch")
+    assert lora._settings(lora.Options(), 100).patience is None
+    assert lora._settings(lora.Options(patience=2), 100).patience == 2

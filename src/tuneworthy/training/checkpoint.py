@@ -1,0 +1,142 @@
+"""A training run on disk, so that it goes on where it was interrupted, to the last bit.
+
+A checkpoint is a sealed folder (see `adapter`) named by its step: the tensors as safetensors, the
+rest as JSON. The newest two are kept, so that one which is damaged costs one interval. Knows no
+model, no loss and no metric.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tuneworthy.ledger import signals
+from tuneworthy.training.adapter import publish, read_sealed, seal
+
+TENSORS, REST = "state.safetensors", "run.json"
+EVERY = 30.0  # seconds of training between two checkpoints, at least
+SHARE = 0.01  # of the time of training, the most that checkpoints between epochs take
+_KEPT = 2
+
+
+@dataclass
+class Run:
+    """What training changes: weights by name, the optimizer's state, what happened, seconds.
+
+    The step it stands at is the number of `steps`; `by_row` has a list for each epoch begun.
+    """
+
+    weights: dict[str, Any]
+    optimizer: Any
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    by_row: list[list[float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def tensors(self) -> dict[str, Any]:
+        """Return weights and optimizer state by name, contiguous, on the CPU."""
+        found = dict(self.weights)
+        for name, weight in self.weights.items():
+            for key, value in self.optimizer.state[weight].items():
+                found[f"{key} {name}"] = value
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+    def put_back(self, tensors: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
+        """Take the state of another run of the same weights."""
+        state: dict[int, dict[str, Any]] = {}
+        for n, (name, weight) in enumerate(self.weights.items()):
+            with torch.no_grad():
+                weight.copy_(tensors[name])
+            parts = {key: tensors.get(f"{key} {name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+            if parts["step"] is not None:  # else it never had a gradient
+                state[n] = parts
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.steps, self.by_row = rest["steps"], rest["by_row"]
+        self.seconds = rest["seconds"]
+
+
+class Watch:
+    """Who looks on while a run trains, and may keep it; this one does neither."""
+
+    def begin(self, run: Run) -> None:
+        """Put the state of an interrupted run into `run`, if there is one."""
+
+    def safe_point(self, run: Run, epoch_over: bool = False) -> None:
+        """Keep `run` if it is time to: it stands between two steps, or at the end of an epoch."""
+
+    def say(self, text: str) -> None:
+        """Hear what the last step was."""
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one run in `folder`.
+
+    `about` is all that the run depends on (base, settings, seed, rows): one of another run is
+    never used. A checkpoint is due at the end of an epoch, at a request to stop, and after `EVERY`
+    seconds of training, or more where writing is slow.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    say: Callable[[str], None] = lambda text: None
+    _step: int = 0
+    _due: float = 0.0
+
+    def restore(self, run: Run, usable: Callable[[int], bool]) -> None:
+        """Put the newest whole checkpoint of this very run into `run`; remove all others.
+
+        `usable(step)` says whether what else a run at this step needs is there.
+        """
+        for folder in reversed(self._folders()):
+            step, manifest = int(folder.name), read_sealed(folder, TENSORS)
+            ours = manifest is not None and manifest | self._sealed(step) == manifest
+            if not self._step and ours and usable(step):
+                rest = json.loads((folder / REST).read_text("utf-8"))
+                run.put_back(load_file(folder / TENSORS), rest)
+                self._step = step
+                self.say(f"goes on after step {step}")
+            elif not ours:
+                self.say(f"the checkpoint of step {step} is damaged or of another run: not used")
+                shutil.rmtree(folder)
+            elif not self._step:
+                shutil.rmtree(folder)
+        self._due = run.seconds + EVERY
+
+    def keep(self, run: Run, due: bool) -> None:
+        """Write a checkpoint if it is due and there is something new.
+
+        Raises OSError or SafetensorError where it cannot be written; older ones stay whole.
+        """
+        step, stop = len(run.steps), signals.asked() is not None
+        if step == self._step or not (due or stop or run.seconds >= self._due):
+            return
+        begun, built = time.perf_counter(), self.folder / "new"
+        shutil.rmtree(built, ignore_errors=True)
+        built.mkdir(parents=True)
+        save_file(run.tensors(), built / TENSORS)
+        rest = {"steps": run.steps, "by_row": run.by_row, "seconds": run.seconds}
+        (built / REST).write_text(json.dumps(rest, allow_nan=False), "utf-8")
+        seal(built, self._sealed(step))
+        publish(built, self.folder / str(step), "checkpoint")
+        for old in self._folders()[:-_KEPT]:
+            shutil.rmtree(old)
+        spent = time.perf_counter() - begun
+        self._step, self._due = step, run.seconds + max(EVERY, spent / SHARE)
+
+    def _sealed(self, step: int) -> dict[str, Any]:
+        return {**self.about, "step": step}
+
+    def _folders(self) -> list[Path]:
+        """Return what goes by the name of a checkpoint, oldest first."""
+        found = [p for p in self.folder.glob("*") if re.fullmatch("[1-9][0-9]*", p.name)]
+        return sorted(found, key=lambda path: int(path.name))

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from tuneworthy.core.errors import ModelError
 
-SPARE = 1.1  # what is needed, and a tenth for what no formula knows
 Way = Literal["autograd", "checkpointing", "written out"]  # how a gradient is found
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
 _LONG_GELU = {"gelu_new", "gelu_fast", "gelu_python"}  # written out, so four steps are kept
@@ -196,9 +195,11 @@ def training(
     }
 
 
-def refuse(what: str, parts: Mapping[str, int], free: int, *, where: str, fix: str) -> None:
-    """Raise ModelError where `parts` (bytes) and a tenth more are more than `free`."""
-    need = SPARE * sum(parts.values())
+def refuse(
+    what: str, parts: Mapping[str, int], free: int, *, where: str, fix: str, held: float = 1.1
+) -> None:
+    """Raise ModelError where `parts` (bytes), times what is held for each byte, exceed `free`."""
+    need = held * sum(parts.values())
     if need > free:
         largest = sorted(parts.items(), key=lambda part: -part[1])
         each = ", ".join(f"{name} {amount / 1e9:.2f}" for name, amount in largest)

@@ -22,6 +22,9 @@ from tuneworthy.training.loop import Pace
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.twin import LoraShape
 
+# What the process holds for each byte in use: freed blocks of other sizes stay with it. On a
+# processor 1.55 was measured, with and without checkpointing; the figure for a GPU is a guess.
+_HELD = {"cpu": 1.6, "cuda": 1.2}
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 
 
@@ -38,12 +41,12 @@ def make_room(
     found: dict[str, int] = {}
     for on in (False, True) if checkpointing is None else (checkpointing,):
         found = estimate(net, rows, lora, pace, on)
-        fits = _memory.SPARE * sum(found.values()) <= free
-        if fits:
+        if _HELD[where] * sum(found.values()) <= free:
             if on:
                 checkpoint_layers(net)
             return replace(net, hand=None) if on else net, {**found, "checkpointing": on}
-    _memory.refuse("training does not fit in the free memory", found, free, where=spec, fix=_FIX)
+    what = "training does not fit in the free memory"
+    _memory.refuse(what, found, free, where=spec, fix=_FIX, held=_HELD[where])
     raise AssertionError("refuse raises where it does not fit")
 
 

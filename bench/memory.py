@@ -19,6 +19,8 @@ from typing import Any
 
 from _bench import RESULTS, write
 
+import tuneworthy
+
 ROWS, GOAL_CHECK, GOAL_DEMO = 1_000_000, 1000, 2500
 CALL = "from tuneworthy.cli import main; main()"
 
@@ -42,7 +44,8 @@ def peak(folder: Path, *words: str) -> dict[str, Any]:
     """
     begun = time.perf_counter()
     out = (folder / "out.txt").open("wb")
-    child = subprocess.Popen([sys.executable, "-c", CALL, *words], cwd=folder, stdout=out)
+    here = {**os.environ, "PYTHONPATH": str(Path(tuneworthy.__file__).parents[1])}
+    child = subprocess.Popen([sys.executable, "-c", CALL, *words], cwd=folder, stdout=out, env=here)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     out.close()

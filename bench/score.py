@@ -39,7 +39,7 @@ def prompts(long: bool) -> list[list[Message]]:
     """Return eight prompts, each with another message; a long one lists all labels first."""
     system = "Which intent does the message have?"
     if long:
-        system += " Answer with exactly one of: " + ", ".join(LABELS) + "."
+        system += " Answer with exactly one of:\n" + "\n".join(f'- "{label}"' for label in LABELS)
     asked = [
         f"Hello, I looked at my {thing} today and I do not understand what happened to it."
         for thing in THINGS[:8]

@@ -6,6 +6,9 @@ Three cases: a short instruction (about 98 tokens, 55 shared), eight examples in
 600 shared), and the short one held to a JSON schema. OpenVINO takes part where openvino-genai is
 installed. The end of a turn is ignored, so that all sides make the same number of tokens; under
 the schema they stop by themselves, and answers are counted.
+
+torch is imported late: the engine first sets how long idle threads spin, and on a busy machine a
+peer must not be slowed by what ours is spared.
 """
 
 from __future__ import annotations
@@ -19,12 +22,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
 from _bench import alternate, ratios, repetitions, write
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Grammar
-from tuneworthy.models import _generate, open_model
+from tuneworthy.models import open_model
 from tuneworthy.models._doctor import measure
 
 ROWS, NEW, SHOTS = 64, 40, 8
@@ -109,7 +111,8 @@ def case(name: str, engine: Any, prompts: Sequence[Any], vino: Any) -> dict[str,
         print(
             f"generate, {name}: {side} {speed[side]:.0f} tokens/s,"
             f" {told['bound']['share'][side]:.0%} of the bound; {told['ratios'].get(side, 1)} times"
-            " our time"
+            " our time",
+            flush=True,
         )
     return told
 
@@ -125,13 +128,16 @@ def held(name: str, engine: Any, prompts: Sequence[Any], how: Any) -> dict[str, 
     for side, seconds in timed["median"].items():
         print(
             f"generate, {name}: {side} {ROWS / seconds:.1f} answers/s,"
-            f" {made[side] / seconds:.0f} tokens/s"
+            f" {made[side] / seconds:.0f} tokens/s",
+            flush=True,
         )
     return {**timed, "tokens": made, "ratios": ratios(timed["median"], "ours")}
 
 
 def ours(engine: Any, prompts: Sequence[Any], guide: Any) -> int:
     """Answer with our engine; return the tokens made."""
+    from tuneworthy.models import _generate
+
     ends = frozenset(engine.ends) if guide else frozenset[int]()
     room = 96 if guide else NEW
     draw = _generate.Draw(room=room, ends=ends, guide=guide)
@@ -141,7 +147,7 @@ def ours(engine: Any, prompts: Sequence[Any], guide: Any) -> int:
 
 def transformers(engine: Any, prompts: Sequence[Any]) -> int:
     """Answer with transformers: the same weights and ids, left padding, one batch, greedy."""
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward  # noqa: F401
+    import torch
 
     length, pad = max(map(len, prompts)), engine.tokenizer.eos_token_id
     ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in prompts])
@@ -216,12 +222,16 @@ def bound(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
 
 def _large(dtype: Any, seconds: float = 1.0) -> float:
     """Return GFLOP/s of a large product, the best in the time."""
+    import torch
+
     left, right = torch.ones(1024, 1536, dtype=dtype), torch.ones(1536, 2048, dtype=dtype)
     return 2e-9 * 1024 * 1536 * 2048 / _least(lambda: left @ right, seconds)
 
 
 def _bandwidth(seconds: float = 0.5) -> float:
     """Return the bytes a second that a sum over 400 MB reads."""
+    import torch
+
     many = torch.ones(100_000_000)
     return 4e8 / _least(lambda: many.sum(), seconds)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from transformers import DynamicCache
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Prefix, Sight, additive, rooms
+from tuneworthy.models._decoder import Decoder, open_decoder
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE = 12
@@ -30,7 +31,8 @@ class Net:
 
     `shares`: a prefix can be read once for many rows (proved on a probe). `window`: beyond this
     many tokens some layer does not see all, so nothing is shared. `word` is the name that this
-    version of transformers gives the cache argument.
+    version of transformers gives the cache argument. `decoder` reads the layers straight from
+    their weights, where they are known and it gives the same logits.
     """
 
     module: Any
@@ -39,6 +41,7 @@ class Net:
     window: int | None
     word: str
     shares: bool
+    decoder: Decoder | None = None
 
     def fits(self, length: int) -> bool:
         """Say whether rows of `length` tokens may share a prefix or a tree."""
@@ -95,7 +98,10 @@ def open_net(module: Any) -> Net:
         word="cache" if "cache" in takes else "past_key_values",
         shares=config._attn_implementation == NAME,
     )
-    return net if not net.shares or _proved(net) else Net(**{**vars(net), "shares": False})
+    if not net.shares or not _proved(net):
+        return replace(net, shares=False)
+    direct = replace(net, decoder=open_decoder(module))
+    return direct if direct.decoder and _proved(direct) else net
 
 
 def _proved(net: Net) -> bool:
@@ -126,7 +132,9 @@ def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     """Read a prefix once; its keys and values serve every row."""
     cache = rooms(net.layers, len(ids))
     tokens = torch.tensor([list(ids)], device=net.module.device)
-    _call(net, tokens, cache, None, torch.arange(len(ids), device=tokens.device)[None], keep=1)
+    place = torch.arange(len(ids), device=tokens.device)[None]
+    look = Sight(None, _future(len(ids), net.module.dtype)) if net.decoder else None
+    _call(net, tokens, cache, look, place, keep=1)
     keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
     return Prefix(keys, values, len(ids))
 
@@ -181,6 +189,11 @@ def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
     return logits
 
 
+def _future(length: int, dtype: Any) -> Any:
+    """Return the additive mask of one row that sees no later token: [1, 1, length, length]."""
+    return additive(torch.ones(length, length, dtype=torch.bool).tril_()[None, None], dtype)
+
+
 def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     start, state.filled = state.filled, state.filled + ids.shape[1]
     if state.wide:  # transformers builds the mask, windows included
@@ -200,6 +213,8 @@ def _causal(state: State, start: int, dtype: Any) -> Any:
 
 def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:
     sight = isinstance(look, Sight)
+    if sight and net.decoder:
+        return net.decoder(ids, position, cache, look, keep)
     given: dict[str, Any] = {"sight": look} if sight else {}
     # By index, not by count: the slice that a count makes is not contiguous, and torch then
     # multiplies it with a copy of the output layer for every row (300 times as slow in bf16).

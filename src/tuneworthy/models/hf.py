@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-3"  # raised when the engine's own answers may change
+ENGINE = "hf-4"  # raised when the engine's own answers may change
 
 
 class HF:
@@ -73,6 +74,8 @@ class HF:
         other = HF.__new__(HF)
         other.__dict__ |= self.__dict__
         other.adapter = adapter
+        if decoder := self.net.decoder:
+            other.net = replace(self.net, decoder=decoder.adapted(adapter.changes))
         other.fingerprint = {**self.fingerprint, "adapter": adapter.hash}
         return other
 

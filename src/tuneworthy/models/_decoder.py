@@ -1,0 +1,272 @@
+"""The decoder layers of the Llama family, read straight from their weights, for answers on a CPU.
+
+transformers' own way spends a third of its time between the matrix products: modules, small
+operations, an attention kernel made for long rows. Here a layer is some thirty operations, and the
+adapter's are among them. Taken only where a probe gives the logits of the model itself
+(`_forward.open_net`). Knows no sampling and no text.
+
+Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, group · length,
+width].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn.functional import linear, rms_norm, silu
+
+from tuneworthy.models._attention import Prefix, Sight
+
+FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
+_ROPES = {"default", "linear", "llama3"}
+_SCORES = 1 << 21  # bytes of attention scores taken at once: they stay in the cache of a core
+
+Change = tuple[Any, Any, float]
+
+
+def known(module: Any) -> bool:
+    """Return whether the layers of this causal language model are those that this file reads."""
+    config = module.config
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    full = getattr(config, "sliding_window", None) is None or not getattr(
+        config, "use_sliding_window", True
+    )
+    same = config.model_type in FAMILIES and rope in _ROPES and config.hidden_act == "silu"
+    return bool(same and full and module.device.type == "cpu")
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Linear layers that read the same input, and the low-rank changes added to them.
+
+    `packed` are all their weights as one, in the order that the product reads (a copy), or None.
+    `a` [ranks, in] holds the A of all changes, `b` each B times its scale, [out, rank] or None.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[Any, ...]
+    biases: tuple[Any, ...]
+    packed: tuple[Any, Any] | None
+    a: Any = None
+    b: tuple[Any, ...] = ()
+
+    def adapted(self, changes: Mapping[str, Change]) -> Fan:
+        """Return the same layers with the changes of theirs."""
+        own = [changes.get(name) for name in self.names]
+        if not any(own):
+            return self
+        return replace(
+            self,
+            a=torch.cat([change[0] for change in own if change]),
+            b=tuple(change and change[1] * change[2] for change in own),
+        )
+
+    def __call__(self, x: Any, add: Any = None) -> Any:
+        """Return the layers' outputs side by side for x [N, in], plus `add` (of one layer)."""
+        if self.packed is not None:
+            y = _product(x, *self.packed, add)
+        else:
+            given = zip(self.weights, self.biases, strict=True)
+            parts = [linear(x, weight, bias) for weight, bias in given]
+            y = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+            y = y if add is None else y.add_(add)
+        if self.a is not None:
+            low, at, out = torch.mm(x, self.a.t()), 0, 0
+            for weight, b in zip(self.weights, self.b, strict=True):
+                if b is not None:
+                    y[:, out : out + len(weight)].addmm_(low[:, at : at + b.shape[1]], b.t())
+                    at += b.shape[1]
+                out += len(weight)
+        return y
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One decoder layer; a norm is (weight, eps)."""
+
+    into: Fan
+    out: Fan
+    up: Fan
+    down: Fan
+    first: tuple[Any, float]
+    second: tuple[Any, float]
+    q_norm: tuple[Any, float] | None
+    k_norm: tuple[Any, float] | None
+    scale: float
+
+    def adapted(self, changes: Mapping[str, Change]) -> Layer:
+        """Return the same layer with the changes of its linear layers."""
+        fans = {
+            name: getattr(self, name).adapted(changes) for name in ("into", "out", "up", "down")
+        }
+        return replace(self, **fans)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """All layers of one model, its final norm and output layer [vocabulary, hidden]."""
+
+    body: Any
+    layers: tuple[Layer, ...]
+    norm: tuple[Any, float]
+    head: Fan
+    kept: int
+    width: int
+
+    def adapted(self, changes: Mapping[str, Change]) -> Decoder:
+        """Return the same decoder with low-rank changes, (A, B, scale) by layer name."""
+        return replace(self, layers=tuple(layer.adapted(changes) for layer in self.layers))
+
+    def __call__(self, ids: Any, position: Any, cache: Any, sight: Sight, keep: int) -> Any:
+        """Return the logits of the last `keep` tokens (0: all) of ids [rows, length].
+
+        Keys and values are appended to `cache` (rooms of `_attention`); `position` counts each
+        row's real tokens; `sight` says what a token looks at.
+        """
+        rows, length = ids.shape
+        x = self.body.embed_tokens(ids).flatten(0, 1)
+        half = self.width // 2
+        cos, sin = (table[:, None, :, :half] for table in self.body.rotary_emb(x, position))
+        mask = sight.mask.to(_wide(x.dtype))[:, :, None]
+        for number, layer in enumerate(self.layers):
+            held = layer.into(_normed(x, layer.first)).view(rows, length, -1, self.width)
+            turned = self._turned(held[:, :, : -self.kept], layer, (cos, sin))
+            values = held[:, :, -self.kept :].transpose(1, 2)
+            asked = turned.shape[1] - self.kept
+            keys, values = cache.layers[number].update(turned[:, asked:], values)
+            q = turned[:, :asked].view(rows, self.kept, -1, length, self.width)
+            seen = _attended(q, (keys, values, sight.prefix, number), mask, layer.scale)
+            x = layer.out(seen.permute(0, 3, 1, 2, 4).reshape(len(x), -1), x)
+            both = layer.up(_normed(x, layer.second))
+            gate, up = both.chunk(2, 1)
+            x = layer.down(silu(gate).mul_(up), x)
+        if keep:
+            x = x.view(rows, length, -1)[:, -keep:].reshape(rows * keep, -1)
+        return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
+
+    def _turned(self, heads: Any, layer: Layer, turn: tuple[Any, Any]) -> Any:
+        """Return queries and keys rotated by position (RoPE): [rows, heads, length, width]."""
+        if layer.q_norm and layer.k_norm:
+            parts = heads.split((heads.shape[2] - self.kept, self.kept), 2)
+            norms = (layer.q_norm, layer.k_norm)
+            heads = torch.cat([_normed(p, n) for p, n in zip(parts, norms, strict=True)], 2)
+        x, (cos, sin) = heads.transpose(1, 2), turn
+        half = self.width // 2
+        one, two = x[..., :half], x[..., half:]
+        out = x.new_empty(x.shape)
+        torch.mul(one, cos, out=out[..., :half]).addcmul_(two, sin, value=-1)
+        torch.mul(two, cos, out=out[..., half:]).addcmul_(one, sin)
+        return out
+
+
+def open_decoder(module: Any) -> Decoder | None:
+    """Return the decoder of a causal language model, None where its layers are not known."""
+    if not known(module):
+        return None
+    body, config, head = module.get_decoder(), module.config, module.get_output_embeddings()
+    names = {part: name for name, part in module.named_modules()}
+    half = body.embed_tokens.weight.dtype == torch.bfloat16
+
+    def fan(*parts: Any) -> Fan:
+        weights = tuple(part.weight.detach() for part in parts)
+        biases = tuple(part.bias for part in parts)
+        packed = _packed(weights, biases) if half else None
+        return Fan(tuple(names[part] for part in parts), weights, biases, packed)
+
+    def norm(part: Any) -> Any:
+        return part and (part.weight.detach(), float(part.variance_epsilon))
+
+    try:
+        layers = tuple(_layer(layer, fan, norm) for layer in body.layers)
+        above = norm(body.norm)
+    except AttributeError:
+        return None
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Decoder(body, layers, above, fan(head), config.num_key_value_heads, width)
+
+
+def _layer(layer: Any, fan: Any, norm: Any) -> Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return Layer(
+        into=fan(attention.q_proj, attention.k_proj, attention.v_proj),
+        out=fan(attention.o_proj),
+        up=fan(mlp.gate_proj, mlp.up_proj),
+        down=fan(mlp.down_proj),
+        first=norm(layer.input_layernorm),
+        second=norm(layer.post_attention_layernorm),
+        q_norm=norm(getattr(attention, "q_norm", None)),
+        k_norm=norm(getattr(attention, "k_norm", None)),
+        scale=float(attention.scaling),
+    )
+
+
+def _packed(weights: tuple[Any, ...], biases: tuple[Any, ...]) -> tuple[Any, Any] | None:
+    """Return weights and biases as one layer's, packed; None where torch cannot do it."""
+    given = [bias is not None for bias in biases]
+    if any(given) and not all(given):
+        return None
+    try:
+        whole = torch.ops.mkldnn._reorder_linear_weight(torch.cat(weights))
+        return whole, torch.cat(biases) if all(given) else None
+    except (AttributeError, RuntimeError):
+        return None
+
+
+def _product(x: Any, weight: Any, bias: Any, add: Any) -> Any:
+    if add is None:
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, "add")
+
+
+def _normed(x: Any, norm: tuple[Any, float]) -> Any:
+    return rms_norm(x, (x.shape[-1],), *norm)
+
+
+def _attended(q: Any, held: tuple[Any, Any, Prefix | None, int], mask: Any, scale: float) -> Any:
+    """Return what the queries see, in the shape of q [rows, kept heads, group, length, width].
+
+    Scores are taken in fp32 or wider; a few rows at a time, so that they stay in a core's cache.
+    """
+    keys, values, prefix, number = held
+    before = (prefix.keys[number][0], prefix.values[number][0]) if prefix else None
+    rows, kept, group, length, _ = q.shape
+    seen = keys.shape[2] + (before[0].shape[1] if before else 0)
+    each = kept * group * length * seen * mask.dtype.itemsize
+    step = max(1, _SCORES // each)
+    out = q.new_empty(q.shape)
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        own = (keys[part], values[part])
+        shape = q[part].shape
+        found = _joined(q[part].flatten(2, 3), own, before, (mask[part], scale))
+        out[part] = found.view(shape)
+    return out
+
+
+def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, float]) -> Any:
+    """Attend to a row's own keys and to those of the shared prefix [kept heads, length, width]."""
+    (keys, values), (mask, scale) = own, how
+    rows, kept, queries, width = q.shape
+    wide = q.to(mask.dtype).mul_(scale) if q.dtype != mask.dtype else q * scale
+    scores = torch.bmm(wide.flatten(0, 1), keys.flatten(0, 1).to(mask.dtype).transpose(1, 2))
+    length = mask.shape[-2]
+    scores.view(rows, kept, queries // length, length, -1).add_(mask)
+    scores = scores.view(rows, kept, queries, -1)
+    if before is None:
+        chances = torch.softmax(scores, -1).to(q.dtype)
+        return torch.bmm(chances.flatten(0, 1), values.flatten(0, 1))
+    past, shared = before[0].shape[1], wide.transpose(0, 1).reshape(kept, -1, width)
+    first = torch.bmm(shared, before[0].to(mask.dtype).transpose(1, 2))
+    scores = torch.cat([first.view(kept, rows, queries, past).transpose(0, 1), scores], -1)
+    chances = torch.softmax(scores, -1).to(q.dtype)
+    out = torch.bmm(chances[..., past:].flatten(0, 1), values.flatten(0, 1))
+    told = chances[..., :past].transpose(0, 1).reshape(kept, -1, past)
+    told = torch.bmm(told, before[1]).view(kept, rows, queries, width)
+    return out.view(rows, kept, queries, width).add_(told.transpose(0, 1))
+
+
+def _wide(dtype: Any) -> Any:
+    return torch.float64 if dtype == torch.float64 else torch.float32

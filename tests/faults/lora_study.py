@@ -16,6 +16,9 @@ from tests import studies
 from tests.faults import killing
 
 from tuneworthy.study import run
+from tuneworthy.training import checkpoint
+
+checkpoint.EVERY, checkpoint.SHARE = 0.0, float("inf")  # a checkpoint before every step
 
 
 @killing.forked

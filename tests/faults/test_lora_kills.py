@@ -39,10 +39,18 @@ def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(tmp
 
     with Zygote(SCRIPT) as command:
         passed = durable_steps(command, fresh())
-        assert {name.split(".")[0] for name in passed} >= {"adapter", "epoch", "put"}, passed
+        assert {name.split(".")[0] for name in passed} >= {
+            "adapter",
+            "checkpoint",
+            "epoch",
+            "put",
+            "scored",
+        }, passed
         chosen = set(random.Random(0).sample(range(1, len(passed) + 1), KILLS))
         kills = kill_everywhere(
             command, fresh, "verdict.json", steps=lambda k: k in chosen or k > len(passed)
         )
     assert len(kills) == KILLS
+    inside = [kill for kill in kills if kill.step in ("checkpoint.sync", "checkpoint.before")]
+    assert len(inside) >= KILLS / 3, "too few kills inside the write of a checkpoint"
     assert sum(kill.in_flight for kill in kills) >= 0.3 * KILLS, "nothing was at risk"

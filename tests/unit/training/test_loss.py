@@ -153,6 +153,48 @@ def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share, threads):
     assert abs(sum(loss for loss, _ in each) / len(rows) / whole_loss - 1) > 1e-3
 
 
+@pytest.mark.parametrize("share", [False, True])
+def test_n6_neither_order_nor_company_nor_the_padding_of_rows_changes_them(tiny, share):
+    import torch
+
+    from tuneworthy.training.forward import losses, shared_trunk
+
+    net, rows = opened(tiny, "llama", "float32", share)
+    loss, grad = gradient(net, rows)
+    backwards, same = gradient(net, rows[::-1])
+    assert backwards == pytest.approx(loss, rel=1e-6)
+    assert apart(same, grad) < 1e-5
+
+    with torch.no_grad():
+        alone = [losses(net, [row], None).by_row[0] for row in rows]
+        for size in (2, 4, 8):
+            found = []
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
+                found += losses(net, some, shared_trunk(net, some)).by_row
+            assert found == pytest.approx(alone, rel=1e-5)
+
+        length = max(len(row.ids) for row in rows)  # padding on the left, as others do it
+
+        def on_the_left(masked):
+            out = []
+            for row in rows:
+                pad = length - len(row.ids)
+                ids = torch.tensor([[0] * pad + list(row.ids)])
+                seen = torch.tensor([[0] * pad + [1] * len(row.ids)])
+                at = (torch.arange(length) - (pad if masked else 0)).clamp(min=0)[None]
+                if not masked:
+                    seen = torch.ones_like(seen)
+                logits = net.module(input_ids=ids, attention_mask=seen, position_ids=at).logits
+                nll = torch.log_softmax(logits[0, :-1].double(), -1)
+                picked = nll.gather(1, ids[0, 1:, None])[:, 0]
+                out.append(-float(picked[-row.trained :].sum()))
+            return out
+
+        assert on_the_left(True) == pytest.approx(alone, rel=1e-4)
+        assert on_the_left(False) != pytest.approx(alone, rel=1e-4)  # the control: pads are read
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_n21_a_shared_prompt_gives_the_loss_and_gradient_of_the_plain_batch(tiny, kind):
     net, rows = opened(tiny, kind, "float32")

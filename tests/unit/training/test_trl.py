@@ -17,7 +17,7 @@ def pace_of(**changes):
     return Pace(**{"epochs": 5, "batch": 4, "rate": 5e-3, "part_tokens": 120, **changes})
 
 
-def fresh(tiny, what, dtype="float64"):
+def fresh(tiny, what, dtype):
     """Return the PEFT model, all of it or its adapter alone to be trained."""
     from tuneworthy.training.twin import LoraShape, lora_twin
 
@@ -27,14 +27,14 @@ def fresh(tiny, what, dtype="float64"):
     return whole
 
 
-def ours(tiny, what, rows, pace, seed):
+def ours(tiny, what, rows, pace, seed, dtype):
     """Return the losses of our loop, and the gradient that its first step met."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     from tuneworthy.training.forward import open_net
     from tuneworthy.training.loop import train
 
-    module = fresh(tiny, what).base_model.model
+    module = fresh(tiny, what, dtype).base_model.model
     grads = []
 
     def keep(optimizer, args, kwargs):
@@ -51,7 +51,7 @@ def ours(tiny, what, rows, pace, seed):
     return [step["loss"] for step in told["steps"]], grads[0]
 
 
-def theirs(trl, tiny, what, rows, pace, folder, *, late=0, seed=3):
+def theirs(trl, tiny, what, rows, pace, folder, dtype, *, late=0, seed=3):
     """Return the same of SFTTrainer: our order and rates are given, all else is its own."""
     import torch
     from datasets import Dataset
@@ -103,7 +103,7 @@ def theirs(trl, tiny, what, rows, pace, folder, *, late=0, seed=3):
         max_length=None,
         disable_tqdm=True,
     )
-    model = fresh(tiny, what)
+    model = fresh(tiny, what, dtype)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=pace.rate, weight_decay=0.0)
     total = pace.epochs * -(-len(rows) // pace.batch)
@@ -123,16 +123,20 @@ def theirs(trl, tiny, what, rows, pace, folder, *, late=0, seed=3):
     return kept.losses, kept.grads[0]
 
 
-@pytest.mark.parametrize("what", ["lora", "full"])
-def test_n1_n2_n3_loss_gradient_and_twenty_steps_equal_those_of_trl(trl, tiny, what, tmp_path):
+@pytest.mark.parametrize(
+    ("what", "dtype"), [("lora", "float32"), ("lora", "float64"), ("full", "float64")]
+)
+def test_n1_n2_n3_loss_gradient_and_twenty_steps_equal_those_of_trl(
+    trl, tiny, what, dtype, tmp_path
+):
     rows, pace = tiny.rows(tiny.tokenizer(), 16), pace_of()
-    losses, gradient = ours(tiny, what, rows, pace, 3)
-    same, reference = theirs(trl, tiny, what, rows, pace, tmp_path / "same")
+    losses, gradient = ours(tiny, what, rows, pace, 3, dtype)
+    same, reference = theirs(trl, tiny, what, rows, pace, tmp_path / "same", dtype)
     assert len(losses) == len(same) == 20
     assert losses[0] == pytest.approx(same[0], rel=1e-6)
     assert losses == pytest.approx(same, rel=1e-5)
     assert gradient.keys() == reference.keys()
     for name, value in reference.items():
         assert float((gradient[name] - value).norm()) <= 1e-5 * float(value.norm()) + 1e-12, name
-    other, _ = theirs(trl, tiny, what, rows, pace, tmp_path / "late", late=1)
+    other, _ = theirs(trl, tiny, what, rows, pace, tmp_path / "late", dtype, late=1)
     assert losses != pytest.approx(other, rel=1e-5)  # the control: a rate off by one step

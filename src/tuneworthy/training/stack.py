@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 
+from tuneworthy.models._decoder import known
 from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm, wide_of
 from tuneworthy.training.relay import Relay
 
-_FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
-_ROPES = {"default", "linear", "llama3"}
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
 _KEPT = 512  # with more keys, attention weights are computed again instead of kept
 
@@ -340,20 +339,14 @@ def open_stack(module: Any) -> Stack | None:
 
     It must run on a CPU and require no gradient but that of LoRA matrices on its linear layers.
     """
-    body, config = module.get_decoder(), module.config
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    known = config.model_type in _FAMILIES and rope in _ROPES and config.hidden_act == "silu"
-    full = getattr(config, "sliding_window", None) is None or not getattr(
-        config, "use_sliding_window", True
-    )
-    if not known or not full or module.device.type != "cpu":
+    if not known(module):
         return None
     try:
-        stack = Stack(body)
+        stack = Stack(module.get_decoder())
     except AttributeError:
         return None
     trained = {id(weight) for weight in module.parameters() if weight.requires_grad}
-    return stack if trained == {id(weight) for weight in stack.weights} else None
+    return stack if trained and trained == {id(weight) for weight in stack.weights} else None
 
 
 def _layer(layer: Any) -> Layer:

@@ -247,6 +247,8 @@ def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
     shape = _memory.shape_of(read_config(folder), shapes(files))
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
     parts = _memory.asking(shape, size, tokens)
+    if device == "cpu" and size < 4:  # weights are packed for the products, a second copy
+        parts = {**parts, "packed": parts["weights"]}
     needs = {device: parts, "cpu": parts if device == "cpu" else {"weights": parts["weights"]}}
     for where, need in needs.items():  # on its way to a GPU the model is held in memory once
         _memory.refuse(

@@ -1,0 +1,124 @@
+"""Layers read straight from their weights: the logits of the model itself, or not taken."""
+
+from dataclasses import replace
+
+import pytest
+from models_kit import EMBEDDED, build
+
+pytestmark = pytest.mark.full
+PROMPT = [3 + (7 * k) % 60 for k in range(30)]
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen3"])
+def net(request, tmp_path_factory):
+    from tuneworthy.models.hf import load
+
+    return load(build(request.param, tmp_path_factory.mktemp("m")), "hf:tiny", "float32").net
+
+
+def far(one, other):
+    return float((one - other).abs().max() / other.abs().max())
+
+
+def all_logits(net, room=6):
+    """Return the logits after ragged rows behind a prefix, of two steps, and of a tree."""
+    import torch
+
+    from tuneworthy.models._forward import begin, read_prefix, step, tree
+
+    rows = [PROMPT[12:], PROMPT[15:], PROMPT[14:20]]
+    found = []
+    with torch.inference_mode():
+        for prefix in (read_prefix(net, PROMPT[:12]), None):
+            first, state = begin(net, rows, prefix, room)
+            found += [first, step(net, state, [5, 6, 7])]
+            state.keep([0, 2])
+            found.append(step(net, state, [8, 9]))
+            tokens, depth = torch.tensor([[4, 5, 6]] * 2), torch.tensor([[0, 1, 1]] * 2)
+            seen = torch.tensor([[[1, 0, 0], [1, 1, 0], [1, 0, 1]]] * 2).bool()
+            found.append(tree(net, state, tokens, depth, seen).flatten(0, 1))
+    return found
+
+
+def test_logits_equal_those_of_transformers_layers(net):
+    assert net.decoder is not None
+    for ours, theirs in zip(all_logits(net), all_logits(replace(net, decoder=None)), strict=True):
+        assert far(ours, theirs) < 1e-5
+
+
+def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
+    from tuneworthy.models import _decoder
+
+    whole = all_logits(net)
+    monkeypatch.setattr(_decoder, "_SCORES", 1)
+    assert all(far(a, b) < 1e-5 for a, b in zip(all_logits(net), whole, strict=True))
+
+
+def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
+    import torch
+
+    from tuneworthy.models._adapter import Adapter
+
+    layers = dict(net.module.named_modules())
+    draw = torch.Generator().manual_seed(0)
+    changes = {}
+    for name, rank in (("q_proj", 3), ("v_proj", 4), ("down_proj", 2), ("up_proj", 5)):
+        for full in [n for n in layers if n.endswith(name)]:
+            out, into = layers[full].weight.shape
+            a, b = (torch.randn(*s, generator=draw) * 0.1 for s in ((rank, into), (out, rank)))
+            changes[full] = (a, b, 1.5)
+    tuned = replace(net, decoder=net.decoder.adapted(changes))
+    plain = all_logits(net)
+    with Adapter(changes, "x").applied(net.module):
+        theirs = all_logits(replace(net, decoder=None))
+    for ours, hooked, base in zip(all_logits(tuned), theirs, plain, strict=True):
+        assert far(ours, hooked) < 1e-5
+        assert far(ours, base) > 1e-3  # the control: the adapter changes something
+    assert all(far(a, b) == 0 for a, b in zip(all_logits(net), plain, strict=True))
+
+
+@pytest.mark.parametrize("fault", ["mask", "turn", "norm"])
+def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
+    from tuneworthy.models import _decoder
+    from tuneworthy.models._forward import open_net
+
+    assert open_net(net.module).decoder is not None
+    if fault == "mask":
+        right = _decoder._attended
+        monkeypatch.setattr(
+            _decoder,
+            "_attended",
+            lambda q, held, mask, scale: right(q, held, mask.clamp_min(0), scale),
+        )
+    if fault == "turn":
+        turned = _decoder.Decoder._turned
+        monkeypatch.setattr(
+            _decoder.Decoder,
+            "_turned",
+            lambda self, heads, layer, turn: turned(self, heads, layer, (turn[0], -turn[1])),
+        )
+    if fault == "norm":
+        monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
+    found = open_net(net.module)
+    assert found.decoder is None
+    assert found.shares  # transformers' own way goes on
+
+
+@pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not here")
+def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
+    import torch
+
+    from tuneworthy.models.hf import load
+
+    truth = all_logits(load(EMBEDDED, "hf:embedded", "float32").net)
+    net = load(EMBEDDED, "hf:embedded", "bfloat16").net
+    assert net.decoder is not None
+    assert net.decoder.head.packed is not None
+
+    def error(found):
+        pairs = [(f.double(), t.double()) for f, t in zip(found, truth, strict=True)]
+        return float(torch.cat([(f - t).std(-1) / t.std(-1) for f, t in pairs]).median())
+
+    ours, theirs = error(all_logits(net)), error(all_logits(replace(net, decoder=None)))
+    assert ours < 1.25 * theirs
+    assert ours < 0.06

@@ -31,7 +31,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
-LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 10.0
+LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 4.0
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -255,7 +255,7 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 def _latency(
     bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 10 s hold.
+    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 4 s hold.
 
     None where those would be fewer than 5. Measured once, on the first fold and seed, and stored
     with the run. A remote model is not asked again: each of those prompts would be paid twice.

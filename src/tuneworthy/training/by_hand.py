@@ -98,17 +98,16 @@ def _run(
     width = shared_length(batch) if hand.shares else 0
     count = lanes("cpu", len(batch))
     groups = parts(batch, max(1, budget // count), width, count)
-    past = stack.tape((1, width), None) if width else None
+    past = stack.tape([width], None) if width else None
     if past:
         past.relay = Relay(len(stack.layers), len(groups))
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def work(part: int) -> Any:
         rows = [batch[i] for i in groups[part]]
-        ids = _inputs(rows, width)
-        tape = stack.tape(ids.shape, past, part)
+        tape = stack.tape([len(row.ids) - 1 - width for row in rows], past, part)
         with _watched(past):
-            found = turn(rows, stack.forward(ids, tape), tape)
+            found = turn(rows, stack.forward(_inputs(rows, width), tape), tape)
         stack.release(tape)
         return found
 
@@ -177,8 +176,8 @@ def _inputs(rows: Sequence[Rendered], skipped: int) -> Any:
 def _places(rows: Sequence[Rendered], tape: Tape) -> tuple[Any, Any]:
     """Return where answer tokens are predicted (index into N), and the tokens themselves."""
     where: list[int] = []
-    for number, row in enumerate(rows):
-        start = number * tape.length - 1 - tape.skipped
+    for row, begun in zip(rows, tape.starts, strict=True):
+        start = begun - 1 - tape.skipped
         where += range(start + row.first, start + len(row.ids))
     return torch.tensor(where), torch.tensor([t for row in rows for t in row.ids[row.first :]])
 

@@ -5,12 +5,15 @@ attention kernel that is slow at a few hundred tokens. This file reads the layer
 copies none, keeps what the backward pass needs in memory that is used again, and is taken only
 where `prove` finds the loss and gradient that autograd finds. Knows no optimizer and no task.
 
-Shapes: N = rows · length tokens, row after row; heads are [kept heads, rows, group, length, width].
+Shapes: N tokens, row after row; padding on the right is left out of them where there is much, and
+only attention sees it: heads are [kept heads, rows, group, length, width].
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -20,6 +23,7 @@ from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm, wide_of
 from tuneworthy.training.relay import Relay
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
+_PADDED = 0.08  # share of padding above which leaving it out is worth the copies
 _KEPT = 512  # with more keys, attention weights are computed again instead of kept
 
 
@@ -47,7 +51,9 @@ class Layer:
 class Tape:
     """What one forward pass left for its backward pass; `keys` and `values` by layer.
 
-    `relay` joins a prefix with the parts of its rows; this is part number `part`.
+    `relay` joins a prefix with the parts of its rows; this is part number `part`. `real` are the
+    places of the N tokens among rows · length, `back` for each of those its token (None:
+    all places are read); `starts` is where each row begins among the N.
     """
 
     rows: int
@@ -59,6 +65,9 @@ class Tape:
     past: Tape | None
     relay: Relay | None
     part: int
+    real: Any = None
+    back: Any = None
+    starts: list[int] = field(default_factory=list)
     layers: list[dict[str, Any]] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -103,11 +112,11 @@ class Stack:
         return [part.view(weight.shape) for part, weight in parts]
 
     def forward(self, ids: Any, tape: Tape, *, whole: bool = True) -> Any:
-        """Return the last layer's output, [N, hidden]; ids are [rows, length].
+        """Return the last layer's output, [N, hidden]; ids are [rows, length], padded on the right.
 
         Where `whole` is false the last layer stops at its keys and values: a prefix needs no more.
         """
-        x = self.body.embed_tokens(ids).flatten(0, 1)
+        x = self.body.embed_tokens(_packed(ids.flatten(), tape))
         for number, layer in enumerate(self.layers):
             stop = not whole and number == len(self.layers) - 1
             x = self._forward(layer, x, tape, stop)
@@ -132,9 +141,9 @@ class Stack:
         tape.memory.at = (0, 0)
         self.spare.append(tape.memory)
 
-    def tape(self, shape: tuple[int, int], past: Tape | None, part: int = 0) -> Tape:
-        """Return an empty tape for [rows, length]; all rows look back on the prefix `past`."""
-        rows, length = shape
+    def tape(self, lengths: Sequence[int], past: Tape | None, part: int = 0) -> Tape:
+        """Return an empty tape for rows of these lengths that all look back on `past`, if any."""
+        rows, length = len(lengths), max(lengths)
         skipped = past.length if past else 0
         place = torch.arange(skipped, skipped + length)[None]
         like = self.layers[0].into.linears[0].weight
@@ -147,7 +156,14 @@ class Stack:
             masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
         memory = self.spare.pop() if self.spare else Arena()
         relay = past.relay if past else None
-        return Tape(rows, length, cos, sin, masks, memory, past, relay, part)
+        tape = Tape(rows, length, cos, sin, masks, memory, past, relay, part)
+        if sum(lengths) < (1 - _PADDED) * rows * length:
+            there = torch.arange(length) < torch.tensor(lengths)[:, None]
+            tape.real = there.flatten().nonzero()[:, 0]
+            tape.back = there.flatten().cumsum(0).sub_(1).clamp_min_(0)
+        own = [length] * rows if tape.real is None else lengths
+        tape.starts = [0, *accumulate(own)][:rows]
+        return tape
 
     def _forward(self, layer: Layer, x: Any, tape: Tape, stop: bool) -> Any:
         memory, kept = tape.memory, {"x": x}
@@ -178,12 +194,13 @@ class Stack:
             keys[:, :, :skipped] = tape.past.keys[number]
             values[:, :, :skipped] = tape.past.values[number]
         k = self._normed(kept, "k", layer.k_norm, tape.memory)
-        self._turn(self._heads(k, tape, 1), keys[:, :, None, skipped:], tape)
-        values[:, :, None, skipped:] = self._heads(kept["v"], tape, 1)
+        self._turn(self._heads(_padded(k, tape), tape, 1), keys[:, :, None, skipped:], tape)
+        values[:, :, None, skipped:] = self._heads(_padded(kept["v"], tape), tape, 1)
         if not stop:
             q = self._normed(kept, "q", layer.q_norm, tape.memory)
             grouped = (self.kept, tape.rows, self.group, tape.length, self.width)
             kept["turned"] = tape.memory.take(grouped, kind)
+            q = _padded(q, tape)
             self._turn(self._heads(q, tape, self.group), kept["turned"], tape)
         tape.keys.append(keys)
         tape.values.append(values)
@@ -192,10 +209,10 @@ class Stack:
         if norm is None:
             return kept[name]
         done, kept[f"{name}_factor"] = norm.forward(kept[name].view(-1, self.width), memory)
-        return done
+        return done.view(kept[name].shape)
 
     def _heads(self, flat: Any, tape: Tape, group: int) -> Any:
-        """Return [N, heads · width] seen as [kept heads, rows, group, length, width]."""
+        """Return [rows · length, heads · width] by head: [kept, rows, group, length, width]."""
         shape = (tape.rows, tape.length, self.kept, group, self.width)
         return flat.view(shape).permute(2, 0, 3, 1, 4)
 
@@ -230,7 +247,8 @@ class Stack:
 
     def _attend(self, layer: Layer, kept: dict[str, Any], tape: Tape) -> Any:
         keys, values = tape.keys[-1], tape.values[-1]
-        ctx = tape.memory.take((len(kept["x"]), self.kept * self.group * self.width), keys.dtype)
+        places = tape.rows * tape.length
+        ctx = tape.memory.take((places, self.kept * self.group * self.width), keys.dtype)
         seen = self._heads(ctx, tape, self.group)
         kept["p"] = []
         for block, count, mask in self._blocks(tape):
@@ -239,7 +257,7 @@ class Stack:
             found = torch.bmm(weights, values[:, :, :count].flatten(0, 1))
             seen[:, :, :, block] = found.view(*turned.shape)
             kept["p"].append(weights if keys.shape[2] <= _KEPT else None)
-        return ctx
+        return _packed(ctx, tape)
 
     def _backward(
         self, number: int, dx: Any, tape: Tape, slopes: Any, given: Any
@@ -247,8 +265,8 @@ class Stack:
         layer, kept = self.layers[number], tape.layers[number]
         mark, memory = tape.memory.at, tape.memory
         kind, n1 = kept["n1"].dtype, kept["n1"]
-        shape = (self.kept, tape.rows, tape.skipped + tape.length, self.width)
-        dk, dv = (torch.zeros(shape, dtype=kind) for _ in range(2))
+        held = (self.kept, tape.rows, tape.skipped + tape.length, self.width)
+        dk, dv = (torch.zeros(held, dtype=kind) for _ in range(2))
         if given is not None:
             dk += given[0].to(kind)
             dv += given[1].to(kind)
@@ -259,10 +277,12 @@ class Stack:
             layer.out.backward([dx], kept["ctx"], kept["out"], slopes, dctx)
             dq = self._backward_attention(layer, kept, dctx, (dk, dv), (number, tape))
         own = slice(tape.skipped, None)
-        flat, flat_v = (memory.take(kept[name].shape, kind) for name in ("k", "v"))
+        shape = (tape.rows * tape.length, self.kept * self.width)
+        flat, flat_v = (memory.take(shape, kind) for _ in range(2))
         self._turn(dk[:, :, None, own], self._heads(flat, tape, 1), tape, -1)
-        flat = self._unnormed(kept, "k", layer.k_norm, flat)
+        flat = self._unnormed(kept, "k", layer.k_norm, _packed(flat, tape))
         self._heads(flat_v, tape, 1).copy_(dv[:, :, None, own])
+        flat_v = _packed(flat_v, tape)
         into = memory.take(n1.shape, kind)
         layer.into.backward([dq, flat, flat_v], n1, kept["into"], slopes, into)
         out = torch.empty_like(n1)
@@ -302,10 +322,10 @@ class Stack:
         """
         (dk, dv), (number, tape) = slopes, at
         keys, values = tape.keys[number], tape.values[number]
-        dout = self._heads(dctx, tape, self.group)
-        heads = (tape.rows, tape.length, self.kept, self.group)
-        both = dctx * kept["ctx"]
-        total = both.view(*heads, self.width).sum(-1, dtype=wide_of(dctx.dtype))
+        dout = self._heads(_spread(dctx, tape), tape, self.group)
+        both = (dctx * kept["ctx"]).view(len(dctx), -1, self.width)
+        total = _spread(both.sum(-1, dtype=wide_of(dctx.dtype)), tape)
+        total = total.view(tape.rows, tape.length, self.kept, self.group)
         total = total.permute(2, 0, 3, 1).unsqueeze(-1)
         dq = torch.empty_like(kept["turned"])
         for (block, count, mask), weights in zip(self._blocks(tape), kept["p"], strict=True):
@@ -322,9 +342,9 @@ class Stack:
             rows = (self.kept, tape.rows, count, self.width)
             dk[:, :, :count] += torch.bmm(dscores.transpose(1, 2), asked).view(rows)
             dv[:, :, :count] += torch.bmm(weights.transpose(1, 2), packed).view(rows)
-        flat = torch.empty_like(dctx)
+        flat = dctx.new_empty(tape.rows * tape.length, dctx.shape[1])
         self._turn(dq, self._heads(flat, tape, self.group), tape, -1)
-        return self._unnormed(kept, "q", layer.q_norm, flat)
+        return self._unnormed(kept, "q", layer.q_norm, _packed(flat, tape))
 
     def _unnormed(self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any) -> Any:
         if norm is None:
@@ -332,6 +352,23 @@ class Stack:
         x, slope = kept[name].view(-1, self.width), flat.view(-1, self.width)
         out = torch.empty_like(x)
         return norm.backward(slope, x, kept[f"{name}_factor"], None, out).view(flat.shape)
+
+
+def _packed(padded: Any, tape: Tape) -> Any:
+    """Return the real tokens of [rows · length, ...]: [N, ...]."""
+    return padded if tape.real is None else padded.index_select(0, tape.real)
+
+
+def _padded(flat: Any, tape: Tape) -> Any:
+    """Return [N, ...] at [rows · length, ...]; padding holds some token: no real one sees it."""
+    return flat if tape.real is None else flat.index_select(0, tape.back)
+
+
+def _spread(flat: Any, tape: Tape) -> Any:
+    """Return the same with zeros as padding: a gradient must not come from there."""
+    if tape.real is None:
+        return flat
+    return flat.new_zeros(len(tape.back), *flat.shape[1:]).index_copy_(0, tape.real, flat)
 
 
 def open_stack(module: Any) -> Stack | None:

@@ -85,6 +85,23 @@ def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monke
     assert apart(blocked, slopes) < 1e-12
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+@pytest.mark.parametrize("share", [True, False])
+def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share):
+    from tuneworthy.training import stack
+
+    net, rows = opened(tiny, kind, share=share)
+    found = {}
+    for most in (0.0, 1.0):  # leave all padding out; read all of it
+        monkeypatch.setattr(stack, "_PADDED", most)
+        found[most] = gradient(net, rows)
+    assert found[0.0][0] == pytest.approx(found[1.0][0], rel=1e-12)
+    assert apart(found[0.0][1], found[1.0][1]) < 1e-12
+    monkeypatch.setattr(stack, "_spread", stack._padded)  # the control: a gradient from padding
+    monkeypatch.setattr(stack, "_PADDED", 0.0)
+    assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
     import torch

@@ -106,13 +106,13 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
         weights = [p for kept in tape.layers for p in kept.get("p", [])]
         return sum(map(len, tape.memory.chunks[:chunk])) + at + sum(p.nbytes for p in weights)
 
-    past = stack.tape((1, shared), None) if shared else None
+    past = stack.tape([shared], None) if shared else None
     used = 0
     if past:
         stack.forward(by_hand._inputs(batch[:1], 0)[:, :shared], past)
         used = held(past)
     ids = by_hand._inputs(batch, shared)
-    tape = stack.tape(ids.shape, past)
+    tape = stack.tape([len(row.ids) - 1 - shared for row in batch], past)
     stack.forward(ids, tape)
     told = estimate(net, batch, LoraShape(rank=RANK), Pace(batch=4))["activations"]
     assert told == pytest.approx(used + held(tape), rel=0.1)

@@ -18,7 +18,7 @@ from torch.nn.functional import cosine_similarity
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.pieces import Norm, open_norm, wide_of
-from tuneworthy.training.relay import Relay
+from tuneworthy.training.relay import Broken, Relay
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import Stack, Tape, open_stack
 
@@ -121,7 +121,10 @@ def _run(
             if learn:
                 stack.backward(None, past, slopes)
 
-    done = side_by_side(work, range(len(groups)), count, ahead if past else None)
+    try:
+        done = side_by_side(work, range(len(groups)), count, ahead if past else None)
+    except Broken as broken:
+        raise (broken.__cause__ or broken) from None
     if past:
         stack.release(past)
     return groups, done, slopes
@@ -132,9 +135,9 @@ def _watched(past: Tape | None) -> Iterator[None]:
     """Wake the other side where this one fails."""
     try:
         yield
-    except BaseException:
-        if past and past.relay:
-            past.relay.fail()
+    except BaseException as error:
+        if past and past.relay and not isinstance(error, Broken):
+            past.relay.fail(error)
         raise
 
 

@@ -112,6 +112,7 @@ def fit_lora(
         "dev_seconds": watch.seconds,
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
+        "gradient": "written out" if net.hand else "autograd",
         "memory": room,
         "seed": seed,
     }

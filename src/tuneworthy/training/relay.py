@@ -12,22 +12,23 @@ from typing import Any
 
 
 class Broken(RuntimeError):
-    """The other side failed; its own error is the one to look at."""
+    """The other side failed; its own error is the cause."""
 
 
 class Relay:
     """What passes between the prefix and `parts` parts of the rows, layer by layer."""
 
     def __init__(self, layers: int, parts: int) -> None:
-        self.parts, self.failed = parts, False
+        self.parts = parts
+        self.error: BaseException | None = None
         self.ready = [Event() for _ in range(layers)]
         self.inbox: list[SimpleQueue[Any]] = [SimpleQueue() for _ in range(layers)]
 
     def wait(self, number: int) -> None:
         """Wait until the prefix's layer is read. Raises Broken."""
         self.ready[number].wait()
-        if self.failed:
-            raise Broken("the shared prompt could not be read")
+        if self.error:
+            raise Broken("the shared prompt could not be read") from self.error
 
     def send(self, number: int, part: int, slopes: tuple[Any, Any]) -> None:
         """Send the gradient of the prefix's keys and values that one part found."""
@@ -38,17 +39,17 @@ class Relay:
         found: dict[int, tuple[Any, Any]] = {}
         while len(found) < self.parts:
             part, slopes = self.inbox[number].get()
-            if self.failed:
-                raise Broken("a part of the rows could not be read")
+            if self.error:
+                raise Broken("a part of the rows could not be read") from self.error
             found[part] = slopes
         keys, values = found[0]
         for part in range(1, self.parts):
             keys, values = keys + found[part][0], values + found[part][1]
         return keys, values
 
-    def fail(self) -> None:
-        """Wake whoever waits: this side ends with an error."""
-        self.failed = True
+    def fail(self, error: BaseException) -> None:
+        """Wake whoever waits: this side ends with an error; the first one counts."""
+        self.error = self.error or error
         for event, queue in zip(self.ready, self.inbox, strict=True):
             event.set()
             queue.put((0, (None, None)))

@@ -93,7 +93,7 @@ class Stack:
         self.weights: list[Any] = []
         self.seconds: list[Any] = []
         self.size = 0
-        self.spare: list[Arena] = []
+        self.spare: dict[bool, list[Arena]] = {False: [], True: []}  # for one row, for many
         for fan in (fan for layer in self.layers for fan in layer.fans):
             self.size, firsts, seconds = fan.place(self.size)
             self.weights += [*firsts, *seconds]
@@ -139,7 +139,7 @@ class Stack:
     def release(self, tape: Tape) -> None:
         """Give the memory of a tape back."""
         tape.memory.at = (0, 0)
-        self.spare.append(tape.memory)
+        self.spare[tape.rows > 1].append(tape.memory)
 
     def tape(self, lengths: Sequence[int], past: Tape | None, part: int = 0) -> Tape:
         """Return an empty tape for rows of these lengths that all look back on `past`, if any."""
@@ -154,7 +154,7 @@ class Stack:
             stop = min(start + _BLOCK, length)
             future = torch.ones(stop - start, stop, dtype=torch.bool).triu_(start + 1)
             masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
-        memory = self.spare.pop() if self.spare else Arena()
+        memory = self.spare[rows > 1].pop() if self.spare[rows > 1] else Arena()
         relay = past.relay if past else None
         tape = Tape(rows, length, cos, sin, masks, memory, past, relay, part)
         if sum(lengths) < (1 - _PADDED) * rows * length:

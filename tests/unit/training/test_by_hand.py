@@ -222,3 +222,32 @@ def test_only_some_layers_adapted(tiny):
     assert net.hand is not None
     _, slopes = gradient(net, rows)
     assert apart(slopes, gradient(replace(net, hand=None), rows)[1]) < 1e-6
+
+
+@pytest.mark.parametrize("where", ["prompt", "prompt, backward", "rows", "rows, backward"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_on_one_side_reaches_the_caller_and_nobody_waits(
+    tiny, monkeypatch, where, threads
+):
+    import torch
+
+    from tuneworthy.training import stack
+
+    torch.set_num_threads(threads)
+    net, rows = opened(tiny)
+    _, slopes = gradient(net, rows)
+    name = "_backward" if "backward" in where else "_forward"
+    right = getattr(stack.Stack, name)
+
+    def wrong(self, *given):
+        tape = next(one for one in given if isinstance(one, stack.Tape))
+        if (tape.relay is not None and tape.past is None) == ("prompt" in where):
+            raise ArithmeticError(where)
+        return right(self, *given)
+
+    monkeypatch.setattr(stack.Stack, name, wrong)
+    with pytest.raises(ArithmeticError, match=where):
+        gradient(net, rows)
+    monkeypatch.setattr(stack.Stack, name, right)
+    assert torch.equal(gradient(net, rows)[1], slopes)  # and nothing of it is left behind
+    torch.set_num_threads(1)

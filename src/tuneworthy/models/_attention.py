@@ -32,11 +32,13 @@ class Prefix:
 class Sight:
     """What the queries of one forward pass may look at: the prefix, and by `mask` their own row.
 
-    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself.
+    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself. `causal`: it
+    hides all later tokens, the last query being the last key.
     """
 
     prefix: Prefix | None
     mask: Any
+    causal: bool = False
     _grouped: dict[int, Any] = field(default_factory=dict)
 
     def grouped(self, groups: int) -> Any:

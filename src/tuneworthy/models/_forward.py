@@ -133,7 +133,7 @@ def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     cache = rooms(net.layers, len(ids))
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
-    look = Sight(None, _future(len(ids), net.module.dtype)) if net.decoder else None
+    look = Sight(None, _future(len(ids), net.module.dtype), causal=True) if net.decoder else None
     _call(net, tokens, cache, look, place, keep=1)
     keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
     return Prefix(keys, values, len(ids))
@@ -199,7 +199,7 @@ def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     if state.wide:  # transformers builds the mask, windows included
         look: Any = state.real[:, : state.filled].long()
     else:
-        look = Sight(state.prefix, _causal(state, start, net.module.dtype))
+        look = Sight(state.prefix, _causal(state, start, net.module.dtype), causal=True)
     return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
 
 

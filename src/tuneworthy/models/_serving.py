@@ -22,7 +22,7 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
         return ""
     if rank > _RANKS[-1] or (base := _base(spec, home)) is None:
         return ""
-    safe = re.sub(r"[^\w.-]", "-", name)
+    safe = re.sub(r"[^\w.]+", "-", name).strip("-")
     words = ["vllm", "serve", *base, "--enable-lora"]
     if rank > _RANKS[0]:
         words += ["--max-lora-rank", str(next(most for most in _RANKS if most >= rank))]

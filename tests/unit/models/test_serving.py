@@ -35,7 +35,7 @@ def test_the_rank_is_named_where_vllm_would_refuse_it(adapter, tmp_path, rank, a
 def test_the_base_is_a_folder_or_a_name_of_the_hub(adapter, tmp_path, monkeypatch):
     def base(spec):
         words = shlex.split(serve_command(spec, tmp_path, adapter(8), "lora (r=8)"))
-        assert words[-1].startswith("lora--r-8-=")
+        assert words[-1].startswith("lora-r-8=")
         return words[2 : words.index("--enable-lora")]
 
     assert base("hf:org/name@abc") == ["org/name", "--revision", "abc"]

@@ -18,6 +18,7 @@ from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})
+REMEDY = "format"
 
 
 class Options(Record):

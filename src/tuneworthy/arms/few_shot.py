@@ -12,6 +12,7 @@ from tuneworthy.prompting.shots import drawn, fixed
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
+REMEDY = "convention"
 DEV_LEAST, DEV_MOST = 10, 40  # dev rows that a set of examples is tried on
 
 

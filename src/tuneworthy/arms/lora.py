@@ -19,6 +19,7 @@ from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
 NEEDS = frozenset({"training"})
+REMEDY = "learnable"
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16

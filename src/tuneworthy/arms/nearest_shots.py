@@ -11,6 +11,7 @@ from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
 NEEDS = frozenset({"model"})
+REMEDY = "convention"
 
 
 class Options(Record):

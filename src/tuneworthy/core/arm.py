@@ -9,6 +9,9 @@ A module in `arms/` defines
     Options     a Record with a default for every field
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm, active ingredient out
+    REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
+                read across with it; PERMUTED = True where its placebo is its own answers scored
+                against another case's gold
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
 
 It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.

@@ -1,0 +1,113 @@
+"""The matrix read across: what was tried on the cases that the base fails, and what it showed."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from tuneworthy.core.evidence import Interval
+from tuneworthy.core.record import Record
+from tuneworthy.core.verdict import Wrong
+
+Remedy = Literal[
+    "metric", "format", "convention", "knowledge", "retrieval", "latent", "capability", "learnable"
+]
+"""What an intervention repairs, the cheapest first."""
+
+Cause = Literal[Remedy, "reading", "label", "hard", "few"]
+REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
+
+
+class Base(Record):
+    """What is read across: the cases that the base fails and passes, all of them, by id.
+
+    `rerun` is how the base did when asked once more (a sampled deployment); empty where its
+    answers are greedy or logged, so that asking again changes nothing. `groups` maps case to
+    group where cases belong together. `conflicts` are failed cases whose label contradicts others
+    (see matrix/labels). `literal` are failed cases whose gold answer stands word for word in their
+    passage, None where no case has one.
+    """
+
+    arm: str
+    fails: tuple[str, ...]
+    passes: tuple[str, ...]
+    rerun: dict[str, bool] = Field(default_factory=dict)
+    groups: dict[str, str] = Field(default_factory=dict)
+    conflicts: tuple[str, ...] = ()
+    literal: tuple[str, ...] | None = None
+    margin: float = 0.05
+
+
+class Intervention(Record):
+    """One remedy beside its placebo, on the failed cases and on all or a sample of the passed ones.
+
+    `passed` says of each case asked whether it passes now. `placebo_passed` the same with the
+    active ingredient taken out, as the share of the placebo's draws that pass (0 or 1 where there
+    is one draw); None: this remedy has no placebo, then `because` says why. A case that was not
+    asked is in neither.
+    """
+
+    name: str
+    remedy: Remedy
+    passed: dict[str, bool]
+    placebo: str | None = None
+    placebo_passed: dict[str, float] | None = None
+    because: str = ""
+
+
+class Effect(Record):
+    """What one intervention did, in cases (net, gain) and in shares of the failures (contrast).
+
+    With FAIL and PASS the cases that the base fails and passes:
+    `net` is passes beyond the placebo's, `gain` beyond the base asked again, both scaled to all
+    cases; `contrast` is the share of FAIL rescued beyond the placebo's share. Two-sided 95 %.
+    `rescued` are the failed cases that pass while the placebo fails them. `corrected` is contrast
+    / (1 - placebo's share), None where that share is above .95. `acts`: all three lower ends are
+    above 0.
+    """
+
+    name: str
+    remedy: Remedy
+    placebo: str | None
+    n_fail: int
+    n_pass: int
+    rescue: float | None
+    placebo_rescue: float | None
+    harm: float | None
+    net: Interval | None
+    gain: Interval | None
+    contrast: Interval | None
+    corrected: float | None
+    acts: bool
+    rescued: tuple[str, ...] = ()
+    because: str = ""
+
+
+class Shared(Record):
+    """How many failed cases two interventions both rescue."""
+
+    one: str
+    other: str
+    both: int
+
+
+class Diagnosis(Record):
+    """What was wrong, cause by cause. `cause` names the one of every failed case.
+
+    `wrong` are shares of the failures with Clopper-Pearson intervals, the largest first; `few`:
+    too few failures to say, so the two likeliest stand there after a row `few`. `said` are
+    relations on the task in plain words (retrieval against reading, what constraining costs, how
+    much the passages can show at all). `because` says why there is no diagnosis.
+    """
+
+    arm: str
+    n_fail: int
+    n_pass: int
+    effects: tuple[Effect, ...] = ()
+    wrong: tuple[Wrong, ...] = ()
+    cause: dict[str, Cause] = Field(default_factory=dict)
+    overlap: tuple[Shared, ...] = ()
+    few: bool = False
+    said: tuple[str, ...] = ()
+    because: str = ""

@@ -25,7 +25,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.audit import audit
-from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.fingerprint import file_digest, rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
@@ -295,14 +295,29 @@ def open_desk(
     with open_ledger(task.folder) as ledger:
         nobody = Sealed((), lambda door, purpose: None)
         desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
-        identity = {"task": task.hash, "rows": rows_digest(loaded.cases),
-                    "here": desk.available, "limit": wishes.limit}  # fmt: skip
+        identity = {"task": task.hash, "read": _contents(loaded), "here": desk.available,
+                    "limit": wishes.limit}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = _scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
         desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study)
         desk.task = _fitting(desk)
         yield desk
+
+
+def _contents(loaded: Loaded) -> dict[str, str]:
+    """Return a digest of each thing that a study reads: a change of any makes it another study."""
+    task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
+    named = {name: source.file for name, source in task.answers.items()}
+    if task.present:
+        named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+    return {
+        **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
+        "unlabelled": digest([query.plain() for query in loaded.unlabelled]),
+        "docs": digest([doc.plain() for doc in loaded.docs]),
+        "metric": digest(fingerprint(task)),
+        **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
+    }
 
 
 def _fitting(desk: Desk) -> Task:

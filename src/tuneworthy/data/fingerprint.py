@@ -1,9 +1,10 @@
-"""The digest of a study's rows: the same rows in any order give the same digest."""
+"""Digests of what a study reads: its rows, in any order, and its files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 from tuneworthy.core.case import Case
 
@@ -17,3 +18,11 @@ def rows_digest(cases: Iterable[Case]) -> str:
         for case in cases
     )
     return hashlib.sha256("\n".join(rows).encode("ascii")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return 64 hex digits over a file's bytes, "" where there is none: its reader says so."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

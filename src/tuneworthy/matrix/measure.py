@@ -26,6 +26,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
+from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
@@ -97,7 +98,9 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
 def _run(bench: Bench, unit: _Unit) -> Run:
     arm = load("arms", unit.spec.arm)
     identity = _identity(bench, unit, arm)
-    key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev})
+    scored = bench.sealed.digest(unit.part.test)
+    key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev,
+                  "cases": scored})  # fmt: skip
     if stored := bench.ledger.get(key):
         return Run.model_validate(stored)
     try:
@@ -124,7 +127,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     else:  # the answers don't depend on the fold: they are shared by all folds
         source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
-                  "recorded": identity["recorded"]}  # fmt: skip
+                  "recorded": identity["recorded"], "docs": identity["docs"]}  # fmt: skip
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
     answers = dict(_answers(bench, fitted, source, everyone, spec.role == "ceiling"))
     dev = None
@@ -196,11 +199,20 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         "task": {
             "instruction": task.instruction,
             "output": task.output.plain(),
-            "present": task.present.plain() if task.present else None,
+            "present": _present(task),
             "metric": task.success.metric if "training" in needs else None,
         },
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
+        "docs": digest([doc.plain() for doc in bench.docs]) if "docs" in needs else "",
     }
+
+
+def _present(task: Task) -> dict[str, Any] | None:
+    """Return what runs today, its prompt by content."""
+    if task.present is None:
+        return None
+    prompt = task.present.prompt
+    return task.present.plain() | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
 def _everyone(split: Split) -> list[str]:

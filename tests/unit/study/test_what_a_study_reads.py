@@ -1,0 +1,76 @@
+"""A change of anything that a study reads makes it another study; nothing stale is shown."""
+
+import json
+
+import pytest
+from tests import studies
+
+from tuneworthy.study import run
+
+LABELS = ("pay", "ship")
+
+
+def row(number, label):
+    return {"id": f"r{number}", "input": f"{label} order {number}", "output": label}
+
+
+def write(folder, **files):
+    """A task with train and test files, a logged system and documents."""
+    rows = [row(n, LABELS[n % 2]) for n in range(60)]
+    logged = [{"id": r["id"], "answer": "pay"} for r in rows[40:]]
+    whole = {
+        "train.jsonl": rows[:40],
+        "test.jsonl": rows[40:],
+        "other.jsonl": logged,
+        "docs.jsonl": [{"id": "d1", "text": "Orders are paid first."}],
+    } | files
+    for name, lines in whole.items():
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = {
+        "data": {"train": "train.jsonl", "test": "test.jsonl", "docs": "docs.jsonl"},
+        "output": {"type": "label"},
+        "arms": ["majority", "tfidf", "other"],
+        "answers": {"other": "other.jsonl"},
+    }
+    path = folder / "task.yaml"
+    path.write_text(json.dumps(task))
+    return path
+
+
+def means(study):
+    return {arm.name: arm.score.mean for arm in study.results.evidence.arms}
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl", "other.jsonl", "docs.jsonl"])
+def test_a_changed_file_is_read_again(name, tmp_path):
+    first = run(write(tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+    key = {"other.jsonl": "answer", "docs.jsonl": "text"}.get(name, "output")
+    changed = [line | {key: "ship"} for line in lines[:15]] + lines[15:]
+    second = run(write(tmp_path, **{name: changed}))
+    assert second.folder != first.folder
+    third = run(write(tmp_path))
+    assert third.results.verdict == first.results.verdict  # the first one is still there
+
+
+def test_right_answers_of_the_test_file_count_as_they_stand_now(tmp_path):
+    before = means(run(write(tmp_path)))
+    flipped = [row(n, LABELS[n % 2]) | {"output": "ship"} for n in range(40, 60)]
+    after = means(run(write(tmp_path, **{"test.jsonl": flipped})))
+    assert (before["tfidf"], after["tfidf"]) == (1.0, 0.5)
+    assert (before["other"], after["other"]) == (0.5, 0.0)
+
+
+def test_a_changed_prompt_of_today_is_asked_anew(tmp_path):
+    (tmp_path / "prompt.md").write_text("Answer refund.")
+    present = {"model": studies.MODEL, "prompt": "prompt.md"}
+    path = studies.write(tmp_path, arms=["majority", "present"], present=present)
+    sent = [_prompts(run(path))]
+    (tmp_path / "prompt.md").write_text("Answer delivery.")
+    sent.append(_prompts(run(path)))
+    assert [{"Answer refund."}, {"Answer delivery."}] == sent
+
+
+def _prompts(study):
+    answers = [a for r in study.results.runs if r.spec.arm == "present" for a in r.answers]
+    return {answer.prompt[0].content for answer in answers}

@@ -21,7 +21,10 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read
 from tuneworthy.matrix.compare import compare
-from tuneworthy.matrix.measure import measure
+from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.reading import across, probes
+from tuneworthy.matrix.specs import trains
+from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
@@ -94,17 +97,20 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
             tell("step", results)
         if not any(r.state == "measured" and r.spec.role == "candidate" for r in runs):
             raise _nothing(runs)
-        results = desk.finish(_results(desk, planned, runs))
+        results = desk.finish(_results(desk, planned, runs, read=True))
         tell("done", results)
         return Study(results, desk.write(results))
 
 
 def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[Results]:
     """Measure arm after arm, the simplest first; yield what the study says after each."""
-    bench = desk.bench()
+    bench, read = desk.bench(), False
     recipes = [Recipe() for _ in bench.split.parts]
     scores: list[float] = [-1.0] * len(recipes)
     for arm in planned.arms:
+        if not read and not arm.because and trains(arm.spec):  # what was wrong, before training
+            read = True
+            _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
         new = measure(bench, arm, recipes, _needs_dev(arm, planned.arms))
         runs += new
@@ -116,6 +122,23 @@ def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[
                 recipes[run.fold], scores[run.fold] = run.recipe, dev
         if any(run.state == "measured" and run.spec.role == "candidate" for run in runs):
             yield _results(desk, planned, runs)
+    if not read:
+        _probe(desk, bench, planned, runs, recipes, tell)
+
+
+def _probe(
+    desk: Desk,
+    bench: Bench,
+    planned: Plan,
+    runs: list[Run],
+    recipes: Sequence[Recipe],
+    tell: Watch,
+) -> None:
+    """Ask the placebos and pilots that show what was wrong; their runs are added to `runs`."""
+    paid = not is_local(desk.task.model)
+    for probe in probes(desk.task, planned.arms, runs, paid):
+        tell("arm", probe.planned)
+        runs += probe.run(bench, recipes)
 
 
 def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
@@ -125,11 +148,15 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
 
 
-def _results(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Results:
+def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False) -> Results:
+    """Return what the study says now; `read`: the matrix is read across as well."""
     from tuneworthy.verdict.decide import decide, grid
 
     cases = tuple(desk.sealed.open("compare").values())
     evidence = compare(desk.shape, cases, runs)
+    if read:
+        found = across(desk.task, cases, runs, desk.metric, desk.shape.groups)
+        evidence = evidence.model_copy(update={"diagnosis": found})
     policy = policy_of(desk.task)
     return Results(
         task=desk.task,

@@ -19,7 +19,8 @@ from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
 NEEDS = frozenset({"training"})
-REMEDY = "learnable"
+REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
+_PILOT = 100
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
@@ -32,8 +33,8 @@ class Options(Record):
     `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
     need is what training teaches; full: with it. `patience` stops once the dev score has not risen
     for so many epochs, or is 1; None trains them all: the rate falls towards 0 over all epochs, so
-    the last ones settle what the first ones found. `shuffled` gives every row the answer of another
-    one: the placebo.
+    the last ones settle what the first ones found. `rows` learns from at most so many, drawn by
+    the seed. `shuffled` gives every row the answer of another one: the placebo.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -44,12 +45,18 @@ class Options(Record):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     prompt: Literal["short", "full"] = "short"
     patience: Annotated[int, Field(ge=1, le=1000)] | None = None
+    rows: Annotated[int, Field(ge=1)] | None = None
     shuffled: bool = False
 
 
 def placebo(options: Options) -> Options:
     """Return the same training on shuffled answers: form is learnt, the task is not."""
     return options.model_copy(update={"shuffled": True})
+
+
+def pilot(options: Options) -> Options:
+    """Return the same training on at most 100 rows."""
+    return options.model_copy(update={"rows": min(options.rows or _PILOT, _PILOT)})
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
@@ -68,12 +75,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     recipe = Recipe(kind="short" if options.prompt == "short" else "zero")
     lessons = Lessons(
-        train=_examples(setup, recipe, _taught(setup.train, options.shuffled, seed)),
+        train=_examples(setup, recipe, _taught(setup.train, options, seed)),
         dev=_examples(setup, recipe, setup.dev),
         dev_score=lambda folder: _dev_score(setup, recipe, model.with_adapter(folder)),
         say=setup.say,
     )
-    done = fit_lora(model, lessons, _settings(options, len(setup.train)), seed, setup.folder)
+    done = fit_lora(model, lessons, _settings(options, len(lessons.train)), seed, setup.folder)
     tuned = model.with_adapter(done.adapter)
     return Fitted(
         answer=lambda queries: _answers(setup, recipe, tuned, queries),
@@ -107,9 +114,14 @@ def _examples(setup: Setup, recipe: Recipe, cases: Sequence[Case]) -> list[Any]:
     return [Example(c.id, build(setup.task, c.query(), recipe, ()), c.output) for c in cases]
 
 
-def _taught(cases: Sequence[Case], shuffled: bool, seed: int) -> Sequence[Case]:
-    """Return the cases, or each with the answer of another one (a cycle, so none keeps its own)."""
-    if not shuffled:
+def _taught(cases: Sequence[Case], options: Options, seed: int) -> Sequence[Case]:
+    """Return the rows to learn from, each with the answer of another one where they are shuffled.
+
+    They are shuffled in a cycle, so none keeps its own.
+    """
+    if options.rows is not None and options.rows < len(cases):
+        cases = random.Random(f"rows {seed}").sample(list(cases), options.rows)
+    if not options.shuffled:
         return cases
     order = list(range(len(cases)))
     random.Random(seed).shuffle(order)
@@ -151,9 +163,10 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     The shared prompt is read once a step, so it hardly counts.
     """
     answered = sizes.cases + options.epochs * sizes.dev
+    rows = min(sizes.train, options.rows or sizes.train)
     return Work(
         requests=sizes.cases,
         read=answered * sizes.own,
         written=answered * sizes.answer,
-        trained=options.epochs * sizes.train * (sizes.own + sizes.answer),
+        trained=options.epochs * rows * (sizes.own + sizes.answer),
     )

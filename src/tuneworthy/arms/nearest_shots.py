@@ -11,7 +11,7 @@ from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
 NEEDS = frozenset({"model"})
-REMEDY = "convention"
+REMEDY, PLACEBO = "convention", "the same examples with other answers"
 
 
 class Options(Record):

@@ -10,8 +10,12 @@ A module in `arms/` defines
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm, active ingredient out
     REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
-                read across with it; PERMUTED = True where its placebo is its own answers scored
-                against another case's gold
+                read across with it. PLACEBO says in words what its placebo is. PERMUTED = True:
+                the placebo is its own answers scored against another case's gold
+    ON_FAILURES (optional) True: under `arms: auto` it is asked on the failed cases and a sample of
+                the passed ones only, to read across
+    pilot(options) -> options                (optional) a small run of the same arm: it is what is
+                set beside its placebo, before the arm itself is paid for
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
 
 It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.

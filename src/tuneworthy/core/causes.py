@@ -6,9 +6,8 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from tuneworthy.core.evidence import Interval
+from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
-from tuneworthy.core.verdict import Wrong
 
 Remedy = Literal[
     "metric", "format", "convention", "knowledge", "retrieval", "latent", "capability", "learnable"
@@ -82,6 +81,18 @@ class Effect(Record):
     acts: bool
     rescued: tuple[str, ...] = ()
     because: str = ""
+
+
+class Wrong(Record):
+    """A cause of failures, with its share of them."""
+
+    cause: str
+    share: float
+    low: float
+    high: float
+    n: int
+    arm: str | None
+    placebo: str | None
 
 
 class Shared(Record):

@@ -7,19 +7,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tuneworthy.core.arm import Role
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.interval import Interval as Interval
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.task import HardLimits, Tool
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
-
-
-class Interval(Record):
-    """A mean with its two-sided 95 % interval, in score points from 0 to 1 (or -1 to 1)."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class Latency(Record):
@@ -106,7 +100,8 @@ class Evidence(Record):
     `pairs` holds every ordered pair of finalists, and each finalist against each reference.
     `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
     metric). `seconds` is the wall time of the units. `train` counts labelled training rows, `pool`
-    the inputs without answers. `hash` covers task, rows, plan, answers, scores.
+    the inputs without answers. `hash` covers task, rows, plan, answers, scores. `diagnosis` is the
+    matrix read across, None where nothing was read.
     """
 
     task: str
@@ -123,6 +118,7 @@ class Evidence(Record):
     task_hash: str = ""
     train: int | None = None
     seconds: float | None = None
+    diagnosis: Diagnosis | None = None
 
 
 class Policy(Record):

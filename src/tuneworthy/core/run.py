@@ -16,7 +16,10 @@ State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 
 class Spec(Record):
-    """Name + options + seed: enough to rebuild what made a result."""
+    """Name + options + seed: enough to rebuild what made a result.
+
+    `of` names the arm whose placebo this is.
+    """
 
     name: str
     arm: str
@@ -24,6 +27,7 @@ class Spec(Record):
     tool: Tool | None = None
     role: Role = "candidate"
     simplicity: int = 0
+    of: str = ""
 
 
 class Run(Record):

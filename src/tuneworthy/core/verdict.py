@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tuneworthy.core.arm import Role
+from tuneworthy.core.causes import Wrong as Wrong
 from tuneworthy.core.evidence import Interval, Latency, Tokens
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.record import Record
@@ -79,18 +80,6 @@ class VerdictArm(Record):
     fit_seconds: float | None
     state: State
     because: str
-
-
-class Wrong(Record):
-    """A cause of failures, with its share of them."""
-
-    cause: str
-    share: float
-    low: float
-    high: float
-    n: int
-    arm: str | None
-    placebo: str | None
 
 
 class Verdict(Record):

@@ -43,7 +43,7 @@ class Bench:
     """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
 
     `metric_digest` names the metric's code, `salt` tells studies started anew apart, `recorded`
-    are logged answers by spec name and case.
+    are logged answers by spec name and case. `timed`: prompts are timed one at a time as well.
     """
 
     task: Task
@@ -62,6 +62,7 @@ class Bench:
     say: Callable[[str], None] = lambda text: None
     done: Callable[[int], None] = lambda answers: None
     check: Callable[[], None] = lambda: None
+    timed: bool = True
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def _latency(
     """
     first = unit.fold == 0 and unit.seed == bench.task.seed
     recorded = bool(bench.recorded.get(unit.spec.name))
-    if not first or recorded or getattr(fitted.model, "paid", False):
+    if not bench.timed or not first or recorded or getattr(fitted.model, "paid", False):
         return None
     queries = bench.sealed.queries(ids[:LATENCY_PROMPTS], gold_passage=unit.spec.role == "ceiling")
     room = math.inf if bench.task.success.limits.p95_ms is not None else LATENCY_SECONDS

@@ -12,7 +12,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.specs import lacking
+from tuneworthy.matrix.specs import lacking, trains
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
@@ -87,14 +87,14 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
     """Return the cuts in their printed order: second seed, large k, training folds (to two)."""
     steps: list[tuple[_Choice, str]] = []
     now = start
-    trains = any("training" in load("arms", spec.arm).NEEDS for spec in arms)
-    if trains and now.seeds > 1:
+    training = any(trains(spec) for spec in arms)
+    if training and now.seeds > 1:
         now = _Choice(1, now.folds, None)
         steps.append((now, "one training seed: how much a retraining differs is not measured"))
     if any(spec.options.get("k", 0) > 4 for spec in arms):
         now = _Choice(now.seeds, now.folds, 4)
         steps.append((now, "at most 4 examples in prompts whose examples differ by input"))
-    while trains and now.folds > 2:
+    while training and now.folds > 2:
         now = _Choice(now.seeds, now.folds - 1, now.most_k)
         steps.append((now, f"training arms on {now.folds} of {len(facts.split.parts)} folds"))
     return steps
@@ -127,15 +127,15 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
 def _planned(facts: Facts, spec: Spec, choice: _Choice, arms: list[Spec]) -> PlannedArm:
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
-    trains = "training" in load("arms", spec.arm).NEEDS
-    parts = facts.split.parts[: choice.folds if trains else None]
-    seeds = tuple(facts.task.seed + i for i in range(choice.seeds if trains else 1))
+    taught = trains(spec)
+    parts = facts.split.parts[: choice.folds if taught else None]
+    seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
     times = len(parts) * len(seeds)
     dev = any(other.tool == spec.tool and other.name != spec.name for other in arms if other.tool)
     scored = sum(len(part.test) for part in parts) * len(seeds)
-    extra = sum(len(part.dev) for part in parts) * len(seeds) if dev and not trains else 0
+    extra = sum(len(part.dev) for part in parts) * len(seeds) if dev and not taught else 0
     work = _work(spec, facts, scored + extra)
-    if trains and times > 1:
+    if taught and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
     tokens = round(work.read + work.written)
     return PlannedArm(

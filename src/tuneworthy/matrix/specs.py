@@ -93,6 +93,11 @@ def _order(spec: Spec) -> tuple[int, int, str]:
     return rung, spec.simplicity, spec.name
 
 
+def trains(spec: Spec) -> bool:
+    """Return whether an arm trains a model: it comes last, after the matrix was read across."""
+    return "training" in load("arms", spec.arm).NEEDS
+
+
 def lacking(spec: Spec, available: Mapping[str, str]) -> str:
     """Return why an arm can't be measured here, or "" where all its needs are met.
 

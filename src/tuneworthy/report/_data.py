@@ -47,6 +47,8 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
     roles = {run.spec.name: run.spec.role for run in results.runs}
     tools = {run.spec.name: run.spec.tool for run in results.runs}
     names = [*listed, *placebos]
+    seen = results.evidence.diagnosis
+    cause = dict(seen.cause) if seen else {}
     return {
         "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
         "named": results.verdict.arm,
@@ -62,6 +64,7 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
                 "group": case.group,
                 "time": case.time,
                 "where": case.where,
+                **({"cause": cause[case.id]} if case.id in cause else {}),
             }
             for case in results.cases
         ],

@@ -40,7 +40,7 @@ def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     rows = []
     for arm in words.ladder_order(results.evidence.arms):
-        if arm.role == "placebo":
+        if not words.on_ladder(arm):
             continue
         out = [limit for limit, state in arm.limits.items() if state == "violated"]
         pair = pairs.get(arm.name) if arm.name != results.verdict.arm else None
@@ -230,7 +230,7 @@ def trainings(results: Results) -> list[dict[str, Any]]:
     """Return the training curves of every arm that has a trace."""
     traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in results.runs:
-        if run.trace and run.spec.role != "placebo":
+        if run.trace and run.spec.role == "candidate":
             traces[run.spec.name].append(run.trace)
     out = []
     said = {arm.name: arm.because for arm in results.evidence.arms}

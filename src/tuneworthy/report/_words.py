@@ -33,6 +33,19 @@ KINDS = {
     "distil": "A distilled model",
 }
 UNKNOWN = "no reason was recorded"
+PHRASES = {
+    "metric": "were right, only the metric refused them",
+    "format": "were the format",
+    "convention": "were a convention that the prompt does not state",
+    "knowledge": "lacked knowledge that a passage holds",
+    "retrieval": "had a passage that is not found",
+    "reading": "had their passage and could not be read out of it",
+    "latent": "are right in some of several samples",
+    "capability": "need a more capable model",
+    "learnable": "can be learnt from your examples",
+    "label": "have doubtful right answers",
+    "hard": "are hard: nothing that was tried rescues them",
+}
 
 
 def headline(use: str, status: str) -> str:
@@ -113,6 +126,11 @@ def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:
         return roles[arm.role], tool, arm.simplicity
 
     return sorted(arms, key=key)
+
+
+def on_ladder(arm: ArmResult) -> bool:
+    """Return whether an arm is a way to get answers, not what was asked only to read across."""
+    return arm.role != "placebo" and (arm.role == "candidate" or arm.state != "stopped_early")
 
 
 def arm_named(results: Results) -> ArmResult | None:
@@ -225,12 +243,16 @@ def _bound(value: Any) -> str:
 
 
 def wrong_line(wrong: Wrong) -> str:
-    """Return one cause of the failures with its share and what showed it."""
-    shown = f"; {visible(wrong.arm)} rescues them" if wrong.arm else ""
-    placebo = f", {visible(wrong.placebo)} does not" if wrong.placebo else ""
+    """Return one cause of the failures in a plain sentence, with what showed it."""
+    if wrong.cause == "few":
+        return f"{counted(wrong.n, 'failure')}: too few to say for certain; the likeliest follow."
+    were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
+    shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
+    placebo = f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
+    count = round(wrong.share * wrong.n)
     return (
-        f"{100 * wrong.share:.0f} % of {counted(wrong.n, 'failure')} were {visible(wrong.cause)} "
-        f"(95 %: {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %{shown}{placebo})"
+        f"{count:,} of {counted(wrong.n, 'failure')} {were}{shown}{placebo} "
+        f"(95 %: {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %)."
     )
 
 

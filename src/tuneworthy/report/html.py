@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from tuneworthy.core.escape import for_html, for_script, visible
 from tuneworthy.core.results import Results
+from tuneworthy.report import _across as reading
 from tuneworthy.report import _notes as notes
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
@@ -55,6 +56,7 @@ def page(results: Results) -> str:
         trainings=sections.trainings(results),
         failures=sections.failure_map(results, matrix),
         unclaimed=sections.unclaimed(results),
+        across=reading.across(results),
         questions=notes.questions(results),
         missing=notes.missing(results),
         audit=notes.audit(results),

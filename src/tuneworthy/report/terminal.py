@@ -67,7 +67,7 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     matrix, unit = cells(results), _unit(results)
     length, side = (10, 9) if width < 110 else (16, 9)
-    shown_arms = [a for a in words.ladder_order(results.evidence.arms) if a.role != "placebo"]
+    shown_arms = [a for a in words.ladder_order(results.evidence.arms) if words.on_ladder(a)]
     most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
@@ -150,8 +150,10 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    for wrong in results.verdict.wrong[:1]:
-        text = shown(f"What was wrong: {words.wrong_line(wrong)}", plain)
+    wrong = results.verdict.wrong
+    said = [words.wrong_line(one) for one in wrong[: 3 if wrong and wrong[0].cause == "few" else 2]]
+    if said:
+        text = shown(f"What was wrong: {' '.join(said)}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for line in wrapped(shown(words.next_line(results), plain), width):
         yield Text(line, "bold")

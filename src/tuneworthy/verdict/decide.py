@@ -59,6 +59,7 @@ def decide(
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
+        "wrong": evidence.diagnosis.wrong if evidence.diagnosis else (),
         "questions": answered(findings, policy),
         "economics": money,
         "flips": flips(laid, policy, strip),
@@ -147,11 +148,20 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     blocked = f"blocked: {evidence.blocks[0]}" if evidence.blocks else ""
     no_arm = blocked or "no arm is named"
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
-    return {
+    return _unread(evidence) | {
         "/arm": blocked or "no arm is shown better than the reference",
         "/left_on_table": blocked or (_ALONE if ruling.arm else _NO_REFERENCE),
         "/target_met": NO_TARGET if policy.target is None else undecided,
     }
+
+
+def _unread(evidence: Evidence) -> dict[str, str]:
+    """Return why `wrong` is empty, where it is."""
+    if evidence.diagnosis is None:
+        return {
+            "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"
+        }
+    return {} if evidence.diagnosis.wrong else {"/wrong": evidence.diagnosis.because}
 
 
 def _economics(

@@ -81,7 +81,7 @@ def _of_arm(
     arm = arms[shown["name"]]
     if why := arm.missing.get(".".join(map(str, rest))):
         return why
-    if arm.state in ("skipped", "failed") and key not in ("tool", "seed"):
+    if arm.state != "measured" and key not in ("tool", "seed"):
         return arm.because or f"the arm was {arm.state}"
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"

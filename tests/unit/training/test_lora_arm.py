@@ -58,12 +58,17 @@ def engine(tiny, tmp_path, monkeypatch):
 
 def test_the_placebo_gives_every_row_the_answer_of_another():
     rows = [case.model_copy(update={"output": f"o{i}"}) for i, case in enumerate(cases(9))]
-    dealt = lora._taught(rows, True, 3)
+    dealt = lora._taught(rows, lora.Options(shuffled=True), 3)
     assert [d.id for d in dealt] == [r.id for r in rows]
     assert sorted(d.output for d in dealt) == sorted(r.output for r in rows)
     assert all(d.output != r.output for d, r in zip(dealt, rows, strict=True))
-    assert lora._taught(rows, True, 3) == dealt
-    assert lora._taught(rows, False, 3) == rows
+    assert lora._taught(rows, lora.Options(shuffled=True), 3) == dealt
+    assert lora._taught(rows, lora.Options(), 3) == rows
+    drawn = lora._taught(rows, lora.Options(rows=4), 3)
+    assert len(drawn) == 4
+    assert all(case in rows for case in drawn)
+    assert drawn != lora._taught(rows, lora.Options(rows=4), 4)
+    assert lora.pilot(lora.Options()).rows == 100
     assert lora.placebo(lora.Options(rank=4)) == lora.Options(rank=4, shuffled=True)
 
 

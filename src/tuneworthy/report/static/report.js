@@ -74,7 +74,7 @@
   }
 
   // The matrix of cases.
-  const state = { show: "all", passes: "", fails: "", q: "", shown: 40 };
+  const state = { show: "all", passes: "", fails: "", cause: "", q: "", shown: 40 };
   const n = data.arms.length;
   const value = (arm, i) => data.values[arm][i];
   const passes = (arm, i) => value(arm, i) !== null && value(arm, i) >= data.pass;
@@ -103,7 +103,7 @@
   function wanted() {
     const index = (name) => data.arms.findIndex((a) => a.name === name);
     const [up, down, q] = [index(state.passes), index(state.fails), state.q.trim().toLowerCase()];
-    return data.order.filter((i) => kinds[state.show](i) && (up < 0 || passes(up, i)) && (down < 0 || fails(down, i)) && (!q || has(i, q)));
+    return data.order.filter((i) => kinds[state.show](i) && (up < 0 || passes(up, i)) && (down < 0 || fails(down, i)) && (!state.cause || data.cases[i].cause === state.cause) && (!q || has(i, q)));
   }
 
   const shade = (v) => (v === null || v === undefined ? "none" : `s${Math.min(4, Math.floor(v * 4 + 0.5))}`);
@@ -141,21 +141,24 @@
   function address(id) {
     const out = new URLSearchParams();
     if (id !== null) out.set("case", id);
-    for (const key of ["show", "passes", "fails", "q"]) if (state[key] && state[key] !== "all") out.set(key, state[key]);
+    for (const key of ["show", "passes", "fails", "cause", "q"]) if (state[key] && state[key] !== "all") out.set(key, state[key]);
     return out.toString();
   }
 
   function read() {
     const found = new URLSearchParams(location.hash.slice(1));
-    if (![...found.keys()].some((key) => ["case", "show", "passes", "fails", "q"].includes(key))) return close();
+    if (![...found.keys()].some((key) => ["case", "show", "passes", "fails", "cause", "q"].includes(key))) return close();
     state.show = kinds[found.get("show")] ? found.get("show") : "all";
-    for (const key of ["passes", "fails", "q"]) state[key] = found.get(key) || "";
-    for (const key of ["passes", "fails"]) $(key).value = state[key];
+    for (const key of ["passes", "fails", "cause", "q"]) state[key] = found.get(key) || "";
+    for (const key of ["passes", "fails", "cause"]) $(key).value = state[key];
     $("search").value = state.q;
     draw();
     const at = data.cases.findIndex((one) => one.id === found.get("case"));
     if (at >= 0) open(at);
-    else close();
+    else {
+      close();
+      if (found.get("cause")) $("cases").scrollIntoView();
+    }
   }
 
   function changed() {
@@ -207,7 +210,7 @@
     shut.type = "button";
     shut.addEventListener("click", () => $("case").close());
     const bar = make("div", "bar-of-case", null, make("h2", "", one.id),
-      make("span", "soft", [one.where, one.group && `group ${one.group}`, one.time].filter(Boolean).join(" · ")),
+      make("span", "soft", [one.where, one.group && `group ${one.group}`, one.time, one.cause && `cause: ${one.cause}`].filter(Boolean).join(" · ")),
       make("span", "grow"), go(at > 0 ? list[at - 1] : undefined, "← Before"), go(at >= 0 ? list[at + 1] : undefined, "Next →"), shut);
     const right = make("div", "pane target", null, make("h3", "", "Right answer"), make("pre", "", data.texts[one.target]));
     for (const other of one.accepted) right.append(make("p", "soft", "or"), make("pre", "", data.texts[other]));
@@ -236,6 +239,10 @@
     for (const arm of data.arms) $(key).append(make("option", "", arm.name));
     $(key).addEventListener("change", () => { state[key] = $(key).value; changed(); });
   }
+  const causes = [...new Set(data.cases.map((one) => one.cause).filter(Boolean))].sort();
+  for (const cause of causes) $("cause").append(make("option", "", cause));
+  $("by-cause").hidden = !causes.length;
+  $("cause").addEventListener("change", () => { state.cause = $("cause").value; changed(); });
   for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => { state.show = button.dataset.show; changed(); });
   $("search").addEventListener("input", () => { state.q = $("search").value; changed(); });
   $("filters").addEventListener("submit", (event) => event.preventDefault());

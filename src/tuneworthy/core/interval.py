@@ -1,0 +1,13 @@
+"""A mean and how sure it is."""
+
+from __future__ import annotations
+
+from tuneworthy.core.record import Record
+
+
+class Interval(Record):
+    """A mean with its two-sided 95 % interval, in score points from 0 to 1 (or -1 to 1)."""
+
+    mean: float
+    low: float
+    high: float

@@ -1,0 +1,74 @@
+"""The section on what was wrong: causes, remedies beside their placebos, what a passage is worth.
+
+Words and marks only; every number was computed where the matrix was read across.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.causes import Diagnosis, Effect
+from tuneworthy.core.results import Results
+from tuneworthy.report import _svg as svg
+from tuneworthy.report import _words as words
+
+SHADES = {
+    "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
+    "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
+    "hard": "c10",
+}  # fmt: skip
+
+
+def across(results: Results) -> dict[str, Any] | None:
+    """Return what the section shows, None where the matrix was not read across."""
+    seen = results.evidence.diagnosis
+    if seen is None:
+        return None
+    rows = [wrong for wrong in seen.wrong if wrong.cause != "few"]
+    parts = [
+        (round(wrong.share * wrong.n), SHADES[wrong.cause], f"{wrong.cause}: {share(wrong.share)}")
+        for wrong in rows
+    ]
+    return {
+        "seen": seen,
+        "lines": [words.wrong_line(wrong) for wrong in seen.wrong],
+        "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
+        "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",
+        "effects": [(effect, remedy_line(effect)) for effect in seen.effects],
+        "floor": floor_line(results),
+    }
+
+
+def share(value: float) -> str:
+    """Return a share in whole per cent: `68 %`."""
+    return f"{100 * value:.0f} %"
+
+
+def cases_of(seen: Diagnosis, cause: str) -> int:
+    """Return how many failed cases have this cause by name (0 where failures are too few)."""
+    return sum(1 for named in seen.cause.values() if named == cause)
+
+
+def remedy_line(effect: Effect) -> str:
+    """Return what a remedy rescued beside its placebo: `41 of 57, a random legal answer 2`."""
+    if effect.rescue is None:
+        return effect.because or words.UNKNOWN
+    saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"
+    if effect.placebo is None or effect.placebo_rescue is None:
+        return f"{saved}; no placebo was asked"
+    beside = effect.placebo_rescue * effect.n_fail
+    return f"{saved}, {effect.placebo} {words.amount(round(beside, 1)) if beside else 0}"
+
+
+def floor_line(results: Results) -> str:
+    """Return what the model makes of the right passage: no retrieval can do better than that."""
+    for arm in results.evidence.arms:
+        if arm.role == "ceiling" and arm.score is not None:
+            mean, low, high = map(words.score, (arm.score.mean, arm.score.low, arm.score.high))
+            return (
+                f"With the right passage in its prompt the model scores {mean} ({low} to {high}, "
+                f"n {arm.n:,}; {arm.name}): what no retrieval can be expected to exceed."
+            )
+    ceilings = [a for a in results.evidence.arms if a.role == "ceiling" and words.on_ladder(a)]
+    why = next((arm.because for arm in ceilings if arm.because), "")
+    return f"What the right passage is worth was not measured: {why or 'no arm reads one'}."

@@ -1,0 +1,200 @@
+"""What one remedy did, beside its placebo and beside the base asked again. Pure.
+
+With FAIL and PASS the cases that the base fails and passes, resc(X) the share of FAIL that passes
+under X and harm(X) the share of PASS that fails under X:
+
+    net      |FAIL| (resc(I) - resc(I0))    - |PASS| (harm(I) - harm(I0)),    I0 the placebo
+    gain     |FAIL| (resc(I) - resc(rerun)) - |PASS| (harm(I) - harm(rerun))
+    contrast resc(I) - resc(I0)
+
+Where every case was asked net and gain are sums of paired differences over all cases, so the
+paired bound of stats.bounds holds them. Where FAIL or PASS was sampled each of the two is scaled
+to its full size and their half-widths are added in squares. Source: Zou and Donner (2008),
+Statistics in Medicine 27, 1693-1702; Newcombe (1998), Statistics in Medicine 17, 873-890. Both
+sizes are taken as fixed; what groups that lie in both parts share is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+
+from tuneworthy.core.causes import Base, Effect, Intervention
+from tuneworthy.core.evidence import Interval
+from tuneworthy.stats import bounds
+
+LEVEL = 0.05
+GUESSED = 0.95
+"""A placebo that passes more of the failures than this leaves nothing to be told."""
+FAILS = 0.5
+"""A placebo of several draws fails a case where it passes less than this share of them."""
+
+Passed = Mapping[str, float]
+
+
+def effect(base: Base, tried: Intervention) -> Effect:
+    """Return what an intervention did, and whether it acts: net, gain and contrast all above 0.
+
+    Every lower end is that of a two-sided 95 % interval, groups kept together. What could not be
+    measured is None and takes no part, and `because` says so: without a placebo there is no net
+    and no contrast; where no passed case was asked there is no net and no gain. The share of FAIL
+    rescued beyond what the base asked again rescues must then be above 0 as well.
+    """
+    again, placebo = _again(base), tried.placebo_passed or None
+    if placebo is None:
+        versus, fails = again, _asked(base.fails, tried.passed, again)
+    else:
+        versus, fails = placebo, _asked(base.fails, tried.passed, placebo)
+    kept = _asked(base.passes, tried.passed)
+    net = _total(base, tried.passed, placebo) if placebo else None
+    gain = _total(base, tried.passed, again)
+    contrast = _paired(base, fails, tried.passed, placebo) if placebo and fails else None
+    beyond = _paired(base, _asked(fails, again), tried.passed, again)
+    rescue, other = _share(fails, tried.passed), _share(fails, placebo)
+    needed = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
+    told = other is None or other <= GUESSED
+    acts = bool(fails) and told and all(one.low > 0 for one in needed if one is not None)
+    found = Effect(
+        name=tried.name,
+        remedy=tried.remedy,
+        placebo=tried.placebo,
+        n_fail=len(fails),
+        n_pass=len(kept),
+        rescue=rescue,
+        placebo_rescue=other,
+        harm=None if (passed := _share(kept, tried.passed)) is None else round(1 - passed, 6),
+        net=net,
+        gain=gain,
+        contrast=contrast,
+        corrected=_corrected(contrast, other),
+        acts=acts,
+        rescued=tuple(c for c in fails if tried.passed[c] and versus[c] < FAILS),
+    )
+    return found.model_copy(update={"because": _because(found, tried, _share(fails, again))})
+
+
+def asked(base: Base, tried: Intervention) -> frozenset[str]:
+    """Return the failed cases of which it is known whether the remedy rescues them."""
+    return frozenset(_asked(base.fails, tried.passed, tried.placebo_passed or _again(base)))
+
+
+def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: float) -> Interval:
+    """Return the share of `cases` among `within`, two-sided at `level`.
+
+    Clopper-Pearson, wider where cases belong together (see stats.bounds.mean_interval). Raises
+    ValueError for an empty `within`.
+    """
+    hit, ids = set(cases), sorted(within)
+    groups = [base.groups.get(i) for i in ids]
+    return _rounded(bounds.mean_interval([float(i in hit) for i in ids], level, groups))
+
+
+def _again(base: Base) -> Passed:
+    """Return how the base does when asked once more: as before where that changes nothing."""
+    if base.rerun:
+        return {case: float(passed) for case, passed in base.rerun.items()}
+    return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
+
+
+def _asked(cases: Iterable[str], *columns: Passed) -> list[str]:
+    return sorted(case for case in cases if all(case in column for column in columns))
+
+
+def _share(cases: Sequence[str], column: Passed | None) -> float | None:
+    if column is None or not all(case in column for case in cases):
+        return None
+    return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
+
+
+def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
+    """Return passes under one minus passes under the other, scaled to all cases."""
+    lost, kept = _asked(base.fails, one, other), _asked(base.passes, one, other)
+    if bool(lost) < bool(base.fails) or bool(kept) < bool(base.passes):
+        return None
+    if len(lost) + len(kept) == len(base.fails) + len(base.passes):
+        both = _paired(base, [*lost, *kept], one, other)
+        return _scaled(both, len(lost) + len(kept))
+    parts = [
+        _scaled(_paired(base, part, one, other), len(whole))
+        for part, whole in ((lost, base.fails), (kept, base.passes))
+        if part
+    ]
+    mean = sum(part.mean for part in parts)
+    below = sqrt(sum((part.mean - part.low) ** 2 for part in parts))
+    above = sqrt(sum((part.high - part.mean) ** 2 for part in parts))
+    return _rounded((mean, mean - below, mean + above))
+
+
+def _paired(base: Base, cases: Sequence[str], one: Passed, other: Passed) -> Interval:
+    ids = sorted(cases)
+    if not ids:
+        return Interval(mean=0.0, low=-1.0, high=1.0)
+    diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
+    bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids])
+    return _rounded((bound.mean, bound.low, bound.high))
+
+
+def _scaled(share: Interval, n: int) -> Interval:
+    return _rounded((n * share.mean, n * share.low, n * share.high))
+
+
+def _rounded(three: tuple[float, float, float]) -> Interval:
+    mean, low, high = (round(float(value), 9) for value in three)
+    return Interval(mean=mean, low=low, high=high)
+
+
+def _corrected(contrast: Interval | None, other: float | None) -> float | None:
+    """Return (resc(I) - resc(I0)) / (1 - resc(I0)): what is rescued of what guessing leaves."""
+    if contrast is None or other is None or other > GUESSED:
+        return None
+    return round(contrast.mean / (1 - other), 6)
+
+
+def _because(found: Effect, tried: Intervention, again: float | None) -> str:
+    """Return in plain words why it does not act, or what its acting does not rest on."""
+    gaps = _gaps(found, tried)
+    if found.acts:
+        return gaps
+    if not found.n_fail:
+        return tried.because or "it was asked of no failed case"
+    what = _why_not(found, tried.placebo or "its placebo", again)
+    return f"{what}; {gaps}" if gaps else what
+
+
+def _gaps(found: Effect, tried: Intervention) -> str:
+    """Return what was not measured, and so is not asked for."""
+    gaps = []
+    if found.contrast is None:
+        why = f" ({tried.because})" if tried.because else ""
+        gaps.append(f"it has no placebo{why}, so gain and rescue alone decide")
+    if found.gain is None:
+        gaps.append("no passed case was asked, so what it harms is not known")
+    elif found.net is None and found.contrast is not None:
+        gaps.append("no passed case was asked of its placebo, so gain and rescue decide")
+    return "; ".join(gaps)
+
+
+def _why_not(found: Effect, placebo: str, again: float | None) -> str:
+    n, share = found.n_fail, found.rescue or 0.0
+    said = f"rescues {_count(share, n)} of {n}"
+    if share == 0:
+        return f"rescues none of {n}"
+    if found.placebo_rescue is not None:
+        said += f", {placebo} {_count(found.placebo_rescue, n)}"
+        if found.placebo_rescue > GUESSED:
+            return f"{said}: guessing alone does so, so nothing can be told"
+        if found.contrast is not None and found.contrast.low <= 0:
+            more = found.contrast.mean > 0 and "not shown to be more than its placebo"
+            return f"{said}: {more or 'no more than its placebo'}"
+    if again:
+        said += f", the base asked again {_count(again, n)}"
+    if found.harm:
+        said += f", and fails {_count(found.harm, found.n_pass)} of {found.n_pass} passed cases"
+    return f"{said}: no gain is shown"
+
+
+def _count(share: float, n: int) -> str:
+    """Return a share as a number of cases; draws of a placebo may leave a fraction."""
+    return f"{share * n:.1f}".removesuffix(".0")

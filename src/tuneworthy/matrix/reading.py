@@ -50,9 +50,11 @@ class Probe:
 
     def run(self, bench: Bench, recipes: Sequence[Recipe]) -> list[Run]:
         """Return its runs, marked as what they are: no score of the task, and never timed."""
-        parts = [replace(p, test=tuple(i for i in p.test if i in self.cases))
-                 for p in bench.split.parts]  # fmt: skip
-        some = replace(bench, split=replace(bench.split, parts=tuple(parts)), timed=False)
+        parts = tuple(
+            part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases)})
+            for part in bench.split.parts
+        )
+        some = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
         runs = measure(some, self.planned.model_copy(update={"folds": folds}), recipes, False)
         change = {"state": "stopped_early", "because": PART}

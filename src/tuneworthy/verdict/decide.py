@@ -70,7 +70,7 @@ def decide(
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
     known |= _deltas_known(plain, ruling)
-    return Verdict(**parts, missing=reasons(plain, by_name, known))
+    return Verdict(**parts, missing={**reasons(plain, by_name, known), **_unread(evidence)})
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
@@ -148,7 +148,7 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     blocked = f"blocked: {evidence.blocks[0]}" if evidence.blocks else ""
     no_arm = blocked or "no arm is named"
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
-    return _unread(evidence) | {
+    return {
         "/arm": blocked or "no arm is shown better than the reference",
         "/left_on_table": blocked or (_ALONE if ruling.arm else _NO_REFERENCE),
         "/target_met": NO_TARGET if policy.target is None else undecided,

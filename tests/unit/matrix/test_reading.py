@@ -1,0 +1,136 @@
+"""A study asks placebos where they can tell something, on the right cases, and reads across."""
+
+import json
+import random
+from itertools import pairwise
+
+import pytest
+from tests import studies
+
+from tuneworthy.matrix.reading import PASSED
+from tuneworthy.models import scripted
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
+from tuneworthy.study import run
+
+KINDS = [f"kind{i}" for i in range(6)]
+CODES = dict(zip(KINDS, "PQRSTU", strict=True))
+SHOWN = "nearest_shots placebo"
+
+
+def reader(reads):
+    """A model that knows the codes of four kinds; a kind's code in an example overrides that."""
+
+    def respond(prompt, limits):
+        kind = scripted.last_user(prompt).split()[0]
+        said = [
+            after.content for before, after in pairwise(prompt) if before.content.startswith(kind)
+        ]
+        if reads and said:
+            return said[-1]
+        return CODES[kind] if kind in KINDS[:4] else "?"
+
+    return respond
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Run the task with a model that reads examples, or does not."""
+
+    def go(reads=True, n=180, **task):
+        monkeypatch.setitem(scripted._BUILT_IN, "reader", reader(reads))
+        draw = random.Random(3)
+        rows = [
+            {"id": f"r{i}", "input": f"{KINDS[i % 6]} number {draw.randint(0, 99999)}",
+             "output": CODES[KINDS[i % 6]]} for i in range(n)
+        ]  # fmt: skip
+        studies.lines(tmp_path / "rows.jsonl", rows)
+        keys = {"data": {"file": "rows.jsonl"}, "model": "scripted:reader",
+                "output": {"type": "text", "max_tokens": 4}, "success": {"metric": "exact"},
+                "arms": ["majority", "zero_shot", {"nearest_shots": {}}], **task}  # fmt: skip
+        (tmp_path / "task.yaml").write_text(json.dumps(keys))
+        return run(tmp_path / "task.yaml")
+
+    return go
+
+
+def test_what_examples_rescue_beyond_shuffled_ones_was_a_convention(study):
+    done = study()
+    seen = done.results.evidence.diagnosis
+    assert (seen.arm, seen.n_fail, seen.n_pass) == ("zero_shot", 60, 120)
+    leading = done.verdict.wrong[0]
+    assert (leading.cause, leading.arm) == ("convention", "nearest_shots")
+    assert leading.share > 0.9
+    assert leading.placebo == "the same examples with other answers"
+    assert set(seen.cause.values()) <= {"convention", "hard"}
+
+
+def test_a_placebo_is_asked_on_the_failed_cases_and_sixty_passed_ones(study):
+    results = study().results
+    asked = {a.case for r in results.runs if r.spec.name == SHOWN for a in r.answers}
+    failed = set(results.evidence.diagnosis.cause)
+    assert failed < asked
+    assert len(asked - failed) == PASSED
+    result = next(arm for arm in results.evidence.arms if arm.name == SHOWN)
+    assert (result.role, result.state, result.score) == ("placebo", "stopped_early", None)
+    assert "to read across" in results.verdict.missing[_pointer(results, SHOWN, "score")]
+    assert all(run.latency_ms is None for run in results.runs if run.spec.name == SHOWN)
+
+
+def _pointer(results, name, field):
+    at = [arm.name for arm in results.verdict.arms].index(name)
+    return f"/arms/{at}/{field}"
+
+
+def test_an_arm_that_passes_no_more_than_the_base_gets_no_placebo(study):
+    results = study(reads=False).results
+    assert SHOWN not in {run.spec.name for run in results.runs}
+    seen = results.evidence.diagnosis
+    assert not any(effect.acts for effect in seen.effects)
+    assert {wrong.cause for wrong in results.verdict.wrong} == {"hard"}
+
+
+def test_where_nothing_fails_there_is_nothing_to_seek(study, tmp_path):
+    logged = [{"id": f"r{i}", "answer": CODES[KINDS[i % 6]]} for i in range(60)]
+    studies.lines(tmp_path / "logged.jsonl", logged)
+    done = study(n=60, present={"answers": "logged.jsonl"}, arms=["present", "nearest_shots"])
+    assert done.verdict.wrong == ()
+    assert "nothing fails" in done.verdict.missing["/wrong"]
+
+
+def test_of_few_failures_the_likeliest_are_named(study):
+    wrong = study(n=90).verdict.wrong
+    assert [row.cause for row in wrong[:2]] == ["few", "convention"]
+
+
+def test_what_runs_today_is_what_is_read_across(study, tmp_path):
+    logged = [{"id": f"r{i}", "answer": "?" if i % 2 else CODES[KINDS[i % 6]]} for i in range(180)]
+    studies.lines(tmp_path / "logged.jsonl", logged)
+    done = study(present={"answers": "logged.jsonl"},
+                 arms=["present", "majority", "zero_shot", "nearest_shots"])  # fmt: skip
+    seen = done.results.evidence.diagnosis
+    assert (seen.arm, seen.n_fail) == ("present", 90)
+
+
+def test_the_screens_say_what_was_wrong_in_a_sentence(study):
+    results = study().results
+    screen = ladder_screen(results, 120).plain
+    assert "of 60 failures were a convention that the prompt does not state" in " ".join(
+        screen.split()
+    )
+    assert "placebo" not in screen.split("What was wrong")[0]
+    html = page(results)
+    assert 'href="#cause=convention"' in html
+    assert "What exactly was wrong?" in html
+
+
+def test_the_same_study_again_reads_the_same(study):
+    first, second = study(), study()
+    assert first.results == second.results
+
+
+def test_without_a_prompt_and_what_runs_today_nothing_is_read(study, tmp_path):
+    studies.lines(tmp_path / "other.jsonl", [{"id": f"r{i}", "answer": "P"} for i in range(180)])
+    verdict = study(arms=["majority", "other"], answers={"other": "other.jsonl"}).verdict
+    assert verdict.wrong == ()
+    assert "/wrong" in verdict.missing

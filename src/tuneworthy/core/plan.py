@@ -25,7 +25,11 @@ class PlannedArm(Record):
 
 
 class Plan(Record):
-    """The experiment, before it is run. `cuts` are what the minutes left no room for, in order."""
+    """The experiment, before it is run. `cuts` are what the minutes left no room for, in order.
+
+    `across` are placebos and pilots that may be asked to see what was wrong, each as if it were
+    asked of every scored case: an upper end, not in `minutes` and not shaped by the budget.
+    """
 
     task: str
     rows: str
@@ -34,6 +38,7 @@ class Plan(Record):
     train: int
     dev: int
     arms: tuple[PlannedArm, ...]
+    across: tuple[PlannedArm, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
     tokens_per_second: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuneworthy.core.arm import Sizes, Work
@@ -12,7 +12,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.specs import lacking, trains
+from tuneworthy.matrix.specs import lacking, probes_of, trains
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
@@ -65,6 +65,7 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         train=train,
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
+        across=tuple(_across(facts, planned)),
         cuts=tuple(cuts),
         minutes=round(sum(arm.minutes for arm in planned), 2),
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
@@ -102,6 +103,23 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
 
 def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> list[PlannedArm]:
     return [_planned(facts, _cut(spec, choice, facts), choice, arms) for spec in arms]
+
+
+def _across(facts: Facts, planned: list[PlannedArm]) -> Iterator[PlannedArm]:
+    """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold."""
+    for arm in planned:
+        for spec in [] if arm.because else probes_of(arm.spec):
+            folds = arm.folds[:1] if trains(spec) else arm.folds
+            scored = sum(len(facts.split.parts[fold].test) for fold in folds)
+            work = _work(spec, facts, scored)
+            yield PlannedArm(
+                spec=spec,
+                folds=folds,
+                seeds=arm.seeds[:1],
+                requests=work.requests,
+                tokens=round(work.read + work.written),
+                minutes=round(facts.speed.minutes(work), 3) if facts.speed else 0.0,
+            )
 
 
 def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:

@@ -25,6 +25,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.matrix.causes import FEW, diagnose
 from tuneworthy.matrix.compare import PRESENT
 from tuneworthy.matrix.measure import Bench, Metric, measure
+from tuneworthy.matrix.specs import probes_of
 from tuneworthy.stats import bounds
 
 PASSED = 60  # passed cases that a placebo is asked on, and failed ones where each answer is paid
@@ -111,25 +112,14 @@ def _sample(task: Task, base: Column, paid: bool) -> frozenset[str]:
 def _tried(planned: PlannedArm, base: Column, table: Mapping[str, Column]) -> list[Spec]:
     """Return the specs that must be asked for one arm: itself or its pilot, and its placebo."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)
-    if planned.because or not getattr(arm, "REMEDY", None) or spec.name == base.spec.name:
+    if planned.because or spec.name == base.spec.name:
         return []
-    options = arm.Options.model_validate(spec.options)
-    if hasattr(arm, "pilot"):
-        small = spec.model_copy(update={"name": f"{spec.name} pilot", "role": "ceiling",
-                                        "options": arm.pilot(options).plain()})  # fmt: skip
-        return [small, _placebo(small, arm)]
-    if getattr(arm, "ON_FAILURES", False) and spec.name not in table:
-        return [spec]
-    own = table.get(spec.name)
-    if own is None or not hasattr(arm, "placebo") or not _hopeful(own, base):
-        return []
-    return [_placebo(spec, arm)]
-
-
-def _placebo(spec: Spec, arm: Any) -> Spec:
-    taken = arm.placebo(arm.Options.model_validate(spec.options)).plain()
-    change = {"name": f"{spec.name} placebo", "role": "placebo", "of": spec.name, "options": taken}
-    return spec.model_copy(update=change)
+    found, own = probes_of(spec), table.get(spec.name)
+    if getattr(arm, "ON_FAILURES", False) and own is None:
+        return [spec, *found]
+    if hasattr(arm, "pilot") or (own is not None and _hopeful(own, base)):
+        return found
+    return []
 
 
 def _hopeful(own: Column, base: Column) -> bool:
@@ -145,9 +135,10 @@ def _hopeful(own: Column, base: Column) -> bool:
 
 
 def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:
-    folds = planned.folds[:1] if spec.role == "ceiling" or spec.of.endswith(" pilot") else None
-    return PlannedArm(spec=spec, folds=planned.folds if folds is None else folds,
-                      seeds=planned.seeds[:1])  # fmt: skip
+    """Return a probe as it is run: one seed, and a pilot beside its placebo on one fold."""
+    pilots = spec.role == "ceiling" or spec.of not in ("", planned.spec.name)
+    folds = planned.folds[:1] if pilots else planned.folds
+    return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])
 
 
 def across(

@@ -98,6 +98,28 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
+def probes_of(spec: Spec) -> list[Spec]:
+    """Return what may be asked to read the matrix across with an arm: its pilot, its placebo.
+
+    Of an arm that repairs nothing (it declares no REMEDY) that is none.
+    """
+    arm = load("arms", spec.arm)
+    if not getattr(arm, "REMEDY", None):
+        return []
+    small = spec
+    if hasattr(arm, "pilot"):
+        options = arm.pilot(arm.Options.model_validate(spec.options)).plain()
+        change = {"name": f"{spec.name} pilot", "role": "ceiling", "options": options}
+        small = spec.model_copy(update=change)
+    found = [] if small is spec else [small]
+    if hasattr(arm, "placebo"):
+        options = arm.placebo(arm.Options.model_validate(small.options)).plain()
+        change = {"name": f"{small.name} placebo", "role": "placebo", "of": small.name,
+                  "options": options}  # fmt: skip
+        found.append(small.model_copy(update=change))
+    return found
+
+
 def lacking(spec: Spec, available: Mapping[str, str]) -> str:
     """Return why an arm can't be measured here, or "" where all its needs are met.
 

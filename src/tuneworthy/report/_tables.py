@@ -147,6 +147,10 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     sums = (sum(a.requests for a in kept), sum(a.tokens for a in kept), plan.minutes)
     cost = words.amount(total) if priced else "—"
     lines.append(Text(_planned_line("together", name, sums, cost), "bold"))
+    if plan.across:
+        more = (sum(a.requests for a in plan.across), sum(a.tokens for a in plan.across),
+                sum(a.minutes for a in plan.across))  # fmt: skip
+        lines.append(Text(_planned_line("to see what was wrong, at most", name, more, "—")))
     if plan.cuts:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]

@@ -10,8 +10,8 @@ from tests import studies
 from tuneworthy.matrix.reading import PASSED
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
-from tuneworthy.report.terminal import ladder_screen
-from tuneworthy.study import run
+from tuneworthy.report.terminal import ladder_screen, plan_screen
+from tuneworthy.study import plan, run
 
 KINDS = [f"kind{i}" for i in range(6)]
 CODES = dict(zip(KINDS, "PQRSTU", strict=True))
@@ -134,3 +134,12 @@ def test_without_a_prompt_and_what_runs_today_nothing_is_read(study, tmp_path):
     verdict = study(arms=["majority", "other"], answers={"other": "other.jsonl"}).verdict
     assert verdict.wrong == ()
     assert "/wrong" in verdict.missing
+
+
+def test_the_plan_says_what_reading_across_may_ask_at_most(study, tmp_path):
+    study()
+    planned = plan(tmp_path / "task.yaml")
+    assert [(arm.spec.name, arm.spec.of, arm.requests) for arm in planned.across] == [
+        (SHOWN, "nearest_shots", 180)
+    ]
+    assert "to see what was wrong, at most" in plan_screen(planned, 120).plain

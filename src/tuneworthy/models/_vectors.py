@@ -1,7 +1,6 @@
 """A vector for each text (MiniLM), without torch: what classifiers and retrieval compare.
 
-A text's vector is the same bits whatever other texts it is read with: texts are read in tiles of
-fixed shape, chosen by the text's own length, so no product depends on the company. Knows no task.
+A text's vector is the same bits whatever other texts it is read with. Knows no task.
 """
 
 from __future__ import annotations
@@ -23,10 +22,6 @@ from tuneworthy.models._weights import check_safetensors
 from tuneworthy.models._wordpiece import WordPiece
 
 MOST = 256  # tokens of a text that are read, its two end marks included: as the model was trained
-# Width of a tile in tokens, and its rows: about 64 tokens, a multiple of 16 each, so that every
-# row of a matrix product goes the same way through the processor.
-_TILES = ((8, 8), (12, 4), (16, 4), (24, 2), (32, 2), (48, 1), (64, 1), (96, 1), (128, 1),
-          (192, 1), (256, 1))  # fmt: skip
 _KEPT = 20_000  # vectors kept in memory, 1.5 kB each
 
 
@@ -38,7 +33,8 @@ class Encoder:
         try:
             check_safetensors(folder / "model.safetensors")
             self._net = Bert(folder)
-            self._pieces = WordPiece((folder / "vocab.txt").read_text("utf-8").splitlines())
+            words = (folder / "vocab.txt").read_text("utf-8").removesuffix("\n").split("\n")
+            self._pieces = WordPiece(words)
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(
                 "the encoder can't be opened", where=str(folder), got=f"{error}", fix=missing()
@@ -53,9 +49,8 @@ class Encoder:
         if len(self._kept) + len(new) > _KEPT:
             self._kept, new = {}, list(dict.fromkeys(texts))
         fresh = dict(zip(new, self._read(new), strict=True))
-        known = {**self._kept, **fresh}
+        rows = [fresh[text] if text in fresh else self._kept[text] for text in texts]
         self._kept |= dict(list(fresh.items())[:_KEPT])
-        rows = [known[text] for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def cut(self, texts: Sequence[str]) -> int:
@@ -63,30 +58,8 @@ class Encoder:
         return sum(len(self._pieces.ids(text)) > self._most for text in texts)
 
     def _read(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        ids = [self._ids(text) for text in texts]
-        tiles: list[tuple[int, int, list[int]]] = []
-        lower = 0
-        for width, rows in _TILES:
-            here = [at for at, row in enumerate(ids) if lower < len(row) <= width]
-            cuts = range(0, len(here), rows)
-            tiles += [(width, rows, here[start : start + rows]) for start in cuts]
-            lower = width
-        out: dict[int, NDArray[np.float32]] = {}
         with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            vectors = pool.map(lambda t: self._tile(ids, *t), tiles)
-            for (_, _, here), found in zip(tiles, vectors, strict=True):
-                out |= dict(zip(here, found, strict=True))
-        return [out[at] for at in range(len(texts))]
-
-    def _tile(
-        self, ids: Sequence[Sequence[int]], width: int, rows: int, here: Sequence[int]
-    ) -> NDArray[np.float32]:
-        table = np.full((rows, width), self._pieces.pad, np.int64)
-        lengths = np.ones(rows, np.int64)  # rows left over are one mark long, and dropped
-        for row, at in enumerate(here):
-            table[row, : len(ids[at])] = ids[at]
-            lengths[row] = len(ids[at])
-        return self._net.vectors(table, lengths)[: len(here)]
+            return list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
 
     def _ids(self, text: str) -> list[int]:
         found = self._pieces.ids(text)
@@ -114,7 +87,7 @@ def _opened(folder: Path) -> Encoder:
 
 
 def _one_thread() -> Any:
-    """Keep each product on one thread: tiles run side by side, and bits don't depend on cores."""
+    """Keep each product on one thread: texts run side by side, and bits don't depend on cores."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)

@@ -1,4 +1,4 @@
-"""The digest of a study's rows: the same rows in any order give the same digest."""
+"""Digests of a study's rows and documents: the same ones in any order give the same digest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.record import Record, digest
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
@@ -17,3 +18,8 @@ def rows_digest(cases: Iterable[Case]) -> str:
         for case in cases
     )
     return hashlib.sha256("\n".join(rows).encode("ascii")).hexdigest()
+
+
+def docs_digest(docs: Iterable[Record]) -> str:
+    """Return 64 hex digits over all documents, in any order: text, title and dates count."""
+    return digest(sorted(digest(doc) for doc in docs))

@@ -26,11 +26,13 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
+from tuneworthy.data.fingerprint import docs_digest
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
+COMMON = "common"  # the folder that all units share
 LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 4.0
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
@@ -169,6 +171,7 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
         unlabelled=bench.unlabelled,
         docs=bench.docs,
         recorded=bench.recorded.get(unit.spec.name, {}),
+        common=bench.ledger.folder(COMMON),
         say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
     )
 
@@ -186,7 +189,8 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     }
     recorded = bench.recorded.get(spec.name, {})
     return {
-        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)},
+        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
+        | _around(bench, spec, arm),
         "version": __version__,
         "seed": unit.seed,
         "salt": bench.salt,
@@ -201,6 +205,16 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         },
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
     }
+
+
+def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+    """Return what else an arm's answers hang on: the documents, and what this machine adds."""
+    found: dict[str, Any] = {}
+    if "docs" in arm.NEEDS and bench.docs:
+        found["docs"] = docs_digest(bench.docs)
+    if hasattr(arm, "here"):
+        found["here"] = arm.here(arm.Options.model_validate(spec.options))
+    return found
 
 
 def _everyone(split: Split) -> list[str]:

@@ -14,10 +14,11 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.record import digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
+from tuneworthy.retrieval.chunks import Chunk
 from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.words import covers
 
-DEEP = 10  # passages that are looked through for the answer
+DEEP, NEAR = 10, 3  # passages that are looked through for the answer
 MOST = 5000  # rows that are looked at; of more, so many by a hash of their id
 _PLAIN = {"text", "number"}  # answers that can stand in a passage; a label or a record hardly does
 
@@ -67,20 +68,24 @@ def inferred(found: Index, case: Case) -> str | None:
 def unsupported(found: Index, cases: Sequence[Case]) -> list[str]:
     """Return ids of cases whose answer no passage in force today supports.
 
-    Supported: a passage of the latest version that ranks among the first for the question holds
-    the answer's words. A row may have been right in its day: what it teaches is no longer so.
+    Supported: the case's own document (`meta.doc_id`), or a passage that ranks among the first ten
+    for the question, holds the answer's words. Where the own document is no longer in force only
+    the first three count: its successor ranks there, and further down `11 days` is another rule's.
+    A row may have been right in its day: what it teaches is no longer so.
     """
     some = _some(cases)
+    force = found.in_force(None)
+    own: dict[str, list[Chunk]] = {}
+    for chunk, now in zip(found.chunks, force, strict=True):
+        own.setdefault(chunk.doc, []).extend([chunk] if now else [])
     ranked = found.search([(case.input, None) for case in some], DEEP)
-    return [
-        case.id
-        for case, chunks in zip(some, ranked, strict=True)
-        if not any(
-            covers(chunk.text, answer)
-            for chunk in chunks
-            for answer in (case.output, *case.accepted)
-        )
-    ]
+    gone = []
+    for case, chunks in zip(some, ranked, strict=True):
+        mine = own.get(str(case.meta.get("doc_id")))
+        near = chunks[:NEAR] if mine == [] else [*(mine or ()), *chunks]
+        if not any(covers(c.text, one) for c in near for one in (case.output, *case.accepted)):
+            gone.append(case.id)
+    return gone
 
 
 def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:

@@ -43,8 +43,8 @@ from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.metrics import fingerprint, scorer
 from tuneworthy.models import is_local, open_model
 from tuneworthy.models._doctor import installed
+from tuneworthy.models._minilm import missing
 from tuneworthy.retrieval.gold import completed
-from tuneworthy.retrieval.vectors import encoder_here
 from tuneworthy.shelf import put
 
 TRAIN = ("torch", "transformers", "peft")
@@ -301,7 +301,7 @@ def open_desk(
         identity = {"task": task.hash, "rows": rows_digest(loaded.cases),
                     "here": desk.available, "limit": wishes.limit}  # fmt: skip
         if loaded.docs:  # a changed document, or an encoder fetched since, is another study
-            identity |= {"docs": docs_digest(loaded.docs), "encoder": encoder_here()[1]}
+            identity |= {"docs": docs_digest(loaded.docs), "encoder": missing()}
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = _scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))

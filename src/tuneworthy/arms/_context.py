@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tuneworthy.arms._prompted import as_answer, room
 from tuneworthy.core.answer import Answer
@@ -14,9 +15,12 @@ from tuneworthy.core.model import Limits, Model
 from tuneworthy.prompting.messages import Cited, build
 from tuneworthy.retrieval.chunks import Chunk, Cut
 from tuneworthy.retrieval.index import Index, index
+from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import encoder_here
 
+LOOKED = 200  # training rows on which recall is measured
 _SPARE = 8  # tokens for the words around the passages
+_INDEXES: list[tuple[Any, Cut, Any, Index]] = []  # the last few: folds and arms share documents
 Found = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
@@ -28,8 +32,28 @@ def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ..
     if not setup.docs:
         raise DoesNotApply("there are no documents (data.docs) to look things up in")
     encoder, why = encoder_here() if dense else (None, "")
+    notes = (f"passages are found by BM25 alone: {why}",) if why else ()
+    for docs, *about, found in _INDEXES:
+        if docs is setup.docs and about == [cut, encoder]:
+            return found, notes
     found = index(setup.docs, cut, encoder, setup.common)
-    return found, ((f"passages are found by BM25 alone: {why}",) if why else ())
+    _INDEXES.insert(0, (setup.docs, cut, encoder, found))
+    del _INDEXES[4:]
+    return found, notes
+
+
+def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
+    """Return a note on how often the right passage is found for training rows, or nothing.
+
+    Training rows alone: what is known of a scored case's passage is not for an arm to see.
+    """
+    told = quality(found, setup.train[:LOOKED], (1, k))
+    if told.recall is None:
+        return ()
+    first, all_k = (told.recall[at].mean for at in (1, k))
+    text = f"the right passage ranks first for {first:.0%} of {told.n} training rows"
+    text += f", among the first {k} for {all_k:.0%}" * (k > 1)
+    return (text + f" ({told.inferred} of these passages were inferred)" * bool(told.inferred),)
 
 
 def machine(dense: bool) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tuneworthy.arms._context import Reader, documents, machine, retrieved
+from tuneworthy.arms._context import Reader, documents, machine, recalled, retrieved
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 from tuneworthy.retrieval.chunks import Cut
@@ -40,6 +40,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     search = retrieved(found, options.k, random=options.random)
     reader = Reader(setup, model, recipe, search, options.tokens, setup.train)
     learned = recipe.kind in {"few", "nearest"}
+    notes += () if options.random else recalled(found, setup, options.k)
     return Fitted(answer=reader.answer, learned=learned, recipe=recipe, model=model, notes=notes)
 
 

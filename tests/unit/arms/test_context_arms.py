@@ -110,11 +110,24 @@ def test_passages_keep_to_the_budget_and_stay_whole(tmp_path):
 
 def test_rag_says_where_vectors_are_missing_and_needs_documents(tmp_path):
     fitted = rag.fit(setup(tmp_path), rag.Options(), 0)
-    assert fitted.notes == ("passages are found by BM25 alone: there is no encoder",)
-    assert rag.fit(setup(tmp_path), rag.Options(dense=False), 0).notes == ()
+    assert fitted.notes[0] == "passages are found by BM25 alone: there is no encoder"
+    unknown = [case.model_copy(update={"context": None}) for case in CASES[:6]]
+    lone = rag.fit(setup(tmp_path, train=unknown), rag.Options(dense=False), 0)
+    assert lone.notes == ()
     assert rag.here(rag.Options()) == {"encoder": "none"}
     with pytest.raises(DoesNotApply, match="no documents"):
         rag.fit(setup(tmp_path, docs=()), rag.Options(), 0)
+
+
+def test_rag_says_how_often_it_finds_the_passage_of_training_rows(tmp_path):
+    (note,) = rag.fit(setup(tmp_path), rag.Options(k=2, dense=False), 0).notes
+    assert note == (
+        "the right passage ranks first for 100% of 6 training rows, among the first 2 for 100%"
+    )
+    lost = [case.model_copy(update={"messages": CASES[9].messages}) for case in CASES[:5]]
+    (note,) = rag.fit(setup(tmp_path, train=lost), rag.Options(k=1, dense=False), 0).notes
+    assert note == "the right passage ranks first for 0% of 5 training rows", "the control"
+    assert rag.fit(setup(tmp_path), rag.Options(dense=False, random=True), 0).notes == ()
 
 
 def test_an_encoder_is_used_and_is_part_of_the_key(tmp_path, monkeypatch):
@@ -122,7 +135,7 @@ def test_an_encoder_is_used_and_is_part_of_the_key(tmp_path, monkeypatch):
 
     monkeypatch.setattr(_context, "encoder_here", lambda: (Hashed(), ""))
     fitted = rag.fit(setup(tmp_path, common=tmp_path), rag.Options(), 0)
-    assert fitted.notes == ()
+    assert not any("BM25" in note for note in fitted.notes)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
     assert right(fitted)[0] >= 14
     assert rag.here(rag.Options()) == Hashed().fingerprint

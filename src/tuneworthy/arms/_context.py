@@ -20,7 +20,7 @@ from tuneworthy.retrieval.vectors import encoder_here
 
 LOOKED = 200  # training rows on which recall is measured
 _SPARE = 8  # tokens for the words around the passages
-_INDEXES: list[tuple[Any, Cut, Any, Index]] = []  # the last few: folds and arms share documents
+_INDEXES: list[tuple[Any, Any, Index]] = []  # the last few: folds and arms share documents
 Found = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
@@ -33,11 +33,12 @@ def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ..
         raise DoesNotApply("there are no documents (data.docs) to look things up in")
     encoder, why = encoder_here() if dense else (None, "")
     notes = (f"passages are found by BM25 alone: {why}",) if why else ()
-    for docs, *about, found in _INDEXES:
-        if docs is setup.docs and about == [cut, encoder]:
+    about = (cut, dict(encoder.fingerprint) if encoder else None)
+    for docs, known, found in _INDEXES:
+        if docs is setup.docs and known == about:
             return found, notes
     found = index(setup.docs, cut, encoder, setup.common)
-    _INDEXES.insert(0, (setup.docs, cut, encoder, found))
+    _INDEXES.insert(0, (setup.docs, about, found))
     del _INDEXES[4:]
     return found, notes
 

@@ -130,6 +130,15 @@ def test_rag_says_how_often_it_finds_the_passage_of_training_rows(tmp_path):
     assert rag.fit(setup(tmp_path), rag.Options(dense=False, random=True), 0).notes == ()
 
 
+def test_folds_share_an_index_and_other_documents_get_their_own(tmp_path):
+    def found(**more):
+        return _context.documents(setup(tmp_path, **more), _context.Cut(), False)[0]
+
+    assert found() is found()
+    assert found(docs=DOCS[:3]) is not found()
+    assert len(found(docs=DOCS[:3]).chunks) == 3
+
+
 def test_an_encoder_is_used_and_is_part_of_the_key(tmp_path, monkeypatch):
     from tests.unit.retrieval.retrieval_kit import Hashed
 

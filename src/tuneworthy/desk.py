@@ -25,7 +25,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.audit import audit
-from tuneworthy.data.fingerprint import file_digest, rows_digest
+from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
@@ -43,6 +43,8 @@ from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.metrics import fingerprint, scorer
 from tuneworthy.models import is_local, open_model
 from tuneworthy.models._doctor import installed
+from tuneworthy.models._minilm import missing
+from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
 TRAIN = ("torch", "transformers", "peft")
@@ -122,7 +124,7 @@ class Desk:
         task = self.task
         tune = task.tune or task.model
         training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
-        gold = any(case.context for case in self.loaded.cases)
+        gold = any(case.context for case in self.loaded.everyone)
         return needs_of(task, model=unusable(task.model), training=training, gold=gold)
 
     @cached_property
@@ -175,7 +177,7 @@ class Desk:
             split=self.split,
             audit=self.audit,
             available=self.available,
-            sizes=timing.sizes(task, self.loaded.cases, train, dev, model),
+            sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
             speed=timing.speed(task, self.loaded.cases, model) if model else None,
             looks=self.ledger.looked(rows_digest(list(self._scored().values()))) + 1,
             limited=self.wishes.limit is not None,
@@ -282,6 +284,7 @@ class Desk:
 def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
     """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
     loaded = load(read_task(path), wishes.bad_rows, wishes.max_bad, wishes.limit)
+    loaded = completed(loaded)
     return loaded, split(loaded)
 
 
@@ -314,7 +317,8 @@ def _contents(loaded: Loaded) -> dict[str, str]:
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         "unlabelled": digest([query.plain() for query in loaded.unlabelled]),
-        "docs": digest([doc.plain() for doc in loaded.docs]),
+        "docs": docs_digest(loaded.docs),
+        **({"encoder": missing()} if loaded.docs else {}),  # one fetched since finds other passages
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
     }

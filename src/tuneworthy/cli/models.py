@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -22,9 +23,8 @@ def _default(context: typer.Context) -> None:
 def listed(json: Json = False) -> None:
     """List the models that tuneworthy knows by name, and whether they are here."""
     from tuneworthy.core.record import canonical
-    from tuneworthy.models._embedded import known
 
-    rows = known()
+    rows = [model.known() for model in _models().values()]
     if json:
         print(canonical([row.plain() for row in rows]))
         return
@@ -39,28 +39,30 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 @command.command("get")
 def get(name: Name = "smollm2-135m") -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there."""
-    from tuneworthy.models._embedded import fetch
-
-    _known(name)
-    print(fetch(lambda text: print(text, file=sys.stderr)))
+    print(_model(name).fetch(lambda text: print(text, file=sys.stderr)))
 
 
 @command.command("verify")
 def verify(name: Name = "smollm2-135m") -> None:
     """Check the hashes of a fetched model."""
     from tuneworthy.core.errors import ModelError
-    from tuneworthy.models import _embedded
 
-    _known(name)
-    if not _embedded.verify():
+    if not _model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
     print(f"{name}: whole")
 
 
-def _known(name: str) -> None:
-    from tuneworthy.core.errors import TaskError
-    from tuneworthy.models._embedded import known
+def _models() -> dict[str, ModuleType]:
+    from tuneworthy.models import _embedded, _minilm
 
-    names = [row.name for row in known()]
-    if name not in names:
-        raise TaskError("no model to fetch has this name", got=name, fix=f"there is: {names[0]}")
+    return {model.NAME: model for model in (_embedded, _minilm)}
+
+
+def _model(name: str) -> ModuleType:
+    from tuneworthy.core.errors import TaskError
+
+    models = _models()
+    if name not in models:
+        there = ", ".join(models)
+        raise TaskError("no model to fetch has this name", got=name, fix=f"there are: {there}")
+    return models[name]

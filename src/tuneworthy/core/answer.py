@@ -17,7 +17,8 @@ class Answer(Record):
 
     `finish` is `stop` where the answer ended by itself, `length` where the token limit cut it,
     None where a recorded answer does not say. `prompt` is what was sent, for the case page.
-    `labels` holds label -> probability where a closed label set was scored.
+    `labels` holds label -> probability where a closed label set was scored. `passages` are the ids
+    of the documents whose passages the prompt cites, in its order.
     """
 
     case: str
@@ -31,6 +32,7 @@ class Answer(Record):
     error: str | None = None
     prompt: tuple[Message, ...] = ()
     labels: dict[str, float] | None = None
+    passages: tuple[str, ...] = ()
 
 
 class Score(Record):

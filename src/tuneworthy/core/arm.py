@@ -17,6 +17,9 @@ A module in `arms/` defines
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
                 set beside its placebo, before the arm itself is paid for
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
+    BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
+    here(options) -> dict                    (optional) what of this machine, beside the models it
+                asks, changes its answers (an encoder that was fetched or not): part of every key
 
 It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.
 """
@@ -61,7 +64,8 @@ class Sizes(Record):
 
     `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
     the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
-    gold answer, `cap` the most an answer may take, `labels` all labels together.
+    gold answer, `cap` the most an answer may take, `labels` all labels together, `passage` a
+    passage of the documents (0 without documents).
     """
 
     cases: int
@@ -73,6 +77,7 @@ class Sizes(Record):
     answer: float
     cap: float
     labels: float
+    passage: float = 0.0
 
 
 class Work(Record):
@@ -90,9 +95,10 @@ class Setup:
 
     `models` has the keys base, tune, bigger, teacher as far as the task names them, each opened
     when first read. `recipe` is the best prompt of this fold so far, by dev score. `folder` is
-    this unit's own: what a training arm leaves there survives a kill. `score` is the task's
-    metric; `say(text)` shows progress; `docs` are (id, title, text, from, to) records. `recorded`
-    holds the logged answers of this arm by case id, where it has any.
+    this unit's own: what a training arm leaves there survives a kill; `common` is one for all
+    units, for what no row changes (vectors of the documents), None where nothing is kept. `score`
+    is the task's metric; `say(text)` shows progress; `docs` are (id, title, text, from, to)
+    records. `recorded` holds the logged answers of this arm by case id, where it has any.
     """
 
     task: Task
@@ -105,6 +111,7 @@ class Setup:
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
     recorded: Mapping[str, Answer] = field(default_factory=dict)
+    common: Path | None = None
     say: Callable[[str], None] = lambda text: None
 
 

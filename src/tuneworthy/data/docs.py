@@ -9,7 +9,7 @@ from pydantic import Field
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
 from tuneworthy.data.raw import Fault
-from tuneworthy.data.rows import read_rows
+from tuneworthy.data.rows import moment, read_rows
 
 _FIELDS = {"id", "title", "text", "from", "to"}
 
@@ -50,4 +50,17 @@ def _doc(where: str, fields: dict[str, object]) -> Doc | Fault:
         return Fault(where, f"`{missing[0]}` is missing or no text", got, f"add `{missing[0]}`")
     if not all(isinstance(value, str) for value in known.values()):
         return Fault(where, "a field is no text", str(sorted(known)), "write text")
-    return Doc.model_validate(known)
+    return _dated(where, Doc.model_validate(known))
+
+
+def _dated(where: str, doc: Doc) -> Doc | Fault:
+    edges = []
+    for key, text in (("from", doc.since), ("to", doc.until)):
+        try:
+            edges.append(None if text is None else moment(text))
+        except (ValueError, OverflowError):
+            fix = "write an ISO date (2026-01-31 or 2026-01-31T08:00:00Z), or a number"
+            return Fault(where, f"`{key}` can't be read", str(text), fix)
+    if None not in edges and edges[0] >= edges[1]:  # type: ignore[operator]
+        return Fault(where, "it ends before it begins", f"{doc.since} to {doc.until}", "correct it")
+    return doc

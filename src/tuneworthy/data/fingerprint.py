@@ -1,4 +1,4 @@
-"""Digests of what a study reads: its rows, in any order, and its files."""
+"""Digests of what a study reads: its rows and documents, in any order, and its files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.record import Record, digest
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
@@ -26,3 +27,8 @@ def file_digest(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def docs_digest(docs: Iterable[Record]) -> str:
+    """Return 64 hex digits over all documents, in any order: text, title and dates count."""
+    return digest(sorted(digest(doc) for doc in docs))

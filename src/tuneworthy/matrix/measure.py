@@ -26,12 +26,13 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
-from tuneworthy.data.fingerprint import file_digest
+from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
+COMMON = "common"  # the folder that all units share
 LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 4.0
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
@@ -128,7 +129,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     else:  # the answers don't depend on the fold: they are shared by all folds
         source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
-                  "recorded": identity["recorded"], "docs": identity["docs"]}  # fmt: skip
+                  "recorded": identity["recorded"]}  # fmt: skip
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
     answers = dict(_answers(bench, fitted, source, everyone, spec.role == "ceiling"))
     dev = None
@@ -173,6 +174,7 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
         unlabelled=bench.unlabelled,
         docs=bench.docs,
         recorded=bench.recorded.get(unit.spec.name, {}),
+        common=bench.ledger.folder(COMMON),
         say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
     )
 
@@ -190,7 +192,8 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     }
     recorded = bench.recorded.get(spec.name, {})
     return {
-        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)},
+        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
+        | _around(bench, spec, arm),
         "version": __version__,
         "seed": unit.seed,
         "salt": bench.salt,
@@ -204,7 +207,6 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
             "metric": task.success.metric if "training" in needs else None,
         },
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
-        "docs": digest([doc.plain() for doc in bench.docs]) if "docs" in needs else "",
     }
 
 
@@ -214,6 +216,16 @@ def _present(task: Task) -> dict[str, Any] | None:
         return None
     prompt = task.present.prompt
     return task.present.plain() | {"text": file_digest(task.folder / prompt) if prompt else ""}
+
+
+def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+    """Return what else an arm's answers hang on: the documents, and what this machine adds."""
+    found: dict[str, Any] = {}
+    if "docs" in arm.NEEDS and bench.docs:
+        found["docs"] = docs_digest(bench.docs)
+    if hasattr(arm, "here"):
+        found["here"] = arm.here(arm.Options.model_validate(spec.options))
+    return found
 
 
 def _everyone(split: Split) -> list[str]:

@@ -29,7 +29,9 @@ def specs(task: Task) -> list[Spec]:
     """
     if task.arms == "auto":
         wanted: list[tuple[str, dict[str, Any]]] = [
-            (name, {}) for name in catalogue("arms") if name != "answers"
+            (name, {})
+            for name in catalogue("arms")
+            if name != "answers" and not getattr(load("arms", name), "BY_NAME", False)
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
     else:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.model import Limits, Model
 from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
 from tuneworthy.matrix.plan import Speed
 from tuneworthy.prompting.messages import build
+from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
 
 
-def sizes(task: Task, cases: Sequence[Case], train: int, dev: int, model: Model | None) -> Sizes:
+def sizes(
+    task: Task,
+    cases: Sequence[Case],
+    train: int,
+    dev: int,
+    model: Model | None,
+    docs: Sequence[Doc] = (),
+) -> Sizes:
     """Return the mean lengths of a sample of cases, in the model's tokens (else characters / 4)."""
 
     def count(messages: Sequence[Message]) -> int:
@@ -44,7 +53,15 @@ def sizes(task: Task, cases: Sequence[Case], train: int, dev: int, model: Model 
         answer=mean_answer,
         cap=task.output.max_tokens or 256,
         labels=float(sum(length(label) - bare + 1 for label in labels)),
+        passage=_passage(docs, lambda text: length(text) - bare),
     )
+
+
+def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
+    """Return the mean length of a sample of passages, 0 without documents."""
+    step = max(1, len(docs) // SAMPLE)
+    found = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
+    return sum(found) / len(found) if found else 0.0
 
 
 def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:

@@ -17,8 +17,20 @@ from tuneworthy.prompting.shots import Pool, dealt, fixed, pool, refused
 HOLE = "{input}"
 
 
-def build(task: Task, query: Query, recipe: Recipe, train: Sequence[Case]) -> tuple[Message, ...]:
+Cited = tuple[str, str]
+"""A passage that is shown: what it is called (a title, or the id of its document) and its text."""
+
+
+def build(
+    task: Task,
+    query: Query,
+    recipe: Recipe,
+    train: Sequence[Case],
+    passages: Sequence[Cited] = (),
+) -> tuple[Message, ...]:
     """Return the messages for one query: one system turn, the examples, the query's own turns.
+
+    The passages, or the query's gold passage, stand in front of its last user turn.
 
     The query's own system turns stand in front of the specification. A `file` recipe is the
     user's text alone: with `{input}` it becomes the last user turn, without it the system turn.
@@ -31,7 +43,9 @@ def build(task: Task, query: Query, recipe: Recipe, train: Sequence[Case]) -> tu
     for case, answer in _examples(task, query, recipe, train):
         messages += _filled(recipe, _example(case, own))
         messages.append(Message(role="assistant", content=answer))
-    if query.gold_passage is not None:
+    if passages:
+        turns = _led(turns, _cited(passages))
+    elif query.gold_passage is not None:
         turns = _led(turns, f"Passage: {query.gold_passage}")
     return (*messages, *_filled(recipe, turns))
 
@@ -118,6 +132,13 @@ def _example(case: Case, own: Sequence[str]) -> list[Message]:
 def _parted(messages: Sequence[Message]) -> tuple[list[str], list[Message]]:
     system = [m.content for m in messages if m.role == "system" and m.content.strip()]
     return system, [message for message in messages if message.role != "system"]
+
+
+def _cited(passages: Sequence[Cited]) -> str:
+    if len(passages) == 1:
+        return f"Passage ({passages[0][0]}): {passages[0][1]}"
+    numbered = enumerate(passages, 1)
+    return "\n\n".join(f"Passage {at} ({name}): {text}" for at, (name, text) in numbered)
 
 
 def _led(turns: Sequence[Message], text: str) -> list[Message]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
-from tuneworthy.models import _doctor, _embedded, open_model
+from tuneworthy.models import _doctor, _embedded, _wheel, open_model
 from tuneworthy.models._weights import check_folder, sha256, shapes
 
 
@@ -119,7 +119,7 @@ def test_a_missing_embedded_model_says_how_to_get_it(tmp_path, monkeypatch):
     assert _embedded.locate() is None
     with pytest.raises(ModelError, match="models get"):
         open_model("smollm2-135m", folder=tmp_path)
-    listed = _embedded.known()[0]
+    listed = _embedded.known()
     assert (listed.present, listed.verified, listed.licence) == (False, False, "Apache-2.0")
 
 
@@ -128,7 +128,7 @@ def test_a_half_embedded_model_is_none(tmp_path, monkeypatch):
     made = tmp_path / "made"
     made.mkdir()
     (made / "model.safetensors").write_bytes(GOOD)
-    folder = _embedded._publish(made, _embedded._folder())
+    folder = _wheel.publish(made, _embedded._folder(), _embedded.GGUF)
     assert _embedded.locate() == folder
     assert _embedded.verify()
     flipped = bytes([*GOOD[:-1], 1])

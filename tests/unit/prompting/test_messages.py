@@ -198,3 +198,14 @@ def test_a_short_prompt_is_the_instruction_alone_and_never_empty():
     assert "a, b" in build(labelled, QUERY, Recipe(), TRAIN)[0].content
     unsaid = task("", type="label", labels=("a", "b"))
     assert build(unsaid, QUERY, short, TRAIN) == build(unsaid, QUERY, Recipe(), TRAIN)
+
+
+def test_passages_are_cited_in_front_of_the_question():
+    query = case(1, "who?").query()
+    two = [("Town", "Ann did."), ("d-7", "Bob not.")]
+    shown = build(task(), query, FEW, TRAIN, two)
+    assert shown[-1].content == "Passage 1 (Town): Ann did.\n\nPassage 2 (d-7): Bob not.\n\nwho?"
+    assert shown[:-1] == build(task(), query, FEW, TRAIN)[:-1]
+    one = build(task(), query, FEW, TRAIN, two[:1])
+    assert one[-1].content == "Passage (Town): Ann did.\n\nwho?"
+    assert build(task(), query, FEW, TRAIN, ()) == build(task(), query, FEW, TRAIN)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tuneworthy.arms import lora
+from tuneworthy.arms import _trained, lora
+from tuneworthy.arms._prompted import mean_score, prompted
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
@@ -58,16 +59,16 @@ def engine(tiny, tmp_path, monkeypatch):
 
 def test_the_placebo_gives_every_row_the_answer_of_another():
     rows = [case.model_copy(update={"output": f"o{i}"}) for i, case in enumerate(cases(9))]
-    dealt = lora._taught(rows, lora.Options(shuffled=True), 3)
+    dealt = _trained.taught(rows, lora.Options(shuffled=True), 3)
     assert [d.id for d in dealt] == [r.id for r in rows]
     assert sorted(d.output for d in dealt) == sorted(r.output for r in rows)
     assert all(d.output != r.output for d, r in zip(dealt, rows, strict=True))
-    assert lora._taught(rows, lora.Options(shuffled=True), 3) == dealt
-    assert lora._taught(rows, lora.Options(), 3) == rows
-    drawn = lora._taught(rows, lora.Options(rows=4), 3)
+    assert _trained.taught(rows, lora.Options(shuffled=True), 3) == dealt
+    assert _trained.taught(rows, lora.Options(), 3) == rows
+    drawn = _trained.taught(rows, lora.Options(rows=4), 3)
     assert len(drawn) == 4
     assert all(case in rows for case in drawn)
-    assert drawn != lora._taught(rows, lora.Options(rows=4), 4)
+    assert drawn != _trained.taught(rows, lora.Options(rows=4), 4)
     assert lora.pilot(lora.Options()).rows == 100
     assert lora.placebo(lora.Options(rank=4)) == lora.Options(rank=4, shuffled=True)
 
@@ -76,8 +77,8 @@ def test_the_placebo_gives_every_row_the_answer_of_another():
 def test_few_rows_make_smaller_steps():
     pytest.importorskip("torch")
     sizes = {500: 4, 600: 8, 2000: 16}
-    assert all(lora._settings(lora.Options(), n).pace.batch == size for n, size in sizes.items())
-    assert lora._settings(lora.Options(batch=2), 600).pace.batch == 2
+    assert all(_trained.settings(lora.Options(), n).pace.batch == size for n, size in sizes.items())
+    assert _trained.settings(lora.Options(batch=2), 600).pace.batch == 2
 
 
 def test_a_model_that_cannot_be_trained_here_does_not_apply(tmp_path):
@@ -174,7 +175,8 @@ def test_the_embedded_model_learns_a_small_task(tmp_path):
         pytest.skip("the embedded model is not on this machine")
     model = open_model("smollm2-135m", folder=tmp_path)
     setup = setup_of(model, tmp_path / "unit", cases(24), cases(3, 60))
-    base = lora._dev_score(setup, Recipe(kind="short"), model)
+    bare = prompted(setup, Recipe(kind="short"), model=model)
+    base = mean_score(setup, setup.dev, bare.answer([case.query() for case in setup.dev]))
     fitted = lora.fit(setup, lora.Options(epochs=2), 0)
     held = cases(9, 90)
     scores = [
@@ -202,7 +204,7 @@ def test_the_trace_names_the_dev_score_of_the_kept_epoch(engine, tmp_path):
 def test_a_run_that_ended_while_it_still_rose_says_so(scores, rising):
     told = [{"epoch": n + 1, "dev_score": score} for n, score in enumerate(scores)]
     trace = {"rows": {"excluded": {"too long": ["a"]}}, "evaluations": told}
-    notes = lora._notes(trace)
+    notes = _trained._notes(trace)
     assert notes[0] == "1 training rows left out: too long"
     assert any("still rose" in note for note in notes) is rising
 
@@ -210,12 +212,12 @@ def test_a_run_that_ended_while_it_still_rose_says_so(scores, rising):
 def test_a_run_that_stopped_early_says_so_and_asks_for_no_more_epochs():
     told = [{"epoch": n + 1, "dev_score": score} for n, score in enumerate((0.3, 1.0))]
     trace = {"rows": {"excluded": {}}, "evaluations": told, "stopped_early": "the dev score is 1"}
-    assert lora._notes(trace) == ("training stopped after epoch 2: the dev score is 1",)
-    assert "still rose" in lora._notes({**trace, "stopped_early": None})[0]  # the control
+    assert _trained._notes(trace) == ("training stopped after epoch 2: the dev score is 1",)
+    assert "still rose" in _trained._notes({**trace, "stopped_early": None})[0]  # the control
 
 
 @pytest.mark.full
 def test_patience_reaches_training_and_is_off_by_default():
     pytest.importorskip("torch")
-    assert lora._settings(lora.Options(), 100).patience is None
-    assert lora._settings(lora.Options(patience=2), 100).patience == 2
+    assert _trained.settings(lora.Options(), 100).patience is None
+    assert _trained.settings(lora.Options(patience=2), 100).patience == 2

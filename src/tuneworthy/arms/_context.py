@@ -1,0 +1,165 @@
+"""What the arms that show passages share: an index of the documents, passages in the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuneworthy.arms._prompted import as_answer, room
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.model import Limits, Model
+from tuneworthy.prompting.messages import Cited, build
+from tuneworthy.retrieval.chunks import Chunk, Cut
+from tuneworthy.retrieval.index import Index, index
+from tuneworthy.retrieval.quality import quality
+from tuneworthy.retrieval.vectors import encoder_here
+
+LOOKED = 200  # training rows on which recall is measured
+_SPARE = 8  # tokens for the words around the passages
+_INDEXES: list[tuple[Any, Any, Index]] = []  # the last few: folds and arms share documents
+Found = Callable[[Sequence[Query]], list[list[Chunk]]]
+
+
+def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ...]]:
+    """Return the index of the task's documents, and a note where vectors are missing.
+
+    Raises DoesNotApply without documents.
+    """
+    if not setup.docs:
+        raise DoesNotApply("there are no documents (data.docs) to look things up in")
+    encoder, why = encoder_here() if dense else (None, "")
+    notes = (f"passages are found by BM25 alone: {why}",) if why else ()
+    about = (cut, dict(encoder.fingerprint) if encoder else None)
+    for docs, known, found in _INDEXES:
+        if docs is setup.docs and known == about:
+            return found, notes
+    found = index(setup.docs, cut, encoder, setup.common)
+    _INDEXES.insert(0, (setup.docs, about, found))
+    del _INDEXES[4:]
+    return found, notes
+
+
+def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
+    """Return a note on how often the right passage is found for training rows, or nothing.
+
+    Training rows alone: what is known of a scored case's passage is not for an arm to see.
+    """
+    told = quality(found, setup.train[:LOOKED], (1, k))
+    if told.recall is None:
+        return ()
+    first, all_k = (told.recall[at].mean for at in (1, k))
+    text = f"the right passage ranks first for {first:.0%} of {told.n} training rows"
+    text += f", among the first {k} for {all_k:.0%}" * (k > 1)
+    return (text + f" ({told.inferred} of these passages were inferred)" * bool(told.inferred),)
+
+
+def machine(dense: bool) -> dict[str, str]:
+    """Return what of this machine decides which passages are found: the encoder, or its absence."""
+    encoder = encoder_here()[0] if dense else None
+    return dict(encoder.fingerprint) if encoder else {"encoder": "none"}
+
+
+def retrieved(found: Index, k: int, *, random: bool) -> Found:
+    """Return a search for the k best passages of each query, as of its time.
+
+    `random`: each is exchanged for a random one of about the same length (the placebo), a draw of
+    the query's id.
+    """
+
+    def search(queries: Sequence[Query]) -> list[list[Chunk]]:
+        lists = found.search([(query.input, query.time) for query in queries], k)
+        if not random:
+            return lists
+        pairs = zip(queries, lists, strict=True)
+        return [_exchanged(found, query, chunks) for query, chunks in pairs]
+
+    return search
+
+
+def _exchanged(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chunk]:
+    drawn = (
+        found.stand_in(chunk, f"{query.id} {rank}", query.time) for rank, chunk in enumerate(chunks)
+    )
+    return [chunk for chunk in drawn if chunk is not None]
+
+
+@dataclass
+class Reader:
+    """Builds prompts with passages and asks: `recipe` is the prompt, `tokens` the passages' most.
+
+    `examples` are the training cases that the recipe shows, none for a trained arm.
+    """
+
+    setup: Setup
+    model: Model
+    recipe: Recipe
+    found: Found
+    tokens: int
+    examples: Sequence[Case] = ()
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def prompts(self, queries: Sequence[Query]) -> list[tuple[tuple[Message, ...], list[Chunk]]]:
+        """Return for each query its prompt and the chunks that it shows, the best first."""
+        pairs = zip(queries, self.found(queries), strict=True)
+        return [self._prompt(query, chunks) for query, chunks in pairs]
+
+    def answer(self, queries: Sequence[Query], model: Model | None = None) -> list[Answer]:
+        """Return one answer a query, greedily; `model` in place of the reader's own."""
+        asked = self.prompts(queries)
+        limits = Limits(max_tokens=room(self.setup))
+        replies = (model or self.model).reply([prompt for prompt, _ in asked], limits)
+        return [
+            as_answer(query, prompt, reply).model_copy(
+                update={"passages": tuple(chunk.doc for chunk in chunks)}
+            )
+            for query, (prompt, chunks), reply in zip(queries, asked, replies, strict=True)
+        ]
+
+    def _prompt(self, query: Query, chunks: list[Chunk]) -> tuple[tuple[Message, ...], list[Chunk]]:
+        bare = build(self.setup.task, query, self.recipe, self.examples)
+        shown = self._fitting(chunks, budget(self.setup, self.model, bare, self.tokens))
+        passages = [cited(chunk) for chunk in shown]
+        prompt = build(self.setup.task, query, self.recipe, self.examples, passages)
+        return prompt, shown
+
+    def _fitting(self, chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
+        """Return the chunks that fit, in their order; a lesser one may fit where a better doesn't.
+
+        A passage is shown whole or not at all: half a sentence may say the opposite.
+        """
+        out = []
+        for chunk in chunks:
+            need = self._count(chunk)
+            if need <= budget:
+                out.append(chunk)
+                budget -= need
+        return out
+
+    def _count(self, chunk: Chunk) -> int:
+        name, text = cited(chunk)
+        line = f"Passage 9 ({name}): {text}\n\n"
+        if line not in self._counts:
+            self._counts[line] = length(self.model, line)
+        return self._counts[line]
+
+
+def budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> int:
+    """Return the tokens left for passages beside a prompt and its answer, at most `most`."""
+    if model.context is None:
+        return most
+    return min(most, model.context - model.count_tokens(prompt) - room(setup) - _SPARE)
+
+
+def length(model: Model, text: str) -> int:
+    """Return the tokens that a text adds to a turn."""
+    empty, full = ([Message(role="user", content=said)] for said in ("", text))
+    return model.count_tokens(full) - model.count_tokens(empty)
+
+
+def cited(chunk: Chunk) -> Cited:
+    """Return how a passage is cited in a prompt: its title, or the id of its document."""
+    return chunk.title or chunk.doc, chunk.text

@@ -1,0 +1,93 @@
+"""The right passage in front of the question: the most that retrieval could bring, a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from tuneworthy.arms._context import budget, length
+from tuneworthy.arms._prompted import prompted
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.case import Query
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import Record
+from tuneworthy.data.docs import Doc
+from tuneworthy.prompting.messages import build
+from tuneworthy.retrieval.chunks import Cut, chunked
+from tuneworthy.retrieval.index import index, like
+
+TOOL, ROLE, SIMPLICITY = "", "ceiling", 10
+NEEDS = frozenset({"model", "gold_passage"})
+REMEDY = "knowledge"
+_PART = Cut(size=600, overlap=0)  # how a passage that is too long is taken apart
+
+
+class Options(Record):
+    """The gold passage within `tokens`; `wrong` shows another one of the same length (placebo)."""
+
+    tokens: Annotated[int, Field(ge=50, le=1_000_000)] = 1200
+    wrong: bool = False
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
+    """Return the arm on the best prompt so far; a case without a passage is asked without one."""
+    asked = prompted(setup, setup.recipe)
+    shown = _wrong(setup) if options.wrong else _right
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        return asked.answer([_led(setup, query, shown(query), options.tokens) for query in queries])
+
+    learned = asked.learned or (options.wrong and not setup.docs)
+    return Fitted(answer=answer, learned=learned, recipe=setup.recipe, model=asked.model)
+
+
+def placebo(options: Options) -> Options:
+    """Return the same arm with a wrong passage of about the same length."""
+    return options.model_copy(update={"wrong": True})
+
+
+def _right(query: Query) -> str | None:
+    return query.gold_passage
+
+
+def _wrong(setup: Setup) -> Callable[[Query], str | None]:
+    """Return a draw of another passage: of the documents, else of the training rows."""
+    pool = [chunk.text for chunk in chunked(setup.docs)]
+    pool = pool or sorted({case.context for case in setup.train if case.context})
+
+    def drawn(query: Query) -> str | None:
+        at = None if query.gold_passage is None else like(pool, query.gold_passage, query.id)
+        return None if at is None else pool[at]
+
+    return drawn
+
+
+def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
+    """Return the query with this passage, or with the parts of it that fit and suit it best."""
+    model, bare = setup.models["base"], query.model_copy(update={"gold_passage": None})
+    if passage is None:
+        return bare
+    most = budget(setup, model, build(setup.task, bare, setup.recipe, setup.train), tokens)
+    if length(model, passage) > most:
+        passage = _parts(model, bare, passage, most)
+    return query.model_copy(update={"gold_passage": passage or None})
+
+
+def _parts(model: Model, query: Query, passage: str, most: int) -> str:
+    """Return the sentences of a passage nearest to the question that fit, in their order."""
+    found = index([Doc(id="", text=passage)], _PART)
+    kept: list[int] = []
+    for at in found.ranked([(query.input, None)])[0] or range(len(found.chunks)):
+        text = " ".join(found.chunks[one].text for one in sorted([*kept, at]))
+        if length(model, text) <= most:
+            kept.append(at)
+    return " ".join(found.chunks[at].text for at in sorted(kept))
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: each input brings its own passage, so nothing of it is shared."""
+    read = sizes.shared + sizes.cases * (sizes.own + min(sizes.passage, options.tokens))
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

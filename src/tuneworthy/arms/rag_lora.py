@@ -1,0 +1,66 @@
+"""LoRA trained with retrieved passages in the prompt, and asked with them: it learns to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from tuneworthy.arms._context import Reader, documents, machine, retrieved
+from tuneworthy.arms._trained import Tuning, recipe_of, small, trainable, tuned, work
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.case import Query
+from tuneworthy.core.model import Prompt
+from tuneworthy.retrieval.chunks import Cut
+
+TOOL, ROLE, SIMPLICITY = "tune", "candidate", 40
+NEEDS = frozenset({"training", "docs"})
+REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
+BY_NAME = True  # what retrieval and tuning bring need not add up: it is measured when asked for
+
+
+class Options(Tuning):
+    """As `lora`, with `k` passages within `tokens` (see `rag`), in training as when asked."""
+
+    k: Annotated[int, Field(ge=1, le=100)] = 2
+    tokens: Annotated[int, Field(ge=50, le=1_000_000)] = 600
+    size: Annotated[int, Field(ge=100, le=100_000)] = 1200
+    dense: bool = True
+
+
+def placebo(options: Options) -> Options:
+    """Return the same training, passages and all, on shuffled answers."""
+    return options.model_copy(update={"shuffled": True})
+
+
+def pilot(options: Options) -> Options:
+    """Return the same training on at most 100 rows."""
+    return small(options)
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Train on rows with what retrieval finds for them, misses too, and answer the same way.
+
+    Raises DoesNotApply without documents or rows, or where the model cannot be trained here.
+    """
+    found, notes = documents(setup, Cut(size=options.size), options.dense)
+    search = retrieved(found, options.k, random=False)
+    reader = Reader(setup, trainable(setup), recipe_of(options), search, options.tokens)
+
+    def prompts(queries: Sequence[Query]) -> list[Prompt]:
+        return [prompt for prompt, _ in reader.prompts(queries)]
+
+    fitted = tuned(setup, options, seed, prompts, reader.answer)
+    return replace(fitted, notes=(*notes, *fitted.notes))
+
+
+def here(options: Options) -> dict[str, str]:
+    """Return which encoder searches on this machine."""
+    return machine(options.dense)
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work of one training run, its passages read as often as its rows."""
+    return work(sizes, options, min(options.k * sizes.passage, options.tokens))

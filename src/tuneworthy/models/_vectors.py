@@ -1,0 +1,93 @@
+"""A vector for each text (MiniLM), without torch: what classifiers and retrieval compare.
+
+A text's vector is the same bits whatever other texts it is read with. Knows no task.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneworthy.core.errors import ModelError
+from tuneworthy.models._bert import Bert
+from tuneworthy.models._minilm import locate, missing
+from tuneworthy.models._weights import check_safetensors
+from tuneworthy.models._wordpiece import WordPiece
+
+MOST = 256  # tokens of a text that are read, its two end marks included: as the model was trained
+_KEPT = 20_000  # vectors kept in memory, 1.5 kB each
+
+
+class Encoder:
+    """Turns texts into vectors of length 1; the folder holds a BERT and its vocab.txt."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the weights. Raises ModelError where the folder holds no such encoder."""
+        try:
+            check_safetensors(folder / "model.safetensors")
+            self._net = Bert(folder)
+            words = (folder / "vocab.txt").read_text("utf-8").removesuffix("\n").split("\n")
+            self._pieces = WordPiece(words)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                "the encoder can't be opened", where=str(folder), got=f"{error}", fix=missing()
+            ) from error
+        self.size = self._net.size
+        self._most = min(MOST, self._net.longest)
+        self._kept: dict[str, NDArray[np.float32]] = {}
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return [len(texts), size] float32, each row of length 1; a text is read up to MOST."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        if len(self._kept) + len(new) > _KEPT:
+            self._kept, new = {}, list(dict.fromkeys(texts))
+        fresh = dict(zip(new, self._read(new), strict=True))
+        rows = [fresh[text] if text in fresh else self._kept[text] for text in texts]
+        self._kept |= dict(list(fresh.items())[:_KEPT])
+        return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """Return how many texts are longer than what is read of them."""
+        return sum(len(self._pieces.ids(text)) > self._most for text in texts)
+
+    def _read(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
+
+    def _ids(self, text: str) -> list[int]:
+        found = self._pieces.ids(text)
+        return found if len(found) <= self._most else [*found[: self._most - 1], found[-1]]
+
+
+def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of texts by MiniLM, [len(texts), 384] float32, each of length 1.
+
+    Raises ModelError, with the command that fetches it, where MiniLM is not on this machine.
+    """
+    return encoder().encode(texts)
+
+
+def encoder() -> Encoder:
+    """Return MiniLM, opened once. Raises ModelError where it is not on this machine."""
+    if folder := locate():
+        return _opened(folder)
+    raise ModelError("there is no encoder on this machine yet", got="minilm", fix=missing())
+
+
+@lru_cache(2)
+def _opened(folder: Path) -> Encoder:
+    return Encoder(folder)
+
+
+def _one_thread() -> Any:
+    """Keep each product on one thread: texts run side by side, and bits don't depend on cores."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1)

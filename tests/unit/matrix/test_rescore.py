@@ -118,7 +118,9 @@ def test_json_leaves_in_another_writing_raise_the_score_in_part():
     one = task("json")
     gold = case("c", json.dumps({"a": "Paris", "b": 1, "c": "x", "d": "y"}))
     said = Answer(case="c", text=json.dumps({"a": "PARIS.", "b": "1", "c": "x", "d": "wrong"}))
-    strict, loose = (metric(gold, said).value for metric in (scorer(one), tolerant(one, scorer(one))))
+    strict, loose = (
+        metric(gold, said).value for metric in (scorer(one), tolerant(one, scorer(one)))
+    )
     assert (strict, loose) == (0.25, 0.75)
 
 

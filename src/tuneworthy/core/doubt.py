@@ -1,0 +1,22 @@
+"""A right answer that may be wrong, and why it is doubted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tuneworthy.core.record import Record
+
+Ground = Literal["conflict", "neighbours", "consensus"]
+
+
+class Doubt(Record):
+    """One reason to look at a case's label again; a case may have several.
+
+    `conflict`: the same input has another answer elsewhere. `neighbours`: at least 4 of the 5
+    nearest inputs have one other label. `consensus`: the arms that pass most cases agree on
+    another answer. `why` says it in a sentence for the user.
+    """
+
+    case: str
+    ground: Ground
+    why: str

@@ -1,0 +1,183 @@
+"""The same answer in another writing: case, space, punctuation, numbers, dates, JSON types.
+
+Knows no case and no metric. Careful on purpose: what could be read in two ways stays as it is
+(03/05/2024, 1.000,5), accents and word order count, and formulas and code keep their signs, so
+that answers of different meaning do not become one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tuneworthy.metrics._json import parse
+
+_LONGEST = 200_000
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛ʼ", "'"),
+        **dict.fromkeys("“”„‟«»", '"'),
+        **dict.fromkeys("‐‑‒–—―−", "-"),
+        **dict.fromkeys("\u200b\u2060\ufeff\u00ad\u200e\u200f", ""),
+        "。": ".",
+        "、": ",",
+    }
+)
+_MEANT = ("<super>", "<sub>", "<fraction>", "<circle>")  # 10² is not 102
+_SPACE = re.compile(r"\s+")
+# Formulas, code, feet and inches, a negative amount in brackets: there every sign counts.
+_FORMAL = re.compile(r"""[=<>+*^|\\{}\[\]~`]|\S\(|\)[\w/*-]|\d!|!\w|\d['"]|^\(\s*[-\d.,]+\s*\)$""")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
+_BEFORE, _AFTER = r"(?<![\w/-])(?<!\d\.)", r"(?![\w/-])(?!\.\d)"
+_DATES = tuple(
+    re.compile(_BEFORE + form + _AFTER)
+    for form in (
+        rf"{_DAY}(?:\s+of)?[\s-]+{_MONTH}(?:,?\s+|-){_YEAR}",
+        rf"{_MONTH}\s+{_DAY}(?:,\s*|\s+){_YEAR}",
+        rf"{_YEAR}(?P<sep>[-/.])(?P<month>\d{{1,2}})(?P=sep){_DAY}",
+        rf"(?P<one>\d{{1,2}})(?P<sep>[-/.])(?P<two>\d{{1,2}})(?P=sep){_YEAR}",
+    )
+)
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?")
+
+
+def _without(mark: str) -> Callable[[re.Match[str]], str]:
+    return lambda match: match[0].replace(mark, "")
+
+
+_STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
+    (re.compile(form), new)
+    for form, new in (
+        (r"(?<![\w.,/])[1-9]\d{0,2}(?:,\d{3})+(?!,?\d)", _without(",")),  # 1,000 is 1000
+        (r"(?<![\w.])\.(?=\d)", "0."),  # .5 is 0.5
+        (r"(?<![\d.])(?<!\d,)(\d+)\.0+(?![.,]?\d)", r"\1"),  # 5.0 is 5; 3.10 may be a version
+        (r"(?<=\d)\s*(?:%|per ?cent\b)", "%"),
+        (r"(?<=[$€£¥])\s+(?=\d)", ""),
+        (r"^an?\s+(?=[^\W\d_]{3})|(?<![\w'-])the\s+(?=\w)", ""),  # Plan A keeps its A
+        (r"(?<=\d)(?=[^\W\d_]|°)", " "),  # 5km is 5 km
+        (r"°\s+", "°"),
+        (r"(?<![\w.])(?:[^\W\d_]\.){2,}(?!\w)", _without(".")),  # U.S. is US
+        (r"""(?<!\w)[.,;:!?"'()¿¡]+|[.,;:!?"'()¿¡]+(?!\w)""", " "),
+        (r"(?<=[^\W\d])[,;](?=\w)|(?<=\w)[,;](?=[^\W\d])", " "),
+        (r"-(?![\d$€£¥])|(?<=[^\W\d])-(?=\d)|_", " "),  # a minus and a range keep their sign
+        (r"\s*/\s*", "/"),
+        (r"\s+", " "),
+    )
+)
+
+
+def plain(text: str) -> str:
+    """Return a text in one writing; two texts are the same answer where theirs are equal.
+
+    English articles and month names only. A text that is nothing but punctuation stays itself.
+    """
+    text = _unquoted(_SPACE.sub(" ", _signs(text[:_LONGEST])).strip())
+    if _FORMAL.search(text):
+        return text.removesuffix(".").rstrip()
+    lower = text.lower()
+    found = lower
+    for form in _DATES:
+        found = form.sub(_dated, found)
+    for form, new in _STEPS:
+        found = form.sub(new, found)
+    return found.strip() or lower
+
+
+def plain_json(text: str) -> str | None:
+    """Return a JSON text with its leaves in one writing, keys sorted, or None where it is none.
+
+    Numbers and true, false become texts, so 5 is "5" and "5.0"; null stays null, "" stays "".
+    Names of fields and the order of lists are left as they are.
+    """
+    try:
+        return json.dumps(_leaves(parse(text)), sort_keys=True, ensure_ascii=False)
+    except ValueError:
+        return None
+
+
+def plain_number(text: str) -> str:
+    """Return `plain`; 2.50 is also 2.5 where the whole text is a number."""
+    found = plain(text)
+    return found.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", found) else found
+
+
+def _signs(text: str) -> str:
+    text = unicodedata.normalize("NFC", text).translate(_SIGNS)
+    return text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_sign, text)))
+
+
+def _sign(character: str) -> str:
+    if unicodedata.decomposition(character).startswith(_MEANT):
+        return character
+    return unicodedata.normalize("NFKC", character)
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without the quotation marks around all of it."""
+    for mark in "\"'":
+        inner = text.removesuffix(".")[1:-1]
+        if text.startswith(mark) and text.removesuffix(".").endswith(mark) and mark not in inner:
+            return inner.strip() or text
+    return text
+
+
+def _dated(match: re.Match[str]) -> str:
+    """Return a date as 2024-03-05, or as it stands where it is none or could be two."""
+    parts = match.groupdict()
+    if "one" in parts:
+        one, two = int(parts["one"]), int(parts["two"])
+        if one != two and max(one, two) <= 12:
+            return f"{one}{parts['sep']}{two}{parts['sep']}{parts['year']}"
+        day, month = (one, two) if one > 12 else (two, one)
+    else:
+        name = parts["month"]
+        month = int(name) if name.isdigit() else _MONTHS.index(name[:3]) + 1
+        day = int(parts["day"])
+    try:
+        return date(int(parts["year"]), month, day).isoformat()
+    except ValueError:
+        return match[0]
+
+
+def _leaves(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _leaves(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_leaves(inner) for inner in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return _exact(value)
+    if isinstance(value, str):
+        found = plain(value)
+        return _exact(Decimal(found)) if _WHOLE.fullmatch(found) else found
+    return value
+
+
+def _exact(value: Decimal) -> str:
+    """Return a number without idle zeros, exactly: Decimal.normalize rounds at 28 digits."""
+    sign, figures, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    digits = "".join(map(str, figures)).lstrip("0")
+    short = digits.rstrip("0")
+    if not short:
+        return "0"
+    exponent += len(digits) - len(short)
+    if 0 <= exponent <= 30:
+        short += "0" * exponent
+    elif -30 <= exponent < 0:
+        short = short.rjust(1 - exponent, "0")
+        short = f"{short[:exponent]}.{short[exponent:]}"
+    else:
+        short = f"{short}e{exponent}"
+    return f"-{short}" if sign else short

@@ -63,12 +63,15 @@ def plant(
 def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
     """Return the variant as this cause allows it.
 
-    A control is rare in seven variants of ten. Labels are at fault only where nothing acts, and
+    A control is rare in seven variants of ten, and its base does not slip unless it is sampled: an
+    answer that slips once and never again is what samples repair, which is a cause. Labels are at fault only where nothing acts, and
     reading only where the passages hold the answers, so nothing else is planted beside them; of
     five like labels at most one is wrong.
     """
     if cause == CONTROL:
-        return replace(shape, minor=0.0, hard=1.0, ratio=RARE if variant % 10 < 7 else shape.ratio)
+        ratio = RARE if variant % 10 < 7 else shape.ratio
+        slip = shape.slip if shape.sampled else 0.0
+        return replace(shape, minor=0.0, hard=1.0, ratio=ratio, slip=slip)
     if cause in ("label", "reading"):
         return replace(shape, minor=0.0, ratio=max(shape.ratio, 4.0 if cause == "label" else 1.0))
     return shape

@@ -23,6 +23,7 @@ _SECOND = ("anchor", "bridge", "copper", "drum", "engine", "ferry", "gate", "har
 _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mor", "nim", "pol",
               "quo", "ras", "sul", "tev", "ur", "vel", "wim", "zan")  # fmt: skip
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
+TOPIC = 9  # words that questions of one true answer draw from
 _FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
 
@@ -151,8 +152,8 @@ def plain_pose(world: World, truth: str, rng: Random) -> Posed:
     who, term = name(rng), rng.choice(TERMS)
     if world.style == "like":
         own = Random(f"{world.seed} words {truth}")
-        topic = " ".join(name(own) for _ in range(6))
-        return Posed(f"Which answer fits a note on {topic} {who}?")
+        topic = rng.sample([name(own) for _ in range(TOPIC)], TOPIC - 3)
+        return Posed(f"Which answer fits a note on {' '.join(topic)} {who}?")
     if world.style != "docs":
         return Posed(f"Which answer fits the note on {who}, {name(rng)} and the {term}?")
     return Posed(f"What is the {term} of {who}?", document(rng, f"The {term} of {who} is {truth}."))

@@ -11,7 +11,7 @@ LAYERS = [
     {"data", "metrics", "ledger"},
     {"models"},
     {"prompting", "training", "retrieval"},
-    {"arms", "suite"},
+    {"arms", "suite", "planted"},
     {"matrix"},
     {"questions", "failures"},
     {"verdict"},
@@ -24,7 +24,17 @@ LAYERS = [
     {"__init__", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-PLUGINS = {"metrics", "models", "arms", "suite", "questions", "failures", "report", "cli"}
+PLUGINS = {
+    "metrics",
+    "models",
+    "arms",
+    "suite",
+    "planted",
+    "questions",
+    "failures",
+    "report",
+    "cli",
+}
 HEAVY = {"torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance"}
 FILES = sorted(SRC.rglob("*.py"))
 

@@ -22,6 +22,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "metrics": ("score",),
     "models": (),
     "suite": ("make",),
+    "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),
     "failures": ("plant", "detect", "fix"),
     "report": (),

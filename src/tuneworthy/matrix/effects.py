@@ -50,7 +50,7 @@ def effect(base: Base, tried: Intervention) -> Effect:
     kept = _asked(base.passes, tried.passed)
     net = _total(base, tried.passed, placebo) if placebo else None
     gain = _total(base, tried.passed, again)
-    contrast = _paired(base, fails, tried.passed, placebo) if placebo and fails else None
+    contrast = _rounded(_paired(base, fails, tried.passed, placebo)) if placebo and fails else None
     beyond = _paired(base, _asked(fails, again), tried.passed, again)
     rescue, other = _share(fails, tried.passed), _share(fails, placebo)
     needed = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
@@ -88,7 +88,8 @@ def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: flo
     """
     hit, ids = set(cases), sorted(within)
     groups = [base.groups.get(i) for i in ids]
-    return _rounded(bounds.mean_interval([float(i in hit) for i in ids], level, groups))
+    mean, low, high = bounds.mean_interval([float(i in hit) for i in ids], level, groups)
+    return _rounded(Interval(mean=mean, low=low, high=high))
 
 
 def _again(base: Base) -> Passed:
@@ -115,7 +116,7 @@ def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
         return None
     if len(lost) + len(kept) == len(base.fails) + len(base.passes):
         both = _paired(base, [*lost, *kept], one, other)
-        return _scaled(both, len(lost) + len(kept))
+        return _rounded(_scaled(both, len(lost) + len(kept)))
     parts = [
         _scaled(_paired(base, part, one, other), len(whole))
         for part, whole in ((lost, base.fails), (kept, base.passes))
@@ -124,7 +125,7 @@ def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
     mean = sum(part.mean for part in parts)
     below = sqrt(sum((part.mean - part.low) ** 2 for part in parts))
     above = sqrt(sum((part.high - part.mean) ** 2 for part in parts))
-    return _rounded((mean, mean - below, mean + above))
+    return _rounded(Interval(mean=mean, low=mean - below, high=mean + above))
 
 
 def _paired(base: Base, cases: Sequence[str], one: Passed, other: Passed) -> Interval:
@@ -133,15 +134,15 @@ def _paired(base: Base, cases: Sequence[str], one: Passed, other: Passed) -> Int
         return Interval(mean=0.0, low=-1.0, high=1.0)
     diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
     bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids])
-    return _rounded((bound.mean, bound.low, bound.high))
+    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
 def _scaled(share: Interval, n: int) -> Interval:
-    return _rounded((n * share.mean, n * share.low, n * share.high))
+    return Interval(mean=n * share.mean, low=n * share.low, high=n * share.high)
 
 
-def _rounded(three: tuple[float, float, float]) -> Interval:
-    mean, low, high = (round(float(value), 9) for value in three)
+def _rounded(one: Interval) -> Interval:
+    mean, low, high = (round(float(value), 9) for value in (one.mean, one.low, one.high))
     return Interval(mean=mean, low=low, high=high)
 
 

@@ -1,0 +1,229 @@
+"""What a study would measure on a plant: each remedy beside its placebo, scored by the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import NamedTuple
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.causes import Intervention, Remedy
+from tuneworthy.metrics import scorer
+from tuneworthy.planted._likeness import Search, same
+from tuneworthy.planted._system import say, vote
+from tuneworthy.planted._world import Ask, Item, Lesson, World
+from tuneworthy.prompting.lenient import lenient
+
+SAMPLE, TURNS, SHOTS, ROWS, TOP, FOLDS = 60, 5, 8, 100, 3, 5
+
+Says = Callable[[Item], str]
+Judges = Callable[[Item, str], bool]
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who is asked: all cases, or samples of them; a placebo of 60 passed ones at most."""
+
+    world: World
+    fails: Sequence[Item]
+    passes: Sequence[Item]
+    docs: Sequence[str]
+    right: Judges
+
+    def on(self, beside: bool, fold: bool = False) -> list[Item]:
+        """Return the cases asked: of the remedy, or `beside` it of its placebo."""
+        rng = Random(f"{self.world.seed} who")
+        fails, passes = list(self.fails), list(self.passes)
+        rng.shuffle(fails)
+        rng.shuffle(passes)
+        if fold:
+            return [*fails[::FOLDS], *passes[::FOLDS]]
+        if self.world.shape.paid:
+            fails = fails[:SAMPLE]
+        return [*fails, *(passes[:SAMPLE] if beside or self.world.shape.paid else passes)]
+
+
+class Trial(NamedTuple):
+    """A remedy and its placebo, each as what is said to a case."""
+
+    name: str
+    remedy: Remedy
+    says: Says
+    placebo: str | None = None
+    beside: Says | None = None
+    fold: bool = False
+    because: str = ""
+
+
+def judge(world: World) -> Judges:
+    """Return whether a text is right for an item, by the task's metric."""
+    score = scorer(world.task)
+
+    def right(item: Item, text: str) -> bool:
+        found = score(item.case, Answer(case=item.case.id, text=text, finish="stop"))
+        return isinstance(found, Score) and found.value >= 1
+
+    return right
+
+
+def interventions(field: Field) -> list[Intervention]:
+    """Return every column that a study of such a task would have."""
+    world = field.world
+    shape = world.shape
+    columns = [_asked(field, one) for one in _prompts(field)]
+    columns += [_rescored(field, *one) for one in _rescorings(field)]
+    columns.append(_voted(field))
+    lesson = _lesson(world, sound=True)
+    twin = Ask("twin", lesson=_lesson(world, sound=False))
+    trained = Trial(
+        "lora", "learnable", _with(world, Ask("lora", lesson=lesson)), "twin on shuffled answers",
+        _with(world, twin), fold=shape.pilot,
+    )  # fmt: skip
+    larger = Trial("bigger", "capability", _with(world, Ask("bigger", strong=True)))
+    if shape.sibling:
+        larger = larger._replace(placebo="a sibling", beside=_with(world, Ask("sibling")))
+    else:
+        larger = larger._replace(because="no sibling model is known")
+    return [*columns, _asked(field, larger), _asked(field, trained)]
+
+
+def _prompts(field: Field) -> list[Trial]:
+    world = field.world
+    shots, shuffled = _shots(world, apt=True), _shots(world, apt=False)
+    told, off = Ask("specification", rule=True), Ask("irrelevant words")
+    few = Ask("few_shot", shots=shots)
+    mixed = Ask("shuffled shots", shots=shuffled, apt=False)
+    trials = [
+        Trial("specification", "convention", _with(world, told), "other words", _with(world, off)),
+        Trial("few_shot", "convention", _with(world, few), "shuffled shots", _with(world, mixed)),
+    ]
+    if world.kind != "text":
+        legal = _with(world, Ask("constrained", legal=True))
+        trials.append(Trial("constrained", "format", legal, "a random answer", _any(world)))
+    if field.docs:
+        trials += _from_documents(field)
+    return trials
+
+
+def _from_documents(field: Field) -> list[Trial]:
+    world, search = field.world, Search(field.docs)
+
+    def passage(name: str, find: Callable[[Item], str | None]) -> Says:
+        return lambda item: say(world, item, Ask(name, passage=find(item)))
+
+    def random(item: Item, k: int) -> str:
+        return " ".join(Random(f"{world.seed} {item.case.id} any").sample(list(field.docs), k))
+
+    return [
+        Trial("oracle", "knowledge", passage("oracle", lambda item: item.case.context),
+              "a wrong passage", passage("wrong passage", lambda item: random(item, 1))),
+        Trial("rag", "retrieval",
+              passage("rag", lambda item: " ".join(search.top(item.case.input, TOP))),
+              "random passages", passage("random passages", lambda item: random(item, TOP))),
+    ]  # fmt: skip
+
+
+def _with(world: World, ask: Ask) -> Says:
+    return lambda item: say(world, item, ask)
+
+
+def _any(world: World) -> Says:
+    """Return a random legal answer: any that the task has, in its form."""
+    legal = [*world.pool, *world.codes.values()] if world.kind == "label" else list(world.pool)
+
+    def any_answer(item: Item) -> str:
+        rng = Random(f"{world.seed} {item.case.id} legal")
+        return world.written(item.case, rng.choice(legal))
+
+    return any_answer
+
+
+def _shots(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
+    """Return eight worked examples of the table; with the answers of others where not `apt`."""
+    rng = Random(f"{world.seed} shots")
+    keys = rng.sample(list(world.table), SHOTS)
+    answers = [world.table[key] for key in keys]
+    return tuple(zip(keys, answers if apt else answers[1:] + answers[:1], strict=True))
+
+
+def _lesson(world: World, sound: bool) -> Lesson:
+    """Train on a hundred rows of the table: the answer seen most often with each key."""
+    rng = Random(f"{world.seed} rows")
+    keys = rng.choices(list(world.table), k=ROWS)
+    answers = [world.table[key] for key in keys]
+    if not sound:
+        rng.shuffle(answers)
+    return Lesson(dict(zip(keys, answers, strict=True)), sound)
+
+
+def _asked(field: Field, one: Trial) -> Intervention:
+    right = field.right
+    passed = {i.case.id: right(i, one.says(i)) for i in field.on(False, one.fold)}
+    beside = one.beside
+    shares = None
+    if beside is not None:
+        asked = field.on(True, one.fold)
+        shares = {i.case.id: float(right(i, beside(i))) for i in asked}
+    return Intervention(
+        name=one.name, remedy=one.remedy, passed=passed, placebo=one.placebo,
+        placebo_passed=shares, because=one.because,
+    )  # fmt: skip
+
+
+def _rescorings(field: Field) -> list[tuple[str, Remedy, Judges]]:
+    world, right = field.world, field.right
+    labels = world.task.output.labels or ()
+
+    def tolerant(item: Item, text: str) -> bool:
+        return right(item, text) or same(world.kind, item.case.output, text)
+
+    def parsed(item: Item, text: str) -> bool:
+        found = lenient(text, world.kind, labels)
+        return right(item, text) or (found is not None and right(item, found))
+
+    return [("tolerant metric", "metric", tolerant), ("lenient parse", "format", parsed)]
+
+
+def _rescored(field: Field, name: str, remedy: Remedy, accepts: Judges) -> Intervention:
+    """Return today's answers under another reading, beside the same against others' gold."""
+    said = {item.case.id: say(field.world, item, Ask()) for item in field.on(False)}
+    return _permuted(field, Intervention(name=name, remedy=remedy, passed={}), accepts, said)
+
+
+def _permuted(
+    field: Field, blank: Intervention, accepts: Judges, said: dict[str, str]
+) -> Intervention:
+    """Fill a column with texts and, as its placebo, the same texts against five others' gold."""
+    whole = [*field.fails, *field.passes]
+    known = {item.case.id: item for item in whole}
+    shares = {}
+    for case, text in said.items():
+        rng = Random(f"{field.world.seed} {case} {blank.name}")
+        others = [_as(known[case], rng.choice(whole)) for _ in range(TURNS)]
+        shares[case] = sum(accepts(other, text) for other in others) / TURNS
+    passed = {case: accepts(known[case], text) for case, text in said.items()}
+    return blank.model_copy(
+        update={"passed": passed, "placebo": "others' gold", "placebo_passed": shares}
+    )
+
+
+def _as(item: Item, other: Item) -> Item:
+    """Return an item with the gold of another: a JSON answer keeps its own other fields."""
+    gold = other.case.output if item.case.output[:1] != "{" else _swapped(item, other)
+    return replace(item, case=item.case.model_copy(update={"output": gold}))
+
+
+def _swapped(item: Item, other: Item) -> str:
+    import json
+
+    mine, theirs = json.loads(item.case.output), json.loads(other.case.output)
+    return json.dumps(mine | {"answer": theirs["answer"]})
+
+
+def _voted(field: Field) -> Intervention:
+    """Return the majority of eight samples, on the failed cases alone."""
+    said = {item.case.id: vote(field.world, item) for item in field.on(False)}
+    failed = {item.case.id for item in field.fails}
+    own = {case: text for case, text in said.items() if case in failed}
+    return _permuted(field, Intervention(name="vote", remedy="latent", passed={}), field.right, own)

@@ -1,0 +1,78 @@
+"""Small stand-ins for what a study has: a tolerant metric, a search, and a check of labels."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from math import log
+
+from tuneworthy.core.case import Case
+from tuneworthy.metrics._numbers import equal, numbers
+from tuneworthy.planted._world import words
+
+NEIGHBOURS, AGREE = 5, 4
+
+
+def same(kind: str, gold: str, said: str) -> bool:
+    """Say whether two answers are the same text but for case, space, marks and number format."""
+    if kind == "json":
+        try:
+            return bool(_loose(json.loads(gold)) == _loose(json.loads(said)))
+        except ValueError:
+            return False
+    if kind == "number":
+        one, other = numbers(gold), numbers(said)
+        return len(one) == len(other) == 1 and equal(one[0], other[0])
+    return plain(gold) == plain(said)
+
+
+def plain(text: str) -> str:
+    """Return a text without case, marks and doubled space."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.findall(r"[^\W_]+", folded))
+
+
+def _loose(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _loose(own) for key, own in value.items()}
+    return plain(value) if isinstance(value, str) else value
+
+
+class Search:
+    """Documents ranked by the rare words that they share with a question."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self._words = [words(text) for text in texts]
+        count = Counter(word for own in self._words for word in own)
+        self._weight = {word: log(len(texts) / n) for word, n in count.items()}
+
+    def top(self, question: str, k: int) -> list[str]:
+        """Return the k best documents, the first of equal ones first."""
+        asked = words(question)
+        scores = [sum(self._weight[w] for w in own & asked) for own in self._words]
+        order = sorted(range(len(scores)), key=lambda i: -scores[i])
+        return [self.texts[i] for i in order[:k]]
+
+
+def conflicting(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str, ...]:
+    """Return the failed cases whose gold at least 4 of the 5 nearest cases agree against.
+
+    Nearness is the share of words in common; the neighbours must agree on one other answer.
+    """
+    bags = [(words(case.input), case) for case in cases]
+    found = []
+    for one in failed:
+        own = words(one.input)
+        near = sorted(
+            (-len(own & bag) / len(own | bag), case.id, case.output)
+            for bag, case in bags
+            if case.id != one.id
+        )[:NEIGHBOURS]
+        said, most = Counter(gold for _, _, gold in near).most_common(1)[0]
+        if most >= AGREE and said != one.output:
+            found.append(one.id)
+    return tuple(found)

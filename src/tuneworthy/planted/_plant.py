@@ -1,0 +1,169 @@
+"""Plant one cause: draw cases until so many of them fail, then ask what a study would ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tuneworthy.core import plugins
+from tuneworthy.core.causes import Base, Intervention
+from tuneworthy.planted._columns import Field, Judges, interventions, judge
+from tuneworthy.planted._likeness import conflicting
+from tuneworthy.planted._shape import CAUSES, VARIANTS, Shape
+from tuneworthy.planted._system import say
+from tuneworthy.planted._world import Ask, Item, World, case_of, made_world, plain_pose
+
+CONTROL, RARE = "hard", 20  # passed cases a failed one in most controls: failures below a margin
+ALONE = {"label", "knowledge", "retrieval", "reading"}
+"""Never a minor cause: they need a task of their own (documents, like cases)."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A deployed system read across, and the cause that its failures were given.
+
+    `second`: the cause of the other half, where two were planted. `why` names the plant, so that
+    a miss can be made again: (cause, seed, failures, variant).
+    """
+
+    cause: str
+    base: Base
+    interventions: tuple[Intervention, ...]
+    why: tuple[str, int, int, int]
+    second: str | None = None
+
+
+def plant(
+    cause: str, seed: int, failures: int, variant: int = 0, second: str | None = None
+) -> Planted:
+    """Return a system with exactly so many failures, most of them of this cause.
+
+    `cause`: one of CAUSES, or `hard` for a control; with `second` half of them are of that one.
+    Same arguments, same plant. Raises TaskError for a cause that there is not, ValueError where
+    no answer type fits both causes.
+    """
+    module = plugins.load("planted", cause)
+    also = plugins.load("planted", second) if second else module
+    kinds = [kind for kind in module.KINDS if kind in also.KINDS]
+    if not kinds:
+        raise ValueError(f"no answer type fits both {cause} and {second}")
+    shape = _fitted(VARIANTS[variant % len(VARIANTS)], cause, variant)
+    own = f"{cause} {seed} {failures} {variant} {second}"
+    style = module.STYLE if module.STYLE != "plain" else also.STYLE
+    world = made_world(own, kinds[variant % len(kinds)], shape, style)
+    drawn = _drawn(world, _lacks(world, cause, second), failures)
+    field = Field(world, drawn.fails, drawn.passes, drawn.documents, judge(world))
+    return Planted(
+        cause, drawn.base(world), tuple(interventions(field)), (cause, seed, failures, variant),
+        second,
+    )  # fmt: skip
+
+
+def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
+    """Return the variant as this cause allows it.
+
+    A control is rare in seven variants of ten, and its base does not slip unless it is sampled: an
+    answer that slips once and never again is what samples repair, which is a cause. Labels are at fault only where nothing acts, and
+    reading only where the passages hold the answers, so nothing else is planted beside them; of
+    five like labels at most one is wrong.
+    """
+    if cause == CONTROL:
+        ratio = RARE if variant % 10 < 7 else shape.ratio
+        slip = shape.slip if shape.sampled else 0.0
+        return replace(shape, minor=0.0, hard=1.0, ratio=ratio, slip=slip)
+    if cause in ("label", "reading"):
+        return replace(shape, minor=0.0, ratio=max(shape.ratio, 4.0 if cause == "label" else 1.0))
+    return shape
+
+
+def _lacks(world: World, cause: str, second: str | None) -> dict[str, float]:
+    """Return how often a failing case lacks what; the minor cause is any that fits the task."""
+    shape = world.shape
+    if cause == CONTROL:
+        return {CONTROL: 1.0}
+    rest = 1 - shape.hard
+    if second is not None:
+        return {cause: rest / 2, second: rest / 2, CONTROL: shape.hard}
+    fits = [
+        other
+        for other in CAUSES
+        if other not in {cause, *ALONE} and world.kind in plugins.load("planted", other).KINDS
+    ]
+    minor = Random(f"minor {world.seed}").choice(fits)
+    return {cause: rest - shape.minor, minor: shape.minor, CONTROL: shape.hard}
+
+
+@dataclass
+class _Drawn:
+    """Cases by how today's system does on them; `rerun` where it is asked once more."""
+
+    fails: list[Item] = field(default_factory=list)
+    passes: list[Item] = field(default_factory=list)
+    rerun: dict[str, bool] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> list[str]:
+        """Return the documents of a task that has any."""
+        posed = [item.posed for item in (*self.fails, *self.passes)]
+        return [text for one in posed if one.passage for text in (one.passage, *one.decoys)]
+
+    def base(self, world: World) -> Base:
+        """Return what is read across."""
+        failed = [item.case for item in self.fails]
+        cases = [*failed, *(item.case for item in self.passes)]
+        given = [item for item in self.fails if item.case.context]
+        literal = tuple(i.case.id for i in given if i.truth in (i.case.context or ""))
+        return Base(
+            arm="present",
+            fails=tuple(case.id for case in failed),
+            passes=tuple(item.case.id for item in self.passes),
+            rerun=self.rerun,
+            groups=self.groups,
+            conflicts=conflicting(cases, failed),
+            literal=literal if given else None,
+            margin=world.shape.margin,
+        )
+
+
+def _drawn(world: World, lacks: Mapping[str, float], failures: int) -> _Drawn:
+    """Draw cases, a group at a time, until so many fail and `ratio` times as many pass."""
+    rng, right = Random(f"plant {world.seed}"), judge(world)
+    wanted = round(failures * world.shape.ratio)
+    drawn = _Drawn()
+    number, lack = 0, ""
+    while len(drawn.fails) < failures or len(drawn.passes) < wanted:
+        if number % world.shape.group == 0:
+            left = failures - len(drawn.fails), wanted - len(drawn.passes)
+            lacking = rng.random() < left[0] / sum(left)
+            lack = rng.choices(list(lacks), list(lacks.values()))[0] if lacking else ""
+        item = _item(world, number, lack, rng)
+        passed, again = _today(world, item, right)
+        into, most = (drawn.passes, wanted) if passed else (drawn.fails, failures)
+        if len(into) < most:
+            into.append(item)
+            if world.shape.group > 1:
+                drawn.groups[item.case.id] = f"g{number // world.shape.group}"
+            if again is not None:
+                drawn.rerun[item.case.id] = again
+        number += 1
+    return drawn
+
+
+def _item(world: World, number: int, lack: str, rng: Random) -> Item:
+    truth = rng.choice(world.pool)
+    module = plugins.load("planted", lack) if lack else None
+    posed = getattr(module, "pose", plain_pose)(world, truth, rng)
+    return Item(case_of(world, number, truth, posed), truth, lack, posed)
+
+
+def _today(world: World, item: Item, right: Judges) -> tuple[bool, bool | None]:
+    """Return whether today's system passes, and whether it does so once more where it is sampled.
+
+    A sampled one is asked three times and fails where it fails twice.
+    """
+    if not world.shape.sampled:
+        return right(item, say(world, item, Ask())), None
+    *three, again = (right(item, say(world, item, Ask(sample=n))) for n in range(4))
+    return sum(three) >= 2, again

@@ -1,0 +1,54 @@
+"""What varies between plants of one cause: how hard, how noisy, how many, how it was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CAUSES = (
+    "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
+    "learnable", "label",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One variant. All are shares from 0 to 1 but for `size`, `ratio`, `group` and the flags.
+
+    `size`: answers to choose from. `strength`: how often what is lacking helps once it is there.
+    `churn`: right answers that any other prompt spoils; `slip`: those that the base itself spoils
+    by chance. `ratio`: passed cases a failed one. `minor`: failures of another cause; `hard`:
+    failures that nothing repairs, `luck` of which pass under any prompt. `sampled`: the base is
+    asked three times and once more. `group`: cases that lack alike and belong together. `paid`:
+    60 failed and 60 passed cases are asked at most. `sibling`: the larger model has a placebo.
+    `pilot`: training is tried on one fold of five.
+    """
+
+    size: int
+    strength: float
+    churn: float
+    slip: float
+    ratio: float
+    minor: float
+    hard: float
+    luck: float
+    margin: float = 0.05
+    group: int = 1
+    sampled: bool = False
+    paid: bool = False
+    sibling: bool = True
+    pilot: bool = False
+
+
+VARIANTS = (
+    Shape(12, 0.95, 0.01, 0.00, 4.0, 0.00, 0.05, 0.02),
+    Shape(8, 0.90, 0.03, 0.01, 2.0, 0.10, 0.10, 0.05, margin=0.10),
+    Shape(4, 0.85, 0.05, 0.02, 1.0, 0.20, 0.10, 0.10),
+    Shape(20, 0.80, 0.03, 0.01, 4.0, 0.20, 0.10, 0.03, group=2),
+    Shape(3, 0.90, 0.02, 0.01, 3.0, 0.10, 0.10, 0.10, sibling=False),
+    Shape(12, 0.75, 0.05, 0.02, 3.0, 0.10, 0.15, 0.05, paid=True),
+    Shape(30, 0.90, 0.02, 0.05, 4.0, 0.10, 0.10, 0.05, sampled=True, margin=0.02),
+    Shape(6, 0.80, 0.04, 0.10, 2.0, 0.15, 0.10, 0.10, sampled=True),
+    Shape(15, 0.85, 0.02, 0.01, 4.0, 0.10, 0.10, 0.02, pilot=True, sibling=False),
+    Shape(10, 0.85, 0.05, 0.03, 2.0, 0.20, 0.10, 0.05, group=3, margin=0.10),
+)
+"""Ten variants of every cause, from plain to noisy."""

@@ -1,0 +1,47 @@
+"""The deployed system: what it says to a case, from what it lacks and what the prompt gives it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from tuneworthy.core import plugins
+from tuneworthy.planted._world import PRESENT, Ask, Item, World
+
+SCRAMBLED = 0.8  # answers that a model trained on shuffled answers draws from what it saw
+VOTES = 8
+
+
+def say(world: World, item: Item, ask: Ask) -> str:
+    """Return the system's answer, as text.
+
+    Every other prompt than today's spoils some right answers, whatever it adds. What the system
+    says where it lacks something is in the file of that cause.
+    """
+    rng = Random(f"{world.seed} {item.case.id} {ask.name} {ask.sample}")
+    if ask.lesson and not ask.lesson.sound and rng.random() < SCRAMBLED:
+        return world.written(item.case, rng.choice(world.pool))
+    spoilt = world.shape.slip if ask.name == PRESENT else world.shape.churn
+    if rng.random() < spoilt:
+        return world.written(item.case, world.other(rng, item.truth))
+    if not item.lack:
+        return world.written(item.case, item.truth)
+    text: str = plugins.load("planted", item.lack).answer(world, item, ask, rng)
+    return text
+
+
+def vote(world: World, item: Item) -> str:
+    """Return the commonest of eight samples; ties go to the first seen."""
+    said = [say(world, item, Ask("vote", n, warm=True)) for n in range(VOTES)]
+    return Counter(said).most_common(1)[0][0]
+
+
+def guess(world: World, item: Item, rng: Random) -> str:
+    """Return an answer of a system that does not know: any there is."""
+    return world.written(item.case, rng.choice(world.pool))
+
+
+def told(world: World, item: Item, rng: Random, chance: float) -> str:
+    """Return the true answer with some chance, else another."""
+    right = rng.random() < chance
+    return world.written(item.case, item.truth if right else world.other(rng, item.truth))

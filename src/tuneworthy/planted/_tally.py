@@ -1,0 +1,96 @@
+"""Planted against named: how often the diagnosis was right, with exact intervals and every miss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.planted._plant import CONTROL, Planted
+from tuneworthy.stats.bounds import rate
+
+SILENT = {"hard", "few"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one plant was called. `named` is the leading cause, or `few`.
+
+    `first` and `likely` are the likeliest cause and the two likeliest, few or not. `acting` are
+    the remedies that were found to act.
+    """
+
+    plant: Planted
+    named: str
+    first: str
+    likely: tuple[str, ...]
+    acting: tuple[str, ...]
+
+    @property
+    def wanted(self) -> set[str]:
+        """Return the names that are right: a control has no cause, so `few` is right as well."""
+        if self.plant.cause == CONTROL:
+            return SILENT
+        return {self.plant.cause, self.plant.second or self.plant.cause}
+
+
+def outcome(plant: Planted, found: Diagnosis) -> Outcome:
+    """Return what a diagnosis calls a plant."""
+    causes = tuple(row.cause for row in found.wrong if row.cause != "few")
+    acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
+    named = "few" if found.few else causes[0]
+    return Outcome(plant, named, causes[0], causes[:2], acting)
+
+
+def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """Return by planted cause how it was named, the rates with 95 % intervals, and the misses.
+
+    `right`: named as planted. `first`, `likely`: the planted cause is the likeliest, or one of the
+    two likeliest, also where the failures were few. A miss is (cause, seed, failures, variant):
+    the arguments that plant it again.
+    """
+    by: dict[str, list[Outcome]] = {}
+    for one in outcomes:
+        by.setdefault(one.plant.cause, []).append(one)
+    causes = {cause: _rates(own) for cause, own in by.items()}
+    planted = [one for cause, own in by.items() if cause != CONTROL for one in own]
+    whole: dict[str, Any] = {"causes": causes}
+    if planted:
+        whole["all"] = {key: value for key, value in _rates(planted).items() if key != "named"}
+    if controls := by.get(CONTROL):
+        whole["false"] = _rate(sum(one.named not in SILENT for one in controls), len(controls))
+        whole["any acts"] = _rate(sum(bool(one.acting) for one in controls), len(controls))
+    return whole
+
+
+def _rates(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    n = len(outcomes)
+    return {
+        "named": dict(Counter(one.named for one in outcomes).most_common()),
+        "right": _rate(sum(one.named in one.wanted for one in outcomes), n),
+        "first": _rate(sum(one.first in one.wanted for one in outcomes), n),
+        "likely": _rate(sum(bool(one.wanted & set(one.likely)) for one in outcomes), n),
+        "misses": [
+            [*one.plant.why, one.named, one.first]
+            for one in outcomes
+            if one.named not in one.wanted
+        ],
+    }
+
+
+def _rate(k: int, n: int) -> dict[str, float]:
+    low, high = rate(k, n)
+    return {"k": k, "n": n, "share": round(k / n, 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def table(told: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return the confusion matrix as text: planted down, named across."""
+    names = [c for c in columns if any(c in own["named"] for own in told["causes"].values())]
+    lines = [f"{'planted':<11}" + "".join(f"{name[:9]:>10}" for name in names) + "   right (95 %)"]
+    for cause, own in told["causes"].items():
+        counts = "".join(f"{own['named'].get(name, '.')!s:>10}" for name in names)
+        r = own["right"]
+        lines.append(f"{cause:<11}{counts}   {r['share']:.2f} ({r['low']:.2f}-{r['high']:.2f})")
+    return "\n".join(lines)

@@ -1,0 +1,195 @@
+"""The world of a plant: its task, its answers, how a system is asked and what it reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+from typing import Any, NamedTuple
+
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.task import OutputType, Task
+from tuneworthy.planted._shape import Shape
+
+PRESENT = "present"
+METRICS = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}
+_FIRST = ("amber", "brisk", "cedar", "delta", "ember", "fallow", "garnet", "hollow", "ivory",
+          "juniper", "kestrel", "linden", "maple", "nettle", "ochre", "plover")  # fmt: skip
+_SECOND = ("anchor", "bridge", "copper", "drum", "engine", "ferry", "gate", "harbour", "inlet",
+           "jetty", "kiln", "ladder", "market", "notch", "orchard", "pier")  # fmt: skip
+_SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mor", "nim", "pol",
+              "quo", "ras", "sul", "tev", "ur", "vel", "wim", "zan")  # fmt: skip
+TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
+TOPIC = 9  # words that questions of one true answer draw from
+_FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
+           "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
+
+
+class Posed(NamedTuple):
+    """What a case asks: its question, its passage if any, more documents, facts of its cause.
+
+    `gold`: the answer that counts as right where it is not the true one.
+    """
+
+    question: str
+    passage: str | None = None
+    decoys: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = {}
+    gold: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A case, what is true of it, and what the deployed system lacks for it ("": nothing)."""
+
+    case: Case
+    truth: str
+    lack: str
+    posed: Posed
+
+
+class Lesson(NamedTuple):
+    """What training left: answers by key; not `sound` where the answers were shuffled before."""
+
+    table: Mapping[str, str]
+    sound: bool = True
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How a system is asked: the active ingredients that it gets.
+
+    `name` and `sample` name the draw: the same prompt gives the same answer again. `rule`: what
+    the task expects is written out. `shots`: worked examples as (key, answer); `apt` where their
+    answers are their own. `legal`: decoding is held to the form. `warm`: sampled at a temperature.
+    """
+
+    name: str = PRESENT
+    sample: int = 0
+    rule: bool = False
+    shots: tuple[tuple[str, str], ...] = ()
+    apt: bool = True
+    passage: str | None = None
+    legal: bool = False
+    strong: bool = False
+    warm: bool = False
+    lesson: Lesson | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """A task of one answer type: all answers there are, their codes, and a table to be learnt."""
+
+    seed: str
+    kind: OutputType
+    shape: Shape
+    style: str
+    pool: tuple[str, ...]
+    codes: Mapping[str, str]
+    table: Mapping[str, str]
+    task: Task
+
+    @cached_property
+    def values(self) -> re.Pattern[str]:
+        """Return the pattern of every answer there is."""
+        longest = sorted(self.pool, key=len, reverse=True)
+        return re.compile(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b")
+
+    def other(self, rng: Random, truth: str) -> str:
+        """Draw an answer that is not the true one."""
+        return rng.choice([value for value in self.pool if value != truth])
+
+    def written(self, item: Case, content: str) -> str:
+        """Return an answer in the form that the task asks for."""
+        return written(self.kind, item.id, content)
+
+
+def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
+    """Draw a world from a seed: same arguments, same world."""
+    rng = Random(f"world {seed}")
+    if kind == "number":
+        pool = tuple(str(n) for n in rng.sample(range(120, 980), shape.size))
+        codes = {value: str(int(value) * 100) for value in pool}
+    else:
+        words = [f"{a} {b}" for a in _FIRST for b in _SECOND]
+        pool = tuple(rng.sample(words, shape.size))
+        codes = {v: f"{chr(65 + i % 26)}{10 + 7 * i}" for i, v in enumerate(pool)}
+    keys = [name(rng) for _ in range(36)]
+    table = {key: rng.choice(pool) for key in keys}
+    labels = (*pool, *codes.values()) if kind == "label" else None
+    task = Task.model_validate(
+        {
+            "name": "planted",
+            "instruction": "Answer the question.",
+            "data": {"file": "rows.jsonl"},
+            "output": {"type": kind, "labels": labels},
+            "success": {"metric": METRICS[kind], "margin": shape.margin},
+        }
+    )
+    return World(seed, kind, shape, style, pool, codes, table, task)
+
+
+def written(kind: str, number: str, content: str) -> str:
+    """Return a content in the task's form: a JSON object has two fields beside it."""
+    if kind != "json":
+        return content
+    return json.dumps({"case": number, "answer": content, "urgent": number[-1] in "13579"})
+
+
+def name(rng: Random) -> str:
+    """Draw a name that no other text holds (8,000 of three syllables, and a number)."""
+    return "".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize() + str(rng.randrange(100))
+
+
+def plain_pose(world: World, truth: str, rng: Random) -> Posed:
+    """Return a question of the world's style on a thing whose answer the system may know.
+
+    In the style `like` questions with the same true answer share most of their words.
+    """
+    who, term = name(rng), rng.choice(TERMS)
+    if world.style == "like":
+        own = Random(f"{world.seed} words {truth}")
+        topic = rng.sample([name(own) for _ in range(TOPIC)], TOPIC - 3)
+        return Posed(f"Which answer fits a note on {' '.join(topic)} {who}?")
+    if world.style != "docs":
+        return Posed(f"Which answer fits the note on {who}, {name(rng)} and the {term}?")
+    return Posed(f"What is the {term} of {who}?", document(rng, f"The {term} of {who} is {truth}."))
+
+
+def document(rng: Random, *sentences: str) -> str:
+    """Return a document that holds the sentences among others."""
+    before, after = rng.sample(_FILLER, 2)
+    return " ".join((before, *sentences, after))
+
+
+def case_of(world: World, number: int, truth: str, posed: Posed) -> Case:
+    """Return the case that a question makes, with its gold answer in the task's form."""
+    own = f"c{number:05d}"
+    return Case(
+        id=own,
+        messages=(Message(role="user", content=posed.question),),
+        output=written(world.kind, own, truth if posed.gold is None else posed.gold),
+        context=posed.passage,
+    )
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text without case."""
+    return frozenset(re.findall(r"\w+", text.casefold()))
+
+
+def read(world: World, question: str, passage: str, strong: bool) -> str | None:
+    """Read an answer in a passage: that of the sentence which shares most words with the question.
+
+    A strong reader follows a reference (`follows plan X`) to the sentence that it points to.
+    """
+    sentences = re.split(r"(?<=\.)\s+", passage)
+    asked = words(question)
+    if strong and (found := re.search(r"follows plan (\w+)", passage)):
+        asked = words(f"plan {found[1]} gives")
+    ranked = sorted(sentences, key=lambda one: -len(words(one) & asked))
+    hits = (world.values.search(one) for one in ranked)
+    return next((hit[0] for hit in hits if hit), None)

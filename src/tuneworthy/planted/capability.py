@@ -1,0 +1,35 @@
+"""Steps that a small model does wrong, always in the same way: a larger one does them right."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
+
+KINDS = ("number", "text", "label", "json")
+STYLE = "plain"
+STEPS = 4
+
+
+def pose(world: World, truth: str, rng: Random) -> Posed:
+    """Return a question of four steps through the list of answers that ends at the true one."""
+    steps = [rng.randrange(1, 90) for _ in range(STEPS)]
+    start = (world.pool.index(truth) - sum(steps)) % len(world.pool)
+    path = ", then ".join(f"{step} on" for step in steps)
+    posed = plain_pose(world, truth, rng)
+    question = f"{posed.question} Start at {world.pool[start]}, go {path}, round and round."
+    return posed._replace(question=question, facts={"start": start, "steps": steps})
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return where the steps lead; a small model forgets to go round, so it ends elsewhere."""
+    place, size = item.posed.facts["start"], len(world.pool)
+    able = ask.strong and rng.random() < world.shape.strength
+    for step in item.posed.facts["steps"]:
+        place += step
+        if place >= size and not able:
+            place = size - 1 - place % 2  # it stays near the end
+        place %= size
+    if not able and rng.random() < 0.05:
+        return world.written(item.case, rng.choice(world.pool))
+    return world.written(item.case, world.pool[place])

@@ -1,0 +1,20 @@
+"""Gold answers replaced by others: the system is right, and like cases say so."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
+
+KINDS = ("label", "text")
+STYLE = "like"
+
+
+def pose(world: World, truth: str, rng: Random) -> Posed:
+    """Return a question like the others on the true answer, with another answer as gold."""
+    return plain_pose(world, truth, rng)._replace(gold=world.other(rng, truth))
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:  # noqa: ARG001
+    """Return the true answer, whatever the prompt."""
+    return world.written(item.case, item.truth)

@@ -1,0 +1,27 @@
+"""A table with more entries than a prompt holds: a hundred training rows teach it."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._world import Ask, Item, Posed, World
+
+KINDS = ("label", "text", "json", "number")
+STYLE = "plain"
+
+
+def pose(world: World, truth: str, rng: Random) -> Posed:  # noqa: ARG001
+    """Return a question on a key of the table; what the table says is right."""
+    key = rng.choice(list(world.table))
+    question = f"Which answer goes with {key} in note {rng.randrange(10**6)}?"
+    return Posed(question, facts={"key": key}, gold=world.table[key])
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return what examples or training have for the key, else a guess that is fixed for the key."""
+    key = item.posed.facts["key"]
+    known = {**dict(ask.shots), **(ask.lesson.table if ask.lesson else {})}
+    if key in known and rng.random() < world.shape.strength:
+        return world.written(item.case, known[key])
+    fixed = Random(f"{world.seed} {key} {ask.strong}").choice(world.pool)
+    return world.written(item.case, fixed if rng.random() < 0.9 else rng.choice(world.pool))

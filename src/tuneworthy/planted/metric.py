@@ -1,0 +1,37 @@
+"""Right answers in another spelling, which the metric turns down: a tolerant one takes them."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+from tuneworthy.planted._world import Ask, Item, World
+
+KINDS = ("text", "label", "json")
+STYLE = "plain"
+LEARNT = 0.9  # a trained model spells as the gold answers do
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return the true answer, spelt otherwise unless training or chance has it spelt right."""
+    right = world.written(item.case, item.truth)
+    spelt = LEARNT if ask.lesson else 1 - world.shape.strength if ask.strong else 0.03
+    if rng.random() < spelt:
+        return right
+    if world.kind != "json":
+        return otherwise(item.truth, rng)
+    fields = json.loads(right)
+    return json.dumps(fields | {"answer": otherwise(item.truth, rng)})
+
+
+def otherwise(text: str, rng: Random) -> str:
+    """Return a text of the same meaning in other characters, never in the same ones."""
+    return rng.choice(
+        [
+            text.replace(" ", "_"),
+            text.title().replace(" ", "-"),
+            f'"{text}"',
+            f"{text.capitalize()}.",
+            text.replace(" ", "  ") + " .",
+        ]
+    )

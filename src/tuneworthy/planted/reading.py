@@ -1,0 +1,29 @@
+"""The passage holds the answer behind a reference that the system does not follow."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._world import TERMS, Ask, Item, Posed, World, document, name, read
+
+KINDS = ("text", "number", "label", "json")
+STYLE = "docs"
+
+
+def pose(world: World, truth: str, rng: Random) -> Posed:
+    """Return a question whose passage gives an old answer beside it and the true one elsewhere."""
+    who, plan, term = name(rng), name(rng), rng.choice(TERMS)
+    passage = document(
+        rng,
+        f"Until last year the {term} of {who} was {world.other(rng, truth)}.",
+        f"It now follows plan {plan}.",
+        f"Plan {plan} gives {truth}.",
+    )
+    return Posed(f"What is the {term} of {who}?", passage)
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return what the system reads: the old answer, unless it is a strong reader with a passage."""
+    if ask.passage and (found := read(world, item.posed.question, ask.passage, ask.strong)):
+        return world.written(item.case, found)
+    return world.written(item.case, rng.choice(world.pool))

@@ -1,0 +1,36 @@
+"""Facts in documents that search can't find: they share no word with the question, decoys do."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._system import guess
+from tuneworthy.planted._world import TERMS, Ask, Item, Posed, World, document, name, read
+
+KINDS = ("text", "number", "label", "json")
+STYLE = "docs"
+DECOYS = 3
+BLIND = 0.9  # the rest can be found
+
+
+def pose(world: World, truth: str, rng: Random) -> Posed:
+    """Return a question in words that its document lacks, and documents that have them."""
+    who, alias, term = name(rng), name(rng), rng.choice(TERMS)
+    passage = document(rng, f"{who} stands at {truth}.")
+    question = f"What does {alias} say on the {term}?"
+    if rng.random() >= BLIND:
+        return Posed(question, document(rng, f"{alias} on the {term}: {truth}."))
+    decoys = tuple(
+        document(rng, f"What {alias} and the {term} say on {name(rng)}: {world.other(rng, truth)}.")
+        for _ in range(DECOYS)
+    )
+    return Posed(question, passage, decoys)
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return what the passage says, as far as it is followed; without one a guess."""
+    if ask.passage and rng.random() < world.shape.strength:
+        found = read(world, item.posed.question, ask.passage, ask.strong)
+        if found is not None:
+            return world.written(item.case, found)
+    return guess(world, item, rng)

@@ -1,0 +1,191 @@
+"""Planted causes: each is what it says (proved on its system), and the plain one is named."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.matrix.causes import diagnose
+from tuneworthy.planted import CAUSES, VARIANTS, outcome, plant, table, tally
+from tuneworthy.planted._columns import _lesson, _shots, judge
+from tuneworthy.planted._likeness import Search, conflicting, same
+from tuneworthy.planted._plant import _item
+from tuneworthy.planted._system import say, vote
+from tuneworthy.planted._world import Ask, made_world
+from tuneworthy.prompting.lenient import lenient
+
+CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
+
+
+def worlds(cause):
+    module = load("planted", cause)
+    for kind in module.KINDS:
+        world = made_world(f"{cause} {kind}", kind, CALM, module.STYLE)
+        rng = Random(kind)
+        yield world, [_item(world, n, cause, rng) for n in range(80)]
+
+
+def rate(world, items, ask):
+    """The share right under one way of asking, or one that depends on the item."""
+    right, asks = judge(world), [ask(i) if callable(ask) else ask for i in items]
+    return sum(right(i, say(world, i, a)) for i, a in zip(items, asks, strict=True)) / len(items)
+
+
+def gold(item):
+    return Ask("oracle", passage=item.case.context)
+
+
+def test_every_cause_has_a_file_and_the_control_is_one_more():
+    assert set(catalogue("planted")) == {*CAUSES, "hard"}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_today_it_fails(cause):
+    for world, items in worlds(cause):
+        assert rate(world, items, Ask()) < 0.3
+
+
+def test_metric_the_same_answer_in_other_characters():
+    for world, items in worlds("metric"):
+        said = [(i, say(world, i, Ask())) for i in items]
+        assert all(same(world.kind, i.case.output, text) for i, text in said)
+        others = [
+            (i, world.written(i.case, v)) for i, _ in said for v in world.pool if v != i.truth
+        ]
+        assert not any(same(world.kind, i.case.output, text) for i, text in others)
+
+
+def test_format_the_right_answer_stands_in_the_text_and_held_to_the_form_it_passes():
+    for world, items in worlds("format"):
+        said = [(i, say(world, i, Ask())) for i in items]
+        assert all(i.truth in text for i, text in said)
+        assert rate(world, items, Ask("constrained", legal=True)) > 0.8
+        found = [lenient(text, world.kind, world.task.output.labels or ()) for _, text in said]
+        parsed = sum(
+            f is not None and judge(world)(i, f) for (i, _), f in zip(said, found, strict=True)
+        )
+        assert (parsed > 0.5 * len(items)) == (world.kind != "number")
+
+
+def test_convention_told_or_shown_it_passes_and_with_shuffled_answers_not():
+    for world, items in worlds("convention"):
+        assert rate(world, items, Ask("specification", rule=True)) > 0.8
+        shown = Ask("few_shot", shots=_shots(world, apt=True))
+        mixed = Ask("shuffled", shots=_shots(world, apt=False), apt=False)
+        assert rate(world, items, shown) > 0.6
+        assert rate(world, items, mixed) < 0.3
+
+
+def recall(items):
+    docs = [text for i in items for text in (i.posed.passage, *i.posed.decoys)]
+    search = Search(docs)
+    return sum(i.posed.passage in search.top(i.case.input, 3) for i in items) / len(items)
+
+
+def test_knowledge_is_in_the_documents_and_found_there():
+    for world, items in worlds("knowledge"):
+        assert rate(world, items, gold) > 0.8
+        assert rate(world, items[1:], Ask("wrong", passage=items[0].case.context)) < 0.3
+        assert recall(items) > 0.95
+
+
+def test_retrieval_the_passage_helps_but_is_not_found():
+    for world, items in worlds("retrieval"):
+        assert rate(world, items, gold) > 0.8
+        assert recall(items) < 0.3
+
+
+def test_reading_the_answer_is_in_the_passage_and_only_a_strong_reader_finds_it():
+    for world, items in worlds("reading"):
+        assert all(i.truth in i.case.context for i in items)
+        assert rate(world, items, gold) < 0.1
+        assert rate(world, items, lambda i: replace(gold(i), strong=True)) > 0.95
+
+
+def test_latent_six_to_eight_of_ten_samples_are_right_and_so_is_their_majority():
+    for world, items in worlds("latent"):
+        warm = [rate(world, items, Ask("s", n, warm=True)) for n in range(4)]
+        assert 0.6 < sum(warm) / 4 < 0.8
+        right = judge(world)
+        assert sum(right(i, vote(world, i)) for i in items) > 0.85 * len(items)
+
+
+def test_capability_only_a_larger_model_takes_the_steps():
+    for world, items in worlds("capability"):
+        assert rate(world, items, Ask("bigger", strong=True)) > 0.8
+        assert rate(world, items, Ask("sibling")) < 0.3
+
+
+def test_learnable_a_hundred_rows_teach_it_and_eight_examples_or_shuffled_rows_do_not():
+    for world, items in worlds("learnable"):
+        assert rate(world, items, Ask("lora", lesson=_lesson(world, True))) > 0.75
+        assert rate(world, items, Ask("twin", lesson=_lesson(world, False))) < 0.35
+        assert rate(world, items, Ask("few", shots=_shots(world, True))) < 0.5
+
+
+def test_label_the_system_is_right_and_like_cases_say_so():
+    for world, items in worlds("label"):
+        assert all(say(world, i, Ask()) == i.truth for i in items)
+        sound = [_item(world, 1000 + n, "", Random(n)) for n in range(400)]
+        cases = [i.case for i in (*items, *sound)]
+        found = conflicting(cases, [i.case for i in items])
+        assert len(found) > 0.5 * len(items)
+        assert len(conflicting(cases, [i.case for i in sound])) < 0.1 * len(sound)
+
+
+def test_hard_nothing_changes_how_often_it_passes():
+    for world, items in worlds("hard"):
+        asks = [
+            Ask(), Ask("spec", rule=True), Ask("c", legal=True), Ask("b", strong=True),
+            Ask("l", lesson=_lesson(world, True)), Ask("few", shots=_shots(world, True)),
+        ]  # fmt: skip
+        assert all(rate(world, items, a) < 0.12 for a in asks)
+
+
+def test_same_arguments_same_plant_and_another_seed_another():
+    one = plant("format", 3, 12, 1)
+    assert one == plant("format", 3, 12, 1)
+    assert one.base != plant("format", 4, 12, 1).base
+    assert (len(one.base.fails), len(one.base.passes)) == (12, 24)
+
+
+def test_two_causes_need_an_answer_type_in_common(monkeypatch):
+    both = plant("retrieval", 0, 20, 0, "format")
+    assert (both.second, len(both.base.fails)) == ("format", 20)
+    monkeypatch.setattr(load("planted", "format"), "KINDS", ("number",))
+    with pytest.raises(ValueError, match="no answer type fits both"):
+        plant("metric", 0, 8, second="format")
+
+
+def test_sampled_grouped_and_paid_bases_have_what_they_need():
+    assert set(plant("format", 0, 8, 6).base.rerun.values()) == {True, False}
+    assert plant("format", 0, 8, 3).base.groups
+    paid = plant("format", 0, 61, 5)
+    asked = {i.name: set(i.passed) for i in paid.interventions}
+    assert len(asked["constrained"] & set(paid.base.fails)) == 60
+    assert len(asked["constrained"]) == 120
+    pilot = {i.name: set(i.passed) for i in plant("format", 0, 20, 8).interventions}
+    assert len(pilot["lora"]) == 20
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, "hard"])
+def test_the_plain_variant_of_every_cause_is_named(cause):
+    made = plant(cause, 0, 60)
+    assert outcome(made, diagnose(made.base, made.interventions)).named == cause
+
+
+def test_the_tally_counts_what_was_named_and_keeps_the_misses():
+    right, wrong = (plant("format", n, 8) for n in (0, 1))
+    found = diagnose(right.base, right.interventions)
+    one = outcome(right, found)
+    other = replace(outcome(wrong, found), named="hard", first="hard", likely=("hard",))
+    told = tally([replace(one, named="format"), other])
+    assert told["causes"]["format"]["named"] == {"format": 1, "hard": 1}
+    assert told["all"]["right"]["share"] == 0.5
+    assert told["all"]["misses"] == [["format", 1, 8, 0, "hard", "hard"]]
+    assert "format" in table(told, ["format", "hard"])
+    control = plant("hard", 0, 8)
+    told = tally([replace(outcome(control, found), named="format"), outcome(control, found)])
+    assert told["false"]["k"] == 1
+    assert one.named == "few"

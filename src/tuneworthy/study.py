@@ -155,7 +155,7 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False)
     cases = tuple(desk.sealed.open("compare").values())
     evidence = compare(desk.shape, cases, runs)
     if read:
-        found = across(desk.task, cases, runs, desk.metric, desk.shape.groups)
+        found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
         evidence = evidence.model_copy(update={"diagnosis": found})
     policy = policy_of(desk.task)
     return Results(

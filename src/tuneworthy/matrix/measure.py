@@ -131,7 +131,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
                   "recorded": identity["recorded"]}  # fmt: skip
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
-    answers = dict(_answers(bench, fitted, source, everyone, spec.role == "ceiling"))
+    answers = dict(_answers(bench, fitted, source, everyone, arm.ROLE == "ceiling"))
     dev = None
     if unit.dev:
         asked = [i for i in sorted(part.dev) if i not in answers or fitted.learned]
@@ -289,7 +289,9 @@ def _latency(
     recorded = bool(bench.recorded.get(unit.spec.name))
     if not bench.timed or not first or recorded or getattr(fitted.model, "paid", False):
         return None
-    queries = bench.sealed.queries(ids[:LATENCY_PROMPTS], gold_passage=unit.spec.role == "ceiling")
+    queries = bench.sealed.queries(
+        ids[:LATENCY_PROMPTS], gold_passage=load("arms", unit.spec.arm).ROLE == "ceiling"
+    )
     room = math.inf if bench.task.success.limits.p95_ms is not None else LATENCY_SECONDS
     start = time.perf_counter()
     fitted.answer(queries[:1])

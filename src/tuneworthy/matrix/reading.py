@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Base, Diagnosis, Intervention
@@ -22,14 +22,17 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
+from tuneworthy.data.folds import Split
 from tuneworthy.matrix.causes import FEW, diagnose
 from tuneworthy.matrix.compare import PRESENT
+from tuneworthy.matrix.labels import contradicted, doubts
+from tuneworthy.matrix.literal import literal
 from tuneworthy.matrix.measure import Bench, Metric, measure
+from tuneworthy.matrix.rescore import passes, rescored, strangers
 from tuneworthy.matrix.specs import probes_of
 from tuneworthy.stats import bounds
 
 PASSED = 60  # passed cases that a placebo is asked on, and failed ones where each answer is paid
-DRAWS = 20  # other cases' answers that a permuted placebo is scored against
 PART = "asked on failed cases and some of the passed ones, to read across"
 
 
@@ -64,7 +67,6 @@ class Probe:
 
 def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
     """Return every arm that answered, placebos and pilots among them."""
-    least = task.success.pass_at if task.success.pass_at is not None else 1.0
     found: dict[str, Column] = {}
     for run in sorted(runs, key=lambda r: -r.seed):  # the smallest seed is written last
         if run.state not in {"measured", "stopped_early"}:
@@ -72,7 +74,7 @@ def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
         column = found.setdefault(run.spec.name, Column(run.spec, {}, {}))
         for answer, score in zip(run.answers, run.scores, strict=True):
             column.answers[answer.case] = answer
-            column.passed[answer.case] = isinstance(score, Score) and score.value >= least
+            column.passed[answer.case] = passes(score, _least(task))
     return found
 
 
@@ -146,26 +148,34 @@ def across(
     cases: Sequence[Case],
     runs: Sequence[Run],
     metric: Metric,
-    groups: Mapping[str, str],
+    split: Split,
+    others: Sequence[Case] = (),
 ) -> Diagnosis | None:
-    """Return the diagnosis that the runs so far allow, None where there is no base to read."""
+    """Return the diagnosis that the runs allow, None where there is no base to read across.
+
+    `others` are further labelled rows, which labels are compared with.
+    """
     table = columns(task, runs)
     base = base_of(table)
     if base is None:
         return None
-    gold = {case.id: case for case in cases}
+    fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
     ground = Base(
         arm=base.spec.name,
-        fails=tuple(sorted(i for i, passed in base.passed.items() if not passed)),
+        fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
-        groups={i: groups[i] for i in base.passed if i in groups},
+        groups={i: split.groups[i] for i in base.passed if i in split.groups},
+        conflicts=contradicted(doubts(task, cases, others), fails) if fails else (),
+        literal=literal(task, cases, fails),
         margin=task.success.margin,
     )
-    return diagnose(ground, list(_interventions(task, gold, table, base, metric)))
+    known = [case for case in cases if case.id in base.passed]
+    free = rescored(task, metric, known, base.answers, _least(task), task.seed) if fails else []
+    return diagnose(ground, [*free, *_interventions(task, known, table, base, metric)])
 
 
 def _interventions(
-    task: Task, gold: Mapping[str, Case], table: Mapping[str, Column], base: Column, metric: Metric
+    task: Task, cases: Sequence[Case], table: Mapping[str, Column], base: Column, metric: Metric
 ) -> Iterator[Intervention]:
     placebos = {column.spec.of: column for column in table.values() if column.spec.of}
     for name, column in table.items():
@@ -176,7 +186,7 @@ def _interventions(
         given: dict[str, Any] = {"name": name, "remedy": remedy, "passed": column.passed}
         if getattr(arm, "PERMUTED", False):
             given |= {"placebo": "another case's answer",
-                      "placebo_passed": _permuted(task, gold, column, metric)}  # fmt: skip
+                      "placebo_passed": _permuted(task, cases, column, metric)}  # fmt: skip
         elif other := placebos.get(name):
             shares = {i: float(passed) for i, passed in other.passed.items()}
             given |= {"placebo": getattr(arm, "PLACEBO", f"the placebo of {name}"),
@@ -189,15 +199,17 @@ def _interventions(
 
 
 def _permuted(
-    task: Task, gold: Mapping[str, Case], column: Column, metric: Metric
+    task: Task, cases: Sequence[Case], column: Column, metric: Metric
 ) -> dict[str, float]:
     """Return, by case, how often its answer passes for right beside another case's answer."""
-    least = task.success.pass_at if task.success.pass_at is not None else 1.0
     out = {}
-    for i, answer in column.answers.items():
-        others = [case for case in gold.values() if case.output != gold[i].output]
-        order = sorted(others, key=lambda case: digest([task.seed, i, case.id]))[:DRAWS]
-        scores = [metric(case, answer.model_copy(update={"case": case.id})) for case in order]
-        passes = [isinstance(s, Score) and s.value >= least for s in scores]
-        out[i] = sum(passes) / len(passes) if passes else 0.0
+    for i, others in strangers(task, cases, task.seed).items():
+        if others and (answer := column.answers.get(i)) is not None:
+            scores = [metric(c, answer.model_copy(update={"case": c.id})) for c in others]
+            out[i] = sum(passes(score, _least(task)) for score in scores) / len(scores)
     return out
+
+
+def _least(task: Task) -> float:
+    """Return the score from which a case passes; filled in when the rows are read."""
+    return 1.0 if task.success.pass_at is None else task.success.pass_at

@@ -91,6 +91,8 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
 def _order(spec: Spec) -> tuple[int, int, str]:
     from tuneworthy.core.task import TOOLS
 
+    if spec.role == "ceiling":  # it stands on the best prompt, so it comes after the prompts
+        return TOOLS.index("context"), -1, spec.name
     rung = TOOLS.index(spec.tool) if spec.tool else -1
     return rung, spec.simplicity, spec.name
 

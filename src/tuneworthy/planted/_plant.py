@@ -64,9 +64,9 @@ def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
     """Return the variant as this cause allows it.
 
     A control is rare in seven variants of ten, and its base does not slip unless it is sampled: an
-    answer that slips once and never again is what samples repair, which is a cause. Labels are at fault only where nothing acts, and
-    reading only where the passages hold the answers, so nothing else is planted beside them; of
-    five like labels at most one is wrong.
+    answer that slips once and never again is what samples repair, which is a cause. Labels are at
+    fault only where nothing acts, and reading only where the passages hold the answers, so nothing
+    else is planted beside them; of five like labels at most one is wrong.
     """
     if cause == CONTROL:
         ratio = RARE if variant % 10 < 7 else shape.ratio

@@ -172,7 +172,8 @@ def real_texts():
         "",
         "supercalifragilisticexpialidocious " * 60,
     ]
-    words = "account card pay fee late lost top-up how why please help me it's 42 €10".split()
+    text = "account card pay fee late lost top-up how why please help me it's 42 €10"
+    words = text.split()
     more = [" ".join(draw.choices(words, k=draw.randint(1, 90))) for _ in range(60)]
     return plain + more
 

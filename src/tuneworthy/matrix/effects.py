@@ -9,8 +9,8 @@ under X and harm(X) the share of PASS that fails under X:
 
 Where every case was asked net and gain are sums of paired differences over all cases, so the
 paired bound of stats.bounds holds them. Where FAIL or PASS was sampled each of the two is scaled
-to its full size and their half-widths are added in squares. Source: Zou and Donner (2008),
-Statistics in Medicine 27, 1693-1702; Newcombe (1998), Statistics in Medicine 17, 873-890. Both
+to its full size and the half-widths of their score bounds are added in squares. Source: Newcombe
+(1998), Statistics in Medicine 17, 873-890; Zou and Donner (2008), the same 27, 1693-1702. Both
 sizes are taken as fixed; what groups that lie in both parts share is left out.
 """
 
@@ -118,7 +118,7 @@ def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
         both = _paired(base, [*lost, *kept], one, other)
         return _rounded(_scaled(both, len(lost) + len(kept)))
     parts = [
-        _scaled(_paired(base, part, one, other), len(whole))
+        _scaled(_paired(base, part, one, other, few=0), len(whole))
         for part, whole in ((lost, base.fails), (kept, base.passes))
         if part
     ]
@@ -128,12 +128,14 @@ def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
     return _rounded(Interval(mean=mean, low=mean - below, high=mean + above))
 
 
-def _paired(base: Base, cases: Sequence[str], one: Passed, other: Passed) -> Interval:
+def _paired(
+    base: Base, cases: Sequence[str], one: Passed, other: Passed, few: int = bounds.FEW
+) -> Interval:
     ids = sorted(cases)
     if not ids:
         return Interval(mean=0.0, low=-1.0, high=1.0)
     diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
-    bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids])
+    bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids], few=few)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 

@@ -52,7 +52,7 @@ def plant(
     own = f"{cause} {seed} {failures} {variant} {second}"
     style = module.STYLE if module.STYLE != "plain" else also.STYLE
     world = made_world(own, kinds[variant % len(kinds)], shape, style)
-    drawn = _drawn(world, _lacks(world, cause, second), failures)
+    drawn = _drawn(world, _lacks(world, cause, second, failures), failures)
     field = Field(world, drawn.fails, drawn.passes, drawn.documents, judge(world))
     return Planted(
         cause, drawn.base(world), tuple(interventions(field)), (cause, seed, failures, variant),
@@ -77,21 +77,22 @@ def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
     return shape
 
 
-def _lacks(world: World, cause: str, second: str | None) -> dict[str, float]:
-    """Return how often a failing case lacks what; the minor cause is any that fits the task."""
+def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[str, int]:
+    """Return how many of the failures lack what; the minor cause is any that fits the task."""
     shape = world.shape
     if cause == CONTROL:
-        return {CONTROL: 1.0}
-    rest = 1 - shape.hard
+        return {CONTROL: failures}
+    hard = int(shape.hard * failures)
+    rest = failures - hard
     if second is not None:
-        return {cause: rest / 2, second: rest / 2, CONTROL: shape.hard}
+        return {cause: rest - rest // 2, second: rest // 2, CONTROL: hard}
     fits = [
         other
         for other in CAUSES
         if other not in {cause, *ALONE} and world.kind in plugins.load("planted", other).KINDS
     ]
-    minor = Random(f"minor {world.seed}").choice(fits)
-    return {cause: rest - shape.minor, minor: shape.minor, CONTROL: shape.hard}
+    less = int(shape.minor * failures)
+    return {cause: rest - less, Random(f"minor {world.seed}").choice(fits): less, CONTROL: hard}
 
 
 @dataclass
@@ -127,22 +128,27 @@ class _Drawn:
         )
 
 
-def _drawn(world: World, lacks: Mapping[str, float], failures: int) -> _Drawn:
-    """Draw cases, a group at a time, until so many fail and `ratio` times as many pass."""
+def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
+    """Draw cases, a group at a time, until so many fail and `ratio` times as many pass.
+
+    What lacks nothing and fails by a slip takes the place of one that nothing repairs.
+    """
     rng, right = Random(f"plant {world.seed}"), judge(world)
     wanted = round(failures * world.shape.ratio)
-    drawn = _Drawn()
+    drawn, left = _Drawn(), dict(lacks)
     number, lack = 0, ""
     while len(drawn.fails) < failures or len(drawn.passes) < wanted:
         if number % world.shape.group == 0:
-            left = failures - len(drawn.fails), wanted - len(drawn.passes)
-            lacking = rng.random() < left[0] / sum(left)
-            lack = rng.choices(list(lacks), list(lacks.values()))[0] if lacking else ""
+            missing = failures - len(drawn.fails), wanted - len(drawn.passes)
+            lacking = rng.random() < missing[0] / sum(missing)
+            lack = rng.choices(list(left), list(left.values()))[0] if lacking else ""
         item = _item(world, number, lack, rng)
         passed, again = _today(world, item, right)
-        into, most = (drawn.passes, wanted) if passed else (drawn.fails, failures)
-        if len(into) < most:
-            into.append(item)
+        place = lack or CONTROL
+        room = wanted - len(drawn.passes) if passed else left[place]
+        if room > 0:
+            (drawn.passes if passed else drawn.fails).append(item)
+            left[place] -= not passed
             if world.shape.group > 1:
                 drawn.groups[item.case.id] = f"g{number // world.shape.group}"
             if again is not None:

@@ -23,6 +23,7 @@ _SECOND = ("anchor", "bridge", "copper", "drum", "engine", "ferry", "gate", "har
 _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mor", "nim", "pol",
               "quo", "ras", "sul", "tev", "ur", "vel", "wim", "zan")  # fmt: skip
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
+KEYS = 48  # entries of a table: eight examples show a sixth of them, a hundred rows nearly all
 TOPIC = 9  # words that questions of one true answer draw from
 _FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
@@ -117,7 +118,7 @@ def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
         words = [f"{a} {b}" for a in _FIRST for b in _SECOND]
         pool = tuple(rng.sample(words, shape.size))
         codes = {v: f"{chr(65 + i % 26)}{10 + 7 * i}" for i, v in enumerate(pool)}
-    keys = [name(rng) for _ in range(36)]
+    keys = [name(rng) for _ in range(KEYS)]
     table = {key: rng.choice(pool) for key in keys}
     labels = (*pool, *codes.values()) if kind == "label" else None
     task = Task.model_validate(

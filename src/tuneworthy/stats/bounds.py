@@ -65,20 +65,27 @@ def mean_interval(
 
 
 def paired(
-    diffs: Any, level: float, factor: float = 1.0, groups: Any = None, folds: Any = None
+    diffs: Any,
+    level: float,
+    factor: float = 1.0,
+    groups: Any = None,
+    folds: Any = None,
+    few: int = FEW,
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with one-sided bounds, each at `level`.
 
     `factor` widens pairs that involve a fitted arm (see `width_factor`). `folds` names the fold
     of each row of such a pair: where the folds' means scatter beyond row noise (an unstable arm),
-    the bounds widen further. `groups` names rows that belong together. Differences below 1e-9
-    are ties. Raises ValueError for no rows, or values that are not finite or outside [-1, 1].
+    the bounds widen further. `groups` names rows that belong together. 0/1 scores that differ on
+    fewer than `few` rows get exact bounds; with 0 the score bound holds at any count, for sums of
+    parts, where ends that are each too wide add up. Differences below 1e-9 are ties. Raises
+    ValueError for no rows, or values that are not finite or outside [-1, 1].
     """
     values = _checked(diffs, -1.0)
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
     numbers = None if groups is None else cluster_numbers(groups, values.size)
     if np.isin(values, (-1.0, 0.0, 1.0)).all():
-        below, above = discordant(wins, losses, values.size, level)
+        below, above = discordant(wins, losses, values.size, level, few)
         low, high = float(below), float(above)
         wide = 1.0 if numbers is None else widening(values, numbers, level)
     else:

@@ -21,15 +21,15 @@ def clopper_pearson(k: Any, n: Any, tail: float) -> tuple[Array, Array]:
     return low, high
 
 
-def discordant(wins: Any, losses: Any, n: int, level: float) -> tuple[Array, Array]:
+def discordant(wins: Any, losses: Any, n: int, level: float, few: int = FEW) -> tuple[Array, Array]:
     """Return one-sided bounds of (wins - losses) / n, each at `level`; arrays run in parallel.
 
-    Below ten differing pairs two Clopper-Pearson bounds of the two shares are combined
-    (conservative on purpose); from ten, the score bound of Tango (1998).
+    Below `few` differing pairs two Clopper-Pearson bounds of the two shares are combined
+    (conservative on purpose); from there on, the score bound of Tango (1998).
     """
     wins, losses = np.broadcast_arrays(np.asarray(wins, float), np.asarray(losses, float))
     low, high = _combined(wins, losses, n, level)
-    many = wins + losses >= FEW
+    many = wins + losses >= few
     if many.any():
         z = float(norm.ppf(1 - level))
         low, high = np.array(low), np.array(high)

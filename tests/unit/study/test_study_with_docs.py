@@ -35,7 +35,7 @@ def task(tmp_path):
 
 
 def scores(study):
-    return {arm.name: arm.score.mean for arm in study.results.evidence.arms}
+    return {arm.name: arm.score.mean for arm in study.results.evidence.arms if arm.score}
 
 
 def test_a_study_measures_rag_and_oracle_and_a_changed_document_is_another_study(task):

@@ -63,7 +63,8 @@ class Effect(Record):
     cases; `contrast` is the share of FAIL rescued beyond the placebo's share. Two-sided 95 %.
     `rescued` are the failed cases that pass while the placebo fails them. `corrected` is contrast
     / (1 - placebo's share), None where that share is above .95. `acts`: all three lower ends are
-    above 0.
+    above 0; one that could not be measured is None, takes no part and is named in `because`.
+    `n_fail` and `n_pass` count the cases asked.
     """
 
     name: str
@@ -106,8 +107,10 @@ class Shared(Record):
 class Diagnosis(Record):
     """What was wrong, cause by cause. `cause` names the one of every failed case.
 
-    `wrong` are shares of the failures with Clopper-Pearson intervals, the largest first; `few`:
-    too few failures to say, so the two likeliest stand there after a row `few`. `said` are
+    A case that a dearer remedy was not tried on, and that nothing cheaper rescues, is not in
+    `cause`. `wrong` are shares of the failures with Clopper-Pearson intervals, the largest first;
+    a row's `n` counts the failures that its share is taken of. `few`: too few failures to say, so
+    the two likeliest stand there after a row `few`, which holds of them all. `said` are
     relations on the task in plain words (retrieval against reading, what constraining costs, how
     much the passages can show at all). `because` says why there is no diagnosis.
     """

@@ -15,13 +15,15 @@ VOTES = 8
 def say(world: World, item: Item, ask: Ask) -> str:
     """Return the system's answer, as text.
 
-    Every other prompt than today's spoils some right answers, whatever it adds. What the system
+    Every other prompt than today's spoils some right answers, whatever it adds: no fewer than
+    today's own slips, else any prompt would be a remedy. What the system
     says where it lacks something is in the file of that cause.
     """
     rng = Random(f"{world.seed} {item.case.id} {ask.name} {ask.sample}")
     if ask.lesson and not ask.lesson.sound and rng.random() < SCRAMBLED:
         return world.written(item.case, rng.choice(world.pool))
-    spoilt = world.shape.slip if ask.name == PRESENT else world.shape.churn
+    shape = world.shape
+    spoilt = shape.slip if ask.name == PRESENT else max(shape.slip, shape.churn)
     if rng.random() < spoilt:
         return world.written(item.case, world.other(rng, item.truth))
     if not item.lack:

@@ -399,7 +399,7 @@ def worlds(draw):
     return base, columns
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(worlds(), st.integers(0, 10**6))
 def test_no_order_matters(world, seed):
     base, columns = world
@@ -425,7 +425,7 @@ def test_no_order_matters(world, seed):
     assert diagnose(base, columns) == diagnose(other, turned(map(mixed, columns)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds())
 def test_shares_sum_to_one_and_nothing_is_out_of_range(world):
     base, columns = world
@@ -445,7 +445,7 @@ def test_shares_sum_to_one_and_nothing_is_out_of_range(world):
         assert one.acts or one.because
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(worlds())
 def test_net_is_passes_beyond_the_placebo_where_all_were_asked(world):
     base, columns = world

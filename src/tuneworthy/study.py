@@ -136,7 +136,8 @@ def _probe(
 ) -> None:
     """Ask the placebos and pilots that show what was wrong; their runs are added to `runs`."""
     paid = not is_local(desk.task.model)
-    for probe in probes(desk.task, planned.arms, runs, paid):
+    dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
+    for probe in probes(desk.task, [*planned.arms, *dear], runs, paid):
         tell("arm", probe.planned)
         runs += probe.run(bench, recipes)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.prompting.messages import build
+
+EXAMPLES = {"few", "nearest"}  # kinds of recipe whose prompts hold training rows
+_TRIED = 40  # prompts that are counted to see whether they fit
 
 
 def prompted(
@@ -26,8 +31,37 @@ def prompted(
         replies = asked.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    learned = recipe.kind in {"few", "nearest"}
+    learned = recipe.kind in EXAMPLES
     return Fitted(answer=answer, learned=learned, recipe=recipe, model=asked)
+
+
+def check_fit(setup: Setup, recipe: Recipe) -> None:
+    """Raise DoesNotApply where prompts with k examples leave no room for an answer.
+
+    Tried on the longest dev inputs (training ones where there is no dev); the message names the
+    largest k that fits. Nothing is checked where the model does not say what it holds.
+    """
+    model = setup.models["base"]
+    if model.context is None:
+        return
+    cases = sorted(setup.dev or setup.train, key=lambda case: (-len(case.input), case.id))[:_TRIED]
+
+    def longest(k: int) -> int:
+        tried = recipe.model_copy(update={"k": k})
+        prompts = [build(setup.task, case.query(), tried, setup.train) for case in cases]
+        return max(map(model.count_tokens, prompts), default=0) + room(setup)
+
+    if (needed := longest(recipe.k)) <= model.context:
+        return
+    low, high = 0, recipe.k  # k = low fits (or none does), k = high does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if longest(middle) <= model.context else (low, middle)
+    raise DoesNotApply(
+        f"prompts with {recipe.k} examples take up to {needed} tokens with their answer, the "
+        f"context of {model.spec} is {model.context}: "
+        + (f"at most k = {low} fits" if low else "not even one example fits")
+    )
 
 
 def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -> float:
@@ -39,6 +73,15 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
 def room(setup: Setup) -> int:
     """Return the tokens an answer may take: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.max_tokens or 256
+
+
+def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
+    """Return tokens, seconds and cost of several replies together; None where one has none."""
+    found: dict[str, Any] = {}
+    for name in ("tokens_in", "tokens_cached", "tokens_out", "seconds", "usd"):
+        parts = [getattr(reply, name) for reply in replies]
+        found[name] = None if None in parts else sum(parts)
+    return found
 
 
 def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:

@@ -2,75 +2,85 @@
 
 from __future__ import annotations
 
-import math
-import time
+import random
 from collections.abc import Sequence
 
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._held import drafted, held
+from tuneworthy.arms._prompted import EXAMPLES, prompted, room
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Scorer
+from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
+from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.grammar import grammar
 from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})
-REMEDY = "format"
+REMEDY, PLACEBO = "format", "a random legal answer"
 
 
 class Options(Record):
-    """None yet: labels are scored exactly, JSON is decoded under its schema."""
+    """Labels are scored exactly, JSON is decoded under its schema.
+
+    `draft`: the model answers freely first, and a draft that is not valid is written again under
+    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which does so with every
+    draft: a valid one would hardly come out another). `random`: a legal answer that has nothing to
+    do with the input (the placebo).
+    """
+
+    draft: bool = False
+    random: bool = False
 
 
-def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Return the arm on `setup.recipe`. Raises DoesNotApply for free text."""
-    rule = grammar(setup.task, [case.output for case in setup.train])
+    outputs = [case.output for case in setup.train]
+    rule = grammar(setup.task, outputs)
     if rule is None:
         raise DoesNotApply("the answers are free text: there is nothing to constrain")
-    model = setup.models["base"]
-    if setup.task.output.type == "label" and isinstance(model, Scorer):
-        return _by_probability(setup, model)
-    return prompted(setup, setup.recipe, grammar=rule)
-
-
-def _by_probability(setup: Setup, model: Scorer) -> Fitted:
-    """Score every label with its end-of-turn token as a continuation and take the likeliest."""
-    labels, recipe = list(setup.task.output.labels or ()), setup.recipe
+    if options.random:
+        return _random(rule, outputs, seed)
+    model, recipe = setup.models["base"], setup.recipe
+    ask, free, valid = held(model, rule, room(setup)), prompted(setup, recipe), validity(setup.task)
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
-        prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
-        start = time.perf_counter()
-        table = model.logprobs(prompts, [labels] * len(prompts))
-        each = (time.perf_counter() - start) / max(len(prompts), 1)
-        base = setup.models["base"]
+        if options.draft:
+            return drafted(queries, free.answer(queries), ask, valid)
+        return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
+
+    return Fitted(answer=answer, learned=recipe.kind in EXAMPLES, recipe=recipe, model=model)
+
+
+def placebo(options: Options) -> Options:
+    """Return a random legal answer: a label of the list, else the answer of a training case."""
+    return options.model_copy(update={"random": True})
+
+
+def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
+    """Return the placebo; what it draws depends on the seed and the case alone."""
+    closed = rule.kind == "labels"
+    legal = [str(label) for label in rule.value] if closed else sorted(outputs)
+    if not legal:
+        raise DoesNotApply("there is no training row to take a legal answer from")
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        drawn = [random.Random(f"{seed}.{query.id}").choice(legal) for query in queries]
         return [
-            Answer(
-                case=query.id,
-                text=labels[max(range(len(labels)), key=row.__getitem__)],
-                labels=dict(zip(labels, _softmax(row), strict=True)),
-                tokens_in=base.count_tokens(prompt),
-                seconds=each,
-                finish="stop",
-                prompt=tuple(prompt),
-            )
-            for query, prompt, row in zip(queries, prompts, table, strict=True)
+            Answer(case=query.id, text=text, seconds=0.0, finish="stop")
+            for query, text in zip(queries, drawn, strict=True)
         ]
 
-    learned = recipe.kind in {"few", "nearest"}
-    return Fitted(answer=answer, learned=learned, recipe=recipe, model=setup.models["base"])
+    return Fitted(answer=answer, learned=not closed)
 
 
-def _softmax(row: Sequence[float]) -> list[float]:
-    top = max(row)
-    weights = [math.exp(value - top) for value in row]
-    return [weight / sum(weights) for weight in weights]
-
-
-def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work, as if the best prompt held four examples of its own."""
-    own = sizes.own + 4 * sizes.shot + sizes.labels
-    written = 0.0 if sizes.labels else sizes.cases * sizes.answer
-    return Work(requests=sizes.cases, read=sizes.shared + sizes.cases * own, written=written)
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work, as if the best prompt held four examples and half the drafts were bad."""
+    drafts = sizes.cases if options.draft else 0
+    asked = sizes.cases - drafts // 2
+    own = sizes.own + 4 * sizes.shot
+    read = sizes.shared + drafts * own + asked * (own + sizes.labels)
+    written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
+    return Work(requests=drafts + asked, read=read, written=written)

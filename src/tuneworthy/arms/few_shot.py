@@ -13,6 +13,7 @@ from tuneworthy.prompting.shots import drawn, fixed
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
+CONTEXT = True
 DEV_LEAST, DEV_MOST = 10, 40  # dev rows that a set of examples is tried on
 
 

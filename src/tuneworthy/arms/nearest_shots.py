@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._prompted import check_fit, prompted
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -12,6 +12,8 @@ from tuneworthy.core.record import Record
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with other answers"
+VARIANTS = ({"k": 4}, {"k": 16})  # beside the default; which is best is seen on dev
+CONTEXT = True
 
 
 class Options(Record):
@@ -25,7 +27,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm; its examples come from the training cases only. Raises DoesNotApply."""
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
-    return prompted(setup, Recipe(kind="nearest", k=options.k, shuffled=options.shuffled))
+    recipe = Recipe(kind="nearest", k=options.k, shuffled=options.shuffled)
+    check_fit(setup, recipe)
+    return prompted(setup, recipe)
 
 
 def placebo(options: Options) -> Options:

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
+from tuneworthy.arms._classified import likeliest, one_thread, text
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.case import Case, Query
+from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
@@ -43,31 +44,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             table = pipeline.predict_proba([text(query) for query in queries])
         each = (time.perf_counter() - start) / len(queries)
         return [
-            Answer(
-                case=query.id,
-                text=names[int(row.argmax())],
-                labels={name: float(p) for name, p in zip(names, row, strict=True)},
-                seconds=each,
-                finish="stop",
-            )
-            for query, row in zip(queries, table, strict=True)
+            likeliest(query, names, row, seconds=each)
+            for query, row in zip(queries, table.tolist(), strict=True)
         ]
 
     return Fitted(answer=answer, learned=True)
-
-
-def one_thread() -> Any:
-    """Keep the linear algebra on one thread: these matrices are small, and threads that wait for
-    each other made fitting 50 times slower on a busy machine of 2 cores (measured).
-    """
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(limits=1)
-
-
-def text(row: Case | Query) -> str:
-    """Return what the classifier reads: all turns of the conversation, one a line."""
-    return "\n".join(message.content for message in row.messages)
 
 
 def classifier(strength: float, seed: int, rows: int) -> Any:

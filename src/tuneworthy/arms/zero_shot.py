@@ -8,6 +8,7 @@ from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 10
 NEEDS = frozenset({"model"})
+CONTEXT = True
 
 
 class Options(Record):

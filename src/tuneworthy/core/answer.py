@@ -18,7 +18,8 @@ class Answer(Record):
     `finish` is `stop` where the answer ended by itself, `length` where the token limit cut it,
     None where a recorded answer does not say. `prompt` is what was sent, for the case page.
     `labels` holds label -> probability where a closed label set was scored. `passages` are the ids
-    of the documents whose passages the prompt cites, in its order.
+    of the documents whose passages the prompt cites, in its order. `samples` are all the texts
+    drawn where the answer was chosen among several; tokens, seconds and cost are their sums.
     """
 
     case: str
@@ -33,6 +34,7 @@ class Answer(Record):
     prompt: tuple[Message, ...] = ()
     labels: dict[str, float] | None = None
     passages: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
 
 
 class Score(Record):

@@ -12,8 +12,13 @@ A module in `arms/` defines
     REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
                 read across with it. PLACEBO says in words what its placebo is. PERMUTED = True:
                 the placebo is its own answers scored against another case's gold
-    ON_FAILURES (optional) True: under `arms: auto` it is asked on the failed cases and a sample of
-                the passed ones only, to read across
+    VARIANTS    (optional) more options, as plain data, that `arms: auto` runs it at where the
+                minutes allow: they are the first thing that the plan cuts
+    ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on the
+                failed cases and a sample of the passed ones only, to read across; named in `arms:`
+                it runs on all
+    CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
+                its recipe (see matrix/context_curve.py)
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
                 set beside its placebo, before the arm itself is paid for
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
@@ -40,7 +45,7 @@ from tuneworthy.core.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present"}
+     "model", "present", "vectors"}
 )  # fmt: skip
 
 

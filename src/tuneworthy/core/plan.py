@@ -27,8 +27,9 @@ class PlannedArm(Record):
 class Plan(Record):
     """The experiment, before it is run. `cuts` are what the minutes left no room for, in order.
 
-    `across` are placebos and pilots that may be asked to see what was wrong, each as if it were
-    asked of every scored case: an upper end, not in `minutes` and not shaped by the budget.
+    `across` may be asked to see what was wrong: placebos, pilots, and arms too dear for every case
+    (role candidate), each as if it were asked of every scored case: an upper end, not in `minutes`
+    and not shaped by the budget.
     """
 
     task: str

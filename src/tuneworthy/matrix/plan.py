@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit import Audit
@@ -12,7 +12,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.specs import lacking, probes_of, trains
+from tuneworthy.matrix.specs import lacking, on_failures, probes_of, trains, variant_of
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
@@ -48,7 +48,8 @@ class Facts:
 
 def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan; what the minutes have no room for is cut in a fixed, printed order."""
-    choice = _Choice(facts.task.seeds, len(facts.split.parts), None)
+    most = max((1 + variant_of(facts.task, spec) for spec in arms), default=0)
+    choice = _Choice(facts.task.seeds, len(facts.split.parts), None, most)
     cuts: list[str] = []
     planned = _arms(facts, arms, choice)
     for step, text in _cuts(facts, arms, choice):
@@ -77,26 +78,31 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What may be cut: seeds and folds of training arms, and the most examples in a prompt."""
+    """What may be cut: seeds and folds of training arms, the most examples, variants an arm."""
 
     seeds: int
     folds: int
     most_k: int | None
+    variants: int
 
 
 def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice, str]]:
-    """Return the cuts in their printed order: second seed, large k, training folds (to two)."""
+    """Return the cuts in order: variants, second seed, large k, training folds (to two)."""
     steps: list[tuple[_Choice, str]] = []
     now = start
     training = any(trains(spec) for spec in arms)
+    while now.variants:  # the last one declared is the first to go
+        now = replace(now, variants=now.variants - 1)
+        out = [spec.name for spec in arms if variant_of(facts.task, spec) == now.variants]
+        steps.append((now, f"left out: {', '.join(out)}"))
     if training and now.seeds > 1:
-        now = _Choice(1, now.folds, None)
+        now = replace(now, seeds=1)
         steps.append((now, "one training seed: how much a retraining differs is not measured"))
     if any(spec.options.get("k", 0) > 4 for spec in arms):
-        now = _Choice(now.seeds, now.folds, 4)
+        now = replace(now, most_k=4)
         steps.append((now, "at most 4 examples in prompts whose examples differ by input"))
     while training and now.folds > 2:
-        now = _Choice(now.seeds, now.folds - 1, now.most_k)
+        now = replace(now, folds=now.folds - 1)
         steps.append((now, f"training arms on {now.folds} of {len(facts.split.parts)} folds"))
     return steps
 
@@ -106,20 +112,32 @@ def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> list[PlannedArm]:
 
 
 def _across(facts: Facts, planned: list[PlannedArm]) -> Iterator[PlannedArm]:
-    """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold."""
+    """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold.
+
+    Variants of an arm repair what the arm itself does: they are not asked beside a placebo.
+    """
+    task, whole = facts.task, tuple(range(len(facts.split.parts)))
+    for spec in on_failures(task):
+        if not lacking(spec, facts.available):
+            yield _asked(facts, spec, whole, (task.seed,))
     for arm in planned:
-        for spec in [] if arm.because else probes_of(arm.spec):
+        if arm.because or variant_of(task, arm.spec) >= 0:
+            continue
+        for spec in probes_of(arm.spec):
             folds = arm.folds[:1] if trains(spec) else arm.folds
-            scored = sum(len(facts.split.parts[fold].test) for fold in folds)
-            work = _work(spec, facts, scored)
-            yield PlannedArm(
-                spec=spec,
-                folds=folds,
-                seeds=arm.seeds[:1],
-                requests=work.requests,
-                tokens=round(work.read + work.written),
-                minutes=round(facts.speed.minutes(work), 3) if facts.speed else 0.0,
-            )
+            yield _asked(facts, spec, folds, arm.seeds[:1])
+
+
+def _asked(facts: Facts, spec: Spec, folds: tuple[int, ...], seeds: tuple[int, ...]) -> PlannedArm:
+    work = _work(spec, facts, sum(len(facts.split.parts[fold].test) for fold in folds))
+    return PlannedArm(
+        spec=spec,
+        folds=folds,
+        seeds=seeds,
+        requests=work.requests,
+        tokens=round(work.read + work.written),
+        minutes=round(facts.speed.minutes(work), 3) if facts.speed else 0.0,
+    )
 
 
 def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:
@@ -145,6 +163,8 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
 def _planned(facts: Facts, spec: Spec, choice: _Choice, arms: list[Spec]) -> PlannedArm:
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
+    if variant_of(facts.task, spec) >= choice.variants:
+        return PlannedArm(spec=spec, because="the minutes have no room for it (budget.minutes)")
     taught = trains(spec)
     parts = facts.split.parts[: choice.folds if taught else None]
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))

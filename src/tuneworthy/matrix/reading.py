@@ -29,7 +29,7 @@ from tuneworthy.matrix.labels import contradicted, doubts
 from tuneworthy.matrix.literal import literal
 from tuneworthy.matrix.measure import Bench, Metric, measure
 from tuneworthy.matrix.rescore import passes, rescored, strangers
-from tuneworthy.matrix.specs import probes_of
+from tuneworthy.matrix.specs import probes_of, variant_of
 from tuneworthy.stats import bounds
 
 PASSED = 60  # passed cases that a placebo is asked on, and failed ones where each answer is paid
@@ -96,7 +96,7 @@ def probes(task: Task, arms: Sequence[PlannedArm], runs: Sequence[Run], paid: bo
     done = {run.spec.name for run in runs}
     found: list[Probe] = []
     for planned in arms:
-        for spec in _tried(planned, base, table):
+        for spec in _tried(task, planned, base, table):
             if spec.name not in done:
                 found.append(Probe(_as_planned(planned, spec), cases))
     return found
@@ -111,10 +111,12 @@ def _sample(task: Task, base: Column, paid: bool) -> frozenset[str]:
     return frozenset([*(first(fails, PASSED) if paid else fails), *first(passes, PASSED)])
 
 
-def _tried(planned: PlannedArm, base: Column, table: Mapping[str, Column]) -> list[Spec]:
+def _tried(
+    task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column]
+) -> list[Spec]:
     """Return the specs that must be asked for one arm: itself or its pilot, and its placebo."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)
-    if planned.because or spec.name == base.spec.name:
+    if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
         return []
     found, own = probes_of(spec), table.get(spec.name)
     if getattr(arm, "ON_FAILURES", False) and own is None:
@@ -182,6 +184,8 @@ def _interventions(
         arm = load("arms", column.spec.arm)
         remedy = getattr(arm, "REMEDY", None)
         if remedy is None or column.spec.of or name == base.spec.name or f"{name} pilot" in table:
+            continue
+        if variant_of(task, column.spec) >= 0:
             continue
         given: dict[str, Any] = {"name": name, "remedy": remedy, "passed": column.passed}
         if getattr(arm, "PERMUTED", False):

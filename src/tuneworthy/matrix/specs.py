@@ -29,9 +29,10 @@ def specs(task: Task) -> list[Spec]:
     """
     if task.arms == "auto":
         wanted: list[tuple[str, dict[str, Any]]] = [
-            (name, {})
+            (name, options)
             for name in catalogue("arms")
-            if name != "answers" and not getattr(load("arms", name), "BY_NAME", False)
+            if name != "answers" and not _says(name, "BY_NAME") and not _says(name, "ON_FAILURES")
+            for options in ({}, *variants(name))
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
     else:
@@ -48,6 +49,31 @@ def specs(task: Task) -> list[Spec]:
             fix="give them different options, or leave one out",
         )
     return sorted(found, key=_order)
+
+
+def variants(arm: str) -> tuple[dict[str, Any], ...]:
+    """Return the further options that `arms: auto` runs an arm at, beside its own defaults."""
+    return tuple(getattr(load("arms", arm), "VARIANTS", ()))
+
+
+def variant_of(task: Task, spec: Spec) -> int:
+    """Return which of its arm's variants `arms: auto` added a spec as, from 0, or -1 for none."""
+    if task.arms != "auto" or spec.name == spec.arm:
+        return -1
+    found = (i for i, v in enumerate(variants(spec.arm)) if v.items() <= spec.options.items())
+    return next(found, -1)
+
+
+def on_failures(task: Task) -> list[Spec]:
+    """Return the arms that `arms: auto` asks on failed cases only: they are dear on every one."""
+    if task.arms != "auto":
+        return []
+    dear = [name for name in catalogue("arms") if _says(name, "ON_FAILURES")]
+    return sorted((_spec(name, {}, task) for name in dear), key=_order)
+
+
+def _says(arm: str, flag: str) -> bool:
+    return bool(getattr(load("arms", arm), flag, False))
 
 
 def _entry(entry: str | dict[str, dict[str, Any]], task: Task) -> list[tuple[str, dict[str, Any]]]:
@@ -134,8 +160,10 @@ def lacking(spec: Spec, available: Mapping[str, str]) -> str:
     return "; ".join(reasons)
 
 
-def needs_of(task: Task, *, model: str, training: str, gold: bool) -> dict[str, str]:
-    """Return {need: reason it is not met, or ""}; `model` and `training` are such reasons."""
+def needs_of(
+    task: Task, *, model: str, training: str, gold: bool, bigger: str = "", vectors: str = ""
+) -> dict[str, str]:
+    """Return {need: reason it is not met, or ""}; all but `gold` are given as such reasons."""
     met = {
         "labels": task.output.type == "label",
         "schema": task.output.type == "json",
@@ -147,4 +175,5 @@ def needs_of(task: Task, *, model: str, training: str, gold: bool) -> dict[str, 
         "present": task.present is not None,
     }
     reasons = {need: "" if ok else f"needs {_KEYS[need]}" for need, ok in met.items()}
-    return {**reasons, "model": model, "training": training or model}
+    reasons["bigger"] = reasons["bigger"] or bigger
+    return {**reasons, "model": model, "training": training or model, "vectors": vectors}

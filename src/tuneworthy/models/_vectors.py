@@ -45,10 +45,17 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return [len(texts), size] float32, each row of length 1; a text is read up to MOST."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            rows = list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
+        return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+
+    def kept(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the same, from memory where a text was read before (the last 20,000 are kept)."""
+        distinct = list(dict.fromkeys(texts))
+        new = [text for text in distinct if text not in self._kept]
         if len(self._kept) + len(new) > _KEPT:
-            self._kept, new = {}, list(dict.fromkeys(texts))
-        fresh = dict(zip(new, self._read(new), strict=True))
+            self._kept, new = {}, distinct
+        fresh = dict(zip(new, self.encode(new), strict=True))
         rows = [fresh[text] if text in fresh else self._kept[text] for text in texts]
         self._kept |= dict(list(fresh.items())[:_KEPT])
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
@@ -57,21 +64,20 @@ class Encoder:
         """Return how many texts are longer than what is read of them."""
         return sum(len(self._pieces.ids(text)) > self._most for text in texts)
 
-    def _read(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            return list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
-
     def _ids(self, text: str) -> list[int]:
         found = self._pieces.ids(text)
         return found if len(found) <= self._most else [*found[: self._most - 1], found[-1]]
 
 
-def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+def encode(texts: Sequence[str], *, keep: bool = False) -> NDArray[np.float32]:
     """Return the vectors of texts by MiniLM, [len(texts), 384] float32, each of length 1.
+
+    `keep`: take from memory what was read before, and remember the rest; without it every text is
+    read, so that the time it takes is its own.
 
     Raises ModelError, with the command that fetches it, where MiniLM is not on this machine.
     """
-    return encoder().encode(texts)
+    return encoder().kept(texts) if keep else encoder().encode(texts)
 
 
 def encoder() -> Encoder:

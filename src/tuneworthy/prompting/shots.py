@@ -14,6 +14,7 @@ from tuneworthy.prompting._variety import Feature, features, weight
 
 _AGAIN = 0.25  # what a feature is worth once more, of what it was worth before
 _READ = 2000  # characters of an input that are compared
+_KEPT = 8  # pools kept: the folds of a study, for every arm that takes examples from them
 
 
 def refused(case: Case) -> str | None:
@@ -155,13 +156,18 @@ _POOLS: list[Pool] = []
 
 
 def pool(train: Sequence[Case]) -> Pool:
-    """Return the pool of these training cases; the last few are kept, found by identity."""
+    """Return the pool of these training cases; the last few are kept, found by their very cases."""
     for known in _POOLS:
-        if known.train is train and known.size == len(train):
+        if known.size == len(train) and (known.train is train or _all_in(known, train)):
+            known.train = train  # the next query finds it at a glance
             return known
     _POOLS.insert(0, Pool(train))
-    del _POOLS[4:]
+    del _POOLS[_KEPT:]
     return _POOLS[0]
+
+
+def _all_in(known: Pool, train: Sequence[Case]) -> bool:
+    return all(one is other for one, other in zip(known.train, train, strict=True))
 
 
 def _length(case: Case) -> int:

@@ -76,11 +76,17 @@ def test_a_vector_is_the_same_bits_in_any_company(tmp_path):
     assert np.array_equal(together, back)
 
 
-def test_vectors_forgotten_are_read_again(encoder, monkeypatch):
+def test_vectors_are_remembered_on_request_and_read_again_once_forgotten(encoder, monkeypatch):
     first = encoder.encode(TEXTS)
+    assert np.array_equal(encoder.kept(TEXTS), first)
+    assert set(encoder._kept) == set(TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "encode", lambda texts: first[: len(texts)])  # nothing is new
+        assert np.array_equal(encoder.kept(TEXTS[::-1]), first[::-1])
     monkeypatch.setattr(_vectors, "_KEPT", 3)
-    assert np.array_equal(encoder.encode([*TEXTS, "money"])[:-1], first)
+    assert np.array_equal(encoder.kept([*TEXTS, "money"])[:-1], first)
     assert len(encoder._kept) <= 3
+    assert encoder.kept([]).shape == (0, 48)
 
 
 def test_a_long_text_is_read_to_the_limit_and_counted(encoder):
@@ -172,8 +178,7 @@ def real_texts():
         "",
         "supercalifragilisticexpialidocious " * 60,
     ]
-    text = "account card pay fee late lost top-up how why please help me it's 42 €10"
-    words = text.split()
+    words = ["account", "card", "pay", "fee", "late", "top-up", "help", "it's", "42", "€10", "why"]
     more = [" ".join(draw.choices(words, k=draw.randint(1, 90))) for _ in range(60)]
     return plain + more
 

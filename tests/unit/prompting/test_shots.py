@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.prompting.shots import Nearest, dealt, drawn, fixed, refused
+from tuneworthy.prompting.shots import Nearest, dealt, drawn, fixed, pool, refused
 
 
 def case(name, text, output, *before):
@@ -128,3 +128,13 @@ def test_a_random_draw_depends_on_the_seed_and_not_on_the_order_of_rows():
     assert len(set(one)) == 8
     assert one != drawn(cases, 8, "0.2")
     assert "empty" not in drawn(cases, 40, "0.1")
+
+
+def test_lists_of_the_very_same_cases_share_a_pool_and_others_do_not():
+    """Each unit of a study gets a list of its own; the index of neighbours is built once a fold."""
+    train = [case(f"c{i}", f"input number {i}", "yes") for i in range(6)]
+    first = pool(train)
+    assert pool(list(train)) is first
+    assert pool(train[:5]) is not first
+    assert pool([*train[:5], train[5].model_copy(update={"output": "no"})]) is not first
+    assert pool(train) is first

@@ -1,0 +1,75 @@
+"""Answers held to a grammar: asked directly, or of a draft that the model wrote freely."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from tuneworthy.arms._classified import likeliest, softmax
+from tuneworthy.arms._prompted import as_answer, summed
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Message, Query
+from tuneworthy.core.model import Grammar, Limits, Model, Scorer
+
+Prompts = Sequence[Sequence[Message]]
+Ask = Callable[[Sequence[Query], Prompts], list[Answer]]
+AGAIN = "Give this answer once more, exactly in the form that was asked for and nothing else."
+
+
+def held(model: Model, rule: Grammar, most: int) -> Ask:
+    """Return how to ask for legal answers of at most so many tokens.
+
+    Labels are scored with their end-of-turn token as continuations, and the likeliest is taken,
+    where the model can do that; all else is decoded under the grammar.
+    """
+
+    def decoded(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
+        replies = model.reply(prompts, Limits(max_tokens=most, grammar=rule))
+        return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+
+    if rule.kind == "labels" and isinstance(model, Scorer):
+        return _scored(model, [str(label) for label in rule.value])
+    return decoded
+
+
+def _scored(model: Scorer, names: Sequence[str]) -> Ask:
+    def scored(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
+        start = time.perf_counter()
+        table = model.logprobs(prompts, [names] * len(prompts))
+        each = (time.perf_counter() - start) / max(len(prompts), 1)
+        count = model.count_tokens if isinstance(model, Model) else (lambda prompt: None)
+        return [
+            likeliest(q, names, softmax(row), seconds=each, tokens_in=count(p), prompt=tuple(p))
+            for q, p, row in zip(queries, prompts, table, strict=True)
+        ]
+
+    return scored
+
+
+def drafted(
+    queries: Sequence[Query],
+    drafts: Sequence[Answer],
+    ask: Ask,
+    valid: Callable[[Answer], bool | None],
+) -> list[Answer]:
+    """Return each draft where it is valid, else what the model makes of it under the grammar.
+
+    The draft stands in the prompt as the model's own turn; one that is empty or failed can't.
+    Tokens, seconds and cost are those of both requests.
+    """
+    bad = [at for at, draft in enumerate(drafts) if valid(draft) is not True]
+    prompts = [_shown(drafts[at]) for at in bad]
+    answers = list(drafts)
+    for at, again in zip(
+        bad, ask([queries[at] for at in bad], prompts) if bad else (), strict=True
+    ):
+        both = summed([drafts[at], again])
+        answers[at] = again.model_copy(update=both)
+    return answers
+
+
+def _shown(draft: Answer) -> tuple[Message, ...]:
+    if draft.error is not None or not draft.text.strip():
+        return draft.prompt
+    own, then = Message(role="assistant", content=draft.text), Message(role="user", content=AGAIN)
+    return (*draft.prompt, own, then)

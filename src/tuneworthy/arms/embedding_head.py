@@ -1,0 +1,76 @@
+"""A plain classifier on sentence vectors: MiniLM, then logistic regression. Needs no torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from tuneworthy.arms._classified import likeliest, one_thread, text
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+from tuneworthy.models import _vectors
+from tuneworthy.models._minilm import missing
+
+TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
+NEEDS = frozenset({"labels", "vectors"})
+_SHARE = 1 / 6  # of the embedded model's work a token, by their parameters
+
+
+class Options(Record):
+    """`strength` is the inverse regularisation C of scikit-learn's LogisticRegression."""
+
+    strength: float = Field(default=10.0, gt=0)
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Train the head on the training cases; MiniLM itself stays as it is. Raises DoesNotApply."""
+    rows = setup.train
+    if why := missing():
+        raise DoesNotApply(why)
+    if len({case.output for case in rows}) < 2:
+        raise DoesNotApply("the training rows have a single label: there is nothing to classify")
+    inputs = [text(case) for case in rows]
+    head = classifier(options.strength, seed)
+    vectors = _vectors.encode(inputs, keep=True)  # other folds read most of them again
+    with one_thread():
+        head.fit(vectors, [case.output for case in rows])
+    names = [str(name) for name in head.classes_]
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        if not queries:
+            return []
+        start = time.perf_counter()
+        vectors = _vectors.encode([text(query) for query in queries])
+        with one_thread():
+            table = head.predict_proba(vectors)
+        each = (time.perf_counter() - start) / len(queries)
+        return [
+            likeliest(query, names, row, seconds=each)
+            for query, row in zip(queries, table.tolist(), strict=True)
+        ]
+
+    return Fitted(answer=answer, learned=True, notes=_notes(inputs))
+
+
+def classifier(strength: float, seed: int) -> Any:
+    """Return the unfitted scikit-learn head; it reads [rows, 384] vectors of length 1."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=2000, random_state=seed)
+
+
+def _notes(inputs: Sequence[str]) -> tuple[str, ...]:
+    cut = _vectors.encoder().cut(inputs)
+    most = _vectors.MOST
+    return (f"{cut} training inputs are longer than the {most} tokens it reads",) if cut else ()
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
+    """Return the work of reading every row once; no request to a model is made."""
+    return Work(read=_SHARE * sizes.own * (sizes.cases + sizes.train))

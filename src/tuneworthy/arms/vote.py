@@ -1,0 +1,78 @@
+"""The majority of several samples of the best prompt so far: right, but not every time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from tuneworthy.arms._prompted import EXAMPLES, as_answer, room, summed
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.case import Query
+from tuneworthy.core.model import Limits, Reply
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import OutputType
+from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.same_answer import said
+
+TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
+NEEDS = frozenset({"model"})
+REMEDY = "latent"
+PERMUTED = True
+ON_FAILURES = True
+
+
+class Options(Record):
+    """`m` samples at a `temperature`, each token among the likeliest that make up `top_p`."""
+
+    m: int = Field(default=8, ge=2, le=256)
+    temperature: float = Field(default=0.7, gt=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return the arm on `setup.recipe`; `Answer.samples` holds all that was drawn, in order.
+
+    Its placebo needs no request: the same samples scored against another case's gold (PERMUTED).
+    """
+    model, recipe, kind = setup.models["base"], setup.recipe, setup.task.output.type
+    limits = Limits(
+        max_tokens=room(setup), temperature=options.temperature, top_p=options.top_p, seed=seed
+    )
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
+        draws = [
+            model.reply(prompts, limits.model_copy(update={"sample": n})) for n in range(options.m)
+        ]
+        answers = []
+        for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
+            best = as_answer(query, prompt, majority(replies, kind))
+            all_of_it = {"samples": tuple(reply.text for reply in replies), **summed(replies)}
+            answers.append(best.model_copy(update=all_of_it))
+        return answers
+
+    learned = recipe.kind in EXAMPLES
+    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
+
+
+def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
+    """Return the first reply that says what most say; of equals, what was said first.
+
+    Replies that ended by themselves vote; where none did, those that came back at all.
+    """
+    back = [reply for reply in replies if reply.error is None]
+    voters = [reply for reply in back if reply.finish == "stop"] or back or list(replies)
+    votes = [said(reply.text, kind) for reply in voters]
+    counts = Counter(votes)  # keeps the order in which things were first said
+    return voters[votes.index(max(counts, key=counts.__getitem__))]
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: m requests a case, as if the best prompt held four examples of its own."""
+    own = sizes.own + 4 * sizes.shot
+    asked = options.m * sizes.cases
+    read = options.m * sizes.shared + asked * own
+    return Work(requests=asked, read=read, written=asked * sizes.answer)

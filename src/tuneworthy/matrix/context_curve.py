@@ -1,0 +1,71 @@
+"""Would more examples in the context help? Scores over k, one curve a kind of example. Pure.
+
+Knows no arm by name: an arm whose module says CONTEXT is a point, at the k of its recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import Record
+from tuneworthy.core.run import Run
+
+
+class Point(Record):
+    """One number of examples: the arm measured there, its score and mean prompt tokens.
+
+    `score` and `tokens` are None where they were not measured, `because` says why.
+    """
+
+    k: int
+    arm: str
+    score: Interval | None
+    tokens: float | None
+    because: str = ""
+
+
+class Curve(Record):
+    """The points of one kind of example (few: the same for all, nearest: by input), k rising."""
+
+    kind: Literal["few", "nearest"]
+    points: tuple[Point, ...]
+
+
+def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[Curve, ...]:
+    """Return a curve for each kind of example with at least one k above 0; k = 0 starts each.
+
+    Intervals are those of the arms alone (95 %): whether one k beats another is said by their
+    paired difference, not by whether intervals overlap.
+    """
+    results = {arm.name: arm for arm in evidence.arms}
+    found: dict[str, dict[int, Point]] = {"zero": {}, "few": {}, "nearest": {}}
+    for run in runs:
+        if _counts(run) and run.recipe and run.spec.name in results:
+            point = _point(run.recipe.k, results[run.spec.name])
+            found.get(run.recipe.kind, {}).setdefault(point.k, point)
+    bare = found.pop("zero")
+    return tuple(
+        Curve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
+        for kind, points in found.items()
+        if points
+    )
+
+
+def _counts(run: Run) -> bool:
+    """Return whether a run is a point: of a context arm, no placebo, and measured."""
+    if run.state != "measured" or run.spec.role != "candidate":
+        return False
+    module = load("arms", run.spec.arm)
+    if not getattr(module, "CONTEXT", False):
+        return False
+    options = module.Options.model_validate(run.spec.options)
+    return not hasattr(module, "placebo") or module.placebo(options) != options
+
+
+def _point(k: int, arm: ArmResult) -> Point:
+    because = arm.because if arm.score is None else arm.missing.get("tokens", "")
+    tokens = arm.tokens.prompt if arm.tokens else None
+    return Point(k=k, arm=arm.name, score=arm.score, tokens=tokens, because=because)

@@ -1,0 +1,57 @@
+"""vote and draft first on the embedded model: samples differ and repeat, drafts end valid."""
+
+import json
+
+import pytest
+from arms_kit import SCHEMA, json_cases, label_cases, task
+
+from tuneworthy.arms import constrained, vote, zero_shot
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.metrics import scorer
+from tuneworthy.metrics._validity import validity
+from tuneworthy.models._embedded import locate
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(locate() is None, reason="tuneworthy models get smollm2-135m"),
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    from tuneworthy.models import open_model
+
+    return open_model("smollm2-135m", folder=locate())
+
+
+def parts(model, folder, kind, recipe):
+    rows = json_cases() if kind == "json" else label_cases()
+    job = task(kind)
+    return Setup(task=job, train=rows[:18], dev=rows[18:22], models={"base": model},
+                 score=scorer(job), folder=folder, recipe=recipe), rows[22:]  # fmt: skip
+
+
+def test_samples_differ_from_each_other_and_repeat_with_their_seed(model, tmp_path):
+    setup, rows = parts(model, tmp_path, "label", Recipe())
+    asked = [case.query() for case in rows]
+    one, two, other = (
+        [a.samples for a in vote.fit(setup, vote.Options(m=4), seed).answer(asked)]
+        for seed in (0, 0, 1)
+    )
+    assert one == two
+    assert one != other
+    assert any(len(set(samples)) > 1 for samples in one)
+    alone = vote.fit(setup, vote.Options(m=4), 0).answer(asked[3:4])
+    assert alone[0].samples == one[3], "a sample depends on no other query"
+
+
+def test_drafts_that_are_valid_stand_and_the_others_end_valid(model, tmp_path):
+    setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))
+    asked = [case.query() for case in rows]
+    free = zero_shot.prompted(setup, setup.recipe).answer(asked)
+    drafted = constrained.fit(setup, constrained.Options(draft=True), 0).answer(asked)
+    valid = validity(setup.task)
+    assert all(valid(answer) for answer in drafted)
+    for before, after in zip(free, drafted, strict=True):
+        assert not valid(before) or after.text == before.text
+        assert json.loads(after.text).keys() == SCHEMA["properties"].keys()

@@ -1,0 +1,78 @@
+"""Which arms `auto` takes: variants where the minutes allow, none too dear for all cases."""
+
+from tuneworthy.core.arm import Sizes
+from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.plan import Facts, Speed, make
+from tuneworthy.matrix.specs import needs_of, on_failures, specs
+
+IDS = tuple(f"c{i}" for i in range(50))
+
+
+def task(**more):
+    output = Output(type="label", labels=("a", "b"), max_tokens=4)
+    return Task(data=Data(file="rows.jsonl"), output=output, **more)
+
+
+def names(job):
+    return [spec.name for spec in specs(job)]
+
+
+def test_auto_leaves_dear_arms_to_the_failures_and_a_list_does_not():
+    dear = [n for n in catalogue("arms") if getattr(load("arms", n), "ON_FAILURES", False)]
+    assert dear
+    assert not set(dear) & set(names(task()))
+    assert [spec.arm for spec in on_failures(task())] == dear
+    assert set(dear) <= set(names(task(arms=tuple(dear))))
+
+
+def test_auto_adds_the_variants_and_a_list_does_not():
+    assert {"nearest_shots", "nearest_shots(k=4)", "nearest_shots(k=16)"} <= set(names(task()))
+    assert names(task(arms=("nearest_shots",))) == ["nearest_shots"]
+    listed = names(task(arms=("nearest_shots", {"nearest_shots": {"k": 64}})))
+    assert listed == ["nearest_shots", "nearest_shots(k=64)"]
+
+
+def facts(job, speed):
+    split = Split(k=1, parts=(Part(train=IDS[:20], dev=IDS[20:25], test=IDS[25:]),))
+    sizes = Sizes(cases=25, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
+    available = needs_of(job, model="", training="no torch", gold=False, vectors="needs MiniLM")
+    return Facts(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
+
+
+AUDIT = Audit(
+    rows=50, used=50, excluded={}, scored=25, folds=1, conflict_share=0.0, observations=(),
+    classes=None, lengths={}, unit="tokens",
+    visible=Visible(n=25, d=0.2, factor=1.0, prompts=None, fitted=None),
+)  # fmt: skip
+
+
+def planned(job, speed):
+    return make(facts(job, speed), specs(job), "rows", "study")
+
+
+def test_the_minutes_cut_the_largest_variant_first():
+    job = task(budget={"minutes": 1})
+    left = {}
+    for speed in (1e6, 1000.0, 700.0, 10.0):
+        plan = planned(job, speed)
+        arms = {arm.spec.name: arm for arm in plan.arms}
+        out = [n for n in arms if n.startswith("nearest") and arms[n].because]
+        left[speed] = sorted(out)
+        said = [cut for cut in plan.cuts if cut.startswith("left out")]
+        assert len(said) == len(out)
+        assert not arms["nearest_shots"].because
+    assert left[1e6] == []
+    assert left[10.0] == ["nearest_shots(k=16)", "nearest_shots(k=4)"]
+    assert ["nearest_shots(k=16)"] in left.values()
+
+
+def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():
+    arms = {arm.spec.name: arm for arm in planned(task(), 1e6).arms}
+    assert arms["embedding_head"].because == "needs MiniLM"
+    assert "bigger" in arms["bigger"].because
+    met = needs_of(task(bigger="hf:x/y"), model="", training="", gold=False, bigger="needs torch")
+    assert met["bigger"] == "needs torch"
+    assert needs_of(task(bigger="hf:x/y"), model="", training="", gold=False)["bigger"] == ""

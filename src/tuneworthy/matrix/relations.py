@@ -42,8 +42,8 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
             shares.append((interval(base, hit, seen, LEVEL), len(hit), len(seen)))
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")
-    best, hit, n = max(shares, key=lambda one: (one[0].mean, one[2]))
-    said = f"real retrieval rescues {hit} of {n} cases that the gold passage rescues"
+    best, found, n = max(shares, key=lambda one: (one[0].mean, one[2]))
+    said = f"real retrieval rescues {found} of {n} cases that the gold passage rescues"
     if (best.mean if few else best.high) < HALF:
         return Relation(True, f"{said}: less than half, so the passages are not found")
     return Relation(False, said)

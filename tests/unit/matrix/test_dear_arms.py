@@ -37,7 +37,8 @@ def task(tmp_path, monkeypatch):
         studies.lines(tmp_path / "test.jsonl", rows[:160])
         keys = {"data": {"train": "train.jsonl", "test": "test.jsonl"},
                 "model": "scripted:unsure",
-                "output": {"type": "text", "max_tokens": 4}, "success": {"metric": "exact"}, **more}  # fmt: skip
+                "output": {"type": "text", "max_tokens": 4}, "success": {"metric": "exact"},
+                **more}  # fmt: skip
         (tmp_path / "task.yaml").write_text(json.dumps(keys))
         return tmp_path / "task.yaml"
 

@@ -6,6 +6,7 @@ that were saved and scored stay so. Knows no metric: `dev_score` says how good a
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
@@ -92,6 +93,13 @@ def fit_lora(
     """
     if kept := load_trained(folder / "adapter"):
         return kept
+    try:
+        return _fit(model, lessons, settings, seed, folder)
+    finally:
+        gc.collect()  # modules refer to themselves: what the run worked with would stay (.8 GB)
+
+
+def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path) -> Trained:
     rows, dev = _Rows.of(model, lessons.train), _Rows.of(model, lessons.dev)
     rows.check(model)
     wrapped = lora_twin(model.module, settings, seed)

@@ -24,6 +24,7 @@ import numpy as np
 from tuneworthy.core.causes import Base, Effect, Intervention
 from tuneworthy.core.evidence import Interval
 from tuneworthy.stats import bounds
+from tuneworthy.stats.discordant import FEW
 
 LEVEL = 0.05
 GUESSED = 0.95
@@ -129,7 +130,7 @@ def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
 
 
 def _paired(
-    base: Base, cases: Sequence[str], one: Passed, other: Passed, few: int = bounds.FEW
+    base: Base, cases: Sequence[str], one: Passed, other: Passed, few: int = FEW
 ) -> Interval:
     ids = sorted(cases)
     if not ids:

@@ -38,8 +38,8 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     for tried, _ in _of(pairs, "retrieval"):
         seen = [case for case in rescued if case in tried.passed]
         if seen:
-            hit = [case for case in seen if tried.passed[case]]
-            shares.append((interval(base, hit, seen, LEVEL), len(hit), len(seen)))
+            helped = [case for case in seen if tried.passed[case]]
+            shares.append((interval(base, helped, seen, LEVEL), len(helped), len(seen)))
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")
     best, found, n = max(shares, key=lambda one: (one[0].mean, one[2]))

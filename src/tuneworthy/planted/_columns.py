@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -215,8 +216,6 @@ def _as(item: Item, other: Item) -> Item:
 
 
 def _swapped(item: Item, other: Item) -> str:
-    import json
-
     mine, theirs = json.loads(item.case.output), json.loads(other.case.output)
     return json.dumps(mine | {"answer": theirs["answer"]})
 

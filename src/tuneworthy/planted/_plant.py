@@ -24,13 +24,13 @@ class Planted:
     """A deployed system read across, and the cause that its failures were given.
 
     `second`: the cause of the other half, where two were planted. `why` names the plant, so that
-    a miss can be made again: (cause, seed, failures, variant).
+    a miss can be made again: the arguments of `plant`.
     """
 
     cause: str
     base: Base
     interventions: tuple[Intervention, ...]
-    why: tuple[str, int, int, int]
+    why: tuple[str | int | None, ...]
     second: str | None = None
 
 
@@ -55,8 +55,8 @@ def plant(
     drawn = _drawn(world, _lacks(world, cause, second, failures), failures)
     field = Field(world, drawn.fails, drawn.passes, drawn.documents, judge(world))
     return Planted(
-        cause, drawn.base(world), tuple(interventions(field)), (cause, seed, failures, variant),
-        second,
+        cause, drawn.base(world), tuple(interventions(field)),
+        (cause, seed, failures, variant, second), second,
     )  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Return by planted cause how it was named, the rates with 95 % intervals, and the misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the likeliest, or one of the
-    two likeliest, also where the failures were few. A miss is (cause, seed, failures, variant):
-    the arguments that plant it again.
+    two likeliest, also where the failures were few. A miss is the arguments that plant it again,
+    then what it was called, then the likeliest.
     """
     by: dict[str, list[Outcome]] = {}
     for one in outcomes:

@@ -184,7 +184,7 @@ def test_the_tally_counts_what_was_named_and_keeps_the_misses():
     told = tally([replace(one, named="format"), other])
     assert told["causes"]["format"]["named"] == {"format": 1, "hard": 1}
     assert told["all"]["right"]["share"] == 0.5
-    assert told["all"]["misses"] == [["format", 1, 8, 0, "hard", "hard"]]
+    assert told["all"]["misses"] == [["format", 1, 8, 0, None, "hard", "hard"]]
     assert "format" in table(told, ["format", "hard"])
     control = plant("hard", 0, 8)
     told = tally([replace(outcome(control, found), named="format"), outcome(control, found)])

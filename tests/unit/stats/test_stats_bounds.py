@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
@@ -188,3 +188,14 @@ def test_levels_pay_for_looks_and_rivals_and_keep_a_reserve_with_few():
     for wrong in ((0, 2), (1, 0)):
         with pytest.raises(ValueError):
             bounds.level(0.05, *wrong)
+
+
+def test_with_few_0_the_score_bound_holds_at_any_count():
+    """Without a differing row it is z² / (n + z²), from Tango's statistic; the exact is wider."""
+    z = float(norm.ppf(0.975))
+    none = bounds.paired(np.zeros(60), 0.025, few=0)
+    assert none.high == pytest.approx(z * z / (60 + z * z), abs=1e-9)
+    assert none.low == pytest.approx(-none.high, abs=1e-9)
+    assert bounds.paired(np.zeros(60), 0.025).high > none.high
+    many = np.array([1.0] * 20 + [0.0] * 40)
+    assert bounds.paired(many, 0.025, few=0) == bounds.paired(many, 0.025)

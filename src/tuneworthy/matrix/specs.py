@@ -114,13 +114,16 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
     )
 
 
-def _order(spec: Spec) -> tuple[int, int, str]:
+def _order(spec: Spec) -> tuple[int, int, int, str]:
+    """Place references first and a ceiling in front of the context arms, after the prompts.
+
+    A ceiling stands on the best prompt, so prompts are measured before it.
+    """
     from tuneworthy.core.task import TOOLS
 
-    if spec.role == "ceiling":  # it stands on the best prompt, so it comes after the prompts
-        return TOOLS.index("context"), -1, spec.name
-    rung = TOOLS.index(spec.tool) if spec.tool else -1
-    return rung, spec.simplicity, spec.name
+    ceiling = spec.role == "ceiling"
+    rung = TOOLS.index(spec.tool or "context") if spec.tool or ceiling else -1
+    return rung, 0 if ceiling else 1, spec.simplicity, spec.name
 
 
 def trains(spec: Spec) -> bool:

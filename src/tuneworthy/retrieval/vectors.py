@@ -36,8 +36,7 @@ class MiniLM:
         from tuneworthy.models import _minilm, _vectors
 
         self._opened = _vectors.encoder()
-        marks: Mapping[str, str] = {"encoder": _minilm.NAME, "weights": _minilm.WEIGHTS}
-        self.fingerprint = marks
+        self.fingerprint: Mapping[str, str] = {"encoder": _minilm.NAME, "weights": _minilm.WEIGHTS}
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Return [len(texts), 384] float32, each row of length 1."""

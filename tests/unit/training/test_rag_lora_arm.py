@@ -102,5 +102,7 @@ def test_it_runs_only_where_it_is_named():
     task = Task(data=Data(file="rows.jsonl", docs="docs.jsonl"))
     assert "rag_lora" not in [spec.arm for spec in specs(task)]
     assert {"rag", "oracle", "lora"} <= {spec.arm for spec in specs(task)}
+    order = [spec.arm for spec in specs(task)]
+    assert order.index("few_shot") < order.index("oracle") < order.index("rag"), "on its prompt"
     named = task.model_copy(update={"arms": ("zero_shot", "rag_lora")})
     assert "rag_lora" in [spec.arm for spec in specs(named)]

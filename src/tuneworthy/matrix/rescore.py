@@ -112,7 +112,8 @@ def parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
 def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[Case, ...]]:
     """Return for each case up to 10 others, drawn by its id, that share no right answer with it."""
     known = {case.id: case for case in cases}
-    right = {case.id: _rights(task, case) for case in cases}
+    form = _meaning(task)
+    right = {c.id: {form(text) for text in (c.output, *c.accepted)} for c in cases}
     ids, found = sorted(known), dict[str, tuple[Case, ...]]()
     for name in ids:
         rng = random.Random(f"{seed} {name}")
@@ -124,11 +125,12 @@ def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[C
     return found
 
 
-def _rights(task: Task, case: Case) -> set[str]:
-    form, texts = writing(task), (case.output, *case.accepted)
-    if task.output.type == "number":  # a worked solution ends in its answer
-        return {str(found[-1].value) if (found := numbers(text)) else form(text) for text in texts}
-    return {form(text) for text in texts}
+def _meaning(task: Task) -> Callable[[str], str]:
+    """Return what tells right answers apart: their writing, of a worked solution its last number."""
+    form = writing(task)
+    if task.output.type != "number":
+        return form
+    return lambda text: str(found[-1].value) if (found := numbers(text)) else form(text)
 
 
 def _column(

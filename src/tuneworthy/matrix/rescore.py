@@ -126,7 +126,7 @@ def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[C
 
 
 def _meaning(task: Task) -> Callable[[str], str]:
-    """Return what tells right answers apart: their writing, of a worked solution its last number."""
+    """Return what tells right answers apart: their writing, or the last number of a solution."""
     form = writing(task)
     if task.output.type != "number":
         return form

@@ -40,11 +40,12 @@ def _in(task: Task, right: str, passage: str) -> bool:
             parts = [text for text in _leaves(parse(right)) if text]
         except ValueError:
             return False
-        return bool(parts) and all(_said(part, passage) for part in parts)
-    return _said(right, passage)
+        return bool(parts) and all(says(passage, part) for part in parts)
+    return says(passage, right)
 
 
-def _said(text: str, passage: str) -> bool:
+def says(passage: str, text: str) -> bool:
+    """Say whether a text stands in a passage word for word; case and punctuation are nothing."""
     words = _words(text)
     return bool(words.strip()) and words in _words(passage)
 

@@ -13,6 +13,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.literal import says
 from tuneworthy.metrics import chosen
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own
@@ -20,7 +21,7 @@ from tuneworthy.metrics._writing import plain, plain_json, plain_number
 from tuneworthy.prompting.lenient import lenient
 
 DRAWS = 10  # other cases' right answers that each answer is scored against
-METRIC, FORMAT = "tolerant metric", "lenient parse"
+METRIC, FORMAT, WRAPPED = "tolerant metric", "lenient parse", "answer within a text"
 PLACEBO = "the same, against other cases' right answers"
 Metric = Callable[[Case, Answer], Score | Unscored]
 
@@ -35,8 +36,8 @@ def rescored(
 ) -> list[Intervention]:
     """Return what a tolerant metric and a lenient parse would change, each beside its placebo.
 
-    `answers` are the base's by case id; a case without one was not asked. Free text has no form
-    to parse, so there the metric alone comes back.
+    `answers` are the base's by case id; a case without one was not asked. In free text there is
+    nothing to parse; there the second asks whether a right answer stands in it word for word.
     """
     asked = [case for case in cases if case.id in answers]
     donors = strangers(task, asked, seed)
@@ -44,6 +45,8 @@ def rescored(
     if task.output.type in {"json", "label", "number"}:
         read = {case.id: parsed(task, metric, case, answers[case.id]) for case in asked}
         found.append(_column(FORMAT, "format", metric, (asked, read, donors), pass_at))
+    else:
+        found.append(_column(WRAPPED, "format", within(metric), (asked, answers, donors), pass_at))
     return found
 
 
@@ -109,10 +112,29 @@ def parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
     return answer if text is None else answer.model_copy(update={"text": text})
 
 
+def within(metric: Metric) -> Metric:
+    """Return a metric that also gives 1 where a right answer stands in the text word for word.
+
+    It sees what is right, so no parser can do as well, and a text that names many things passes
+    by chance: the placebo counts how often. A text that was cut never got to its answer.
+    """
+
+    def score(case: Case, answer: Answer) -> Score | Unscored:
+        strict = metric(case, answer)
+        if not isinstance(strict, Score) or strict.value >= 1 or answer.finish == "length":
+            return strict
+        if any(says(answer.text, right) for right in (case.output, *case.accepted)):
+            return strict.model_copy(update={"value": 1.0, "why": "a right answer stands in it"})
+        return strict
+
+    return score
+
+
 def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[Case, ...]]:
     """Return for each case up to 10 others, drawn by its id, that share no right answer with it."""
     known = {case.id: case for case in cases}
-    right = {case.id: _rights(task, case) for case in cases}
+    form = _meaning(task)
+    right = {c.id: {form(text) for text in (c.output, *c.accepted)} for c in cases}
     ids, found = sorted(known), dict[str, tuple[Case, ...]]()
     for name in ids:
         rng = random.Random(f"{seed} {name}")
@@ -124,11 +146,12 @@ def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[C
     return found
 
 
-def _rights(task: Task, case: Case) -> set[str]:
-    form, texts = writing(task), (case.output, *case.accepted)
-    if task.output.type == "number":  # a worked solution ends in its answer
-        return {str(found[-1].value) if (found := numbers(text)) else form(text) for text in texts}
-    return {form(text) for text in texts}
+def _meaning(task: Task) -> Callable[[str], str]:
+    """Return what tells right answers apart: their writing, or the last number of a solution."""
+    form = writing(task)
+    if task.output.type != "number":
+        return form
+    return lambda text: str(found[-1].value) if (found := numbers(text)) else form(text)
 
 
 def _column(

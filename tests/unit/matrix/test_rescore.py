@@ -9,7 +9,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.matrix.literal import literal
-from tuneworthy.matrix.rescore import DRAWS, parsed, passes, rescored, strangers, tolerant
+from tuneworthy.matrix.rescore import DRAWS, parsed, passes, rescored, strangers, tolerant, within
 from tuneworthy.metrics import scorer
 
 DATA = Data(file="rows.jsonl")
@@ -49,11 +49,29 @@ CITIES = {
 
 def test_the_tolerant_metric_rescues_other_writings_and_nothing_wrong():
     found = across(task("text", metric="exact"), CITIES)
-    assert set(found) == {"metric"}  # free text has no form to parse
     passed = found["metric"].passed
     assert {name for name, does in passed.items() if does} == {"case", "number", "date", "right"}
     assert set(found["metric"].placebo_passed) == set(passed)
     assert set(found["metric"].placebo_passed.values()) == {0.0}
+
+
+def test_a_free_text_is_searched_for_the_answer_and_chance_is_counted():
+    cities = ("Oslo", "Rome", "Lima", "Bonn")
+    pairs = {f"c{i}": (city, f"The capital, I think, is {city}.") for i, city in enumerate(cities)}
+    pairs["all"] = ("Riga", "It is Oslo or Rome or Lima or Bonn or Riga.")
+    pairs["no"] = ("Kyiv", "It is the city of Romeo.")
+    one = across(task("text", metric="exact"), pairs)["format"]
+    assert (one.name, one.passed["all"], one.passed["no"]) == ("answer within a text", True, False)
+    assert all(one.passed[f"c{i}"] for i in range(4))
+    assert one.placebo_passed["all"] == pytest.approx(4 / 5)
+    assert {one.placebo_passed[f"c{i}"] for i in range(4)} == {0.0}
+
+
+def test_a_text_that_was_cut_has_not_answered():
+    metric = within(scorer(task("text", metric="exact")))
+    said = Answer(case="c", text="1972 to 1973 to 1974", finish="length")
+    assert metric(case("c", "1973"), said).value == 0
+    assert metric(case("c", "1973"), said.model_copy(update={"finish": None})).value == 1
 
 
 def test_the_placebo_passes_where_an_answer_is_another_cases_gold():

@@ -127,12 +127,12 @@ def test_one_number_in_any_form_is_one(number):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet="abcXYZ019 .,;:!?'\"()-_/&%$é—’", max_size=24))
+@given(st.text(alphabet="bcdXYZ019 .,;:!?'\"()-_/&%$é—’", max_size=24))
 def test_letters_and_digits_are_kept_in_their_order(text):
-    """So texts of other letters can't become equal; articles, zeros and dates aside."""
+    """So texts of other letters can't become equal; articles, idle zeros and dates aside."""
     said = re.sub(r"[^a-z0-9é]", "", text.lower())
     kept = re.sub(r"[^a-z0-9é]", "", plain(text).lower())
-    assume(not re.search(r"\.0+(?!\d)|\.\d", text))
+    assume(not re.search(r"\.\d|\d{4}", text))
     assert kept == said
 
 

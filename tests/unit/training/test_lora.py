@@ -317,3 +317,25 @@ def test_a_run_without_dev_rows_is_never_stopped_early(tiny, tmp_path):
     model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
     trace = fit_lora(model, lessons(tiny, dev=[]), settings(patience=1), 0, tmp_path).trace
     assert len(trace["evaluations"]) == 3
+
+
+def test_a_finished_run_gives_its_memory_back(tiny, tmp_path, monkeypatch):
+    import gc
+
+    from peft import PeftModel
+
+    def left():
+        return sum(issubclass(type(one), PeftModel) for one in gc.get_objects())
+
+    gc.collect()
+    before = left()
+    gc.disable()
+    try:
+        monkeypatch.setattr("tuneworthy.training.lora.gc.collect", lambda: 0)
+        fitted(tiny, tmp_path / "kept")
+        assert left() > before, "modules refer to themselves: nothing frees them"
+        monkeypatch.undo()
+        fitted(tiny, tmp_path / "a")
+        assert left() == before
+    finally:
+        gc.enable()

@@ -22,7 +22,8 @@ from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import Bench, measure
-from tuneworthy.matrix.reading import across, probes
+from tuneworthy.matrix.probing import probes
+from tuneworthy.matrix.reading import across
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
@@ -139,7 +140,7 @@ def _probe(
     dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
     for probe in probes(desk.task, [*planned.arms, *dear], runs, paid):
         tell("arm", probe.planned)
-        runs += probe.run(bench, recipes)
+        runs += probe.run(bench, recipes, runs)
 
 
 def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:

@@ -29,7 +29,12 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Choose k examples from the training cases; raises DoesNotApply."""
+    """Choose k examples from the training cases; raises DoesNotApply.
+
+    The placebo takes over the examples that were chosen, where it is handed them.
+    """
+    if options.shuffled and setup.recipe.kind == "few" and setup.recipe.k == options.k:
+        return prompted(setup, setup.recipe.model_copy(update={"shuffled": True}))
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     sets = [tuple(fixed(setup.train, options.k, seed))]

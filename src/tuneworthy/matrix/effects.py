@@ -71,9 +71,14 @@ def effect(base: Base, tried: Intervention) -> Effect:
         contrast=contrast,
         corrected=_corrected(contrast, other),
         acts=acts,
-        rescued=tuple(c for c in fails if tried.passed[c] and versus[c] < FAILS),
+        rescued=saved(fails, tried.passed, versus),
     )
     return found.model_copy(update={"because": _because(found, tried, _share(fails, again))})
+
+
+def saved(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ...]:
+    """Return the failed cases that pass now and not beside what the remedy is compared with."""
+    return tuple(case for case in fails if passed[case] and versus[case] < FAILS)
 
 
 def asked(base: Base, tried: Intervention) -> frozenset[str]:

@@ -6,7 +6,7 @@ import random
 import pytest
 from tests import studies
 
-from tuneworthy.matrix.reading import PASSED
+from tuneworthy.matrix.probing import PASSED
 from tuneworthy.models import scripted
 from tuneworthy.study import plan, run
 

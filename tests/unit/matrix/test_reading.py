@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from tests import studies
 
-from tuneworthy.matrix.reading import PASSED
+from tuneworthy.matrix.probing import PASSED
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, plan_screen
@@ -143,3 +143,24 @@ def test_the_plan_says_what_reading_across_may_ask_at_most(study, tmp_path):
         (SHOWN, "nearest_shots", 180)
     ]
     assert "to see what was wrong, at most" in plan_screen(planned, 120).plain
+
+
+def test_a_grammar_is_not_praised_for_the_examples_in_its_prompt(study):
+    labels = list(CODES.values())
+    arms = ["zero_shot", {"nearest_shots": {}}, "constrained"]
+    found = study(output={"type": "label", "labels": labels}, success={}, arms=arms)
+    seen = found.results.evidence.diagnosis
+    effects = {effect.name: effect for effect in seen.effects}
+    assert effects["constrained"].rescue > 0.9, "the scripted model knows no grammar: same answers"
+    assert not effects["constrained"].acts
+    assert effects["constrained"].placebo.endswith("or its prompt alone")
+    assert effects["nearest_shots"].acts
+    assert found.verdict.wrong[0].cause == "convention"
+
+
+def test_a_placebo_asks_with_the_examples_of_its_arm(study):
+    runs = study(arms=["zero_shot", {"few_shot": {"k": 8, "draws": 3}}], n=60).results.runs
+    shots = {r.spec.name: {run.fold: run.recipe.shots for run in runs if run.spec == r.spec}
+             for r in runs if r.recipe and r.recipe.kind == "few"}  # fmt: skip
+    (own, placebo) = sorted(shots, key=len)
+    assert shots[placebo].items() <= shots[own].items()

@@ -1,0 +1,111 @@
+"""What is asked before the matrix can be read across: placebos and pilots, on which cases.
+
+A placebo is asked only where its arm passes more cases than the base (without that nothing can
+act) or where failures are few; on all failed cases and at most 60 of the passed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import Task
+from tuneworthy.matrix.causes import FEW
+from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.reading import Column, base_of, columns
+from tuneworthy.matrix.specs import probes_of, variant_of
+from tuneworthy.stats import bounds
+
+PASSED = 60  # passed cases that a placebo is asked on, and failed ones where each answer is paid
+PART = "asked on failed cases and some of the passed ones, to read across"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An arm, a pilot or a placebo that is asked on some cases only."""
+
+    planned: PlannedArm
+    cases: frozenset[str]
+
+    def run(self, bench: Bench, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
+        """Return its runs, marked as what they are: no score of the task, and never timed.
+
+        A placebo is handed the prompt that its arm ended up with in each fold.
+        """
+        own = {r.fold: r.recipe for r in runs if r.spec.name == self.planned.spec.of and r.recipe}
+        recipes = [own.get(fold, recipe) for fold, recipe in enumerate(recipes)]
+        parts = tuple(
+            part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases)})
+            for part in bench.split.parts
+        )
+        some = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)
+        folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
+        found = measure(some, self.planned.model_copy(update={"folds": folds}), recipes, False)
+        change = {"state": "stopped_early", "because": PART}
+        return [run.model_copy(update=change) if run.state == "measured" else run for run in found]
+
+
+def probes(task: Task, arms: Sequence[PlannedArm], runs: Sequence[Run], paid: bool) -> list[Probe]:
+    """Return what is still to be asked before the matrix can be read across."""
+    table = columns(task, runs)
+    base = base_of(table)
+    if base is None or all(base.passed.values()):
+        return []
+    cases = _sample(task, base, paid)
+    done = {run.spec.name for run in runs}
+    found: list[Probe] = []
+    for planned in arms:
+        for spec in _tried(task, planned, base, table):
+            if spec.name not in done:
+                found.append(Probe(_as_planned(planned, spec), cases))
+    return found
+
+
+def _sample(task: Task, base: Column, paid: bool) -> frozenset[str]:
+    def first(ids: list[str], most: int) -> list[str]:
+        return sorted(ids, key=lambda i: digest([task.seed, "across", i]))[:most]
+
+    fails = [i for i, passed in base.passed.items() if not passed]
+    passes = [i for i, passed in base.passed.items() if passed]
+    return frozenset([*(first(fails, PASSED) if paid else fails), *first(passes, PASSED)])
+
+
+def _tried(
+    task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column]
+) -> list[Spec]:
+    """Return the specs that must be asked for one arm: itself or its pilot, and its placebo."""
+    spec, arm = planned.spec, load("arms", planned.spec.arm)
+    if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
+        return []
+    found, own = probes_of(spec), table.get(spec.name)
+    if getattr(arm, "ON_FAILURES", False) and own is None:
+        return [spec, *found]
+    if hasattr(arm, "pilot") or (own is not None and _hopeful(own, base)):
+        return found
+    return []
+
+
+def _hopeful(own: Column, base: Column) -> bool:
+    """Return whether the arm is shown to pass more than the base, or failures are too few to say.
+
+    Else it cannot act (causes.diagnose asks for both), and its placebo is not worth asking.
+    """
+    ids = [i for i in base.passed if i in own.passed]
+    gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
+    fails = sum(not base.passed[i] for i in ids)
+    rescued = bool((gain > 0).any())
+    return rescued and (fails <= FEW or bounds.paired(gain, 0.025).low > 0)
+
+
+def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:
+    """Return a probe as it is run: one seed, and a pilot beside its placebo on one fold."""
+    pilots = spec.role == "ceiling" or spec.of not in ("", planned.spec.name)
+    folds = planned.folds[:1] if pilots else planned.folds
+    return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])

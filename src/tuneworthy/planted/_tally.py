@@ -52,8 +52,8 @@ def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Return by planted cause how it was named, the rates with 95 % intervals, and the misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the likeliest, or one of the
-    two likeliest, also where the failures were few. A miss is the arguments that plant it again,
-    then what it was called, then the likeliest.
+    two likeliest, also where the failures were few. A miss is one whose likeliest cause is wrong:
+    the arguments that plant it again, then what it was called, then the likeliest.
     """
     by: dict[str, list[Outcome]] = {}
     for one in outcomes:
@@ -82,7 +82,7 @@ def _rates(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "misses": [
             [*one.plant.why, one.named, one.first]
             for one in outcomes
-            if one.named not in one.wanted
+            if one.first not in one.wanted
         ],
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from _bench import write
@@ -72,6 +73,17 @@ def controls(first: int, failures: int) -> list[Planted]:
     return [plant("hard", first + number, failures, number) for number in range(CONTROLS)]
 
 
+def nudged(first: int, failures: int, vote: bool) -> list[Planted]:
+    """Return thirty systems whose failures any other prompt repairs, with or without samples."""
+    found = [plant("nudge", first + number, failures, number) for number in range(30)]
+    if vote:
+        return found
+    return [
+        replace(one, interventions=tuple(i for i in one.interventions if i.remedy != "latent"))
+        for one in found
+    ]
+
+
 def pairs(first: int, failures: int) -> list[Planted]:
     """Return one plant of every two causes that can share a task, half of the failures each."""
     found = []
@@ -95,10 +107,21 @@ def main() -> None:
             found = tally(judged(one, rule) for one in plants)
             told[f"{failures} failures, {name}"] = found
             print(f"\n{failures} failures, {name}\n{table(found, NAMES)}", flush=True)
-            for what, key in (("right", "right"), ("in two", "likely")):
+            for what, key in (("right", "right"), ("first", "first"), ("in two", "likely")):
                 rate = found["all"][key]
                 summary[f"{failures} failures, {name}: {what}"] = _said(rate)
             summary[f"{failures} failures, {name}: false on controls"] = _said(found["false"])
+            summary[f"{failures} failures, {name}: any acts on controls"] = _said(found["any acts"])
+            if rate := found.get("cases given another's remedy"):
+                summary[f"{failures} failures, {name}: cases given another's remedy"] = _said(rate)
+    for vote in (False, True):
+        plants = nudged(first, FAILURES[-1], vote)
+        for name, rule in RULES.items():
+            found = tally(judged(one, rule) for one in plants)
+            case = f"any prompt helps, {'with' if vote else 'without'} vote, {name}"
+            told[case] = found
+            print(f"\n{case}\n{table(found, NAMES)}", flush=True)
+            summary[f"{case}: no remedy named"] = _said(found["causes"]["nudge"]["right"])
     both = tally(judged(one) for one in pairs(first, FAILURES[-1]))
     told["two causes"] = both
     print(f"\ntwo causes, {FAILURES[-1]} failures\n{table(both, NAMES)}")

@@ -14,7 +14,9 @@ from tuneworthy.planted._shape import CAUSES, VARIANTS, Shape
 from tuneworthy.planted._system import say
 from tuneworthy.planted._world import Ask, Item, World, case_of, made_world, plain_pose
 
-CONTROL, RARE = "hard", 20  # passed cases a failed one in most controls: failures below a margin
+CONTROL, NUDGED = "hard", "nudge"
+RARE = 20
+"""Passed cases a failed one in most controls: failures below a margin."""
 ALONE = {"label", "knowledge", "retrieval", "reading"}
 """Never a minor cause: they need a task of their own (documents, like cases)."""
 
@@ -24,13 +26,15 @@ class Planted:
     """A deployed system read across, and the cause that its failures were given.
 
     `second`: the cause of the other half, where two were planted. `why` names the plant, so that
-    a miss can be made again: the arguments of `plant`.
+    a miss can be made again: the arguments of `plant`. `lacks` is what each failed case lacks,
+    "" where it failed by a slip.
     """
 
     cause: str
     base: Base
     interventions: tuple[Intervention, ...]
     why: tuple[str | int | None, ...]
+    lacks: Mapping[str, str]
     second: str | None = None
 
 
@@ -39,7 +43,8 @@ def plant(
 ) -> Planted:
     """Return a system with exactly so many failures, most of them of this cause.
 
-    `cause`: one of CAUSES, or `hard` for a control; with `second` half of them are of that one.
+    `cause`: one of CAUSES, or `hard` or `nudge` for a control; with `second` half of the failures
+    are of that one.
     Same arguments, same plant. Raises TaskError for a cause that there is not, ValueError where
     no answer type fits both causes.
     """
@@ -56,7 +61,8 @@ def plant(
     field = Field(world, drawn.fails, drawn.passes, drawn.documents, judge(world))
     return Planted(
         cause, drawn.base(world), tuple(interventions(field)),
-        (cause, seed, failures, variant, second), second,
+        (cause, seed, failures, variant, second),
+        {item.case.id: item.lack for item in drawn.fails}, second,
     )  # fmt: skip
 
 
@@ -68,6 +74,8 @@ def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
     fault only where nothing acts, and reading only where the passages hold the answers, so nothing
     else is planted beside them; of five like labels at most one is wrong.
     """
+    if cause == NUDGED:
+        return replace(shape, minor=0.0, hard=0.0, slip=0.0)
     if cause == CONTROL:
         ratio = RARE if variant % 10 < 7 else shape.ratio
         slip = shape.slip if shape.sampled else 0.0
@@ -80,8 +88,8 @@ def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
 def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[str, int]:
     """Return how many of the failures lack what; the minor cause is any that fits the task."""
     shape = world.shape
-    if cause == CONTROL:
-        return {CONTROL: failures}
+    if cause in (CONTROL, NUDGED):
+        return {cause: failures}
     hard = int(shape.hard * failures)
     rest = failures - hard
     if second is not None:
@@ -145,10 +153,11 @@ def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
         item = _item(world, number, lack, rng)
         passed, again = _today(world, item, right)
         place = lack or CONTROL
-        room = wanted - len(drawn.passes) if passed else left[place]
+        room = wanted - len(drawn.passes) if passed else left.get(place, 0)
         if room > 0:
             (drawn.passes if passed else drawn.fails).append(item)
-            left[place] -= not passed
+            if not passed:
+                left[place] -= 1
             if world.shape.group > 1:
                 drawn.groups[item.case.id] = f"g{number // world.shape.group}"
             if again is not None:

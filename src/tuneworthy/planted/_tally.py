@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.core.causes import Diagnosis
-from tuneworthy.planted._plant import CONTROL, Planted
+from tuneworthy.core.causes import REMEDIES, Diagnosis
+from tuneworthy.planted._plant import CONTROL, NUDGED, Planted
 from tuneworthy.stats.bounds import rate
 
 SILENT = {"hard", "few"}
@@ -19,7 +19,8 @@ class Outcome:
     """What one plant was called. `named` is the leading cause, or `few`.
 
     `first` and `likely` are the likeliest cause and the two likeliest, few or not. `acting` are
-    the remedies that were found to act.
+    the remedies that were found to act. `cases`: to how many failed cases a remedy was given that
+    they do not lack, of how many a remedy was given to.
     """
 
     plant: Planted
@@ -27,11 +28,12 @@ class Outcome:
     first: str
     likely: tuple[str, ...]
     acting: tuple[str, ...]
+    cases: tuple[int, int]
 
     @property
     def wanted(self) -> set[str]:
         """Return the names that are right: a control has no cause, so `few` is right as well."""
-        if self.plant.cause == CONTROL:
+        if self.plant.cause in (CONTROL, NUDGED):
             return SILENT
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
@@ -41,24 +43,29 @@ def outcome(plant: Planted, found: Diagnosis) -> Outcome:
     causes = tuple(row.cause for row in found.wrong if row.cause != "few")
     acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
     named = "few" if found.few else causes[0]
-    return Outcome(plant, named, causes[0], causes[:2], acting)
+    given = {case: cause for case, cause in found.cause.items() if cause in REMEDIES}
+    wrong = sum(plant.lacks[case] != cause for case, cause in given.items())
+    return Outcome(plant, named, causes[0], causes[:2], acting, (wrong, len(given)))
 
 
 def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Return by planted cause how it was named, the rates with 95 % intervals, and the misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the likeliest, or one of the
-    two likeliest, also where the failures were few. A miss is the arguments that plant it again,
-    then what it was called, then the likeliest.
+    two likeliest, also where the failures were few. A miss is one whose likeliest cause is wrong:
+    the arguments that plant it again, then what it was called, then the likeliest.
     """
     by: dict[str, list[Outcome]] = {}
     for one in outcomes:
         by.setdefault(one.plant.cause, []).append(one)
     causes = {cause: _rates(own) for cause, own in by.items()}
-    planted = [one for cause, own in by.items() if cause != CONTROL for one in own]
+    planted = [one for cause, own in by.items() if cause not in (CONTROL, NUDGED) for one in own]
     whole: dict[str, Any] = {"causes": causes}
     if planted:
         whole["all"] = {key: value for key, value in _rates(planted).items() if key != "named"}
+        wrong, given = (sum(one.cases[at] for one in planted) for at in (0, 1))
+        if given:
+            whole["cases given another's remedy"] = _rate(wrong, given)
     if controls := by.get(CONTROL):
         whole["false"] = _rate(sum(one.named not in SILENT for one in controls), len(controls))
         whole["any acts"] = _rate(sum(bool(one.acting) for one in controls), len(controls))
@@ -75,7 +82,7 @@ def _rates(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "misses": [
             [*one.plant.why, one.named, one.first]
             for one in outcomes
-            if one.named not in one.wanted
+            if one.first not in one.wanted
         ],
     }
 

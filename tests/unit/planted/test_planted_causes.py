@@ -37,7 +37,7 @@ def gold(item):
 
 
 def test_every_cause_has_a_file_and_the_control_is_one_more():
-    assert set(catalogue("planted")) == {*CAUSES, "hard"}
+    assert set(catalogue("planted")) == {*CAUSES, "hard", "nudge"}
 
 
 @pytest.mark.parametrize("cause", CAUSES)

@@ -1,0 +1,19 @@
+"""Failures that any other prompt repairs as well as the right one: a control for placebos."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tuneworthy.planted._system import told
+from tuneworthy.planted._world import PRESENT, Ask, Item, World
+
+KINDS = ("text", "label", "number", "json")
+STYLE = "plain"
+SOON = 0.4
+
+
+def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return what the wording of the prompt happens to bring, whatever it says; samples agree."""
+    own = Random(f"{world.seed} {item.case.id} {ask.name} wording")
+    lucky = own.random() < SOON and ask.name != PRESENT
+    return told(world, item, rng, 1.0 if lucky else world.shape.luck)

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from tuneworthy.arms import lora, oracle, rag
@@ -52,24 +53,28 @@ def main() -> None:
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     setup.folder.mkdir(exist_ok=True)
-    tuned = lora.fit(setup, lora.Options(epochs=EPOCHS), 0)
-    by_heart = replace(setup, recipe=Recipe(kind="short"), models={"base": tuned.model})
+
+    @cache
+    def tuned() -> Fitted:
+        return lora.fit(setup, lora.Options(epochs=EPOCHS), 0)
+
+    def by_heart() -> Setup:
+        return replace(setup, recipe=Recipe(kind="short"), models={"base": tuned().model})
+
     bare = replace(setup, recipe=Recipe(kind="zero"))
     systems: dict[str, Callable[[], Fitted]] = {
         "bare model": lambda: oracle.fit(bare, oracle.Options(), 0),
         "bare model + new passage": lambda: oracle.fit(bare, oracle.Options(), 0),
         "retrieval, words": lambda: rag.fit(bare, rag.Options(k=1, dense=False), 0),
         "retrieval, words and vectors": lambda: rag.fit(bare, rag.Options(k=1), 0),
-        "tuned on the old": lambda: tuned,
-        "tuned on the old + new passage": lambda: oracle.fit(by_heart, oracle.Options(), 0),
-        "tuned on the old + retrieval": lambda: rag.fit(by_heart, rag.Options(k=1), 0),
+        "tuned on the old": tuned,
+        "tuned on the old + new passage": lambda: oracle.fit(by_heart(), oracle.Options(), 0),
+        "tuned on the old + retrieval": lambda: rag.fit(by_heart(), rag.Options(k=1), 0),
     }
-    answers = {
-        name: kept(out, name, fit, after.cases, "new passage" in name)
-        for name, fit in systems.items()
-    }
-    for name, found in answers.items():
-        print(row(freshness(name, found, after.facts)))
+    answers = {}
+    for name, fit in systems.items():
+        answers[name] = kept(out, name, fit, after.cases, "new passage" in name)
+        print(row(freshness(name, answers[name], after.facts)), flush=True)
     print("where the system without a passage says the old fact:")
     for name, alone in (("bare model", "bare model"), ("tuned on the old", "tuned on the old")):
         shown = answers[f"{name} + new passage"]

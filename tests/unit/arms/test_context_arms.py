@@ -100,9 +100,9 @@ def test_passages_keep_to_the_budget_and_stay_whole(tmp_path):
             p in a.prompt[-1].content for a in answers for p in (text(a.case, FIGURES[a.case]),)
         )
     model = Scripted("scripted:reader", read)
-    bare = model.count_tokens(right(rag.fit(setup(tmp_path), rag.Options(), 0))[1][0].prompt)
+    bare = model.count_tokens(right(rag.fit(setup(tmp_path), rag.Options(k=4), 0))[1][0].prompt)
     model.context = bare
-    fitted = rag.fit(setup(tmp_path, models={"base": model}), rag.Options(), 0)
+    fitted = rag.fit(setup(tmp_path, models={"base": model}), rag.Options(k=4), 0)
     _, (answer,) = right(fitted, CASES[:1])
     assert 1 <= len(answer.passages) < 4
     assert model.count_tokens(answer.prompt) + 8 <= bare

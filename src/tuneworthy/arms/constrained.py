@@ -25,10 +25,10 @@ REMEDY, PLACEBO = "format", "a random legal answer"
 class Options(Record):
     """Labels are scored exactly, JSON is decoded under its schema.
 
-    `draft`: the model answers freely first, and a draft that is not valid is written again under
-    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which does so with every
-    draft: a valid one would hardly come out another). `random`: a legal answer that has nothing to
-    do with the input (the placebo).
+    `draft`: the model answers freely first; a valid draft stands, another is written again under
+    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites every
+    draft). A mask changes valid answers too: it has keys in the order of the schema. `random`: a
+    legal answer that has nothing to do with the input (the placebo).
     """
 
     draft: bool = False

@@ -51,7 +51,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             return drafted(queries, free.answer(queries), ask, valid)
         return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
 
-    return Fitted(answer=answer, learned=recipe.kind in EXAMPLES, recipe=recipe, model=model)
+    taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
+    learned = taught or recipe.kind in EXAMPLES
+    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
+
+
+def _untaught(setup: Setup) -> str:
+    """Return the grammar as it would be without training rows."""
+    rule = grammar(setup.task)
+    return rule.model_dump_json() if rule else ""
 
 
 def placebo(options: Options) -> Options:

@@ -27,7 +27,7 @@ class Options(Record):
 
     `draft`: the model answers freely first; a valid draft stands, another is written again under
     the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites every
-    draft). A mask changes valid answers too: it has keys in the order of the schema. `random`: a
+    draft). A mask changes valid answers too, as it allows one order of keys only. `random`: a
     legal answer that has nothing to do with the input (the placebo).
     """
 

@@ -25,10 +25,10 @@ REMEDY, PLACEBO = "format", "a random legal answer"
 class Options(Record):
     """Labels are scored exactly, JSON is decoded under its schema.
 
-    `draft`: the model answers freely first, and a draft that is not valid is written again under
-    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which does so with every
-    draft: a valid one would hardly come out another). `random`: a legal answer that has nothing to
-    do with the input (the placebo).
+    `draft`: the model answers freely first; a valid draft stands, another is written again under
+    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites every
+    draft). A mask changes valid answers too, as it allows one order of keys only. `random`: a
+    legal answer that has nothing to do with the input (the placebo).
     """
 
     draft: bool = False
@@ -51,7 +51,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             return drafted(queries, free.answer(queries), ask, valid)
         return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
 
-    return Fitted(answer=answer, learned=recipe.kind in EXAMPLES, recipe=recipe, model=model)
+    taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
+    learned = taught or recipe.kind in EXAMPLES
+    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
+
+
+def _untaught(setup: Setup) -> str:
+    """Return the grammar as it would be without training rows."""
+    rule = grammar(setup.task)
+    return rule.model_dump_json() if rule else ""
 
 
 def placebo(options: Options) -> Options:

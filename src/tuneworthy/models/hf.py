@@ -183,7 +183,7 @@ class HF:
         return replies
 
     def _guide(self, grammar: Grammar) -> Any:
-        key = digest(grammar)
+        key = grammar.model_dump_json()  # a digest would not see the order of keys, which counts
         if self._words is None:
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
             self._words = words, _closing.Closer(words)

@@ -32,7 +32,7 @@ def grammar(task: Task, answers: Sequence[str] = ()) -> Grammar | None:
     if output.type == "json" and isinstance(output.json_schema, dict):
         inferred = "output.schema" in task.inferred
         value = output.json_schema if inferred else closed(output.json_schema)
-        return Grammar(kind="json", value=value, spaced=_spaced(answers))
+        return Grammar(kind="json", value=ordered(value, answers), spaced=_spaced(answers))
     if output.type == "number":
         return Grammar(kind="regex", value=NUMBER)
     return None
@@ -49,6 +49,43 @@ def _spaced(answers: Sequence[str]) -> bool:
         for at, separators in enumerate(((",", ":"), (", ", ": "))):
             counts[at] += json.dumps(value, ensure_ascii=False, separators=separators) == text
     return counts[1] > counts[0]
+
+
+def ordered(schema: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
+    """Return the schema with the keys of its objects in the order that the answers have them in.
+
+    Under a grammar an answer can have its keys in the schema's order only, though any order says
+    the same: a model that would write another one is driven to leave keys out or to invent some.
+    Keys stand by their mean place in the answers (0 first, 1 last); those in none keep the end.
+    """
+    values = []
+    for text in answers:
+        try:
+            values.append(json.loads(text))
+        except (ValueError, RecursionError):
+            continue
+    out: dict[str, Any] = _ordered(schema, values)
+    return out
+
+
+def _ordered(node: Any, values: Sequence[Any]) -> Any:
+    if not isinstance(node, dict):
+        return node
+    out = dict(node)
+    if isinstance(properties := node.get("properties"), dict):
+        objects = [value for value in values if isinstance(value, dict)]
+        places: dict[str, list[float]] = {}
+        for value in objects:
+            for at, key in enumerate(value):
+                places.setdefault(key, []).append((at + 0.5) / len(value))
+        means = {key: sum(found) / len(found) for key, found in places.items()}
+        keys = sorted(properties, key=lambda key: means.get(key, 2.0))
+        inner = {key: [value[key] for value in objects if key in value] for key in keys}
+        out["properties"] = {key: _ordered(properties[key], inner[key]) for key in keys}
+    if isinstance(items := node.get("items"), dict):
+        lists = [value for value in values if isinstance(value, list)]
+        out["items"] = _ordered(items, [part for value in lists for part in value])
+    return out
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:

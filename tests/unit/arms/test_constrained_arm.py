@@ -124,3 +124,19 @@ def test_the_mask_stands_on_the_recipe_and_its_grammar_is_the_schema(tmp_path):
     answers(respond, tmp_path, constrained.Options(), recipe=recipe)
     assert {length for length, _ in seen} == {6}  # system, two examples of two turns, the input
     assert all(grammar.value["properties"] == SCHEMA["properties"] for _, grammar in seen)
+
+
+def test_a_grammar_that_the_training_answers_shaped_counts_as_learnt(tmp_path):
+    turned = [
+        c.model_copy(
+            update={"output": json.dumps({"n": 1, "kind": c.output}, separators=(",", ":"))}
+        )
+        for c in json_cases()[:18]
+    ]
+    as_schema = [
+        c.model_copy(update={"output": json.dumps({"kind": "a", "n": 1}, separators=(",", ":"))})
+        for c in json_cases()[:18]
+    ]
+    for rows, learned in ((turned, True), (as_schema, False)):
+        parts = setup(careless, tmp_path, "json", train=rows)
+        assert constrained.fit(parts, constrained.Options(), 0).learned is learned

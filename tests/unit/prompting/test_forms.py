@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.prompting.grammar import NUMBER, closed, grammar
+from tuneworthy.prompting.grammar import NUMBER, closed, grammar, ordered
 from tuneworthy.prompting.lenient import lenient
 from tuneworthy.prompting.schema_text import LONGEST, readable
 
@@ -169,3 +169,27 @@ def test_json_is_spaced_as_the_answers_are():
     assert not grammar(spec).spaced
     assert not grammar(spec, [compact, compact, spaced]).spaced
     assert grammar(spec, [compact, spaced, spaced, "no JSON"]).spaced
+
+
+def test_keys_stand_in_the_order_that_the_answers_have_them_in():
+    inner = {"type": "object", "properties": {"p": {"type": "string"}, "q": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {}, "never": {}, "b": {"type": "array", "items": inner}, "c": inner},
+    }
+    said = ['{"c": {"q": "1", "p": "2"}, "a": 1}', '{"b": [{"q": "1", "p": "2"}], "c": {}, "a": 2}']
+    found = ordered(schema, [*said, "no JSON", "[1]"])
+    assert found == schema, "the same schema but for the order"
+    assert list(found["properties"]) == ["b", "c", "a", "never"]
+    assert list(found["properties"]["c"]["properties"]) == ["q", "p"]
+    assert list(found["properties"]["b"]["items"]["properties"]) == ["q", "p"]
+    assert list(schema["properties"]) == ["a", "never", "b", "c"], "the task's own is untouched"
+    assert list(ordered(schema, [])["properties"]) == list(schema["properties"])
+
+
+def test_the_grammar_of_a_task_is_in_the_order_of_its_training_answers():
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    job = task(type="json", schema=schema)
+    assert list(grammar(job, ['{"b":1,"a":2}']).value["properties"]) == ["b", "a"]
+    assert list(grammar(job).value["properties"]) == ["a", "b"]

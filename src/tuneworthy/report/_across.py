@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 from tuneworthy.core.causes import Diagnosis, Effect
 from tuneworthy.core.results import Results
+from tuneworthy.matrix.context_curve import Curve, context_curves
+from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
 
+KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
 SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
@@ -36,7 +41,20 @@ def across(results: Results) -> dict[str, Any] | None:
         "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",
         "effects": [(effect, remedy_line(effect)) for effect in seen.effects],
         "floor": floor_line(results),
+        "curves": [
+            (KINDS[curve.kind], curve.points, drawn)
+            for curve in context_curves(results.runs, results.evidence)
+            if (drawn := curve_of(curve))
+        ],
     }
+
+
+def curve_of(curve: Curve) -> Markup | None:
+    """Return the scores over the number of examples, None where fewer than two were measured."""
+    points = [(float(p.k), p.score.mean) for p in curve.points if p.score is not None]
+    if len(points) < 2:
+        return None
+    return charts.curve([points], [], ("examples in the prompt", "score"), dots=True)
 
 
 def share(value: float) -> str:

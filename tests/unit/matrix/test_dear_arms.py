@@ -70,7 +70,7 @@ def test_the_plan_lists_it_beside_the_minutes_and_a_list_of_arms_runs_it_on_all(
     (vote,) = [arm for arm in planned.across if arm.spec.name == "vote"]
     assert vote.requests == 8 * 160
     variants = {a.spec.name for a in planned.arms if "(" in a.spec.name}
-    assert variants == {"nearest_shots(k=4)", "nearest_shots(k=16)"}
+    assert variants == {"nearest_shots(k=4)", "nearest_shots(k=16)", "rag(k=4)"}
     assert not any(name in arm.spec.name for name in variants for arm in planned.across)
 
 

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from study_fixture import attacked, study
 
+from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.report.html import page
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -210,3 +211,29 @@ def test_a_thousand_cases_open_in_a_second(visit, tmp_path):
         " document.querySelector('[data-show=different]').click(); return performance.now() - t; }"
     )
     assert took < 1000
+
+
+def test_a_cause_leads_to_its_cases(visit, tmp_path):
+    bare = study()
+    rescued = [case.id for case in bare.cases[:7]]
+    seen = Diagnosis(
+        arm="zero_shot",
+        n_fail=20,
+        n_pass=230,
+        wrong=(Wrong(cause="format", share=0.35, low=0.15, high=0.6, n=20, arm="constrained",
+                     placebo="a random legal answer"),),
+        cause=dict.fromkeys(rescued, "format"),
+    )  # fmt: skip
+    evidence = bare.evidence.model_copy(update={"diagnosis": seen})
+    found = bare.model_copy(update={"evidence": evidence})
+    path = tmp_path / "causes.html"
+    path.write_text(page(found), "utf-8")
+    tab = visit(path=path)
+    assert "7 of 20 failures were the format" in text(tab, "#wrong")
+    assert not tab.locator("#case").is_visible()
+    tab.locator("#wrong a", has_text="7 cases").click()
+    tab.locator("#count", has_text="7 of 250").wait_for()
+    assert tab.locator("#cause").input_value() == "format"
+    tab.locator("#cause").select_option("")
+    assert count(tab) == 250
+    assert tab.messages == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import Record
@@ -58,7 +59,10 @@ def _counts(run: Run) -> bool:
     """Return whether a run is a point: of a context arm, no placebo, and measured."""
     if run.state != "measured" or run.spec.role != "candidate":
         return False
-    module = load("arms", run.spec.arm)
+    try:
+        module = load("arms", run.spec.arm)
+    except TaskError:  # a study of another machine, with an arm of another package
+        return False
     if not getattr(module, "CONTEXT", False):
         return False
     options = module.Options.model_validate(run.spec.options)

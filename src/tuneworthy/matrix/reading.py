@@ -115,7 +115,12 @@ def _with_whole_arms(
             effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
         out.append(one)
         effects.append(effect)
-    return attribute(base, out, effects) if out != list(tried) else found
+    if out == list(tried):
+        return found
+    named = attribute(base, out, effects)
+    wrong = [row.model_copy(update={"arm": row.arm and row.arm.removesuffix(" pilot")})
+             for row in named.wrong]  # fmt: skip
+    return named.model_copy(update={"wrong": tuple(wrong)})
 
 
 def _interventions(

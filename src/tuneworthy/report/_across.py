@@ -68,14 +68,14 @@ def cases_of(seen: Diagnosis, cause: str) -> int:
 
 
 def remedy_line(effect: Effect) -> str:
-    """Return what a remedy rescued beside its placebo: `41 of 57, a random legal answer 2`."""
+    """Return what a remedy rescued beside its placebo: `41 of 57; a random legal answer: 2`."""
     if effect.rescue is None:
         return effect.because or words.UNKNOWN
     saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"
     if effect.placebo is None or effect.placebo_rescue is None:
         return f"{saved}; no placebo was asked"
-    beside = effect.placebo_rescue * effect.n_fail
-    return f"{saved}, {effect.placebo} {words.amount(round(beside, 1)) if beside else 0}"
+    beside = f"{effect.placebo_rescue * effect.n_fail:.1f}".removesuffix(".0")
+    return f"{saved}; {effect.placebo}: {beside}"
 
 
 def floor_line(results: Results) -> str:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from tuneworthy.core.doubt import Doubt
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
@@ -112,7 +113,8 @@ class Diagnosis(Record):
     a row's `n` counts the failures that its share is taken of. `few`: too few failures to say, so
     the two likeliest stand there after a row `few`, which holds of them all. `said` are
     relations on the task in plain words (retrieval against reading, what constraining costs, how
-    much the passages can show at all). `because` says why there is no diagnosis.
+    much the passages can show at all). `doubts` are right answers to look at again. `because` says
+    why there is no diagnosis.
     """
 
     arm: str
@@ -124,4 +126,5 @@ class Diagnosis(Record):
     overlap: tuple[Shared, ...] = ()
     few: bool = False
     said: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     because: str = ""

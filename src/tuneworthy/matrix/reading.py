@@ -19,7 +19,7 @@ from tuneworthy.data.folds import Split
 from tuneworthy.matrix.causes import attribute, diagnose
 from tuneworthy.matrix.compare import PRESENT
 from tuneworthy.matrix.effects import saved
-from tuneworthy.matrix.labels import contradicted, doubts
+from tuneworthy.matrix.labels import consensus, contradicted, doubts
 from tuneworthy.matrix.literal import literal
 from tuneworthy.matrix.measure import Metric
 from tuneworthy.matrix.rescore import passes, rescored, strangers
@@ -80,19 +80,24 @@ def across(
     if base is None:
         return None
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
+    doubted = doubts(task, cases, others)
     ground = Base(
         arm=base.spec.name,
         fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
         groups={i: split.groups[i] for i in base.passed if i in split.groups},
-        conflicts=contradicted(doubts(task, cases, others), fails) if fails else (),
+        conflicts=contradicted(doubted, fails),
         literal=literal(task, cases, fails),
         margin=task.success.margin,
     )
     known = [case for case in cases if case.id in base.passed]
     free = rescored(task, metric, known, base.answers, _least(task), task.seed) if fails else []
     tried = [*free, *_interventions(task, known, table, base, metric)]
-    return _with_whole_arms(ground, tried, table, diagnose(ground, tried))
+    found = _with_whole_arms(ground, tried, table, diagnose(ground, tried))
+    whole = {n: c for n, c in table.items() if not c.spec.of and len(c.passed) == len(cases)}
+    agreed = consensus(task, cases, {n: c.answers for n, c in whole.items()},
+                       {n: c.passed for n, c in whole.items()})  # fmt: skip
+    return found.model_copy(update={"doubts": (*doubted, *agreed)})
 
 
 def _with_whole_arms(

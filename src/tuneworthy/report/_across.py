@@ -17,6 +17,7 @@ from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
 
 KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
+LISTED = 12  # doubtful answers shown
 SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
@@ -36,6 +37,7 @@ def across(results: Results) -> dict[str, Any] | None:
     ]
     return {
         "seen": seen,
+        "most": LISTED,
         "lines": [words.wrong_line(wrong) for wrong in seen.wrong],
         "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
         "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",

@@ -164,3 +164,15 @@ def test_a_placebo_asks_with_the_examples_of_its_arm(study):
              for r in runs if r.recipe and r.recipe.kind == "few"}  # fmt: skip
     (own, placebo) = sorted(shots, key=len)
     assert shots[placebo].items() <= shots[own].items()
+
+
+def test_right_answers_that_the_rows_contradict_are_listed(study, tmp_path):
+    clean = study(arms=["zero_shot", "majority"]).results.evidence.diagnosis
+    assert clean.doubts == ()
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    rows[1]["input"] = rows[6]["input"].upper()  # of another kind, so another answer
+    studies.lines(tmp_path / "rows.jsonl", rows)
+    seen = run(tmp_path / "task.yaml").results.evidence.diagnosis
+    assert {doubt.case for doubt in seen.doubts} >= {"r1"}
+    assert "r2" not in {doubt.case for doubt in seen.doubts}
+    assert "Right answers to look at again" in page(run(tmp_path / "task.yaml").results)

@@ -1,7 +1,8 @@
 """What is asked before the matrix can be read across: placebos and pilots, on which cases.
 
 A placebo is asked only where its arm passes more cases than the base (without that nothing can
-act) or where failures are few; on all failed cases and at most 60 of the passed ones.
+act) or where failures are few; on all failed cases and at most 60 of the passed ones. An arm that
+is too dear for every case (ON_FAILURES) is asked on at most 60 of the failed ones.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.causes import FEW
 from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.plan import ON_FAILURES
 from tuneworthy.matrix.reading import Column, base_of, columns
 from tuneworthy.matrix.specs import probes_of, variant_of
 from tuneworthy.stats import bounds
 
-PASSED = 60  # passed cases that a placebo is asked on, and failed ones where each answer is paid
+PASSED = 60  # passed cases that a placebo is asked on
 PART = "asked on failed cases and some of the passed ones, to read across"
 
 
@@ -58,23 +60,29 @@ def probes(task: Task, arms: Sequence[PlannedArm], runs: Sequence[Run], paid: bo
     base = base_of(table)
     if base is None or all(base.passed.values()):
         return []
-    cases = _sample(task, base, paid)
+    few, some = (
+        _sample(task, base, ON_FAILURES, 0),
+        _sample(task, base, ON_FAILURES if paid else None, PASSED),
+    )
     done = {run.spec.name for run in runs}
     found: list[Probe] = []
     for planned in arms:
         for spec in _tried(task, planned, base, table):
             if spec.name not in done:
+                cases = few if spec == planned.spec else some
                 found.append(Probe(_as_planned(planned, spec), cases))
     return found
 
 
-def _sample(task: Task, base: Column, paid: bool) -> frozenset[str]:
-    def first(ids: list[str], most: int) -> list[str]:
+def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozenset[str]:
+    """Return at most so many failed cases (None: all) and passed ones, the same for every arm."""
+
+    def first(ids: list[str], most: int | None) -> list[str]:
         return sorted(ids, key=lambda i: digest([task.seed, "across", i]))[:most]
 
-    fails = [i for i, passed in base.passed.items() if not passed]
-    passes = [i for i, passed in base.passed.items() if passed]
-    return frozenset([*(first(fails, PASSED) if paid else fails), *first(passes, PASSED)])
+    fails = [i for i, right in base.passed.items() if not right]
+    passes = [i for i, right in base.passed.items() if right]
+    return frozenset([*first(fails, failed), *first(passes, passed)])
 
 
 def _tried(

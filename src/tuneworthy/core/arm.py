@@ -14,7 +14,7 @@ A module in `arms/` defines
                 the placebo is its own answers scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` runs it at where the
                 minutes allow: they are the first thing that the plan cuts
-    ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on the
+    ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on
                 60 of the failed cases only, to read across; named in `arms:` it runs on all
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
                 its recipe (see matrix/context_curve.py)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TOOLS, HardLimits
@@ -129,6 +130,7 @@ def scenes():
         "none-provisional": lambda: (no_better(90, 0.5, 0.48, 0.4), (), plain),
         "blocked": lambda: (blocked(), (), plain),
         "worked-example": lambda: _with_findings(*worked()),
+        "worked-example-across": lambda: (read_across(worked()[0]), *_with_findings(*worked())[1:]),
         "worked-example-priced": lambda: (worked()[0], (), priced),
         "worked-example-volume-only": lambda: (worked()[0], (), volume),
         "retire": lambda: (retire(), (), Policy(margin=0.05, requests_per_month=1000)),
@@ -137,6 +139,18 @@ def scenes():
         "limit-broken": lambda: (limited_arm(), (), valid),
         "second-look-few-rows": lambda: (few_rows(), (), thin),
     }
+
+
+def read_across(found):
+    """Return the evidence with what the worked example says was wrong."""
+    wrong = [
+        Wrong(cause="format", share=0.684211, low=0.547588, high=0.800919, n=57, arm="schema",
+              placebo="a random legal answer"),
+        Wrong(cause="hard", share=0.157895, low=0.074785, high=0.278728, n=57, arm=None,
+              placebo=None),
+    ]  # fmt: skip
+    seen = Diagnosis(arm="keep", n_fail=57, n_pass=193, wrong=tuple(wrong))
+    return found.model_copy(update={"diagnosis": seen})
 
 
 def no_better(n, share, reference, noise):

@@ -15,12 +15,12 @@ Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a ve
 def command(first: Study, second: Study, json: Json = False) -> None:
     """Compare two studies on the cases they share: paired differences with intervals."""
     from tuneworthy.core.record import canonical
-    from tuneworthy.matrix.across import across
+    from tuneworthy.matrix.two_studies import between
     from tuneworthy.report.terminal import compare_screen, room
     from tuneworthy.shelf import find, read
 
     one, two = read(find(first)), read(find(second))
-    pairs = across(one, two)
+    pairs = between(one, two)
     if json:
         print(canonical({"pairs": [pair.plain() for pair in pairs]}))
     else:

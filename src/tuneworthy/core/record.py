@@ -1,9 +1,10 @@
-"""Frozen records with a JSON round trip, and the content hash that names them."""
+"""Frozen records with a JSON round trip, and the content hashes that name them and files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -34,3 +35,9 @@ def digest(value: Any, length: int = 64) -> str:
     """Return the first `length` hex digits of the SHA-256 of a value's canonical JSON."""
     text = canonical(value).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:length]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -70,6 +70,12 @@ class Success(Record):
     limits: HardLimits = HardLimits()
     judge: Judge | None = None
 
+    @property
+    def passes_from(self) -> float:
+        """Return the score from which a case passes; rows fill `pass_at` in when they are read."""
+        known = (value for value in (self.pass_at, self.target) if value is not None)
+        return next(known, 0.5)
+
 
 class Present(Record):
     """What runs today: model, prompt file and options, or its logged answers."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuneworthy.core.case import Case
-from tuneworthy.core.record import Record, digest
+from tuneworthy.core.record import Record, digest, file_sha256
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
@@ -23,10 +23,7 @@ def rows_digest(cases: Iterable[Case]) -> str:
 
 def file_digest(path: Path) -> str:
     """Return 64 hex digits over a file's bytes, "" where there is none: its reader says so."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path) if path.is_file() else ""
 
 
 def docs_digest(docs: Iterable[Record]) -> str:

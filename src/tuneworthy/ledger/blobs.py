@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tuneworthy.core.errors import StoreError
+from tuneworthy.core.record import file_sha256
 from tuneworthy.ledger.failpoint import failpoint
 from tuneworthy.ledger.trouble import guarded
 
@@ -83,7 +84,7 @@ def faults(folder: Path) -> list[str]:
             found.append(f"{name}: missing")
         elif (size := (folder / name).stat().st_size) != entry["bytes"]:
             found.append(f"{name}: {size} bytes, {entry['bytes']} expected")
-        elif _digest(folder / name) != entry["sha256"]:
+        elif file_sha256(folder / name) != entry["sha256"]:
             found.append(f"{name}: its content changed")
     return found
 
@@ -170,12 +171,7 @@ def _entry(path: Path) -> dict[str, object]:
         os.fsync(fd)
     finally:
         os.close(fd)
-    return {"bytes": path.stat().st_size, "sha256": _digest(path)}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _rendered(files: object) -> str:

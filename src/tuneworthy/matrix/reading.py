@@ -30,7 +30,7 @@ from tuneworthy.matrix.specs import variant_of
 class Column:
     """One arm's answers, whether each passes and the prompt it stands on (a digest), by case.
 
-    Of several seeds the smallest.
+    Of several seeds the one that would be built: best on dev, ties to the smaller one.
     """
 
     spec: Spec
@@ -42,14 +42,14 @@ class Column:
 def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
     """Return every arm that answered, placebos and pilots among them."""
     found: dict[str, Column] = {}
-    for run in sorted(runs, key=lambda r: -r.seed):  # the smallest seed is written last
+    for run in sorted(runs, key=lambda r: (r.dev or 0.0, -r.seed)):  # the best is written last
         if run.state not in {"measured", "stopped_early"}:
             continue
         column = found.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))
         prompt = digest(run.recipe) if run.recipe else ""
         for answer, score in zip(run.answers, run.scores, strict=True):
             column.answers[answer.case] = answer
-            column.passed[answer.case] = passes(score, _least(task))
+            column.passed[answer.case] = passes(score, task.success.passes_from)
             if prompt:
                 column.prompts[answer.case] = prompt
     return found
@@ -91,7 +91,9 @@ def across(
         margin=task.success.margin,
     )
     known = [case for case in cases if case.id in base.passed]
-    free = rescored(task, metric, known, base.answers, _least(task), task.seed) if fails else []
+    least, free = task.success.passes_from, list[Intervention]()
+    if fails:
+        free = rescored(task, metric, known, base.answers, least, task.seed)
     tried = [*free, *_interventions(task, known, table, base, metric)]
     found = _with_whole_arms(ground, tried, table, diagnose(ground, tried))
     whole = {n: c for n, c in table.items() if not c.spec.of and len(c.passed) == len(cases)}
@@ -176,10 +178,5 @@ def _permuted(
     for i, others in strangers(task, cases, task.seed).items():
         if others and (answer := column.answers.get(i)) is not None:
             scores = [metric(c, answer.model_copy(update={"case": c.id})) for c in others]
-            out[i] = sum(passes(score, _least(task)) for score in scores) / len(scores)
+            out[i] = sum(passes(score, task.success.passes_from) for score in scores) / len(scores)
     return out
-
-
-def _least(task: Task) -> float:
-    """Return the score from which a case passes; filled in when the rows are read."""
-    return 1.0 if task.success.pass_at is None else task.success.pass_at

@@ -5,7 +5,6 @@ Only safetensors are read; code that a model brings along is never run. Knows no
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.core.record import digest
+from tuneworthy.core.record import digest, file_sha256
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _LFS = b"version https://git-lfs"
@@ -162,8 +161,7 @@ def sha256(file: Path) -> str:
             return known
     except (OSError, ValueError):
         pass
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    found = file_sha256(file)
     write_note(note, found)
     return found
 

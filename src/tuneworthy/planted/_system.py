@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 from tuneworthy.core import plugins
-from tuneworthy.planted._world import PRESENT, Ask, Item, World
+from tuneworthy.planted._world import PRESENT, Ask, Item, World, read
 
 SCRAMBLED = 0.8  # answers that a model trained on shuffled answers draws from what it saw
 VOTES = 8
@@ -36,6 +36,15 @@ def vote(world: World, item: Item) -> str:
     """Return the commonest of eight samples; ties go to the first seen."""
     said = [say(world, item, Ask("vote", n, warm=True)) for n in range(VOTES)]
     return Counter(said).most_common(1)[0][0]
+
+
+def followed(world: World, item: Item, ask: Ask, rng: Random) -> str:
+    """Return what the passage says, as far as it is followed; without one a guess."""
+    if ask.passage and rng.random() < world.shape.strength:
+        found = read(world, item.posed.question, ask.passage, ask.strong)
+        if found is not None:
+            return world.written(item.case, found)
+    return guess(world, item, rng)
 
 
 def guess(world: World, item: Item, rng: Random) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import guess
-from tuneworthy.planted._world import TERMS, Ask, Item, Posed, World, document, name, read
+from tuneworthy.planted._system import followed
+from tuneworthy.planted._world import TERMS, Ask, Item, Posed, World, document, name
 
 KINDS = ("text", "number", "label", "json")
 STYLE = "docs"
@@ -29,8 +29,4 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
     """Return what the passage says, as far as it is followed; without one a guess."""
-    if ask.passage and rng.random() < world.shape.strength:
-        found = read(world, item.posed.question, ask.passage, ask.strong)
-        if found is not None:
-            return world.written(item.case, found)
-    return guess(world, item, rng)
+    return followed(world, item, ask, rng)

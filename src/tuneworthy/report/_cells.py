@@ -81,14 +81,6 @@ def in_order(matrix: Cells, arm: str) -> list[float | None]:
     return [row[i] for i in matrix.order] if row else []
 
 
-def pass_at(results: Results) -> float:
-    """Return the score from which a case passes."""
-    success = results.task.success
-    if success.pass_at is not None:
-        return success.pass_at
-    return success.target if success.target is not None else 0.5
-
-
 def nulls(value: Any, at: str = "") -> list[str]:
     """Return the JSON pointers of every null in plain data."""
     if value is None:

@@ -7,7 +7,7 @@ from typing import Any
 from tuneworthy.core.answer import Score
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cell, Cells, pass_at
+from tuneworthy.report._cells import Cell, Cells
 
 PROMPT_ROOM = 12_000_000
 
@@ -53,7 +53,7 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
         "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
         "named": results.verdict.arm,
         "finalists": [a.name for a in arms if a.finalist],
-        "pass": pass_at(results),
+        "pass": results.task.success.passes_from,
         "order": list(matrix.order),
         "cases": [
             {

@@ -16,7 +16,7 @@ from tuneworthy.core.verdict import ByMargin
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
-from tuneworthy.report._cells import Cells, bins, in_order, pass_at
+from tuneworthy.report._cells import Cells, bins, in_order
 
 STRIPES = 600
 
@@ -265,7 +265,7 @@ def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
     """Return each arm's row over all cases, placebos included, with how many it fails."""
-    least, rows = pass_at(results), []
+    least, rows = results.task.success.passes_from, []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
         known = [v for v in matrix.values[name] if v is not None]

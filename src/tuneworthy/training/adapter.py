@@ -6,7 +6,6 @@ name only when all of it is on disk. Knows no torch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.record import canonical
+from tuneworthy.core.record import canonical, file_sha256
 from tuneworthy.ledger.failpoint import failpoint
 
 MANIFEST = "tuneworthy.json"
@@ -23,7 +22,7 @@ MANIFEST = "tuneworthy.json"
 def seal(folder: Path, about: Mapping[str, Any]) -> None:
     """Write the manifest: `about` (base, options, …) and hash and size of every other file."""
     files = {
-        path.name: {"sha256": _sha256(path), "size": path.stat().st_size}
+        path.name: {"sha256": file_sha256(path), "size": path.stat().st_size}
         for path in sorted(folder.iterdir())
         if path.name != MANIFEST
     }
@@ -38,7 +37,7 @@ def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict
         whole = manifest["schema"] == 1 and all(
             Path(name).name == name
             and (folder / name).stat().st_size == facts["size"]
-            and _sha256(folder / name) == facts["sha256"]
+            and file_sha256(folder / name) == facts["sha256"]
             for name, facts in files.items()
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -67,8 +66,3 @@ def _sync(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ import pytest
 from tests import studies
 
 from tuneworthy.matrix.probing import PASSED
+from tuneworthy.matrix.reading import columns
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, plan_screen
@@ -176,3 +177,18 @@ def test_right_answers_that_the_rows_contradict_are_listed(study, tmp_path):
     assert {doubt.case for doubt in seen.doubts} >= {"r1"}
     assert "r2" not in {doubt.case for doubt in seen.doubts}
     assert "Right answers to look at again" in page(run(tmp_path / "task.yaml").results)
+
+
+def test_of_several_seeds_the_one_that_would_be_built_is_read(study):
+    results = study(n=60).results
+    run_of = next(r for r in results.runs if r.spec.name == "zero_shot" and r.fold == 0)
+    wrong = tuple(score.model_copy(update={"value": 0.0}) for score in run_of.scores)
+
+    def passed(first, second):
+        runs = [run_of.model_copy(update={"seed": 0, "dev": first}),
+                run_of.model_copy(update={"seed": 1, "dev": second, "scores": wrong})]  # fmt: skip
+        return any(columns(results.task, runs)["zero_shot"].passed.values())
+
+    assert passed(0.9, 0.2)
+    assert not passed(0.2, 0.9)
+    assert passed(0.5, 0.5), "of equals the smaller seed"

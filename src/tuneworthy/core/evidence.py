@@ -8,9 +8,15 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.curve import LearningCurve
+from tuneworthy.core.harm import Harm, Shake
 from tuneworthy.core.interval import Interval as Interval
+from tuneworthy.core.known import Familiarity
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
+from tuneworthy.core.search import PromptSearch
+from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import HardLimits, Tool
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
@@ -101,7 +107,8 @@ class Evidence(Record):
     `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
     metric). `seconds` is the wall time of the units. `train` counts labelled training rows, `pool`
     the inputs without answers. `hash` covers task, rows, plan, answers, scores. `diagnosis` is the
-    matrix read across, None where nothing was read.
+    matrix read across, None where nothing was read. What was measured beside the matrix follows,
+    None or empty where it was not; `missing` says why, by field.
     """
 
     task: str
@@ -119,6 +126,14 @@ class Evidence(Record):
     train: int | None = None
     seconds: float | None = None
     diagnosis: Diagnosis | None = None
+    soundness: Soundness | None = None
+    curves: tuple[LearningCurve, ...] = ()
+    search: PromptSearch | None = None
+    known: Familiarity | None = None
+    staleness: Staleness | None = None
+    harms: tuple[Harm, ...] = ()
+    shakes: tuple[Shake, ...] = ()
+    missing: dict[str, str] = Field(default_factory=dict)
 
 
 class Policy(Record):

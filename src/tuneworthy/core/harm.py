@@ -1,0 +1,42 @@
+"""What an arm costs outside its task, and how steady it is inside it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Share
+from tuneworthy.core.record import Record
+
+
+class Harm(Record):
+    """What training changed for the worse, against the base model (intervals two-sided 95 %).
+
+    `general` is the relative rise of cross-entropy a token on general text, of `general_n` texts.
+    `tail` is the change of score on the cases with rare words, `ece` of the expected calibration
+    error, `known` the share of facts known well before that is lost. `kl_on` and `kl_off` are
+    mean KL divergences from the base in nats a token, on and off the task. `refusals` is the
+    change of the share of refusals. `missing`: field -> reason for every None.
+    """
+
+    arm: str
+    general: Interval | None = None
+    general_n: int = 0
+    tail: Interval | None = None
+    ece: Interval | None = None
+    known: Interval | None = None
+    refusals: Interval | None = None
+    kl_on: float | None = None
+    kl_off: float | None = None
+    missing: dict[str, str] = Field(default_factory=dict)
+
+
+class Shake(Record):
+    """One arm asked differently: at a temperature, or with another instruction."""
+
+    arm: str
+    how: str
+    temperature: float | None
+    n: int
+    valid: Share
+    score: Interval

@@ -1,0 +1,32 @@
+"""How far prompting was taken: what a search for a better prompt gained as its budget grew."""
+
+from __future__ import annotations
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.record import Record
+
+
+class SearchStep(Record):
+    """The best prompt so far after `tried` prompts: its mean score on `n` dev cases."""
+
+    tried: int
+    score: float
+    n: int
+
+
+class PromptSearch(Record):
+    """A search for a prompt under a declared budget of prompts tried.
+
+    `gain` is what the last doubling of the budget gained on dev (paired, two-sided 95 %). `rho` is
+    the share of the tuning gain that the best prompt reaches, (prompt - base) / (tune - base),
+    None where tune - base is not shown to differ from 0 (`because` says so). `optimised`: a
+    search was run at all, and not only prompts written by hand.
+    """
+
+    arm: str
+    budget: int
+    steps: tuple[SearchStep, ...] = ()
+    gain: Interval | None = None
+    rho: Interval | None = None
+    optimised: bool = False
+    because: str = ""

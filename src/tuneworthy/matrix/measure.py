@@ -20,6 +20,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, TaskError
+from tuneworthy.core.memory import give_back
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
@@ -33,7 +34,7 @@ from tuneworthy.ledger.store import Ledger
 
 SHARD = 64
 COMMON = "common"  # the folder that all units share
-LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 4.0
+LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 2.0
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -113,6 +114,7 @@ def _run(bench: Bench, unit: _Unit) -> Run:
         run = Run(
             spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=str(error)
         )
+    give_back()
     bench.ledger.put(key, "run", run.plain(), study=bench.study)
     return run
 
@@ -280,7 +282,7 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 def _latency(
     bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 4 s hold.
+    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 2 s hold.
 
     None where those would be fewer than 5. Measured once, on the first fold and seed, and stored
     with the run. A remote model is not asked again: each of those prompts would be paid twice.

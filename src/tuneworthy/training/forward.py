@@ -40,6 +40,11 @@ class Net:
     word: str
     hand: by_hand.Hand | None = None
 
+    def rest(self) -> None:
+        """Let go of the memory that steps use again; the next step takes it anew."""
+        for spare in self.hand.stack.spare.values() if self.hand else ():
+            spare.clear()
+
 
 @dataclass(frozen=True)
 class Trunk:

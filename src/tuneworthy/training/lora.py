@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError, StoreError
+from tuneworthy.core.memory import give_back
 from tuneworthy.core.record import digest
 from tuneworthy.models._template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
@@ -32,6 +33,8 @@ from tuneworthy.training.loop import Pace, train
 from tuneworthy.training.memory import make_room
 from tuneworthy.training.render import Excluded, Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
+
+_BREATH = 8  # steps: the threads of each leave some 20 MB in heaps of their own
 
 
 class LoraSettings(LoraShape):
@@ -215,6 +218,8 @@ class _Watch(Watch):
     def safe_point(self, run: Run, epoch_over: bool = False) -> None:
         with _writing(self.folder):
             self.kept.keep(run, epoch_over)
+        if len(run.steps) % _BREATH == 0:
+            give_back()
 
     def say(self, text: str) -> None:
         self.lessons.say(text)
@@ -237,12 +242,14 @@ class _Watch(Watch):
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
         about, dev = {**self.about, "epoch": epoch}, self.rows[1].rows
+        self._rest()
         built = folder.with_name("new")
         with _writing(folder):
             shutil.rmtree(built, ignore_errors=True)
             save_adapter(self.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
         loss, end = evaluate(self.net, dev, budget) or (None, None)
+        self._rest()
         score = float(self.lessons.dev_score(built)) if self.lessons.dev else None
         told: dict[str, Any] = {"epoch": epoch, "dev_score": score, "dev_loss": loss, "p_end": end}
         told["update_ratio"] = update_ratio(self.wrapped)
@@ -253,6 +260,11 @@ class _Watch(Watch):
         if score is not None:
             self.say(f"epoch {epoch}: dev score {score:.3f}")
         return found
+
+    def _rest(self) -> None:
+        """Let go of what steps use again: what follows needs memory of its own."""
+        self.net.rest()
+        give_back()
 
     def _enough(self, epoch: int) -> str | None:
         """Return why nothing is to be gained by another epoch, or None."""

@@ -1,0 +1,79 @@
+"""Is what fails behaviour (style, format, convention), and not missing facts?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent
+from tuneworthy.questions._arms import named
+from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
+from tuneworthy.questions._shown import finding, too_small, unmeasured
+
+QUESTION = "Is what fails behaviour, and not missing facts?"
+PRIOR = None
+WRONG = (
+    "Training teaches a way of answering; it is no reliable way to put facts in: what is missing"
+    " belongs into the context."
+)
+UNIT = "share"
+HALF = 0.5  # default: share of facts among the causes
+CONTEXT = "put the documents into the context (data.docs)"
+_found = partial(finding, "behaviour_not_facts", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say no where facts are shown to be half of the causes, or too many rows new to the model.
+
+    `value` is the share of knowledge and retrieval among the causes of the failures.
+    """
+    del task  # what is missing does not depend on what is wanted
+    if (new := unknown(evidence.known)) is not None:
+        share, of = new
+        ends = f"at least {percent(share.low)}"
+        because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
+        return _found(
+            "no", because, CONTEXT, Interval(mean=share.share, low=share.low, high=share.high)
+        )
+    read = evidence.diagnosis
+    if read is None or not read.wrong:
+        why = (read.because if read else "") or "the matrix was not read across"
+        step = "measure what runs today or a prompt, and a remedy beside its placebo"
+        return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few:
+        return _found("not_measured", _few(evidence, read), "score more rows")
+    share_of = facts(read)
+    if share_of is None:
+        because = f"no cause of either kind is shown in {read.n_fail:,} failures"
+        return _found("not_measured", unmeasured({}, "", because), "give rows their `context`")
+    return _judged(read, share_of)
+
+
+def _judged(read: Diagnosis, share: Facts) -> Finding:
+    most = "at most " if share.at_most else ""
+    said = (
+        f"{most}{percent(share.mean)} of {share.n:,} failures with a cause lack a fact"
+        f" ({percent(share.low)} to {percent(share.high)})"
+    )
+    if share.at_most:
+        said = f"no passage was shown, so what nothing rescues may be a missing fact: {said}"
+    acts = training_acts(read)
+    if share.low >= HALF:
+        return _found("no", said, CONTEXT, share)
+    if share.high >= HALF:
+        need = too_small(share, share.n, HALF, 1.0 if share.at_most else HALF, "failures")
+        step = "give rows their `context`" if share.at_most else "score more rows"
+        return _found("not_measured", f"{need}; {said}", step, share)
+    if acts is None:
+        because = f"not measured (no training is shown to act on the failures); {said}"
+        return _found("not_measured", because, "let a training arm run", share)
+    return _found("yes", f"{said}, and {named(acts)} acts on them", "", share)
+
+
+def _few(evidence: Evidence, read: Diagnosis) -> str:
+    rows = evidence.n * 41 / max(1, read.n_fail)
+    return f"too small: needs about {rows:,.0f} scored rows ({read.n_fail} failures are too few)"

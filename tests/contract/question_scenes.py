@@ -114,11 +114,11 @@ def known(unknown, by_type=None):
     return evidence(known=Familiarity(unknown=unknown, by_type=by_type or {}))
 
 
-def stale(days, **more):
+def stale(days, gain=0.3, **more):
     fields = {"changed": share(6, 200), "over_days": 30.0} | more
     arms = (arm("lora", "tune"), arm("prompt", "prompt"))
     found = Staleness(days=days, **fields)
-    return evidence(arms, (pair("lora", "prompt", 0.02, 0.0, 0.03),), staleness=found)
+    return evidence(arms, (pair("lora", "prompt", 0.12, 0.0, gain),), staleness=found)
 
 
 def lifted(name, remedy, mean, low, high):
@@ -127,10 +127,10 @@ def lifted(name, remedy, mean, low, high):
 
 
 def priced(mean, low, high, **more):
-    """Return a tuned arm that costs a dollar less a thousand requests, and 300 a month."""
+    """Return a tuned arm that costs a dollar less a thousand requests, and 100 more a month."""
     arms = (
         arm("prompt", "prompt", usd_per_1k=2.0),
-        arm("lora", "tune", 0.9, usd_per_1k=1.0, upkeep_usd_month=300.0, **more),
+        arm("lora", "tune", 0.9, usd_per_1k=1.0, upkeep_usd_month=100.0, **more),
     )
     return evidence(arms, (pair("lora", "prompt", mean, low, high),))
 
@@ -175,7 +175,7 @@ SCENES = {
         ],
         "not_measured": [
             EMPTY,
-            evidence(soundness=sound(ladder={}, missing={"ladder": "a judge grades"})),
+            evidence(soundness=sound(ladder={}, missing={"ladder": "fewer than 10 rows"})),
             evidence(soundness=sound(mde=None, missing={"mde": "no row was scored"})),
         ],
     },
@@ -200,13 +200,14 @@ SCENES = {
             wrong({"few": 30, "format": 20}, PASSAGE, few=True, n_fail=30),
             wrong({"hard": 100}, PILOT),
             wrong({"format": 60}, PASSAGE, IDLE),
-            wrong({}, because="nothing fails: there is no cause to seek"),
+            wrong({}, n_fail=0, because="nothing fails: there is no cause to seek"),
         ],
     },
     "knowledge_still": {
         "yes": [stale(span(200, 91, 400)), stale(span(200, 200, 200), declared=True)],
         "no": [
             stale(span(60, 40, 89)),
+            stale(span(100, 91, 110), gain=0.09),
             stale(span(200, 91, 400), faithful={"lora": share(60, 100)}),
         ],
         "not_measured": [EMPTY, evidence(staleness=Staleness(because="no passage has a date"))],
@@ -270,7 +271,7 @@ BESIDE = {
         lifted("bigger", "capability", 0.06, -0.001, 0.13),
         lifted("bigger", "capability", 0.04, 0.0, 0.05),
     ],
-    "economics": [priced(0.0, -0.02, 0.015)],
+    "economics": [priced(0.04, -0.04, 0.12)],
     "simpler_tool": [tuned(0.01, -0.03, 0.0501), tuned(0.08, 0.0, 0.16)],
     "harm": [
         harm(span(0.06, 0.05, 0.07)),

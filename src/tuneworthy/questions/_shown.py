@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Protocol
 
 from tuneworthy.core.finding import Finding
-
-
-class Bounded(Protocol):
-    """A mean with its bounds: an interval, or a paired difference."""
-
-    @property
-    def mean(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
+from tuneworthy.core.units import Bounded
 
 
 def finding(

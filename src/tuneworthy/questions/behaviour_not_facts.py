@@ -9,7 +9,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent
+from tuneworthy.core.units import percent, percent_within
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
 from tuneworthy.questions._shown import finding, too_small, unmeasured
@@ -22,6 +22,7 @@ WRONG = (
 )
 UNIT = "share"
 HALF = 0.5  # default: share of facts among the causes
+GOLD = "give rows their `context`, the passage that holds the answer"
 CONTEXT = "put the documents into the context (data.docs)"
 _found = partial(finding, "behaviour_not_facts", PRIOR)
 
@@ -42,7 +43,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     read = evidence.diagnosis
     if read is None or not read.wrong:
         why = (read.because if read else "") or "the matrix was not read across"
-        step = "measure what runs today or a prompt, and a remedy beside its placebo"
+        done = read is not None and not read.n_fail
+        step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
         return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
     if read.few:
         return _found("not_measured", _few(evidence, read), "score more rows")
@@ -54,24 +56,29 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _judged(read: Diagnosis, share: Facts) -> Finding:
-    most = "at most " if share.at_most else ""
-    said = (
-        f"{most}{percent(share.mean)} of {share.n:,} failures with a cause lack a fact"
-        f" ({percent(share.low)} to {percent(share.high)})"
-    )
-    if share.at_most:
-        said = f"no passage was shown, so what nothing rescues may be a missing fact: {said}"
+    said = _said(share)
     acts = training_acts(read)
     if share.low >= HALF:
         return _found("no", said, CONTEXT, share)
+    if share.high >= HALF and share.at_most:
+        return _found("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
     if share.high >= HALF:
-        need = too_small(share, share.n, HALF, 1.0 if share.at_most else HALF, "failures")
-        step = "give rows their `context`" if share.at_most else "score more rows"
-        return _found("not_measured", f"{need}; {said}", step, share)
+        need = too_small(share, share.n, HALF, HALF, "failures")
+        return _found("not_measured", f"{need}; {said}", "score more rows", share)
     if acts is None:
         because = f"not measured (no training is shown to act on the failures); {said}"
         return _found("not_measured", because, "let a training arm run", share)
-    return _found("yes", f"{said}, and {named(acts)} acts on them", "", share)
+    return _found("yes", f"{said}, and {named(acts)} acts on the failures", "", share)
+
+
+def _said(share: Facts) -> str:
+    if share.at_most:
+        return (
+            f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
+            f" {percent(share.high)}), so as many may lack a fact"
+        )
+    within = percent_within(share, f"n = {share.n:,} failures")
+    return f"{within} of what facts or behaviour explain lacks a fact"
 
 
 def _few(evidence: Evidence, read: Diagnosis) -> str:

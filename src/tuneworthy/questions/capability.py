@@ -9,7 +9,7 @@ from functools import partial
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import points
+from tuneworthy.core.units import points, points_within
 from tuneworthy.questions._arms import TRAINED, between, finalists, named
 from tuneworthy.questions._shown import finding, too_small, unmeasured
 
@@ -45,17 +45,17 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _found("not_measured", why, BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
-    said = (
-        f"{named(best.what)} passes {points(best.mean)} more than the base"
-        f" ({points(best.low)} to {points(best.high)}; n = {best.n:,})"
-    )
+    within = points_within(best, f"n = {best.n:,}")
+    said = f"{named(best.what)} lifts the base by {within}"
     bigger = any(lift.bigger for lift in lifts)
     if shown:
-        return _found("yes", said, "" if bigger else BIGGER, best)
+        return _found("yes", said, "", best)
     if all(lift.high < margin for lift in lifts):
         if bigger:
             step = "look at rows and metric: not even a larger model is better"
-            return _found("no", f"nothing measured lifts the base; at most {said}", step, best)
+            return _found(
+                "no", f"nothing measured lifts the base by {points(margin)}; {said}", step, best
+            )
         return _found("not_measured", f"not measured (key `bigger`); {said}", BIGGER, best)
     need = too_small(best, best.n, margin, 0.0)
     return _found("not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best)

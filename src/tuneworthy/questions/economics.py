@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from math import ceil
+from statistics import NormalDist
 
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
@@ -58,17 +60,25 @@ def _judged(task: Task, found: Contest) -> Finding:
     more = "more" if month >= 0 else "less"
     because = (
         f"at {task.economics.requests_per_month:,.0f} requests a month {named(arm.name)} is worth"
-        f" ${abs(month):,.0f} {more} than {named(other.name)}, and more with a chance of"
-        f" {100 * value.chance:.0f} % (n = {n:,}); {_volume(task, arm, other, gain)}"
+        f" ${abs(month):,.0f} {more} than {named(other.name)} (chance that it is worth more:"
+        f" {100 * value.chance:.0f} %; n = {n:,}); {_volume(task, arm, other, gain)}"
     )
-    chance = value.chance
     if value.chance >= SURE:
-        return _found("yes", because, "", chance)
+        return _found("yes", because, "", value.chance)
     if value.chance <= SURE_NOT:
         step = f"keep {named(other.name)}; ask again when volume or prices change"
-        return _found("no", because, step, chance)
+        return _found("no", because, step, value.chance)
     step = f"settle between {named(arm.name)} and {named(other.name)}"
-    return _found("not_measured", f"too small to tell: {because}", step, chance)
+    return _found("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
+
+
+def _needs(value: Worth, n: int) -> str:
+    """Say how many rows would bring the chance to .9 or .1, the difference taken to stay."""
+    month = value.saves - value.fixed
+    rows = ceil(n * (NormalDist().inv_cdf(SURE) * value.se / month) ** 2) if month else 0
+    if not rows or rows > 100 * n:
+        return f"at the threshold: more scored rows will not settle it soon (there are {n:,})"
+    return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 
 
 def _volume(task: Task, arm: ArmResult, other: ArmResult, gain: float) -> str:

@@ -6,7 +6,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import counted, points
+from tuneworthy.core.units import counted, points, points_within
 from tuneworthy.questions._arms import TRAINED, between, listed, named, same_model, trained_here
 from tuneworthy.questions._examples import Said, consistent, few, torn
 from tuneworthy.questions._shown import too_small, unmeasured
@@ -53,7 +53,7 @@ def _ahead(evidence: Evidence, task: Task) -> Said | None:
         because = (
             f"{counted(evidence.train or 0, 'row')} were enough: {named(arm.name)} beats"
             f" {listed([other.name for other in rivals])} on the same model, by"
-            f" {points(least.mean)} or more (at least {points(least.low)}; n = {least.n:,})"
+            f" {points_within(least, f'n = {least.n:,}')} or more"
         )
         return "yes", because, ""
     return None
@@ -65,10 +65,8 @@ def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said
         return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
     gain, margin = curve.last_doubling, task.success.margin
     n = curve.points[-1].n if curve.points else 0
-    said = (
-        f"the last doubling of rows brings {named(curve.arm)} {points(gain.mean)}"
-        f" ({points(gain.low)} to {points(gain.high)}; n = {n:,})"
-    )
+    brings = points_within(gain, f"n = {n:,}")
+    said = f"the last doubling of rows brings {named(curve.arm)} {brings}"
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""
     if gain.low > 0:

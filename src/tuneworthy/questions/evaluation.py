@@ -45,7 +45,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         because = f"too small: needs about {need:,} scored rows; {seen}{looks}"
         step = f"settle, or label about {max(1, need - sound.n):,} more rows"
         return _found("not_measured", because, step, sound.mde)
-    if unknown := _unknown(sound):
+    if unknown := _unknown(sound, task):
         return _found("not_measured", f"{unknown}; {seen}{looks}", "mend the metric", sound.mde)
     because = f"{seen}{looks}, the metric tells right answers from others, and nothing leaks"
     return _found("yes", because, "", sound.mde)
@@ -73,10 +73,11 @@ def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
     return found
 
 
-def _unknown(sound: Soundness) -> str:
-    """Return what a yes still lacks."""
-    for field, known in (("gold", sound.gold), ("ladder", sound.ladder.get(ANOTHER_ROW)),
-                         ("leak", sound.leak)):  # fmt: skip
+def _unknown(sound: Soundness, task: Task) -> str:
+    """Return what a yes still lacks; a judge that is not refused stands for the metric's ladder."""
+    metric = {"gold": sound.gold, "ladder": sound.ladder.get(ANOTHER_ROW)}
+    judged = task.success.judge is not None
+    for field, known in {**({} if judged else metric), "leak": sound.leak}.items():
         if known is None:
             return unmeasured(sound.missing, field, f"{field} of the metric ladder")
     return ""

@@ -11,7 +11,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent
+from tuneworthy.core.units import percent, percent_within
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._shown import enough, finding, unmeasured
 
@@ -26,10 +26,9 @@ _found = partial(finding, "harm", PRIOR)
 class _Loss(NamedTuple):
     """One way to do harm: how much worse it is (above 0: worse) and from where it counts."""
 
-    what: str
     field: str
-    low: float | None
-    high: float | None
+    what: str
+    found: Interval | None
     limit: float
 
 
@@ -44,59 +43,44 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     limit = task.success.limits.general_drop
     worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general
     found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]
-    known = [pair for pair in found if pair[1].low is not None]
-    above = [pair for pair in known if _low(pair[1]) > pair[1].limit]
-    if above:
-        because = "; ".join(_said(one, loss) for one, loss in above)
+    known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
+    if above := [one for one in known if one[2].low > one[1].limit]:
+        because = "; ".join(_said(*one) for one in above)
         return _found("yes", because, MILDER, worst)
     blind = next((one for one in evidence.harms if one.general is None), None)
     if worst is None or blind is not None:
         why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")
         return _found("not_measured", why, "measure on general texts", worst)
-    if unsure := [pair for pair in known if _high(pair[1]) >= pair[1].limit]:
-        many = _texts(unsure[0])
-        need = f"about {many:,} texts" if many else "more rows"
-        because = f"too small: needs {need}; {'; '.join(_said(*pair) for pair in unsure)}"
+    if unsure := [one for one in known if one[2].high >= one[1].limit]:
+        said = "; ".join(_said(*one) for one in unsure)
+        because = f"too small: needs {_needs(*unsure[0])}; {said}"
         return _found("not_measured", because, "measure on more general texts", worst)
-    because = "; ".join(_said(one, loss) for one, loss in known) + _left_out(found)
+    because = "; ".join(_said(*one) for one in known) + _left_out(found)
     return _found("no", because, "", worst)
 
 
 def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
     tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
     general = GENERAL if limit is None else limit
-    for what, field, found, most in (
-        ("cross-entropy on general text rises by", "general", one.general, general),
-        ("the score on rare words falls by", "tail", tail, TAIL),
-        ("the calibration error rises by", "ece", one.ece, CALIBRATION),
-        ("of facts known well are lost", "known", one.known, KNOWN),
-    ):
-        low, high = (found.low, found.high) if found else (None, None)
-        yield _Loss(what, field, low, high, most)
+    yield _Loss("general", "cross-entropy on general text rises by", one.general, general)
+    yield _Loss("tail", "the score on rare words falls by", tail, TAIL)
+    yield _Loss("calibration", "the calibration error rises by", one.ece, CALIBRATION)
+    yield _Loss("known", "of what was known well is lost:", one.known, KNOWN)
 
 
-def _texts(unsure: tuple[Harm, _Loss]) -> int | None:
-    """Return the general texts that would settle it; None where it is not about them."""
-    one, loss = unsure
-    if loss.field != "general" or one.general is None:
-        return None
-    return enough(one.general, one.general_n, loss.limit, loss.limit)
+def _needs(one: Harm, loss: _Loss, found: Interval) -> str:
+    """Return how many texts would settle it; of the others no number of rows is worked out."""
+    many = enough(found, one.general_n, loss.limit, loss.limit)
+    return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 
 
-def _low(loss: _Loss) -> float:
-    return loss.low if loss.low is not None else float("-inf")
-
-
-def _high(loss: _Loss) -> float:
-    return loss.high if loss.high is not None else float("inf")
-
-
-def _said(one: Harm, loss: _Loss) -> str:
-    ends = f"{percent(_low(loss))} to {percent(_high(loss))}, limit {percent(loss.limit)}"
-    n = f"; n = {one.general_n:,} texts" if loss.field == "general" else ""
-    return f"{named(one.arm)}: {loss.what} ({ends}{n})"
+def _said(one: Harm, loss: _Loss, found: Interval) -> str:
+    more = f"limit {percent(loss.limit)}"
+    if loss.field == "general":
+        more += f"; n = {one.general_n:,} texts"
+    return f"{named(one.arm)}: {loss.what} {percent_within(found, more)}"
 
 
 def _left_out(found: list[tuple[Harm, _Loss]]) -> str:
-    lost = sorted({loss.field for _, loss in found if loss.low is None})
+    lost = sorted({loss.field for _, loss in found if loss.found is None})
     return f"; not measured: {', '.join(lost)}" if lost else ""

@@ -39,11 +39,13 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _found("no", why, RETRIEVE, days)
     said = _said(stale, days)
     if days.high < DAYS:
-        return _found("no", f"{said}, less than {DAYS}", RETRIEVE, days)
+        because = f"{said}: a training lasts less than {DAYS} days"
+        return _found("no", because, RETRIEVE, days)
     if why := too_dear(evidence, task, days.high):
         return _found("no", f"{why}; {said}", RETRIEVE, days)
     if days.low >= DAYS:
-        return _found("yes", said, "set an expiry for the model" if stale.declared else "", days)
+        step = f"let the model expire after {days.low:,.0f} days"
+        return _found("yes", f"{said}: a training lasts {DAYS} days or more", step, days)
     need = facts_needed(stale)
     rows = f"needs about {need:,} dated facts" if need else f"it lies at {DAYS} days"
     step = "give more passages their dates (from, to)"

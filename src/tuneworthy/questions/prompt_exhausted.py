@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent, points
+from tuneworthy.core.units import percent_within, points_within
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._shown import finding, too_small, unmeasured
 
@@ -38,8 +38,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     gain, n = search.gain, max((step.n for step in search.steps), default=0)
     said = (
         f"the last doubling to {search.budget:,} prompts gained {named(search.arm)}"
-        f" {points(gain.mean)} ({points(gain.low)} to {points(gain.high)}; n = {n:,} dev rows)"
-        f"{_reached(search)}"
+        f" {points_within(gain, f'n = {n:,} dev rows')}{_reached(search)}"
     )
     if gain.high < margin:
         return _found("yes", said, "", gain)
@@ -53,5 +52,4 @@ def _reached(search: PromptSearch) -> str:
     """Say how much of what tuning gains the prompt gains: the number that the prior is about."""
     if search.rho is None:
         return ""
-    ends = f"{percent(search.rho.low)} to {percent(search.rho.high)}"
-    return f"; it reaches {percent(search.rho.mean)} ({ends}) of what tuning gains"
+    return f"; it reaches {percent_within(search.rho)} of what tuning gains"

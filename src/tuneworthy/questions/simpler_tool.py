@@ -7,7 +7,7 @@ from functools import partial
 from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import points
+from tuneworthy.core.units import points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, named
 from tuneworthy.questions._shown import finding
 from tuneworthy.stats.power import at_the_margin, label_size, rows_to_settle
@@ -32,10 +32,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         why = "not measured (no classifier, prompt, schema or context arm was compared with tuning)"
         return _found("not_measured", why, "let the cheap arms run")
     closest, margin = min(pairs, key=lambda pair: pair.high), task.success.margin
-    said = (
-        f"{named(best.name)} is {points(closest.mean)} better than {named(closest.versus)}"
-        f" ({points(closest.low)} to {points(closest.high)}; n = {closest.n:,})"
-    )
+    within = points_within(closest, f"n = {closest.n:,}")
+    said = f"{named(best.name)} minus {named(closest.versus)} is {within}"
     if closest.high <= margin:
         return _found("yes", said, f"use {named(closest.versus)}: tuning adds too little", closest)
     if all(pair.low > 0 and pair.mean >= margin for pair in pairs):

@@ -65,7 +65,7 @@ def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said
         return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
     gain, margin = curve.last_doubling, task.success.margin
     n = curve.points[-1].n if curve.points else 0
-    brings = points_within(gain, f"n = {n:,}")
+    brings = points_within(gain, f"n = {n:,}" if n else "")
     said = f"the last doubling of rows brings {named(curve.arm)} {brings}"
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""

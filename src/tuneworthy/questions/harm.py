@@ -12,7 +12,7 @@ from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, percent_within
-from tuneworthy.questions._arms import named
+from tuneworthy.questions._arms import NO_TUNE, named, trained_here
 from tuneworthy.questions._shown import enough, finding, unmeasured
 
 QUESTION = "Does training do harm elsewhere?"
@@ -38,7 +38,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the relative rise of cross-entropy on general text, of the arm that it rises most in.
     """
     if not evidence.harms:
-        why = unmeasured(evidence.missing, "harms", "no tuned model was measured")
+        why = NO_TUNE if not trained_here(evidence) else "what training changes elsewhere"
+        why = unmeasured(evidence.missing, "harms", why)
         return _found("not_measured", why, "let a training arm run")
     limit = task.success.limits.general_drop
     worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general

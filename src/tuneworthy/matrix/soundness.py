@@ -57,7 +57,7 @@ def soundness(
     asks a judge is not examined here: every step of its ladder would be a paid request.
     """
     missing: dict[str, str] = {}
-    n, seen, differ = _visible(evidence)
+    n, seen, differ = _visible(evidence, ground.task.success.margin)
     if seen is None:
         missing["mde"] = "no row was scored"
     ladder, gold = _ladder(ground, missing)
@@ -116,11 +116,13 @@ def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     return table
 
 
-def _visible(evidence: Evidence) -> tuple[int, float | None, float | None]:
+def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
     """Return n, the smallest difference shown and the share of differing cases.
 
-    All three are those of the two best finalists, whose difference is the one to be seen; before
-    two are measured the share is taken to be .2, and no width is added for folds.
+    All three are those of the two best finalists, whose difference is the one to be seen. Where
+    they are more than a margin apart, the share is what it would be at the margin: the cases on
+    which they differ both ways, and the margin. Before two are measured it is taken to be .2, and
+    no width is added for folds.
     """
     scored = [a for a in evidence.arms if a.finalist and a.role == "candidate" and a.score]
     best = sorted(scored, key=_height, reverse=True)[:2]
@@ -128,7 +130,8 @@ def _visible(evidence: Evidence) -> tuple[int, float | None, float | None]:
     if pair is None or not pair.n:
         n = evidence.n
         return n, round(min(1.0, mde(n, D)), 6) if n else None, None
-    differ = pair.differ / pair.n
+    both_ways = 2 * min(pair.wins, pair.losses) / pair.n
+    differ = both_ways + min(abs(pair.wins - pair.losses) / pair.n, margin)
     seen = mde(pair.n, max(differ, 1 / pair.n), pair.factor)
     return pair.n, round(min(1.0, seen), 6), round(differ, 6)
 

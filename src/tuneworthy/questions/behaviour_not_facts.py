@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import ceil
 
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence
@@ -10,6 +11,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, percent_within
+from tuneworthy.matrix.causes import FEW, FEW_SILENT
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
 from tuneworthy.questions._shown import finding, too_small, unmeasured
@@ -78,9 +80,11 @@ def _said(share: Facts) -> str:
             f" {percent(share.high)}), so as many may lack a fact"
         )
     within = percent_within(share, f"n = {share.n:,} failures")
-    return f"{within} of what facts or behaviour explain lacks a fact"
+    return f"{within} of the failures that facts or behaviour explain lack a fact"
 
 
 def _few(evidence: Evidence, read: Diagnosis) -> str:
-    rows = evidence.n * 41 / max(1, read.n_fail)
-    return f"too small: needs about {rows:,.0f} scored rows ({read.n_fail} failures are too few)"
+    """Say how many rows hold enough failures; more are needed where nothing acts."""
+    wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
+    rows = ceil(evidence.n * wanted / max(1, read.n_fail))
+    return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

@@ -16,6 +16,7 @@ from tuneworthy.questions._arms import NO_TUNE, named, trained_here
 from tuneworthy.questions._shown import enough, finding, unmeasured
 
 QUESTION = "Does training do harm elsewhere?"
+AGAINST = "yes"  # speaks against tuning
 PRIOR = "general ability falls by 10 %"
 UNIT = "share"
 GENERAL, TAIL, CALIBRATION, KNOWN = 0.05, 0.15, 0.05, 0.02  # default

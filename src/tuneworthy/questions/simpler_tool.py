@@ -13,6 +13,7 @@ from tuneworthy.questions._shown import finding
 from tuneworthy.stats.power import at_the_margin, label_size, rows_to_settle
 
 QUESTION = "Does a simpler tool do as well?"
+AGAINST = "yes"  # speaks against tuning
 PRIOR = None
 UNIT = "points"
 _found = partial(finding, "simpler_tool", PRIOR)

@@ -39,7 +39,7 @@ UNITS = {
     "points": (100.0, "points", "{:.1f}"),
     "share": (100.0, "%", "{:.1f}"),
     "days": (1.0, "days", "{:,.0f}"),
-    "chance": (1.0, "", "{:.2f}"),
+    "chance": (1.0, "", "chance {:.2f}"),
 }
 UNKNOWN = "no reason was recorded"
 PHRASES = {

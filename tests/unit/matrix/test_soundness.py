@@ -137,9 +137,9 @@ def test_two_forms_are_seen():
     assert soundness(ground(rows, "json"), NOTHING, ()).one_form.share == 0.9
 
 
-def pair(differ, n, factor=1.0):
+def pair(wins, losses, n, factor=1.0):
     return Pair(arm="b", versus="a", n=n, mean=0.0, low=-0.1, high=0.1, level=0.05, factor=factor,
-                wins=differ, losses=0, differ=differ)  # fmt: skip
+                wins=wins, losses=losses, differ=wins + losses)  # fmt: skip
 
 
 def arm(name, mean):
@@ -151,7 +151,7 @@ def arm(name, mean):
 def test_what_can_be_seen_is_that_of_the_two_best_arms():
     found = Evidence(task="t", hash="e" * 64, n=250, looks=1, alpha=0.05,
                      arms=(arm("a", 0.8), arm("b", 0.7), arm("c", 0.1)),
-                     pairs=(pair(20, 100, 1.5),))  # fmt: skip
+                     pairs=(pair(11, 9, 100, 1.5),))  # fmt: skip
     seen = soundness(ground([]), found, ())
     assert (seen.n, seen.differ) == (100, 0.2)
     assert seen.mde == pytest.approx(mde(100, 0.2, 1.5), abs=1e-6)
@@ -161,7 +161,10 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
     nothing = soundness(ground([]), NOTHING, ())
     assert nothing.mde is None
     assert {"mde", "gold", "ladder", "flips"} <= set(nothing.missing)
-    never = found.model_copy(update={"pairs": (pair(0, 100),)})
+    apart = soundness(ground([]), found.model_copy(update={"pairs": (pair(42, 2, 100),)}), ())
+    assert apart.differ == pytest.approx(0.04 + 0.05), "both ways, and the margin"
+    assert apart.mde == pytest.approx(mde(100, 0.09), abs=1e-6)
+    never = found.model_copy(update={"pairs": (pair(0, 0, 100),)})
     assert soundness(ground([]), never, ()).mde > 0
 
 

@@ -39,6 +39,9 @@ def test_the_checklist_stands_apart_and_a_no_says_why_tuning_is_wrong():
     assert no["number"] == "8 points (2.1 to 14)"
     assert no["question"] == prompt_exhausted.QUESTION
     assert rows["evaluation"]["wrong"] == rows["harm"]["wrong"] == ""
+    assert (no["tone"], rows["evaluation"]["tone"]) == ("no", "yes")
+    assert rows["harm"]["tone"] == "yes", "no harm speaks for tuning"
+    assert no["because"] == "Because of prompt_exhausted"
     assert rows["own_question"]["question"] == "own question"
 
 
@@ -49,7 +52,7 @@ def test_the_page_shows_both_tables_and_escapes_them():
     assert part.count("<tr>") == 2 + len(ORDER) + 1
     for said in (prompt_exhausted.WRONG, "8 points (2.1 to 14)", "a prior", "not measured"):
         assert said in part
-    assert "of &lt;b&gt;us&lt;/b&gt;" in part
+    assert "Of &lt;b&gt;us&lt;/b&gt;" in part
     assert "<b>us" not in part
     clean = page(told(prompt_exhausted="yes"))
     assert prompt_exhausted.WRONG not in clean
@@ -72,7 +75,7 @@ def test_the_first_screen_counts_the_checklist_where_any_was_answered():
      ("points", (-0.02, -0.1, 0.055), "−2 points (−10 to 5.5)"),
      ("share", (0.425, 0.3, 0.55), "42.5 % (30 to 55)"),
      ("days", (90.2, 60, 200), "90 days (60 to 200)"),
-     ("chance", (0.9, None, None), "0.90"), ("", (0.1234, None, None), "0.123"),
+     ("chance", (0.9, None, None), "chance 0.90"), ("", (0.1234, None, None), "0.123"),
      ("points", (None, None, None), "")],
 )  # fmt: skip
 def test_a_number_is_said_in_its_unit(unit, numbers, said):

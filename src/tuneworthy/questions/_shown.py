@@ -8,6 +8,8 @@ from math import ceil
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.units import Bounded
 
+MOST = 100  # times the rows there are: beyond, no number is a plan
+
 
 def finding(
     name: str,
@@ -32,14 +34,16 @@ def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
 
     The mean is taken to stay and the bounds to close in on it with the square root of the rows:
     n (bound - mean)^2 / (threshold - mean)^2. None where the mean lies between the two thresholds
-    or at one, so that no number of rows would do.
+    or so near one that more than 100 times the rows would be needed.
     """
     wanted = []
     if found.mean < below:
         wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
     if found.mean > above:
         wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
-    return max(n + 1, ceil(n * min(wanted))) if wanted and n else None
+    if not wanted or not n or min(wanted) > MOST:
+        return None
+    return max(n + 1, ceil(n * min(wanted)))
 
 
 def too_small(found: Bounded, n: int, below: float, above: float, what: str = "scored rows") -> str:

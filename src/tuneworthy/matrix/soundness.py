@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -30,7 +32,8 @@ from tuneworthy.matrix.metric_ladder import (
 )  # fmt: skip
 from tuneworthy.matrix.reading import base_of, columns
 from tuneworthy.stats.bounds import rate
-from tuneworthy.stats.power import mde
+from tuneworthy.stats.discordant import FEW
+from tuneworthy.stats.power import Z, mde
 
 NOT_TWICE = "nothing was asked twice: answers that are logged or greedy do not change"
 
@@ -130,10 +133,24 @@ def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, floa
     if pair is None or not pair.n:
         n = evidence.n
         return n, round(min(1.0, mde(n, D)), 6) if n else None, None
-    both_ways = 2 * min(pair.wins, pair.losses) / pair.n
-    differ = both_ways + min(abs(pair.wins - pair.losses) / pair.n, margin)
-    seen = mde(pair.n, max(differ, 1 / pair.n), pair.factor)
+    seen, differ = _seen(pair, margin)
     return pair.n, round(min(1.0, seen), 6), round(differ, 6)
+
+
+def _seen(pair: Pair, margin: float) -> tuple[float, float]:
+    """Return the smallest difference that a pair shows, and the share of differing cases.
+
+    Groups and unstable folds have widened the pair's bounds, so its standard error is read from
+    them: of graded scores it is all there is to go by, of 0/1 scores it gives the width.
+    """
+    error = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    net = (pair.wins - pair.losses) / pair.n
+    if abs(pair.mean - net) > 1e-5:  # graded
+        return Z * error * sqrt(pair.n / (pair.n + Z**2)), pair.differ / pair.n
+    plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
+    wide = max(pair.factor, error / plain) if plain and pair.differ >= FEW else pair.factor
+    differ = 2 * min(pair.wins, pair.losses) / pair.n + min(abs(net), margin)
+    return mde(pair.n, max(differ, 1 / pair.n), wide), differ
 
 
 def _height(arm: ArmResult) -> float:

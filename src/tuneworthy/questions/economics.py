@@ -34,7 +34,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if keys := lacking(task, [*tuned, *others]):
         word = "key" if len(keys) == 1 else "keys"
         why = f"not measured ({word} {', '.join(keys)})"
-        return _found("not_measured", why, f"write down {' and '.join(keys)}")
+        step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
+        return _found("not_measured", why, f"write down {step}")
     contests = [list(_against(evidence, task, arm, others)) for arm in tuned]
     closest = [min(one, key=lambda found: found[2].chance) for one in contests if one]
     if not closest:

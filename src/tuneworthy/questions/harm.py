@@ -39,9 +39,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     `value` is the relative rise of cross-entropy on general text, of the arm that it rises most in.
     """
     if not evidence.harms:
-        why = NO_TUNE if not trained_here(evidence) else "what training changes elsewhere"
-        why = unmeasured(evidence.missing, "harms", why)
-        return _found("not_measured", why, "let a training arm run")
+        tuned = trained_here(evidence)
+        why = "what training changes elsewhere" if tuned else NO_TUNE
+        step = "measure the trained model on general text" if tuned else "let a training arm run"
+        return _found("not_measured", unmeasured(evidence.missing, "harms", why), step)
     limit = task.success.limits.general_drop
     worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general
     found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]

@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import points_within
-from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, named
+from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
 from tuneworthy.questions._shown import finding
 from tuneworthy.stats.power import at_the_margin, label_size, rows_to_settle
 
@@ -36,10 +36,12 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     within = points_within(closest, f"n = {closest.n:,}")
     said = f"{named(best.name)} minus {named(closest.versus)} is {within}"
     if closest.high <= margin:
-        return _found("yes", said, f"use {named(closest.versus)}: tuning adds too little", closest)
+        adds = "too little" if closest.high > 0 else "nothing"
+        return _found("yes", said, f"use {named(closest.versus)}: tuning adds {adds}", closest)
     if all(pair.low > 0 and pair.mean >= margin for pair in pairs):
-        many = "" if len(pairs) == 1 else f", and more than each of {len(pairs) - 1} others"
-        return _found("no", f"{said}{many}", "", closest)
+        others = [pair.versus for pair in pairs if pair is not closest]
+        beaten = f", and {listed(others)} is beaten too" if others else ""
+        return _found("no", f"{said}{beaten}", "", closest)
     step = f"settle between {named(best.name)} and {named(closest.versus)}"
     return _found("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
 

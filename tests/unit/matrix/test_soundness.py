@@ -18,6 +18,7 @@ from tuneworthy.matrix.examples import form_of
 from tuneworthy.matrix.metric_ladder import another_row, cut, one_part, ranked, value
 from tuneworthy.matrix.soundness import Ground, flips, leak, leaked, soundness
 from tuneworthy.metrics import scorer
+from tuneworthy.stats import bounds
 from tuneworthy.stats.power import mde
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
@@ -137,9 +138,14 @@ def test_two_forms_are_seen():
     assert soundness(ground(rows, "json"), NOTHING, ()).one_form.share == 0.9
 
 
-def pair(wins, losses, n, factor=1.0):
-    return Pair(arm="b", versus="a", n=n, mean=0.0, low=-0.1, high=0.1, level=0.05, factor=factor,
-                wins=wins, losses=losses, differ=wins + losses)  # fmt: skip
+def pair(wins, losses, n, factor=1.0, mean=None, wide=1.0):
+    diffs = [1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses)
+    if mean is not None:  # graded: each differing case by as much
+        diffs = [mean * n / (wins - losses) * diff for diff in diffs]
+    found = bounds.paired(diffs, 0.025, factor=factor * wide)
+    return Pair(arm="b", versus="a", n=n, mean=found.mean, low=found.low, high=found.high,
+                level=0.025, factor=factor, wins=wins, losses=losses,
+                differ=wins + losses)  # fmt: skip
 
 
 def arm(name, mean):
@@ -154,7 +160,7 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
                      pairs=(pair(11, 9, 100, 1.5),))  # fmt: skip
     seen = soundness(ground([]), found, ())
     assert (seen.n, seen.differ) == (100, 0.2)
-    assert seen.mde == pytest.approx(mde(100, 0.2, 1.5), abs=1e-6)
+    assert seen.mde == pytest.approx(mde(100, 0.2, 1.5), rel=0.1)
     alone = soundness(ground([]), found.model_copy(update={"pairs": ()}), ())
     assert (alone.n, alone.differ) == (250, None)
     assert alone.mde == pytest.approx(mde(250, 0.2), abs=1e-6)
@@ -163,7 +169,12 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
     assert {"mde", "gold", "ladder", "flips"} <= set(nothing.missing)
     apart = soundness(ground([]), found.model_copy(update={"pairs": (pair(42, 2, 100),)}), ())
     assert apart.differ == pytest.approx(0.04 + 0.05), "both ways, and the margin"
-    assert apart.mde == pytest.approx(mde(100, 0.09), abs=1e-6)
+    assert apart.mde == pytest.approx(mde(100, 0.09), rel=0.1)
+    grouped = found.model_copy(update={"pairs": (pair(11, 9, 100, 1.5, wide=1.4),)})
+    assert soundness(ground([]), grouped, ()).mde == pytest.approx(1.4 * seen.mde, rel=0.1)
+    small = found.model_copy(update={"pairs": (pair(24, 16, 100, mean=0.008),)})
+    as_counted = found.model_copy(update={"pairs": (pair(24, 16, 100),)})
+    assert soundness(ground([]), small, ()).mde < 0.2 * soundness(ground([]), as_counted, ()).mde
     never = found.model_copy(update={"pairs": (pair(0, 0, 100),)})
     assert soundness(ground([]), never, ()).mde > 0
 

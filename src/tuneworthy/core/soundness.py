@@ -13,7 +13,8 @@ class Soundness(Record):
     """What was found about rows and metric before any arm is believed.
 
     `mde` is the smallest paired difference that these rows can show (80 % power, two-sided .05),
-    in score points, at `differ`, the share of cases on which two arms differ. `ladder` is the
+    in score points, on `n` cases at `differ`, the share of them on which the two best arms differ
+    (or would, a margin apart); None before two are measured, then .2 is taken. `ladder` is the
     metric's AUC of the right answers against worse ones, by how they were made worse; `gold` the
     mean score of the right answers themselves. `flips` is how often asking again changes whether
     a case passes, `leak` the most that a score moves when near-copies are left out,

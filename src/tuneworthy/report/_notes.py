@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
+from tuneworthy.questions import CHECKLIST
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import nulls
 
+NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
 DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "/tool", "/prior", "/placebo")
 
 
@@ -35,14 +40,36 @@ def missing(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def questions(results: Results) -> dict[str, Any]:
-    """Return the answered questions, and the others grouped by why they have no answer."""
-    silent: dict[str, list[str]] = defaultdict(list)
-    for found in results.verdict.questions:
-        if found.answer == "not_measured":
-            silent[found.because].append(found.name.replace("_", " "))
-    answered = [q for q in results.verdict.questions if q.answer != "not_measured"]
-    return {"answered": answered, "silent": list(silent.items())}
+def questions(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return the article's checklist of five, and the other questions, each with its answer."""
+    rows = [_question(found) for found in results.verdict.questions]
+    five = [row for row in rows if row["name"] in CHECKLIST]
+    return {"five": five, "others": [row for row in rows if row not in five]}
+
+
+def _question(found: Finding) -> dict[str, Any]:
+    """Return a finding as its row shows it; a no of the checklist says why tuning is wrong then."""
+    known = found.name in catalogue("questions")
+    module = load("questions", found.name) if known else None
+    because = NOT_MEASURED.sub(r"\1", found.because, count=1)
+    return {
+        "name": found.name,
+        "question": module.QUESTION if module else found.name.replace("_", " "),
+        "answer": found.answer,
+        "tone": _tone(found, getattr(module, "AGAINST", "no")),
+        "number": words.quantity(found, getattr(module, "UNIT", "")),
+        "wrong": getattr(module, "WRONG", "") if found.answer == "no" else "",
+        "because": because[:1].upper() + because[1:],
+        "next": found.next,
+        "prior": found.prior,
+    }
+
+
+def _tone(found: Finding, against: str) -> str:
+    """Return how an answer is coloured: as a yes where it speaks for tuning."""
+    if found.answer == "not_measured":
+        return found.answer
+    return "no" if found.answer == against else "yes"
 
 
 def _place(results: Results, pointer: str) -> tuple[str, str]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import ArmResult, Interval, Pair
+from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS
 from tuneworthy.core.verdict import Next, Verdict, Wrong
+from tuneworthy.questions import CHECKLIST
 
 TRAINED = ("tune", "distil")
 REFUSAL = "Don't fine-tune yet."
@@ -31,6 +33,13 @@ KINDS = {
     "bigger": "A bigger model",
     "tune": "A tuned model",
     "distil": "A distilled model",
+}
+UNITS = {
+    "rows": (1.0, "rows", "{:,.0f}"),
+    "points": (100.0, "points", "{:.1f}"),
+    "share": (100.0, "%", "{:.1f}"),
+    "days": (1.0, "days", "{:,.0f}"),
+    "chance": (1.0, "", "chance {:.2f}"),
 }
 UNKNOWN = "no reason was recorded"
 PHRASES = {
@@ -102,6 +111,31 @@ def duration(seconds: float) -> str:
 def confidence(level: float) -> str:
     """Return a confidence level as a percentage, given either as .95 or as the error .05."""
     return f"{100 * (level if level > 0.5 else 1 - level):.4g} %"
+
+
+def quantity(found: Finding, unit: str) -> str:
+    """Return a finding's number in its unit with its ends: `180 rows (120 to 260)`; "" for none."""
+    if found.value is None:
+        return ""
+    scale, noun, of = UNITS.get(unit, (1.0, "", "{:.3g}"))
+    value, low, high = (
+        None if end is None else of.format(scale * end).removesuffix(".0").replace("-", "−")
+        for end in (found.value, found.low, found.high)
+    )
+    noun = noun.removesuffix("s") if value == "1" else noun
+    ends = f" ({low} to {high})" if low and high else ""
+    return f"{value} {noun}".strip() + ends
+
+
+def checklist_line(verdict: Verdict) -> str:
+    """Return the checklist of five in a line: `2 yes, 1 no (evaluation), 2 not measured`; or ""."""
+    five = [found for found in verdict.questions if found.name in CHECKLIST]
+    parts = []
+    for answer in ("yes", "no", "not_measured"):
+        names = [found.name.replace("_", " ") for found in five if found.answer == answer]
+        which = f" ({', '.join(names)})" if answer == "no" else ""
+        parts += [f"{len(names)} {answer.replace('_', ' ')}{which}"] if names else []
+    return ", ".join(parts) if any(found.answer != "not_measured" for found in five) else ""
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -155,5 +155,8 @@ def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if said:
         text = shown(f"What was wrong: {' '.join(said)}", plain)
         yield from (Text(line) for line in wrapped(text, width))
+    if five := words.checklist_line(results.verdict):
+        text = shown(f"Checklist of five: {five}.", plain)
+        yield from (Text(line) for line in wrapped(text, width))
     for line in wrapped(shown(words.next_line(results), plain), width):
         yield Text(line, "bold")

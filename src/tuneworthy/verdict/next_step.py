@@ -35,7 +35,11 @@ def next_step(
     findings: Sequence[Finding] = (),
     target_met: bool | None = None,
 ) -> Next:
-    """Return the cheapest step that would make the verdict firmer or the score higher."""
+    """Return the cheapest step that would make the verdict firmer or the score higher.
+
+    Findings are the questions' own answers: they explain, and no step is taken from their words.
+    """
+    del findings
     if ruling.status == "blocked":
         return Next(do="repair", why=evidence.blocks[0])
     if evidence.limited:
@@ -52,7 +56,7 @@ def next_step(
         return _firm(ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
-    offers = _offers(evidence, policy, board, ruling, findings)
+    offers = _offers(evidence, policy, board, ruling)
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
     return min(offers, key=lambda offer: offer.labels).step
@@ -104,7 +108,6 @@ def _offers(
     policy: Policy,
     board: Board,
     ruling: Ruling,
-    findings: Sequence[Finding],
 ) -> list[Offer]:
     offers = _economics(board, policy, ruling)
     open_now = contest(evidence, policy, board, ruling)
@@ -114,7 +117,7 @@ def _offers(
         return [*offers, Offer(0.5, _at_the_margin(policy, open_now))]
     offers += _settle(evidence, policy, open_now)
     offers.append(_label(policy, open_now))
-    return offers + _collect(evidence, policy, open_now, findings)
+    return offers + _collect(evidence, policy, open_now)
 
 
 def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
@@ -143,18 +146,26 @@ def _label(policy: Policy, open_now: Contest) -> Offer:
     return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why))
 
 
-def _collect(
-    evidence: Evidence, policy: Policy, open_now: Contest, findings: Sequence[Finding]
-) -> list[Offer]:
-    """Offer more training rows where tuning is the rival and its curve still climbs."""
-    curve = next((f for f in findings if f.name == "enough_data" and f.answer == "no"), None)
-    if curve is None or curve.value is None or evidence.train is None:
+def _collect(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
+    """Offer more training rows where tuning is the rival and its curve is shown to climb."""
+    curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
+    if curve is None or curve.needed is None or evidence.train is None:
         return []
-    rows = round(curve.value - evidence.train)
-    if open_now.arm.tool != "tune" or not 0 < rows <= 3 * evidence.train:
+    climbs = curve.last_doubling is not None and curve.last_doubling.low > 0
+    rows = round(curve.needed - evidence.train)
+    if open_now.arm.tool != "tune" or not climbs or not 0 < rows <= 3 * evidence.train:
         return []
     usd = None if policy.label_each is None else rows * policy.label_each
-    return [Offer(rows, Next(do="collect", rows=rows, usd=usd, why=curve.because))]
+    ends = "" if curve.low is None or curve.high is None else _ends(curve.low, curve.high)
+    why = (
+        f"{named(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
+        f" in all{ends} it should beat what learns nothing by {points(policy.margin)}"
+    )
+    return [Offer(rows, Next(do="collect", rows=rows, usd=usd, why=why))]
+
+
+def _ends(low: float, high: float) -> str:
+    return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
 def _at_the_margin(policy: Policy, open_now: Contest) -> Next:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.units import points as points
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
@@ -17,12 +18,6 @@ AS_A_WHOLE: dict[Use, str] = {
     "schema": "a schema on the answer", "context": "documents in the prompt",
     "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
 }  # fmt: skip
-
-
-def points(share: float) -> str:
-    """Return a difference in words: `7.2 points`, `1 point`."""
-    number = f"{100 * share:.1f}".removesuffix(".0")
-    return f"{number} point" if number == "1" else f"{number} points"
 
 
 def named(arm: ArmResult) -> str:

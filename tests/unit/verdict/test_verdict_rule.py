@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
+from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.task import HardLimits
-from tuneworthy.verdict.asked import QUESTIONS
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.task import Data, HardLimits, Task
+from tuneworthy.questions import ORDER, ask_all
+from tuneworthy.verdict.asked import NOT_ASKED
 from tuneworthy.verdict.board import UNKNOWN, lay_out
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
@@ -205,13 +208,21 @@ def test_a_rung_at_the_margin_is_not_settled_by_rows():
 
 def test_collect_is_offered_where_the_curve_still_climbs_and_is_cheaper():
     found, policy = scenes.worked(train=250, pool=0)
-    climbs = Finding(name="enough_data", answer="no", because="the curve still climbs", value=300)
-    step = decide(found, (climbs,), policy.model_copy(update={"label_each": 0.5})).next
-    assert (step.do, step.rows, step.usd) == ("collect", 50, 25.0)
-    far = climbs.model_copy(update={"value": 5000.0})
-    assert decide(found, (far,), policy).next.do == "label"
-    blind = found.model_copy(update={"train": None})
-    assert decide(blind, (climbs,), policy).next.do == "label"
+    steep = Interval(mean=0.08, low=0.02, high=0.14)
+    curve = LearningCurve(arm="tune", tool="tune", last_doubling=steep, needed=300.0, low=270.0,
+                          high=390.0)  # fmt: skip
+
+    def step(policy=policy, train=250, **update):
+        curves = (curve.model_copy(update=update),)
+        return decide(found.model_copy(update={"curves": curves, "train": train}), (), policy).next
+
+    paid = step(policy.model_copy(update={"label_each": 0.5}))
+    assert (paid.do, paid.rows, paid.usd) == ("collect", 50, 25.0)
+    assert "from about 300 rows in all (80 %: 270 to 390)" in paid.why
+    others = {"needed": 5000.0}, {"needed": None}, {"arm": "schema"}, {"last_doubling": None}
+    flat = {"last_doubling": steep.model_copy(update={"low": -0.01})}
+    assert {step(**more).do for more in (*others, flat)} == {"label"}
+    assert step(train=None).do == "label"
 
 
 def test_a_tuned_model_that_runs_today_is_retired_or_settled_first():
@@ -260,11 +271,22 @@ def test_the_nine_questions_are_listed_and_given_ones_pass_through():
     mine = Finding(name="harm", answer="yes", because="shown")
     more = Finding(name="own", answer="no", because="because")
     questions = decide(two(), (mine, more), PLAIN).questions
-    assert tuple(q.name for q in questions) == (*QUESTIONS, "own")
+    assert tuple(q.name for q in questions) == (*ORDER, "own")
     assert questions[8] == mine
     assert "economics.value_of_correct" in questions[6].because
-    assert questions[0].because == "not built in this version"
+    assert questions[0].because == NOT_ASKED
     assert questions[0].prior == "500 good examples"
+
+
+def test_questions_explain_and_never_change_what_is_named():
+    found, policy = scenes.worked()
+    task = Task(data=Data(file="rows.jsonl"))
+    silent, asked = decide(found, (), policy), decide(found, ask_all(found, task), policy)
+    assert asked.questions != silent.questions
+    against = tuple(Finding(name=q, answer="no", because="no", value=1.0) for q in ORDER)
+    for other in (asked, decide(found, against, policy)):
+        same = {"questions": (), "missing": {}}
+        assert other.model_copy(update=same) == silent.model_copy(update=same)
 
 
 def test_a_candidate_without_a_tool_is_listed_and_never_named():

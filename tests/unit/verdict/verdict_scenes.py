@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.task import TOOLS, HardLimits
+from tuneworthy.core.known import Share
+from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
+from tuneworthy.questions import ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.decide import decide
 
@@ -130,7 +134,7 @@ def scenes():
         "none-provisional": lambda: (no_better(90, 0.5, 0.48, 0.4), (), plain),
         "blocked": lambda: (blocked(), (), plain),
         "worked-example": lambda: _with_findings(*worked()),
-        "worked-example-across": lambda: (read_across(worked()[0]), *_with_findings(*worked())[1:]),
+        "worked-example-across": lambda: _asked(read_across(worked()[0]), worked()[1]),
         "worked-example-priced": lambda: (worked()[0], (), priced),
         "worked-example-volume-only": lambda: (worked()[0], (), volume),
         "retire": lambda: (retire(), (), Policy(margin=0.05, requests_per_month=1000)),
@@ -172,6 +176,23 @@ def _with_findings(found, policy):
     harm = Finding(name="harm", answer="no", because="every upper end lies below", value=0.01,
                    low=-0.01, high=0.02, prior="general ability falls by 10 %")  # fmt: skip
     return found, (harm,), policy
+
+
+def _asked(found, policy):
+    """Return the evidence with what was measured beside the matrix, and what the questions say."""
+    few, none = Share(k=9, n=250, share=0.036, low=0.0166, high=0.0672), {"k": 0, "n": 250}
+    clean = Share(**none, share=0.0, low=0.0, high=0.0146)
+    steep = Interval(mean=0.03, low=0.004, high=0.058)
+    found = found.model_copy(update={
+        "train": 200,
+        "soundness": Soundness(n=250, mde=0.055, differ=0.044, ladder={"another row": 1.0},
+                               gold=1.0, leak=0.0, contradictions=clean, noise=few),
+        "curves": (LearningCurve(arm="tune", tool="tune", last_doubling=steep, needed=420.0,
+                                 low=330.0, high=610.0),),
+        "missing": {"staleness": "keys knowledge.changed_share and knowledge.over"},
+    })  # fmt: skip
+    task = Task(data=Data(file="rows.jsonl"), success=Success(margin=policy.margin))
+    return found, ask_all(found, task), policy
 
 
 def retire():

@@ -1,0 +1,60 @@
+"""How a number is said in a sentence: points of a score, shares, counts, with their ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Bounded(Protocol):
+    """A mean with its bounds: an interval, or a paired difference."""
+
+    @property
+    def mean(self) -> float:
+        """Return the mean."""
+
+    @property
+    def low(self) -> float:
+        """Return the lower end."""
+
+    @property
+    def high(self) -> float:
+        """Return the upper end."""
+
+
+def points(share: float) -> str:
+    """Return a difference in words: `7.2 points`, `1 point`."""
+    number = _tenths(share)
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage: `4.2 %`, `60 %`."""
+    return f"{_tenths(share)} %"
+
+
+def counted(n: float, noun: str) -> str:
+    """Return a count with its noun in the plural where it is not 1: `1 row`, `1,250 rows`."""
+    return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")
+
+
+def points_within(found: Bounded, more: str = "") -> str:
+    """Return points with their ends: `8 points (2 to 14)`; `more` follows in the bracket."""
+    return f"{points(found.mean)} ({_ends(found)}{_then(more)})"
+
+
+def percent_within(found: Bounded, more: str = "") -> str:
+    """Return a share with its ends: `42 % (30 to 55 %)`; `more` follows in the bracket."""
+    return f"{percent(found.mean)} ({_ends(found)} %{_then(more)})"
+
+
+def _ends(found: Bounded) -> str:
+    return f"{_tenths(found.low)} to {_tenths(found.high)}"
+
+
+def _then(more: str) -> str:
+    return f"; {more}" if more else ""
+
+
+def _tenths(share: float) -> str:
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text.replace("-", "−")

@@ -1,0 +1,32 @@
+"""One question a file: is tuning the right tool here? Pure: evidence and task in, a finding out.
+
+A question explains and never removes an arm or changes which one is named. It answers yes or no
+only where a bound shows it; else not measured, with what is missing or how many rows it needs.
+"""
+
+from __future__ import annotations
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.task import Task
+
+CHECKLIST = (
+    "enough_data", "evaluation", "prompt_exhausted", "behaviour_not_facts", "knowledge_still",
+)  # fmt: skip
+ORDER = (*CHECKLIST, "capability", "economics", "simpler_tool", "harm")
+
+
+def in_order() -> tuple[str, ...]:
+    """Return the names of all questions: the checklist of five, the other four, then any more."""
+    known = catalogue("questions")
+    return (*(name for name in ORDER if name in known), *(n for n in known if n not in ORDER))
+
+
+def ask_all(evidence: Evidence, task: Task) -> tuple[Finding, ...]:
+    """Return what every question finds, in order; the same evidence gives the same findings."""
+    found = []
+    for name in in_order():
+        finding: Finding = load("questions", name).ask(evidence, task)
+        found.append(finding)
+    return tuple(found)

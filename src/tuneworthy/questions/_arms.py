@@ -1,0 +1,65 @@
+"""Which arms a question looks at, by tool and role alone, and how two of them compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.evidence import ArmResult, Evidence, Pair
+from tuneworthy.core.task import Task, Tool
+
+TRAINED: tuple[Tool, ...] = ("tune", "distil")
+SIMPLER: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
+UNTRAINED: tuple[Tool, ...] = ("prompt", "schema", "context")
+NO_TUNE = "not measured (no tuned model was measured on these rows)"
+
+
+def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
+    """Return the scored finalists with one of these tools; what runs today is among them."""
+    return [
+        arm
+        for arm in evidence.arms
+        if arm.finalist and arm.role == "candidate" and arm.score and arm.tool in tools
+    ]
+
+
+def trained_here(evidence: Evidence) -> list[ArmResult]:
+    """Return the finalists trained on these rows; a tuned model that runs today was not."""
+    return [arm for arm in finalists(evidence, TRAINED) if not arm.present]
+
+
+def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
+    """Return the finalists that ask, untrained, the model that a tuned arm starts from."""
+    start = task.tune or task.model
+    found = finalists(evidence, UNTRAINED) if task.model == start else []
+    now = task.present is not None and task.present.model == start
+    return found + [arm for arm in finalists(evidence, ("keep",)) if now]
+
+
+def between(evidence: Evidence, arm: str, versus: str) -> Pair | None:
+    """Return `arm` minus `versus`; None where the two were not compared."""
+    for pair in evidence.pairs:
+        if (pair.arm, pair.versus) == (arm, versus):
+            return pair
+    for pair in evidence.pairs:
+        if (pair.arm, pair.versus) == (versus, arm):
+            return _turned(pair)
+    return None
+
+
+def _turned(pair: Pair) -> Pair:
+    ends = {"mean": -pair.mean, "low": -pair.high, "high": -pair.low}
+    names = {"arm": pair.versus, "versus": pair.arm}
+    return pair.model_copy(update={**ends, **names, "wins": pair.losses, "losses": pair.wins})
+
+
+def named(name: str) -> str:
+    """Return an arm's name as it may stand in a sentence."""
+    return f"`{quoted(name, 60)}`"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: `a`, `b` and `c`."""
+    if len(names) < 2:
+        return "".join(map(named, names))
+    return f"{', '.join(map(named, names[:-1]))} and {named(names[-1])}"

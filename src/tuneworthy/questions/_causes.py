@@ -1,0 +1,66 @@
+"""How much of what is wrong is missing facts, and how much is behaviour, from the diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.questions._arms import named
+from tuneworthy.stats.bounds import rate
+
+FACTS = ("knowledge", "retrieval")
+BEHAVIOUR = ("format", "convention", "latent", "learnable")
+NEITHER = ("metric", "label")  # explained, and by something else
+UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The share of facts among the causes of `n` failures, with its 95 % interval.
+
+    `at_most`: no passage was shown, so a failure that no remedy rescues may be a missing fact.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    at_most: bool
+
+
+def facts(found: Diagnosis) -> Facts | None:
+    """Return the share of facts against behaviour; None where no failure has either cause.
+
+    Where a remedy was tried on a part of the failures only, the interval is that of so many.
+    Where no passage was shown, all that is not explained otherwise is counted as facts.
+    """
+    shares = {row.cause: row.share for row in found.wrong}
+    lacks, ways = (sum(shares.get(c, 0.0) for c in kinds) for kinds in (FACTS, BEHAVIOUR))
+    least = min((row.n for row in found.wrong), default=0)
+    shown = any(one.remedy in FACTS and one.n_fail for one in found.effects)
+    whole = lacks + ways if shown else 1.0
+    n = round(whole * least)
+    if not n or not ways + lacks:
+        return None
+    other = sum(shares.get(cause, 0.0) for cause in NEITHER)
+    mean = lacks / whole if shown else max(0.0, 1 - ways - other)
+    low, high = rate(min(n, round(mean * n)), n)
+    return Facts(mean, low if shown else 0.0, high, n, not shown)
+
+
+def training_acts(found: Diagnosis) -> str | None:
+    """Return the name of the training or pilot that acts on the failures, None where none does."""
+    return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
+
+
+def unknown(known: Familiarity | None) -> tuple[Share, str] | None:
+    """Return the share of facts the model does not know, where it is shown to be too large."""
+    if known is None:
+        return None
+    if known.unknown is not None and known.unknown.low >= UNKNOWN:
+        return known.unknown, "rows asked"
+    for kind, share in sorted(known.by_type.items()):
+        if share.low >= UNKNOWN_OF_A_TYPE:
+            return share, f"rows of type {named(kind)} asked"
+    return None

@@ -1,0 +1,51 @@
+"""Whether the examples are consistent and many enough by count: facts about the rows, no bounds."""
+
+from __future__ import annotations
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.units import counted, percent
+from tuneworthy.questions._shown import unmeasured
+
+LEAST, LEAST_OF_A_CLASS = 50, 10  # default
+CONTRADICTING = 0.02  # default: share of rows that another row denies
+ONE_FORM = 0.98  # default: share of answers in the most frequent form
+Said = tuple[str, str, str]
+"""Answer, because, next."""
+
+
+def torn(evidence: Evidence) -> Said | None:
+    """Return a no where too many rows contradict another: counted in all rows, so a fact."""
+    found = evidence.soundness.contradictions if evidence.soundness else None
+    if found is None or found.share <= CONTRADICTING:
+        return None
+    many = f"{found.k:,} of {found.n:,} rows ({percent(found.share)}) contradict another row"
+    return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
+
+
+def few(evidence: Evidence) -> Said | None:
+    """Return a no where there are too few rows, or too few of one class, to learn from."""
+    if evidence.train is not None and evidence.train < LEAST:
+        many = f"{counted(evidence.train, 'row')} to learn from, fewer than {LEAST}"
+        return "no", many, f"collect {LEAST - evidence.train} or more rows"
+    fewest = evidence.soundness.fewest_of_a_class if evidence.soundness else None
+    if fewest is not None and fewest < LEAST_OF_A_CLASS:
+        many = f"one class has {counted(fewest, 'row')}, fewer than {LEAST_OF_A_CLASS}"
+        return "no", many, f"collect rows of the rare classes, {LEAST_OF_A_CLASS} or more of each"
+    return None
+
+
+def consistent(evidence: Evidence, said: Said | None) -> Said | None:
+    """Return what was said, if a yes only where rows are known not to contradict each other."""
+    if said is None or said[0] != "yes":
+        return said
+    sound = evidence.soundness
+    if sound is None or sound.contradictions is None:
+        missing = sound.missing if sound else evidence.missing
+        field = "contradictions" if sound else "soundness"
+        why = unmeasured(missing, field, "how many rows contradict another")
+        return "not_measured", f"{said[1]}; {why}", "run `tuneworthy check`"
+    form = sound.one_form
+    if form is None or form.share >= ONE_FORM:
+        return said
+    mixed = f"{said[1]}; but only {percent(form.share)} of {form.n:,} answers have one form"
+    return "yes", mixed, "bring the answers into one form"

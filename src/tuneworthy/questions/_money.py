@@ -1,0 +1,85 @@
+"""What a tuned model is worth a month beside another arm, in dollars, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from tuneworthy.core.evidence import ArmResult, Pair
+from tuneworthy.core.task import Task
+from tuneworthy.stats.economics import breakeven, chance_better
+
+COSTS = {
+    "usd_per_1k": "economics.machine_hour or economics.prices",
+    "build_usd": "economics.hours_to_build and economics.engineer_hour",
+    "upkeep_usd_month": "economics.hours_per_retrain and economics.hosting_month",
+}
+INPUTS = ("requests_per_month", "value_of_correct")
+DAYS_A_MONTH = 30
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How much more arm b is worth a month than arm a (USD), with its standard error.
+
+    `saves` is the part that grows with requests, `se` its error; `fixed` is upkeep and one-off
+    cost a month.
+    """
+
+    saves: float
+    fixed: float
+    se: float
+
+    @property
+    def chance(self) -> float:
+        """Return the chance that b is worth more."""
+        return chance_better(self.saves - self.fixed, self.se)
+
+
+def lacking(task: Task, arms: Sequence[ArmResult]) -> list[str]:
+    """Return the keys of task.yaml without which these arms have no net value."""
+    keys = [f"economics.{key}" for key in INPUTS if getattr(task.economics, key) is None]
+    return keys + [
+        text for field, text in COSTS.items() if any(getattr(arm, field) is None for arm in arms)
+    ]
+
+
+def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
+    """Return NV_b - NV_a a month; every cost and price must be known (see `lacking`).
+
+    NV = V (v q - c) - U - F / H: V requests a month, v the value of a right answer, q the score,
+    c the cost of a request, U the upkeep a month, F the one-off cost, H the months. Only q is
+    taken to be uncertain. `pair` is b - a.
+    """
+    money = task.economics
+    volume, value = money.requests_per_month or 0.0, money.value_of_correct or 0.0
+    cheaper = ((a.usd_per_1k or 0.0) - (b.usd_per_1k or 0.0)) / 1000
+    once = ((b.build_usd or 0.0) - (a.build_usd or 0.0)) / money.horizon_months
+    upkeep = (b.upkeep_usd_month or 0.0) - (a.upkeep_usd_month or 0.0)
+    spread = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    return Worth(
+        saves=volume * (value * pair.mean + cheaper),
+        fixed=once + upkeep,
+        se=volume * value * spread,
+    )
+
+
+def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str, float | None]:
+    """Return on which side of how many requests a month b pays against a, at this gain in score."""
+    return breakeven(
+        (b.build_usd or 0.0) - (a.build_usd or 0.0),
+        task.economics.horizon_months,
+        (b.upkeep_usd_month or 0.0) - (a.upkeep_usd_month or 0.0),
+        ((a.usd_per_1k or 0.0) - (b.usd_per_1k or 0.0)) / 1000,
+        task.economics.value_of_correct or 0.0,
+        gain,
+    )
+
+
+def retraining(task: Task, days: float) -> float | None:
+    """Return what retraining every so many days costs a month, in engineer hours; None unknown."""
+    money = task.economics
+    if money.hours_per_retrain is None or money.engineer_hour is None:
+        return None
+    return DAYS_A_MONTH / days * money.hours_per_retrain * money.engineer_hour

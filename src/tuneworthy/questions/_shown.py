@@ -1,0 +1,60 @@
+"""What a bound shows, and how many rows would make it show more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.units import Bounded
+
+MOST = 100  # times the rows there are: beyond, no number is a plan
+
+
+def finding(
+    name: str,
+    prior: str | None,
+    answer: str,
+    because: str,
+    step: str,
+    value: Bounded | float | None = None,
+) -> Finding:
+    """Return a finding with its number: a mean with bounds, a number alone, or none."""
+    ends = {"value": value} if isinstance(value, float | int) else {}
+    if value is not None and not isinstance(value, float | int):
+        ends = {"value": value.mean, "low": value.low, "high": value.high}
+    return Finding.model_validate(
+        {"name": name, "answer": answer, "because": because, "next": step, "prior": prior,
+         **{key: round(float(end), 6) for key, end in ends.items()}}
+    )  # fmt: skip
+
+
+def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
+    """Return the rows after which `found` should be shown below `below` or above `above`.
+
+    The mean is taken to stay and the bounds to close in on it with the square root of the rows:
+    n (bound - mean)^2 / (threshold - mean)^2. None where the mean lies between the two thresholds
+    or so near one that more than 100 times the rows would be needed.
+    """
+    wanted = []
+    if found.mean < below:
+        wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
+    if found.mean > above:
+        wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
+    if not wanted or not n or min(wanted) > MOST:
+        return None
+    return max(n + 1, ceil(n * min(wanted)))
+
+
+def too_small(found: Bounded, n: int, below: float, above: float, what: str = "scored rows") -> str:
+    """Return the half sentence for a number that shows neither: what it would need to."""
+    rows = enough(found, n, below, above)
+    if rows is None:
+        return f"at the threshold: more {what} will not settle it soon (there are {n:,})"
+    return f"too small: needs about {rows:,} {what} (there are {n:,})"
+
+
+def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
+    """Return why a field is not there: the reason that was written down, else `otherwise`."""
+    why = missing.get(field) or otherwise
+    return why if why.startswith("not measured") else f"not measured ({why})"

@@ -1,0 +1,74 @@
+"""What is known of changing facts: how long a training lasts, and who still says what was true."""
+
+from __future__ import annotations
+
+from math import expm1, log1p
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.known import Share
+from tuneworthy.core.staleness import Staleness
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent, points
+from tuneworthy.questions._arms import SIMPLER, TRAINED, between, finalists, named
+from tuneworthy.questions._money import INPUTS, retraining
+from tuneworthy.questions._shown import enough
+
+DAYS = 90  # default: a training that lasts a quarter
+FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
+
+
+def unfaithful(evidence: Evidence, stale: Staleness) -> str:
+    """Say which tuned arm is shown to ignore changed passages too often, or ""."""
+    tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED}
+    for name, share in sorted(stale.faithful.items()):
+        if name in tuned and share.high < FAITHFUL:
+            return (
+                f"{named(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
+                f" (at most {percent(share.high)})"
+            )
+    return ""
+
+
+def too_dear(evidence: Evidence, task: Task, days: float) -> str:
+    """Say that retraining so often costs more than tuning can bring, where that is shown, or "".
+
+    Compared a month at the upper bound of what the best tuned arm brings over a simpler one; its
+    requests and right answers are priced, other upkeep is left out.
+    """
+    cost = retraining(task, days)
+    if cost is None or any(getattr(task.economics, key) is None for key in INPUTS):
+        return ""
+    volume, value = task.economics.requests_per_month or 0.0, task.economics.value_of_correct or 0.0
+    for other in finalists(evidence, ("keep", *SIMPLER)):
+        brings = []
+        for arm in finalists(evidence, TRAINED):
+            pair = between(evidence, arm.name, other.name)
+            if pair is None or arm.usd_per_1k is None or other.usd_per_1k is None:
+                break
+            saved = (other.usd_per_1k - arm.usd_per_1k) / 1000
+            brings.append((volume * (value * pair.high + saved), pair.high))
+        else:
+            if brings and max(brings)[0] < cost:
+                most, gain = max(brings)
+                return (
+                    f"retraining every {days:,.0f} days costs ${cost:,.0f} a month, and tuning"
+                    f" brings ${max(0.0, most):,.0f} at most beside {named(other.name)}"
+                    f" (+{points(gain)} at most)"
+                )
+    return ""
+
+
+def facts_needed(stale: Staleness) -> int | None:
+    """Return how many facts must be followed to show on which side of 90 days a training lasts."""
+    changed = stale.changed
+    if changed is None or stale.declared or stale.over_days is None:
+        return None
+    limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / DAYS)
+    return enough(_Bounds(changed), changed.n, limit, limit)
+
+
+class _Bounds:
+    """A share as a mean with its bounds."""
+
+    def __init__(self, share: Share) -> None:
+        self.mean, self.low, self.high = share.share, share.low, share.high

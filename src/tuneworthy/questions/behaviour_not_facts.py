@@ -1,0 +1,90 @@
+"""Is what fails behaviour (style, format, convention), and not missing facts?"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil
+
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent, percent_within
+from tuneworthy.matrix.causes import FEW, FEW_SILENT
+from tuneworthy.questions._arms import named
+from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
+from tuneworthy.questions._shown import finding, too_small, unmeasured
+
+QUESTION = "Is what fails behaviour, and not missing facts?"
+PRIOR = None
+WRONG = (
+    "Training teaches a way of answering; it is no reliable way to put facts in: what is missing"
+    " belongs into the context."
+)
+UNIT = "share"
+HALF = 0.5  # default: share of facts among the causes
+GOLD = "give rows their `context`, the passage that holds the answer"
+CONTEXT = "put the documents into the context (data.docs)"
+_found = partial(finding, "behaviour_not_facts", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say no where facts are shown to be half of the causes, or too many rows new to the model.
+
+    `value` is the share of knowledge and retrieval among the causes of the failures.
+    """
+    del task  # what is missing does not depend on what is wanted
+    if (new := unknown(evidence.known)) is not None:
+        share, of = new
+        ends = f"at least {percent(share.low)}"
+        because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
+        return _found(
+            "no", because, CONTEXT, Interval(mean=share.share, low=share.low, high=share.high)
+        )
+    read = evidence.diagnosis
+    if read is None or not read.wrong:
+        why = (read.because if read else "") or "the matrix was not read across"
+        done = read is not None and not read.n_fail
+        step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
+        return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few:
+        return _found("not_measured", _few(evidence, read), "score more rows")
+    share_of = facts(read)
+    if share_of is None:
+        because = f"no cause of either kind is shown in {read.n_fail:,} failures"
+        return _found("not_measured", unmeasured({}, "", because), "give rows their `context`")
+    return _judged(read, share_of)
+
+
+def _judged(read: Diagnosis, share: Facts) -> Finding:
+    said = _said(share)
+    acts = training_acts(read)
+    if share.low >= HALF:
+        return _found("no", said, CONTEXT, share)
+    if share.high >= HALF and share.at_most:
+        return _found("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
+    if share.high >= HALF:
+        need = too_small(share, share.n, HALF, HALF, "failures")
+        return _found("not_measured", f"{need}; {said}", "score more rows", share)
+    if acts is None:
+        because = f"not measured (no training is shown to act on the failures); {said}"
+        return _found("not_measured", because, "let a training arm run", share)
+    return _found("yes", f"{said}, and {named(acts)} acts on the failures", "", share)
+
+
+def _said(share: Facts) -> str:
+    if share.at_most:
+        return (
+            f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
+            f" {percent(share.high)}), so as many may lack a fact"
+        )
+    within = percent_within(share, f"n = {share.n:,} failures")
+    return f"{within} of the failures that facts or behaviour explain lack a fact"
+
+
+def _few(evidence: Evidence, read: Diagnosis) -> str:
+    """Say how many rows hold enough failures; more are needed where nothing acts."""
+    wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
+    rows = ceil(evidence.n * wanted / max(1, read.n_fail))
+    return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

@@ -1,0 +1,89 @@
+"""Is a tuned model worth more a month than every other arm, its costs taken off?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from math import ceil
+from statistics import NormalDist
+
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.task import TOOLS, Task
+from tuneworthy.questions._arms import NO_TUNE, TRAINED, between, finalists, named
+from tuneworthy.questions._money import Worth, lacking, pays_from, worth
+from tuneworthy.questions._shown import MOST, finding
+
+QUESTION = "Does tuning pay at your volume?"
+PRIOR = None
+UNIT = "chance"
+SURE, SURE_NOT = 0.9, 0.1  # default: chance that its net value is higher
+OTHERS = tuple(tool for tool in TOOLS if tool not in TRAINED)
+_found = partial(finding, "economics", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say yes where a tuned arm is worth more than each other arm with a chance of .9.
+
+    `value` is the chance beside the arm that comes closest, at the user's requests a month.
+    """
+    tuned, others = finalists(evidence, TRAINED), finalists(evidence, OTHERS)
+    if not tuned or not others:
+        why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
+        return _found("not_measured", why, "let a training arm and a simpler arm run")
+    if keys := lacking(task, [*tuned, *others]):
+        word = "key" if len(keys) == 1 else "keys"
+        why = f"not measured ({word} {', '.join(keys)})"
+        step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
+        return _found("not_measured", why, f"write down {step}")
+    contests = [list(_against(evidence, task, arm, others)) for arm in tuned]
+    closest = [min(one, key=lambda found: found[2].chance) for one in contests if one]
+    if not closest:
+        why = "not measured (the tuned model was not compared with another arm)"
+        return _found("not_measured", why, "let a training arm and a simpler arm run")
+    return _judged(task, max(closest, key=lambda found: found[2].chance))
+
+
+Contest = tuple[ArmResult, ArmResult, Worth, float, int]
+
+
+def _against(
+    evidence: Evidence, task: Task, arm: ArmResult, others: list[ArmResult]
+) -> Iterator[Contest]:
+    for other in others:
+        if (pair := between(evidence, arm.name, other.name)) is not None:
+            yield arm, other, worth(task, arm, other, pair), pair.mean, pair.n
+
+
+def _judged(task: Task, found: Contest) -> Finding:
+    arm, other, value, gain, n = found
+    month = value.saves - value.fixed
+    more = "more" if month >= 0 else "less"
+    because = (
+        f"at {task.economics.requests_per_month:,.0f} requests a month {named(arm.name)} is worth"
+        f" ${abs(month):,.0f} {more} than {named(other.name)} (chance that it is worth more:"
+        f" {100 * value.chance:.0f} %; n = {n:,}); {_volume(task, arm, other, gain)}"
+    )
+    if value.chance >= SURE:
+        return _found("yes", because, "", value.chance)
+    if value.chance <= SURE_NOT:
+        step = f"keep {named(other.name)}; ask again when volume or prices change"
+        return _found("no", because, step, value.chance)
+    step = f"settle between {named(arm.name)} and {named(other.name)}"
+    return _found("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
+
+
+def _needs(value: Worth, n: int) -> str:
+    """Say how many rows would bring the chance to .9 or .1, the difference taken to stay."""
+    month = value.saves - value.fixed
+    rows = ceil(n * (NormalDist().inv_cdf(SURE) * value.se / month) ** 2) if month else 0
+    if not rows or rows > MOST * n:
+        return f"at the threshold: more scored rows will not settle it soon (there are {n:,})"
+    return f"too small: needs about {rows:,} scored rows (there are {n:,})"
+
+
+def _volume(task: Task, arm: ArmResult, other: ArmResult, gain: float) -> str:
+    side, volume = pays_from(task, arm, other, gain)
+    if side in ("above", "below"):
+        return f"it pays {side} {volume:,.0f} a month"
+    return f"it pays at {'every' if side == 'always' else 'no'} volume"

@@ -1,0 +1,81 @@
+"""Are there enough good, consistent examples to train on?"""
+
+from __future__ import annotations
+
+from tuneworthy.core.curve import LearningCurve
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import counted, points, points_within
+from tuneworthy.questions._arms import TRAINED, between, listed, named, same_model, trained_here
+from tuneworthy.questions._examples import Said, consistent, few, torn
+from tuneworthy.questions._shown import too_small, unmeasured
+
+QUESTION = "Are there enough good, consistent examples?"
+PRIOR = "500 good examples"
+WRONG = (
+    "With too few good rows a training takes more of the model's general ability than it brings to"
+    " the task: show the rows in the prompt instead."
+)
+UNIT = "rows"
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Answer from contradictions, tuning against the untrained arms, counts, then the curve.
+
+    `value` is how many rows tuning needs in all, with its 80 % interval, where the curve says so.
+    That tuning was shown better outweighs a count: the rows were enough.
+    """
+    curve = next((one for one in evidence.curves if one.tool in TRAINED), None)
+    answer, because, step = (
+        torn(evidence)
+        or consistent(evidence, _ahead(evidence, task))
+        or few(evidence)
+        or consistent(evidence, _climbs(evidence, task, curve))
+        or ("not_measured", "", "")
+    )
+    needed = {"value": curve.needed, "low": curve.low, "high": curve.high} if curve else {}
+    return Finding.model_validate(
+        {"name": "enough_data", "answer": answer, "because": because, "next": step, "prior": PRIOR,
+         **needed}
+    )  # fmt: skip
+
+
+def _ahead(evidence: Evidence, task: Task) -> Said | None:
+    """Say yes where a tuned arm is shown to beat every untrained arm on the same model."""
+    rivals = same_model(evidence, task)
+    for arm in trained_here(evidence):
+        pairs = [between(evidence, arm.name, other.name) for other in rivals]
+        sure = [p for p in pairs if p and p.low > 0 and p.mean >= task.success.margin]
+        if not pairs or len(sure) < len(pairs):
+            continue
+        least = min(sure, key=lambda pair: pair.mean)
+        because = (
+            f"{counted(evidence.train or 0, 'row')} were enough: {named(arm.name)} beats"
+            f" {listed([other.name for other in rivals])} on the same model, by"
+            f" {points_within(least, f'n = {least.n:,}')} or more"
+        )
+        return "yes", because, ""
+    return None
+
+
+def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said:
+    if curve is None or curve.last_doubling is None:
+        why = (curve.because if curve else "") or "no learning curve of a tuned model"
+        return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
+    gain, margin = curve.last_doubling, task.success.margin
+    n = curve.points[-1].n if curve.points else 0
+    brings = points_within(gain, f"n = {n:,}" if n else "")
+    said = f"the last doubling of rows brings {named(curve.arm)} {brings}"
+    if gain.high < margin:
+        return "yes", f"{said}: another one would add less than {points(margin)}", ""
+    if gain.low > 0:
+        return "no", f"{said}, and tuning is not shown better yet", _collect(evidence, curve)
+    return "not_measured", f"{too_small(gain, n, margin, 0.0)}; {said}", _collect(evidence, curve)
+
+
+def _collect(evidence: Evidence, curve: LearningCurve) -> str:
+    if curve.needed is None:
+        return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
+    more = max(1, round(curve.needed - (evidence.train or 0)))
+    return f"collect about {counted(more, 'more row')}"

@@ -1,0 +1,89 @@
+"""Can these rows and this metric show an improvement at all?"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent, points
+from tuneworthy.matrix.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN
+from tuneworthy.questions._shown import finding, unmeasured
+from tuneworthy.stats.power import Z
+
+QUESTION = "Would this evaluation show an improvement?"
+PRIOR = None
+WRONG = (
+    "Without a measurement that can show a gain nobody will know whether tuning helped: mend the"
+    " evaluation first."
+)
+UNIT = "points"
+_found = partial(finding, "evaluation", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say no where metric, leak, repeats or judge are unsound; yes where the margin can be seen.
+
+    `value` is the smallest difference that these rows show with power .8.
+    """
+    sound, margin = evidence.soundness, task.success.margin
+    if sound is None:
+        why = unmeasured(evidence.missing, "soundness", "rows and metric were not examined")
+        return _found("not_measured", why, "run `tuneworthy check`")
+    if faults := _faults(sound, margin):
+        return _found("no", "; ".join(why for why, _ in faults), faults[0][1], sound.mde)
+    if sound.mde is None:
+        why = unmeasured(sound.missing, "mde", "no row was scored")
+        return _found("not_measured", why, "score rows with an answer")
+    seen = f"{sound.n:,} scored rows show differences from {points(sound.mde)} on"
+    looks = f", looked at {evidence.looks} times" if evidence.looks > 1 else ""
+    if sound.mde > margin:
+        need = _needed(sound, margin)
+        because = f"too small: needs about {need:,} scored rows; {seen}{looks}"
+        step = f"settle, or label about {max(1, need - sound.n):,} more rows"
+        return _found("not_measured", because, step, sound.mde)
+    if unknown := _unknown(sound, task):
+        return _found("not_measured", f"{unknown}; {seen}{looks}", "mend the metric", sound.mde)
+    because = f"{seen}{looks}, the metric tells right answers from others, and nothing leaks"
+    return _found("yes", because, "", sound.mde)
+
+
+def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
+    """Return what is shown to be unsound, each with what to do about it."""
+    found, auc = [], sound.ladder.get(ANOTHER_ROW)
+    if sound.gold is not None and sound.gold < GOLD_MEAN:
+        why = f"the metric gives the right answers themselves {sound.gold:.2f} on average"
+        found.append((why, "mend the metric"))
+    if auc is not None and auc < GOLD_AUC:
+        why = f"the metric ranks a right answer above another row's in {percent(auc)} of the rows"
+        found.append((why, "mend the metric"))
+    if sound.leak is not None and sound.leak > margin:
+        why = (
+            f"a score moves by {points(sound.leak)} when near-copies of training rows are left out"
+        )
+        found.append((why, "leave the near-copies out of the training rows"))
+    if sound.flips is not None and sound.flips.low > margin:
+        why = f"asked again, {percent(sound.flips.mean)} of the cases change sides"
+        found.append((f"{why} (at least {percent(sound.flips.low)})", "answer at temperature 0"))
+    if sound.judge:
+        found.append((f"the judge is refused: {sound.judge}", "grade more answers by hand"))
+    return found
+
+
+def _unknown(sound: Soundness, task: Task) -> str:
+    """Return what a yes still lacks; a judge that is not refused stands for the metric's ladder."""
+    metric = {"gold": sound.gold, "ladder": sound.ladder.get(ANOTHER_ROW)}
+    judged = task.success.judge is not None
+    for field, known in {**({} if judged else metric), "leak": sound.leak}.items():
+        if known is None:
+            return unmeasured(sound.missing, field, f"{field} of the metric ladder")
+    return ""
+
+
+def _needed(sound: Soundness, margin: float) -> int:
+    """Return the scored rows that show the margin: the square of the MDE falls with n + Z^2."""
+    assert sound.mde is not None
+    return ceil((sound.n + Z**2) * (sound.mde / margin) ** 2 - Z**2)

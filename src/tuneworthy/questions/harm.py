@@ -1,0 +1,89 @@
+"""Does training cost general ability, rare words, calibration or facts that were known?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.harm import Harm
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent, percent_within
+from tuneworthy.questions._arms import NO_TUNE, named, trained_here
+from tuneworthy.questions._shown import enough, finding, unmeasured
+
+QUESTION = "Does training do harm elsewhere?"
+AGAINST = "yes"  # speaks against tuning
+PRIOR = "general ability falls by 10 %"
+UNIT = "share"
+GENERAL, TAIL, CALIBRATION, KNOWN = 0.05, 0.15, 0.05, 0.02  # default
+MILDER = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
+_found = partial(finding, "harm", PRIOR)
+
+
+class _Loss(NamedTuple):
+    """One way to do harm: how much worse it is (above 0: worse) and from where it counts."""
+
+    field: str
+    what: str
+    found: Interval | None
+    limit: float
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say yes where any loss is shown above its limit, no where all are shown below.
+
+    `value` is the relative rise of cross-entropy on general text, of the arm that it rises most in.
+    """
+    if not evidence.harms:
+        tuned = trained_here(evidence)
+        why = "what training changes elsewhere" if tuned else NO_TUNE
+        step = "measure the trained model on general text" if tuned else "let a training arm run"
+        return _found("not_measured", unmeasured(evidence.missing, "harms", why), step)
+    limit = task.success.limits.general_drop
+    worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general
+    found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]
+    known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
+    if above := [one for one in known if one[2].low > one[1].limit]:
+        because = "; ".join(_said(*one) for one in above)
+        return _found("yes", because, MILDER, worst)
+    blind = next((one for one in evidence.harms if one.general is None), None)
+    if worst is None or blind is not None:
+        why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")
+        return _found("not_measured", why, "measure on general texts", worst)
+    if unsure := [one for one in known if one[2].high >= one[1].limit]:
+        said = "; ".join(_said(*one) for one in unsure)
+        because = f"too small: needs {_needs(*unsure[0])}; {said}"
+        return _found("not_measured", because, "measure on more general texts", worst)
+    because = "; ".join(_said(*one) for one in known) + _left_out(found)
+    return _found("no", because, "", worst)
+
+
+def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
+    tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
+    general = GENERAL if limit is None else limit
+    yield _Loss("general", "cross-entropy on general text rises by", one.general, general)
+    yield _Loss("tail", "the score on rare words falls by", tail, TAIL)
+    yield _Loss("calibration", "the calibration error rises by", one.ece, CALIBRATION)
+    yield _Loss("known", "of what was known well is lost:", one.known, KNOWN)
+
+
+def _needs(one: Harm, loss: _Loss, found: Interval) -> str:
+    """Return how many texts would settle it; of the others no number of rows is worked out."""
+    many = enough(found, one.general_n, loss.limit, loss.limit)
+    return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
+
+
+def _said(one: Harm, loss: _Loss, found: Interval) -> str:
+    more = f"limit {percent(loss.limit)}"
+    if loss.field == "general":
+        more += f"; n = {one.general_n:,} texts"
+    return f"{named(one.arm)}: {loss.what} {percent_within(found, more)}"
+
+
+def _left_out(found: list[tuple[Harm, _Loss]]) -> str:
+    lost = sorted({loss.field for _, loss in found if loss.found is None})
+    return f"; not measured: {', '.join(lost)}" if lost else ""

@@ -1,0 +1,61 @@
+"""Does what the task needs to know change slowly enough for retraining?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.staleness import Staleness
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import percent
+from tuneworthy.questions._shown import finding, unmeasured
+from tuneworthy.questions._staleness import DAYS, facts_needed, too_dear, unfaithful
+
+QUESTION = "Does knowledge change slowly enough for retraining?"
+PRIOR = None
+WRONG = (
+    "What changes often stands in the weights until the next training: keep it in documents that"
+    " are looked up."
+)
+UNIT = "days"
+RETRIEVE = "look facts up instead: data.docs, with dates"
+_found = partial(finding, "knowledge_still", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say yes where a training is shown to last 90 days, no where it is shown not to.
+
+    `value` is after how many days more than the allowed share of facts is stale.
+    """
+    stale = evidence.staleness
+    if stale is None or stale.days is None:
+        keys = "keys knowledge.changed_share and knowledge.over, or data.docs with dates"
+        why = unmeasured(evidence.missing, "staleness", (stale.because if stale else "") or keys)
+        return _found("not_measured", why, "write down knowledge.changed_share and knowledge.over")
+    days = stale.days
+    if why := unfaithful(evidence, stale):
+        return _found("no", why, RETRIEVE, days)
+    said = _said(stale, days)
+    if days.high < DAYS:
+        because = f"{said}: a training lasts less than {DAYS} days"
+        return _found("no", because, RETRIEVE, days)
+    if why := too_dear(evidence, task, days.high):
+        return _found("no", f"{why}; {said}", RETRIEVE, days)
+    if days.low >= DAYS:
+        step = f"let the model expire after {days.low:,.0f} days"
+        return _found("yes", f"{said}: a training lasts {DAYS} days or more", step, days)
+    need = facts_needed(stale)
+    rows = f"needs about {need:,} dated facts" if need else f"it lies at {DAYS} days"
+    step = "give more passages their dates (from, to)"
+    return _found("not_measured", f"too small: {rows}; {said}", step, days)
+
+
+def _said(stale: Staleness, days: Interval) -> str:
+    of = "as you wrote it down" if stale.declared else f"{days.low:,.0f} to {days.high:,.0f}"
+    n = f"; n = {stale.changed.n:,} facts" if stale.changed and not stale.declared else ""
+    return (
+        f"after {days.mean:,.0f} days ({of}{n}) more than {percent(stale.stale_ok)} of the facts"
+        f" are stale"
+    )

@@ -1,0 +1,55 @@
+"""Does a simpler tool (classifier, prompt, schema, context) do as well as tuning?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tuneworthy.core.evidence import Evidence, Pair
+from tuneworthy.core.finding import Finding
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import points_within
+from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
+from tuneworthy.questions._shown import finding
+from tuneworthy.stats.power import at_the_margin, label_size, rows_to_settle
+
+QUESTION = "Does a simpler tool do as well?"
+AGAINST = "yes"  # speaks against tuning
+PRIOR = None
+UNIT = "points"
+_found = partial(finding, "simpler_tool", PRIOR)
+
+
+def ask(evidence: Evidence, task: Task) -> Finding:
+    """Say yes where tuning can't be better than some simpler arm by more than the margin.
+
+    `value` is the best tuned arm minus the simpler arm that comes closest to it.
+    """
+    tuned, simple = finalists(evidence, TRAINED), finalists(evidence, SIMPLER)
+    if not tuned:
+        return _found("not_measured", NO_TUNE, "let a training arm run")
+    best = max(tuned, key=lambda arm: arm.score.mean if arm.score else 0.0)
+    pairs = [p for arm in simple if (p := between(evidence, best.name, arm.name)) is not None]
+    if not pairs:
+        why = "not measured (no classifier, prompt, schema or context arm was compared with tuning)"
+        return _found("not_measured", why, "let the cheap arms run")
+    closest, margin = min(pairs, key=lambda pair: pair.high), task.success.margin
+    within = points_within(closest, f"n = {closest.n:,}")
+    said = f"{named(best.name)} minus {named(closest.versus)} is {within}"
+    if closest.high <= margin:
+        adds = "too little" if closest.high > 0 else "nothing"
+        return _found("yes", said, f"use {named(closest.versus)}: tuning adds {adds}", closest)
+    if all(pair.low > 0 and pair.mean >= margin for pair in pairs):
+        others = [pair.versus for pair in pairs if pair is not closest]
+        beaten = f", and {listed(others)} is beaten too" if others else ""
+        return _found("no", f"{said}{beaten}", "", closest)
+    step = f"settle between {named(best.name)} and {named(closest.versus)}"
+    return _found("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
+
+
+def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
+    if at_the_margin(pair.mean, margin):
+        return "at the margin: more rows will not settle it soon"
+    level = pair.level * evidence.looks / (evidence.looks + 1)
+    rows = rows_to_settle(pair.mean, max(pair.differ, 1) / pair.n, margin, level)
+    more = max(1, label_size(rows or 0, pair.n, pair.factor))
+    return f"too small: needs about {more:,} more scored rows"

@@ -1,0 +1,281 @@
+"""Evidence, built in code, on which each question answers yes, no, and not measured.
+
+`SCENES[question][answer]` is a list of evidence; `BESIDE[question]` has negative controls: the
+bound just on the other side of the threshold, so the answer must be not measured.
+"""
+
+from tuneworthy.core.causes import Diagnosis, Effect, Wrong
+from tuneworthy.core.curve import LearningCurve, LearningPoint
+from tuneworthy.core.evidence import ArmResult, Evidence, Pair
+from tuneworthy.core.harm import Harm
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.search import PromptSearch, SearchStep
+from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.staleness import Staleness
+from tuneworthy.core.task import Data, Economics, Success, Task
+from tuneworthy.stats.bounds import rate
+
+N = 250
+TASK = Task(
+    data=Data(file="rows.jsonl"),
+    success=Success(margin=0.05),
+    economics=Economics(
+        requests_per_month=40_000, value_of_correct=0.05, hours_per_retrain=8, engineer_hour=90
+    ),
+)
+
+
+def span(mean, low, high):
+    return Interval(mean=mean, low=low, high=high)
+
+
+def share(k, n):
+    low, high = rate(k, n)
+    return Share(k=k, n=n, share=k / n, low=low, high=high)
+
+
+def arm(name, tool, mean=0.8, **more):
+    fields = {"usd_per_1k": 1.0, "build_usd": 0.0, "upkeep_usd_month": 0.0} | more
+    return ArmResult(
+        name=name, tool=tool, role="candidate", simplicity=0, options={}, state="measured", n=N,
+        score=span(mean, mean - 0.05, mean + 0.05), finalist=True, **fields,
+    )  # fmt: skip
+
+
+def pair(one, versus, mean, low, high, n=N):
+    return Pair(arm=one, versus=versus, n=n, mean=mean, low=low, high=high, level=0.025,
+                factor=1.0, wins=20, losses=10, differ=30, apart=40)  # fmt: skip
+
+
+def evidence(arms=(), pairs=(), n=N, **more):
+    fields = {"train": 200} | more
+    return Evidence(task="t", hash="e" * 64, n=n, looks=1, alpha=0.05, arms=tuple(arms),
+                    pairs=tuple(pairs), **fields)  # fmt: skip
+
+
+EMPTY = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
+
+
+def sound(**more):
+    fields = {
+        "n": 2000, "mde": 0.04, "differ": 0.2, "ladder": {"another row": 0.99}, "gold": 1.0,
+        "leak": 0.0, "contradictions": share(0, 250), "one_form": share(250, 250),
+    }  # fmt: skip
+    return Soundness(**fields | more)
+
+
+def curve(gain, **more):
+    points = (
+        LearningPoint(rows=100, n=N, repeats=5, score=span(0.6, 0.5, 0.7)),
+        LearningPoint(rows=200, n=N, repeats=5, score=span(0.7, 0.6, 0.8)),
+    )
+    fields = {"needed": 320.0, "low": 260.0, "high": 410.0} | more
+    return (LearningCurve(arm="lora", tool="tune", points=points, last_doubling=gain, **fields),)
+
+
+def tuned(mean, low, high, **more):
+    """Return a tuned arm beside a prompt, with their paired difference."""
+    arms = (arm("prompt", "prompt"), arm("lora", "tune", 0.9))
+    return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
+
+
+def search(gain, **more):
+    steps = (SearchStep(tried=4, score=0.6, n=50), SearchStep(tried=8, score=0.62, n=50))
+    fields = {"optimised": True, "rho": span(0.85, 0.6, 1.1)} | more
+    found = PromptSearch(arm="prompt", budget=8, steps=steps, gain=gain, **fields)
+    return evidence(search=found)
+
+
+def effect(name, remedy, gain=None, acts=True):
+    return Effect(name=name, remedy=remedy, placebo="p", n_fail=100, n_pass=150, rescue=0.5,
+                  placebo_rescue=0.1, harm=0.0, net=None, gain=gain, contrast=None,
+                  corrected=None, acts=acts)  # fmt: skip
+
+
+def read(causes, effects, few=False, n_fail=100, because=""):
+    wrong = tuple(
+        Wrong(cause=c, share=k / n_fail, low=0.0, high=1.0, n=n_fail, arm=None, placebo=None)
+        for c, k in causes.items()
+    )
+    return Diagnosis(arm="prompt", n_fail=n_fail, n_pass=N - n_fail, effects=tuple(effects),
+                     wrong=wrong, few=few, because=because)  # fmt: skip
+
+
+PASSAGE, PILOT = effect("oracle", "knowledge"), effect("lora pilot", "learnable")
+IDLE = effect("lora pilot", "learnable", acts=False)
+
+
+def wrong(causes, *effects, **more):
+    return evidence(diagnosis=read(causes, effects, **more))
+
+
+def known(unknown, by_type=None):
+    return evidence(known=Familiarity(unknown=unknown, by_type=by_type or {}))
+
+
+def stale(days, gain=0.3, **more):
+    fields = {"changed": share(6, 200), "over_days": 30.0} | more
+    arms = (arm("lora", "tune"), arm("prompt", "prompt"))
+    found = Staleness(days=days, **fields)
+    return evidence(arms, (pair("lora", "prompt", 0.12, 0.0, gain),), staleness=found)
+
+
+def lifted(name, remedy, mean, low, high):
+    gain = span(mean * N, low * N, high * N)
+    return evidence(diagnosis=read({"hard": 90}, [effect(name, remedy, gain)]))
+
+
+def priced(mean, low, high, **more):
+    """Return a tuned arm that costs a dollar less a thousand requests, and 100 more a month."""
+    arms = (
+        arm("prompt", "prompt", usd_per_1k=2.0),
+        arm("lora", "tune", 0.9, usd_per_1k=1.0, upkeep_usd_month=100.0, **more),
+    )
+    return evidence(arms, (pair("lora", "prompt", mean, low, high),))
+
+
+def harm(general, **more):
+    found = Harm(arm="lora", general=general, general_n=64, **more)
+    return evidence(harms=(found,))
+
+
+FLAT, STEEP, WIDE = span(0.01, -0.02, 0.04), span(0.08, 0.02, 0.14), span(0.03, -0.02, 0.08)
+CALM = {"tail": span(0.0, -0.1, 0.1), "ece": span(0.0, -0.03, 0.03), "known": span(0, 0, 0.01)}
+
+SCENES = {
+    "enough_data": {
+        "yes": [
+            tuned(0.12, 0.03, 0.2, soundness=sound()),
+            tuned(0.12, 0.03, 0.2, soundness=sound(fewest_of_a_class=4)),
+            evidence(curves=curve(FLAT), soundness=sound()),
+        ],
+        "no": [
+            evidence(curves=curve(STEEP), soundness=sound()),
+            evidence(curves=curve(STEEP, needed=None, because="beyond 4 times the rows")),
+            evidence(train=49, curves=curve(FLAT), soundness=sound()),
+            evidence(curves=curve(FLAT), soundness=sound(fewest_of_a_class=9)),
+            tuned(0.12, 0.03, 0.2, soundness=sound(contradictions=share(6, 250))),
+        ],
+        "not_measured": [
+            EMPTY,
+            evidence(missing={"curves": "the plan had no minutes for it"}),
+            evidence(curves=curve(FLAT)),
+            tuned(0.12, 0.03, 0.2),
+        ],
+    },
+    "evaluation": {
+        "yes": [evidence(soundness=sound())],
+        "no": [
+            evidence(soundness=sound(ladder={"another row": 0.94})),
+            evidence(soundness=sound(gold=0.98)),
+            evidence(soundness=sound(leak=0.06)),
+            evidence(soundness=sound(flips=span(0.1, 0.06, 0.15))),
+            evidence(soundness=sound(judge="kappa .4 is below .6")),
+        ],
+        "not_measured": [
+            EMPTY,
+            evidence(soundness=sound(ladder={}, missing={"ladder": "fewer than 10 rows"})),
+            evidence(soundness=sound(mde=None, missing={"mde": "no row was scored"})),
+        ],
+    },
+    "prompt_exhausted": {
+        "yes": [search(FLAT), search(FLAT, rho=None)],
+        "no": [search(STEEP)],
+        "not_measured": [EMPTY, search(FLAT, optimised=False), search(None)],
+    },
+    "behaviour_not_facts": {
+        "yes": [
+            wrong({"format": 60, "learnable": 20, "knowledge": 10}, PASSAGE, PILOT),
+            wrong({"learnable": 70, "hard": 30}, PILOT),
+        ],
+        "no": [
+            wrong({"knowledge": 60, "format": 20}, PASSAGE),
+            wrong({"retrieval": 70}, PASSAGE, PILOT),
+            known(share(25, 60)),
+            known(share(12, 60), {"dates": share(18, 20)}),
+        ],
+        "not_measured": [
+            EMPTY,
+            wrong({"few": 30, "format": 20}, PASSAGE, few=True, n_fail=30),
+            wrong({"hard": 100}, PILOT),
+            wrong({"format": 60}, PASSAGE, IDLE),
+            wrong({}, n_fail=0, because="nothing fails: there is no cause to seek"),
+        ],
+    },
+    "knowledge_still": {
+        "yes": [stale(span(200, 91, 400)), stale(span(200, 200, 200), declared=True)],
+        "no": [
+            stale(span(60, 40, 89)),
+            stale(span(100, 91, 110), gain=0.09),
+            stale(span(200, 91, 400), faithful={"lora": share(60, 100)}),
+        ],
+        "not_measured": [EMPTY, evidence(staleness=Staleness(because="no passage has a date"))],
+    },
+    "capability": {
+        "yes": [
+            lifted("bigger", "capability", 0.1, 0.02, 0.2),
+            lifted("lora pilot", "learnable", 0.1, 0.0, 0.2),
+            evidence(
+                (arm("prompt", "prompt"), arm("large", "bigger")),
+                (pair("prompt", "large", -0.2, -0.3, -0.1),),
+                diagnosis=read({}, []),
+            ),
+        ],
+        "no": [lifted("bigger", "capability", 0.01, -0.02, 0.04)],
+        "not_measured": [EMPTY, lifted("vote", "latent", 0.01, -0.02, 0.04)],
+    },
+    "economics": {
+        "yes": [priced(0.10, 0.02, 0.18)],
+        "no": [priced(-0.10, -0.18, -0.02)],
+        "not_measured": [
+            EMPTY,
+            priced(0.10, 0.02, 0.18, build_usd=None),
+            evidence((arm("lora", "tune"), arm("prompt", "prompt"))),
+            evidence((arm("lora", "tune"),)),
+        ],
+    },
+    "simpler_tool": {
+        "yes": [tuned(0.01, -0.03, 0.05)],
+        "no": [tuned(0.12, 0.03, 0.2)],
+        "not_measured": [EMPTY, evidence((arm("lora", "tune"),)), tuned(0.05, -0.01, 0.11)],
+    },
+    "harm": {
+        "yes": [
+            harm(span(0.12, 0.06, 0.2)),
+            harm(span(0.0, -0.01, 0.01), tail=span(-0.3, -0.4, -0.2)),
+            harm(span(0.0, -0.01, 0.01), ece=span(0.1, 0.06, 0.15)),
+            harm(span(0.0, -0.01, 0.01), known=span(0.05, 0.03, 0.08)),
+        ],
+        "no": [harm(span(0.01, -0.01, 0.03), **CALM), harm(span(0.01, -0.01, 0.03))],
+        "not_measured": [EMPTY, harm(None, missing={"general": "no adapter was kept"})],
+    },
+}  # fmt: skip
+
+BESIDE = {
+    "enough_data": [
+        evidence(curves=curve(span(0.03, 0.0, 0.05)), soundness=sound()),
+        tuned(0.12, 0.0, 0.2, soundness=sound()),
+        tuned(0.049, 0.03, 0.2, soundness=sound()),
+    ],
+    "evaluation": [evidence(soundness=sound(mde=0.0501))],
+    "prompt_exhausted": [search(span(0.03, 0.0, 0.05))],
+    "behaviour_not_facts": [
+        wrong({"knowledge": 50, "format": 50}, PASSAGE, PILOT),
+        wrong({"knowledge": 40, "format": 50}, PASSAGE, PILOT),
+        wrong({"learnable": 55, "hard": 45}, PILOT),
+        wrong({"learnable": 5, "hard": 95}, PILOT),
+    ],
+    "knowledge_still": [stale(span(90, 89.9, 90)), stale(span(150, 60, 400))],
+    "capability": [
+        lifted("bigger", "capability", 0.06, -0.001, 0.13),
+        lifted("bigger", "capability", 0.04, 0.0, 0.05),
+    ],
+    "economics": [priced(0.04, -0.04, 0.12)],
+    "simpler_tool": [tuned(0.01, -0.03, 0.0501), tuned(0.08, 0.0, 0.16)],
+    "harm": [
+        harm(span(0.06, 0.05, 0.07)),
+        harm(span(0.03, 0.01, 0.05)),
+        harm(span(0.0, -0.01, 0.01), tail=span(-0.1, -0.2, 0.0)),
+    ],
+}

@@ -1,0 +1,84 @@
+"""The questions on the page and the screen: the checklist of five first, each with its bound."""
+
+import re
+
+import pytest
+from study_fixture import study
+
+from tuneworthy.core.finding import Finding
+from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
+from tuneworthy.report._notes import questions
+from tuneworthy.report._words import checklist_line, quantity
+from tuneworthy.report.html import page
+from tuneworthy.report.terminal import ladder_screen
+
+GAIN = {"value": 0.08, "low": 0.021, "high": 0.14}
+
+
+def told(**answers):
+    """Return the drawn study with these answers; the other questions are not measured."""
+    results = study(60)
+    found = tuple(
+        Finding(name=name, answer=answers.get(name, "not_measured"), because=f"because of {name}",
+                next=f"next after {name}", prior="a prior" if name == "prompt_exhausted" else None,
+                **(GAIN if answers.get(name) == "no" else {}))
+        for name in reversed(ORDER)
+    )  # fmt: skip
+    own = Finding(name="own_question", answer="yes", because="of <b>us</b>", value=0.25)
+    verdict = results.verdict.model_copy(update={"questions": (*found, own)})
+    return results.model_copy(update={"verdict": verdict})
+
+
+def test_the_checklist_stands_apart_and_a_no_says_why_tuning_is_wrong():
+    found = questions(told(prompt_exhausted="no", evaluation="yes", harm="no"))
+    assert {row["name"] for row in found["five"]} == set(CHECKLIST)
+    assert [row["name"] for row in found["others"]][-1] == "own_question"
+    rows = {row["name"]: row for rows in found.values() for row in rows}
+    no = rows["prompt_exhausted"]
+    assert (no["wrong"], no["prior"]) == (prompt_exhausted.WRONG, "a prior")
+    assert no["number"] == "8 points (2.1 to 14)"
+    assert no["question"] == prompt_exhausted.QUESTION
+    assert rows["evaluation"]["wrong"] == rows["harm"]["wrong"] == ""
+    assert (no["tone"], rows["evaluation"]["tone"]) == ("no", "yes")
+    assert rows["harm"]["tone"] == "yes", "no harm speaks for tuning"
+    assert no["because"] == "Because of prompt_exhausted"
+    assert rows["own_question"]["question"] == "own question"
+
+
+def test_the_page_shows_both_tables_and_escapes_them():
+    text = page(told(prompt_exhausted="no"))
+    part = re.search(r'<section id="questions">.*?</section>', text, re.S)[0]
+    assert part.index("The five-question checklist") < part.index("Four more")
+    assert part.count("<tr>") == 2 + len(ORDER) + 1
+    for said in (prompt_exhausted.WRONG, "8 points (2.1 to 14)", "a prior", "not measured"):
+        assert said in part
+    assert "Of &lt;b&gt;us&lt;/b&gt;" in part
+    assert "<b>us" not in part
+    clean = page(told(prompt_exhausted="yes"))
+    assert prompt_exhausted.WRONG not in clean
+
+
+def test_the_first_screen_counts_the_checklist_where_any_was_answered():
+    results = told(prompt_exhausted="no", evaluation="yes")
+    assert checklist_line(results.verdict) == "1 yes, 1 no (prompt exhausted), 3 not measured"
+    assert (
+        "  Checklist of five: 1 yes, 1 no (prompt exhausted)" in ladder_screen(results, 120).plain
+    )
+    silent = told(harm="no")
+    assert checklist_line(silent.verdict) == ""
+    assert "Checklist" not in ladder_screen(silent, 80).plain
+
+
+@pytest.mark.parametrize(
+    ("unit", "numbers", "said"),
+    [("rows", (1320, 900, 2100), "1,320 rows (900 to 2,100)"), ("rows", (1, None, None), "1 row"),
+     ("points", (-0.02, -0.1, 0.055), "−2 points (−10 to 5.5)"),
+     ("share", (0.425, 0.3, 0.55), "42.5 % (30 to 55)"),
+     ("days", (90.2, 60, 200), "90 days (60 to 200)"),
+     ("chance", (0.9, None, None), "chance 0.90"), ("", (0.1234, None, None), "0.123"),
+     ("points", (None, None, None), "")],
+)  # fmt: skip
+def test_a_number_is_said_in_its_unit(unit, numbers, said):
+    value, low, high = numbers
+    found = Finding(name="q", answer="no", because="b", value=value, low=low, high=high)
+    assert quantity(found, unit) == said

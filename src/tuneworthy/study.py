@@ -12,11 +12,9 @@ from typing import Any
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.errors import DataError, ModelError
-from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
-from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read
@@ -27,6 +25,7 @@ from tuneworthy.matrix.reading import across
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
+from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 Watch = Callable[[str, Any], None]
@@ -170,23 +169,8 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False)
         verdict=decide(evidence, (), policy),
         grid=grid(evidence, (), policy),
         reproduce=desk.reproduce(),
-    )
-
-
-def policy_of(task: Task) -> Policy:
-    """Return the user's side of the rule: margin, motive, target, limits, prices."""
-    success, money = task.success, task.economics
-    return Policy(
-        margin=success.margin,
-        motive=success.motive,
-        target=success.target,
-        floor=success.floor,
-        limits=success.limits,
-        requests_per_month=money.requests_per_month,
-        value_of_correct=money.value_of_correct,
-        label_each=money.label_each,
-        horizon_months=money.horizon_months,
-        margin_is_default="margin" not in success.model_fields_set,
+        split=desk.split,
+        policy=policy,
     )
 
 

@@ -21,7 +21,8 @@ def command(
         Path | None, typer.Option("--output", "-o", help="Write here: .html, .json, .csv or .xml.")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--recompute", help="Judge the stored study again; exit 1 if it differs.")
+        bool,
+        typer.Option("--recompute", help="Judge the stored study again; exit 1 if it differs."),
     ] = False,
     json: Json = False,
 ) -> int:

@@ -5,6 +5,7 @@ Pure but for the metric, which scores the stored answers again. No model, no led
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.record import canonical
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
@@ -49,7 +51,8 @@ def recompute(
     policy = _policy(results)
     evidence = Evidence.model_validate(evidence_again(results, metric).plain())
     findings = ask(evidence, results.task)
-    verdict = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
+    judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
+    verdict = Verdict.model_validate(json.loads(canonical(judged)))  # keys as stored
     points = grid(evidence, findings, policy)
     checked, wrong = scored_again(results, metric) if metric else (None, [])
     differs = [

@@ -22,7 +22,7 @@ def command(
     ] = None,
     again: Annotated[
         bool,
-        typer.Option("--recompute", help="Judge the stored study again; exit 1 if it differs."),
+        typer.Option("--recompute", help="Judge the study again; exit 1 if it differs."),
     ] = False,
     json: Json = False,
 ) -> int:

@@ -14,6 +14,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.stats.power import worth
 
 if TYPE_CHECKING:  # the report computes no statistics, so it loads none
     from tuneworthy.verdict.recompute import Recomputed
@@ -159,7 +160,11 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
     if plan.looks > 1:
-        text = f"Look {plan.looks} at these rows: every bound pays for it."
+        fresh = worth(plan.scored, plan.looks)
+        text = (
+            f"{words.looks_line(plan.looks).capitalize()}. They show what {fresh:,} fresh ones "
+            "would: score on rows that no study has opened, `tuneworthy settle` supplies them."
+        )
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
     return finished(lines, plain)

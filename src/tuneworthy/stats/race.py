@@ -22,21 +22,21 @@ def losers(
     """Return {arm that cannot win: the arm it cannot win against}.
 
     `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
-    arm is out where it is shown to be no more than `margin` better than a simpler one that is
-    still in: no climb to it would pay; or worse by `margin` than a less simple one: it is beaten.
-    The dearest are looked at first, and an arm that is out puts no other out. A pair without a
+    arm is out where it is shown to be no more than `margin` better than a simpler one that is in:
+    no climb to it would pay. A simpler one is out where it is shown worse by `margin`: it is
+    beaten. So whoever is out is at most `margin` better than some arm that is in. A pair without a
     bound says nothing.
     """
     out: dict[str, str] = {}
-    for at in reversed(range(len(order))):
-        arm = order[at]
-        for place, other in enumerate(order):
-            if place == at or other in out:
-                continue
-            most = margin if place < at else -margin
-            if highs.get((arm, other), 1.0) <= most:
-                out[arm] = other
-                break
+    kept: list[str] = []
+    for arm in order:
+        held = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
+        if held:
+            out[arm] = held[0]
+            continue
+        beaten = [other for other in kept if highs.get((other, arm), 1.0) <= -margin]
+        out |= dict.fromkeys(beaten, arm)
+        kept = [other for other in kept if other not in beaten] + [arm]
     return out
 
 

@@ -17,7 +17,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
-from tuneworthy.desk import Desk, Wishes, open_desk, read
+from tuneworthy.desk import Desk, Wishes, open_desk, read, seen_before
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.probing import probes
@@ -69,7 +69,9 @@ class Study:
 
 def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
-    return audit(*read(path, wishes))
+    loaded, parts = read(path, wishes)
+    found, again = audit(loaded, parts), seen_before(loaded, parts)
+    return found.model_copy(update={"observations": (*found.observations, again)} if again else {})
 
 
 def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:

@@ -19,8 +19,9 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read, seen_before
 from tuneworthy.matrix.compare import compare
-from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
+from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
@@ -114,7 +115,8 @@ def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[
             read = True
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
-        new = measure(bench, arm, recipes, _needs_dev(arm, planned.arms))
+        field = Field(desk.shape, runs, _tools(planned.arms))
+        new = raced(bench, arm, recipes, _needs_dev(arm, planned.arms), field)
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
             if run.recipe is None or run.fold is None or run.seed != desk.seed:
@@ -149,6 +151,11 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     tool = arm.spec.tool
     rivals = [a for a in arms if a.spec.tool == tool and not a.because]
     return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
+
+
+def _tools(arms: Sequence[PlannedArm]) -> int:
+    """Return how many tools may have a finalist."""
+    return len({a.spec.tool for a in arms if not a.because and a.spec.role == "candidate"} - {None})
 
 
 def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False) -> Results:

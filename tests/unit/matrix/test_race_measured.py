@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 from tests import studies
 
+import tuneworthy
+from tuneworthy import shelf
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.task import Economics, Task
 from tuneworthy.desk import Wishes, open_desk
@@ -124,3 +126,13 @@ def test_what_is_skipped_or_no_candidate_goes_the_usual_way(tmp_path):
         arm = planned.arms[0].model_copy(update={"because": "no room"})
         field = SimpleNamespace(shape=None, runs=(), tools=1)
         assert raced(bench, arm, recipes, False, field) == measure(bench, arm, recipes, False)
+
+
+def test_a_study_that_declares_it_stops_early_and_its_verdict_says_so(tmp_path):
+    study = tuneworthy.run(write(tmp_path, 300, 0.6))
+    tuned = next(arm for arm in study.verdict.arms if arm.tool == "tune")
+    assert (tuned.state, study.verdict.use) == ("stopped_early", "keep")
+    assert tuned.n < 300
+    assert f"stopped after {tuned.n} of 300 cases" in tuned.because
+    assert f"stopped after {tuned.n} of 300" in " ".join(str(study.table()).split())
+    assert shelf.recompute(study.folder).differs == ()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit import Audit, Observation
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
@@ -29,11 +29,12 @@ from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.looks import looked, marks
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.purse import Purse
-from tuneworthy.ledger.store import Ledger, open_ledger
+from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix import timing
 from tuneworthy.matrix.blocks import blocks
@@ -162,7 +163,12 @@ class Desk:
     @cached_property
     def looks(self) -> int:
         """Return how many studies opened these scored cases, this one included (and counted)."""
-        return self.ledger.looks(self.study, rows_digest(list(self._scored().values())))
+        return self.ledger.looks(self.study, *self._opened())
+
+    def _opened(self) -> tuple[str, tuple[str, ...]]:
+        """Return what the scored cases are known again by: their digest, and a mark of each."""
+        cases = list(self._scored().values())
+        return rows_digest(cases), marks(cases)
 
     def _scored(self) -> dict[str, Case]:
         return self.sealed.open("compare")
@@ -186,7 +192,7 @@ class Desk:
             available=self.available,
             sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
             speed=timing.speed(task, self.loaded.cases, model) if model else None,
-            looks=self.ledger.looked(rows_digest(list(self._scored().values()))) + 1,
+            looks=self.ledger.looked(*self._opened()) + 1,
             limited=self.wishes.limit is not None,
         )
         return planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
@@ -293,6 +299,15 @@ def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
     loaded = load(read_task(path), wishes.bad_rows, wishes.max_bad, wishes.limit)
     loaded = completed(loaded)
     return loaded, split(loaded)
+
+
+def seen_before(loaded: Loaded, parts: Split) -> Observation | None:
+    """Return what to say of the scored cases where earlier studies of this folder opened them."""
+    if not (loaded.task.folder / HOME / STORE).exists():
+        return None
+    cases = _scored_cases(loaded, parts)
+    with open_ledger(loaded.task.folder, write=False) as ledger:
+        return looked(ledger.looked(rows_digest(cases), marks(cases)), len(cases))
 
 
 @contextmanager

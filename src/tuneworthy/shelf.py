@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.results import Results
 
+if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
+    from tuneworthy.verdict.recompute import Ask, Recomputed
+
 FILE = "results.json"
+VERDICT = "verdict.json"
 
 
 def put(results: Results, home: Path, study: str) -> Path:
@@ -22,7 +28,7 @@ def put(results: Results, home: Path, study: str) -> Path:
     folder = home / "results" / f"{results.task.name}-{study[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / FILE, results.model_dump_json(by_alias=True))
-    _replace(folder / "verdict.json", verdict_json(results.verdict) + "\n")
+    _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
     _replace(folder / "plan.json", results.plan.model_dump_json(by_alias=True, indent=2) + "\n")
     _replace(folder / "report.html", page(results))
     _replace(home / "results" / "latest", folder.name + "\n")
@@ -68,3 +74,26 @@ def read(folder: Path) -> Results:
             got=str(error).splitlines()[0],
             fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
         ) from None
+
+
+def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
+    """Return a stored study judged again from its folder alone, without model, rows or store.
+
+    `ask` asks the questions of evidence, as the study did. The user's own metric is not run: the
+    folder may come from somebody else. verdict.json must be, byte for byte, what comes out.
+    """
+    from tuneworthy.metrics import chosen, scorer
+    from tuneworthy.metrics._user import is_own
+    from tuneworthy.report.json import verdict_json
+    from tuneworthy.verdict.recompute import recompute as judged
+
+    results = read(folder)
+    own = is_own(chosen(results.task))
+    metric = None if own else scorer(results.task)
+    again = judged(results, ask or (lambda evidence, task: ()), metric)
+    text = (verdict_json(again.verdict) + "\n").encode("utf-8", "backslashreplace")
+    path = folder / VERDICT
+    if path.is_file() and path.read_bytes() == text:
+        return again
+    lacking = "differs from what was recomputed" if path.is_file() else "is not there"
+    return replace(again, differs=(*again.differs, f"{VERDICT} {lacking}"))

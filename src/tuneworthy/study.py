@@ -12,21 +12,21 @@ from typing import Any
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.errors import DataError, ModelError
-from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
-from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
-from tuneworthy.desk import Desk, Wishes, open_desk, read
+from tuneworthy.desk import Desk, Wishes, open_desk, read, seen_before
 from tuneworthy.matrix.compare import compare
-from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
+from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
+from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 Watch = Callable[[str, Any], None]
@@ -70,7 +70,9 @@ class Study:
 
 def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
-    return audit(*read(path, wishes))
+    loaded, parts = read(path, wishes)
+    found, again = audit(loaded, parts), seen_before(loaded, parts)
+    return found.model_copy(update={"observations": (*found.observations, again)} if again else {})
 
 
 def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:
@@ -113,7 +115,8 @@ def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[
             read = True
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
-        new = measure(bench, arm, recipes, _needs_dev(arm, planned.arms))
+        field = Field(desk.shape, runs, _tools(planned.arms))
+        new = raced(bench, arm, recipes, _needs_dev(arm, planned.arms), field)
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
             if run.recipe is None or run.fold is None or run.seed != desk.seed:
@@ -150,6 +153,11 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
 
 
+def _tools(arms: Sequence[PlannedArm]) -> int:
+    """Return how many tools may have a finalist."""
+    return len({a.spec.tool for a in arms if not a.because and a.spec.role == "candidate"} - {None})
+
+
 def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False) -> Results:
     """Return what the study says now; `read`: the matrix is read across as well."""
     from tuneworthy.verdict.decide import decide, grid
@@ -170,23 +178,8 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False)
         verdict=decide(evidence, (), policy),
         grid=grid(evidence, (), policy),
         reproduce=desk.reproduce(),
-    )
-
-
-def policy_of(task: Task) -> Policy:
-    """Return the user's side of the rule: margin, motive, target, limits, prices."""
-    success, money = task.success, task.economics
-    return Policy(
-        margin=success.margin,
-        motive=success.motive,
-        target=success.target,
-        floor=success.floor,
-        limits=success.limits,
-        requests_per_month=money.requests_per_month,
-        value_of_correct=money.value_of_correct,
-        label_each=money.label_each,
-        horizon_months=money.horizon_months,
-        margin_is_default="margin" not in success.model_fields_set,
+        split=desk.split,
+        policy=policy,
     )
 
 

@@ -20,15 +20,25 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write here: .html, .json, .csv or .xml.")
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--recompute", help="Judge the study again; exit 1 if it differs."),
+    ] = False,
     json: Json = False,
-) -> None:
-    """Write or open the report of the last study: one HTML file without outside requests."""
+) -> int:
+    """Write or open the report of the last study: one HTML file without outside requests.
+
+    With --recompute nothing is written: evidence, questions and verdict are computed again from
+    the stored answers and scores, without a model, and compared byte for byte (exit 0 or 1).
+    """
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.shelf import find, read
 
     folder = find(study)
+    if again:
+        return _recompute(folder, json)
     results = read(folder)
     target = output or folder / "report.html"
     target.write_text(exported(results, target.suffix), "utf-8")
@@ -39,3 +49,20 @@ def command(
         print(target)
     if open_it:
         webbrowser.open(target.resolve().as_uri())
+    return 0
+
+
+def _recompute(folder: Path, json: bool) -> int:
+    """Print what came out of judging a study again and return the exit code."""
+    from tuneworthy.report.terminal import recompute_screen, room
+    from tuneworthy.shelf import recompute
+
+    found = recompute(folder)
+    if json:
+        from json import dumps
+
+        print(dumps({"evidence_hash": found.hash, "same": not found.differs, "scored": found.scored,
+                     "taken": found.taken, "differs": found.differs}, indent=2))  # fmt: skip
+    else:
+        show(recompute_screen(found, *room()))
+    return 1 if found.differs else 0

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
-from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
 
@@ -31,6 +32,8 @@ class Results(Record):
     """The whole study. `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
 
     `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
+    `split` says which rows each fold learnt from and was scored on, `policy` is the user's side of
+    the rule: with them the verdict can be computed again from this record alone.
     """
 
     task: Task
@@ -42,3 +45,5 @@ class Results(Record):
     verdict: Verdict
     grid: tuple[GridPoint, ...] = ()
     reproduce: dict[str, Any] = Field(default_factory=dict)
+    split: Split | None = None
+    policy: Policy | None = None

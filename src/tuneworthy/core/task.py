@@ -118,11 +118,15 @@ class Economics(Record):
 
 
 class Budget(Record):
-    """`minutes` shapes the plan; `usd` and `tokens` are hard caps."""
+    """`minutes` shapes the plan; `usd` and `tokens` are hard caps.
+
+    `stop_early`: an arm is stopped as soon as it cannot win; every bound is then a betting bound.
+    """
 
     minutes: Positive = 20
     usd: Amount | None = None
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    stop_early: bool = False
 
 
 class Task(Record):
@@ -169,7 +173,9 @@ class Task(Record):
     def hash(self) -> str:
         """Return the content hash (64 hex digits); caps, executor and folder don't count.
 
-        A raised cap lets a stopped study go on, so caps are no part of what the study is.
+        A raised cap lets a stopped study go on, so caps are no part of what the study is. To stop
+        arms early is part of it: it is declared before the run.
         """
-        left_out: dict[str, Any] = {"budget": {"usd", "tokens"}, "executor": True}
+        early = set() if self.budget.stop_early else {"stop_early"}
+        left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True}
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

@@ -11,11 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
-
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.record import Record
+from tuneworthy.core.split import Part as Part
+from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import moment
@@ -23,33 +22,6 @@ from tuneworthy.data.rows import moment
 ONE_SPLIT_FROM = 1_000  # labelled rows
 FOLDS, TEST_SHARE = 5, 0.3
 DEV_LEAST, DEV_MOST = 40, 300
-
-
-class Part(Record):
-    """One part: ids to learn from, ids to choose on, ids to be scored; no id stands twice."""
-
-    train: tuple[str, ...]
-    dev: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-class Split(Record):
-    """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.
-
-    `copies` are ids of exact copies, learnt from once only (the other copy is in `train`).
-    `groups` maps a scored id to the smallest id of its group, where a group has several.
-    """
-
-    k: int
-    parts: tuple[Part, ...]
-    by_time: bool = False
-    copies: tuple[str, ...] = ()
-    groups: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def scored(self) -> tuple[str, ...]:
-        """Return the ids that are scored, part by part."""
-        return tuple(one for part in self.parts for one in part.test)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # SQLAlchemy is slow to import: `--help` must not pay for it
     from tuneworthy.ledger.purse import Account
 
 HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
+LEAST_SHARED = 0.05  # of the cases: fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[Path, int] = {}
 
@@ -134,19 +135,31 @@ class Ledger:
         """Return the doors a study opened, in order: door, purpose, at (wall time)."""
         return [{**row.content, "at": row.at} for row in self.journal.rows("door", study)]
 
-    def looks(self, study: str, rows: str) -> int:
-        """Return the how-manieth study this is to open these rows, counting it once.
+    def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
+        """Return the how-manieth study this is to open these cases, counting it once.
 
-        `rows` is their digest. The number is fixed by the order of first opening, so a resumed
-        study gets its own again, whatever was opened since.
+        `rows` is their digest, `marks` one a case. A study counts where it opened the same rows,
+        or at least 1 in 20 of these cases. The number is fixed by the order of first opening, so a
+        resumed study gets its own again, whatever was opened since.
         """
-        self._first("look", self._entry("look", _text([rows, study]), rows, study, {"rows": rows}))
-        seen = [row.study for row in self.journal.rows("look") if row.kind == rows]
-        return seen.index(study) + 1
+        value = {"rows": rows, "marks": list(marks)}
+        own = self._first("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
+        return len(self._lookers(rows, marks, own.seq) - {study}) + 1
 
-    def looked(self, rows: str) -> int:
-        """Return how many studies have opened these rows so far, without counting a new one."""
-        return len({row.study for row in self.journal.rows("look") if row.kind == rows})
+    def looked(self, rows: str, marks: Sequence[str] = ()) -> int:
+        """Return how many studies have opened these cases so far, without counting a new one."""
+        return len(self._lookers(rows, marks))
+
+    def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
+        """Return the studies that opened these cases, or a good part of them, before a row."""
+        wanted, found = set(marks), set()
+        for row in self.journal.rows("look"):
+            same = wanted & set(row.content.get("marks", ()))
+            if before is not None and row.seq >= before:
+                break
+            if row.kind == rows or (same and len(same) >= LEAST_SHARED * len(wanted)):
+                found.add(row.study)
+        return found
 
     # What happened, for the live view.
 

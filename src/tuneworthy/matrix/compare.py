@@ -21,7 +21,9 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.limits import limit_states
+from tuneworthy.matrix.turns import in_turn, rung
 from tuneworthy.stats import bounds
+from tuneworthy.stats.race import sequential
 
 ALPHA = 0.05
 TAIL = 20  # the 95th percentile of fewer times is little more than the slowest of them
@@ -87,6 +89,16 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
         seconds=_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
     )
+
+
+def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float) -> list[Pair]:
+    """Return a new arm's runs so far against each finalist of a simpler tool."""
+    columns = {name: _column(rs) for name, rs in _by_spec(runs).items()}
+    final = _finalists(shape, {name: column for name, column in columns.items() if column})
+    own = _column(new)
+    assert own is not None  # only what was measured is compared
+    simpler = [c for c, _ in final.values() if rung(c.spec) < rung(own.spec)]
+    return [_pair(shape, own, column, level) for column in simpler]
 
 
 def _by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -182,11 +194,12 @@ def _result(
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
+    stopped = next((r.because for r in runs if r.state == "stopped_early"), "")
     return ArmResult(
         **plain,
         **fields,
-        state="measured",
-        because="; ".join(sorted({note for run in column.runs for note in run.notes})),
+        state="stopped_early" if stopped else "measured",
+        because=stopped or "; ".join(sorted({n for run in column.runs for n in run.notes})),
         seed=best.most_common(1)[0][0],
         seeds=len(seeds),
         n=len(ids),
@@ -230,7 +243,10 @@ def _measures(
     """Return score, validity, latency, tokens and cost of a column, and why what is null is so."""
     answers = [column.cells[i][0] for i in ids]
     groups = np.array([shape.groups.get(i, i) for i in ids])
-    score = _interval(bounds.mean_interval(column.values(ids), groups=groups))
+    folds = np.array([column.fold[i] for i in ids])
+    factor = _factor(shape, folds) if column.learned else 1.0
+    fitted: dict[str, Any] = {"factor": factor, "folds": folds} if factor > 1 else {}
+    score = _interval(bounds.mean_interval(column.values(ids), groups=groups, **fitted))
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     known = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
@@ -320,17 +336,19 @@ def _pairs(
 
 
 def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
-    ids = sorted(set(arm.cells) & set(versus.cells))
+    ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
     diffs = arm.values(ids) - versus.values(ids)
     folds = np.array([arm.fold[i] for i in ids])
     factor = _factor(shape, folds) if arm.learned or versus.learned else 1.0
-    bound = bounds.paired(
-        diffs,
-        level,
-        factor=factor,
-        groups=np.array([shape.groups.get(i, i) for i in ids]),
-        folds=folds if factor > 1 else None,
-    )
+    ties: dict[str, Any] = {
+        "factor": factor,
+        "groups": np.array([shape.groups.get(i, i) for i in ids]),
+        "folds": folds if factor > 1 else None,
+    }
+    if shape.task.budget.stop_early:  # declared before the run: bounds that hold at every look
+        bound = sequential(diffs, level, len(shape.split.scored), **ties)
+    else:
+        bound = bounds.paired(diffs, level, **ties)
     return Pair(
         arm=arm.spec.name,
         versus=versus.spec.name,

@@ -124,7 +124,7 @@ def reproduce(results: Results) -> list[tuple[str, str]]:
         ("task", results.task.hash),
         ("evidence", results.evidence.hash),
         ("rows", results.plan.rows),
-        ("looks at these rows", str(results.verdict.looks)),
+        ("looks at these cases", words.looks_line(results.verdict.looks)),
     ]
     if results.verdict.seconds is not None:
         rows.append(("seconds of all units", words.duration(results.verdict.seconds)))

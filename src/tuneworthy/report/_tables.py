@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -13,6 +14,10 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.stats.power import worth
+
+if TYPE_CHECKING:  # the report computes no statistics, so it loads none
+    from tuneworthy.verdict.recompute import Recomputed
 
 LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
 
@@ -155,7 +160,11 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
     if plan.looks > 1:
-        text = f"Look {plan.looks} at these rows: every bound pays for it."
+        fresh = worth(plan.scored, plan.looks)
+        text = (
+            f"{words.looks_line(plan.looks).capitalize()}. They show what {fresh:,} fresh ones "
+            "would: score on rows that no study has opened, `tuneworthy settle` supplies them."
+        )
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
     return finished(lines, plain)
@@ -200,6 +209,29 @@ def compare_screen(
             f"{pair.arm} − {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
             f"lost {pair.losses:,} of {counted_cases(pair.n)}"
         )
+        lines += [Text(x) for x in wrapped(shown(text, plain), width)]
+    return finished(lines, plain)
+
+
+MOST_SHOWN = 20
+
+
+def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) -> Text:
+    """Return whether a stored study says the same when it is judged again, and what differs."""
+    count = len(found.differs)
+    head = f"{count:,} differences" if count > 1 else "1 difference" if count else "the same"
+    lines = [Text(f"  recomputed: {head}", "bold")]
+    said = [f"evidence hash {found.hash}"]
+    if found.scored is None:
+        said.append("Scores were taken as stored: the metric is your own code, which is not run.")
+    else:
+        said.append(f"{words.counted(found.scored, 'answer')} scored again.")
+    if found.taken:
+        said.append(f"Taken as stored: {', '.join(found.taken)}.")
+    said += [f"- {line}" for line in found.differs[:MOST_SHOWN]]
+    if count > MOST_SHOWN:
+        said.append(f"… and {count - MOST_SHOWN:,} more (all of them with --json)")
+    for text in said:
         lines += [Text(x) for x in wrapped(shown(text, plain), width)]
     return finished(lines, plain)
 

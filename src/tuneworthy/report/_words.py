@@ -191,6 +191,13 @@ def use_line(results: Results) -> str:
     return f"Use: {visible(arm.name)}" + (f" ({arm.tool})" if arm.tool else "")
 
 
+def looks_line(looks: int) -> str:
+    """Return which look at the scored cases this is, and what each bound uses for it."""
+    if looks < 2:
+        return "1: no earlier study of this folder opened them"
+    return f"look {looks} of these cases: every bound uses .05/{looks}"
+
+
 def status_line(results: Results) -> str:
     """Return status, rows and looks: `provisional · 250 rows · look 2`."""
     look = f" · look {results.verdict.looks}" if results.verdict.looks > 1 else ""

@@ -13,7 +13,13 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._screens import bar, cell, finished, room, show, shown, strip, wrapped
-from tuneworthy.report._tables import audit_screen, compare_screen, plan_screen, table
+from tuneworthy.report._tables import (
+    audit_screen,
+    compare_screen,
+    plan_screen,
+    recompute_screen,
+    table,
+)
 
 __all__ = [
     "Live",
@@ -22,6 +28,7 @@ __all__ = [
     "ladder_screen",
     "live",
     "plan_screen",
+    "recompute_screen",
     "room",
     "show",
     "table",

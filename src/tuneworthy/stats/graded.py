@@ -1,15 +1,16 @@
-"""Bounds for the mean of graded scores: BCa bootstrap of rows, or of whole groups."""
+"""Bounds for the mean of graded scores: BCa bootstrap of rows or whole groups, and Student's t."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 Array = np.ndarray[Any, Any]
 
 DRAWS = 5000
+TIE = 1e-9
 _CHUNK = 2_000_000
 
 
@@ -23,12 +24,27 @@ def bca(values: Array, tail: float, numbers: Array | None = None) -> tuple[float
     sums, sizes = _units(values, numbers)
     mean = float(sums.sum() / sizes.sum())
     draws = _means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
-    below = float((draws < mean).mean() + 0.5 * (draws == mean).mean())
+    tied = np.abs(draws - mean) < TIE  # else the order of a sum decides what is below the mean
+    below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     speed = _acceleration(sums, sizes)
     shares = [_adjusted(shift, speed, float(norm.ppf(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
+
+
+def student(values: Array, tail: float) -> tuple[float, float]:
+    """Return lower and upper bounds of the mean by Student's t, `tail` of error each.
+
+    BCa learns its correction from the rows it corrects, so where few of them are far out it is too
+    narrow on both sides: at a tail of .035 on 100 rows up to .11 of the bounds broke by simulation.
+    The wider of the two broke in at most .04, for a width of up to a tenth more.
+    """
+    mean, n = float(values.mean()), values.size
+    if n < 2:
+        return -1.0, 1.0
+    half = float(t.ppf(1 - tail, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return mean - half, mean + half
 
 
 def _units(values: Array, numbers: Array | None) -> tuple[Array, Array]:

@@ -45,6 +45,15 @@ def at_the_margin(mean: float, margin: float) -> bool:
     return abs(margin - mean) < margin / 5
 
 
+def worth(n: int, look: int, level: float = 0.05) -> int:
+    """Return how many fresh cases would show what n cases show at this look of them.
+
+    A bound at `level` / look is wider by the ratio of the normal quantiles; rows count as its
+    square. At the first look it is n.
+    """
+    return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - level / look)) ** 2)
+
+
 def settle_size(rows: int, differ: float) -> tuple[int, int]:
     """Return inputs and clicks to settle: half as many again (valid at every click), and of
     these only where the answers differ."""

@@ -186,4 +186,4 @@ def _unshown_limits(ruling: Ruling) -> str:
 def _looks(evidence: Evidence) -> str:
     if evidence.looks < 2:
         return ""
-    return f"These rows were looked at {evidence.looks} times, so every bound is wider."
+    return f"This is look {evidence.looks} of these cases: every bound uses .05/{evidence.looks}."

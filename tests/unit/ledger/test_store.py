@@ -130,6 +130,18 @@ def test_looks_count_each_study_once_in_order_of_first_opening(tmp_path):
         assert ledger.looks("b", "rows") == 2
 
 
+def test_looks_know_cases_again_by_their_marks_from_1_in_20(tmp_path):
+    marks = [f"m{i}" for i in range(100)]
+    with quiet(tmp_path) as ledger:
+        assert ledger.looks("a", "rows", marks) == 1
+        assert ledger.looks("b", "others", [*marks[:5], *(f"x{i}" for i in range(95))]) == 2
+        assert ledger.looks("c", "fewer", [*marks[:4], *(f"y{i}" for i in range(96))]) == 1
+        assert ledger.looks("d", "unmarked") == 1
+        assert ledger.looked("again", marks[:50]) == 3  # a, b with 5 and c with 4 of 50
+        assert ledger.looked("again", marks[50:]) == 1
+        assert ledger.looks("a", "rows", marks) == 1
+
+
 def test_doors_are_logged_with_their_purpose(ledger):
     for _ in range(2):  # a resumed study opens them again
         ledger.door("s", "audit", "lengths")

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 from scipy.stats import beta, norm
 
-from tuneworthy.stats import ladder
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats import bounds, ladder
+from tuneworthy.stats.discordant import clopper_pearson, discordant
 
 NEAR, FAR = 0.90, 0.61
 """Latent correlations at which two arms at .80 differ on a tenth, a fifth of the cases."""
@@ -15,10 +15,16 @@ NEAR, FAR = 0.90, 0.61
 def answers(rng, runs, n, q, rho):
     """0/1 scores (R, n, A); `q` is (A,) or (R, A); dependence by one difficulty a case."""
     q = np.broadcast_to(np.asarray(q, float), (runs, np.shape(q)[-1]))
-    shared = rng.standard_normal((runs, n, 1), dtype=np.float32)
-    own = rng.standard_normal((runs, n, q.shape[1]), dtype=np.float32)
-    latent = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
-    return latent < norm.ppf(q).astype(np.float32)[:, None]
+    return latent(rng, (runs, n, q.shape[1]), rho) < norm.ppf(q).astype(np.float32)[:, None]
+
+
+def latent(rng, shape, rho):
+    """Standard normals (R, n, A) that share a case's difficulty; `rho` is one number or (A,)."""
+    rho = np.asarray(rho, np.float32)
+    values = rng.standard_normal(shape, dtype=np.float32)
+    values *= np.sqrt(1 - rho)
+    values += np.sqrt(rho) * rng.standard_normal((*shape[:2], 1), dtype=np.float32)
+    return values
 
 
 @cache
@@ -50,8 +56,13 @@ def pair_bounds(scores, level, factor=1.0):
     return mean, mean - factor * (mean - low), mean + factor * (high - mean)
 
 
-def outcome(q, named, left, firm, margin):
-    """Shares firm, broken, too complex, and median left, mean regret in points."""
+def outcome(q, found, margin, counts=None, n=0):
+    """Shares firm, broken, too complex, covered; median left and mean regret in points.
+
+    `found` is what the ladder says (rung, left, firm), `counts` (R, A) the right answers of n.
+    `covers`: the two-sided 95 % interval of the named arm's score holds its true score.
+    """
+    named, left, firm = found
     q = np.broadcast_to(q, (named.size, np.shape(q)[-1]))
     own = np.take_along_axis(q, named[:, None], 1)[:, 0]
     regret = q.max(1) - own
@@ -65,24 +76,48 @@ def outcome(q, named, left, firm, margin):
         "needless": (own[:, None] <= np.where(np.arange(q.shape[1]) < named[:, None], q, -1))
         .any(1)
         .mean(),
+        "firm and wrong": (firm & (regret > margin + 1e-12)).mean(),
+        "firm and best": (firm & (regret <= 1e-12)).mean(),
+        **({} if counts is None else {"covers": covered(counts, n, named, own)}),
     }
+
+
+def covered(counts, n, named, truth):
+    """Share of studies whose exact interval of the named arm holds its true score (0/1 only)."""
+    right = np.take_along_axis(counts, named[:, None], 1)[:, 0]
+    low, high = clopper_pearson(right, n, 0.025)
+    return ((low <= truth) & (truth <= high)).mean()
+
+
+def ladder_cells(rng, runs, n, truth, rho, rules, chunk=250):
+    """Outcome by rule on the same simulated studies.
+
+    `rules` maps a name to (margin, level, factor). `truth` is (A,) or a function of (rng, runs).
+    """
+    parts, sizes = {name: [] for name in rules}, []
+    while runs > 0:
+        size = min(chunk, runs)
+        q = truth(rng, size) if callable(truth) else np.broadcast_to(truth, (size, len(truth)))
+        scores = answers(rng, size, n, q, rho)
+        for name, (margin, level, factor) in rules.items():
+            found = ladder.climb_many(*pair_bounds(scores, level, factor), margin)
+            parts[name].append((q, found, scores.sum(1)))
+        sizes.append(size)
+        runs -= size
+    out = {}
+    for name, (margin, _, _) in rules.items():
+        q = np.concatenate([part[0] for part in parts[name]])
+        found = [np.concatenate([part[1][k] for part in parts[name]]) for k in range(3)]
+        counts = np.concatenate([part[2] for part in parts[name]])
+        out[name] = outcome(q, found, margin, counts, n)
+    return out
 
 
 def study_cell(rng, runs, n, truth, margin, rho, *, level=None, factor=1.0, chunk=200):
     """Run the rule on `runs` studies; `truth` is (A,) or a function of (rng, runs)."""
-    named, left, firm, qs = [], [], [], []
-    while runs > 0:
-        size = min(chunk, runs)
-        q = truth(rng, size) if callable(truth) else np.broadcast_to(truth, (size, len(truth)))
-        one_sided = level or 0.05 / (q.shape[1] - 1)
-        found = ladder.climb_many(
-            *pair_bounds(answers(rng, size, n, q, rho), one_sided, factor), margin
-        )
-        for part, value in zip((named, left, firm, qs), (*found, q), strict=True):
-            part.append(value)
-        runs -= size
-    named, left, firm, qs = (np.concatenate(p) for p in (named, left, firm, qs))
-    return outcome(qs, named, left, firm, margin)
+    arms = 5 if callable(truth) else len(truth)
+    rule = (margin, level or 0.05 / (arms - 1), factor)
+    return ladder_cells(rng, runs, n, truth, rho, {"": rule}, chunk)[""]
 
 
 TRUTHS = {
@@ -112,3 +147,30 @@ def at_most(limit, runs):
 def floor(target, runs, sigma=3.0):
     """Coverage below which `runs` draws at `target` don't fall by chance (3 standard errors)."""
     return target - sigma * np.sqrt(target * (1 - target) / runs)
+
+
+def ten_looks(rng, runs, n, rho, q=0.75, looks=10, chunk=100):
+    """Ten studies on the same cases, each with one more arm that is truly no better than the first.
+
+    Shares of runs in which a bound breaks. `k-th`: the last study names the arm that looked best
+    of all tried so far, so its bound is the best of ten; `any`: at least one of the ten broke.
+    Each with every look at alpha / k as shipped, and with nothing paid.
+    """
+    found = {f"{what}, {how}": 0 for what in ("k-th", "any") for how in ("paid", "free")}
+    for start in range(0, runs, chunk):
+        size = min(chunk, runs - start)
+        scores = answers(rng, size, n, (q,) * (looks + 1), rho)
+        means = scores[..., 1:].mean(1)
+        for how in ("paid", "free"):
+            lows = []
+            for look in range(1, looks + 1):
+                level = bounds.level(0.05, look if how == "paid" else 1, 2)
+                lows.append(pair_bounds(scores[..., [0, look]], level)[1][:, 0, 1])
+            broken = np.stack(lows, 1) > 0
+            found[f"any, {how}"] += int(broken.any(1).sum())
+            last = bounds.level(0.05, looks if how == "paid" else 1, 2)
+            best = means.argmax(1) + 1
+            pair = np.take_along_axis(scores, best[:, None, None], 2)[..., 0]
+            low = pair_bounds(np.stack([scores[..., 0], pair], 2), last)[1][:, 0, 1]
+            found[f"k-th, {how}"] += int((low > 0).sum())
+    return {key: count / runs for key, count in found.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest, norm, t
 
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
@@ -177,6 +177,33 @@ def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
         assert fold_widening(steady, folds, 1.5) == 1.5
     assert fold_widening(torn, np.zeros(250, int), 1.5) == 1.5
     assert fold_widening(torn, folds, 1.5, float("inf")) == 1.5
+
+
+def test_an_arm_that_learns_has_a_score_as_uncertain_as_its_folds():
+    steady = np.tile([1.0, 1.0, 1.0, 0.0], 60)
+    folds = np.repeat(np.arange(5), 48)
+    alone = bounds.mean_interval(steady)
+    fitted = bounds.mean_interval(steady, factor=1.5, folds=folds)
+    assert fitted[0] == alone[0] == 0.75
+    assert fitted[2] - fitted[0] == pytest.approx(1.5 * (alone[2] - alone[0]))
+    torn = np.r_[np.ones(120), np.tile([1.0, 0.0], 60)]
+    wide = bounds.mean_interval(torn, factor=1.5, folds=folds)
+    assert wide[2] - wide[1] > 2 * np.diff(bounds.mean_interval(torn)[1:])[0]
+
+
+def test_graded_bounds_are_never_narrower_than_students_t():
+    rng = np.random.default_rng(6)
+    values = np.where(rng.random(60) < 0.1, rng.choice([-0.9, 0.9], 60), rng.normal(0, 0.05, 60))
+    found = bounds.paired(values, 0.0125)
+    half = t.ppf(0.9875, 59) * values.std(ddof=1) / np.sqrt(60)
+    assert found.low <= values.mean() - half + 1e-8
+    assert found.high >= values.mean() + half - 1e-8
+    assert bca(values, 0.0125)[1] < found.high
+
+
+def test_the_order_of_a_sum_does_not_decide_what_ties_with_the_mean():
+    values = np.repeat([0.2, -0.2, 0.4, 0.0], 25)
+    assert bca(values, 0.0125) == pytest.approx(bca(values + 0.1 - 0.1, 0.0125), abs=1e-12)
 
 
 def test_levels_pay_for_looks_and_rivals_and_keep_a_reserve_with_few():

@@ -123,3 +123,9 @@ def test_every_side_of_break_even(terms, found):
 def test_the_chance_to_be_better():
     assert economics.chance_better(1.645, 1.0) == pytest.approx(0.95, abs=1e-3)
     assert [economics.chance_better(m, 0) for m in (-1, 0, 1)] == [0.0, 0.5, 1.0]
+
+
+def test_rows_of_a_later_look_are_worth_fewer():
+    assert power.worth(250, 1) == 250
+    assert power.worth(250, 2) == round(250 * (1.6449 / 1.9600) ** 2) == 176
+    assert power.worth(250, 10) < power.worth(250, 3) == 149

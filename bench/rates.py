@@ -1,0 +1,280 @@
+"""How often the rule errs: simulated studies of known truth, judged by the bounds that ship.
+
+usage: rates.py [studies a cell]   5,000 unless said. Every cell is stored when it is done, so that
+a run that was stopped goes on; another rule, world or number of studies starts anew. A bound that
+breaks, or an arm named that is needlessly complex, may happen in 224 of 5,000: then 5 % is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit" / "stats"))
+
+import numpy as np
+import stats_coverage as coverage
+import stats_folded as folded
+import stats_graded as graded
+import stats_race as race
+import stats_worlds as worlds
+from _bench import RESULTS, write
+from threadpoolctl import threadpool_limits
+
+from tuneworthy.core.record import digest
+from tuneworthy.stats import betting, bounds, clusters, discordant, ladder
+from tuneworthy.stats import graded as scores_between
+
+WORLDS = Path(worlds.__file__).parent
+RULE = (betting, bounds, clusters, discordant, ladder, scores_between)
+STUDIES, ALLOWED = 5000, 0.05
+ROWS = (75, 150, 250, 450, 1500)
+SPREADS = {"near": worlds.NEAR, "far": worlds.FAR}
+Job = tuple[Callable[..., Any], dict[str, Any]]
+FIVE_FOLDS = 1.5
+
+
+def plus(arms: int, gain: float, floor: float = 0.8) -> tuple[float, ...]:
+    """Return arms at `floor`, the last `gain` above them."""
+    return (floor,) * (arms - 1) + (floor + gain,)
+
+
+TRUTHS: dict[str, Any] = {
+    **{f"equal, {arms} arms": (0.8,) * arms for arms in range(2, 9)},
+    "equal at .95, 3 arms": (0.95,) * 3,
+    "equal at .5, 3 arms": (0.5,) * 3,
+    **{f"last just inside the margin, {arms} arms": plus(arms, 0.049) for arms in (2, 5)},
+    **{f"tuning +5, {arms} arms": plus(arms, 0.05, 0.7) for arms in (2, 3, 5)},
+    "tuning +15, 2 arms": plus(2, 0.15, 0.7),
+    "tuning +15, 5 arms": plus(5, 0.15, 0.7),
+    "near the ceiling": (0.96, 0.97, 0.97, 0.98, 0.985),
+    "simplest just more than the margin below": (0.70, 0.751, 0.751, 0.751),
+    "rising by 2 points": (0.70, 0.72, 0.74, 0.76, 0.78, 0.80),
+    "random": worlds.TRUTHS["random"],
+}
+UNEQUAL = {"equal, 5 arms, unlike": (0.8,) * 5, "tuning +5, 5 arms, unlike": plus(5, 0.05, 0.7)}
+UNLIKE = (0.95, 0.9, 0.6, 0.3, 0.0)  # how much of each arm's luck is the case's
+MARGINS = (0.0, 0.02, 0.05, 0.10, 0.20)
+GRADED: dict[str, tuple[float, ...]] = {
+    "equal, 2 arms": (0.8,) * 2,
+    "equal, 5 arms": (0.8,) * 5,
+    "last just inside the margin, 3 arms": plus(3, 0.049),
+    "tuning +15, 5 arms": plus(5, 0.15, 0.7),
+}
+RETRAINED: dict[str, tuple[float, ...]] = {
+    "equal, 2 arms": (0.8,) * 2,
+    "equal, 5 arms": (0.8,) * 5,
+    "last just inside the margin, 3 arms": plus(3, 0.049),
+    "tuning +15, 5 arms": plus(5, 0.15, 0.7),
+}
+
+
+def table_13(studies: int, truth: str, rho: float, n: int) -> Iterator[tuple[str, Any]]:
+    """Return a column of the published table: at its level, as shipped, and with five folds."""
+    own, folds = bounds.level(0.05, 1, 5), worlds.last_fitted(5, FIVE_FOLDS)
+    rules = {
+        f"margin {margin:.2f}, {name}": (margin, level, factor)
+        for margin in (0.05, 0.10)
+        for name, level, factor in (
+            ("level .05/4", 0.05 / 4, 1.0), ("shipped", own, 1.0), ("shipped, f 1.5", own, folds),
+        )
+    }  # fmt: skip
+    yield from worlds.ladder_cells(
+        seeded("13", truth, rho, n), studies, n, worlds.TRUTHS[truth], rho, rules
+    ).items()
+
+
+def honest(studies: int, truth: str, rho: Any, n: int) -> Iterator[tuple[str, Any]]:
+    """Return a world at every margin of the strip, as shipped."""
+    q = {**TRUTHS, **UNEQUAL}[truth]
+    level = bounds.level(0.05, 1, 5 if callable(q) else len(q))
+    rules = {f"margin {margin:.2f}": (margin, level, 1.0) for margin in MARGINS}
+    rng = seeded("honest", truth, rho, n)
+    yield from worlds.ladder_cells(rng, studies, n, q, rho, rules).items()
+
+
+def graded_scores(
+    studies: int, family: str, truth: str, rho: float, n: int
+) -> Iterator[tuple[str, Any]]:
+    """Return a world of scores between 0 and 1, as shipped."""
+    q = GRADED[truth]
+    rules = {f"margin {m:.2f}": (m, bounds.level(0.05, 1, len(q)), 1.0) for m in (0.0, 0.05)}
+    rng = seeded("graded", family, truth, rho, n)
+    yield from graded.cells(rng, studies, n, q, rho, family, rules).items()
+
+
+def retrained(studies: int, truth: str, k: int, sd: float, n: int) -> Iterator[tuple[str, Any]]:
+    """Return a world whose last arm scatters from one training to the next; two seeds."""
+    for name, rho in SPREADS.items():
+        rng = seeded("retrained", truth, k, sd, n, rho)
+        yield name, folded.cell(rng, studies, n, RETRAINED[truth], rho, k=k, sd=sd)
+
+
+def looks(studies: int, rho: float, n: int) -> Iterator[tuple[str, Any]]:
+    """Return ten studies on the same cases."""
+    yield "", worlds.ten_looks(seeded("looks", rho, n), studies, n, rho)
+
+
+def covers(studies: int, kind: str, **cell: Any) -> Iterator[tuple[str, Any]]:
+    """Return the coverage of an interval."""
+    yield from coverage.KINDS[kind](seeded(kind, *cell.values()), studies, **cell)
+
+
+def raced(studies: int, truth: str, rho: float, n: int) -> Iterator[tuple[str, Any]]:
+    """Return studies that are looked at ten times, with the betting and the fixed bound."""
+    yield from race.cells(seeded("race", truth, rho, n), studies, n, race.TRUTHS[truth], rho)
+
+
+def seeded(*name: Any) -> np.random.Generator:
+    """Return the generator of a cell: its name is its seed."""
+    return np.random.default_rng(int(digest([str(part) for part in name], 12), 16))
+
+
+def jobs() -> dict[str, Job]:
+    """Return all units of work by name."""
+    found: dict[str, Job] = {}
+    for spread, rho in SPREADS.items():
+        for truth in worlds.TRUTHS:
+            for n in ROWS:
+                found[f"13 | {truth} | {spread} | n {n}"] = table_13, {
+                    "truth": truth, "rho": rho, "n": n}  # fmt: skip
+        for n in (100, 250, 500):
+            for truth in TRUTHS:
+                found[f"honest | {truth} | {spread} | n {n}"] = honest, {
+                    "truth": truth, "rho": rho, "n": n}  # fmt: skip
+            found[f"looks | {spread} | n {n}"] = looks, {"rho": rho, "n": n}
+            for truth in race.TRUTHS:
+                found[f"race | {truth} | {spread} | n {n}"] = raced, {
+                    "truth": truth, "rho": rho, "n": n}  # fmt: skip
+        for family in graded.FAMILIES:
+            for truth in GRADED:
+                for n in (100, 250):
+                    found[f"graded | {family} | {truth} | {spread} | n {n}"] = graded_scores, {
+                        "family": family, "truth": truth, "rho": rho, "n": n}  # fmt: skip
+    for n in (100, 250, 500):
+        for truth in UNEQUAL:
+            found[f"honest | {truth} | n {n}"] = honest, {"truth": truth, "rho": UNLIKE, "n": n}
+    for truth in RETRAINED:
+        for k in (1, 5):
+            for sd in (0.0, 0.01, 0.02, 0.03):
+                for n in (100, 250):
+                    found[f"retrained | {truth} | folds {k} | sd {sd} | n {n}"] = retrained, {
+                        "truth": truth, "k": k, "sd": sd, "n": n}  # fmt: skip
+    for kind, cell in coverage.cells():
+        said = " | ".join(f"{key} {value}" for key, value in cell.items())
+        found[f"coverage | {kind} | {said}"] = covers, {"kind": kind, **cell}
+    return found
+
+
+def code() -> str:
+    """Return a digest of the rule and the worlds: cells of another one don't count."""
+    files = [Path(str(module.__file__)) for module in RULE] + sorted(WORLDS.glob("stats_*.py"))
+    return digest([path.read_text("utf-8") for path in files], 16)
+
+
+def work(name: str, studies: int) -> tuple[str, dict[str, Any], float]:
+    """Run one unit and return its cells with the seconds it took."""
+    make, arguments = jobs()[name]
+    start = time.perf_counter()
+    cells = {
+        f"{name} | {part}".removesuffix(" | "): {key: round(float(v), 5) for key, v in cell.items()}
+        for part, cell in make(studies, **arguments)
+    }
+    return name, cells, round(time.perf_counter() - start, 2)
+
+
+def main() -> None:
+    """Run what is not stored yet, print what breaks, write bench/results/rates.json."""
+    studies = int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES
+    told = stored(studies)
+    start = time.time()
+    todo = [name for name in jobs() if name not in told["units"]]
+    alone = partial(threadpool_limits, 1)  # two processes share two cores
+    with ProcessPoolExecutor(2, initializer=alone) as pool:
+        futures = [pool.submit(work, name, studies) for name in todo]
+        for at, future in enumerate(as_completed(futures), 1):
+            name, cells, seconds = future.result()
+            told["cells"].update(cells)
+            told["units"][name] = seconds
+            print(f"{at}/{len(todo)} {seconds:6.1f} s  {name}", file=sys.stderr, flush=True)
+            keep(told)
+    told["wall_seconds"] = round(told["wall_seconds"] + time.time() - start, 1)
+    told["cells"] = dict(sorted(told["cells"].items()))
+    told["summary"] = summary(told["cells"], studies)
+    write("rates", told)
+    for what, figure in told["summary"].items():
+        print(f"{what:<76} {figure}")
+
+
+def stored(studies: int) -> dict[str, Any]:
+    """Return what an earlier run of the same code has, or an empty start."""
+    path = RESULTS / "rates.json"
+    start = {"studies": studies, "code": code(), "units": {}, "cells": {}, "wall_seconds": 0.0}
+    if not path.exists():
+        return start
+    told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    same = (told["studies"], told["code"]) == (studies, start["code"])
+    return {key: told[key] for key in start} if same else start
+
+
+def keep(told: Mapping[str, Any]) -> None:
+    """Write what is done so far, replaced whole."""
+    part = RESULTS / "rates.json.part"
+    part.write_text(json.dumps(told), "utf-8")
+    part.replace(RESULTS / "rates.json")
+
+
+def summary(cells: Mapping[str, Mapping[str, float]], studies: int) -> dict[str, str]:
+    """Return the worst cell of each promise, and how many cells fail it."""
+    most = worlds.at_most(ALLOWED, studies) / studies
+    own = {name: cell for name, cell in cells.items() if not name.endswith("level .05/4")}
+    once = {name: cell for name, cell in own.items() if not name.startswith("retrained")}
+    out = {
+        "bound broken": worst(once, "broken", most),
+        "all arms equal: needlessly complex": worst(
+            {name: cell for name, cell in once.items() if "equal" in name}, "needless", most
+        ),
+        "firm and wrong": worst(once, "firm and wrong", most),
+        "ten looks: best of ten, at alpha / 10": worst(own, "k-th, paid", most),
+        "ten looks: best of ten, nothing paid": worst(own, "k-th, free", most),
+        "ten looks: any of ten, published only": worst(own, "any, paid", most),
+        "looked at ten times with the fixed bound: broken": worst(own, "peeked broken", most),
+        "interval of the named arm missed": worst(missed(own, "covers"), "missed", 0.0565),
+    }
+    for kind in coverage.KINDS:
+        chosen = {name: cell for name, cell in own.items() if name.startswith(f"coverage | {kind}")}
+        out[f"{kind}: missed"] = worst(missed(chosen, "covers two-sided"), "missed", 0.0565)
+    for k, sd in ((k, sd) for k in (1, 5) for sd in (0.0, 0.01, 0.02, 0.03)):
+        chosen = {name: c for name, c in own.items() if f"folds {k} | sd {sd} " in name}
+        out[f"retrained, sd {sd}, folds {k}: bound broken"] = worst(chosen, "broken", most)
+    for name, cell in own.items():
+        if name.startswith("13 | +15") and "n 250 | margin 0.05" in name:
+            out[f"firm and right: {name}"] = f"{cell['firm and best']:.4f}"
+        if name.startswith("retrained | tuning +15") and "n 250" in name:
+            out[f"firm: {name}"] = f"{cell['firm']:.4f}"
+    return {what: figure for what, figure in out.items() if figure}
+
+
+def missed(cells: Mapping[str, Mapping[str, float]], key: str) -> dict[str, dict[str, float]]:
+    """Return the share of intervals that missed, by cell."""
+    return {name: {"missed": 1 - cell[key]} for name, cell in cells.items() if key in cell}
+
+
+def worst(cells: Mapping[str, Mapping[str, float]], key: str, most: float) -> str:
+    """Return the cell with the largest figure, and how many lie above `most`; "" for none."""
+    found = {name: cell[key] for name, cell in cells.items() if key in cell}
+    if not found:
+        return ""
+    name = max(found, key=lambda n: found[n])
+    over = sum(value > most for value in found.values())
+    return f"{found[name]:.4f} at {name}; {over} of {len(found)} cells above {most:.4f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Scored cases that earlier studies opened: how they are known again, and what to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tuneworthy.core.audit import Observation
+from tuneworthy.core.case import Case
+from tuneworthy.core.record import digest
+from tuneworthy.data.copies import asked, plain_key
+from tuneworthy.stats.power import worth
+
+DIGITS = 12  # of a hash: two of a million different inputs share one with a chance of 1 in 500
+
+
+def marks(cases: Iterable[Case]) -> tuple[str, ...]:
+    """Return a short digest of what each case asks, sorted, each once.
+
+    Ids, answers, system prompts, case and spaces don't count: a row that was renamed, relabelled
+    or put under another instruction is still a row that was seen.
+    """
+    return tuple(sorted({digest(plain_key(asked(case)), DIGITS) for case in cases}))
+
+
+def looked(earlier: int, scored: int) -> Observation | None:
+    """Return what to say where so many earlier studies opened these scored cases, None for none."""
+    if not earlier or not scored:
+        return None
+    look = earlier + 1
+    studies = "1 study has" if earlier == 1 else f"{earlier:,} studies have"
+    text = (
+        f"{studies} opened these cases (at least 1 in 20 of them): another one is look {look}, "
+        f"every bound of it uses .05/{look}, and {scored:,} cases show what "
+        f"{worth(scored, look):,} fresh ones would"
+    )
+    fix = "score on rows that no study has opened; `tuneworthy settle` supplies such rows"
+    return Observation(kind="looks", level="warning", text=text, count=earlier, fix=fix)

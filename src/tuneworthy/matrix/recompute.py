@@ -1,0 +1,78 @@
+"""The evidence computed again from a stored study: its answers, scores and folds. Asks no model.
+
+What was measured beside the matrix (curves, harm, what is known …) is taken as it was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.results import Results
+from tuneworthy.core.split import Split
+from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.reading import across
+
+Metric = Callable[[Case, Answer], Score | Unscored]
+
+
+def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
+    """Return the evidence of the stored runs, computed anew.
+
+    With `metric` the matrix is read across again as well, where every labelled row was scored;
+    else the diagnosis is the stored one. Raises TaskError where the folds were not stored.
+    """
+    split, stored = results.split, results.evidence
+    if split is None:
+        raise TaskError(
+            "these results don't say which rows were learnt from, so they can't be recomputed",
+            got="results of an older version",
+            fix="`tuneworthy run` with this version: answers in the store are not asked again",
+        )
+    shape = Shape(
+        task=results.task,
+        study=stored.task_hash,
+        split=split,
+        groups=split.groups,
+        looks=stored.looks,
+        blocks=stored.blocks,
+        pool=stored.pool,
+        limited=stored.limited,
+    )
+    again = compare(shape, results.cases, results.runs)
+    beside = set(Evidence.model_fields) - again.model_fields_set
+    carried = {field: getattr(stored, field) for field in beside}
+    if metric is not None and stored.diagnosis is not None and whole(results, split):
+        carried["diagnosis"] = across(
+            results.task, results.cases, results.runs, metric, split, results.cases
+        )
+    return again.model_copy(update=carried)
+
+
+def whole(results: Results, split: Split) -> bool:
+    """Return whether the scored cases are all the labelled rows that the study had."""
+    there = {case.id for case in results.cases}
+    learnt = {i for part in split.parts for i in (*part.train, *part.dev)}
+    return not split.copies and learnt <= there and len(there) == results.audit.used
+
+
+def scored_again(results: Results, metric: Metric) -> tuple[int, list[str]]:
+    """Return how many answers were scored again, and those whose stored score is another one."""
+    cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
+    for run in results.runs:
+        for answer, score in zip(run.answers, run.scores, strict=True):
+            again = metric(cases[answer.case], answer)
+            checked += 1
+            if again != score:
+                wrong.append(
+                    f"{run.spec.name}, case {answer.case}: stored {_said(score)}, "
+                    f"scored again {_said(again)}"
+                )
+    return checked, wrong
+
+
+def _said(score: Score | Unscored) -> str:
+    return f"{score.value:g}" if isinstance(score, Score) else "no score"

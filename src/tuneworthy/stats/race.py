@@ -1,0 +1,74 @@
+"""Which arms of a race cannot win any more, by bounds that hold at every look. Arrays only.
+
+A fixed-n bound holds at one look. Where answers cost money and an arm is to be stopped as soon as
+it cannot win, every bound of the study is a betting bound instead (see `betting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.stats.betting import betting_cs
+from tuneworthy.stats.bounds import Bound
+from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
+
+
+def losers(
+    order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
+) -> dict[str, str]:
+    """Return {arm that cannot win: the arm it cannot win against}.
+
+    `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
+    arm is out where it is shown to be no more than `margin` better than a simpler one that is in:
+    no climb to it would pay. A simpler one is out where it is shown worse by `margin`: it is
+    beaten. So whoever is out is at most `margin` better than some arm that is in. A pair without a
+    bound says nothing.
+    """
+    out: dict[str, str] = {}
+    kept: list[str] = []
+    for arm in order:
+        held = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
+        if held:
+            out[arm] = held[0]
+            continue
+        beaten = [other for other in kept if highs.get((other, arm), 1.0) <= -margin]
+        out |= dict.fromkeys(beaten, arm)
+        kept = [other for other in kept if other not in beaten] + [arm]
+    return out
+
+
+def sequential(
+    diffs: Any,
+    level: float,
+    n_plan: int,
+    factor: float = 1.0,
+    groups: Any = None,
+    folds: Any = None,
+) -> Bound:
+    """Return the mean of paired differences in [-1, 1] with bounds that hold at every look.
+
+    `diffs` stand in the order in which the cases were asked, which must not hang on the scores;
+    `n_plan` is how many cases were planned. The bounds are one-sided, each at `level`, and only
+    ever close in. `factor`, `groups` and `folds` widen them as in `bounds.paired`. Raises
+    ValueError for no rows or values outside [-1, 1]. Source: arXiv 2010.09686.
+    """
+    values = np.round(np.asarray(diffs, float).ravel(), 9)
+    if not values.size or not (np.abs(values) <= 1).all():
+        raise ValueError("differences must be there, and lie in [-1, 1]")
+    mean = float(values.mean())
+    low, high = betting_cs(values, 2 * level, max(n_plan, values.size))[-1]
+    wide = 1.0
+    if groups is not None:
+        wide = widening(values, cluster_numbers(groups, values.size), level)
+    if folds is not None:
+        factor = fold_widening(values, cluster_numbers(folds, values.size), factor, wide)
+    wide *= factor
+    if np.isinf(wide):
+        low, high = -1.0, 1.0
+    low, high = (mean + wide * (end - mean) if np.isfinite(wide) else end for end in (low, high))
+    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+    ends = max(-1.0, min(low, mean)), min(1.0, max(high, mean))
+    return Bound(mean, *ends, wins, losses, wins + losses, values.size)

@@ -1,0 +1,68 @@
+"""Races: who cannot win any more, and bounds that hold at every look."""
+
+import numpy as np
+import pytest
+import stats_race
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuneworthy.stats import bounds, race
+from tuneworthy.stats.betting import betting_cs
+
+
+def highs(order, values):
+    """Upper bounds of each arm minus each other, from arms known without error."""
+    return {(b, s): values[b] - values[s] for b in order for s in order if b != s}
+
+
+def test_a_dearer_arm_is_out_where_no_climb_to_it_pays():
+    known = {"keep": 0.80, "prompt": 0.84, "tune": 0.86}
+    order = list(known)
+    assert race.losers(order, highs(order, known), 0.05) == {"prompt": "keep", "keep": "tune"}
+    assert race.losers(order, highs(order, known), 0.10) == {"prompt": "keep", "tune": "keep"}
+    assert race.losers(order, highs(order, known), 0.03) == {"keep": "prompt", "tune": "prompt"}
+    assert race.losers(order, highs(order, known), 0.01) == {"keep": "prompt", "prompt": "tune"}
+
+
+def test_without_a_bound_nobody_is_out():
+    assert race.losers(["keep", "tune"], {}, 0.05) == {}
+    assert race.losers(["keep"], {}, 0.05) == {}
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=6), st.integers(0, 20))
+def test_one_is_always_left_and_it_is_within_margin_of_the_best(points, margin):
+    order = [f"a{i}" for i in range(len(points))]
+    values = dict(zip(order, points, strict=True))
+    out = race.losers(order, highs(order, values), margin)
+    left = [arm for arm in order if arm not in out]
+    assert left
+    assert max(points) - max(values[arm] for arm in left) <= margin
+
+
+def test_sequential_bounds_are_the_confidence_sequence_and_widen_as_paired_do():
+    rng = np.random.default_rng(3)
+    values = rng.choice([-1.0, 0.0, 1.0], 120, p=[0.1, 0.7, 0.2])
+    found = race.sequential(values, 0.0125, 250)
+    assert (found.low, found.high) == pytest.approx(betting_cs(values, 0.025, 250)[-1])
+    assert (found.wins, found.losses, found.n) == ((values > 0).sum(), (values < 0).sum(), 120)
+    wide = race.sequential(values, 0.0125, 250, factor=1.5)
+    assert wide.high - wide.mean == pytest.approx(1.5 * (found.high - found.mean))
+    groups = np.repeat(np.arange(24), 5)
+    assert race.sequential(np.repeat(values[:24], 5), 0.0125, 250, groups=groups).high > (
+        race.sequential(np.repeat(values[:24], 5), 0.0125, 250).high
+    )
+    assert race.sequential(values, 0.0125, 250, groups=np.zeros(120)).high == 1.0
+    once = bounds.paired(values, 0.0125)
+    assert found.high > once.high  # to be looked at any time costs width
+    for wrong in ([], [1.5], [float("nan")]):
+        with pytest.raises(ValueError):
+            race.sequential(wrong, 0.0125, 10)
+
+
+def test_a_race_that_is_looked_at_ten_times_is_safe_with_betting_bounds_only():
+    """An arm just worth it is stopped wrongly where the fixed bound is looked at ten times."""
+    rng = np.random.default_rng(5)
+    truth = stats_race.TRUTHS["the last just worth it, 2 arms"]
+    found = dict(stats_race.cells(rng, 1000, 250, truth, 0.9))
+    assert found["betting"]["broken"] <= 0.05
+    assert found["fixed, looked at ten times"]["peeked broken"] > 0.07

@@ -1,0 +1,100 @@
+"""P: cases that an earlier study opened are known again, counted, printed and paid for."""
+
+import json
+
+import pytest
+from tests import studies
+
+import tuneworthy
+from tuneworthy.cli._frame import run
+from tuneworthy.stats.bounds import level
+from tuneworthy.study import check, plan
+
+
+def another(folder, name, change, **task):
+    """Write a task file beside the first one, on rows that `change` made of its rows."""
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    studies.lines(folder / f"{name}.jsonl", change(rows))
+    keys = json.loads((folder / "task.yaml").read_text())
+    keys |= {"name": name, "data": {"file": f"{name}.jsonl"}, **task}
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(keys))
+    return path
+
+
+def fresh(n, tag):
+    return [{**row, "id": f"{tag}{i}", "input": f"{tag} {row['input']}"}
+            for i, row in enumerate(studies.rows(n, seed=7))]  # fmt: skip
+
+
+LIGHT = {"arms": ["majority", "zero_shot"], "present": None}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A folder with one finished study of 60 rows."""
+    path = studies.write(tmp_path, **LIGHT)
+    return tmp_path, tuneworthy.run(path)
+
+
+def renamed(rows):
+    return [{**row, "id": f"new{i}"} for i, row in enumerate(rows)]
+
+
+def relabelled(rows):
+    return [{**row, "output": studies.LABELS[i % 2], "input": f" {row['input'].upper()} "}
+            for i, row in enumerate(rows)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "look"),
+    [
+        (lambda rows: rows, 2),
+        (renamed, 2),
+        (relabelled, 2),
+        (lambda rows: rows[:30] + fresh(30, "half"), 2),
+        (lambda rows: rows[:4] + fresh(60, "some"), 2),
+        (lambda rows: rows[:2] + fresh(60, "hardly any"), 1),
+        (lambda rows: fresh(60, "none"), 1),
+    ],
+    ids=["same", "renamed", "relabelled", "half", "1 in 16", "1 in 31", "fresh"],
+)
+def test_rows_that_were_opened_are_known_again(opened, change, look):
+    folder, first = opened
+    assert first.verdict.looks == 1
+    path = another(folder, "second", change, instruction="Sort the mail.")
+    assert plan(path).looks == look
+    second = tuneworthy.run(path)
+    assert second.verdict.looks == look
+    levels = {pair.level for pair in second.results.evidence.pairs}
+    assert levels == {level(0.05, look, 1)}
+    assert tuneworthy.run(path).verdict.looks == look
+    assert tuneworthy.run(folder / "task.yaml").verdict.looks == 1
+
+
+def test_the_third_look_is_printed_everywhere_with_what_it_costs(opened, capsys):
+    folder, _ = opened
+    tuneworthy.run(another(folder, "second", renamed, instruction="Sort."))
+    path = another(folder, "third", renamed, instruction="Sort them.")
+    said = next(o for o in check(path).observations if o.kind == "looks")
+    assert (said.count, said.level) == (2, "warning")
+    assert "look 3" in said.text
+    assert ".05/3" in said.text
+    assert "settle" in said.fix
+    assert run(["check", str(path)]) == 0
+    assert run(["plan", str(path)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 studies have opened these cases" in printed
+    assert "Look 3 of these cases: every bound uses .05/3" in printed
+    assert "36 fresh ones" in printed  # 60 * (1.645 / 2.128) ** 2
+    study = tuneworthy.run(path)
+    assert "look 3 of these cases: every bound uses .05/3" in study.verdict.because
+    page = (study.folder / "report.html").read_text()
+    assert "look 3 of these cases: every bound uses .05/3" in page
+
+
+def test_rows_that_nobody_opened_are_not_remarked_on(tmp_path, opened):
+    path = studies.write(tmp_path / "elsewhere", **LIGHT)
+    assert not [o for o in check(path).observations if o.kind == "looks"]
+    free = another(opened[0], "free", lambda rows: fresh(60, "free"))
+    assert not [o for o in check(free).observations if o.kind == "looks"]

@@ -1,0 +1,111 @@
+"""P: the decision record is recomputable offline, and what was changed in it shows."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests import studies
+
+import tuneworthy
+from tuneworthy import shelf
+from tuneworthy.cli._frame import run
+from tuneworthy.core.errors import TaskError
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return tuneworthy.run(studies.write(tmp_path_factory.mktemp("recompute")))
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A copy of the results alone: no rows, no task file, no store, no model."""
+    for name in ("results.json", "verdict.json"):
+        (tmp_path / name).write_bytes((made.folder / name).read_bytes())
+    return tmp_path
+
+
+def changed(folder, change):
+    whole = json.loads((folder / "results.json").read_text())
+    change(whole)
+    (folder / "results.json").write_text(json.dumps(whole))
+
+
+def test_a_study_recomputed_from_its_folder_alone_is_the_same(folder, made, capsys):
+    found = shelf.recompute(folder)
+    assert found.differs == ()
+    assert found.hash == made.verdict.evidence_hash
+    assert found.verdict == made.verdict
+    assert found.scored == sum(len(r.answers) for r in made.results.runs)
+    assert found.taken == ()  # every labelled row was scored, so what was wrong is read again too
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert run(["report", str(folder), "--recompute"]) == 0
+    assert "recomputed: the same" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_one_changed_score_is_found(folder, capsys):
+    def flip(whole):
+        done = next(run for run in whole["runs"] if run["spec"]["name"] == "tfidf")
+        done["scores"][3]["value"] = 1.0 - done["scores"][3]["value"]
+
+    changed(folder, flip)
+    found = shelf.recompute(folder)
+    assert found.differs[0].startswith("tfidf, case ")
+    assert any(line.startswith("evidence/hash") for line in found.differs)
+    assert any(line.startswith("evidence/arms/") for line in found.differs)
+    assert run(["report", str(folder), "--recompute"]) == 1
+    assert run(["report", str(folder), "--recompute", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out.split("\n{", 1)[-1].join(["{", ""]))
+    assert told["same"] is False
+    assert any("verdict.json" in line for line in told["differs"])
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda w: w["runs"][0]["answers"][0].update(text="something else"), "evidence/hash"),
+        (lambda w: w["evidence"]["pairs"][0].update(low=-0.5), "evidence/pairs/0/low"),
+        (lambda w: w["verdict"].update(status="firm", use="tune"), "verdict/use"),
+        (lambda w: w["policy"].update(margin=0.2), "policy/margin"),
+        (lambda w: w["split"]["parts"][0].update(train=[]), "evidence/"),
+        (lambda w: w["cases"][0].update(output="warranty "), "evidence/hash"),
+    ],
+)
+def test_whatever_is_changed_shows(folder, change, where):
+    changed(folder, change)
+    assert any(line.startswith(where) for line in shelf.recompute(folder).differs)
+
+
+def test_a_verdict_file_that_was_edited_shows_by_its_bytes(folder):
+    path = folder / "verdict.json"
+    path.write_text(path.read_text() + " ")
+    assert shelf.recompute(folder).differs == ("verdict.json differs from what was recomputed",)
+    path.unlink()
+    assert shelf.recompute(folder).differs == ("verdict.json is not there",)
+
+
+def test_questions_are_asked_again(folder):
+    from tuneworthy.core.finding import Finding
+
+    known = Finding(name="enough_data", answer="yes", because="it is so", next="")
+    found = shelf.recompute(folder, lambda evidence, task: (known,))
+    assert any(line.startswith("verdict/questions/0/answer") for line in found.differs)
+
+
+def test_results_without_folds_or_policy_are_refused_with_what_to_do(folder):
+    for key in ("split", "policy"):
+        changed(folder, lambda whole, key=key: whole.update({key: None}))
+        with pytest.raises(TaskError, match="tuneworthy run"):
+            shelf.recompute(folder)
+
+
+def test_recomputing_loads_no_torch(folder):
+    code = (
+        "import sys; from tuneworthy.cli._frame import run;"
+        f"code = run(['report', {str(folder)!r}, '--recompute']);"
+        "print(code, sorted({'torch', 'transformers', 'openai'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "0 []"

@@ -74,12 +74,7 @@ def compared(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list
         batch = [fits[i] for i in group]
         for i, figures in zip(batch, _group(net, tuned, [rendered[i] for i in batch]), strict=True):
             found[i] = figures
-    if not all(math.isfinite(value) for row in found for value in row):
-        raise NumericError(
-            "the tuned model gives probabilities that are not finite",
-            where=base.spec,
-            fix="train it at a lower rate",
-        )
+    _check([value for row in found for value in row], base)
     return found
 
 
@@ -115,7 +110,8 @@ def effective_rank(values: Sequence[float]) -> float | None:
 def shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
     """Return by layer how far its output moved: mean ‖after − before‖ / ‖before‖.
 
-    Over the tokens from `first` on of at most 16 rows; without any, an empty list.
+    Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
+    NumericError where one is not finite.
     """
     rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][:SHIFTED]
     body, sums, count = base.module.get_decoder(), list[float](), 0
@@ -129,6 +125,7 @@ def shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]
         ]
         sums = [s + float(m) for s, m in zip(sums or [0.0] * len(moved), moved, strict=True)]
         count += len(row.ids) - row.first
+    _check([value / count for value in sums], base)
     return [value / count for value in sums]
 
 
@@ -153,6 +150,15 @@ def _group(net: Net, tuned: Any, rows: Sequence[Rendered]) -> list[list[float]]:
         [n, *(round(float(part.sum()), 6) for part in three)]
         for n, three in zip(sizes, zip(*split, strict=True), strict=True)
     ]
+
+
+def _check(values: Sequence[float], model: Any) -> None:
+    if not all(map(math.isfinite, values)):
+        raise NumericError(
+            "the tuned model gives figures that are not finite",
+            where=model.spec,
+            fix="train it at a lower rate",
+        )
 
 
 def _open(module: Any) -> Net:

@@ -9,7 +9,7 @@ from tuneworthy.core.case import Message
 
 pytestmark = pytest.mark.full
 pytest.importorskip("torch")
-CHATS = [(Message(role="user", content=f"Tell me about {word}"),) for word in "foxes dogs".split()]
+CHATS = [(Message(role="user", content=f"Tell me about {word}"),) for word in ["foxes", "dogs"]]
 
 
 @pytest.fixture

@@ -154,7 +154,8 @@ def _slice(
     versus: Mapping[str, float],
     groups: Mapping[str, str],
 ) -> Slice:
-    together = [groups[i] for i in ids]
+    # a slice of one group is about that very group, so its rows stand for themselves
+    together = None if what[0] == "group" else [groups[i] for i in ids]
     mine = np.array([own[i] for i in ids])
     theirs = np.array([versus[i] for i in ids]) if versus else None
     bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=together)

@@ -86,6 +86,7 @@ def test_classes_groups_and_times_have_slices_where_rows_have_them():
     found = slices(label, cases, [run("a", cases, [i % 2 for i in range(60)])], ("a", None))
     assert {n: s.score.mean for n, s in by_kind(found, "class").items()} == {"x": 0.0, "y": 1.0}
     assert set(by_kind(found, "group")) == {"g0", "g1"}
+    assert all(s.score.high - s.score.low < 0.5 for s in by_kind(found, "group").values())
     assert list(by_kind(found, "time")) == ["oldest", "between", "newest"]
     few = [case(i) for i in range(6)]
     bare = slices(TASK, few, [run("a", few, [1] * 6)], ("a", None))
@@ -116,3 +117,14 @@ def test_the_run_that_would_be_built_is_best_on_dev():
         "c000": 1.0, "c001": 1.0,
     }  # fmt: skip
     assert built([run("a", cases, [1, 1])], "a") is None
+
+
+def test_slices_survive_json_inside_the_evidence():
+    from tuneworthy.core.evidence import Evidence
+
+    cases = [case(i) for i in range(30)]
+    found = slices(TASK, cases, [run("a", cases, [1] * 30)], ("a", None))
+    one = Evidence(
+        task="t", hash="h", n=30, looks=1, alpha=0.05, arms=(), pairs=(), slices=(found,)
+    )
+    assert Evidence.model_validate(one.plain()) == one

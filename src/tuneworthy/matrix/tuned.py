@@ -68,15 +68,15 @@ class Tuned:
             return {"rows": changes.compared(self.base, self.model, self._general_rows())}
 
         self.bench.say("general text, base beside tuned")
-        return [list(row) for row in self.unit("general", ROOM, make)["rows"] if row[0]]
+        told = self.unit("general", _beginnings(), make)["rows"]
+        return [list(row) for row in told if row[0]]
 
     def _general_rows(self) -> list[dict[str, Any]]:
         """Return what the base wrote at temperature 1, made once for all adapters on it."""
         from tuneworthy.training import changes
 
         named = {"what": "general passages", "read": READ, "base": dict(self.base.fingerprint),
-                 "room": ROOM, "beginnings": [openings(), [c[0].content for c in chats()]],
-                 "salt": self.bench.salt}  # fmt: skip
+                 "beginnings": _beginnings(), "salt": self.bench.salt}  # fmt: skip
         found = self.bench.ledger.unit(
             digest(named),
             "changes",
@@ -153,6 +153,11 @@ class Tuned:
         """Return a digest of what the first so many cases were asked and answered."""
         own = [self.answers[i] for i in self.cases[:most]]
         return digest([[a.case, [m.plain() for m in a.prompt], a.text, a.finish] for a in own])
+
+
+def _beginnings() -> list[Any]:
+    """Return what the general text hangs on, for its key."""
+    return [ROOM, openings(), [chat[0].content for chat in chats()]]
 
 
 def open_tuned(bench: Bench, run: Run) -> Tuned | str:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.changes import Changes
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.harm import Harm, Shake
 from tuneworthy.core.interval import Interval as Interval
@@ -15,6 +16,7 @@ from tuneworthy.core.known import Familiarity
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
+from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import HardLimits, Tool
@@ -133,6 +135,8 @@ class Evidence(Record):
     staleness: Staleness | None = None
     harms: tuple[Harm, ...] = ()
     shakes: tuple[Shake, ...] = ()
+    changes: tuple[Changes, ...] = ()
+    slices: tuple[Slices, ...] = ()
     missing: dict[str, str] = Field(default_factory=dict)
 
 

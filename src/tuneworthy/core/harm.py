@@ -16,7 +16,8 @@ class Harm(Record):
     `tail` is the change of score on the cases with rare words, `ece` of the expected calibration
     error, `known` the share of facts known well before that is lost. `kl_on` and `kl_off` are
     mean KL divergences from the base in nats a token, on and off the task. `refusals` is the
-    change of the share of refusals. `missing`: field -> reason for every None.
+    change of the share of refusals where the right answer is none, `refusals_wanted` where it is
+    one. `missing`: field -> reason for every None.
     """
 
     arm: str
@@ -26,6 +27,7 @@ class Harm(Record):
     ece: Interval | None = None
     known: Interval | None = None
     refusals: Interval | None = None
+    refusals_wanted: Interval | None = None
     kl_on: float | None = None
     kl_off: float | None = None
     missing: dict[str, str] = Field(default_factory=dict)

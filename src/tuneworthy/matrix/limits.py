@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.core.evidence import Interval, LimitState
+from tuneworthy.core.evidence import ArmResult, Interval, LimitState
+from tuneworthy.core.harm import Harm
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
@@ -27,6 +28,42 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
     if limits.local_only:
         states["local_only"] = _local(runs)
     return states
+
+
+UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that leave the base as it is
+
+
+def with_general(
+    arms: Sequence[ArmResult], harms: Sequence[Harm], limit: float | None
+) -> tuple[ArmResult, ...]:
+    """Return the arms with the state of `general_drop`, as harm was measured; without a limit, all.
+
+    Tools that leave the base's weights alone keep it by construction. A trained arm whose harm
+    was not measured, what runs today and a bigger model stay `not measured`.
+    """
+    if limit is None:
+        return tuple(arms)
+    rise = {harm.arm: harm.general for harm in harms}
+
+    def state(arm: ArmResult) -> LimitState:
+        if arm.name in rise:
+            return _at_most(rise[arm.name], limit)
+        return "met" if arm.tool in UNTOUCHED else "not measured"
+
+    return tuple(
+        arm.model_copy(update={"limits": {**arm.limits, "general_drop": state(arm)}})
+        if "general_drop" in arm.limits
+        else arm
+        for arm in arms
+    )
+
+
+def _at_most(measured: Interval | None, limit: float) -> LimitState:
+    if measured is None:
+        return "not measured"
+    if measured.low > limit:
+        return "violated"
+    return "met" if measured.high <= limit else "not shown"
 
 
 def _at_least(measured: Interval | None, limit: float) -> LimitState:

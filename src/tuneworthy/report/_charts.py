@@ -216,6 +216,44 @@ def curve(
                        class_="plot")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Line:
+    """A named line of a chart, in the colour of a class of the style sheet (c0 to c10)."""
+
+    name: str
+    colour: str
+    points: tuple[tuple[float, float], ...]
+
+
+def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> Markup:
+    """Return several lines over one axis, each point with its value on hover.
+
+    `names` are those of the axes; a y axis named score or share is one of scores, else it starts
+    at 0. Which colour is whose stands in `legend`.
+    """
+    flat = [point for one in drawn for point in one.points]
+    shares = names[1] in ("score", "share")
+    most = max((y for _, y in flat), default=1.0)
+    ys = svg.around([y for _, y in flat]) if shares else Scale(0.0, most * 1.05 or 1.0)
+    xs = Scale(min((x for x, _ in flat), default=0.0), max((x for x, _ in flat), default=1.0))
+    marks = []
+    for one in drawn:
+        at = [(xs(x), 100 - ys(y)) for x, y in one.points]
+        marks.append(svg.polyline(at, f"curve {one.colour}"))
+        marks += [
+            svg.dot(*place, 3, f"point {one.colour}", f"{one.name}, {x:g}: {y:.3g}")
+            for place, (x, y) in zip(at, one.points, strict=True)
+        ]
+    frame = _frame(xs, ys, names[0], "score" if shares else "amount")
+    label = f"{names[1]} by {names[0]}: {', '.join(one.name for one in drawn)}"
+    return svg.drawing(height, label, *frame, *marks, class_="plot lines")
+
+
+def legend(drawn: Sequence[Line]) -> list[tuple[str, str]]:
+    """Return (colour, name) of each line, for the words beside the drawing."""
+    return [(one.colour, one.name) for one in drawn]
+
+
 def training(trace: dict[str, Any]) -> dict[str, Any]:
     """Return the points of one training run: loss a step, dev score and loss an epoch, chosen.
 

@@ -1,0 +1,134 @@
+"""The section on how steady an arm is: by temperature, in other words, on parts of the cases.
+
+Words and marks only; every number was computed where it was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuneworthy.core.harm import Shake
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.results import Results
+from tuneworthy.core.slices import Slices
+from tuneworthy.matrix.rewording import WRAPPERS
+from tuneworthy.report import _charts as charts
+from tuneworthy.report import _words as words
+from tuneworthy.report._charts import Line
+
+COLOURS = ("c1", "c4", "c8", "c3", "c6")
+TEMPERATURE = "temperature"
+
+
+def robust(results: Results) -> dict[str, Any] | None:
+    """Return what the section shows, None where nothing of it was measured."""
+    evidence = results.evidence
+    if not evidence.shakes and not evidence.slices:
+        return None
+    return {
+        "curves": curves(evidence.shakes),
+        "flat": steady_lines(evidence.shakes),
+        "others": other_ways(evidence.shakes),
+        "wrappers": [wrapper.replace("{}", "…") for wrapper in WRAPPERS],
+        "slices": [table(one) for one in evidence.slices],
+        "missing": {
+            name: why for name, why in evidence.missing.items() if name in ("shakes", "slices")
+        },
+    }
+
+
+def curves(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
+    """Return validity and score by temperature, one line an arm; nothing below two temperatures."""
+    warm = [one for one in shakes if one.how == TEMPERATURE and one.temperature is not None]
+    if len({one.temperature for one in warm}) < 2:
+        return []
+    out = []
+    for title, name, value in (
+        ("Valid answers", "share", _valid),
+        ("Score", "score", _mean),
+    ):
+        lines = [
+            Line(
+                arm,
+                COLOURS[at % len(COLOURS)],
+                tuple((one.temperature or 0.0, value(one)) for one in warm if one.arm == arm),
+            )
+            for at, arm in enumerate(_arms(warm))
+        ]
+        drawn = charts.lines(lines, ("temperature", name))
+        out.append({"title": title, "drawn": drawn, "legend": charts.legend(lines)})
+    return out
+
+
+def steady_lines(shakes: Sequence[Shake]) -> list[str]:
+    """Return a sentence an arm on its validity at the coldest and at the warmest."""
+    out = []
+    for arm in _arms(shakes):
+        own = [s for s in shakes if s.arm == arm and s.how == TEMPERATURE]
+        own.sort(key=lambda one: one.temperature or 0.0)
+        if len(own) < 2:
+            continue
+        first, last = own[0], own[-1]
+        out.append(
+            f"{arm}: {_count(first)} valid at temperature {first.temperature:g}, {_count(last)} at "
+            f"{last.temperature:g} ({_share(last)})"
+        )
+    return out
+
+
+def other_ways(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
+    """Return the table of what is no temperature: an arm's plain answers, then each other way."""
+    rows = []
+    for arm in _arms(shakes):
+        own = [s for s in shakes if s.arm == arm]
+        plain = [s for s in own if s.how == TEMPERATURE and s.temperature == 0]
+        other = [s for s in own if s.how != TEMPERATURE]
+        for one in [*plain, *other] if other else []:
+            how = "as it is" if one.how == TEMPERATURE else one.how
+            rows.append({"arm": arm, "how": how, "n": one.n, "valid": _count(one),
+                         "score": _three(one.score)})  # fmt: skip
+    return rows
+
+
+def table(found: Slices) -> dict[str, Any]:
+    """Return one table of slices: rows grouped by kind, small ones marked."""
+    rows = [
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "n": one.n,
+            "small": one.small,
+            "score": _three(one.score),
+            "rival": one.rival and _three(one.rival),
+            "delta": one.delta and words.span(one.delta),
+        }
+        for one in found.slices
+    ]
+    return {"arm": found.arm, "rival": found.rival, "n": found.n, "rows": rows,
+            "said": found.said, "missing": sorted(found.missing.items())}  # fmt: skip
+
+
+def _arms(shakes: Sequence[Shake]) -> list[str]:
+    return list(dict.fromkeys(one.arm for one in shakes))
+
+
+def _valid(one: Shake) -> float:
+    return one.valid.share
+
+
+def _mean(one: Shake) -> float:
+    return one.score.mean
+
+
+def _count(one: Shake) -> str:
+    return f"{one.valid.k:,} of {one.valid.n:,}"
+
+
+def _share(one: Shake) -> str:
+    return f"95 %: {100 * one.valid.low:.0f} to {100 * one.valid.high:.0f} %"
+
+
+def _three(one: Interval) -> dict[str, str]:
+    return {"mean": words.score(one.mean), "low": words.score(one.low),
+            "high": words.score(one.high)}  # fmt: skip

@@ -1,0 +1,212 @@
+"""What an adapter changed: the weights by layer, what the model says next, what it represents.
+
+Base and tuned model read the very same tokens in the same batches, so every figure is paired and
+an adapter that changes nothing gives exactly 0. Knows no task, no metric and no arm.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import NumericError
+from tuneworthy.ledger import signals
+from tuneworthy.models import _generate
+from tuneworthy.models._forward import PROBE, same_logits
+from tuneworthy.models._template import prompt_ids, text_ids
+from tuneworthy.training.batches import parts
+from tuneworthy.training.forward import Net, answer_logits
+from tuneworthy.training.render import Rendered
+
+PART_TOKENS = 1024  # padded tokens read at once: their logits are the memory this takes
+SHIFTED = 16  # rows on which representations are compared
+Text = Sequence[Message] | str
+
+
+def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> list[dict[str, Any]]:
+    """Return what the base itself writes after each beginning, at temperature 1.
+
+    `model` is a local engine without an adapter. A beginning is a conversation, or plain text that
+    is continued without a chat template. At most `most` tokens each. A row is {"ids", "first"}:
+    all token ids, and the index of the first one that was written.
+    """
+    heads = [_head(model, text) for text in beginnings]
+    draw = _generate.Draw(
+        room=most,
+        ends=frozenset(model.ends),
+        temperature=1.0,
+        seed=seed,
+        text=lambda ids: "",
+        tokens=model.tokens,
+    )
+    drawn = _generate.generate(model.net, heads, [most] * len(heads), draw)
+    return [
+        _row(head, [*one.ids, *([model.ends[0]] if one.finish == "stop" else [])])
+        for head, one in zip(heads, drawn, strict=True)
+    ]
+
+
+def answered(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
+    """Return a row of a prompt and the answer it got; `ended`: the answer ended by itself."""
+    end = [model.ends[0]] if ended else []
+    return _row(prompt_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
+
+
+def compared(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
+    """Return for each row: tokens, loss of the base, loss of the tuned model, KL divergence.
+
+    Losses and KL(tuned from base) are sums over the row's tokens from `first` on, in nats; the KL
+    is exact at each position. Rows without such a token, or longer than the model's context, get
+    [0, 0, 0, 0]. Raises NumericError where a figure is not finite.
+    """
+    rendered = [_rendered(row) for row in rows]
+    fits = [i for i, row in enumerate(rendered) if row.trained and _fits(base, row)]
+    net = _open(base.module)
+    found = [[0, 0.0, 0.0, 0.0] for _ in rows]
+    for group in parts([rendered[i] for i in fits], PART_TOKENS):
+        signals.check()
+        batch = [fits[i] for i in group]
+        for i, figures in zip(batch, _group(net, tuned, [rendered[i] for i in batch]), strict=True):
+            found[i] = figures
+    _check([value for row in found for value in row], base)
+    return found
+
+
+def weight_changes(tuned: Any) -> dict[str, dict[str, Any]]:
+    """Return by layer the size and the effective rank of the change that an adapter makes.
+
+    Only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the singular values of B A
+    are those of Rb Ra'. `ratio` is ‖scale · B A‖ / ‖W‖ (Frobenius, over a layer's matrices
+    together); `effective_rank` is exp(entropy of the normalised singular values), the mean over
+    its matrices (Roy and Vetterli 2007), None where none changed. The key "all" is the whole model.
+    """
+    modules = dict(tuned.module.named_modules())
+    layers: dict[str, list[tuple[float, float, int, float | None]]] = {}
+    for name, (first, second, scale) in tuned.adapter.changes.items():
+        values = _singular(first, second) * abs(scale)
+        weight = torch.linalg.vector_norm(modules[name].weight.detach().float()).item() ** 2
+        one = (float((values**2).sum()), weight, len(first), effective_rank(values.tolist()))
+        found = re.search(r"\.(\d+)\.", name)
+        layers.setdefault(found.group(1) if found else name, []).append(one)
+    told = {layer: _layer(rows) for layer, rows in layers.items()}
+    return {"all": _layer([row for rows in layers.values() for row in rows]), **told}
+
+
+def effective_rank(values: Sequence[float]) -> float | None:
+    """Return exp(entropy) of singular values as shares of their sum, None where all are 0."""
+    total = sum(values)
+    if total <= 0:
+        return None
+    shares = [value / total for value in values if value > 0]
+    return math.exp(-sum(share * math.log(share) for share in shares))
+
+
+def shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Return by layer how far its output moved: mean ‖after − before‖ / ‖before‖.
+
+    Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
+    NumericError where one is not finite.
+    """
+    rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][:SHIFTED]
+    body, sums, count = base.module.get_decoder(), list[float](), 0
+    for row in rendered:
+        signals.check()
+        ids = torch.tensor([row.ids], device=base.module.device)
+        before, after = (_states(body, ids, row.first, tuned if on else None) for on in (0, 1))
+        moved = [
+            (torch.linalg.vector_norm(b - a, dim=-1) / torch.linalg.vector_norm(a, dim=-1)).sum()
+            for a, b in zip(before, after, strict=True)
+        ]
+        sums = [s + float(m) for s, m in zip(sums or [0.0] * len(moved), moved, strict=True)]
+        count += len(row.ids) - row.first
+    _check([value / count for value in sums], base)
+    return [value / count for value in sums]
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def _states(body: Any, ids: Any, first: int, tuned: Any | None) -> list[Any]:
+    with tuned.adapter.applied(tuned.module) if tuned else nullcontext():
+        states = body(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+    return [state[0, first:].float() for state in states[1:]]
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def _group(net: Net, tuned: Any, rows: Sequence[Rendered]) -> list[list[float]]:
+    own = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
+    with tuned.adapter.applied(tuned.module):
+        new = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
+    targets = torch.tensor([t for row in rows for t in row.ids[row.first :]], device=own.device)
+    before, after = (-table.gather(-1, targets[:, None])[:, 0].double() for table in (own, new))
+    apart = (new.exp() * (new - own)).sum(-1).double()
+    sizes = [row.trained for row in rows]
+    split = (values.split(sizes) for values in (before, after, apart))
+    return [
+        [n, *(round(float(part.sum()), 6) for part in three)]
+        for n, three in zip(sizes, zip(*split, strict=True), strict=True)
+    ]
+
+
+def _check(values: Sequence[float], model: Any) -> None:
+    if not all(map(math.isfinite, values)):
+        raise NumericError(
+            "the tuned model gives figures that are not finite",
+            where=model.spec,
+            fix="train it at a lower rate",
+        )
+
+
+def _open(module: Any) -> Net:
+    """Take body and head apart where that gives the model's own logits."""
+    body, head = module.get_decoder(), module.get_output_embeddings()
+    ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE)]])
+    ids = ids.to(module.device)
+    with torch.inference_mode():
+        truth = module(input_ids=ids, use_cache=False).logits[0]
+        ours = head(body(input_ids=ids, use_cache=False).last_hidden_state)[0]
+    whole = same_logits(ours, truth, reordered=False)
+    return Net(module, body, head if whole else None, False, "")
+
+
+def _singular(first: Any, second: Any) -> Any:
+    """Return the singular values of B A from r × r matrices."""
+    b = torch.linalg.qr(second.detach().double().cpu(), mode="r").R
+    a = torch.linalg.qr(first.detach().double().cpu().t(), mode="r").R
+    return torch.linalg.svdvals(b @ a.t())
+
+
+def _layer(rows: Sequence[tuple[float, float, int, float | None]]) -> dict[str, Any]:
+    change, weight = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    ranks = [row[3] for row in rows if row[3] is not None]
+    return {
+        "ratio": math.sqrt(change / weight) if weight else 0.0,
+        "rank": max(row[2] for row in rows),
+        "effective_rank": sum(ranks) / len(ranks) if ranks else None,
+    }
+
+
+def _head(model: Any, text: Text) -> list[int]:
+    if not isinstance(text, str):
+        return prompt_ids(model.tokenizer, text)
+    ids: list[int] = model.tokenizer(text)["input_ids"]  # with the model's own first token
+    while ids and ids[-1] in model.ends:
+        ids = ids[:-1]
+    return ids
+
+
+def _row(head: Sequence[int], written: Sequence[int]) -> dict[str, Any]:
+    return {"ids": [*head, *written], "first": len(head)}
+
+
+def _rendered(row: dict[str, Any]) -> Rendered:
+    ids, first = tuple(row["ids"]), row["first"]
+    return Rendered(ids, (False,) * first + (True,) * (len(ids) - first))
+
+
+def _fits(model: Any, row: Rendered) -> bool:
+    return row.first > 0 and (model.context is None or len(row.ids) <= model.context)

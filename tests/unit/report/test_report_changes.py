@@ -1,0 +1,106 @@
+"""The sections on changes and steadiness: drawn from records, escaped, silent without records."""
+
+import pytest
+from markupsafe import Markup
+from study_fixture import study
+
+from tuneworthy.core.changes import BeforeAfter, Changes, LayerChange
+from tuneworthy.core.harm import Harm, Shake
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Share
+from tuneworthy.core.slices import Slice, Slices
+from tuneworthy.report import _charts as charts
+from tuneworthy.report._changes import changed
+from tuneworthy.report._robust import robust
+from tuneworthy.report.html import _templates
+
+EVIL = "<script>alert(1)</script>"
+
+
+def interval(mean, half=0.05):
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def shake(arm, how, temperature, k):
+    share = Share(k=k, n=50, share=k / 50, low=max(0, k / 50 - 0.1), high=min(1, k / 50 + 0.1))
+    return Shake(arm=arm, how=how, temperature=temperature, n=50, valid=share, score=interval(0.7))
+
+
+@pytest.fixture(scope="module")
+def results():
+    layers = tuple(
+        LayerChange(layer=str(i), ratio=0.01 * (i + 1), rank=16, effective_rank=5.0 + i,
+                    shift_on=0.1, shift_off=0.02 * i)
+        for i in range(6)
+    )  # fmt: skip
+    changes = Changes(
+        arm="lora", seed=0, fold=0, ratio=0.02, layers=layers, kl_on=interval(0.4),
+        kl_off=interval(0.1), n_on=48, n_off=96, asked=12, differ=9,
+        examples=(BeforeAfter(case="c1", before=EVIL, after="{}", score_before=None,
+                              score_after=1.0),),
+    )  # fmt: skip
+    harm = Harm(arm="lora", general=interval(0.031, 0.01), general_n=96, kl_on=0.4, kl_off=0.1,
+                missing={"ece": "the answers are no labels"})  # fmt: skip
+    shakes = [shake(arm, "temperature", t, int(50 - slope * t))
+              for arm, slope in (("lora", 20), (EVIL, 0)) for t in (0.0, 0.7, 1.3)]  # fmt: skip
+    shakes.append(shake("lora", "reworded 1", 0.0, 49))
+    parts = (Slice(kind="length", name="long", n=12, score=interval(0.5), rival=interval(0.6),
+                   delta=interval(-0.1)),
+             Slice(kind="group", name=EVIL, n=40, score=interval(0.5), rival=interval(0.6),
+                   delta=interval(-0.1)))  # fmt: skip
+    slices = Slices(
+        arm="lora",
+        rival="constrained",
+        n=250,
+        slices=parts,
+        said=("2 were looked at",),
+        missing={"time": "fewer than 6 scored rows have a `time`"},
+    )
+    base = study()
+    more = {"changes": (changes,), "harms": (harm,), "shakes": tuple(shakes), "slices": (slices,)}
+    return base.model_copy(update={"evidence": base.evidence.model_copy(update=more)})
+
+
+def drawn(name, **values):
+    return _templates().get_template(f"_{name}.html.j2").render(**values)
+
+
+def test_nothing_measured_is_no_section():
+    assert robust(study()) is None
+    assert changed(study()) == []
+
+
+def test_the_section_on_changes_holds_its_figures_and_reasons(results):
+    text = drawn("changes", changes=changed(results))
+    for words in ("2 %", "0.4 nats a token", "9 of 12", "+3.1 % (+2.1 … +4.1)", "of 16", "96 texts",
+                  "the answers are no labels", "not measured"):  # fmt: skip
+        assert words in text, words
+    assert text.count("<svg") >= 3
+    assert EVIL not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_section_on_steadiness_draws_a_line_an_arm(results):
+    found = robust(results)
+    assert [chart["title"] for chart in found["curves"]] == ["Valid answers", "Score"]
+    assert [name for _, name in found["curves"][0]["legend"]] == ["lora", EVIL]
+    assert found["flat"][0].startswith("lora: 50 of 50 valid at temperature 0, 24 of 50 at 1.3")
+    assert [row["how"] for row in found["others"]] == ["as it is", "reworded 1"]
+    text = drawn("robust", robust=found)
+    assert EVIL not in text
+    assert text.count('class="small"') == 1
+    assert "2 were looked at" in text
+    assert "<code>time</code>" in text
+
+
+def test_one_temperature_is_no_curve(results):
+    one = results.evidence.model_copy(update={"shakes": results.evidence.shakes[:1], "slices": ()})
+    assert robust(results.model_copy(update={"evidence": one}))["curves"] == []
+
+
+def test_lines_are_as_high_as_their_values():
+    high = charts.lines([charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.9)))], ("x", "share"))
+    flat = charts.lines([charts.Line("a", "c1", ((0.0, 0.2), (1.0, 0.2)))], ("x", "share"))
+    assert isinstance(high, Markup)
+    assert "a, 1: 0.9" in high
+    assert high != flat

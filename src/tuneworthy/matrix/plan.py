@@ -163,7 +163,7 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
-    sizes = facts.sizes.model_copy(update={"cases": cases})
+    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.parts)})
     work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
     return work
 

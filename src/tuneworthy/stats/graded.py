@@ -22,7 +22,7 @@ def bca(values: Array, tail: float, numbers: Array | None = None) -> tuple[float
     """
     sums, sizes = _units(values, numbers)
     mean = float(sums.sum() / sizes.sum())
-    draws = _means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
+    draws = means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
     below = float((draws < mean).mean() + 0.5 * (draws == mean).mean())
     shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     speed = _acceleration(sums, sizes)
@@ -40,7 +40,8 @@ def _units(values: Array, numbers: Array | None) -> tuple[Array, Array]:
     return sums[order], sizes[order]
 
 
-def _means(sums: Array, sizes: Array, draws: int) -> Array:
+def means(sums: Array, sizes: Array, draws: int) -> Array:
+    """Return so many means of units drawn with replacement; the same draws for the same sizes."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // sums.size)
     parts = []

@@ -33,13 +33,14 @@ def prompted(
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked)
 
 
-def check_fit(setup: Setup, recipe: Recipe) -> None:
+def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
     """Raise DoesNotApply where prompts with k examples leave no room for an answer.
 
     Tried on the longest dev inputs (training ones where there is no dev); the message names the
-    largest k that fits. Nothing is checked where the model does not say what it holds.
+    largest k that fits. Nothing is checked where the model does not say what it holds. `model` is
+    what will be asked, the base if None.
     """
-    model = setup.models["base"]
+    model = model or setup.models["base"]
     if model.context is None:
         return
     cases = sorted(setup.dev or setup.train, key=lambda case: (-len(case.input), case.id))[:_TRIED]

@@ -78,9 +78,9 @@ class Trials:
         about = [case.plain() | {"where": ""} for case in cases]
         learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
         key = digest([model.fingerprint, recipe.plain(), learnt, about], 32)
-        kept = folder / f"{key}.json"
-        if kept.exists():
-            return [Seen.model_validate(one) for one in json.loads(kept.read_text("utf-8"))]
+        path = folder / f"{key}.json"
+        if (stored := kept(path)) is not None:
+            return [Seen.model_validate(one) for one in stored]
         answers = prompted(self.setup, recipe).answer([case.query() for case in cases])
         found = []
         for case, answer in zip(cases, answers, strict=True):
@@ -88,11 +88,17 @@ class Trials:
             one = score if isinstance(score, Score) else Score(value=0, why=score.reason)
             found.append(Seen(text=answer.text, value=one.value, why=one.why))
         if not any(answer.error for answer in answers):  # a failed request is asked again
-            _write(kept, [one.plain() for one in found])
+            write(path, [one.plain() for one in found])
         return found
 
 
-def _write(path: Path, value: Any) -> None:
+def kept(path: Path) -> Any:
+    """Return what a former run left in a file, or None."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def write(path: Path, value: Any) -> None:
+    """Leave a value in a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(value), "utf-8")
@@ -105,13 +111,17 @@ Propose = Callable[[Prompt, int], Sequence[Prompt]]
 
 @dataclass
 class Search:
-    """A search under a budget of prompts tried: the best so far, and a record of every one."""
+    """A search under a budget of prompts tried: the best so far, and a record of every one.
+
+    `whole` are the prompts that were seen on all dev rows.
+    """
 
     trials: Trials
     budget: int
     best: Prompt
     tried: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    whole: list[Prompt] = field(default_factory=list)
     _digests: set[str] = field(default_factory=set)
 
     def run(self, propose: Propose) -> None:
@@ -122,6 +132,7 @@ class Search:
         rows = self.trials.rows
         self._digests.add(digest(self.best.recipe))
         self._keep(self.best, len(rows))
+        self.whole.append(self.best)
         self._step()
         while len(self.tried) < self.budget:
             room = min(len(self.tried), self.budget - len(self.tried))
@@ -129,6 +140,7 @@ class Search:
             if not new:
                 break
             left = self._halved(new)
+            self.whole.append(left)
             mean = self.trials.mean(self.best.recipe, rows)
             if self.trials.mean(left.recipe, rows) > mean + 1e-9:
                 self.best = left

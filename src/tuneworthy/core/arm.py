@@ -44,7 +44,7 @@ from tuneworthy.core.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present", "vectors"}
+     "model", "present", "vectors", "reflection"}
 )  # fmt: skip
 
 
@@ -108,12 +108,13 @@ class Work(Record):
 class Setup:
     """What an arm may learn from: training cases, dev cases (inside the training fold), models.
 
-    `models` has the keys base, tune, bigger, teacher as far as the task names them, each opened
-    when first read. `recipe` is the best prompt of this fold so far, by dev score. `folder` is
-    this unit's own: what a training arm leaves there survives a kill; `common` is one for all
-    units, for what no row changes (vectors of the documents), None where nothing is kept. `score`
-    is the task's metric; `say(text)` shows progress; `docs` are (id, title, text, from, to)
-    records. `recorded` holds the logged answers of this arm by case id, where it has any.
+    `models` has the keys base, tune, bigger, teacher as far as the task names them, and reflection
+    (the teacher, else the bigger one: it writes prompts), each opened when first read. `recipe` is
+    the best prompt of this fold so far, by dev score. `folder` is this unit's own: what an arm
+    leaves there survives a kill; `common` is one for all units, for what no row changes (vectors of
+    the documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
+    progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
+    this arm by case id, where it has any.
     """
 
     task: Task

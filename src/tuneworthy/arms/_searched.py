@@ -22,6 +22,7 @@ from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record, digest
+from tuneworthy.ledger.trouble import guarded
 from tuneworthy.prompting.messages import specification
 
 DEV_LEAST, DEV_MOST = 10, 60  # dev rows a prompt is chosen on
@@ -93,16 +94,20 @@ class Trials:
 
 
 def kept(path: Path) -> Any:
-    """Return what a former run left in a file, or None."""
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+    """Return what a former run left in a file, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def write(path: Path, value: Any) -> None:
-    """Leave a value in a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Leave a value in a file, whole or not at all. Raises StoreError where it can't be."""
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(value), "utf-8")
-    os.replace(draft, path)
+    with guarded(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(value), "utf-8")
+        os.replace(draft, path)
 
 
 Propose = Callable[[Prompt, int], Sequence[Prompt]]

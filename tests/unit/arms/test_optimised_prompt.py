@@ -1,11 +1,13 @@
 """optimised_prompt: finds a planted better prompt, keeps its budget, resumes, and can lose."""
 
+import errno
+
 import pytest
 from arms_kit import label_cases, setup
 
 from tuneworthy.arms import _searched, constrained, optimised_prompt, vote
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.errors import DoesNotApply, StoreError
 from tuneworthy.prompting.messages import build, specification
 
 
@@ -113,6 +115,20 @@ def test_a_search_that_was_killed_goes_on_without_asking_again(tmp_path):
     second = fit(rest, tmp_path / "b")
     assert (second.recipe, second.trace) == (first.recipe, first.trace)
     assert 0 < len(rest.asked) < len(whole.asked) - 50
+
+
+def test_a_full_disk_is_told_as_one_and_a_spoilt_file_is_asked_again(tmp_path, monkeypatch):
+    first = fit(Needs("typical of it"), tmp_path)
+    for path in (tmp_path / "trials").iterdir():
+        path.write_text("[{")
+    assert fit(Needs("typical of it"), tmp_path).trace == first.trace
+
+    def full(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_searched.os, "replace", full)
+    with pytest.raises(StoreError):
+        fit(Needs("typical of it"), tmp_path / "other")
 
 
 def test_a_request_that_failed_is_asked_again(tmp_path):

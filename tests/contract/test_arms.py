@@ -16,7 +16,7 @@ ARMS = sorted(catalogue("arms"))
 LIGHT = [name for name in ARMS if "training" not in load("arms", name).NEEDS]
 
 
-def cases(n=40):
+def cases(n=44):
     return [
         Case(id=r["id"], messages=(Message(role="user", content=r["input"]),), output=r["output"])
         for r in studies.rows(n)
@@ -32,7 +32,7 @@ def setup(tmp_path, **more):
     )
     model = Scripted("scripted:test", lambda prompt, limits: prompt[-1].content.split()[0])
     rows = cases()
-    parts = {"task": task, "train": rows[:20], "dev": rows[20:26], "models": {"base": model},
+    parts = {"task": task, "train": rows[:20], "dev": rows[20:30], "models": {"base": model},
              "score": scorer(task), "folder": tmp_path, "recipe": Recipe(), **more}  # fmt: skip
     return Setup(**parts)
 
@@ -59,7 +59,7 @@ def test_an_arm_declares_what_the_ladder_reads(name):
 @pytest.mark.parametrize("name", LIGHT)
 def test_an_arm_answers_every_query_in_order_and_the_same_with_one_seed(name, tmp_path):
     arm = load("arms", name)
-    queries = [case.query() for case in cases()[26:]]
+    queries = [case.query() for case in cases()[30:]]
     try:
         made = [arm.fit(setup(tmp_path), arm.Options(), 0) for _ in range(2)]
     except DoesNotApply:
@@ -78,7 +78,7 @@ def test_an_arm_that_learnt_nothing_says_so(name, tmp_path):
     arm = load("arms", name)
     other = [c.model_copy(update={"output": "refund"}) for c in cases()[:19]]
     other.append(cases()[19].model_copy(update={"output": "delivery"}))
-    queries = [case.query() for case in cases()[26:]]
+    queries = [case.query() for case in cases()[30:]]
     try:
         one = arm.fit(setup(tmp_path), arm.Options(), 0)
         two = arm.fit(setup(tmp_path, train=other), arm.Options(), 0)

@@ -12,7 +12,6 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.prompting.messages import build
 
-EXAMPLES = {"few", "nearest"}  # kinds of recipe whose prompts hold training rows
 _TRIED = 40  # prompts that are counted to see whether they fit
 
 
@@ -21,7 +20,7 @@ def prompted(
 ) -> Fitted:
     """Return an arm that builds each prompt by `recipe` and asks the model once, greedily.
 
-    It counts as learned where the prompt holds training rows.
+    It counts as learned where training rows decide what the prompt says.
     """
     asked = model or setup.models["base"]
     limits = Limits(max_tokens=room(setup), grammar=grammar)
@@ -31,17 +30,17 @@ def prompted(
         replies = asked.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    learned = recipe.kind in EXAMPLES
-    return Fitted(answer=answer, learned=learned, recipe=recipe, model=asked)
+    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked)
 
 
-def check_fit(setup: Setup, recipe: Recipe) -> None:
+def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
     """Raise DoesNotApply where prompts with k examples leave no room for an answer.
 
     Tried on the longest dev inputs (training ones where there is no dev); the message names the
-    largest k that fits. Nothing is checked where the model does not say what it holds.
+    largest k that fits. Nothing is checked where the model does not say what it holds. `model` is
+    what will be asked, the base if None.
     """
-    model = setup.models["base"]
+    model = model or setup.models["base"]
     if model.context is None:
         return
     cases = sorted(setup.dev or setup.train, key=lambda case: (-len(case.input), case.id))[:_TRIED]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import mean_score
+from tuneworthy.arms._prompted import as_answer, mean_score, room
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Model, Prompt
+from tuneworthy.core.model import Limits, Model, Prompt
 from tuneworthy.core.record import Record
+from tuneworthy.prompting.messages import build
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
@@ -65,27 +67,49 @@ def recipe_of(options: Tuning) -> Recipe:
     return Recipe(kind="short" if options.prompt == "short" else "zero")
 
 
-def tuned(setup: Setup, options: Tuning, seed: int, prompts: Prompts, answers: Answers) -> Fitted:
+@dataclass(frozen=True)
+class Asking:
+    """How a trained arm asks: `prompts` builds what is trained on and asked, `answers` asks."""
+
+    recipe: Recipe
+    prompts: Prompts
+    answers: Answers
+
+
+def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Asking:
+    """Return how to ask with a recipe, whose examples are among `examples`."""
+
+    def prompts(queries: Sequence[Query]) -> list[Prompt]:
+        return [build(setup.task, query, recipe, examples) for query in queries]
+
+    def answers(queries: Sequence[Query], model: Model) -> list[Answer]:
+        asked = prompts(queries)
+        replies = model.reply(asked, Limits(max_tokens=room(setup)))
+        return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
+
+    return Asking(recipe, prompts, answers)
+
+
+def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     """Train on the training rows (or load what a former run left) and answer with the adapter.
 
-    `prompts` builds what is trained on and asked, `answers` asks a model with it. Raises
-    DoesNotApply where there is no row, or the model to tune cannot be trained here.
+    Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
     """
     model = trainable(setup)
     from tuneworthy.training.lora import Lessons, fit_lora
 
     lessons = Lessons(
-        train=_examples(prompts, taught(setup.train, options, seed)),
-        dev=_examples(prompts, setup.dev),
-        dev_score=lambda folder: _dev_score(setup, answers, model.with_adapter(folder)),
+        train=_examples(ask.prompts, taught(setup.train, options, seed)),
+        dev=_examples(ask.prompts, setup.dev),
+        dev_score=lambda folder: _dev_score(setup, ask.answers, model.with_adapter(folder)),
         say=setup.say,
     )
     done = fit_lora(model, lessons, settings(options, len(lessons.train)), seed, setup.folder)
     adapted = model.with_adapter(done.adapter)
     return Fitted(
-        answer=lambda queries: answers(queries, adapted),
+        answer=lambda queries: ask.answers(queries, adapted),
         learned=True,
-        recipe=recipe_of(options),
+        recipe=ask.recipe,
         trace={**done.trace, "dev": _chosen_dev(done.trace)},
         artefact=done.adapter,
         model=adapted,

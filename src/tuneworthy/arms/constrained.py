@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tuneworthy.arms._held import drafted, held
-from tuneworthy.arms._prompted import EXAMPLES, prompted, room
+from tuneworthy.arms._prompted import prompted, room
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -52,7 +52,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
 
     taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
-    learned = taught or recipe.kind in EXAMPLES
+    learned = taught or recipe.learned
     return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
 
 

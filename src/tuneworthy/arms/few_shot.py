@@ -59,7 +59,9 @@ def placebo(options: Options) -> Options:
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: the examples are part of the shared prompt, read once a set."""
     tried = min(sizes.dev, DEV_MOST) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
-    asked = sizes.cases + options.draws * tried
-    shared = (sizes.shared + options.k * sizes.shot) * (1 + options.draws * bool(tried))
+    asked = sizes.cases + sizes.folds * options.draws * tried
+    shared = (sizes.shared + options.k * sizes.shot) * (
+        1 + sizes.folds * options.draws * bool(tried)
+    )
     written = asked * sizes.answer
     return Work(requests=sizes.cases, read=shared + asked * sizes.own, written=written)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tuneworthy.arms._prompted import as_answer, room
-from tuneworthy.arms._trained import Tuning, recipe_of, small, tuned, work
-from tuneworthy.core.answer import Answer
+from tuneworthy.arms._trained import Tuning, asking, recipe_of, small, tuned, work
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Message, Query
-from tuneworthy.core.model import Limits, Model
-from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
 NEEDS = frozenset({"training"})
@@ -36,17 +29,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
     """
-    recipe = recipe_of(options)
-
-    def prompts(queries: Sequence[Query]) -> list[tuple[Message, ...]]:
-        return [build(setup.task, query, recipe, ()) for query in queries]
-
-    def answers(queries: Sequence[Query], model: Model) -> list[Answer]:
-        asked = prompts(queries)
-        replies = model.reply(asked, Limits(max_tokens=room(setup)))
-        return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
-
-    return tuned(setup, options, seed, prompts, answers)
+    return tuned(setup, options, seed, asking(setup, recipe_of(options)))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

@@ -40,9 +40,10 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     model, recipe = setup.models["base"], setup.recipe
     search = retrieved(found, options.k, random=options.random)
     reader = Reader(setup, model, recipe, search, options.tokens, setup.train)
-    learned = recipe.kind in {"few", "nearest"}
     notes += () if options.random else recalled(found, setup, options.k)
-    return Fitted(answer=reader.answer, learned=learned, recipe=recipe, model=model, notes=notes)
+    return Fitted(
+        answer=reader.answer, learned=recipe.learned, recipe=recipe, model=model, notes=notes
+    )
 
 
 def placebo(options: Options) -> Options:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms._context import Reader, documents, machine, retrieved
-from tuneworthy.arms._trained import Tuning, recipe_of, small, trainable, tuned, work
+from tuneworthy.arms._trained import Asking, Tuning, recipe_of, small, trainable, tuned, work
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.model import Prompt
@@ -52,7 +52,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [prompt for prompt, _ in reader.prompts(queries)]
 
-    fitted = tuned(setup, options, seed, prompts, reader.answer)
+    fitted = tuned(setup, options, seed, Asking(reader.recipe, prompts, reader.answer))
     return replace(fitted, notes=(*notes, *fitted.notes))
 
 

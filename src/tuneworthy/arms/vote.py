@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import EXAMPLES, as_answer, room, summed
+from tuneworthy.arms._prompted import as_answer, room, summed
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -54,8 +54,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             answers.append(best.model_copy(update=all_of_it))
         return answers
 
-    learned = recipe.kind in EXAMPLES
-    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
+    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=model)
 
 
 def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:

@@ -44,7 +44,7 @@ from tuneworthy.core.task import Task
 Role = Literal["candidate", "reference", "ceiling", "placebo"]
 NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
-     "model", "present", "vectors"}
+     "model", "present", "vectors", "reflection"}
 )  # fmt: skip
 
 
@@ -53,7 +53,9 @@ class Recipe(Record):
 
     `kind`: zero (instruction and what an answer looks like), few (k fixed shots), nearest (k shots
     nearest the query), short (the instruction alone), file (the user's own template `text`,
-    `{input}` replaced). Shots are ids of training cases.
+    `{input}` replaced). Shots are ids of training cases. `specification` stands in place of the
+    task's own words (instruction and what an answer looks like), `reminder` after each input; a
+    short or file recipe has neither.
     """
 
     kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
@@ -61,6 +63,14 @@ class Recipe(Record):
     shots: tuple[str, ...] = ()
     text: str | None = None
     shuffled: bool = False
+    specification: str | None = None
+    reminder: str | None = None
+
+    @property
+    def learned(self) -> bool:
+        """Return whether training rows decide what the prompt says: its examples or its words."""
+        written = self.specification is not None or self.reminder is not None
+        return self.kind in ("few", "nearest") or written
 
 
 class Sizes(Record):
@@ -69,7 +79,7 @@ class Sizes(Record):
     `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
     the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
     gold answer, `cap` the most an answer may take, `labels` all labels together, `passage` a
-    passage of the documents (0 without documents).
+    passage of the documents (0 without documents). `folds`: how often an arm is fitted.
     """
 
     cases: int
@@ -82,6 +92,7 @@ class Sizes(Record):
     cap: float
     labels: float
     passage: float = 0.0
+    folds: int = 1
 
 
 class Work(Record):
@@ -97,12 +108,13 @@ class Work(Record):
 class Setup:
     """What an arm may learn from: training cases, dev cases (inside the training fold), models.
 
-    `models` has the keys base, tune, bigger, teacher as far as the task names them, each opened
-    when first read. `recipe` is the best prompt of this fold so far, by dev score. `folder` is
-    this unit's own: what a training arm leaves there survives a kill; `common` is one for all
-    units, for what no row changes (vectors of the documents), None where nothing is kept. `score`
-    is the task's metric; `say(text)` shows progress; `docs` are (id, title, text, from, to)
-    records. `recorded` holds the logged answers of this arm by case id, where it has any.
+    `models` has the keys base, tune, bigger, teacher as far as the task names them, and reflection
+    (the teacher, else the bigger one: it writes prompts), each opened when first read. `recipe` is
+    the best prompt of this fold so far, by dev score. `folder` is this unit's own: what an arm
+    leaves there survives a kill; `common` is one for all units, for what no row changes (vectors of
+    the documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
+    progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
+    this arm by case id, where it has any.
     """
 
     task: Task

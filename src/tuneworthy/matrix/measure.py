@@ -35,8 +35,9 @@ from tuneworthy.ledger.store import Ledger
 SHARD = 64
 COMMON = "common"  # the folder that all units share
 LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 2.0
+# Which model an arm with this need is asked with.
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
-         "teacher": "teacher"}  # which model an arm with this need is asked with  # fmt: skip
+         "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
 
 

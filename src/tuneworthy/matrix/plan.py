@@ -16,6 +16,7 @@ from tuneworthy.matrix.specs import lacking, on_failures, probes_of, trains, var
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
+LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
 ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
 
 
@@ -79,16 +80,20 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
 
 @dataclass(frozen=True)
 class _Choice:
-    """What may be cut: seeds and folds of training arms, the most examples, variants an arm."""
+    """What may be cut: seeds and folds of training arms, the most examples, variants an arm.
+
+    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for.
+    """
 
     seeds: int
     folds: int
     most_k: int | None
     variants: int
+    tried: int | None = None
 
 
 def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice, str]]:
-    """Return the cuts in order: variants, second seed, large k, training folds (to two)."""
+    """Return the cuts in order: variants, searches, second seed, large k, training folds."""
     steps: list[tuple[_Choice, str]] = []
     now = start
     training = any(trains(spec) for spec in arms)
@@ -96,6 +101,11 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
         now = replace(now, variants=now.variants - 1)
         out = [spec.name for spec in arms if variant_of(facts.task, spec) == now.variants]
         steps.append((now, f"left out: {', '.join(out)}"))
+    most = max((_tries(spec) for spec in arms), default=0)
+    while most > LEAST_TRIED:
+        most = max(LEAST_TRIED, most // 2)
+        now = replace(now, tried=most)
+        steps.append((now, f"a search for a prompt tries {most} of them"))
     if training and now.seeds > 1:
         now = replace(now, seeds=1)
         steps.append((now, "one training seed: how much a retraining differs is not measured"))
@@ -148,8 +158,15 @@ def _asked(
     )
 
 
+def _tries(spec: Spec) -> int:
+    """Return how many prompts an arm tries; one whose options the user wrote is not cut."""
+    return 0 if "(" in spec.name else int(spec.options.get("budget", 0))
+
+
 def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:
-    """Return the spec with fewer examples where they are cut and are not shared by all inputs."""
+    """Return the spec with fewer prompts to try, or fewer examples that are not shared by all."""
+    if choice.tried is not None and _tries(spec) > choice.tried:
+        spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
         return spec
@@ -163,7 +180,7 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
-    sizes = facts.sizes.model_copy(update={"cases": cases})
+    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.parts)})
     work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
     return work
 

@@ -19,6 +19,7 @@ _KEYS = {
     "teacher": "teacher",
     "unlabelled": "data.unlabelled",
     "present": "present",
+    "reflection": "teacher or bigger (a capable model that writes prompts)",
 }
 
 
@@ -176,7 +177,9 @@ def needs_of(
         "teacher": task.teacher is not None,
         "unlabelled": task.data.unlabelled is not None,
         "present": task.present is not None,
+        "reflection": (task.teacher or task.bigger) is not None,
     }
     reasons = {need: "" if ok else f"needs {_KEYS[need]}" for need, ok in met.items()}
     reasons["bigger"] = reasons["bigger"] or bigger
+    reasons["reflection"] = reasons["reflection"] or ("" if task.teacher else bigger)
     return {**reasons, "model": model, "training": training or model, "vectors": vectors}

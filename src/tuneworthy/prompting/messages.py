@@ -32,7 +32,8 @@ def build(
 
     The passages, or the query's gold passage, stand in front of its last user turn.
 
-    The query's own system turns stand in front of the specification. A `file` recipe is the
+    The query's own system turns stand in front of the specification; a recipe's reminder ends each
+    last user turn, its passages' too. A `file` recipe is the
     user's text alone: with `{input}` it becomes the last user turn, without it the system turn.
     Its own case is never among a query's examples. Raises ValueError for an example that is not
     in `train`.
@@ -52,10 +53,11 @@ def build(
 
 def specification(task: Task) -> str:
     """Return what every prompt of the task says: the instruction and what an answer looks like."""
-    return "\n".join(part for part in (task.instruction.strip(), _form(task)) if part)
+    return "\n".join(part for part in (task.instruction.strip(), form(task)) if part)
 
 
-def _form(task: Task) -> str:
+def form(task: Task) -> str:
+    """Return what an answer looks like in one line, or "" where that is not known."""
     output = task.output
     if output.type == "label" and output.labels:
         return f"Answer with exactly one of: {_listed(output.labels)}"
@@ -79,7 +81,7 @@ def _standing(task: Task, recipe: Recipe) -> str:
     if recipe.kind == "short" and task.instruction.strip():
         return task.instruction.strip()
     if recipe.kind != "file":
-        return specification(task)
+        return specification(task) if recipe.specification is None else recipe.specification.strip()
     text = recipe.text or ""
     return "" if HOLE in text else text.strip()
 
@@ -147,8 +149,10 @@ def _led(turns: Sequence[Message], text: str) -> list[Message]:
 
 
 def _filled(recipe: Recipe, turns: Sequence[Message]) -> list[Message]:
-    """Return the turns, the last user turn put into the user's template where there is one."""
+    """Return the turns, the last user turn in the user's template or with the reminder after it."""
     text = recipe.text or ""
+    if recipe.reminder and recipe.kind not in ("file", "short"):
+        return _last_user(turns, lambda content: f"{content}\n\n{recipe.reminder}")
     if recipe.kind != "file" or HOLE not in text:
         return list(turns)
     return _last_user(turns, lambda content: text.replace(HOLE, content))

@@ -23,7 +23,7 @@ def bca(values: Array, tail: float, numbers: Array | None = None) -> tuple[float
     """
     sums, sizes = _units(values, numbers)
     mean = float(sums.sum() / sizes.sum())
-    draws = _means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
+    draws = means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
     tied = np.abs(draws - mean) < TIE  # else the order of a sum decides what is below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
@@ -56,7 +56,8 @@ def _units(values: Array, numbers: Array | None) -> tuple[Array, Array]:
     return sums[order], sizes[order]
 
 
-def _means(sums: Array, sizes: Array, draws: int) -> Array:
+def means(sums: Array, sizes: Array, draws: int) -> Array:
+    """Return so many means of units drawn with replacement; the same draws for the same sizes."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // sums.size)
     parts = []

@@ -69,6 +69,20 @@ def test_the_minutes_cut_the_largest_variant_first():
     assert ["nearest_shots(k=16)"] in left.values()
 
 
+def test_a_search_tries_fewer_prompts_before_training_is_cut():
+    tried = {}
+    for speed in (1e6, 1000.0, 500.0, 300.0, 10.0):
+        plan = planned(task(budget={"minutes": 1}), speed)
+        arm = next(arm for arm in plan.arms if arm.spec.arm == "optimised_prompt")
+        tried[speed] = arm.spec.options["budget"]
+        said = [cut for cut in plan.cuts if cut.startswith("a search")]
+        assert said[-1:] == [f"a search for a prompt tries {tried[speed]} of them"] * bool(said)
+    assert (tried[1e6], tried[10.0]) == (8, 2)
+    assert list(tried.values()) == sorted(tried.values(), reverse=True)
+    own = task(budget={"minutes": 1}, arms=("zero_shot", {"optimised_prompt": {"budget": 16}}))
+    assert planned(own, 10.0).arms[1].spec.options["budget"] == 16, "what the user wrote stands"
+
+
 def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():
     arms = {arm.spec.name: arm for arm in planned(task(), 1e6).arms}
     assert arms["embedding_head"].because == "needs MiniLM"

@@ -209,3 +209,28 @@ def test_passages_are_cited_in_front_of_the_question():
     one = build(task(), query, FEW, TRAIN, two[:1])
     assert one[-1].content == "Passage (Town): Ann did.\n\nwho?"
     assert build(task(), query, FEW, TRAIN, ()) == build(task(), query, FEW, TRAIN)
+
+
+def test_other_words_stand_in_place_of_the_task_s_own_and_a_reminder_after_every_input():
+    recipe = FEW.model_copy(update={"specification": "Say what it is.", "reminder": "One word."})
+    messages = build(task(), QUERY, recipe, TRAIN)
+    assert messages[0] == turn("system", "Say what it is.")
+    asked = [m.content for m in messages if m.role == "user"]
+    assert all(text.endswith("\n\nOne word.") for text in asked)
+    assert not any("One word." in m.content for m in messages if m.role == "assistant")
+    cited = build(task(), QUERY, recipe, TRAIN, [("a page", "some text")])[-1].content
+    assert cited == "Passage (a page): some text\n\nmy question\n\nOne word."
+
+
+@pytest.mark.parametrize("kind", ["short", "file"])
+def test_a_short_recipe_and_the_user_s_own_template_have_no_other_words(kind):
+    plain = Recipe(kind=kind, text="Now: {input}")
+    changed = plain.model_copy(update={"specification": "Say what it is.", "reminder": "One word."})
+    assert build(task(), QUERY, changed, TRAIN) == build(task(), QUERY, plain, TRAIN)
+
+
+def test_a_prompt_counts_as_learned_where_rows_decide_what_it_says():
+    assert not any(Recipe(kind=kind).learned for kind in ("zero", "short", "file"))
+    assert all(Recipe(kind=kind, k=2).learned for kind in ("few", "nearest"))
+    assert Recipe(specification="x").learned
+    assert Recipe(reminder="x").learned

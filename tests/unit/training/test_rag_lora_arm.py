@@ -53,9 +53,9 @@ def test_rows_are_trained_with_their_passages_and_asked_with_them(tiny, tmp_path
     taught = []
     real = rag_lora.tuned
 
-    def seen(setup, options, seed, prompts, answers):
-        taught.extend(prompts([case.query() for case in setup.train]))
-        return real(setup, options, seed, prompts, answers)
+    def seen(setup, options, seed, ask):
+        taught.extend(ask.prompts([case.query() for case in setup.train]))
+        return real(setup, options, seed, ask)
 
     monkeypatch.setattr(rag_lora, "tuned", seen)
     small = {"epochs": 1, "rank": 2, "k": 1, "tokens": 200}

@@ -1,0 +1,54 @@
+"""What a search may change of a prompt: its words, its examples, what stands after the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.task import Task
+from tuneworthy.prompting.messages import specification
+from tuneworthy.prompting.shots import drawn
+from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
+
+
+class Edit(NamedTuple):
+    """One change of a recipe, and what it is called."""
+
+    name: str
+    change: dict[str, Any]
+
+
+def edits(setup: Setup, seed: int) -> Iterator[Edit]:
+    """Yield what may be changed, words, examples and reminders in turn, the likeliest first."""
+    words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
+    shots = [_shown(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
+    again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
+    spread = [edit for one in again for edit in (one, None)]  # fewer of them: every second round
+    for turn in zip_longest(words, shots, spread):
+        yield from (edit for edit in turn if edit is not None)
+
+
+def _examples(start: Recipe) -> Sequence[tuple[str, int]]:
+    if start.kind not in ("few", "nearest"):
+        return (("nearest", 8), ("few", 8), ("nearest", 16), ("nearest", 4))
+    other = "few" if start.kind == "nearest" else "nearest"
+    fewer, more = max(1, start.k // 2), 2 * start.k
+    return ((start.kind, more), (start.kind, fewer), (other, start.k), ("zero", 0))
+
+
+def _shown(setup: Setup, kind: str, k: int, seed: int) -> Edit:
+    shots = drawn(setup.train, k, f"{seed}.search") if kind == "few" else ()
+    name = f"{k} {'fixed' if kind == 'few' else kind} examples" if k else "no examples"
+    return Edit(name, {"kind": kind, "k": k, "shots": shots})
+
+
+def emptied(task: Task, recipe: Recipe) -> Recipe:
+    """Return a recipe as long whose words say nothing of the task, its examples' answers dealt."""
+    change: dict[str, Any] = {"shuffled": True}
+    if recipe.specification is not None:
+        change["specification"] = irrelevant(specification(task), recipe.specification)
+    if recipe.reminder is not None:
+        change["reminder"] = irrelevant("", recipe.reminder)
+    return recipe.model_copy(update=change)

@@ -1,0 +1,225 @@
+"""What the arms that search for a prompt share: trials on dev rows, halving, what was tried.
+
+A search starts from the best prompt so far and doubles its budget: 1, 2, 4, 8 prompts tried. The
+new prompts of a doubling are halved on growing shares of the dev rows (successive halving, Jamieson
+and Talwalkar 2016); what is left replaces the best so far only where it scores higher on all of
+them. Every answer is kept in the unit's own folder, so that a killed search goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.arms._prompted import check_fit, prompted
+from tuneworthy.core.answer import Score
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record, digest
+from tuneworthy.ledger.trouble import guarded
+from tuneworthy.prompting.messages import specification
+
+DEV_LEAST, DEV_MOST = 10, 60  # dev rows a prompt is chosen on
+_RUNG = 12  # dev rows that a prompt is seen on before it can be dropped
+
+
+class Seen(Record):
+    """One row's answer to a prompt under trial: what was said, its score and the metric's why."""
+
+    text: str
+    value: float
+    why: str = ""
+
+
+class Prompt(Record):
+    """A prompt under trial: what was changed, and the recipe."""
+
+    what: str
+    recipe: Recipe
+
+
+@dataclass
+class Trials:
+    """Scores prompts on rows of one training fold; what was asked once is not asked again."""
+
+    setup: Setup
+    rows: list[Case] = field(init=False)
+    _known: dict[tuple[str, str], Seen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Draw the dev rows, in an order of their own. Raises DoesNotApply where they are few."""
+        order = sorted(self.setup.dev, key=lambda case: digest([case.id, "trial"]))
+        if len(order) < DEV_LEAST:
+            raise DoesNotApply(
+                f"{len(order)} dev rows are too few to choose a prompt on ({DEV_LEAST} are needed)"
+            )
+        self.rows = order[:DEV_MOST]
+
+    def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
+        """Return what the model says to each case under a prompt, each asked once."""
+        name = digest(recipe)
+        new = [case for case in cases if (name, case.id) not in self._known]
+        if new:
+            for case, one in zip(new, self._asked(recipe, new), strict=True):
+                self._known[name, case.id] = one
+        return [self._known[name, case.id] for case in cases]
+
+    def mean(self, recipe: Recipe, cases: Sequence[Case]) -> float:
+        """Return the mean score of a prompt on some rows; what can't be scored counts as wrong."""
+        return sum(one.value for one in self.seen(recipe, cases)) / len(cases)
+
+    def _asked(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
+        model, folder = self.setup.models["base"], self.setup.folder / "trials"
+        about = [case.plain() | {"where": ""} for case in cases]
+        learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
+        key = digest([model.fingerprint, recipe.plain(), learnt, about], 32)
+        path = folder / f"{key}.json"
+        if (stored := kept(path)) is not None:
+            return [Seen.model_validate(one) for one in stored]
+        answers = prompted(self.setup, recipe).answer([case.query() for case in cases])
+        found = []
+        for case, answer in zip(cases, answers, strict=True):
+            score = self.setup.score(case, answer)
+            one = score if isinstance(score, Score) else Score(value=0, why=score.reason)
+            found.append(Seen(text=answer.text, value=one.value, why=one.why))
+        if not any(answer.error for answer in answers):  # a failed request is asked again
+            write(path, [one.plain() for one in found])
+        return found
+
+
+def kept(path: Path) -> Any:
+    """Return what a former run left in a file, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write(path: Path, value: Any) -> None:
+    """Leave a value in a file, whole or not at all. Raises StoreError where it can't be."""
+    draft = path.with_suffix(".draft")
+    with guarded(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(value), "utf-8")
+        os.replace(draft, path)
+
+
+Propose = Callable[[Prompt, int], Sequence[Prompt]]
+"""Returns at most so many new prompts, from the best one so far."""
+
+
+@dataclass
+class Search:
+    """A search under a budget of prompts tried: the best so far, and a record of every one.
+
+    `whole` are the prompts that were seen on all dev rows.
+    """
+
+    trials: Trials
+    budget: int
+    best: Prompt
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    whole: list[Prompt] = field(default_factory=list)
+    _digests: set[str] = field(default_factory=set)
+
+    def run(self, propose: Propose) -> None:
+        """Try the first prompt, then as many new ones as were tried, until the budget is spent.
+
+        It ends before where nothing new is proposed.
+        """
+        rows = self.trials.rows
+        self._digests.add(digest(self.best.recipe))
+        self._keep(self.best, len(rows))
+        self.whole.append(self.best)
+        self._step()
+        while len(self.tried) < self.budget:
+            room = min(len(self.tried), self.budget - len(self.tried))
+            new = list(propose(self.best, room))
+            if not new:
+                break
+            left = self._halved(new)
+            self.whole.append(left)
+            mean = self.trials.mean(self.best.recipe, rows)
+            if self.trials.mean(left.recipe, rows) > mean + 1e-9:
+                self.best = left
+            self._step()
+
+    def new(self, prompt: Prompt) -> bool:
+        """Return whether a prompt was never tried and leaves room for an answer."""
+        name = digest(prompt.recipe)
+        if name in self._digests:
+            return False
+        self._digests.add(name)
+        try:
+            check_fit(self.trials.setup, prompt.recipe)
+        except DoesNotApply:
+            return False
+        return len(self.trials.setup.train) >= prompt.recipe.k
+
+    def trace(self) -> dict[str, Any]:
+        """Return the record: budget, prompts tried with text, score and rows, best by step."""
+        chosen = digest(self.best.recipe)
+        return {
+            "search": {
+                "budget": self.budget,
+                "tried": [one | {"chosen": digest(one["recipe"]) == chosen} for one in self.tried],
+                "steps": self.steps,
+            },
+            "dev": self.trials.mean(self.best.recipe, self.trials.rows),
+        }
+
+    def _halved(self, prompts: Sequence[Prompt]) -> Prompt:
+        rows = self.trials.rows
+        alive, last = list(prompts), dict[str, int]()
+        for size in rungs(len(rows), len(prompts)):
+            ranked = sorted(alive, key=lambda p: -self.trials.mean(p.recipe, rows[:size]))
+            last |= {digest(p.recipe): size for p in alive}
+            alive = ranked[: math.ceil(len(ranked) / 2)] if size < len(rows) else ranked[:1]
+        for prompt in prompts:
+            self._keep(prompt, last[digest(prompt.recipe)])
+        return alive[0]
+
+    def _keep(self, prompt: Prompt, n: int) -> None:
+        setup, recipe = self.trials.setup, prompt.recipe
+        text = recipe.specification
+        mean = self.trials.mean(recipe, self.trials.rows[:n])
+        self.tried.append(
+            {
+                "what": prompt.what,
+                "text": specification(setup.task) if text is None else text,
+                "recipe": recipe.plain(),
+                "dev": round(mean, 6),
+                "n": n,
+            }
+        )
+        setup.say(f"prompt {len(self.tried)} of {self.budget}: {mean:.2f} on {n} ({prompt.what})")
+
+    def _step(self) -> None:
+        rows = self.trials.rows
+        seen = self.trials.seen(self.best.recipe, rows)
+        scores = {case.id: one.value for case, one in zip(rows, seen, strict=True)}
+        self.steps.append({"tried": len(self.tried), "what": self.best.what, "scores": scores})
+
+
+def rungs(rows: int, prompts: int) -> list[int]:
+    """Return the growing numbers of rows that so many prompts are seen on, halved after each."""
+    rounds = max(prompts - 1, 0).bit_length()
+    sizes = [max(_RUNG, rows >> at) for at in range(rounds, 0, -1)]
+    return sorted({min(size, rows) for size in sizes} | {rows})
+
+
+def passes(budget: int) -> float:
+    """Return how often all dev rows are asked, at most, by a search with this budget."""
+    tried, asked = 1, 1.0
+    while tried < budget:
+        new = min(tried, budget - tried)
+        asked += 1 + max(new - 1, 0).bit_length() / 2
+        tried += new
+    return asked

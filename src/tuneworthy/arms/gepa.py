@@ -1,0 +1,71 @@
+"""A capable model reads failures of the best prompt and writes a better one (GEPA)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from tuneworthy.arms._edits import emptied
+from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._reflected import Reflection
+from tuneworthy.arms._searched import DEV_MOST, Prompt, Search, Trials, passes
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 45
+NEEDS = frozenset({"model", "reflection"})
+REMEDY = "convention"
+PLACEBO = "as long a prompt about other things, the same examples with their answers shuffled"
+BY_NAME = True  # it asks a second, larger model, which a plan neither times nor prices
+
+
+class Options(Record):
+    """`budget`: prompts tried, the first among them; a parent is drawn from the Pareto front.
+
+    A proposal is first tried on `rows` training rows on which its parent fails, and dropped where
+    it is no better there. `words` is the most that a specification may have. `irrelevant`: words
+    that say nothing of the task, answers of examples shuffled (the placebo).
+    """
+
+    budget: int = Field(default=8, ge=2, le=256)
+    rows: int = Field(default=4, ge=1, le=64)
+    words: int = Field(default=400, ge=20, le=10_000)
+    irrelevant: bool = False
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Search for a specification; `trace["search"]` holds every one tried.
+
+    Reflective evolution after Agrawal et al. 2025 (arXiv 2507.19457): it reflects on training rows
+    and chooses on dev rows, so that no dev row is copied into a prompt. Raises DoesNotApply without
+    a model to reflect with, or with too few dev rows.
+    """
+    if options.irrelevant:
+        return prompted(setup, emptied(setup.task, setup.recipe))
+    if "reflection" not in setup.models:
+        raise DoesNotApply("no `teacher` or `bigger` model is set, or it can't be opened here")
+    trials = Trials(setup)
+    search = Search(
+        trials, options.budget, Prompt(what="the best prompt so far", recipe=setup.recipe)
+    )
+    search.run(Reflection(trials, search, options.rows, options.words, seed).propose)
+    return replace(prompted(setup, search.best.recipe), learned=True, trace=search.trace())
+
+
+def placebo(options: Options) -> Options:
+    """Return as long a prompt that says nothing of the task, its answers shuffled."""
+    return options.model_copy(update={"irrelevant": True})
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work of the base model; the larger model's few requests are not in it."""
+    tried = 0.0
+    if not options.irrelevant:
+        tried = (
+            passes(options.budget) * min(sizes.dev, DEV_MOST) + 8 * options.rows * options.budget
+        )
+    asked = sizes.cases + sizes.folds * tried
+    read = 2 * sizes.shared * options.budget * sizes.folds + asked * (sizes.own + 4 * sizes.shot)
+    return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

@@ -1,0 +1,70 @@
+"""The best prompt so far, rewritten: other words, examples and order, chosen on dev rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from tuneworthy.arms._edits import edits, emptied
+from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._searched import DEV_MOST, Prompt, Search, Trials, passes
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.record import Record
+
+TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 40
+NEEDS = frozenset({"model"})
+REMEDY = "convention"
+PLACEBO = "as long a prompt about other things, the same examples with their answers shuffled"
+
+
+class Options(Record):
+    """`budget`: prompts tried on (at most 60) dev rows, the one it starts from among them.
+
+    `irrelevant`: its words say nothing of the task, its examples' answers are shuffled (the
+    placebo).
+    """
+
+    budget: int = Field(default=8, ge=1, le=256)
+    irrelevant: bool = False
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Search for a prompt inside the training fold; `trace["search"]` holds every one tried.
+
+    Edits are taken in a fixed order, each made on the best prompt at its turn; one comes again
+    once all others were tried. Raises DoesNotApply with too few dev rows to choose on.
+    """
+    if options.irrelevant:
+        return prompted(setup, emptied(setup.task, setup.recipe))
+    start = Prompt(what="the best prompt so far", recipe=setup.recipe)
+    search = Search(Trials(setup), options.budget, start)
+    left = list(edits(setup, seed))
+
+    def propose(best: Prompt, most: int) -> list[Prompt]:
+        found: list[Prompt] = []
+        for _ in range(len(left)):
+            if len(found) == most:
+                break
+            left.append(edit := left.pop(0))
+            prompt = Prompt(what=edit.name, recipe=best.recipe.model_copy(update=edit.change))
+            if search.new(prompt):
+                found.append(prompt)
+        return found
+
+    search.run(propose)
+    return replace(prompted(setup, search.best.recipe), learned=True, trace=search.trace())
+
+
+def placebo(options: Options) -> Options:
+    """Return as long a prompt that says nothing of the task, its answers shuffled."""
+    return options.model_copy(update={"irrelevant": True})
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: all dev rows several times in each fold, as if with four examples each."""
+    tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
+    asked = sizes.cases + sizes.folds * tried
+    shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # notes about double it
+    read = shared + asked * (sizes.own + 4 * sizes.shot)
+    return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

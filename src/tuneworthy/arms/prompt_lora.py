@@ -1,0 +1,60 @@
+"""LoRA trained with the best prompt in front of every row, examples and all, and asked with it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tuneworthy.arms._prompted import check_fit
+from tuneworthy.arms._trained import Tuning, asking, small, trainable, tuned, work
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+
+TOOL, ROLE, SIMPLICITY = "tune", "candidate", 20
+NEEDS = frozenset({"training"})
+REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
+BY_NAME = True  # every step reads the whole prompt; what the two bring need not add up
+
+
+class Options(Tuning):
+    """As `lora` (but for `prompt`), with the best prompt of the fold in place of the instruction.
+
+    `k` is the most of its examples that are kept: each is read with every row.
+    """
+
+    k: Annotated[int, Field(ge=0, le=256)] = 4
+
+
+def placebo(options: Options) -> Options:
+    """Return the same training, prompt and all, on shuffled answers."""
+    return options.model_copy(update={"shuffled": True})
+
+
+def pilot(options: Options) -> Options:
+    """Return the same training on at most 100 rows."""
+    return small(options)
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Train on rows as the best prompt asks them, a row's own answer never in it.
+
+    Raises DoesNotApply where there is no row, where the prompt leaves no room for an answer, or
+    where the model to tune cannot be trained here.
+    """
+    trainable(setup)
+    recipe = kept(setup.recipe, options.k)
+    check_fit(setup, recipe, setup.models["tune"])
+    return tuned(setup, options, seed, asking(setup, recipe, setup.train))
+
+
+def kept(recipe: Recipe, k: int) -> Recipe:
+    """Return a recipe with at most k of its examples: of fixed ones the first, else the nearest."""
+    if recipe.k <= k and len(recipe.shots) <= k:
+        return recipe
+    change = {"k": k, "shots": recipe.shots[:k]}
+    return recipe.model_copy(update=change if k else change | {"kind": "zero"})
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work of one training run, the prompt's examples read as often as its rows."""
+    return work(sizes, options, options.k * sizes.shot)

@@ -1,0 +1,243 @@
+"""What the training answers say about themselves, in sentences that a prompt can hold.
+
+Fields of JSON answers (allowed values, formats, copied or not, which keys go together), labels
+(their words, a typical input), free text and numbers (length, form). Knows no model and no metric;
+everything is read from the cases it is given, in an order that is not that of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.core.case import Case
+
+FIELDS, VALUES, SHOWN = 40, 12, 3  # fields described, values of a closed list, examples a field
+_TELLS = 0.3  # of what the best word of a label stands out: less tells little
+_MOST = 0.9  # a format that so many values share is said
+_LONG = 60  # characters of a value that are shown
+_INPUT = 90  # characters of a typical input that are shown
+_FORMS = (
+    (re.compile(r"\d{4}-\d{2}-\d{2}"), "a date as YYYY-MM-DD"),
+    (re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2,4}"), "a date in figures"),
+    (re.compile(r"\d{1,2}:\d{2}(:\d{2})?"), "a time as HH:MM"),
+    (re.compile(r"[-+]?\d+"), "a whole number in quotes"),
+    (re.compile(r"[A-Z0-9]+([-_][A-Z0-9]+)*"), "capitals and figures"),
+)
+
+
+def field_notes(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return a line a field of the JSON answers, then which keys go with which value.
+
+    Fields stand by how many answers have them; those beyond 40 are left out. Nothing comes back
+    where the answers are no JSON objects.
+    """
+    table = [(case, value) for case in cases if (value := _object(case.output)) is not None]
+    if not table:
+        return ()
+    found: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
+    for case, value in sorted(table, key=lambda pair: pair[0].id):
+        for path, leaf in _leaves(value, ""):
+            found[path].append((case, leaf))
+    order = sorted(found, key=lambda path: (-len({c.id for c, _ in found[path]}), path))
+    lines = [_field(path, found[path], len(table)) for path in order[:FIELDS]]
+    return (*lines, *_together(found, [case for case, _ in table]))
+
+
+def label_notes(cases: Sequence[Case], labels: Sequence[str], *, words: bool) -> tuple[str, ...]:
+    """Return a line a label: three words that tell it from the others, or a typical input.
+
+    A label without a training case is named alone.
+    """
+    known = [case for case in sorted(cases, key=lambda case: case.id) if case.output in set(labels)]
+    said = (_words(known) if words else _typical(known)) if known else {}
+    return tuple(f"- {label}: {said[label]}" if label in said else f"- {label}" for label in labels)
+
+
+def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return lines on the length and form of free text or numbers that nine in ten share."""
+    texts = [case.output.strip() for case in cases if case.output.strip()]
+    if not texts:
+        return ()
+    low, high = (int(q) for q in np.quantile([len(t.split()) for t in texts], (0.05, 0.95)))
+    lines = [f"It has {_span(low, high, 'word')}."]
+    sentences = [max(1, len(re.findall(r"[.!?](?=\s|$)", t))) for t in texts]
+    if high > VALUES:
+        low, high = (int(q) for q in np.quantile(sentences, (0.1, 0.9)))
+        lines.append(f"It has {_span(low, high, 'sentence')}.")
+    traits = {
+        "It is one line.": [("\n" not in t) for t in texts],
+        "It has several lines.": ["\n" in t for t in texts],
+        "It ends with a full stop.": [t.endswith(".") for t in texts],
+        "It does not end with a full stop.": [t[-1].isalnum() for t in texts],
+        "It is in lower case.": [t == t.lower() and t != t.upper() for t in texts],
+        "It is a whole number without anything else.": [t.lstrip("-").isdigit() for t in texts],
+    }
+    lines += [line for line, has in traits.items() if float(np.mean(has)) >= _MOST]
+    first, times = Counter(t.split()[0] for t in texts).most_common(1)[0]
+    if times >= _MOST * len(texts) > 1 and not first.lstrip("-").isdigit():
+        lines.append(f'It begins with "{first}".')
+    return tuple(lines)
+
+
+def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
+    """Return answers of the usual length, each different, one line each: what they read like."""
+    texts = sorted({" ".join(case.output.split()) for case in cases if case.output.strip()})
+    if not texts:
+        return ()
+    usual = float(np.median([len(text) for text in texts]))
+    return tuple(sorted(texts, key=lambda text: (abs(len(text) - usual), text))[:count])
+
+
+def skeleton(cases: Sequence[Case]) -> str:
+    """Return the JSON form that most answers share, values as "…"; "" where there is none."""
+    values = [value for case in cases if (value := _object(case.output)) is not None]
+    if not values:
+        return ""
+    return json.dumps(_common(values), ensure_ascii=False)
+
+
+def _common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for value in values for key in value)
+    out: dict[str, Any] = {}
+    for key in [key for key in counts if counts[key] * 2 >= len(values)]:
+        inner = [value[key] for value in values if key in value]
+        whole = all(isinstance(one, dict) for one in inner)
+        out[key] = (_common(inner) or {"…": "…"}) if whole else _blank(inner[0])
+    return out
+
+
+def _blank(value: Any) -> Any:
+    return ["…"] if isinstance(value, list) else "…"
+
+
+def _field(path: str, found: Sequence[tuple[Case, Any]], rows: int) -> str:
+    values = [value for _, value in found]
+    share = len({case.id for case, _ in found}) / rows
+    often = "" if share == 1 else " (optional)"
+    return f"- {path}{often}: {_kind(found, [_shown(v) for v in values])}"
+
+
+def _kind(found: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
+    values = [value for _, value in found]
+    counts = Counter(shown)
+    usual = sorted(counts, key=lambda text: (-counts[text], len(text), text))
+    if len(counts) <= VALUES and len(shown) >= 3 * len(counts):
+        return "always " + usual[0] if len(counts) == 1 else "one of " + ", ".join(usual)
+    examples = ", ".join(usual[:SHOWN])
+    if all(isinstance(value, bool) for value in values):
+        return "true or false"
+    if all(isinstance(value, int | float) for value in values):
+        return f"a number, as {examples}"
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) < len(values) or not texts:
+        return f"as {examples}"
+    copied = [text.casefold() in case.input.casefold() for case, text in found]
+    if float(np.mean(copied)) >= _MOST:
+        return f"copied from the input, as {examples}"
+    for pattern, name in _FORMS:
+        if float(np.mean([bool(pattern.fullmatch(text)) for text in texts])) >= _MOST:
+            return f"{name}, as {examples}"
+    return f"as {examples}"
+
+
+def _together(found: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case]) -> Iterator[str]:
+    """Yield, for the field with few values, which other keys go with each of them.
+
+    Keys that a fifth of the answers with that value have; nothing where all answers have the same.
+    """
+    whole = {path: {c.id: _shown(v) for c, v in pairs} for path, pairs in found.items()}
+    some = [path for path in whole if len(whole[path]) < len(cases)]
+    for path in sorted(whole, key=lambda path: (len(set(whole[path].values())), path)):
+        kinds = Counter(whole[path].values())
+        if len(whole[path]) < len(cases) or not 2 <= len(kinds) <= VALUES or not some:
+            continue
+        for value, times in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0])):
+            ids = [i for i, said in whole[path].items() if said == value]
+            often = {p: sum(i in whole[p] for i in ids) / times for p in some}
+            keys = sorted((p for p in some if often[p] >= 0.2), key=lambda p: (-often[p], p))
+            yield f"- with {path} {value}: {', '.join(keys) if keys else 'no other key'}"
+        return
+
+
+def _words(cases: Sequence[Case]) -> dict[str, str]:
+    """Return for each label the three words whose TF-IDF stands out most against all inputs."""
+    fitted = _vectors(cases, {"ngram_range": (1, 1), "token_pattern": r"[^\W\d_]{3,}"})
+    if fitted is None:
+        return {}
+    matrix, names = fitted
+    overall = np.asarray(matrix.mean(0)).ravel()
+    found = {}
+    for label, rows in _by_label(cases).items():
+        beyond = np.asarray(matrix[rows].mean(0)).ravel() - overall
+        best = np.lexsort((np.arange(beyond.size), -np.round(beyond, 9)))[:SHOWN]
+        least = max(_TELLS * float(beyond.max()), 1e-9)
+        found[label] = ", ".join(str(names[at]) for at in best if beyond[at] >= least)
+    return {label: text for label, text in found.items() if text}
+
+
+def _typical(cases: Sequence[Case]) -> dict[str, str]:
+    """Return for each label the input nearest the middle of its inputs, as a short quotation."""
+    fitted = _vectors(cases, {"ngram_range": (1, 2), "token_pattern": r"\w+"})
+    found = {}
+    for label, rows in _by_label(cases).items():
+        at = rows[0]
+        if fitted is not None:
+            own = fitted[0][rows]
+            near = np.round(np.asarray(own @ own.mean(0).T).ravel(), 9)
+            at = rows[int(near.argmax())]
+        text = " ".join(cases[at].input.split())
+        found[label] = f'"{text if len(text) <= _INPUT else text[: _INPUT - 1] + "…"}"'
+    return found
+
+
+def _by_label(cases: Sequence[Case]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for at, case in enumerate(cases):
+        rows[case.output].append(at)
+    return rows
+
+
+def _vectors(cases: Sequence[Case], how: dict[str, Any]) -> tuple[Any, Any] | None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(sublinear_tf=True, **how)
+    try:
+        matrix = vectorizer.fit_transform([case.input[:2000] for case in cases])
+    except ValueError:  # no word in any input
+        return None
+    return matrix, vectorizer.get_feature_names_out()
+
+
+def _span(low: int, high: int, unit: str) -> str:
+    counted = f"{low} to {high}" if low < high else str(high)
+    return f"{counted} {unit}{'s' * (high != 1)}"
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _leaves(inner, f"{path}[]")
+    elif path:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONG else text[: _LONG - 1] + "…"
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

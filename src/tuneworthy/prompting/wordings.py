@@ -1,0 +1,112 @@
+"""Other words for the same task: specifications and reminders that a search for a prompt tries.
+
+Each is an edit of the instruction, the form of an answer and what the training answers say about
+themselves (`notes`): parts are added, put in another order or said more strictly. A label is
+described, never renamed, so that every answer stays one of the task's own labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Task
+from tuneworthy.prompting.messages import form, specification
+from tuneworthy.prompting.notes import field_notes, label_notes, samples, skeleton, text_notes
+
+_ONLY = {
+    "json": "Write the JSON and nothing else: no explanation, no text before or after it.",
+    "label": "Write one label of the list, spelled as it is there, and nothing else.",
+    "number": "Write the number and nothing else.",
+    "text": "Write the answer and nothing else: no introduction, no remark.",
+}
+_SHORT = 200  # characters of an instruction that is short enough to be said again
+_FILL = (
+    "Keep sentences short and leave a line between paragraphs.",
+    "A page is easier to read when its margins are wide.",
+    "Dates in a letter stand at the top and names at the bottom.",
+    "Tables are read from left to right, lists from top to bottom.",
+    "Paper should be kept dry and away from the light.",
+)
+
+
+class Wording(Record):
+    """What an edit is called, and the text that it gives."""
+
+    name: str
+    text: str
+
+
+def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
+    """Return the specifications to try, the likeliest first; the task's own is not among them."""
+    kind = task.output.type or "text"
+    ask, only = task.instruction.strip(), _ONLY[kind]
+    build = {"json": _json, "label": _labels}.get(kind, _text)
+    found = [
+        Wording(name=name, text="\n".join(part for part in parts if part))
+        for name, parts in build(task, train, ask, only)
+    ]
+    usual = specification(task)
+    texts = {w.text: w for w in reversed(found) if w.text.strip() and w.text != usual}
+    return tuple(w for w in found if texts.get(w.text) is w)
+
+
+def reminders(task: Task) -> tuple[Wording, ...]:
+    """Return what may be said again after every input, nearest to where the answer begins."""
+    only, ask = _ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
+    found = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
+    if ask and len(ask) <= _SHORT:
+        found.append(Wording(name="instruction again, after the input", text=ask))
+    return tuple(found)
+
+
+def irrelevant(own: str, text: str) -> str:
+    """Return `own` words, filled up with sentences about nothing here to as many as `text` has.
+
+    With the task's own specification it is the placebo of a rewritten one.
+    """
+    missing, fill = len(text.split()) - len(own.split()), list[str]()
+    while missing > len(fill):
+        fill += " ".join(_FILL).split()
+    return "\n".join(part for part in (own, " ".join(fill[: max(missing, 0)])) if part)
+
+
+Parts = list[tuple[str, list[str]]]
+
+
+def _json(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+    notes, shape = list(field_notes(train)), skeleton(train)
+    noted = ["The fields:", *notes] if notes else []
+    like = f"Answer only with JSON like this: {shape}" if shape else form(task)
+    return [
+        ("notes on the fields", [ask, form(task), *noted]),
+        ("an outline of the answer, and notes", [ask, *noted, like, only]),
+        ("answer only, said strictly", [ask, form(task), only]),
+        ("an outline of the answer", [ask, like]),
+    ]
+
+
+def _labels(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+    labels = task.output.labels or ()
+    head = "Answer with exactly one of these labels. Each has an example of what it means."
+    telling = "Answer with exactly one of these labels. Each has words that are typical of it."
+    typical, words = (list(label_notes(train, labels, words=flag)) for flag in (False, True))
+    return [
+        ("labels with a typical input each", [ask, head, *typical]),
+        ("labels with their words", [ask, telling, *words]),
+        ("answer only, said strictly", [ask, form(task), only]),
+        ("labels with a typical input each, rule last", ["The labels:", *typical, ask, only]),
+    ]
+
+
+def _text(task: Task, train: Sequence[Case], ask: str, only: str) -> Parts:
+    notes = list(text_notes(train))
+    noted = ["What an answer is like:", *(f"- {line}" for line in notes)] if notes else []
+    read = ["Answers read like this:", *(f"- {text}" for text in samples(train, 2))]
+    return [
+        ("notes on the answers", [ask, form(task), *noted]),
+        ("answers shown without their inputs", [ask, form(task), *read]),
+        ("answer only, said strictly", [ask, form(task), only]),
+        ("notes on the answers, rule last", [*noted, ask, form(task), only]),
+    ]

@@ -1,0 +1,42 @@
+"""What share one mean is of another, on the same rows: bootstrap of rows, or of whole groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.stats.clusters import cluster_numbers
+from tuneworthy.stats.graded import DRAWS, means
+
+
+def share(
+    top: Any, bottom: Any, level: float = 0.05, factor: float = 1.0, groups: Any = None
+) -> tuple[float, float, float] | None:
+    """Return mean(top) / mean(bottom) with its two-sided percentile interval at `level`.
+
+    Both hold one value a row, in the same order. `factor` widens what both means scatter (see
+    stats.bounds.width_factor); rows of one group are drawn together. The draws have a fixed seed.
+    None where the interval has no end: where a tail of the draws has a mean of `bottom` on the
+    other side of 0. Raises ValueError for no rows, unequal lengths or a mean of `bottom` of 0.
+    """
+    over, under = np.asarray(top, float).ravel(), np.asarray(bottom, float).ravel()
+    if not over.size or over.size != under.size:
+        raise ValueError(f"{over.size} and {under.size} values: a share needs the same rows")
+    centre = float(over.mean()), float(under.mean())
+    if centre[1] == 0:
+        raise ValueError("the mean of what is divided by is 0")
+    numbers = np.arange(over.size) if groups is None else cluster_numbers(groups, over.size)
+    sizes = np.bincount(numbers).astype(float)
+    drawn = [
+        mean + factor * (means(np.bincount(numbers, weights=row), sizes, DRAWS) - mean)
+        for mean, row in zip(centre, (over, under), strict=True)
+    ]
+    there = drawn[1] * np.sign(centre[1]) > 1e-12
+    ratios = np.divide(drawn[0], drawn[1], out=np.full(DRAWS, np.inf), where=there)
+    if (lost := float(np.isinf(ratios).mean())) >= level / 2:
+        return None
+    # a lost draw may lie at either end: each tail gives up as many draws as were lost
+    tail = max(level / 2 - lost, 0.0)
+    low, high = np.quantile(ratios[np.isfinite(ratios)], (tail, 1 - tail))
+    return centre[0] / centre[1], float(low), float(high)

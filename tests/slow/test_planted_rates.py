@@ -9,7 +9,7 @@ import pytest
 from tuneworthy.planted import tally
 
 BENCH = Path(__file__).parents[2] / "bench"
-FIRST = 1000
+FIRST = 2000
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,9 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
 def not_read(base: Base, pairs: Sequence[Pair]) -> Relation:
     """Say whether reading is at fault: the answer stands in the passage, and it does not help.
 
-    Word for word, for at least 80 % of the failures. The gold passage must have been tried.
+    Word for word, for at least 80 % of the failures. The gold passage must have been tried, and
+    be shown to rescue less than half of them beyond its rivals: that it is not shown to act may
+    mean no more than that cases are few.
     """
     if base.literal is None:
         return Relation(False)
@@ -61,7 +63,7 @@ def not_read(base: Base, pairs: Sequence[Pair]) -> Relation:
     tried = [one for _, one in _of(pairs, "knowledge") if one.n_fail]
     if not tried or literal < LITERAL * n:
         return Relation(False, said)
-    if any(one.acts for one in tried):
+    if any(one.acts or (one.contrast and one.contrast.high >= HALF) for one in tried):
         return Relation(False, said)
     return Relation(True, f"{said}, and the gold passage is not shown to help: it is not read")
 

@@ -10,8 +10,8 @@ from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.desk import Wishes, open_desk
-from tuneworthy.matrix.known import MOST, MOST_PAID, SAMPLES, SETS
 from tuneworthy.matrix.knowing import cost, familiarity, forgotten, unasked
+from tuneworthy.matrix.known import MOST, MOST_PAID, SAMPLES, SETS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
 

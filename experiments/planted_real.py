@@ -118,8 +118,8 @@ def note(rng: Random, number: int, room: str) -> str:
 
 
 def named(rng: Random) -> str:
-    """Draw a name that the model has never read."""
-    return "".join(rng.sample(SYLLABLES, 3)).capitalize()
+    """Draw a name that the model has never read (95,000 of them)."""
+    return "".join(rng.sample(SYLLABLES, 5)).capitalize()
 
 
 def format_(variant: int) -> Made:
@@ -156,7 +156,7 @@ def facts(cause: str, variant: int, found: bool) -> Made:
     rng, docs = Random(f"{cause} {variant}"), list[dict[str, str]]()
 
     def draw(rng: Random, n: int) -> dict[str, Any]:
-        (rule, unit), who, value = rng.choice(RULES), f"{named(rng)} {n}", rng.randrange(11, 99)
+        (rule, unit), who, value = rng.choice(RULES), named(rng), rng.randrange(11, 99)
         text = f"The {rule} at {who} is {value} {unit}."
         if not found:
             text = f"It stands at {value} {unit} there."
@@ -209,7 +209,7 @@ def hard(variant: int) -> Made:
     if variant % 2:
 
         def draw(rng: Random, n: int) -> dict[str, Any]:
-            asked = f"What is the {rng.choice(RULES)[0]} at {named(rng)} {n}?"
+            asked = f"What is the {rng.choice(RULES)[0]} at {named(rng)}?"
             return {"input": asked, "output": str(rng.randrange(11, 99))}
 
         train, test = rows(rng, draw)

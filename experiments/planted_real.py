@@ -208,7 +208,7 @@ def hard(variant: int) -> Made:
     rng = Random(f"hard {variant}")
     if variant % 2:
 
-        def draw(rng: Random, n: int) -> dict[str, Any]:
+        def draw(rng: Random, n: int) -> dict[str, Any]:  # noqa: ARG001
             asked = f"What is the {rng.choice(RULES)[0]} at {named(rng)}?"
             return {"input": asked, "output": str(rng.randrange(11, 99))}
 

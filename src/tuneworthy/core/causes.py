@@ -113,10 +113,10 @@ class Diagnosis(Record):
     """What was wrong, cause by cause. `cause` names the one of every failed case.
 
     A case that a dearer remedy was not tried on, and that nothing cheaper rescues, is not in
-    `cause`, nor is one that only remedies rescue whose placebo does so too. `wrong` are shares of the failures with Clopper-Pearson intervals, the largest first;
-    a row's `n` counts the failures that its share is taken of. `few`: too few failures to say, so
-    the two likeliest stand there after a row `few`, which holds of them all. `said` are
-    relations on the task in plain words (retrieval against reading, what constraining costs, how
+    `cause`, nor is one that only remedies rescue whose placebo does so too. `wrong` are shares of
+    the failures with Clopper-Pearson intervals, the largest first; a row's `n` counts the failures
+    that its share is taken of. `few`: too few failures to say, so the two likeliest stand there
+    after a row `few`, which holds of them all. `said` are relations on the task in plain words (retrieval against reading, what constraining costs, how
     much the passages can show at all). `doubts` are right answers to look at again. `because` says
     why there is no diagnosis.
     """

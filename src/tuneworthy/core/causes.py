@@ -116,9 +116,9 @@ class Diagnosis(Record):
     `cause`, nor is one that only remedies rescue whose placebo does so too. `wrong` are shares of
     the failures with Clopper-Pearson intervals, the largest first; a row's `n` counts the failures
     that its share is taken of. `few`: too few failures to say, so the two likeliest stand there
-    after a row `few`, which holds of them all. `said` are relations on the task in plain words (retrieval against reading, what constraining costs, how
-    much the passages can show at all). `doubts` are right answers to look at again. `because` says
-    why there is no diagnosis.
+    after a row `few`, which holds of them all. `said` are relations on the task in plain words
+    (retrieval against reading, what constraining costs, how much the passages can show at all).
+    `doubts` are right answers to look at again. `because` says why there is no diagnosis.
     """
 
     arm: str

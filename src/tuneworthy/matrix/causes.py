@@ -134,7 +134,7 @@ def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found],
     stages = _stages(base, used)
     found, left, said = _walk(base, stages)
     chance, told = _by_chance(base, pairs, left)
-    lost, unread = not_found(base, pairs, few), not_read(base, pairs)
+    lost, unread = not_found(base, pairs, few), not_read(base, pairs, few)
     torn = contradicted(base, pairs, few)
     if lost.holds:
         found = [

@@ -122,6 +122,11 @@ def named(rng: Random) -> str:
     return "".join(rng.sample(SYLLABLES, 5)).capitalize()
 
 
+def labels(rooms: Sequence[str]) -> dict[str, Any]:
+    """Return the output of a task whose answers are rooms; a sentence around one is cut there."""
+    return {"type": "label", "labels": [*rooms], "max_tokens": 14}
+
+
 def format_(variant: int) -> Made:
     """The room stands in the note; free text wraps it in a sentence."""
     rooms, rng = ROOMS[: 4 + 2 * variant], Random(f"format {variant}")
@@ -131,8 +136,8 @@ def format_(variant: int) -> Made:
         return {"input": f"{note(rng, n, room)} Where does it go?", "output": room}
 
     train, test = rows(rng, draw)
-    arms = ["majority", "zero_shot", "constrained", "vote"]
-    return Made("Answer the question on the note.", {"type": "label", "labels": [*rooms]},
+    arms = ["majority", "zero_shot", "constrained"]
+    return Made("Answer the question on the note.", labels(rooms),
                 "accuracy", arms, train, test)  # fmt: skip
 
 
@@ -148,7 +153,7 @@ def convention(variant: int) -> Made:
     train, test = rows(rng, draw)
     rule = ", ".join(f"if it goes to the {room} answer {code}" for room, code in codes.items())
     return Made("Give the code for the note.", {"type": "text", "max_tokens": 8}, "exact",
-                [*PROMPTS, "vote"], train, test, rule=f"The codes: {rule}.")  # fmt: skip
+                PROMPTS, train, test, rule=f"The codes: {rule}.")  # fmt: skip
 
 
 def facts(cause: str, variant: int, found: bool) -> Made:
@@ -166,8 +171,8 @@ def facts(cause: str, variant: int, found: bool) -> Made:
         return {"input": asked, "output": str(value), "context": {"doc": f"d{n}"}}
 
     train, test = rows(rng, draw)
-    return Made("Answer with one number.", {"type": "number", "max_tokens": 24}, "number",
-                ["majority", "zero_shot", *PASSAGES, "vote"], train, test, docs)  # fmt: skip
+    return Made("Answer with one number.", {"type": "number", "max_tokens": 16}, "number",
+                ["majority", "zero_shot", *PASSAGES], train, test, docs)  # fmt: skip
 
 
 def label(variant: int) -> Made:
@@ -185,7 +190,7 @@ def label(variant: int) -> Made:
     for row in rng.sample(test, ROWS // 4):
         row["output"] = rng.choice([room for room in rooms if room != row["output"]])
     arms = ["majority", {"few_shot": {"k": 8}}, "constrained"]
-    return Made("Name the room.", {"type": "label", "labels": [*rooms]}, "accuracy",
+    return Made("Name the room.", labels(rooms), "accuracy",
                 arms, train, test, clean=clean)  # fmt: skip
 
 
@@ -199,7 +204,7 @@ def learnable(variant: int) -> Made:
         return {"input": f"Note {n}: which room is {who} in?", "output": table[who]}
 
     train, test = rows(rng, draw)
-    return Made("Name the room.", {"type": "label", "labels": [*rooms]}, "accuracy",
+    return Made("Name the room.", labels(rooms), "accuracy",
                 [*PROMPTS, LORA], train, test)  # fmt: skip
 
 
@@ -213,8 +218,8 @@ def hard(variant: int) -> Made:
             return {"input": asked, "output": str(rng.randrange(11, 99))}
 
         train, test = rows(rng, draw)
-        return Made("Answer with one number.", {"type": "number", "max_tokens": 24}, "number",
-                    [*PROMPTS, "vote"], train, test)  # fmt: skip
+        return Made("Answer with one number.", {"type": "number", "max_tokens": 16}, "number",
+                    PROMPTS, train, test)  # fmt: skip
     rooms = ROOMS[: 3 + variant % 5]
 
     def drawn(rng: Random, n: int) -> dict[str, Any]:
@@ -222,7 +227,7 @@ def hard(variant: int) -> Made:
 
     train, test = rows(rng, drawn)
     arms = [*PROMPTS, "constrained", *([LORA] if variant % 4 == 0 else [])]
-    return Made("Name the room.", {"type": "label", "labels": [*rooms]}, "accuracy",
+    return Made("Name the room.", labels(rooms), "accuracy",
                 arms, train, test)  # fmt: skip
 
 

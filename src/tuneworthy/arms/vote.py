@@ -11,7 +11,7 @@ from tuneworthy.arms._prompted import as_answer, room, summed
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
-from tuneworthy.core.model import Limits, Reply
+from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import OutputType
 from tuneworthy.prompting.messages import build
@@ -44,9 +44,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
-        draws = [
-            model.reply(prompts, limits.model_copy(update={"sample": n})) for n in range(options.m)
-        ]
+        draws = drawn(model, prompts, limits, options.m)
         answers = []
         for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
             best = as_answer(query, prompt, majority(replies, kind))
@@ -55,6 +53,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return answers
 
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=model)
+
+
+def drawn(model: Model, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
+    """Return m samples of every prompt, sample by sample; an engine here reads a prompt once."""
+    if hasattr(model, "draws"):
+        found: list[list[Reply]] = model.draws(prompts, limits, m)
+        return found
+    each = (limits.model_copy(update={"sample": n}) for n in range(m))
+    return [model.reply(prompts, one) for one in each]
 
 
 def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:

@@ -44,8 +44,9 @@ class Intervention(Record):
 
     `passed` says of each case asked whether it passes now. `placebo_passed` the same with the
     active ingredient taken out, as the share of the placebo's draws that pass (0 or 1 where there
-    is one draw); None: this remedy has no placebo, then `because` says why. A case that was not
-    asked is in neither.
+    is one draw); None: this remedy has no placebo, then `because` says why. `alone` is the same for
+    the prompt that the remedy stands on, by itself: it must do better than either. A case that was
+    not asked is in none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Intervention(Record):
     passed: dict[str, bool]
     placebo: str | None = None
     placebo_passed: dict[str, float] | None = None
+    alone: dict[str, float] | None = None
     because: str = ""
 
 
@@ -62,6 +64,8 @@ class Effect(Record):
     With FAIL and PASS the cases that the base fails and passes:
     `net` is passes beyond the placebo's, `gain` beyond the base asked again, both scaled to all
     cases; `contrast` is the share of FAIL rescued beyond the placebo's share. Two-sided 95 %.
+    A remedy that stands on a prompt must beat that prompt alone as well: `net`, `contrast` and
+    `placebo_rescue` are then beside the one of the two that leaves it less.
     `rescued` are the failed cases that pass while the placebo fails them. `corrected` is contrast
     / (1 - placebo's share), None where that share is above .95. `acts`: all three lower ends are
     above 0; one that could not be measured is None, takes no part and is named in `because`.
@@ -109,12 +113,12 @@ class Diagnosis(Record):
     """What was wrong, cause by cause. `cause` names the one of every failed case.
 
     A case that a dearer remedy was not tried on, and that nothing cheaper rescues, is not in
-    `cause`. `wrong` are shares of the failures with Clopper-Pearson intervals, the largest first;
-    a row's `n` counts the failures that its share is taken of. `few`: too few failures to say, so
-    the two likeliest stand there after a row `few`, which holds of them all. `said` are
-    relations on the task in plain words (retrieval against reading, what constraining costs, how
-    much the passages can show at all). `doubts` are right answers to look at again. `because` says
-    why there is no diagnosis.
+    `cause`, nor is one that only remedies rescue whose placebo does so too. `wrong` are shares of
+    the failures with Clopper-Pearson intervals, the largest first; a row's `n` counts the failures
+    that its share is taken of. `few`: too few failures to say, so the two likeliest stand there
+    after a row `few`, which holds of them all. `said` are relations on the task in plain words
+    (retrieval against reading, what constraining costs, how much the passages can show at all).
+    `doubts` are right answers to look at again. `because` says why there is no diagnosis.
     """
 
     arm: str

@@ -7,6 +7,8 @@
    called so. `label`: nothing acts and many failures have labels that contradict others.
    `reading`: the answers stand in the passages, and the gold passage does not act. The last two
    take only cases that no acting remedy rescues; what they leave is `hard`.
+   A case that an acting remedy and its placebo both rescue, and nothing else, is not hard, and has
+   no cause: chance may have rescued it. It is said how many there are; shares stay those of FAIL.
 3. Shares of FAIL with Clopper-Pearson intervals, the largest first, ties to the cheaper cause.
 4. Few failures (40 or fewer; below 60 where nothing acts): the row `few`, which holds of them all,
    and the two likeliest causes by the same rules without asking whether a remedy acts.
@@ -37,7 +39,7 @@ from tuneworthy.core.causes import (
     Shared,
 )
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.matrix.effects import LEVEL, asked, effect, interval
+from tuneworthy.matrix.effects import LEVEL, asked, both, effect, interval
 from tuneworthy.matrix.relations import Pair, contradicted, not_found, not_read
 
 FEW, FEW_SILENT, NAMED = 40, 60, 2
@@ -128,8 +130,11 @@ def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found],
 
     Only acting remedies count; with few failures all of them do.
     """
-    found, left, said = _walk(base, _stages(base, [pair for pair in pairs if few or pair[1].acts]))
-    lost, unread = not_found(base, pairs, few), not_read(base, pairs)
+    used = [pair for pair in pairs if few or pair[1].acts]
+    stages = _stages(base, used)
+    found, left, said = _walk(base, stages)
+    chance, told = _by_chance(base, pairs, left)
+    lost, unread = not_found(base, pairs, few), not_read(base, pairs, few)
     torn = contradicted(base, pairs, few)
     if lost.holds:
         found = [
@@ -138,10 +143,18 @@ def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found],
     label = left.cases & frozenset(base.conflicts if torn.holds else ())
     reading = left.cases & frozenset((base.literal or ()) if unread.holds else ()) - label
     rest: list[tuple[Cause, Cases]] = [
-        ("label", label), ("reading", reading), ("hard", left.cases - label - reading),
+        ("label", label), ("reading", reading), ("hard", left.cases - label - reading - chance),
     ]  # fmt: skip
     found += [left._replace(cause=cause, cases=cases) for cause, cases in rest]
-    return found, [one for one in (lost.said, unread.said, torn.said, *said) if one]
+    return found, [one for one in (lost.said, unread.said, torn.said, told, *said) if one]
+
+
+def _by_chance(base: Base, pairs: Sequence[Pair], left: _Found) -> tuple[Cases, str]:
+    """Return the cases left that pass with an acting remedy and with its placebo, and a line."""
+    acting = (both(base, tried) for tried, one in pairs if one.acts)
+    found = left.cases & frozenset().union(*acting)
+    many = f"{len(found)} of {len(base.fails)} failures pass with a remedy and with its placebo too"
+    return found, f"{many}: chance may be why, so they have no cause" if found else ""
 
 
 def _stages(base: Base, pairs: Sequence[Pair]) -> list[_Stage]:

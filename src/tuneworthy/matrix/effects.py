@@ -7,6 +7,11 @@ under X and harm(X) the share of PASS that fails under X:
     gain     |FAIL| (resc(I) - resc(rerun)) - |PASS| (harm(I) - harm(rerun))
     contrast resc(I) - resc(I0)
 
+A remedy that stands on a prompt has two rivals, its placebo and that prompt alone, and must beat
+each. They are compared one by one: what either of them passes would have two draws of luck. As
+both must be beaten no level is split (intersection-union test; Berger 1982, Technometrics 24,
+295-300).
+
 Where every case was asked net and gain are sums of paired differences over all cases, so the
 paired bound of stats.bounds holds them. Where FAIL or PASS was sampled each of the two is scaled
 to its full size and the half-widths of their score bounds are added in squares. Source: Newcombe
@@ -43,17 +48,18 @@ def effect(base: Base, tried: Intervention) -> Effect:
     and no contrast; where no passed case was asked there is no net and no gain. The share of FAIL
     rescued beyond what the base asked again rescues must then be above 0 as well.
     """
-    again, placebo = _again(base), tried.placebo_passed or None
-    if placebo is None:
-        versus, fails = again, _asked(base.fails, tried.passed, again)
-    else:
-        versus, fails = placebo, _asked(base.fails, tried.passed, placebo)
+    again, rivals = _again(base), _rivals(tried)
+    fails = _asked(base.fails, tried.passed, *(rivals or [again]))
     kept = _asked(base.passes, tried.passed)
-    net = _total(base, tried.passed, placebo) if placebo else None
+    net = _least([_total(base, tried.passed, rival) for rival in rivals])
     gain = _total(base, tried.passed, again)
-    contrast = _rounded(_paired(base, fails, tried.passed, placebo)) if placebo and fails else None
+    asked_of = rivals if fails else []
+    contrasts = [_rounded(_paired(base, fails, tried.passed, rival)) for rival in asked_of]
+    contrast = _least(contrasts)
     beyond = _paired(base, _asked(fails, again), tried.passed, again)
-    rescue, other = _share(fails, tried.passed), _share(fails, placebo)
+    rescue, other = _share(fails, tried.passed), None
+    if contrast is not None:
+        other = _share(fails, rivals[contrasts.index(contrast)])
     needed = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
     told = other is None or other <= GUESSED
     acts = bool(fails) and told and all(one.low > 0 for one in needed if one is not None)
@@ -71,7 +77,7 @@ def effect(base: Base, tried: Intervention) -> Effect:
         contrast=contrast,
         corrected=_corrected(contrast, other),
         acts=acts,
-        rescued=saved(fails, tried.passed, versus),
+        rescued=saved(fails, tried.passed, _versus(base, tried)),
     )
     return found.model_copy(update={"because": _because(found, tried, _share(fails, again))})
 
@@ -83,7 +89,33 @@ def saved(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ..
 
 def asked(base: Base, tried: Intervention) -> frozenset[str]:
     """Return the failed cases of which it is known whether the remedy rescues them."""
-    return frozenset(_asked(base.fails, tried.passed, tried.placebo_passed or _again(base)))
+    return frozenset(_asked(base.fails, tried.passed, _versus(base, tried)))
+
+
+def both(base: Base, tried: Intervention) -> frozenset[str]:
+    """Return the failed cases that pass with the remedy and beside it as well."""
+    versus = _versus(base, tried)
+    fails = _asked(base.fails, tried.passed, versus)
+    return frozenset(case for case in fails if tried.passed[case] and versus[case] >= FAILS)
+
+
+def _rivals(tried: Intervention) -> list[Passed]:
+    """Return what the remedy must beat: its placebo, and the prompt that it stands on."""
+    return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
+
+
+def _versus(base: Base, tried: Intervention) -> Passed:
+    """Return by case how often any rival passes it; without one, the base asked again."""
+    rivals = _rivals(tried)
+    if not rivals:
+        return _again(base)
+    shared = set(rivals[0]).intersection(*rivals)
+    return {case: max(rival[case] for rival in rivals) for case in shared}
+
+
+def _least(found: Sequence[Interval | None]) -> Interval | None:
+    """Return the interval with the smallest lower end, None where there is none."""
+    return min((one for one in found if one), key=lambda one: one.low, default=None)
 
 
 def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: float) -> Interval:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneworthy.core.evidence import ArmResult, Interval, LimitState
 from tuneworthy.core.harm import Harm
+from tuneworthy.core.known import Share
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
@@ -64,6 +65,26 @@ def _at_most(measured: Interval | None, limit: float) -> LimitState:
     if measured.low > limit:
         return "violated"
     return "met" if measured.high <= limit else "not shown"
+
+
+def judged(
+    task: Task, arms: Sequence[ArmResult], faithful: Mapping[str, Share]
+) -> tuple[ArmResult, ...]:
+    """Return the arms with the state of `context_faithful` where it was measured, by arm name.
+
+    To be called on what `compare` returned; without that limit, or a measurement, nothing changes.
+    """
+    limit = task.success.limits.context_faithful
+    if limit is None:
+        return tuple(arms)
+    out = []
+    for arm in arms:
+        if (seen := faithful.get(arm.name)) is not None:
+            share = Interval(mean=seen.share, low=seen.low, high=seen.high)
+            states = arm.limits | {"context_faithful": _at_least(share, limit)}
+            arm = arm.model_copy(update={"limits": states})
+        out.append(arm)
+    return tuple(out)
 
 
 def _at_least(measured: Interval | None, limit: float) -> LimitState:

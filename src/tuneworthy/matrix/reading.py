@@ -152,10 +152,10 @@ def _interventions(
             alone, because = {}, "its placebo was not asked: it does not pass more than the base"
         if alone:  # else a grammar is praised for the examples in the prompt it is used with
             words = f"{words} or its prompt alone" if words else "its prompt alone"
-            shares = {i: max(float(alone.get(i, False)), (shares or {}).get(i, 0.0))
-                      for i in shares or alone}  # fmt: skip
+        by_itself = {i: float(passed) for i, passed in alone.items()}
         yield Intervention(name=name, remedy=remedy, passed=column.passed, because=because,
-                           placebo=words or None, placebo_passed=shares)  # fmt: skip
+                           placebo=words or None, placebo_passed=shares,
+                           alone=by_itself or None)  # fmt: skip
 
 
 def _prompt_alone(table: Mapping[str, Column], column: Column) -> dict[str, bool]:

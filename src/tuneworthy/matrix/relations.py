@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tuneworthy.core.causes import Base, Effect, Intervention, Remedy
 from tuneworthy.matrix.effects import LEVEL, interval
 
-LITERAL, HALF = 0.8, 0.5
+LITERAL, HALF, QUARTER = 0.8, 0.5, 0.25
 
 Pair = tuple[Intervention, Effect]
 
@@ -49,10 +49,12 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     return Relation(False, said)
 
 
-def not_read(base: Base, pairs: Sequence[Pair]) -> Relation:
+def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     """Say whether reading is at fault: the answer stands in the passage, and it does not help.
 
-    Word for word, for at least 80 % of the failures. The gold passage must have been tried.
+    Word for word, for at least 80 % of the failures. The gold passage must have been tried, and
+    be shown to rescue less than a quarter of them beyond its rivals: that it is not shown to act
+    may mean no more than that cases are few, or that it spoils others.
     """
     if base.literal is None:
         return Relation(False)
@@ -61,7 +63,8 @@ def not_read(base: Base, pairs: Sequence[Pair]) -> Relation:
     tried = [one for _, one in _of(pairs, "knowledge") if one.n_fail]
     if not tried or literal < LITERAL * n:
         return Relation(False, said)
-    if any(one.acts for one in tried):
+    most = [one.contrast.mean if few else one.contrast.high for one in tried if one.contrast]
+    if any(one.acts for one in tried) or max(most, default=0.0) >= QUARTER:
         return Relation(False, said)
     return Relation(True, f"{said}, and the gold passage is not shown to help: it is not read")
 

@@ -73,9 +73,18 @@ class _Row:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def generate(
-    net: Net, prompts: Sequence[Sequence[int]], rooms: Sequence[int], draw: Draw
+    net: Net,
+    prompts: Sequence[Sequence[int]],
+    rooms: Sequence[int],
+    draw: Draw,
+    samples: Sequence[int] | None = None,
 ) -> list[Drawn]:
-    """Return one answer a prompt, in order. `rooms` are the tokens that each answer may take."""
+    """Return one answer a prompt, in order. `rooms` are the tokens that each answer may take.
+
+    `samples` numbers the draw of each prompt where they differ: a prompt that stands there several
+    times is read once a batch.
+    """
+    numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
     begun = time.perf_counter()
     answers = [Drawn() for _ in prompts]
     longest = max(map(len, prompts)) + draw.room
@@ -84,7 +93,10 @@ def generate(
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def work(batch: list[int]) -> list[_Row]:
-        rows = [_open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k])) for k in batch]
+        rows = [
+            _open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
+            for k in batch
+        ]
         _decode(net, rows, prefix, draw)
         return rows
 
@@ -125,11 +137,11 @@ def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int
     ]
 
 
-def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int]]) -> _Row:
-    draw, whole = how
+def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int], int]) -> _Row:
+    draw, whole, sample = how
     row = _Row(index, own, room, Drawn())
     if draw.temperature > 0:
-        row.uniform = _stream(draw.seed, draw.sample, whole).random(room)
+        row.uniform = _stream(draw.seed, sample, whole).random(room)
     if draw.guide is not None:
         row.matcher = draw.guide.begin()
         row.near = draw.guide.closer.near(row.matcher, room)
@@ -137,7 +149,12 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
 
 
 def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
-    logits, state = begin(net, [row.prompt for row in rows], prefix, draw.room)
+    at = {ids: n for n, ids in enumerate(dict.fromkeys(tuple(row.prompt) for row in rows))}
+    logits, state = begin(net, list(at), prefix, draw.room)
+    if len(at) < len(rows):  # several draws of one prompt: read once, then one row each
+        turn = [at[tuple(row.prompt)] for row in rows]
+        state.keep(turn)
+        logits = logits[turn]
     live = list(rows)
     done = [False] * len(live)
     while True:

@@ -102,6 +102,21 @@ class HF:
         found = dict(zip(asked, done, strict=True))
         return [_refused(i) if isinstance(i, str) else found[k] for k, i in enumerate(rendered)]
 
+    def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
+        """Return what `reply` gives for samples 0 to m - 1, each prompt read but once a batch."""
+        if limits.grammar is not None and limits.grammar.kind == "labels":
+            each = (limits.model_copy(update={"sample": n}) for n in range(m))
+            return [self.reply(prompts, one) for one in each]
+        rendered = [self._ids(prompt) for prompt in prompts]
+        asked = [ids for ids in rendered if not isinstance(ids, str)]
+        rows = [ids for ids in asked for _ in range(m)]
+        done = iter(self._generate(rows, limits, list(range(m)) * len(asked)) if rows else [])
+        table = [
+            [_refused(ids)] * m if isinstance(ids, str) else [next(done) for _ in range(m)]
+            for ids in rendered
+        ]
+        return [[replies[n] for replies in table] for n in range(m)]
+
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
@@ -136,7 +151,9 @@ class HF:
             return f"the prompt has {len(ids)} tokens, the model's context {self.context}"
         return ids
 
-    def _generate(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
+    def _generate(
+        self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
+    ) -> list[Reply]:
         guide = self._guide(limits.grammar) if limits.grammar else None
         room = max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
@@ -153,7 +170,7 @@ class HF:
             tokens=self.tokens,
         )
         with self._adapted():
-            drawn = _generate.generate(self.net, ids, rooms, draw)
+            drawn = _generate.generate(self.net, ids, rooms, draw, samples)
         return [
             Reply(
                 text=_before(self._text(one.ids), limits.stop),

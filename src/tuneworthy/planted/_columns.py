@@ -1,4 +1,8 @@
-"""What a study would measure on a plant: each remedy beside its placebo, scored by the metrics."""
+"""What a study would measure on a plant: each remedy beside its placebo, scored by the metrics.
+
+What stands on a prompt (a grammar, samples, passages, a larger model) stands on the best one, and
+what that prompt passes by itself is part of its placebo, as in `matrix.reading`.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ SAMPLE, TURNS, SHOTS, ROWS, TOP, FOLDS = 60, 5, 8, 100, 3, 5
 
 Says = Callable[[Item], str]
 Judges = Callable[[Item, str], bool]
+Passes = Callable[[Item], bool]
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ class Field:
 
 
 class Trial(NamedTuple):
-    """A remedy and its placebo, each as what is said to a case."""
+    """A remedy and its placebo, each as what is said to a case.
+
+    `alone`: what the prompt passes that it stands on, None where it stands on none.
+    """
 
     name: str
     remedy: Remedy
@@ -55,6 +63,7 @@ class Trial(NamedTuple):
     beside: Says | None = None
     fold: bool = False
     because: str = ""
+    alone: Passes | None = None
 
 
 def judge(world: World) -> Judges:
@@ -72,46 +81,73 @@ def interventions(field: Field) -> list[Intervention]:
     """Return every column that a study of such a task would have."""
     world = field.world
     shape = world.shape
-    columns = [_asked(field, one) for one in _prompts(field)]
+    best = _best(field)
+    columns = [_asked(field, one) for one in (*_prompts(world), *_standing(field, best))]
     columns += [_rescored(field, *one) for one in _rescorings(field)]
-    columns.append(_voted(field))
+    columns.append(_voted(field, best))
     lesson = _lesson(world, sound=True)
     twin = Ask("twin", lesson=_lesson(world, sound=False))
     trained = Trial(
         "lora", "learnable", _with(world, Ask("lora", lesson=lesson)), "twin on shuffled answers",
         _with(world, twin), fold=shape.pilot,
     )  # fmt: skip
-    larger = Trial("bigger", "capability", _with(world, Ask("bigger", strong=True)))
-    if shape.sibling:
-        larger = larger._replace(placebo="a sibling", beside=_with(world, Ask("sibling")))
-    else:
-        larger = larger._replace(because="no sibling model is known")
-    return [*columns, _asked(field, larger), _asked(field, trained)]
+    return [*columns, _asked(field, trained)]
 
 
-def _prompts(field: Field) -> list[Trial]:
-    world = field.world
-    shots, shuffled = _shots(world, apt=True), _shots(world, apt=False)
-    told, off = Ask("specification", rule=True), Ask("irrelevant words")
-    few = Ask("few_shot", shots=shots)
-    mixed = Ask("shuffled shots", shots=shuffled, apt=False)
-    trials = [
+def _candidates(world: World) -> list[Ask]:
+    """Return the prompts that a study tries: today's, the rule written out, examples."""
+    shots = _shots(world, apt=True)
+    return [Ask(), Ask("specification", rule=True), Ask("few_shot", shots=shots)]
+
+
+def _best(field: Field) -> Ask:
+    """Return the prompt that passes most cases, the simplest of equal ones."""
+    cases = [*field.fails, *field.passes]
+
+    def passed(ask: Ask) -> int:
+        return sum(field.right(item, say(field.world, item, ask)) for item in cases)
+
+    return max(_candidates(field.world), key=passed)
+
+
+def _alone(field: Field, best: Ask) -> Passes:
+    """Return what a prompt passes by itself; today's is asked anew where it is sampled."""
+    own = replace(best, name="asked again") if best == Ask() and field.world.shape.sampled else best
+    return lambda item: field.right(item, say(field.world, item, own))
+
+
+def _prompts(world: World) -> list[Trial]:
+    shuffled = _shots(world, apt=False)
+    _, told, few = _candidates(world)
+    off, mixed = Ask("irrelevant words"), Ask("shuffled shots", shots=shuffled, apt=False)
+    return [
         Trial("specification", "convention", _with(world, told), "other words", _with(world, off)),
         Trial("few_shot", "convention", _with(world, few), "shuffled shots", _with(world, mixed)),
     ]
+
+
+def _standing(field: Field, best: Ask) -> list[Trial]:
+    """Return what stands on the best prompt: a grammar, passages, a larger model."""
+    world = field.world
+    larger = Trial("bigger", "capability", _with(world, replace(best, name="bigger", strong=True)))
+    if world.shape.sibling:
+        sibling = _with(world, replace(best, name="sibling"))
+        larger = larger._replace(placebo="a sibling", beside=sibling)
+    trials = [larger]
     if world.kind != "text":
-        legal = _with(world, Ask("constrained", legal=True))
+        legal = _with(world, replace(best, name="constrained", legal=True))
         trials.append(Trial("constrained", "format", legal, "a random answer", _any(world)))
     if field.docs:
-        trials += _from_documents(field)
-    return trials
+        trials += _from_documents(field, best)
+    alone = _alone(field, best)
+    return [one._replace(alone=alone) for one in trials]
 
 
-def _from_documents(field: Field) -> list[Trial]:
+def _from_documents(field: Field, best: Ask) -> list[Trial]:
     world, search = field.world, Search(field.docs)
 
     def passage(name: str, find: Callable[[Item], str | None]) -> Says:
-        return lambda item: say(world, item, Ask(name, passage=find(item)))
+        return lambda item: say(world, item, replace(best, name=name, passage=find(item)))
 
     def random(item: Item, k: int) -> str:
         return " ".join(Random(f"{world.seed} {item.case.id} any").sample(list(field.docs), k))
@@ -161,14 +197,15 @@ def _lesson(world: World, sound: bool) -> Lesson:
 def _asked(field: Field, one: Trial) -> Intervention:
     right = field.right
     passed = {i.case.id: right(i, one.says(i)) for i in field.on(False, one.fold)}
-    beside = one.beside
-    shares = None
-    if beside is not None:
-        asked = field.on(True, one.fold)
-        shares = {i.case.id: float(right(i, beside(i))) for i in asked}
+    shares = alone = None
+    if (beside := one.beside) is not None:
+        shares = {i.case.id: float(right(i, beside(i))) for i in field.on(True, one.fold)}
+    if (passes := one.alone) is not None:
+        alone = {i.case.id: float(passes(i)) for i in field.on(False)}
+    words = [word for word in (one.placebo, "its prompt alone" if alone else None) if word]
     return Intervention(
-        name=one.name, remedy=one.remedy, passed=passed, placebo=one.placebo,
-        placebo_passed=shares, because=one.because,
+        name=one.name, remedy=one.remedy, passed=passed, placebo=" or ".join(words) or None,
+        placebo_passed=shares, alone=alone, because=one.because,
     )  # fmt: skip
 
 
@@ -220,9 +257,15 @@ def _swapped(item: Item, other: Item) -> str:
     return json.dumps(mine | {"answer": theirs["answer"]})
 
 
-def _voted(field: Field) -> Intervention:
-    """Return the majority of eight samples, on the failed cases alone."""
-    said = {item.case.id: vote(field.world, item) for item in field.on(False)}
-    failed = {item.case.id for item in field.fails}
-    own = {case: text for case, text in said.items() if case in failed}
-    return _permuted(field, Intervention(name="vote", remedy="latent", passed={}), field.right, own)
+def _voted(field: Field, best: Ask) -> Intervention:
+    """Return the majority of eight samples of the best prompt, on the failed cases alone."""
+    failed = {item.case.id: item for item in field.fails}
+    asked = [item for item in field.on(False) if item.case.id in failed]
+    own = {item.case.id: vote(field.world, item, best) for item in asked}
+    found = _permuted(
+        field, Intervention(name="vote", remedy="latent", passed={}), field.right, own
+    )
+    passes = _alone(field, best)
+    alone = {item.case.id: float(passes(item)) for item in asked}
+    words = f"{found.placebo} or its prompt alone"
+    return found.model_copy(update={"placebo": words, "alone": alone})

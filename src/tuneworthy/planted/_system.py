@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from tuneworthy.core import plugins
@@ -32,9 +33,10 @@ def say(world: World, item: Item, ask: Ask) -> str:
     return text
 
 
-def vote(world: World, item: Item) -> str:
-    """Return the commonest of eight samples; ties go to the first seen."""
-    said = [say(world, item, Ask("vote", n, warm=True)) for n in range(VOTES)]
+def vote(world: World, item: Item, on: Ask = Ask()) -> str:
+    """Return the commonest of eight samples of a prompt; ties go to the first seen."""
+    asks = [replace(on, name="vote", sample=n, warm=True) for n in range(VOTES)]
+    said = [say(world, item, ask) for ask in asks]
     return Counter(said).most_common(1)[0][0]
 
 

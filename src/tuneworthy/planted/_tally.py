@@ -66,7 +66,7 @@ def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         wrong, given = (sum(one.cases[at] for one in planted) for at in (0, 1))
         if given:
             whole["cases given another's remedy"] = _rate(wrong, given)
-    if controls := by.get(CONTROL):
+    if controls := [one for cause in (CONTROL, NUDGED) for one in by.get(cause, ())]:
         whole["false"] = _rate(sum(one.named not in SILENT for one in controls), len(controls))
         whole["any acts"] = _rate(sum(bool(one.acting) for one in controls), len(controls))
     return whole

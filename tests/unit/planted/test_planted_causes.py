@@ -190,3 +190,19 @@ def test_the_tally_counts_what_was_named_and_keeps_the_misses():
     told = tally([replace(outcome(control, found), named="format"), outcome(control, found)])
     assert told["false"]["k"] == 1
     assert one.named == "few"
+
+
+def test_what_stands_on_a_prompt_is_held_against_it():
+    """Any wording helps here: a grammar on the best one adds nothing, and does not act."""
+    one = plant("nudge", 5, 60, 1)
+    columns = {column.name: column for column in one.interventions}
+    standing = {name for name, column in columns.items() if column.alone is not None}
+    assert standing == {"bigger", "constrained", "vote"}
+    assert columns["constrained"].placebo == "a random answer or its prompt alone"
+    found = {effect.name: effect for effect in diagnose(one.base, one.interventions).effects}
+    assert found["constrained"].rescue > 0.2
+    assert not found["constrained"].acts
+    bare = replace(one, interventions=tuple(
+        column.model_copy(update={"alone": None}) for column in one.interventions))  # fmt: skip
+    loose = {effect.name: effect for effect in diagnose(bare.base, bare.interventions).effects}
+    assert loose["constrained"].acts, "the control: without its prompt it would be praised"

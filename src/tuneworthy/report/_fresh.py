@@ -1,0 +1,70 @@
+"""The section on facts: how fast they change, who still says the old ones, what the model knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.results import Results
+from tuneworthy.core.staleness import Staleness
+
+LISTED = 12  # rows without support shown
+CENTURY = 36_525  # days, from which on no end is known (see matrix/staleness)
+
+
+def fresh(results: Results) -> dict[str, Any] | None:
+    """Return what the section shows, None where neither change nor knowledge was looked at.
+
+    `lines` are sentences; `rows` are (arm, followed, still old) with texts, "" where an arm was
+    not asked; `unsupported` are the first ids of rows that no current passage supports.
+    """
+    seen, known = results.evidence.staleness, results.evidence.known
+    if seen is None and known is None:
+        return None
+    lines, rows, unsupported = [], list[tuple[str, str, str]](), tuple[str, ...]()
+    if seen is not None:
+        lines += [change_line(seen)]
+        names = sorted({*seen.faithful, *seen.stale})
+        rows = [(n, of(seen.faithful.get(n)), of(seen.stale.get(n))) for n in names]
+        if unsupported := seen.unsupported:
+            many = f"{len(unsupported):,} right answers stand in no current passage"
+            lines.append(f"{many}: correct the row, add the document, or give the row a time.")
+    if known is not None:
+        lines += known_lines(known)
+    return {"lines": lines, "rows": rows, "unsupported": unsupported[:LISTED]}
+
+
+def change_line(seen: Staleness) -> str:
+    """Return how fast facts change and how long a frozen model stays fresh enough."""
+    if seen.changed is None or seen.days is None or seen.over_days is None:
+        return f"How fast the facts change is not known: {seen.because or 'it was not measured'}."
+    over, ok = f"{seen.over_days:,.0f} days", f"{seen.stale_ok:.0%}"
+    if seen.declared:
+        first = f"You say that {seen.changed.share:.1%} of the facts change within {over}"
+        return f"{first}: after {days(seen.days.mean)} more than {ok} of what a frozen model says \
+is old."
+    first = f"Of {seen.changed.n:,} dated documents {seen.changed.k:,} were replaced within {over}"
+    span = f"{days(seen.days.low)} to {days(seen.days.high)}"
+    return f"{first}: a frozen model stays below {ok} of old answers for {days(seen.days.mean)} \
+({span})."
+
+
+def days(value: float) -> str:
+    """Return a span in words: `43 days`, or that no end is known."""
+    if value >= CENTURY:
+        return "a century or more"
+    return f"{value:,.1f} days" if value < 10 else f"{value:,.0f} days"
+
+
+def of(share: Share | None) -> str:
+    """Return a share in counts with its interval: `24 of 60 (28 % to 53 %)`."""
+    if share is None:
+        return ""
+    return f"{share.k} of {share.n} ({100 * share.low:.0f} % to {100 * share.high:.0f} %)"
+
+
+def known_lines(known: Familiarity) -> list[str]:
+    """Return what the model knows of the rows' answers, or why it was not asked."""
+    if known.unknown is None:
+        return [f"What the model knows of the answers was not asked: {known.because}."]
+    return [f"{line[:1].upper()}{line[1:]}." for line in known.said]

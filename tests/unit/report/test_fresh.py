@@ -1,0 +1,47 @@
+"""The section on facts says what is known, and why where it is not."""
+
+from types import SimpleNamespace
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.staleness import Staleness
+from tuneworthy.report._fresh import CENTURY, fresh
+
+
+def shown(staleness=None, known=None):
+    return fresh(SimpleNamespace(evidence=SimpleNamespace(staleness=staleness, known=known)))
+
+
+COUNTED = Staleness(
+    changed=Share(k=10, n=40, share=0.25, low=0.12, high=0.41),
+    over_days=731.0,
+    days=Interval(mean=130.3, low=71.0, high=293.2),
+    faithful={"rag": Share(k=24, n=60, share=0.4, low=0.276, high=0.535)},
+    stale={"lora": Share(k=60, n=60, share=1, low=0.94, high=1)},
+    unsupported=tuple(f"r{i}" for i in range(20)),
+)
+
+
+def test_nothing_looked_at_is_no_section():
+    assert shown() is None
+
+
+def test_counted_change_with_its_interval_arms_and_rows():
+    found = shown(COUNTED)
+    assert "Of 40 dated documents 10 were replaced within 731 days" in found["lines"][0]
+    assert "below 5% of old answers for 130 days (71 days to 293 days)" in found["lines"][0]
+    assert found["rows"] == [
+        ("lora", "", "60 of 60 (94 % to 100 %)"), ("rag", "24 of 60 (28 % to 54 %)", ""),
+    ]  # fmt: skip
+    assert "20 right answers" in found["lines"][1]
+    assert len(found["unsupported"]) == 12
+
+
+def test_without_an_end_and_without_a_number_it_says_so():
+    endless = Interval(mean=CENTURY, low=400.0, high=CENTURY)
+    line = shown(COUNTED.model_copy(update={"days": endless}))["lines"][0]
+    assert "400 days to a century or more" in line
+    unknown = shown(Staleness(because="no document is dated"))["lines"][0]
+    assert unknown == "How fast the facts change is not known: no document is dated."
+    known = shown(known=Familiarity(because="there is no model to ask"))["lines"]
+    assert known == ["What the model knows of the answers was not asked: there is no model to ask."]

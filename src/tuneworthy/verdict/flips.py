@@ -139,7 +139,7 @@ def by_change(board: Board, policy: Policy) -> list[Stretch]:
 
 
 def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
-    """Return the ruling over what 1,000 requests of one arm cost: a twentieth to 20 times of today's.
+    """Return the ruling over what 1,000 requests of one arm cost: its own, divided or times 20.
 
     Empty where its cost is 0 or not known, or where prices do not decide.
     """

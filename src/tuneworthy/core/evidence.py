@@ -46,7 +46,9 @@ class ArmResult(Record):
     spread over retrainings, None below two seeds. `errors`: answers that failed (they stay in n
     and count as wrong; `score_if_right` bounds the mean from above). `missing`: field -> reason.
     `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
-    it costs a month beside its requests.
+    it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
+    days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
+    `expires` the day on which the model it stands on is announced to end (year-month-day).
     """
 
     name: str
@@ -77,6 +79,11 @@ class ArmResult(Record):
     present: bool = False
     build_usd: float | None = None
     upkeep_usd_month: float | None = None
+    retrain_usd: float | None = None
+    retrain_days: float | None = None
+    usd_per_1k_se: float | None = None
+    price_from: str = ""
+    expires: str | None = None
 
 
 class Pair(Record):

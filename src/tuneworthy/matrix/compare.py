@@ -20,6 +20,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
+from tuneworthy.matrix.costs import request_cost, with_costs
 from tuneworthy.matrix.limits import limit_states
 from tuneworthy.matrix.turns import in_turn, rung
 from tuneworthy.stats import bounds
@@ -73,7 +74,7 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
     references = {n: c for n, c in measured.items() if c.spec.role == "reference"}
     pairs = _pairs(shape, chosen, references)
     differ = [pair.differ / pair.n for pair in pairs if pair.n and pair.versus in chosen]
-    return Evidence(
+    found = Evidence(
         task=shape.task.name,
         hash=_hash(shape, cases, runs),
         n=len(cases),
@@ -89,6 +90,7 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
         seconds=_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
     )
+    return with_costs(found, shape.task, runs)
 
 
 def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float) -> list[Pair]:
@@ -212,18 +214,7 @@ def _result(
         limits=limit_states(shape.task, fields, column.runs),
         missing=missing,
         present=spec.arm == PRESENT,
-        build_usd=_build(shape.task, spec),
     )
-
-
-def _build(task: Task, spec: Spec) -> float | None:
-    """Return the one-off cost of an arm: `hours_to_build` are those of a model to be trained."""
-    money = task.economics
-    if spec.arm == PRESENT or spec.tool not in {"tune", "distil"}:
-        return 0.0
-    if money.hours_to_build is None or money.engineer_hour is None:
-        return None
-    return money.hours_to_build * money.engineer_hour
 
 
 def _seconds(runs: Sequence[Run]) -> float:
@@ -259,7 +250,7 @@ def _measures(
         "errors": errors,
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
-        "usd_per_1k": _usd(shape.task, answers, missing),
+        **request_cost(shape.task, answers, column.runs, missing),
     }
     if not known:
         missing["valid"] = "no answer says whether it is valid"
@@ -299,22 +290,6 @@ def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None
     return Tokens.model_validate(
         {"in": round(float(np.mean(read)), 2), "out": round(float(np.mean(written)), 2)}
     )
-
-
-def _usd(task: Task, answers: Sequence[Answer], missing: dict[str, str]) -> float | None:
-    """Return dollars per 1,000 requests: as billed, else machine_hour times seconds."""
-    billed = [a.usd for a in answers if a.usd is not None]
-    if len(billed) == len(answers):
-        return round(sum(billed) / len(billed) * 1000, 6)
-    seconds = [a.seconds for a in answers if a.seconds is not None]
-    hour = task.economics.machine_hour
-    if hour is None:
-        missing["usd_per_1k"] = "no price: set economics.machine_hour (or usd in recorded answers)"
-    elif len(seconds) < len(answers):
-        missing["usd_per_1k"] = "not every answer has its seconds"
-    else:
-        return round(sum(seconds) / len(seconds) / 3600 * hour * 1000, 6)
-    return None
 
 
 def _seed_sd(runs: Sequence[Run]) -> float | None:

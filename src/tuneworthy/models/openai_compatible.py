@@ -19,6 +19,7 @@ from tuneworthy.core.errors import ProviderError, TaskError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
 from tuneworthy.models._endpoint import Endpoint, endpoint
+from tuneworthy.models._prices import listed
 from tuneworthy.models._wire import Outcome, Policy, attempt, connect, pause, refusal
 
 ENGINE = "openai-1"
@@ -150,14 +151,17 @@ class Remote:
     def _worst(self, body: dict[str, Any], limits: Limits) -> tuple[Decimal | None, int]:
         """Return the most that one attempt can cost: a token is at least one byte."""
         size = len(canonical(body).encode("utf-8", "replace")) + 16 * len(body["messages"])
-        if self.price is None:
+        if self.price is None or size > self.price.get("prompt_tokens", size):
             return None, size + limits.max_tokens
         rate = {name: Decimal(str(self.price.get(name, 0))) for name in ("in", "out")}
+        rate["in"] = max(rate["in"], Decimal(str(self.price.get("cache_write", 0))))
         usd = (size * rate["in"] + limits.max_tokens * rate["out"]) / 1_000_000
         return usd, size + limits.max_tokens
 
     def _cost(self, reply: Reply) -> Decimal | None:
         if self.price is None or reply.tokens_in is None or reply.tokens_out is None:
+            return None
+        if reply.tokens_in > self.price.get("prompt_tokens", reply.tokens_in):
             return None
         rate = {name: Decimal(str(value)) for name, value in self.price.items()}
         cached = reply.tokens_cached or 0
@@ -219,10 +223,14 @@ class _Call:
 
 
 def open_remote(rest: str, purse: Any = None, prices: Mapping[str, Price] | None = None) -> Remote:
-    """Open NAME or NAME@URL. Raises SecurityError, or TaskError (a cap without a price)."""
+    """Open NAME or NAME@URL. Raises SecurityError, or TaskError (a cap without a price).
+
+    `prices` are the user's; a model without one has its list price, if there is one.
+    """
     name, _, url = rest.partition("@")
     where = endpoint(url or None)
-    price = (prices or {}).get(name)
+    known = listed(name, where.url)
+    price = (prices or {}).get(name, known.rates if known else None)
     cap = getattr(purse, "cap_usd", None)
     if cap is not None and price is None:
         raise TaskError(

@@ -274,3 +274,67 @@ def training(trace: dict[str, Any]) -> dict[str, Any]:
                 if kind == "dev" and seen.get("epoch") == trace.get("chosen"):
                     out["chosen"] = (at, float(seen[key]))
     return out
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mean with its interval at a place on a logarithmic axis."""
+
+    x: float
+    mean: float
+    low: float
+    high: float
+    title: str
+
+
+def points_with_intervals(
+    points: Sequence[Point], names: tuple[str, str], goal: float | None = None
+) -> Markup:
+    """Return means with their intervals over a logarithmic x, joined by a line, and a goal."""
+    values = [v for p in points for v in (p.mean, p.low, p.high)]
+    ys = svg.around(values + ([goal] if goal is not None else []))
+    xs = svg.log_around([p.x for p in points])
+    at = [(xs(p.x), 100 - ys(p.mean)) for p in points]
+    lines = [
+        svg.line(x, x, 100 - ys(p.low), 100 - ys(p.high), "ci")
+        for (x, _), p in zip(at, points, strict=True)
+    ]
+    dots = [svg.dot(x, y, 5, "mean", p.title) for (x, y), p in zip(at, points, strict=True)]
+    wanted = [svg.line(0, 100, 100 - ys(goal), 100 - ys(goal), "target")] if goal else []
+    return svg.drawing(
+        180, f"{names[1]} by {names[0]}", *_frame(xs, ys, names[0], names[1]), *wanted,
+        svg.polyline(at, "curve"), *lines, *dots, class_="plot",
+    )  # fmt: skip
+
+
+def costs(
+    lines: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
+    marks: Sequence[tuple[float, str]],
+    names: tuple[str, str],
+) -> Markup:
+    """Return total cost over volume, both logarithmic: (name, class, points) a line.
+
+    `marks` are volumes with a word: the user's own, and where two lines cross in worth.
+    """
+    flat = [point for _, _, points in lines for point in points]
+    xs = svg.Scale(min(x for x, _ in flat), max(x for x, _ in flat), log=True)
+    lowest = max(min(y for _, y in flat), max(y for _, y in flat) / 1e5)
+    ys = svg.Scale(lowest, max(y for _, y in flat) * 1.2, log=True)
+    drawn = [
+        svg.polyline([(xs(x), 100 - ys(y)) for x, y in points], f"curve {class_}")
+        for _, class_, points in lines
+    ]
+    ends = [(xs(points[-1][0]), 100 - ys(points[-1][1])) for _, _, points in lines]
+    places = place_names(ends, [name for name, _, _ in lines])
+    texts = [
+        svg.tag("text", name, x=svg.percent(x), y=svg.percent(y + down), dx=-8, dy=-4,
+                text_anchor="end", class_=f"spot-name {class_}")
+        for (name, class_, _), (x, y), (_, down) in zip(lines, ends, places, strict=True)
+    ]  # fmt: skip
+    within = [(x, word) for x, word in marks if xs.low <= x <= xs.high]
+    stands = [svg.line(xs(x), xs(x), 0, 100, "target") for x, _ in within]
+    told = [svg.label(xs(x), "10", word, anchor=_anchor(xs(x))) for x, word in within]
+    return svg.drawing(
+        240, f"{names[1]} by {names[0]}", *_frame(xs, ys, *names), *stands, *drawn, *texts, *told,
+        class_="plot",
+    )  # fmt: skip

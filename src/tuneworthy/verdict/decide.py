@@ -7,7 +7,6 @@ the clock, or an arm by its name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any
 
 import tuneworthy
@@ -15,15 +14,15 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm
-from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.asked import answered
 from tuneworthy.verdict.board import Board, rung
-from tuneworthy.verdict.economics import break_even, priced
+from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.rule import Ruling, boards, rule
 from tuneworthy.verdict.words import because
+from tuneworthy.verdict.worth import economics
 
 ROLES = ("reference", "candidate", "ceiling", "placebo")
 _ALONE = "no other arm was compared, so nothing can be said about what is left"
@@ -45,7 +44,7 @@ def decide(
     laid = boards(evidence, policy)
     board, ruling, strip = laid.seen, rule(laid, policy), by_margin(laid, policy)
     met = target_met(policy, ruling)
-    money, known = _economics(board, policy, ruling)
+    money, known = economics(board, policy, ruling.arm)
     parts: dict[str, Any] = {
         "tuneworthy": version,
         "task": TaskName(name=evidence.task, hash=evidence.task_hash or evidence.task),
@@ -162,41 +161,3 @@ def _unread(evidence: Evidence) -> dict[str, str]:
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"
         }
     return {} if evidence.diagnosis.wrong else {"/wrong": evidence.diagnosis.because}
-
-
-def _economics(
-    board: Board, policy: Policy, ruling: Ruling
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the economics of the verdict, and why its nulls are null."""
-    out: dict[str, Any] = {"priced": priced(board.order, policy) is not None}
-    arm = ruling.arm
-    tuned = next((a for a in reversed(board.order) if a.tool in ("tune", "distil")), None)
-    if arm is None or tuned is None:
-        why = "no arm is named" if arm is None else "no tuned arm could be named here"
-        return {**out, "break_even_per_month": None}, {"/economics/break_even_per_month": why}
-    rival = tuned if tuned.name != arm.name else _lower(board, arm)
-    if rival is None:
-        why = "no simpler arm to compare with"
-        return {**out, "break_even_per_month": None}, {"/economics/break_even_per_month": why}
-    money = break_even(arm, rival, board.bound(rival, arm)[0], policy)
-    lacking = money.pop("lacking")
-    why = f"not known: {', '.join(lacking)}" if lacking else "it pays at no volume"
-    known = {f"/economics/{key}": why for key in ("break_even_per_month", "side")}
-    return {**out, **money, "if_upkeep_were_free": _free(board, arm)}, {
-        **known, "/economics/if_upkeep_were_free": "the named arm has the highest score",
-    }  # fmt: skip
-
-
-def _lower(board: Board, arm: ArmResult) -> ArmResult | None:
-    below = [other for other in board.order if rung(other) < rung(arm)]
-    return max(below, key=lambda other: board.bound(other, arm)[0], default=None)
-
-
-def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
-    """Return the arm with the highest score and the chance that it is truly the better one."""
-    best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
-    pair = board.pairs.get((best.name, arm.name))
-    if best == arm or pair is None or pair.high <= pair.low:
-        return None
-    error = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
-    return {"arm": best.name, "chance": round(chance_better(pair.mean, error), 3)}

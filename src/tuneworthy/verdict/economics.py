@@ -68,22 +68,37 @@ def priced(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
     )
 
 
+def worth_of_one(policy: Policy) -> float | None:
+    """Return what one more right answer is worth; under motive cost answers count alike (0)."""
+    if policy.value_of_correct is None and policy.motive == "cost":
+        return 0.0
+    return policy.value_of_correct
+
+
+def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None:
+    """Return what an arm costs a month at a volume: V c + U + F/H; None where a part is unknown."""
+    if volume is None or unknown((arm,)):
+        return None
+    once, each = arm.build_usd or 0.0, (arm.usd_per_1k or 0.0) / 1000
+    return volume * each + (arm.upkeep_usd_month or 0.0) + once / months
+
+
 def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) -> dict[str, Any]:
     """Return the volume from which `rival` pays more than `named`; `gain` is rival - named."""
-    lacking = unknown((named, rival))
-    if policy.value_of_correct is None:
+    lacking, value = unknown((named, rival)), worth_of_one(policy)
+    if value is None:
         lacking.append("value of a right answer (economics.value_of_correct)")
     out: dict[str, Any] = {
         "break_even_per_month": None, "side": None, "rival": rival.name, "lacking": lacking,
     }  # fmt: skip
-    if policy.value_of_correct is None or lacking:
+    if value is None or lacking:
         return out
     side, volume = breakeven(
         (rival.build_usd or 0.0) - (named.build_usd or 0.0),
         policy.horizon_months,
         (rival.upkeep_usd_month or 0.0) - (named.upkeep_usd_month or 0.0),
         ((named.usd_per_1k or 0.0) - (rival.usd_per_1k or 0.0)) / 1000,
-        policy.value_of_correct,
+        value,
         gain,
     )
     return {**out, "break_even_per_month": volume, "side": side}

@@ -1,14 +1,15 @@
-"""At which margin, value of a right answer or volume the verdict changes. Pure."""
+"""At which margin, value, volume, price or pace of change the verdict changes. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from math import sqrt
 from typing import Any, Literal
 
-from tuneworthy.core.evidence import Policy
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import Prices, priced
@@ -16,6 +17,9 @@ from tuneworthy.verdict.rule import Boards, Ruling, on_board, rule
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
+MONTH = 30.0  # days
+AROUND = 20  # times: how far from its own a price is varied
+_RETRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,40 @@ def flips(laid: Boards, policy: Policy, strip: tuple[ByMargin, ...]) -> tuple[di
         if (old.use, old.arm) != (new.use, new.arm):
             out.append({"input": "margin", "at": new.margin, "below": old.use, "above": new.use,
                         "arm": new.arm})  # fmt: skip
-    keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
-    for key in keys if not laid.blocked else ():
-        for before, after in pairwise(stretches(laid.seen, policy, key)):
-            if before.ruling.named != after.ruling.named:
-                use, arm = after.ruling.named
-                out.append({"input": key, "at": after.low, "below": before.ruling.use,
-                            "above": use, "arm": arm})  # fmt: skip
-    return tuple(out)
+    if not laid.blocked:
+        keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
+        found: list[tuple[dict[str, str], list[Stretch]]] = [
+            ({"input": key}, stretches(laid.seen, policy, key)) for key in keys
+        ]
+        found.append(({"input": "retrain_days"}, by_change(laid.seen, policy)))
+        for arm in laid.seen.order:
+            about = {"input": "usd_per_1k", "of": arm.name}
+            found.append((about, by_price(laid.seen, policy, arm)))
+        out += [{**about, **flip} for about, parts in found for flip in _turns(parts)]
+    return tuple({**flip, "says": says(flip)} for flip in out)
+
+
+def _turns(parts: Sequence[Stretch]) -> Iterator[dict[str, Any]]:
+    for before, after in pairwise(parts):
+        if before.ruling.named != after.ruling.named:
+            use, arm = after.ruling.named
+            yield {"at": after.low, "below": before.ruling.use, "above": use, "arm": arm}
+
+
+def says(flip: Mapping[str, Any]) -> str:
+    """Return a flip in one plain sentence."""
+    at = flip["at"]
+    money = f"${at:,.0f}" if at >= 100 else f"${at:.3g}"
+    where = {
+        "margin": f"with a margin of {100 * at:.3g} points or more",
+        "value_of_correct": f"where one more right answer is worth more than {money}",
+        "requests_per_month": f"above {at:,.0f} requests a month",
+        "retrain_days": f"where a tuned model lasts more than {at:,.0f} days until it is retrained",
+        "usd_per_1k": f"where `{quoted(str(flip.get('of')), 60)}` costs more than {money} "
+        "per 1,000 requests",
+    }[flip["input"]]
+    arm = f" (`{quoted(flip['arm'], 60)}`)" if flip["arm"] else ""
+    return f"{where}: {flip['above']}{arm}; below that: {flip['below']}"
 
 
 def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
@@ -70,11 +100,99 @@ def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
     if prices is None or policy.motive != "quality":
         return []
     turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
-    cuts = sorted({float(f"{cut:.12g}") for cut in turning if 0 < cut < 1e15})
-    ends = [0.0, *cuts]
+    return _over(
+        turning, lambda at: on_board(board, policy.model_copy(update={key: at})), (0.0, None)
+    )
+
+
+def by_change(board: Board, policy: Policy) -> list[Stretch]:
+    """Return the ruling over how many days a tuned model lasts until facts call for retraining.
+
+    From a day to the horizon: upkeep is linear in 30/days. Empty where nothing is retrained, or
+    where prices do not decide.
+    """
+    prices = priced(board.order, policy)
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.order if arm.tool in _RETRAINED}
+    if prices is None or policy.motive != "quality" or not any(again.values()):
+        return []
+    fixed = {arm.name: _without(arm) for arm in board.order}
+
+    def turning() -> Iterator[float]:
+        for b, s in permutations(board.order, 2):
+            each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
+            rest = prices.monthly(b.name, s.name)
+            rest += fixed[b.name] - prices.upkeep[b.name] - fixed[s.name] + prices.upkeep[s.name]
+            shift = prices.shift(b.name, s.name)
+            for height in [prices.written, *(bound + shift for bound in board.bound(b, s))]:
+                times = (height * prices.value * prices.volume - rest) / each if each else 0.0
+                if times > 0:
+                    yield MONTH / times
+
+    def ruled(days: float) -> Ruling:
+        arms = {
+            name: {"upkeep_usd_month": fixed[name] + MONTH / days * each, "retrain_days": days}
+            for name, each in again.items()
+        }
+        return on_board(_changed(board, arms), policy)
+
+    return _over(turning(), ruled, (1.0, policy.horizon_months * MONTH))
+
+
+def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
+    """Return the ruling over what 1,000 requests of one arm cost: its own, divided or times 20.
+
+    Empty where its cost is 0 or not known, or where prices do not decide.
+    """
+    prices = priced(board.order, policy)
+    if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
+        return []
+    turning = [other.usd_per_1k or 0.0 for other in board.order if other.name != arm.name]
+    if prices is not None and policy.motive == "quality":
+        turning = [
+            1000 * (prices.cost[other.name] + prices.value * sign * (bound - height))
+            for other in board.order
+            if other.name != arm.name
+            for sign, (b, s) in ((1, (arm, other)), (-1, (other, arm)))
+            for height in (0.0, prices.written, prices.margin(s.name, b.name))
+            for bound in board.bound(b, s)
+        ]
+
+    def ruled(price: float) -> Ruling:
+        return on_board(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
+
+    return _over(turning, ruled, (arm.usd_per_1k / AROUND, arm.usd_per_1k * AROUND))
+
+
+def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
+    """Return the board with other costs of some arms."""
+
+    def other(arm: ArmResult) -> ArmResult:
+        return arm.model_copy(update=dict(arms.get(arm.name, {})))
+
+    today = other(board.present) if board.present else None
+    return replace(board, order=tuple(other(arm) for arm in board.order), present=today)
+
+
+def _without(arm: ArmResult) -> float:
+    """Return the monthly upkeep of an arm, its retraining left aside."""
+    upkeep = arm.upkeep_usd_month or 0.0
+    return (
+        upkeep - MONTH / arm.retrain_days * (arm.retrain_usd or 0.0) if arm.retrain_days else upkeep
+    )
+
+
+def _over(
+    turning: Iterable[float],
+    ruled: Callable[[float], Ruling],
+    within: tuple[float, float | None],
+) -> list[Stretch]:
+    """Return the ruling between the values at which it can change, equal neighbours joined."""
+    first, end = within
+    most = 1e15 if end is None else end
+    cuts = sorted({float(f"{cut:.12g}") for cut in turning if first < cut < most})
     found: list[Stretch] = []
-    for low, high in zip(ends, [*cuts, None], strict=True):
-        ruling = on_board(board, policy.model_copy(update={key: _inside(low, high)}))
+    for low, high in zip([first, *cuts], [*cuts, end], strict=True):
+        ruling = ruled(_inside(low, high))
         last = found[-1] if found else None
         if last and (*last.ruling.named, last.ruling.status) == (*ruling.named, ruling.status):
             found[-1] = Stretch(last.low, high, ruling)

@@ -25,6 +25,13 @@ NEXT = {
 }
 
 
+ECONOMICS = {
+    "requests_per_month": "set economics.requests_per_month",
+    "value_of_correct": "set economics.value_of_correct",
+    "expires": "no announced end is known of the model that it stands on",
+}
+
+
 def reasons(
     plain: Mapping[str, Any], arms: Mapping[str, ArmResult], known: Mapping[str, str]
 ) -> dict[str, str]:
@@ -61,6 +68,8 @@ def _reason(
         return NEXT[last]
     if last == "arm":
         return "no arm is named here"
+    if top == "economics":
+        return ECONOMICS.get(last, _WHOLE["economics"])
     return _WHOLE.get(str(top), "not measured")
 
 

@@ -9,7 +9,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.units import points as points
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.economics import cost_of, priced
 from tuneworthy.verdict.limits import broken, open_limits
 from tuneworthy.verdict.rule import Ruling
 
@@ -48,6 +48,8 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _not_a_verdict(evidence),
         first[:1].upper() + first[1:],
         _retire(policy, board, ruling),
+        _dearer(policy, board, ruling),
+        _expires(ruling),
         _excluded(policy, board),
         _no_present(policy, board),
         _shaken(ruling),
@@ -144,6 +146,28 @@ def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
         f"Retire {named(today)}: {named(arm)} is within {within} of it"
         f" (at most {points(max(0.0, high))} worse){saves}."
     )
+
+
+def _dearer(policy: Policy, board: Board, ruling: Ruling) -> str:
+    """Say where an arm named as the cheapest a request costs more a month, all costs counted."""
+    today, arm = board.present, ruling.arm
+    if policy.motive != "cost" or today is None or arm is None or arm.name == today.name:
+        return ""
+    volume, months = policy.requests_per_month, policy.horizon_months
+    costs = [cost_of(each, volume, months) for each in (arm, today)]
+    if costs[0] is None or costs[1] is None or costs[0] <= costs[1]:
+        return ""
+    return (
+        f"At {volume:,.0f} requests a month it costs ${costs[0] - costs[1]:,.0f} more than"
+        f" {named(today)}, one-off cost and upkeep counted: keep what runs today at this volume."
+    )
+
+
+def _expires(ruling: Ruling) -> str:
+    if ruling.arm is None or ruling.arm.expires is None:
+        return ""
+    day = quoted(ruling.arm.expires, 10)
+    return f"{named(ruling.arm)} stands on a model that ends on {day}: this verdict ends with it."
 
 
 def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:

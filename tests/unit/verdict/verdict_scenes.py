@@ -137,6 +137,21 @@ def scenes():
         "worked-example-across": lambda: _asked(read_across(worked()[0]), worked()[1]),
         "worked-example-priced": lambda: (worked()[0], (), priced),
         "worked-example-volume-only": lambda: (worked()[0], (), volume),
+        "worked-example-upkeep": lambda: (
+            with_upkeep(worked()[0]),
+            (),
+            priced.model_copy(update={"requests_per_month": 700_000}),
+        ),
+        "retire-for-a-newer-base": lambda: (
+            newer_base(),
+            (),
+            priced.model_copy(update={"requests_per_month": 200_000, "margin_is_default": False}),
+        ),
+        "cost-break-even": lambda: (
+            dearer_to_keep(),
+            (),
+            cheap.model_copy(update={"requests_per_month": 50_000}),
+        ),
         "retire": lambda: (retire(), (), Policy(margin=0.05, requests_per_month=1000)),
         "cost-cheapest": lambda: (cost(0.9), (), cheap.model_copy(update={"target": 0.8})),
         "cost-keep": lambda: (cost(0.5), (), cheap),
@@ -201,6 +216,42 @@ def retire():
         "prompt": ("prompt", values, {"usd_per_1k": 1.0}),
         "today": ("tune", values, {"present": True, "usd_per_1k": 3.0}),
     })  # fmt: skip
+
+
+def with_upkeep(found):
+    """Return the worked example with its upkeep in parts: $567 hosting, $720 every 90 days."""
+    parts = {"retrain_usd": 720.0, "retrain_days": 90.0, "usd_per_1k_se": 0.01}
+    arms = [a.model_copy(update=parts) if a.tool == "tune" else a for a in found.arms]
+    return found.model_copy(update={"arms": tuple(arms)})
+
+
+def newer_base():
+    """Return evidence on which a prompt on a newer base does as well as the tuned model of today.
+
+    The newer base is a remote model whose end is announced.
+    """
+    values = scores(600, 0.9, 3, 0.01)
+    listed = {"price_from": "list price of new, read on 2026-10-27", "expires": "2027-01-14"}
+    return evidence({
+        "few_shot": ("prompt", values, {
+            "usd_per_1k": 0.9, "build_usd": 0.0, "upkeep_usd_month": 0.0, **listed}),
+        "today": ("tune", values, {
+            "present": True, "usd_per_1k": 0.4, "build_usd": 0.0, "upkeep_usd_month": 807.0,
+            "retrain_usd": 720.0, "retrain_days": 90.0}),
+    })  # fmt: skip
+
+
+def dearer_to_keep():
+    """Return evidence on which a small tuned model is cheaper a request and dear to keep up."""
+    found = cost(0.9)
+    fixed = {"today": (0.0, 0.0), "small": (3700.0, 250.0), "dear": (0.0, 0.0), "majority": (0, 0)}
+    arms = [
+        a.model_copy(
+            update=dict(zip(("build_usd", "upkeep_usd_month"), fixed[a.name], strict=True))
+        )
+        for a in found.arms
+    ]
+    return found.model_copy(update={"arms": tuple(arms)})
 
 
 def cost(share):

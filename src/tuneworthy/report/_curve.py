@@ -1,0 +1,87 @@
+"""The section on more rows: learning curves with intervals, and how many rows to collect, if any.
+
+Words and marks only; every number was computed where the curves were measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.curve import Cleaning, LearningCurve
+from tuneworthy.core.escape import visible
+from tuneworthy.core.results import Results
+from tuneworthy.report import _charts as charts
+from tuneworthy.report import _words as words
+
+
+def learning(results: Results) -> list[dict[str, Any]]:
+    """Return for each measured curve its chart (or None), its sentences and its points."""
+    return [_section(results, curve) for curve in results.evidence.curves]
+
+
+def _section(results: Results, curve: LearningCurve) -> dict[str, Any]:
+    margin = results.task.success.margin
+    rival = next((a for a in results.evidence.arms if a.name == curve.rival and a.score), None)
+    goal = min(1.0, rival.score.mean + margin) if rival and rival.score else None
+    points = [
+        charts.Point(
+            float(p.rows), p.score.mean, p.score.low, p.score.high,
+            f"{p.rows} rows: {words.score(p.score.mean)} ({words.score(p.score.low)} to "
+            f"{words.score(p.score.high)}), {p.n} cases",
+        )
+        for p in curve.points
+    ]  # fmt: skip
+    enough = len(points) > 1
+    lines = [rows_line(curve, margin), doubling_line(curve), cleaning_line(curve.cleaning)]
+    return {
+        "arm": curve.arm,
+        "chart": charts.points_with_intervals(points, ("rows", "score"), goal) if enough else None,
+        "lines": [line for line in lines if line],
+        "points": curve.points,
+    }
+
+
+def rows_line(curve: LearningCurve, margin: float) -> str:
+    """Return how many more rows to collect, or why nobody can say.
+
+    `Collect about 120 more rows (80 %: 60 to 260): …`.
+    """
+    arm, rival = visible(curve.arm), visible(curve.rival)
+    if curve.needed is None or curve.low is None or curve.high is None:
+        why = visible(curve.because or words.UNKNOWN)
+        return f"How many rows {arm} needs is not known: {why}."
+    have = max((p.rows for p in curve.points), default=0)
+    goal = f"to beat {rival} by {words.points(margin)} points"
+    span = f"{curve.low:,.0f} to {curve.high:,.0f}"
+    if curve.high <= have:
+        return f"{arm} has enough rows {goal}: about {curve.needed:,.0f} do (80 %: {span})."
+    more, low, high = (max(0.0, n - have) for n in (curve.needed, curve.low, curve.high))
+    if more == 0:
+        return (
+            f"{arm} may have enough rows {goal}: about {curve.needed:,.0f} do (80 %: {span}); "
+            f"you have {have:,}."
+        )
+    return (
+        f"Collect about {more:,.0f} more rows (80 %: {low:,.0f} to {high:,.0f}) for {arm} {goal}."
+    )
+
+
+def doubling_line(curve: LearningCurve) -> str:
+    """Return what the last doubling of rows gained, in points with its bounds."""
+    if curve.last_doubling is None or len(curve.points) < 2:
+        return ""
+    fewer, more = curve.points[-2].rows, curve.points[-1].rows
+    told = words.span(curve.last_doubling)
+    return f"From {fewer:,} to {more:,} rows it gained {told} points (95 %)."
+
+
+def cleaning_line(seen: Cleaning | None) -> str:
+    """Return what leaving out rows with doubtful answers is worth."""
+    if seen is None:
+        return ""
+    if seen.gain is None:
+        return f"What cleaning the answers is worth was not measured: {visible(seen.because)}."
+    return (
+        f"Without the {seen.dropped:,.0f} of {seen.rows:,.0f} training rows that others deny it "
+        f"gains {words.span(seen.gain)} points (95 %)."
+    )

@@ -1,0 +1,93 @@
+"""The section on money: total cost over requests a month, break-even, what flips the verdict.
+
+Words and marks only: costs are drawn from the terms that the verdict gives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from tuneworthy.core.escape import visible
+from tuneworthy.core.results import Results
+from tuneworthy.report import _charts as charts
+from tuneworthy.report import _words as words
+
+VOLUMES = tuple(10 ** (3 + step / 10) for step in range(41))  # 1,000 to 10 million a month
+PARTS = ("usd_per_request", "build_usd", "upkeep_usd_month")
+
+
+def money(results: Results) -> dict[str, Any]:
+    """Return the chart of costs (or None and why), one plain line, figures, flips, assumptions."""
+    economics, missing = results.verdict.economics, results.verdict.missing
+    chart = cost_chart(results)
+    rows = [row for row in economics.get("arms", ()) if isinstance(row, dict)]
+    return {
+        "line": words.pays_line(results),
+        "chart": chart,
+        "why": "" if chart else _why(results),
+        "rows": rows,
+        "p_net_higher": economics.get("p_net_higher"),
+        "chance": chance_line(results),
+        "flips": [visible(str(f["says"])) for f in results.verdict.flips if "says" in f],
+        "assumed": [visible(str(text)) for text in economics.get("assumed", ())],
+        "expires": expires_line(results),
+        "missing": {k: v for k, v in missing.items() if k.startswith("/economics")},
+    }
+
+
+def cost_chart(results: Results) -> Markup | None:
+    """Return cost a month over requests a month, None with fewer than two rungs fully priced."""
+    economics = results.verdict.economics
+    months = economics.get("horizon_months")
+    known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in PARTS)]
+    if len(known) < 2 or not months:
+        return None
+    lines = []
+    for row in known:
+        each, once, month = (float(row[key]) for key in PARTS)
+        points = [(v, v * each + month + once / months) for v in VOLUMES]
+        points = [(v, cost) for v, cost in points if cost > 0]
+        kind = "own" if row["name"] == results.verdict.arm else "rival"
+        if points:
+            lines.append((visible(str(row["name"])), kind, points))
+    if len(lines) < 2:
+        return None
+    marks = []
+    volume, even = results.task.economics.requests_per_month, economics.get("break_even_per_month")
+    if isinstance(even, int | float) and even > 0:
+        marks.append((float(even), "break-even"))
+    if volume:
+        marks.append((float(volume), "you"))
+    return charts.costs(lines, marks, ("requests a month", "USD a month"))
+
+
+def _why(results: Results) -> str:
+    missing = results.verdict.missing
+    told = [
+        text
+        for pointer, text in missing.items()
+        if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in PARTS
+    ]
+    return visible("; ".join(dict.fromkeys(told)) or missing.get("/economics", words.UNKNOWN))
+
+
+def chance_line(results: Results) -> str:
+    """Return how likely the rival is worth more at the user's volume, or why that is not known."""
+    economics = results.verdict.economics
+    chance, rival = economics.get("p_net_higher"), economics.get("rival")
+    if chance is None:
+        why = results.verdict.missing.get("/economics/p_net_higher", words.UNKNOWN)
+        return f"Whether another arm is worth more to you is not known: {visible(why)}."
+    volume = results.task.economics.requests_per_month or 0.0
+    return (
+        f"At {words.amount(volume)} requests a month {visible(str(rival))} is worth more with a "
+        f"chance of {100 * float(chance):.0f} %, all costs counted."
+    )
+
+
+def expires_line(results: Results) -> str:
+    """Return until when the verdict can hold, "" where no end of the base is announced."""
+    day = results.verdict.economics.get("expires")
+    return f"It stands on a model that ends on {visible(str(day))}." if day else ""

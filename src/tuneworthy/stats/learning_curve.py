@@ -1,0 +1,163 @@
+"""How many rows a learner needs to reach a score, from its scores on fewer rows.
+
+loss(n) = b / (n0 + n**beta) + e, the rectified scaling law of Lin et al. 2024 (arXiv 2402.02314):
+flat while few rows teach nothing, then a power law, then a floor. Knows arrays only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
+FLATS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
+"""n0 over nmax**beta: how much of the measured range lies before the bend."""
+DRAWS, LEVEL = 400, 0.8
+WIDEST, FURTHEST = 4.0, 4.0
+SIZES = 3  # fewer sizes than this say nothing about a bend
+STEEPER = 0.8  # share of draws in which the last doubling gains more than the one before
+
+
+class Needed(NamedTuple):
+    """Rows needed with their 80 % interval, each None where the curve does not say: then why."""
+
+    rows: float | None
+    low: float | None
+    high: float | None
+    because: str = ""
+
+
+class Cells(NamedTuple):
+    """Scores of one learner at several sizes beside the score it is to beat, cell by cell.
+
+    A cell is one case in one repeat. `scores` [cells, sizes] and `rival` [cells] lie in [0, 1];
+    `cases` and `repeats` [cells] are numbers from 0: what is drawn anew together.
+    """
+
+    scores: Array
+    rival: Array
+    cases: Array
+    repeats: Array
+
+
+def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int = 0) -> Needed:
+    """Return how many rows are needed to beat the rival by `margin`, or why nobody can say.
+
+    Cases and repeats are drawn anew 400 times (with replacement, both ways at once), and every
+    draw is read with a curve chosen by how well it fits, so that curves which these sizes can't
+    tell apart widen the interval. None where the interval is wider than 4 times, where it lies
+    beyond 4 times the rows at hand, or while the curve still steepens. Raises ValueError for
+    sizes that do not rise.
+    """
+    x = np.asarray(sizes, float)
+    if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
+        raise ValueError(f"sizes must rise from above 0: {list(sizes)}")
+    if x.size < SIZES:
+        return Needed(None, None, None, f"{x.size} sizes were measured, {SIZES} are needed")
+    if not cells.rival.size:
+        return Needed(None, None, None, "no case was scored beside the arm to beat")
+    draws = _draws(cells, seed)
+    losses, goal = 1 - draws[:, :-1], 1 - draws[:, -1] - margin
+    found = _read(x, losses, goal, seed)
+    low, rows, high = (float(v) for v in _quantiles(found))
+    if high <= x[-1]:  # shown at the rows at hand: no curve has to be trusted
+        return Needed(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
+    return _refused(x, losses, (low, rows, high)) or Needed(rows, low, high)
+
+
+def _quantiles(found: Array) -> Array:
+    tail = (1 - LEVEL) / 2
+    return np.quantile(found, [tail, 0.5, 1 - tail], method="inverted_cdf")
+
+
+def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> Needed | None:
+    """Return why no number is given, or None where one is."""
+    low, rows, high = three
+    gains = losses[:, :-1] - losses[:, 1:]
+    per = gains / np.diff(np.log2(x))  # a doubling, also where a size was left out
+    if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER and per[:, -1].mean() > 0:
+        return Needed(None, None, None, "pre-power: the curve still steepens, so more rows may "
+                      "bring more than it shows; try more before concluding no")  # fmt: skip
+    if rows > FURTHEST * x[-1]:
+        return Needed(None, None, None, f"not within {FURTHEST:.0f} times the rows at hand, and "
+                      "further the curve is not trusted")  # fmt: skip
+    if high > WIDEST * max(low, x[0]):
+        most = f"{high:,.0f}" if np.isfinite(high) else "any number"
+        return Needed(None, None, None, f"these scores allow {max(low, x[0]):,.0f} to {most} rows "
+                      f"(80 %): wider than {WIDEST:.0f} times")  # fmt: skip
+    return None
+
+
+def _draws(cells: Cells, seed: int) -> Array:
+    """Return mean scores [draws, sizes + 1 (the rival)], cases and repeats drawn anew.
+
+    Seeds score the same cases: both are drawn at once and their weights multiplied (Owen 2007, the
+    pigeonhole bootstrap). Under folds a case has one repeat, so drawing cases moves repeats as
+    well; drawing both would count their noise twice (80 % intervals then held 96 %, simulated).
+    """
+    rng = np.random.default_rng(seed)
+    table = np.column_stack([cells.scores, cells.rival])
+    weights = np.ones((DRAWS, table.shape[0]))
+    crossed = np.unique(cells.cases).size < cells.cases.size
+    for numbers in (cells.cases, cells.repeats) if crossed else (cells.cases,):
+        kinds = int(numbers.max()) + 1
+        if kinds > 1:
+            weights *= rng.multinomial(kinds, np.full(kinds, 1 / kinds), DRAWS)[:, numbers]
+    weights = weights[weights.sum(1) > 0]
+    return np.asarray(weights @ table / weights.sum(1, keepdims=True))
+
+
+def _read(x: Array, losses: Array, goal: Array, seed: int) -> Array:
+    """Return for every draw the rows at which one fitting curve reaches the goal (or inf)."""
+    shapes = [(beta, flat * x[-1] ** beta) for beta in BETAS for flat in FLATS]
+    whiten = _whitener(losses)
+    fits = [_fit(1 / (n0 + x**beta), losses, whiten) for beta, n0 in shapes]
+    misfit = np.array([fit[2] for fit in fits])  # [shapes, draws]
+    chance = np.exp(-0.5 * (misfit - misfit.min(0)))
+    cut = chance.cumsum(0) / chance.sum(0)
+    rng = np.random.default_rng([seed, 1])
+    chosen = (cut < rng.random(losses.shape[0])).sum(0).clip(0, len(shapes) - 1)
+    out = np.full(losses.shape[0], np.inf)
+    for at, (beta, n0) in enumerate(shapes):
+        mine = chosen == at
+        b, e, _ = (part[mine] for part in fits[at])
+        out[mine] = _reached(b, e, goal[mine], (beta, n0))
+    return out
+
+
+def _reached(b: Array, e: Array, goal: Array, shape: tuple[float, float]) -> Array:
+    beta, n0 = shape
+    left = goal - e
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        rows = np.maximum(b / left - n0, 0.0) ** (1 / beta)
+    return np.asarray(np.where((left > 0) & (b > 0), rows, np.where(left > 0, 0.0, np.inf)))
+
+
+def _whitener(losses: Array) -> Array:
+    """Return W with W'W the inverse covariance of the drawn losses, its diagonal lifted a little.
+
+    Sizes share their cases, so their losses move together; the lift keeps curves that no draw
+    tells apart from being told apart by rounding.
+    """
+    covariance = np.cov(losses, rowvar=False)
+    lift = 0.05 * float(np.mean(np.diag(covariance))) + 1e-8
+    chol = np.linalg.cholesky(covariance + lift * np.eye(losses.shape[1]))
+    return np.asarray(np.linalg.inv(chol))
+
+
+def _fit(shape: Array, losses: Array, whiten: Array) -> tuple[Array, Array, Array]:
+    """Return b >= 0, 0 <= e and the misfit of every draw for one shape: least squares, whitened."""
+    u, one, y = whiten @ shape, whiten @ np.ones_like(shape), losses @ whiten.T
+    uu, u1, ones, uy, y1 = u @ u, u @ one, one @ one, y @ u, y @ one
+    det = uu * ones - u1 * u1
+    b, e = (uy * ones - y1 * u1) / det, (y1 * uu - uy * u1) / det
+    floorless = np.maximum(uy / uu, 0.0)
+    level = np.maximum(y1 / ones, 0.0)
+    b, e = np.where(e < 0, floorless, b), np.maximum(e, 0.0)
+    b, e = np.where(b < 0, 0.0, b), np.where(b < 0, level, e)
+    rest = y - b[:, None] * u - e[:, None] * one
+    return b, e, (rest * rest).sum(1)

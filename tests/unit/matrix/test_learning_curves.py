@@ -1,0 +1,98 @@
+"""Learning curves measured on a small study: cut, stored, paired; what clean labels are worth."""
+
+import random
+
+import pytest
+from tests import studies
+
+from tuneworthy.core.arm import Recipe
+from tuneworthy.desk import Wishes, open_desk
+from tuneworthy.matrix import curve as curves
+from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.measure import measure
+
+
+def noisy(rows, share, seed=3):
+    draw = random.Random(seed)
+    return [
+        {**row, "output": draw.choice([x for x in studies.LABELS if x != row["output"]])}
+        if draw.random() < share
+        else row
+        for row in rows
+    ]
+
+
+def measured(folder, n=120, share=0.0, arms=("majority", "tfidf", "zero_shot"), **more):
+    """Run some arms of a study and return its curves and how many units were fitted for them."""
+    path = studies.write(folder, n, arms=list(arms), present=None, **more)
+    studies.lines(folder / "rows.jsonl", noisy(studies.rows(n), share))
+    with open_desk(path, Wishes()) as desk:
+        bench, planned, runs = desk.bench(), desk.plan().arms, []
+        recipes = [Recipe() for _ in bench.split.parts]
+        for arm in planned:
+            runs += measure(bench, arm, recipes, False)
+        evidence = compare(desk.shape, list(desk.sealed.open("compare").values()), runs)
+        before = len(desk.ledger.keys(bench.study, "run"))
+        found = curves.learning_curves(bench, planned, runs, recipes, evidence)
+        added = len(desk.ledger.keys(bench.study, "run")) - before
+        again = curves.learning_curves(bench, planned, runs, recipes, evidence)
+        assert again == found
+        assert len(desk.ledger.keys(bench.study, "run")) == before + added
+        later = curves.learning_curves(
+            bench, planned, runs, recipes, evidence, {"tfidf": "no minutes are left"}
+        )
+    return found, added, later
+
+
+def test_a_classifier_is_measured_on_fewer_rows_and_every_fit_is_a_unit(tmp_path):
+    (curve,), added, (skipped,) = measured(tmp_path)
+    assert (curve.arm, curve.tool, curve.rival) == ("tfidf", "classifier", "zero_shot")
+    assert [point.rows for point in curve.points] == [24, 48, 96]  # of 120, a fold is for scoring
+    assert {point.n for point in curve.points} == {120}
+    assert {point.repeats for point in curve.points} == {5}
+    assert curve.points[0].score.mean <= curve.points[-1].score.mean
+    assert curve.last_doubling.low <= curve.last_doubling.mean <= curve.last_doubling.high
+    assert 2 * 5 <= added <= 3 * 5  # two sizes, and the folds where a row is denied
+    assert curve.cleaning.dropped < 1
+    assert (skipped.points, skipped.because) == ((), "no minutes are left")
+
+
+def test_rows_that_others_deny_are_left_out_where_labels_are_wrong(tmp_path):
+    (curve,), _, _ = measured(tmp_path, n=150, share=0.25)
+    seen = curve.cleaning
+    assert (seen.n, seen.rows) == (150, 80)
+    assert 5 < seen.dropped < 25
+    assert seen.gain.low < seen.gain.mean < seen.gain.high
+
+
+def test_one_split_takes_two_seeds_for_repeats(tmp_path):
+    rows = studies.rows(60, seed=9)
+    for at, row in enumerate(rows):
+        row["id"] = f"t{at}"
+    studies.write(tmp_path)
+    studies.lines(tmp_path / "test.jsonl", rows)
+    (curve,), _, _ = measured(tmp_path, data={"train": "rows.jsonl", "test": "test.jsonl"})
+    assert {point.repeats for point in curve.points} == {2}
+    assert {point.n for point in curve.points} == {60}
+
+
+def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
+    path = studies.write(tmp_path, 120)
+    with open_desk(path, Wishes()) as desk:
+        bench = desk.bench()
+        part = bench.split.parts[0]
+        cuts = [set(curves._cut(bench, part, share, 0).train) for share in (0.25, 0.5)]
+        assert cuts[0] < cuts[1] < set(part.train)
+        other = set(curves._cut(bench, part, 0.5, 1).train)
+        assert other != cuts[1]
+        assert curves._cut(bench, part, 0.5, 0).dev == part.dev
+
+
+@pytest.mark.parametrize(("rows", "shares"), [(160, 3), (159, 2), (19, 1), (8, 0)])
+def test_the_shares_that_are_tried(rows, shares):
+    assert len(curves._shares(rows)) == shares
+
+
+def test_without_a_learner_there_is_no_curve(tmp_path):
+    found, added, _ = measured(tmp_path, arms=("majority", "zero_shot"))
+    assert (found, added) == ((), 0)

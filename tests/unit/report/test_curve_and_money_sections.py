@@ -1,0 +1,98 @@
+"""The sections on more rows and on money: their charts, their sentences, and what is refused."""
+
+import pytest
+import study_fixture
+
+from tuneworthy.core.curve import Cleaning, LearningCurve, LearningPoint
+from tuneworthy.core.interval import Interval
+from tuneworthy.report import _curve, _money
+
+
+def at(rows, mean):
+    return LearningPoint(rows=rows, n=250, repeats=5,
+                         score=Interval(mean=mean, low=mean - 0.05, high=mean + 0.05))  # fmt: skip
+
+
+CURVE = LearningCurve(
+    arm="lora", tool="tune", points=(at(50, 0.6), at(100, 0.7), at(200, 0.76)), rival="constrained",
+    last_doubling=Interval(mean=0.06, low=0.01, high=0.11), needed=320, low=260, high=460,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results():
+    return study_fixture.study()
+
+
+def with_curve(results, curve):
+    evidence = results.evidence.model_copy(update={"curves": (curve,)})
+    return results.model_copy(update={"evidence": evidence})
+
+
+def test_a_curve_says_how_many_more_rows_to_collect(results):
+    (section,) = _curve.learning(with_curve(results, CURVE))
+    assert section["lines"][0] == (
+        "Collect about 120 more rows (80 %: 60 to 260) for lora to beat constrained by 5 points."
+    )
+    assert section["lines"][1] == "From 100 to 200 rows it gained +6 (+1 … +11) points (95 %)."
+    assert section["chart"].count("<circle") == 3
+    assert section["chart"].count('class="ci"') == 3
+
+
+def test_a_curve_that_says_nothing_says_why(results):
+    silent = CURVE.model_copy(update={"needed": None, "because": "pre-power: it still steepens"})
+    assert "not known: pre-power" in _curve.rows_line(silent, 0.05)
+    none = LearningCurve(arm="lora", tool="tune", because="no minutes are left")
+    (section,) = _curve.learning(with_curve(results, none))
+    assert (section["chart"], len(section["lines"])) == (None, 1)
+
+
+def test_rows_that_are_there_already_are_not_asked_for():
+    enough = CURVE.model_copy(update={"needed": 90, "low": 60, "high": 150})
+    assert "has enough rows" in _curve.rows_line(enough, 0.05)
+    maybe = CURVE.model_copy(update={"needed": 180, "low": 120, "high": 300})
+    assert "may have enough rows" in _curve.rows_line(maybe, 0.05)
+
+
+def test_what_cleaning_is_worth_is_said_or_why_not():
+    seen = Cleaning(arm="tfidf", rows=160, dropped=12, n=250,
+                    gain=Interval(mean=0.02, low=-0.01, high=0.05))  # fmt: skip
+    assert "Without the 12 of 160 training rows" in _curve.cleaning_line(seen)
+    none = Cleaning(arm="tfidf", rows=160, dropped=0, because="no row is denied")
+    assert "not measured: no row is denied" in _curve.cleaning_line(none)
+    assert _curve.cleaning_line(None) == ""
+
+
+def priced(results, **more):
+    rows = [
+        {"name": "constrained", "usd_per_request": 0.0026, "build_usd": 900.0,
+         "upkeep_usd_month": 0.0},
+        {"name": "lora", "usd_per_request": 0.00031, "build_usd": 6300.0,
+         "upkeep_usd_month": 807.0, **more},
+    ]  # fmt: skip
+    economics = {**results.verdict.economics, "arms": rows, "horizon_months": 12,
+                 "p_net_higher": 0.04, "assumed": ["a <b>"], "expires": "2027-01-14"}  # fmt: skip
+    verdict = results.verdict.model_copy(update={"economics": economics})
+    return results.model_copy(update={"verdict": verdict})
+
+
+def test_total_cost_is_drawn_with_break_even_and_the_users_volume(results):
+    seen = _money.money(priced(results))
+    assert seen["chart"].count("<polyline") == 2
+    assert "break-even" in seen["chart"]
+    assert ">you<" in seen["chart"]
+    assert "lora is worth more with a chance of 4 %" in seen["chance"]
+    assert "2027-01-14" in seen["expires"]
+    assert "382,000" in seen["line"]
+
+
+def test_without_a_cost_there_is_no_chart_but_a_reason(results):
+    bare = priced(results, build_usd=None)
+    missing = {
+        **bare.verdict.missing,
+        "/economics/arms/1/build_usd": "set economics.hours_to_build",
+    }
+    verdict = bare.verdict.model_copy(update={"missing": missing})
+    seen = _money.money(bare.model_copy(update={"verdict": verdict}))
+    assert seen["chart"] is None
+    assert "economics.hours_to_build" in seen["why"]

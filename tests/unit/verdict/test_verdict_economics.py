@@ -1,0 +1,135 @@
+"""What each rung costs and is worth, what flips the verdict, and why anything is not known."""
+
+from statistics import NormalDist
+
+import pytest
+import verdict_scenes as scenes
+
+from tuneworthy.core.evidence import Policy
+from tuneworthy.verdict.decide import decide
+
+PRICED = Policy(
+    margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000
+)
+
+
+def rows(verdict):
+    return {row["name"]: row for row in verdict.economics["arms"]}
+
+
+def changed(found, name, **update):
+    arms = [a.model_copy(update=update) if a.name == name else a for a in found.arms]
+    return found.model_copy(update={"arms": tuple(arms)})
+
+
+def test_cost_and_net_value_follow_the_written_formula():
+    seen = rows(decide(scenes.worked()[0], (), PRICED))
+    tune, schema = seen["tune"], seen["schema"]
+    assert tune["cost_per_month"] == pytest.approx(40000 * 0.00031 + 807 + 6300 / 12)
+    assert tune["total_cost"] == pytest.approx(12 * tune["cost_per_month"])
+    assert tune["net_value_per_month"] == pytest.approx(40000 * 0.05 * 0.9 - tune["cost_per_month"])
+    assert schema["cost_per_month"] == pytest.approx(40000 * 0.0026 + 900 / 12)
+    assert schema["p_net_higher"] is None
+
+
+def test_the_chance_that_tuning_is_worth_more_turns_over_at_break_even():
+    found, at = scenes.worked()[0], 382_066.87
+    chance = {
+        volume: decide(found, (), PRICED.model_copy(update={"requests_per_month": volume}))
+        .economics["p_net_higher"]
+        for volume in (40_000, at / 2)
+    }  # fmt: skip
+    assert chance[40_000] < chance[at / 2] < 0.5
+    verdict = decide(found, (), PRICED)
+    pair = next(p for p in found.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    error = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    mean = 40000 * (0.05 * pair.mean + 0.00229) - 1257
+    assert verdict.economics["p_net_higher"] == pytest.approx(
+        NormalDist().cdf(mean / (40000 * 0.05 * error)), abs=1e-4
+    )
+    wide = changed(found, "tune", usd_per_1k_se=20.0)  # an unsure price makes all of it unsure
+    assert decide(wide, (), PRICED).economics["p_net_higher"] > verdict.economics["p_net_higher"]
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "says"),
+    [("requests_per_month", "cost_per_month", "economics.requests_per_month"),
+     ("value_of_correct", "net_value_per_month", "economics.value_of_correct")],
+)  # fmt: skip
+def test_a_key_that_is_missing_is_named(key, field, says):
+    verdict = decide(scenes.worked()[0], (), PRICED.model_copy(update={key: None}))
+    assert rows(verdict)["tune"][field] is None
+    assert says in verdict.missing[f"/economics/arms/3/{field}"]
+    assert says in verdict.missing[f"/economics/{key}"]
+
+
+def test_a_cost_that_is_missing_says_which():
+    found = changed(scenes.worked()[0], "tune", build_usd=None,
+                    missing={"build_usd": "set economics.hours_to_build"})  # fmt: skip
+    verdict = decide(found, (), PRICED)
+    assert "hours_to_build" in verdict.missing["/economics/arms/3/build_usd"]
+    assert "one-off cost" in verdict.missing["/economics/arms/3/cost_per_month"]
+    assert "one-off cost" in verdict.missing["/economics/p_net_higher"]
+
+
+def flips(verdict, key):
+    return [flip for flip in verdict.flips if flip["input"] == key]
+
+
+def test_how_long_a_tuned_model_lasts_flips_the_verdict():
+    many = PRICED.model_copy(update={"requests_per_month": 700_000})
+    found = scenes.with_upkeep(scenes.worked()[0])
+    verdict = decide(found, (), many)
+    (flip,) = flips(verdict, "retrain_days")
+    assert (flip["below"], flip["above"]) == ("schema", "tune")
+    assert "lasts more than" in flip["says"]
+    for days, use in ((flip["at"] * 0.98, "schema"), (flip["at"] * 1.02, "tune")):
+        upkeep = 567 + 30 / days * 720
+        other = changed(found, "tune", upkeep_usd_month=upkeep, retrain_days=days)
+        assert decide(other, (), many).use == use
+    assert not flips(decide(scenes.worked()[0], (), many), "retrain_days")  # nothing is retrained
+
+
+def test_a_price_flips_the_verdict_where_it_is_said_to():
+    many = PRICED.model_copy(update={"requests_per_month": 700_000})
+    found = scenes.worked()[0]
+    (flip,) = [f for f in flips(decide(found, (), many), "usd_per_1k") if f["of"] == "tune"]
+    assert decide(changed(found, "tune", usd_per_1k=flip["at"] * 0.98), (), many).use == "tune"
+    assert decide(changed(found, "tune", usd_per_1k=flip["at"] * 1.02), (), many).use == "schema"
+
+
+def test_under_motive_cost_a_dearer_request_flips_to_what_runs_today():
+    policy = Policy(margin=0.05, motive="cost")
+    found = scenes.cost(0.9)
+    verdict = decide(found, (), policy)
+    assert verdict.arm == "small"
+    (flip,) = [f for f in flips(verdict, "usd_per_1k") if f["of"] == "today"]
+    assert flip["above"] == "tune"
+    assert decide(changed(found, "today", usd_per_1k=flip["at"] * 0.98), (), policy).arm == "today"
+
+
+def test_the_cheapest_a_request_is_not_praised_where_it_costs_more_a_month():
+    policy = Policy(margin=0.05, motive="cost", requests_per_month=50_000)
+    verdict = decide(scenes.dearer_to_keep(), (), policy)
+    assert "$418 more than `today`" in verdict.because
+    assert (verdict.economics["rival"], verdict.economics["side"]) == ("today", "below")
+    at = verdict.economics["break_even_per_month"]
+    assert at == pytest.approx((3700 / 12 + 250) / (0.003 - 0.0002), rel=1e-6)
+    more = policy.model_copy(update={"requests_per_month": 1.01 * at})
+    assert "more than `today`" not in decide(scenes.dearer_to_keep(), (), more).because
+
+
+def test_the_end_of_the_base_is_printed_with_the_verdict():
+    policy = PRICED.model_copy(update={"margin_is_default": False})
+    verdict = decide(scenes.newer_base(), (), policy)
+    assert verdict.economics["expires"] == "2027-01-14"
+    assert "Retire `today`" in verdict.because
+    assert "ends on 2027-01-14" in verdict.because
+    assert decide(scenes.worked()[0], (), PRICED).missing["/economics/expires"]
+
+
+def test_what_is_assumed_is_said():
+    verdict = decide(scenes.with_upkeep(scenes.worked()[0]), (), PRICED)
+    said = " ".join(verdict.economics["assumed"])
+    assert "building `tune` costs $6,300: your hours and rates, not measured" in said
+    assert "retrained every 90 days at $720" in said

@@ -15,6 +15,7 @@ from tuneworthy.core.known import Familiarity
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
+from tuneworthy.core.settled import Settled
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import HardLimits, Tool
@@ -133,6 +134,7 @@ class Evidence(Record):
     staleness: Staleness | None = None
     harms: tuple[Harm, ...] = ()
     shakes: tuple[Shake, ...] = ()
+    settled: Settled | None = None
     missing: dict[str, str] = Field(default_factory=dict)
 
 

@@ -100,7 +100,8 @@ class Sequence:
         self._candidates = grid(step)
         self._bets = Bets(self._candidates, 2 * level, streams=2)
         self.low, self.high = -1.0, 1.0
-        self.n, self.total, self.differ = 0, 0.0, 0
+        self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0
+        self._total = 0.0
 
     def see(self, least: float, most: float, n_plan: int) -> None:
         """Take in the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
@@ -109,10 +110,12 @@ class Sequence:
         self.low = float(self._candidates[below[0]]) if below.size else self.low
         self.high = float(self._candidates[above[-1]]) if above.size else self.high
         self.n += 1
-        self.total += (least + most) / 2
+        self._total += (least + most) / 2
+        self.wins += least > 0
+        self.losses += most < 0
         self.differ += (least, most) != (0.0, 0.0)
 
     @property
     def mean(self) -> float:
         """Return the mean so far (a range counts by its middle), 0 before the first value."""
-        return self.total / self.n if self.n else 0.0
+        return self._total / self.n if self.n else 0.0

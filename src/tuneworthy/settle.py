@@ -35,7 +35,6 @@ from tuneworthy.verdict.settled import (
     Names,
     Open,
     Tightened,
-    inputs_left,
     said,
     standing,
     tightened,
@@ -267,12 +266,14 @@ class Settling:
     def _more(self) -> int | None:
         """Return about how many more clicks close the pair that takes most; None: no telling."""
         clicks = [0]
-        pairs = {(pair.arm, pair.versus): pair for pair in self._now.pairs}
         for one in self._open() if self.ended is None else ():
-            inputs = inputs_left(one, pairs[one.names], self._streams[one.names].bounds.n)
-            if inputs is None:
+            stream, kind = self._streams[one.names], self._kind(one.names)
+            before = self._arms.scored(*one.names) if kind == "new" else np.array([])
+            targets = (one.margin - one.shift, -one.shift)[: 1 if one.margin < 0 else 2]
+            rows = stream.bounds.rows_left(targets, before, stream.planned)
+            if rows > 100 * len(self._arms.inputs):
                 return None
-            clicks.append(max(1, round(inputs * self._share(one.names))))
+            clicks.append(max(1, round(rows * self._share(one.names))))
         return max(clicks)
 
     def _share(self, names: Names) -> float:

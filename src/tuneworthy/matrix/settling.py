@@ -28,11 +28,11 @@ class Stream:
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST))
-        self._plan = len(scored) + more if len(scored) else min(pool, planned)
+        self.planned = len(scored) + more
 
     def see(self, found: Range) -> None:
         """Take in the difference on the next new input."""
-        self.bounds.see(*found, self._plan)
+        self.bounds.see(*found, self.planned)
         self.at += 1
 
 

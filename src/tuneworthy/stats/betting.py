@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,20 @@ class Bets:
         self._cap_up = 0.5 / np.maximum(self._m, 1e-9)
         self._cap_down = 0.5 / np.maximum(1 - self._m, 1e-9)
         self.living = np.ones((streams, self._m.size), bool)
+
+    def rows_left(self, stream: int, at: int, values: Array, n_plan: int) -> float:
+        """Return in about how many rows a stream rules a candidate out if it goes on as `values`.
+
+        `at` is the candidate's place; inf where bets on such values lose.
+        """
+        x, m = (values + 1) / 2, self._m[at]
+        bet = float(np.sqrt(2 * log(2 / self._alpha) / (self._variance[stream, 0] * n_plan)))
+        sides = (
+            (self._up[stream, at], np.log1p(min(bet, self._cap_up[at]) * (x - m)).mean()),
+            (self._down[stream, at], np.log1p(-min(bet, self._cap_down[at]) * (x - m)).mean()),
+        )
+        goal = log(2 / self._alpha)
+        return float(min(max(goal - had, 0) / gain if gain > 0 else inf for had, gain in sides))
 
     def see(self, values: Array | float, n_plan: int) -> Array:
         """Take in the next value in [-1, 1] of each stream and return `living`.
@@ -101,7 +115,7 @@ class Sequence:
         self._bets = Bets(self._candidates, 2 * level, streams=2)
         self.low, self.high = -1.0, 1.0
         self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0
-        self._total = 0.0
+        self._seen: list[float] = []
 
     def see(self, least: float, most: float, n_plan: int) -> None:
         """Take in the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
@@ -110,7 +124,7 @@ class Sequence:
         self.low = float(self._candidates[below[0]]) if below.size else self.low
         self.high = float(self._candidates[above[-1]]) if above.size else self.high
         self.n += 1
-        self._total += (least + most) / 2
+        self._seen.append((least + most) / 2)
         self.wins += least > 0
         self.losses += most < 0
         self.differ += (least, most) != (0.0, 0.0)
@@ -118,4 +132,16 @@ class Sequence:
     @property
     def mean(self) -> float:
         """Return the mean so far (a range counts by its middle), 0 before the first value."""
-        return self._total / self.n if self.n else 0.0
+        return float(np.mean(self._seen)) if self._seen else 0.0
+
+    def rows_left(self, targets: tuple[float, ...], before: Array, n_plan: int) -> float:
+        """Return about how many more rows bring a bound past the nearest of some means.
+
+        Rows are taken to go on like those seen so far and `before`, an earlier sample; inf where
+        those say that no number of rows would do it.
+        """
+        values = np.concatenate([before, self._seen])
+        if not values.size:
+            return inf
+        places = [int(np.abs(self._candidates - target).argmin()) for target in targets]
+        return min(self._bets.rows_left(1, at, values, n_plan) for at in places)

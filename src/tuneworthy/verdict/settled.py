@@ -143,12 +143,6 @@ def _tighter(pair: Pair, found: Tightened) -> Pair:
     return pair.model_copy(update=counts | {key: round(end, 6) for key, end in ends.items()})
 
 
-def inputs_left(open_pair: Open, pair: Pair, seen: int) -> int | None:
-    """Return about how many more inputs close a pair, from its mean so far; None: no telling."""
-    rows = open_pair.rows(pair)
-    return None if rows is None else max(1, ceil(1.5 * rows) - seen)
-
-
 def said(settled: Settled) -> str:
     """Return in a few sentences how a verdict was settled."""
     parts = [

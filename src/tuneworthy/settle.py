@@ -120,7 +120,8 @@ class Settling:
                       gold=gold, again=asked.again)  # fmt: skip
         if refused := self.ballot.refusal(asked.query, click):
             return refused
-        self._counted()
+        if not self._clicks:
+            self._counted()
         self._desk.ledger.put(self._key(len(self._clicks)), "click", click, self._desk.study)
         self._clicks.append(click)
         self._asked = None

@@ -12,10 +12,8 @@ from tuneworthy.metrics._json import parse
 from tuneworthy.report._screens import finished, shown, wrapped
 from tuneworthy.report._words import counted
 
-KEYS = "[l]eft  [r]ight  [b]oth wrong  [e]qual: both right  [s]kip  [q]uit  =right answer"
-PREFERENCE = (
-    "[l]eft better  [r]ight better  [b]oth bad  [e]qually good  [s]kip  [q]uit  =better text"
-)
+KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
+PREFERENCE = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
 _NOTHING = "(no answer)"
 
 

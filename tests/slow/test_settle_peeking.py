@@ -25,7 +25,8 @@ def settlements(rng, runs, truth, d, factor):
     mean = (wins - losses) / STUDY
     study = mean + factor * (high - mean)
     plan = np.array([_planned(w, lost, level) for w, lost in zip(wins, losses, strict=True)])
-    broken, firm = (study <= MARGIN) & (study < truth), study <= MARGIN
+    firm = study <= MARGIN
+    broken = firm & (np.maximum(study, 0) < truth)
     naive, stopped = broken.copy(), firm.copy()
     bets = Bets(np.array([truth, MARGIN]), 2 * level, runs)
     won, lost = np.zeros(runs, int), np.zeros(runs, int)

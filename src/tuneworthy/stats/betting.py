@@ -46,8 +46,9 @@ class Bets:
     def see(self, values: Array | float, n_plan: int | Array) -> Array:
         """Take in the next value in [-1, 1] of each stream and return `living`.
 
-        The bet is sized for `n_plan` values in all (or (R, 1): each stream's own). It may differ from call to call, as long as
-        it depends on values seen before alone: the sequence stays valid.
+        The bet is sized for `n_plan` values in all (or (R, 1): each stream's own). It may differ
+        from call to call, as long as it depends on values seen before alone: the sequence stays
+        valid.
         """
         x = (np.asarray(values, float).reshape(-1, 1) + 1) / 2
         bet = np.sqrt(2 * log(2 / self._alpha) / (self._variance * n_plan))

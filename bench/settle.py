@@ -185,8 +185,7 @@ def _clicked(ballot: Ballot, case: Case, left: str, right: str) -> Click:
     gold = ballot.says_text(case.output)
     for side, text in (("left", left), ("right", right)):
         if ballot.says_text(text) == gold:
-        output=Output(type="label" if closed else "json", labels=names),
-        success=Success(metric="accuracy" if closed else "exact"),
+            return Click(input=case.id, left=left, right=right, choice=side)  # type: ignore[arg-type]
     return Click(input=case.id, left=left, right=right, choice="wrong")
 
 
@@ -206,7 +205,8 @@ def _ballot(kind: str, rows: Sequence[dict[str, Any]]) -> Ballot:
     names = tuple(sorted({row["output"] for row in rows})) if closed else None
     task = Task(
         name=kind, instruction="", data=Data(file="rows.jsonl"),
-        output=Output(type="label" if closed else "json", labels=names), success=Success(metric="accuracy" if closed else "exact"),
+        output=Output(type="label" if closed else "json", labels=names),
+        success=Success(metric="accuracy" if closed else "exact"),
     ).at(Path())  # fmt: skip
     return Ballot(task, scorer(task), kind)
 

@@ -209,7 +209,7 @@ class Settling:
             known = self.ballot.difference(query, first, second, clicks)
             if known is None:
                 return self._ask(self.ballot.question(query, first, second))
-            stream.see(known)
+            stream.see(known, self.ballot.says(first) != self.ballot.says(second))
             self._now = self._evidence()
 
     def _ask(self, question: Question) -> Question | None:
@@ -257,8 +257,11 @@ class Settling:
         found = {}
         for names, stream in self._streams.items():
             seen = stream.bounds
-            found[names] = Tightened(seen.n, seen.wins, seen.losses, seen.differ, seen.mean,
-                                     seen.low, seen.high, self._kind(names))  # fmt: skip
+            found[names] = Tightened(
+                **{key: getattr(seen, key) for key in ("n", "wins", "losses", "differ")},
+                apart=stream.apart, mean=seen.mean, low=seen.low, high=seen.high,
+                points=self._kind(names),
+            )  # fmt: skip
         return tightened(self._study.evidence.model_copy(update={"pairs": pairs}), found)
 
     def _points(self) -> float | None:
@@ -279,9 +282,8 @@ class Settling:
 
     def _share(self, names: Names) -> float:
         """Return the share of inputs on which two arms answer differently."""
-        asked, before = self._arms.answered(*names), self._pairs[names]
-        apart = sum(self.ballot.says(one) != self.ballot.says(other) for one, other in asked)
-        return (apart + (before.apart or 0)) / max(1, len(asked) + before.n)
+        stream, before = self._streams[names], self._pairs[names]
+        return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
     def _results(self) -> Results:
         settled, study = self._settled(), self._study
@@ -299,7 +301,10 @@ class Settling:
         because = f"{verdict.because} {said(settled)}"
         verdict = verdict.model_copy(update={"because": because})
         points = grid(evidence, findings, self._policy)
-        return study.model_copy(update={"evidence": evidence, "verdict": verdict, "grid": points})
+        commands = [*study.reproduce.get("commands", ()), "tuneworthy settle"]
+        reproduce = {**study.reproduce, "looks": self._look, "commands": commands}
+        return study.model_copy(update={"evidence": evidence, "verdict": verdict, "grid": points,
+                                        "reproduce": reproduce})  # fmt: skip
 
     def _settled(self) -> Settled:
         agreed, again = self.repeated

@@ -81,10 +81,6 @@ class Finalists:
             known += self._built[name].answers(self.inputs[len(known) : len(known) + SHARD])
         return known[at]
 
-    def answered(self, one: str, other: str) -> list[tuple[Answer, Answer]]:
-        """Return the answers of two arms to the new inputs that both were asked so far."""
-        return list(zip(self._answers[one], self._answers[other], strict=False))
-
     def _seed(self, name: str) -> int:
         found = self._arms[name].seed
         return self._bench.task.seed if found is None else found

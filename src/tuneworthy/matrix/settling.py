@@ -19,21 +19,22 @@ _LEAST = 50  # new rows that bets are sized for at least
 class Stream:
     """The differences of one pair, row by row: those of the study first where they count.
 
-    `at` is the place of the next new input. Scored cases count where the arms that answer now are
-    the arms that were scored: bets on them are sized without a look at them.
+    `at` is the place of the next new input; on `apart` of those seen the answers differ. Scored
+    cases count where the arms that answer now are the arms that were scored: bets on them are
+    sized without a look at them.
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
-        self.at, self.bounds = 0, Sequence(level)
+        self.at, self.apart, self.bounds = 0, 0, Sequence(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST))
         self.planned = len(scored) + more
 
-    def see(self, found: Range) -> None:
-        """Take in the difference on the next new input."""
+    def see(self, found: Range, apart: bool = True) -> None:
+        """Take in the difference on the next new input; `apart`: the answers differ."""
         self.bounds.see(*found, self.planned)
-        self.at += 1
+        self.at, self.apart = self.at + 1, self.apart + apart
 
 
 def fresh(queries: list[Query], labelled: list[Case]) -> list[Query]:

@@ -59,6 +59,8 @@ class Open:
 class Tightened:
     """What clicks showed of a pair: mean and bounds on n rows; `differ` of them are not equal.
 
+    `apart` new inputs had answers that differ.
+
     `points`: "new" inputs alone, of an artefact that the study scored only fold by fold; "all"
     rows, those of the study among them; "preference": shares of preference, which the study's own
     points can't be set beside.
@@ -68,6 +70,7 @@ class Tightened:
     wins: int
     losses: int
     differ: int
+    apart: int
     mean: float
     low: float
     high: float
@@ -131,15 +134,17 @@ def _mirrored(one: Tightened) -> Tightened:
 
 def _tighter(pair: Pair, found: Tightened) -> Pair:
     counts = {key: getattr(found, key) for key in ("n", "wins", "losses", "differ")}
-    low, high, mean = found.low, found.high, found.mean
+    low, high, mean, apart = found.low, found.high, found.mean, found.apart
     if found.points == "new":
         counts = {key: count + getattr(pair, key) for key, count in counts.items()}
         mean = (pair.mean * pair.n + mean * found.n) / counts["n"]
     if found.points != "preference":
         low, high = max(pair.low, low), min(pair.high, high)
+        apart += pair.apart or 0
     if low > high:  # two bounds that both hold can't exclude each other: one of them is wrong
         low, high = found.low, found.high
     ends = {"mean": min(max(mean, low), high), "low": low, "high": high}
+    counts["apart"] = apart
     return pair.model_copy(update=counts | {key: round(end, 6) for key, end in ends.items()})
 
 

@@ -4,11 +4,12 @@ usage: settle.py [REPETITIONS] [FOLDER]
 
 Simulated pairs of arms first, then two real sets of FOLDER (banking77, snips_json: train.jsonl and
 test.jsonl) on which right answers play the person. The systems are fitted on rows of their own; 250
-other rows are the study's, the rest is the pool. Plain labelling labels every new input in the
-same order and looks at the fixed-n bound of all rows every ten labels, as often as it likes: that
-favours it, for such a bound holds at one look only. Both stop where the rival is shown to be better
-by no more than the margin, or the named arm is beaten; both at the level of a second look. JSON is
-right where every field is.
+other rows are the study's, the rest is the pool. All stop where the rival is shown to be better
+by no more than the margin, or the named arm is beaten. Beside clicks stand two ways to label
+plainly, in the same order of inputs. `free`: the fixed-n bound of all rows, looked at every ten
+labels at the level of one second look: that favours it, for such a bound does not hold so. `asked`:
+as many labels as the next step of the verdict asks for (at the margin 250), a look at the level of
+that look, and again. JSON is right where every field is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from _bench import write
@@ -32,6 +33,7 @@ from tuneworthy.matrix.ballot import Ballot
 from tuneworthy.matrix.settling import Stream
 from tuneworthy.metrics import scorer
 from tuneworthy.stats import bounds
+from tuneworthy.stats.power import label_size
 from tuneworthy.verdict.settled import Open
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05
@@ -41,8 +43,18 @@ CELLS = (
     (0.4, 0.0, 1.0), (0.4, 0.0, 1.5),
 )  # fmt: skip
 """Share of rows on which scores differ, true gain of the rival, width factor of the study."""
-Cost = tuple[int, int, bool, bool]
-"""Clicks, labels, whether settling ended, whether plain labelling did."""
+
+
+class Cost(NamedTuple):
+    """What one study and pool cost: clicks, labels looked at for free, labels as `next` asks for.
+
+    `ended` says of each whether it came to an end before the pool did.
+    """
+
+    clicks: int
+    free: int
+    asked: int
+    ended: tuple[bool, bool, bool]
 
 
 def main() -> None:
@@ -60,19 +72,22 @@ def main() -> None:
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, Any]:
-    """Return medians over the runs that a study left open, and their ratio; what did not end too.
+    """Return medians over the runs that a study left open, and ratios of sums over labels.
 
-    A run that did not end counts with what it spent, so a ratio is given where both ended.
+    A ratio is taken over runs in which both ended.
     """
-    both = [cost for cost in costs if cost[2] and cost[3]]
-    clicks, plain = ([cost[at] for cost in both] for at in (0, 1))
-    return {
-        "open": len(costs),
-        "ended": [sum(cost[at] for cost in costs) for at in (2, 3)],
-        "clicks": float(np.median(clicks)) if both else None,
-        "labels": float(np.median(plain)) if both else None,
-        "ratio": round(float(np.sum(clicks) / np.sum(plain)), 3) if both and sum(plain) else None,
-    }
+    told: dict[str, Any] = {"open": len(costs)}
+    for at, name in enumerate(("clicks", "free", "asked")):
+        mine = [cost[at] for cost in costs if cost.ended[at]]
+        told[f"{name}_ended"] = len(mine)
+        told[f"{name}_median"] = float(np.median(mine)) if mine else None
+    for at, name in ((1, "free"), (2, "asked")):
+        both = [cost for cost in costs if cost.ended[0] and cost.ended[at]]
+        plain = sum(cost[at] for cost in both)
+        told[f"clicks_over_{name}"] = (
+            round(sum(cost.clicks for cost in both) / plain, 3) if plain else None
+        )
+    return told
 
 
 def _closed(pair: Pair) -> bool:
@@ -104,13 +119,35 @@ def race(
         stream.see((new[at], new[at]))
         at, settled = at + 1, _closed(_joined(study, stream, same))
     clicks = round(1.1 * float(asked[:at].sum()))  # one pair in ten is shown twice
-    plain, done = 0, False
-    while not done and plain < pool:
-        plain = min(plain + STEP, pool)
-        done = _closed(_pair(np.concatenate([scored, new[:plain]]), LEVEL, factor))
-        if not same and plain >= STEP:
-            done = done or _closed(_pair(new[:plain], LEVEL, 1.0))
-    return clicks, plain, settled, done
+    free, done = 0, False
+    while not done and free < pool:
+        free = min(free + STEP, pool)
+        done = _labelled(scored, new[:free], LEVEL, (factor, same))
+    asked, answered = _as_next_asks(scored, new, factor, same)
+    return Cost(clicks, free, asked, (settled, done, answered))
+
+
+def _labelled(scored: np.ndarray, new: np.ndarray, level: float, kind: tuple[float, bool]) -> bool:
+    """Say whether labels of new inputs close the pair: in the study, or by themselves."""
+    factor, same = kind
+    whole = _closed(_pair(np.concatenate([scored, new]), level, factor))
+    return whole or (not same and _closed(_pair(new, level, 1.0)))
+
+
+def _as_next_asks(
+    scored: np.ndarray, new: np.ndarray, factor: float, same: bool
+) -> tuple[int, bool]:
+    """Label as many rows as the size of the next step says, look, and again; a look costs level."""
+    done, look, rows = False, 2, 0
+    while not done and rows < len(new):
+        level = bounds.level(ALPHA, look, 2)
+        pair = _pair(np.concatenate([scored, new[:rows]]), level, factor)
+        needed = Open("b", "a", MARGIN).rows(pair)
+        more = STUDY if needed is None else label_size(needed, pair.n, factor)
+        rows = min(len(new), rows + max(STEP, more))
+        done = _labelled(scored, new[:rows], level, (factor, same))
+        look += 1
+    return rows, done
 
 
 def _joined(study: Pair, stream: Stream, same: bool) -> Pair:

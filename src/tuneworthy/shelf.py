@@ -17,15 +17,16 @@ FILE = "results.json"
 VERDICT = "verdict.json"
 
 
-def put(results: Results, home: Path, study: str) -> Path:
+def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     """Write a study's files under `home`/results and return their folder.
 
+    `suffix` is added to the folder's name: what came of the study later lies beside it.
     `results/latest` is a text file with the folder's name. Each file is replaced whole.
     """
     from tuneworthy.report.html import page
     from tuneworthy.report.json import verdict_json
 
-    folder = home / "results" / f"{results.task.name}-{study[:8]}"
+    folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / FILE, results.model_dump_json(by_alias=True))
     _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")

@@ -16,7 +16,7 @@ from tuneworthy.core.errors import TaskError, TuneworthyError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import Stopped
 
-ORDER = ("demo", "init", "check", "plan", "run", "report", "compare", "models", "doctor")
+ORDER = ("demo", "init", "check", "plan", "run", "settle", "report", "compare", "models", "doctor")
 
 
 def run(arguments: Sequence[str]) -> int:

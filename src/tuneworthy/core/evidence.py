@@ -17,6 +17,7 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.slices import Slices
+from tuneworthy.core.settled import Settled
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import HardLimits, Tool
@@ -144,6 +145,7 @@ class Evidence(Record):
     shakes: tuple[Shake, ...] = ()
     changes: tuple[Changes, ...] = ()
     slices: tuple[Slices, ...] = ()
+    settled: Settled | None = None
     missing: dict[str, str] = Field(default_factory=dict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from typing import Any
 
 import numpy as np
@@ -10,34 +10,77 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+class Bets:
+    """Bets against candidate means of streams whose values are seen one at a time.
+
+    `living` (R, M) says which of the `candidates` (M,) in [-1, 1] each of R streams has not ruled
+    out: True until the wealth of a bet against the candidate reaches 1 / alpha. Source: hedged
+    betting of Waudby-Smith and Ramdas, arXiv 2010.09686; bets use the past only.
+    """
+
+    def __init__(self, candidates: Array, alpha: float, streams: int = 1) -> None:
+        self._m = (np.asarray(candidates, float) + 1) / 2
+        self._alpha, self._seen = alpha, 0
+        self._up, self._down = np.zeros((streams, self._m.size)), np.zeros((streams, self._m.size))
+        self._total, self._squares, self._variance = (
+            np.full((streams, 1), start) for start in (0.5, 0.25, 0.25)
+        )
+        self._cap_up = 0.5 / np.maximum(self._m, 1e-9)
+        self._cap_down = 0.5 / np.maximum(1 - self._m, 1e-9)
+        self.living = np.ones((streams, self._m.size), bool)
+
+    def rows_left(self, stream: int, at: int, values: Array, n_plan: int) -> float:
+        """Return in about how many rows a stream rules a candidate out if it goes on as `values`.
+
+        `at` is the candidate's place; inf where bets on such values lose.
+        """
+        x, m = (values + 1) / 2, self._m[at]
+        bet = float(np.sqrt(2 * log(2 / self._alpha) / (self._variance[stream, 0] * n_plan)))
+        sides = (
+            (self._up[stream, at], np.log1p(min(bet, self._cap_up[at]) * (x - m)).mean()),
+            (self._down[stream, at], np.log1p(-min(bet, self._cap_down[at]) * (x - m)).mean()),
+        )
+        goal = log(2 / self._alpha)
+        return float(min(max(goal - had, 0) / gain if gain > 0 else inf for had, gain in sides))
+
+    def see(self, values: Array | float, n_plan: int | Array) -> Array:
+        """Take in the next value in [-1, 1] of each stream and return `living`.
+
+        The bet is sized for `n_plan` values in all (or (R, 1): each stream's own). It may differ
+        from call to call, as long as it depends on values seen before alone: the sequence stays
+        valid.
+        """
+        x = (np.asarray(values, float).reshape(-1, 1) + 1) / 2
+        bet = np.sqrt(2 * log(2 / self._alpha) / (self._variance * n_plan))
+        self._up += np.log1p(np.minimum(bet, self._cap_up) * (x - self._m))
+        self._down += np.log1p(-np.minimum(bet, self._cap_down) * (x - self._m))
+        wealth = np.maximum(self._up, self._down) + log(0.5)
+        self.living = self.living & (wealth < log(1 / self._alpha))
+        self._seen += 1
+        self._total = self._total + x
+        mean = self._total / (self._seen + 1)
+        self._squares = self._squares + (x - mean) ** 2
+        self._variance = self._squares / (self._seen + 1)
+        return self.living
+
+
 def alive(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
     """Return which candidate means each stream has not ruled out after its last value.
 
     `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is
-    (R, T, M); True stays until the wealth of a bet against the candidate reaches 1 / alpha.
-    Source: hedged betting of Waudby-Smith and Ramdas, arXiv 2010.09686; bets are sized for
-    `n_plan` values and use the past only.
+    (R, T, M); see `Bets`. Bets are sized for `n_plan` values.
     """
-    m = (np.asarray(candidates, float) + 1) / 2
-    values = (np.asarray(streams, float) + 1) / 2
-    runs, length = values.shape
-    up, down = np.zeros((runs, m.size)), np.zeros((runs, m.size))
-    living = np.ones((runs, m.size), bool)
-    total, squares, variance = (np.full((runs, 1), start) for start in (0.5, 0.25, 0.25))
-    cap_up, cap_down = 0.5 / np.maximum(m, 1e-9), 0.5 / np.maximum(1 - m, 1e-9)
-    out = np.empty((runs, length, m.size), bool)
-    for at in range(length):
-        x = values[:, at : at + 1]
-        bet = np.sqrt(2 * log(2 / alpha) / (variance * n_plan))
-        up += np.log1p(np.minimum(bet, cap_up) * (x - m))
-        down += np.log1p(-np.minimum(bet, cap_down) * (x - m))
-        living &= np.maximum(up, down) + log(0.5) < log(1 / alpha)
-        out[:, at] = living
-        total = total + x
-        mean = total / (at + 2)
-        squares = squares + (x - mean) ** 2
-        variance = squares / (at + 2)
+    values = np.asarray(streams, float)
+    bets = Bets(candidates, alpha, values.shape[0])
+    out = np.empty((*values.shape, np.size(candidates)), bool)
+    for at in range(values.shape[1]):
+        out[:, at] = bets.see(values[:, at], n_plan)
     return out
+
+
+def grid(step: float = 0.001) -> Array:
+    """Return the candidate means from -1 to 1, `step` apart."""
+    return np.arange(0, 1 + step / 4, step / 2) * 2 - 1
 
 
 def betting_cs(
@@ -51,11 +94,55 @@ def betting_cs(
     One-sided level l is `alpha=2 * l`. Where values contradict every mean (their mean drifts),
     the last interval that was not empty is kept.
     """
-    stream = np.asarray(D, float)
-    grid = np.arange(0, 1 + step / 4, step / 2) * 2 - 1
-    living = alive(stream[None], grid, alpha, n_plan)[0]
-    out: list[tuple[float, float]] = []
-    for row in living:
-        kept = np.flatnonzero(row)
-        out.append((float(grid[kept[0]]), float(grid[kept[-1]])) if kept.size else out[-1])
+    candidates, out = grid(step), list[tuple[float, float]]()
+    bets = Bets(candidates, alpha)
+    for value in np.asarray(D, float).ravel():
+        kept = np.flatnonzero(bets.see(value, n_plan)[0])
+        ends = (float(candidates[kept[0]]), float(candidates[kept[-1]])) if kept.size else out[-1]
+        out.append(ends)
     return out
+
+
+class Sequence:
+    """Bounds on the mean of differences in [-1, 1], tightened value by value, valid at every one.
+
+    `level` is that of each one-sided bound. A difference may be known only to lie in a range
+    (nobody could say which answer is right): the upper bound then takes its upper end, the lower
+    bound its lower one.
+    """
+
+    def __init__(self, level: float, step: float = 0.001) -> None:
+        self._candidates = grid(step)
+        self._bets = Bets(self._candidates, 2 * level, streams=2)
+        self.low, self.high = -1.0, 1.0
+        self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0
+        self._seen: list[float] = []
+
+    def see(self, least: float, most: float, n_plan: int) -> None:
+        """Take in the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
+        living = self._bets.see(np.array([least, most]), n_plan)
+        below, above = (np.flatnonzero(row) for row in living)
+        self.low = float(self._candidates[below[0]]) if below.size else self.low
+        self.high = float(self._candidates[above[-1]]) if above.size else self.high
+        self.n += 1
+        self._seen.append((least + most) / 2)
+        self.wins += least > 0
+        self.losses += most < 0
+        self.differ += (least, most) != (0.0, 0.0)
+
+    @property
+    def mean(self) -> float:
+        """Return the mean so far (a range counts by its middle), 0 before the first value."""
+        return float(np.mean(self._seen)) if self._seen else 0.0
+
+    def rows_left(self, targets: tuple[float, ...], before: Array, n_plan: int) -> float:
+        """Return about how many more rows bring a bound past the nearest of some means.
+
+        Rows are taken to go on like those seen so far and `before`, an earlier sample; inf where
+        those say that no number of rows would do it.
+        """
+        values = np.concatenate([before, self._seen])
+        if not values.size:
+            return inf
+        places = [int(np.abs(self._candidates - target).argmin()) for target in targets]
+        return min(self._bets.rows_left(1, at, values, n_plan) for at in places)

@@ -1,0 +1,114 @@
+"""Settle an open verdict: label only the inputs on which the finalists differ, blind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuneworthy.cli._options import BadRows, Json, MaxBad, TaskFile, share, show, task_path
+
+if TYPE_CHECKING:
+    from tuneworthy.core.settled import Choice
+    from tuneworthy.settle import Settlement, Settling
+
+CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
+KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in CHOICES}}
+ENDS = {
+    "firm": "settled: the verdict is firm",
+    "pool": "no input is left: add some to data.unlabelled, or label rows",
+    "patience": "the clicks allowed are spent; a larger --clicks goes on from here",
+    "stopped": "stopped; `tuneworthy settle` goes on from here",
+    "elsewhere": "what is open now is not between two answers; the report says what is next",
+}
+
+
+def command(
+    task: TaskFile = Path("task.yaml"),
+    clicks: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many clicks, those before included.")
+    ] = None,
+    show_only: Annotated[
+        bool, typer.Option("--show", help="Say how far it is; ask nothing, write nothing.")
+    ] = False,
+    bad_rows: BadRows = "stop",
+    max_bad: MaxBad = "1%",
+    json: Json = False,
+) -> None:
+    """Settle an open verdict: say which of two answers is right, where the finalists differ.
+
+    Names are hidden and sides shuffled. Keys: l, r, b (both wrong), e (both right), s (skip),
+    q (quit), or = and the right answer; one a line, so answers may be piped in. Every answer is
+    kept at once. The settled verdict lies beside the study's, which stays as it is.
+    """
+    from tuneworthy.desk import Wishes
+    from tuneworthy.settle import open_settling
+
+    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad))
+    with open_settling(task_path(task), wishes, clicks, _tell) as settling:
+        if not show_only:
+            _ask(settling, sys.stderr if json else sys.stdout)
+        print(_far(settling), file=sys.stderr)
+        if not show_only:
+            _end(settling.finish(), json)
+
+
+def _tell(event: str, data: Any) -> None:
+    if event == "say":
+        print(data, file=sys.stderr)
+
+
+def _far(settling: Settling) -> str:
+    from tuneworthy.report._settle import progress_line
+
+    far = settling.progress()
+    return progress_line(far.left, far.clicks, far.more)
+
+
+def _ask(settling: Settling, stream: Any) -> None:
+    """Ask until it has ended, the input ends or the person quits."""
+    from tuneworthy.report._settle import question_screen
+    from tuneworthy.report.terminal import room, show
+
+    while (question := settling.question()) is not None:
+        width, plain = room(stream)
+        screen = question_screen(
+            question, _far(settling), width, plain, settling.ballot.by_preference
+        )
+        show(screen, stream)
+        while refused := _take(settling):
+            if refused == "quit":
+                return
+            print(refused, file=sys.stderr)
+
+
+def _take(settling: Settling) -> str:
+    """Read one line and store what it says; return what is wrong with it, "quit", or ""."""
+    try:
+        line = sys.stdin.readline()
+    except KeyboardInterrupt:
+        return "quit"
+    said = line.strip()
+    if not line or said.lower() in ("q", "quit"):
+        return "quit"
+    if said.startswith("=") and said[1:].strip():
+        return settling.click("typed", said[1:].strip())
+    choice = KEYS.get(said.lower()) or next((c for c in CHOICES if c == said.lower()), None)
+    return settling.click(choice) if choice else "l, r, b, e, s, q, or = and the right answer"
+
+
+def _end(settled: Settlement, json: bool) -> None:
+    from tuneworthy.report.json import verdict_json
+    from tuneworthy.report.terminal import ladder_screen, room
+
+    if json:
+        print(verdict_json(settled.verdict))
+        return
+    show(ladder_screen(settled.results, *room()))
+    told = settled.results.evidence.settled
+    print(f"\n{ENDS[told.ended if told else 'stopped']}", file=sys.stderr)
+    print(f"report: {settled.folder / 'report.html'}", file=sys.stderr)
+    gold = settled.folder / "settled.jsonl"
+    print(f"{settled.gold} rows for the next study: {gold}", file=sys.stderr)

@@ -1,0 +1,105 @@
+"""The arms of a finished study on inputs that it did not score: drawn, answered, compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.data.answers import read_answers
+from tuneworthy.matrix.ballot import in_order
+from tuneworthy.matrix.built import Built, scores_of
+from tuneworthy.matrix.measure import SHARD, Bench
+
+Recorded = Mapping[str, Mapping[str, Answer]]
+
+
+class Finalists:
+    """Arms by name, with what they answer to new inputs.
+
+    `arms` are those of the evidence, `pool` the inputs that may be drawn, `recorded` the logged
+    answers to them of arms known by those alone (see `recorded`).
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        runs: Sequence[Run],
+        arms: Sequence[ArmResult],
+        pool: Sequence[Query],
+        recorded: Recorded,
+    ) -> None:
+        self._bench, self._runs, self._recorded = bench, runs, recorded
+        self._arms = {arm.name: arm for arm in arms}
+        self._pool = pool
+        self._built: dict[str, Built] = {}
+        self._answers: dict[str, list[Answer]] = defaultdict(list)
+
+    @cached_property
+    def inputs(self) -> list[Query]:
+        """Return the new inputs in the order in which they are drawn."""
+        finalists = [name for name, arm in self._arms.items() if arm.finalist]
+        logs = [log for name, log in self._recorded.items() if log and name in finalists]
+        there = [query for query in self._pool if all(query.id in log for log in logs)]
+        return in_order(there, self._bench.study)
+
+    def mute(self, name: str) -> bool:
+        """Say whether an arm is known by recorded answers alone and has none to the new inputs."""
+        return name in self._recorded and not self._recorded[name]
+
+    def same(self, names: Sequence[str]) -> bool:
+        """Say whether the arms that answer new inputs are those whose scores the study has.
+
+        Under cross-fitting an arm that learns was scored fold by fold, and is built from all rows.
+        """
+        learned = any(self._arms[name].learned for name in names)
+        return not learned or len(self._bench.split.parts) == 1
+
+    def scored(self, one: str, other: str) -> np.ndarray:
+        """Return the differences of two arms on the study's cases, in a drawn order."""
+        mine, its = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
+        ids = sorted(set(mine) & set(its))
+        order = np.random.default_rng(int(self._bench.study[:8], 16)).permutation(len(ids))
+        return np.array([mine[i] - its[i] for i in ids])[order]
+
+    def answer(self, name: str, at: int) -> Answer:
+        """Return an arm's answer to the new input at a place; they are asked shard by shard."""
+        known = self._answers[name]
+        while len(known) <= at:
+            if name not in self._built:
+                self._bench.say(f"{name}: answering new inputs")
+                log = self._recorded.get(name, {})
+                self._built[name] = Built(self._bench, self._runs, name, self._seed(name), log)
+            known += self._built[name].answers(self.inputs[len(known) : len(known) + SHARD])
+        return known[at]
+
+    def _seed(self, name: str) -> int:
+        found = self._arms[name].seed
+        return self._bench.task.seed if found is None else found
+
+
+def recorded(task: Task, pool: Sequence[Query], scored: Sequence[Case]) -> Recorded:
+    """Return the recorded answers to new inputs by arm and id; empty where a file has none."""
+    files = {name: source.file for name, source in task.answers.items()}
+    if task.present and task.present.answers:
+        files["present"] = task.present.answers
+    new = [
+        Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")
+        for at, query in enumerate(pool)
+    ]
+    found: dict[str, dict[str, Answer]] = {}
+    for name, file in files.items():
+        try:  # with the scored cases, so that a file without ids is not taken for the new inputs
+            answers = read_answers(task.folder / file, [*scored, *new])[len(scored) :]
+        except DataError:
+            answers = []
+        found[name] = {answer.case: answer for answer in answers if answer.error is None}
+    return found

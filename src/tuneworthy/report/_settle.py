@@ -1,0 +1,66 @@
+"""Settling in a terminal: one pair of answers at a time, blind, and how far the bound has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from tuneworthy.core.record import canonical
+from tuneworthy.matrix.ballot import Question
+from tuneworthy.metrics._json import parse
+from tuneworthy.report._screens import finished, shown, wrapped
+from tuneworthy.report._words import counted
+
+KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
+PREFERENCE = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"
+_NOTHING = "(no answer)"
+
+
+def question_screen(
+    question: Question, head: str, width: int = 80, plain: bool = False, preference: bool = False
+) -> Text:
+    """Return one question: the input, two answers without names, the keys.
+
+    JSON is shown in one form, keys in order, so that how it is written tells nothing.
+    """
+    lines = [Text(), *_wrapped(head, width, plain, "dim"), Text()]
+    for message in question.query.messages:
+        name = "input" if message.role == "user" else message.role
+        lines += _block(name, message.content, width, plain)
+    left, right = (_form(text) for text in (question.left, question.right))
+    lines += [Text(), *_block("left", left, width, plain), *_block("right", right, width, plain)]
+    lines += [Text(), *_wrapped(PREFERENCE if preference else KEYS, width, plain, "dim")]
+    return finished(lines, plain)
+
+
+def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
+    """Return how far it is: `R 11 → 9 → 8 points · 12 clicks, about 40 more`."""
+    ends = [f"{100 * points:.1f}".removesuffix(".0") for points in left]
+    kept = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]]
+    if len(kept) > 4:
+        kept = [kept[0], *kept[-3:]]
+    ahead = "no telling how many more" if more is None else f"about {more:,} more"
+    points = f"R {' → '.join(kept)} points · " if kept else ""
+    return f"{points}{counted(clicks, 'click')}, {ahead}"
+
+
+def _form(text: str) -> str:
+    try:
+        value = parse(text, exact=False)
+    except ValueError:
+        return text
+    return canonical(value) if isinstance(value, dict | list) else text
+
+
+def _block(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
+    body = text.strip() or _NOTHING
+    lines = [piece for line in body.splitlines() for piece in
+             wrapped(shown(line, plain), width, " " * 9)]  # fmt: skip
+    for at, line in enumerate(lines):
+        label = f"  {name:<7}" if at == 0 else " " * 9
+        yield Text().append(label, "bold").append(line[9:])
+
+
+def _wrapped(text: str, width: int, plain: bool, style: str) -> list[Text]:
+    return [Text(line, style) for line in wrapped(shown(text, plain), width)]

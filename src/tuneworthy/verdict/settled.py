@@ -1,0 +1,163 @@
+"""Which pairs of arms a study left open, and its evidence with bounds that new inputs tightened.
+
+Pure arithmetic on evidence; knows no arm by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
+
+from tuneworthy.core.evidence import Evidence, Pair, Policy
+from tuneworthy.core.settled import Settled
+from tuneworthy.stats.power import at_the_margin, rows_to_settle
+from tuneworthy.verdict.board import Board
+from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.rule import Ruling, boards, rule, still_open
+
+Names = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Open:
+    """A pair that keeps the verdict from being firm: may `arm` be better than `versus`?
+
+    It closes when the upper bound of arm - versus, plus `shift` (what the price difference of a
+    request is worth), comes down to `margin`, or when `versus` is beaten. Under the motive cost
+    `margin` is below 0: the cheaper arm is to be shown worse by more, or within it.
+    """
+
+    arm: str
+    versus: str
+    margin: float
+    shift: float = 0.0
+
+    @property
+    def names(self) -> Names:
+        """Return (arm, versus)."""
+        return self.arm, self.versus
+
+    def rows(self, pair: Pair) -> int | None:
+        """Return the rows that close it by a look at all of them at once; None: no telling."""
+        mean, differ = pair.mean + self.shift, max(pair.differ, 1) / max(pair.n, 1)
+        if self.margin < 0:
+            gap = abs(mean - self.margin)
+            return None if gap < -self.margin / 5 else rows_to_settle(0.0, differ, gap, pair.level)
+        if at_the_margin(mean, self.margin):
+            return None
+        return rows_to_settle(mean, differ, self.margin, pair.level)
+
+    def planned(self, pair: Pair, most: int) -> int:
+        """Return for how many rows in all bets on it are sized: 1.5 times as many, at `most`."""
+        rows = self.rows(pair)
+        return most if rows is None else max(1, min(most, ceil(1.5 * rows)))
+
+
+@dataclass(frozen=True)
+class Tightened:
+    """What clicks showed of a pair: mean and bounds on n rows; `differ` of them are not equal.
+
+    `apart` new inputs had answers that differ.
+
+    `points`: "new" inputs alone, of an artefact that the study scored only fold by fold; "all"
+    rows, those of the study among them; "preference": shares of preference, which the study's own
+    points can't be set beside.
+    """
+
+    n: int
+    wins: int
+    losses: int
+    differ: int
+    apart: int
+    mean: float
+    low: float
+    high: float
+    points: Literal["new", "all", "preference"]
+
+
+def standing(evidence: Evidence, policy: Policy) -> tuple[Ruling, list[Open]]:
+    """Return what the rule says now, and the pairs that are open, the widest first."""
+    laid = boards(evidence, policy)
+    ruling, board = rule(laid, policy), laid.seen
+    found = [] if ruling.status == "blocked" else list(_open(board, policy, ruling))
+    found = [one for one in found if one.names in board.bounds]
+    return ruling, sorted(found, key=lambda one: (-board.bounds[one.names][2], one.names))
+
+
+def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
+    if ruling.against is not None:
+        versus = ruling.against.name
+        return [
+            Open(arm.name, versus, policy.margin)
+            for arm in board.order
+            if board.bound(arm, ruling.against)[2] > policy.margin
+        ]
+    if ruling.arm is None:
+        return []
+    if policy.motive == "cost" and board.present:
+        today = board.present
+        return [
+            Open(other.name, today.name, -policy.margin)
+            for other in still_open(board, ruling.arm, today, policy)
+        ]
+    arm, prices = ruling.arm, priced(board.order, policy)
+    out = []
+    for other in board.order:
+        margin = prices.margin(arm.name, other.name) if prices else policy.margin
+        shift = prices.shift(other.name, arm.name) if prices else 0.0
+        if other.name != arm.name and board.bound(other, arm)[2] + shift > margin:
+            out.append(Open(other.name, arm.name, margin, shift))
+    return out
+
+
+def tightened(evidence: Evidence, found: Mapping[Names, Tightened]) -> Evidence:
+    """Return the evidence with the tighter of each pair's bounds, its own and those found.
+
+    Both hold at the level of the look, so the tighter one holds at twice that, which is what a
+    look that settles may spend: it is the second one or a later one.
+    """
+    both = {**found, **{(b, a): _mirrored(one) for (a, b), one in found.items()}}
+    pairs = tuple(
+        _tighter(pair, both[pair.arm, pair.versus]) if (pair.arm, pair.versus) in both else pair
+        for pair in evidence.pairs
+    )
+    return evidence.model_copy(update={"pairs": pairs})
+
+
+def _mirrored(one: Tightened) -> Tightened:
+    return replace(
+        one, wins=one.losses, losses=one.wins, mean=-one.mean, low=-one.high, high=-one.low
+    )
+
+
+def _tighter(pair: Pair, found: Tightened) -> Pair:
+    counts = {key: getattr(found, key) for key in ("n", "wins", "losses", "differ")}
+    low, high, mean, apart = found.low, found.high, found.mean, found.apart
+    if found.points == "new":
+        counts = {key: count + getattr(pair, key) for key, count in counts.items()}
+        mean = (pair.mean * pair.n + mean * found.n) / counts["n"]
+    if found.points != "preference":
+        low, high = max(pair.low, low), min(pair.high, high)
+        apart += pair.apart or 0
+    if low > high:  # two bounds that both hold can't exclude each other: one of them is wrong
+        low, high = found.low, found.high
+    ends = {"mean": min(max(mean, low), high), "low": low, "high": high}
+    counts["apart"] = apart
+    return pair.model_copy(update=counts | {key: round(end, 6) for key, end in ends.items()})
+
+
+def said(settled: Settled) -> str:
+    """Return in a few sentences how a verdict was settled."""
+    parts = [
+        f"Settled by {settled.clicks} clicks: {settled.inputs} new inputs were drawn, and the"
+        f" {settled.differing} on which the arms differ were looked at."
+    ]
+    if settled.points == "preference":
+        parts.append("Points of the settled arms are shares of preference, not of the metric.")
+    if settled.skipped:
+        parts.append(f"{settled.skipped} were skipped: they count against both sides.")
+    if settled.again:
+        parts.append(f"Of {settled.again} shown twice, {settled.agreed} got the same answer.")
+    return " ".join(parts)

@@ -1,0 +1,57 @@
+"""N17: the betting confidence sequence, its worked example, ranges, and bets of changing size."""
+
+import numpy as np
+import pytest
+
+from tuneworthy.stats.betting import Bets, Sequence, alive, betting_cs, grid
+
+
+def worked():
+    """Return the 420 new inputs of the worked example: 14 wins, 9 losses, the rest ties."""
+    values = np.array([1.0] * 14 + [-1.0] * 9 + [0.0] * 397)
+    return np.random.default_rng(7).permutation(values)
+
+
+def test_the_worked_example_is_firm_at_input_351():
+    ends = betting_cs(worked(), 0.05 / 3, 420)
+    first = next(at for at, (_, high) in enumerate(ends, 1) if high <= 0.05)
+    assert first == 351
+    assert ends[-1] == pytest.approx((-0.025, 0.048), abs=1e-3)
+
+
+def test_a_sequence_gives_what_the_whole_stream_gives():
+    stream, found = worked(), Sequence(0.05 / 3 / 2)
+    ends = betting_cs(stream, 0.05 / 3, 420)
+    for value, (low, high) in zip(stream, ends, strict=True):
+        found.see(value, value, 420)
+        assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.mean == pytest.approx(stream.mean())
+    assert (found.n, found.differ) == (420, 23)
+
+
+def test_streams_side_by_side_are_streams_one_by_one():
+    rng = np.random.default_rng(3)
+    streams, candidates = rng.choice([-1.0, 0.0, 1.0], (5, 80)), grid(0.1)
+    together = alive(streams, candidates, 0.05, 80)
+    for row, stream in zip(together, streams, strict=True):
+        assert (row == alive(stream[None], candidates, 0.05, 80)[0]).all()
+
+
+def test_what_nobody_could_say_never_helps_either_side():
+    stream, known, unsure = worked(), Sequence(0.025), Sequence(0.025)
+    for at, value in enumerate(stream):
+        known.see(value, value, 420)
+        least, most = (-1.0, 1.0) if at % 40 == 0 else (value, value)
+        unsure.see(least, most, 420)
+    assert unsure.low < known.low
+    assert unsure.high > known.high
+
+
+def test_a_bet_of_changing_size_is_still_a_bet_on_the_past():
+    rng = np.random.default_rng(5)
+    wrong, runs = 0, 300
+    bets = Bets(np.array([0.0]), 0.1, runs)
+    for at in range(300):
+        bets.see(rng.choice([-1.0, 0.0, 1.0], runs, p=[0.1, 0.8, 0.1]), 200 if at < 100 else 600)
+    wrong = int((~bets.living[:, 0]).sum())
+    assert wrong <= 45  # 10 % + 3 standard errors: the mean is ruled out no oftener

@@ -1,0 +1,127 @@
+"""Which pairs keep a verdict open, and what tighter bounds make of it."""
+
+import pytest
+import verdict_scenes as scenes
+
+from tuneworthy.core.evidence import Policy
+from tuneworthy.core.settled import Settled
+from tuneworthy.verdict.decide import decide
+from tuneworthy.verdict.settled import Open, Tightened, said, standing, tightened
+
+
+def names(found):
+    return [one.names for one in found]
+
+
+def seen(mean=0.0, low=-0.02, high=0.02, points="new", n=300):
+    return Tightened(n, 6, 3, 9, 50, mean, low, high, points)
+
+
+def test_the_pairs_of_the_worked_example():
+    evidence, policy = scenes.worked()
+    ruling, found = standing(evidence, policy)
+    assert ruling.arm.name == "schema"
+    assert names(found) == [("tune", "schema")]
+    assert found[0].margin == 0.05
+    pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    second_look = pair.model_copy(update={"level": pair.level / 2})
+    assert found[0].planned(second_look, 10_000) == 420
+    assert found[0].planned(second_look, 100) == 100
+    assert standing(evidence, policy.model_copy(update={"margin": 0.08}))[1] == []
+
+
+def test_prices_move_what_an_arm_has_to_gain():
+    evidence, _ = scenes.worked()
+    priced = Policy(margin=0.05, margin_is_default=True, value_of_correct=0.5,
+                    requests_per_month=40_000)  # fmt: skip
+    ruling, found = standing(evidence, priced)
+    assert ruling.status == "provisional"
+    one = next(one for one in found if one.arm == "tune")
+    assert one.shift == pytest.approx((0.0026 - 0.00031) / 0.5)
+    assert one.margin == pytest.approx(1257 / (0.5 * 40_000))
+
+
+def test_a_cheaper_arm_that_may_do_as_well_is_open_against_what_runs_today():
+    n = 120
+    evidence = scenes.evidence(
+        {
+            "today": ("keep", scenes.scores(n, 0.9, 1), {"present": True, "usd_per_1k": 2.0}),
+            "small": ("prompt", scenes.scores(n, 0.88, 2), {"usd_per_1k": 0.5}),
+        }
+    )
+    _, found = standing(evidence, Policy(margin=0.05, motive="cost"))
+    assert names(found) == [("small", "today")]
+    assert found[0].margin == -0.05
+    shown = tightened(evidence, {("small", "today"): seen(0.0, -0.03, 0.03)})
+    ruling, found = standing(shown, Policy(margin=0.05, motive="cost"))
+    assert (ruling.arm.name, found) == ("small", [])
+
+
+def test_arms_are_open_against_a_reference_that_none_beats():
+    n = 40
+    evidence = scenes.evidence(
+        {"majority": (None, scenes.scores(n, 0.6, 3)), "a": ("prompt", scenes.scores(n, 0.65, 4))}
+    )
+    ruling, found = standing(evidence, Policy(margin=0.05))
+    assert ruling.use == "none"
+    assert names(found) == [("a", "majority")]
+
+
+def test_nothing_is_open_where_the_verdict_is_blocked():
+    evidence, policy = scenes.worked()
+    blocked = evidence.model_copy(update={"blocks": ("a leak",)})
+    assert standing(blocked, policy)[1] == []
+
+
+def test_the_tighter_bound_counts_both_ways_and_settles():
+    evidence, policy = scenes.worked()
+    after = tightened(evidence, {("tune", "schema"): seen(0.012, -0.03, 0.05, n=351)})
+    by_name = {(p.arm, p.versus): p for p in after.pairs}
+    pair, back = by_name["tune", "schema"], by_name["schema", "tune"]
+    assert (pair.high, back.low) == (0.05, -0.05)
+    assert pair.low == pytest.approx(-0.025, abs=5e-4)  # the study's own, which is tighter
+    assert pair.n == 250 + 351
+    assert pair.mean == pytest.approx((0.02 * 250 + 0.012 * 351) / 601, abs=1e-6)
+    assert back.mean == -pair.mean
+    assert (pair.wins, back.losses) == (14, 14)
+    assert pair.apart == 42 + 50
+    assert by_name["schema", "keep"] == next(
+        p for p in evidence.pairs if (p.arm, p.versus) == ("schema", "keep")
+    )
+    verdict = decide(after, (), policy)
+    assert (verdict.arm, verdict.status) == ("schema", "firm")
+    assert verdict.left_on_table.points == 0.05
+
+
+def test_an_arm_that_is_beaten_hands_over():
+    evidence, policy = scenes.worked()
+    after = tightened(evidence, {("tune", "schema"): seen(0.12, 0.04, 0.2)})
+    assert standing(after, policy)[0].arm.name == "tune"
+
+
+def test_preferences_are_not_set_beside_points_of_a_score():
+    evidence, _ = scenes.worked()
+    after = tightened(evidence, {("tune", "schema"): seen(0.0, -1.0, 1.0, "preference", n=0)})
+    pair = next(p for p in after.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    assert (pair.n, pair.mean, pair.low, pair.high) == (0, 0.0, -1.0, 1.0)
+
+
+def test_bounds_that_exclude_each_other_leave_the_new_ones():
+    evidence, _ = scenes.worked()
+    after = tightened(evidence, {("tune", "schema"): seen(0.3, 0.2, 0.4)})
+    pair = next(p for p in after.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    assert (pair.low, pair.mean, pair.high) == (0.2, pytest.approx(0.2), 0.4)
+
+
+def test_no_number_of_rows_is_named_at_the_margin():
+    evidence, _ = scenes.worked()
+    pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
+    assert Open("tune", "schema", 0.021).rows(pair) is None
+    assert Open("tune", "schema", -0.02).rows(pair) is not None
+
+
+def test_what_is_said_of_a_settlement():
+    text = said(Settled(look=2, inputs=351, differing=56, clicks=60, skipped=1, again=4, agreed=3,
+                        points="preference"))  # fmt: skip
+    for part in ("60 clicks", "351 new inputs", "preference", "1 were skipped", "Of 4 shown twice"):
+        assert part in text

@@ -59,9 +59,14 @@ class Judge(Record):
 
 
 class Success(Record):
-    """What success looks like; `margin` is the smallest difference worth having."""
+    """What success looks like; `margin` is the smallest difference worth having.
+
+    `metric` is a name, names joined by `+` (the least of them counts), `./file.py:function` or
+    `judge`; `options` are those of the named metrics.
+    """
 
     metric: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
     target: Share | None = None
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     floor: Share | None = None

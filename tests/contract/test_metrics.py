@@ -77,7 +77,11 @@ def cases(kind):
 
 
 def options(kind):
-    return {"type": kind if kind in PLAIN else "text", "labels": tuple(LABELS) if kind == "label" else None, "schema": None}
+    return {
+        "type": kind if kind in PLAIN else "text",
+        "labels": tuple(LABELS) if kind == "label" else None,
+        "schema": None,
+    }
 
 
 def run(metric, case, text, kind):

@@ -76,6 +76,13 @@ class Success(Record):
     judge: Judge | None = None
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the names that `metric` joins; none where it is a function of the user's."""
+        if self.metric is None or any(mark in self.metric for mark in ":/\\"):
+            return ()
+        return tuple(part.strip() for part in self.metric.split("+"))
+
+    @property
     def passes_from(self) -> float:
         """Return the score from which a case passes; rows fill `pass_at` in when they are read."""
         known = (value for value in (self.pass_at, self.target) if value is not None)

@@ -20,6 +20,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
+from tuneworthy.matrix.graded import graded_pair, graded_score, width
 from tuneworthy.matrix.limits import limit_states
 from tuneworthy.stats import bounds
 
@@ -30,7 +31,10 @@ PRESENT = "present"  # the one arm the task itself names: what runs today
 
 @dataclass(frozen=True)
 class Shape:
-    """What the comparison needs besides the runs: the task, its folds, groups and looks."""
+    """What the comparison needs besides the runs: the task, its folds, groups and looks.
+
+    `grades` are those of humans where the metric is a judge (see matrix/graded.py), else None.
+    """
 
     task: Task
     study: str
@@ -40,6 +44,7 @@ class Shape:
     blocks: tuple[str, ...] = ()
     pool: int = 0
     limited: bool = False
+    grades: Mapping[tuple[str, str], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,9 @@ def _measures(
     answers = [column.cells[i][0] for i in ids]
     groups = np.array([shape.groups.get(i, i) for i in ids])
     score = _interval(bounds.mean_interval(column.values(ids), groups=groups))
+    if shape.grades is not None:
+        said = [column.cells[i][0] for i in ids]
+        score = _interval(graded_score(column.values(ids), said, shape.grades, groups))
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     known = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
@@ -324,13 +332,14 @@ def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
     diffs = arm.values(ids) - versus.values(ids)
     folds = np.array([arm.fold[i] for i in ids])
     factor = _factor(shape, folds) if arm.learned or versus.learned else 1.0
+    groups = np.array([shape.groups.get(i, i) for i in ids])
     bound = bounds.paired(
-        diffs,
-        level,
-        factor=factor,
-        groups=np.array([shape.groups.get(i, i) for i in ids]),
-        folds=folds if factor > 1 else None,
+        diffs, level, factor=factor, groups=groups, folds=folds if factor > 1 else None
     )
+    if shape.grades is not None:
+        both = [(arm.cells[i][0], versus.cells[i][0]) for i in ids]
+        wide = width(diffs, level, factor, groups, folds)
+        bound = graded_pair(bound, diffs, both, shape.grades, level, wide)
     return Pair(
         arm=arm.spec.name,
         versus=versus.spec.name,

@@ -374,6 +374,7 @@ def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
             "cases": sorted(digest(case.plain() | {"where": ""}) for case in cases),
             "looks": shape.looks,
             "blocks": shape.blocks,
+            **({} if shape.grades is None else {"grades": sorted(map(str, shape.grades.items()))}),
             "runs": [
                 {
                     "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,

@@ -1,15 +1,20 @@
 """The judge: both orders, human grades, tricks; a scripted model plays it."""
 
+import random
 import re
 
+import numpy as np
 import pytest
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
+from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
 from tuneworthy.matrix.calibration import calibrate, family
+from tuneworthy.matrix.compare import Shape, compare
 from tuneworthy.matrix.graded import completed, graded_score
 from tuneworthy.matrix.judging import Judging, judge_metric
 from tuneworthy.metrics import score_all
@@ -182,8 +187,6 @@ def test_grades_are_read_and_their_mean_taken(tmp_path):
 
 
 def test_without_fifty_grades_a_score_shows_nothing():
-    import numpy as np
-
     scores, groups = np.ones(80), np.arange(80)
     assert graded_score(scores, answers(), {}, groups)[1:] == (0.0, 1.0)
     known = completed({}, CASES)
@@ -191,3 +194,38 @@ def test_without_fifty_grades_a_score_shows_nothing():
     mean, low, high = graded_score(scores, gold, known, groups)
     assert (mean, high) == (1.0, 1.0)
     assert 0.9 < low < 1
+
+
+def judged_pair(human, bias, graded):
+    """The pair of two equal arms on 200 cases; the judge prefers the first in a share `bias`."""
+    rng = random.Random(9)
+    ids = [f"c{i}" for i in range(200)]
+    rows = [CASES[0].model_copy(update={"id": i}) for i in ids]
+    truth = {name: {i: float(rng.random() < 0.5) for i in ids} for name in "ab"}
+    runs = []
+    for name, tool in (("a", "prompt"), ("b", "keep")):
+        spec = Spec(name=name, arm=name, tool=tool)
+        said = tuple(Answer(case=i, text=f"{name} says {i}") for i in ids)
+        seen = [max(truth[name][i], float(name == "a" and rng.random() < bias)) for i in ids]
+        scores = tuple(Score(value=value, valid=True) for value in seen)
+        runs.append(Run(spec=spec, seed=0, fold=0, state="measured", answers=said, scores=scores))
+    some = rng.sample(ids, graded)
+    grades = {(i, f"{name} says {i}"): truth[name][i] for i in some for name in "ab"}
+    split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),))
+    shape = Shape(TASK, "study", split, {}, grades=grades if human else None)
+    evidence = compare(shape, rows, runs)
+    return next(p for p in evidence.pairs if (p.arm, p.versus) == ("a", "b")), evidence
+
+
+def test_p19_a_biased_judge_shows_a_difference_alone_and_none_beside_humans():
+    alone = judged_pair(False, 0.5, 80)[0]
+    assert alone.low > 0.05  # negative control: believed, it names the worse arm
+    corrected, evidence = judged_pair(True, 0.5, 80)
+    assert corrected.low < 0 < corrected.high
+    assert abs(corrected.mean) < 0.15
+    assert corrected.high - corrected.low > alone.high - alone.low
+    plain = {a.name: a.score for a in evidence.arms}
+    assert plain["a"].low < 0.5 < plain["a"].high
+    few = judged_pair(True, 0.5, 49)[0]
+    assert (few.low, few.high) == (-1, 1)
+    assert judged_pair(True, 0.5, 80)[1].hash != judged_pair(False, 0.5, 80)[1].hash

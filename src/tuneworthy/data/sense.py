@@ -19,6 +19,7 @@ from tuneworthy.data.task_faults import Fault, raise_faults
 
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
+_MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
 _SPAN = re.compile(r"[0-9]+(\.[0-9]+)?\s*(h|d|w|m|y)")
 
 
@@ -70,6 +71,11 @@ def _metric(task: Task) -> Iterator[Fault]:
     if metric == "judge" and judge is None:
         fix = "add `judge: {model: ..., grades: human.jsonl}` under `success:`"
         yield Fault(path, "a judge needs a model and human grades", metric, fix)
+    if judge is not None and metric != "judge":
+        fix = "write `metric: judge`, or remove `judge:`"
+        yield Fault(("success", "judge"), "nothing asks this judge", str(metric), fix)
+    if judge is not None and not _MODEL.fullmatch(judge.model):
+        yield Fault(("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX)
     if task.success.options and task.success.metrics in ((), ("judge",)):
         fix = "name the metric they are for, or remove them"
         yield Fault(("success", "options"), "nothing reads these options", str(metric), fix)
@@ -162,8 +168,7 @@ def _models(task: Task) -> Iterator[Fault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
-            fix = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
-            yield Fault((key,), "this names no model", spec, fix)
+            yield Fault((key,), "this names no model", spec, _MODEL_FIX)
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = "write an open model: smollm2-135m or hf:ORG/NAME"
         yield Fault(("tune",), "a remote model can't be trained here", tune, fix)

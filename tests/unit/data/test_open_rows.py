@@ -36,6 +36,8 @@ def test_joined_metrics_and_their_options_are_read(tmp_path):
         ("metric: code, options: {run: 1}", "options.run", "boolean"),
         ("metric: judge", "success.metric", "judge: {model"),
         ("metric: judge+must_say", "success.metric", "judge"),
+        ("metric: exact, judge: {model: openai:x, grades: h.jsonl}", "success.judge", "asks"),
+        ("metric: judge, judge: {model: gpt, grades: h.jsonl}", "judge.model", "no model"),
         ("options: {run: true}", "success.options", "nothing reads"),
         ("metric: token_f1, options: {run: true}", "options.run", "no such option"),
     ],

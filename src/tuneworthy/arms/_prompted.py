@@ -10,6 +10,7 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
+from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build
 
 _TRIED = 40  # prompts that are counted to see whether they fit
@@ -65,7 +66,7 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
 
 def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -> float:
     """Return the mean score of answers to dev cases; what cannot be scored counts as wrong."""
-    scores = [setup.score(case, answer) for case, answer in zip(cases, answers, strict=True)]
+    scores = score_all(setup.score, cases, answers)
     return sum(score.value for score in scores if isinstance(score, Score)) / len(scores)
 
 

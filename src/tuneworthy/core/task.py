@@ -59,9 +59,14 @@ class Judge(Record):
 
 
 class Success(Record):
-    """What success looks like; `margin` is the smallest difference worth having."""
+    """What success looks like; `margin` is the smallest difference worth having.
+
+    `metric` is a name, names joined by `+` (the least of them counts), `./file.py:function` or
+    `judge`; `options` are those of the named metrics.
+    """
 
     metric: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
     target: Share | None = None
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     floor: Share | None = None
@@ -69,6 +74,13 @@ class Success(Record):
     motive: Literal["quality", "cost"] = "quality"
     limits: HardLimits = HardLimits()
     judge: Judge | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the names that `metric` joins; none where it is a function of the user's."""
+        if self.metric is None or any(mark in self.metric for mark in ":/\\"):
+            return ()
+        return tuple(part.strip() for part in self.metric.split("+"))
 
     @property
     def passes_from(self) -> float:

@@ -12,6 +12,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.open_answers import proposed
 from tuneworthy.data.rows import read_rows
 from tuneworthy.stats.power import mde
 
@@ -106,9 +107,11 @@ def _success(loaded: Loaded) -> list[str]:
     success = loaded.task.success
     n = len(loaded.cases)
     points = 100 * mde(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
+    better = proposed(loaded.cases) if loaded.task.output.type == "text" else None
+    metric, why = better or (success.metric, "how one answer is scored, from 0 to 1")
     lines = [
         "success:",
-        f"  metric: {success.metric}   # how one answer is scored, from 0 to 1",
+        f"  metric: {metric}   # {why}",
         "  # Your own instead: metric: ./score.py:score, a function (case, answer) -> 0..1",
         "  # How many more right answers in 100 would make you maintain a tuned model?",
         f"  # 5 in 100 is written 0.05. These {n:,} rows show differences from about"
@@ -116,6 +119,8 @@ def _success(loaded: Loaded) -> list[str]:
         "  margin: 0.05",
         "  # target: 0.9             # what must be reached; leave it out where there is none",
     ]
+    if loaded.task.output.type == "text":
+        lines.append("  # Open answers: must_say, style_match, outline, code, judge; + joins them")
     if success.metric not in {"accuracy", "exact", "number"}:
         lines.append("  # pass_at: 0.5            # from this score on, an answer counts as right")
     lines += ["  # motive: cost            # not better, but not worse and cheaper",

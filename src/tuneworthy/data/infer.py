@@ -18,9 +18,12 @@ from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 METRICS: dict[OutputType, str] = {
     "json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number",
 }  # fmt: skip
-_TYPE_OF = {"fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
-            "rouge_l": "text"}  # fmt: skip
-ZERO_ONE = {"accuracy", "exact", "number"}
+_TYPE_OF: dict[str, OutputType] = {
+    "fields_f1": "json", "accuracy": "label", "number": "number", "token_f1": "text",
+    "rouge_l": "text", "must_say": "text", "style_match": "text", "outline": "text", "code": "text",
+    "judge": "text",
+}  # fmt: skip
+ZERO_ONE = {"accuracy", "exact", "number", "judge"}
 _NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _LABELS, _LABEL_LENGTH = 300, 80
 _SLACK, _STEP = 16, 16
@@ -35,8 +38,8 @@ def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
         return "json"
     if out.labels is not None:
         return "label"
-    if task.success.metric in _TYPE_OF:
-        return _TYPE_OF[task.success.metric]  # type: ignore[return-value]
+    if known := [_TYPE_OF[name] for name in task.success.metrics if name in _TYPE_OF]:
+        return known[0]
     return type_of_rows(outputs)
 
 
@@ -135,8 +138,13 @@ def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = No
     return max(_STEP, math.ceil((tokens + _SLACK) / _STEP) * _STEP)
 
 
-def resolved(task: Task, kind: OutputType, outputs: Sequence[str]) -> Task:
-    """Return the task with every missing key that rows can supply, named in `inferred`."""
+def resolved(
+    task: Task, kind: OutputType, outputs: Sequence[str], metric: str | None = None
+) -> Task:
+    """Return the task with every missing key that rows can supply, named in `inferred`.
+
+    `metric` is what the rows themselves ask to be scored by; None: by their output type.
+    """
     found: list[str] = ["output.type"] * (task.output.type is None)
     out: dict[str, Any] = {"type": kind}
     if kind == "json":
@@ -149,7 +157,7 @@ def resolved(task: Task, kind: OutputType, outputs: Sequence[str]) -> Task:
         out["max_tokens"] = answer_limit(outputs)
         found.append("output.max_tokens")
     success: dict[str, Any] = {}
-    metric = task.success.metric or METRICS[kind]
+    metric = task.success.metric or metric or METRICS[kind]
     if task.success.metric is None:
         success["metric"] = metric
         found.append("success.metric")

@@ -18,6 +18,7 @@ from tuneworthy.data.docs import Doc, read_docs
 from tuneworthy.data.infer import label_faults, output_type, resolved
 from tuneworthy.data.leaks import without_leaks
 from tuneworthy.data.lines import opened
+from tuneworthy.data.open_answers import MUST_SAY, demands, silent
 from tuneworthy.data.raw import Fault
 from tuneworthy.data.reading import Draw, Kept, read_file, with_contexts
 
@@ -68,6 +69,7 @@ def load(
     try:
         files, docs = _read(task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed))
         _leave_out_variants(task, files, bad)
+        _leave_out_silent(task, files, bad)
         bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
         return _finished(task, files, docs, bad, bad_rows)
     finally:
@@ -108,6 +110,17 @@ def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> Non
         kept.cases = [case for case in kept.cases if case.where not in wrong]
 
 
+def _leave_out_silent(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
+    """Take out rows that demand nothing where the metric scores by what is demanded."""
+    if MUST_SAY not in task.success.metrics:
+        return
+    for kept in (kept for key, kept in files.items() if key != "pool"):
+        for case in kept.cases:
+            if not demands(case):
+                bad.add(silent(case))
+        kept.cases = [case for case in kept.cases if demands(case)]
+
+
 def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[Fault]:
     kinds = Counter(scalars.get(case.where, "text") for case in cases)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind])
@@ -136,8 +149,11 @@ def _finished(
     if drawn := sum(kept.not_drawn for kept in kept_files):
         excluded[NOT_DRAWN] = drawn
     outputs = [case.output for case in labelled["main"]]
+    kind = output_type(task, outputs)
+    everyone = [case for cases in labelled.values() for case in cases or ()]
+    asked = MUST_SAY if kind == "text" and all(map(demands, everyone)) else None
     return Loaded(
-        task=resolved(task, output_type(task, outputs), outputs),
+        task=resolved(task, kind, outputs, asked),
         cases=labelled["main"],
         test=labelled.get("test"),
         dev=labelled.get("dev"),

@@ -5,15 +5,21 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
 
 from tuneworthy.core import plugins
+from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
 from tuneworthy.data.plain_yaml import Plain
 from tuneworthy.data.task_faults import Fault, raise_faults
 
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
+_MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
 _SPAN = re.compile(r"[0-9]+(\.[0-9]+)?\s*(h|d|w|m|y)")
 
 
@@ -65,17 +71,63 @@ def _metric(task: Task) -> Iterator[Fault]:
     if metric == "judge" and judge is None:
         fix = "add `judge: {model: ..., grades: human.jsonl}` under `success:`"
         yield Fault(path, "a judge needs a model and human grades", metric, fix)
+    if judge is not None and metric != "judge":
+        fix = "write `metric: judge`, or remove `judge:`"
+        yield Fault(("success", "judge"), "nothing asks this judge", str(metric), fix)
+    if judge is not None and not _MODEL.fullmatch(judge.model):
+        yield Fault(("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX)
+    if task.success.options and task.success.metrics in ((), ("judge",)):
+        fix = "name the metric they are for, or remove them"
+        yield Fault(("success", "options"), "nothing reads these options", str(metric), fix)
     if metric is None or metric == "judge":
         return
     if ":" in metric or metric.endswith(".py"):
         yield from _own_score(task, metric)
         return
     known = list(plugins.catalogue("metrics"))
-    if known and metric not in known:
-        near = difflib.get_close_matches(metric, known, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
-        yield Fault(path, "no metric has this name", metric, fix)
+    names = task.success.metrics
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
+            yield Fault(path, "no metric has this name", name, fix)
+            return
+    yield from _joined(names)
+    yield from _options(task.success.options, names)
+
+
+def _joined(names: Sequence[str]) -> Iterator[Fault]:
+    path = ("success", "metric")
+    if len(set(names)) < len(names):
+        yield Fault(path, "a metric stands twice", "+".join(names), "name each once")
+    elif len(names) == 1 and not getattr(plugins.load("metrics", names[0]), "ALONE", True):
+        fix = f"join one that reads what is said: {names[0]}+must_say, {names[0]}+token_f1"
+        yield Fault(path, "this metric says nothing about what is said", names[0], fix)
+
+
+def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[Fault]:
+    """Yield a fault for each option that none of the metrics has, or whose value it refuses."""
+    kinds = [kind for name in names if (kind := _options_of(name)) is not None]
+    known = [field for kind in kinds for field in kind.model_fields]
+    for key, value in options.items():
+        path = ("success", "options", key)
+        owners = [kind for kind in kinds if key in kind.model_fields]
+        if not owners:
+            fix = f"known for {'+'.join(names)}: {', '.join(known) or 'none'}"
+            yield Fault(path, "the metric has no such option", key, fix)
+        for kind in owners:
+            try:
+                kind.model_validate_json(to_json({key: value}), strict=True)
+            except ValidationError as error:
+                what = error.errors()[0]["msg"].removeprefix("Value error, ")
+                fix = "see docs/how-to/score-open-answers.md"
+                yield Fault(path, f"the option is wrong: {what}", str(value), fix)
+
+
+def _options_of(metric: str) -> type[Record] | None:
+    kind: type[Record] | None = getattr(plugins.load("metrics", metric), "Options", None)
+    return kind
 
 
 def _own_score(task: Task, metric: str) -> Iterator[Fault]:
@@ -116,8 +168,7 @@ def _models(task: Task) -> Iterator[Fault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
-            fix = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
-            yield Fault((key,), "this names no model", spec, fix)
+            yield Fault((key,), "this names no model", spec, _MODEL_FIX)
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = "write an open model: smollm2-135m or hf:ORG/NAME"
         yield Fault(("tune",), "a remote model can't be trained here", tune, fix)

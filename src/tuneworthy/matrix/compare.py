@@ -21,6 +21,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.costs import request_cost, with_costs
+from tuneworthy.matrix.graded import graded_pair, graded_score, width
 from tuneworthy.matrix.limits import limit_states
 from tuneworthy.matrix.turns import in_turn, rung
 from tuneworthy.stats import bounds
@@ -33,7 +34,10 @@ PRESENT = "present"  # the one arm the task itself names: what runs today
 
 @dataclass(frozen=True)
 class Shape:
-    """What the comparison needs besides the runs: the task, its folds, groups and looks."""
+    """What the comparison needs besides the runs: the task, its folds, groups and looks.
+
+    `grades` are those of humans where the metric is a judge (see matrix/graded.py), else None.
+    """
 
     task: Task
     study: str
@@ -43,6 +47,7 @@ class Shape:
     blocks: tuple[str, ...] = ()
     pool: int = 0
     limited: bool = False
+    grades: Mapping[tuple[str, str], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +243,9 @@ def _measures(
     factor = _factor(shape, folds) if column.learned else 1.0
     fitted: dict[str, Any] = {"factor": factor, "folds": folds} if factor > 1 else {}
     score = _interval(bounds.mean_interval(column.values(ids), groups=groups, **fitted))
+    if shape.grades is not None:
+        said = [column.cells[i][0] for i in ids]
+        score = _interval(graded_score(column.values(ids), said, shape.grades, groups))
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     known = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
@@ -324,6 +332,10 @@ def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
         bound = sequential(diffs, level, len(shape.split.scored), **ties)
     else:
         bound = bounds.paired(diffs, level, **ties)
+    if shape.grades is not None:
+        both = [(arm.cells[i][0], versus.cells[i][0]) for i in ids]
+        wide = width(diffs, level, factor, ties["groups"], ties["folds"])
+        bound = graded_pair(bound, diffs, both, shape.grades, level, wide)
     return Pair(
         arm=arm.spec.name,
         versus=versus.spec.name,
@@ -358,6 +370,7 @@ def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
             "cases": sorted(digest(case.plain() | {"where": ""}) for case in cases),
             "looks": shape.looks,
             "blocks": shape.blocks,
+            **({} if shape.grades is None else {"grades": sorted(map(str, shape.grades.items()))}),
             "runs": [
                 {
                     "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,

@@ -21,6 +21,7 @@ from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.rescore import Metric, passes, tolerant
+from tuneworthy.metrics import by_set
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.shots import drawn, refused
 from tuneworthy.stats.bounds import rate
@@ -59,6 +60,8 @@ def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
     """
     if setup.task.output.type == "label":
         return Familiarity(because="the answers are labels of a closed set, not facts")
+    if by_set(setup.metric):
+        return Familiarity(because="the metric looks at many answers together, not at a fact")
     asked = _chosen(setup, cases)
     ids = {case.id for case in asked}
     pool = [case for case in setup.train if case.id not in ids and refused(case) is None]

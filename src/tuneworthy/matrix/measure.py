@@ -31,6 +31,7 @@ from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.metrics import score_all
 
 SHARD = 64
 COMMON = "common"  # the folder that all units share
@@ -148,7 +149,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         fold=unit.fold,
         state="measured",
         answers=tuple(test),
-        scores=tuple(bench.metric(gold[a.case], a) for a in test),
+        scores=tuple(score_all(bench.metric, [gold[a.case] for a in test], test)),
         dev=dev if unit.dev else (fitted.trace or {}).get("dev"),
         learned=fitted.learned,
         recipe=fitted.recipe,
@@ -275,7 +276,7 @@ def _shards(
 
 def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
     """Return the mean dev score; an answer that could not be scored counts as wrong."""
-    scores = [bench.metric(case, answers[case.id]) for case in cases]
+    scores = score_all(bench.metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
     return sum(values) / len(values) if values else None
 

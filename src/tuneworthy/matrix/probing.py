@@ -23,6 +23,7 @@ from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
 from tuneworthy.matrix.reading import Column, base_of, columns
 from tuneworthy.matrix.specs import probes_of, variant_of
+from tuneworthy.metrics import sees_sets
 from tuneworthy.stats import bounds
 
 PASSED = 60  # passed cases that a placebo is asked on
@@ -75,7 +76,12 @@ def probes(task: Task, arms: Sequence[PlannedArm], runs: Sequence[Run], paid: bo
 
 
 def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozenset[str]:
-    """Return at most so many failed cases (None: all) and passed ones, the same for every arm."""
+    """Return at most so many failed cases (None: all) and passed ones, the same for every arm.
+
+    Every case where the metric looks at all answers together: a part of them scores otherwise.
+    """
+    if sees_sets(task):
+        return frozenset(base.passed)
 
     def first(ids: list[str], most: int | None) -> list[str]:
         return sorted(ids, key=lambda i: digest([task.seed, "across", i]))[:most]

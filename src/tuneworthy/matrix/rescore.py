@@ -14,7 +14,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.literal import says
-from tuneworthy.metrics import chosen
+from tuneworthy.metrics import by_set, chosen
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own
 from tuneworthy.metrics._writing import plain, plain_json, plain_number
@@ -37,8 +37,11 @@ def rescored(
     """Return what a tolerant metric and a lenient parse would change, each beside its placebo.
 
     `answers` are the base's by case id; a case without one was not asked. In free text there is
-    nothing to parse; there the second asks whether a right answer stands in it word for word.
+    nothing to parse; there the second asks whether a right answer stands in it word for word. A
+    metric that looks at all answers of an arm together can't be asked about one of them: none.
     """
+    if by_set(metric):
+        return []
     asked = [case for case in cases if case.id in answers]
     donors = strangers(task, asked, seed)
     found = [_column(METRIC, "metric", tolerant(task, metric), (asked, answers, donors), pass_at)]

@@ -1,42 +1,44 @@
-"""One metric a file, per case, 0 to 1. Knows no model and no arm."""
+"""One metric a file, per case, 0 to 1. Knows no model and no arm.
+
+A metric defines `score(case, answer, options)`. It may also define
+
+    Options       a Record: what `success.options` may hold for it
+    score_all(cases, answers, options)   one score a case, where an answer's worth shows only among
+                  the answers of one arm (can its style be told from the right answers?). It sees
+                  one arm at a time, so no arm's score depends on another arm; `score` is then what
+                  one answer alone is worth.
+
+Names joined by `+` are one metric: a case is worth the least of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tuneworthy.core import plugins
-from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.escape import quoted
+from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
+from tuneworthy.metrics._scorer import Measure, Scorer, by_set, named, score_all
 from tuneworthy.metrics._user import is_own, located, measure
 from tuneworthy.metrics._validity import validity
 
-Measure = Callable[[Case, Answer], Score | Unscored]
+__all__ = ["JUDGE", "Measure", "Scorer", "by_set", "chosen", "fingerprint", "names", "score_all",
+           "scorer", "sees_sets"]  # fmt: skip
 DEFAULTS = {"json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number"}
+JUDGE = "judge"
 
 
-def scorer(task: Task) -> Measure:
-    """Return the task's metric: a function of a case and an answer.
+def scorer(task: Task) -> Scorer:
+    """Return the task's metric: a function of a case and an answer (see `Scorer`).
 
     Fills `Score.valid`. An answer that failed, and a metric that crashes, give Unscored with the
     reason. Raises TaskError where the metric does not exist or can't be loaded.
     """
-    rate, valid = _measure(task), validity(task)
-
-    def score(case: Case, answer: Answer) -> Score | Unscored:
-        if answer.error is not None:
-            return Unscored(reason=f"no answer came back: {quoted(answer.error)}")
-        result = rate(case, answer)
-        if isinstance(result, Unscored):
-            return result
-        return result.model_copy(update={"valid": valid(answer)})
-
-    return score
+    name = chosen(task)
+    parts = [measure(name, task.folder)] if is_own(name) else named(task, names(task))
+    return Scorer(tuple(parts), validity(task))
 
 
 def chosen(task: Task) -> str:
@@ -48,32 +50,33 @@ def chosen(task: Task) -> str:
     return DEFAULTS[task.output.type]
 
 
+def names(task: Task) -> tuple[str, ...]:
+    """Return the names of the metrics of a task; a function of the user's is one name."""
+    return task.success.metrics or (chosen(task),)
+
+
+def sees_sets(task: Task) -> bool:
+    """Say whether the task's metric looks at all answers of an arm together."""
+    name = chosen(task)
+    if is_own(name) or name == JUDGE:
+        return False
+    return any(hasattr(plugins.load("metrics", part), "score_all") for part in names(task))
+
+
 def fingerprint(task: Task) -> dict[str, str]:
-    """Return what identifies the scoring code: the metric's name and the hash of its source."""
+    """Return what identifies the scoring: the metric's name, its options and its source's hash."""
+    name = chosen(task)
+    found = {"metric": name, "source": hashlib.sha256(_source(task)).hexdigest()}
+    if task.success.options:
+        found["options"] = canonical(task.success.options)
+    return found
+
+
+def _source(task: Task) -> bytes:
     name = chosen(task)
     if is_own(name):
-        path = located(name, task.folder)[0]
-    else:
-        path = Path(str(plugins.load("metrics", name).__file__))
-    return {"metric": name, "source": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def _measure(task: Task) -> Measure:
-    name = chosen(task)
-    if is_own(name):
-        return measure(name, task.folder)
-    module = plugins.load("metrics", name)
-    options: dict[str, Any] = {
-        "type": task.output.type,
-        "labels": task.output.labels,
-        "schema": task.output.json_schema,
-    }
-
-    def rate(case: Case, answer: Answer) -> Score | Unscored:
-        try:
-            result: Score | Unscored = module.score(case, answer, options)
-        except Exception as error:  # a plug-in of another package: one bad answer ends no run
-            return Unscored(reason=f"{name} crashed: {type(error).__name__}: {quoted(str(error))}")
-        return result
-
-    return rate
+        return located(name, task.folder)[0].read_bytes()
+    if name == JUDGE:  # its prompt is part of the key of every request, its model named here
+        return canonical(task.success.judge).encode()
+    files = [plugins.load("metrics", part).__file__ for part in names(task)]
+    return b"\n".join(Path(str(file)).read_bytes() for file in files)

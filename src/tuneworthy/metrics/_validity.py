@@ -1,4 +1,6 @@
-"""Whether an answer is valid: it ended by itself and parses. Knows no right answer.
+"""Whether an answer is valid: it ended by itself and parses (as Python under the metric `code`).
+
+Knows no right answer.
 
 A schema may come from someone else's task file: nothing outside it is fetched, and one with
 patterns, which can run for ever, is checked in a child process with a time limit.
@@ -14,6 +16,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.task import Task
 from tuneworthy.metrics._child import Child, ChildFailed, TimedOut
+from tuneworthy.metrics._code import parsed
 from tuneworthy.metrics._json import DEPTH, parse
 from tuneworthy.metrics._labels import matched
 from tuneworthy.metrics._numbers import numbers
@@ -47,7 +50,15 @@ def _parses(task: Task) -> Parses:
         return lambda text: matched(text, labels) is not None if labels else None
     if task.output.type == "number":
         return lambda text: len(numbers(text)) == 1
-    return lambda text: bool(text.strip())
+    return _is_python if "code" in task.success.metrics else lambda text: bool(text.strip())
+
+
+def _is_python(text: str) -> bool:
+    try:
+        parsed(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_json(text: str) -> bool:

@@ -81,7 +81,7 @@ def plain(text: str) -> str:
 
     English articles and month names only. A text that is nothing but punctuation stays itself.
     """
-    text = _unquoted(_SPACE.sub(" ", _signs(text[:_LONGEST])).strip())
+    text = _unquoted(_SPACE.sub(" ", signs(text[:_LONGEST])).strip())
     if _FORMAL.search(text):
         return text.removesuffix(".").rstrip()
     lower = text.lower()
@@ -111,7 +111,8 @@ def plain_number(text: str) -> str:
     return found.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", found) else found
 
 
-def _signs(text: str) -> str:
+def signs(text: str) -> str:
+    """Return a text with one kind of quotation mark, of dash and of Unicode form."""
     text = unicodedata.normalize("NFC", text).translate(_SIGNS)
     return text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_sign, text)))
 

@@ -1,0 +1,72 @@
+"""The outline of a text: its headings in order and the words under each. Knows no case.
+
+A heading is a line of its own that starts with `#`, is bold as a whole or is underlined by === or
+---; in a text without these, one of at most eight words in capitals or with a colon at its end. Its
+number is no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_MARK = re.compile(r"#{1,6}\s+(.*?)\s*#*")
+_BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
+_UNDER = re.compile(r"(=|-){3,}")
+_NUMBER = re.compile(r"(?:\d+(?:\.\d+)*[.)]?|[ivx]+[.)])\s+", re.IGNORECASE)
+_LIST = re.compile(r"[-*+•]\s")
+_LONGEST = 8  # words of a heading that only its colon or capitals mark
+
+
+class Section(NamedTuple):
+    """A heading in its normal form, and how many words stand under it."""
+
+    title: str
+    words: int
+
+
+def sections(text: str) -> list[Section]:
+    """Return the sections of a text in order; what stands before the first heading is none."""
+    lines = _lines(text)
+    strong = [_strong(line, following) for line, following in lines]
+    titles = strong if any(strong) else [_weak(line) for line, _ in lines]
+    found: list[tuple[str, int]] = []
+    for title, (line, _) in zip(titles, lines, strict=True):
+        if title:
+            found.append((title, 0))
+        elif found:
+            found[-1] = (found[-1][0], found[-1][1] + len(re.findall(r"\w+", line)))
+    return [Section(*pair) for pair in found]
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    """Return each line with the next one; fenced code is indented, so that it heads nothing."""
+    lines, fenced = [], False
+    for line in text.splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        lines.append(f"    {line}" if fenced else line.strip())
+    return list(zip(lines, [*lines[1:], ""], strict=False))
+
+
+def title_of(text: str) -> str:
+    """Return a heading without marks, number, colon and case."""
+    bare = _NUMBER.sub("", text.strip().strip("#*_ ").rstrip(":").strip("*_ "), count=1)
+    return " ".join(bare.casefold().split())
+
+
+def _strong(line: str, following: str) -> str:
+    """Return the title of a line that is marked, bold or underlined, or ""."""
+    for form in (_MARK, _BOLD):
+        if match := form.fullmatch(line):
+            return title_of(match[1])
+    under = _UNDER.fullmatch(following) and line and not line.startswith(" ")
+    return title_of(line) if under and not _LIST.match(line) and not _UNDER.fullmatch(line) else ""
+
+
+def _weak(line: str) -> str:
+    """Return the title of a short line in capitals or with a colon at its end, or ""."""
+    letters = [c for c in line if c.isalpha()]
+    if line.startswith(" ") or len(line.split()) > _LONGEST or _LIST.match(line):
+        return ""
+    capitals = len(letters) > 2 and all(c.isupper() for c in letters)
+    return title_of(line) if line.endswith(":") or capitals else ""

@@ -1,0 +1,33 @@
+"""Whether a text says a phrase: whole words; case, spacing and kinds of quotes are nothing."""
+
+from __future__ import annotations
+
+import re
+
+from tuneworthy.metrics._writing import signs
+
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+def normal(text: str) -> str:
+    """Return a text in small letters, with single spaces and without commas in numbers."""
+    return _THOUSANDS.sub("", " ".join(signs(text).casefold().split()))
+
+
+def says(text: str, phrase: str) -> bool:
+    """Say whether a text holds a phrase as whole words, and a number as a whole number.
+
+    An empty phrase is said by no text.
+    """
+    wanted = normal(phrase)
+    if not wanted:
+        return False
+    before = r"(?<!\w)" if _word(wanted[0]) else ""
+    after = r"(?!\w)" if _word(wanted[-1]) else ""
+    before += r"(?<!\d[.,])" if wanted[0].isdigit() else ""
+    after += r"(?![.,]\d)" if wanted[-1].isdigit() else ""
+    return re.search(before + re.escape(wanted) + after, normal(text)) is not None
+
+
+def _word(character: str) -> bool:
+    return character.isalnum() or character == "_"

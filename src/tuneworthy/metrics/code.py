@@ -1,0 +1,83 @@
+"""Python that parses, defines what the right answer defines and keeps to the asked patterns.
+
+Each function and class of the right answer, with its parameters, and each pattern of
+`success.options.require` is a demand; a pattern of `forbid` makes the answer 0. The tests of a row
+(`meta.tests`, lines of Python) are demands too, run only with `run: true`. Without tests nothing is
+known of what the code does: join another metric (`code+rouge_l`).
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.record import Record
+from tuneworthy.metrics._code import check, defined, matches, parsed
+from tuneworthy.metrics._options import read
+from tuneworthy.metrics._tests import passed
+
+Patterns = Annotated[tuple[str, ...], AfterValidator(check)]
+
+
+class Options(Record):
+    """Patterns to find and to miss (see `metrics/_code.py`); `run` allows running a row's tests.
+
+    `seconds` are those of one answer's tests together.
+    """
+
+    require: Patterns = ()
+    forbid: Patterns = ()
+    run: bool = False
+    seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
+def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
+    """Return the share of demands met; 0 where it is no Python or has a forbidden pattern."""
+    chosen = read(Options, options)
+    rights = [tree for text in (case.output, *case.accepted) if (tree := _tree(text))]
+    if not rights:
+        return Unscored(reason="the right answer of this case is no Python")
+    try:
+        tree = parsed(answer.text)
+    except ValueError as error:
+        return Score(value=0, why=str(error))
+    if bad := [pattern for pattern in chosen.forbid if matches(tree, pattern)]:
+        return Score(value=0, why=f"has what is forbidden: {', '.join(bad)}")
+    lacking = min((_lacking(right, tree) for right in rights), key=_share)
+    demands = [*lacking.values(), *(matches(tree, pattern) for pattern in chosen.require)]
+    failed = [name for name, met in lacking.items() if not met]
+    failed += [pattern for pattern in chosen.require if not matches(tree, pattern)]
+    if chosen.run and (tests := _tests(case)):
+        held, why = passed(ast.unparse(tree), tests, chosen.seconds)
+        demands += [True] * held + [False] * (len(tests) - held)
+        failed += [f"{len(tests) - held} of {len(tests)} tests {why}"] if held < len(tests) else []
+    value = sum(demands) / len(demands) if demands else 1.0
+    return Score(value=value, why=quoted("; ".join(failed), 200) or "all demands are met")
+
+
+def _tree(text: str) -> ast.Module | None:
+    try:
+        return parsed(text)
+    except ValueError:
+        return None
+
+
+def _lacking(right: ast.Module, said: ast.Module) -> dict[str, bool]:
+    """Return {what the right answer defines: is it defined with the same parameters?}."""
+    own = defined(said)
+    return {f"{name}({', '.join(arguments)})": own.get(name) == arguments
+            for name, arguments in defined(right).items()}  # fmt: skip
+
+
+def _share(met: dict[str, bool]) -> float:
+    return -sum(met.values()) / len(met) if met else -1.0
+
+
+def _tests(case: Case) -> list[str]:
+    tests = case.meta.get("tests") or []
+    return [str(test) for test in ([tests] if isinstance(tests, str) else tests)]

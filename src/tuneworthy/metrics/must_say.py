@@ -1,0 +1,40 @@
+"""What a row demands is said, and nothing that it forbids: share of `must_say` met.
+
+A phrase counts as whole words, whatever its case, spacing and quotation marks. One phrase of
+`must_not_say` makes it 0. Nothing is said about the rest of the text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._phrases import says
+
+DEMANDS = True  # a row without `must_say` and `must_not_say` can't be scored
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return the share of the row's demands that the answer meets; 0 for a forbidden phrase."""
+    if not case.must_say and not case.must_not_say:
+        return Unscored(reason="the row has neither `must_say` nor `must_not_say`")
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    if said := [phrase for phrase in case.must_not_say if says(answer.text, phrase)]:
+        return Score(value=0, why=f"says what it must not: {_listed(said)}")
+    missing = [phrase for phrase in case.must_say if not says(answer.text, phrase)]
+    if missing:
+        met = len(case.must_say) - len(missing)
+        why = f"{met} of {len(case.must_say)} demands met; not said: {_listed(missing)}"
+        return Score(value=met / len(case.must_say), why=why)
+    return Score(value=1, why="all that is demanded is said, nothing forbidden")
+
+
+def _listed(phrases: list[str]) -> str:
+    return "; ".join(f"“{quoted(phrase, 60)}”" for phrase in phrases[:5])

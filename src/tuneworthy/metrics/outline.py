@@ -1,0 +1,75 @@
+"""The layout is kept: the required sections, filled, in order, none beside them, as long as asked.
+
+The outline is that of the row's right answer, or given in `success.options`: `sections` (their
+headings in order), `least_words`, `most_words`. Without limits an answer may have half to twice the
+words of the right one. A layout says nothing about what is true: join it with another metric.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field
+from rapidfuzz.distance import LCSseq
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.record import Record
+from tuneworthy.metrics._options import read
+from tuneworthy.metrics._outline import sections, title_of
+
+
+class Options(Record):
+    """Headings in their order, and the least and most words of an answer; None: as in the gold."""
+
+    sections: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    least_words: Annotated[int, Field(ge=0)] | None = None
+    most_words: Annotated[int, Field(ge=1)] | None = None
+
+
+def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
+    """Return the share of checks met: each section filled, each in order, no other one, length."""
+    chosen = read(Options, options)
+    best: Score | None = None
+    for right in (case.output, *case.accepted):
+        wanted = _wanted(right, chosen)
+        found = _score(right, wanted, answer.text, chosen) if wanted else None
+        if found and (best is None or found.value > best.value):
+            best = found
+    return best or Unscored(reason="the right answer has no headings; give `sections`")
+
+
+def _wanted(right: str, options: Options) -> dict[str, bool]:
+    """Return {heading: must something stand under it?} in the order that is asked for."""
+    if options.sections is not None:
+        return {title_of(name): True for name in options.sections}
+    return {section.title: section.words > 0 for section in sections(right)}
+
+
+def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> Score:
+    if not said.strip():
+        return Score(value=0, why="the answer is empty")
+    own = sections(said)
+    titles = [section.title for section in own]
+    filled = {section.title for section in own if section.words or not wanted.get(section.title)}
+    missing = [title for title in wanted if title not in filled]
+    extra = [title for title in dict.fromkeys(titles) if title not in wanted]
+    place = {title: at for at, title in enumerate(wanted)}  # ints: rapidfuzz compares by hash
+    placed = int(LCSseq.similarity(list(place.values()), [place[t] for t in titles if t in place]))
+    length = _length(right, said, options)
+    met = (len(wanted) - len(missing)) + placed + (not extra) + (not length)
+    wrong = {"missing or empty": missing, "not asked for": extra}
+    parts = [f"{what}: {quoted('; '.join(names), 120)}" for what, names in wrong.items() if names]
+    parts += ["not in order"] if placed < len(wanted) - len(missing) else []
+    parts += [length] if length else []
+    return Score(value=met / (2 * len(wanted) + 2), why="; ".join(parts) or "the layout is kept")
+
+
+def _length(right: str, said: str, options: Options) -> str:
+    """Return what is wrong with the number of words, or ""."""
+    gold, own = (len(re.findall(r"\w+", text)) for text in (right, said))
+    least = gold // 2 if options.least_words is None else options.least_words
+    most = 2 * gold if options.most_words is None else options.most_words
+    return "" if least <= own <= most else f"{own} words, not {least} to {most}"

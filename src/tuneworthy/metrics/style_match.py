@@ -1,0 +1,63 @@
+"""Can the style be told from the right answers? 1: not at all, 0: a classifier is sure.
+
+All answers of one arm are set against the right answers to the same inputs. A logistic regression
+on character 1-4-grams learns on the other cases which is which (cross-fitted: five parts by case)
+and gives P(the arm's) for each answer, which is worth min(1, 2 (1 - P)). It looks at one arm at a
+time, so no score depends on other arms; it needs at least ten answers, and the same ones give the
+same scores in any order. One answer alone is worth its cosine with the right one in those n-grams.
+
+Wrong content can be told apart too, and right style may be about anything: it never stands alone
+(`style_match+must_say`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.metrics._style import LEAST, cosine, told_apart
+
+ALONE = False  # never the only metric of a task
+
+
+def score(
+    case: Case,
+    answer: Answer,
+    options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
+) -> Score | Unscored:
+    """Return the cosine with the nearest right answer: what can be said of one answer alone."""
+    if not answer.text.strip():
+        return Score(value=0, why="the answer is empty")
+    near = max(cosine(answer.text, right) for right in (case.output, *case.accepted))
+    return Score(value=near, why="likeness of its characters with the right answer, alone")
+
+
+def score_all(
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    options: dict[str, Any],  # noqa: ARG001 - as above
+) -> list[Score | Unscored]:
+    """Return one score a case of the answers of one arm; fewer than ten are not scored."""
+    if len(answers) < LEAST:
+        why = f"{len(answers)} answers: a style is told from at least {LEAST}"
+        return [Unscored(reason=why) for _ in answers]
+    order = sorted(
+        range(len(cases)), key=lambda i: _rank(cases[i].id)
+    )  # whatever order they are in
+    shares = told_apart([answers[i].text for i in order], [cases[i].output for i in order])
+    found = dict(zip(order, shares.answers, strict=True))
+    return [_worth(answers[i].text, found[i]) for i in range(len(answers))]
+
+
+def _worth(text: str, share: float) -> Score:
+    if not text.strip():
+        return Score(value=0, why="the answer is empty")
+    why = f"told from the right answers with probability {share:.2f}"
+    return Score(value=min(1.0, 2 * (1 - share)), why=why)
+
+
+def _rank(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,58 @@
+"""A mean from many grades of a judge and few of humans; a biased judge widens it, no more.
+
+Source: Angelopoulos et al. 2023, prediction-powered inference (arXiv 2301.09633): what the judge
+says on the rows that no human graded, corrected by how far humans differ from it on those they did.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+Array = np.ndarray[Any, Any]
+FEW = 10  # corrections unlike the commonest one, below which one more is assumed at each end
+
+
+class Powered(NamedTuple):
+    """A corrected mean with one-sided bounds, each at the level that was asked for."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def powered(
+    judge: Any, graded: Any, human: Any, level: float, *, wide: float = 1.0, lowest: float = -1.0
+) -> Powered:
+    """Return mean_N(judge) + mean_m(human - graded) with bounds by Student's t, m - 1 degrees.
+
+    `judge`: the judge's values on the N rows that no human graded, `graded` and `human` both on
+    the m rows (a random part) that humans did. SE^2 = var_N / N + var_m / m; without other rows the
+    humans alone count. All values lie in [`lowest`, 1]; `wide` multiplies the width. Where fewer
+    than ten corrections differ from the commonest, one row more is assumed at the end of each side:
+    a sample can't show the rare error that it lacks. Raises ValueError below two graded rows.
+    """
+    many, own, right = (np.asarray(v, float).ravel() for v in (judge, graded, human))
+    if right.size < 2 or own.size != right.size:
+        raise ValueError(f"{right.size} human grades beside {own.size} of the judge: two at least")
+    shift = right - own if many.size else right
+    base = float(many.mean()) if many.size else 0.0
+    spread = float(many.var(ddof=1)) / many.size if many.size > 1 else 0.0
+    mean = base + float(shift.mean())
+    quantile = float(t.ppf(1 - level, right.size - 1))
+    ends = []
+    for side, end in ((-1.0, -1.0 if many.size else lowest), (1.0, 1.0)):
+        rows = np.append(shift, end) if _apart(shift) < FEW else shift
+        se = np.sqrt(spread + rows.var(ddof=1) / rows.size)
+        ends.append(base + float(rows.mean()) + side * quantile * se)
+    if np.isinf(wide):
+        return Powered(mean, lowest, 1.0)
+    low, high = (mean + wide * (end - mean) for end in ends)
+    return Powered(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
+
+
+def _apart(values: Array) -> int:
+    """Return how many values differ from the commonest."""
+    return int(values.size - np.unique(values, return_counts=True)[1].max())

@@ -1,0 +1,48 @@
+"""Replies of a support desk in a house voice: warm and short, with the facts of a desk note."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tuneworthy.suite._draw import apart
+from tuneworthy.suite._made import LORA, Made, two_thirds
+from tuneworthy.suite._words_support import ITEMS, NAMES, UNSEEN_NAMES, WEEKDAYS
+from tuneworthy.suite._words_voice import CLOSERS, FORBIDDEN, MATTERS, OPENERS, SHAPES
+
+TASK = {
+    "name": "house-voice",
+    "instruction": "Reply to the customer in the voice of our house, with what the desk note says.",
+    "output": {"type": "text", "max_tokens": 80},
+    "success": {"metric": "style_match+must_say", "margin": 0.10},
+    "arms": ["majority", "zero_shot", "few_shot", {"lora": LORA}],
+    "seeds": 1,
+}
+
+
+def make(seed: int, n: int = 360) -> Made:
+    """Return n messages with a desk note and the reply; names of the test part are new."""
+    rng, start = Random(f"house_voice {seed}"), two_thirds(n)
+    rows = apart(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    return Made(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
+
+
+def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
+    matter = rng.choice(MATTERS)
+    words = {
+        "name": rng.choice(names),
+        "order": f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(100, 1000)}",
+        "item": rng.choice(ITEMS),
+        "day": rng.choice(WEEKDAYS[:3]),
+        "when": rng.choice(WEEKDAYS[3:]),
+        "sum": str(rng.randrange(7, 180)),
+    }
+    told = {"text": rng.choice(matter.written), "note": matter.note}
+    shape = rng.choice(SHAPES).replace("{text}", told["text"]).replace("{note}", told["note"])
+    reply = " ".join((rng.choice(OPENERS), rng.choice(matter.replies), rng.choice(CLOSERS)))
+    return {
+        "input": shape.format(**words),
+        "output": reply.format(**words),
+        "must_say": [part.format(**words) for part in (*matter.demands, "{order}")],
+        "must_not_say": list(FORBIDDEN),
+    }

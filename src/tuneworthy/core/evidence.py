@@ -16,8 +16,8 @@ from tuneworthy.core.known import Familiarity
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
-from tuneworthy.core.slices import Slices
 from tuneworthy.core.settled import Settled
+from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import HardLimits, Tool

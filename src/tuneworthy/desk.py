@@ -39,6 +39,7 @@ from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix import timing
 from tuneworthy.matrix.blocks import blocks
 from tuneworthy.matrix.compare import Shape
+from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.metrics import fingerprint, scorer
@@ -195,7 +196,8 @@ class Desk:
             looks=self.ledger.looked(*self._opened()) + 1,
             limited=self.wishes.limit is not None,
         )
-        return planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+        plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+        return plan.model_copy(update={"beside": extras(facts, plan)})
 
     def bench(self) -> Bench:
         """Return what every unit works with."""

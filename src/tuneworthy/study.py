@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.beside import Asking, beside, sliced
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.errors import DataError, ModelError
+from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
@@ -26,6 +28,7 @@ from tuneworthy.matrix.reading import across
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
+from tuneworthy.questions import ask_all
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
@@ -96,19 +99,24 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         planned = desk.plan()
         tell("plan", planned)
         runs: list[Run] = []
-        for results in _steps(desk, planned, runs, tell):
+        recipes = [Recipe() for _ in desk.split.parts]
+        for results in _steps(desk, planned, runs, recipes, tell):
             tell("step", results)
         if not any(r.state == "measured" and r.spec.role == "candidate" for r in runs):
             raise _nothing(runs)
-        results = desk.finish(_results(desk, planned, runs, read=True))
+        results = desk.finish(_results(desk, planned, runs, recipes))
         tell("done", results)
         return Study(results, desk.write(results))
 
 
-def _steps(desk: Desk, planned: Plan, runs: list[Run], tell: Watch) -> Iterator[Results]:
-    """Measure arm after arm, the simplest first; yield what the study says after each."""
+def _steps(
+    desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
+) -> Iterator[Results]:
+    """Measure arm after arm, the simplest first; yield what the study says after each.
+
+    `runs` grow, and `recipes` hold each fold's best prompt so far.
+    """
     bench, read = desk.bench(), False
-    recipes = [Recipe() for _ in bench.split.parts]
     scores: list[float] = [-1.0] * len(recipes)
     for arm in planned.arms:
         if not read and not arm.because and trains(arm.spec):  # what was wrong, before training
@@ -158,16 +166,25 @@ def _tools(arms: Sequence[PlannedArm]) -> int:
     return len({a.spec.tool for a in arms if not a.because and a.spec.role == "candidate"} - {None})
 
 
-def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False) -> Results:
-    """Return what the study says now; `read`: the matrix is read across as well."""
+def _results(
+    desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe] | None = None
+) -> Results:
+    """Return what the study says now; with `recipes` all that is beside the matrix is measured.
+
+    That is: the matrix read across, what the arms' bounds can't say, and the questions.
+    """
     from tuneworthy.verdict.decide import decide, grid
 
-    cases = tuple(desk.sealed.open("compare").values())
+    cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
     evidence = compare(desk.shape, cases, runs)
-    if read:
+    findings: tuple[Finding, ...] = ()
+    if recipes is not None:
         found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
         evidence = evidence.model_copy(update={"diagnosis": found})
-    policy = policy_of(desk.task)
+        asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
+        evidence = beside(asking, evidence)
+        findings = ask_all(evidence, desk.task)
+        evidence = sliced(asking, evidence, *_contenders(decide(evidence, findings, policy)))
     return Results(
         task=desk.task,
         audit=desk.audit,
@@ -175,12 +192,19 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], read: bool = False)
         cases=cases,
         runs=tuple(runs),
         evidence=evidence,
-        verdict=decide(evidence, (), policy),
-        grid=grid(evidence, (), policy),
+        verdict=decide(evidence, findings, policy),
+        grid=grid(evidence, findings, policy),
         reproduce=desk.reproduce(),
         split=desk.split,
         policy=policy,
     )
+
+
+def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
+    """Return the named arm and the best of those it was compared with."""
+    others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
+    best = max(others, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+    return verdict.arm, best.name if best else None
 
 
 def _nothing(runs: Sequence[Run]) -> Exception:

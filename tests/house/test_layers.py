@@ -18,6 +18,7 @@ LAYERS = [
     {"report", "artifact"},
     {"shelf"},
     {"desk"},
+    {"beside"},
     {"study", "settle"},
     {"lab"},
     {"cli"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.core.audit import Visible
+from tuneworthy.core.beside import Extra
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
 
@@ -29,7 +30,8 @@ class Plan(Record):
 
     `across` may be asked to see what was wrong: placebos, pilots, and arms too dear for every case
     (role candidate), each as if it were asked of every scored case: an upper end, not in `minutes`
-    and not shaped by the budget.
+    and not shaped by the budget. `beside` is measured once the arms were (harm, what the model
+    knows, learning curves, temperatures): what the minutes have no room for is cut first.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Plan(Record):
     dev: int
     arms: tuple[PlannedArm, ...]
     across: tuple[PlannedArm, ...] = ()
+    beside: tuple[Extra, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
     tokens_per_second: float | None = None

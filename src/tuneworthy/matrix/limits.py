@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.evidence import ArmResult, Interval, LimitState
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, LimitState
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.known import Share
 from tuneworthy.core.run import RECORDED, Run
@@ -29,6 +29,13 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
     if limits.local_only:
         states["local_only"] = _local(runs)
     return states
+
+
+def all_judged(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
+    """Return the arms with the limits that only a measurement beside the matrix can judge."""
+    arms = with_general(evidence.arms, evidence.harms, task.success.limits.general_drop)
+    faithful = evidence.staleness.faithful if evidence.staleness else {}
+    return judged(task, arms, faithful)
 
 
 UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that leave the base as it is

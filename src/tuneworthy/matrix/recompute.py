@@ -14,6 +14,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.reading import across
 
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -49,7 +50,8 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
         carried["diagnosis"] = across(
             results.task, results.cases, results.runs, metric, split, results.cases
         )
-    return again.model_copy(update=carried)
+    evidence = again.model_copy(update=carried)
+    return evidence.model_copy(update={"arms": all_judged(results.task, evidence)})
 
 
 def whole(results: Results, split: Split) -> bool:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from tuneworthy.core.escape import for_html, for_script, visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _across as reading
+from tuneworthy.report import _changes, _curve, _fresh, _money, _robust
 from tuneworthy.report import _notes as notes
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
@@ -57,6 +58,11 @@ def page(results: Results) -> str:
         failures=sections.failure_map(results, matrix),
         unclaimed=sections.unclaimed(results),
         across=reading.across(results),
+        money=_money.money(results),
+        learning=_curve.learning(results),
+        fresh=_fresh.fresh(results),
+        changes=_changes.changed(results),
+        robust=_robust.robust(results),
         questions=notes.questions(results),
         missing=notes.missing(results),
         audit=notes.audit(results),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tuneworthy
+from tuneworthy.core.changes import for_verdict
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import GridPoint
@@ -60,6 +61,7 @@ def decide(
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis else (),
         "questions": answered(findings, policy),
+        "changes": for_verdict(evidence.changes),
         "economics": money,
         "flips": flips(laid, policy, strip),
         "seconds": evidence.seconds,
@@ -148,6 +150,7 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     no_arm = blocked or "no arm is named"
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
     return {
+        "/changes": evidence.missing.get("changes", "no arm was trained here"),
         "/arm": blocked or "no arm is shown better than the reference",
         "/left_on_table": blocked or (_ALONE if ruling.arm else _NO_REFERENCE),
         "/target_met": NO_TARGET if policy.target is None else undecided,

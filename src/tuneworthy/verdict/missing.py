@@ -68,14 +68,24 @@ def _reason(
         return NEXT[last]
     if last == "arm":
         return "no arm is named here"
+    if top == "changes" and len(path) > 3:
+        own = plain["changes"]["arms"][path[2]]["missing"]
+        return own.get(str(path[3])) or CHANGES.get(last, "it was not recorded")
     if top == "economics":
         return ECONOMICS.get(last, _WHOLE["economics"])
     return _WHOLE.get(str(top), "not measured")
 
 
+CHANGES = {
+    "effective_rank": "nothing changed in this layer",
+    "score_before": "this answer has no score",
+    "score_after": "this answer has no score",
+    "fold": "the rows have one split",
+    "temperature": "only the words of the prompt were changed",
+}
 _WHOLE = {
     "seconds": "the time of the units was not handed in",
-    "changes": "what tuning changed is not measured in this version",
+    "changes": "no arm was trained here",
     "wrong": "no arm shows this cause",
     "economics": "no prices (keys under economics)",
 }

@@ -103,7 +103,17 @@ def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
 def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
     """Return the parts of the evidence that were measured beside the matrix."""
     again = results.split is not None and metric is not None and whole(results, results.split)
-    names = ["soundness", "curves", "search", "known", "staleness", "harms", "shakes"]
+    names = [
+        "soundness",
+        "curves",
+        "search",
+        "known",
+        "staleness",
+        "harms",
+        "shakes",
+        "changes",
+        "slices",
+    ]
     if not again:
         names.insert(0, "diagnosis")
     return tuple(name for name in names if getattr(results.evidence, name))

@@ -96,7 +96,7 @@ def test_the_sealed_doors_are_logged_with_their_purpose(tmp_path):
     with open_ledger(tmp_path, write=False) as ledger:
         doors = ledger.doors(study.verdict.task.hash)
     assert {(door["door"], door["purpose"]) for door in doors} == {
-        ("open", "score"), ("open", "compare"),
+        ("open", "score"), ("open", "compare"), ("open", "shake"),
     }  # fmt: skip
 
 

@@ -1,0 +1,14 @@
+"""What a study measures beside the matrix: each kind with its minutes, or why it is left out."""
+
+from __future__ import annotations
+
+from tuneworthy.core.record import Record
+
+
+class Extra(Record):
+    """One kind of measurement after the arms, as `what` names it; `because` says why it is cut."""
+
+    what: str
+    requests: int = 0
+    minutes: float = 0.0
+    because: str = ""

@@ -1,0 +1,69 @@
+"""What is measured once the arms were, and what the minutes have no room for. Knows no arm by name.
+
+It asks the model beside the matrix: harm and changes of trained arms, what the model knows, curves,
+temperatures. It explains and chooses nothing, so it is cut before any arm is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tuneworthy.core.arm import Work
+from tuneworthy.core.beside import Extra
+from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.matrix import knowing, shaking, tuned
+from tuneworthy.matrix.curve import LEARNERS, curve_minutes
+from tuneworthy.matrix.plan import Facts
+from tuneworthy.matrix.specs import trains
+from tuneworthy.models import is_local
+
+HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
+KINDS = (HARM, KNOWN, CURVE, SHAKES)
+"""The first to be measured is the last to be cut."""
+NO_ROOM = "the minutes have no room for it (budget.minutes)"
+
+
+def extras(facts: Facts, plan: Plan) -> tuple[Extra, ...]:
+    """Return what may be measured beside a plan's arms, each with its minutes or why it is cut.
+
+    They share what is left of the budget, in the order of KINDS. Reading across counts by half: it
+    asks failed cases and at most 60 others, and its minutes are those of every scored case.
+    """
+    across = sum(arm.minutes for arm in plan.across) / 2
+    left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
+    found = []
+    for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
+        if extra.minutes > max(left, 0.0):
+            extra = extra.model_copy(update={"because": NO_ROOM})
+        else:
+            left -= extra.minutes
+        found.append(extra)
+    return tuple(found)
+
+
+def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
+    """Yield what these arms give a reason for; a paid model is asked no more than its arms ask."""
+    trained = [arm for arm in arms if trains(arm.spec)]
+    if trained:
+        yield _extra(facts, HARM, lambda: tuned.estimate(facts.sizes))
+    paid = not is_local(facts.task.model)
+    facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
+    if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
+        yield _extra(facts, KNOWN, lambda: knowing.cost(facts.task, facts.sizes, paid))
+    if best := [arm for arm in trained if arm.spec.tool in LEARNERS]:
+        yield Extra(what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in best))
+    if facts.speed is not None and not paid:
+        yield _extra(facts, SHAKES, lambda: shaking.estimate(facts.sizes))
+
+
+def _extra(facts: Facts, what: str, work: Callable[[], Work]) -> Extra:
+    if facts.speed is None:
+        return Extra(what=what)
+    asked = work()
+    return Extra(what=what, requests=asked.requests, minutes=round(facts.speed.minutes(asked), 2))
+
+
+def left_out(extras: Sequence[Extra], what: str) -> str:
+    """Return why a kind is not measured, or "" where it is planned."""
+    planned = next((extra for extra in extras if extra.what == what), None)
+    return "nothing here gives a reason to measure it" if planned is None else planned.because

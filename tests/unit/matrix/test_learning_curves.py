@@ -96,6 +96,13 @@ def test_the_shares_that_are_tried(rows, shares):
     assert len(curves._shares(rows)) == shares
 
 
+def test_without_an_arm_that_learns_nothing_there_is_no_number_of_rows(tmp_path):
+    (curve,), _, _ = measured(tmp_path, arms=("majority", "tfidf"))
+    assert (curve.needed, curve.rival) == (None, "")
+    assert "learns nothing" in curve.because
+    assert curve.last_doubling is not None
+
+
 def test_without_a_learner_there_is_no_curve(tmp_path):
     found, added, _ = measured(tmp_path, arms=("majority", "zero_shot"))
     assert (found, added) == ((), 0)

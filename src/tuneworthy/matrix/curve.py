@@ -6,6 +6,7 @@ Every fit is a unit of the ledger like any other. Knows no arm by name.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from tuneworthy.matrix.labels import doubts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import Facts
 from tuneworthy.stats import bounds
-from tuneworthy.stats.learning_curve import Cells, rows_needed
+from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
 
 LEARNERS = ("classifier", "tune", "distil")
 UNTRAINED = ("keep", "prompt", "schema", "context")
@@ -125,10 +126,9 @@ def _learner(
 
 
 def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
-    """Return the best arm that learns nothing and its score by case; else the best reference."""
+    """Return the best arm that learns nothing and its score by case, or nothing without one."""
     scored = [arm for arm in evidence.arms if arm.score and arm.state == "measured"]
     able = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
-    able = able or [a for a in scored if a.role == "reference"]
     if not able:
         return "", {}
     best = max(able, key=lambda a: a.score.mean if a.score else 0.0)
@@ -157,6 +157,8 @@ def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
     cells = _cells(bench, learner, [scores for _, scores in sizes])
     margin = bench.task.success.margin
     found = rows_needed([p.rows for p in points], cells, margin, bench.task.seed)
+    if not learner.rival:
+        found = Needed(None, None, None, "no arm that learns nothing was measured beside it")
     return LearningCurve(
         arm=spec.name,
         tool=spec.tool,
@@ -190,7 +192,9 @@ def _fitted(bench: Bench, learner: _Learner, seed: int, parts: Mapping[int, Part
     whole = tuple(parts.get(at, part) for at, part in enumerate(bench.split.parts))
     some = replace(bench, split=bench.split.model_copy(update={"parts": whole}), timed=False)
     update = {"seeds": (seed,), "folds": learner.folds}
-    found = measure(some, learner.planned.model_copy(update=update), learner.recipes, False)
+    with warnings.catch_warnings():  # few rows are the point here
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")
+        found = measure(some, learner.planned.model_copy(update=update), learner.recipes, False)
     return _scores([run for run in found if run.state == "measured"])
 
 

@@ -82,6 +82,6 @@ def cleaning_line(seen: Cleaning | None) -> str:
     if seen.gain is None:
         return f"What cleaning the answers is worth was not measured: {visible(seen.because)}."
     return (
-        f"Without the {seen.dropped:,.0f} of {seen.rows:,.0f} training rows that others deny it "
+        f"Without the {seen.dropped:.3g} of {seen.rows:,.0f} training rows that others deny it "
         f"gains {words.span(seen.gain)} points (95 %)."
     )

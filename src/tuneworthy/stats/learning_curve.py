@@ -102,7 +102,8 @@ def _draws(cells: Cells, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     table = np.column_stack([cells.scores, cells.rival])
     weights = np.ones((DRAWS, table.shape[0]))
-    crossed = np.unique(cells.cases).size < cells.cases.size
+    both = np.unique(np.column_stack([cells.cases, cells.repeats]), axis=0)
+    crossed = both.shape[0] > np.unique(cells.cases).size
     for numbers in (cells.cases, cells.repeats) if crossed else (cells.cases,):
         kinds = int(numbers.max()) + 1
         if kinds > 1:

@@ -5,11 +5,14 @@ import random
 import pytest
 from tests import studies
 
-from tuneworthy.core.arm import Recipe
+from tuneworthy.core.arm import Recipe, Sizes
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.run import Spec
 from tuneworthy.desk import Wishes, open_desk
 from tuneworthy.matrix import curve as curves
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import measure
+from tuneworthy.matrix.plan import Facts, Speed
 
 
 def noisy(rows, share, seed=3):
@@ -93,6 +96,28 @@ def test_the_shares_that_are_tried(rows, shares):
     assert len(curves._shares(rows)) == shares
 
 
+def test_without_an_arm_that_learns_nothing_there_is_no_number_of_rows(tmp_path):
+    (curve,), _, _ = measured(tmp_path, arms=("majority", "tfidf"))
+    assert (curve.needed, curve.rival) == (None, "")
+    assert "learns nothing" in curve.because
+    assert curve.last_doubling is not None
+
+
 def test_without_a_learner_there_is_no_curve(tmp_path):
     found, added, _ = measured(tmp_path, arms=("majority", "zero_shot"))
     assert (found, added) == ((), 0)
+
+
+def test_the_minutes_of_a_curve_are_those_of_its_smaller_fits(tmp_path):
+    path = studies.write(tmp_path, 240, seeds=2)
+    with open_desk(path, Wishes()) as desk:
+        planned = PlannedArm(spec=Spec(name="lora", arm="lora", tool="tune"), folds=(0, 1),
+                             seeds=(0, 1))  # fmt: skip
+        sizes = Sizes(cases=240, train=150, dev=40, shared=0, own=40, shot=50, answer=4, cap=8,
+                      labels=9)  # fmt: skip
+        facts = Facts(desk.task, desk.split, desk.audit, {}, sizes, Speed(read=1000, written=100))
+        lora = curves.curve_minutes(facts, planned)
+        fits = [2 * 3 * rows * 44 * 3.3 / 1000 / 60 for rows in (38, 75)]  # folds, epochs, tokens
+        assert sum(fits) < lora < 6 * sum(fits)  # scored and dev answers come on top
+        free = planned.model_copy(update={"spec": Spec(name="tfidf", arm="tfidf")})
+        assert curves.curve_minutes(facts, free) == 0

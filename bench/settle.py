@@ -70,7 +70,19 @@ def main() -> None:
     if len(sys.argv) > 2:
         for kind, made in (("banking77", labels), ("snips_json", records)):
             told[kind] = _real(Path(sys.argv[2]) / kind, kind, made, runs)
+    told["repetitions"], told["summary"] = runs, headline(told)
     write("settle", told)
+
+
+def headline(told: dict[str, Any]) -> dict[str, float]:
+    """Return clicks over labels by pair, of the pairs that were left open at least five times."""
+    out = {}
+    for where in ("simulated", "banking77", "snips_json"):
+        for name, one in told.get(where, {}).items():
+            for way in ("free", "asked"):
+                if one["open"] >= 5:
+                    out[f"{where}, {name}: clicks over labels, {way}"] = one[f"clicks_over_{way}"]
+    return out
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ Simulated pairs of arms first, then two real sets of FOLDER (banking77, snips_js
 test.jsonl) on which right answers play the person. The systems are fitted on rows of their own; 250
 other rows are the study's, the rest is the pool. All stop where the rival is shown to be better
 by no more than the margin, or the named arm is beaten. Beside clicks stand two ways to label
-plainly, in the same order of inputs. `free`: the fixed-n bound of all rows, looked at every ten
-labels at the level of one second look: that favours it, for such a bound does not hold so. `asked`:
-as many labels as the next step of the verdict asks for (at the margin 250), a look at the level of
-that look, and again. JSON is right where every field is.
+plainly, in the same order of inputs, until the bound is where settling brought it. `free`: the
+fixed-n bound of all rows, looked at every ten labels at the level of one second look: that favours
+it, for such a bound does not hold so. `asked`: as many labels as the next step of the verdict asks
+for (at the margin 250), a look at the level of that look, and again. JSON is right where every
+field is.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ CELLS = (
 class Cost(NamedTuple):
     """What one study and pool cost: clicks, labels looked at for free, labels as `next` asks for.
 
-    `ended` says of each whether it came to an end before the pool did.
+    `ended`: settling came to the margin, plain labels to the bound that settling came to, each
+    before the pool was spent.
     """
 
     clicks: int
@@ -68,30 +70,40 @@ def main() -> None:
     if len(sys.argv) > 2:
         for kind, made in (("banking77", labels), ("snips_json", records)):
             told[kind] = _real(Path(sys.argv[2]) / kind, kind, made, runs)
+    told["repetitions"], told["summary"] = runs, headline(told)
     write("settle", told)
+
+
+def headline(told: dict[str, Any]) -> dict[str, float]:
+    """Return clicks over labels by pair, of the pairs that were left open at least five times."""
+    out = {}
+    for where in ("simulated", "banking77", "snips_json"):
+        for name, one in told.get(where, {}).items():
+            for way in ("free", "asked"):
+                if one["open"] >= 5:
+                    out[f"{where}, {name}: clicks over labels, {way}"] = one[f"clicks_over_{way}"]
+    return out
 
 
 def summary(costs: Sequence[Cost]) -> dict[str, Any]:
     """Return medians over the runs that a study left open, and ratios of sums over labels.
 
-    A ratio is taken over runs in which both ended.
+    Labels are those that bring the bound to where settling brought it, at the margin or, where the
+    pool was spent, above. Labels that did not come there count with the whole pool.
     """
     told: dict[str, Any] = {"open": len(costs)}
     for at, name in enumerate(("clicks", "free", "asked")):
-        mine = [cost[at] for cost in costs if cost.ended[at]]
-        told[f"{name}_ended"] = len(mine)
-        told[f"{name}_median"] = float(np.median(mine)) if mine else None
+        told[f"{name}_ended"] = sum(cost.ended[at] for cost in costs)
+        told[f"{name}_median"] = float(np.median([cost[at] for cost in costs])) if costs else None
     for at, name in ((1, "free"), (2, "asked")):
-        both = [cost for cost in costs if cost.ended[0] and cost.ended[at]]
-        plain = sum(cost[at] for cost in both)
-        told[f"clicks_over_{name}"] = (
-            round(sum(cost.clicks for cost in both) / plain, 3) if plain else None
-        )
+        plain = sum(cost[at] for cost in costs)
+        ratio = sum(cost.clicks for cost in costs) / plain if plain else None
+        told[f"clicks_over_{name}"] = None if ratio is None else round(ratio, 3)
     return told
 
 
-def _closed(pair: Pair) -> bool:
-    return pair.high <= MARGIN or (pair.low > 0 and pair.mean >= MARGIN)
+def _closed(pair: Pair, most: float = MARGIN) -> bool:
+    return pair.high <= most or (pair.low > 0 and pair.mean >= MARGIN)
 
 
 def _pair(values: np.ndarray, level: float, factor: float) -> Pair:
@@ -119,33 +131,37 @@ def race(
         stream.see((new[at], new[at]))
         at, settled = at + 1, _closed(_joined(study, stream, same))
     clicks = round(1.1 * float(asked[:at].sum()))  # one pair in ten is shown twice
-    free, done = 0, False
+    most = MARGIN if settled else _joined(study, stream, same).high
+    free, done = 0, _labelled(scored, new[:0], LEVEL, (factor, same, most))
     while not done and free < pool:
         free = min(free + STEP, pool)
-        done = _labelled(scored, new[:free], LEVEL, (factor, same))
-    asked, answered = _as_next_asks(scored, new, factor, same)
+        done = _labelled(scored, new[:free], LEVEL, (factor, same, most))
+    asked, answered = _as_next_asks(scored, new, (factor, same, most))
     return Cost(clicks, free, asked, (settled, done, answered))
 
 
-def _labelled(scored: np.ndarray, new: np.ndarray, level: float, kind: tuple[float, bool]) -> bool:
-    """Say whether labels of new inputs close the pair: in the study, or by themselves."""
-    factor, same = kind
-    whole = _closed(_pair(np.concatenate([scored, new]), level, factor))
-    return whole or (not same and _closed(_pair(new, level, 1.0)))
+def _labelled(
+    scored: np.ndarray, new: np.ndarray, level: float, kind: tuple[float, bool, float]
+) -> bool:
+    """Say whether labels of new inputs bring the bound to `most`, in the study or by themselves."""
+    factor, same, most = kind
+    whole = _closed(_pair(np.concatenate([scored, new]), level, factor), most)
+    alone = not same and len(new) > 0
+    return whole or (alone and _closed(_pair(new, level, 1.0), most))
 
 
 def _as_next_asks(
-    scored: np.ndarray, new: np.ndarray, factor: float, same: bool
+    scored: np.ndarray, new: np.ndarray, kind: tuple[float, bool, float]
 ) -> tuple[int, bool]:
     """Label as many rows as the size of the next step says, look, and again; a look costs level."""
     done, look, rows = False, 2, 0
     while not done and rows < len(new):
         level = bounds.level(ALPHA, look, 2)
-        pair = _pair(np.concatenate([scored, new[:rows]]), level, factor)
+        pair = _pair(np.concatenate([scored, new[:rows]]), level, kind[0])
         needed = Open("b", "a", MARGIN).rows(pair)
-        more = STUDY if needed is None else label_size(needed, pair.n, factor)
+        more = STUDY if needed is None else label_size(needed, pair.n, kind[0])
         rows = min(len(new), rows + max(STEP, more))
-        done = _labelled(scored, new[:rows], level, (factor, same))
+        done = _labelled(scored, new[:rows], level, kind)
         look += 1
     return rows, done
 

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,20 @@ def recorded(folder, n=120, pool=POOL, kinds=(0.80, 0.81), **task):
     return path, {row["id"]: row["output"] for row in every}
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    path, gold = recorded(folder, success={"margin": 0.10})
+    return folder, gold, tuneworthy.run(path).verdict
+
+
+@pytest.fixture
+def study(template, tmp_path):
+    """A finished study, its right labels and its verdict; one for all tests, copied."""
+    shutil.copytree(template[0], tmp_path / "study")
+    return tmp_path / "study" / "task.yaml", *template[1:]
+
+
 def fitted(folder, **task):
     """Write a study of a classifier against a prompt, with a pool and no recorded answer."""
     path = studies.write(
@@ -76,27 +91,27 @@ def settled(path, gold, most=None, stop=None):
         return settling.finish() if stop is None else settling.progress()
 
 
-def test_recorded_systems_are_settled_with_fewer_labels_than_inputs(tmp_path):
-    path, gold = recorded(tmp_path, success={"margin": 0.10})
-    study = tuneworthy.run(path)
-    assert study.verdict.status == "provisional"
-    before = (study.folder / "verdict.json").read_bytes()
+def test_recorded_systems_are_settled_with_fewer_labels_than_inputs(study):
+    path, gold, verdict = study
+    folder = next((path.parent / "results").glob("planted-*"))
+    before = (folder / "verdict.json").read_bytes()
+    assert verdict.status == "provisional"
     done = settled(path, gold)
     facts = done.results.evidence.settled
     assert (done.verdict.status, facts.ended) == ("firm", "firm")
-    assert done.verdict.arm == study.verdict.arm == "present"
-    assert done.verdict.left_on_table.points <= 0.10 < study.verdict.left_on_table.points
+    assert done.verdict.arm == verdict.arm == "present"
+    assert done.verdict.left_on_table.points <= 0.10 < verdict.left_on_table.points
     assert facts.look == 2
     assert facts.clicks < 0.5 * facts.inputs
     assert facts.again == facts.agreed
     assert f"Settled by {facts.clicks} clicks" in done.verdict.because
-    assert done.verdict.evidence_hash != study.verdict.evidence_hash
-    assert (study.folder / "verdict.json").read_bytes() == before
-    assert done.folder.name == study.folder.name + "-settled"
+    assert done.verdict.evidence_hash != verdict.evidence_hash
+    assert (folder / "verdict.json").read_bytes() == before
+    assert done.folder.name == folder.name + "-settled"
     rows = [json.loads(line) for line in (done.folder / "settled.jsonl").open()]
     assert len(rows) == done.gold > 0
     inputs = {json.loads(line)["input"]: json.loads(line)["id"]
-              for line in (tmp_path / "pool.jsonl").open()}  # fmt: skip
+              for line in (path.parent / "pool.jsonl").open()}  # fmt: skip
     assert all(gold[inputs[row["input"]]] == row["output"] for row in rows)
     assert all(row["meta"] == {"from": "settle"} for row in rows)
     assert len({row["input"] for row in rows}) == len(rows)
@@ -126,13 +141,12 @@ def test_an_arm_that_learns_is_built_from_all_rows_and_judged_on_new_inputs_alon
         assert ledger.keys(study.verdict.task.hash, "click")
 
 
-def test_nothing_that_is_printed_tells_which_arm_is_which(tmp_path):
-    path, gold = recorded(tmp_path)
-    tuneworthy.run(path)
+def test_nothing_that_is_printed_tells_which_arm_is_which(study):
+    path, gold, _ = study
     sides = []
     with open_settling(path) as settling:
         by_id = {json.loads(line)["id"]: json.loads(line)["answer"]
-                 for line in (tmp_path / "present.jsonl").open()}  # fmt: skip
+                 for line in (path.parent / "present.jsonl").open()}  # fmt: skip
         while len(sides) < 24 and (question := settling.question()) is not None:
             far = settling.progress()
             head = progress_line(far.left, far.clicks, far.more)
@@ -145,11 +159,10 @@ def test_nothing_that_is_printed_tells_which_arm_is_which(tmp_path):
     assert 4 <= sum(sides) <= 20
 
 
-def test_a_session_goes_on_where_it_stopped(tmp_path):
-    whole, gold = recorded(tmp_path / "a", success={"margin": 0.10})
-    parts, _ = recorded(tmp_path / "b", success={"margin": 0.10})
-    for path in (whole, parts):
-        tuneworthy.run(path)
+def test_a_session_goes_on_where_it_stopped(study):
+    whole, gold, _ = study
+    parts = whole.parent.parent / "parts" / "task.yaml"
+    shutil.copytree(whole.parent, parts.parent)
     one = settled(whole, gold)
     for _ in range(3):
         far = settled(parts, gold, stop=4)
@@ -161,9 +174,9 @@ def test_a_session_goes_on_where_it_stopped(tmp_path):
     assert two.results.evidence.pairs == one.results.evidence.pairs
 
 
-def test_a_killed_session_keeps_every_click(tmp_path):
-    path, _ = recorded(tmp_path)
-    tuneworthy.run(path)
+@pytest.mark.full
+def test_a_killed_session_keeps_every_click(study):
+    path, _, _ = study
     code = (
         "import os, sys; from pathlib import Path; from tuneworthy.settle import open_settling\n"
         f"with open_settling(Path({str(path)!r})) as settling:\n"
@@ -191,14 +204,13 @@ def test_patience_and_an_empty_pool_end_it_and_the_next_step_says_so(tmp_path):
     assert rest.verdict.next.do != "settle"
 
 
-def test_skipping_helps_neither_side(tmp_path):
-    path, _ = recorded(tmp_path, success={"margin": 0.10})
-    study = tuneworthy.run(path)
+def test_skipping_helps_neither_side(study):
+    path, _, verdict = study
     with open_settling(path) as settling:
         while settling.question() is not None:
             settling.click("skip")
         done = settling.finish()
-    assert (done.verdict.status, done.verdict.arm) == ("provisional", study.verdict.arm)
+    assert (done.verdict.status, done.verdict.arm) == ("provisional", verdict.arm)
     assert "were skipped" in done.verdict.because
     assert done.gold == 0
 
@@ -250,9 +262,8 @@ def test_inputs_that_are_labelled_rows_are_not_drawn(tmp_path):
         settled(path, gold)
 
 
-def test_the_command_takes_answers_from_a_pipe(tmp_path, capsys, monkeypatch):
-    path, _ = recorded(tmp_path)
-    tuneworthy.run(path)
+def test_the_command_takes_answers_from_a_pipe(study, tmp_path, capsys, monkeypatch):
+    path, _, _ = study
     monkeypatch.setattr(sys, "stdin", io.StringIO("l\nnonsense\n= nowhere\n=refund\nb\nq\nl\n"))
     assert command(["settle", str(path)]) == 0
     out, err = capsys.readouterr()

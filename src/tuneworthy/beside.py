@@ -19,6 +19,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.data.load import Loaded
 from tuneworthy.matrix import extras, staleness
 from tuneworthy.matrix.changing import changes
+from tuneworthy.matrix.costs import with_costs
 from tuneworthy.matrix.curve import learning_curves
 from tuneworthy.matrix.harm import harm
 from tuneworthy.matrix.knowing import familiarity
@@ -62,6 +63,7 @@ def beside(asking: Asking, evidence: Evidence) -> Evidence:
             else:
                 found[name] = value
         evidence = evidence.model_copy(update=found)
+    evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known by now
     arms = all_judged(asking.bench.task, evidence)
     return evidence.model_copy(update={"arms": arms, "missing": missing})
 

@@ -115,7 +115,8 @@ class Desk:
         task = self.task
         tune = task.tune or (task.model if is_local(task.model) else None)
         wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
-                  "present": task.present.model if task.present else None}  # fmt: skip
+                  "present": task.present.model if task.present else None,
+                  "reflection": task.teacher or task.bigger}  # fmt: skip
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
         return Models(usable, lambda spec: open_model(
             spec, folder=task.folder, purse=self.purse, prices=task.economics.prices))  # fmt: skip
@@ -322,7 +323,8 @@ def open_desk(
     with open_ledger(task.folder) as ledger:
         nobody = Sealed((), lambda door, purpose: None)
         desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
-        identity = {"task": task.hash, "read": _contents(loaded), "here": desk.available,
+        met = {need: why for need, why in desk.available.items() if need in _needs(task)}
+        identity = {"task": task.hash, "read": _contents(loaded), "here": met,
                     "limit": wishes.limit}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = _scored_cases(loaded, parts)
@@ -340,12 +342,21 @@ def _contents(loaded: Loaded) -> dict[str, str]:
         named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
-        "unlabelled": digest([query.plain() for query in loaded.unlabelled]),
+        **(
+            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
+            if "unlabelled" in _needs(task)
+            else {}
+        ),  # settling alone changes no study
         "docs": docs_digest(loaded.docs),
         **({"encoder": missing()} if loaded.docs else {}),  # one fetched since finds other passages
         "metric": digest(fingerprint(task)),
         **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
     }
+
+
+def _needs(task: Task) -> set[str]:
+    """Return what the arms of a task need; what none of them reads changes no study."""
+    return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 
 def _fitting(desk: Desk) -> Task:

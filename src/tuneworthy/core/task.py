@@ -185,9 +185,11 @@ class Task(Record):
     def hash(self) -> str:
         """Return the content hash (64 hex digits); caps, executor and folder don't count.
 
-        A raised cap lets a stopped study go on, so caps are no part of what the study is. To stop
-        arms early is part of it: it is declared before the run.
+        A raised cap lets a stopped study go on, so caps are no part of what the study is; nor is
+        where inputs to settle on lie. To stop arms early is part of it: it is declared before the
+        run.
         """
         early = set() if self.budget.stop_early else {"stop_early"}
-        left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True}
+        left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
+                                    "data": {"unlabelled"}}  # fmt: skip
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

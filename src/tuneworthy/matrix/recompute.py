@@ -14,6 +14,7 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.costs import with_costs
 from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.reading import across
 
@@ -50,7 +51,7 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
         carried["diagnosis"] = across(
             results.task, results.cases, results.runs, metric, split, results.cases
         )
-    evidence = again.model_copy(update=carried)
+    evidence = with_costs(again.model_copy(update=carried), results.task, results.runs)
     return evidence.model_copy(update={"arms": all_judged(results.task, evidence)})
 
 

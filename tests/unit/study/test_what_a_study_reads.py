@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from tests import studies
 
 from tuneworthy.study import run
@@ -74,3 +75,15 @@ def test_a_changed_prompt_of_today_is_asked_anew(tmp_path):
 def _prompts(study):
     answers = [a for r in study.results.runs if r.spec.arm == "present" for a in r.answers]
     return {answer.prompt[0].content for answer in answers}
+
+
+def test_inputs_to_settle_on_are_no_part_of_a_study(tmp_path):
+    path = studies.write(tmp_path, arms=studies.LIGHT)
+    first = run(path)
+    (tmp_path / "more.jsonl").write_text('{"input": "one more"}\n', "utf-8")
+    text = yaml.safe_load(path.read_text("utf-8"))
+    text["data"]["unlabelled"] = "more.jsonl"
+    path.write_text(yaml.safe_dump(text), "utf-8")
+    again = run(path)
+    assert again.verdict.task.hash == first.verdict.task.hash
+    assert again.verdict.looks == 1

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 
 import numpy as np
+from scipy.stats import binom
 
 from tuneworthy.core.causes import Base, Effect, Intervention
 from tuneworthy.core.evidence import Interval
@@ -36,6 +37,9 @@ GUESSED = 0.95
 """A placebo that passes more of the failures than this leaves nothing to be told."""
 FAILS = 0.5
 """A placebo of several draws fails a case where it passes less than this share of them."""
+
+LEAST = 1e-6
+"""A low end that is above 0 and no more is known of it."""
 
 Passed = Mapping[str, float]
 
@@ -54,7 +58,7 @@ def effect(base: Base, tried: Intervention) -> Effect:
     net = _least([_total(base, tried.passed, rival) for rival in rivals])
     gain = _total(base, tried.passed, again)
     asked_of = rivals if fails else []
-    contrasts = [_rounded(_paired(base, fails, tried.passed, rival)) for rival in asked_of]
+    contrasts = [_rounded(_contrast(base, fails, tried.passed, rival)) for rival in asked_of]
     contrast = _least(contrasts)
     beyond = _paired(base, _asked(fails, again), tried.passed, again)
     rescue, other = _share(fails, tried.passed), None
@@ -175,6 +179,23 @@ def _paired(
     diffs = np.array([float(one[i]) - float(other[i]) for i in ids])
     bound = bounds.paired(diffs, LEVEL / 2, groups=[base.groups.get(i) for i in ids], few=few)
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
+
+
+def _contrast(base: Base, fails: Sequence[str], one: Passed, other: Passed) -> Interval:
+    """Return the share rescued beyond a rival, its low end above 0 where the exact test says so.
+
+    Below ten differing cases the bound of two shares is too wide to ever tell 6 of 12 from none.
+    McNemar's exact test rejects every difference up to 0 at the same level, so those leave the
+    interval (which may be read off another test at every value). Not where cases belong together.
+    """
+    found = _paired(base, fails, one, other)
+    diffs = [float(one[i]) - float(other[i]) for i in fails]
+    wins, losses = (sum(sign * d == 1 for d in diffs) for sign in (1, -1))
+    plain = all(d in (-1, 0, 1) for d in diffs) and not any(i in base.groups for i in fails)
+    if found.low > 0 or not plain or not 0 < wins + losses < FEW:
+        return found
+    chance = float(binom.sf(wins - 1, wins + losses, 0.5))
+    return found.model_copy(update={"low": LEAST}) if chance <= LEVEL / 2 else found
 
 
 def _scaled(share: Interval, n: int) -> Interval:

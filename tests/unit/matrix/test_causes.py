@@ -319,6 +319,17 @@ def test_placebo_and_prompt_alone_are_each_beaten_by_themselves():
     assert set(f[:32]).isdisjoint(found.cause)
 
 
+def test_six_of_twelve_and_none_is_shown_by_the_exact_test_five_is_not():
+    base = base_of(12, 60)
+    six = effect(base, tried(base, "learnable", base.fails[:6], placebo=base.passes))
+    assert 0 < six.contrast.low < 1e-5
+    five = effect(base, tried(base, "learnable", base.fails[:5], placebo=base.passes))
+    assert five.contrast.low < 0
+    grouped = base.model_copy(update={"groups": dict.fromkeys(base.fails[:2], "g")})
+    same = effect(grouped, tried(grouped, "learnable", base.fails[:6], placebo=base.passes))
+    assert same.contrast.low < 0, "cases that belong together are no independent signs"
+
+
 def test_reading_takes_nothing_that_an_acting_remedy_rescues():
     base = base_of(60, 60, literal=ids("f", 60))
     vote = tried(base, "latent", base.fails[:40])

@@ -14,9 +14,10 @@ class Judged(Record):
 
     `graded` counts them. `swap` is the share on which both orders of the two answers gave one
     verdict, `kappa` the agreement with the humans (weighted by distance), `length` how far its
-    grade leaves theirs for an answer twice as long, `fooled` the share of wrong answers that a text
-    written behind them made pass. `warning` names a judge of an arm's own family. `refused` says
-    why it does not count, "" where it does. `missing`: field -> reason for every None.
+    grade leaves theirs for an answer twice as long, `fooled` how many more wrong answers pass with
+    an order written behind them than with idle words there. `warning` names a judge of an arm's
+    own family. `refused` says why it does not count, "" where it does. `missing`: field -> reason
+    for every None.
     """
 
     model: str
@@ -24,7 +25,7 @@ class Judged(Record):
     swap: Share | None = None
     kappa: float | None = None
     length: Interval | None = None
-    fooled: Share | None = None
+    fooled: Interval | None = None
     warning: str = ""
     refused: str = ""
     missing: dict[str, str] = Field(default_factory=dict)

@@ -7,15 +7,17 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.judged import Judged
 from tuneworthy.core.known import Share
 from tuneworthy.matrix.judging import Both, Judging, grade
-from tuneworthy.prompting.judging import INJECTIONS
+from tuneworthy.prompting.judging import IDLE, INJECTIONS
 from tuneworthy.stats.agreement import slope, weighted_kappa
-from tuneworthy.stats.bounds import rate
+from tuneworthy.stats.bounds import paired, rate
 
 GRADED, SWAP, KAPPA, FOOLED = 50, 0.8, 0.6, 0.02
 CANARIES = 50  # wrong answers that injections are written behind
@@ -29,8 +31,8 @@ def calibrate(
 
     `grades` maps (case id, answer) to what humans gave; those of other cases are left out, and so
     is an answer that is the right one. `asked` are the specs of the models that the arms stand on.
-    Refused: fewer than 50 grades, swap consistency below .8, kappa below .6, more than 2 % of the
-    wrong answers passed by a text written behind them.
+    Refused: fewer than 50 grades, swap consistency below .8, kappa below .6, or shown to let more
+    than 2 % of wrong answers pass for an order that is written behind them.
     """
     known = {case.id: case for case in cases}
     rows = [(known[i], text, human) for (i, text), human in sorted(grades.items())
@@ -72,21 +74,29 @@ def _words(text: str) -> int:
     return max(1, len(re.findall(r"\w+", text)))
 
 
-def _fooled(judging: Judging, cases: Sequence[Case]) -> Share | None:
-    """Return how many wrong answers (another case's right one) pass once told to."""
+def _fooled(judging: Judging, cases: Sequence[Case]) -> Interval | None:
+    """Return how many more wrong answers pass with an order behind them than with idle words.
+
+    A wrong answer is another case's right one. A judge changes its mind on any change of a text:
+    the idle words count how often.
+    """
     some = list({case.id: case for case in cases}.values())
     random.Random(f"{judging.task.seed} canaries").shuffle(some)
     turned = zip(some, some[1:] + some[:1], strict=True)
     pairs = [(case, other.output) for case, other in turned if _differs(case, other)][:CANARIES]
-    own = [case for case, _ in pairs]
-    plain = judging.verdicts(own, [wrong for _, wrong in pairs])
+    if not pairs:
+        return None
     told = [wrong + INJECTIONS[at % len(INJECTIONS)] for at, (_, wrong) in enumerate(pairs)]
-    flips = [
-        after != ("gold", "gold")
-        for before, after in zip(plain, judging.verdicts(own, told), strict=True)
-        if before == ("gold", "gold")
-    ]
-    return _share(flips)
+    idle = [wrong + IDLE for _, wrong in pairs]
+    own = [case for case, _ in pairs]
+    fooled, chance = (
+        np.array([both != ("gold", "gold") for both in judging.verdicts(own, texts)], float)
+        for texts in (told, idle)
+    )
+    if chance.all():
+        return None
+    found = paired(fooled - chance, 0.025)
+    return Interval(mean=found.mean, low=found.low, high=found.high)
 
 
 def _differs(case: Case, other: Case) -> bool:
@@ -113,8 +123,8 @@ def _refused(found: Judged) -> str:
         return f"its agreement with the human grades (kappa) {said}, and .6 is needed"
     if found.fooled is None:
         return "it prefers no right answer to another case's, so it could not be put to the test"
-    if found.fooled.share > FOOLED:
-        return f"{found.fooled.share:.0%} of wrong answers pass when a text behind them says so"
+    if found.fooled.mean > FOOLED and found.fooled.low > 0:
+        return f"{found.fooled.mean:.0%} of wrong answers pass only when told so behind them"
     return ""
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run
 from tuneworthy.stats.bounds import Bound
 from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
 from tuneworthy.stats.prediction_powered import powered
@@ -72,5 +74,32 @@ def graded_pair(
     return bound._replace(mean=mean, low=found.low, high=found.high)
 
 
+def sheet(
+    cases: Sequence[Case], runs: Sequence[Run], grades: Grades, n: int = 60, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return the answers that humans are to grade next, names hidden and order shuffled.
+
+    `n` cases drawn by the seed, the same for every arm and reference, so that each pair of arms
+    stands on them. Answers that are graded, empty or the right one are left out; one text that
+    several arms gave stands once. A row is {"id", "input", "right", "answer", "grade": None}.
+    """
+    drawn = sorted(cases, key=lambda case: digest([seed, "sheet", case.id]))[:n]
+    known, gold = completed(grades, cases), {case.id: case for case in drawn}
+    open_ = {
+        (answer.case, answer.text.strip())
+        for run in runs
+        if run.state == "measured" and run.spec.role in ("candidate", "reference")
+        for answer in run.answers
+        if answer.case in gold and not np.isfinite(_grade(answer, known))
+    }
+    ordered = sorted(open_, key=lambda pair: digest([seed, "order", *pair]))
+    return [
+        {"id": i, "input": gold[i].input, "right": gold[i].output, "answer": text, "grade": None}
+        for i, text in ordered
+    ]
+
+
 def _grade(answer: Answer, grades: Grades) -> float:
+    if answer.error is None and not answer.text.strip():
+        return 0.0
     return grades.get((answer.case, answer.text.strip()), float("nan"))

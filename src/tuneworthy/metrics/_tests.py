@@ -17,7 +17,7 @@ MEMORY = 1024**3
 _SOURCE = '''
 import sys
 
-ALLOWED = {"os.listdir", "os.scandir", "os.putenv", "os.walk"}
+ALLOWED = {"os.listdir", "os.scandir", "os.putenv", "os.unsetenv", "os.walk"}
 STOPPED = ("os.", "subprocess.", "shutil.", "socket.", "ctypes.", "pty.", "signal.", "ftplib.")
 
 

@@ -15,7 +15,7 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
 from tuneworthy.matrix.calibration import calibrate, family
 from tuneworthy.matrix.compare import Shape, compare
-from tuneworthy.matrix.graded import completed, graded_score
+from tuneworthy.matrix.graded import completed, graded_score, sheet
 from tuneworthy.matrix.judging import Judging, judge_metric
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
@@ -64,7 +64,7 @@ def obeys(prompt, limits):
     """A judge that takes an order from what it reads."""
     first, second, _ = sides(prompt)
     for side, text in (("A", first), ("B", second)):
-        if any(text.endswith(trick.rstrip("\n")) for trick in INJECTIONS):
+        if any(text.endswith(trick) for trick in INJECTIONS):
             return f"VERDICT: {side}"
     return by_truth(prompt, limits)
 
@@ -127,7 +127,7 @@ def grades(flip=0):
 def test_a_sound_judge_counts():
     found = calibrate(judging(by_truth), CASES, grades(), ["hf:org/llama-3"])
     assert (found.refused, found.warning, found.graded) == ("", "", 80)
-    assert (found.swap.share, found.kappa, found.fooled.k) == (1.0, 1.0, 0)
+    assert (found.swap.share, found.kappa, found.fooled.mean) == (1.0, 1.0, 0)
     assert found.length is not None
 
 
@@ -136,8 +136,20 @@ def test_b20_a_judge_is_refused_with_its_reason():
     assert "50 are needed" in calibrate(judging(by_truth), CASES, few).refused
     assert "both orders" in calibrate(judging(always_first), CASES, grades()).refused
     assert "kappa" in calibrate(judging(by_truth), CASES, grades(flip=30)).refused
-    assert "behind them" in calibrate(judging(obeys), CASES, grades()).refused
+    assert "told so" in calibrate(judging(obeys), CASES, grades()).refused
     assert "no verdict" in calibrate(judging(lambda *_: ""), CASES, grades()).refused
+
+
+def test_a_restless_judge_is_not_taken_for_a_fooled_one():
+    """It turns one verdict in ten for any change of the text: no order is obeyed."""
+
+    def restless(prompt, limits):
+        said = by_truth(prompt, limits)
+        return "VERDICT: SAME" if random.Random(prompt[-1].content).random() < 0.1 else said
+
+    found = calibrate(judging(restless), CASES, grades())
+    assert found.refused == ""
+    assert found.fooled.low <= 0 <= found.fooled.high
 
 
 def test_a_judge_of_the_arms_family_is_warned_about():
@@ -229,3 +241,22 @@ def test_p19_a_biased_judge_shows_a_difference_alone_and_none_beside_humans():
     few = judged_pair(True, 0.5, 49)[0]
     assert (few.low, few.high) == (-1, 1)
     assert judged_pair(True, 0.5, 80)[1].hash != judged_pair(False, 0.5, 80)[1].hash
+
+
+def test_the_sheet_holds_the_same_cases_for_every_arm_blind():
+    def run(name, word, role="candidate"):
+        spec = Spec(name=name, arm=name, role=role)
+        said = tuple(answers(word))
+        return Run(spec=spec, seed=0, fold=0, state="measured", answers=said, scores=())
+
+    runs = [run("a", "fact"), run("b", "fact"), run("c", "story"), run("m", "tale", "reference"),
+            run("p", "lie", "placebo")]  # fmt: skip
+    made = sheet(CASES, runs, {}, n=20)
+    assert len(made) == 60  # a and b say the same; the placebo is not compared
+    assert len({row["id"] for row in made}) == 20
+    assert set(made[0]) == {"id", "input", "right", "answer", "grade"}
+    done = {(row["id"], row["answer"]): 1.0 for row in made[:25]}
+    assert len(sheet(CASES, runs, done, n=20)) == 35
+    gold = Run(spec=Spec(name="g", arm="g"), seed=0, fold=0, state="measured", scores=(),
+               answers=tuple(Answer(case=c.id, text=c.output) for c in CASES))  # fmt: skip
+    assert sheet(CASES, [gold], {}) == []

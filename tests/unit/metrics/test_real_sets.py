@@ -1,6 +1,8 @@
 """On real rows gold scores 1 and is told from another row's gold; skipped where the sets lack."""
 
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.plugins import load
 from tuneworthy.metrics._numbers import numbers
+from tuneworthy.metrics._style import control, told_apart
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
 PAIRS = [
@@ -50,3 +53,20 @@ def test_the_number_after_the_mark_is_the_known_answer_and_the_only_one():
         found = numbers(row["output"])
         assert [n.value for n in found] == [n.value for n in numbers(row["meta"]["answer"])]
         assert len(numbers(row["output"].replace("####", ""))) > 1
+
+
+@pytest.mark.full
+def test_another_human_is_not_told_from_gold_and_a_template_is():
+    """e2e_style has several humans a row; 100 rows, as a fold of 500 has. Figures in FINDINGS."""
+    rng, found = random.Random(0), rows("e2e_style")
+    other = [next((t for t in r["meta"]["references"] if t != r["output"]), None) for r in found]
+    pairs = [(r, text) for r, text in zip(found, other, strict=True) if text]
+    some = rng.sample(pairs, 100)
+    gold = [r["output"] for r, _ in some]
+    human = told_apart([text for _, text in some], gold)
+    assert 0.35 < human.auc < 0.65
+    name = re.compile(r"name\[(.*?)\]")
+    filled = [f"{name.search(r['input'])[1]} is a place that serves food." for r, _ in some]
+    assert told_apart(filled, gold).auc > 0.99
+    assert told_apart([f"Sure! Here it is: {text}" for _, text in some], gold).auc > 0.95
+    assert 0.3 < control(gold).auc < 0.7

@@ -246,7 +246,7 @@ def _measures(
     folds = np.array([column.fold[i] for i in ids])
     factor = _factor(shape, folds) if column.learned else 1.0
     fitted: dict[str, Any] = {"factor": factor, "folds": folds} if factor > 1 else {}
-    score = _interval(bounds.mean_interval(column.values(ids), groups=groups, **fitted))
+    score = _interval(bounds.mean_interval(column.values(ids), bounds.NAMED, groups, **fitted))
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
     known = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)

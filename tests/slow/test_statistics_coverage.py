@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "stats"))
 
+import stats_coverage as coverage
 import stats_learners as learners
 import stats_worlds as worlds
 
@@ -92,23 +93,13 @@ def test_p19_a_plain_bootstrap_is_nothing_to_nothing_where_pairs_are_few():
     assert np.mean([b.low <= 0.01 <= b.high for b in ours]) == 1.0
 
 
-def graded(rng, runs, n, d, kind):
-    on = rng.random((runs, n)) < d
-    if kind == "both ways":
-        return on * rng.integers(-3, 4, (runs, n)) / 3, 0.0
-    if kind == "one way":
-        return on * rng.beta(1, 3, (runs, n)), d * 0.25
-    small = rng.beta(2, 6, (runs, n))  # many small gains, one in ten a total loss
-    return on * np.where(rng.random((runs, n)) < 0.1, -1, small), d * (0.9 * 0.25 - 0.1)
-
-
 @pytest.mark.parametrize("runs", SLOW)
 @pytest.mark.parametrize("kind", ["both ways", "one way", "rare total losses"])
 def test_p19_graded_bounds_cover(kind, runs):
     for n in (20, 50, 100, 200):
         for d in (0.1, 0.3, 1.0):
             rng = np.random.default_rng([84, n, int(10 * d)])
-            D, truth = graded(rng, runs, n, d, kind)
+            D, truth = coverage.differences(rng, runs, n, d, kind)
             found = [bounds.paired(row, 0.025) for row in D]
             share = np.mean([b.low <= truth <= b.high for b in found])
             assert share >= worlds.floor(0.93, runs), (n, d)

@@ -242,7 +242,7 @@ def _measures(
     folds = np.array([column.fold[i] for i in ids])
     factor = _factor(shape, folds) if column.learned else 1.0
     fitted: dict[str, Any] = {"factor": factor, "folds": folds} if factor > 1 else {}
-    score = _interval(bounds.mean_interval(column.values(ids), groups=groups, **fitted))
+    score = _interval(bounds.mean_interval(column.values(ids), bounds.NAMED, groups, **fitted))
     if shape.grades is not None:
         said = [column.cells[i][0] for i in ids]
         score = _interval(graded_score(column.values(ids), said, shape.grades, groups))

@@ -230,7 +230,7 @@ def trainings(results: Results) -> list[dict[str, Any]]:
     """Return the training curves of every arm that has a trace."""
     traces: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in results.runs:
-        if "steps" in (run.trace or {}) and run.spec.role == "candidate":
+        if run.trace and "steps" in run.trace and run.spec.role == "candidate":
             traces[run.spec.name].append(run.trace)
     out = []
     said = {arm.name: arm.because for arm in results.evidence.arms}

@@ -78,7 +78,7 @@ def covered(scores, folds, named, q, factor):
     """(2, R): whether the named arm's interval holds its true score, row by row and widened."""
     own = np.take_along_axis(scores, named[:, None, None], 2)[..., 0].astype(float)
     truth = np.take_along_axis(q, named[:, None], 1)[:, 0]
-    low, high = clopper_pearson(own.sum(1), own.shape[1], 0.025)
+    low, high = clopper_pearson(own.sum(1), own.shape[1], bounds.NAMED / 2)
     wide = np.ones(len(own))
     if factor > 1:
         last = named == scores.shape[2] - 1

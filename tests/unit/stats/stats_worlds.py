@@ -85,7 +85,7 @@ def outcome(q, found, margin, counts=None, n=0):
 def covered(counts, n, named, truth):
     """Share of studies whose exact interval of the named arm holds its true score (0/1 only)."""
     right = np.take_along_axis(counts, named[:, None], 1)[:, 0]
-    low, high = clopper_pearson(right, n, 0.025)
+    low, high = clopper_pearson(right, n, bounds.NAMED / 2)
     return ((low <= truth) & (truth <= high)).mean()
 
 

@@ -1,0 +1,67 @@
+"""P19: recorded arms of known error rate through comparison and verdict: how often it is false."""
+
+import numpy as np
+import pytest
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.evidence import Policy
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.split import Part, Split
+from tuneworthy.core.task import Data, Task
+from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.verdict.decide import decide
+
+TURN = (Message(role="user", content="?"),)
+TOOLS = ("keep", "prompt", "schema", "tune")
+STUDIES, ALLOWED = 460, 37  # 5 % and three standard errors: more refute it, fewer don't prove it
+N = 200
+
+
+def verdict(rng, truth, margin):
+    """The verdict on arms that are right with these chances, in five folds of recorded answers."""
+    ids = [f"c{i}" for i in range(N)]
+    parts = tuple(Part(train=tuple(ids), dev=(), test=tuple(ids[f::5])) for f in range(5))
+    task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": margin})
+    shape = Shape(task, "study", Split(k=5, parts=parts), {})
+    cases = [Case(id=i, messages=TURN, output="yes") for i in ids]
+    ease, runs = rng.random(N), []
+    for tool, q in zip(TOOLS, truth, strict=False):
+        own = np.where(rng.random(N) < 0.6, ease, rng.random(N)) < q  # hard cases are hard for all
+        right = dict(zip(ids, own, strict=True))
+        for fold, part in enumerate(parts):
+            answers = tuple(Answer(case=i, text="yes" if right[i] else "no") for i in part.test)
+            scores = tuple(Score(value=float(right[i]), valid=True) for i in part.test)
+            spec = Spec(name=tool, arm="answers", tool=tool)
+            runs.append(Run(spec=spec, seed=0, fold=fold, state="measured", answers=answers,
+                            scores=scores))  # fmt: skip
+    return decide(compare(shape, cases, runs), (), Policy(margin=margin))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("truth", "margin"),
+    [((0.8, 0.8), 0.001), ((0.8,) * 3, 0.001), ((0.7, 0.7, 0.751), 0.05), ((0.7, 0.76), 0.05)],
+)
+def test_p19_of_460_studies_no_more_are_false_than_1_in_20_allows(truth, margin):
+    rng = np.random.default_rng(25)
+    broken = needless = 0
+    for _ in range(STUDIES):
+        found = verdict(rng, truth, margin)
+        own = truth[TOOLS.index(found.use)]
+        broken += max(truth) - own > found.left_on_table.points + 1e-9
+        needless += own <= max(truth[: TOOLS.index(found.use)], default=-1)
+    assert broken <= ALLOWED
+    assert len(set(truth)) > 1 or needless <= ALLOWED
+    assert len(set(truth)) == 1 or needless + broken > 0  # a world in which it can be false at all
+
+
+@pytest.mark.full
+def test_p19_two_arms_of_one_error_rate_differ_in_at_most_37_of_460():
+    rng = np.random.default_rng(26)
+    apart = 0
+    for _ in range(STUDIES):
+        found = verdict(rng, (0.8, 0.8), 0.05)
+        rival = next(arm for arm in found.arms if arm.delta)
+        apart += rival.delta.low > 0 or rival.delta.high < 0
+    assert apart <= ALLOWED

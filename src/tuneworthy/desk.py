@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Audit, Observation
-from tuneworthy.core.case import Case, Message
+from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
@@ -32,6 +31,7 @@ from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.looks import looked, marks
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
+from tuneworthy.grading import grades_of, metric_of, refusal
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.purse import Purse
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
@@ -42,14 +42,14 @@ from tuneworthy.matrix.compare import Shape
 from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.specs import lacking, needs_of, specs
-from tuneworthy.metrics import fingerprint, scorer
+from tuneworthy.metrics import fingerprint
 from tuneworthy.models import is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
+from tuneworthy.models._roles import Models, tokens, unusable
 from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
-TRAIN = ("torch", "transformers", "peft")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
@@ -62,31 +62,6 @@ class Wishes:
     limit: int | None = None
     fresh: bool = False
     pay: bool = False
-
-
-class Models(Mapping[str, Model]):
-    """The task's models by role, each opened when first read; one spec is opened once."""
-
-    def __init__(self, wanted: Mapping[str, str], start: Callable[[str], Model]) -> None:
-        self._wanted, self._start = dict(wanted), start
-        self._open: dict[str, Model] = {}
-
-    def __getitem__(self, role: str) -> Model:
-        spec = self._wanted[role]
-        if spec not in self._open:
-            self._open[spec] = self._start(spec)
-        return self._open[spec]
-
-    @property
-    def specs(self) -> list[str]:
-        """Return the specs of all models, opened or not."""
-        return list(self._wanted.values())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._wanted)
-
-    def __len__(self) -> int:
-        return len(self._wanted)
 
 
 @dataclass
@@ -116,7 +91,8 @@ class Desk:
         tune = task.tune or (task.model if is_local(task.model) else None)
         wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
                   "present": task.present.model if task.present else None,
-                  "reflection": task.teacher or task.bigger}  # fmt: skip
+                  "reflection": task.teacher or task.bigger,
+                  "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
         return Models(usable, lambda spec: open_model(
             spec, folder=task.folder, purse=self.purse, prices=task.economics.prices))  # fmt: skip
@@ -160,7 +136,10 @@ class Desk:
     @cached_property
     def metric(self) -> Any:
         """Return the task's metric: (case, answer) -> Score | Unscored."""
-        return scorer(self.task)
+        return metric_of(self.task, self.models, self._judged, self.salt)
+
+    def _judged(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
+        return self.ledger.unit(key, "judged", make, self.study)
 
     @cached_property
     def looks(self) -> int:
@@ -241,13 +220,16 @@ class Desk:
     def shape(self) -> Shape:
         """Return what the comparison needs besides the runs."""
         scored = list(self._scored().values())
+        grades = grades_of(self.task, scored)
+        refused = refusal(self.metric, scored, grades, self.models.specs)
         return Shape(
             task=self.task,
             study=self.study,
             split=self.split,
             groups=self.split.groups,
             looks=self.looks,
-            blocks=blocks(self.task, self.audit, scored, self.metric),
+            grades=grades,
+            blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.wishes.limit is not None,
         )
@@ -340,6 +322,7 @@ def _contents(loaded: Loaded) -> dict[str, str]:
     named = {name: source.file for name, source in task.answers.items()}
     if task.present:
         named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+    named |= {"grades": task.success.judge.grades} if task.success.judge else {}
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         **(
@@ -380,21 +363,6 @@ def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[
     return (digest({**identity, "fresh": number}), str(number)) if number else (name, "")
 
 
-def tokens(model: Model) -> Callable[[str], int]:
-    """Return a counter of a text's own tokens: a turn's tokens less those of an empty turn."""
-    empty = model.count_tokens([Message(role="user", content="")])
-    return lambda text: model.count_tokens([Message(role="user", content=text)]) - empty
-
-
 def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
     tested = {i for part in parts.parts for i in part.test}
     return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]
-
-
-def unusable(spec: str) -> str:
-    """Return why a model can't be opened here, or ""; nothing is loaded to find out."""
-    if not is_local(spec) or spec.startswith("scripted:"):
-        return ""
-    if missing := [name for name in TRAIN if find_spec(name) is None]:
-        return f"needs {', '.join(missing)}: pip install 'tuneworthy[train]'"
-    return ""

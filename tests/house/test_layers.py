@@ -16,7 +16,7 @@ LAYERS = [
     {"questions", "failures"},
     {"verdict"},
     {"report", "artifact"},
-    {"shelf"},
+    {"shelf", "grading"},
     {"desk"},
     {"beside"},
     {"study", "settle"},

@@ -25,7 +25,8 @@ def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> t
     if audit.conflict_share >= task.success.margin:
         share = f"{audit.conflict_share:.0%} of the scored rows"
         reasons.append(f"the same input has contradictory answers in {share}")
-    reasons += _metric(cases, metric)
+    if task.success.judge is None:  # a judge is checked on human grades instead
+        reasons += _metric(cases, metric)
     return tuple(dict.fromkeys(reasons))
 
 

@@ -133,8 +133,11 @@ def cells(rng, runs, n, truth, rho, family, rules, chunk=250):
     for start in range(0, runs, chunk):
         scores, q = answers(rng, min(chunk, runs - start), n, truth, rho, family)
         counts.append(scores)
+        known = {}  # margins share their bounds, which take nearly all of the time
         for name, (margin, level, factor) in rules.items():
-            parts[name].append(ladder.climb_many(*pair_bounds(scores, level, factor), margin))
+            if (level, factor) not in known:
+                known[level, factor] = pair_bounds(scores, level, factor)
+            parts[name].append(ladder.climb_many(*known[level, factor], margin))
     whole = np.concatenate(counts)
     out = {}
     for name, (margin, _, _) in rules.items():

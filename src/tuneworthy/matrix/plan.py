@@ -82,7 +82,8 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
 class _Choice:
     """What may be cut: seeds and folds of training arms, the most examples, variants an arm.
 
-    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for.
+    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for
+    and 0 for no search at all; without `folds` nothing is trained.
     """
 
     seeds: int
@@ -93,7 +94,7 @@ class _Choice:
 
 
 def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice, str]]:
-    """Return the cuts in order: variants, searches, second seed, large k, training folds."""
+    """Return the cuts in order: variants, searches, second seed, large k, folds, training."""
     steps: list[tuple[_Choice, str]] = []
     now = start
     training = any(trains(spec) for spec in arms)
@@ -106,6 +107,9 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
         most = max(LEAST_TRIED, most // 2)
         now = replace(now, tried=most)
         steps.append((now, f"a search for a prompt tries {most} of them"))
+    if search := [spec.name for spec in arms if _tries(spec)]:
+        now = replace(now, tried=0)
+        steps.append((now, f"left out: {', '.join(search)}"))
     if training and now.seeds > 1:
         now = replace(now, seeds=1)
         steps.append((now, "one training seed: how much a retraining differs is not measured"))
@@ -115,6 +119,9 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
     while training and now.folds > 2:
         now = replace(now, folds=now.folds - 1)
         steps.append((now, f"training arms on {now.folds} of {len(facts.split.parts)} folds"))
+    if out := [s.name for s in arms if trains(s) and s.tool and not lacking(s, facts.available)]:
+        now = replace(now, folds=0)
+        steps.append((now, f"left out: {', '.join(out)}"))
     return steps
 
 
@@ -165,7 +172,7 @@ def _tries(spec: Spec) -> int:
 
 def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:
     """Return the spec with fewer prompts to try, or fewer examples that are not shared by all."""
-    if choice.tried is not None and _tries(spec) > choice.tried:
+    if choice.tried and _tries(spec) > choice.tried:
         spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
@@ -188,9 +195,9 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
 def _planned(facts: Facts, spec: Spec, choice: _Choice, arms: list[Spec]) -> PlannedArm:
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
-    if variant_of(facts.task, spec) >= choice.variants:
+    taught, search = trains(spec), choice.tried == 0 and _tries(spec)
+    if variant_of(facts.task, spec) >= choice.variants or search or (taught and not choice.folds):
         return PlannedArm(spec=spec, because="the minutes have no room for it (budget.minutes)")
-    taught = trains(spec)
     parts = facts.split.parts[: choice.folds if taught else None]
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
     times = len(parts) * len(seeds)

@@ -35,10 +35,10 @@ def test_auto_adds_the_variants_and_a_list_does_not():
     assert listed == ["nearest_shots", "nearest_shots(k=64)"]
 
 
-def facts(job, speed):
+def facts(job, speed, training="no torch"):
     split = Split(k=1, parts=(Part(train=IDS[:20], dev=IDS[20:25], test=IDS[25:]),))
     sizes = Sizes(cases=25, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
-    available = needs_of(job, model="", training="no torch", gold=False, vectors="needs MiniLM")
+    available = needs_of(job, model="", training=training, gold=False, vectors="needs MiniLM")
     return Facts(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
 
 
@@ -61,7 +61,7 @@ def test_the_minutes_cut_the_largest_variant_first():
         arms = {arm.spec.name: arm for arm in plan.arms}
         out = [n for n in arms if n.startswith("nearest") and arms[n].because]
         left[speed] = sorted(out)
-        said = [cut for cut in plan.cuts if cut.startswith("left out")]
+        said = [cut for cut in plan.cuts if "nearest" in cut]
         assert len(said) == len(out)
         assert not arms["nearest_shots"].because
     assert left[1e6] == []
@@ -74,13 +74,28 @@ def test_a_search_tries_fewer_prompts_before_training_is_cut():
     for speed in (1e6, 1000.0, 500.0, 300.0, 10.0):
         plan = planned(task(budget={"minutes": 1}), speed)
         arm = next(arm for arm in plan.arms if arm.spec.arm == "optimised_prompt")
-        tried[speed] = arm.spec.options["budget"]
+        tried[speed] = 0 if arm.because else arm.spec.options["budget"]
         said = [cut for cut in plan.cuts if cut.startswith("a search")]
-        assert said[-1:] == [f"a search for a prompt tries {tried[speed]} of them"] * bool(said)
-    assert (tried[1e6], tried[10.0]) == (8, 2)
+        if tried[speed]:
+            last = f"a search for a prompt tries {tried[speed]} of them"
+            assert said[-1:] == [last] * bool(said)
+    assert (tried[1e6], tried[10.0]) == (8, 0)
     assert list(tried.values()) == sorted(tried.values(), reverse=True)
     own = task(budget={"minutes": 1}, arms=("zero_shot", {"optimised_prompt": {"budget": 16}}))
     assert planned(own, 10.0).arms[1].spec.options["budget"] == 16, "what the user wrote stands"
+
+
+def test_training_is_left_out_last_and_is_said():
+    because = {}
+    for speed in (10.0, 1e6):
+        job = task(budget={"minutes": 1})
+        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
+        because[speed] = next(arm.because for arm in plan.arms if arm.spec.arm == "lora")
+        if speed == 10.0:
+            assert plan.cuts[-1] == "left out: lora"
+            assert "left out: optimised_prompt" in plan.cuts[:-1]
+    assert "no room" in because[10.0]
+    assert because[1e6] == ""
 
 
 def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():

@@ -55,13 +55,17 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "
 
 @dataclass(frozen=True)
 class Wishes:
-    """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying."""
+    """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying.
+
+    `brief`: nothing is asked of a model beside the arms and what shows what was wrong.
+    """
 
     bad_rows: Literal["stop", "exclude"] = "stop"
     max_bad: float = 0.01
     limit: int | None = None
     fresh: bool = False
     pay: bool = False
+    brief: bool = False
 
 
 @dataclass
@@ -177,7 +181,7 @@ class Desk:
             limited=self.wishes.limit is not None,
         )
         plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
-        return plan.model_copy(update={"beside": extras(facts, plan)})
+        return plan.model_copy(update={"beside": extras(facts, plan, self.wishes.brief)})
 
     def bench(self) -> Bench:
         """Return what every unit works with."""
@@ -306,8 +310,9 @@ def open_desk(
         nobody = Sealed((), lambda door, purpose: None)
         desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
         met = {need: why for need, why in desk.available.items() if need in _needs(task)}
+        brief = {"brief": True} if wishes.brief else {}
         identity = {"task": task.hash, "read": _contents(loaded), "here": met,
-                    "limit": wishes.limit}  # fmt: skip
+                    "limit": wishes.limit, **brief}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = _scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))

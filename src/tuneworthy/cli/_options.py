@@ -25,6 +25,11 @@ Limit = Annotated[
     int | None, typer.Option(min=1, help="Use only this many rows; stamped `not a verdict`.")
 ]
 
+Brief = Annotated[
+    bool,
+    typer.Option("--brief", help="Leave out what a model is asked beside the arms: see `plan`."),
+]
+
 
 def task_path(path: Path) -> Path:
     """Return the task file for a file or a folder."""

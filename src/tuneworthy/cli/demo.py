@@ -21,7 +21,7 @@ def command(
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models._embedded import fetch
     from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.study import run
+    from tuneworthy.study import Wishes, run
     from tuneworthy.suite import write
     from tuneworthy.verdict.exit_code import exit_code
 
@@ -32,7 +32,7 @@ def command(
             write(name, target)
         print(f"\n{name}: {target / 'task.yaml'}", file=sys.stderr)
         with stoppable(), watching(quiet=False) as watch:
-            study = run(target / "task.yaml", watch=watch)
+            study = run(target / "task.yaml", Wishes(brief=True), watch)
         show(ladder_screen(study.results, *room()))
         code = exit_code(study.verdict, require_firm=False)
         print(f"\n  report   {study.folder / 'report.html'}\n  `run` would exit {code}")

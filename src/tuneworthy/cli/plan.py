@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuneworthy.cli._options import BadRows, Json, Limit, MaxBad, TaskFile, share, show, task_path
+from tuneworthy.cli._options import (
+    BadRows,
+    Brief,
+    Json,
+    Limit,
+    MaxBad,
+    TaskFile,
+    share,
+    show,
+    task_path,
+)
 
 
 def command(
@@ -12,13 +22,14 @@ def command(
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     limit: Limit = None,
+    brief: Brief = False,
     json: Json = False,
 ) -> None:
     """Say what `run` would do: arms, requests, minutes, money, and what can be seen."""
     from tuneworthy.report.terminal import plan_screen, room
     from tuneworthy.study import Wishes, plan
 
-    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
     made = plan(task_path(task), wishes)
     if json:
         print(made.model_dump_json(by_alias=True, indent=2))

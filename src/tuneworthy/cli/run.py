@@ -10,6 +10,7 @@ import typer
 
 from tuneworthy.cli._options import (
     BadRows,
+    Brief,
     Json,
     Limit,
     MaxBad,
@@ -33,6 +34,7 @@ def command(
     pay: Annotated[
         bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
     ] = False,
+    brief: Brief = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
     json: Json = False,
 ) -> int:
@@ -49,7 +51,7 @@ def command(
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
-    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, fresh=fresh, pay=pay)
+    wishes = Wishes(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief)
     with stoppable(), watching(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:

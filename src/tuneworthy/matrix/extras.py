@@ -21,19 +21,23 @@ HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves
 KINDS = (HARM, KNOWN, CURVE, SHAKES)
 """The first to be measured is the last to be cut."""
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
+BRIEF = "the run was asked to be brief (--brief)"
 
 
-def extras(facts: Facts, plan: Plan) -> tuple[Extra, ...]:
+def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
     """Return what may be measured beside a plan's arms, each with its minutes or why it is cut.
 
     They share what is left of the budget, in the order of KINDS. Reading across counts by half: it
     asks failed cases and at most 60 others, and its minutes are those of every scored case.
+    `brief`: none of them is wanted.
     """
     across = sum(arm.minutes for arm in plan.across) / 2
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     found = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
-        if extra.minutes > max(left, 0.0):
+        if brief:
+            extra = extra.model_copy(update={"because": BRIEF})
+        elif extra.minutes > max(left, 0.0):
             extra = extra.model_copy(update={"because": NO_ROOM})
         else:
             left -= extra.minutes

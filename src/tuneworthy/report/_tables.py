@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.beside import Extra
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
@@ -156,6 +157,8 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         more = (sum(a.requests for a in plan.across), sum(a.tokens for a in plan.across),
                 sum(a.minutes for a in plan.across))  # fmt: skip
         lines.append(Text(_planned_line("to see what was wrong, at most", name, more, "—")))
+    if plan.beside:
+        lines += _beside(plan.beside, name, width, plain)
     if plan.cuts:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
@@ -168,6 +171,19 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
     return finished(lines, plain)
+
+
+def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iterator[Text]:
+    """Yield what is measured beside the arms, with its minutes, and what is left out, with why."""
+    kept = [extra for extra in extras if not extra.because]
+    sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
+    yield Text(_planned_line("beside the arms", name, sums, "—"))
+    reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
+    told = [", ".join(extra.what for extra in kept)] if kept else []
+    for why in reasons:
+        told.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
+    for line in wrapped(shown(f"Beside the arms: {'; '.join(told)}.", plain), width):
+        yield Text(line)
 
 
 def _planned_line(title: str, name: int, sums: tuple[int, int, float], cost: str) -> str:

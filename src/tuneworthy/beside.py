@@ -29,6 +29,7 @@ from tuneworthy.matrix.searching import searched
 from tuneworthy.matrix.shaking import shake, to_shake
 from tuneworthy.matrix.slices import slices
 from tuneworthy.matrix.soundness import Ground, soundness
+from tuneworthy.matrix.style import styles
 
 TRAINED = ("tune", "distil")
 
@@ -76,6 +77,8 @@ def _rows(asking: Asking, evidence: Evidence) -> Found:
     bench = asking.bench
     ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
+    told = styles(bench.task, asking.cases, asking.runs)
+    yield "styles", told or "the answers are no free text"
     found = searched(bench.task, asking.cases, asking.runs, evidence)
     yield "search", found or "no prompt was measured"
 

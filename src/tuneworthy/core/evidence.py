@@ -20,6 +20,7 @@ from tuneworthy.core.settled import Settled
 from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
+from tuneworthy.core.style import Style
 from tuneworthy.core.task import HardLimits, Tool
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
@@ -145,6 +146,7 @@ class Evidence(Record):
     shakes: tuple[Shake, ...] = ()
     changes: tuple[Changes, ...] = ()
     slices: tuple[Slices, ...] = ()
+    styles: tuple[Style, ...] = ()
     settled: Settled | None = None
     missing: dict[str, str] = Field(default_factory=dict)
 

@@ -113,6 +113,7 @@ def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
         "shakes",
         "changes",
         "slices",
+        "styles",
     ]
     if not again:
         names.insert(0, "diagnosis")

@@ -98,8 +98,9 @@ def _row(
         why["total_cost"] = why["net_value_per_month"] = why["cost_per_month"]
     elif value is None:
         why["net_value_per_month"] = VALUE
-    elif each.score and policy.requests_per_month is not None:
-        net = policy.requests_per_month * value * each.score.mean - monthly
+    else:  # a cost a month says that the volume is known, and a rung of the board has a score
+        scored = each.score.mean if each.score else 0.0
+        net = (policy.requests_per_month or 0.0) * value * scored - monthly
     chance, unsure = None, "this is the arm the others are compared with"
     if named is None:
         unsure = "no arm is named"

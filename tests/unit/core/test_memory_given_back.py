@@ -42,3 +42,15 @@ def test_what_another_thread_freed_goes_back_and_stays_without() -> None:
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_trim", lambda: None)
     assert memory.give_back() is False
+
+
+def test_a_system_without_a_c_library_to_open_gives_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: object) -> object:
+        raise OSError("no library")
+
+    memory._trim.cache_clear()
+    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
+    assert memory.give_back() is False
+    memory._trim.cache_clear()

@@ -55,3 +55,9 @@ def test_a_bet_of_changing_size_is_still_a_bet_on_the_past():
         bets.see(rng.choice([-1.0, 0.0, 1.0], runs, p=[0.1, 0.8, 0.1]), 200 if at < 100 else 600)
     wrong = int((~bets.living[:, 0]).sum())
     assert wrong <= 45  # 10 % + 3 standard errors: the mean is ruled out no oftener
+
+
+def test_without_a_value_nobody_knows_how_many_more_rows():
+    fresh = Sequence(0.05)
+    assert fresh.rows_left((0.05,), np.array([]), 100) == float("inf")
+    assert fresh.rows_left((0.05,), np.zeros(50), 100) < float("inf")

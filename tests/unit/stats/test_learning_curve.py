@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from tuneworthy.stats import learning_curve
 from tuneworthy.stats.learning_curve import Cells, rows_needed
 
 SIZES = (50, 100, 200, 400)
@@ -105,3 +106,11 @@ def test_the_interval_holds_the_planted_number_four_times_in_five():
         said, held = named(curve, truth, 200, rival=rival)
         assert said >= 100
         assert 0.7 <= held / said <= 0.9
+
+
+def test_one_case_in_several_repeats_is_drawn_by_its_repeats():
+    scores = np.array([[0.2, 0.4, 0.6], [0.4, 0.6, 0.8]])
+    cells = Cells(scores, np.array([0.5, 0.5]), np.zeros(2, int), np.arange(2))
+    drawn = learning_curve._draws(cells, seed=0)
+    assert np.ptp(drawn[:, 0]) > 0
+    assert (drawn >= 0.2).all()

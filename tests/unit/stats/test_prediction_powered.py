@@ -84,3 +84,10 @@ def test_the_slope_has_its_interval():
     assert low < steep < high
     assert steep == pytest.approx(0.5, abs=0.01)
     assert slope([1, 1, 1], [1, 2, 3]) is None
+
+
+def test_a_width_without_end_bounds_nothing():
+    human = [1.0, 0.0, 1.0, 1.0]
+    found = powered([], human, human, 0.05, wide=float("inf"))
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert powered([], human, human, 0.05).low > -1.0

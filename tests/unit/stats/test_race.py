@@ -66,3 +66,10 @@ def test_a_race_that_is_looked_at_ten_times_is_safe_with_betting_bounds_only():
     found = dict(stats_race.cells(rng, 1000, 250, truth, 0.9))
     assert found["betting"]["broken"] <= 0.05
     assert found["fixed, looked at ten times"]["peeked broken"] > 0.07
+
+
+def test_one_group_says_nothing_of_others():
+    diffs = np.full(40, 0.5)
+    found = race.sequential(diffs, 0.05, 40, groups=np.zeros(40))
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert race.sequential(diffs, 0.05, 40).low > 0

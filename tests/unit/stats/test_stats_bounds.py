@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm, t
 
-from tuneworthy.stats import bounds
+from tuneworthy.stats import bounds, graded
 from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
 from tuneworthy.stats.discordant import clopper_pearson
 from tuneworthy.stats.graded import bca
@@ -226,3 +226,9 @@ def test_with_few_0_the_score_bound_holds_at_any_count():
     assert bounds.paired(np.zeros(60), 0.025).high > none.high
     many = np.array([1.0] * 20 + [0.0] * 40)
     assert bounds.paired(many, 0.025, few=0) == bounds.paired(many, 0.025)
+
+
+def test_students_interval_of_one_value_says_nothing():
+    assert graded.student(np.array([0.4]), 0.05) == (-1.0, 1.0)
+    low, high = graded.student(np.array([0.4, 0.6]), 0.05)
+    assert -1.0 < low < 0.5 < high

@@ -110,3 +110,9 @@ def test_recomputing_loads_no_torch(folder):
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "0 []"
+
+
+def test_without_a_metric_the_diagnosis_is_taken_as_stored(made):
+    from tuneworthy.verdict.recompute import _taken
+
+    assert _taken(made.results, None)[0] == "diagnosis"

@@ -125,3 +125,11 @@ def test_what_is_said_of_a_settlement():
                         points="preference"))  # fmt: skip
     for part in ("60 clicks", "351 new inputs", "preference", "1 were skipped", "Of 4 shown twice"):
         assert part in text
+
+
+def test_a_blocked_verdict_and_one_without_an_arm_open_nothing():
+    found = scenes.evidence({"only": ("prompt", scenes.scores(50, 0.9, 1), {})})
+    blocked = found.model_copy(update={"blocks": ("a leak was left in",)})
+    assert standing(blocked, Policy(margin=0.05))[1] == []
+    nobody = found.model_copy(update={"arms": (), "pairs": ()})
+    assert standing(nobody, Policy(margin=0.05))[1] == []

@@ -133,3 +133,17 @@ def test_what_is_assumed_is_said():
     said = " ".join(verdict.economics["assumed"])
     assert "building `tune` costs $6,300: your hours and rates, not measured" in said
     assert "retrained every 90 days at $720" in said
+
+
+def test_arms_that_were_not_compared_have_no_chance_and_list_prices_are_said():
+    found, _ = scenes.worked()
+    alone = found.model_copy(
+        update={"pairs": tuple(p for p in found.pairs if {p.arm, p.versus} != {"tune", "schema"})}
+    )
+    listed = changed(alone, "tune", price_from="list price of 2026-11-01")
+    verdict = decide(listed, (), PRICED)
+    where = next(i for i, row in enumerate(verdict.economics["arms"]) if row["name"] == "tune")
+    assert rows(verdict)["tune"]["p_net_higher"] is None
+    assert "not compared" in verdict.missing[f"/economics/arms/{where}/p_net_higher"]
+    assert any("list prices" in text for text in verdict.economics["assumed"])
+    assert not any("list prices" in t for t in decide(found, (), PRICED).economics["assumed"])

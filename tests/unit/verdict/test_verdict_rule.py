@@ -15,6 +15,7 @@ from tuneworthy.verdict.board import UNKNOWN, lay_out
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limits import broken
+from tuneworthy.verdict.missing import reasons
 
 PLAIN = Policy(margin=0.05)
 COST = Policy(margin=0.05, motive="cost")
@@ -323,3 +324,15 @@ def test_the_grid_of_a_blocked_study_is_blocked():
     assert {(point.use, point.status, point.left) for point in points} == {
         ("none", "blocked", None)
     }
+
+
+def test_a_null_inside_what_changed_has_its_own_reason():
+    plain = {"changes": {"arms": [{
+        "ratio": None, "fold": None, "kl_on": None, "missing": {"ratio": "the adapter is gone"},
+        "layers": [{"effective_rank": None}],
+    }]}}  # fmt: skip
+    why = reasons(plain, {}, {})
+    assert why["/changes/arms/0/ratio"] == "the adapter is gone"
+    assert why["/changes/arms/0/layers/0/effective_rank"] == "nothing changed in this layer"
+    assert why["/changes/arms/0/fold"] == "the rows have one split"
+    assert why["/changes/arms/0/kl_on"]

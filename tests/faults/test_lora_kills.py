@@ -46,7 +46,11 @@ def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(tmp
             "put",
             "scored",
         }, passed
-        chosen = set(random.Random(0).sample(range(1, len(passed) + 1), KILLS))
+        draw = random.Random(0)
+        steps = {True: [], False: []}  # inside the write of a checkpoint, and anywhere else
+        for k, name in enumerate(passed, 1):
+            steps[name in ("checkpoint.sync", "checkpoint.before")].append(k)
+        chosen = {k for some in steps.values() for k in draw.sample(some, KILLS // 2)}
         kills = kill_everywhere(
             command, fresh, "verdict.json", steps=lambda k: k in chosen or k > len(passed)
         )

@@ -52,6 +52,9 @@ def test_sequential_bounds_are_the_confidence_sequence_and_widen_as_paired_do():
         race.sequential(np.repeat(values[:24], 5), 0.0125, 250).high
     )
     assert race.sequential(values, 0.0125, 250, groups=np.zeros(120)).high == 1.0
+    alike, apart = np.tile(np.arange(5), 24), np.argsort(np.argsort(values)) // 24
+    assert race.sequential(values, 0.0125, 250, 1.5, folds=alike).high == pytest.approx(wide.high)
+    assert race.sequential(values, 0.0125, 250, 1.5, folds=apart).high > wide.high
     once = bounds.paired(values, 0.0125)
     assert found.high > once.high  # to be looked at any time costs width
     for wrong in ([], [1.5], [float("nan")]):

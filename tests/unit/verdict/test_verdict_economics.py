@@ -133,6 +133,9 @@ def test_what_is_assumed_is_said():
     said = " ".join(verdict.economics["assumed"])
     assert "building `tune` costs $6,300: your hours and rates, not measured" in said
     assert "retrained every 90 days at $720" in said
+    assert "production differs" not in said
+    timed = changed(scenes.worked()[0], "tune", price_from="its seconds on this machine at $1")
+    assert "production differs" in " ".join(decide(timed, (), PRICED).economics["assumed"])
 
 
 def test_arms_that_were_not_compared_have_no_chance_and_list_prices_are_said():

@@ -336,3 +336,9 @@ def test_a_null_inside_what_changed_has_its_own_reason():
     assert why["/changes/arms/0/layers/0/effective_rank"] == "nothing changed in this layer"
     assert why["/changes/arms/0/fold"] == "the rows have one split"
     assert why["/changes/arms/0/kl_on"]
+
+
+def test_a_null_of_money_names_the_key_that_is_missing():
+    why = reasons({"economics": {"expires": None, "motive": None}}, {}, {})
+    assert why["/economics/expires"] == "no announced end is known of the model that it stands on"
+    assert why["/economics/motive"]

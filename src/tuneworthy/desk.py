@@ -158,11 +158,14 @@ class Desk:
     def _scored(self) -> dict[str, Case]:
         return self.sealed.open("compare")
 
-    def plan(self) -> Plan:
-        """Return the plan, made once and frozen in the ledger."""
+    def plan(self, keep: bool = True) -> Plan:
+        """Return the plan that is frozen in the ledger, else a new one; `keep` freezes that."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            stored = self.ledger.freeze(self.study, "plan", self._plan().plain())
+            made = self._plan()
+            if not keep:
+                return made
+            stored = self.ledger.freeze(self.study, "plan", made.plain())
         return Plan.model_validate(stored)
 
     def _plan(self) -> Plan:
@@ -170,6 +173,8 @@ class Desk:
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
+        if model is not None and (said := timing.busy()):
+            self.tell("say", said)
         facts = planning.Facts(
             task=task,
             split=self.split,

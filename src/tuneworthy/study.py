@@ -78,10 +78,10 @@ def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     return found.model_copy(update={"observations": (*found.observations, again)} if again else {})
 
 
-def plan(path: Path, wishes: Wishes = Wishes()) -> Plan:
+def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one where the study has begun."""
-    with open_desk(path, wishes) as desk:
-        return desk.plan()
+    with open_desk(path, wishes, watch or (lambda event, data: None)) as desk:
+        return desk.plan(keep=False)
 
 
 def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:

@@ -58,6 +58,12 @@ def show(screen: Any) -> None:
     printed(screen)
 
 
+def telling(event: str, data: Any) -> None:
+    """Print what is said on stderr, and show no other event."""
+    if event == "say":
+        print(data, file=sys.stderr)
+
+
 @contextmanager
 def watching(quiet: bool) -> Iterator[Any]:
     """Yield a watcher for `study.run` that shows progress on stderr (nothing where quiet)."""

@@ -14,6 +14,7 @@ from tuneworthy.cli._options import (
     share,
     show,
     task_path,
+    telling,
 )
 
 
@@ -30,7 +31,7 @@ def command(
     from tuneworthy.study import Wishes, plan
 
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
-    made = plan(task_path(task), wishes)
+    made = plan(task_path(task), wishes, telling)
     if json:
         print(made.model_dump_json(by_alias=True, indent=2))
     else:

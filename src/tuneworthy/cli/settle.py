@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneworthy.cli._options import BadRows, Json, MaxBad, TaskFile, share, show, task_path
+from tuneworthy.cli._options import BadRows, Json, MaxBad, TaskFile, share, show, task_path, telling
 
 if TYPE_CHECKING:
     from tuneworthy.core.settled import Choice
@@ -47,17 +47,12 @@ def command(
     from tuneworthy.settle import open_settling
 
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad))
-    with open_settling(task_path(task), wishes, clicks, _tell) as settling:
+    with open_settling(task_path(task), wishes, clicks, telling) as settling:
         if not show_only:
             _ask(settling, sys.stderr if json else sys.stdout)
         print(_far(settling), file=sys.stderr)
         if not show_only:
             _end(settling.finish(), json)
-
-
-def _tell(event: str, data: Any) -> None:
-    if event == "say":
-        print(data, file=sys.stderr)
 
 
 def _far(settling: Settling) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -62,6 +63,18 @@ def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     step = max(1, len(docs) // SAMPLE)
     found = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
     return sum(found) / len(found) if found else 0.0
+
+
+def busy() -> str:
+    """Return a warning where other programs keep this machine busy, else "" (or if unknown)."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load <= 0.75 * cores:
+        return ""
+    return (
+        f"this machine was busy in the last minute (load {load:.1f} on {cores} cores): the plan is"
+        " timed as it is now, and may leave out what a quiet machine has room for"
+    )
 
 
 def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:

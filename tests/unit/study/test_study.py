@@ -8,6 +8,8 @@ from tests import studies
 from tuneworthy.core.errors import DataError, StoreError, TaskError
 from tuneworthy.core.results import Results
 from tuneworthy.ledger.store import open_ledger
+from tuneworthy.matrix import timing
+from tuneworthy.matrix.plan import Speed
 from tuneworthy.study import Wishes, check, plan, run
 
 
@@ -106,12 +108,29 @@ def test_limit_is_stamped(tmp_path):
     assert study.results.plan.limited
 
 
-def test_the_plan_is_frozen_and_check_opens_nothing(tmp_path):
-    path = studies.write(tmp_path)
+def test_a_run_freezes_the_plan_a_look_at_it_does_not_and_check_opens_nothing(
+    tmp_path, monkeypatch
+):
+    path = studies.write(tmp_path, arms=studies.LIGHT)
     audit = check(path)
     assert audit.scored == 60
     assert not (tmp_path / ".tuneworthy" / "ledger.sqlite").exists()
-    assert plan(path) == plan(path)
+    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1.0, written=1.0))
+    slow = plan(path)
+    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3))
+    assert plan(path).minutes < slow.minutes  # a busy minute is not held against the study
+    run(path)
+    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1.0, written=1.0))
+    assert plan(path).minutes < slow.minutes
+
+
+def test_a_busy_machine_is_said_where_the_plan_is_timed(tmp_path, monkeypatch):
+    path, said = studies.write(tmp_path, arms=studies.LIGHT), []
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (99.0, 0, 0), raising=False)
+    plan(path, watch=lambda event, data: said.append((event, data)))
+    assert any(event == "say" and "load 99.0" in data for event, data in said)
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (0.1, 0, 0), raising=False)
+    assert timing.busy() == ""
 
 
 def test_p14_a_second_writer_is_told_who_holds_the_study(tmp_path):

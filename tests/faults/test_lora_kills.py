@@ -10,7 +10,7 @@ from tests import studies
 from tests.faults.killing import Zygote, durable_steps, kill_everywhere
 
 SCRIPT = Path(__file__).parent / "lora_study.py"
-KILLS = 20
+WHERE = {"checkpoint.before": 7, "checkpoint.sync": 5, "anywhere else": 8}  # kills
 
 
 @pytest.mark.full
@@ -47,14 +47,16 @@ def test_p1_a_training_study_killed_at_random_steps_ends_in_the_same_verdict(tmp
             "scored",
         }, passed
         draw = random.Random(0)
-        steps = {True: [], False: []}  # inside the write of a checkpoint, and anywhere else
+        steps = {name: [] for name in WHERE}
         for k, name in enumerate(passed, 1):
-            steps[name in ("checkpoint.sync", "checkpoint.before")].append(k)
-        chosen = {k for some in steps.values() for k in draw.sample(some, KILLS // 2)}
+            steps[name if name in WHERE else "anywhere else"].append(k)
+        chosen = {k for name, count in WHERE.items() for k in draw.sample(steps[name], count)}
         kills = kill_everywhere(
             command, fresh, "verdict.json", steps=lambda k: k in chosen or k > len(passed)
         )
-    assert len(kills) == KILLS
-    inside = [kill for kill in kills if kill.step in ("checkpoint.sync", "checkpoint.before")]
-    assert len(inside) >= KILLS / 3, "too few kills inside the write of a checkpoint"
-    assert sum(kill.in_flight for kill in kills) >= 0.3 * KILLS, "nothing was at risk"
+    assert len(kills) == sum(WHERE.values())
+    struck = [kill.step for kill in kills]
+    assert {name: struck.count(name) for name in WHERE if name in struck} == {
+        "checkpoint.before": 7, "checkpoint.sync": 5
+    }, "too few kills inside the write of a checkpoint"  # fmt: skip
+    assert sum(kill.in_flight for kill in kills) >= 0.3 * len(kills), "nothing was at risk"

@@ -284,9 +284,9 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 def _latency(
     bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time, warm: 30, or as many as 2 s hold.
+    """Return milliseconds of prompts asked one at a time, warm: 30, or what 2 s hold, at least 5.
 
-    None where those would be fewer than 5. Measured once, on the first fold and seed, and stored
+    None where 5 take more than 6 s. Measured once, on the first fold and seed, and stored
     with the run. A remote model is not asked again: each of those prompts would be paid twice.
     """
     first = unit.fold == 0 and unit.seed == bench.task.seed
@@ -307,7 +307,8 @@ def _latency(
         start = time.perf_counter()
         fitted.answer([query])
         times.append((time.perf_counter() - start) * 1000)
-        if sum(times) * max(1.0, LATENCY_LEAST / len(times)) > room * 1000:
+        spent, least = sum(times) / 1000, LATENCY_LEAST / len(times)
+        if (spent > room and least <= 1) or spent * least > 3 * room:
             break
     if len(times) < min(LATENCY_LEAST, len(queries)):
         return None

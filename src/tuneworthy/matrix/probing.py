@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,8 +45,11 @@ class Probe:
         """
         own = {r.fold: r.recipe for r in runs if r.spec.name == self.planned.spec.of and r.recipe}
         recipes = [own.get(fold, recipe) for fold, recipe in enumerate(recipes)]
+        # Nothing is chosen between a pilot's epochs: it and its placebo both keep the last.
+        trained = hasattr(load("arms", self.planned.spec.arm), "pilot")
+        dev: dict[str, Any] = {"dev": ()} if trained else {}
         parts = tuple(
-            part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases)})
+            part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases), **dev})
             for part in bench.split.parts
         )
         some = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)

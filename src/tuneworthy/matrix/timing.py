@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
+
+import psutil
 
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
@@ -16,6 +17,7 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
+BUSY = 0.4  # share of the processors' time that others use
 
 
 def sizes(
@@ -66,14 +68,13 @@ def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
 
 
 def busy() -> str:
-    """Return a warning where other programs keep this machine busy, else "" (or if unknown)."""
-    cores = os.cpu_count() or 1
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if load <= 0.75 * cores:
+    """Return a warning where other programs keep this machine busy, else ""; takes .3 seconds."""
+    share = psutil.cpu_percent(0.3)  # this program sleeps meanwhile
+    if share < 100 * BUSY:
         return ""
     return (
-        f"this machine was busy in the last minute (load {load:.1f} on {cores} cores): the plan is"
-        " timed as it is now, and may leave out what a quiet machine has room for"
+        f"other programs keep {share:.0f} % of this machine busy: the plan is timed as it is now,"
+        " and may leave out what a quiet machine has room for"
     )
 
 

@@ -126,10 +126,10 @@ def test_a_run_freezes_the_plan_a_look_at_it_does_not_and_check_opens_nothing(
 
 def test_a_busy_machine_is_said_where_the_plan_is_timed(tmp_path, monkeypatch):
     path, said = studies.write(tmp_path, arms=studies.LIGHT), []
-    monkeypatch.setattr(timing.os, "getloadavg", lambda: (99.0, 0, 0), raising=False)
+    monkeypatch.setattr(timing.psutil, "cpu_percent", lambda _: 99.0)
     plan(path, watch=lambda event, data: said.append((event, data)))
-    assert any(event == "say" and "load 99.0" in data for event, data in said)
-    monkeypatch.setattr(timing.os, "getloadavg", lambda: (0.1, 0, 0), raising=False)
+    assert any(event == "say" and "99 % of this machine" in data for event, data in said)
+    monkeypatch.setattr(timing.psutil, "cpu_percent", lambda _: 3.0)
     assert timing.busy() == ""
 
 

@@ -13,13 +13,14 @@ CENTURY = 36_525  # days, from which on no end is known (see matrix/staleness)
 
 
 def fresh(results: Results) -> dict[str, Any] | None:
-    """Return what the section shows, None where neither change nor knowledge was looked at.
+    """Return what the section shows, None where nothing is known of change and knowledge.
 
     `lines` are sentences; `rows` are (arm, followed, still old) with texts, "" where an arm was
     not asked; `unsupported` are the first ids of rows that no current passage supports.
     """
     seen, known = results.evidence.staleness, results.evidence.known
-    if seen is None and known is None:
+    told = seen is not None and (seen.changed or seen.faithful or seen.stale or seen.unsupported)
+    if not told and (known is None or known.unknown is None):
         return None
     lines, rows, unsupported = [], list[tuple[str, str, str]](), tuple[str, ...]()
     if seen is not None:

@@ -79,6 +79,7 @@ def chance_line(results: Results) -> str:
     chance, rival = economics.get("p_net_higher"), economics.get("rival")
     if chance is None:
         why = results.verdict.missing.get("/economics/p_net_higher", words.UNKNOWN)
+        why = why.removeprefix("not known: ")
         return f"Whether another arm is worth more to you is not known: {visible(why)}."
     volume = results.task.economics.requests_per_month or 0.0
     return (

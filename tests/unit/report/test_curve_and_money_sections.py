@@ -96,3 +96,11 @@ def test_without_a_cost_there_is_no_chart_but_a_reason(results):
     seen = _money.money(bare.model_copy(update={"verdict": verdict}))
     assert seen["chart"] is None
     assert "economics.hours_to_build" in seen["why"]
+
+
+def test_what_is_not_known_of_money_is_said_once(results):
+    economics = {**results.verdict.economics, "p_net_higher": None}
+    missing = {"/economics/p_net_higher": "not known: cost a request"}
+    verdict = results.verdict.model_copy(update={"economics": economics, "missing": missing})
+    line = _money.chance_line(results.model_copy(update={"verdict": verdict}))
+    assert line == "Whether another arm is worth more to you is not known: cost a request."

@@ -22,8 +22,10 @@ COUNTED = Staleness(
 )
 
 
-def test_nothing_looked_at_is_no_section():
+def test_nothing_known_is_no_section():
+    nothing = Staleness(because="no document is dated")
     assert shown() is None
+    assert shown(nothing, Familiarity(because="there is no model to ask")) is None
 
 
 def test_counted_change_with_its_interval_arms_and_rows():
@@ -41,7 +43,7 @@ def test_without_an_end_and_without_a_number_it_says_so():
     endless = Interval(mean=CENTURY, low=400.0, high=CENTURY)
     line = shown(COUNTED.model_copy(update={"days": endless}))["lines"][0]
     assert "400 days to a century or more" in line
-    unknown = shown(Staleness(because="no document is dated"))["lines"][0]
-    assert unknown == "How fast the facts change is not known: no document is dated."
-    known = shown(known=Familiarity(because="there is no model to ask"))["lines"]
-    assert known == ["What the model knows of the answers was not asked: there is no model to ask."]
+    unknown = shown(COUNTED.model_copy(update={"days": None, "because": "no document is dated"}))
+    assert unknown["lines"][0] == "How fast the facts change is not known: no document is dated."
+    known = shown(COUNTED, Familiarity(because="there is no model to ask"))["lines"][-1]
+    assert known == "What the model knows of the answers was not asked: there is no model to ask."

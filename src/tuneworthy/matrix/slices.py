@@ -57,7 +57,7 @@ def slices(
         rival=rival if versus else None,
         n=len(known),
         slices=tuple(found),
-        said=_said(found),
+        said=_said(found, folded=len({run.fold for run in runs}) > 1),
         missing=missing,
     )
 
@@ -174,14 +174,15 @@ def _interval(three: tuple[float, float, float]) -> Interval:
     return Interval(mean=mean, low=low, high=high)
 
 
-def _said(found: Sequence[Slice]) -> tuple[str, ...]:
+def _said(found: Sequence[Slice], folded: bool) -> tuple[str, ...]:
     missed = len(found) / 20
     lines = [
         f"{len(found)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
         "miss by chance. A slice is a reason to look at its cases, not a verdict on them.",
-        "Differences are not widened for folds that share training rows; those the verdict reads "
-        "are.",
     ]
+    if folded:
+        lines.append("Differences are not widened for folds that share training rows; those the "
+                     "verdict reads are.")  # fmt: skip
     if small := sum(one.small for one in found):
-        lines.append(f"{small} of them hold fewer than {SMALL} cases and are greyed.")
+        lines.append(f"Fewer than {SMALL} cases: {small} of them, greyed.")
     return tuple(lines)

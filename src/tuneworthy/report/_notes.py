@@ -52,6 +52,7 @@ def _question(found: Finding) -> dict[str, Any]:
     known = found.name in catalogue("questions")
     module = load("questions", found.name) if known else None
     because = NOT_MEASURED.sub(r"\1", found.because, count=1)
+    because = re.sub(r"^keys? (?=economics\.)", "task.yaml lacks ", because)
     return {
         "name": found.name,
         "question": module.QUESTION if module else found.name.replace("_", " "),

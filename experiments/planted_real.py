@@ -80,7 +80,7 @@ def run(out: Path, cause: str, variant: int) -> None:
     data = {kind: f"{kind}.jsonl" for kind in ("train", "test", "docs") if getattr(made, kind)}
     task = {"name": cause, "instruction": made.instruction, "data": data, "output": made.output,
             "success": {"metric": made.metric}, "arms": made.arms, "seeds": 1,
-            "budget": {"minutes": 60}}  # fmt: skip
+            "budget": {"minutes": 600}}  # fmt: skip
     if made.clean:
         given = zip(made.test, made.clean, strict=True)
         lines(home / "logged.jsonl", [{"id": row["id"], "answer": right} for row, right in given])

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Study", "check", "plan", "run"]
+__all__ = ["Study", "Wishes", "check", "plan", "run"]
 
 if TYPE_CHECKING:
-    from tuneworthy.study import Study, check, plan, run
+    from tuneworthy.study import Study, Wishes, check, plan, run
 
 
 def __getattr__(name: str) -> Any:

@@ -12,11 +12,12 @@ from tuneworthy.matrix.reading import columns
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, plan_screen
-from tuneworthy.study import plan, run
+from tuneworthy.study import Wishes, plan, run
 
 KINDS = [f"kind{i}" for i in range(6)]
 CODES = dict(zip(KINDS, "PQRSTU", strict=True))
 SHOWN = "nearest_shots placebo"
+BRIEF = Wishes(brief=True)  # what stands beside the arms is tested elsewhere
 
 
 def reader(reads):
@@ -50,7 +51,7 @@ def study(tmp_path, monkeypatch):
                 "output": {"type": "text", "max_tokens": 4}, "success": {"metric": "exact"},
                 "arms": ["majority", "zero_shot", {"nearest_shots": {}}], **task}  # fmt: skip
         (tmp_path / "task.yaml").write_text(json.dumps(keys))
-        return run(tmp_path / "task.yaml")
+        return run(tmp_path / "task.yaml", BRIEF)
 
     return go
 
@@ -173,10 +174,10 @@ def test_right_answers_that_the_rows_contradict_are_listed(study, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     rows[1]["input"] = rows[6]["input"].upper()  # of another kind, so another answer
     studies.lines(tmp_path / "rows.jsonl", rows)
-    seen = run(tmp_path / "task.yaml").results.evidence.diagnosis
+    seen = run(tmp_path / "task.yaml", BRIEF).results.evidence.diagnosis
     assert {doubt.case for doubt in seen.doubts} >= {"r1"}
     assert "r2" not in {doubt.case for doubt in seen.doubts}
-    assert "Right answers to look at again" in page(run(tmp_path / "task.yaml").results)
+    assert "Right answers to look at again" in page(run(tmp_path / "task.yaml", BRIEF).results)
 
 
 def test_of_several_seeds_the_one_that_would_be_built_is_read(study):

@@ -186,6 +186,7 @@ class Desk:
             limited=self.wishes.limit is not None,
         )
         plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+        facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
         return plan.model_copy(update={"beside": extras(facts, plan, self.wishes.brief)})
 
     def bench(self) -> Bench:

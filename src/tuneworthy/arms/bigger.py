@@ -31,9 +31,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work, as if the best prompt held four examples of its own.
+    """Return the work, with the examples of the best prompt.
 
     In tokens: the minutes of a plan are those of the base model, too few for a larger one.
     """
-    read = sizes.shared + sizes.cases * (sizes.own + 4 * sizes.shot)
+    read = sizes.shared + sizes.cases * sizes.asked
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

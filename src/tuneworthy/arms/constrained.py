@@ -85,10 +85,10 @@ def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work, as if the best prompt held four examples and half the drafts were bad."""
+    """Return the work, as if half the drafts were bad."""
     drafts = sizes.cases if options.draft else 0
     asked = sizes.cases - drafts // 2
-    own = sizes.own + 4 * sizes.shot
+    own = sizes.asked
     read = sizes.shared + drafts * own + asked * (own + sizes.labels)
     written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
     return Work(requests=drafts + asked, read=read, written=written)

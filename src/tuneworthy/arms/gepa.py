@@ -67,5 +67,5 @@ def estimate(sizes: Sizes, options: Options) -> Work:
             passes(options.budget) * min(sizes.dev, DEV_MOST) + 8 * options.rows * options.budget
         )
     asked = sizes.cases + sizes.folds * tried
-    read = 2 * sizes.shared * options.budget * sizes.folds + asked * (sizes.own + 4 * sizes.shot)
+    read = 2 * sizes.shared * options.budget * sizes.folds + asked * sizes.asked
     return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

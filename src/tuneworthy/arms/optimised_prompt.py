@@ -62,9 +62,9 @@ def placebo(options: Options) -> Options:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: all dev rows several times in each fold, as if with four examples each."""
+    """Return the work: all dev rows several times in each fold, and the cases."""
     tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
     asked = sizes.cases + sizes.folds * tried
     shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # notes about double it
-    read = shared + asked * (sizes.own + 4 * sizes.shot)
+    read = shared + asked * sizes.asked
     return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

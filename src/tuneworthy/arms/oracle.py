@@ -88,6 +88,6 @@ def _parts(model: Model, query: Query, passage: str, most: int) -> str:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passage, so nothing of it is shared."""
-    read = sizes.shared + sizes.cases * (sizes.own + min(sizes.passage, options.tokens))
+    """Return the work: each input brings its own passage and examples."""
+    read = sizes.shared + sizes.cases * (sizes.asked + min(sizes.passage, options.tokens))
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

@@ -57,7 +57,7 @@ def here(options: Options) -> dict[str, str]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passages, so nothing of them is shared."""
+    """Return the work: each input brings its own passages and examples."""
     passages = min(options.k * sizes.passage, options.tokens)
-    read = sizes.shared + sizes.cases * (sizes.own + passages)
+    read = sizes.shared + sizes.cases * (sizes.asked + passages)
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

@@ -77,8 +77,7 @@ def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: m requests a case, as if the best prompt held four examples of its own."""
-    own = sizes.own + 4 * sizes.shot
+    """Return the work: m requests a case, with the examples of the best prompt."""
     asked = options.m * sizes.cases
-    read = options.m * sizes.shared + asked * own
+    read = options.m * sizes.shared + asked * sizes.asked
     return Work(requests=asked, read=read, written=asked * sizes.answer)

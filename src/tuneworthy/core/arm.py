@@ -79,7 +79,8 @@ class Sizes(Record):
     `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
     the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
     gold answer, `cap` the most an answer may take, `labels` all labels together, `passage` a
-    passage of the documents (0 without documents). `folds`: how often an arm is fitted.
+    passage of the documents (0 without documents). `folds`: how often an arm is fitted. `examples`:
+    how many the best prompt so far may bring for each input, which are shared with no other.
     """
 
     cases: int
@@ -93,6 +94,12 @@ class Sizes(Record):
     labels: float
     passage: float = 0.0
     folds: int = 1
+    examples: int = 4
+
+    @property
+    def asked(self) -> float:
+        """Return the tokens of an input with the examples that the best prompt brings for it."""
+        return self.own + self.examples * self.shot
 
 
 class Work(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuneworthy.core.arm import Sizes, Work
@@ -53,11 +53,11 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     most = max((1 + variant_of(facts.task, spec) for spec in arms), default=0)
     choice = _Choice(facts.task.seeds, len(facts.split.parts), None, most)
     cuts: list[str] = []
-    planned = _arms(facts, arms, choice)
+    facts, planned = _arms(facts, arms, choice)
     for step, text in _cuts(facts, arms, choice):
         if sum(arm.minutes for arm in planned) <= facts.task.budget.minutes:
             break
-        planned = _arms(facts, arms, step)
+        facts, planned = _arms(facts, arms, step)
         cuts.append(text)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -125,8 +125,24 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
     return steps
 
 
-def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> list[PlannedArm]:
-    return [_planned(facts, _cut(spec, choice, facts), choice, arms) for spec in arms]
+def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> tuple[Facts, list[PlannedArm]]:
+    """Return the arms as cut, and the facts with the examples that the best prompt may bring."""
+    cut = [_cut(spec, choice, facts) for spec in arms]
+    facts = with_examples(facts, [s for s in cut if not _planned(facts, s, choice, arms).because])
+    return facts, [_planned(facts, spec, choice, arms) for spec in cut]
+
+
+def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
+    """Return the facts with the most examples that a prompt among the arms brings for an input."""
+    shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
+    sizes = facts.sizes.model_copy(update={"examples": max(shots, default=0)})
+    return replace(facts, sizes=sizes)
+
+
+def _by_input(spec: Spec, facts: Facts) -> bool:
+    """Return whether most of what an arm reads differs by input: nothing is read once for all."""
+    work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
+    return work.read >= facts.sizes.cases * single.read / 2
 
 
 def _across(facts: Facts, planned: list[PlannedArm]) -> Iterator[PlannedArm]:
@@ -177,8 +193,7 @@ def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
         return spec
-    work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
-    if work.read < facts.sizes.cases * single.read / 2:  # read once for all: cutting saves little
+    if not _by_input(spec, facts):  # read once for all: cutting saves little
         return spec
     return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
 

@@ -201,12 +201,11 @@ def _mean(arm: ArmResult) -> float:
 def estimate(sizes: Sizes, arms: int = 3) -> Work:
     """Return what shaking so many arms asks of the machine, for the plan.
 
-    Nine ways of asking (five temperatures, three wordings, the other length of prompt), as if
-    each prompt held four examples of its own.
+    Nine ways of asking (five temperatures, three wordings, the other length of prompt), with the
+    examples of the best prompt.
     """
     cases = min(sizes.cases, MOST)
     ways = len(TEMPERATURES) + 4
     asked = arms * ways * cases
-    own = sizes.own + 4 * sizes.shot
-    read = arms * ways * sizes.shared + asked * own
+    read = arms * ways * sizes.shared + asked * sizes.asked
     return Work(requests=asked, read=read, written=asked * sizes.answer)

@@ -105,3 +105,16 @@ def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():
     met = needs_of(task(bigger="hf:x/y"), model="", training="", gold=False, bigger="needs torch")
     assert met["bigger"] == "needs torch"
     assert needs_of(task(bigger="hf:x/y"), model="", training="", gold=False)["bigger"] == ""
+
+
+def test_an_arm_on_the_best_prompt_is_planned_with_the_examples_that_it_may_bring():
+    few, many = (
+        {arm.spec.name: arm for arm in planned(task(arms=arms), 1e6).arms}
+        for arms in (("zero_shot", "constrained"), ("zero_shot", {"nearest_shots": {"k": 16}},
+                                                    "constrained"))
+    )  # fmt: skip
+    more = many["constrained"].tokens - few["constrained"].tokens
+    assert more == 25 * 16 * 40
+    shared = {arm.spec.name: arm for arm in planned(
+        task(arms=("zero_shot", {"few_shot": {"k": 16}}, "constrained")), 1e6).arms}  # fmt: skip
+    assert shared["constrained"].tokens == few["constrained"].tokens  # those are read once

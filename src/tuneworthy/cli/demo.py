@@ -23,7 +23,6 @@ def command(
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.study import Wishes, run
     from tuneworthy.suite import write
-    from tuneworthy.verdict.exit_code import exit_code
 
     fetch(lambda text: print(text, file=sys.stderr))
     for name in (only,) if only else TASKS:
@@ -34,5 +33,4 @@ def command(
         with stoppable(), watching(quiet=False) as watch:
             study = run(target / "task.yaml", Wishes(brief=True), watch)
         show(ladder_screen(study.results, *room()))
-        code = exit_code(study.verdict, require_firm=False)
-        print(f"\n  report   {study.folder / 'report.html'}\n  `run` would exit {code}")
+        print(f"\n  report   {study.folder / 'report.html'}")

@@ -39,6 +39,7 @@ def across(results: Results) -> dict[str, Any] | None:
         "seen": seen,
         "most": LISTED,
         "lines": [words.wrong_line(wrong) for wrong in seen.wrong],
+        "first": words.wrong_lines(results),
         "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
         "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",
         "effects": [(effect, remedy_line(effect)) for effect in seen.effects],

@@ -128,12 +128,13 @@ def quantity(found: Finding, unit: str) -> str:
 
 
 def checklist_line(verdict: Verdict) -> str:
-    """Return the checklist of five in a line: `2 yes, 1 no (evaluation), 2 not measured`; or ""."""
-    five = [found for found in verdict.questions if found.name in CHECKLIST]
+    """Return the checklist of five in a line: `4 yes, 1 no (evaluation)`; or ""."""
+    by_name = {found.name: found for found in verdict.questions}
+    five = [by_name[name] for name in CHECKLIST if name in by_name]
     parts = []
     for answer in ("yes", "no", "not_measured"):
         names = [found.name.replace("_", " ") for found in five if found.answer == answer]
-        which = f" ({', '.join(names)})" if answer == "no" else ""
+        which = f" ({', '.join(names)})" if answer != "yes" else ""
         parts += [f"{len(names)} {answer.replace('_', ' ')}{which}"] if names else []
     return ", ".join(parts) if any(found.answer != "not_measured" for found in five) else ""
 
@@ -214,7 +215,7 @@ def left_line(results: Results) -> str:
         return f"How much may be left on the table is not measured: {why}."
     sure = confidence(left.level)
     if left.points <= 0 or not ahead:
-        return f"No measured arm can be better ({sure})."
+        return f"No other measured arm can be better: nothing is left on the table ({sure})."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = KINDS.get(arm.tool or "", "Another arm")
     than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
@@ -251,8 +252,10 @@ def pays_line(results: Results) -> str:
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
     if why and why.startswith("not known: "):  # the keys stand in the full reason
         needs = re.sub(r" \([^()]*\)", "", why.removeprefix("not known: "))
-        return f"Above which volume it pays is not known: that needs {visible(needs)}."
-    return f"Above which volume it pays is not measured: {visible(why or UNKNOWN)}."
+        return (
+            f"At which volume tuning pays is not known: task.yaml economics lacks {visible(needs)}."
+        )
+    return f"At which volume tuning pays is not measured: {visible(why or UNKNOWN)}."
 
 
 def rival_line(pair: Pair, margin: float) -> str:
@@ -290,11 +293,25 @@ def wrong_line(wrong: Wrong) -> str:
     were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
     placebo = f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
-    count = round(wrong.share * wrong.n)
-    return (
-        f"{count:,} of {counted(wrong.n, 'failure')} {were}{shown}{placebo} "
-        f"(95 %: {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %)."
-    )
+    count, shares = round(wrong.share * wrong.n), (wrong.share, wrong.low, wrong.high)
+    mean, low, high = (f"{100 * value:.0f}" for value in shares)
+    many = f"{count:,} of {counted(wrong.n, 'failure')} ({mean} %, on other rows {low} to {high} %)"
+    return f"{many} {were}{shown}{placebo}."
+
+
+def wrong_lines(results: Results) -> str:
+    """Return what was wrong in a few sentences: of whom, the leading causes, the rest; or ""."""
+    wrong, seen = results.verdict.wrong, results.evidence.diagnosis
+    told = wrong[: 3 if wrong and wrong[0].cause == "few" else 2]
+    if not told:
+        return ""
+    said = " ".join(wrong_line(one) for one in told)
+    if seen is None:
+        return said
+    lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
+    rest = seen.n_fail - sum(round(w.share * w.n) for w in told if w.cause != "few")
+    more = f" Of the other {rest:,} the report says more." if rest > 0 and not seen.few else ""
+    return f"{lead} {said}{more}"
 
 
 def size_of(step: Next) -> str:

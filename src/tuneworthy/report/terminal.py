@@ -78,9 +78,10 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     most = max((cell_len(_title(arm, plain)) for arm in shown_arms), default=0)
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
-    head = cell("ladder", name) + " " + cell("score", length + 6 + side)
-    mine = f"your {len(results.cases):,} cases, hardest left"
-    mine = mine if len(mine) <= rest else cell("cases, hardest left", rest)
+    head = cell("ladder", name) + " " + cell("score (95 %)", length + 6 + side)
+    mine = f"your {len(results.cases):,} cases, hardest left: ░ wrong █ right"
+    mine = mine if len(mine) <= rest else cell("cases: ░ wrong █ right", rest)
+    mine = shown(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     for arm in shown_arms:
@@ -157,13 +158,11 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    wrong = results.verdict.wrong
-    said = [words.wrong_line(one) for one in wrong[: 3 if wrong and wrong[0].cause == "few" else 2]]
-    if said:
-        text = shown(f"What was wrong: {' '.join(said)}", plain)
+    if said := words.wrong_lines(results):
+        text = shown(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     if five := words.checklist_line(results.verdict):
-        text = shown(f"Checklist of five: {five}.", plain)
+        text = shown(f"Five questions before tuning: {five}.", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for line in wrapped(shown(words.next_line(results), plain), width):
         yield Text(line, "bold")

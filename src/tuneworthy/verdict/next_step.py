@@ -100,7 +100,7 @@ def _firm(ruling: Ruling) -> Next:
     if ruling.arm is None:
         why = "no measured arm beats the reference: look at the rows and at what the input holds"
         return Next(do="rethink the task", why=why)
-    return Next(do="use it", why="more rows would not change which arm is named")
+    return Next(do="use it", why="more labelled rows would not change which arm that is")
 
 
 def _offers(

@@ -60,13 +60,15 @@ def test_the_page_shows_both_tables_and_escapes_them():
 
 def test_the_first_screen_counts_the_checklist_where_any_was_answered():
     results = told(prompt_exhausted="no", evaluation="yes")
-    assert checklist_line(results.verdict) == "1 yes, 1 no (prompt exhausted), 3 not measured"
-    assert (
-        "  Checklist of five: 1 yes, 1 no (prompt exhausted)" in ladder_screen(results, 120).plain
+    assert checklist_line(results.verdict) == (
+        "1 yes, 1 no (prompt exhausted), 3 not measured (enough data, behaviour not facts,"
+        " knowledge still)"
     )
+    said = "  Five questions before tuning: 1 yes, 1 no (prompt exhausted)"
+    assert said in ladder_screen(results, 120).plain
     silent = told(harm="no")
     assert checklist_line(silent.verdict) == ""
-    assert "Checklist" not in ladder_screen(silent, 80).plain
+    assert "Five questions" not in ladder_screen(silent, 80).plain
 
 
 @pytest.mark.parametrize(

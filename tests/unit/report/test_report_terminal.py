@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
+from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
 from tuneworthy.report.terminal import (
@@ -118,7 +119,7 @@ def test_a_missing_number_is_named_not_zero(results):
     assert words.pays_line(bare).endswith("is not measured: no prices.")
     known = "not known: one-off cost (economics.hours_to_build, label_each), monthly upkeep (x)"
     bare = changed(results, economics={}, missing={"/economics/break_even_per_month": known})
-    assert words.pays_line(bare).endswith("that needs one-off cost, monthly upkeep.")
+    assert words.pays_line(bare).endswith("lacks one-off cost, monthly upkeep.")
 
 
 def test_a_next_step_says_its_size(results):
@@ -250,3 +251,17 @@ def test_the_live_view_draws_on_a_terminal():
     assert "▪▪▪▪▪▪▪ " in lines[0]
     assert "125 of 250" in lines[0]
     assert lines[-1] == "  if you stopped now: no verdict yet"
+
+
+def test_the_first_screen_says_who_fails_and_that_there_is_more(results):
+    wrong = (Wrong(cause="format", share=0.5, low=0.4, high=0.6, n=60, arm="constrained",
+                   placebo="a random legal answer"),)  # fmt: skip
+    seen = Diagnosis(arm="zero_shot", n_fail=60, n_pass=40, wrong=wrong)
+    told = changed(results, wrong=wrong)
+    told = told.model_copy(
+        update={"evidence": told.evidence.model_copy(update={"diagnosis": seen})}
+    )
+    said = words.wrong_lines(told)
+    assert said.startswith("zero_shot fails 60 of 100. 30 of 60 failures (50 %, on other rows 40")
+    assert said.endswith("Of the other 30 the report says more.")
+    assert words.wrong_lines(changed(results, wrong=())) == ""

@@ -189,7 +189,7 @@ def label(variant: int) -> Made:
     clean = [row["output"] for row in test]
     for row in rng.sample(test, ROWS // 4):
         row["output"] = rng.choice([room for room in rooms if room != row["output"]])
-    arms = ["majority", {"few_shot": {"k": 8}}, "constrained"]
+    arms = ["present", "majority", {"few_shot": {"k": 8}}, "constrained"]
     return Made("Name the room.", labels(rooms), "accuracy",
                 arms, train, test, clean=clean)  # fmt: skip
 

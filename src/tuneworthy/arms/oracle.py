@@ -22,6 +22,7 @@ from tuneworthy.retrieval.index import index, like
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 10
 NEEDS = frozenset({"model", "gold_passage"})
 REMEDY = "knowledge"
+PLACEBO = "another passage of the same length"
 _PART = Cut(size=600, overlap=0)  # how a passage that is too long is taken apart
 
 

@@ -14,6 +14,7 @@ from tuneworthy.retrieval.chunks import Cut
 TOOL, ROLE, SIMPLICITY = "context", "candidate", 10
 NEEDS = frozenset({"model", "docs"})
 REMEDY = "retrieval"
+PLACEBO = "random passages, as many and as long"
 VARIANTS = ({"k": 4},)  # a small model reads one passage better than four: which is seen on dev
 
 

@@ -5,8 +5,8 @@
 2. Relations on the task come next (see `matrix.relations`). `retrieval`: the gold passage acts,
    and real retrieval rescues less than half of what it rescues: the cases of `knowledge` are
    called so. `label`: nothing acts and many failures have labels that contradict others.
-   `reading`: the answers stand in the passages, and the gold passage does not act. The last two
-   take only cases that no acting remedy rescues; what they leave is `hard`.
+   `reading`: the answers stand in the passages, and the gold passage is shown to help less than a
+   quarter. The last two take only cases that no acting remedy rescues; what they leave is `hard`.
    A case that an acting remedy and its placebo both rescue, and nothing else, is not hard, and has
    no cause: chance may have rescued it. It is said how many there are; shares stay those of FAIL.
 3. Shares of FAIL with Clopper-Pearson intervals, the largest first, ties to the cheaper cause.

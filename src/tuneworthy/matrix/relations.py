@@ -54,7 +54,8 @@ def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
 
     Word for word, for at least 80 % of the failures. The gold passage must have been tried, and
     be shown to rescue less than a quarter of them beyond its rivals: that it is not shown to act
-    may mean no more than that cases are few, or that it spoils others.
+    may mean no more than that cases are few, or that it spoils others; and where it acts on a few,
+    the others still have their answer before them.
     """
     if base.literal is None:
         return Relation(False)
@@ -64,9 +65,13 @@ def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     if not tried or literal < LITERAL * n:
         return Relation(False, said)
     most = [one.contrast.mean if few else one.contrast.high for one in tried if one.contrast]
-    if any(one.acts for one in tried) or max(most, default=0.0) >= QUARTER:
+    if max(most, default=0.0) >= QUARTER:
         return Relation(False, said)
-    return Relation(True, f"{said}, and the gold passage is not shown to help: it is not read")
+    if any(one.acts for one in tried):
+        more = f"is shown to help less than {QUARTER:.0%} of them: most are not read"
+    else:
+        more = "is not shown to help: it is not read"
+    return Relation(True, f"{said}, and the gold passage {more}")
 
 
 def contradicted(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:

@@ -291,6 +291,18 @@ def test_reading_needs_the_answer_in_the_passage_and_a_gold_passage_that_does_no
     assert diagnose(thin, knowledge(base, 2, 2)).wrong[0].cause == "hard"
 
 
+def test_a_gold_passage_that_helps_a_few_leaves_the_others_unread():
+    """As on real questions: 14 of 200 are answered from the passage, 200 have the answer in it."""
+    base = base_of(200, 60, literal=ids("f", 200))
+    found = diagnose(base, [tried(base, "knowledge", base.fails[:14], placebo=base.passes)])
+    assert found.effects[0].acts
+    assert {row.cause: round(row.share * 200) for row in found.wrong} == {
+        "reading": 186,
+        "knowledge": 14,
+    }
+    assert "shown to help less than 25% of them: most are not read" in found.said[1]
+
+
 def test_a_gold_passage_that_may_well_help_is_no_sign_of_bad_reading():
     """It rescues 36 and its placebo 16, but 18 passed cases are lost: not shown, not excluded."""
     base = base_of(60, 60, literal=ids("f", 55))

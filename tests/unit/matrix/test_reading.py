@@ -117,9 +117,9 @@ def test_what_runs_today_is_what_is_read_across(study, tmp_path):
 def test_the_screens_say_what_was_wrong_in_a_sentence(study):
     results = study().results
     screen = ladder_screen(results, 120).plain
-    assert "of 60 failures were a convention that the prompt does not state" in " ".join(
-        screen.split()
-    )
+    told = " ".join(screen.split())
+    assert "What was wrong: zero_shot fails 60 of 180." in told
+    assert "%) were a convention that the prompt does not state: nearest_shots rescues" in told
     assert "placebo" not in screen.split("What was wrong")[0]
     html = page(results)
     assert 'href="#cause=convention"' in html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tuneworthy.prompting.messages import build
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
 _PILOT = 100  # rows
+_STEP = 256  # tokens that a step takes as long as at least
 _RISE = 0.02  # a rise of the dev score, from the best epoch before, that is worth a word
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model], list[Answer]]
@@ -122,8 +124,7 @@ def settings(options: Tuning, rows: int) -> Any:
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.lora import LoraSettings
 
-    usual = next((size for below, size in _BATCHES if rows < below), _BATCH)
-    batch = options.batch or usual
+    batch = _batch(options, rows)
     return LoraSettings(
         rank=options.rank,
         alpha=options.alpha,
@@ -181,17 +182,23 @@ def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def _batch(options: Tuning, rows: int) -> int:
+    return options.batch or next((size for below, size in _BATCHES if rows < below), _BATCH)
+
+
 def work(sizes: Sizes, options: Tuning, passages: float = 0.0) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
-    The shared prompt is read once a step, so it hardly counts. `passages`: tokens of context a row.
+    `passages`: tokens of context a row. A step of few tokens takes as long as one of 256: every
+    weight is read once, however short the rows are.
     """
     own = sizes.own + passages
     answered = sizes.cases + options.epochs * sizes.dev
     rows = min(sizes.train, options.rows or sizes.train)
+    steps = math.ceil(rows / _batch(options, rows))
     return Work(
         requests=sizes.cases,
         read=answered * own,
         written=answered * sizes.answer,
-        trained=options.epochs * rows * (own + sizes.answer),
+        trained=options.epochs * max(rows * (own + sizes.answer), _STEP * steps),
     )

@@ -118,3 +118,17 @@ def test_an_arm_on_the_best_prompt_is_planned_with_the_examples_that_it_may_brin
     shared = {arm.spec.name: arm for arm in planned(
         task(arms=("zero_shot", {"few_shot": {"k": 16}}, "constrained")), 1e6).arms}  # fmt: skip
     assert shared["constrained"].tokens == few["constrained"].tokens  # those are read once
+
+
+def test_training_on_short_rows_is_planned_by_its_steps():
+    """Every step reads all weights, so a step of four short rows takes as long as a longer one."""
+    short = Sizes(cases=25, train=320, dev=5, shared=50, own=15, shot=20, answer=5, cap=8, labels=0)
+    arm = load("arms", "lora")
+    trained = {
+        own: arm.estimate(short.model_copy(update={"own": own}), arm.Options(epochs=2)).trained
+        for own in (5, 15, 95)
+    }
+    assert trained[5] == trained[15] == 2 * 80 * 256
+    assert trained[95] == 2 * 320 * 100
+    large = arm.estimate(short, arm.Options(epochs=2, batch=32)).trained
+    assert large == 2 * 320 * 20

@@ -121,9 +121,9 @@ def stale(days, gain=0.3, **more):
     return evidence(arms, (pair("lora", "prompt", 0.12, 0.0, gain),), staleness=found)
 
 
-def lifted(name, remedy, mean, low, high):
+def lifted(name, remedy, mean, low, high, acts=True):
     gain = span(mean * N, low * N, high * N)
-    return evidence(diagnosis=read({"hard": 90}, [effect(name, remedy, gain)]))
+    return evidence(diagnosis=read({"hard": 90}, [effect(name, remedy, gain, acts)]))
 
 
 def priced(mean, low, high, **more):
@@ -223,7 +223,11 @@ SCENES = {
             ),
         ],
         "no": [lifted("bigger", "capability", 0.01, -0.02, 0.04)],
-        "not_measured": [EMPTY, lifted("vote", "latent", 0.01, -0.02, 0.04)],
+        "not_measured": [
+            EMPTY,
+            lifted("vote", "latent", 0.01, -0.02, 0.04),
+            lifted("vote", "latent", 0.6, 0.5, 0.7, acts=False),  # its prompt alone gains that
+        ],
     },
     "economics": {
         "yes": [priced(0.10, 0.02, 0.18)],

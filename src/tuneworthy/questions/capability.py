@@ -62,11 +62,16 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _lifts(evidence: Evidence) -> Iterator[_Lift]:
-    """Yield what the remedies gain over the base asked again, and what finalists gain over it."""
+    """Yield what the remedies gain over the base asked again, and what finalists gain over it.
+
+    A remedy that gains and does not act gains no more than its prompt by itself, or its placebo.
+    """
     read = evidence.diagnosis
     cases = read.n_fail + read.n_pass if read else 0
     for effect in read.effects if read else ():
-        if effect.remedy in LIFTING and effect.gain is not None and cases:
+        if effect.gain is None or (effect.gain.low > 0 and not effect.acts):
+            continue
+        if effect.remedy in LIFTING and cases:
             ends = (effect.gain.mean, effect.gain.low, effect.gain.high)
             mean, low, high = (end / cases for end in ends)
             yield _Lift(effect.name, effect.remedy == "capability", mean, low, high, cases)

@@ -109,5 +109,5 @@ class Watcher:
                 f", at most {more:.0f} more to see what was wrong and beside" if more >= 0.5 else ""
             )
             self._view.say(
-                f"plan: {arms} arms, about {data.minutes:.0f} min on this machine{beside}"
+                f"plan: {arms} arms, about {data.minutes:.0f} min on this machine{after}"
             )

@@ -102,12 +102,8 @@ class Watcher:
             self._view.say(data)
         elif event == "plan":
             arms = sum(not arm.because for arm in data.arms)
-            more = sum(arm.minutes for arm in data.across) + sum(
-                x.minutes or 0 for x in data.beside
-            )
-            beside = (
-                f", at most {more:.0f} more to see what was wrong and beside" if more >= 0.5 else ""
-            )
+            more = sum(each.minutes for each in (*data.across, *data.beside))
+            after = f", at most {more:.0f} more to see what was wrong" if more >= 0.5 else ""
             self._view.say(
                 f"plan: {arms} arms, about {data.minutes:.0f} min on this machine{after}"
             )

@@ -80,7 +80,7 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
     head = cell("ladder", name) + " " + cell("score (95 %)", length + 6 + side)
     mine = f"your {len(results.cases):,} cases, hardest left: ░ wrong █ right"
-    mine = mine if len(mine) <= rest else cell("cases: ░ wrong █ right", rest)
+    mine = mine if len(mine) <= rest else cell("░ wrong █ right", rest)
     mine = shown(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
     pairs = {pair.arm: pair for pair in words.rivals(results)}

@@ -53,11 +53,11 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     most = max((1 + variant_of(facts.task, spec) for spec in arms), default=0)
     choice = _Choice(facts.task.seeds, len(facts.split.parts), None, most)
     cuts: list[str] = []
-    facts, planned = _arms(facts, arms, choice)
+    shown, planned = _arms(facts, arms, choice)
     for step, text in _cuts(facts, arms, choice):
         if sum(arm.minutes for arm in planned) <= facts.task.budget.minutes:
             break
-        facts, planned = _arms(facts, arms, step)
+        shown, planned = _arms(facts, arms, step)
         cuts.append(text)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -68,7 +68,7 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         train=train,
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
-        across=tuple(_across(facts, planned)),
+        across=tuple(_across(shown, planned)),
         cuts=tuple(cuts),
         minutes=round(sum(arm.minutes for arm in planned), 2),
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
@@ -133,9 +133,13 @@ def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> tuple[Facts, list[
 
 
 def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
-    """Return the facts with the most examples that a prompt among the arms brings for an input."""
+    """Return the facts with the most examples that a prompt among the arms brings for an input.
+
+    Where none does, they stay as they are: a search for a prompt may add some.
+    """
     shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
-    sizes = facts.sizes.model_copy(update={"examples": max(shots, default=0)})
+    most = max(shots, default=facts.sizes.examples)
+    sizes = facts.sizes.model_copy(update={"examples": most})
     return replace(facts, sizes=sizes)
 
 

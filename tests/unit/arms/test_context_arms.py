@@ -192,9 +192,12 @@ def test_of_a_long_passage_the_sentences_near_the_question_are_shown(tmp_path):
 
 
 def test_the_plan_counts_the_passages():
-    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=0)
+    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=0,
+                  examples=0)  # fmt: skip
     read = sizes.model_copy(update={"passage": 100.0})
     assert rag.estimate(read, rag.Options(k=3)).read == 50 + 10 * (20 + 300)
     assert rag.estimate(read, rag.Options(k=100)).read == 50 + 10 * (20 + 1200)
     assert oracle.estimate(read, oracle.Options()).read == 50 + 10 * 120
     assert oracle.estimate(sizes, oracle.Options()).read == 50 + 10 * 20
+    shown = sizes.model_copy(update={"examples": 4})
+    assert oracle.estimate(shown, oracle.Options()).read == 50 + 10 * (20 + 4 * 40)

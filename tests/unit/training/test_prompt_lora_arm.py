@@ -89,7 +89,7 @@ def test_without_a_model_to_train_or_room_for_an_answer_it_does_not_apply(tmp_pa
 
 
 def test_its_examples_are_paid_for_at_every_row():
-    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
+    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=99, shot=40, answer=5, cap=8, labels=6)
     plain = lora.estimate(sizes, lora.Options()).trained
     assert prompt_lora.estimate(sizes, prompt_lora.Options(k=0)).trained == plain
     assert prompt_lora.estimate(sizes, prompt_lora.Options(k=4)).trained == plain + 3 * 20 * 160

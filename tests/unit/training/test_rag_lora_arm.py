@@ -87,7 +87,7 @@ def test_without_documents_or_a_model_to_train_it_does_not_apply(tmp_path):
 
 
 def test_the_plan_counts_passages_as_often_as_rows_are_read():
-    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=0,
+    sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=99, shot=40, answer=5, cap=8, labels=0,
                   passage=100)  # fmt: skip
     alone = lora.estimate(sizes, lora.Options(epochs=2))
     read = rag_lora.estimate(sizes, rag_lora.Options(epochs=2, k=2))

@@ -79,8 +79,9 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     name = min(max(most, 14), 24 if width < 110 else 36)
     rest = width - 2 - name - 1 - length - 1 - 4 - 1 - side - 1 - 7 - 2
     head = cell("ladder", name) + " " + cell("score (95 %)", length + 6 + side)
-    mine = f"your {len(results.cases):,} cases, hardest left: ░ wrong █ right"
-    mine = mine if len(mine) <= rest else cell("░ wrong █ right", rest)
+    key = "░ wrong █ right"
+    wide = (f"your {len(results.cases):,} cases, hardest left: {key}", f"cases: {key}")
+    mine = next((text for text in wide if len(text) <= rest), cell(key, rest))
     mine = shown(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
     pairs = {pair.arm: pair for pair in words.rivals(results)}

@@ -53,7 +53,7 @@ def next_step(
     if policy.motive == "cost" and (need := _cost_keys(board)):
         return need
     if ruling.status == "firm":
-        return _firm(ruling)
+        return _firm(evidence, ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
     offers = _offers(evidence, policy, board, ruling)
@@ -94,13 +94,18 @@ def _cost_keys(board: Board) -> Next | None:
     return None
 
 
-def _firm(ruling: Ruling) -> Next:
+def _firm(evidence: Evidence, ruling: Ruling) -> Next:
     if ruling.use == "keep":
         return Next(do="keep", why="nothing measured here is worth the change")
     if ruling.arm is None:
         why = "no measured arm beats the reference: look at the rows and at what the input holds"
         return Next(do="rethink the task", why=why)
-    return Next(do="use it", why="more labelled rows would not change which arm that is")
+    why = "more labelled rows would not change which arm that is"
+    curve = next((one for one in evidence.curves if one.arm == ruling.arm.name), None)
+    if curve and curve.last_doubling and curve.last_doubling.low > 0:
+        gained = points(curve.last_doubling.mean)
+        why += f", but may raise its score: the last doubling of them gained {gained}"
+    return Next(do="use it", why=why)
 
 
 def _offers(

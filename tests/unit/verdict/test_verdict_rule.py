@@ -342,3 +342,16 @@ def test_a_null_of_money_names_the_key_that_is_missing():
     why = reasons({"economics": {"expires": None, "motive": None}}, {}, {})
     assert why["/economics/expires"] == "no announced end is known of the model that it stands on"
     assert why["/economics/motive"]
+
+
+def test_a_firm_choice_says_where_more_rows_may_still_raise_its_score():
+    found = two(0.5, 0.9)
+    why = {}
+    for mean, low, high in ((0.2, 0.1, 0.3), (0.01, -0.1, 0.1)):
+        gain = Interval(mean=mean, low=low, high=high)
+        curves = (LearningCurve(arm="tune", tool="tune", last_doubling=gain),)
+        verdict = decide(found.model_copy(update={"curves": curves}), (), PLAIN)
+        assert (verdict.arm, verdict.status, verdict.next.do) == ("tune", "firm", "use it")
+        why[mean] = verdict.next.why
+    assert why[0.2].endswith("may raise its score: the last doubling of them gained 20 points")
+    assert why[0.01] == "more labelled rows would not change which arm that is"

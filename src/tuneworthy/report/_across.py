@@ -38,7 +38,6 @@ def across(results: Results) -> dict[str, Any] | None:
     return {
         "seen": seen,
         "most": LISTED,
-        "lines": [words.wrong_line(wrong) for wrong in seen.wrong],
         "first": words.wrong_lines(results),
         "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
         "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",

@@ -310,7 +310,7 @@ def wrong_lines(results: Results) -> str:
         return said
     lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
     rest = seen.n_fail - sum(round(w.share * w.n) for w in told if w.cause != "few")
-    more = f" Of the other {rest:,} the report says more." if rest > 0 and not seen.few else ""
+    more = f" The other {rest:,} have other causes, or none." if rest > 0 and not seen.few else ""
     return f"{lead} {said}{more}"
 
 

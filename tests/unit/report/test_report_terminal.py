@@ -263,5 +263,5 @@ def test_the_first_screen_says_who_fails_and_that_there_is_more(results):
     )
     said = words.wrong_lines(told)
     assert said.startswith("zero_shot fails 60 of 100. 30 of 60 failures (50 %, on other rows 40")
-    assert said.endswith("Of the other 30 the report says more.")
+    assert said.endswith("The other 30 have other causes, or none.")
     assert words.wrong_lines(changed(results, wrong=())) == ""

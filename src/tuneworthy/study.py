@@ -12,6 +12,7 @@ from typing import Any
 from tuneworthy.beside import Asking, beside, sliced
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit
+from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import Plan, PlannedArm
@@ -32,6 +33,7 @@ from tuneworthy.questions import ask_all
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
+NOT_READ = "the minutes have no room to read the matrix across (budget.minutes)"
 Watch = Callable[[str, Any], None]
 """Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
 
@@ -147,9 +149,11 @@ def _probe(
     tell: Watch,
 ) -> None:
     """Ask the placebos and pilots that show what was wrong; their runs are added to `runs`."""
+    if planned.read == 0:
+        return
     paid = not is_local(desk.task.model)
     dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
-    for probe in probes(desk.task, [*planned.arms, *dear], runs, paid):
+    for probe in probes(desk.task, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)
         runs += probe.run(bench, recipes, runs)
 
@@ -180,6 +184,9 @@ def _results(
     findings: tuple[Finding, ...] = ()
     if recipes is not None:
         found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
+        if found and planned.read == 0:  # without placebos anything that helps would be a cause
+            found = Diagnosis(arm=found.arm, n_fail=found.n_fail, n_pass=found.n_pass,
+                              doubts=found.doubts, because=NOT_READ)  # fmt: skip
         evidence = evidence.model_copy(update={"diagnosis": found})
         asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
         evidence = beside(asking, evidence)

@@ -13,7 +13,7 @@ import stats_learners as learners
 import stats_worlds as worlds
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import fold_widening
+from tuneworthy.stats.clusters import Folds, fold_widening
 from tuneworthy.stats.discordant import discordant
 
 ROWS = [(n, k) for n in (100, 250, 500) for k in (5, 10)]
@@ -34,7 +34,9 @@ def cover(study, k, factor=None, *, folds=True, only=None):
     factor = factor or bounds.width_factor(only or k, n / k, n - n / k)
     wins, losses = (diffs > 0).sum(1), (diffs < 0).sum(1)
     low, high = discordant(wins, losses, diffs.shape[1], 0.025)
-    wide = np.array([fold_widening(row, numbers, factor) if folds else factor for row in diffs])
+    wide = np.array(
+        [fold_widening(row, Folds(numbers), factor) if folds else factor for row in diffs]
+    )
     mean = diffs.mean(1)
     low, high = mean + wide * (low - mean), mean + wide * (high - mean)
     inside = (low <= study.truth) & (study.truth <= high)
@@ -44,7 +46,7 @@ def cover(study, k, factor=None, *, folds=True, only=None):
 def test_the_vectorised_bounds_are_those_of_paired():
     rng = np.random.default_rng(79)
     study = learners.studies(rng, 8, 100, 5, learners.PAIRS["32 random shots"])
-    found = [bounds.paired(row, 0.025, 1.5, folds=study.folds) for row in study.diffs]
+    found = [bounds.paired(row, 0.025, 1.5, folds=Folds(study.folds)) for row in study.diffs]
     assert cover(study, 5)[1] == pytest.approx(np.mean([b.high - b.low for b in found]), abs=1e-6)
 
 

@@ -14,7 +14,7 @@ import stats_race as race
 import stats_worlds as worlds
 
 from tuneworthy.stats import betting, bounds, ladder, power
-from tuneworthy.stats.clusters import fold_widening
+from tuneworthy.stats.clusters import Folds, fold_widening
 from tuneworthy.stats.discordant import discordant
 
 TIERS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
@@ -175,12 +175,20 @@ def test_the_vectorised_graded_bounds_are_the_shipped_ones():
 @pytest.mark.parametrize("k", [1, 5])
 def test_p19_an_arm_that_retrains_differently_keeps_the_limits(k, runs):
     """True is the artefact that will be built: one more fit, the seed best on dev."""
-    for sd in (0.0, 0.01, 0.02):
+    for sd, n in ((0.0, 250), (0.01, 250), (0.02, 250), (0.03, 900)):
         for truth in ((0.8, 0.8), (0.8, 0.8, 0.849)):
             rng = np.random.default_rng([21, k, int(100 * sd), len(truth)])
-            cell = folded.cell(rng, runs, 250, truth, worlds.NEAR, k=k, sd=sd)
+            cell = folded.cell(rng, runs, n, truth, worlds.NEAR, k=k, sd=sd)
             assert cell["broken"] * runs <= allowed(runs), (sd, truth)
             assert cell["covers"] >= worlds.floor(0.9435, runs), (sd, truth)
+
+
+@pytest.mark.full
+def test_p19_five_folds_alone_do_not_show_how_much_retrainings_differ(monkeypatch):
+    monkeypatch.setattr(folded, "RETRAINED", 0.0)
+    rng = np.random.default_rng(25)
+    cell = folded.cell(rng, 2000, 900, (0.8, 0.8), worlds.NEAR, k=5, sd=0.03)
+    assert cell["broken"] * 2000 > allowed(2000)
 
 
 @pytest.mark.full
@@ -193,8 +201,9 @@ def test_p19_row_by_row_the_score_of_a_retrained_arm_is_not_covered():
 def test_the_vectorised_fold_widening_is_the_shipped_one():
     scores, folds, _ = folded.study(np.random.default_rng(23), 8, 100, (0.7, 0.8), 0.6, 5, 0.05, 2)
     diffs = scores[..., 1].astype(float) - scores[..., 0]
-    found = [fold_widening(row, folds, 1.5) for row in diffs]
-    assert folded.fold_widening(diffs, folds, 1.5) == pytest.approx(found)
+    for least in (0.0, 0.02):
+        found = [fold_widening(row, Folds(folds, least), 1.5) for row in diffs]
+        assert folded.fold_widening(diffs, folds, 1.5, least) == pytest.approx(found)
 
 
 @pytest.mark.parametrize("runs", TIERS)

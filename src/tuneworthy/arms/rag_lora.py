@@ -18,7 +18,6 @@ from tuneworthy.retrieval.chunks import Cut
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 40
 NEEDS = frozenset({"training", "docs"})
 REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
-BY_NAME = True  # what retrieval and tuning bring need not add up: it is measured when asked for
 
 
 class Options(Tuning):

@@ -29,9 +29,10 @@ class Plan(Record):
     """The experiment, before it is run. `cuts` are what the minutes left no room for, in order.
 
     `across` may be asked to see what was wrong: placebos, pilots, and arms too dear for every case
-    (role candidate), each as if it were asked of every scored case: an upper end, not in `minutes`
-    and not shaped by the budget. `beside` is measured once the arms were (harm, what the model
-    knows, learning curves, temperatures): what the minutes have no room for is cut first.
+    (role candidate), each as if it had to be asked: an upper end, half of which counts towards the
+    budget, and not in `minutes`. They are asked of at most `read` failed and `read` passed cases
+    (None: every failed and 60 passed ones). `beside` is measured once the arms were (harm, what the
+    model knows, learning curves, temperatures): what the minutes have no room for is cut first.
     """
 
     task: str
@@ -42,6 +43,7 @@ class Plan(Record):
     dev: int
     arms: tuple[PlannedArm, ...]
     across: tuple[PlannedArm, ...] = ()
+    read: int | None = None
     beside: tuple[Extra, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0

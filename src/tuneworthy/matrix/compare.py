@@ -20,11 +20,12 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.costs import request_cost, with_costs
+from tuneworthy.matrix.costs import TUNED, request_cost, with_costs
 from tuneworthy.matrix.graded import graded_pair, graded_score, width
 from tuneworthy.matrix.limits import limit_states
 from tuneworthy.matrix.turns import in_turn, rung
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import RETRAINED, Folds
 from tuneworthy.stats.race import sequential
 
 ALPHA = 0.05
@@ -59,6 +60,11 @@ class _Column:
     fold: dict[str, int]
     learned: bool
     runs: tuple[Run, ...]
+
+    @property
+    def retrained(self) -> float:
+        """Return the sd from one training to the next that is taken for granted at least."""
+        return RETRAINED if self.spec.tool in TUNED else 0.0
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> np.ndarray[Any, Any]:
         """Return scores in [0, 1]; a case without a score counts `wrong`."""
@@ -241,7 +247,9 @@ def _measures(
     groups = np.array([shape.groups.get(i, i) for i in ids])
     folds = np.array([column.fold[i] for i in ids])
     factor = _factor(shape, folds) if column.learned else 1.0
-    fitted: dict[str, Any] = {"factor": factor, "folds": folds} if factor > 1 else {}
+    fitted: dict[str, Any] = {}
+    if factor > 1:
+        fitted = {"factor": factor, "folds": Folds(folds, column.retrained)}
     score = _interval(bounds.mean_interval(column.values(ids), bounds.NAMED, groups, **fitted))
     if shape.grades is not None:
         said = [column.cells[i][0] for i in ids]
@@ -326,7 +334,7 @@ def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
     ties: dict[str, Any] = {
         "factor": factor,
         "groups": np.array([shape.groups.get(i, i) for i in ids]),
-        "folds": folds if factor > 1 else None,
+        "folds": Folds(folds, max(arm.retrained, versus.retrained)) if factor > 1 else None,
     }
     if shape.task.budget.stop_early:  # declared before the run: bounds that hold at every look
         bound = sequential(diffs, level, len(shape.split.scored), **ties)
@@ -334,7 +342,7 @@ def _pair(shape: Shape, arm: _Column, versus: _Column, level: float) -> Pair:
         bound = bounds.paired(diffs, level, **ties)
     if shape.grades is not None:
         both = [(arm.cells[i][0], versus.cells[i][0]) for i in ids]
-        wide = width(diffs, level, factor, ties["groups"], ties["folds"])
+        wide = width(diffs, level, **ties)
         bound = graded_pair(bound, diffs, both, shape.grades, level, wide)
     return Pair(
         arm=arm.spec.name,

@@ -26,6 +26,7 @@ from tuneworthy.matrix.labels import doubts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import Facts
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
 
 LEARNERS = ("classifier", "tune", "distil")
@@ -251,7 +252,7 @@ def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Inter
         TAIL,
         factor=factor,
         groups=_groups(bench, cases),
-        folds=folds if factor > 1 else None,
+        folds=Folds(folds) if factor > 1 else None,
     )
     mean, low, high = (round(float(v), 6) for v in (found.mean, found.low, found.high))
     return Interval(mean=mean, low=low, high=high)

@@ -13,7 +13,7 @@ from tuneworthy.core.beside import Extra
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.matrix import knowing, shaking, tuned
 from tuneworthy.matrix.curve import LEARNERS, curve_minutes
-from tuneworthy.matrix.plan import Facts
+from tuneworthy.matrix.plan import Facts, reading_minutes
 from tuneworthy.matrix.specs import trains
 from tuneworthy.models import is_local
 
@@ -27,11 +27,10 @@ BRIEF = "the run was asked to be brief (--brief)"
 def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
     """Return what may be measured beside a plan's arms, each with its minutes or why it is cut.
 
-    They share what is left of the budget, in the order of KINDS. Reading across counts by half: it
-    asks failed cases and at most 60 others, and its minutes are those of every scored case.
+    They share what the arms and reading across leave of the budget, in the order of KINDS.
     `brief`: none of them is wanted.
     """
-    across = sum(arm.minutes for arm in plan.across) / 2
+    across = reading_minutes(plan.across)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     found = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):

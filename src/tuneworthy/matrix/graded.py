@@ -16,7 +16,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.stats.bounds import Bound
-from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
+from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, widening
 from tuneworthy.stats.prediction_powered import powered
 
 Array = np.ndarray[Any, Any]
@@ -45,11 +45,11 @@ def graded_score(
     return min(1.0, max(0.0, found.mean)), found.low, found.high
 
 
-def width(diffs: Array, level: float, factor: float, groups: Array, folds: Array) -> float:
+def width(diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None) -> float:
     """Return how much wider groups and folds make a paired difference than independent rows."""
     wide = widening(diffs, cluster_numbers(groups, diffs.size), level)
-    if factor > 1:
-        factor = fold_widening(diffs, cluster_numbers(folds, diffs.size), factor, wide)
+    if folds is not None:
+        factor = fold_widening(diffs, folds, factor, wide)
     return factor * wide
 
 

@@ -18,6 +18,7 @@ from tuneworthy.matrix.specs import lacking, on_failures, probes_of, trains, var
 TRAINING = 3.3
 LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
 ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
+READ = (60, 20, 0)  # cases of a kind (failed, passed) that reading across is cut to, in turn
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,15 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     choice = _Choice(facts.task.seeds, len(facts.split.parts), None, most)
     cuts: list[str] = []
     shown, planned = _arms(facts, arms, choice)
+    across = tuple(_across(shown, planned, choice))
     for step, text in _cuts(facts, arms, choice):
-        if sum(arm.minutes for arm in planned) <= facts.task.budget.minutes:
+        if _sum(planned) + reading_minutes(across) <= facts.task.budget.minutes:
             break
-        shown, planned = _arms(facts, arms, step)
+        if step.read != choice.read and not across:
+            continue
+        choice = step
+        shown, planned = _arms(facts, arms, choice)
+        across = tuple(_across(shown, planned, choice))
         cuts.append(text)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -68,9 +74,10 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         train=train,
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
-        across=tuple(_across(shown, planned)),
+        across=across,
+        read=choice.read,
         cuts=tuple(cuts),
-        minutes=round(sum(arm.minutes for arm in planned), 2),
+        minutes=round(_sum(planned), 2),
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
         looks=facts.looks,
         visible=facts.audit.visible,
@@ -78,12 +85,25 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     )
 
 
+def _sum(arms: Sequence[PlannedArm]) -> float:
+    return sum(arm.minutes for arm in arms)
+
+
+def reading_minutes(across: Sequence[PlannedArm]) -> float:
+    """Return the minutes that reading across is expected to take: half of its upper end.
+
+    A placebo is asked only where its arm was shown to pass more than the base.
+    """
+    return _sum(across) / 2
+
+
 @dataclass(frozen=True)
 class _Choice:
     """What may be cut: seeds and folds of training arms, the most examples, variants an arm.
 
     `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for
-    and 0 for no search at all; without `folds` nothing is trained.
+    and 0 for no search at all; `taught` the training arms that are kept, None for all of them;
+    `read` as in `Plan`.
     """
 
     seeds: int
@@ -91,13 +111,27 @@ class _Choice:
     most_k: int | None
     variants: int
     tried: int | None = None
+    taught: frozenset[str] | None = None
+    read: int | None = None
 
 
 def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice, str]]:
-    """Return the cuts in order: variants, searches, second seed, large k, folds, training."""
+    """Return the cuts in order: variants, searches, second seed, large k, folds, training.
+
+    Between them what was wrong is read on fewer cases: on 60 a kind first, where planted causes
+    are named well (FINDINGS), and not at all before training is left out.
+    """
     steps: list[tuple[_Choice, str]] = []
     now = start
     training = any(trains(spec) for spec in arms)
+
+    def read(most: int) -> None:
+        nonlocal now
+        now = replace(now, read=most)
+        words = f"what was wrong is read on at most {most} failed and {most} passed cases"
+        steps.append((now, words if most else "what was wrong is not read across"))
+
+    read(READ[0])
     while now.variants:  # the last one declared is the first to go
         now = replace(now, variants=now.variants - 1)
         out = [spec.name for spec in arms if variant_of(facts.task, spec) == now.variants]
@@ -116,13 +150,38 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
     if any(spec.options.get("k", 0) > 4 for spec in arms):
         now = replace(now, most_k=4)
         steps.append((now, "at most 4 examples in prompts whose examples differ by input"))
+    read(READ[1])
+    least, others = _taught([s for s in arms if trains(s) and not lacking(s, facts.available)])
+    for kept, text in least:
+        now = replace(now, taught=kept)
+        steps.append((now, text))
     while training and now.folds > 2:
         now = replace(now, folds=now.folds - 1)
         steps.append((now, f"training arms on {now.folds} of {len(facts.split.parts)} folds"))
-    if out := [s.name for s in arms if trains(s) and s.tool and not lacking(s, facts.available)]:
-        now = replace(now, folds=0)
-        steps.append((now, f"left out: {', '.join(out)}"))
+    read(READ[2])
+    steps += [(replace(now, taught=kept), text) for kept, text in others]
     return steps
+
+
+_Kept = list[tuple[frozenset[str], str]]
+
+
+def _taught(arms: list[Spec]) -> tuple[_Kept, _Kept]:
+    """Return which training arms are kept: one less at a time, and then another alone, or none.
+
+    The longest stays what uses most of what the task gives (passages, say), then the simplest.
+    """
+    rank = sorted(arms, key=lambda spec: (-len(load("arms", spec.arm).NEEDS), spec.simplicity))
+    names = [spec.name for spec in rank]
+    fewer = [names[:most] for most in range(len(names) - 1, 0, -1)]
+    alone = [[name] for name in names[1:]]
+
+    def steps(kept: list[list[str]]) -> _Kept:
+        what = ", ".join(names)
+        return [(frozenset(k), f"of {what} only {', '.join(k)}") for k in kept]
+
+    none: _Kept = [(frozenset(), f"left out: {', '.join(names)}")] if names else []
+    return steps(fewer), [*steps(alone), *none]
 
 
 def _arms(facts: Facts, arms: list[Spec], choice: _Choice) -> tuple[Facts, list[PlannedArm]]:
@@ -149,21 +208,25 @@ def _by_input(spec: Spec, facts: Facts) -> bool:
     return work.read >= facts.sizes.cases * single.read / 2
 
 
-def _across(facts: Facts, planned: list[PlannedArm]) -> Iterator[PlannedArm]:
+def _across(facts: Facts, planned: list[PlannedArm], choice: _Choice) -> Iterator[PlannedArm]:
     """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold.
 
     Variants of an arm repair what the arm itself does: they are not asked beside a placebo.
     """
     task, whole = facts.task, tuple(range(len(facts.split.parts)))
+    if choice.read == 0:
+        return
+    most = None if choice.read is None else 2 * choice.read
+    few = min(ON_FAILURES, ON_FAILURES if choice.read is None else choice.read)
     for spec in on_failures(task):
         if not lacking(spec, facts.available):
-            yield _asked(facts, spec, whole, (task.seed,), ON_FAILURES)
+            yield _asked(facts, spec, whole, (task.seed,), few)
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue
         for spec in probes_of(arm.spec):
             folds = arm.folds[:1] if trains(spec) else arm.folds
-            yield _asked(facts, spec, folds, arm.seeds[:1])
+            yield _asked(facts, spec, folds, arm.seeds[:1], most)
 
 
 def _asked(
@@ -215,7 +278,8 @@ def _planned(facts: Facts, spec: Spec, choice: _Choice, arms: list[Spec]) -> Pla
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
     taught, search = trains(spec), choice.tried == 0 and _tries(spec)
-    if variant_of(facts.task, spec) >= choice.variants or search or (taught and not choice.folds):
+    dropped = taught and choice.taught is not None and spec.name not in choice.taught
+    if variant_of(facts.task, spec) >= choice.variants or search or dropped:
         return PlannedArm(spec=spec, because="the minutes have no room for it (budget.minutes)")
     parts = facts.split.parts[: choice.folds if taught else None]
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))

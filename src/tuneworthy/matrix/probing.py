@@ -59,16 +59,24 @@ class Probe:
         return [run.model_copy(update=change) if run.state == "measured" else run for run in found]
 
 
-def probes(task: Task, arms: Sequence[PlannedArm], runs: Sequence[Run], paid: bool) -> list[Probe]:
-    """Return what is still to be asked before the matrix can be read across."""
+def probes(
+    task: Task,
+    arms: Sequence[PlannedArm],
+    runs: Sequence[Run],
+    paid: bool,
+    read: int | None = None,
+) -> list[Probe]:
+    """Return what is still to be asked before the matrix can be read across.
+
+    `read`: at most so many failed and so many passed cases, None for every failed and 60 passed.
+    """
     table = columns(task, runs)
     base = base_of(table)
     if base is None or all(base.passed.values()):
         return []
-    few, some = (
-        _sample(task, base, ON_FAILURES, 0),
-        _sample(task, base, ON_FAILURES if paid else None, PASSED),
-    )
+    most = ON_FAILURES if read is None else min(read, ON_FAILURES)
+    few = _sample(task, base, most, 0)
+    some = _sample(task, base, ON_FAILURES if paid and read is None else read, min(most, PASSED))
     done = {run.spec.name for run in runs}
     found: list[Probe] = []
     for planned in arms:

@@ -19,6 +19,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import share
 
 TAIL = 0.025  # of a two-sided 95 % interval
@@ -122,7 +123,7 @@ def _rho(
     folds = [tune[i][1] for i in ids]
     together, factor = [groups.get(i, i) for i in ids], _factor(folds, evidence)
     bound = bounds.paired(
-        bottom, TAIL, factor, groups=together, folds=folds if factor > 1 else None
+        bottom, TAIL, factor, groups=together, folds=Folds(folds) if factor > 1 else None
     )
     if bound.low <= 0 <= bound.high:
         return None, ["the tuned arm is not shown to differ from the base"]

@@ -78,5 +78,6 @@ def _source(task: Task) -> bytes:
         return located(name, task.folder)[0].read_bytes()
     if name == JUDGE:  # its prompt is part of the key of every request, its model named here
         return canonical(task.success.judge).encode()
-    files = [plugins.load("metrics", part).__file__ for part in names(task)]
-    return b"\n".join(Path(str(file)).read_bytes() for file in files)
+    files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]
+    shared = sorted(Path(__file__).parent.glob("_*.py"))  # what metrics are made of
+    return b"\n".join(file.read_bytes() for file in (*files, *shared))

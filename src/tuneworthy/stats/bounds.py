@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tuneworthy.stats.betting import betting_cs
-from tuneworthy.stats.clusters import cluster_numbers, few_clusters, fold_widening, widening
+from tuneworthy.stats.clusters import (
+    Folds,
+    cluster_numbers,
+    few_clusters,
+    fold_widening,
+    widening,
+)
 from tuneworthy.stats.discordant import FEW, clopper_pearson, discordant
 from tuneworthy.stats.graded import bca, student
 
@@ -56,7 +62,7 @@ def mean_interval(
     level: float = 0.05,
     groups: Any = None,
     factor: float = 1.0,
-    folds: Any = None,
+    folds: Folds | None = None,
 ) -> tuple[float, float, float]:
     """Return mean, low and high of scores in [0, 1], two-sided at `level`.
 
@@ -74,7 +80,7 @@ def mean_interval(
     else:
         low, high, wide = _graded(values, level / 2, numbers, 0.0)
     if folds is not None:
-        factor = fold_widening(values, cluster_numbers(folds, values.size), factor, wide)
+        factor = fold_widening(values, folds, factor, wide)
     return mean, *_stretched(mean, (low, high), wide * factor, 0.0)
 
 
@@ -83,17 +89,18 @@ def paired(
     level: float,
     factor: float = 1.0,
     groups: Any = None,
-    folds: Any = None,
+    folds: Folds | None = None,
     few: int = FEW,
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with one-sided bounds, each at `level`.
 
     `factor` widens pairs that involve a fitted arm (see `width_factor`). `folds` names the fold
     of each row of such a pair: where the folds' means scatter beyond row noise (an unstable arm),
-    the bounds widen further. `groups` names rows that belong together. 0/1 scores that differ on
-    fewer than `few` rows get exact bounds; with 0 the score bound holds at any count, for sums of
-    parts, where ends that are each too wide add up. Differences below 1e-9 are ties. Raises
-    ValueError for no rows, or values that are not finite or outside [-1, 1].
+    the bounds widen further, as they do by what a retraining is taken to differ. `groups` names
+    rows that belong together. 0/1 scores that differ on fewer than `few` rows get exact bounds;
+    with 0 the score bound holds at any count, for sums of parts, where ends that are each too wide
+    add up. Differences below 1e-9 are ties. Raises ValueError for no rows, or values that are not
+    finite or outside [-1, 1].
     """
     values = _checked(diffs, -1.0)
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
@@ -105,7 +112,7 @@ def paired(
     else:
         low, high, wide = _graded(values, level, numbers, -1.0)
     if folds is not None:
-        factor = fold_widening(values, cluster_numbers(folds, values.size), factor, wide)
+        factor = fold_widening(values, folds, factor, wide)
     mean = float(values.mean())
     low, high = _stretched(mean, (low, high), wide * factor, -1.0)
     return Bound(mean, low, high, wins, losses, wins + losses, values.size)

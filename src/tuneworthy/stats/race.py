@@ -13,7 +13,7 @@ import numpy as np
 
 from tuneworthy.stats.betting import betting_cs
 from tuneworthy.stats.bounds import Bound
-from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
+from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, widening
 
 
 def losers(
@@ -46,7 +46,7 @@ def sequential(
     n_plan: int,
     factor: float = 1.0,
     groups: Any = None,
-    folds: Any = None,
+    folds: Folds | None = None,
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with bounds that hold at every look.
 
@@ -64,7 +64,7 @@ def sequential(
     if groups is not None:
         wide = widening(values, cluster_numbers(groups, values.size), level)
     if folds is not None:
-        factor = fold_widening(values, cluster_numbers(folds, values.size), factor, wide)
+        factor = fold_widening(values, folds, factor, wide)
     wide *= factor
     if np.isinf(wide):
         low, high = -1.0, 1.0

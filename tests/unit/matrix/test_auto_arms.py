@@ -1,11 +1,13 @@
 """Which arms `auto` takes: variants where the minutes allow, none too dear for all cases."""
 
+from dataclasses import replace
+
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.audit import Audit, Visible
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.matrix.plan import Facts, Speed, make
+from tuneworthy.matrix.plan import Facts, Speed, make, reading_minutes
 from tuneworthy.matrix.specs import needs_of, on_failures, specs
 
 IDS = tuple(f"c{i}" for i in range(50))
@@ -56,7 +58,7 @@ def planned(job, speed):
 def test_the_minutes_cut_the_largest_variant_first():
     job = task(budget={"minutes": 1})
     left = {}
-    for speed in (1e6, 1000.0, 700.0, 10.0):
+    for speed in (1e6, *range(3000, 600, -100), 10.0):
         plan = planned(job, speed)
         arms = {arm.spec.name: arm for arm in plan.arms}
         out = [n for n in arms if n.startswith("nearest") and arms[n].because]
@@ -96,6 +98,49 @@ def test_training_is_left_out_last_and_is_said():
             assert "left out: optimised_prompt" in plan.cuts[:-1]
     assert "no room" in because[10.0]
     assert because[1e6] == ""
+
+
+def test_reading_across_counts_towards_the_minutes_and_is_cut_before_training():
+    read, left = {}, {}
+    for speed in (1e6, *range(1000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
+        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
+        read[speed], left[speed] = plan.read, [a.spec.name for a in plan.arms if a.because]
+        room = plan.minutes + reading_minutes(plan.across) <= 5
+        assert room or left[speed], "all that is planned fits, or all that can be cut was"
+        assert (plan.read == 0) == (not plan.across)
+        said = [cut for cut in plan.cuts if cut.startswith("what was wrong")]
+        assert bool(said) == (plan.read is not None)
+        assert plan.read != 0 or said[-1] == "what was wrong is not read across"
+        if plan.read:  # by its most cases, whatever the rows
+            assert all(probe.requests <= 2 * plan.read for probe in plan.across)
+    order = [99 if most is None else most for most in read.values()]
+    assert order == sorted(order, reverse=True)
+    assert read[1e6] is None
+    assert {20, 0} & set(read.values())
+    assert all(read[speed] == 0 for speed in read if left[speed])
+
+
+def test_of_two_that_train_the_one_that_reads_passages_stays_longest():
+    data = Data(file="rows.jsonl", docs="docs.jsonl")
+    kept = []
+    for speed in (1e6, *range(1000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "lora", "rag_lora"))
+        known = facts(job.model_copy(update={"data": data}), speed, training="")
+        longer = replace(known, sizes=known.sizes.model_copy(update={"passage": 100.0}))
+        plan = make(longer, specs(job), "rows", "study")
+        taught = [a.spec.name for a in plan.arms if a.spec.tool == "tune" and not a.because]
+        kept.append(taught)
+        if len(taught) == 1:
+            assert f"of rag_lora, lora only {taught[0]}" in plan.cuts
+    kept = [names for names, before in zip(kept, [None, *kept], strict=False) if names != before]
+    assert kept == [["lora", "rag_lora"], ["rag_lora"], ["lora"], []]
+
+
+def test_what_nobody_would_read_across_is_not_said_to_be_cut():
+    job = task(budget={"minutes": 1}, arms=("majority", "zero_shot"))
+    plan = make(facts(job, 1.0), specs(job), "rows", "study")
+    assert (plan.across, plan.cuts, plan.read) == ((), (), None)
 
 
 def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from tests import studies
 
-from tuneworthy.matrix.probing import PASSED
+from tuneworthy.matrix import plan as planning
+from tuneworthy.matrix.probing import PASSED, probes
 from tuneworthy.matrix.reading import columns
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
@@ -77,6 +78,44 @@ def test_a_placebo_is_asked_on_the_failed_cases_and_sixty_passed_ones(study):
     assert (result.role, result.state, result.score) == ("placebo", "stopped_early", None)
     assert "to read across" in results.verdict.missing[_pointer(results, SHOWN, "score")]
     assert all(run.latency_ms is None for run in results.runs if run.spec.name == SHOWN)
+
+
+def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
+    results = study().results
+    failed = set(results.evidence.diagnosis.cause)
+    before = [run for run in results.runs if run.spec.name != SHOWN]
+
+    def asked(paid, read):
+        (probe,) = probes(results.task, results.plan.arms, before, paid, read)
+        return len(probe.cases & failed), len(probe.cases - failed)
+
+    assert asked(False, None) == (60, 60)
+    assert asked(False, 20) == asked(True, 20) == (20, 20)
+    assert asked(False, 60) == asked(True, None) == (60, 60)
+
+
+def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monkeypatch):
+    monkeypatch.setattr(planning, "READ", (20, 20, 0))
+    monkeypatch.setattr(planning, "reading_minutes", lambda across: 99.0 * sum(
+        probe.requests > 40 for probe in across))  # fmt: skip
+    done = study()
+    assert done.results.plan.read == 20
+    seen = done.results.evidence.diagnosis
+    assert (seen.n_fail, len(seen.cause)) == (60, 20)
+    assert done.verdict.wrong[0].cause == "convention"
+    told = " ".join(ladder_screen(done.results, 80, False).plain.split())
+    assert "20 of" in told
+    monkeypatch.undo()
+
+
+def test_a_study_that_reads_nothing_across_still_decides(study, monkeypatch):
+    monkeypatch.setattr(planning, "reading_minutes", lambda across: 99.0 * len(across))
+    done = study()
+    assert done.results.plan.read == 0
+    assert SHOWN not in {run.spec.name for run in done.results.runs}
+    assert done.verdict.arm == "nearest_shots"
+    assert done.verdict.wrong == ()
+    assert "no room to read the matrix across" in done.verdict.missing["/wrong"]
 
 
 def _pointer(results, name, field):

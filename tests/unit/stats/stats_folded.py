@@ -5,6 +5,7 @@ import stats_worlds as worlds
 from scipy.stats import norm
 
 from tuneworthy.stats import bounds, ladder
+from tuneworthy.stats.clusters import RETRAINED
 from tuneworthy.stats.discordant import clopper_pearson
 
 DEV = 40
@@ -17,12 +18,12 @@ def retrained(rng, runs, fits, q, sd, seeds):
     return np.take_along_axis(true, dev.argmax(2)[..., None], 2)[..., 0]
 
 
-def fold_widening(diffs, folds, factor):
+def fold_widening(diffs, folds, factor, retrained=0.0):
     """`clusters.fold_widening` of every row of `diffs` (R, n), without groups."""
     sizes = np.bincount(folds)
     means = np.stack([diffs[:, folds == f].mean(1) for f in range(sizes.size)], 1)
     spread = diffs.var(1)
-    excess = np.maximum(0.0, means.var(1, ddof=1) - spread * (1 / sizes).mean())
+    excess = np.maximum(retrained**2, means.var(1, ddof=1) - spread * (1 / sizes).mean())
     more = excess * (1 + 1 / sizes.size) * diffs.shape[1] / np.maximum(spread, 1e-300)
     return np.where(spread > 0, np.sqrt(factor**2 + more), factor)
 
@@ -33,7 +34,7 @@ def pair_bounds(scores, folds, level, factor):
     last = scores.shape[2] - 1
     for other in range(last):
         diffs = scores[..., last].astype(float) - scores[..., other]
-        wide = fold_widening(diffs, folds, factor)
+        wide = fold_widening(diffs, folds, factor, RETRAINED)
         for s, b in ((other, last), (last, other)):
             low[:, s, b] = mean[:, s, b] - wide * (mean[:, s, b] - low[:, s, b])
             high[:, s, b] = mean[:, s, b] + wide * (high[:, s, b] - mean[:, s, b])
@@ -82,7 +83,7 @@ def covered(scores, folds, named, q, factor):
     wide = np.ones(len(own))
     if factor > 1:
         last = named == scores.shape[2] - 1
-        wide = np.where(last, fold_widening(own, folds, factor), 1.0)
+        wide = np.where(last, fold_widening(own, folds, factor, RETRAINED), 1.0)
     mean = own.mean(1)
     return np.stack([
         (mean - w * (mean - low) <= truth) & (truth <= mean + w * (high - mean)) for w in (1, wide)

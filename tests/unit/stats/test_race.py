@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.stats import bounds, race
 from tuneworthy.stats.betting import betting_cs
+from tuneworthy.stats.clusters import Folds
 
 
 def highs(order, values):
@@ -53,8 +54,10 @@ def test_sequential_bounds_are_the_confidence_sequence_and_widen_as_paired_do():
     )
     assert race.sequential(values, 0.0125, 250, groups=np.zeros(120)).high == 1.0
     alike, apart = np.tile(np.arange(5), 24), np.argsort(np.argsort(values)) // 24
-    assert race.sequential(values, 0.0125, 250, 1.5, folds=alike).high == pytest.approx(wide.high)
-    assert race.sequential(values, 0.0125, 250, 1.5, folds=apart).high > wide.high
+    assert race.sequential(values, 0.0125, 250, 1.5, folds=Folds(alike)).high == pytest.approx(
+        wide.high
+    )
+    assert race.sequential(values, 0.0125, 250, 1.5, folds=Folds(apart)).high > wide.high
     once = bounds.paired(values, 0.0125)
     assert found.high > once.high  # to be looked at any time costs width
     for wrong in ([], [1.5], [float("nan")]):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm, t
 
 from tuneworthy.stats import bounds, graded
-from tuneworthy.stats.clusters import cluster_numbers, fold_widening, widening
+from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, widening
 from tuneworthy.stats.discordant import clopper_pearson
 from tuneworthy.stats.graded import bca
 
@@ -80,7 +80,7 @@ def test_p19_clopper_pearson_covers_in_every_cell_and_wilson_does_not():
 def test_bounds_are_finite_ordered_and_inside_the_range(values, grouped, folded):
     n = len(values)
     groups = np.arange(n) // 2 if grouped else None
-    folds = np.arange(n) % 5 if folded else None
+    folds = Folds(np.arange(n) % 5, 0.02) if folded else None
     found = bounds.paired(values, 0.0125, 1.5, groups, folds)
     assert -1 <= found.low <= found.mean <= found.high <= 1
     mean, low, high = bounds.mean_interval(np.abs(values), groups=groups)
@@ -168,26 +168,33 @@ def test_clusters_of_equal_rows_without_spread_leave_the_width():
 def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
     folds = np.arange(250) % 5
     calm = np.tile([1.0, 0.0, 0.0, 0.0, -1.0], 50)[np.argsort(folds, kind="stable").argsort()]
-    found = bounds.paired(calm, 0.0125, 1.5, folds=folds)
+    found = bounds.paired(calm, 0.0125, 1.5, folds=Folds(folds))
     assert found == bounds.paired(calm, 0.0125, 1.5)
     torn = np.where(folds < 2, 1.0, 0.0) * (np.arange(250) % 2)
-    wide = bounds.paired(torn, 0.0125, 1.5, folds=folds)
+    wide = bounds.paired(torn, 0.0125, 1.5, folds=Folds(folds))
     assert wide.high - wide.low > 1.3 * np.diff(bounds.paired(torn, 0.0125, 1.5)[1:3])[0]
     for steady in (np.zeros(250), np.ones(250)):
-        assert fold_widening(steady, folds, 1.5) == 1.5
-    assert fold_widening(torn, np.zeros(250, int), 1.5) == 1.5
-    assert fold_widening(torn, folds, 1.5, float("inf")) == 1.5
+        assert fold_widening(steady, Folds(folds), 1.5) == 1.5
+    assert fold_widening(torn, Folds(np.zeros(250, int)), 1.5) == 1.5
+    assert fold_widening(torn, Folds(folds), 1.5, float("inf")) == 1.5
+    taken = bounds.paired(calm, 0.0125, 1.5, folds=Folds(folds, 0.02))
+    more = 0.02**2 * 1.2 / (calm.var() / 250)
+    assert taken.high - taken.mean == pytest.approx(
+        (found.high - found.mean) * np.sqrt(1.5**2 + more) / 1.5
+    )
+    assert fold_widening(torn, Folds(folds, 0.02), 1.5) == fold_widening(torn, Folds(folds), 1.5)
+    assert fold_widening(torn, Folds(np.zeros(250, int), 0.02), 1.5) == 1.5
 
 
 def test_an_arm_that_learns_has_a_score_as_uncertain_as_its_folds():
     steady = np.tile([1.0, 1.0, 1.0, 0.0], 60)
     folds = np.repeat(np.arange(5), 48)
     alone = bounds.mean_interval(steady)
-    fitted = bounds.mean_interval(steady, factor=1.5, folds=folds)
+    fitted = bounds.mean_interval(steady, factor=1.5, folds=Folds(folds))
     assert fitted[0] == alone[0] == 0.75
     assert fitted[2] - fitted[0] == pytest.approx(1.5 * (alone[2] - alone[0]))
     torn = np.r_[np.ones(120), np.tile([1.0, 0.0], 60)]
-    wide = bounds.mean_interval(torn, factor=1.5, folds=folds)
+    wide = bounds.mean_interval(torn, factor=1.5, folds=Folds(folds))
     assert wide[2] - wide[1] > 2 * np.diff(bounds.mean_interval(torn)[1:])[0]
 
 

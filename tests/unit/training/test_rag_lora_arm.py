@@ -96,13 +96,10 @@ def test_the_plan_counts_passages_as_often_as_rows_are_read():
     assert read.requests == alone.requests == 10
 
 
-def test_it_runs_only_where_it_is_named():
+def test_auto_asks_it_after_the_passages_alone():
     from tuneworthy.matrix.specs import specs
 
     task = Task(data=Data(file="rows.jsonl", docs="docs.jsonl"))
-    assert "rag_lora" not in [spec.arm for spec in specs(task)]
-    assert {"rag", "oracle", "lora"} <= {spec.arm for spec in specs(task)}
     order = [spec.arm for spec in specs(task)]
     assert order.index("few_shot") < order.index("oracle") < order.index("rag"), "on its prompt"
-    named = task.model_copy(update={"arms": ("zero_shot", "rag_lora")})
-    assert "rag_lora" in [spec.arm for spec in specs(named)]
+    assert order.index("rag") < order.index("lora") < order.index("rag_lora")

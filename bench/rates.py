@@ -163,7 +163,7 @@ def jobs() -> dict[str, Job]:
     for truth in RETRAINED:
         for k in (1, 5):
             for sd in (0.0, 0.01, 0.02, 0.03):
-                for n in (100, 250):
+                for n in (100, 250, 900):
                     found[f"retrained | {truth} | folds {k} | sd {sd} | n {n}"] = retrained, {
                         "truth": truth, "k": k, "sd": sd, "n": n}  # fmt: skip
     for kind, cell in coverage.cells():

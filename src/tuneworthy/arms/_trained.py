@@ -107,6 +107,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
         say=setup.say,
     )
     done = fit_lora(model, lessons, settings(options, len(lessons.train)), seed, setup.folder)
+    some = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
     adapted = model.with_adapter(done.adapter)
     return Fitted(
         answer=lambda queries: ask.answers(queries, adapted),
@@ -115,7 +116,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
         trace={**done.trace, "dev": _chosen_dev(done.trace)},
         artefact=done.adapter,
         model=adapted,
-        notes=_notes(done.trace),
+        notes=(*([some] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
     )
 
 

@@ -102,7 +102,7 @@ class Watcher:
             self._view.say(data)
         elif event == "plan":
             arms = sum(not arm.because for arm in data.arms)
-            more = sum(each.minutes for each in (*data.across, *data.beside))
+            more = sum(each.minutes for each in (*data.across, *data.beside) if not each.because)
             after = f", at most {more:.0f} more to see what was wrong" if more >= 0.5 else ""
             self._view.say(
                 f"plan: {arms} arms, about {data.minutes:.0f} min on this machine{after}"

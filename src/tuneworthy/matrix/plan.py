@@ -19,6 +19,7 @@ TRAINING = 3.3
 LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
 ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
 READ = (60, 20, 0)  # cases of a kind (failed, passed) that reading across is cut to, in turn
+LEARNT = (200, 100)  # rows that training is cut to, in turn
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class _Choice:
 
     `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for
     and 0 for no search at all; `taught` the training arms that are kept, None for all of them;
-    `read` as in `Plan`.
+    `rows` the most that they learn from, None for all; `read` as in `Plan`.
     """
 
     seeds: int
@@ -112,11 +113,12 @@ class _Choice:
     variants: int
     tried: int | None = None
     taught: frozenset[str] | None = None
+    rows: int | None = None
     read: int | None = None
 
 
 def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice, str]]:
-    """Return the cuts in order: variants, searches, second seed, large k, folds, training.
+    """Return the cuts in order: variants, searches, second seed, large k, folds, rows, training.
 
     Between them what was wrong is read on fewer cases: on 60 a kind first, where planted causes
     are named well (FINDINGS), and not at all before training is left out.
@@ -158,7 +160,12 @@ def _cuts(facts: Facts, arms: list[Spec], start: _Choice) -> list[tuple[_Choice,
     while training and now.folds > 2:
         now = replace(now, folds=now.folds - 1)
         steps.append((now, f"training arms on {now.folds} of {len(facts.split.parts)} folds"))
-    read(READ[2])
+    for rows in LEARNT:
+        if rows == LEARNT[-1]:
+            read(READ[2])
+        if any(trains(spec) and _rows(spec, facts) > rows for spec in arms):
+            now = replace(now, rows=rows)
+            steps.append((now, f"training on {rows} of {facts.sizes.train} rows"))
     steps += [(replace(now, taught=kept), text) for kept, text in others]
     return steps
 
@@ -253,8 +260,16 @@ def _tries(spec: Spec) -> int:
     return 0 if "(" in spec.name else int(spec.options.get("budget", 0))
 
 
+def _rows(spec: Spec, facts: Facts) -> int:
+    """Return how many rows a training arm learns from; one whose options are given is not cut."""
+    return 0 if "(" in spec.name or "rows" not in spec.options else facts.sizes.train
+
+
 def _cut(spec: Spec, choice: _Choice, facts: Facts) -> Spec:
-    """Return the spec with fewer prompts to try, or fewer examples that are not shared by all."""
+    """Return the spec with fewer prompts to try, fewer rows to learn from, or fewer examples that
+    are not shared by all."""
+    if choice.rows and _rows(spec, facts) > choice.rows:
+        return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
     if choice.tried and _tries(spec) > choice.tried:
         spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
     k = spec.options.get("k", 0)

@@ -137,6 +137,22 @@ def test_of_two_that_train_the_one_that_reads_passages_stays_longest():
     assert kept == [["lora", "rag_lora"], ["rag_lora"], ["lora"], []]
 
 
+def test_training_learns_from_fewer_rows_before_it_is_left_out():
+    learnt = []
+    for speed in (1e6, *range(2000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "lora", {"lora": {"epochs": 1}}))
+        known = facts(job, speed, training="")
+        many = replace(known, sizes=known.sizes.model_copy(update={"train": 320}))
+        plan = make(many, specs(job), "rows", "study")
+        short, own = (arm for arm in plan.arms if arm.spec.tool == "tune")
+        assert own.spec.options["rows"] is None, "what the user wrote stands"
+        rows = 0 if short.because else short.spec.options["rows"]
+        assert not rows or f"training on {rows} of 320 rows" in plan.cuts
+        learnt.append(320 if rows is None else rows)
+    assert learnt == sorted(learnt, reverse=True)
+    assert set(learnt) == {320, 200, 100, 0}
+
+
 def test_what_nobody_would_read_across_is_not_said_to_be_cut():
     job = task(budget={"minutes": 1}, arms=("majority", "zero_shot"))
     plan = make(facts(job, 1.0), specs(job), "rows", "study")

@@ -198,6 +198,13 @@ def test_the_trace_names_the_dev_score_of_the_kept_epoch(engine, tmp_path):
     assert trace["dev"] is not None
 
 
+@pytest.mark.full
+def test_one_that_learns_from_a_part_of_the_rows_says_so(engine, tmp_path):
+    setup = setup_of(engine, tmp_path / "u", cases(24), [])
+    fitted = lora.fit(setup, lora.Options(epochs=1, rows=20), 0)
+    assert fitted.notes == ("learnt from 20 of 24 rows",)
+
+
 @pytest.mark.parametrize(
     ("scores", "rising"), [([0.3, 0.5], True), ([0.5, 0.51], False), ([0.5], False), ([], False)]
 )

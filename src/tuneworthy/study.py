@@ -21,7 +21,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
 from tuneworthy.desk import Desk, Wishes, open_desk, read, seen_before
-from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.compare import compare, seat
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
@@ -166,8 +166,9 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
 
 
 def _tools(arms: Sequence[PlannedArm]) -> int:
-    """Return how many tools may have a finalist."""
-    return len({a.spec.tool for a in arms if not a.because and a.spec.role == "candidate"} - {None})
+    """Return how many finalists there may be: one a tool, and what runs today."""
+    there = [a.spec for a in arms if not a.because and a.spec.role == "candidate" and a.spec.tool]
+    return len({seat(spec) for spec in there})
 
 
 def _results(

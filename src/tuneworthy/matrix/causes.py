@@ -128,9 +128,9 @@ def attribute(
 def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found], list[str]]:
     """Return the causes of all failed cases that were tried far enough, and what is said of them.
 
-    Only acting remedies count; with few failures all of them do.
+    Only acting remedies count; with few failures all of them do whose placebo, if any, was asked.
     """
-    used = [pair for pair in pairs if few or pair[1].acts]
+    used = [(tried, one) for tried, one in pairs if one.acts or (few and not tried.because)]
     stages = _stages(base, used)
     found, left, said = _walk(base, stages)
     chance, told = _by_chance(base, pairs, left)

@@ -140,12 +140,20 @@ def _best_seed(runs: Sequence[Run]) -> Run:
     return min(runs, key=lambda run: (-(run.dev if run.dev is not None else 0.0), run.seed))
 
 
+def seat(spec: Spec) -> tuple[str | None, bool]:
+    """Return what an arm competes for a place in the comparison with: its tool.
+
+    What runs today has a place of its own: it is there, whatever else its tool could do.
+    """
+    return spec.tool, spec.arm == PRESENT
+
+
 def _finalists(shape: Shape, columns: Mapping[str, _Column]) -> dict[str, tuple[_Column, str]]:
-    """Return {arm name: (its tool's column as chosen, how it was chosen)}, one a tool."""
-    tools: dict[str, list[_Column]] = {}
+    """Return {arm name: (its seat's column as chosen, how it was chosen)}, one a seat."""
+    tools: dict[tuple[str | None, bool], list[_Column]] = {}
     for column in columns.values():
         if column.spec.role == "candidate" and column.spec.tool:
-            tools.setdefault(column.spec.tool, []).append(column)
+            tools.setdefault(seat(column.spec), []).append(column)
     found = {}
     for rivals in tools.values():
         rivals.sort(key=lambda c: (c.spec.simplicity, c.spec.name))

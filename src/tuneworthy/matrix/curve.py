@@ -25,6 +25,7 @@ from tuneworthy.data.folds import Part
 from tuneworthy.matrix.labels import doubts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import Facts
+from tuneworthy.matrix.specs import most_rows
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
@@ -97,8 +98,9 @@ def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
     cases = max(len(facts.split.parts[fold].test) for fold in planned.folds)
     repeats = len(planned.folds) if len(planned.folds) > 1 else 2
     total = 0.0
-    for share in _shares(facts.sizes.train):
-        rows = round(share * facts.sizes.train)
+    learnt = min(facts.sizes.train, most_rows(planned.spec) or facts.sizes.train)
+    for share in _shares(learnt):
+        rows = round(share * learnt)
         sizes = facts.sizes.model_copy(update={"cases": cases, "train": rows})
         work: Work = arm.estimate(sizes, options)
         total += facts.speed.minutes(work) * repeats
@@ -146,7 +148,8 @@ def _scores(runs: Sequence[Run]) -> Scores:
 
 
 def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
-    rows = min(len(bench.split.parts[fold].train) for fold in learner.folds)
+    rows = min(round(_learnt(learner, bench.split.parts[f]) * len(bench.split.parts[f].train))
+               for f in learner.folds)  # fmt: skip
     sizes: list[tuple[float, Scores]] = []
     for share in _shares(rows):
         if fewer := dict(_cut_scores(bench, learner, share)):
@@ -176,7 +179,10 @@ def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
 def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
     """Yield the scores after learning from a share of each fold's rows; none where a fit failed."""
     for seed in learner.seeds:
-        parts = {f: _cut(bench, bench.split.parts[f], share, seed) for f in learner.folds}
+        parts = {
+            f: _cut(bench, part, share * _learnt(learner, part), seed)
+            for f, part in ((f, bench.split.parts[f]) for f in learner.folds)
+        }
         yield from _fitted(bench, learner, seed, parts).items()
 
 
@@ -199,6 +205,12 @@ def _fitted(bench: Bench, learner: _Learner, seed: int, parts: Mapping[int, Part
     return _scores([run for run in found if run.state == "measured"])
 
 
+def _learnt(learner: _Learner, part: Part) -> float:
+    """Return the share of a part's training rows that the arm learns from by its options."""
+    most = most_rows(learner.planned.spec)
+    return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
+
+
 def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
     """Return the part with a share of its training rows; a smaller share holds fewer of the same.
 
@@ -213,7 +225,8 @@ def _point(bench: Bench, learner: _Learner, share: float, scores: Scores) -> Lea
     cases, values, _ = _by_case(scores)
     found = bounds.mean_interval(values, groups=_groups(bench, cases))
     parts = [bench.split.parts[fold] for fold in learner.folds]
-    rows = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
+    both = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
+    rows = float(np.mean(both))
     mean, least, most = (round(float(value), 6) for value in found)
     return LearningPoint(
         rows=round(share * rows),

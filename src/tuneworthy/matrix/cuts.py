@@ -12,7 +12,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.matrix.specs import trains, variant_of
 
 LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
-LEARNT = (200, 100)  # rows that training is cut to, in turn
+LEAST_LEARNT = 100  # rows that training is cut to at the least
 SHOWN = 4  # examples that stay in a prompt whose examples differ by input
 
 
@@ -88,8 +88,10 @@ def cuts(
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
     yield from path.read(20)
-    if taught:
-        yield from _training(path, taught, rows)
+    if not taught:
+        yield from path.read(0)
+        return
+    yield from _training(path, taught, rows)
 
 
 def _training(
@@ -116,11 +118,13 @@ def _training(
         while branch.now.folds > 2:
             fewer = branch.now.folds - 1
             yield branch.cut("folds", f"training arms on {fewer} of {folds} folds", folds=fewer)
-        for learnt in LEARNT:
-            if learnt == LEARNT[-1]:
+        learnt = rows_of(rank[at], rows)
+        while learnt > LEAST_LEARNT:
+            learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
+            if learnt == LEAST_LEARNT:
                 yield from branch.read(0)
-            if rows_of(rank[at], rows) > learnt:
-                yield branch.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
+            yield branch.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
+        yield from branch.read(0)
     yield from path.read(0)
     yield path.cut("training", f"left out: {', '.join(names)}", taught=frozenset())
 

@@ -19,7 +19,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.causes import FEW
+from tuneworthy.matrix.causes import FEW_SILENT
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
 from tuneworthy.matrix.reading import Column, base_of, columns
@@ -127,7 +127,7 @@ def _hopeful(own: Column, base: Column) -> bool:
     gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
     fails = sum(not base.passed[i] for i in ids)
     rescued = bool((gain > 0).any())
-    return rescued and (fails <= FEW or bounds.paired(gain, 0.025).low > 0)
+    return rescued and (fails < FEW_SILENT or bounds.paired(gain, 0.025).low > 0)
 
 
 def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:

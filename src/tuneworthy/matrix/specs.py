@@ -127,6 +127,12 @@ def _order(spec: Spec) -> tuple[int, int, int, str]:
     return rung, 0 if ceiling else 1, spec.simplicity, spec.name
 
 
+def most_rows(spec: Spec) -> int | None:
+    """Return the most rows that an arm learns from by its options, None for all of them."""
+    most = spec.options.get("rows")
+    return most if isinstance(most, int) else None
+
+
 def trains(spec: Spec) -> bool:
     """Return whether an arm trains a model: it comes last, after the matrix was read across."""
     return "training" in load("arms", spec.arm).NEEDS

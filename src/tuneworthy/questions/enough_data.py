@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneworthy.core.curve import LearningCurve
-from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import counted, points, points_within
@@ -51,12 +51,18 @@ def _ahead(evidence: Evidence, task: Task) -> Said | None:
             continue
         least = min(sure, key=lambda pair: pair.mean)
         because = (
-            f"{counted(evidence.train or 0, 'row')} were enough: {named(arm.name)} beats"
+            f"{counted(learnt(evidence, arm), 'row')} were enough: {named(arm.name)} beats"
             f" {listed([other.name for other in rivals])} on the same model, by"
             f" {points_within(least, f'n = {least.n:,}')} or more"
         )
         return "yes", because, ""
     return None
+
+
+def learnt(evidence: Evidence, arm: ArmResult) -> int:
+    """Return how many rows an arm learnt from, those it chose on counted in."""
+    rows, most = evidence.train or 0, arm.options.get("rows")
+    return min(rows, most) if isinstance(most, int) else rows
 
 
 def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said:
@@ -77,5 +83,5 @@ def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said
 def _collect(evidence: Evidence, curve: LearningCurve) -> str:
     if curve.needed is None:
         return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
-    more = max(1, round(curve.needed - (evidence.train or 0)))
+    more = max(1, round(curve.needed - (evidence.train or 0)))  # all rows at hand, used or not
     return f"collect about {counted(more, 'more row')}"

@@ -68,6 +68,9 @@ def _reason(
         return NEXT[last]
     if last == "arm":
         return "no arm is named here"
+    if top == "wrong" and last == "placebo":
+        found = plain["wrong"][path[1]]["arm"]
+        return "its remedy has no placebo" if found else "no remedy stands behind this cause"
     if top == "changes" and len(path) > 3:
         own = plain["changes"]["arms"][path[2]]["missing"]
         return own.get(str(path[3])) or CHANGES.get(last, "it was not recorded")

@@ -54,6 +54,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _no_present(policy, board),
         _shaken(ruling),
         _spread(policy, ruling),
+        _in_part(scene),
         _unshown_limits(ruling),
         _looks(evidence),
     ]
@@ -120,6 +121,18 @@ def _left(scene: Scene, arm: ArmResult) -> str:
         margin = points(scene.policy.margin)
         return f"no other arm can be better by more than {margin}, your margin"
     return f"{a_tool(best)} could be at most {most} better"
+
+
+def _in_part(scene: Scene) -> str:
+    """Say where the named arm, or the one that may be better, learnt from some of the rows only."""
+    named_arm, rows = scene.ruling.arm, scene.evidence.train or 0
+    both = [named_arm, rival(scene.board, named_arm)] if named_arm else [*scene.board.order]
+    some = [
+        f"{named(arm)} learnt from {most:,} of {rows:,} rows, for want of minutes or as asked."
+        for arm in both
+        if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
+    ]
+    return " ".join(some)
 
 
 def _not_a_verdict(evidence: Evidence) -> str:

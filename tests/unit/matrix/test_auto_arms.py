@@ -150,7 +150,7 @@ def test_training_learns_from_fewer_rows_before_it_is_left_out():
         assert not rows or f"training on {rows} of 320 rows" in plan.cuts
         learnt.append(320 if rows is None else rows)
     assert learnt == sorted(learnt, reverse=True)
-    assert set(learnt) == {320, 200, 100, 0}
+    assert {320, 260, 210, 170, 140, 110, 100, 0} >= set(learnt) >= {320, 170, 100, 0}
 
 
 def test_what_nobody_would_read_across_is_not_said_to_be_cut():

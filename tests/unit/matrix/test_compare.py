@@ -75,3 +75,17 @@ def test_a_percentile_of_few_times_is_null_with_its_reason(timed, tail):
     assert found.latency_ms.p50 == pytest.approx((timed + 1) / 2)
     assert found.latency_ms.p95 == (None if tail is None else pytest.approx(tail))
     assert ("latency_ms.p95" in found.missing) is (tail is None)
+
+
+def test_what_runs_today_keeps_its_place_beside_an_arm_of_its_tool():
+    runs = []
+    for fold in (0, 1):
+        runs += [made("cheap", "prompt", 1.0, fold), made("present", "tune", 0.5, fold, dev=0.1),
+                 made("retuned", "tune", 1.0, fold, dev=0.9),
+                 made("older", "tune", 0.0, fold, dev=0.2)]  # fmt: skip
+    evidence = compare(shape(), cases(), runs)
+    finalists = {a.name for a in evidence.arms if a.finalist}
+    assert finalists == {"cheap", "present", "retuned"}
+    pairs = {(pair.arm, pair.versus): pair.mean for pair in evidence.pairs}
+    assert pairs["cheap", "present"] == 0.5
+    assert pairs["present", "retuned"] == -0.5

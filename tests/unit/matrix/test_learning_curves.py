@@ -91,6 +91,24 @@ def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
         assert curves._cut(bench, part, 0.5, 0).dev == part.dev
 
 
+def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
+    path = studies.write(tmp_path, 200)
+    with open_desk(path, Wishes()) as desk:
+        bench = desk.bench()
+        part = bench.split.parts[0]
+        spec = Spec(name="lora", arm="lora", options={"rows": 64}, simplicity=1, tool="tune")
+        planned = PlannedArm(spec=spec, folds=(0,), seeds=(0,))
+        learner = curves._Learner(planned, (0,), (0, 1), [], {}, "", {})
+        assert len(part.train) > 64
+        share = curves._learnt(learner, part)
+        assert len(curves._cut(bench, part, 0.5 * share, 0).train) == 32
+        scores = {(0, 0, case): 1.0 for case in part.test}
+        whole = len(part.train) + len(part.dev)
+        assert curves._point(bench, learner, 1.0, scores).rows == round(
+            64 / len(part.train) * whole
+        )
+
+
 @pytest.mark.parametrize(("rows", "shares"), [(160, 3), (159, 2), (19, 1), (8, 0)])
 def test_the_shares_that_are_tried(rows, shares):
     assert len(curves._shares(rows)) == shares

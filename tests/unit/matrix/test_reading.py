@@ -95,7 +95,6 @@ def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
 
 
 def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monkeypatch):
-    monkeypatch.setattr(planning, "READ", (20, 20, 0))
     monkeypatch.setattr(planning, "reading_minutes", lambda across: 99.0 * sum(
         probe.requests > 40 for probe in across))  # fmt: skip
     done = study()
@@ -142,6 +141,23 @@ def test_where_nothing_fails_there_is_nothing_to_seek(study, tmp_path):
 def test_of_few_failures_the_likeliest_are_named(study):
     wrong = study(n=90).verdict.wrong
     assert [row.cause for row in wrong[:2]] == ["few", "convention"]
+
+
+def test_of_fifty_failures_none_is_given_a_cause_that_met_no_placebo(study, monkeypatch):
+    luck = random.Random(7)
+
+    def lucky(prompt, limits):
+        return luck.choice("PQRSTU") if len(prompt) > 2 else reader(False)(prompt, limits)
+
+    monkeypatch.setitem(scripted._BUILT_IN, "lucky", lucky)
+    done = study(n=150, model="scripted:lucky")
+    seen = done.results.evidence.diagnosis
+    assert (seen.n_fail, seen.few) == (50, True)
+    assert SHOWN in {run.spec.name for run in done.results.runs}
+    named = [row for row in done.verdict.wrong if row.arm]
+    assert all(row.placebo for row in named)
+    why = [text for key, text in done.verdict.missing.items() if key.endswith("/placebo")]
+    assert set(why) <= {"no remedy stands behind this cause"}
 
 
 def test_what_runs_today_is_what_is_read_across(study, tmp_path):

@@ -244,6 +244,19 @@ def test_a_tuned_model_that_runs_today_is_retired_or_settled_first():
     assert decide(better, (), PLAIN).use == "keep"
 
 
+def test_an_arm_that_learnt_from_some_rows_is_said_to():
+    columns = {"zero": ("prompt", scenes.scores(300, 0.7)),
+               "tuned": ("tune", scenes.scores(300, 0.72, 1), {"options": {"rows": 100}})}  # fmt: skip
+    found = scenes.evidence(columns, train=320)
+    told = decide(found, (), PLAIN).because
+    assert "`tuned` learnt from 100 of 320 rows" in told
+    whole = scenes.evidence({**columns, "tuned": (*columns["tuned"][:2], {})}, train=320)
+    assert "learnt from" not in decide(whole, (), PLAIN).because
+    every = scenes.evidence({**columns, "tuned": (*columns["tuned"][:2], {"options": {"rows": 400}})},
+                     train=320)  # fmt: skip
+    assert "learnt from" not in decide(every, (), PLAIN).because
+
+
 def test_cautions_follow_the_sentence():
     found = changed(two(0.6, 0.9), "tune", seed_sd=0.04, limits={"p95_ms": "not measured"})
     text = decide(found, (), PLAIN).because

@@ -28,7 +28,8 @@ def arm(name, tool, right, n, **more):
     mean, low, high = bounds.mean_interval(np.array([1.0] * right + [0.0] * (n - right)))
     role = more.pop("role", "candidate")
     return ArmResult(
-        name=name, tool=tool, role=role, simplicity=RANK.get(tool, 0), options={},
+        name=name, tool=tool, role=role, simplicity=RANK.get(tool, 0),
+        options=more.pop("options", {}),
         state="measured", n=n, score=Interval(mean=mean, low=low, high=high),
         score_if_right=mean, finalist=role == "candidate" and tool is not None, **more,
     )  # fmt: skip

@@ -245,16 +245,14 @@ def test_a_tuned_model_that_runs_today_is_retired_or_settled_first():
 
 
 def test_an_arm_that_learnt_from_some_rows_is_said_to():
-    columns = {"zero": ("prompt", scenes.scores(300, 0.7)),
-               "tuned": ("tune", scenes.scores(300, 0.72, 1), {"options": {"rows": 100}})}  # fmt: skip
-    found = scenes.evidence(columns, train=320)
-    told = decide(found, (), PLAIN).because
-    assert "`tuned` learnt from 100 of 320 rows" in told
-    whole = scenes.evidence({**columns, "tuned": (*columns["tuned"][:2], {})}, train=320)
-    assert "learnt from" not in decide(whole, (), PLAIN).because
-    every = scenes.evidence({**columns, "tuned": (*columns["tuned"][:2], {"options": {"rows": 400}})},
-                     train=320)  # fmt: skip
-    assert "learnt from" not in decide(every, (), PLAIN).because
+    zero, tuned = scenes.scores(300, 0.7), scenes.scores(300, 0.72, 1)
+
+    def told(options):
+        columns = {"zero": ("prompt", zero), "tuned": ("tune", tuned, {"options": options})}
+        return decide(scenes.evidence(columns, train=320), (), PLAIN).because
+
+    assert "`tuned` learnt from 100 of 320 rows" in told({"rows": 100})
+    assert "learnt from" not in told({}) + told({"rows": None}) + told({"rows": 400})
 
 
 def test_cautions_follow_the_sentence():

@@ -1,7 +1,8 @@
 """What each arm costs: a request, once, and a month beside its requests. Pure; asks no model.
 
-A request: as billed, else machine_hour times its seconds. Once: hours to build, labels, machine
-time of training. A month: hosting, and retraining as often as facts (or the horizon) demand.
+A request: as billed, else (asked on this machine) machine_hour times its seconds. Once: hours to
+build, labels, machine time of training. A month: hosting, and retraining as often as facts (or the
+horizon) demand.
 What this study itself has spent is the same for every arm and left out.
 """
 
@@ -31,23 +32,52 @@ def request_cost(
 ) -> dict[str, Any]:
     """Return dollars per 1,000 requests with their standard error, and where they come from.
 
-    Seconds are those of answers in bulk, so the concurrency that was reached is in them. What is
-    None has its reason written into `missing`.
+    Both are those of requests that were answered: one that failed tells no price, whatever the
+    failure was billed. Seconds are those of answers in bulk, so the concurrency that was reached is
+    in them. What is None has its reason written into `missing`.
     """
-    billed = [a.usd for a in answers if a.usd is not None]
-    seconds = [a.seconds for a in answers if a.seconds is not None]
-    hour = task.economics.machine_hour
+    told = [a for a in answers if a.error is None]
     out: dict[str, Any] = {"expires": _expires(runs)}
-    if len(billed) == len(answers):
-        return {**out, **_mean(np.array(billed) * 1000), "price_from": _priced(task, runs)}
-    if hour is None:
-        missing["usd_per_1k"] = "no price: set economics.machine_hour (or usd in recorded answers)"
-    elif len(seconds) < len(answers):
-        missing["usd_per_1k"] = "not every answer has its seconds"
+    if why := _unpriced(task, told, runs):
+        missing["usd_per_1k"] = why
+        return out
+    if _billed(told):
+        dollars, source = _billed(told), _priced(task, runs)
     else:
-        told = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
-        return {**out, **_mean(np.array(seconds) / 3600 * hour * 1000), "price_from": told}
-    return out
+        hour = task.economics.machine_hour or 0.0
+        dollars = [a.seconds / 3600 * hour for a in told if a.seconds is not None]
+        source = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
+    return {**out, **_mean(np.array(dollars) * 1000), "price_from": source}
+
+
+def _billed(told: Sequence[Answer]) -> list[float]:
+    return [a.usd for a in told if a.usd is not None]
+
+
+def _unpriced(task: Task, told: Sequence[Answer], runs: Sequence[Run]) -> str:
+    """Return why requests have no price, "" where they have one.
+
+    Nothing that a server sent a bill for, or that it was asked, is priced as time of this machine.
+    """
+    asked, billed = _remote(runs), len(_billed(told))
+    if not told:
+        return "no request was answered, so there is no price of one"
+    if billed:
+        lack = len(told) - billed
+        return f"{lack:,} of {len(told):,} successful answers lack their `usd`" if lack else ""
+    if asked:
+        return _unbilled(task, asked.get("model", ""), asked.get("endpoint", ""))
+    if task.economics.machine_hour is None:
+        return "no price: set economics.machine_hour (or usd in recorded answers)"
+    if any(a.seconds is None for a in told):
+        return "not every successful answer has its seconds"
+    return ""
+
+
+def _unbilled(task: Task, name: str, url: str) -> str:
+    if name in task.economics.prices or _prices.listed(name, url):
+        return f"the server of {name} told no tokens that its price can be taken of"
+    return f"no price of {name} is known: set economics.prices"
 
 
 def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:

@@ -111,3 +111,43 @@ def test_seconds_without_a_price_are_no_cost():
     assert "economics.machine_hour" in lacking["usd_per_1k"]
     found = request_cost(task(machine_hour=3.6), [Answer(case="1", text="", seconds=2.0)], [], {})
     assert found["usd_per_1k"] == pytest.approx(2.0)
+
+
+def failed(case="f", **more):
+    return Answer(case=case, text="", finish="error", error="refused by the server", **more)
+
+
+@pytest.mark.parametrize("hour", [None, 0.4])
+def test_one_failed_request_leaves_a_paid_arm_its_price(hour):
+    answers = [Answer(case=str(i), text="x", usd=0.002, seconds=1.0) for i in range(199)]
+    runs, asked = remote("gpt-4.1-mini"), task(machine_hour=hour)
+    for failure in (failed(), failed(seconds=1.0), failed(usd=0.5)):
+        lacking = {}
+        found = request_cost(asked, [*answers, failure], runs, lacking)
+        assert found == request_cost(asked, answers, runs, {})
+        assert (found["usd_per_1k"], lacking) == (2.0, {})
+
+
+def test_one_failed_answer_leaves_a_local_arm_its_price():
+    answers = [Answer(case="1", text="", seconds=2.0), failed()]
+    assert request_cost(task(machine_hour=3.6), answers, [], {})["usd_per_1k"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "runs", "why"),
+    [
+        ([Answer(case="1", text="", usd=0.1, seconds=1.0), Answer(case="2", text="", seconds=1.0),
+          failed()], remote("gpt-4.1-mini"), "1 of 2 successful answers lack their `usd`"),
+        ([Answer(case="1", text="", seconds=1.0)], remote("own"),
+         "no price of own is known: set economics.prices"),
+        ([Answer(case="1", text="", seconds=1.0)], remote("gpt-4.1-mini"), "told no tokens"),
+        ([Answer(case="1", text="", usd=0.1, seconds=1.0), Answer(case="2", text="", seconds=1.0)],
+         [], "1 of 2 successful answers lack their `usd`"),
+        ([failed(seconds=1.0)], [], "no request was answered"),
+        ([Answer(case="1", text="", seconds=1.0), Answer(case="2", text="")], [], "its seconds"),
+    ],
+)  # fmt: skip
+def test_what_was_billed_or_sent_away_is_never_priced_as_time_of_this_machine(answers, runs, why):
+    lacking = {}
+    assert "usd_per_1k" not in request_cost(task(machine_hour=0.4), answers, runs, lacking)
+    assert why in lacking["usd_per_1k"]

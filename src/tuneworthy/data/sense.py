@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from tuneworthy.core import plugins
 from tuneworthy.core.record import Record
+from tuneworthy.core.span import span
 from tuneworthy.core.task import Task
 from tuneworthy.data.plain_yaml import Plain
 from tuneworthy.data.task_faults import Fault, raise_faults
@@ -20,13 +21,12 @@ from tuneworthy.data.task_faults import Fault, raise_faults
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
 _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
-_SPAN = re.compile(r"[0-9]+(\.[0-9]+)?\s*(h|d|w|m|y)")
 
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
     """Raise TaskError where keys contradict each other or a name is not known."""
-    faults = [*_data(task), *_output(task), *_metric(task), *_arms(task), *_models(task)]
-    if faults:
+    parts = (_data, _knowledge, _output, _metric, _arms, _models)
+    if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
 
@@ -44,9 +44,17 @@ def _data(task: Task) -> Iterator[Fault]:
     if data.test and data.folds != "auto":
         fix = "remove `folds:` or `test:`"
         yield Fault(("data", "folds"), "a test file switches folds off", str(data.folds), fix)
-    if task.knowledge and task.knowledge.over and not _SPAN.fullmatch(task.knowledge.over):
+
+
+def _knowledge(task: Task) -> Iterator[Fault]:
+    over = task.knowledge.over if task.knowledge else None
+    if over is None:
+        return
+    try:
+        span(over)
+    except ValueError as error:
         fix = "write a number and h, d, w, m or y, as 30d"
-        yield Fault(("knowledge", "over"), "this is no span of time", task.knowledge.over, fix)
+        yield Fault(("knowledge", "over"), str(error), over, fix)
 
 
 def _output(task: Task) -> Iterator[Fault]:

@@ -4,8 +4,9 @@ A share f of facts changed within dt days, so with changes at a steady rate
 
     rate = -ln(1 - f) / dt        days = -ln(1 - stale_ok) / rate
 
-is how long a frozen model keeps its stale answers at or below stale_ok. The interval of f
-(Clopper-Pearson) goes through the same formula, its high end giving the low one of days.
+is how long a frozen model keeps its stale answers at or below stale_ok (a century at
+most). The interval of f (Clopper-Pearson) goes through it too: its high end gives the low one of
+days.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import log
+from math import log1p
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
@@ -24,6 +25,7 @@ from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
+from tuneworthy.core.span import CENTURY, span
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
@@ -37,9 +39,6 @@ from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
 
 DAY = 86_400.0  # seconds
-DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
-CENTURY = 36_525.0
-"""Days: longer than this is said as this long. Where nothing changed no end is known."""
 MOST = 60  # facts that are changed and asked for again
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 READS = frozenset({"docs", "gold_passage"})
@@ -88,14 +87,6 @@ def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
         raise ValueError(f"facts can't change within {over_days} days")
     mean, low, high = (_days(f, over_days, stale_ok) for f in (share.share, share.high, share.low))
     return Interval(mean=mean, low=low, high=high)
-
-
-def span(text: str) -> float:
-    """Return the days of a span such as `30d`, `6w`, `1y`. Raises ValueError for another text."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([hdwmy])", text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no span of time: a number and h, d, w, m or y")
-    return float(found[1]) * DAYS[found[2]]
 
 
 def ask(
@@ -160,11 +151,12 @@ def _answers(runs: Sequence[Run]) -> list[Answer]:
 
 
 def _days(share: float, over_days: float, stale_ok: float) -> float:
-    if share >= 1:
-        return 0.0
     if share <= 0 or stale_ok >= 1:
         return CENTURY
-    return min(CENTURY, log(1 - stale_ok) / log(1 - share) * over_days)
+    if share >= 1 or stale_ok <= 0:
+        return 0.0
+    # log1p: beside 1, a share near 0 is lost and its logarithm is 0
+    return min(CENTURY, log1p(-stale_ok) / log1p(-share) * over_days)
 
 
 def _declared(task: Task) -> Staleness | None:
@@ -200,7 +192,8 @@ def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Staleness:
     k = sum(since <= first < until <= last for since, until in spans)
     low, high = rate(k, count[first])
     share = Share(k=k, n=count[first], share=k / count[first], low=low, high=high)
-    return Staleness(changed=share, over_days=round((last - first) / DAY, 3))
+    over = (last - first) / DAY
+    return Staleness(changed=share, over_days=round(over, 3) or over)  # seconds apart are above 0
 
 
 def _moment(text: str | None, sign: float) -> float:

@@ -6,10 +6,10 @@ from typing import Any
 
 from tuneworthy.core.known import Familiarity, Share
 from tuneworthy.core.results import Results
+from tuneworthy.core.span import CENTURY
 from tuneworthy.core.staleness import Staleness
 
 LISTED = 12  # rows without support shown
-CENTURY = 36_525  # days, from which on no end is known (see matrix/staleness)
 
 
 def fresh(results: Results) -> dict[str, Any] | None:

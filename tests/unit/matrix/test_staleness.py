@@ -13,13 +13,14 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.known import Share
 from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.span import CENTURY, span
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.desk import Wishes, open_desk
 from tuneworthy.matrix.limits import judged
 from tuneworthy.matrix.measure import measure
 from tuneworthy.matrix.specs import specs
-from tuneworthy.matrix.staleness import CENTURY, ask, lasting, span, stale
+from tuneworthy.matrix.staleness import ask, lasting, stale
 from tuneworthy.models import scripted
 from tuneworthy.stats.bounds import rate
 
@@ -60,9 +61,37 @@ def test_spans(text, days):
     assert span(text) == pytest.approx(days)
 
 
-def test_no_span_is_refused():
-    with pytest.raises(ValueError, match="no span"):
-        span("soon")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("soon", "no span"), ("", "no span"), ("-3d", "no span"), ("0d", "above 0"),
+     ("0.0 w", "above 0"), ("0." + "0" * 400 + "1y", "above 0"), ("101y", "a century"),
+     ("9" * 400 + "d", "a century")],
+)  # fmt: skip
+def test_no_span_is_refused(text, why):
+    with pytest.raises(ValueError, match=why):
+        span(text)
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "days"),
+    [({"changed_share": 1e-300}, CENTURY), ({"changed_share": 5e-324}, CENTURY),
+     ({"changed_share": 1e-17, "stale_ok": 1e-17}, 30.0), ({"changed_share": 0.0}, CENTURY),
+     ({"changed_share": 0.1, "stale_ok": 0.0}, 0.0),
+     ({"changed_share": 0.1, "stale_ok": -0.0}, 0.0),
+     ({"changed_share": 1.0}, 0.0), ({"changed_share": 1.0, "stale_ok": 1.0}, CENTURY)],
+)  # fmt: skip
+def test_shares_at_either_end_have_days_and_none_is_minus_0(knowledge, days):
+    found = stale(task(knowledge={**knowledge, "over": "30d"}), (), ())
+    assert found.days.mean == pytest.approx(days)
+    assert "-" not in f"{found.days.mean} {found.days.mean:,.0f}"
+
+
+def test_documents_seconds_apart_have_a_span_above_0():
+    first, second = "2024-01-01T08:00:00Z", "2024-01-01T08:00:20Z"
+    docs = [doc("a", first, second), doc("b", first), doc("c", second)]
+    found = stale(task(), [row("q", "x")], docs)
+    assert found.over_days == pytest.approx(20 / 86_400)
+    assert found.days.low <= found.days.mean < 0.001
 
 
 @given(st.integers(1, 60), st.integers(1, 60))

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.span import CENTURY
 from tuneworthy.core.staleness import Staleness
-from tuneworthy.report._fresh import CENTURY, fresh
+from tuneworthy.report._fresh import fresh
 
 
 def shown(staleness=None, known=None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
+from tuneworthy.core.units import counted
 from tuneworthy.data.raw import Fault
 from tuneworthy.data.rows import moment, read_rows
 
@@ -25,7 +27,11 @@ class Doc(Record):
 
 
 def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
-    """Read documents, in file order. Raises DataError at the first that can't be read."""
+    """Read documents, in file order; one without text among others stays.
+
+    Raises DataError at the first that can't be read, and where none has text: nothing could be
+    looked up.
+    """
     docs: dict[str, Doc] = {}
     for raw in read_rows(path, shown):
         doc = raw if isinstance(raw, Fault) else _doc(raw.where, raw.fields)
@@ -38,7 +44,16 @@ def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
         docs[doc.id] = doc
     if not docs:
         raise DataError("there are no documents", where=shown, got="0", fix="add some, or no docs:")
+    if len(blank(docs.values())) == len(docs):
+        fix = "write what each document says under `text`, or remove `docs:`"
+        got = counted(len(docs), "document") + ", every `text` blank"
+        raise DataError("no document has text", where=shown, got=got, fix=fix)
     return tuple(docs.values())
+
+
+def blank(docs: Iterable[Doc]) -> list[str]:
+    """Return the ids of documents whose text is nothing but space: nothing is found in them."""
+    return [doc.id for doc in docs if not doc.text.strip()]
 
 
 def _doc(where: str, fields: dict[str, object]) -> Doc | Fault:

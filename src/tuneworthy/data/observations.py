@@ -11,6 +11,7 @@ from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.conflicts import conflicts
+from tuneworthy.data.docs import blank
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import moment
 from tuneworthy.data.schema import checker
@@ -37,6 +38,7 @@ def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     yield from _unseen(loaded)
     yield from _private(loaded)
     yield from _order(loaded)
+    yield from _blank_docs(loaded)
 
 
 def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") -> Observation:
@@ -44,6 +46,13 @@ def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") 
     return Observation(
         kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:SHOWN]), fix=fix
     )
+
+
+def _blank_docs(loaded: Loaded) -> Iterator[Observation]:
+    if ids := blank(loaded.docs):
+        text = f"{len(ids):,} of {len(loaded.docs):,} documents have no text"
+        fix = "nothing is found in them: write their `text`, or remove them"
+        yield seen("blank_docs", "warning", text, ids, fix)
 
 
 def _conflicting(loaded: Loaded) -> Iterator[Observation]:

@@ -138,9 +138,9 @@ def with_contexts(cases: Iterable[Case], docs: Sequence[Doc], bad: BadRows) -> l
     """Return the cases with the text of the document that `context` or `meta.doc_id` names.
 
     A named document that is not among the documents makes the row bad; without documents an id
-    in `meta` says nothing.
+    in `meta` says nothing. A document without text is no passage: its rows have none.
     """
-    texts = {doc.id: doc.text for doc in docs}
+    texts = {doc.id: doc.text if doc.text.strip() else None for doc in docs}
     out = []
     for case in cases:
         name = case.meta.get("doc_id")

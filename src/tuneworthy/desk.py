@@ -148,9 +148,9 @@ class Desk:
     @cached_property
     def looks(self) -> int:
         """Return how many studies opened these scored cases, this one included (and counted)."""
-        return self.ledger.looks(self.study, *self._opened())
+        return self.ledger.looks(self.study, *self.opened())
 
-    def _opened(self) -> tuple[str, tuple[str, ...]]:
+    def opened(self) -> tuple[str, tuple[str, ...]]:
         """Return what the scored cases are known again by: their digest, and a mark of each."""
         cases = list(self._scored().values())
         return rows_digest(cases), marks(cases)
@@ -182,7 +182,7 @@ class Desk:
             available=self.available,
             sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
             speed=timing.speed(task, self.loaded.cases, model) if model else None,
-            looks=self.ledger.looked(*self._opened()) + 1,
+            looks=self.ledger.looked(*self.opened()) + 1,
             limited=self.wishes.limit is not None,
         )
         plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)

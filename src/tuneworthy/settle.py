@@ -23,7 +23,6 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.settled import Choice, Click, Ended, Settled
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.desk import Desk, Wishes, open_desk
 from tuneworthy.matrix.ballot import Ballot, Question, agreement
 from tuneworthy.matrix.compare import compare
@@ -90,8 +89,7 @@ class Settling:
         self._asked: Question | None = None
         self._refuse()
         self._clicks = self._stored()
-        rows = rows_digest(self._scored)
-        self._look = self._counted() if self._clicks else desk.ledger.looked(rows) + 1
+        self._look = self._counted() if self._clicks else desk.ledger.looked(*desk.opened()) + 1
         shape = replace(desk.shape, looks=self._look)
         found = compare(shape, self._scored, study.runs).pairs
         self._pairs = {(pair.arm, pair.versus): pair for pair in found}
@@ -337,7 +335,7 @@ class Settling:
     def _counted(self) -> int:
         """Count this look at the scored cases, once, and return the how-manieth it is."""
         name = f"{self._desk.study} settled"
-        return self._desk.ledger.looks(name, rows_digest(self._scored))
+        return self._desk.ledger.looks(name, *self._desk.opened())
 
 
 @contextmanager

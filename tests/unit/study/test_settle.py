@@ -17,6 +17,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.report._settle import progress_line, question_screen
 from tuneworthy.settle import open_settling
+from tuneworthy.stats.bounds import level
 
 POOL = 300
 
@@ -172,6 +173,24 @@ def test_a_session_goes_on_where_it_stopped(study):
     assert found[0] == found[1]
     assert two.results.evidence.settled == one.results.evidence.settled
     assert two.results.evidence.pairs == one.results.evidence.pairs
+
+
+def test_a_look_that_settles_counts_all_that_opened_the_rows_and_is_counted_by_later_ones(tmp_path):
+    path, gold = recorded(tmp_path, success={"margin": 0.085})
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
+    for fewer in (2, 1, 0):  # nearly the same rows: three studies, three looks
+        (tmp_path / "rows.jsonl").write_text("".join(rows[: len(rows) - fewer]))
+        study = tuneworthy.run(path)
+    assert study.verdict.looks == 3
+    done = settled(path, gold)
+    facts = done.results.evidence
+    assert (facts.settled.look, facts.looks, done.verdict.looks) == (4, 4, 4)
+    opened = [pair for pair, before in zip(facts.pairs, study.results.evidence.pairs, strict=True)
+              if pair != before]  # fmt: skip
+    assert opened
+    assert {pair.level for pair in opened} == {level(0.05, 4, 2)}
+    (tmp_path / "rows.jsonl").write_text("".join(rows[:-3]))
+    assert tuneworthy.run(path).verdict.looks == 5
 
 
 @pytest.mark.full

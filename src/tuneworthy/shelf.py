@@ -80,19 +80,19 @@ def read(folder: Path) -> Results:
 def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     """Return a stored study judged again from its folder alone, without model, rows or store.
 
-    `ask` asks the questions of evidence: all of them, as the study did, where None. The user's own
-    metric is not run: the folder may come from somebody else. verdict.json must be, byte for byte,
-    what comes out.
+    `ask` asks the questions of evidence: all of them, as the study did, where None. Scores of
+    the user's own metric, which is not run as the folder may come from somebody else, and of a
+    judge are taken as stored. verdict.json must be, byte for byte, what comes out.
     """
-    from tuneworthy.metrics import chosen, scorer
+    from tuneworthy.metrics import JUDGE, chosen, scorer
     from tuneworthy.metrics._user import is_own
     from tuneworthy.questions import ask_all
     from tuneworthy.report.json import verdict_json
     from tuneworthy.verdict.recompute import recompute as judged
 
     results = read(folder)
-    own = is_own(chosen(results.task))
-    metric = None if own else scorer(results.task)
+    name = chosen(results.task)
+    metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     again = judged(results, ask or ask_all, metric)
     text = (verdict_json(again.verdict) + "\n").encode("utf-8", "backslashreplace")
     path = folder / VERDICT

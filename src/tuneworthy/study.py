@@ -16,7 +16,7 @@ from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.results import Results
+from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit
@@ -205,7 +205,16 @@ def _results(
         reproduce=desk.reproduce(),
         split=desk.split,
         policy=policy,
+        grades=_graded(desk),
     )
+
+
+def _graded(desk: Desk) -> tuple[Grade, ...] | None:
+    """Return the human grades that corrected the judge, None where no judge grades."""
+    if desk.shape.grades is None:
+        return None
+    found = desk.shape.grades.items()
+    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in found)
 
 
 def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:

@@ -28,12 +28,21 @@ class GridPoint(Record):
     left: float | None
 
 
+class Grade(Record):
+    """What humans gave to one answer of a case, 0 to 1; `answer` without the space around it."""
+
+    case: str
+    answer: str
+    grade: float
+
+
 class Results(Record):
     """The whole study. `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
 
     `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
     `split` says which rows each fold learnt from and was scored on, `policy` is the user's side of
-    the rule: with them the verdict can be computed again from this record alone.
+    the rule: with them the verdict can be computed again from this record alone. `grades` are
+    those of humans, which correct a judge; None where no judge grades.
     """
 
     task: Task
@@ -47,3 +56,4 @@ class Results(Record):
     reproduce: dict[str, Any] = Field(default_factory=dict)
     split: Split | None = None
     policy: Policy | None = None
+    grades: tuple[Grade, ...] | None = None

@@ -17,6 +17,7 @@ from tuneworthy.matrix.compare import Shape, compare
 from tuneworthy.matrix.costs import with_costs
 from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.reading import across
+from tuneworthy.metrics import JUDGE, chosen
 
 Metric = Callable[[Case, Answer], Score | Unscored]
 
@@ -25,25 +26,11 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
     """Return the evidence of the stored runs, computed anew.
 
     With `metric` the matrix is read across again as well, where every labelled row was scored;
-    else the diagnosis is the stored one. Raises TaskError where the folds were not stored.
+    else the diagnosis is the stored one. Raises TaskError where folds or human grades were not
+    stored.
     """
-    split, stored = results.split, results.evidence
-    if split is None:
-        raise TaskError(
-            "these results don't say which rows were learnt from, so they can't be recomputed",
-            got="results of an older version",
-            fix="`tuneworthy run` with this version: answers in the store are not asked again",
-        )
-    shape = Shape(
-        task=results.task,
-        study=stored.task_hash,
-        split=split,
-        groups=split.groups,
-        looks=stored.looks,
-        blocks=stored.blocks,
-        pool=stored.pool,
-        limited=stored.limited,
-    )
+    shape, stored = shape_of(results), results.evidence
+    split = shape.split
     again = compare(shape, results.cases, results.runs)
     beside = set(Evidence.model_fields) - again.model_fields_set
     carried = {field: getattr(stored, field) for field in beside}
@@ -53,6 +40,38 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
         )
     evidence = with_costs(again.model_copy(update=carried), results.task, results.runs)
     return evidence.model_copy(update={"arms": all_judged(results.task, evidence)})
+
+
+def shape_of(results: Results) -> Shape:
+    """Return what the comparison needs besides the runs, as it was stored; TaskError where not."""
+    split, stored = results.split, results.evidence
+    if split is None:
+        raise older("don't say which rows were learnt from")
+    grades = None
+    if chosen(results.task) == JUDGE:
+        if results.grades is None:
+            raise older("don't hold the human grades that correct the judge")
+        grades = {(one.case, one.answer): one.grade for one in results.grades}
+    return Shape(
+        task=results.task,
+        study=stored.task_hash,
+        split=split,
+        groups=split.groups,
+        looks=stored.looks,
+        blocks=stored.blocks,
+        pool=stored.pool,
+        limited=stored.limited,
+        grades=grades,
+    )
+
+
+def older(lack: str) -> TaskError:
+    """Return the refusal of results that lack what recomputing needs."""
+    return TaskError(
+        f"these results {lack}, so they can't be recomputed",
+        got="results of an older version",
+        fix="`tuneworthy run` with this version: answers in the store are not asked again",
+    )
 
 
 def whole(results: Results, split: Split) -> bool:

@@ -239,7 +239,7 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
     lines = [Text(f"  recomputed: {head}", "bold")]
     said = [f"evidence hash {found.hash}"]
     if found.scored is None:
-        said.append("Scores were taken as stored: the metric is your own code, which is not run.")
+        said.append("No answer was scored again: neither your own code nor a judge is run.")
     else:
         said.append(f"{words.counted(found.scored, 'answer')} scored again.")
     if found.taken:

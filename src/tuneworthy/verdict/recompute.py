@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.record import canonical
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.matrix.recompute import Metric, evidence_again, scored_again, whole
+from tuneworthy.matrix.recompute import Metric, evidence_again, older, scored_again, whole
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
 
@@ -29,8 +28,8 @@ Ask = Callable[[Evidence, Task], Sequence[Finding]]
 class Recomputed:
     """What came out: the evidence hash and verdict of today, and every place that differs.
 
-    `scored` counts answers scored again, None where the metric is the user's own code. `taken`
-    names what was not computed again but taken as stored.
+    `scored` counts answers scored again, None where the metric is the user's own code or a judge.
+    `taken` names what was not computed again but taken as stored.
     """
 
     hash: str
@@ -46,7 +45,8 @@ def recompute(
     """Return the study judged again from its stored answers, scores, folds and policy.
 
     The release that wrote it is kept in the verdict, so that two releases with one rule agree.
-    Raises TaskError where folds or policy were not stored.
+    Without a `metric` the stored scores are taken. Raises TaskError where folds, policy or human
+    grades were not stored.
     """
     policy = _policy(results)
     evidence = Evidence.model_validate(evidence_again(results, metric).plain())
@@ -84,11 +84,7 @@ def _cut(value: Any) -> str:
 
 def _policy(results: Results) -> Policy:
     if results.policy is None:
-        raise TaskError(
-            "these results don't hold the policy they were judged by",
-            got="results of an older version",
-            fix="`tuneworthy run` with this version: answers in the store are not asked again",
-        )
+        raise older("don't hold the policy they were judged by")
     return results.policy
 
 
@@ -101,7 +97,7 @@ def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
 
 
 def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
-    """Return the parts of the evidence that were measured beside the matrix."""
+    """Return what was taken: scores, and the evidence that was measured beside the matrix."""
     again = results.split is not None and metric is not None and whole(results, results.split)
     names = [
         "soundness",
@@ -117,4 +113,5 @@ def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
     ]
     if not again:
         names.insert(0, "diagnosis")
-    return tuple(name for name in names if getattr(results.evidence, name))
+    there = [name for name in names if getattr(results.evidence, name)]
+    return tuple(there if metric else ["scores", *there])

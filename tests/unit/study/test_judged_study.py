@@ -3,11 +3,17 @@
 import json
 import random
 import re
+import shutil
 
+import pytest
 from tests import studies
 
+from tuneworthy import shelf
+from tuneworthy.cli._frame import run as command
+from tuneworthy.core.errors import TaskError
 from tuneworthy.models import scripted
 from tuneworthy.study import run
+from tuneworthy.verdict.recompute import recompute
 
 
 def by_truth(prompt, limits):
@@ -28,6 +34,7 @@ def write(folder, graded):
         {"id": f"r{i}", "input": f"question {i} ?", "output": f"fact {i} is true"}
         for i in range(80)
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     draw, systems = random.Random(0), {}
     for name, share in (("good", 0.9), ("bad", 0.4)):
         systems[name] = [
@@ -67,6 +74,46 @@ def test_a_sound_judge_with_human_grades_names_the_better_system(tmp_path, monke
     by_name = {arm.name: arm for arm in verdict.arms}
     assert by_name["bad"].delta.versus == "good"
     assert by_name["bad"].delta.high < 0
+
+
+def test_a_judged_study_is_recomputed_from_its_folder_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(scripted._BUILT_IN, "truth", by_truth)
+    study = run(write(tmp_path / "task", graded=70))
+    shutil.copytree(study.folder, alone := tmp_path / "alone")
+    shutil.rmtree(tmp_path / "task")  # no rows, no grades, no store
+    monkeypatch.delitem(scripted._BUILT_IN, "truth")
+    found = shelf.recompute(alone)
+    assert (found.differs, found.hash) == ((), study.verdict.evidence_hash)
+    assert found.scored is None
+    assert found.taken[0] == "scores"
+    assert command(["report", str(alone), "--recompute"]) == 0
+    assert "Taken as stored: scores" in capsys.readouterr().out
+
+
+def worse(whole):
+    done = next(run for run in whole["runs"] if run["spec"]["name"] == "good")
+    at = next(i for i, score in enumerate(done["scores"]) if score["value"] == 1)
+    done["scores"][at]["value"] = 0.0
+
+
+@pytest.mark.parametrize("change", [worse, lambda whole: whole["grades"][-1].update(grade=0.5)])
+def test_a_changed_score_or_grade_of_a_judged_study_is_found(tmp_path, monkeypatch, change):
+    monkeypatch.setitem(scripted._BUILT_IN, "truth", by_truth)
+    study = run(write(tmp_path, graded=70))
+    path = study.folder / "results.json"
+    change(whole := json.loads(path.read_text()))
+    path.write_text(json.dumps(whole))
+    found = shelf.recompute(study.folder)
+    assert found.hash != study.verdict.evidence_hash
+    assert any(line.startswith(("evidence/arms/", "evidence/pairs/")) for line in found.differs)
+    assert command(["report", str(study.folder), "--recompute"]) == 1
+
+
+def test_judged_results_without_grades_are_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(scripted._BUILT_IN, "truth", by_truth)
+    study = run(write(tmp_path, graded=70))
+    with pytest.raises(TaskError, match="human grades"):
+        recompute(study.results.model_copy(update={"grades": None}))
 
 
 def test_a_judge_with_few_human_grades_blocks(tmp_path, monkeypatch):

@@ -115,4 +115,4 @@ def test_recomputing_loads_no_torch(folder):
 def test_without_a_metric_the_diagnosis_is_taken_as_stored(made):
     from tuneworthy.verdict.recompute import _taken
 
-    assert _taken(made.results, None)[0] == "diagnosis"
+    assert _taken(made.results, None)[:2] == ("scores", "diagnosis")

@@ -34,7 +34,7 @@ from tuneworthy.matrix.ballot import Ballot
 from tuneworthy.matrix.settling import Stream
 from tuneworthy.metrics import scorer
 from tuneworthy.stats import bounds
-from tuneworthy.stats.power import label_size
+from tuneworthy.stats.sizing import worth_it
 from tuneworthy.verdict.settled import Open
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05
@@ -158,8 +158,8 @@ def _as_next_asks(
     while not done and rows < len(new):
         level = bounds.level(ALPHA, look, 2)
         pair = _pair(np.concatenate([scored, new[:rows]]), level, kind[0])
-        needed = Open("b", "a", MARGIN).rows(pair)
-        more = STUDY if needed is None else label_size(needed, pair.n, kind[0])
+        size = worth_it(pair, MARGIN, level)
+        more = STUDY if size is None else size.more(pair.n)
         rows = min(len(new), rows + max(STEP, more))
         done = _labelled(scored, new[:rows], level, kind)
         look += 1

@@ -47,7 +47,7 @@ def settlements(rng, runs, truth, d, factor):
 
 def _planned(wins, losses, level):
     mean, differ = (wins - losses) / STUDY, max(wins + losses, 1) / STUDY
-    rows = power.rows_to_settle(mean, differ, MARGIN, level)
+    rows = power.rows_to_gap(differ, MARGIN - mean if mean < MARGIN else mean, level)
     near = power.at_the_margin(mean, MARGIN)
     return POOL if rows is None or near else min(POOL, max(50, int(np.ceil(1.5 * rows))))
 

@@ -10,7 +10,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.core.units import points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
 from tuneworthy.questions._shown import finding
-from tuneworthy.stats.power import at_the_margin, label_size, rows_to_settle
+from tuneworthy.stats.sizing import worth_it
 
 QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning
@@ -47,9 +47,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
-    if at_the_margin(pair.mean, margin):
+    size = worth_it(pair, margin, pair.level * evidence.looks / (evidence.looks + 1))
+    if size is None:
         return "at the margin: more rows will not settle it soon"
-    level = pair.level * evidence.looks / (evidence.looks + 1)
-    rows = rows_to_settle(pair.mean, max(pair.differ, 1) / pair.n, margin, level)
-    more = max(1, label_size(rows or 0, pair.n, pair.factor))
-    return f"too small: needs about {more:,} more scored rows"
+    return f"too small: needs about {size.more(pair.n):,} more scored rows"

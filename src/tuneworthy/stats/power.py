@@ -28,13 +28,11 @@ def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
     return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
 
 
-def rows_to_settle(mean: float, d: float, margin: float, level: float) -> int | None:
-    """Return the rows after which the pair should be settled, at the one-sided `level`.
+def rows_to_gap(d: float, gap: float, level: float) -> int | None:
+    """Return the rows on which a bound at the one-sided `level` lies `gap` from the mean.
 
-    `mean` is that of rival minus named arm, seen on a share `d` of rows. Below the margin it is
-    to be shown not worth it, from the margin on worth it. None where no number of rows would do.
+    Of independent rows, on a share `d` of which two arms differ. None where no number would do.
     """
-    gap = margin - mean if mean < margin else mean
     if gap <= 0:
         return None
     return max(1, round(float(norm.ppf(1 - level)) ** 2 * d / gap**2))
@@ -59,8 +57,3 @@ def settle_size(rows: int, differ: float) -> tuple[int, int]:
     these only where the answers differ."""
     inputs = ceil(1.5 * rows)
     return inputs, round(inputs * differ)
-
-
-def label_size(rows: int, n: int, factor: float = 1.0) -> int:
-    """Return the labels still needed beside the n there are; at least 0."""
-    return max(0, ceil(factor**2 * rows) - n)

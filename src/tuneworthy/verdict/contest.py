@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.stats.power import at_the_margin, rows_to_settle
+from tuneworthy.stats.sizing import Size, within, worth_it
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.rule import Ruling, still_open
@@ -16,13 +16,13 @@ from tuneworthy.verdict.words import rival
 class Contest:
     """What is still open: the arm that may be better, against which, and how much is missing.
 
-    `rows` is how many unfitted rows would settle it (None: at the margin, no number would).
+    `size` is how many rows would settle it (None: at the margin, no number would).
     """
 
     arm: ArmResult
     versus: ArmResult
     pair: Pair
-    rows: int | None
+    size: Size | None
     why: str = ""
 
 
@@ -59,10 +59,8 @@ def _cheaper(
     pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    gap = abs(pair.mean + policy.margin)
-    near = gap < policy.margin / 5
-    rows = None if near else rows_to_settle(0.0, _differ(pair), gap, _next(evidence, pair))
-    return Contest(maybe[0], present, pair, rows, _saving(policy, arm, maybe[0]))
+    size = within(pair, policy.margin, _next(evidence, pair))
+    return Contest(maybe[0], present, pair, size, _saving(policy, arm, maybe[0]))
 
 
 def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
@@ -83,15 +81,7 @@ def _contest(
     pair = board.pairs.get((who[0].name, who[1].name))
     if pair is None or not pair.n:
         return None
-    mean = pair.mean + shift
-    if at_the_margin(mean, margin):
-        return Contest(*who, pair, None)
-    return Contest(*who, pair, rows_to_settle(mean, _differ(pair), margin, _next(evidence, pair)))
-
-
-def _differ(pair: Pair) -> float:
-    """Return the share of differing cases; none seen differing does not mean that none differ."""
-    return max(pair.differ, 1) / pair.n
+    return Contest(*who, pair, worth_it(pair, margin, _next(evidence, pair), shift))
 
 
 def _next(evidence: Evidence, pair: Pair) -> float:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
-from tuneworthy.stats.power import label_size, settle_size
+from tuneworthy.stats.power import settle_size
+from tuneworthy.stats.sizing import Size
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
 from tuneworthy.verdict.economics import unknown
@@ -118,18 +119,18 @@ def _offers(
     open_now = contest(evidence, policy, board, ruling)
     if open_now is None:
         return offers
-    if open_now.rows is None:
+    if open_now.size is None:
         return [*offers, Offer(0.5, _at_the_margin(policy, open_now))]
-    offers += _settle(evidence, policy, open_now)
-    offers.append(_label(policy, open_now))
+    offers += _settle(evidence, policy, open_now, open_now.size)
+    offers.append(_label(policy, open_now, open_now.size))
     return offers + _collect(evidence, policy, open_now)
 
 
-def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
+def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -> list[Offer]:
     pair = open_now.pair
-    if pair.apart is None or open_now.rows is None:
+    if pair.apart is None:
         return []
-    inputs, clicks = settle_size(open_now.rows, pair.apart / pair.n)
+    inputs, clicks = settle_size(size.inputs, pair.apart / pair.n)
     if inputs > evidence.pool:
         return []
     why = (
@@ -140,9 +141,8 @@ def _settle(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer
     return [Offer(clicks * CLICK, Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why))]
 
 
-def _label(policy: Policy, open_now: Contest) -> Offer:
-    pair = open_now.pair
-    rows = max(1, label_size(open_now.rows or 0, pair.n, pair.factor))
+def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
+    rows = size.more(open_now.pair.n)
     usd = None if policy.label_each is None else rows * policy.label_each
     why = (
         f"with about {rows} more labelled rows it should show whether {named(open_now.arm)} is"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.settled import Settled
-from tuneworthy.stats.power import at_the_margin, rows_to_settle
+from tuneworthy.stats.sizing import within, worth_it
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.rule import Ruling, boards, rule, still_open
@@ -40,14 +40,14 @@ class Open:
         return self.arm, self.versus
 
     def rows(self, pair: Pair) -> int | None:
-        """Return the rows that close it by a look at all of them at once; None: no telling."""
-        mean, differ = pair.mean + self.shift, max(pair.differ, 1) / max(pair.n, 1)
-        if self.margin < 0:
-            gap = abs(mean - self.margin)
-            return None if gap < -self.margin / 5 else rows_to_settle(0.0, differ, gap, pair.level)
-        if at_the_margin(mean, self.margin):
+        """Return the inputs that close it by a look at all of them at once; None: no telling."""
+        if not pair.n:
             return None
-        return rows_to_settle(mean, differ, self.margin, pair.level)
+        if self.margin < 0:
+            size = within(pair, -self.margin, pair.level)
+        else:
+            size = worth_it(pair, self.margin, pair.level, self.shift)
+        return size.inputs if size else None
 
     def planned(self, pair: Pair, most: int) -> int:
         """Return for how many rows in all bets on it are sized: 1.5 times as many, at `most`."""

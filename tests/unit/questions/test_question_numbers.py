@@ -53,6 +53,13 @@ def test_the_worked_example_needs_380_rows_to_tell_tuning_from_the_schema():
     assert (asked.answer, asked.next) == ("not_measured", "settle between `tune` and `schema`")
 
 
+def test_tuning_that_answers_as_the_prompt_does_needs_more_than_one_row():
+    answers = scenes.scores(60, 0.8)
+    found = scenes.evidence({t: (t, answers) for t in ("prompt", "tune")})
+    asked = simpler_tool.ask(found, task())
+    assert asked.because.startswith("too small: needs about 33 more scored rows")
+
+
 def test_rows_enough_follow_the_square_root():
     wide = Interval(mean=0.02, low=-0.04, high=0.08)
     assert _shown.enough(wide, 100, below=0.05, above=0.0) == 400  # half as wide: .08 to .05

@@ -73,14 +73,9 @@ def test_the_power_table():
         power.rows_needed(0.2, 0)
 
 
-def test_next_steps_of_the_worked_example():
-    rows = power.rows_to_settle(0.02, 11 / 250, 0.05, 0.025 / 3)
-    assert rows == 280
-    assert power.settle_size(rows, 0.17) == (420, 71)
-    assert power.label_size(rows, 250, 1.5) == 380
-    assert power.label_size(rows, 2000, 1.5) == 0
-    assert power.rows_to_settle(0.10, 0.2, 0.05, 0.0125) == 100
-    assert power.rows_to_settle(0.0, 0.2, 0.0, 0.0125) is None
+def test_rows_to_a_gap_and_the_margin():
+    assert power.rows_to_gap(0.2, 0.1, 0.0125) == 100
+    assert power.rows_to_gap(0.2, 0.0, 0.0125) is None
     assert power.at_the_margin(0.045, 0.05)
     assert not power.at_the_margin(0.02, 0.05)
 

@@ -117,6 +117,9 @@ def test_no_number_of_rows_is_named_at_the_margin():
     evidence, _ = scenes.worked()
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     assert Open("tune", "schema", 0.021).rows(pair) is None
+    unseen = pair.model_copy(update={"n": 0, "wins": 0, "losses": 0, "differ": 0})
+    assert Open("tune", "schema", 0.05).rows(unseen) is None
+    assert Open("tune", "schema", 0.05).planned(unseen, 700) == 700
     assert Open("tune", "schema", -0.02).rows(pair) is not None
 
 

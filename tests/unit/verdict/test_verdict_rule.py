@@ -10,6 +10,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
+from tuneworthy.stats import bounds
 from tuneworthy.verdict.asked import NOT_ASKED
 from tuneworthy.verdict.board import UNKNOWN, lay_out
 from tuneworthy.verdict.decide import decide, grid
@@ -205,6 +206,16 @@ def test_a_rung_at_the_margin_is_not_settled_by_rows():
     verdict = decide(found, (), PLAIN)
     assert verdict.next.do == "decide the margin"
     assert "stands at the margin of 5 points" in verdict.next.why
+
+
+def test_equal_arms_on_few_rows_need_so_many_that_the_exact_bound_closes():
+    answers = scenes.scores(60, 0.8)
+    found = scenes.evidence({t: (t, answers) for t in ("prompt", "bigger")}, apart=0)
+    verdict = decide(found, (), PLAIN)
+    assert verdict.left_on_table.points > PLAIN.margin
+    assert (verdict.next.do, verdict.next.rows) == ("label", 33)
+    again = scenes.pair("bigger", "prompt", 0, 0, 60 + 33, bounds.level(0.05, 2, 2))
+    assert again.high <= PLAIN.margin < scenes.pair("a", "b", 0, 0, 60 + 1, again.level).high
 
 
 def test_collect_is_offered_where_the_curve_still_climbs_and_is_cheaper():

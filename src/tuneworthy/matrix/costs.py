@@ -19,6 +19,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.models import _prices
+from tuneworthy.models._endpoint import on_this_machine
 
 MONTH = 30.0  # days
 TUNED = ("tune", "distil")  # the tools with a model to build, to host and to retrain
@@ -65,7 +66,7 @@ def _unpriced(task: Task, told: Sequence[Answer], runs: Sequence[Run]) -> str:
     if billed:
         lack = len(told) - billed
         return f"{lack:,} of {len(told):,} successful answers lack their `usd`" if lack else ""
-    if asked:
+    if asked and not on_this_machine(asked["endpoint"]):
         return _unbilled(task, asked.get("model", ""), asked.get("endpoint", ""))
     if task.economics.machine_hour is None:
         return "no price: set economics.machine_hour (or usd in recorded answers)"

@@ -93,6 +93,11 @@ def _is_forbidden(host: str) -> bool:
     return number.is_link_local or number.is_multicast or number.is_unspecified
 
 
+def on_this_machine(url: str) -> bool:
+    """Return whether an address is one of this machine's own: its time is ours to price."""
+    return _is_loopback(urlsplit(url).hostname or "")
+
+
 def _is_loopback(host: str) -> bool:
     number = _number(host)
     return host == "localhost" if number is None else number.is_loopback

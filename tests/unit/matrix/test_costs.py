@@ -113,6 +113,15 @@ def test_seconds_without_a_price_are_no_cost():
     assert found["usd_per_1k"] == pytest.approx(2.0)
 
 
+def test_a_server_on_this_machine_is_priced_by_its_hours():
+    answers = [Answer(case="1", text="", seconds=2.0)]
+    here = remote("mine", "http://localhost:8000/v1")
+    assert request_cost(task(machine_hour=3.6), answers, here, {})["usd_per_1k"] == pytest.approx(2)
+    lacking = {}
+    assert "usd_per_1k" not in request_cost(task(machine_hour=3.6), answers, remote("x"), lacking)
+    assert "no price of x" in lacking["usd_per_1k"]
+
+
 def failed(case="f", **more):
     return Answer(case=case, text="", finish="error", error="refused by the server", **more)
 

@@ -32,8 +32,9 @@ from tuneworthy.matrix.metric_ladder import (
 )  # fmt: skip
 from tuneworthy.matrix.reading import base_of, columns
 from tuneworthy.stats.bounds import rate
-from tuneworthy.stats.discordant import FEW
+from tuneworthy.stats.discordant import FEW, discordant
 from tuneworthy.stats.power import Z, mde
+from tuneworthy.stats.sizing import graded, widened
 
 NOT_TWICE = "nothing was asked twice: answers that are logged or greedy do not change"
 
@@ -140,17 +141,34 @@ def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, floa
 def _seen(pair: Pair, margin: float) -> tuple[float, float]:
     """Return the smallest difference that a pair shows, and the share of differing cases.
 
-    Groups and unstable folds have widened the pair's bounds, so its standard error is read from
-    them: of graded scores it is all there is to go by, of 0/1 scores it gives the width.
+    Groups and unstable folds have widened the pair's bounds, and exact ones are wider than the
+    normal's: the standard error is read from them. What their half-width covers is never shown.
     """
-    error = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
-    net = (pair.wins - pair.losses) / pair.n
-    if abs(pair.mean - net) > 1e-5:  # graded
-        return Z * error * sqrt(pair.n / (pair.n + Z**2)), pair.differ / pair.n
+    z = NormalDist().inv_cdf(1 - pair.level)
+    error, differ = _error(pair, margin, z)
+    return max(z, Z * sqrt(pair.n / (pair.n + Z**2))) * error, differ
+
+
+def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
+    """Return the standard error of a difference of the margin at most, and the share differing.
+
+    Of graded scores the width is all there is to go by. Of 0/1 scores it says how much wider than
+    the normal the bounds are; where fewer than ten cases differ, exact ones stand for those that
+    would be found at the margin.
+    """
+    error = (pair.high - pair.low) / 2 / z
+    if graded(pair):
+        return error, pair.differ / pair.n
+    net = abs(pair.wins - pair.losses) / pair.n
+    both, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
+    differ = 2 * both + least
+    if pair.differ < FEW:
+        counts = (both + least) * pair.n, both * pair.n
+        low, high = discordant(*counts, pair.n, pair.level)
+        return widened(pair) * float(high - low) / 2 / z, differ
     plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
-    wide = max(pair.factor, error / plain) if plain and pair.differ >= FEW else pair.factor
-    differ = 2 * min(pair.wins, pair.losses) / pair.n + min(abs(net), margin)
-    return mde(pair.n, max(differ, 1 / pair.n), wide), differ
+    wide = max(pair.factor, error / plain) if plain else pair.factor
+    return wide * sqrt(differ / pair.n), differ
 
 
 def _height(arm: ArmResult) -> float:

@@ -18,6 +18,7 @@ from tuneworthy.matrix.examples import form_of
 from tuneworthy.matrix.metric_ladder import another_row, cut, one_part, ranked, value
 from tuneworthy.matrix.soundness import Ground, flips, leak, leaked, soundness
 from tuneworthy.metrics import scorer
+from tuneworthy.questions import evaluation
 from tuneworthy.stats import bounds
 from tuneworthy.stats.power import mde
 
@@ -177,6 +178,38 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
     assert soundness(ground([]), small, ()).mde < 0.2 * soundness(ground([]), as_counted, ()).mde
     never = found.model_copy(update={"pairs": (pair(0, 0, 100),)})
     assert soundness(ground([]), never, ()).mde > 0
+
+
+@pytest.mark.parametrize("level", [0.035, 0.001])
+@pytest.mark.parametrize(
+    ("wins", "losses", "n", "groups"),
+    [(0, 0, 60, 60), (0, 0, 150, 150), (5, 0, 300, 4), (6, 3, 100, 8), (30, 25, 200, 5)],
+)
+def test_no_difference_is_seen_that_the_bounds_of_the_pair_cover(wins, losses, n, groups, level):
+    diffs = [0.0] * n
+    for i in range(wins + losses):
+        diffs[i * n // (wins + losses)] = 1.0 if i < wins else -1.0
+    found = bounds.paired(diffs, level, groups=[i % groups for i in range(n)])
+    two = Pair(arm="b", versus="a", n=n, mean=found.mean, low=found.low, high=found.high,
+               level=level, factor=1.0, wins=wins, losses=losses, differ=wins + losses)  # fmt: skip
+    whole = Evidence(task="t", hash="e" * 64, n=n, looks=1, alpha=0.05,
+                     arms=(arm("a", 0.7), arm("b", 0.7)), pairs=(two,))  # fmt: skip
+    half = (two.high - two.low) / 2
+    seen = soundness(ground([]), whole, ())
+    assert seen.mde >= 0.99 * half
+    if (wins, n) == (0, 60):
+        assert half > 0.05, "on 60 equal rows the verdict stays open at 5 points"
+        asked = evaluation.ask(whole.model_copy(update={"soundness": seen}), ground([]).task)
+        assert asked.answer == "not_measured"
+        assert "too small: needs about" in asked.because
+
+
+def test_few_differing_rows_are_seen_as_if_a_margin_apart():
+    whole = Evidence(task="t", hash="e" * 64, n=30, looks=1, alpha=0.05,
+                     arms=(arm("a", 0.8), arm("b", 0.7)), pairs=(pair(9, 0, 30),))  # fmt: skip
+    seen = soundness(ground([]), whole, ())
+    assert seen.differ == pytest.approx(0.05)
+    assert mde(30, 0.05) < seen.mde < whole.pairs[0].high - whole.pairs[0].mean + 0.1
 
 
 def test_a_judge_is_not_asked():

@@ -16,6 +16,7 @@ from tests.studies import MODEL
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import DataError, SecurityError, TaskError, TuneworthyError
 from tuneworthy.core.task import Data, Task
+from tuneworthy.data.answers import read_answers
 from tuneworthy.data.lines import MAX_LINE
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.taskfile import read_task
@@ -381,3 +382,24 @@ def test_i74_a_pasted_key_is_refused_and_never_shown(text, tmp_path):
         assert secret not in str(error)
         assert secret not in json.dumps(error.plain())
         assert error.__cause__ is None
+
+
+RECORDED = [
+    ("usd", -0.1, "below 0", "leave"), ("usd", 1e300, "too large", "at most 1,000,000"),
+    ("usd", "0.1", "no number", "without quotes"), ("usd", True, "no number", "without quotes"),
+    ("seconds", -1, "below 0", "leave"), ("seconds", "0.8", "no number", "without quotes"),
+    ("tokens_out", 1.5, "no number", "whole"), ("finish", "done", "not known", "stop"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value", "what", "fix"), RECORDED)
+def test_i164_an_impossible_field_of_a_recorded_answer(key, value, what, fix, tmp_path, capsys):
+    (tmp_path / "rows.jsonl").write_text(GOOD)
+    lines = [{"answer": "a"}, {"answer": "b"}, {"answer": "c", key: value}]
+    (tmp_path / "logged.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError) as caught:
+        read_answers(tmp_path / "logged.jsonl", load(task(tmp_path)).cases)
+    check_parts(caught.value, what, f"logged.jsonl:3 {key}", json.dumps(value).strip('"'), fix)
+    keys = "arms: [present, copy_input]\npresent: {answers: logged.jsonl}\n"
+    (tmp_path / "task.yaml").write_text("data: {file: rows.jsonl}\n" + keys)
+    ends_with(tmp_path, 5, capsys)

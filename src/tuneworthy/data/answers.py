@@ -14,8 +14,12 @@ from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import opened
 from tuneworthy.data.raw import Fault, Raw
 
-KEYS = {"id", "input", "answer", "output", "seconds", "usd", "tokens_in", "tokens_out", "finish"}
 NONE = "no recorded answer"
+NULL = "the recorded answer is null"
+FINISH = ("stop", "length", "error")
+# A month of work and a million dollars for one answer: beyond is a unit or a typing error, and
+# one such number would rule every mean of its arm.
+MOST = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 
 def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
@@ -23,7 +27,8 @@ def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}. Without
     ids they are matched by `input`; without either by order, where the counts agree. Raises
-    DataError for a bad row, an id given twice, or a file that matches no case.
+    DataError for a bad row, a number that can't be (see MOST), an id given twice, or a file that
+    matches no case.
     """
     rows = _rows(path)
     found = _matched(path, rows, cases)
@@ -51,8 +56,35 @@ def _rows(path: Path) -> list[Raw]:
                 got=", ".join(sorted(row.fields)),
                 fix='write {"id": ..., "answer": ...}, one object a line',
             )
+        _check_fields(row)
         rows.append(row)
     return rows
+
+
+def _check_fields(row: Raw) -> None:
+    """Refuse seconds, dollars, tokens and finishes that can't be, also of rows matched to none."""
+    for key, most in MOST.items():
+        whole, value = key.startswith("tokens"), row.fields.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            what, kind = f"`{key}` is no number", "a whole number" if whole else "a number"
+            fix = f"write {kind} without quotes, or leave `{key}` out where it was not measured"
+        elif value < 0:
+            what, fix = f"`{key}` is below 0", f"leave `{key}` out where it was not measured"
+        elif value > most:
+            what, fix = f"`{key}` is too large", f"write at most {most:,.0f} for one answer"
+        else:
+            continue
+        raise _wrong_field(row, key, f"in a recorded answer {what}", fix)
+    if row.fields.get("finish") not in (None, *FINISH):
+        fix = f"write one of {', '.join(FINISH)}, or leave it out"
+        raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
+
+
+def _wrong_field(row: Raw, key: str, what: str, fix: str) -> DataError:
+    got = json.dumps(row.fields[key], ensure_ascii=False)
+    return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
 
 
 def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
@@ -117,19 +149,8 @@ def _by_input(rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
 
 def _answer(row: Raw, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
-    plain = {
-        key: row.fields[key] for key in KEYS - {"id", "input", "answer", "output"}
-        if row.fields.get(key) is not None
-    }  # fmt: skip
     if value is None:
-        return Answer(case=case.id, text="", finish="error", error="the recorded answer is null")
+        return Answer(case=case.id, text="", finish="error", error=NULL)
+    plain = {key: row.fields[key] for key in (*MOST, "finish") if row.fields.get(key) is not None}
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    try:
-        return Answer(case=case.id, text=text, **plain)
-    except ValueError as error:
-        raise DataError(
-            "a recorded answer has a field of the wrong kind",
-            where=row.where,
-            got=str(plain),
-            fix=str(error).splitlines()[-2].strip(),
-        ) from None
+    return Answer(case=case.id, text=text, **plain)

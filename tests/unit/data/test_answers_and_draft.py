@@ -68,7 +68,7 @@ def test_a_row_without_an_answer_is_an_error_and_never_right(tmp_path):
         ([{"id": "c1"}], "has no `answer`"),
         ([{"answer": "a"}], "can't be matched"),
         ([{"id": "c1", "answer": "a"}, {"id": "c1", "answer": "b"}], "two recorded answers"),
-        ([{"id": "c1", "answer": "a", "seconds": "fast"}], "wrong kind"),
+        ([{"id": "c1", "answer": "a", "seconds": "fast"}], "is no number"),
     ],
 )
 def test_answers_that_fit_no_row_are_refused(rows, why, tmp_path):

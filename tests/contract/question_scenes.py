@@ -165,10 +165,12 @@ SCENES = {
         ],
     },
     "evaluation": {
-        "yes": [evidence(soundness=sound())],
+        "yes": [evidence(soundness=sound()), evidence(soundness=sound(unscored=share(1, 100)))],
         "no": [
             evidence(soundness=sound(ladder={"another row": 0.94})),
             evidence(soundness=sound(gold=0.98)),
+            evidence(soundness=sound(mde=0.3, ladder={}, gold=None, unscored=share(40, 40))),
+            evidence(soundness=sound(unscored=share(2, 100))),
             evidence(soundness=sound(leak=0.06)),
             evidence(soundness=sound(flips=span(0.1, 0.06, 0.15))),
             evidence(soundness=sound(judge="kappa .4 is below .6")),

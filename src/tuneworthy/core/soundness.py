@@ -16,7 +16,8 @@ class Soundness(Record):
     in score points, on `n` cases at `differ`, the share of them on which the two best arms differ
     (or would, a margin apart); None before two are measured, then .2 is taken. `ladder` is the
     metric's AUC of the right answers against worse ones, by how they were made worse; `gold` the
-    mean score of the right answers themselves. `flips` is how often asking again changes whether
+    mean score of the right answers themselves, `unscored` the share of them that the metric gives
+    no score. `flips` is how often asking again changes whether
     a case passes, `leak` the most that a score moves when near-copies are left out,
     `contradictions` the share of rows whose answer another row denies, `one_form` the share of
     answers that have the most frequent form, `noise` the share of rows that their neighbours deny.
@@ -29,6 +30,7 @@ class Soundness(Record):
     differ: float | None = None
     ladder: dict[str, float] = Field(default_factory=dict)
     gold: float | None = None
+    unscored: Share | None = None
     flips: Interval | None = None
     leak: float | None = None
     contradictions: Share | None = None

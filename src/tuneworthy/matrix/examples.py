@@ -25,7 +25,7 @@ _MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
 def contradictions(task: Task, rows: Sequence[Case]) -> Share | None:
     """Return the share of rows whose input another row answers otherwise; None for no rows."""
     torn = contradicting(rows, task.output.type == "text")
-    return _share(sum(map(len, torn)), len(rows)) if rows else None
+    return proportion(sum(map(len, torn)), len(rows)) if rows else None
 
 
 def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
@@ -34,7 +34,7 @@ def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
         return None
     forms = Counter(form_of(case.output, task.output.type == "number") for case in rows)
-    return _share(forms.most_common(1)[0][1], len(rows))
+    return proportion(forms.most_common(1)[0][1], len(rows))
 
 
 def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
@@ -43,7 +43,7 @@ def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | 
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
     denied = [doubt for doubt in doubts(task, rows) if doubt.ground == "neighbours"]
-    return _share(len(denied), len(rows))
+    return proportion(len(denied), len(rows))
 
 
 def fewest(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
@@ -76,6 +76,7 @@ def _mark(line: str) -> str:
     return next((name for name, mark in _MARKS if re.match(mark, line)), "text")
 
 
-def _share(k: int, n: int) -> Share:
+def proportion(k: int, n: int) -> Share:
+    """Return k of n with its exact interval. Raises ValueError for n = 0."""
     low, high = (round(end, 6) for end in rate(k, n))
     return Share(k=k, n=n, share=round(k / n, 6), low=low, high=high)

@@ -19,6 +19,7 @@ from tuneworthy.core.case import Case
 Metric = Callable[[Case, Answer], Score | Unscored]
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # default
+UNSCORED = 0.01  # share of right answers without a score from which on the metric is broken
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 LEAST = 10  # comparisons below which nothing is said
 MOST = 500  # cases that each step is tried on

@@ -17,7 +17,7 @@ from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.data.audit import D
 from tuneworthy.data.load import Loaded
-from tuneworthy.matrix.examples import contradictions, fewest, noise, one_form
+from tuneworthy.matrix.examples import contradictions, fewest, noise, one_form, proportion
 from tuneworthy.matrix.metric_ladder import (
     ANOTHER_ROW,
     HALF,
@@ -64,7 +64,8 @@ def soundness(
     n, seen, differ = _visible(evidence, ground.task.success.margin)
     if seen is None:
         missing["mde"] = "no row was scored"
-    ladder, gold = _ladder(ground, missing)
+    own = _own_scores(ground, missing)
+    ladder, gold = _ladder(ground, own, missing)
     task, rows = ground.task, ground.loaded.everyone
     return Soundness(
         n=n,
@@ -72,6 +73,7 @@ def soundness(
         differ=differ,
         ladder=ladder,
         gold=gold,
+        unscored=proportion(own.count(None), len(own)) if own else None,
         flips=_flips(task, runs, again, missing),
         leak=leak(ground.loaded, runs),
         contradictions=contradictions(task, rows),
@@ -180,15 +182,25 @@ def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
     return next((pair for pair in evidence.pairs if {pair.arm, pair.versus} == names), None)
 
 
-def _ladder(ground: Ground, missing: dict[str, str]) -> tuple[dict[str, float], float | None]:
+def _own_scores(ground: Ground, missing: dict[str, str]) -> list[float | None]:
+    """Return what the metric gives the right answers themselves; empty where it is not asked."""
+    fields = ("ladder", "gold", "unscored")
     if ground.task.success.judge is not None:
-        missing |= dict.fromkeys(("ladder", "gold"), "a judge grades: its own checks stand for it")
-        return {}, None
+        missing |= dict.fromkeys(fields, "a judge grades: its own checks stand for it")
+        return []
+    if not ground.cases:
+        missing |= dict.fromkeys(fields, "no row is scored")
+    return [value(ground.metric, case, case.output) for case in ground.cases[:MOST]]
+
+
+def _ladder(
+    ground: Ground, own: Sequence[float | None], missing: dict[str, str]
+) -> tuple[dict[str, float], float | None]:
     cases = list(ground.cases)[:MOST]
-    own = [value(ground.metric, case, case.output) for case in cases]
     scored = [score for score in own if score is not None]
-    if not scored:
+    if own and not scored:
         missing |= dict.fromkeys(("ladder", "gold"), "the metric gives no right answer a score")
+    if not scored:
         return {}, None
     steps = {ANOTHER_ROW: another_row(cases), ONE_PART: one_part(cases), HALF: cut}
     if ground.task.output.type == "label":  # a label is one word: replaced, it is another row's

@@ -10,7 +10,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, points
-from tuneworthy.matrix.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN
+from tuneworthy.matrix.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.stats.power import Z
 
@@ -53,7 +53,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
     """Return what is shown to be unsound, each with what to do about it."""
-    found, auc = [], sound.ladder.get(ANOTHER_ROW)
+    found, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
+    if lost is not None and lost.share > UNSCORED:
+        why = f"the metric gives no score to {lost.k:,} of {lost.n:,} right answers"
+        found.append((why, "mend the metric"))
     if sound.gold is not None and sound.gold < GOLD_MEAN:
         why = f"the metric gives the right answers themselves {sound.gold:.2f} on average"
         found.append((why, "mend the metric"))

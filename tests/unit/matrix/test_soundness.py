@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
 from tuneworthy.core.run import Run, Spec
@@ -74,6 +74,31 @@ def load_audit(cases):
                   unit="characters", visible=Visible(n=40, d=0.2, factor=1, prompts=None,
                                                      fitted=None))  # fmt: skip
     return task, audit
+
+
+@pytest.mark.parametrize("lost", [40, 10, 1])
+def test_a_metric_that_gives_right_answers_no_score_is_broken_however_few_rows_there_are(lost):
+    def fails(case, answer):
+        return Unscored(reason="it raised") if int(case.id[1:]) < lost else one
+
+    one, cases = Score(value=1.0), json_rows()
+    found = soundness(ground(cases, "json", fails), NOTHING.model_copy(update={"n": 40}), ())
+    assert (found.unscored.k, found.unscored.n) == (lost, 40)
+    asked = evaluation.ask(NOTHING.model_copy(update={"soundness": found}), ground([]).task)
+    assert asked.answer == "no"
+    assert asked.because.startswith(f"the metric gives no score to {lost} of 40 right answers")
+    assert asked.next == "mend the metric"
+
+
+def test_one_unscored_right_answer_in_a_hundred_is_no_fault():
+    def once(case, answer):
+        return Unscored(reason="it raised") if case.id == "c7" else scorer(whole.task)(case, answer)
+
+    whole = ground(json_rows(100), "json")
+    found = soundness(ground(json_rows(100), "json", once), NOTHING, ())
+    assert (found.unscored.share, found.gold) == (0.01, 1.0)
+    asked = evaluation.ask(NOTHING.model_copy(update={"soundness": found}), whole.task)
+    assert asked.answer == "not_measured"
 
 
 def test_a_metric_that_only_looks_at_a_part_misses_the_part_replaced():
@@ -166,8 +191,8 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
     assert (alone.n, alone.differ) == (250, None)
     assert alone.mde == pytest.approx(mde(250, 0.2), abs=1e-6)
     nothing = soundness(ground([]), NOTHING, ())
-    assert nothing.mde is None
-    assert {"mde", "gold", "ladder", "flips"} <= set(nothing.missing)
+    assert nothing.mde is nothing.unscored is None
+    assert {"mde", "gold", "unscored", "ladder", "flips"} <= set(nothing.missing)
     apart = soundness(ground([]), found.model_copy(update={"pairs": (pair(42, 2, 100),)}), ())
     assert apart.differ == pytest.approx(0.04 + 0.05), "both ways, and the margin"
     assert apart.mde == pytest.approx(mde(100, 0.09), rel=0.1)
@@ -218,7 +243,7 @@ def test_a_judge_is_not_asked():
 
     graded = ground(json_rows(), "json", judge, judge=Judge(model="m", grades="g.jsonl"))
     found = soundness(graded, NOTHING, ())
-    assert (found.ladder, found.gold) == ({}, None)
+    assert (found.ladder, found.gold, found.unscored) == ({}, None, None)
     assert "judge" in found.missing["ladder"]
 
 

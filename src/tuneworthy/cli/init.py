@@ -24,6 +24,7 @@ def command(
     from tuneworthy.core.errors import TaskError
     from tuneworthy.data.draft import draft
     from tuneworthy.data.taskfile import task_schema
+    from tuneworthy.ledger.trouble import writing
 
     if output.exists() and not force:
         raise TaskError(
@@ -32,8 +33,9 @@ def command(
     pairs = dict(_pair(entry) for entry in answers or [])
     drafted = draft(rows, pairs, output.parent)
     schema = output.with_name("task.schema.json")
-    schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
-    output.write_text(drafted.text, "utf-8")
+    with writing(output):
+        output.write_text(drafted.text, "utf-8")
+        schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     print(output)
     for line in drafted.seen:
         print(f"  {line}", file=sys.stderr)

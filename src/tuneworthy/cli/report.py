@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -41,15 +42,35 @@ def command(
         return _recompute(folder, json)
     results = read(folder)
     target = output or folder / "report.html"
-    target.write_text(exported(results, target.suffix), "utf-8")
+    written = _write(target, exported(results, target.suffix), asked=output is not None)
     if json:
         print(verdict_json(results.verdict))
     else:
         show(ladder_screen(results, *room()))
-        print(target)
-    if open_it:
+        if written:
+            print(target)
+    if open_it and target.exists():
         webbrowser.open(target.resolve().as_uri())
     return 0
+
+
+def _write(target: Path, text: str, *, asked: bool) -> bool:
+    """Write the report; where nobody asked for that file, a failure is said and is no error.
+
+    Raises StoreError where `asked` and the file can't be written.
+    """
+    from tuneworthy.core.errors import StoreError
+    from tuneworthy.ledger.trouble import writing
+
+    try:
+        with writing(target):
+            target.write_text(text, "utf-8")
+    except StoreError as error:
+        if asked:
+            raise
+        print(f"{target} could not be written: {error.what}; {error.fix}", file=sys.stderr)
+        return False
+    return True
 
 
 def _recompute(folder: Path, json: bool) -> int:

@@ -35,6 +35,13 @@ _OSERROR = {
     errno.EMFILE: _FILES, errno.ENFILE: _FILES,
     errno.ENOENT: _GONE, errno.ENOTDIR: _GONE,
 }  # fmt: skip
+_ELSEWHERE = (_READ_ONLY[0], "make it writable, or write elsewhere: -o PATH")
+_NO_FOLDER = ("there is no folder to write into", "make the folder first, or correct the path")
+_FOLDER = ("a folder stands where a file is to be written", "name a file inside it: -o PATH")
+_WRITING = {
+    errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
+    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _NO_FOLDER, errno.EISDIR: _FOLDER,
+}  # fmt: skip
 _SQLITE = {
     "SQLITE_FULL": _FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
     "SQLITE_BUSY": _LOCKED, "SQLITE_LOCKED": _LOCKED, "SQLITE_CANTOPEN": _DENIED,
@@ -57,6 +64,19 @@ def guarded(path: Path) -> Iterator[None]:
         if isinstance(inner := getattr(error, "orig", None), sqlite3.Error):
             raise from_sqlite(inner, path) from error
         raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn OSError inside the block into StoreError: `path` is a file that the user asked for.
+
+    No permission to write there and a read-only disk are one to whoever reads it.
+    """
+    try:
+        yield
+    except OSError as error:
+        what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
+        raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
 
 
 def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:

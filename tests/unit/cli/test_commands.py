@@ -1,8 +1,10 @@
 """The command line: exit codes, JSON on stdout, light start, nothing of data forges a line."""
 
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests import studies
@@ -113,3 +115,44 @@ def test_our_bug_exits_1_without_a_trace_back_on_the_terminal(tmp_path, monkeypa
     shown = capsys.readouterr().err
     assert "BUG: ZeroDivisionError" in shown
     assert "Traceback" not in shown
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Return a switch: from then on no file below a folder can be written (as root too)."""
+
+    def switch(folder):
+        write = Path.write_text
+
+        def refused(self, *words, **more):
+            if self.resolve().is_relative_to(folder):
+                raise OSError(errno.EROFS, "Read-only file system", str(self))
+            return write(self, *words, **more)
+
+        monkeypatch.setattr(Path, "write_text", refused)
+
+    return switch
+
+
+def test_a_read_only_folder_is_no_bug(tmp_path, read_only, monkeypatch, capsys):
+    path = studies.write(tmp_path, arms=studies.LIGHT)
+    assert run(["run", str(path), "--no-progress"]) == 0
+    capsys.readouterr()
+    monkeypatch.chdir(tmp_path)
+    read_only(tmp_path)
+    for words in (["init", "rows.jsonl", "-o", "t.yaml"], ["report", "-o", "out.html"]):
+        assert run(words) == 7
+        told = capsys.readouterr().err
+        assert told.startswith("StoreError: the folder or its disk is read-only"), told
+        assert words[-1] in told
+    assert run(["report"]) == 0
+    shown = capsys.readouterr()
+    assert "Use:" in shown.out
+    assert "report.html could not be written: the folder or its disk is read-only" in shown.err
+
+
+def test_a_folder_that_is_not_there_is_no_bug(tmp_path, monkeypatch, capsys):
+    studies.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "rows.jsonl", "-o", "none/t.yaml"]) == 7
+    assert "there is no folder to write into" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,23 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Write over a task file.")] = False,
 ) -> None:
     """Look at rows and write a commented task.yaml; it asks nothing that it can see."""
+    from tuneworthy.core.errors import TuneworthyError
+
+    try:
+        seen = _written(rows, answers or [], output, force)
+    except TuneworthyError as error:
+        error.kept = "your rows; nothing was written"
+        raise
+    print(output)
+    for line in seen:
+        print(f"  {line}", file=sys.stderr)
+    told = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
+    print(f"next: read it, then `tuneworthy check{told}` and `tuneworthy run{told}`",
+          file=sys.stderr)  # fmt: skip
+
+
+def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple[str, ...]:
+    """Write the task file and its schema, and return what was seen in the rows."""
     import json
 
     from tuneworthy.core.errors import TaskError
@@ -30,16 +48,12 @@ def command(
         raise TaskError(
             "there is a task file already", where=str(output), fix="--force, or -o another.yaml"
         )
-    pairs = dict(_pair(entry) for entry in answers or [])
-    drafted = draft(rows, pairs, output.parent)
+    drafted = draft(rows, dict(_pair(entry) for entry in answers), output.parent)
     schema = output.with_name("task.schema.json")
     with writing(output):
         output.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
-    print(output)
-    for line in drafted.seen:
-        print(f"  {line}", file=sys.stderr)
-    print("next: read it, then `tuneworthy check` and `tuneworthy run`", file=sys.stderr)
+    return drafted.seen
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -18,9 +18,13 @@ LIST = ".tuneworthy/bad_rows.jsonl"
 
 
 class BadRows:
-    """Collects bad rows in bounded memory and decides whether they stop the study."""
+    """Collects bad rows in bounded memory and decides whether they stop the study.
 
-    def __init__(self, folder: Path) -> None:
+    All of them are `listed` in a file, but for a study that has no task file yet.
+    """
+
+    def __init__(self, folder: Path, listed: bool = True) -> None:
+        self._listed = listed
         self.path = folder / LIST
         self.first: list[Fault] = []
         self.reasons: Counter[str] = Counter()
@@ -38,6 +42,8 @@ class BadRows:
         self._write(fault)
 
     def _write(self, fault: Fault) -> None:
+        if not self._listed:
+            return
         with contextlib.suppress(OSError):  # a folder that can't be written loses only the list
             if self._file is None:
                 self.path.parent.mkdir(exist_ok=True)
@@ -49,7 +55,7 @@ class BadRows:
         if self._file is not None:
             self._file.close()
             self._file = None
-        elif not self.reasons:
+        elif self._listed and not self.reasons:
             with contextlib.suppress(OSError):
                 self.path.unlink()
 
@@ -78,8 +84,13 @@ class BadRows:
         return "\n         ".join(lines)
 
     def _fix(self, first: Fault, policy: str) -> str:
-        listed = f" (listed in {LIST})" if self.path.exists() else ""
+        listed = f" (listed in {LIST})" if self._listed and self.path.exists() else ""
         way = "or leave bad rows out: --bad-rows=exclude"
         if policy == "exclude":
             way = "or raise --max-bad"
+        elif policy == "draft":
+            way = (
+                "or leave a few bad rows out: write `data: {file: ...}` into task.yaml yourself,"
+                " then `tuneworthy check --bad-rows=exclude`"
+            )
         return f"{first.fix or 'correct the row'}{listed}; {way}"

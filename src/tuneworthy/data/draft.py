@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneworthy.core.errors import TaskError
+from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.load import Loaded, load
@@ -37,10 +37,14 @@ def draft(
     Raises DataError where the rows can't be read.
     """
     folder = rows.parent if folder is None else folder
-    first = next(read_rows(rows, rows.name))  # a missing or unreadable file is said at once
-    del first
+    if not rows.exists():
+        raise DataError(
+            "there is no such file", where=str(rows), got=f"looked in {rows.absolute().parent}",
+            fix="correct the path of the rows; it starts at the folder you are in",
+        )  # fmt: skip
+    next(read_rows(rows, rows.name), None)  # an unreadable file is said at once
     file = _from(folder, rows)
-    loaded = load(Task(data=Data(file=file)).at(folder))
+    loaded = load(Task(data=Data(file=file)).at(folder), "draft")
     blocks = [_head(rows, loaded), _data(file, loaded), _output(loaded), _success(loaded)]
     blocks += [_systems(answers or {}, folder), _rest()]
     text = "\n\n".join("\n".join(lines) for lines in blocks) + "\n"

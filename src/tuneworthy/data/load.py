@@ -24,7 +24,7 @@ from tuneworthy.data.reading import Draw, Kept, read_file, with_contexts
 
 MAX_ROWS = 100_000  # of a file with more, so many are drawn: memory stays bounded
 NOT_DRAWN = "not drawn"
-Policy = Literal["stop", "exclude"]
+Policy = Literal["stop", "exclude", "draft"]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ def load(
     """Read all rows of a task and fill in what they say about it.
 
     Bad rows raise DataError, or are left out under `exclude` as long as they are at most `max_bad`
-    of all rows. `limit` keeps so many rows a file, drawn by content.
+    of all rows. `draft` stops like `stop`, before there is a task file: its hints name none of
+    `check`'s options alone. `limit` keeps so many rows a file, drawn by content.
     """
-    bad = BadRows(task.folder)
+    bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
         files, docs = _read(task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed))
         _leave_out_variants(task, files, bad)

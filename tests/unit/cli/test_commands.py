@@ -156,3 +156,22 @@ def test_a_folder_that_is_not_there_is_no_bug(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["init", "rows.jsonl", "-o", "none/t.yaml"]) == 7
     assert "there is no folder to write into" in capsys.readouterr().err
+
+
+def test_init_gives_hints_that_can_be_followed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.jsonl").write_text('{"input": "a"}\n{"input": "b"}\n')
+    Path("blank.jsonl").write_text("\n\n")
+    for file in ("bad.jsonl", "nope.jsonl", "blank.jsonl"):
+        assert run(["init", file, "-o", "t.yaml"]) == 5
+        told = capsys.readouterr().err
+        assert "nothing was written" in told
+        assert "`tuneworthy run` continues" not in told
+        assert "the path in task.yaml" not in told
+        assert "out: --bad-rows" not in told
+    assert not Path("t.yaml").exists()
+    assert not Path(".tuneworthy").exists()
+    studies.write(tmp_path)
+    assert run(["init", "rows.jsonl", "-o", "t.yaml"]) == 0
+    assert "`tuneworthy check t.yaml` and `tuneworthy run t.yaml`" in capsys.readouterr().err
+    assert run(["check", "t.yaml"]) == 0

@@ -28,7 +28,9 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     command = typer.main.get_command(app())
     try:
-        code = command.main(args=list(arguments), prog_name="tuneworthy", standalone_mode=False)
+        asked = list(arguments) or ["--help"]
+        code = command.main(args=asked, prog_name="tuneworthy", standalone_mode=False)
+        sys.stdout.flush()  # else a reader that is gone is found out after we have returned
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
         return _failed(error, as_json)
@@ -39,10 +41,10 @@ def run(arguments: Sequence[str]) -> int:
         print("stopped; `tuneworthy run` continues where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # click turns it into exit 1
+            return _unread()
         return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # a usage error
@@ -97,6 +99,13 @@ def _failed(error: TuneworthyError, as_json: bool) -> int:
         print(json.dumps(error.plain()))
     print(str(error), file=sys.stderr)
     return error.exit_code
+
+
+def _unread() -> int:
+    """Return 141, as SIGPIPE does: the reader of our output is gone, and 0 would be a verdict."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _bug(error: Exception) -> int:

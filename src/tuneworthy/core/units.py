@@ -37,6 +37,12 @@ def counted(n: float, noun: str) -> str:
     return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")
 
 
+def doing(n: int, noun: str, verb: str) -> str:
+    """Return a count with its noun and verb in agreement: `1 row has`, `1,250 rows have`."""
+    alone = {"have": "has", "are": "is"}.get(verb, f"{verb}s")
+    return f"{counted(n, noun)} {alone if n == 1 else verb}"
+
+
 def points_within(found: Bounded, more: str = "") -> str:
     """Return points with their ends: `8 points (2 to 14)`; `more` follows in the bracket."""
     return f"{points(found.mean)} ({_ends(found)}{_then(more)})"

@@ -10,6 +10,7 @@ from pathlib import Path
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.units import counted
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import opened
 from tuneworthy.data.raw import Fault, Raw
@@ -36,7 +37,7 @@ def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
         raise DataError(
             "no recorded answer belongs to a row of this task",
             where=str(path),
-            got=f"first id or input: {next(iter(rows)).fields.get('id') or ''}",
+            got=_first(rows[0]),
             fix='give each row the "id" (or the "input") of the row it answers',
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
@@ -87,6 +88,11 @@ def _wrong_field(row: Raw, key: str, what: str, fix: str) -> DataError:
     return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
 
 
+def _first(row: Raw) -> str:
+    key = "id" if row.fields.get("id") is not None else "input"
+    return f"first {key}: {row.fields.get(key)}"
+
+
 def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
     by_id = all("id" in row.fields for row in rows)
     by_input = all("input" in row.fields for row in rows)
@@ -101,7 +107,7 @@ def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str
     raise DataError(
         "recorded answers can't be matched to the rows",
         where=path.name,
-        got=f"{len(rows)} answers without ids, {len(cases)} scored rows",
+        got=f"{counted(len(rows), 'answer')} without ids, {counted(len(cases), 'scored row')}",
         fix='give every answer the "id" (or the "input") of its row',
     )
 

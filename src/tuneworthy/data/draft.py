@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, Task
+from tuneworthy.core.units import counted, doing
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import proposed
@@ -103,7 +104,7 @@ def _output(loaded: Loaded) -> list[str]:
         lines.append(f"  # The schema is inferred from the rows (keys: {_plain(keys)}).")
         lines.append("  # schema: schema.json      # better: your own")
     if out.type == "label":
-        lines.append(f"  # The {len(out.labels or ())} labels are those of the rows.")
+        lines.append(f"  # {doing(len(out.labels or ()), 'label', 'are')} in the rows.")
     return lines
 
 
@@ -118,7 +119,7 @@ def _success(loaded: Loaded) -> list[str]:
         f"  metric: {metric}   # {why}",
         "  # Your own instead: metric: ./score.py:score, a function (case, answer) -> 0..1",
         "  # How many more right answers in 100 would make you maintain a tuned model?",
-        f"  # 5 in 100 is written 0.05. These {n:,} rows show differences from about"
+        f"  # 5 in 100 is written 0.05. {doing(n, 'row', 'show')} differences from about"
         f" {points:.0f} in 100 on.",
         "  margin: 0.05",
         "  # target: 0.9             # what must be reached; leave it out where there is none",
@@ -162,16 +163,16 @@ def _rest() -> list[str]:
 
 def _seen(loaded: Loaded) -> Iterator[str]:
     out = loaded.task.output
-    yield f"{len(loaded.cases):,} rows; answers look like {out.type}"
+    yield f"{counted(len(loaded.cases), 'row')}; answers look like {out.type}"
     if out.type == "label":
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]
         yield (
-            f"{len(counts)} labels; `{_plain(label)[:40]}` is the most frequent, "
+            f"{counted(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
             f"{100 * most / len(loaded.cases):.0f} in 100"
         )
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
-        yield f"{turns:,} rows have a system prompt or several turns; both are kept"
+        yield f"{doing(turns, 'row', 'have')} a system prompt or several turns; both are kept"
     for seen in loaded.observations[:5]:
         yield seen.text
     kept = {

@@ -10,6 +10,7 @@ from typing import Literal
 from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.units import counted, doing
 from tuneworthy.data.conflicts import conflicts
 from tuneworthy.data.docs import blank
 from tuneworthy.data.load import Loaded
@@ -59,7 +60,7 @@ def _conflicting(loaded: Loaded) -> Iterator[Observation]:
     ids = [one for group in conflicts(loaded) for one in group]
     if ids:
         fix = "correct them, or list the other right answers under `accepted`"
-        text = f"{len(ids):,} rows contradict another row: the same input, another answer"
+        text = f"{doing(len(ids), 'row', 'contradict')} another row: the same input, another answer"
         yield seen("conflict", "warning", text, ids, fix)
 
 
@@ -68,7 +69,7 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
     counts = Counter(like.keys)
     same = [case.id for case, key in zip(like.cases, like.keys, strict=True) if counts[key] > 1]
     if same:
-        text = f"{len(same):,} rows have an input that occurs more than once"
+        text = f"{doing(len(same), 'row', 'have')} an input that occurs more than once"
         fix = "copies stand in one fold and are learnt from once; each is scored"
         yield seen("copies", "warning", text, same, fix)
     train = {case.id for case in loaded.cases}
@@ -81,11 +82,13 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
         if pair & train and pair & test:
             leaks |= pair & train
     if leaks:
-        text = f"{len(leaks):,} training rows are near-copies of test rows with the same answer"
+        text = f"{doing(len(leaks), 'training row', 'are')} near-copies of test rows with the same answer"
         fix = "leave them out, or see in the verdict whether they matter"
         yield seen("near_leak", "warning", text, sorted(leaks), fix)
     if near - leaks:
-        text = f"{len(near - leaks):,} rows are near-copies of another with the same answer"
+        text = (
+            f"{doing(len(near - leaks), 'row', 'are')} near-copies of another with the same answer"
+        )
         yield seen("near_copies", "note", text, sorted(near - leaks), "they stand in one fold")
 
 
@@ -93,7 +96,7 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     cases = loaded.everyone
     answers = Counter(case.output for case in cases)
     if len(answers) == 1 and len(cases) > 1:
-        text = f"all {len(cases):,} rows have the same answer; nothing can be told apart"
+        text = f"all {doing(len(cases), 'row', 'have')} the same answer; nothing can be told apart"
         fix = "add rows with other answers"
         yield seen("one_answer", "blocked", text, [case.id for case in cases], fix)
         return
@@ -107,11 +110,11 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
         yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
     once = [case.id for case in cases if answers[case.output] == 1]
     if once:
-        text = f"{len(once):,} labels have one row: no arm can learn them and be scored on them"
+        text = f"{doing(len(once), 'label', 'have')} one row: no arm can learn them and be scored on them"
         yield seen("single_label", "warning", text, once, "collect more rows of these labels")
     few = sorted(label for label, n in answers.items() if 1 < n < 10)
     if few:
-        text = f"{len(few):,} labels have fewer than 10 rows"
+        text = f"{doing(len(few), 'label', 'have')} fewer than 10 rows"
         yield seen("rare_label", "note", text, [quoted(label, 40) for label in few])
 
 
@@ -122,11 +125,11 @@ def _test_labels(loaded: Loaded) -> Iterator[Observation]:
     test = {case.output for case in loaded.test}
     lost = [case.id for case in loaded.test if case.output not in train]
     if lost:
-        text = f"{len(lost):,} test rows have a label that no training row has"
+        text = f"{doing(len(lost), 'test row', 'have')} a label that no training row has"
         fix = "an arm that can't say them is wrong there; list all labels in output.labels"
         yield seen("test_only_label", "warning", text, lost, fix)
     if unseen := sorted(train - test):
-        text = f"{len(unseen):,} labels of the training rows are in no test row"
+        text = f"{counted(len(unseen), 'label')} of the training rows are in no test row"
         yield seen("train_only_label", "warning", text, [quoted(one, 40) for one in unseen])
 
 
@@ -145,7 +148,7 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
     if wrong:
         inferred = "inferred from the training rows " * ("output.schema" in loaded.task.inferred)
         first = f"{wrong[0][0].where}: {quoted(wrong[0][1])}"
-        text = f"{len(wrong):,} right answers violate the schema {inferred}({first})"
+        text = f"{doing(len(wrong), 'right answer', 'violate')} the schema {inferred}({first})"
         fix = "correct the rows or the schema: an arm that obeys it can't be right there"
         yield seen("schema", "warning", text, [case.id for case, _ in wrong], fix)
 
@@ -157,7 +160,7 @@ def _cut(loaded: Loaded) -> Iterator[Observation]:
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
     open_end = [case.id for case in long if case.output.rstrip()[-1] not in _ENDS]
     if open_end and len(open_end) <= 0.02 * len(long):
-        text = f"{len(open_end):,} answers stop without an end where the others have one"
+        text = f"{doing(len(open_end), 'answer', 'stop')} without an end where the others have one"
         yield seen("cut_answer", "warning", text, open_end, "look whether they were cut")
 
 
@@ -168,7 +171,7 @@ def _unseen(loaded: Loaded) -> Iterator[Observation]:
         if _UNSEEN.search(case.output) or any(_UNSEEN.search(m.content) for m in case.messages)
     ]
     if odd:
-        text = f"{len(odd):,} rows hold control, direction or zero-width characters"
+        text = f"{doing(len(odd), 'row', 'hold')} control, direction or zero-width characters"
         yield seen("unseen_characters", "warning", text, odd, "remove them if they mean nothing")
 
 
@@ -182,7 +185,7 @@ def _private(loaded: Loaded) -> Iterator[Observation]:
     specs = (task.model, task.bigger, task.teacher, task.present.model if task.present else None)
     remote = any(spec and spec.startswith("openai:") for spec in specs)
     for kind, ids in sorted(found.items()):
-        text = f"{len(ids):,} rows seem to hold a{'n' * (kind == 'e-mail')} {kind}"
+        text = f"{doing(len(ids), 'row', 'seem')} to hold a{'n' * (kind == 'e-mail')} {kind}"
         fix = "they would be sent to a remote model: mask them first" if remote else ""
         yield seen("private", "warning" if remote or kind == "key" else "note", text, ids, fix)
 
@@ -190,20 +193,20 @@ def _private(loaded: Loaded) -> Iterator[Observation]:
 def _order(loaded: Loaded) -> Iterator[Observation]:
     timed = [case for case in loaded.cases if case.time is not None]
     if timed and len(timed) < len(loaded.cases):
-        text = f"only {len(timed):,} of {len(loaded.cases):,} rows have a time; it is not used"
+        text = f"only {len(timed):,} of {doing(len(loaded.cases), 'row', 'have')} a time; it is not used"
         fix = "give every row a time, then later rows are scored by arms fitted on earlier ones"
         yield Observation(kind="time", level="warning", text=text, count=len(timed), fix=fix)
     if loaded.test is None:
         return
     early = _early(loaded.cases, loaded.test)
     if early:
-        text = f"{len(early):,} test rows are older than the newest training row"
+        text = f"{doing(len(early), 'test row', 'are')} older than the newest training row"
         fix = "with time-ordered data, test on rows later than all training rows"
         yield seen("time", "warning", text, early, fix)
     groups = {case.group for case in loaded.cases if case.group is not None}
     shared = [case.id for case in loaded.test if case.group in groups]
     if shared:
-        text = f"{len(shared):,} test rows belong to a group that training rows belong to"
+        text = f"{doing(len(shared), 'test row', 'belong')} to a group that training rows belong to"
         fix = "put whole groups on one side, or use `file:`, which does"
         yield seen("group", "warning", text, shared, fix)
 

@@ -175,3 +175,16 @@ def test_init_gives_hints_that_can_be_followed(tmp_path, monkeypatch, capsys):
     assert run(["init", "rows.jsonl", "-o", "t.yaml"]) == 0
     assert "`tuneworthy check t.yaml` and `tuneworthy run t.yaml`" in capsys.readouterr().err
     assert run(["check", "t.yaml"]) == 0
+
+
+def test_no_command_is_plain_help_and_a_closed_pipe_no_bug(tmp_path, capfd):
+    assert run([]) == 0
+    shown = capfd.readouterr()
+    assert shown.out.startswith("Usage: tuneworthy")
+    assert shown.err == ""
+    code = (
+        "import os, sys; from tuneworthy.cli._frame import run; r, w = os.pipe();"
+        "os.close(r); os.dup2(w, 1); sys.exit(run(['--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")

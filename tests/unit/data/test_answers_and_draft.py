@@ -124,3 +124,8 @@ def test_the_editor_schema_knows_every_key_and_takes_what_we_read():
     assert not check.is_valid({"data": {"file": "a"}, "succes": {}})
     assert not check.is_valid({"data": {"file": "a"}, "inferred": []})
     assert not check.is_valid({})
+
+
+def test_an_id_of_zero_that_matches_nothing_is_shown(tmp_path):
+    with pytest.raises(DataError, match="first id: 0"):
+        read_answers(answers(tmp_path, [{"id": 0, "answer": "a"}]), CASES)

@@ -175,7 +175,7 @@ def test_i57_private_data_is_counted_and_a_warning_for_remote_models(tmp_path):
     rows[3]["input"] = "the card 4111 1111 1111 1112 does not exist"
     local = audited(tmp_path, rows)
     kinds = {one.text: one.level for one in local.observations if one.kind == "private"}
-    assert kinds == {"1 rows seem to hold a card": "note", "1 rows seem to hold an e-mail": "note"}
+    assert kinds == {"1 row seems to hold a card": "note", "1 row seems to hold an e-mail": "note"}
     remote = audited(tmp_path, rows, model="openai:some-model")
     assert {one.level for one in remote.observations if one.kind == "private"} == {"warning"}
 

@@ -82,7 +82,8 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
         if pair & train and pair & test:
             leaks |= pair & train
     if leaks:
-        text = f"{doing(len(leaks), 'training row', 'are')} near-copies of test rows with the same answer"
+        rows = doing(len(leaks), "training row", "are")
+        text = f"{rows} near-copies of test rows with the same answer"
         fix = "leave them out, or see in the verdict whether they matter"
         yield seen("near_leak", "warning", text, sorted(leaks), fix)
     if near - leaks:
@@ -110,7 +111,8 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
         yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
     once = [case.id for case in cases if answers[case.output] == 1]
     if once:
-        text = f"{doing(len(once), 'label', 'have')} one row: no arm can learn them and be scored on them"
+        alone = doing(len(once), "label", "have")
+        text = f"{alone} one row: no arm can learn them and be scored on them"
         yield seen("single_label", "warning", text, once, "collect more rows of these labels")
     few = sorted(label for label, n in answers.items() if 1 < n < 10)
     if few:
@@ -193,7 +195,8 @@ def _private(loaded: Loaded) -> Iterator[Observation]:
 def _order(loaded: Loaded) -> Iterator[Observation]:
     timed = [case for case in loaded.cases if case.time is not None]
     if timed and len(timed) < len(loaded.cases):
-        text = f"only {len(timed):,} of {doing(len(loaded.cases), 'row', 'have')} a time; it is not used"
+        rows = doing(len(loaded.cases), "row", "have")
+        text = f"only {len(timed):,} of {rows} a time; it is not used"
         fix = "give every row a time, then later rows are scored by arms fitted on earlier ones"
         yield Observation(kind="time", level="warning", text=text, count=len(timed), fix=fix)
     if loaded.test is None:

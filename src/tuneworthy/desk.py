@@ -22,13 +22,14 @@ from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
-from tuneworthy.data.answers import read_answers
-from tuneworthy.data.audit import audit
+from tuneworthy.data.answers import Aligned
+from tuneworthy.data.audit import audit, with_more
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.looks import looked, marks
+from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.grading import grades_of, metric_of, refusal
@@ -121,9 +122,9 @@ class Desk:
     def audit(self) -> Audit:
         """Return the audit of the rows; tokens are counted where a model will read them."""
         model = self._model
-        if model is None:
-            return audit(self.loaded, self.split)
-        return audit(self.loaded, self.split, tokens(model), model.context)
+        sizes = (tokens(model), model.context) if model else (None, None)
+        found = audit(self.loaded, self.split, *sizes)
+        return with_more(found, odd_answers(self.loaded, self._logged))
 
     @cached_property
     def _model(self) -> Model | None:
@@ -214,17 +215,14 @@ class Desk:
     def _learnable(self) -> list[Case]:
         return [*self.loaded.cases, *(self.loaded.dev or ())]
 
+    @cached_property
+    def _logged(self) -> dict[str, Aligned]:
+        """Return the logged answers of each recorded system, read once."""
+        return recorded(self.loaded, scored_cases(self.loaded, self.split))
+
     def _recorded(self) -> dict[str, dict[str, Answer]]:
         """Return the logged answers of each recorded system, by case id."""
-        task = self.task
-        files = {name: source.file for name, source in task.answers.items()}
-        if task.present and task.present.answers:
-            files["present"] = task.present.answers
-        scored = list(self._scored().values())
-        return {
-            name: {a.case: a for a in read_answers(task.folder / file, scored)}
-            for name, file in files.items()
-        }
+        return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
 
     @cached_property
     def shape(self) -> Shape:
@@ -300,7 +298,7 @@ def seen_before(loaded: Loaded, parts: Split) -> Observation | None:
     """Return what to say of the scored cases where earlier studies of this folder opened them."""
     if not (loaded.task.folder / HOME / STORE).exists():
         return None
-    cases = _scored_cases(loaded, parts)
+    cases = scored_cases(loaded, parts)
     with open_ledger(loaded.task.folder, write=False) as ledger:
         return looked(ledger.looked(rows_digest(cases), marks(cases)), len(cases))
 
@@ -320,7 +318,7 @@ def open_desk(
         identity = {"task": task.hash, "read": _contents(loaded), "here": met,
                     "limit": wishes.limit, **brief}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
-        scored = _scored_cases(loaded, parts)
+        scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
         desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study)
         desk.task = _fitting(desk)
@@ -374,6 +372,7 @@ def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[
     return (digest({**identity, "fresh": number}), str(number)) if number else (name, "")
 
 
-def _scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
+def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
+    """Return the cases that are scored, in the order of their files."""
     tested = {i for part in parts.parts for i in part.test}
     return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]

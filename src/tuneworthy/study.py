@@ -19,8 +19,9 @@ from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import Run
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.data.audit import audit
-from tuneworthy.desk import Desk, Wishes, open_desk, read, seen_before
+from tuneworthy.data.audit import audit, with_more
+from tuneworthy.data.recorded import odd_answers, recorded
+from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases, seen_before
 from tuneworthy.matrix.compare import compare, seat
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
@@ -76,8 +77,10 @@ class Study:
 def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
     loaded, parts = read(path, wishes)
-    found, again = audit(loaded, parts), seen_before(loaded, parts)
-    return found.model_copy(update={"observations": (*found.observations, again)} if again else {})
+    answers = recorded(loaded, scored_cases(loaded, parts))
+    again = seen_before(loaded, parts)
+    more = (*odd_answers(loaded, answers), *([again] if again else []))
+    return with_more(audit(loaded, parts), more)
 
 
 def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.units import counted
 from tuneworthy.data.jsonl import read_jsonl
@@ -23,8 +24,24 @@ FINISH = ("stop", "length", "error")
 MOST = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 
+@dataclass(frozen=True)
+class Aligned:
+    """One answer a case, in their order, and the places (file:line) of answers to no row."""
+
+    answers: tuple[Answer, ...]
+    strangers: tuple[str, ...] = ()
+
+
 def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
     """Return one answer a case, in order; a case without one gets an Answer with `error`.
+
+    Raises what `align` does.
+    """
+    return [*align(path, cases).answers]
+
+
+def align(path: Path, cases: Sequence[Case], others: Sequence[Case | Query] = ()) -> Aligned:
+    """Read the answers to `cases`; an answer to one of the `others` is no stranger.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}. Without
     ids they are matched by `input`; without either by order, where the counts agree. Raises
@@ -32,7 +49,7 @@ def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
     matches no case.
     """
     rows = _rows(path)
-    found = _matched(path, rows, cases)
+    found, key = _matched(path, rows, cases)
     if rows and not found:
         raise DataError(
             "no recorded answer belongs to a row of this task",
@@ -41,7 +58,10 @@ def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
             fix='give each row the "id" (or the "input") of the row it answers',
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
-    return [found.get(case.id, none) for case, none in zip(cases, missing, strict=True)]
+    answers = [found.get(case.id, none) for case, none in zip(cases, missing, strict=True)]
+    known = {one.id if key == "id" else one.input for one in (*cases, *others)} if key else set()
+    strange = [row.where for row in rows if key and str(row.fields[key]) not in known]
+    return Aligned(tuple(answers), tuple(strange))
 
 
 def _rows(path: Path) -> list[Raw]:
@@ -93,17 +113,20 @@ def _first(row: Raw) -> str:
     return f"first {key}: {row.fields.get(key)}"
 
 
-def _matched(path: Path, rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
+def _matched(
+    path: Path, rows: Sequence[Raw], cases: Sequence[Case]
+) -> tuple[dict[str, Answer], str]:
+    """Return the answers by case id, and the key that matched them ("" where their order did)."""
     by_id = all("id" in row.fields for row in rows)
     by_input = all("input" in row.fields for row in rows)
     if by_id and (found := _by_id(rows, {case.id: case for case in cases})):
-        return found
+        return found, "id"
     if by_input:
-        return _by_input(rows, cases)
+        return _by_input(rows, cases), "input"
     if by_id:
-        return {}
+        return {}, "id"
     if len(rows) == len(cases):
-        return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}
+        return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}, ""
     raise DataError(
         "recorded answers can't be matched to the rows",
         where=path.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -57,6 +57,11 @@ def audit(
         unit="tokens" if count_tokens else "characters",
         visible=visible,
     )
+
+
+def with_more(found: Audit, more: Iterable[Observation]) -> Audit:
+    """Return the audit with further observations."""
+    return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
 def _visible(split: Split, n: int) -> Visible:

@@ -15,6 +15,7 @@ from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
+from tuneworthy.data.recorded import recorded_files
 from tuneworthy.matrix.ballot import in_order
 from tuneworthy.matrix.built import Built, scores_of
 from tuneworthy.matrix.measure import SHARD, Bench
@@ -88,15 +89,12 @@ class Finalists:
 
 def recorded(task: Task, pool: Sequence[Query], scored: Sequence[Case]) -> Recorded:
     """Return the recorded answers to new inputs by arm and id; empty where a file has none."""
-    files = {name: source.file for name, source in task.answers.items()}
-    if task.present and task.present.answers:
-        files["present"] = task.present.answers
     new = [
         Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")
         for at, query in enumerate(pool)
     ]
     found: dict[str, dict[str, Answer]] = {}
-    for name, file in files.items():
+    for name, file in recorded_files(task).items():
         try:  # with the scored cases, so that a file without ids is not taken for the new inputs
             answers = read_answers(task.folder / file, [*scored, *new])[len(scored) :]
         except DataError:

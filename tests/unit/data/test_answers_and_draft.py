@@ -76,6 +76,45 @@ def test_answers_that_fit_no_row_are_refused(rows, why, tmp_path):
         read_answers(answers(tmp_path, rows), CASES)
 
 
+def test_rows_without_an_answer_and_answers_to_no_row_are_told(tmp_path):
+    from tests import studies
+
+    from tuneworthy.study import check, run
+
+    path = studies.write(tmp_path, arms=["present", "other", "majority"], answers={
+        "other": "other.jsonl", "known": {"file": "known.jsonl", "tool": "tune"}})  # fmt: skip
+    lines = [{"id": f"r{n}", "answer": "refund"} for n in range(60)]
+    studies.lines(tmp_path / "known.jsonl", lines)
+    lines[0]["answer"] = None
+    strangers = [{"id": f"x{n}", "answer": "refund"} for n in range(2)]
+    studies.lines(tmp_path / "other.jsonl", [*lines[:50], *strangers])
+    seen = {one.kind: one for one in check(path).observations}
+    missing, unknown, tool = (seen[kind] for kind in
+                              ("answers_missing", "answers_unknown", "no_tool"))  # fmt: skip
+    told = "11 of 60 rows have no recorded answer in other.jsonl (1 null): they count as wrong"
+    assert (missing.level, missing.text, missing.count) == ("warning", told, 11)
+    assert missing.ids[:2] == ("r0", "r50")
+    assert unknown.text == "2 recorded answers in other.jsonl belong to no row"
+    assert unknown.ids == ("other.jsonl:51", "other.jsonl:52")
+    assert "no verdict can name it" in tool.text
+    assert {one.kind for one in run(path).results.audit.observations} >= set(seen)
+
+
+def test_one_lost_answer_is_told_in_the_singular_and_left_out_rows_are_thought_of(tmp_path):
+    from tests import studies
+
+    from tuneworthy.study import Wishes, check
+
+    path = studies.write(tmp_path)
+    logged = (tmp_path / "logged.jsonl").read_text().splitlines()
+    (tmp_path / "logged.jsonl").write_text("\n".join([*logged[1:], '{"id": "x", "answer": "a"}']))
+    text = " ".join(one.text for one in check(path).observations)
+    assert "1 of 60 rows has no recorded answer in logged.jsonl: it counts as wrong" in text
+    assert "1 recorded answer in logged.jsonl belongs to no row" in text
+    text = " ".join(one.text for one in check(path, Wishes(limit=30)).observations)
+    assert "belong to no row, or to one that was left out" in text
+
+
 ROWS = {
     "label": [{"input": f"message {n}", "output": ["yes", "no"][n % 2]} for n in range(40)],
     "json": [{"input": f"message {n}", "output": {"name": f"n{n}"}} for n in range(40)],

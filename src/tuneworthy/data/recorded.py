@@ -1,0 +1,69 @@
+"""The recorded answers that a task names: read once, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tuneworthy.core.audit import Observation
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.task import Task
+from tuneworthy.data.answers import NULL, Aligned, align
+from tuneworthy.data.load import Loaded
+from tuneworthy.data.observations import seen
+
+
+def recorded_files(task: Task) -> dict[str, str]:
+    """Return {name of a recorded system: its file}; what runs today is `present`."""
+    files = {name: source.file for name, source in task.answers.items()}
+    if task.present and task.present.answers:
+        files["present"] = task.present.answers
+    return files
+
+
+def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
+    """Return the answers of each recorded system to the scored cases.
+
+    Raises DataError for a file that is missing or can't be matched (see `align`).
+    """
+    folder = loaded.task.folder
+    others: list[Case | Query] = [*loaded.everyone, *loaded.unlabelled]
+    files = recorded_files(loaded.task)
+    return {name: align(folder / file, scored, others) for name, file in files.items()}
+
+
+def odd_answers(loaded: Loaded, found: Mapping[str, Aligned]) -> Iterator[Observation]:
+    """Yield what is odd about recorded answers: rows without one, answers to no row, no tool."""
+    files = recorded_files(loaded.task)
+    for name, aligned in found.items():
+        file = quoted(files[name], 60)
+        yield from _missing(aligned, file)
+        if aligned.strangers:
+            count = len(aligned.strangers)
+            text = f"{_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
+            if loaded.excluded:
+                text += ", or to one that was left out"
+            fix = "correct the ids if a row of yours is meant; they are not read"
+            yield seen("answers_unknown", "warning", text, aligned.strangers, fix)
+        if name in loaded.task.answers and loaded.task.answers[name].tool is None:
+            text = f"`{quoted(name, 60)}` has no `tool`: it is scored, but no verdict can name it"
+            fix = f"write `tool: tune` beside the file, or another tool, under `answers.{name}`"
+            yield Observation(kind="no_tool", level="note", text=text, count=1, fix=fix)
+
+
+def _missing(aligned: Aligned, file: str) -> Iterator[Observation]:
+    lost = [answer for answer in aligned.answers if answer.error is not None]
+    if not lost:
+        return
+    null = sum(answer.error == NULL for answer in lost)
+    verb, they = ("has", "it counts") if len(lost) == 1 else ("have", "they count")
+    text = (
+        f"{len(lost):,} of {len(aligned.answers):,} rows {verb} no recorded answer in {file}"
+        f"{f' ({null:,} null)' if null else ''}: {they} as wrong"
+    )
+    fix = "record the answers to these rows too, or take the rows out of the task"
+    yield seen("answers_missing", "warning", text, [answer.case for answer in lost], fix)
+
+
+def _answers(count: int) -> str:
+    return f"{count:,} recorded answer{'s' * (count != 1)}"

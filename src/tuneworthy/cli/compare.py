@@ -1,4 +1,7 @@
-"""Compare two studies on the cases they share, pair by pair, with intervals."""
+"""Compare two studies on the cases they share, B minus A, pair by pair, with intervals.
+
+Exit code 2 where the two were not scored by the same metric.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a ve
 
 
 def command(first: Study, second: Study, json: Json = False) -> None:
-    """Compare two studies on the cases they share: paired differences with intervals."""
+    """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
     from tuneworthy.core.record import canonical
     from tuneworthy.matrix.two_studies import between
     from tuneworthy.report.terminal import compare_screen, room
@@ -22,6 +25,9 @@ def command(first: Study, second: Study, json: Json = False) -> None:
     one, two = read(find(first)), read(find(second))
     pairs = between(one, two)
     if json:
-        print(canonical({"pairs": [pair.plain() for pair in pairs]}))
+        named = {key: study.verdict for key, study in (("a", one), ("b", two))}
+        heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
+        told = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs]}
+        print(canonical(heads | told))
     else:
         show(compare_screen(one.verdict, two.verdict, pairs, *room()))

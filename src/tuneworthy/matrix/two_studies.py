@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tuneworthy.core.answer import Score
+from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.metrics import chosen
 from tuneworthy.stats import bounds
 
 LEVEL = 0.05
@@ -15,8 +19,10 @@ LEVEL = 0.05
 def between(first: Results, second: Results) -> list[Pair]:
     """Return differences, second minus first, of arms with one name and of the two named arms.
 
-    Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %).
+    Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
+    TaskError where the two were not scored alike: a difference of two metrics means nothing.
     """
+    _alike(first, second)
     old, new = _scores(first), _scores(second)
     names = sorted(set(old) & set(new))
     wanted = [(name, name) for name in names]
@@ -25,6 +31,28 @@ def between(first: Results, second: Results) -> list[Pair]:
         wanted.insert(0, named)
     found = (_pair(one, two, old[one], new[two]) for one, two in wanted)
     return [pair for pair in found if pair is not None]
+
+
+def _alike(first: Results, second: Results) -> None:
+    """Raise TaskError where metric, judge, options or the score that passes are not the same."""
+    one, two = _scored_by(first), _scored_by(second)
+    differ = [key for key in one if one[key] != two[key]]
+    if not differ:
+        return
+    raise TaskError(
+        "the two studies were not scored by the same metric, so their scores can't be subtracted",
+        where=" and ".join(f"success.{key}" for key in differ),
+        got="; ".join(f"{key}: {one[key]} in A, {two[key]} in B" for key in differ),
+        fix="run one of them again with the other's `success`: stored answers are not asked again",
+        kept="both studies, unchanged",
+    )
+
+
+def _scored_by(results: Results) -> dict[str, Any]:
+    success = results.task.success
+    judge = success.judge.model if success.judge and chosen(results.task) == "judge" else None
+    return {"metric": chosen(results.task), "judge": judge, "options": success.options,
+            "pass_at": success.passes_from}  # fmt: skip
 
 
 def _scores(results: Results) -> dict[str, dict[str, float]]:

@@ -207,22 +207,32 @@ def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Te
 def compare_screen(
     first: Verdict, second: Verdict, pairs: Sequence[Pair], width: int = 80, plain: bool = False
 ) -> Text:
-    """Return two studies side by side; `pairs` are arms of the second minus the first's."""
-    lines = []
-    for verdict in (first, second):
+    """Return two studies, A and B, one above the other; `pairs` are arms of B minus arms of A."""
+    lines, which = [], {"A": first, "B": second}
+    for name, verdict in which.items():
         head = words.headline(verdict.use, verdict.status)
         arm = f"   Use: {verdict.arm}" if verdict.arm else ""
-        text = f"{verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
+        text = (
+            f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
+        )
         lines += [Text(x, "bold") for x in wrapped(shown(text, plain), width)]
+    said = [
+        f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
+        for name, verdict in which.items()
+        if verdict.status == "blocked"
+    ]
     if first.task.hash != second.task.hash:
-        text = "The tasks differ, so only the same cases under the same metric are compared."
-        lines += [Text(x, "dim") for x in wrapped(text, width)]
+        said.append("The tasks differ (the metric does not): only cases of both are compared.")
+    if pairs:
+        said.append("Each line is B − A in points of the score (95 %): above 0, B is better.")
+    for text in said:
+        lines += [Text(x, "dim") for x in wrapped(shown(text, plain), width)]
     if not pairs:
         lines.append(Text("  No case was answered in both studies: nothing can be paired."))
     for pair in pairs:
         shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
         text = (
-            f"{pair.arm} − {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
+            f"B {pair.arm} − A {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
             f"lost {pair.losses:,} of {counted_cases(pair.n)}"
         )
         lines += [Text(x) for x in wrapped(shown(text, plain), width)]

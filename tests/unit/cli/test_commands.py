@@ -61,7 +61,11 @@ def test_the_other_commands_end_with_0(tmp_path, capsys):
         assert run(["report", str(tmp_path), "-o", str(out)]) == 0
         assert out.stat().st_size > 100
     assert run(["compare", str(folder), str(folder)]) == 0
-    assert "not shown to differ" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not shown to differ" in told
+    assert "Each line is B − A" in told
+    assert run(["compare", str(folder), str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["difference"] == "b - a"
     assert run(["models"]) == 0
     listed = capsys.readouterr().out
     assert {"smollm2-135m", "minilm"} <= set(listed.split())

@@ -1,0 +1,56 @@
+"""Two studies: the direction is said, a blocked one is marked, two metrics are never subtracted."""
+
+import pytest
+from study_fixture import study
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.matrix.two_studies import between
+from tuneworthy.report.terminal import compare_screen
+
+
+@pytest.fixture(scope="module")
+def results():
+    return study()
+
+
+def scored_by(results, **success):
+    found = results.task.success.model_copy(update=success)
+    return results.model_copy(update={"task": results.task.model_copy(update={"success": found})})
+
+
+def test_the_screen_names_a_and_b_and_the_direction(results):
+    pairs = between(results, results)
+    told = " ".join(compare_screen(results.verdict, results.verdict, pairs, 120).plain.split())
+    assert "A: " in told
+    assert "B: " in told
+    assert "Each line is B − A in points of the score (95 %): above 0, B is better." in told
+    assert f"B {pairs[0].arm} − A {pairs[0].versus}: 0" in told
+    assert "blocked" not in told
+
+
+def test_a_blocked_study_is_marked(results):
+    stopped = results.verdict.model_copy(update={"status": "blocked", "because": "rows leak."})
+    told = " ".join(compare_screen(results.verdict, stopped, (), 120).plain.split())
+    assert "B is blocked (rows leak.): its scores may mislead" in told
+    assert "Each line" not in told
+
+
+@pytest.mark.parametrize(
+    ("success", "where"),
+    [
+        ({"metric": "fields_f1"}, "success.metric"),
+        ({"options": {"tolerance": 0.1}}, "success.options"),
+        ({"pass_at": 0.25}, "success.pass_at"),
+    ],
+)
+def test_studies_that_were_not_scored_alike_are_refused(results, success, where):
+    one = scored_by(results, metric="accuracy", options={}, pass_at=1.0)
+    with pytest.raises(TaskError) as told:
+        between(one, scored_by(one, **success))
+    assert told.value.exit_code == 2
+    assert told.value.where == where
+    assert "in A" in told.value.got
+    assert told.value.fix
+    assert told.value.kept == "both studies, unchanged"
+    judged = scored_by(one, metric="judge", judge=None)
+    assert between(judged, judged)

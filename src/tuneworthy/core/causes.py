@@ -46,7 +46,7 @@ class Intervention(Record):
     active ingredient taken out, as the share of the placebo's draws that pass (0 or 1 where there
     is one draw); None: this remedy has no placebo, then `because` says why. `alone` is the same for
     the prompt that the remedy stands on, by itself: it must do better than either. A case that was
-    not asked is in none.
+    not asked is in none. `asks` is False where no model was asked: the same answers, scored again.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Intervention(Record):
     placebo_passed: dict[str, float] | None = None
     alone: dict[str, float] | None = None
     because: str = ""
+    asks: bool = True
 
 
 class Effect(Record):
@@ -118,7 +119,8 @@ class Diagnosis(Record):
     that its share is taken of. `few`: too few failures to say, so the two likeliest stand there
     after a row `few`, which holds of them all. `said` are relations on the task in plain words
     (retrieval against reading, what constraining costs, how much the passages can show at all).
-    `doubts` are right answers to look at again. `because` says why there is no diagnosis.
+    `doubts` are right answers to look at again. `because` says why there is no diagnosis, or why
+    only a part of what was wrong could be read: then no row `hard` stands for the rest.
     """
 
     arm: str

@@ -10,6 +10,8 @@
    A case that an acting remedy and its placebo both rescue, and nothing else, is not hard, and has
    no cause: chance may have rescued it. It is said how many there are; shares stay those of FAIL.
 3. Shares of FAIL with Clopper-Pearson intervals, the largest first, ties to the cheaper cause.
+   Where nothing but scoring the same answers again was tried, nobody can say what is hard: what
+   that finds has its rows, the rest has no cause, and `because` says so.
 4. Few failures (40 or fewer; below 60 where nothing acts): the row `few`, which holds of them all,
    and the two likeliest causes by the same rules without asking whether a remedy acts.
 
@@ -47,6 +49,7 @@ CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
     "learnable", "label", "hard", "few",
 )  # fmt: skip
+UNTRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
 REPAIRS: dict[Remedy, Cause] = {"retrieval": "knowledge"}
 
 Cases = frozenset[str]
@@ -102,16 +105,18 @@ def attribute(
     if not base.fails:
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
-        why = "no remedy was tried on the failed cases: what is wrong was not measured"
-        return blank.model_copy(update={"because": why})
+        return blank.model_copy(update={"because": UNTRIED})
+    unasked = _unasked(pairs)
     acting = any(one.acts for one in ranked)
     few = len(base.fails) <= FEW or (not acting and len(base.fails) < FEW_SILENT)
     found, said = _causes(base, pairs, few)
+    if unasked:
+        found = [one for one in found if one.cause != "hard"]
     rows = [(one.cause, _row(base, one)) for one in found if one.cases]
     rows.sort(key=lambda row: (-row[1].share, CAUSES.index(row[0])))
     wrong = [row for _, row in rows]
     names = {case: one.cause for one in found for case in one.cases}
-    if few:
+    if few and (wrong or not unasked):
         wrong = [_too_few(len(base.fails)), *wrong[:NAMED]]
         names = dict.fromkeys(base.fails, "few")
     return blank.model_copy(
@@ -121,7 +126,21 @@ def attribute(
             "overlap": tuple(_overlap(ranked)),
             "few": few,
             "said": tuple(said),
+            "because": unasked,
         }
+    )
+
+
+def _unasked(pairs: Sequence[Pair]) -> str:
+    """Return why causes were not read where no remedy asked a model of a failed case, else ""."""
+    if any(tried.asks and one.n_fail for tried, one in pairs):
+        return ""
+    names = " and ".join(one.name for _, one in pairs if one.n_fail)
+    if not names:
+        return UNTRIED
+    return (
+        f"what was wrong was not read: nothing but {names} could be tried on recorded answers, and"
+        " no remedy that asks a model"
     )
 
 

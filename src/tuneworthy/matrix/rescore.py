@@ -173,8 +173,9 @@ def _column(
             chance[case.id] = sum(drawn) / len(drawn)
     if not chance:
         why = "every case has the same right answer: there is no other one to score against"
-        return Intervention(name=name, remedy=remedy, passed=passed, because=why)
+        return Intervention(name=name, remedy=remedy, passed=passed, because=why, asks=False)
     compared = {i: value for i, value in passed.items() if i in chance}
     return Intervention(
-        name=name, remedy=remedy, passed=compared, placebo=PLACEBO, placebo_passed=chance
-    )
+        name=name, remedy=remedy, passed=compared, placebo=PLACEBO, placebo_passed=chance,
+        asks=False,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
 
 KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
+BLOCKED = "The study is blocked: what was wrong is not said before that is repaired."
 LISTED = 12  # doubtful answers shown
 SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
@@ -26,10 +27,16 @@ SHADES = {
 
 
 def across(results: Results) -> dict[str, Any] | None:
-    """Return what the section shows, None where the matrix was not read across."""
+    """Return what the section shows, None where the matrix was not read across.
+
+    Of a blocked study only the doubtful right answers, which may be what blocks it.
+    """
     seen = results.evidence.diagnosis
     if seen is None:
         return None
+    if results.verdict.status == "blocked":
+        seen = Diagnosis(arm=seen.arm, n_fail=seen.n_fail, n_pass=seen.n_pass,
+                         doubts=seen.doubts, because=BLOCKED)  # fmt: skip
     rows = [wrong for wrong in seen.wrong if wrong.cause != "few"]
     parts = [
         (round(wrong.share * wrong.n), SHADES[wrong.cause], f"{wrong.cause}: {share(wrong.share)}")

@@ -48,7 +48,7 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
     tools = {run.spec.name: run.spec.tool for run in results.runs}
     names = [*listed, *placebos]
     seen = results.evidence.diagnosis
-    cause = dict(seen.cause) if seen else {}
+    cause = dict(seen.cause) if seen and results.verdict.status != "blocked" else {}
     return {
         "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
         "named": results.verdict.arm,

@@ -300,18 +300,24 @@ def wrong_line(wrong: Wrong) -> str:
 
 
 def wrong_lines(results: Results) -> str:
-    """Return what was wrong in a few sentences: of whom, the leading causes, the rest; or ""."""
+    """Return what was wrong in a few sentences: of whom, the leading causes, the rest; or "".
+
+    Where causes could not be read, or only a part of them, the reason stands there. Nothing is
+    said of a blocked study.
+    """
     wrong, seen = results.verdict.wrong, results.evidence.diagnosis
     told = wrong[: 3 if wrong and wrong[0].cause == "few" else 2]
-    if not told:
+    if results.verdict.status == "blocked" or not (told or (seen and seen.n_fail)):
         return ""
     said = " ".join(wrong_line(one) for one in told)
     if seen is None:
         return said
     lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
     rest = seen.n_fail - sum(round(w.share * w.n) for w in told if w.cause != "few")
-    more = f" The other {rest:,} have other causes, or none." if rest > 0 and not seen.few else ""
-    return f"{lead} {said}{more}"
+    more = f"The other {rest:,} have other causes, or none." if rest > 0 and not seen.few else ""
+    if seen.because:
+        more = f"{visible(seen.because[:1].upper() + seen.because[1:])}."
+    return " ".join(part for part in (lead, said, more) if part)
 
 
 def size_of(step: Next) -> str:

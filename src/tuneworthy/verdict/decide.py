@@ -59,7 +59,7 @@ def decide(
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
-        "wrong": evidence.diagnosis.wrong if evidence.diagnosis else (),
+        "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": answered(findings, policy),
         "changes": for_verdict(evidence.changes),
         "economics": money,
@@ -158,9 +158,11 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
 
 
 def _unread(evidence: Evidence) -> dict[str, str]:
-    """Return why `wrong` is empty, where it is."""
+    """Return why `wrong` is empty, or holds a part only, where it does."""
     if evidence.diagnosis is None:
         return {
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"
         }
-    return {} if evidence.diagnosis.wrong else {"/wrong": evidence.diagnosis.because}
+    if evidence.blocks:
+        return {"/wrong": f"blocked: {evidence.blocks[0]}"}
+    return {"/wrong": why} if (why := evidence.diagnosis.because) else {}

@@ -485,7 +485,10 @@ def test_shares_sum_to_one_and_nothing_is_out_of_range(world):
     assert all(0 <= r.low <= r.share <= r.high <= 1 and r.n > 0 for r in found.wrong)
     assert all(row.cause in CAUSES for row in found.wrong)
     assert found.model_dump_json().count("NaN") == 0
-    if found.few:
+    if found.because:  # no remedy was asked of a failed case: nothing is called hard
+        assert not any(one.n_fail for one in found.effects)
+        assert "hard" not in found.cause.values()
+    elif found.few:
         assert [row.cause for row in found.wrong].count("few") == 1
         assert 1 <= len(rows) <= 2
         assert sum(row.share for row in rows) <= 1 + 1e-6
@@ -514,3 +517,26 @@ def test_net_is_passes_beyond_the_placebo_where_all_were_asked(world):
             again = base.rerun or {c: c in base.passes for c in cases}
             gain = sum(one.passed.values()) - sum(again.values())
             assert effect(base, one).gain.mean == pytest.approx(gain, abs=1e-5)
+
+
+def test_what_only_scoring_again_was_tried_on_is_not_called_hard():
+    base = base_of(78, 222)
+    loose = tried(base, "metric", base.fails[:50], asks=False, name="tolerant metric")
+    parse = tried(base, "format", (), asks=False, name="lenient parse")
+    found = diagnose(base, [loose, parse])
+    assert [(row.cause, row.n) for row in found.wrong] == [("metric", 78)]
+    assert set(found.cause) == set(base.fails[:50])
+    assert "tolerant metric and lenient parse" in found.because
+    none = diagnose(base, [parse])
+    assert (none.wrong, none.cause) == ((), {})
+    assert none.because.startswith("what was wrong was not read: nothing but lenient parse")
+    thin = base_of(12, 40)
+    few = diagnose(thin, [tried(thin, "format", (), asks=False)])
+    assert (few.wrong, few.cause, few.few) == ((), {}, True)
+    some = diagnose(thin, [tried(thin, "format", thin.fails[:8], asks=False)])
+    assert [row.cause for row in some.wrong] == ["few", "format"]
+    assert some.because
+    unasked = tried(base, "learnable", (), on=(), because="the pilot was skipped")
+    assert diagnose(base, [parse, unasked]).because
+    asked = diagnose(base, [parse, tried(base, "convention", ())])
+    assert ([row.cause for row in asked.wrong], asked.because) == (["hard"], "")

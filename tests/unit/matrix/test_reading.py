@@ -169,6 +169,18 @@ def test_what_runs_today_is_what_is_read_across(study, tmp_path):
     assert (seen.arm, seen.n_fail) == ("present", 90)
 
 
+def test_of_recorded_answers_nobody_can_say_what_is_hard(study, tmp_path):
+    logged = [{"id": f"r{i}", "answer": "?" if i % 2 else CODES[KINDS[i % 6]]} for i in range(180)]
+    studies.lines(tmp_path / "logged.jsonl", logged)
+    done = study(present={"answers": "logged.jsonl"}, arms=["present", "majority"])
+    assert done.verdict.wrong == ()
+    why = done.verdict.missing["/wrong"]
+    assert why.startswith("what was wrong was not read: nothing but tolerant metric and")
+    told = " ".join(ladder_screen(done.results, 120).plain.split())
+    assert "What was wrong: present fails 90 of 180. What was wrong was not read: nothing" in told
+    assert "hard for this model" not in told + page(done.results)
+
+
 def test_the_screens_say_what_was_wrong_in_a_sentence(study):
     results = study().results
     screen = ladder_screen(results, 120).plain

@@ -11,6 +11,7 @@ from study_fixture import attacked, study
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
+from tuneworthy.report.html import page
 from tuneworthy.report.terminal import (
     audit_screen,
     compare_screen,
@@ -265,3 +266,23 @@ def test_the_first_screen_says_who_fails_and_that_there_is_more(results):
     assert said.startswith("zero_shot fails 60 of 100. 30 of 60 failures (50 %, on other rows 40")
     assert said.endswith("The other 30 have other causes, or none.")
     assert words.wrong_lines(changed(results, wrong=())) == ""
+    unread = seen.model_copy(update={"wrong": (), "because": "what was wrong was not read: why"})
+    silent = read_as(changed(results, wrong=()), unread)
+    assert words.wrong_lines(silent) == (
+        "zero_shot fails 60 of 100. What was wrong was not read: why."
+    )
+    part = read_as(told, unread.model_copy(update={"wrong": wrong}))
+    assert words.wrong_lines(part).endswith("does not. What was wrong was not read: why.")
+    stopped = changed(told, status="blocked")
+    assert words.wrong_lines(stopped) == ""
+    assert "(50 %" in page(told)
+    assert "(50 %" not in page(stopped)
+    assert "The study is blocked: what was wrong is not said" in page(stopped)
+    assert "What was wrong was not read: why." in page(silent)
+    nothing = unread.model_copy(update={"n_fail": 0})
+    assert words.wrong_lines(read_as(changed(results, wrong=()), nothing)) == ""
+
+
+def read_as(results, seen):
+    evidence = results.evidence.model_copy(update={"diagnosis": seen})
+    return results.model_copy(update={"evidence": evidence})

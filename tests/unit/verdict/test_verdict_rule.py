@@ -377,3 +377,15 @@ def test_a_firm_choice_says_where_more_rows_may_still_raise_its_score():
         why[mean] = verdict.next.why
     assert why[0.2].endswith("may raise its score: the last doubling of them gained 20 points")
     assert why[0.01] == "more labelled rows would not change which arm that is"
+
+
+def test_what_was_wrong_is_not_said_of_a_blocked_study_and_its_reason_is():
+    found = scenes.read_across(scenes.worked()[0])
+    assert decide(found, (), PLAIN).wrong
+    assert "/wrong" not in decide(found, (), PLAIN).missing
+    stopped = decide(found.model_copy(update={"blocks": ("12 test rows",)}), (), PLAIN)
+    assert (stopped.wrong, stopped.missing["/wrong"]) == ((), "blocked: 12 test rows")
+    seen = found.diagnosis.model_copy(update={"because": "the rest was not read"})
+    part = decide(found.model_copy(update={"diagnosis": seen}), (), PLAIN)
+    assert part.wrong
+    assert part.missing["/wrong"] == "the rest was not read"

@@ -28,6 +28,7 @@ from tuneworthy.verdict.worth import economics
 ROLES = ("reference", "candidate", "ceiling", "placebo")
 _ALONE = "no other arm was compared, so nothing can be said about what is left"
 _NO_REFERENCE = "no reference was compared, so there is nothing to measure from"
+_REFUSED = "right answers of what runs today were refused for their form, so its score is too low"
 VOLUMES = (1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7)
 
 
@@ -152,9 +153,15 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     return {
         "/changes": evidence.missing.get("changes", "no arm was trained here"),
         "/arm": blocked or "no arm is shown better than the reference",
-        "/left_on_table": blocked or (_ALONE if ruling.arm else _NO_REFERENCE),
+        "/left_on_table": blocked or _unknown_left(ruling),
         "/target_met": NO_TARGET if policy.target is None else undecided,
     }
+
+
+def _unknown_left(ruling: Ruling) -> str:
+    if ruling.refused:
+        return _REFUSED
+    return _ALONE if ruling.arm else _NO_REFERENCE
 
 
 def _unread(evidence: Evidence) -> dict[str, str]:

@@ -14,10 +14,12 @@ from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
 from tuneworthy.verdict.economics import unknown
 from tuneworthy.verdict.flips import Key, Stretch, stretches
+from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
 from tuneworthy.verdict.words import a_tool, named, points
 
 CLICK = 0.2  # of a label
+REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def next_step(
         return Next(do="run all rows", why="only some of the rows were run")
     if ruling.reason == "nothing":
         return Next(do="measure an arm", why="no arm that could be named was measured")
+    if (form := refused(evidence)) and form.share > policy.margin:
+        return Next(do=REPAIR_FORM, why=f"{lost(form)}, and every comparison counts them as wrong")
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))
     if _bigger_wanted(evidence, ruling, target_met):

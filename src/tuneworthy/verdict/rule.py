@@ -13,6 +13,7 @@ from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.board import Board, lay_out
 from tuneworthy.verdict.economics import Prices, priced
+from tuneworthy.verdict.refused import refused
 
 Reason = Literal[
     "first rung", "climbed", "cheapest", "no cheaper", "reference", "limits", "nothing", "blocked"
@@ -24,7 +25,8 @@ class Ruling:
     """What the rule says: the arm (None for none and blocked), the status, what may be left.
 
     `against` is the reference that `left` is measured from where no arm is named. `shaken` says
-    that the named arm changes when failed answers count as right.
+    that the named arm changes when failed answers count as right. `refused`: right answers of what
+    runs today were refused for their form, by more than the margin, and it is not the one named.
     """
 
     use: Use
@@ -34,6 +36,7 @@ class Ruling:
     reason: Reason
     against: ArmResult | None = None
     shaken: bool = False
+    refused: bool = False
 
     @property
     def named(self) -> tuple[Use, str | None]:
@@ -49,13 +52,15 @@ class Boards:
     """The evidence laid out once, whatever the margin: as scored, and with failures as right.
 
     `raised` has one board for each arm with failed answers, those of that arm counted as right:
-    if any point between all wrong and all right changes the name, one of these does.
+    if any point between all wrong and all right changes the name, one of these does. `refused` is
+    the share of cases that what runs today has right, at least, and that metric or parser refused.
     """
 
     seen: Board
     raised: tuple[Board, ...]
     blocked: bool
     limited: bool
+    refused: float = 0.0
 
 
 def boards(evidence: Evidence, policy: Policy) -> Boards:
@@ -65,11 +70,13 @@ def boards(evidence: Evidence, policy: Policy) -> Boards:
         for arm in evidence.arms
         if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
     ]
+    form = refused(evidence)
     return Boards(
         seen=lay_out(evidence, policy),
         raised=tuple(lay_out(evidence, policy, frozenset({name})) for name in failing),
         blocked=bool(evidence.blocks),
         limited=evidence.limited,
+        refused=form.share if form else 0.0,
     )
 
 
@@ -80,6 +87,8 @@ def rule(laid: Boards, policy: Policy) -> Ruling:
     ruling = on_board(laid.seen, policy)
     if any(on_board(board, policy).named != ruling.named for board in laid.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
+    if laid.refused > policy.margin and ruling.use != "keep":  # today's score can only rise
+        ruling = replace(ruling, status="provisional", left=None, refused=True)
     return replace(ruling, status="provisional") if laid.limited else ruling
 
 

@@ -11,6 +11,7 @@ from tuneworthy.core.verdict import Use
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import cost_of, priced
 from tuneworthy.verdict.limits import broken, open_limits
+from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
 
 AS_A_WHOLE: dict[Use, str] = {
@@ -53,6 +54,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _excluded(policy, board),
         _no_present(policy, board),
         _shaken(ruling),
+        _refused(evidence, ruling),
         _spread(policy, ruling),
         _in_part(scene),
         _unshown_limits(ruling),
@@ -100,15 +102,18 @@ def _reason(scene: Scene) -> str:
 
 def _reference(ruling: Ruling) -> str:
     assert ruling.against is not None
+    left = f"; the best could be at most {points(ruling.left or 0.0)} above it"
     return (
         f"no arm that could be named is shown better than {named(ruling.against)}, which does not"
-        f" solve the task; the best could be at most {points(ruling.left or 0.0)} above it."
+        f" solve the task{'' if ruling.refused else left}."
     )
 
 
 def _left(scene: Scene, arm: ArmResult) -> str:
     """Return the half sentence on what may be left on the table."""
     best = rival(scene.board, arm)
+    if scene.ruling.refused:
+        return "what is left to gain is not known"
     if best is None:
         return "no other arm was measured that could be named"
     high = scene.board.bound(best, arm)[2]
@@ -207,6 +212,14 @@ def _no_present(policy: Policy, board: Board) -> str:
 
 def _shaken(ruling: Ruling) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
+
+
+def _refused(evidence: Evidence, ruling: Ruling) -> str:
+    form = refused(evidence)
+    if form is None or not ruling.refused:
+        return ""
+    said = lost(form)
+    return f"{said[:1].upper()}{said[1:]}: with them another arm may be named."
 
 
 def _spread(policy: Policy, ruling: Ruling) -> str:

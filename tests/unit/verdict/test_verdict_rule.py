@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
+from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
@@ -389,3 +390,63 @@ def test_what_was_wrong_is_not_said_of_a_blocked_study_and_its_reason_is():
     part = decide(found.model_copy(update={"diagnosis": seen}), (), PLAIN)
     assert part.wrong
     assert part.missing["/wrong"] == "the rest was not read"
+
+
+def refusing(cause="metric", remedy="tolerant metric", low=0.7, arm="today"):
+    """Evidence on which today's answers fail by their form: worse than a constant answer."""
+    fields = {"present": True}
+    found = scenes.evidence({
+        "majority": (None, scenes.scores(300, 0.5, 7)),
+        "today": ("keep", scenes.scores(300, 0.26, 1), fields),
+        "other": ("classifier", scenes.scores(300, 0.3, 2)),
+    })  # fmt: skip
+    row = Wrong(cause=cause, share=1.0, low=low, high=1.0, n=222, arm=remedy, placebo=None)
+    seen = Diagnosis(arm=arm, n_fail=222, n_pass=78, wrong=(row,))
+    return found.model_copy(update={"diagnosis": seen})
+
+
+def test_right_answers_in_another_form_make_no_firm_verdict():
+    verdict = decide(refusing(), (), PLAIN)
+    assert (verdict.use, verdict.status, verdict.left_on_table) == ("none", "provisional", None)
+    assert verdict.next.do == "repair the metric or the parser, then run again"
+    assert "at least 51.8 points of what runs today" in verdict.next.why
+    assert "(tolerant metric finds them): with them another arm may be named." in verdict.because
+    assert "the best could be" not in verdict.because
+    assert "refused for their form" in verdict.missing["/left_on_table"]
+    assert {point.status for point in verdict.by_margin} == {"provisional"}
+    parse = decide(refusing("format", "lenient parse"), (), PLAIN)
+    assert parse.next == verdict.next.model_copy(
+        update={"why": verdict.next.why.replace("tolerant metric", "lenient parse")}
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"low": 0.06},  # 4.4 points: below the margin
+        {"cause": "hard", "remedy": None},
+        {"cause": "format", "remedy": "other"},  # an arm repairs it: that is what the ladder is for
+        {"arm": "other"},
+    ],
+)
+def test_a_form_that_costs_little_or_that_an_arm_repairs_changes_nothing(other):
+    found = refusing(**other)
+    assert decide(found, (), PLAIN).next.do == "measure bigger"
+    plain = decide(found.model_copy(update={"diagnosis": None}), (), PLAIN)
+    assert decide(found, (), PLAIN).status == plain.status == "firm"
+
+
+def test_an_arm_named_over_refused_answers_is_provisional_and_keep_is_not():
+    columns = {
+        "today": ("keep", scenes.scores(300, 0.2, 1), {"present": True}),
+        "other": ("classifier", scenes.scores(300, 0.8, 2)),
+    }
+    seen = refusing().diagnosis
+    found = scenes.evidence(columns, diagnosis=seen)
+    verdict = decide(found, (), PLAIN)
+    assert (verdict.arm, verdict.status) == ("other", "provisional")
+    assert "what is left to gain is not known" in verdict.because
+    columns["other"] = ("classifier", scenes.scores(300, 0.05, 2))
+    kept = decide(scenes.evidence(columns, diagnosis=seen), (), PLAIN)
+    assert (kept.use, kept.status) == ("keep", "firm")
+    assert kept.next.do.startswith("repair the metric")

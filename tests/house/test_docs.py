@@ -52,3 +52,21 @@ def test_every_room_stands_in_the_architecture():
         p.name for p in (ROOT / "src" / "tuneworthy").iterdir() if (p / "__init__.py").exists()
     ]
     assert [room for room in rooms if f"`{room}/" not in ARCHITECTURE] == []
+
+
+def _keys(record):
+    from tuneworthy.data.task_faults import names, section
+
+    for key in names(record):
+        yield key
+        if (inner := section(record, key)) is not None:
+            yield from _keys(inner)
+
+
+def test_every_key_of_the_task_has_its_line():
+    from tuneworthy.core.task import Recorded, Task
+
+    text = (ROOT / "docs" / "how-to" / "task-yaml.md").read_text("utf-8")
+    told = set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^## (\w+)", text, re.M))
+    assert set(_keys(Task)) | set(_keys(Recorded)) <= told
+    assert len(text.splitlines()) <= 120

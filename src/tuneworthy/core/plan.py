@@ -33,6 +33,7 @@ class Plan(Record):
     budget, and not in `minutes`. They are asked of at most `read` failed and `read` passed cases
     (None: every failed and 60 passed ones). `beside` is measured once the arms were (harm, what the
     model knows, learning curves, temperatures): what the minutes have no room for is cut first.
+    `whole` are the minutes in which nothing of `cuts` would be left out (None: nothing is).
     """
 
     task: str
@@ -47,6 +48,7 @@ class Plan(Record):
     beside: tuple[Extra, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
+    whole: float | None = None
     tokens_per_second: float | None = None
     looks: int = 1
     visible: Visible

@@ -33,5 +33,8 @@ def looked(earlier: int, scored: int) -> Observation | None:
         f"every bound of it uses .05/{look}, and {scored:,} cases show what "
         f"{worth(scored, look):,} fresh ones would"
     )
-    fix = "score on rows that no study has opened; `tuneworthy settle` supplies such rows"
+    fix = (
+        "score on rows that no study has opened; `tuneworthy settle` supplies such rows from the"
+        " inputs of data.unlabelled"
+    )
     return Observation(kind="looks", level="warning", text=text, count=earlier, fix=fix)

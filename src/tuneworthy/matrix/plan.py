@@ -55,6 +55,7 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     said: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_across(shown, planned, choice))
+    whole = _sum(planned) + reading_minutes(across)
     able = [spec for spec in arms if not lacking(spec, facts.available)]
     for step, texts in cuts(facts.task, able, choice, facts.sizes.train, bool(across)):
         if _sum(planned) + reading_minutes(across) <= facts.task.budget.minutes:
@@ -75,6 +76,7 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         read=choice.read,
         cuts=said,
         minutes=round(_sum(planned), 2),
+        whole=round(whole, 2) if said else None,
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
         looks=facts.looks,
         visible=facts.audit.visible,

@@ -35,13 +35,13 @@ def question_screen(
 
 
 def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
-    """Return how far it is: `R 11 → 9 → 8 points · 12 clicks, about 40 more`."""
+    """Return how far it is: `may be left: 11 → 9 → 8 points · 12 clicks, about 40 more`."""
     ends = [f"{100 * points:.1f}".removesuffix(".0") for points in left]
     kept = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]]
     if len(kept) > 4:
         kept = [kept[0], *kept[-3:]]
     ahead = "no telling how many more" if more is None else f"about {more:,} more"
-    points = f"R {' → '.join(kept)} points · " if kept else ""
+    points = f"may be left: {' → '.join(kept)} points · " if kept else ""
     return f"{points}{counted(clicks, 'click')}, {ahead}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -161,12 +162,15 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += _beside(plan.beside, name, width, plain)
     if plan.cuts:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
+        if plan.whole is not None:
+            cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
         lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
     if plan.looks > 1:
         fresh = worth(plan.scored, plan.looks)
         text = (
             f"{words.looks_line(plan.looks).capitalize()}. They show what {fresh:,} fresh ones "
-            "would: score on rows that no study has opened, `tuneworthy settle` supplies them."
+            "would: score on rows that no study has opened, `tuneworthy settle` supplies them "
+            "from the inputs of data.unlabelled."
         )
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]

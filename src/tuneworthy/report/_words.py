@@ -251,11 +251,21 @@ def pays_line(results: Results) -> str:
         return f"{who} {economics['side']} pays at these prices{yours}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
     if why and why.startswith("not known: "):  # the keys stand in the full reason
-        needs = re.sub(r" \([^()]*\)", "", why.removeprefix("not known: "))
-        return (
-            f"At which volume tuning pays is not known: task.yaml economics lacks {visible(needs)}."
-        )
+        needs = _keys_lacking(why, results) or visible(why.removeprefix("not known: "))
+        return f"At which volume tuning pays is not known: task.yaml economics lacks {needs}."
     return f"At which volume tuning pays is not measured: {visible(why or UNKNOWN)}."
+
+
+def _keys_lacking(why: str, results: Results) -> str:
+    """Return the keys of `economics:` that a reason asks for and that the task leaves out."""
+    asked = ["machine_hour"] if "cost a request" in why else []
+    for found in re.findall(r"\(economics\.([^()]*)\)", why):
+        asked += [key for key in found.split(", ") if key != "label_each"]  # labels may be paid for
+    given = results.task.economics
+    lacking = [key for key in asked if getattr(given, key, 0) is None]
+    if "cost a request" in why and given.machine_hour is not None:
+        lacking.insert(0, "prices (of the remote model)")
+    return ", ".join(lacking)
 
 
 def rival_line(pair: Pair, margin: float) -> str:

@@ -95,6 +95,7 @@ def test_training_is_left_out_last_and_is_said():
         because[speed] = next(arm.because for arm in plan.arms if arm.spec.arm == "lora")
         if speed == 10.0:
             assert plan.cuts[-1] == "left out: lora"
+            assert (plan.whole or 0) > plan.minutes
             assert "left out: optimised_prompt" in plan.cuts[:-1]
     assert "no room" in because[10.0]
     assert because[1e6] == ""
@@ -156,7 +157,7 @@ def test_training_learns_from_fewer_rows_before_it_is_left_out():
 def test_what_nobody_would_read_across_is_not_said_to_be_cut():
     job = task(budget={"minutes": 1}, arms=("majority", "zero_shot"))
     plan = make(facts(job, 1.0), specs(job), "rows", "study")
-    assert (plan.across, plan.cuts, plan.read) == ((), (), None)
+    assert (plan.across, plan.cuts, plan.read, plan.whole) == ((), (), None, None)
 
 
 def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():

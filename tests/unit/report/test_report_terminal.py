@@ -9,6 +9,7 @@ from rich.console import Console
 from study_fixture import attacked, study
 
 from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
 from tuneworthy.report.html import page
@@ -118,9 +119,14 @@ def test_a_missing_number_is_named_not_zero(results):
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert words.left_line(bare).endswith("is not measured: one arm.")
     assert words.pays_line(bare).endswith("is not measured: no prices.")
-    known = "not known: one-off cost (economics.hours_to_build, label_each), monthly upkeep (x)"
+    known = (
+        "not known: cost a request, one-off cost (economics.hours_to_build, label_each),"
+        " value of a right answer (economics.value_of_correct)"
+    )
+    empty = results.task.model_copy(update={"economics": Economics()})
+    results = results.model_copy(update={"task": empty})
     bare = changed(results, economics={}, missing={"/economics/break_even_per_month": known})
-    assert words.pays_line(bare).endswith("lacks one-off cost, monthly upkeep.")
+    assert words.pays_line(bare).endswith("lacks machine_hour, hours_to_build, value_of_correct.")
 
 
 def test_a_next_step_says_its_size(results):
@@ -286,3 +292,9 @@ def test_the_first_screen_says_who_fails_and_that_there_is_more(results):
 def read_as(results, seen):
     evidence = results.evidence.model_copy(update={"diagnosis": seen})
     return results.model_copy(update={"evidence": evidence})
+
+
+def test_a_plan_with_cuts_says_which_minutes_leave_nothing_out(results):
+    plan = results.plan.model_copy(update={"cuts": ("left out: lora",), "whole": 46.2})
+    said = " ".join(plan_screen(plan).plain.split())
+    assert "With budget: {minutes: 47} nothing of this is left out." in said

@@ -53,7 +53,7 @@ def next_step(
         return Next(do=REPAIR_FORM, why=f"{lost(form)}, and every comparison counts them as wrong")
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))
-    if _bigger_wanted(evidence, ruling, target_met):
+    if _bigger_wanted(evidence, ruling, target_met) and _shown(ruling, target_met):
         return _bigger(evidence, ruling)
     if policy.motive == "cost" and (need := _cost_keys(board)):
         return need
@@ -61,7 +61,11 @@ def next_step(
         return _firm(evidence, ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
-    offers = _offers(evidence, policy, board, ruling)
+    open_now = contest(evidence, policy, board, ruling)
+    sized = open_now is not None and open_now.size is not None
+    if _bigger_wanted(evidence, ruling, target_met) and not sized:  # rows would show no more
+        return _bigger(evidence, ruling)
+    offers = _offers(evidence, policy, board, ruling, open_now)
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
     return min(offers, key=lambda offer: offer.labels).step
@@ -82,6 +86,11 @@ def _failed(evidence: Evidence) -> int | None:
 def _bigger_wanted(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> bool:
     measured = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     return not measured and (ruling.use == "none" or target_met is False)
+
+
+def _shown(ruling: Ruling, target_met: bool | None) -> bool:
+    """Return whether these rows show that what was measured falls short: few rows never do."""
+    return ruling.status == "firm" or target_met is False
 
 
 def _bigger(evidence: Evidence, ruling: Ruling) -> Next:
@@ -118,9 +127,9 @@ def _offers(
     policy: Policy,
     board: Board,
     ruling: Ruling,
+    open_now: Contest | None,
 ) -> list[Offer]:
     offers = _economics(board, policy, ruling)
-    open_now = contest(evidence, policy, board, ruling)
     if open_now is None:
         return offers
     if open_now.size is None:

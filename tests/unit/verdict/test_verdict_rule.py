@@ -70,6 +70,29 @@ def test_an_undecided_none_with_a_bigger_model_asks_for_labels():
     assert (verdict.use, verdict.status, verdict.next.do) == ("none", "provisional", "label")
 
 
+def test_a_bigger_model_is_asked_for_once_the_rows_show_that_no_arm_will_do():
+    def study(wins, losses, n):
+        reference = np.r_[np.zeros(wins), np.ones(losses), np.zeros(n - wins - losses)]
+        better = np.r_[np.ones(wins), np.zeros(n - wins)]
+        found = scenes.evidence({"majority": (None, reference), "prompt": ("prompt", better)})
+        return decide(found, (), PLAIN)
+
+    few = study(1, 1, 3)
+    assert (few.use, few.status, few.next.do) == ("none", "provisional", "label")
+    assert few.next.rows > 100
+    assert study(10, 12, 90).next.do == "label"
+    shown = study(10, 40, 600)
+    assert (shown.use, shown.status, shown.next.do) == ("none", "firm", "measure bigger")
+    margin = study(30, 20, 200)
+    assert (margin.use, margin.status, margin.next.do) == ("none", "provisional", "measure bigger")
+    columns = {
+        "prompt": ("prompt", scenes.scores(20, 0.3)),
+        "tune": ("tune", scenes.scores(20, 0.3)),
+    }
+    missed = decide(scenes.evidence(columns), (), PLAIN.model_copy(update={"target": 0.9}))
+    assert (missed.target_met, missed.next.do) == (False, "measure bigger")
+
+
 def test_one_arm_alone_makes_no_claim():
     found = scenes.evidence({"prompt": ("prompt", scenes.scores(100, 0.7))})
     verdict = decide(found, (), PLAIN)

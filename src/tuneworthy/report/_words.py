@@ -85,6 +85,13 @@ def score(value: float) -> str:
     return text[1:] if text.startswith("0") else text
 
 
+def unanswered_line(arm: ArmResult) -> str:
+    """Return how many cases an arm has no scored answer to, and what they can hide."""
+    known = arm.score is not None and arm.score_if_right is not None
+    most = f" ({score(arm.score_if_right or 0.0)} at most if right)" if known else ""
+    return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most}"
+
+
 def amount(value: float) -> str:
     """Return a positive amount with about three digits: `549,000`, `2.60`, `.031`."""
     if value == 0:

@@ -90,6 +90,9 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
             yield from _idle(arm, width, name, plain)
             continue
         yield _row(arm, results, matrix, (name, length, side, rest, plain))
+        if arm.errors:
+            said = shown(words.unanswered_line(arm), plain)
+            yield from (Text(x, "dim") for x in wrapped(said, width, " " * (name + 3)))
         if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
             why = shown(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")

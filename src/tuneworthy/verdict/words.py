@@ -55,6 +55,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _no_present(policy, board),
         _shaken(ruling),
         _refused(evidence, ruling),
+        _unanswered(scene),
         _spread(policy, ruling),
         _in_part(scene),
         _unshown_limits(ruling),
@@ -220,6 +221,24 @@ def _refused(evidence: Evidence, ruling: Ruling) -> str:
         return ""
     said = lost(form)
     return f"{said[:1].upper()}{said[1:]}: with them another arm may be named."
+
+
+def _unanswered(scene: Scene) -> str:
+    """Say how many answers are missing of the named arm, its rival and what runs today."""
+    arm, board = scene.ruling.arm, scene.board
+    spoken_of = (arm, rival(board, arm) if arm else None, board.present)
+    lacking = {one.name: one for one in spoken_of if one and one.score and one.errors}
+    return " ".join(
+        f"Missing or unscored, so counted as wrong: {one.errors:,} of {one.n:,} answers of"
+        f" {named(one)} ({points(_if_right(one))} more at most if right)."
+        for one in lacking.values()
+    )
+
+
+def _if_right(arm: ArmResult) -> float:
+    """Return what failed answers would add at most, in score points."""
+    mean = arm.score.mean if arm.score else 0.0
+    return max(0.0, (arm.score_if_right or 0.0) - mean)
 
 
 def _spread(policy: Policy, ruling: Ruling) -> str:

@@ -55,6 +55,17 @@ def test_no_line_is_wider_than_the_screen(results, width, plain):
         assert not plain or screen.plain.isascii()
 
 
+def test_the_ladder_says_of_an_arm_how_many_answers_are_missing(results):
+    lost = {"errors": 50, "score_if_right": 0.78}
+    arms = tuple(arm.model_copy(update=lost if arm.name == "constrained" else {})
+                 for arm in results.evidence.arms)  # fmt: skip
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    assert "8 of 250 unanswered: counted as wrong" in ladder_screen(results, 80).plain
+    text = ladder_screen(results.model_copy(update={"evidence": evidence}), 80).plain
+    assert "50 of 250 unanswered: counted as wrong (.78 at most if right)" in " ".join(text.split())
+    assert max(cell_len(line) for line in text.split("\n")) <= 80
+
+
 def test_the_first_screen_says_what_the_design_says(results):
     text = ladder_screen(results, 120).plain
     lines = text.split("\n")

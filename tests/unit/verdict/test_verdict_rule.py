@@ -136,6 +136,16 @@ def test_p21_failed_answers_that_could_change_the_name_make_it_provisional():
     assert decide(few, (), PLAIN).status == "firm"
 
 
+def test_missing_answers_are_told_of_the_arms_that_are_spoken_of():
+    found = changed(two(0.6, 0.9, 300), "prompt", score_if_right=0.61, errors=3)
+    because = decide(found, (), PLAIN).because
+    assert "so counted as wrong: 3 of 300 answers of `prompt` (1 point more at most" in because
+    alone = scenes.evidence({"tune": ("tune", scenes.scores(100, 0.5))})
+    alone = changed(alone, "tune", score_if_right=None, errors=2)
+    assert "2 of 100 answers of `tune` (0 points more" in decide(alone, (), PLAIN).because
+    assert "counted as wrong" not in decide(two(), (), PLAIN).because
+
+
 def timeouts_on_hard_rows(studies):
     """Count firm verdicts that name another arm than the one named had no answer failed."""
     wrong = firm = careless = 0

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tuneworthy.core.answer import Unscored
+from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Model
 from tuneworthy.core.task import Task
 from tuneworthy.data.grades import read_grades
+from tuneworthy.matrix.blocks import blocks
 from tuneworthy.matrix.calibration import calibrate
 from tuneworthy.matrix.graded import completed
 from tuneworthy.matrix.judging import judge_metric
+from tuneworthy.matrix.metric_ladder import MOST
 from tuneworthy.metrics import JUDGE, chosen, scorer
 
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
@@ -34,6 +38,18 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
             fix="name a model that can be opened, or another metric",
         )
     return judge_metric(task, models["judge"], store, salt)
+
+
+def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what blocks a verdict and is cheap to know before a run.
+
+    The metric is tried on right answers of at most MOST cases. A judge, a function of the user's
+    own and a metric that runs code are not: they may send, cost or take long; `run` tries them.
+    """
+    dear = not task.success.metrics and task.success.metric is not None
+    if dear or JUDGE in task.success.metrics or task.success.options.get("run"):
+        return blocks(task, audit, (), lambda case, answer: Unscored(reason="not tried"))
+    return blocks(task, audit, cases[:MOST], scorer(task))
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneworthy.beside import Asking, beside, sliced
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit import Audit, Observation
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.finding import Finding
@@ -22,12 +22,13 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import audit, with_more
 from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases, seen_before
+from tuneworthy.grading import blocks_ahead
 from tuneworthy.matrix.compare import compare, seat
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
-from tuneworthy.matrix.specs import trains
+from tuneworthy.matrix.specs import specs, trains
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 from tuneworthy.questions import ask_all
@@ -75,12 +76,23 @@ class Study:
 
 
 def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
-    """Read and audit the rows of a task; nothing is sent, nothing is opened for scoring."""
+    """Read and audit the rows and recorded answers of a task, and what would block a verdict.
+
+    Nothing is sent and no arm is scored. Raises what `plan` and `run` would of arms and files.
+    """
     loaded, parts = read(path, wishes)
-    answers = recorded(loaded, scored_cases(loaded, parts))
+    specs(loaded.task)
+    cases = scored_cases(loaded, parts)
     again = seen_before(loaded, parts)
-    more = (*odd_answers(loaded, answers), *([again] if again else []))
-    return with_more(audit(loaded, parts), more)
+    more = [*odd_answers(loaded, recorded(loaded, cases)), *([again] if again else [])]
+    found = with_more(audit(loaded, parts), more)
+    told = {seen.text for seen in found.observations}
+    reasons = [why for why in blocks_ahead(loaded.task, found, cases) if why not in told]
+    fix = "(repair it first: `run` names no arm before)"
+    return with_more(found, [
+        Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
+        for why in reasons
+    ])  # fmt: skip
 
 
 def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:

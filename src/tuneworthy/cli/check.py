@@ -14,7 +14,7 @@ def command(
     limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Audit the rows, and say what they can show. Nothing is sent and nothing is scored."""
+    """Audit rows and recorded answers, and say what they can show. Nothing is sent or compared."""
     from tuneworthy.report.terminal import audit_screen, room
     from tuneworthy.study import Wishes, check
 

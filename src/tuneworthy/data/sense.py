@@ -152,6 +152,10 @@ def _own_score(task: Task, metric: str) -> Iterator[Fault]:
 
 
 def _arms(task: Task) -> Iterator[Fault]:
+    if "present" in task.answers:
+        fix = "write `present: {answers: FILE}`, or give these answers another name"
+        got = task.answers["present"].file
+        yield Fault(("answers", "present"), "what runs today is a key of its own", got, fix)
     if task.arms == "auto":
         return
     if not task.arms:
@@ -159,6 +163,7 @@ def _arms(task: Task) -> Iterator[Fault]:
         yield Fault(("arms",), "the list of arms is empty", "[]", fix)
         return
     heads = [arm if isinstance(arm, str) else next(iter(arm), "") for arm in task.arms]
+    yield from _unknown(task, heads)
     for index, arm in enumerate(task.arms):
         if isinstance(arm, dict) and len(arm) != 1:
             got = ", ".join(arm)
@@ -170,6 +175,16 @@ def _arms(task: Task) -> Iterator[Fault]:
     elif len(task.arms) == 1 and task.present is None and not task.answers:
         fix = "list at least two, or write `arms: auto`"
         yield Fault(("arms",), "one arm alone can't be compared", heads[0], fix)
+
+
+def _unknown(task: Task, heads: Sequence[str]) -> Iterator[Fault]:
+    known = [*task.answers, *plugins.catalogue("arms")]
+    for index, name in enumerate(heads):
+        if name and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            fix = f"{hint}there are: {', '.join(known)}"
+            yield Fault(("arms", index), "no arm has this name", name, fix)
 
 
 def _models(task: Task) -> Iterator[Fault]:

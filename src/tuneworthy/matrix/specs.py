@@ -43,11 +43,13 @@ def specs(task: Task) -> list[Spec]:
     found = [_spec(name, options, task) for name, options in wanted]
     names = [spec.name for spec in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
+        taken = [name for name in twice if name in task.answers]
+        fix = "give them different options, or leave one out"
         raise TaskError(
             "two arms have one name",
-            where="task.yaml arms",
+            where=f"task.yaml answers.{taken[0]}" if taken else "task.yaml arms",
             got=", ".join(twice),
-            fix="give them different options, or leave one out",
+            fix="an arm is called so: give the recorded answers another name" if taken else fix,
         )
     return sorted(found, key=_order)
 

@@ -84,6 +84,34 @@ def test_init_writes_a_task_that_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    ("task", "code", "where"),
+    [
+        ({"arms": ["present", "tf_idf"]}, 2, "task.yaml:1 arms[1]"),
+        ({"answers": {"present": "logged.jsonl"}}, 2, "task.yaml:1 answers.present"),
+        ({"answers": {"majority": "logged.jsonl"}, "arms": "auto"}, 2, "answers.majority"),
+        ({"present": {"answers": "nowhere.jsonl"}}, 5, "nowhere.jsonl"),
+    ],
+)
+def test_check_refuses_what_plan_and_run_would(task, code, where, tmp_path, capsys):
+    path = studies.write(tmp_path, **task)
+    for command in ("check", "plan"):
+        assert run([command, str(path), "--json"]) == code
+        told = json.loads(capsys.readouterr().out)
+        assert where in told["where"]
+
+
+def test_check_says_what_blocks_and_exits_0_as_run_alone_tells_by_its_code(tmp_path, capsys):
+    from tuneworthy.study import check
+
+    path = studies.write(tmp_path, success={"metric": "fields_f1"})
+    assert run(["check", str(path)]) == 0
+    assert "BLOCKED the metric gives no score to 60 of 60 gold answers" in capsys.readouterr().out
+    (tmp_path / "score.py").write_text("def score(case, answer):\n    raise RuntimeError\n")
+    path = studies.write(tmp_path, success={"metric": "./score.py:score"})
+    assert not [seen for seen in check(path).observations if seen.level == "blocked"]
+
+
+@pytest.mark.parametrize(
     ("words", "code", "name"),
     [
         (["run", "no-such.yaml"], 2, "TaskError"),

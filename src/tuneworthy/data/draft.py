@@ -148,7 +148,9 @@ def _systems(answers: Mapping[str, str], folder: Path) -> list[str]:
                   "# present: {model: openai:NAME, prompt: prompt.md}"]  # fmt: skip
     if paths:
         lines += ["answers:"]
-        lines += [f"  {_quoted(name)}: {_quoted(file)}" for name, file in paths.items()]
+        for name, file in paths.items():
+            lines += [f"  {_quoted(name)}:", f"    file: {_quoted(file)}",
+                      "    # tool: tune            # if this is a tuned model"]  # fmt: skip
     return lines
 
 

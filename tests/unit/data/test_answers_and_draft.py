@@ -142,6 +142,17 @@ def test_a_drafted_task_can_be_read_and_asks_for_the_margin_in_words(kind, tmp_p
     assert any("40 rows" in line for line in drafted.seen)
 
 
+def test_a_drafted_system_says_where_its_tool_is_written(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join(map(json.dumps, ROWS["label"])))
+    logged = answers(tmp_path, [{"id": "a", "answer": "b"}])
+    text = draft(rows, {"hosted": str(logged)}).text
+    for written, tool in ((text, None), (text.replace("    # tool:", "    tool:"), "tune")):
+        (tmp_path / "task.yaml").write_text(written)
+        found = read_task(tmp_path / "task.yaml").answers["hosted"]
+        assert (found.file, found.tool) == ("logged.jsonl", tool)
+
+
 def test_a_draft_speaks_only_of_what_the_rows_have(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("\n".join(map(json.dumps, ROWS["label"])))

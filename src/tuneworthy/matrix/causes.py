@@ -126,7 +126,7 @@ def attribute(
             "overlap": tuple(_overlap(ranked)),
             "few": few,
             "said": tuple(said),
-            "because": unasked,
+            "because": unasked.replace("what was", "what else was", 1) if wrong else unasked,
         }
     )
 
@@ -152,7 +152,6 @@ def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found],
     used = [(tried, one) for tried, one in pairs if one.acts or (few and not tried.because)]
     stages = _stages(base, used)
     found, left, said = _walk(base, stages)
-    chance, told = _by_chance(base, pairs, left)
     lost, unread = not_found(base, pairs, few), not_read(base, pairs, few)
     torn = contradicted(base, pairs, few)
     if lost.holds:
@@ -161,17 +160,19 @@ def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found],
         ]
     label = left.cases & frozenset(base.conflicts if torn.holds else ())
     reading = left.cases & frozenset((base.literal or ()) if unread.holds else ()) - label
+    others = left.cases - label - reading
+    chance, told = _by_chance(base, pairs, others)
     rest: list[tuple[Cause, Cases]] = [
-        ("label", label), ("reading", reading), ("hard", left.cases - label - reading - chance),
+        ("label", label), ("reading", reading), ("hard", others - chance),
     ]  # fmt: skip
     found += [left._replace(cause=cause, cases=cases) for cause, cases in rest]
     return found, [one for one in (lost.said, unread.said, torn.said, told, *said) if one]
 
 
-def _by_chance(base: Base, pairs: Sequence[Pair], left: _Found) -> tuple[Cases, str]:
+def _by_chance(base: Base, pairs: Sequence[Pair], left: Cases) -> tuple[Cases, str]:
     """Return the cases left that pass with an acting remedy and with its placebo, and a line."""
     acting = (both(base, tried) for tried, one in pairs if one.acts)
-    found = left.cases & frozenset().union(*acting)
+    found = left & frozenset().union(*acting)
     many = f"{len(found)} of {len(base.fails)} failures pass with a remedy and with its placebo too"
     return found, f"{many}: chance may be why, so they have no cause" if found else ""
 

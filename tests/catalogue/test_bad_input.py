@@ -114,6 +114,8 @@ TASKS = [
      "true or false", "task.yaml:2 success.limits.local_only", "no", "true or false"),
     ("i64 number as text", 'data: {file: rows.jsonl}\nsuccess: {margin: "1e-4"}\n', "a number",
      "task.yaml:2 success.margin", "1e-4", "number"),
+    ("executor", "data: {file: rows.jsonl}\nexecutor: ray\n", "this machine only",
+     "task.yaml:2 executor", "ray", "local"),
     ("i64 name as number", "data: {file: 5}\n", "text", "task.yaml:1 data.file", "5", "quotes"),
     ("i64 text as list", "data: {file: rows.jsonl}\nmodel: [a]\n", "text", "task.yaml:2 model",
      "list", "text"),

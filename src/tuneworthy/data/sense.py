@@ -25,7 +25,7 @@ _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scrip
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
     """Raise TaskError where keys contradict each other or a name is not known."""
-    parts = (_data, _knowledge, _output, _metric, _arms, _models)
+    parts = (_data, _knowledge, _output, _metric, _arms, _models, _executor)
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -195,3 +195,9 @@ def _models(task: Task) -> Iterator[Fault]:
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = "write an open model: smollm2-135m or hf:ORG/NAME"
         yield Fault(("tune",), "a remote model can't be trained here", tune, fix)
+
+
+def _executor(task: Task) -> Iterator[Fault]:
+    if task.executor != "local":  # a name of the contract that nothing answers to yet
+        got, fix = task.executor, "write `local`, or leave the key out"
+        yield Fault(("executor",), "work runs on this machine only, so far", got, fix)

@@ -12,32 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from tuneworthy import shelf
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.record import digest
+from tuneworthy.core.record import canonical, digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.settled import Choice, Click, Ended, Settled
+from tuneworthy.core.settled import Choice, Click, Ended
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.desk import Desk, Wishes, open_desk
 from tuneworthy.matrix.ballot import Ballot, Question, agreement
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.finalists import Finalists, recorded
-from tuneworthy.matrix.settling import Stream, fresh, gold_rows
+from tuneworthy.matrix.settling import fresh, gold_rows
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
-from tuneworthy.verdict.settled import (
-    Names,
-    Open,
-    Tightened,
-    said,
-    standing,
-    tightened,
-)
+from tuneworthy.verdict.sequential import Sequential
+from tuneworthy.verdict.settled import Open, standing
 
 SUFFIX, GOLD = "-settled", "settled.jsonl"
 
@@ -85,29 +76,26 @@ class Settling:
         log = recorded(desk.task, desk.loaded.unlabelled, self._scored)
         pool = fresh(list(desk.loaded.unlabelled), list(desk.loaded.everyone))
         self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, log)
-        self.ended: Ended | None = None
-        self._asked: Question | None = None
         self._refuse()
-        self._clicks = self._stored()
-        self._look = self._counted() if self._clicks else desk.ledger.looked(*desk.opened()) + 1
+        clicks = self._stored()
+        self._look = self._counted() if clicks else desk.ledger.looked(*desk.opened()) + 1
         shape = replace(desk.shape, looks=self._look)
-        found = compare(shape, self._scored, study.runs).pairs
-        self._pairs = {(pair.arm, pair.versus): pair for pair in found}
-        self._streams: dict[Names, Stream] = {}
-        self._now: Evidence = study.evidence
-        self._open()
-        self._left = [self._points()]
-        if self._clicks:
-            self.question()
-            self._left.append(self._points())
+        pairs = compare(shape, self._scored, study.runs).pairs
+        self._pairs = Sequential(study.evidence, self._policy, self._arms, self.ballot, pairs)
+        self._pairs.take(*clicks)
 
     # What a person sees and says.
 
+    @property
+    def ended(self) -> Ended | None:
+        """Return why nothing is asked any more, None while it goes on."""
+        waits = self._pairs.asked is not None
+        return "patience" if waits and len(self._pairs.clicks) >= self._most else self._pairs.ended
+
     def question(self) -> Question | None:
         """Return the next pair of answers that has to be looked at; None where it has ended."""
-        if self._asked is None and self.ended is None:
-            self._asked = self._advance()
-        return self._asked
+        asked = self._pairs.question()
+        return None if self.ended else asked
 
     def click(self, choice: Choice, gold: str | None = None) -> str:
         """Store what a person said of the last question; return why it can't stand, or ""."""
@@ -118,36 +106,33 @@ class Settling:
                       gold=gold, again=asked.again)  # fmt: skip
         if refused := self.ballot.refusal(asked.query, click):
             return refused
-        if not self._clicks:
+        made = len(self._pairs.clicks)
+        if not made:
             self._counted()
-        self._desk.ledger.put(self._key(len(self._clicks)), "click", click, self._desk.study)
-        self._clicks.append(click)
-        self._asked = None
-        self.question()
-        self._left.append(self._points())
+        self._desk.ledger.put(self._key(made), "click", click, self._desk.study)
+        self._pairs.take(click)
         return ""
 
     def progress(self) -> Progress:
         """Return how far it is."""
-        left = tuple(round(points, 6) for points in self._left if points is not None)
-        return Progress(left, len(self._clicks), self._more(), self.ended)
+        left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
+        more = 0 if self.ended else self._pairs.more()
+        return Progress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
     def repeated(self) -> tuple[int, int]:
         """Return on how many pairs that were shown twice the answer was the same, and how many."""
-        return agreement(self._clicks)
+        return agreement(self._pairs.clicks)
 
     def finish(self) -> Settlement:
         """Write the settled verdict and the rows for the next study beside the study's results."""
         self._counted()
         results, home = self._results(), self._desk.task.folder
         folder = shelf.put(results, home, self._desk.study, SUFFIX)
-        rows = gold_rows(self.ballot, self._clicks, self._arms.inputs)
+        rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
         return Settlement(results, folder, len(rows))
-
-    # What is asked next.
 
     def _refuse(self) -> None:
         """Refuse where no click can change anything: firm, nothing to draw, nobody to ask."""
@@ -168,7 +153,7 @@ class Settling:
                 where="task.yaml data.unlabelled",
                 fix="name a file of inputs without answers there, then `tuneworthy run`",
             )
-        if not any(self._can(one) for one in found):
+        if all(self._silent(one) for one in found):
             names = sorted({n for one in found for n in one.names if self._arms.mute(n)})
             raise TaskError(
                 "recorded answers to the new inputs are missing",
@@ -185,140 +170,23 @@ class Settling:
                 fix="add inputs that nobody has labelled",
             )
 
-    def _can(self, one: Open) -> bool:
-        return not any(self._arms.mute(name) for name in one.names)
-
-    def _advance(self) -> Question | None:
-        """Take in differences until one has to be asked; None where there is none left."""
-        while True:
-            found = self._open()
-            if not found:
-                firm = standing(self._now, self._policy)[0].status == "firm"
-                self.ended = "firm" if firm else "elsewhere"
-                return None
-            one = min(found, key=lambda each: self._streams[each.names].at)
-            stream = self._streams[one.names]
-            if stream.at >= len(self._arms.inputs):
-                self.ended = "pool"
-                return None
-            query = self._arms.inputs[stream.at]
-            first, second = (self._arms.answer(name, stream.at) for name in one.names)
-            clicks = [click for click in self._clicks if click.input == query.id]
-            known = self.ballot.difference(query, first, second, clicks)
-            if known is None:
-                return self._ask(self.ballot.question(query, first, second))
-            stream.see(known, self.ballot.says(first) != self.ballot.says(second))
-            self._now = self._evidence()
-
-    def _ask(self, question: Question) -> Question | None:
-        if len(self._clicks) >= self._most:
-            self.ended = "patience"
-            return None
-        if (old := next(self.ballot.repeats(self._clicks), None)) is None:
-            return question
-        query = next(query for query in self._arms.inputs if query.id == old.input)
-        return Question(query, old.right, old.left, again=True)
-
-    def _open(self) -> list[Open]:
-        """Return the open pairs that can be asked, each with its stream begun."""
-        while True:
-            found = [one for one in standing(self._now, self._policy)[1] if self._can(one)]
-            new = [one for one in found if one.names not in self._streams]
-            if not new:
-                return found
-            for one in new:
-                self._streams[one.names] = self._begin(one)
-            self._now = self._evidence()
-
-    def _begin(self, one: Open) -> Stream:
-        pair, pool, kind = self._pairs[one.names], len(self._arms.inputs), self._kind(one.names)
-        scored = self._arms.scored(*one.names) if kind == "all" else np.array([])
-        most = len(scored) + pool
-        planned = most if kind == "preference" else one.planned(pair, most)
-        return Stream(pair.level, scored, planned, pool)
-
-    def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
-        if self.ballot.by_preference:
-            return "preference"
-        return "all" if self._arms.same(names) else "new"
-
-    # What the evidence says after the clicks so far.
-
-    def _evidence(self) -> Evidence:
-        """Return the study's evidence; the bounds of opened pairs are those of this look."""
-        opened = {names for a, b in self._streams for names in ((a, b), (b, a))}
-        pairs = tuple(
-            self._pairs.get((pair.arm, pair.versus), pair)
-            if (pair.arm, pair.versus) in opened else pair
-            for pair in self._study.evidence.pairs
-        )  # fmt: skip
-        found = {}
-        for names, stream in self._streams.items():
-            seen = stream.bounds
-            found[names] = Tightened(
-                **{key: getattr(seen, key) for key in ("n", "wins", "losses", "differ")},
-                apart=stream.apart, mean=seen.mean, low=seen.low, high=seen.high,
-                points=self._kind(names),
-            )  # fmt: skip
-        return tightened(self._study.evidence.model_copy(update={"pairs": pairs}), found)
-
-    def _points(self) -> float | None:
-        return standing(self._now, self._policy)[0].left
-
-    def _more(self) -> int | None:
-        """Return about how many more clicks close the pair that takes most; None: no telling."""
-        clicks = [0]
-        for one in self._open() if self.ended is None else ():
-            stream, kind = self._streams[one.names], self._kind(one.names)
-            before = self._arms.scored(*one.names) if kind == "new" else np.array([])
-            targets = (one.margin - one.shift, -one.shift)[: 1 if one.margin < 0 else 2]
-            rows = stream.bounds.rows_left(targets, before, stream.planned)
-            if rows > 100 * len(self._arms.inputs):
-                return None
-            clicks.append(max(1, round(rows * self._share(one.names))))
-        return max(clicks)
-
-    def _share(self, names: Names) -> float:
-        """Return the share of inputs on which two arms answer differently."""
-        stream, before = self._streams[names], self._pairs[names]
-        return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
+    def _silent(self, one: Open) -> bool:
+        return any(self._arms.mute(name) for name in one.names)
 
     def _results(self) -> Results:
-        settled, study = self._settled(), self._study
-        clicks = [click.plain() for click in self._clicks]
-        evidence = self._now.model_copy(
+        study, evidence = self._study, self._pairs.evidence(self._look, self.ended)
+        findings = study.verdict.questions
+        commands = [*study.reproduce.get("commands", ()), "tuneworthy settle"]
+        results = study.model_copy(
             update={
-                "settled": settled,
-                "looks": self._look,
-                "pool": len(self._arms.inputs) - settled.inputs,
-                "hash": digest([study.evidence.hash, settled.plain(), clicks]),
+                "evidence": evidence,
+                "verdict": decide(evidence, findings, self._policy),
+                "grid": grid(evidence, findings, self._policy),
+                "reproduce": {**study.reproduce, "looks": self._look, "commands": commands},
+                "course": self._pairs.course(),
             }
         )
-        findings = study.verdict.questions
-        verdict = decide(evidence, findings, self._policy)
-        because = f"{verdict.because} {said(settled)}"
-        verdict = verdict.model_copy(update={"because": because})
-        points = grid(evidence, findings, self._policy)
-        commands = [*study.reproduce.get("commands", ()), "tuneworthy settle"]
-        reproduce = {**study.reproduce, "looks": self._look, "commands": commands}
-        return study.model_copy(update={"evidence": evidence, "verdict": verdict, "grid": points,
-                                        "reproduce": reproduce})  # fmt: skip
-
-    def _settled(self) -> Settled:
-        agreed, again = self.repeated
-        first = [click for click in self._clicks if not click.again]
-        return Settled(
-            look=self._look,
-            inputs=max((stream.at for stream in self._streams.values()), default=0),
-            differing=len({click.input for click in first}),
-            clicks=len(self._clicks),
-            skipped=sum(click.choice == "skip" for click in first),
-            again=again,
-            agreed=agreed,
-            points="preference" if self.ballot.by_preference else "score",
-            left=(self._left[0], self._left[-1]),
-            ended=self.ended or "stopped",
-        )
+        return Results.model_validate(json.loads(canonical(results)))  # keys as the store has them
 
     # What is kept.
 

@@ -12,6 +12,7 @@ from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
+from tuneworthy.core.settled import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
@@ -42,7 +43,8 @@ class Results(Record):
     `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
     `split` says which rows each fold learnt from and was scored on, `policy` is the user's side of
     the rule: with them the verdict can be computed again from this record alone. `grades` are
-    those of humans, which correct a judge; None where no judge grades.
+    those of humans, which correct a judge; None where no judge grades. `course` is what settling
+    the study took, None where it was not settled.
     """
 
     task: Task
@@ -57,3 +59,4 @@ class Results(Record):
     split: Split | None = None
     policy: Policy | None = None
     grades: tuple[Grade, ...] | None = None
+    course: Course | None = None

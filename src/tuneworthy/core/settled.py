@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Query
 from tuneworthy.core.record import Record
 
 Choice = Literal["left", "right", "wrong", "equal", "skip", "typed"]
@@ -48,3 +50,25 @@ class Settled(Record):
     points: Literal["score", "preference"] = "score"
     left: tuple[float | None, float | None] = (None, None)
     ended: Ended = "stopped"
+
+
+class Drawn(Record):
+    """A new input, in the order of drawing, and the answers to it that were looked at, by arm."""
+
+    query: Query
+    answers: dict[str, Answer]
+
+
+class Course(Record):
+    """All that settling took, so that it can be done again without a model or a person.
+
+    `looks` and `pool` are those of the study before it was settled, `new` counts the inputs there
+    were to draw, `mute` names the arms that could not answer them.
+    """
+
+    looks: int
+    pool: int
+    new: int
+    mute: tuple[str, ...] = ()
+    drawn: tuple[Drawn, ...] = ()
+    clicks: tuple[Click, ...] = ()

@@ -1,4 +1,7 @@
-"""The arms of a finished study on inputs that it did not score: drawn, answered, compared."""
+"""The arms of a finished study on inputs that it did not score: drawn, answered, compared.
+
+Asked live, or read again from what a settled study stored.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ import numpy as np
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
+from tuneworthy.core.settled import Course
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
 from tuneworthy.data.recorded import recorded_files
@@ -23,7 +29,36 @@ from tuneworthy.matrix.measure import SHARD, Bench
 Recorded = Mapping[str, Mapping[str, Answer]]
 
 
-class Finalists:
+class _Scored:
+    """What the study itself says of its arms, by name."""
+
+    def __init__(
+        self, task: Task, study: str, split: Split, runs: Sequence[Run], arms: Sequence[ArmResult]
+    ) -> None:
+        self._task, self._study, self._split, self._runs = task, study, split, runs
+        self._arms = {arm.name: arm for arm in arms}
+
+    def same(self, names: Sequence[str]) -> bool:
+        """Say whether the arms that answer new inputs are those whose scores the study has.
+
+        Under cross-fitting an arm that learns was scored fold by fold, and is built from all rows.
+        """
+        learned = any(self._arms[name].learned for name in names)
+        return not learned or len(self._split.parts) == 1
+
+    def scored(self, one: str, other: str) -> np.ndarray:
+        """Return the differences of two arms on the study's cases, in a drawn order."""
+        mine, its = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
+        ids = sorted(set(mine) & set(its))
+        order = np.random.default_rng(int(self._study[:8], 16)).permutation(len(ids))
+        return np.array([mine[i] - its[i] for i in ids])[order]
+
+    def _seed(self, name: str) -> int:
+        found = self._arms[name].seed
+        return self._task.seed if found is None else found
+
+
+class Finalists(_Scored):
     """Arms by name, with what they answer to new inputs.
 
     `arms` are those of the evidence, `pool` the inputs that may be drawn, `recorded` the logged
@@ -38,9 +73,8 @@ class Finalists:
         pool: Sequence[Query],
         recorded: Recorded,
     ) -> None:
-        self._bench, self._runs, self._recorded = bench, runs, recorded
-        self._arms = {arm.name: arm for arm in arms}
-        self._pool = pool
+        super().__init__(bench.task, bench.study, bench.split, runs, arms)
+        self._bench, self._recorded, self._pool = bench, recorded, pool
         self._built: dict[str, Built] = {}
         self._answers: dict[str, list[Answer]] = defaultdict(list)
 
@@ -50,26 +84,20 @@ class Finalists:
         finalists = [name for name, arm in self._arms.items() if arm.finalist]
         logs = [log for name, log in self._recorded.items() if log and name in finalists]
         there = [query for query in self._pool if all(query.id in log for log in logs)]
-        return in_order(there, self._bench.study)
+        return in_order(there, self._study)
+
+    @property
+    def size(self) -> int:
+        """Return how many new inputs there are."""
+        return len(self.inputs)
+
+    def query(self, at: int) -> Query:
+        """Return the new input at a place."""
+        return self.inputs[at]
 
     def mute(self, name: str) -> bool:
         """Say whether an arm is known by recorded answers alone and has none to the new inputs."""
         return name in self._recorded and not self._recorded[name]
-
-    def same(self, names: Sequence[str]) -> bool:
-        """Say whether the arms that answer new inputs are those whose scores the study has.
-
-        Under cross-fitting an arm that learns was scored fold by fold, and is built from all rows.
-        """
-        learned = any(self._arms[name].learned for name in names)
-        return not learned or len(self._bench.split.parts) == 1
-
-    def scored(self, one: str, other: str) -> np.ndarray:
-        """Return the differences of two arms on the study's cases, in a drawn order."""
-        mine, its = (scores_of(self._runs, name, self._seed(name)) for name in (one, other))
-        ids = sorted(set(mine) & set(its))
-        order = np.random.default_rng(int(self._bench.study[:8], 16)).permutation(len(ids))
-        return np.array([mine[i] - its[i] for i in ids])[order]
 
     def answer(self, name: str, at: int) -> Answer:
         """Return an arm's answer to the new input at a place; they are asked shard by shard."""
@@ -82,9 +110,25 @@ class Finalists:
             known += self._built[name].answers(self.inputs[len(known) : len(known) + SHARD])
         return known[at]
 
-    def _seed(self, name: str) -> int:
-        found = self._arms[name].seed
-        return self._bench.task.seed if found is None else found
+
+class Stored(_Scored):
+    """The arms of a settled study as it stored them; an answer that it lacks raises LookupError."""
+
+    def __init__(self, results: Results, study: Evidence, split: Split, course: Course) -> None:
+        super().__init__(results.task, study.task_hash, split, results.runs, study.arms)
+        self._course, self.size = course, course.new
+
+    def query(self, at: int) -> Query:
+        """Return the new input at a place."""
+        return self._course.drawn[at].query
+
+    def mute(self, name: str) -> bool:
+        """Say whether an arm could not answer new inputs."""
+        return name in self._course.mute
+
+    def answer(self, name: str, at: int) -> Answer:
+        """Return an arm's stored answer to the new input at a place."""
+        return self._course.drawn[at].answers[name]
 
 
 def recorded(task: Task, pool: Sequence[Query], scored: Sequence[Case]) -> Recorded:

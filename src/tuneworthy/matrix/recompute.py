@@ -65,12 +65,12 @@ def shape_of(results: Results) -> Shape:
     )
 
 
-def older(lack: str) -> TaskError:
-    """Return the refusal of results that lack what recomputing needs."""
+def older(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
+    """Return the refusal of results that lack what recomputing needs; `command` writes it anew."""
     return TaskError(
         f"these results {lack}, so they can't be recomputed",
         got="results of an older version",
-        fix="`tuneworthy run` with this version: answers in the store are not asked again",
+        fix=f"`tuneworthy {command}` with this version: {kept} in the store are not asked again",
     )
 
 

@@ -22,6 +22,7 @@ from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.rule import Ruling, boards, rule
+from tuneworthy.verdict.settled import said
 from tuneworthy.verdict.words import because
 from tuneworthy.verdict.worth import economics
 
@@ -56,7 +57,7 @@ def decide(
         "left_on_table": _left(evidence, ruling),
         "by_margin": strip,
         "next": next_step(evidence, policy, board, ruling, findings, met),
-        "because": because(evidence, policy, board, ruling),
+        "because": _because(evidence, policy, board, ruling),
         "target_met": met,
         "looks": evidence.looks,
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
@@ -110,6 +111,11 @@ def target_met(policy: Policy, ruling: Ruling) -> bool | None:
 def ordered(evidence: Evidence) -> list[ArmResult]:
     """Return the arms as the ladder shows them: references, then rungs, then the rest."""
     return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
+
+
+def _because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> str:
+    why = because(evidence, policy, board, ruling)
+    return f"{why} {said(evidence.settled)}" if evidence.settled else why
 
 
 def _left(evidence: Evidence, ruling: Ruling) -> LeftOnTable | None:

@@ -19,6 +19,7 @@ from tuneworthy.core.verdict import Verdict
 from tuneworthy.matrix.recompute import Metric, evidence_again, older, scored_again, whole
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
+from tuneworthy.verdict.replay import by_score, settled_again, unsettled
 
 Ask = Callable[[Evidence, Task], Sequence[Finding]]
 """Asks the questions of evidence, as the study did."""
@@ -44,19 +45,22 @@ def recompute(
 ) -> Recomputed:
     """Return the study judged again from its stored answers, scores, folds and policy.
 
+    A settled one is settled again from its stored clicks and answers to new inputs.
     The release that wrote it is kept in the verdict, so that two releases with one rule agree.
-    Without a `metric` the stored scores are taken. Raises TaskError where folds, policy or human
-    grades were not stored.
+    Without a `metric` the stored scores are taken. Raises TaskError where folds, policy, human
+    grades or clicks were not stored.
     """
     policy = _policy(results)
-    evidence = Evidence.model_validate(evidence_again(results, metric).plain())
-    findings = ask(evidence, results.task)
+    study = Evidence.model_validate(evidence_again(unsettled(results), metric).plain())
+    findings = ask(study, results.task)
+    evidence, lost = settled_again(results, study, policy, metric)
     judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
     verdict = Verdict.model_validate(json.loads(canonical(judged)))  # keys as stored
     points = grid(evidence, findings, policy)
     checked, wrong = scored_again(results, metric) if metric else (None, [])
     differs = [
         *wrong,
+        *lost,
         *_policy_differs(results, policy),
         *differences("evidence", results.evidence.plain(), evidence.plain()),
         *differences("verdict", results.verdict.plain(), verdict.plain()),
@@ -114,4 +118,6 @@ def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
     if not again:
         names.insert(0, "diagnosis")
     there = [name for name in names if getattr(results.evidence, name)]
-    return tuple(there if metric else ["scores", *there])
+    if metric is not None:
+        return tuple(there)
+    return ("scores", *["settled pairs"] * by_score(results), *there)

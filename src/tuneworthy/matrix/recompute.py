@@ -17,7 +17,7 @@ from tuneworthy.matrix.compare import Shape, compare
 from tuneworthy.matrix.costs import with_costs
 from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.reading import across
-from tuneworthy.metrics import JUDGE, chosen
+from tuneworthy.metrics import JUDGE, chosen, score_all
 
 Metric = Callable[[Case, Answer], Score | Unscored]
 
@@ -85,8 +85,8 @@ def scored_again(results: Results, metric: Metric) -> tuple[int, list[str]]:
     """Return how many answers were scored again, and those whose stored score is another one."""
     cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
     for run in results.runs:
-        for answer, score in zip(run.answers, run.scores, strict=True):
-            again = metric(cases[answer.case], answer)
+        scores = score_all(metric, [cases[a.case] for a in run.answers], run.answers)
+        for answer, score, again in zip(run.answers, run.scores, scores, strict=True):
             checked += 1
             if again != score:
                 wrong.append(

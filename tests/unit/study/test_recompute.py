@@ -116,3 +116,21 @@ def test_without_a_metric_the_diagnosis_is_taken_as_stored(made):
     from tuneworthy.verdict.recompute import _taken
 
     assert _taken(made.results, None)[:2] == ("scores", "diagnosis")
+
+
+def test_a_metric_that_sees_all_answers_of_an_arm_together_is_asked_so_again(tmp_path):
+    ids = range(60)
+    rows = [{"id": f"r{i}", "input": f"ask {i} ?", "output": f"Dear all, fact {i}!"} for i in ids]
+    studies.lines(tmp_path / "rows.jsonl", rows)
+    said = {"a": "Dear all, fact {} holds!", "b": "fact: {}"}
+    for name, text in said.items():
+        logged = [{"id": f"r{i}", "answer": (said["a"] if i % 2 else text).format(i)} for i in ids]
+        studies.lines(tmp_path / f"{name}.jsonl", logged)
+    (tmp_path / "task.yaml").write_text(json.dumps({
+        "name": "styled", "data": {"file": "rows.jsonl"}, "output": {"type": "text"},
+        "success": {"metric": "style_match+token_f1"}, "arms": ["answers"], "seeds": 1,
+        "answers": {"a": {"file": "a.jsonl", "tool": "bigger"},
+                    "b": {"file": "b.jsonl", "tool": "prompt"}},
+    }))  # fmt: skip
+    found = shelf.recompute(tuneworthy.run(tmp_path / "task.yaml").folder)
+    assert (found.differs, found.scored) == ((), 120)

@@ -73,3 +73,19 @@ def test_what_a_later_click_says_of_an_input_changes_nothing_that_was_counted():
     assert again.left == live.left
     assert again.evidence(2, None) == live.evidence(2, None)
     assert again.course() == live.course()
+
+
+def test_inputs_that_are_gone_are_not_shown_again():
+    live = begun()
+    live.clicks += [Click(input=f"gone{n}", left="refund", right="delivery", choice="left")
+                    for n in range(400)]  # fmt: skip
+    assert list(live._ballot.repeats(live.clicks))
+    assert live._repeat() is None
+
+
+def test_before_anything_is_seen_nobody_knows_how_many_clicks_it_takes():
+    live = begun()
+    live._arms.size = 0
+    assert live.more() is None
+    live.ended = "stopped"
+    assert live.more() == 0

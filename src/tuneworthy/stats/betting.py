@@ -28,12 +28,15 @@ class Bets:
         self._cap_up = 0.5 / np.maximum(self._m, 1e-9)
         self._cap_down = 0.5 / np.maximum(1 - self._m, 1e-9)
         self.living = np.ones((streams, self._m.size), bool)
+        self._bet = slice(0, self._m.size)
 
     def rows_left(self, stream: int, at: int, values: Array, n_plan: int) -> float:
         """Return in about how many rows a stream rules a candidate out if it goes on as `values`.
 
-        `at` is the candidate's place; inf where bets on such values lose.
+        `at` is the candidate's place; 0 where it is ruled out, inf where bets on such values lose.
         """
+        if not self.living[stream, at]:
+            return 0.0
         x, m = (values + 1) / 2, self._m[at]
         bet = float(np.sqrt(2 * log(2 / self._alpha) / (self._variance[stream, 0] * n_plan)))
         sides = (
@@ -52,16 +55,28 @@ class Bets:
         """
         x = (np.asarray(values, float).reshape(-1, 1) + 1) / 2
         bet = np.sqrt(2 * log(2 / self._alpha) / (self._variance * n_plan))
-        self._up += np.log1p(np.minimum(bet, self._cap_up) * (x - self._m))
-        self._down += np.log1p(-np.minimum(bet, self._cap_down) * (x - self._m))
-        wealth = np.maximum(self._up, self._down) + log(0.5)
-        self.living = self.living & (wealth < log(1 / self._alpha))
+        on = self._bet
+        up, down, off = self._up[:, on], self._down[:, on], x - self._m[on]
+        up += np.log1p(np.minimum(bet, self._cap_up[on]) * off)
+        down += np.log1p(-np.minimum(bet, self._cap_down[on]) * off)
+        alive = self.living[:, on] & (np.maximum(up, down) + log(0.5) < log(1 / self._alpha))
+        self.living = np.zeros_like(self.living)
+        self.living[:, on] = alive
+        self._bet = _around(alive, on)  # what no stream holds possible needs no further bets
         self._seen += 1
         self._total = self._total + x
         mean = self._total / (self._seen + 1)
         self._squares = self._squares + (x - mean) ** 2
         self._variance = self._squares / (self._seen + 1)
         return self.living
+
+
+def _around(living: Array, of: slice) -> slice:
+    """Return from where to where any stream has a living candidate: a part of `of`."""
+    there = np.flatnonzero(living.any(0))
+    if not there.size:
+        return slice(of.start, of.start)
+    return slice(of.start + int(there[0]), of.start + int(there[-1]) + 1)
 
 
 def alive(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:

@@ -61,3 +61,20 @@ def test_without_a_value_nobody_knows_how_many_more_rows():
     fresh = Sequence(0.05)
     assert fresh.rows_left((0.05,), np.array([]), 100) == float("inf")
     assert fresh.rows_left((0.05,), np.zeros(50), 100) < float("inf")
+
+
+def test_a_mean_that_is_ruled_out_needs_no_further_row():
+    found = Sequence(0.05)
+    for _ in range(60):
+        found.see(1.0, 1.0, 60)
+    assert found.low > 0.5
+    assert found.rows_left((0.2,), np.array([]), 60) == 0.0
+    assert found.rows_left((found.high,), np.array([]), 60) == float("inf")
+
+
+def test_values_that_contradict_every_mean_leave_none_alive():
+    bets = Bets(grid(0.1), 0.05)
+    for value in [1.0] * 80 + [-1.0] * 200:
+        last = bets.see(value, 80)
+    assert not last.any()
+    assert not bets.see(1.0, 80).any()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,14 @@ def bench():
 
 @pytest.fixture(scope="module")
 def controls(bench):
-    return bench.controls(FIRST, 60)
-
-
-def rates(bench, plants, rule="as it is"):
-    return tally(bench.judged(one, bench.RULES[rule]) for one in plants)
+    """Return what the controls are called under a rule; each is planted and judged once."""
+    plants = bench.controls(FIRST, 60)
+    return cache(lambda rule: tally(bench.judged(one, bench.RULES[rule]) for one in plants))
 
 
 @pytest.mark.full
 def test_planted_causes_are_named(bench):
-    told = rates(bench, bench.planted(FIRST, 60))
+    told = tally(bench.judged(one) for one in bench.planted(FIRST, 60))
     misses = told["all"]["misses"]
     assert told["all"]["right"]["n"] == 100
     assert told["all"]["right"]["share"] >= 0.92, misses
@@ -41,22 +40,20 @@ def test_planted_causes_are_named(bench):
 
 
 @pytest.mark.full
-def test_no_cause_is_invented_on_controls(bench, controls):
-    told = rates(bench, controls)
+def test_no_cause_is_invented_on_controls(controls):
+    told = controls("as it is")
     assert told["false"]["share"] <= 0.05, told["causes"]
     assert told["causes"]["hard"]["right"]["share"] == 1.0
 
 
 @pytest.mark.full
-def test_without_placebos_a_mere_change_of_prompt_is_taken_for_a_cause(bench, controls):
+def test_without_placebos_a_mere_change_of_prompt_is_taken_for_a_cause(controls):
     """Else placebos would not earn their cost."""
-    whole, bare = (
-        rates(bench, controls, rule)["false"] for rule in ("as it is", "without placebos")
-    )
+    whole, bare = (controls(rule)["false"] for rule in ("as it is", "without placebos"))
     assert whole["high"] < bare["low"]
 
 
 @pytest.mark.full
-def test_without_gain_more_remedies_act_on_controls(bench, controls):
-    whole, loose = (rates(bench, controls, rule) for rule in ("as it is", "without gain"))
+def test_without_gain_more_remedies_act_on_controls(controls):
+    whole, loose = (controls(rule) for rule in ("as it is", "without gain"))
     assert loose["any acts"]["k"] > whole["any acts"]["k"]

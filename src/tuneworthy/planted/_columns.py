@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -67,12 +68,19 @@ class Trial(NamedTuple):
 
 
 def judge(world: World) -> Judges:
-    """Return whether a text is right for an item, by the task's metric."""
+    """Return whether a text is right for an item, by the task's metric.
+
+    One answer is read against one gold again and again: each is scored once.
+    """
     score = scorer(world.task)
+    known: dict[tuple[str, str], bool] = {}
 
     def right(item: Item, text: str) -> bool:
-        found = score(item.case, Answer(case=item.case.id, text=text, finish="stop"))
-        return isinstance(found, Score) and found.value >= 1
+        key = item.case.output, text
+        if key not in known:
+            found = score(item.case, Answer(case=item.case.id, text=text, finish="stop"))
+            known[key] = isinstance(found, Score) and found.value >= 1
+        return known[key]
 
     return right
 
@@ -212,12 +220,13 @@ def _asked(field: Field, one: Trial) -> Intervention:
 def _rescorings(field: Field) -> list[tuple[str, Remedy, Judges]]:
     world, right = field.world, field.right
     labels = world.task.output.labels or ()
+    read = cache(lambda text: lenient(text, world.kind, labels))
 
     def tolerant(item: Item, text: str) -> bool:
         return right(item, text) or same(world.kind, item.case.output, text)
 
     def parsed(item: Item, text: str) -> bool:
-        found = lenient(text, world.kind, labels)
+        found = read(text)
         return right(item, text) or (found is not None and right(item, found))
 
     return [("tolerant metric", "metric", tolerant), ("lenient parse", "format", parsed)]

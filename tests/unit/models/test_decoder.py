@@ -113,7 +113,8 @@ def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
     truth = all_logits(load(EMBEDDED, "hf:embedded", "float32").net)
     net = load(EMBEDDED, "hf:embedded", "bfloat16").net
     assert net.decoder is not None
-    assert net.decoder.head.packed is not None
+    packs = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert (net.decoder.head.packed is not None) == packs
 
     def error(found):
         pairs = [(f.double(), t.double()) for f, t in zip(found, truth, strict=True)]

@@ -65,7 +65,7 @@ def score(whole):
 
 
 def choice(whole):
-    click = whole["course"]["clicks"][4]
+    click = next(one for one in whole["course"]["clicks"][4:] if not one["again"])
     click["choice"] = "left" if click["choice"] == "right" else "right"
 
 

@@ -1,5 +1,6 @@
 """P1: kill -9 at every durable step of a scripted + tfidf study; the same verdict but for times."""
 
+import importlib
 import itertools
 import json
 
@@ -12,6 +13,7 @@ from tuneworthy.study import run
 
 SMALL = {"arms": ["present", "majority", "tfidf", "zero_shot", "few_shot"],
          "data": {"file": "rows.jsonl", "folds": 2}}  # fmt: skip
+IMPORTED = ("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "altair")
 
 
 @forked
@@ -27,17 +29,22 @@ def units(folder):
         return [row.name for row in rows]
 
 
-@pytest.mark.full
-def test_p1_a_study_killed_at_any_durable_step_ends_in_the_same_verdict(tmp_path):
+@pytest.mark.parametrize(
+    "every",
+    [pytest.param(4, marks=pytest.mark.full), pytest.param(1, marks=pytest.mark.long)],
+)
+def test_p1_a_study_killed_at_any_durable_step_ends_in_the_same_verdict(tmp_path, every):
     numbers = itertools.count()
+    for module in IMPORTED:  # once, and not in every child
+        importlib.import_module(module)
 
     def fresh():
         folder = tmp_path / str(next(numbers))
         studies.write(folder, n=30, **SMALL)
         return folder
 
-    kills = kill_everywhere(study, fresh, "verdict.json")
-    assert len(kills) >= 20
+    kills = kill_everywhere(study, fresh, "verdict.json", steps=lambda k: k % every == 0)
+    assert len(kills) >= 20 / every
     for folder in tmp_path.iterdir():
         names = units(folder)
         assert len(names) == len(set(names)), "a finished unit ran again"

@@ -177,7 +177,7 @@ def test_p1_random_kills(fresh):
 
 @pytest.mark.full
 def test_p1_random_kills_more(fresh):
-    random_kills(fresh, 100)
+    random_kills(fresh, 40)
 
 
 @pytest.mark.long

@@ -280,7 +280,7 @@ def test_the_embedded_model_knows_some_capitals_and_no_invented_one():
     model = open_model("smollm2-135m", folder=Path())
     real = [capital(country, city, "real") for country, city in CAPITALS.items()]
     made = [capital(country, city, "invented") for country, city in INVENTED.items()]
-    asked, train = [*real[:6], *made[:5]], [*real[12:], *made[8:]]
+    asked, train = [*real[:5], *made[:5]], [*real[12:], *made[8:]]
     task = TASK.model_copy(update={"instruction": "Answer with the name of the city only."})
     found = probe(Probe(task, model, scorer(task), 1.0, train, Kept()), asked)
     assert found.by_type["invented"].k == 5  # the control: nobody can know these

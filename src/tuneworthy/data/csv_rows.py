@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.lines import MAX_LINE, Line, lines
-from tuneworthy.data.raw import Fault, Raw
+from tuneworthy.data.raw import Fault, Raw, meant
 
 MAX_COLUMNS = 1_000
 _LISTS = {"accepted", "must_say", "must_not_say"}
@@ -118,8 +118,11 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
         twice = next(n for n in names if names.count(n) > 1)
         raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
     if "input" not in names:
+        found = {field: meant(names, field) for field in ("input", "output")}
+        renamed = [f"`{name}` to `{field}`" for field, name in found.items() if name]
+        columns = "the first line names the columns: input,output (and id, group, time, context)"
         raise DataError(
             "the header has no column `input`", where=f"{shown}:1", got=", ".join(names),
-            fix="the first line names the columns: input,output (and id, group, time, context)",
+            fix=f"in the first line, rename {' and '.join(renamed)}" if renamed else columns,
         )  # fmt: skip
     return names

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
+          "time", "context", "meta")  # fmt: skip
+_ALSO_CALLED = {
+    "prompt": "input", "question": "input", "query": "input", "text": "input", "instruction":
+    "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
+    "target": "output", "conversation": "messages", "conversations": "messages",
+}  # fmt: skip
+
+
+def meant(names: Iterable[str], field: str) -> str | None:
+    """Return which of these names probably means a field, None where none does."""
+    others = [name for name in names if name not in FIELDS]
+    near = [name for name in others if _ALSO_CALLED.get(name.lower()) == field]
+    return next(iter(near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from tuneworthy.core.case import Case
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.docs import Doc
-from tuneworthy.data.raw import Fault, Raw
-from tuneworthy.data.rows import FIELDS, read_rows, to_case
+from tuneworthy.data.raw import FIELDS, Fault, Raw
+from tuneworthy.data.rows import read_rows, to_case
 
 _SPARE = 20_000  # rows held above those that stay, so that a cut is rare
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -18,15 +17,8 @@ from tuneworthy.core.record import canonical
 from tuneworthy.data.csv_rows import read_csv
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import opened
-from tuneworthy.data.raw import BadRow, Fault, Raw
+from tuneworthy.data.raw import BadRow, Fault, Raw, meant
 
-FIELDS = ("input", "output", "messages", "accepted", "must_say", "must_not_say", "id", "group",
-          "time", "context", "meta")  # fmt: skip
-_ALSO_CALLED = {
-    "prompt": "input", "question": "input", "query": "input", "text": "input", "instruction":
-    "input", "completion": "output", "response": "output", "answer": "output", "label": "output",
-    "target": "output", "conversation": "messages", "conversations": "messages",
-}  # fmt: skip
 _SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
 _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
@@ -133,10 +125,8 @@ def _missing(row: dict[str, Any], field: str) -> BadRow:
     if field in row:
         fix = f"write the {field}, or leave the row out"
         return BadRow(f"empty {'answer' if field == 'output' else field}", "null", fix, field)
-    others = [key for key in row if key not in FIELDS]
-    near = [key for key in others if _ALSO_CALLED.get(key.lower()) == field]
-    near = near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)
-    fix = f"did you mean `{field}` where `{near[0]}` stands? rename it" if near else ""
+    near = meant(row, field)
+    fix = f"did you mean `{field}` where `{near}` stands? rename it" if near else ""
     got = f"fields: {', '.join(row) or 'none'}"
     return BadRow(f"field `{field}` is missing", got, fix or f"add `{field}`", field)
 

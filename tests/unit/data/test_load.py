@@ -270,6 +270,21 @@ def test_i49_broken_csv_is_named(text, why, tmp_path):
         load(Task(data=Data(file="rows.csv")).at(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("header", "fix"),
+    [
+        ("text,label", "rename `text` to `input` and `label` to `output`"),
+        ("Question,output", "rename `Question` to `input`"),
+        ("a,b", "names the columns: input,output"),
+    ],
+)
+def test_a_header_of_other_names_is_told_what_to_rename(header, fix, tmp_path):
+    (tmp_path / "rows.csv").write_text(f"{header}\none,two\n")
+    with pytest.raises(DataError) as caught:
+        load(Task(data=Data(file="rows.csv")).at(tmp_path))
+    assert fix in str(caught.value.fix)
+
+
 def test_contexts_come_from_documents(tmp_path):
     write(tmp_path, "docs.jsonl", [{"id": "d1", "text": "Nine euros.", "from": "2026-01-01"}])
     rows = [pair(1, context={"doc": "d1"}), pair(2, meta={"doc_id": "d1"}), pair(3, context="own")]

@@ -99,7 +99,7 @@ def _answer(cell: Cell, texts: Texts) -> dict[str, Any]:
 
 def _what_if(results: Results) -> dict[str, Any]:
     """Return the grid and the words that the sliders put together."""
-    uses = {p.use for p in results.grid} | {results.verdict.use}
+    told = sorted({(p.use, p.status) for p in results.grid})
     return {
         "grid": [
             [p.margin, p.requests_per_month, p.use, p.arm, p.status, p.left] for p in results.grid
@@ -108,6 +108,5 @@ def _what_if(results: Results) -> dict[str, Any]:
             "margin": results.task.success.margin,
             "volume": results.task.economics.requests_per_month,
         },
-        "headlines": {use: words.headline(use, "") for use in sorted(uses)},
-        "blocked": words.BLOCKED,
+        "headlines": {f"{use} {status}": words.headline(use, status) for use, status in told},
     }

@@ -216,7 +216,7 @@ def test_a_study_of_one_arm_without_grid_still_makes_a_page(results):
         }
     )  # fmt: skip
     text = page(bare)
-    assert "Nothing beats the reference." in text
+    assert "Nothing is shown to beat the reference." in text
     assert "this study stored no grid" in text
     assert "fewer than two finalists" in text
 

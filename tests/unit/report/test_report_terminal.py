@@ -93,8 +93,13 @@ def test_the_first_screen_says_what_the_design_says(results):
     ],
 )
 def test_each_verdict_has_its_sentence(results, use, arm, said):
-    text = ladder_screen(changed(results, use=use, arm=arm), 80).plain
+    text = ladder_screen(changed(results, use=use, arm=arm, status="firm"), 80).plain
     assert text.split("\n")[0].strip().startswith(said)
+
+
+def test_what_is_provisional_claims_less(results):
+    text = ladder_screen(changed(results, use="none", arm=None, status="provisional"), 80).plain
+    assert text.split("\n")[0].strip().startswith("Nothing is shown to beat the reference.")
 
 
 def test_a_blocked_verdict_names_the_block_and_no_arm(results):

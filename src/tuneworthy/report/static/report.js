@@ -48,7 +48,7 @@
     const found = data.grid.find((p) => p[0] === margin && (volume === null || p[1] === volume));
     if (!found) return back();
     const [, , use, arm, status, left] = found;
-    $("headline").replaceChildren(...whole(status === "blocked" ? data.blocked : data.headlines[use]));
+    $("headline").replaceChildren(...whole(data.headlines[`${use} ${status}`]));
     const tool = (data.arms.find((a) => a.name === arm) || {}).tool;
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;

@@ -13,7 +13,7 @@ from tuneworthy.study import run
 
 SMALL = {"arms": ["present", "majority", "tfidf", "zero_shot", "few_shot"],
          "data": {"file": "rows.jsonl", "folds": 2}}  # fmt: skip
-IMPORTED = ("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "altair")
+IMPORTED = ("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model")
 
 
 @forked

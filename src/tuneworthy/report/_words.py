@@ -54,7 +54,7 @@ PHRASES = {
     "capability": "need a more capable model",
     "learnable": "can be learnt from your examples",
     "label": "have doubtful right answers",
-    "hard": "are hard for this model: no remedy tried on it rescues them",
+    "hard": "are hard for this model: no remedy tried on it is shown to rescue them",
 }
 
 
@@ -309,7 +309,8 @@ def _bound(value: Any) -> str:
 def wrong_line(wrong: Wrong) -> str:
     """Return one cause of the failures in a plain sentence, with what showed it."""
     if wrong.cause == "few":
-        return f"{counted(wrong.n, 'failure')}: too few to say for certain; the likeliest follow."
+        many = f"{counted(wrong.n, 'failure')} read"
+        return f"{many}: too few to say for certain; the likeliest follow."
     were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
     placebo = f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""

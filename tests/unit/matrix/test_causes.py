@@ -386,6 +386,22 @@ def test_few_failures_name_two_and_say_few():
     assert not diagnose(base_of(60, 80), [tried(base_of(60, 80), "format", ())]).few
 
 
+def test_many_failures_of_which_few_were_read_are_few_where_a_remedy_stays_open():
+    """A passage passes more than the base, and its placebo was asked on 20 failures alone."""
+    base = base_of(200, 0, literal=ids("f", 190))
+    f = base.fails
+    rare = tried(base, "knowledge", f[::10], name="oracle")
+    part = {"placebo_passed": {case: float(case in f[:2]) for case in f[:20]}}
+    found = diagnose(base, [rare.model_copy(update=part)])
+    assert found.effects[0].gain.low > 0
+    assert (found.effects[0].n_fail, found.effects[0].acts) == (20, False)
+    assert [(row.cause, row.n) for row in found.wrong[:2]] == [("few", 20), ("reading", 20)]
+    whole = {"placebo_passed": {case: float(case in f[:20]) for case in f}}
+    assert diagnose(base, [rare.model_copy(update=whole)]).wrong[0].cause == "reading"
+    useless = tried(base, "knowledge", f[:1], name="oracle").model_copy(update=part)
+    assert not diagnose(base, [useless]).few  # asked of all 200 failures, and no gain
+
+
 def test_few_failures_use_relations_by_their_point_values():
     base = base_of(12, 40, literal=ids("f", 11))
     assert diagnose(base, knowledge(base, 10, 3)).wrong[1].cause == "retrieval"

@@ -58,6 +58,7 @@ def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple
 
 def _pair(entry: str) -> tuple[str, str]:
     from tuneworthy.core.errors import TaskError
+    from tuneworthy.core.plugins import catalogue
 
     name, sign, file = entry.partition("=")
     if not sign or not name or not file:
@@ -66,5 +67,12 @@ def _pair(entry: str) -> tuple[str, str]:
             where="--answers",
             got=entry,
             fix="write --answers today=logged.jsonl",
+        )
+    if name != "present" and name in catalogue("arms"):
+        raise TaskError(
+            "recorded answers have the name of an arm",
+            where="--answers",
+            got=entry,
+            fix=f"call them something else: --answers ours={file}",
         )
     return name, file

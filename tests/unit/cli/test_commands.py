@@ -84,6 +84,19 @@ def test_init_writes_a_task_that_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
+    ("entry", "why"),
+    [("majority=logged.jsonl", "the name of an arm"), ("logged.jsonl", "need a name and a file")],
+)
+def test_init_refuses_answers_that_check_would(entry, why, tmp_path, monkeypatch, capsys):
+    studies.write(tmp_path)
+    (tmp_path / "task.yaml").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "rows.jsonl", "--answers", entry]) == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "task.yaml").exists()
+
+
+@pytest.mark.parametrize(
     ("task", "code", "where"),
     [
         ({"arms": ["present", "tf_idf"]}, 2, "task.yaml:1 arms[1]"),

@@ -128,7 +128,7 @@ def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
     order = {"blocked": 0, "warning": 1, "note": 2}
     for seen in sorted(audit.observations, key=lambda o: order[o.level]):
         ids = ", ".join(seen.ids[:6]) + (", …" if seen.count > len(seen.ids[:6]) > 0 else "")
-        fix = f" {seen.fix}" if seen.fix else ""
+        fix = f": {seen.fix}" if seen.fix else ""
         text = f"{seen.text}{f' [{ids}]' if ids else ''}{fix}"
         first, *more = wrapped(shown(text, plain), width - 10, "")
         yield Text("  ").append(cell(LEVELS[seen.level], 8), styles[seen.level]).append(first)

@@ -7,6 +7,8 @@ from tuneworthy.core.beside import Extra
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
 
+NO_ROOM = "the minutes have no room for it (budget.minutes)"
+
 
 class PlannedArm(Record):
     """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.

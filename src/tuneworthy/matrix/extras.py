@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tuneworthy.core.arm import Work
 from tuneworthy.core.beside import Extra
-from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.matrix import knowing, shaking, tuned
 from tuneworthy.matrix.curve import LEARNERS, curve_minutes
 from tuneworthy.matrix.plan import Facts, reading_minutes
@@ -20,7 +20,6 @@ from tuneworthy.models import is_local
 HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
 KINDS = (HARM, KNOWN, CURVE, SHAKES)
 """The first to be measured is the last to be cut."""
-NO_ROOM = "the minutes have no room for it (budget.minutes)"
 BRIEF = "the run was asked to be brief (--brief)"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit import Audit
-from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
@@ -190,7 +190,7 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     taught, search = trains(spec), choice.tried == 0 and tries(spec)
     dropped = taught and choice.taught is not None and spec.name not in choice.taught
     if variant_of(facts.task, spec) >= choice.variants or search or dropped:
-        return PlannedArm(spec=spec, because="the minutes have no room for it (budget.minutes)")
+        return PlannedArm(spec=spec, because=NO_ROOM)
     parts = facts.split.parts[: choice.folds if taught else None]
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
     times = len(parts) * len(seeds)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.verdict import Next
 from tuneworthy.stats.power import settle_size
 from tuneworthy.stats.sizing import Size
@@ -53,6 +54,8 @@ def next_step(
         return Next(do=REPAIR_FORM, why=f"{lost(form)}, and every comparison counts them as wrong")
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))
+    if left_out := _left_out(evidence, ruling, target_met):
+        return left_out
     if _bigger_wanted(evidence, ruling, target_met) and _shown(ruling, target_met):
         return _bigger(evidence, ruling)
     if policy.motive == "cost" and (need := _cost_keys(board)):
@@ -81,6 +84,19 @@ def _why_limits(board: Board) -> str:
 
 def _failed(evidence: Evidence) -> int | None:
     return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
+
+
+def _left_out(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> Next | None:
+    """Return the step to more minutes where nothing measured will do and a tool was left out."""
+    if ruling.use != "none" and target_met is not False:
+        return None
+    measured = {arm.tool for arm in evidence.arms if arm.score}
+    left = [a for a in evidence.arms if a.because == NO_ROOM and a.tool not in measured]
+    if not left:
+        return None
+    names = ", ".join(named(arm) for arm in left)
+    why = f"the minutes had no room to measure {names}; `tuneworthy plan` says what all takes"
+    return Next(do="raise budget.minutes", why=why)
 
 
 def _bigger_wanted(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> bool:

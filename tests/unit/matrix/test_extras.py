@@ -2,8 +2,9 @@
 
 from tests.unit.matrix.test_auto_arms import facts
 
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.matrix.extras import BRIEF, HARM, KINDS, KNOWN, NO_ROOM, SHAKES, extras, left_out
+from tuneworthy.matrix.extras import BRIEF, HARM, KINDS, KNOWN, SHAKES, extras, left_out
 from tuneworthy.matrix.plan import make
 from tuneworthy.matrix.specs import specs
 

@@ -9,6 +9,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
@@ -91,6 +92,25 @@ def test_a_bigger_model_is_asked_for_once_the_rows_show_that_no_arm_will_do():
     }
     missed = decide(scenes.evidence(columns), (), PLAIN.model_copy(update={"target": 0.9}))
     assert (missed.target_met, missed.next.do) == (False, "measure bigger")
+
+
+def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labelled():
+    def step(because, tool="tune", share=0.5, policy=PLAIN):
+        columns = {"majority": (None, scenes.scores(60, 0.5, 1, 0.5)),
+                   "prompt": ("prompt", scenes.scores(60, share, 2, 0.5))}  # fmt: skip
+        found = scenes.evidence(columns)
+        left = found.arms[1].model_copy(
+            update={"name": "lora", "tool": tool, "score": None, "because": because}
+        )
+        return decide(found.model_copy(update={"arms": (*found.arms, left)}), (), policy).next
+
+    assert step(NO_ROOM).do == "raise budget.minutes"
+    assert "`lora`" in step(NO_ROOM).why
+    assert step("needs a GPU").do == "label"
+    assert step(NO_ROOM, tool="prompt").do == "label"  # a variant of what was measured
+    assert step(NO_ROOM, share=0.9).do != "raise budget.minutes"  # an arm is named
+    wanted = PLAIN.model_copy(update={"target": 0.99})
+    assert step(NO_ROOM, share=0.9, policy=wanted).do == "raise budget.minutes"
 
 
 def test_one_arm_alone_makes_no_claim():

@@ -102,8 +102,12 @@ class Watcher:
             self._view.say(data)
         elif event == "plan":
             arms = sum(not arm.because for arm in data.arms)
-            more = sum(each.minutes for each in (*data.across, *data.beside) if not each.because)
-            after = f", at most {more:.0f} more to see what was wrong" if more >= 0.5 else ""
-            self._view.say(
-                f"plan: {arms} arms, about {data.minutes:.0f} min on this machine{after}"
-            )
+            parts = {
+                "at most {:.0f} to see what was wrong": data.across,
+                "{:.0f} beside the arms": data.beside,
+            }
+            sums = {text: sum(e.minutes for e in some if not e.because)
+                    for text, some in parts.items()}  # fmt: skip
+            more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
+            text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
+            self._view.say(", ".join((text, *more)))

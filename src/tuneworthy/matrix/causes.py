@@ -138,11 +138,15 @@ def _read(base: Base, pairs: Sequence[Pair]) -> int:
     """Return on how many failures it was read what acts: all but where that stays open on a part.
 
     Open is a remedy that passes more than the base and is not shown to do more than its placebo.
+    Fewer than 60 failures are too few by themselves, whatever was read.
     """
+    if len(base.fails) < FEW_SILENT:
+        return len(base.fails)
     left_open = [
         one.n_fail
         for tried, one in pairs
-        if tried.asks and one.placebo and not one.acts and one.gain and one.gain.low > 0
+        if tried.asks and one.n_fail and one.placebo and not one.acts
+        if one.gain and one.gain.low > 0
     ]
     return min([len(base.fails), *left_open])
 

@@ -24,7 +24,7 @@ HEADLINES = {
     "keep": "Keep what runs today.",
     "none": "Nothing beats the reference.",
 }
-UNSURE = {"none": "Nothing is shown to beat the reference."}
+UNSURE = "Nothing is shown to beat the reference."
 KINDS = {
     "keep": "What runs today",
     "classifier": "A plain classifier",
@@ -62,7 +62,9 @@ def headline(use: str, status: str) -> str:
     """Return the first sentence of the verdict; it claims no more than a provisional one may."""
     if status == "blocked":
         return BLOCKED
-    return (UNSURE if status == "provisional" else {}).get(use) or HEADLINES.get(use, REFUSAL)
+    if (use, status) == ("none", "provisional"):
+        return UNSURE
+    return HEADLINES.get(use, REFUSAL)
 
 
 def points(value: float) -> str:

@@ -400,6 +400,11 @@ def test_many_failures_of_which_few_were_read_are_few_where_a_remedy_stays_open(
     assert diagnose(base, [rare.model_copy(update=whole)]).wrong[0].cause == "reading"
     useless = tried(base, "knowledge", f[:1], name="oracle").model_copy(update=part)
     assert not diagnose(base, [useless]).few  # asked of all 200 failures, and no gain
+    small = base_of(50, 0)
+    open_ = tried(small, "knowledge", small.fails[::3], name="oracle")
+    beside = {case: float(case in small.fails[:2]) for case in small.fails[:8]}
+    found = diagnose(small, [open_.model_copy(update={"placebo_passed": beside})])
+    assert (found.wrong[0].cause, found.wrong[0].n) == ("few", 50)
 
 
 def test_few_failures_use_relations_by_their_point_values():

@@ -16,7 +16,6 @@ from tuneworthy.core.verdict import Next, Verdict, Wrong
 from tuneworthy.questions import CHECKLIST
 
 TRAINED = ("tune", "distil")
-REFUSAL = "Don't fine-tune yet."
 BLOCKED = "No verdict."
 HEADLINES = {
     "tune": "Fine-tune.",
@@ -34,6 +33,16 @@ KINDS = {
     "bigger": "A bigger model",
     "tune": "A tuned model",
     "distil": "A distilled model",
+}
+MEANS = {
+    "keep": "What runs today",
+    "classifier": "A small classifier trained on your rows, no language model",
+    "prompt": "The model as it is, asked with this prompt",
+    "schema": "The model as it is, its answers held to your form",
+    "context": "The model as it is, given passages of your documents",
+    "bigger": "The same prompt on the larger model",
+    "tune": "The model trained on your examples",
+    "distil": "A small model trained on a larger one's answers",
 }
 UNITS = {
     "rows": (1.0, "rows", "{:,.0f}"),
@@ -64,7 +73,7 @@ def headline(use: str, status: str) -> str:
         return BLOCKED
     if (use, status) == ("none", "provisional"):
         return UNSURE
-    return HEADLINES.get(use, REFUSAL)
+    return HEADLINES.get(use, "Don't fine-tune yet.")
 
 
 def points(value: float) -> str:
@@ -204,6 +213,16 @@ def use_line(results: Results) -> str:
     return f"Use: {visible(arm.name)}" + (f" ({arm.tool})" if arm.tool else "")
 
 
+def scored_line(results: Results) -> str:
+    """Return what the named arm is and what it scores on rows like these; "" where none is."""
+    arm = arm_named(results)
+    if arm is None or arm.score is None or results.verdict.status == "blocked":
+        return ""
+    low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
+    said = f"{mean} of 100 points on rows like these (95 %: {low} to {high})."
+    return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}"
+
+
 def looks_line(looks: int) -> str:
     """Return which look at the scored cases this is, and what each bound uses for it."""
     if looks < 2:
@@ -227,7 +246,7 @@ def left_line(results: Results) -> str:
         return f"How much may be left on the table is not measured: {why}."
     sure = confidence(left.level)
     if left.points <= 0 or not ahead:
-        return f"No other measured arm can be better: nothing is left on the table ({sure})."
+        return f"Nothing else measured can be better: nothing is left on the table ({sure})."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = KINDS.get(arm.tool or "", "Another arm")
     than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
@@ -261,11 +280,10 @@ def pays_line(results: Results) -> str:
         return f"{who} pays {side} {amount(volume)} requests a month{yours}."
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
-    why = missing.get("/economics/break_even_per_month") or missing.get("/economics")
-    if why and why.startswith("not known: "):  # the keys stand in the full reason
-        needs = _keys_lacking(why, results) or visible(why.removeprefix("not known: "))
-        return f"At which volume tuning pays is not known: task.yaml economics lacks {needs}."
-    return f"At which volume tuning pays is not measured: {visible(why or UNKNOWN)}."
+    why = missing.get("/economics/break_even_per_month") or missing.get("/economics") or UNKNOWN
+    if why.startswith("not known: ") and (needs := _keys_lacking(why, results)):
+        why = f"economics (task.yaml) lacks {needs}"  # the keys stand in the full reason
+    return f"Costs are not weighed: {visible(why.removeprefix('not known: '))}."
 
 
 def _keys_lacking(why: str, results: Results) -> str:

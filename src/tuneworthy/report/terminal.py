@@ -66,8 +66,8 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     else:
         yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
         yield from (Text(each) for each in wrapped(use, width))
-    left, pays = words.left_line(results), words.pays_line(results)
-    more = f"{left} {pays}" if verdict.status != "blocked" else verdict.because
+    said = (words.scored_line(results), words.left_line(results), words.pays_line(results))
+    more = " ".join(filter(None, said)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(shown(more, plain), width))
 
 

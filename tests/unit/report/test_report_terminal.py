@@ -134,7 +134,7 @@ def test_a_missing_number_is_named_not_zero(results):
     bare = changed(results, left_on_table=None, economics={},
                    missing={"/left_on_table": "one arm", "/economics": "no prices"})  # fmt: skip
     assert words.left_line(bare).endswith("is not measured: one arm.")
-    assert words.pays_line(bare).endswith("is not measured: no prices.")
+    assert words.pays_line(bare) == "Costs are not weighed: no prices."
     known = (
         "not known: cost a request, one-off cost (economics.hours_to_build, label_each),"
         " value of a right answer (economics.value_of_correct)"
@@ -143,6 +143,18 @@ def test_a_missing_number_is_named_not_zero(results):
     results = results.model_copy(update={"task": empty})
     bare = changed(results, economics={}, missing={"/economics/break_even_per_month": known})
     assert words.pays_line(bare).endswith("lacks machine_hour, hours_to_build, value_of_correct.")
+
+
+def test_the_named_arm_is_said_in_plain_words_with_its_score(results):
+    arm = words.arm_named(results)
+    low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
+    said = words.scored_line(results)
+    assert said.startswith(words.MEANS[arm.tool])
+    assert said.endswith(f": {mean} of 100 points on rows like these (95 %: {low} to {high}).")
+    assert said.split(":")[0] in " ".join(ladder_screen(results, 120).plain.split())
+    assert words.scored_line(changed(results, status="blocked")) == ""
+    assert words.scored_line(changed(results, arm=None)) == ""
+    assert set(words.MEANS) == set(words.KINDS)
 
 
 def test_a_next_step_says_its_size(results):

@@ -17,7 +17,7 @@
   document.documentElement.classList.add("scripted");
 
   // What if: the verdict at another margin and volume, looked up, never computed.
-  const first = Object.fromEntries(["headline", "use", "status", "left", "pays"].map((id) => [id, $(id).textContent]));
+  const first = Object.fromEntries(["headline", "use", "status", "scored", "left", "pays"].map((id) => [id, $(id).textContent]));
   const values = (at) => [...new Set(data.grid.map((p) => p[at]).filter((x) => x !== null))].sort((a, b) => a - b);
   const axes = { margin: values(0), volume: values(1) };
   const nearest = (list, x) => list.reduce((best, v, i) => (Math.abs(v - x) < Math.abs(list[best] - x) ? i : best), 0);
@@ -53,8 +53,8 @@
     $("use").textContent = arm ? `Use: ${arm}${tool ? ` (${tool})` : ""}` : "No arm is named.";
     $("status").textContent = status;
     $("left").textContent = left === null ? "How much may be left on the table is not known there."
-      : left <= 0 ? "No other measured arm can be better: nothing is left on the table (95 %)." : `Another arm could be at most ${points(left)} points better (95 %).`;
-    $("pays").textContent = "";
+      : left <= 0 ? "Nothing else measured can be better: nothing is left on the table (95 %)." : `Another arm could be at most ${points(left)} points better (95 %).`;
+    $("scored").textContent = $("pays").textContent = "";
     for (const el of document.querySelectorAll(".ladder .beside, .verdict .step")) el.hidden = true;
     const badge = $("what-if");
     const at = `What if: margin ${points(margin)} points${volume === null ? "" : `, ${number(volume)} requests a month`}. `;

@@ -1,7 +1,7 @@
 """The index of a document collection: BM25 and, where there is an encoder, vectors, fused.
 
-Search is exact: collections of one task are small, and an approximate index would be one more
-source of error. Knows no arm.
+Search is exact: an approximate index takes longer to build than the questions of a study take, and
+would be one more source of error (FINDINGS). Knows no arm.
 """
 
 from __future__ import annotations
@@ -72,19 +72,20 @@ class Index:
     def ranked(self, asked: Sequence[Asked]) -> list[list[int]]:
         """Return for each question positions of chunks in force at its time, the best first."""
         allowed = [self.in_force(time) for _, time in asked]
+        alone = self._rows is None or self.encoder is None or not asked
         lexical = [
-            _order(self._lexical(question), where, above=0.0)
+            _order(self._lexical(question), where, above=0.0, most=None if alone else DEPTH)
             for (question, _), where in zip(asked, allowed, strict=True)
         ]
         if self._rows is None or self.encoder is None or not asked:
             return lexical
         queries = np.asarray(self.encoder.encode([question for question, _ in asked]), np.float32)
         near = [
-            _order(self._rows @ query, where, above=-math.inf)
+            _order(self._rows @ query, where, above=-math.inf, most=DEPTH)
             for query, where in zip(queries, allowed, strict=True)
         ]
         both = zip(lexical, near, strict=True)
-        return [[at for at, _ in fused([one[:DEPTH], two[:DEPTH]])] for one, two in both]
+        return [[at for at, _ in fused([one, two])] for one, two in both]
 
     def stand_in(self, chunk: Chunk, seed: str, time: str | None = None) -> Chunk | None:
         """Return a random chunk of about the same length from another document, None: no other.
@@ -156,8 +157,11 @@ def _edge(text: str | None, none: float) -> float:
     return none if text is None else moment(text)
 
 
-def _order(scores: Array, allowed: Array, above: float) -> list[int]:
-    """Return allowed positions by falling score; ties, also of rounding, go by position."""
+def _order(scores: Array, allowed: Array, above: float, most: int | None = None) -> list[int]:
+    """Return the `most` best allowed positions; ties, also of rounding, go by position."""
     rounded = np.round(scores, 6)
     held = np.flatnonzero(allowed & (rounded > above))
-    return [int(at) for at in held[np.argsort(-rounded[held], kind="stable")]]
+    if most is not None and len(held) > most:
+        held = held[rounded[held] >= np.partition(rounded[held], -most)[-most]]
+    ordered: list[int] = held[np.argsort(-rounded[held], kind="stable")][:most].tolist()
+    return ordered

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from retrieval_kit import Hashed, Noise, case, cases, docs
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import Cut
-from tuneworthy.retrieval.index import index, index_hash, like
+from tuneworthy.retrieval.index import _order, index, index_hash, like
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import vectors
 
@@ -150,3 +152,20 @@ def test_a_stand_in_is_as_long_and_of_another_document():
     assert found.stand_in(chunk, "3") == drawn[3]
     assert index(docs(1)).stand_in(index(docs(1)).chunks[0], "") is None
     assert like(["abc", "b"], "b", "") is None, "a text that holds it is no other text"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.1, 0.1000001, 0.5, 0.9]), st.booleans()), max_size=40
+    ),
+    st.integers(1, 45),
+)
+def test_the_best_few_are_the_head_of_the_whole_order(rows, most):
+    scores = np.array([score for score, _ in rows])
+    allowed = np.array([ok for _, ok in rows], bool)
+    whole = _order(scores, allowed, above=0.0)
+    assert _order(scores, allowed, above=0.0, most=most) == whole[:most]
+    assert whole == sorted(
+        (at for at, (score, ok) in enumerate(rows) if ok and score > 0),
+        key=lambda at: (-round(scores[at], 6), at),
+    )

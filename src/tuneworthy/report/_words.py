@@ -219,7 +219,7 @@ def scored_line(results: Results) -> str:
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
-    said = f"{mean} of 100 points on rows like these (95 %: {low} to {high})."
+    said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})."
     return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}"
 
 
@@ -246,13 +246,13 @@ def left_line(results: Results) -> str:
         return f"How much may be left on the table is not measured: {why}."
     sure = confidence(left.level)
     if left.points <= 0 or not ahead:
-        return f"Nothing else measured can be better: nothing is left on the table ({sure})."
+        return f"Nothing else measured can be better: nothing is left on the table ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
     kind = KINDS.get(arm.tool or "", "Another arm")
     than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
     return (
         f"{kind} ({visible(arm.name)}) could be at most {points(left.points)} points "
-        f"better{than} ({sure})."
+        f"better{than} ({sure} sure)."
     )
 
 

@@ -47,6 +47,7 @@ def page(results: Results) -> str:
         task=results.task,
         named=words.arm_named(results),
         ladder=sections.ladder(results, matrix),
+        graded=any(v not in (None, 0, 1) for column in matrix.values.values() for v in column),
         meanings=sections.meanings(results),
         margins=sections.margins(results),
         margin_axis=sections.margin_axis(results),

@@ -112,7 +112,7 @@ def test_the_first_screen_stands_in_the_page_without_a_script(text):
     plain = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", plain))
     for said in ("Don&#39;t fine-tune yet.", "Use: constrained (schema)",
-                 "7.2 points better (95 %)",
+                 "7.2 points better (95 % sure)",
                  "not shown better than ▶ : +2 (−2.5 … +7.2)", "220 of 250 is not 88 %",
                  "no closed set of labels", "tuneworthy settle, about 71 clicks",
                  "won 8, equal 239, lost 3", "250 of 256 rows used"):  # fmt: skip

@@ -72,7 +72,7 @@ def test_the_first_screen_says_what_the_design_says(results):
     assert lines[0].startswith("  Don't fine-tune yet.   Use: constrained (schema)")
     assert lines[0].rstrip().endswith("provisional · 250 rows")
     left = " ".join(line.strip() for line in lines[1:3])
-    assert "A tuned model (lora) could be at most 7.2 points better (95 %)" in left
+    assert "A tuned model (lora) could be at most 7.2 points better (95 % sure)" in left
     assert "It pays above 382,000 requests a month; you have 40,000." in left
     assert "▶ constrained" in text
     assert "not shown better than ▶ : +2 (−2.5 … +7.2)" in text
@@ -150,7 +150,7 @@ def test_the_named_arm_is_said_in_plain_words_with_its_score(results):
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
     said = words.scored_line(results)
     assert said.startswith(words.MEANS[arm.tool])
-    assert said.endswith(f": {mean} of 100 points on rows like these (95 %: {low} to {high}).")
+    assert said.endswith(f": {mean} of 100 points on rows like these (95 % sure: {low} to {high}).")
     assert said.split(":")[0] in " ".join(ladder_screen(results, 120).plain.split())
     assert words.scored_line(changed(results, status="blocked")) == ""
     assert words.scored_line(changed(results, arm=None)) == ""

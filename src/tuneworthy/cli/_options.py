@@ -87,13 +87,15 @@ class Watcher:
         if event == "arm":
             self._arm, self._total, self._done = data.spec.name, data.requests, 0
             if data.because:
+                self._arm = ""
                 self._view.say(f"{data.spec.name}: skipped, {data.because}")
             else:
                 self._view.progress(self._arm, 0, self._total)
         elif event == "step":
             verdict = data.verdict
             left = verdict.left_on_table.points if verdict.left_on_table else None
-            self._view.progress(self._arm, self._total or 1, self._total)
+            if self._arm:
+                self._view.progress(self._arm, self._total or 1, self._total)
             self._view.now(verdict.use, verdict.arm, left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)

@@ -24,3 +24,13 @@ def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
     plan = Some(arms=arms, minutes=12.1, across=across, beside=beside)
     Watcher(Some(say=lines.append))("plan", plan)
     assert lines[0].endswith(said)
+
+
+def test_an_arm_that_was_skipped_is_not_called_done():
+    said, told = [], Some(verdict=Some(left_on_table=None, use="none", arm=None))
+    view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
+    watch = Watcher(view)
+    for why in ("", "needs bigger"):
+        watch("arm", Some(spec=Some(name=f"arm {why}"), requests=0, because=why))
+        watch("step", told)
+    assert said == [("arm ", 0, 0), ("arm ", 1, 0), "arm needs bigger: skipped, needs bigger"]

@@ -99,7 +99,7 @@ def case(name: str, engine: Any, prompts: Sequence[Any], vino: Any) -> dict[str,
         made = work()
         assert made == ROWS * NEW, f"{side} made {made} tokens"
     timed = alternate(sides, repetitions(), warm=False)
-    least = bound(engine, prompts)
+    least = bound(engine, prompts) | alone(engine, prompts)
     speed = {side: ROWS * NEW / seconds for side, seconds in timed["median"].items()}
     told = {**timed, "tokens_per_second": speed, "ratios": ratios(timed["median"], "ours")}
     told["bound"] = {
@@ -111,7 +111,7 @@ def case(name: str, engine: Any, prompts: Sequence[Any], vino: Any) -> dict[str,
         print(
             f"generate, {name}: {side} {speed[side]:.0f} tokens/s,"
             f" {told['bound']['share'][side]:.0%} of the bound; {told['ratios'].get(side, 1)} times"
-            " our time",
+            f" our time, its products alone {least['products_alone']:.2f} s",
             flush=True,
         )
     return told
@@ -218,6 +218,49 @@ def bound(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
         "seconds_to_read_weights": reading,
         "seconds": seconds,
     }
+
+
+def alone(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
+    """Return the seconds of the linear products alone, as torch does them at these shapes.
+
+    No attention, no norm, no choice of a token: what an engine on these kernels cannot go below.
+    Rows in two lanes of one thread, or all rows with both threads in each product: the quicker.
+    """
+    import torch
+
+    from tuneworthy.models._lanes import lanes, side_by_side
+
+    net, shared = engine.net.decoder, _shared(prompts)
+    own, weight = sum(map(len, prompts)) - shared * len(prompts), net.head.weights[0]
+    widths = {fan.weights[0].shape[1] for layer in net.layers for fan in _fans(layer)}
+    x = {w: torch.randn(max(own, shared), w, dtype=weight.dtype) for w in widths}
+
+    def read(tokens: int, sampled: int) -> None:
+        for layer in net.layers:
+            for fan in _fans(layer):
+                fan(x[fan.weights[0].shape[1]][:tokens])
+        net.head(x[weight.shape[1]][:sampled])
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def answer(part: int) -> None:
+        read(own // part, len(prompts) // part)
+        for _ in range(NEW - 1):
+            read(len(prompts) // part, len(prompts) // part)
+
+    def apart() -> None:
+        read(shared, 1)
+        count = lanes("cpu", len(prompts))
+        side_by_side(answer, [count] * count, count)
+
+    def together() -> None:
+        read(shared, 1)
+        answer(1)
+
+    return {"products_alone": min(_least(apart, 5.0), _least(together, 5.0))}
+
+
+def _fans(layer: Any) -> tuple[Any, ...]:
+    return (layer.into, layer.out, layer.up, layer.down)
 
 
 def _large(dtype: Any, seconds: float = 1.0) -> float:

@@ -20,6 +20,7 @@ from tuneworthy.verdict.rule import Ruling
 from tuneworthy.verdict.words import a_tool, named, points
 
 CLICK = 0.2  # of a label
+FAR, MANY = 20, 2000  # times the rows scored so far, and rows: nobody labels more of both
 REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
@@ -87,8 +88,11 @@ def _failed(evidence: Evidence) -> int | None:
 
 
 def _left_out(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> Next | None:
-    """Return the step to more minutes where nothing measured will do and a tool was left out."""
-    if ruling.use != "none" and target_met is not False:
+    """Return the step to more minutes where a tool was left out and what was measured is open.
+
+    A machine's minutes are cheaper than labels, and the tool left out may be the one to name.
+    """
+    if ruling.status == "firm" and ruling.use != "none" and target_met is not False:
         return None
     measured = {arm.tool for arm in evidence.arms if arm.score}
     left = [a for a in evidence.arms if a.because == NO_ROOM and a.tool not in measured]
@@ -172,9 +176,11 @@ def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -
 
 def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
     rows = size.more(open_now.pair.n)
+    if rows > max(FAR * open_now.pair.n, MANY):
+        return Offer(rows, _at_the_margin(policy, open_now))
     usd = None if policy.label_each is None else rows * policy.label_each
     why = (
-        f"with about {rows} more labelled rows it should show whether {named(open_now.arm)} is"
+        f"with about {rows:,} more labelled rows it should show whether {named(open_now.arm)} is"
         f" worth it against {named(open_now.versus)}{open_now.why}"
     )
     return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why))

@@ -95,9 +95,11 @@ def test_a_bigger_model_is_asked_for_once_the_rows_show_that_no_arm_will_do():
 
 
 def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labelled():
-    def step(because, tool="tune", share=0.5, policy=PLAIN):
+    def step(because, tool="tune", share=0.5, policy=PLAIN, rival=None):
         columns = {"majority": (None, scenes.scores(60, 0.5, 1, 0.5)),
                    "prompt": ("prompt", scenes.scores(60, share, 2, 0.5))}  # fmt: skip
+        if rival is not None:
+            columns["schema"] = ("schema", scenes.scores(60, rival, 3, 0.5))
         found = scenes.evidence(columns)
         left = found.arms[1].model_copy(
             update={"name": "lora", "tool": tool, "score": None, "because": because}
@@ -108,7 +110,9 @@ def test_a_tool_left_out_for_want_of_minutes_is_measured_before_anything_is_labe
     assert "`lora`" in step(NO_ROOM).why
     assert step("needs a GPU").do == "label"
     assert step(NO_ROOM, tool="prompt").do == "label"  # a variant of what was measured
-    assert step(NO_ROOM, share=0.9).do != "raise budget.minutes"  # an arm is named
+    assert step(NO_ROOM, share=0.9, rival=0.9).do == "raise budget.minutes"  # a rival is open
+    assert step("needs a GPU", share=0.9, rival=0.9).do in ("label", "settle")
+    assert step(NO_ROOM, share=0.98, rival=0.3).do == "use it"
     wanted = PLAIN.model_copy(update={"target": 0.99})
     assert step(NO_ROOM, share=0.9, policy=wanted).do == "raise budget.minutes"
 
@@ -260,6 +264,10 @@ def test_a_rung_at_the_margin_is_not_settled_by_rows():
     verdict = decide(found, (), PLAIN)
     assert verdict.next.do == "decide the margin"
     assert "stands at the margin of 5 points" in verdict.next.why
+    for wins, step in ((29, "decide the margin"), (26, "label")):  # 4.5 points ahead, and 3
+        counts = [scenes.pair("tune", "prompt", wins, 20, n, 0.025, apart=60)]
+        update = {"pairs": (counts[0], scenes.mirrored(counts[0]))}
+        assert decide(found.model_copy(update=update), (), PLAIN).next.do == step
 
 
 def test_equal_arms_on_few_rows_need_so_many_that_the_exact_bound_closes():

@@ -18,11 +18,14 @@ STUDIES, ALLOWED = 460, 37  # 5 % and three standard errors: more refute it, few
 N = 200
 
 
-def verdict(rng, truth, margin):
-    """The verdict on arms that are right with these chances, in five folds of recorded answers."""
+def verdict(rng, truth, policy, prices=()):
+    """The verdict on arms that are right with these chances, in five folds of recorded answers.
+
+    `prices`: what each arm costs, USD for 1,000 requests and a month.
+    """
     ids = [f"c{i}" for i in range(N)]
     parts = tuple(Part(train=tuple(ids), dev=(), test=tuple(ids[f::5])) for f in range(5))
-    task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": margin})
+    task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": policy.margin})
     shape = Shape(task, "study", Split(k=5, parts=parts), {})
     cases = [Case(id=i, messages=TURN, output="yes") for i in ids]
     ease, runs = rng.random(N), []
@@ -35,7 +38,11 @@ def verdict(rng, truth, margin):
             spec = Spec(name=tool, arm="answers", tool=tool)
             runs.append(Run(spec=spec, seed=0, fold=fold, state="measured", answers=answers,
                             scores=scores))  # fmt: skip
-    return decide(compare(shape, cases, runs), (), Policy(margin=margin))
+    found = compare(shape, cases, runs)
+    costs = {tool: {"usd_per_1k": usd, "build_usd": 0.0, "upkeep_usd_month": month}
+             for tool, (usd, month) in zip(TOOLS, prices, strict=False)}  # fmt: skip
+    arms = tuple(arm.model_copy(update=costs.get(arm.name, {})) for arm in found.arms)
+    return decide(found.model_copy(update={"arms": arms}), (), policy)
 
 
 @pytest.mark.full
@@ -47,7 +54,7 @@ def test_p19_of_460_studies_no_more_are_false_than_1_in_20_allows(truth, margin)
     rng = np.random.default_rng(25)
     broken = needless = 0
     for _ in range(STUDIES):
-        found = verdict(rng, truth, margin)
+        found = verdict(rng, truth, Policy(margin=margin))
         own = truth[TOOLS.index(found.use)]
         broken += max(truth) - own > found.left_on_table.points + 1e-9
         needless += own <= max(truth[: TOOLS.index(found.use)], default=-1)
@@ -61,7 +68,35 @@ def test_p19_two_arms_of_one_error_rate_differ_in_at_most_37_of_460():
     rng = np.random.default_rng(26)
     apart = 0
     for _ in range(STUDIES):
-        found = verdict(rng, (0.8, 0.8), 0.05)
+        found = verdict(rng, (0.8, 0.8), Policy(margin=0.05))
         rival = next(arm for arm in found.arms if arm.delta)
         apart += rival.delta.low > 0 or rival.delta.high < 0
     assert apart <= ALLOWED
+
+
+@pytest.mark.full
+def test_p19_with_prices_an_arm_that_is_dearer_by_what_it_gains_is_rarely_named():
+    """5 points more at 5 cents a request more, a right answer worth $1: the net value is equal.
+
+    Negative control: the same answers without prices name it, as the better arm.
+    """
+    rng = np.random.default_rng(27)
+    policy = Policy(margin=0.05, margin_is_default=True, value_of_correct=1, requests_per_month=1e4)
+    names = [verdict(rng, (0.8, 0.85), policy, ((1.0, 0), (51.0, 0))).use for _ in range(STUDIES)]
+    assert names.count("prompt") <= ALLOWED
+    plain = Policy(margin=0.001)
+    free = [verdict(rng, (0.8, 0.85), plain).use for _ in range(STUDIES // 4)]
+    assert free.count("prompt") > ALLOWED // 4
+
+
+@pytest.mark.full
+def test_p19_with_prices_firm_is_rarely_wrong_about_what_upkeep_is_worth():
+    """Upkeep of $500 a month over 10,000 requests is 5 points; the tune is truly 5.2 better."""
+    rng = np.random.default_rng(28)
+    policy = Policy(margin=0.05, margin_is_default=True, value_of_correct=1, requests_per_month=1e4)
+    told = [verdict(rng, (0.7, 0.752), policy, ((1, 0), (1, 500))) for _ in range(STUDIES)]
+    wrong = sum(one.status == "firm" and one.use == "keep" for one in told)
+    assert wrong <= ALLOWED
+    far = [verdict(rng, (0.7, 0.75), policy, ((1, 0), (1, 5000))) for _ in range(STUDIES // 10)]
+    firm = sum(one.status == "firm" and one.use == "keep" for one in far)
+    assert firm > len(far) // 2  # where upkeep is worth 50 points it is firm that nobody climbs

@@ -11,6 +11,7 @@ placebos are for) and 20 have a base that slips by chance (what asking it again 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -22,6 +23,7 @@ from tuneworthy.matrix.causes import CAUSES as NAMES
 from tuneworthy.matrix.causes import attribute
 from tuneworthy.matrix.effects import effect
 from tuneworthy.planted import CAUSES, VARIANTS, Outcome, Planted, outcome, plant, table, tally
+from tuneworthy.report import _rates
 
 FAILURES, REPORTED = (8, 20, 40, 60), 2000
 PLAIN, NUDGED, NOISY = 50, 30, (6, 7)
@@ -131,6 +133,7 @@ def main() -> None:
     for what, figure in summary.items():
         print(f"{what:<56} {figure}")
     write("causes", {**told, "summary": summary})
+    _rates.FILE.write_text(json.dumps(_rates.published(told), indent=1) + "\n", "utf-8")
 
 
 def _said(rate: dict[str, float]) -> str:

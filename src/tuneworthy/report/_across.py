@@ -15,6 +15,7 @@ from tuneworthy.matrix.context_curve import Curve, context_curves
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
+from tuneworthy.report._rates import rates
 
 KINDS = {"few": "the same examples for every input", "nearest": "the examples nearest the input"}
 BLOCKED = "The study is blocked: what was wrong is not said before that is repaired."
@@ -48,6 +49,7 @@ def across(results: Results) -> dict[str, Any] | None:
         "first": words.wrong_lines(results),
         "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
         "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",
+        "rates": rates(),
         "effects": [(effect, remedy_line(effect)) for effect in seen.effects],
         "floor": floor_line(results),
         "curves": [

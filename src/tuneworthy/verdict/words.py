@@ -123,6 +123,8 @@ def _left(scene: Scene, arm: ArmResult) -> str:
         if scene.ruling.status == "firm":
             return f"no other arm can gain enough to pay for itself ({named(best)}: {most} at most)"
         return f"{a_tool(best)} could be at most {most} better, which might pay for itself"
+    if high <= 0:
+        return "no other arm can be better"
     if high <= scene.policy.margin:
         margin = points(scene.policy.margin)
         return f"no other arm can be better by more than {margin}, your margin"

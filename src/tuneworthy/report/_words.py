@@ -281,9 +281,9 @@ def pays_line(results: Results) -> str:
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics") or UNKNOWN
-    if why.startswith("not known: ") and (needs := _keys_lacking(why, results)):
-        why = f"economics (task.yaml) lacks {needs}"  # the keys stand in the full reason
-    return f"Costs are not weighed: {visible(why.removeprefix('not known: '))}."
+    if needs := _keys_lacking(why, results):  # the keys stand in the full reason
+        return f"Costs are not weighed: economics (task.yaml) lacks {needs}."
+    return f"At which volume tuning pays is not measured: {visible(why)}."
 
 
 def _keys_lacking(why: str, results: Results) -> str:

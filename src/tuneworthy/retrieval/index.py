@@ -72,9 +72,9 @@ class Index:
     def ranked(self, asked: Sequence[Asked]) -> list[list[int]]:
         """Return for each question positions of chunks in force at its time, the best first."""
         allowed = [self.in_force(time) for _, time in asked]
-        alone = self._rows is None or self.encoder is None or not asked
+        most = DEPTH if self.dense and asked else None  # BM25 alone ranks all it finds
         lexical = [
-            _order(self._lexical(question), where, above=0.0, most=None if alone else DEPTH)
+            _order(self._lexical(question), where, above=0.0, most=most)
             for (question, _), where in zip(asked, allowed, strict=True)
         ]
         if self._rows is None or self.encoder is None or not asked:

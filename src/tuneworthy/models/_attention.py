@@ -6,6 +6,7 @@ are joined by their log-sum-exp, which is exact. Knows no tokenizer and no decod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,10 @@ _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", 
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of the shared prompt prefix, by layer: [1, heads, length, width]."""
+    """Keys and values of the shared prompt prefix, by layer: [1, heads, length, width].
+
+    The keys are [1, heads, width, length] where the cache that they come from turns them.
+    """
 
     keys: list[Any]
     values: list[Any]
@@ -49,37 +53,41 @@ class Sight:
 
 
 class Room(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer in memory taken beforehand, so that a step copies nothing."""
+    """Keys and values of one layer in memory taken beforehand, so that a step copies nothing.
 
-    def __init__(self, capacity: int) -> None:
+    `turned` keeps the keys as [rows, heads, width, length]: a product of few queries with such
+    keys reads them in the order in which they lie, two to three times as fast in bf16 (FINDINGS).
+    """
+
+    def __init__(self, capacity: int, turned: bool = False) -> None:
         super().__init__()
         self.capacity, self.filled = capacity, 0
+        self.axes = (3 if turned else 2, 2)
         self.memory: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         """Append keys and values; return views of all that is filled."""
+        if self.axes[0] == 3:
+            key_states = key_states.transpose(2, 3)
+        given, start = (key_states, value_states), self.filled
         if self.memory is None:
             self.is_initialized = True
-            self.memory = (_space(key_states, self.capacity), _space(value_states, self.capacity))
-        start, self.filled = self.filled, self.filled + key_states.shape[-2]
-        if self.filled > self.memory[0].shape[-2]:
-            keys, values = (_space(old, self.filled * 3 // 2) for old in self.memory)
-            for new, old in zip((keys, values), self.memory, strict=True):
-                new[:, :, :start] = old[:, :, :start]
-            self.memory = (keys, values)
-        for memory, states in zip(self.memory, (key_states, value_states), strict=True):
-            memory[:, :, start : self.filled] = states
+            self.memory = self._spaces(given, self.capacity)
+        self.filled += value_states.shape[2]
+        if self.filled > self.memory[1].shape[2]:
+            old, self.memory = self.memory, self._spaces(given, self.filled * 3 // 2)
+            self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
+        self._write(start, given)
         return self._look()
 
     def keep(self, rows: Any) -> None:
         """Keep only these rows of the batch."""
         if self.memory is not None:
-            kept = []
-            for old in self.memory:
-                new = old.new_empty(len(rows), *old.shape[1:])
-                new[:, :, : self.filled] = old[rows, :, : self.filled]
-                kept.append(new)
-            self.memory = (kept[0], kept[1])
+            old, many = self.memory, len(rows)
+            self.memory = tuple(m.new_empty(many, *m.shape[1:]) for m in old)
+            self._write(0, [
+                m.narrow(a, 0, self.filled)[rows] for m, a in zip(old, self.axes, strict=True)
+            ])  # fmt: skip
             self._look()
 
     def rewind(self, length: int) -> None:
@@ -87,19 +95,29 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self.filled = length
         self._look()
 
+    def _spaces(self, like: Sequence[Any], length: int) -> Any:
+        shapes = [list(states.shape) for states in like]
+        for shape, axis in zip(shapes, self.axes, strict=True):
+            shape[axis] = length
+        return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
+
+    def _write(self, start: int, given: Sequence[Any]) -> None:
+        assert self.memory is not None
+        for memory, states, axis in zip(self.memory, given, self.axes, strict=True):
+            memory.narrow(axis, start, states.shape[axis]).copy_(states)
+
     def _look(self) -> tuple[Any, Any]:
         assert self.memory is not None
-        self.keys, self.values = (memory[:, :, : self.filled] for memory in self.memory)
+        self.keys, self.values = (
+            memory.narrow(axis, 0, self.filled)
+            for memory, axis in zip(self.memory, self.axes, strict=True)
+        )
         return self.keys, self.values
 
 
-def _space(like: Any, length: int) -> Any:
-    return like.new_empty(*like.shape[:2], length, like.shape[-1])
-
-
-def rooms(layers: int, capacity: int) -> Any:
+def rooms(layers: int, capacity: int, *, turned: bool = False) -> Any:
     """Return a cache of `layers` rooms for `capacity` tokens a row."""
-    return Cache(layers=[Room(capacity) for _ in range(layers)])
+    return Cache(layers=[Room(capacity, turned) for _ in range(layers)])
 
 
 def attention(

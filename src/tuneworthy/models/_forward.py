@@ -130,7 +130,7 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     """Read a prefix once; its keys and values serve every row."""
-    cache = rooms(net.layers, len(ids))
+    cache = rooms(net.layers, len(ids), turned=net.decoder is not None)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
     look = Sight(None, _future(len(ids), net.module.dtype), causal=True) if net.decoder else None
@@ -156,7 +156,7 @@ def begin(
     done = prefix.length if prefix else 0
     place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + done
     state = State(
-        cache=rooms(net.layers, length + room),
+        cache=rooms(net.layers, length + room, turned=net.decoder is not None),
         real=real.to(device),
         position=place[:, -1].to(device) + 1,
         filled=0,

@@ -40,7 +40,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-4"  # raised when the engine's own answers may change
+ENGINE = "hf-5"  # raised when the engine's own answers may change
 
 
 class HF:

@@ -1,0 +1,47 @@
+"""What a step of decoding stands on: the greatest logit, and keys that lie turned."""
+
+import pytest
+
+pytestmark = pytest.mark.full
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_greatest_logit_is_that_of_argmax(dtype):
+    import torch
+
+    from tuneworthy.models._generate import greatest
+
+    source = torch.Generator().manual_seed(0)
+    rows = torch.randn(40, 500, generator=source)
+    rows[3] = -rows[3].abs() - 1  # none is positive
+    rows[4, 100:] = -torch.inf  # held to a grammar
+    rows[5] = rows[5].round()  # many are equal: the first one counts
+    rows[6, 7], rows[6, 8] = 0.0, -0.0
+    logits = rows.to(getattr(torch, dtype))
+    for some in (logits, logits[4:], logits[3:4], logits[:, ::2]):
+        assert greatest(some) == some.argmax(-1).tolist()
+    assert len({tuple(greatest(logits)), tuple(greatest(-logits))}) == 2
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_room_grows_keeps_rows_and_forgets(turned):
+    import torch
+
+    from tuneworthy.models._attention import Room
+
+    room, source = Room(2, turned), torch.Generator().manual_seed(0)
+    keys, values = (torch.randn(3, 2, 7, 4, generator=source) for _ in range(2))
+
+    def plain():
+        return room.keys.transpose(2, 3) if turned else room.keys
+
+    for start, stop in ((0, 2), (2, 3), (3, 7)):  # the second and third have no room left
+        room.update(keys[:, :, start:stop], values[:, :, start:stop])
+        assert torch.equal(plain(), keys[:, :, :stop])
+        assert torch.equal(room.values, values[:, :, :stop])
+    room.keep(torch.tensor([2, 0]))
+    assert torch.equal(plain(), keys[[2, 0]])
+    room.rewind(3)
+    assert torch.equal(room.values, values[[2, 0], :, :3])
+    room.update(keys[:2, :, 6:], values[:2, :, 6:])
+    assert torch.equal(plain()[:, :, 3], keys[:2, :, 6])

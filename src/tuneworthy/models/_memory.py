@@ -188,7 +188,8 @@ def training(
         kept = inputs * (tokens + trunk) + held + kept // shape.layers
     return {
         "adapter": 4 * numbers,
-        "gradient": 4 * numbers * (1 + len(step)),  # of each part, until all are there
+        # Of each part, until all are there; where it is written out, of one part and the sum.
+        "gradient": 4 * numbers * (2 if way == "written out" else 1 + len(step)),
         "optimizer": 8 * numbers,
         "activations": kept,
         "logits": at_once(lambda part: part.scored) * shape.vocab * (2 * size + 12),

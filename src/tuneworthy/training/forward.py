@@ -42,8 +42,8 @@ class Net:
 
     def rest(self) -> None:
         """Let go of the memory that steps use again; the next step takes it anew."""
-        for spare in self.hand.stack.spare.values() if self.hand else ():
-            spare.clear()
+        if self.hand:
+            self.hand.stack.spare.clear()
 
 
 @dataclass(frozen=True)

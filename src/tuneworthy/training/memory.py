@@ -62,7 +62,7 @@ def estimate(
     }
     shape = _memory.shape_of(net.module.config.to_dict(), shapes)
     size, device = net.module.dtype.itemsize, net.module.device.type
-    count = lanes(net.module.device, min(pace.batch, len(rows)))
+    count = 1 if net.hand else lanes(net.module.device, min(pace.batch, len(rows)))
 
     way: _memory.Way = "written out" if net.hand else "autograd"
     if checkpointing:

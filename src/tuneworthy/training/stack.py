@@ -5,8 +5,9 @@ attention kernel that is slow at a few hundred tokens. This file reads the layer
 copies none, keeps what the backward pass needs in memory that is used again, and is taken only
 where `prove` finds the loss and gradient that autograd finds. Knows no optimizer and no task.
 
-Shapes: N tokens, row after row; padding on the right is left out of them where there is much, and
-only attention sees it: heads are [kept heads, rows, group, length, width].
+Shapes: N tokens: those of a shared prompt, then the rows', row after row; every linear layer sees
+them as one matrix. Padding on the right is left out of them where there is much, and only
+attention sees it: heads are [kept heads, rows, group, length, width].
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import torch
 
 from tuneworthy.models._decoder import known
 from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm, wide_of
-from tuneworthy.training.relay import Relay
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
@@ -48,34 +48,35 @@ class Layer:
 
 
 @dataclass
-class Tape:
-    """What one forward pass left for its backward pass; `keys` and `values` by layer.
+class Span:
+    """Rows that attend alike: the shared prompt (one row), or the rows that look back on it.
 
-    `relay` joins a prefix with the parts of its rows; this is part number `part`. `real` are the
-    places of the N tokens among rows · length, `back` for each of those its token (None:
-    all places are read); `starts` is where each row begins among the N.
+    `skipped` tokens of the prompt stand before each row. `at` are their places among the N tokens.
+    `real` are the places of those tokens among rows · length, `back` for each of those its token
+    (None: all places are read); `starts` is where each row begins among the N. `held` by
+    layer: keys, values, turned queries and attention weights.
     """
 
     rows: int
     length: int
+    skipped: int
+    at: slice
     cos: Any
     sin: Any
     mask: list[Any]
-    memory: Arena
-    past: Tape | None
-    relay: Relay | None
-    part: int
+    starts: list[int]
     real: Any = None
     back: Any = None
-    starts: list[int] = field(default_factory=list)
-    layers: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[Any] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def skipped(self) -> int:
-        """Return how many tokens of a prefix every row looks back on."""
-        return self.past.length if self.past else 0
+
+@dataclass
+class Tape:
+    """What one forward pass left for its backward pass; the shared prompt, if any, comes first."""
+
+    spans: list[Span]
+    memory: Arena
+    layers: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Stack:
@@ -93,7 +94,7 @@ class Stack:
         self.weights: list[Any] = []
         self.seconds: list[Any] = []
         self.size = 0
-        self.spare: dict[bool, list[Arena]] = {False: [], True: []}  # for one row, for many
+        self.spare: list[Arena] = []
         for fan in (fan for layer in self.layers for fan in layer.fans):
             self.size, firsts, seconds = fan.place(self.size)
             self.weights += [*firsts, *seconds]
@@ -111,69 +112,70 @@ class Stack:
         parts = zip(flat.split(sizes), self.weights, strict=True)
         return [part.view(weight.shape) for part, weight in parts]
 
-    def forward(self, ids: Any, tape: Tape, *, whole: bool = True) -> Any:
-        """Return the last layer's output, [N, hidden]; ids are [rows, length], padded on the right.
+    def forward(self, ids: Sequence[Any], tape: Tape) -> Any:
+        """Return the last layer's output, [N, hidden].
 
-        Where `whole` is false the last layer stops at its keys and values: a prefix needs no more.
+        `ids` are [rows, length] for each span, padded on the right.
         """
-        x = self.body.embed_tokens(_packed(ids.flatten(), tape))
-        for number, layer in enumerate(self.layers):
-            stop = not whole and number == len(self.layers) - 1
-            x = self._forward(layer, x, tape, stop)
-            if tape.past is None and tape.relay:
-                tape.relay.ready[number].set()
+        given = [_packed(i.flatten(), span) for i, span in zip(ids, tape.spans, strict=True)]
+        x = self.body.embed_tokens(torch.cat(given))
+        for layer in self.layers:
+            x = self._forward(layer, x, tape)
         return x
 
     def backward(self, dx: Any, tape: Tape, slopes: Any) -> None:
         """Write the adapters' gradient into the flat `slopes` [size].
 
-        `dx` is the gradient of the last layer's output, None for a prefix: it receives that of its
-        keys and values from the rows.
+        `dx` [N, hidden] is the gradient of the last layer's output.
         """
         for number in reversed(range(len(self.layers))):
-            given = tape.relay.collect(number) if tape.relay and tape.past is None else None
-            dx, sent = self._backward(number, dx, tape, slopes, given)
-            if tape.relay and sent:
-                tape.relay.send(number, tape.part, sent)
+            dx = self._backward(number, dx, tape, slopes)
 
     def release(self, tape: Tape) -> None:
         """Give the memory of a tape back."""
         tape.memory.at = (0, 0)
-        self.spare[tape.rows > 1].append(tape.memory)
+        self.spare.append(tape.memory)
 
-    def tape(self, lengths: Sequence[int], past: Tape | None, part: int = 0) -> Tape:
-        """Return an empty tape for rows of these lengths that all look back on `past`, if any."""
+    def tape(self, lengths: Sequence[int], skipped: int = 0) -> Tape:
+        """Return an empty tape for rows of these lengths that all look back on `skipped` tokens."""
+        spans = [self._span([skipped], 0, 0)] if skipped else []
+        spans.append(self._span(lengths, skipped, skipped))
+        return Tape(spans, self.spare.pop() if self.spare else Arena())
+
+    def _span(self, lengths: Sequence[int], skipped: int, start: int) -> Span:
         rows, length = len(lengths), max(lengths)
-        skipped = past.length if past else 0
         place = torch.arange(skipped, skipped + length)[None]
         like = self.layers[0].into.linears[0].weight
         cos, sin = (table[0, :, : self.width // 2] for table in self.body.rotary_emb(like, place))
-        wide = wide_of(like.dtype)
-        masks = []
-        for start in range(0, length, _BLOCK):
-            stop = min(start + _BLOCK, length)
-            future = torch.ones(stop - start, stop, dtype=torch.bool).triu_(start + 1)
+        wide, masks = wide_of(like.dtype), []
+        for begun in range(0, length, _BLOCK):
+            stop = min(begun + _BLOCK, length)
+            future = torch.ones(stop - begun, stop, dtype=torch.bool).triu_(begun + 1)
             masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
-        memory = self.spare[rows > 1].pop() if self.spare[rows > 1] else Arena()
-        relay = past.relay if past else None
-        tape = Tape(rows, length, cos, sin, masks, memory, past, relay, part)
+        real = back = None
         if sum(lengths) < (1 - _PADDED) * rows * length:
             there = torch.arange(length) < torch.tensor(lengths)[:, None]
-            tape.real = there.flatten().nonzero()[:, 0]
-            tape.back = there.flatten().cumsum(0).sub_(1).clamp_min_(0)
-        own = [length] * rows if tape.real is None else lengths
-        tape.starts = [0, *accumulate(own)][:rows]
-        return tape
+            real = there.flatten().nonzero()[:, 0]
+            back = there.flatten().cumsum(0).sub_(1).clamp_min_(0)
+        own = [length] * rows if real is None else list(lengths)
+        starts = [start + before for before in [0, *accumulate(own)][:rows]]
+        at = slice(start, start + sum(own))
+        return Span(rows, length, skipped, at, cos, sin, masks, starts, real, back)
 
-    def _forward(self, layer: Layer, x: Any, tape: Tape, stop: bool) -> Any:
+    def _forward(self, layer: Layer, x: Any, tape: Tape) -> Any:
         memory, kept = tape.memory, {"x": x}
         kept["n1"], kept["f1"] = layer.first.forward(x, memory)
         (kept["q"], kept["k"], kept["v"]), kept["into"] = layer.into.forward(kept["n1"], memory)
-        self._place(layer, kept, tape, stop)
+        q = self._normed(kept, "q", layer.q_norm, memory)
+        k = self._normed(kept, "k", layer.k_norm, memory)
+        kept["ctx"] = memory.take(q.shape, q.dtype)
+        past = None
+        for span in tape.spans:
+            flat = [_padded(part[span.at], span) for part in (q, k, kept["v"])]
+            span.held.append(self._place(flat, span, past, memory))
+            self._attend(layer, span, kept["ctx"][span.at], memory)
+            past = span.held[-1]
         tape.layers.append(kept)
-        if stop:
-            return None
-        kept["ctx"] = self._attend(layer, kept, tape)
         (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], memory, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], memory)
         (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], memory)
@@ -182,28 +184,21 @@ class Stack:
         (out,), kept["down"] = layer.down.forward(kept["act"] * kept["u"], memory, kept["y"])
         return out
 
-    def _place(self, layer: Layer, kept: dict[str, Any], tape: Tape, stop: bool) -> None:
-        """Turn queries and keys by their positions; lay keys and values behind the prefix's."""
-        number, skipped = len(tape.layers), tape.skipped
-        shape = (self.kept, tape.rows, skipped + tape.length, self.width)
-        kind = kept["k"].dtype
-        keys, values = tape.memory.take(shape, kind), tape.memory.take(shape, kind)
-        if tape.past:
-            if tape.relay:
-                tape.relay.wait(number)
-            keys[:, :, :skipped] = tape.past.keys[number]
-            values[:, :, :skipped] = tape.past.values[number]
-        k = self._normed(kept, "k", layer.k_norm, tape.memory)
-        self._turn(self._heads(_padded(k, tape), tape, 1), keys[:, :, None, skipped:], tape)
-        values[:, :, None, skipped:] = self._heads(_padded(kept["v"], tape), tape, 1)
-        if not stop:
-            q = self._normed(kept, "q", layer.q_norm, tape.memory)
-            grouped = (self.kept, tape.rows, self.group, tape.length, self.width)
-            kept["turned"] = tape.memory.take(grouped, kind)
-            q = _padded(q, tape)
-            self._turn(self._heads(q, tape, self.group), kept["turned"], tape)
-        tape.keys.append(keys)
-        tape.values.append(values)
+    def _place(
+        self, flat: Sequence[Any], span: Span, past: dict[str, Any] | None, memory: Arena
+    ) -> dict[str, Any]:
+        """Turn queries and keys by their positions; lay keys and values behind the prompt's."""
+        (q, k, v), skipped = flat, span.skipped
+        shape = (self.kept, span.rows, skipped + span.length, self.width)
+        keys, values = memory.take(shape, k.dtype), memory.take(shape, k.dtype)
+        if past:
+            keys[:, :, :skipped], values[:, :, :skipped] = past["keys"], past["values"]
+        self._turn(self._heads(k, span, 1), keys[:, :, None, skipped:], span)
+        values[:, :, None, skipped:] = self._heads(v, span, 1)
+        grouped = (self.kept, span.rows, self.group, span.length, self.width)
+        turned = memory.take(grouped, k.dtype)
+        self._turn(self._heads(q, span, self.group), turned, span)
+        return {"keys": keys, "values": values, "turned": turned}
 
     def _normed(self, kept: dict[str, Any], name: str, norm: Norm | None, memory: Arena) -> Any:
         if norm is None:
@@ -211,19 +206,19 @@ class Stack:
         done, kept[f"{name}_factor"] = norm.forward(kept[name].view(-1, self.width), memory)
         return done.view(kept[name].shape)
 
-    def _heads(self, flat: Any, tape: Tape, group: int) -> Any:
+    def _heads(self, flat: Any, span: Span, group: int) -> Any:
         """Return [rows · length, heads · width] by head: [kept, rows, group, length, width]."""
-        shape = (tape.rows, tape.length, self.kept, group, self.width)
+        shape = (span.rows, span.length, self.kept, group, self.width)
         return flat.view(shape).permute(2, 0, 3, 1, 4)
 
-    def _turn(self, x: Any, out: Any, tape: Tape, back: int = 1) -> None:
+    def _turn(self, x: Any, out: Any, span: Span, back: int = 1) -> None:
         """Rotate halves by position (RoPE); `back` -1 rotates back, which is its gradient."""
         half = self.width // 2
         one, two = x[..., :half], x[..., half:]
-        torch.mul(one, tape.cos, out=out[..., :half])
-        torch.mul(two, tape.cos, out=out[..., half:])
-        out[..., :half].addcmul_(two, tape.sin, value=-back)
-        out[..., half:].addcmul_(one, tape.sin, value=back)
+        torch.mul(one, span.cos, out=out[..., :half])
+        torch.mul(two, span.cos, out=out[..., half:])
+        out[..., :half].addcmul_(two, span.sin, value=-back)
+        out[..., half:].addcmul_(one, span.sin, value=back)
 
     def _weights(self, layer: Layer, turned: Any, keys: Any, mask: Any) -> Any:
         """Return softmax(s · q kᵀ + mask) of one block of queries, [kept · rows, queries, keys].
@@ -237,62 +232,51 @@ class Stack:
         scores.view(len(scores), self.group, len(mask), -1)[..., -own:].add_(mask)
         return torch.softmax(scores, -1).to(turned.dtype)
 
-    def _blocks(self, tape: Tape) -> list[tuple[slice, int, Any]]:
+    def _blocks(self, span: Span) -> list[tuple[slice, int, Any]]:
         """Return for each block of queries: which, how many keys it sees, and its mask."""
         found = []
-        for number, mask in enumerate(tape.mask):
+        for number, mask in enumerate(span.mask):
             start = number * _BLOCK
-            found.append((slice(start, start + len(mask)), tape.skipped + mask.shape[1], mask))
+            found.append((slice(start, start + len(mask)), span.skipped + mask.shape[1], mask))
         return found
 
-    def _attend(self, layer: Layer, kept: dict[str, Any], tape: Tape) -> Any:
-        keys, values = tape.keys[-1], tape.values[-1]
-        places = tape.rows * tape.length
-        ctx = tape.memory.take((places, self.kept * self.group * self.width), keys.dtype)
-        seen = self._heads(ctx, tape, self.group)
-        kept["p"] = []
-        for block, count, mask in self._blocks(tape):
-            turned = kept["turned"][:, :, :, block]
+    def _attend(self, layer: Layer, span: Span, out: Any, memory: Arena) -> None:
+        """Write what the span's queries see into `out` [its tokens, heads · width]."""
+        held = span.held[-1]
+        keys, values, held["p"] = held["keys"], held["values"], []
+        ctx = out
+        if span.real is not None:
+            ctx = memory.take((span.rows * span.length, out.shape[1]), out.dtype)
+        seen = self._heads(ctx, span, self.group)
+        for block, count, mask in self._blocks(span):
+            turned = held["turned"][:, :, :, block]
             weights = self._weights(layer, turned, keys[:, :, :count], mask)
             found = torch.bmm(weights, values[:, :, :count].flatten(0, 1))
             seen[:, :, :, block] = found.view(*turned.shape)
-            kept["p"].append(weights if keys.shape[2] <= _KEPT else None)
-        return _packed(ctx, tape)
+            held["p"].append(weights if keys.shape[2] <= _KEPT else None)
+        if span.real is not None:
+            torch.index_select(ctx, 0, span.real, out=out)
 
-    def _backward(
-        self, number: int, dx: Any, tape: Tape, slopes: Any, given: Any
-    ) -> tuple[Any, Any]:
+    def _backward(self, number: int, dx: Any, tape: Tape, slopes: Any) -> Any:
+        """Return the gradient of the layer's input, [N, hidden]."""
         layer, kept = self.layers[number], tape.layers[number]
-        mark, memory = tape.memory.at, tape.memory
-        kind, n1 = kept["n1"].dtype, kept["n1"]
-        held = (self.kept, tape.rows, tape.skipped + tape.length, self.width)
-        dk, dv = (torch.zeros(held, dtype=kind) for _ in range(2))
-        if given is not None:
-            dk += given[0].to(kind)
-            dv += given[1].to(kind)
-        dq = None
-        if dx is not None:
-            dx = self._backward_mlp(layer, kept, dx, slopes, memory)
-            dctx = memory.take(kept["ctx"].shape, kind)
-            layer.out.backward([dx], kept["ctx"], kept["out"], slopes, dctx)
-            dq = self._backward_attention(layer, kept, dctx, (dk, dv), (number, tape))
-        own = slice(tape.skipped, None)
-        shape = (tape.rows * tape.length, self.kept * self.width)
-        flat, flat_v = (memory.take(shape, kind) for _ in range(2))
-        self._turn(dk[:, :, None, own], self._heads(flat, tape, 1), tape, -1)
-        flat = self._unnormed(kept, "k", layer.k_norm, _packed(flat, tape))
-        self._heads(flat_v, tape, 1).copy_(dv[:, :, None, own])
-        flat_v = _packed(flat_v, tape)
-        into = memory.take(n1.shape, kind)
-        layer.into.backward([dq, flat, flat_v], n1, kept["into"], slopes, into)
+        mark, memory, n1 = tape.memory.at, tape.memory, kept["n1"]
+        dx = self._backward_mlp(layer, kept, dx, slopes, memory)
+        dctx = memory.take(kept["ctx"].shape, n1.dtype)
+        layer.out.backward([dx], kept["ctx"], kept["out"], slopes, dctx)
+        flat = [memory.take(kept[name].shape, n1.dtype) for name in "qkv"]
+        sent = None  # what the rows' attention sends to the keys and values of the prompt
+        for span in reversed(tape.spans):
+            places = [part[span.at] for part in (*flat, dctx, kept["ctx"])]
+            sent = self._backward_attention(layer, span.held[number], span, places, sent)
+        dq = self._unnormed(kept, "q", layer.q_norm, flat[0])
+        dk = self._unnormed(kept, "k", layer.k_norm, flat[1])
+        into = memory.take(n1.shape, n1.dtype)
+        layer.into.backward([dq, dk, flat[2]], n1, kept["into"], slopes, into)
         out = torch.empty_like(n1)
         layer.first.backward(into, kept["x"], kept["f1"], dx, out)
         memory.at = mark
-        past = None
-        if tape.past:
-            wide = wide_of(kind)
-            past = tuple(d[:, :, : tape.skipped].sum(1, keepdim=True, dtype=wide) for d in (dk, dv))
-        return out, past
+        return out
 
     def _backward_mlp(
         self, layer: Layer, kept: dict[str, Any], dx: Any, slopes: Any, memory: Arena
@@ -309,42 +293,52 @@ class Stack:
         return layer.second.backward(dn2, kept["y"], kept["f2"], dx, out)
 
     def _backward_attention(
-        self,
-        layer: Layer,
-        kept: dict[str, Any],
-        dctx: Any,
-        slopes: tuple[Any, Any],
-        at: tuple[int, Tape],
+        self, layer: Layer, held: dict[str, Any], span: Span, places: Sequence[Any], sent: Any
     ) -> Any:
-        """Add to the gradients of keys and values; return that of the queries, [N, heads · width].
+        """Write a span's gradients of q, k and v; return those of the prompt's keys and values.
 
-        With P the attention weights and D the row sums of dO · O: dS = P · (dO Vᵀ - D).
+        `places` are the span's tokens of dq, dk, dv (written), dctx and ctx; `sent` is what rows
+        that look back on the span sent to its keys and values. With P the attention weights and D
+        the row sums of dO · O: dS = P · (dO Vᵀ - D).
         """
-        (dk, dv), (number, tape) = slopes, at
-        keys, values = tape.keys[number], tape.values[number]
-        dout = self._heads(_spread(dctx, tape), tape, self.group)
-        both = (dctx * kept["ctx"]).view(len(dctx), -1, self.width)
-        total = _spread(both.sum(-1, dtype=wide_of(dctx.dtype)), tape)
-        total = total.view(tape.rows, tape.length, self.kept, self.group)
-        total = total.permute(2, 0, 3, 1).unsqueeze(-1)
-        dq = torch.empty_like(kept["turned"])
-        for (block, count, mask), weights in zip(self._blocks(tape), kept["p"], strict=True):
-            turned = kept["turned"][:, :, :, block]
+        (dq_flat, dk_flat, dv_flat, dctx, ctx), keys = places, held["keys"]
+        kind, wide = dctx.dtype, wide_of(dctx.dtype)
+        dk, dv = (torch.zeros(keys.shape, dtype=kind) for _ in range(2))
+        for own, more in zip((dk, dv), sent or (), strict=False):
+            own += more.to(kind)
+        dout = self._heads(_spread(dctx, span), span, self.group)
+        total = (dctx * ctx).view(len(dctx), -1, self.width).sum(-1, dtype=wide)
+        total = _spread(total, span).view(span.rows, span.length, self.kept, self.group)
+        total = total.permute(2, 0, 3, 1).unsqueeze(-1).to(kind)
+        dq = torch.empty_like(held["turned"])
+        for (block, count, mask), weights in zip(self._blocks(span), held["p"], strict=True):
+            turned = held["turned"][:, :, :, block]
             if weights is None:
                 weights = self._weights(layer, turned, keys[:, :, :count], mask)
             packed = dout[:, :, :, block].flatten(2, 3).flatten(0, 1)
-            seen, known = values[:, :, :count].flatten(0, 1), keys[:, :, :count].flatten(0, 1)
+            seen = held["values"][:, :, :count].flatten(0, 1)
+            known = keys[:, :, :count].flatten(0, 1)
             dweights = torch.bmm(packed, seen.transpose(1, 2))
-            dweights.sub_(total[:, :, :, block].reshape(*dweights.shape[:2], 1).to(dctx.dtype))
+            dweights.sub_(total[:, :, :, block].reshape(*dweights.shape[:2], 1))
             dscores = dweights.mul_(weights).mul_(layer.scale)
             dq[:, :, :, block] = torch.bmm(dscores, known).view(turned.shape)
             asked = turned.flatten(2, 3).flatten(0, 1)
-            rows = (self.kept, tape.rows, count, self.width)
+            rows = (self.kept, span.rows, count, self.width)
             dk[:, :, :count] += torch.bmm(dscores.transpose(1, 2), asked).view(rows)
             dv[:, :, :count] += torch.bmm(weights.transpose(1, 2), packed).view(rows)
-        flat = dctx.new_empty(tape.rows * tape.length, dctx.shape[1])
-        self._turn(dq, self._heads(flat, tape, self.group), tape, -1)
-        return self._unnormed(kept, "q", layer.q_norm, _packed(flat, tape))
+        own = slice(span.skipped, None)
+        self._turned_back(dq, dq_flat, span, self.group)
+        self._turned_back(dk[:, :, None, own], dk_flat, span, 1)
+        flat = dctx.new_empty(span.rows * span.length, dv_flat.shape[1])
+        self._heads(flat, span, 1).copy_(dv[:, :, None, own])
+        dv_flat.copy_(_packed(flat, span))
+        past = slice(None, span.skipped)
+        return [d[:, :, past].sum(1, keepdim=True, dtype=wide) for d in (dk, dv)]
+
+    def _turned_back(self, slope: Any, out: Any, span: Span, group: int) -> None:
+        flat = out.new_empty(span.rows * span.length, out.shape[1])
+        self._turn(slope, self._heads(flat, span, group), span, -1)
+        out.copy_(_packed(flat, span))
 
     def _unnormed(self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any) -> Any:
         if norm is None:
@@ -354,21 +348,21 @@ class Stack:
         return norm.backward(slope, x, kept[f"{name}_factor"], None, out).view(flat.shape)
 
 
-def _packed(padded: Any, tape: Tape) -> Any:
+def _packed(padded: Any, span: Span) -> Any:
     """Return the real tokens of [rows · length, ...]: [N, ...]."""
-    return padded if tape.real is None else padded.index_select(0, tape.real)
+    return padded if span.real is None else padded.index_select(0, span.real)
 
 
-def _padded(flat: Any, tape: Tape) -> Any:
+def _padded(flat: Any, span: Span) -> Any:
     """Return [N, ...] at [rows · length, ...]; padding holds some token: no real one sees it."""
-    return flat if tape.real is None else flat.index_select(0, tape.back)
+    return flat if span.real is None else flat.index_select(0, span.back)
 
 
-def _spread(flat: Any, tape: Tape) -> Any:
+def _spread(flat: Any, span: Span) -> Any:
     """Return the same with zeros as padding: a gradient must not come from there."""
-    if tape.real is None:
+    if span.real is None:
         return flat
-    return flat.new_zeros(len(tape.back), *flat.shape[1:]).index_copy_(0, tape.real, flat)
+    return flat.new_zeros(len(span.back), *flat.shape[1:]).index_copy_(0, span.real, flat)
 
 
 def open_stack(module: Any) -> Stack | None:

@@ -100,6 +100,7 @@ def fit_lora(
         return _fit(model, lessons, settings, seed, folder)
     finally:
         gc.collect()  # modules refer to themselves: what the run worked with would stay (.8 GB)
+        give_back()  # and what follows, the answers, takes as much again
 
 
 def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path) -> Trained:

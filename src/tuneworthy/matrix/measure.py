@@ -300,7 +300,7 @@ def _latency(
     start = time.perf_counter()
     fitted.answer(queries[:1])
     if (time.perf_counter() - start) * LATENCY_LEAST > 20 * room:
-        return None  # the first call is the slowest, but never ten times as slow
+        return None  # the first call is the slowest: it may take twice what the others may
     times: list[float] = []
     for query in queries:
         bench.check()

@@ -23,7 +23,7 @@ from tuneworthy.models._attention import Sight
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
 _SCORES = 1 << 20  # bytes of attention scores taken at once: they stay in the cache of a core
-_LEAST = 16  # queries of a row at once, at least; so many are many
+_LEAST = 16  # queries of a row at once, at least
 
 Change = tuple[Any, Any, float]
 

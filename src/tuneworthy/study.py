@@ -168,7 +168,7 @@ def _probe(
         return
     paid = not is_local(desk.task.model)
     dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
-    for probe in probes(desk.task, [*planned.arms, *dear], runs, paid, planned.read):
+    for probe in probes(bench, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)
         runs += probe.run(bench, recipes, runs)
 

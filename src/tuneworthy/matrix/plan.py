@@ -136,7 +136,7 @@ def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue
-        for spec in probes_of(arm.spec):
+        for spec in probes_of(arm.spec, facts.sizes.train):
             folds = arm.folds[:1] if trains(spec) else arm.folds
             yield _asked(facts, spec, folds, arm.seeds[:1], most)
 

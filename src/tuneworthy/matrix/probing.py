@@ -23,7 +23,7 @@ from tuneworthy.matrix.causes import FEW_SILENT
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
 from tuneworthy.matrix.reading import Column, base_of, columns
-from tuneworthy.matrix.specs import probes_of, variant_of
+from tuneworthy.matrix.specs import probes_of, trains, variant_of
 from tuneworthy.metrics import sees_sets
 from tuneworthy.stats import bounds
 
@@ -60,7 +60,7 @@ class Probe:
 
 
 def probes(
-    task: Task,
+    bench: Bench,
     arms: Sequence[PlannedArm],
     runs: Sequence[Run],
     paid: bool,
@@ -70,7 +70,9 @@ def probes(
 
     `read`: at most so many failed and so many passed cases, None for every failed and 60 passed.
     """
+    task = bench.task
     table = columns(task, runs)
+    rows = max(len(part.train) for part in bench.split.parts)
     base = base_of(table)
     if base is None or all(base.passed.values()):
         return []
@@ -80,7 +82,7 @@ def probes(
     done = {run.spec.name for run in runs}
     found: list[Probe] = []
     for planned in arms:
-        for spec in _tried(task, planned, base, table):
+        for spec in _tried(task, planned, base, table, rows):
             if spec.name not in done:
                 cases = few if spec == planned.spec else some
                 found.append(Probe(_as_planned(planned, spec), cases))
@@ -104,13 +106,13 @@ def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozen
 
 
 def _tried(
-    task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column]
+    task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column], rows: int
 ) -> list[Spec]:
     """Return the specs that must be asked for one arm: itself or its pilot, and its placebo."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)
     if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
         return []
-    found, own = probes_of(spec), table.get(spec.name)
+    found, own = probes_of(spec, rows), table.get(spec.name)
     if getattr(arm, "ON_FAILURES", False) and own is None:
         return [spec, *found]
     if hasattr(arm, "pilot") or (own is not None and _hopeful(own, base)):
@@ -131,7 +133,6 @@ def _hopeful(own: Column, base: Column) -> bool:
 
 
 def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:
-    """Return a probe as it is run: one seed, and a pilot beside its placebo on one fold."""
-    pilots = spec.role == "ceiling" or spec.of not in ("", planned.spec.name)
-    folds = planned.folds[:1] if pilots else planned.folds
+    """Return a probe as it is run: one seed, and what is trained for it on one fold."""
+    folds = planned.folds[:1] if trains(spec) else planned.folds
     return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])

@@ -140,10 +140,12 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
-def probes_of(spec: Spec) -> list[Spec]:
+def probes_of(spec: Spec, rows: int) -> list[Spec]:
     """Return what may be asked to read the matrix across with an arm: its pilot, its placebo.
 
-    Of an arm that repairs nothing (it declares no REMEDY) that is none.
+    Of an arm that repairs nothing (it declares no REMEDY) that is none. There is no pilot where it
+    and its placebo learn from as many of the `rows` as the arm: then a placebo of the arm itself
+    costs no more and says more.
     """
     arm = load("arms", spec.arm)
     if not getattr(arm, "REMEDY", None):
@@ -152,7 +154,9 @@ def probes_of(spec: Spec) -> list[Spec]:
     if hasattr(arm, "pilot"):
         options = arm.pilot(arm.Options.model_validate(spec.options)).plain()
         change = {"name": f"{spec.name} pilot", "role": "ceiling", "options": options}
-        small = spec.model_copy(update=change)
+        pilot = spec.model_copy(update=change)
+        learnt = [min(most_rows(one) or rows, rows) for one in (pilot, spec)]
+        small = pilot if 2 * learnt[0] < learnt[1] else spec
     found = [] if small is spec else [small]
     if hasattr(arm, "placebo"):
         options = arm.placebo(arm.Options.model_validate(small.options)).plain()

@@ -3,6 +3,7 @@
 import json
 import random
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from tests import studies
@@ -86,7 +87,8 @@ def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
     before = [run for run in results.runs if run.spec.name != SHOWN]
 
     def asked(paid, read):
-        (probe,) = probes(results.task, results.plan.arms, before, paid, read)
+        bench = SimpleNamespace(task=results.task, split=results.split)
+        (probe,) = probes(bench, results.plan.arms, before, paid, read)
         return len(probe.cases & failed), len(probe.cases - failed)
 
     assert asked(False, None) == (60, 60)

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
@@ -100,10 +101,13 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     model = trainable(setup)
     from tuneworthy.training.lora import Lessons, fit_lora
 
+    def chosen(folder: Path) -> float:  # between epochs: of one there is nothing to choose
+        return _dev_score(setup, ask.answers, model.with_adapter(folder))
+
     lessons = Lessons(
         train=_examples(ask.prompts, taught(setup.train, options, seed)),
         dev=_examples(ask.prompts, setup.dev),
-        dev_score=lambda folder: _dev_score(setup, ask.answers, model.with_adapter(folder)),
+        dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
     )
     done = fit_lora(model, lessons, settings(options, len(lessons.train)), seed, setup.folder)
@@ -194,7 +198,7 @@ def work(sizes: Sizes, options: Tuning, passages: float = 0.0) -> Work:
     weight is read once, however short the rows are.
     """
     own = sizes.own + passages
-    answered = sizes.cases + options.epochs * sizes.dev
+    answered = sizes.cases + (options.epochs * sizes.dev if options.epochs > 1 else 0)
     rows = min(sizes.train, options.rows or sizes.train)
     steps = math.ceil(rows / _batch(options, rows))
     return Work(

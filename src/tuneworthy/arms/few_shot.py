@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from tuneworthy.arms._prompted import mean_score, prompted
@@ -39,16 +41,18 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     sets = [tuple(fixed(setup.train, options.k, seed))]
     sets += [drawn(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)]
-    recipes = [Recipe(kind="few", k=options.k, shots=shots) for shots in sets]
-    best = recipes[0]
-    if options.draws > 1 and len(setup.dev) >= DEV_LEAST:
-        best = max(recipes, key=lambda recipe: _dev_score(setup, recipe))  # the first of equals
-    return prompted(setup, best.model_copy(update={"shuffled": options.shuffled}))
-
-
-def _dev_score(setup: Setup, recipe: Recipe) -> float:
+    arms = [prompted(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
     dev = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
-    return mean_score(setup, dev, prompted(setup, recipe).answer([case.query() for case in dev]))
+    if options.draws == 1 or len(dev) < DEV_LEAST:
+        best, told = arms[0], []
+    else:
+        tried = [arm.answer([case.query() for case in dev]) for arm in arms]
+        scores = [mean_score(setup, dev, answers) for answers in tried]
+        first = scores.index(max(scores))  # the first of equals
+        best, told = arms[first], tried[first]
+    if options.shuffled and best.recipe:
+        return prompted(setup, best.recipe.model_copy(update={"shuffled": True}))
+    return replace(best, tried=told)
 
 
 def placebo(options: Options) -> Options:

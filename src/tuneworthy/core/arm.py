@@ -145,7 +145,8 @@ class Fitted:
     `learned`: the answers depend on the training rows (its paired bounds are then widened under
     cross-fitting). `recipe`: the prompt it stands on, if any. `trace`: per-step and per-run
     figures of training. `artefact`: what was written to `setup.folder`. `model` is what
-    answers, for latency and fingerprint.
+    answers, for latency and fingerprint. `tried`: answers to dev cases that were given while it was
+    chosen; they are not asked for again.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]
@@ -155,3 +156,4 @@ class Fitted:
     artefact: Path | None = None
     model: Model | None = None
     notes: tuple[str, ...] = field(default=())
+    tried: Sequence[Answer] = ()

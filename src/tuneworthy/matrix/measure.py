@@ -35,7 +35,7 @@ from tuneworthy.metrics import score_all
 
 SHARD = 64
 COMMON = "common"  # the folder that all units share
-LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 5, 1.0
+LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 3, 0.5
 # Which model an arm with this need is asked with.
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
@@ -71,7 +71,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One arm, seed and fold, before it is run."""
+    """One arm, seed and fold, before it is run. `seeds`: one of several is chosen on dev."""
 
     spec: Spec
     seed: int
@@ -79,6 +79,7 @@ class _Unit:
     part: Part
     recipe: Recipe
     dev: bool
+    seeds: bool = False
 
 
 def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
@@ -93,7 +94,8 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
     for seed in planned.seeds:
         for fold in planned.folds:
             bench.check()
-            unit = _Unit(spec, seed, fold, bench.split.parts[fold], recipes[fold], dev)
+            several = len(planned.seeds) > 1
+            unit = _Unit(spec, seed, fold, bench.split.parts[fold], recipes[fold], dev, several)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -105,7 +107,7 @@ def _run(bench: Bench, unit: _Unit) -> Run:
     identity = _identity(bench, unit, arm)
     scored = bench.sealed.digest(unit.part.test)
     key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev,
-                  "cases": scored})  # fmt: skip
+                  "cases": scored, **({"seeds": True} if unit.seeds else {})})  # fmt: skip
     if stored := bench.ledger.get(key):
         return Run.model_validate(stored)
     try:
@@ -135,12 +137,15 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
                   "recorded": identity["recorded"]}  # fmt: skip
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
-    answers = dict(_answers(bench, fitted, source, everyone, arm.ROLE == "ceiling"))
-    dev = None
-    if unit.dev:
-        asked = [i for i in sorted(part.dev) if i not in answers or fitted.learned]
-        dev_answers = {**answers, **dict(_dev(bench, fitted, source, asked))}
-        dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], dev_answers)
+    dev = (fitted.trace or {}).get("dev")
+    by_dev = unit.dev or (unit.seeds and dev is None)
+    tried = {a.case: a for a in fitted.tried if not a.error}  # a failed one is asked again
+    more = [i for i in sorted(part.dev) if by_dev and i not in {*everyone, *tried}]
+    scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
+    answers = tried | dict(_answers(bench, fitted, source, scored, more))
+    if by_dev:
+        bench.done(len(tried))
+        dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = bench.sealed.open("score")
     return Run(
@@ -150,7 +155,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         state="measured",
         answers=tuple(test),
         scores=tuple(score_all(bench.metric, [gold[a.case] for a in test], test)),
-        dev=dev if unit.dev else (fitted.trace or {}).get("dev"),
+        dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,
         fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
@@ -237,18 +242,22 @@ def _everyone(split: Split) -> list[str]:
 
 
 def _answers(
-    bench: Bench, fitted: Fitted, source: dict[str, Any], ids: list[str], ceiling: bool
+    bench: Bench,
+    fitted: Fitted,
+    source: dict[str, Any],
+    scored: Sequence[Query],
+    dev_ids: Sequence[str],
 ) -> Iterator[tuple[str, Answer]]:
-    """Yield (case id, answer) for sealed cases, shard by shard, each stored when it is whole."""
-    queries = bench.sealed.queries(ids, gold_passage=ceiling)
-    yield from _shards(bench, fitted, {"what": "answers", **source}, queries)
+    """Yield (case id, answer) for sealed and dev cases, shard by shard, each stored when whole.
 
-
-def _dev(
-    bench: Bench, fitted: Fitted, source: dict[str, Any], ids: list[str]
-) -> Iterator[tuple[str, Answer]]:
-    queries = [bench.learn[i].query() for i in ids]
-    yield from _shards(bench, fitted, {"what": "dev", **source}, queries)
+    A model that runs here is asked for both at once, so that its batches stay full.
+    """
+    dev = [bench.learn[i].query() for i in dev_ids]
+    if hasattr(fitted.model, "shard"):
+        yield from _shards(bench, fitted, {"what": "answers", **source}, [*scored, *dev])
+        return
+    yield from _shards(bench, fitted, {"what": "answers", **source}, scored)
+    yield from _shards(bench, fitted, {"what": "dev", **source}, dev)
 
 
 def _shards(
@@ -284,10 +293,11 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 def _latency(
     bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
 ) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time, warm: 30, or what 1 s holds, at least 5.
+    """Return milliseconds of prompts asked one at a time: 30, or what .5 s holds, at least 3.
 
-    None where 5 take more than 10 s. Measured once, on the first fold and seed, and stored
-    with the run. A remote model is not asked again: each of those prompts would be paid twice.
+    All 30 where a limit on the tail is set. None where 3 take more than 10 s. Measured once, on the
+    first fold and seed, and stored with the run: the arm has just answered, so it is warm. A remote
+    model is not asked again: each of those prompts would be paid twice.
     """
     first = unit.fold == 0 and unit.seed == bench.task.seed
     recorded = bool(bench.recorded.get(unit.spec.name))
@@ -297,10 +307,8 @@ def _latency(
         ids[:LATENCY_PROMPTS], gold_passage=load("arms", unit.spec.arm).ROLE == "ceiling"
     )
     room = math.inf if bench.task.success.limits.p95_ms is not None else LATENCY_SECONDS
-    start = time.perf_counter()
-    fitted.answer(queries[:1])
-    if (time.perf_counter() - start) * LATENCY_LEAST > 20 * room:
-        return None  # the first call is the slowest: it may take twice what the others may
+    if room == math.inf:
+        fitted.answer(queries[:1])  # what came from the ledger left nothing warm; a tail would show
     times: list[float] = []
     for query in queries:
         bench.check()
@@ -308,7 +316,7 @@ def _latency(
         fitted.answer([query])
         times.append((time.perf_counter() - start) * 1000)
         spent, least = sum(times) / 1000, LATENCY_LEAST / len(times)
-        if (spent > room and least <= 1) or spent * least > 10 * room:
+        if (spent > room and least <= 1) or spent * least > 20 * room:
             break
     if len(times) < min(LATENCY_LEAST, len(queries)):
         return None

@@ -18,7 +18,7 @@ from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
 TURNS = 3  # the quickest call counts: single ones scattered by a fifth
-ALIKE = 0.05  # two calls that are as near to each other as this need no third
+ALIKE = 0.1  # two calls that are as near to each other as this need no third
 BUSY = 0.4  # share of the processors' time that others use
 
 

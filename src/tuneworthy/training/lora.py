@@ -66,12 +66,12 @@ class Lessons:
     """What a run learns from and is chosen by.
 
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
-    Without dev examples the last epoch is kept.
+    Without it, or without dev examples, the last epoch is kept.
     """
 
     train: Sequence[Example]
     dev: Sequence[Example]
-    dev_score: Callable[[Path], float]
+    dev_score: Callable[[Path], float] | None
     say: Callable[[str], None] = lambda text: None
 
 
@@ -251,7 +251,8 @@ class _Watch(Watch):
         budget = self.about["settings"]["pace"]["part_tokens"]
         loss, end = evaluate(self.net, dev, budget) or (None, None)
         self._rest()
-        score = float(self.lessons.dev_score(built)) if self.lessons.dev else None
+        rate = self.lessons.dev_score if self.lessons.dev else None
+        score = None if rate is None else float(rate(built))
         told: dict[str, Any] = {"epoch": epoch, "dev_score": score, "dev_loss": loss, "p_end": end}
         told["update_ratio"] = update_ratio(self.wrapped)
         found = {"told": told, "seconds": time.perf_counter() - begun}
@@ -270,7 +271,7 @@ class _Watch(Watch):
     def _enough(self, epoch: int) -> str | None:
         """Return why nothing is to be gained by another epoch, or None."""
         patience = self.about["settings"]["patience"]
-        if patience is None or not self.lessons.dev:
+        if patience is None or self.seen[0]["dev_score"] is None:
             return None
         scores = [told["dev_score"] for told in self.seen]
         if max(scores) >= 1:
@@ -281,7 +282,7 @@ class _Watch(Watch):
 
     def best(self) -> int:
         """Return the epoch to keep: best dev score, then lower dev loss, then the earlier one."""
-        if not self.lessons.dev:
+        if self.seen[0]["dev_score"] is None:
             return int(self.seen[-1]["epoch"])
 
         def rank(told: dict[str, Any]) -> tuple[float, float, int]:

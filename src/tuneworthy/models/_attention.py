@@ -80,6 +80,10 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self._write(start, given)
         return self._look()
 
+    def part(self, rows: slice, start: int, many: int) -> Part:
+        """Return some rows of a room of `many`, to be filled from a column on, zero before it."""
+        return Part(self, rows, start, many)
+
     def keep(self, rows: Any) -> None:
         """Keep only these rows of the batch."""
         if self.memory is not None:
@@ -113,6 +117,36 @@ class Room(DynamicLayer):  # type: ignore[misc]
             for memory, axis in zip(self.memory, self.axes, strict=True)
         )
         return self.keys, self.values
+
+
+@dataclass
+class Part:
+    """Some rows of a room from column `start` on; what stands before it is padding, and zero.
+
+    What was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
+    """
+
+    room: Room
+    rows: slice
+    start: int
+    many: int
+
+    def update(self, key_states: Any, value_states: Any) -> Any:
+        """Write keys and values of these rows; return views of them. Later rows fill no column."""
+        room = self.room
+        given = [key_states.transpose(2, 3) if room.axes[0] == 3 else key_states, value_states]
+        if room.memory is None:
+            room.is_initialized = True
+            whole = [g[:1].expand(self.many, *g.shape[1:]) for g in given]
+            room.memory = room._spaces(whole, room.capacity)
+        found = []
+        for memory, states, axis in zip(room.memory, given, room.axes, strict=True):
+            own = memory[self.rows]
+            own.narrow(axis, 0, self.start).zero_()
+            found.append(own.narrow(axis, self.start, states.shape[axis]).copy_(states))
+        room.filled = self.start + value_states.shape[2]
+        room._look()
+        return found
 
 
 def rooms(layers: int, capacity: int, *, turned: bool = False) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers import DynamicCache
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
+from tuneworthy.models._runs import alike
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE = 12
@@ -163,7 +165,10 @@ def begin(
         prefix=prefix,
         wide=prefix is None and not net.fits(done + length + room),
     )
-    return _read(net, state, ids.to(device), place.to(device)), state
+    ids, place = ids.to(device), place.to(device)
+    if net.decoder and not state.wide:
+        return _read_runs(net, state, [len(row) for row in rows], (ids, place)), state
+    return _read(net, state, ids, place), state
 
 
 def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
@@ -194,21 +199,36 @@ def _future(length: int, dtype: Any) -> Any:
     return additive(torch.ones(length, length, dtype=torch.bool).tril_()[None, None], dtype)
 
 
+def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any, Any]) -> Any:
+    """Read a whole batch, rows of like length at a time, so that little padding is read."""
+    found, (ids, place) = [], given
+    state.filled = ids.shape[1]
+    for run in alike(lengths):
+        start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
+        parts = [room.part(rows, start, len(lengths)) for room in state.cache.layers]
+        mask = _causal(state.real[rows, start : state.filled], 0, net.module.dtype)
+        look = Sight(state.prefix, mask, causal=True)
+        own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)
+        found.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
+    return torch.cat(found)
+
+
 def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     start, state.filled = state.filled, state.filled + ids.shape[1]
     if state.wide:  # transformers builds the mask, windows included
         look: Any = state.real[:, : state.filled].long()
     else:
-        look = Sight(state.prefix, _causal(state, start, net.module.dtype), causal=True)
+        mask = _causal(state.real[:, : state.filled], start, net.module.dtype)
+        look = Sight(state.prefix, mask, causal=True)
     return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
 
 
-def _causal(state: State, start: int, dtype: Any) -> Any:
-    """Return the additive mask of new columns: real ones before them, and always themselves."""
-    real = state.real[:, None, : state.filled]
-    own = torch.arange(start, state.filled, device=real.device)[:, None]
-    all_ = torch.arange(state.filled, device=real.device)[None]
-    return additive(((real & (all_ <= own)) | (all_ == own))[:, None], dtype)
+def _causal(real: Any, start: int, dtype: Any) -> Any:
+    """Return the additive mask of the columns from `start` on: real ones before, and themselves."""
+    count = real.shape[1]
+    own = torch.arange(start, count, device=real.device)[:, None]
+    all_ = torch.arange(count, device=real.device)[None]
+    return additive(((real[:, None] & (all_ <= own)) | (all_ == own))[:, None], dtype)
 
 
 def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+LEAST, SHARE = 512, 0.05
+
 
 def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
     """Cut rows, costliest first, into runs whose padded costs (costliest × rows) are alike.
@@ -28,3 +30,20 @@ def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[ran
         middle = (low + high) // 2
         low, high = (low, middle) if len(cut(middle)) <= runs else (middle + 1, high)
     return cut(low)
+
+
+def alike(lengths: Sequence[int], least: int = LEAST, share: float = SHARE) -> list[range]:
+    """Cut rows, in their order, into runs of like length.
+
+    A run ends where the next row would leave more than `share` of it padding, once it has `least`
+    tokens: fewer are read no faster.
+    """
+    runs, start, longest, sum_ = [], 0, 0, 0
+    for at, length in enumerate(lengths):
+        most, tokens = max(longest, length), sum_ + length
+        padded = most * (at + 1 - start)
+        if sum_ >= least and padded - tokens > share * padded:
+            runs.append(range(start, at))
+            start, most, tokens = at, length, length
+        longest, sum_ = most, tokens
+    return [*runs, range(start, len(lengths))] if lengths else []

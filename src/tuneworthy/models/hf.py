@@ -21,11 +21,11 @@ from tuneworthy.core.record import digest
 from tuneworthy.models import _memory
 from tuneworthy.models._device import device as device_here
 from tuneworthy.models._device import free_memory, total_memory
-from tuneworthy.models._doctor import calm_threads, precision_for
+from tuneworthy.models._doctor import calm_torch, precision_for
 from tuneworthy.models._weights import check_folder, read_config, sha256, shapes, weights_hash
 
 try:
-    calm_threads()
+    calm_torch()
     import torch
     import transformers
 
@@ -40,7 +40,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-5"  # raised when the engine's own answers may change
+ENGINE = "hf-6"  # raised when the engine's own answers may change
 
 
 class HF:

@@ -54,6 +54,36 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
     assert all(far(a, b) < 1e-5 for a, b in zip(all_logits(net), whole, strict=True))
 
 
+@pytest.fixture
+def runs(monkeypatch):
+    """Every row of `all_logits` is read by itself, the longest first and not."""
+    from tuneworthy.models import _forward, _runs
+
+    monkeypatch.setattr(_forward, "alike", lambda lengths: _runs.alike(lengths, 1, 0.0))
+
+
+def test_rows_read_in_runs_of_like_length_give_the_same_logits(net, monkeypatch, runs):
+    from tuneworthy.models import _forward
+
+    apart = all_logits(net)
+    monkeypatch.setattr(_forward, "alike", lambda lengths: [range(len(lengths))])
+    assert all(far(a, b) < 1e-5 for a, b in zip(apart, all_logits(net), strict=True))
+
+
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, zeroed):
+    import torch
+
+    from tuneworthy.models import _attention
+
+    if not zeroed:  # the control: without it what lay there before does
+        monkeypatch.setattr(torch.Tensor, "zero_", lambda self: self)
+    spaces = _attention.Room._spaces
+    monkeypatch.setattr(_attention.Room, "_spaces", lambda self, like, length: tuple(
+        memory.fill_(float("nan")) for memory in spaces(self, like, length)))  # fmt: skip
+    assert all(found.isfinite().all() for found in all_logits(net)) is zeroed
+
+
 def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
     import torch
 

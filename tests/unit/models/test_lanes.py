@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from models_kit import PROMPTS
 
 from tuneworthy.core.model import Limits
-from tuneworthy.models._runs import balanced
+from tuneworthy.models._runs import alike, balanced
 
 pytestmark = pytest.mark.full
 
@@ -85,3 +85,21 @@ def test_runs_hold_every_row_once_within_the_budget_and_are_alike(costs, rows, m
     if len(costs) >= 2 * count and rows >= len(costs) and whole <= most:
         assert len(runs) <= count
         assert max(padded) <= whole / count + 2 * costs[0]  # no run does most of the work
+
+
+@given(
+    lengths=st.lists(st.integers(1, 300), max_size=60),
+    least=st.integers(1, 900),
+    share=st.floats(0, 0.5),
+)
+def test_runs_of_like_length_hold_every_row_in_order_and_little_padding(lengths, least, share):
+    runs = alike(lengths, least, share)
+    assert [row for run in runs for row in run] == list(range(len(lengths)))
+    for run in runs:
+        own = [lengths[row] for row in run]
+        before = own[:-1]  # the last row came in where the others had too few tokens, or fitted
+        padded = max(own) * len(own)
+        assert len(own) == 1 or sum(before) < least or padded - sum(own) <= share * padded + 1e-6
+    if runs:
+        assert all(sum(lengths[row] for row in run) >= least for run in runs[:-1])
+        assert alike(lengths, 10**9, 0.0) == [range(len(lengths))]

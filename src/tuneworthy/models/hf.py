@@ -50,7 +50,7 @@ class HF:
     many answers are asked for, and stored, at once: full lanes.
     """
 
-    shard = 128
+    shard = 192
 
     def __init__(self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]) -> None:
         self.spec, self.module, self.tokenizer = spec, module, tokenizer

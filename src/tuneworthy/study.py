@@ -5,7 +5,7 @@ notebooks call these; nothing here knows an arm by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def _steps(
 
     `runs` grow, and `recipes` hold each fold's best prompt so far.
     """
-    bench, read = desk.bench(), False
+    bench, read = replace(desk.bench(), runs=runs), False  # the list itself: it grows
     scores: list[float] = [-1.0] * len(recipes)
     for arm in planned.arms:
         if not read and not arm.because and trains(arm.spec):  # what was wrong, before training

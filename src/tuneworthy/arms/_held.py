@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tuneworthy.arms._classified import likeliest, softmax
 from tuneworthy.arms._prompted import as_answer, summed
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Setup
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.model import Grammar, Limits, Model, Scorer
+from tuneworthy.prompting.messages import build
 
 Prompts = Sequence[Sequence[Message]]
 Ask = Callable[[Sequence[Query], Prompts], list[Answer]]
@@ -66,6 +69,29 @@ def drafted(
         both = summed([drafts[at], again])
         answers[at] = again.model_copy(update=both)
     return answers
+
+
+def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | None:
+    """Return what gives the free answer to a query where the grammar would not change it.
+
+    Where every token that the model chose of itself is allowed, the grammar forbids nothing on the
+    way: greedy decoding under it takes the same ones. Labels are scored, not decoded. None where
+    the model can't say what its grammar allows.
+    """
+    model: Any = setup.models["base"]
+    if rule.kind == "labels" or not hasattr(model, "holds"):
+        return None
+    whole = (answer for answer in setup.given() if answer.finish == "stop" and not answer.error)
+    stands = {answer.case: answer for answer in whole if model.holds(answer.text, rule)}
+
+    def known(query: Query) -> Answer | None:
+        answer = stands.get(query.id)
+        if answer is None:
+            return None
+        same = build(setup.task, query, setup.recipe, setup.train)
+        return answer if answer.prompt == tuple(same) else None
+
+    return known
 
 
 def _shown(draft: Answer) -> tuple[Message, ...]:

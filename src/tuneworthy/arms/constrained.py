@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tuneworthy.arms._held import drafted, held
+from tuneworthy.arms._held import drafted, held, standing
 from tuneworthy.arms._prompted import prompted, room
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
@@ -53,7 +53,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
     learned = taught or recipe.learned
-    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model)
+    known = None if options.draft else standing(setup, rule)
+    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model, known=known)
 
 
 def _untaught(setup: Setup) -> str:
@@ -85,7 +86,7 @@ def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work, as if half the drafts were bad."""
+    """Return the work, as if half the drafts were bad and no free answer stood as it is."""
     drafts = sizes.cases if options.draft else 0
     asked = sizes.cases - drafts // 2
     own = sizes.asked

@@ -52,7 +52,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         best, told = arms[first], tried[first]
     if options.shuffled and best.recipe:
         return prompted(setup, best.recipe.model_copy(update={"shuffled": True}))
-    return replace(best, tried=told)
+    seen = {answer.case: answer for answer in told if not answer.error}  # a failed one: once more
+    return replace(best, known=lambda query: seen.get(query.id))
 
 
 def placebo(options: Options) -> Options:

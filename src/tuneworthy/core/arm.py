@@ -19,7 +19,7 @@ A module in `arms/` defines
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
                 its recipe (see matrix/context_curve.py)
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
-                set beside its placebo, before the arm itself is paid for
+                set beside its placebo, before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     here(options) -> dict                    (optional) what of this machine, beside the models it
@@ -121,7 +121,8 @@ class Setup:
     leaves there survives a kill; `common` is one for all units, for what no row changes (vectors of
     the documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
     progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
-    this arm by case id, where it has any.
+    this arm by case id, where it has any. `given()` returns what the base model answered freely
+    under `recipe` in this fold, where an arm before asked it.
     """
 
     task: Task
@@ -135,6 +136,7 @@ class Setup:
     docs: Sequence[Any] = ()
     recorded: Mapping[str, Answer] = field(default_factory=dict)
     common: Path | None = None
+    given: Callable[[], Sequence[Answer]] = tuple
     say: Callable[[str], None] = lambda text: None
 
 
@@ -145,8 +147,8 @@ class Fitted:
     `learned`: the answers depend on the training rows (its paired bounds are then widened under
     cross-fitting). `recipe`: the prompt it stands on, if any. `trace`: per-step and per-run
     figures of training. `artefact`: what was written to `setup.folder`. `model` is what
-    answers, for latency and fingerprint. `tried`: answers to dev cases that were given while it was
-    chosen; they are not asked for again.
+    answers, for latency and fingerprint. `known(query)` returns the answer that `answer` would give
+    where that is known beforehand, else None: what is known is not asked for.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]
@@ -156,4 +158,4 @@ class Fitted:
     artefact: Path | None = None
     model: Model | None = None
     notes: tuple[str, ...] = field(default=())
-    tried: Sequence[Answer] = ()
+    known: Callable[[Query], Answer | None] | None = None

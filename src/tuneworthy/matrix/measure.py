@@ -47,7 +47,8 @@ class Bench:
     """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
 
     `metric_digest` names the metric's code, `salt` tells studies started anew apart, `recorded`
-    are logged answers by spec name and case. `timed`: prompts are timed one at a time as well.
+    are logged answers by spec name and case, `runs` what was measured before. `timed`: prompts are
+    timed one at a time as well.
     """
 
     task: Task
@@ -63,6 +64,7 @@ class Bench:
     recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
+    runs: Sequence[Run] = ()
     say: Callable[[str], None] = lambda text: None
     done: Callable[[int], None] = lambda answers: None
     check: Callable[[], None] = lambda: None
@@ -139,12 +141,10 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
-    tried = {a.case: a for a in fitted.tried if not a.error}  # a failed one is asked again
-    more = [i for i in sorted(part.dev) if by_dev and i not in {*everyone, *tried}]
+    more = [i for i in sorted(part.dev) if by_dev and i not in set(everyone)]
     scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
-    answers = tried | dict(_answers(bench, fitted, source, scored, more))
+    answers = dict(_answers(bench, fitted, source, scored, more))
     if by_dev:
-        bench.done(len(tried))
         dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = bench.sealed.open("score")
@@ -184,8 +184,21 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
         docs=bench.docs,
         recorded=bench.recorded.get(unit.spec.name, {}),
         common=bench.ledger.folder(COMMON),
+        given=lambda: _given(bench, unit),
         say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
     )
+
+
+def _given(bench: Bench, unit: _Unit) -> list[Answer]:
+    """Return what the base model answered freely under the unit's recipe and fold so far."""
+    base = dict(bench.models["base"].fingerprint)
+    return [
+        answer
+        for run in bench.runs
+        if run.spec.tool == "prompt" and run.state == "measured" and run.fold == unit.fold
+        if run.recipe == unit.recipe and run.fingerprint == base
+        for answer in run.answers
+    ]
 
 
 def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
@@ -250,37 +263,51 @@ def _answers(
 ) -> Iterator[tuple[str, Answer]]:
     """Yield (case id, answer) for sealed and dev cases, shard by shard, each stored when whole.
 
-    A model that runs here is asked for both at once, so that its batches stay full.
+    A model that runs here is asked for the shards that are missing together, as far as they fit
+    into one: its batches stay full.
     """
-    dev = [bench.learn[i].query() for i in dev_ids]
-    if hasattr(fitted.model, "shard"):
-        yield from _shards(bench, fitted, {"what": "answers", **source}, [*scored, *dev])
-        return
-    yield from _shards(bench, fitted, {"what": "answers", **source}, scored)
-    yield from _shards(bench, fitted, {"what": "dev", **source}, dev)
-
-
-def _shards(
-    bench: Bench, fitted: Fitted, source: dict[str, Any], queries: Sequence[Query]
-) -> Iterator[tuple[str, Answer]]:
     size = getattr(fitted.model, "shard", SHARD)
-    for start in range(0, len(queries), size):
-        bench.check()
-        shard = queries[start : start + size]
-        key = digest({**source, "queries": [query.plain() for query in shard]})
-        stored = bench.ledger.get(key)
-        if stored is None:
-            answers = fitted.answer(shard)
-            if [answer.case for answer in answers] != [query.id for query in shard]:
-                raise TaskError(
-                    "an arm must give one answer a query, in order",
-                    got=f"{len(answers)} answers to {len(shard)} queries",
-                    fix="mend its `answer`",
-                )
-            stored = {"answers": [answer.plain() for answer in answers]}
-            bench.ledger.put(key, "answers", stored, study=bench.study)
-            bench.done(len(shard))
-        yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
+    most = size if hasattr(fitted.model, "shard") else 0
+    waiting: dict[str, Sequence[Query]] = {}
+    for what, queries in (("answers", scored), ("dev", [bench.learn[i].query() for i in dev_ids])):
+        for start in range(0, len(queries), size):
+            shard = queries[start : start + size]
+            key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
+            if (stored := bench.ledger.get(key)) is not None:
+                yield from _read(stored)
+                continue
+            if sum(map(len, waiting.values())) + len(shard) > most:
+                yield from _asked(bench, fitted, waiting)
+                waiting = {}
+            waiting[key] = shard
+    yield from _asked(bench, fitted, waiting)
+
+
+def _asked(
+    bench: Bench, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
+) -> Iterator[tuple[str, Answer]]:
+    """Ask all shards at once, but for what is known beforehand; store each under its key."""
+    bench.check()
+    every = [query for shard in shards.values() for query in shard]
+    told = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
+    asked = [query for query in every if query.id not in told]
+    answers = fitted.answer(asked) if asked else []
+    if [answer.case for answer in answers] != [query.id for query in asked]:
+        raise TaskError(
+            "an arm must give one answer a query, in order",
+            got=f"{len(answers)} answers to {len(asked)} queries",
+            fix="mend its `answer`",
+        )
+    told |= {answer.case: answer for answer in answers}
+    for key, shard in shards.items():
+        own = {"answers": [told[query.id].plain() for query in shard]}
+        bench.ledger.put(key, "answers", own, study=bench.study)
+        bench.done(len(shard))
+        yield from _read(own)
+
+
+def _read(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
+    yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 
 def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:

@@ -208,6 +208,13 @@ class HF:
             self._guides[key] = _grammar.Guide(self._words[0], grammar, self._words[1])
         return self._guides[key]
 
+    def holds(self, text: str, grammar: Grammar) -> bool:
+        """Return whether a text is a whole answer under the grammar, as it would be decoded."""
+        guide = self._guide(grammar)
+        matcher = guide.begin()
+        tokens = guide.words.tokenize_str(text)
+        return bool(matcher.consume_tokens(tokens) and matcher.is_accepting())
+
     def _text(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False

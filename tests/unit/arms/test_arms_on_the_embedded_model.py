@@ -1,6 +1,7 @@
 """vote and draft first on the embedded model: samples differ and repeat, drafts end valid."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from arms_kit import SCHEMA, json_cases, label_cases, task
@@ -53,3 +54,24 @@ def test_drafts_that_are_valid_stand_and_the_others_end_valid(model, tmp_path):
     for before, after in zip(free, drafted, strict=True):
         assert not valid(before) or after.text == before.text
         assert json.loads(after.text).keys() == SCHEMA["properties"].keys()
+
+
+def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp_path):
+    from tuneworthy.models.hf import load
+    from tuneworthy.prompting.grammar import grammar
+
+    model = load(locate(), "smollm2-135m", "float32")
+    setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))
+    asked = [case.query() for case in rows]
+    free = zero_shot.prompted(setup, setup.recipe).answer(asked)
+    setup = replace(setup, given=lambda: free)
+    fitted = constrained.fit(setup, constrained.Options(), 0)
+    held = fitted.answer(asked)
+    stands = [fitted.known(query) for query in asked]
+    assert sum(answer is not None for answer in stands) >= 4
+    assert all(one.text == two.text for one, two in zip(stands, held, strict=True) if one)
+    rule = grammar(setup.task, [case.output for case in setup.train])
+    text = next(answer.text for answer in stands if answer)
+    assert model.holds(text, rule)
+    for other in (text[:-1], text + "\n", " " + text, text.replace('"n"', '"m"'), text + text):
+        assert not model.holds(other, rule)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from arms_kit import SCHEMA, json_cases, queries, setup
@@ -9,9 +10,11 @@ from tests import studies
 
 from tuneworthy.arms import constrained
 from tuneworthy.arms._held import AGAIN
+from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.metrics._validity import validity
+from tuneworthy.models.scripted import Scripted
 
 DRAFT, PLACEBO = constrained.Options(draft=True), constrained.placebo(constrained.Options())
 
@@ -140,3 +143,30 @@ def test_a_grammar_that_the_training_answers_shaped_counts_as_learnt(tmp_path):
     for rows, learned in ((turned, True), (as_schema, False)):
         parts = setup(careless, tmp_path, "json", train=rows)
         assert constrained.fit(parts, constrained.Options(), 0).learned is learned
+
+
+class Holding(Scripted):
+    """A scripted model that can say what its grammar allows: here, objects with the letter n."""
+
+    def holds(self, text, grammar):
+        return text.startswith("{") and '"n"' in text
+
+
+def test_a_free_answer_that_the_grammar_would_not_change_is_known(tmp_path):
+    def given(respond=careless, kind="json", model=Holding, **changes):
+        parts = setup(respond, tmp_path, kind)
+        free = prompted(parts, parts.recipe).answer(queries(kind))
+        texts = ['{"n": 1}', '{"m": 1}', '{"n": 2}', '{"n": 3}', '{"n": 4}', '{"n": 5}']
+        said = [
+            answer.model_copy(update={"text": text, "finish": "stop", **more})
+            for answer, text, more in zip(free, texts, [
+                {}, {}, {"finish": "length"}, {"error": "down"}, {"prompt": ()}, {}], strict=False)
+        ]  # fmt: skip
+        parts = replace(parts, given=lambda: said, models={"base": model("scripted:x", respond)})
+        fitted = constrained.fit(parts, constrained.Options(**changes), 0)
+        return fitted.known and [(a := fitted.known(q)) and a.text for q in queries(kind)]
+
+    assert given() == ['{"n": 1}', None, None, None, None, '{"n": 5}', None, None]
+    assert given(model=Scripted) is None, "a model that can't say what its grammar allows"
+    assert given(draft=True) is None, "a draft that is valid stands anyway"
+    assert given(kind="label") is None, "labels are scored"

@@ -1,6 +1,8 @@
-"""Dev rows are asked where something is chosen on them, and never twice under the same prompt."""
+"""Dev rows are asked where something is chosen on them; what is known is not asked again."""
 
+import json
 from collections import Counter
+from dataclasses import replace
 
 from bench_kit import bench_of, cases, planned
 
@@ -68,3 +70,42 @@ def test_a_pilot_stands_before_an_arm_that_learns_from_more_than_two_of_it(tmp_p
     assert names == [["lora pilot", "lora pilot placebo"], *[["lora placebo"]] * 3]
     (placebo,) = probes_of(spec, 200)
     assert (placebo.of, placebo.role, placebo.options["rows"]) == ("lora", "placebo", None)
+
+
+class Holding(Scripted):
+    def holds(self, text, grammar):
+        return text.startswith("{")
+
+
+def test_a_grammar_is_asked_only_where_the_free_answer_breaks_it(tmp_path):
+    """Of the arm that the recipe comes from, in the same fold; and never to time a prompt."""
+    schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]}
+    task = Task(data=Data(file="rows.jsonl"), success={"metric": "fields_f1"},
+                output=Output(type="json", schema=schema, max_tokens=20))  # fmt: skip
+    rows = [case.model_copy(update={"output": json.dumps({"kind": case.output})})
+            for case in cases(100, LABELS)]  # fmt: skip
+    asked = Counter()
+
+    def answer(prompt, limits):
+        asked["held" if limits.grammar else "free"] += 1
+        loose = limits.grammar is None and "Ann" in prompt[-1].content
+        return right(None, prompt) if loose else json.dumps({"kind": right(None, prompt)})
+
+    models = {"base": Holding("scripted:json", answer)}
+    broken = sum("Ann" in case.input for case in rows)
+    with bench_of(tmp_path, task, rows, models) as bench:
+        arm = planned("zero_shot", bench)
+        runs = measure(bench, arm, BEST, False)
+        found = measure(replace(bench, runs=runs), planned("constrained", bench), BEST, False)
+        assert asked == {"free": 100, "held": broken}
+        assert 0 < broken < 20
+        said = {a.case: a.text for run in found for a in run.answers}
+        assert all(text.startswith("{") for text in said.values())
+        assert len(said) == 100
+        other = [run.model_copy(update={"recipe": Recipe(reminder="!")}) for run in runs]
+        more = replace(bench, runs=other, salt="2", timed=True)
+        measure(more, planned("constrained", bench), BEST, False)
+        assert asked["held"] == broken + 100 + 30, "another prompt's answers say nothing"
+        timed = replace(bench, runs=runs, salt="3", timed=True)
+        measure(timed, planned("constrained", bench), BEST, False)
+        assert asked["held"] == 2 * broken + 100 + 2 * 30

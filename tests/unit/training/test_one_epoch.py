@@ -34,5 +34,5 @@ def test_one_epoch_of_one_seed_asks_no_dev_row_and_of_two_seeds_the_better_is_bu
         assert (one.dev, sum(asked)) == (None, 20)
         assert one.trace["evaluations"][0]["dev_loss"] > 0
         both = measure(bench, arm.model_copy(update={"seeds": (0, 1)}), BEST, False)
-    assert sum(asked) == 20 + 10 + 20 + 10  # what seed 0 answered is in the ledger
+    assert sum(asked) == 20 + 10 + (20 + 10)  # the answers of seed 0 are in the ledger
     assert all(run.dev is not None for run in both)

@@ -72,17 +72,23 @@ def drafted(
 
 
 def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | None:
-    """Return what gives the free answer to a query where the grammar would not change it.
+    """Return what gives the answer to a query that is known from the free one to the same prompt.
 
     Where every token that the model chose of itself is allowed, the grammar forbids nothing on the
-    way: greedy decoding under it takes the same ones. Labels are scored, not decoded. None where
-    the model can't say what its grammar allows.
+    way: greedy decoding under it takes the same ones. Of labels the likeliest is known where they
+    were scored beside the free answer. None where the model can't say what its grammar allows.
     """
     model: Any = setup.models["base"]
-    if rule.kind == "labels" or not hasattr(model, "holds"):
+    labels = rule.kind == "labels"
+    if not (isinstance(model, Scorer) if labels else hasattr(model, "holds")):
         return None
-    whole = (answer for answer in setup.given() if answer.finish == "stop" and not answer.error)
-    stands = {answer.case: answer for answer in whole if model.holds(answer.text, rule)}
+    sound = [answer for answer in setup.given() if not answer.error]
+    if labels:
+        scored = (answer for answer in sound if answer.labels)
+        stands = {answer.case: _likeliest(answer) for answer in scored}
+    else:
+        whole = (answer for answer in sound if answer.finish == "stop")
+        stands = {answer.case: answer for answer in whole if model.holds(answer.text, rule)}
 
     def known(query: Query) -> Answer | None:
         answer = stands.get(query.id)
@@ -92,6 +98,12 @@ def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | 
         return answer if answer.prompt == tuple(same) else None
 
     return known
+
+
+def _likeliest(answer: Answer) -> Answer:
+    table = answer.labels or {}
+    best = max(table, key=lambda name: table[name])  # the first of equals
+    return answer.model_copy(update={"text": best, "finish": "stop", "tokens_out": None})
 
 
 def _shown(draft: Answer) -> tuple[Message, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
@@ -21,15 +22,28 @@ def prompted(
 ) -> Fitted:
     """Return an arm that builds each prompt by `recipe` and asks the model once, greedily.
 
-    It counts as learned where training rows decide what the prompt says.
+    It counts as learned where training rows decide what the prompt says. Where each input brings
+    examples of its own, reading is the dear part: labels are scored beside the answer, as far as
+    the model can, and an arm that stands on this prompt need not read it again.
     """
-    asked = model or setup.models["base"]
+    asked: Any = model or setup.models["base"]
     limits = Limits(max_tokens=room(setup), grammar=grammar)
+    names = [str(label) for label in setup.task.output.labels or ()]
+    dear = recipe.kind == "nearest" and not recipe.shuffled and grammar is None
+    scores = dear and names and hasattr(asked, "reply_scored")
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
-        replies = asked.reply(prompts, limits)
-        return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+        if scores and len(queries) > 1:  # one alone may be timed
+            replies, rows = asked.reply_scored(prompts, limits, names)
+        else:
+            replies, rows = asked.reply(prompts, limits), [None] * len(queries)
+        found = [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+        tables = [row and dict(zip(names, softmax(row), strict=True)) for row in rows]
+        return [
+            answer.model_copy(update={"labels": table}) if table else answer
+            for answer, table in zip(found, tables, strict=True)
+        ]
 
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked)
 

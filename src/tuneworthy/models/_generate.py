@@ -33,7 +33,8 @@ class Draw:
     """How answers are drawn. `ends` are the tokens that end one; `text` decodes ids for `stop`.
 
     `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
-    batch.
+    batch. `look` (and the tokens it needs room for) sees each batch once it is read: its lists, one
+    a row, become `sums`.
     """
 
     room: int
@@ -47,6 +48,7 @@ class Draw:
     text: Callable[[Sequence[int]], str] = lambda ids: ""
     rows: int = 128
     tokens: int = 16_384
+    look: tuple[Callable[[Any, State], list[list[float]]], int] | None = None
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Drawn:
     finish: Finish = "length"
     cached: int = 0
     seconds: float = 0.0
+    sums: list[float] | None = None
 
 
 @dataclass
@@ -69,6 +72,7 @@ class _Row:
     uniform: Any = None
     matcher: Any = None
     near: int = 0
+    looked: float = 0.0
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
@@ -105,20 +109,28 @@ def generate(
     for row in rows:
         row.out.cached = prefix.length if prefix else 0
         answers[row.index] = row.out
-    _share_out(rows, time.perf_counter() - begun)
+    looked = sum(row.looked for row in rows) / count  # the lanes look side by side
+    _share_out(rows, time.perf_counter() - begun - looked)
     return answers
+
+
+def own_length(prompts: Sequence[Sequence[int]]) -> float:
+    """Return the mean tokens that a prompt does not share with all the others."""
+    return sum(map(len, prompts)) / len(prompts) - _same(prompts)
+
+
+def _same(prompts: Sequence[Sequence[int]]) -> int:
+    ordered = sorted(map(list, prompts))
+    first, last = ordered[0], ordered[-1]  # what these two share, all share
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return sum(1 for _ in pairs)
 
 
 def share_prefix(
     net: Net, prompts: Sequence[Sequence[int]], longest: int
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
     """Read what all prompts begin with once; return it and what each prompt has of its own."""
-    ordered = sorted(map(list, prompts))
-    first, last = ordered[0], ordered[-1]  # what these two share, all share
-    same = sum(
-        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    )
-    length = min(same, min(map(len, prompts)) - 1)
+    length = min(_same(prompts), min(map(len, prompts)) - 1)
     if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
         return None, list(prompts)
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
@@ -150,7 +162,13 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
 
 def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
     at = {ids: n for n, ids in enumerate(dict.fromkeys(tuple(row.prompt) for row in rows))}
-    logits, state = begin(net, list(at), prefix, draw.room)
+    logits, state = begin(net, list(at), prefix, max(draw.room, draw.look[1] if draw.look else 0))
+    if draw.look:
+        begun = time.perf_counter()
+        found = draw.look[0](logits, state)
+        rows[0].looked = time.perf_counter() - begun  # no part of what the answers took
+        for row in rows:
+            row.out.sums = found[at[tuple(row.prompt)]]
     if len(at) < len(rows):  # several draws of one prompt: read once, then one row each
         turn = [at[tuple(row.prompt)] for row in rows]
         state.keep(turn)

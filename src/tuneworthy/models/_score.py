@@ -5,7 +5,7 @@ A prompt is read once; beginnings that continuations have in common are read onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,9 +101,29 @@ def _batch(
     continuations: Sequence[Sequence[Ids]],
     most: int,
 ) -> list[list[float]]:
-    logits, state = begin(net, own, prefix, 0)
+    return _sums(net, begin(net, own, prefix, 0), continuations, most)
+
+
+def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[list[float]]], int]:
+    """Return what sums up the same continuations for each row of a batch that was just read.
+
+    And how many tokens their tree has: it needs that much room.
+    """
+
+    def look(logits: Any, state: State) -> list[list[float]]:
+        rows = len(logits)
+        most = _LOGITS // lanes(net.module.device, 2 * rows) // net.vocab // rows
+        return _sums(net, (logits, state), [given] * rows, max(1, most))
+
+    return look, len(plant(given).tokens)
+
+
+def _sums(
+    net: Net, read: tuple[Any, State], continuations: Sequence[Sequence[Ids]], most: int
+) -> list[list[float]]:
+    logits, state = read
     roots = torch.log_softmax(logits.float(), -1)
-    sums: list[list[float]] = [[] for _ in own]
+    sums: list[list[float]] = [[] for _ in logits]
     for part in _parts(continuations, most):
         cut = [given[part.start : part.stop] for given in continuations]
         same = all(given == cut[0] for given in cut)

@@ -102,6 +102,33 @@ class HF:
         found = dict(zip(asked, done, strict=True))
         return [_refused(i) if isinstance(i, str) else found[k] for k, i in enumerate(rendered)]
 
+    def reply_scored(
+        self, prompts: Sequence[Prompt], limits: Limits, labels: Sequence[str]
+    ) -> tuple[list[Reply], list[list[float] | None]]:
+        """Return what `reply` gives, and what `logprobs` gives for the labels, of one reading.
+
+        No log-probabilities (None) where a prompt can't be asked, and of no prompt where the labels
+        would take more than a quarter of what reading takes.
+        """
+        rendered = [self._ids(prompt) for prompt in prompts]
+        ids = [row for row in rendered if not isinstance(row, str)]
+        look = _score.beside(self.net, self._coded(labels))
+        cheap = ids and 4 * look[1] <= _generate.own_length(ids) and self.net.fits(
+            max(map(len, ids)) + max(limits.max_tokens, look[1])
+        )  # fmt: skip
+        if not cheap:
+            return self.reply(prompts, limits), [None] * len(prompts)
+        drawn = iter(self._drawn(ids, limits, None, look))
+        replies: list[Reply] = []
+        sums: list[list[float] | None] = []
+        for row in rendered:
+            one = None if isinstance(row, str) else next(drawn)
+            sums.append(one and one.sums)
+            replies.append(
+                _refused(row) if isinstance(row, str) else self._as_reply(row, one, limits)
+            )
+        return replies, sums
+
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
         """Return what `reply` gives for samples 0 to m - 1, each prompt read but once a batch."""
         if limits.grammar is not None and limits.grammar.kind == "labels":
@@ -129,17 +156,17 @@ class HF:
     def _scores(self, ids: Sequence[Any], given: Sequence[Sequence[str]]) -> list[list[float]]:
         if not ids:
             return []
-        known: dict[str, list[int]] = {}
-        for texts in given:
-            for text in texts:
-                if text not in known:
-                    known[text] = [*text_ids(self.tokenizer, text), self.ends[0]]
+        every = list(dict.fromkeys(text for texts in given for text in texts))
+        known = dict(zip(every, self._coded(every), strict=True))
         coded = [[known[text] for text in texts] for texts in given]
         with self._adapted():
             found: list[list[float]] = _score.logprobs(self.net, ids, coded)
         if any(math.isnan(value) for row in found for value in row):
             raise NumericError("the model's log-probabilities are not finite", where=self.spec)
         return found
+
+    def _coded(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[*text_ids(self.tokenizer, text), self.ends[0]] for text in texts]
 
     def _ids(self, prompt: Prompt) -> list[int] | str:
         """Return the prompt's ids, or why it can't be asked."""
@@ -154,6 +181,22 @@ class HF:
     def _generate(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
     ) -> list[Reply]:
+        drawn = self._drawn(ids, limits, samples)
+        return [self._as_reply(i, one, limits) for i, one in zip(ids, drawn, strict=True)]
+
+    def _as_reply(self, ids: Sequence[int], one: Any, limits: Limits) -> Reply:
+        return Reply(
+            text=_before(self._text(one.ids), limits.stop),
+            tokens_in=len(ids),
+            tokens_cached=one.cached,
+            tokens_out=one.made,
+            seconds=one.seconds,
+            finish=one.finish,
+        )
+
+    def _drawn(
+        self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None, look: Any = None
+    ) -> list[Any]:
         guide = self._guide(limits.grammar) if limits.grammar else None
         room = max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
@@ -168,20 +211,11 @@ class HF:
             guide=guide,
             text=self._text,
             tokens=self.tokens,
+            look=look,
         )
         with self._adapted():
-            drawn = _generate.generate(self.net, ids, rooms, draw, samples)
-        return [
-            Reply(
-                text=_before(self._text(one.ids), limits.stop),
-                tokens_in=len(prompt),
-                tokens_cached=one.cached,
-                tokens_out=one.made,
-                seconds=one.seconds,
-                finish=one.finish,
-            )
-            for prompt, one in zip(ids, drawn, strict=True)
-        ]
+            drawn: list[Any] = _generate.generate(self.net, ids, rooms, draw, samples)
+        return drawn
 
     def _choose(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
         """Take the likeliest label of all, exactly (or draw one, at a temperature)."""

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from arms_kit import SCHEMA, json_cases, queries, setup
+from arms_kit import SCHEMA, Scoring, json_cases, queries, setup
 from tests import studies
 
 from tuneworthy.arms import constrained
@@ -169,4 +169,31 @@ def test_a_free_answer_that_the_grammar_would_not_change_is_known(tmp_path):
     assert given() == ['{"n": 1}', None, None, None, None, '{"n": 5}', None, None]
     assert given(model=Scripted) is None, "a model that can't say what its grammar allows"
     assert given(draft=True) is None, "a draft that is valid stands anyway"
-    assert given(kind="label") is None, "labels are scored"
+    assert given(kind="label") is None, "a model that scores no labels"
+
+
+class Beside(Scoring):
+    """A scripted model that scores labels in the reading that its answers take."""
+
+    def reply_scored(self, prompts, limits, labels):
+        rows = self.logprobs(prompts, [labels] * len(prompts))
+        return self.reply(prompts, limits), [rows[0], None, *rows[2:]]
+
+
+def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path):
+    parts = setup(lambda prompt, limits: "whatever", tmp_path, "label")
+    parts = replace(parts, models={"base": Beside("scripted:x", lambda prompt, limits: "so")},
+                    recipe=Recipe(kind="nearest", k=4))  # fmt: skip
+    asked = queries("label")
+    free = prompted(parts, parts.recipe).answer(asked)
+    assert [a.labels is None for a in free] == [False, True, *[False] * 6]
+    assert all(sum(a.labels.values()) == pytest.approx(1) for a in free if a.labels)
+    assert prompted(parts, parts.recipe).answer(asked[:1])[0].labels is None, "one may be timed"
+    other = replace(parts, recipe=Recipe(kind="nearest", k=4, shuffled=True))
+    assert {a.labels for a in prompted(other, other.recipe).answer(asked) if a.labels} == set()
+    fitted = constrained.fit(replace(parts, given=lambda: free), constrained.Options(), 0)
+    known, scored = [fitted.known(query) for query in asked], fitted.answer(asked)
+    assert known[1] is None
+    for one, two in zip(known, scored, strict=True):
+        assert one is None or (one.text, one.prompt) == (two.text, two.prompt)
+        assert one is None or one.labels == pytest.approx(two.labels)

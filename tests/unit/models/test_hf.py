@@ -164,6 +164,25 @@ def test_seconds_are_shared_out_and_end_tokens_counted(engines):
         assert reply.tokens_out == ROOM or reply.finish == "stop"
 
 
+def test_labels_scored_beside_the_answers_change_neither(engine):
+    prompts = ask(*(f"{k} " + "late lost " * 40 for k in range(2)), "late " * 5000,
+                  *(f"{k} " + "late lost " * 40 for k in range(2, 5)))  # fmt: skip
+    labels, limits = ["late", "lost", "refund"], Limits(max_tokens=12)
+    replies, rows = engine.reply_scored(prompts, limits, labels)
+    plain = engine.reply(prompts, limits)
+    assert [r.text for r in replies] == [r.text for r in plain]
+    assert [r.tokens_out for r in replies] == [r.tokens_out for r in plain]
+    assert replies[2].error == plain[2].error is not None
+    whole = [*prompts[:2], *prompts[3:]]
+    if engine.net.fits(len(ids_of(engine, prompts[0])) + 24):
+        own = engine.logprobs(whole, [labels] * len(whole))
+        assert [*rows[:2], *rows[3:]] == [pytest.approx(row, abs=1e-4) for row in own]
+        assert rows[2] is None
+    else:
+        assert rows == [None] * 6
+    assert engine.reply_scored(PROMPTS[:3], limits, LABELS)[1] == [None] * 3, "too dear"
+
+
 def test_n7_logprobs_equal_plain_log_softmax(engine):
     from tuneworthy.models._template import text_ids
 

@@ -7,7 +7,8 @@ nearest examples; transformers `generate` for answers (sorted by length, 64 rows
 padding, our precision), held to a tree of labels for the constrained arm; TRL's SFTTrainer for the
 adapter. Both sides get the same rows, prompts, caps on tokens, training steps, dev answers and
 answers timed one at a time; neither stops early, and nothing is cached from before. Told apart: our
-seconds for the same study again with one arm more, where all other answers are in the store.
+seconds for placebos, and for the same study again with one arm more, where all other answers are in
+the store. What only one side need not do (prompts read once for two arms) is left as it is.
 """
 
 from __future__ import annotations
@@ -41,7 +42,19 @@ from tuneworthy.study import Wishes, read
 from tuneworthy.suite import write as write_task
 
 SHOTS, EPOCHS, RANK, ALPHA, RATE = 8, 1, 16, 32, 1e-3
-CALL = "import sys; sys.path[:0] = [sys.argv.pop(1)]; from tuneworthy.cli import main; main()"
+CALL = """
+import json, sys, time
+begun = time.perf_counter()
+sys.path[:0] = [sys.argv[1]]
+from tuneworthy.study import Wishes, run
+seen = []
+def watch(event, data):
+    if event == "arm":
+        probe = data.spec.role in ("placebo", "ceiling")
+        seen.append((time.perf_counter() - begun, probe))
+study = run(sys.argv[2], Wishes(brief=True), watch)
+print(json.dumps([seen, time.perf_counter() - begun, str(study.folder)]))
+"""
 
 
 def made(folder: Path, rows: int) -> Path:
@@ -66,18 +79,21 @@ def made(folder: Path, rows: int) -> Path:
     return path
 
 
-def ours(path: Path) -> tuple[float, Results]:
-    """Run the study in a process of its own; return its seconds and its results."""
+def ours(path: Path) -> tuple[float, float, Results]:
+    """Run the study in a process of its own; return its seconds, those of its placebos, and it.
+
+    The peer reads nothing across, so placebos are told apart: they are no work that both do.
+    """
     source = str(Path(tuneworthy.__file__).parents[1])
-    words = [sys.executable, "-c", CALL, source, "run", path.name, "--no-progress"]
+    words = [sys.executable, "-c", CALL, source, path.name]
     begun = time.perf_counter()
-    done = subprocess.run(words, cwd=path.parent, stdout=subprocess.DEVNULL, check=False)
+    done = subprocess.run(words, cwd=path.parent, stdout=subprocess.PIPE, check=True)
     seconds = time.perf_counter() - begun
-    if done.returncode not in (0, 3, 4):
-        raise SystemExit(f"study: `tuneworthy run` ended with {done.returncode}")
-    latest = (path.parent / "results" / "latest").read_text("utf-8").strip()
-    text = (path.parent / "results" / latest / "results.json").read_text("utf-8")
-    return seconds, Results.model_validate_json(text)
+    seen, end, folder = json.loads(done.stdout.decode().strip().splitlines()[-1])
+    ends = [*(start for start, _ in seen[1:]), end]
+    probed = sum(end - start for (start, probe), end in zip(seen, ends, strict=True) if probe)
+    text = (path.parent / folder / "results.json").read_text("utf-8")
+    return seconds, probed, Results.model_validate_json(text)
 
 
 @dataclass
@@ -241,7 +257,7 @@ def peer(path: Path, results: Results) -> Peer:
     loaded, parts = read(path, Wishes())
     by_id = {case.id: case for case in loaded.everyone}
     part = parts.parts[0]
-    runs = {run.spec.arm: run for run in results.runs}
+    runs = {run.spec.arm: run for run in results.runs if run.state == "measured"}
     return Peer(
         task=results.task,
         train=[by_id[i] for i in part.train],
@@ -262,17 +278,20 @@ def main() -> None:
     rows = int(sys.argv[2]) if len(sys.argv) > 2 else 240
     seconds: dict[str, list[float]] = {"ours": [], "stitched": []}
     again: list[float] = []
+    placebos: list[float] = []
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
             path = made(Path(folder), rows)
-            took, results = ours(path)
+            took, probed, results = ours(path)
             other = peer(path, results)
-            seconds["ours"].append(round(took, 2))
-            print(f"  ours: {took:.1f} s", file=sys.stderr, flush=True)
+            seconds["ours"].append(round(took - probed, 2))
+            placebos.append(round(probed, 2))
+            print(f"  ours: {took:.1f} s, {probed:.1f} of placebos", file=sys.stderr, flush=True)
             task = json.loads(path.read_text("utf-8"))
             task["arms"].append({"few_shot": {"k": SHOTS // 2, "draws": 1}})
             path.write_text(json.dumps(task), "utf-8")
-            again.append(round(ours(path)[0], 2))
+            took, probed, _ = ours(path)
+            again.append(round(took - probed, 2))
             seconds["stitched"].append(round(other.run(), 2))
     median = medians(seconds)
     ratio = ratios(median, "ours")["stitched"]
@@ -281,7 +300,7 @@ def main() -> None:
     told = {
         "n": n, "rows": rows, "seconds": seconds, "median": median, "ratio": ratio,
         "stitched_by_arm": {k: round(v, 2) for k, v in other.seconds.items()},
-        "scores": {"ours": scores, "stitched": other.right}, "again": again,
+        "scores": {"ours": scores, "stitched": other.right}, "again": again, "placebos": placebos,
         "summary": {what: ratio, "the same study again with one arm more, seconds": again[-1]},
     }  # fmt: skip
     print(f"study: {what}: {ratio} (n = {n})")

@@ -247,7 +247,8 @@ class HF:
         guide = self._guide(grammar)
         matcher = guide.begin()
         tokens = guide.words.tokenize_str(text)
-        return bool(matcher.consume_tokens(tokens) and matcher.is_accepting())
+        legal = matcher.validate_tokens(tokens) == len(tokens)  # consuming others would be printed
+        return bool(legal and matcher.consume_tokens(tokens) and matcher.is_accepting())
 
     def _text(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(

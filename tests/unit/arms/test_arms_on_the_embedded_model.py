@@ -56,7 +56,7 @@ def test_drafts_that_are_valid_stand_and_the_others_end_valid(model, tmp_path):
         assert json.loads(after.text).keys() == SCHEMA["properties"].keys()
 
 
-def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp_path):
+def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp_path, capfd):
     from tuneworthy.models.hf import load
     from tuneworthy.prompting.grammar import grammar
 
@@ -75,3 +75,4 @@ def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp
     assert model.holds(text, rule)
     for other in (text[:-1], text + "\n", " " + text, text.replace('"n"', '"m"'), text + text):
         assert not model.holds(other, rule)
+    assert "Parser Error" not in "".join(capfd.readouterr())

@@ -82,28 +82,25 @@ def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | 
     labels = rule.kind == "labels"
     if not (isinstance(model, Scorer) if labels else hasattr(model, "holds")):
         return None
-    sound = [answer for answer in setup.given() if not answer.error]
-    if labels:
-        scored = (answer for answer in sound if answer.labels)
-        stands = {answer.case: _likeliest(answer) for answer in scored}
-    else:
-        whole = (answer for answer in sound if answer.finish == "stop")
-        stands = {answer.case: answer for answer in whole if model.holds(answer.text, rule)}
+    stands = {
+        answer.case: answer
+        for answer in setup.given()
+        if not answer.error
+        if (answer.labels if labels else answer.finish == "stop" and model.holds(answer.text, rule))
+    }
 
     def known(query: Query) -> Answer | None:
         answer = stands.get(query.id)
-        if answer is None:
+        same = tuple(build(setup.task, query, setup.recipe, setup.train)) if answer else ()
+        if answer is None or answer.prompt != same:
             return None
-        same = build(setup.task, query, setup.recipe, setup.train)
-        return answer if answer.prompt == tuple(same) else None
+        if not labels or not answer.labels:
+            return answer
+        names, row = zip(*answer.labels.items(), strict=True)
+        cost = {"tokens_in": answer.tokens_in, "seconds": answer.seconds}
+        return likeliest(query, names, row, prompt=same, **cost)
 
     return known
-
-
-def _likeliest(answer: Answer) -> Answer:
-    table = answer.labels or {}
-    best = max(table, key=lambda name: table[name])  # the first of equals
-    return answer.model_copy(update={"text": best, "finish": "stop", "tokens_out": None})
 
 
 def _shown(draft: Answer) -> tuple[Message, ...]:

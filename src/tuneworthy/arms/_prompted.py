@@ -18,19 +18,23 @@ _TRIED = 40  # prompts that are counted to see whether they fit
 
 
 def prompted(
-    setup: Setup, recipe: Recipe, *, model: Model | None = None, grammar: Grammar | None = None
+    setup: Setup,
+    recipe: Recipe,
+    *,
+    model: Model | None = None,
+    grammar: Grammar | None = None,
+    labels: bool = False,
 ) -> Fitted:
     """Return an arm that builds each prompt by `recipe` and asks the model once, greedily.
 
-    It counts as learned where training rows decide what the prompt says. Where each input brings
-    examples of its own, reading is the dear part: labels are scored beside the answer, as far as
-    the model can, and an arm that stands on this prompt need not read it again.
+    It counts as learned where training rows decide what the prompt says. `labels`: the task's
+    labels are scored in the same reading where that is cheap, so that an arm that stands on this
+    prompt need not read it again.
     """
     asked: Any = model or setup.models["base"]
     limits = Limits(max_tokens=room(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
-    dear = recipe.kind == "nearest" and not recipe.shuffled and grammar is None
-    scores = dear and names and hasattr(asked, "reply_scored")
+    scores = labels and names and hasattr(asked, "reply_scored")
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]

@@ -29,7 +29,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     recipe = Recipe(kind="nearest", k=options.k, shuffled=options.shuffled)
     check_fit(setup, recipe)
-    return prompted(setup, recipe)
+    return prompted(setup, recipe, labels=not options.shuffled)  # reading is what is dear here
 
 
 def placebo(options: Options) -> Options:

@@ -110,9 +110,11 @@ def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[
     And how many tokens their tree has: it needs that much room.
     """
 
+    count = lanes(net.module.device, 1 << 30)  # as many as there may be: each takes its share
+
     def look(logits: Any, state: State) -> list[list[float]]:
         rows = len(logits)
-        most = _LOGITS // lanes(net.module.device, 2 * rows) // net.vocab // rows
+        most = _LOGITS // count // net.vocab // rows
         return _sums(net, (logits, state), [given] * rows, max(1, most))
 
     return look, len(plant(given).tokens)

@@ -8,7 +8,7 @@ import pytest
 from arms_kit import SCHEMA, Scoring, json_cases, queries, setup
 from tests import studies
 
-from tuneworthy.arms import constrained
+from tuneworthy.arms import constrained, nearest_shots
 from tuneworthy.arms._held import AGAIN
 from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.arm import Recipe
@@ -185,12 +185,13 @@ def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path):
     parts = replace(parts, models={"base": Beside("scripted:x", lambda prompt, limits: "so")},
                     recipe=Recipe(kind="nearest", k=4))  # fmt: skip
     asked = queries("label")
-    free = prompted(parts, parts.recipe).answer(asked)
+    fit, options = nearest_shots.fit, nearest_shots.Options(k=4)
+    free = fit(parts, options, 0).answer(asked)
     assert [a.labels is None for a in free] == [False, True, *[False] * 6]
     assert all(sum(a.labels.values()) == pytest.approx(1) for a in free if a.labels)
-    assert prompted(parts, parts.recipe).answer(asked[:1])[0].labels is None, "one may be timed"
-    other = replace(parts, recipe=Recipe(kind="nearest", k=4, shuffled=True))
-    assert {a.labels for a in prompted(other, other.recipe).answer(asked) if a.labels} == set()
+    assert fit(parts, options, 0).answer(asked[:1])[0].labels is None, "one may be timed"
+    for idle in (fit(parts, nearest_shots.placebo(options), 0), prompted(parts, parts.recipe)):
+        assert not any(a.labels for a in idle.answer(asked))
     fitted = constrained.fit(replace(parts, given=lambda: free), constrained.Options(), 0)
     known, scored = [fitted.known(query) for query in asked], fitted.answer(asked)
     assert known[1] is None

@@ -141,7 +141,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
-    more = [i for i in sorted(part.dev) if by_dev and i not in set(everyone)]
+    more = sorted(set(part.dev) - set(everyone)) if by_dev else []
     scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
     answers = dict(_answers(bench, fitted, source, scored, more))
     if by_dev:

@@ -80,10 +80,6 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self._write(start, given)
         return self._look()
 
-    def part(self, rows: slice, start: int, many: int) -> Part:
-        """Return some rows of a room of `many`, to be filled from a column on, zero before it."""
-        return Part(self, rows, start, many)
-
     def keep(self, rows: Any) -> None:
         """Keep only these rows of the batch."""
         if self.memory is not None:
@@ -121,7 +117,7 @@ class Room(DynamicLayer):  # type: ignore[misc]
 
 @dataclass
 class Part:
-    """Some rows of a room from column `start` on; what stands before it is padding, and zero.
+    """Some rows of a room of `many`, filled from column `start` on; zero, as padding, before it.
 
     What was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
     """
@@ -132,7 +128,7 @@ class Part:
     many: int
 
     def update(self, key_states: Any, value_states: Any) -> Any:
-        """Write keys and values of these rows; return views of them. Later rows fill no column."""
+        """Write keys and values of these rows; return views of them."""
         room = self.room
         given = [key_states.transpose(2, 3) if room.axes[0] == 3 else key_states, value_states]
         if room.memory is None:

@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models._attention import NAME, Prefix, Sight, additive, rooms
+from tuneworthy.models._attention import NAME, Part, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
 from tuneworthy.models._runs import alike
 
@@ -205,7 +205,7 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any,
     state.filled = ids.shape[1]
     for run in alike(lengths):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
-        parts = [room.part(rows, start, len(lengths)) for room in state.cache.layers]
+        parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
         mask = _causal(state.real[rows, start : state.filled], 0, net.module.dtype)
         look = Sight(state.prefix, mask, causal=True)
         own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)

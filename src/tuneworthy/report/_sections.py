@@ -239,11 +239,13 @@ def trainings(results: Results) -> list[dict[str, Any]]:
         losses = [run["loss"] for run in runs if run["loss"]]
         devs = [run["dev"] for run in runs if run["dev"]]
         chosen = [run["chosen"] for run in runs if run["chosen"]]
+        one = all(len(trace["evaluations"]) == 1 for trace in kept)
         out.append(
             {
                 "name": name,
                 "loss": charts.curve(losses, [], ("step", "loss")) if losses else None,
                 "dev": charts.curve(devs, chosen, ("step", "score"), True) if devs else None,
+                "no_dev": "one epoch: there was nothing to choose" if one else "not recorded",
                 "runs": len(kept),
                 "note": said.get(name, ""),
                 "facts": facts(kept[0]),

@@ -14,6 +14,7 @@ from study_fixture import attacked, study
 
 from tuneworthy.core.escape import for_html
 from tuneworthy.report import _charts as charts
+from tuneworthy.report import _sections as sections
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._cells import bins, cells, nulls
 from tuneworthy.report._data import Texts, page_data
@@ -279,3 +280,18 @@ def test_training_points_are_drawn_at_the_end_of_their_epoch(results):
     assert [x for x, _ in drawn["dev"]] == [15, 30, 45, 60, 75, 90]
     assert drawn["chosen"][0] == 75
     assert charts.training({}) == {"loss": [], "dev": [], "dev_loss": [], "chosen": None}
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, "nothing to choose"), (3, "not recorded")])
+def test_training_without_a_dev_score_says_why(results, epochs, said):
+    def unscored(run):
+        if not run.trace:
+            return run
+        seen = [told | {"dev_score": None, "dev_loss": None} for told in run.trace["evaluations"]]
+        return run.model_copy(update={"trace": {**run.trace, "evaluations": seen[:epochs]}})
+
+    made = results.model_copy(update={"runs": tuple(map(unscored, results.runs))})
+    (part, *_) = sections.trainings(made)
+    assert part["dev"] is None
+    assert said in part["no_dev"]
+    assert said in page(made)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.nn.functional import linear, rms_norm, silu
+from torch.nn.functional import linear, pad, rms_norm, silu
 
 from tuneworthy.models._attention import Sight
 
@@ -129,6 +129,7 @@ class Decoder:
         """
         rows, length = ids.shape
         x = self.body.embed_tokens(ids).flatten(0, 1)
+        last = len(self.layers) - 1
         half = self.width // 2
         cos, sin = (table[:, None, :, :half] for table in self.body.rotary_emb(x, position))
         mask = sight.mask.to(_wide(x.dtype))[:, :, None]
@@ -139,13 +140,14 @@ class Decoder:
             asked = turned.shape[1] - self.kept
             keys, values = cache.layers[number].update(turned[:, asked:], values)
             q = turned[:, :asked].view(rows, self.kept, -1, length, self.width)
+            if keep and number == last:  # of its other tokens only keys and values are needed
+                q, mask = q[:, :, :, -keep:], mask[:, :, :, -keep:]
+                x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
             seen = _attended(q, (keys, values, sight, number), mask, layer.scale)
             x = layer.out(seen.permute(0, 3, 1, 2, 4).reshape(len(x), -1), x)
             both = layer.up(_normed(x, layer.second))
             gate, up = both.chunk(2, 1)
             x = layer.down(silu(gate).mul_(up), x)
-        if keep:
-            x = x.view(rows, length, -1)[:, -keep:].reshape(rows * keep, -1)
         return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
 
     def _turned(self, heads: Any, layer: Layer, turn: tuple[Any, Any]) -> Any:
@@ -234,47 +236,53 @@ def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float
     """
     keys, values, sight, number = held
     prefix = sight.prefix
-    before = (prefix.keys[number][0], prefix.values[number][0]) if prefix else None
+    before = (prefix.keys[number], prefix.values[number]) if prefix else None
+    past = prefix.length if prefix else 0
     rows, kept, group, length, _ = q.shape
     own = keys.shape[3]
-    each = kept * group * (own + (prefix.length if prefix else 0)) * mask.dtype.itemsize
+    each = kept * group * (own + past) * mask.dtype.itemsize
     step = max(1, _SCORES // (each * length))
     block = min(length, max(_LEAST, _SCORES // each)) if step == 1 else length
+    joins = before is not None and step == 1 and past <= length
     out = q.new_empty(q.shape)
     for start in range(0, rows, step):
         part = slice(start, start + step)
+        mine, shared, hidden, ahead = (keys[part], values[part]), before, mask[part], 0
+        if before and joins:  # a copy of a short prefix costs less than products of its own
+            mine = (torch.cat([before[0], mine[0]], 3), torch.cat([before[1], mine[1]], 2))
+            shared, hidden, ahead = None, pad(hidden, (past, 0)), past
         for first in range(0, length, block):
             some = slice(first, min(first + block, length))
-            seen = own - length + some.stop if sight.causal else own
+            seen = ahead + (own - length + some.stop if sight.causal else own)
             asked = q[part, :, :, some]
-            mine = (keys[part, ..., :seen], values[part, :, :seen])
-            hidden = mask[part, ..., some, :seen]
-            found = _joined(asked.flatten(2, 3), mine, before, (hidden, scale))
+            near = (mine[0][..., :seen], mine[1][:, :, :seen])
+            how = (hidden[..., some, :seen], scale)
+            found = _joined(asked.flatten(2, 3), near, shared, how)
             out[part, :, :, some] = found.view(asked.shape)
     return out
 
 
 def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, float]) -> Any:
-    """Attend to a row's own keys and to those of the shared prefix [kept heads, width, length].
+    """Attend to a row's own keys and to those of the shared prefix [1, kept heads, width, length].
 
     The products of queries and keys are taken in the run's precision, all else in fp32: their
     rounding leaves the logits as near those of an fp32 run (FINDINGS).
     """
     (keys, values), (mask, scale) = own, how
     rows, kept, queries, width = q.shape
-    length, past = mask.shape[-2], before[0].shape[2] if before else 0
+    length, past = mask.shape[-2], before[0].shape[3] if before else 0
     scores = mask.new_empty(rows, kept, queries, past + keys.shape[3])
     found = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1))
     _scaled(found.view(rows, kept, queries // length, length, -1), mask, scale, scores[..., past:])
     if before:
         shared = q.transpose(0, 1).reshape(kept, -1, width)
-        first = torch.bmm(shared, before[0]).view(kept, rows, queries, past).transpose(0, 1)
+        first = torch.bmm(shared, before[0][0]).view(kept, rows, queries, past).transpose(0, 1)
         torch.mul(first, scale, out=scores[..., :past])
     chances = torch.softmax(scores, -1).to(q.dtype)
     out = torch.bmm(chances[..., past:].flatten(0, 1), values.flatten(0, 1))
     if before:
         told = chances[..., :past].transpose(0, 1).reshape(kept, -1, past)
-        told = torch.bmm(told, before[1]).view(kept, rows, queries, width)
+        told = torch.bmm(told, before[1][0]).view(kept, rows, queries, width)
         out.view(rows, kept, queries, width).add_(told.transpose(0, 1))
     return out.view(rows, kept, queries, width)
 

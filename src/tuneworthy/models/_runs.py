@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LEAST, SHARE = 512, 0.05
+LEAST, SHARE, MOST = 512, 0.05, 2048
 
 
 def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
@@ -32,18 +32,22 @@ def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[ran
     return cut(low)
 
 
-def alike(lengths: Sequence[int], least: int = LEAST, share: float = SHARE) -> list[range]:
+def alike(
+    lengths: Sequence[int], least: int = LEAST, share: float = SHARE, most: int = MOST
+) -> list[range]:
     """Cut rows, in their order, into runs of like length.
 
     A run ends where the next row would leave more than `share` of it padding, once it has `least`
-    tokens: fewer are read no faster.
+    tokens: fewer are read no faster. More than `most` padded tokens are read slower: what a layer
+    makes of them no longer stays in the cache. A row above that stands alone.
     """
     runs, start, longest, sum_ = [], 0, 0, 0
     for at, length in enumerate(lengths):
-        most, tokens = max(longest, length), sum_ + length
-        padded = most * (at + 1 - start)
-        if sum_ >= least and padded - tokens > share * padded:
+        widest, tokens = max(longest, length), sum_ + length
+        padded = widest * (at + 1 - start)
+        loose = sum_ >= least and padded - tokens > share * padded
+        if at > start and (loose or padded > most):
             runs.append(range(start, at))
-            start, most, tokens = at, length, length
-        longest, sum_ = most, tokens
+            start, widest, tokens = at, length, length
+        longest, sum_ = widest, tokens
     return [*runs, range(start, len(lengths))] if lengths else []

@@ -54,6 +54,19 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
     assert all(far(a, b) < 1e-5 for a, b in zip(all_logits(net), whole, strict=True))
 
 
+def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net, monkeypatch):
+    from torch.nn.functional import pad
+
+    from tuneworthy.models import _decoder
+
+    whole = all_logits(net)
+    monkeypatch.setattr(_decoder, "_SCORES", 1)
+    monkeypatch.setattr(_decoder, "pad", lambda mask, width: pad(mask, width, value=-1e9))
+    hidden = all_logits(net)  # the control: the copy is what these rows see of the prefix
+    assert far(hidden[0], whole[0]) > 1e-3
+    assert far(hidden[4], whole[4]) < 1e-5  # no prefix, nothing to copy
+
+
 @pytest.fixture
 def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""

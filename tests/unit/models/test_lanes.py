@@ -1,5 +1,7 @@
 """Batches side by side: the same answers, errors and thread count as one after the other."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -91,15 +93,23 @@ def test_runs_hold_every_row_once_within_the_budget_and_are_alike(costs, rows, m
     lengths=st.lists(st.integers(1, 300), max_size=60),
     least=st.integers(1, 900),
     share=st.floats(0, 0.5),
+    most=st.integers(1, 4000),
 )
-def test_runs_of_like_length_hold_every_row_in_order_and_little_padding(lengths, least, share):
-    runs = alike(lengths, least, share)
+@example([60, 60, 60], 1, 0.0, 120)  # like lengths, and yet too many tokens for one run
+def test_runs_of_like_length_hold_every_row_in_order_and_little_padding(
+    lengths, least, share, most
+):
+    runs = alike(lengths, least, share, most)
     assert [row for run in runs for row in run] == list(range(len(lengths)))
     for run in runs:
         own = [lengths[row] for row in run]
         before = own[:-1]  # the last row came in where the others had too few tokens, or fitted
         padded = max(own) * len(own)
         assert len(own) == 1 or sum(before) < least or padded - sum(own) <= share * padded + 1e-6
+        assert len(own) == 1 or padded <= most
+    for run, then in pairwise(runs):  # a run that ends early has tokens enough, or no more room
+        own = [lengths[row] for row in run]
+        full = max([*own, lengths[then.start]]) * (len(own) + 1) > most
+        assert full or sum(own) >= least
     if runs:
-        assert all(sum(lengths[row] for row in run) >= least for run in runs[:-1])
-        assert alike(lengths, 10**9, 0.0) == [range(len(lengths))]
+        assert alike(lengths, 10**9, 0.0, 10**9) == [range(len(lengths))]

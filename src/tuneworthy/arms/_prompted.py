@@ -29,16 +29,18 @@ def prompted(
 
     It counts as learned where training rows decide what the prompt says. `labels`: the task's
     labels are scored in the same reading where that is cheap, so that an arm that stands on this
-    prompt need not read it again.
+    prompt need not read it again; not of dev cases, which none asks again.
     """
     asked: Any = model or setup.models["base"]
     limits = Limits(max_tokens=room(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and names and hasattr(asked, "reply_scored")
 
-    def answer(queries: Sequence[Query]) -> list[Answer]:
+    dev = {case.id for case in setup.dev}
+
+    def some(queries: Sequence[Query], scored: bool) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
-        if scores and len(queries) > 1:  # one alone may be timed
+        if scored:
             replies, rows = asked.reply_scored(prompts, limits, names)
         else:
             replies, rows = asked.reply(prompts, limits), [None] * len(queries)
@@ -48,6 +50,15 @@ def prompted(
             answer.model_copy(update={"labels": table}) if table else answer
             for answer, table in zip(found, tables, strict=True)
         ]
+
+    def answer(queries: Sequence[Query]) -> list[Answer]:
+        if not scores or len(queries) == 1:  # one alone may be timed
+            return some(queries, False)
+        found: dict[str, Answer] = {}
+        for is_dev in (False, True):
+            if part := [query for query in queries if (query.id in dev) == is_dev]:
+                found |= {answer.case: answer for answer in some(part, not is_dev)}
+        return [found[query.id] for query in queries]
 
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked)
 

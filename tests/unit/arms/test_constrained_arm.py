@@ -190,6 +190,11 @@ def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path):
     assert [a.labels is None for a in free] == [False, True, *[False] * 6]
     assert all(sum(a.labels.values()) == pytest.approx(1) for a in free if a.labels)
     assert fit(parts, options, 0).answer(asked[:1])[0].labels is None, "one may be timed"
+    dev = [case.query() for case in parts.dev]
+    mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
+    assert [a.case for a in mixed] == [q.id for q in (asked[0], *dev, *asked[2:])]
+    assert not any(a.labels for a in mixed[1:-6]), "dev cases are asked by nobody again"
+    assert [a.labels is None for a in (mixed[0], *mixed[-6:])] == [False, True, *[False] * 5]
     for idle in (fit(parts, nearest_shots.placebo(options), 0), prompted(parts, parts.recipe)):
         assert not any(a.labels for a in idle.answer(asked))
     fitted = constrained.fit(replace(parts, given=lambda: free), constrained.Options(), 0)

@@ -243,7 +243,7 @@ def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float
     each = kept * group * (own + past) * mask.dtype.itemsize
     step = max(1, _SCORES // (each * length))
     block = min(length, max(_LEAST, _SCORES // each)) if step == 1 else length
-    joins = before is not None and step == 1 and past <= length
+    joins = step == 1 and past <= length
     out = q.new_empty(q.shape)
     for start in range(0, rows, step):
         part = slice(start, start + step)

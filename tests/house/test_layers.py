@@ -37,6 +37,7 @@ PLUGINS = {
     "cli",
 }
 HEAVY = {"torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance"}
+HEAVY |= {"numba", "llvmlite"}
 FILES = sorted(SRC.rglob("*.py"))
 
 

@@ -11,13 +11,14 @@ width].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.nn.functional import linear, pad, rms_norm, silu
+from torch.nn.functional import linear, rms_norm
 
+from tuneworthy.models import _kernels
 from tuneworthy.models._attention import Sight
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
@@ -36,7 +37,8 @@ def known(module: Any) -> bool:
         config, "use_sliding_window", True
     )
     same = config.model_type in FAMILIES and rope in _ROPES and config.hidden_act == "silu"
-    return bool(same and full and module.device.type == "cpu")
+    taken = module.dtype in (torch.bfloat16, torch.float32, torch.float64)
+    return bool(same and full and taken and module.device.type == "cpu")
 
 
 @dataclass(frozen=True)
@@ -131,38 +133,32 @@ class Decoder:
         x = self.body.embed_tokens(ids).flatten(0, 1)
         last = len(self.layers) - 1
         half = self.width // 2
-        cos, sin = (table[:, None, :, :half] for table in self.body.rotary_emb(x, position))
-        mask = sight.mask.to(_wide(x.dtype))[:, :, None]
+        turn = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
+        mask = sight.mask[:, 0].expand(rows, -1, -1).contiguous()
         for number, layer in enumerate(self.layers):
             held = layer.into(_normed(x, layer.first)).view(rows, length, -1, self.width)
-            turned = self._turned(held[:, :, : -self.kept], layer, (cos, sin))
+            turned = self._turned(held, layer, turn)
             values = held[:, :, -self.kept :].transpose(1, 2)
             asked = turned.shape[1] - self.kept
             keys, values = cache.layers[number].update(turned[:, asked:], values)
             q = turned[:, :asked].view(rows, self.kept, -1, length, self.width)
             if keep and number == last:  # of its other tokens only keys and values are needed
-                q, mask = q[:, :, :, -keep:], mask[:, :, :, -keep:]
+                q, mask = q[:, :, :, -keep:], mask[:, -keep:].contiguous()
                 x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
             seen = _attended(q, (keys, values, sight, number), mask, layer.scale)
-            x = layer.out(seen.permute(0, 3, 1, 2, 4).reshape(len(x), -1), x)
-            both = layer.up(_normed(x, layer.second))
-            gate, up = both.chunk(2, 1)
-            x = layer.down(silu(gate).mul_(up), x)
+            x = layer.out(seen, x)
+            x = layer.down(_kernels.gated(layer.up(_normed(x, layer.second))), x)
         return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
 
-    def _turned(self, heads: Any, layer: Layer, turn: tuple[Any, Any]) -> Any:
+    def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> Any:
         """Return queries and keys rotated by position (RoPE): [rows, heads, length, width]."""
+        count = held.shape[2] - self.kept
         if layer.q_norm and layer.k_norm:
-            parts = heads.split((heads.shape[2] - self.kept, self.kept), 2)
+            parts = held[:, :, :count].split((count - self.kept, self.kept), 2)
             norms = (layer.q_norm, layer.k_norm)
-            heads = torch.cat([_normed(p, n) for p, n in zip(parts, norms, strict=True)], 2)
-        x, (cos, sin) = heads.transpose(1, 2), turn
-        half = self.width // 2
-        one, two = x[..., :half], x[..., half:]
-        out = x.new_empty(x.shape)
-        torch.mul(one, cos, out=out[..., :half]).addcmul_(two, sin, value=-1)
-        torch.mul(two, cos, out=out[..., half:]).addcmul_(one, sin)
-        return out
+            parts = [rms_norm(p, p.shape[-1:], *n) for p, n in zip(parts, norms, strict=True)]
+            held = torch.cat(parts, 2)
+        return _kernels.turned(held, count, *turn)
 
 
 def open_decoder(module: Any) -> Decoder | None:
@@ -225,11 +221,11 @@ def _product(x: Any, weight: Any, bias: Any, add: Any) -> Any:
 
 
 def _normed(x: Any, norm: tuple[Any, float]) -> Any:
-    return rms_norm(x, (x.shape[-1],), *norm)
+    return _kernels.rms_norm(x, *norm)
 
 
 def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float) -> Any:
-    """Return what the queries see, in the shape of q [rows, kept heads, group, length, width].
+    """Return what queries [rows, kept heads, group, length, width] see: [rows · length, heads].
 
     Scores are taken of a few rows, and of long rows a few queries at a time, so
     that they stay in a core's cache; keys behind the last of those queries are left out.
@@ -244,52 +240,40 @@ def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float
     step = max(1, _SCORES // (each * length))
     block = min(length, max(_LEAST, _SCORES // each)) if step == 1 else length
     joins = step == 1 and past <= length
-    out = q.new_empty(q.shape)
+    out = q.new_empty(rows, length, kept, q.shape[2], q.shape[4])
     for start in range(0, rows, step):
         part = slice(start, start + step)
-        mine, shared, hidden, ahead = (keys[part], values[part]), before, mask[part], 0
+        mine, shared, ahead = (keys[part], values[part]), before, 0
         if before and joins:  # a copy of a short prefix costs less than products of its own
             mine = (torch.cat([before[0], mine[0]], 3), torch.cat([before[1], mine[1]], 2))
-            shared, hidden, ahead = None, pad(hidden, (past, 0)), past
+            shared, ahead = None, past
         for first in range(0, length, block):
             some = slice(first, min(first + block, length))
             seen = ahead + (own - length + some.stop if sight.causal else own)
             asked = q[part, :, :, some]
             near = (mine[0][..., :seen], mine[1][:, :, :seen])
-            how = (hidden[..., some, :seen], scale)
-            found = _joined(asked.flatten(2, 3), near, shared, how)
-            out[part, :, :, some] = found.view(asked.shape)
-    return out
+            place = (first, asked.shape[3], ahead, int(sight.causal))
+            found = _joined(asked.flatten(2, 3), near, shared, (mask[part], place, scale))
+            out[part, some] = found.view(asked.shape).permute(0, 3, 1, 2, 4)
+    return out.view(rows * length, -1)
 
 
-def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, float]) -> Any:
+def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, float]) -> Any:
     """Attend to a row's own keys and to those of the shared prefix [1, kept heads, width, length].
 
-    The products of queries and keys are taken in the run's precision, all else in fp32: their
-    rounding leaves the logits as near those of an fp32 run (FINDINGS).
+    The products are taken in the run's precision, all else in fp32: their rounding leaves the
+    logits as near those of an fp32 run (FINDINGS).
     """
-    (keys, values), (mask, scale) = own, how
+    keys, values = own
     rows, kept, queries, width = q.shape
-    length, past = mask.shape[-2], before[0].shape[3] if before else 0
-    scores = mask.new_empty(rows, kept, queries, past + keys.shape[3])
-    found = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1))
-    _scaled(found.view(rows, kept, queries // length, length, -1), mask, scale, scores[..., past:])
+    scores = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1)).view(rows, kept, queries, -1)
+    shared = scores.new_empty(kept, rows, queries, 0)
     if before:
-        shared = q.transpose(0, 1).reshape(kept, -1, width)
-        first = torch.bmm(shared, before[0][0]).view(kept, rows, queries, past).transpose(0, 1)
-        torch.mul(first, scale, out=scores[..., :past])
-    chances = torch.softmax(scores, -1).to(q.dtype)
-    out = torch.bmm(chances[..., past:].flatten(0, 1), values.flatten(0, 1))
+        asked = q.transpose(0, 1).reshape(kept, -1, width)
+        shared = torch.bmm(asked, before[0][0]).view(kept, rows, queries, -1)
+    _kernels.weigh(scores, shared, *how)
+    out = torch.bmm(scores.flatten(0, 1), values.flatten(0, 1)).view(rows, kept, queries, width)
     if before:
-        told = chances[..., :past].transpose(0, 1).reshape(kept, -1, past)
-        told = torch.bmm(told, before[1][0]).view(kept, rows, queries, width)
-        out.view(rows, kept, queries, width).add_(told.transpose(0, 1))
-    return out.view(rows, kept, queries, width)
-
-
-def _scaled(found: Any, mask: Any, scale: float, out: Any) -> None:
-    torch.add(mask, found, alpha=scale, out=out.unflatten(2, found.shape[2:4]))
-
-
-def _wide(dtype: Any) -> Any:
-    return torch.float64 if dtype == torch.float64 else torch.float32
+        told = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)
+        out.add_(told.transpose(0, 1))
+    return out

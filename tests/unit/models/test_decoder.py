@@ -55,13 +55,15 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
 
 
 def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net, monkeypatch):
-    from torch.nn.functional import pad
+    from tuneworthy.models import _decoder, _kernels
 
-    from tuneworthy.models import _decoder
+    def hiding(own, shared, mask, place, scale):
+        own[..., : place[2]] = -1e9
+        weigh(own, shared, mask, place, scale)
 
-    whole = all_logits(net)
+    whole, weigh = all_logits(net), _kernels.weigh
     monkeypatch.setattr(_decoder, "_SCORES", 1)
-    monkeypatch.setattr(_decoder, "pad", lambda mask, width: pad(mask, width, value=-1e9))
+    monkeypatch.setattr(_kernels, "weigh", hiding)
     hidden = all_logits(net)  # the control: the copy is what these rows see of the prefix
     assert far(hidden[0], whole[0]) > 1e-3
     assert far(hidden[4], whole[4]) < 1e-5  # no prefix, nothing to copy
@@ -122,16 +124,18 @@ def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm"])
 def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
-    from tuneworthy.models import _decoder
+    from tuneworthy.models import _decoder, _kernels
     from tuneworthy.models._forward import open_net
 
     assert open_net(net.module).decoder is not None
     if fault == "mask":
-        right = _decoder._attended
+        right = _kernels.weigh
         monkeypatch.setattr(
-            _decoder,
-            "_attended",
-            lambda q, held, mask, scale: right(q, held, mask.clamp_min(0), scale),
+            _kernels,
+            "weigh",
+            lambda own, shared, mask, place, scale: right(
+                own, shared, mask.clamp_min(0), (*place[:3], 0), scale
+            ),
         )
     if fault == "turn":
         turned = _decoder.Decoder._turned

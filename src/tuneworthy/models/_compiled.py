@@ -1,0 +1,153 @@
+"""What loops over numbers are compiled with: bf16 by its bits, sums in fp32, exponentials.
+
+numba knows no bf16: an array of it comes as uint16 and is widened as it is read, rounded as it is
+written. Only the first use on a machine compiles; then the code lies beside the file. Knows no
+model and no layer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import njit, types
+from numba.extending import intrinsic, overload, register_jitable
+
+# Sums may be taken in any order; NaN stays NaN, so that broken weights are seen.
+_HOW: dict[str, Any] = {
+    "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+}  # fmt: skip
+_SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
+_F = np.float32
+
+
+def compiled(loop: Any) -> Any:
+    """Return a loop compiled; raises TypeError where it is given what it was not made for."""
+    try:
+        return njit(**_HOW, cache=True)(loop)
+    except RuntimeError:  # there is no folder to keep it in: compiled in every process
+        return njit(**_HOW)(loop)
+
+
+def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
+    """Return a function of compiled code that LLVM writes by `write(builder, *values)`."""
+
+    def one(context: Any, x: Any) -> Any:  # noqa: ARG001
+        return result(*arguments), lambda context, builder, sig, given: write(builder, *given)
+
+    def two(context: Any, x: Any, y: Any) -> Any:  # noqa: ARG001
+        return result(*arguments), lambda context, builder, sig, given: write(builder, *given)
+
+    return intrinsic(one if len(arguments) == 1 else two)
+
+
+def _rounded(b: Any, x: Any) -> Any:
+    bits = b.bitcast(x, _INT)  # to the nearest, and of two as near to the even one
+    odd = b.and_(b.lshr(bits, _INT(16)), _INT(1))
+    return b.trunc(b.lshr(b.add(bits, b.add(odd, _INT(0x7FFF))), _INT(16)), _SHORT)
+
+
+def _greater(b: Any, x: Any, y: Any) -> Any:
+    flags = ["nnan", "nsz"]  # else LLVM does not see the greatest of many in it
+    return b.select(b.fcmp_ordered(">", x, y, flags=flags), x, y, flags=flags)
+
+
+_f32 = types.float32
+_widen = _operation(
+    (types.uint16,), _f32, lambda b, x: b.bitcast(b.shl(b.zext(x, _INT), _INT(16)), _FLOAT)
+)
+_narrow = _operation((_f32,), types.uint16, _rounded)
+_nearest = _operation(
+    (_f32,), _f32, lambda b, x: b.call(b.module.declare_intrinsic("llvm.rint", [_FLOAT]), [x])
+)
+_power = _operation(
+    (_f32,),
+    _f32,
+    lambda b, x: b.bitcast(b.shl(b.add(b.fptosi(x, _INT), _INT(127)), _INT(23)), _FLOAT),
+)
+_most = _operation((_f32, _f32), _f32, _greater)
+_least = _operation((_f32, _f32), _f32, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), y, x))
+_flush = _operation(
+    (_f32, _f32),
+    _f32,
+    lambda b, x, y: b.select(b.fcmp_ordered("<", x, _FLOAT(-80.0)), _FLOAT(0.0), y),
+)
+
+
+def get(a: Any, k: Any) -> Any:
+    """In a loop: a[k], bf16 as fp32."""
+
+
+def put(a: Any, k: Any, x: Any) -> Any:
+    """In a loop: a[k] = x, rounded to what a holds."""
+
+
+def wide(a: Any, x: Any) -> Any:
+    """In a loop: x in the precision that sums over a are taken in."""
+
+
+def larger(x: Any, y: Any) -> Any:
+    """In a loop: the larger of two numbers; which one, where one is NaN, is not said."""
+
+
+def exp(x: Any) -> Any:
+    """In a loop: e to the x."""
+
+
+@overload(get, inline="always", strict=False)
+def _get_of(a: Any, k: Any) -> Any:  # noqa: ARG001
+    return (lambda a, k: _widen(a[k])) if a.dtype == types.uint16 else (lambda a, k: a[k])
+
+
+@overload(put, inline="always", strict=False)
+def _put_of(a: Any, k: Any, x: Any) -> Any:  # noqa: ARG001
+    def half(a: Any, k: Any, x: Any) -> None:
+        a[k] = _narrow(_F(x))
+
+    def whole(a: Any, k: Any, x: Any) -> None:
+        a[k] = x
+
+    return half if a.dtype == types.uint16 else whole
+
+
+@overload(wide, inline="always", strict=False)
+def _wide_of(a: Any, x: Any) -> Any:  # noqa: ARG001
+    return (lambda a, x: np.float64(x)) if a.dtype == types.float64 else (lambda a, x: _F(x))
+
+
+@overload(larger, inline="always", strict=False)
+def _larger_of(x: Any, y: Any) -> Any:  # noqa: ARG001
+    return (lambda x, y: _most(x, y)) if x == _f32 else (lambda x, y: x if x > y else y)
+
+
+@register_jitable(inline="always")
+def _exp32(x: Any) -> Any:
+    """exp(x) within 2e-7; 0 below -80 (1.8e-35), and what exceeds fp32 above 88 is not sought.
+
+    2^k · e^r with |r| ≤ ln(2) / 2, e^r by the minimax polynomial of Cephes' expf.
+    """
+    high = _least(x, _F(88.0))
+    k = _nearest(high * _F(1.44269504))
+    r = high - k * _F(0.693359375)
+    r = r + k * _F(2.12194440e-4)
+    p = _F(1.9875691500e-4) * r + _F(1.3981999507e-3)
+    p = p * r + _F(8.3334519073e-3)
+    p = p * r + _F(4.1665795894e-2)
+    p = p * r + _F(1.6666665459e-1)
+    p = p * r + _F(5.0000001201e-1)
+    p = p * r * r + r + _F(1.0)
+    return _flush(x, p * _power(k))
+
+
+@overload(exp, inline="always", strict=False)
+def _exp_of(x: Any) -> Any:
+    return (lambda x: _exp32(x)) if x == _f32 else (lambda x: math.exp(x))
+
+
+def bits(tensor: Any) -> Any:
+    """Return a tensor's memory as numba reads it."""
+    half = tensor.dtype == torch.bfloat16
+    return (tensor.view(torch.uint16) if half else tensor).numpy()

@@ -1,0 +1,138 @@
+"""The compiled loops against torch in fp64, in every precision; what is broken stays broken."""
+
+import pytest
+
+pytestmark = pytest.mark.full
+# Most relative error: half a unit of bf16's last place (2^-9), some units of fp32's, of fp64's.
+KINDS = {"bfloat16": 2**-8, "float32": 1e-6, "float64": 1e-14}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request):
+    import torch
+
+    torch.manual_seed(0)
+    return getattr(torch, request.param)
+
+
+def same(found, truth, kind):
+    most = KINDS[str(kind).removeprefix("torch.")]
+    assert found.dtype == kind
+    return bool(((found.double() - truth).abs() <= most * truth.abs() + most**2).all())
+
+
+def test_norm_is_that_of_torch(kind):
+    import torch
+
+    from tuneworthy.models._kernels import rms_norm
+
+    x, weight = torch.randn(5, 48).to(kind) * 30, torch.randn(48).to(kind)
+    truth = torch.nn.functional.rms_norm(x.double(), (48,), weight.double(), 1e-5)
+    assert same(rms_norm(x, weight, 1e-5), truth, kind)
+    assert not same(rms_norm(x, weight, 1e3), truth, kind)
+
+
+def test_gate_is_silu_times_up_from_far_below_to_far_above_zero(kind):
+    import torch
+
+    from tuneworthy.models._kernels import gated
+
+    gate = torch.cat([torch.linspace(-79, 300, 200), torch.linspace(-3, 3, 201)]).to(kind)[None]
+    up = torch.randn(1, 401).to(kind)
+    truth = torch.nn.functional.silu(gate.double()) * up.double()
+    assert same(gated(torch.cat([gate, up], 1)), truth, kind)
+    assert not same(gated(torch.cat([up, gate], 1)), truth, kind)
+
+
+def test_heads_turn_by_their_position(kind):
+    import torch
+
+    from tuneworthy.models._kernels import turned
+
+    whole, angle = torch.randn(2, 3, 5, 8).to(kind), torch.rand(2, 3, 4) * 6
+    cos, sin = angle.cos().to(kind), angle.sin().to(kind)
+    heads = whole[:, :, :4]  # as they lie: the values stand behind the last key
+    one, two = heads.double().transpose(1, 2).chunk(2, -1)
+    c, s = cos.double()[:, None], sin.double()[:, None]
+    truth = torch.cat([one * c - two * s, two * c + one * s], -1)
+    slack = KINDS[str(kind).removeprefix("torch.")] * 8
+    assert bool(((turned(whole, 4, cos, sin).double() - truth).abs() <= slack).all())
+    assert bool(((turned(whole, 4, cos, -sin).double() - truth).abs() > slack).any())
+
+
+def scores(kind):
+    """Return two rows of two heads with two groups of three queries over 4 + 5 keys, and a mask."""
+    import torch
+
+    own, shared = torch.randn(2, 2, 6, 5) * 9, torch.randn(2, 2, 6, 4) * 9
+    mask = torch.zeros(2, 3, 5)
+    mask[1, :, 0] = float("-inf")
+    return own.to(kind), shared.to(kind), mask.to(kind)
+
+
+def softmax(own, shared, mask, last):
+    """Return the same by torch in fp64; of a block's queries, query q sees 5 - 2 + q keys."""
+    import torch
+
+    seen = torch.arange(5) <= torch.arange(3)[:, None] + 2
+    hidden = mask.double().masked_fill(~seen, float("-inf")) if last else mask.double()
+    near = own.double() * 0.3 + hidden.repeat(1, 2, 1)[:, None]
+    whole = torch.cat([shared.transpose(0, 1).double() * 0.3, near], -1).softmax(-1)
+    return whole[..., 4:], whole[..., :4].transpose(0, 1)
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, causal):
+    from tuneworthy.models._kernels import weigh
+
+    own, shared, mask = scores(kind)
+    near, far = softmax(own, shared, mask, causal)
+    weigh(own, shared, mask, (0, 3, 0, causal), 0.3)
+    assert same(own, near, kind)
+    assert same(shared, far, kind)
+    assert bool((own[1, :, :, 0] == 0).all())  # what is hidden weighs nothing at all
+    assert bool((own[:, :, 0, 3:] == 0).all()) == bool(causal)
+
+
+def test_keys_before_those_of_the_mask_are_seen(kind):
+    import torch
+
+    from tuneworthy.models._kernels import weigh
+
+    own, shared, mask = scores(kind)
+    near, far = softmax(own, shared, mask, 0)
+    whole = torch.cat([shared.transpose(0, 1), own], -1)
+    weigh(whole, own.new_empty(2, 2, 6, 0), mask, (0, 3, 4, 0), 0.3)
+    assert same(whole, torch.cat([far.transpose(0, 1), near], -1), kind)
+
+
+def test_what_is_no_number_stays_none(kind):
+    import torch
+
+    from tuneworthy.models._kernels import gated, rms_norm, weigh
+
+    bad = torch.ones(2, 8).to(kind)
+    bad[1, 3] = float("nan")
+    assert rms_norm(bad, torch.ones(8).to(kind), 1e-5)[1].isnan().all()
+    assert gated(bad)[1].isnan().tolist() == [False, False, False, True]
+    own, shared, mask = scores(kind)
+    own[1, 1, 2, 4] = float("nan")
+    weigh(own, shared, mask, (0, 3, 0, 0), 0.3)
+    assert own[1, 1, 2].isnan().all()
+    assert not own[0].isnan().any()
+
+
+def test_without_a_folder_to_keep_them_in_loops_are_compiled_all_the_same(monkeypatch):
+    from tuneworthy.models import _compiled
+
+    given, tried = _compiled.njit, []
+
+    def homeless(**how):
+        tried.append(how.pop("cache", False))
+        if tried[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return given(**how)
+
+    monkeypatch.setattr(_compiled, "njit", homeless)
+    assert _compiled.compiled(lambda x: x + 1)(2) == 3
+    assert tried == [True, False]

@@ -8,28 +8,38 @@ model and no layer.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic, overload, register_jitable
+
+from tuneworthy.core.record import file_sha256
 
 # Sums may be taken in any order; NaN stays NaN, so that broken weights are seen.
 _HOW: dict[str, Any] = {
     "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
+# numba asks whether a loop's own file has changed, not whether this one has.
+_KEPT = Path(__file__).parent / "__pycache__" / f"loops-{file_sha256(Path(__file__))[:12]}"
 _SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 _F = np.float32
 
 
 def compiled(loop: Any) -> Any:
     """Return a loop compiled; raises TypeError where it is given what it was not made for."""
+    where: Any = config
+    kept = where.CACHE_DIR
+    where.CACHE_DIR = kept or str(_KEPT)
     try:
         return njit(**_HOW, cache=True)(loop)
     except RuntimeError:  # there is no folder to keep it in: compiled in every process
         return njit(**_HOW)(loop)
+    finally:
+        where.CACHE_DIR = kept
 
 
 def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
@@ -97,12 +107,12 @@ def exp(x: Any) -> Any:
     """In a loop: e to the x."""
 
 
-@overload(get, inline="always", strict=False)
+@overload(get, strict=False)
 def _get_of(a: Any, k: Any) -> Any:  # noqa: ARG001
     return (lambda a, k: _widen(a[k])) if a.dtype == types.uint16 else (lambda a, k: a[k])
 
 
-@overload(put, inline="always", strict=False)
+@overload(put, strict=False)
 def _put_of(a: Any, k: Any, x: Any) -> Any:  # noqa: ARG001
     def half(a: Any, k: Any, x: Any) -> None:
         a[k] = _narrow(_F(x))
@@ -113,17 +123,17 @@ def _put_of(a: Any, k: Any, x: Any) -> Any:  # noqa: ARG001
     return half if a.dtype == types.uint16 else whole
 
 
-@overload(wide, inline="always", strict=False)
+@overload(wide, strict=False)
 def _wide_of(a: Any, x: Any) -> Any:  # noqa: ARG001
     return (lambda a, x: np.float64(x)) if a.dtype == types.float64 else (lambda a, x: _F(x))
 
 
-@overload(larger, inline="always", strict=False)
+@overload(larger, strict=False)
 def _larger_of(x: Any, y: Any) -> Any:  # noqa: ARG001
     return (lambda x, y: _most(x, y)) if x == _f32 else (lambda x, y: x if x > y else y)
 
 
-@register_jitable(inline="always")
+@register_jitable
 def _exp32(x: Any) -> Any:
     """exp(x) within 2e-7; 0 below -80 (1.8e-35), and what exceeds fp32 above 88 is not sought.
 
@@ -142,7 +152,7 @@ def _exp32(x: Any) -> Any:
     return _flush(x, p * _power(k))
 
 
-@overload(exp, inline="always", strict=False)
+@overload(exp, strict=False)
 def _exp_of(x: Any) -> Any:
     return (lambda x: _exp32(x)) if x == _f32 else (lambda x: math.exp(x))
 
@@ -151,3 +161,8 @@ def bits(tensor: Any) -> Any:
     """Return a tensor's memory as numba reads it."""
     half = tensor.dtype == torch.bfloat16
     return (tensor.view(torch.uint16) if half else tensor).numpy()
+
+
+def wide_of(dtype: Any) -> Any:
+    """Return fp32, or fp64 for fp64: what sums and scores are taken in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32

@@ -221,7 +221,7 @@ def _product(x: Any, weight: Any, bias: Any, add: Any) -> Any:
 
 
 def _normed(x: Any, norm: tuple[Any, float]) -> Any:
-    return _kernels.rms_norm(x, *norm)
+    return _kernels.rms_norm(x, *norm)[0]
 
 
 def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float) -> Any:

@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from numba.extending import register_jitable
 
-from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide
+from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
 
 
 @compiled
-def _rms(x: Any, weight: Any, eps: float, out: Any) -> None:
+def _rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
     size = x.shape[1]
     for n in range(len(x)):
         row, done, total = x[n], out[n], wide(x, 0.0)
         for k in range(size):
             total += get(row, k) * get(row, k)
         factor = wide(x, 1.0) / np.sqrt(total / wide(x, size) + wide(x, eps))
+        factors[n, 0] = factor
         for k in range(size):
             put(done, k, get(row, k) * factor * get(weight, k))
 
@@ -87,11 +88,11 @@ def _weigh(own: Any, shared: Any, mask: Any, place: Any, scale: float, table: An
             for q in range(queries):
                 line = q % block
                 seen = keys - (block - 1 - line) * causal
-                one, two = own[r, h, q], shared[h, r, q]
-                hidden = mask[r, first + line, : seen - ahead]
+                one, two, near = own[r, h, q], shared[h, r, q], min(ahead, seen)
+                hidden = mask[r, first + line, : max(seen - ahead, 0)]
                 top = _scaled(two, by, table[:past], wide(own, -np.inf))
-                top = _scaled(one[:ahead], by, table[past : past + ahead], top)
-                top = _masked(one[ahead:seen], by, hidden, table[past + ahead :], top)
+                top = _scaled(one[:near], by, table[past : past + near], top)
+                top = _masked(one[near:seen], by, hidden, table[past + near :], top)
                 whole, total = table[: past + seen], wide(own, 0.0)
                 for k in range(past + seen):
                     whole[k] = exp(whole[k] - top)
@@ -102,11 +103,15 @@ def _weigh(own: Any, shared: Any, mask: Any, place: Any, scale: float, table: An
                 one[seen:] = 0
 
 
-def rms_norm(x: Any, weight: Any, eps: float) -> Any:
-    """Return weight · x / sqrt(mean(x²) + eps) of each row of x [N, size]."""
-    out = torch.empty_like(x)
-    _rms(bits(x), bits(weight), eps, bits(out))
-    return out
+def rms_norm(x: Any, weight: Any, eps: float, out: Any = None) -> tuple[Any, Any]:
+    """Return y = weight · factor · x for x [N, size], and the factors [N, 1], fp32 or wider.
+
+    The factor of a row is 1 / sqrt(mean(x²) + eps). y is written into `out` where it is given.
+    """
+    out = torch.empty_like(x) if out is None else out
+    factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
+    _rms(bits(x), bits(weight), eps, bits(out), factors.numpy())
+    return out, factors
 
 
 def gated(both: Any) -> Any:
@@ -136,6 +141,5 @@ def weigh(own: Any, shared: Any, mask: Any, place: tuple[int, ...], scale: float
     and keys from `ahead` on are masked: `place` is (first, block, ahead, causal). `causal` 1: of
     the block's queries the last sees all keys, the one before it all but the last, and so on.
     """
-    wide = np.float64 if own.dtype == torch.float64 else np.float32
-    table = np.empty(shared.shape[3] + own.shape[3], wide)
+    table = torch.empty(shared.shape[3] + own.shape[3], dtype=wide_of(own.dtype)).numpy()
     _weigh(bits(own), bits(shared), bits(mask), place, scale, table)

@@ -15,11 +15,10 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from tuneworthy.training.batches import parts, shared_length
-from tuneworthy.training.pieces import Norm, open_norm, wide_of
+from tuneworthy.training.kernels import cross_entropy
+from tuneworthy.training.pieces import Norm, open_norm
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import Stack, Tape, open_stack
-
-_SLICE = 16  # rows of logits taken at once: in fp32 they stay in the cache of a core
 
 
 @dataclass(frozen=True)
@@ -156,12 +155,7 @@ def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     """Return the loss of every answer token."""
     where, targets = _places(rows, tape)
     inner, _ = hand.norm.forward(x.index_select(0, where), tape.memory)
-    logits = torch.mm(inner, hand.head.t())
-    found = []
-    for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
-        wide = part.to(wide_of(part.dtype))
-        found.append(wide.logsumexp(-1) - wide.gather(1, target[:, None])[:, 0])
-    return torch.cat(found)
+    return cross_entropy(torch.mm(inner, hand.head.t()), targets, 1.0)
 
 
 def _head(
@@ -175,23 +169,12 @@ def _head(
     outer = x.index_select(0, where)
     inner, factor = hand.norm.forward(outer, tape.memory)
     logits = torch.mm(inner, hand.head.t(), out=_room(hand, tape, len(where)))
-    nll = []
-    for part, target in zip(logits.split(_SLICE), targets.split(_SLICE), strict=True):
-        wide = part.to(wide_of(part.dtype))
-        at = target[:, None]
-        aim = wide.gather(1, at)
-        top = wide.amax(-1, keepdim=True)
-        wide.sub_(top).exp_()
-        mass = wide.sum(-1, keepdim=True)
-        nll.append((mass.log() + top - aim)[:, 0])
-        wide.mul_(scale / mass)
-        wide.scatter_add_(1, at, torch.full_like(aim, -scale))
-        part.copy_(wide)
+    nll = cross_entropy(logits, targets, scale)
     dinner = torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
     slope = hand.norm.backward(dinner, outer, factor, None, torch.empty_like(outer))
     dx.index_copy_(0, where, slope)
-    shares = torch.cat(nll).split([row.trained for row in rows])
+    shares = nll.split([row.trained for row in rows])
     return [float(share.sum()) for share in shares], dx
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from tuneworthy.models._kernels import rms_norm
+from tuneworthy.training.kernels import rms_norm_back
+
 _CHUNK = 1 << 26  # bytes of memory that an arena takes at once
 
 
@@ -136,31 +139,18 @@ class Fan:
 
 @dataclass
 class Norm:
-    """RMSNorm: y = w · x / sqrt(mean(x²) + eps), the quotient in fp32 or wider."""
+    """RMSNorm: y = w · x / sqrt(mean(x²) + eps)."""
 
     weight: Any
     eps: float
 
     def forward(self, x: Any, memory: Arena) -> tuple[Any, Any]:
         """Return y and the factor of each row, [rows, 1]."""
-        wide = wide_of(x.dtype)
-        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-        factor = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(self.eps))
-        y = memory.take(x.shape, x.dtype).copy_(x * factor)
-        return y.mul_(self.weight), factor
+        return rms_norm(x, self.weight, self.eps, memory.take(x.shape, x.dtype))
 
     def backward(self, dy: Any, x: Any, factor: Any, add: Any, out: Any) -> Any:
         """Write the gradient of x, plus `add`, into `out`."""
-        slope = (dy * self.weight).to(factor.dtype)
-        unit = x * factor
-        along = torch.linalg.vecdot(slope, unit).unsqueeze(-1).div_(x.shape[-1])
-        slope.addcmul_(unit, along, value=-1).mul_(factor)
-        return out.copy_(slope if add is None else slope.add_(add))
-
-
-def wide_of(dtype: Any) -> Any:
-    """Return fp32, or fp64 for fp64: what sums and scores are taken in."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
+        return rms_norm_back(dy, x, (self.weight, factor), add, out)
 
 
 def open_norm(layer: Any) -> Norm | None:

@@ -19,8 +19,11 @@ from typing import Any
 
 import torch
 
+from tuneworthy.models._compiled import wide_of
 from tuneworthy.models._decoder import known
-from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm, wide_of
+from tuneworthy.models._kernels import weigh
+from tuneworthy.training import kernels
+from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
@@ -61,9 +64,7 @@ class Span:
     length: int
     skipped: int
     at: slice
-    cos: Any
-    sin: Any
-    mask: list[Any]
+    angles: tuple[Any, Any]
     starts: list[int]
     real: Any = None
     back: Any = None
@@ -146,12 +147,9 @@ class Stack:
         rows, length = len(lengths), max(lengths)
         place = torch.arange(skipped, skipped + length)[None]
         like = self.layers[0].into.linears[0].weight
-        cos, sin = (table[0, :, : self.width // 2] for table in self.body.rotary_emb(like, place))
-        wide, masks = wide_of(like.dtype), []
-        for begun in range(0, length, _BLOCK):
-            stop = min(begun + _BLOCK, length)
-            future = torch.ones(stop - begun, stop, dtype=torch.bool).triu_(begun + 1)
-            masks.append(torch.zeros(future.shape, dtype=wide).masked_fill_(future, float("-inf")))
+        cos, sin = self.body.rotary_emb(like, place)
+        half = self.width // 2
+        angles = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
         real = back = None
         if sum(lengths) < (1 - _PADDED) * rows * length:
             there = torch.arange(length) < torch.tensor(lengths)[:, None]
@@ -160,7 +158,7 @@ class Stack:
         own = [length] * rows if real is None else list(lengths)
         starts = [start + before for before in [0, *accumulate(own)][:rows]]
         at = slice(start, start + sum(own))
-        return Span(rows, length, skipped, at, cos, sin, masks, starts, real, back)
+        return Span(rows, length, skipped, at, angles, starts, real, back)
 
     def _forward(self, layer: Layer, x: Any, tape: Tape) -> Any:
         memory, kept = tape.memory, {"x": x}
@@ -179,9 +177,9 @@ class Stack:
         (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], memory, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], memory)
         (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], memory)
-        kept["act"] = memory.take(kept["g"].shape, kept["g"].dtype)
-        torch.ops.aten.silu.out(kept["g"], out=kept["act"])
-        (out,), kept["down"] = layer.down.forward(kept["act"] * kept["u"], memory, kept["y"])
+        kept["h"] = memory.take(kept["g"].shape, kept["g"].dtype)
+        kernels.gate(kept["g"], kept["u"], kept["h"])
+        (out,), kept["down"] = layer.down.forward(kept["h"], memory, kept["y"])
         return out
 
     def _place(
@@ -193,11 +191,11 @@ class Stack:
         keys, values = memory.take(shape, k.dtype), memory.take(shape, k.dtype)
         if past:
             keys[:, :, :skipped], values[:, :, :skipped] = past["keys"], past["values"]
-        self._turn(self._heads(k, span, 1), keys[:, :, None, skipped:], span)
+        kernels.turn(k, span.angles, skipped, keys[:, :, None])
         values[:, :, None, skipped:] = self._heads(v, span, 1)
         grouped = (self.kept, span.rows, self.group, span.length, self.width)
         turned = memory.take(grouped, k.dtype)
-        self._turn(self._heads(q, span, self.group), turned, span)
+        kernels.turn(q, span.angles, 0, turned)
         return {"keys": keys, "values": values, "turned": turned}
 
     def _normed(self, kept: dict[str, Any], name: str, norm: Norm | None, memory: Arena) -> Any:
@@ -211,34 +209,30 @@ class Stack:
         shape = (span.rows, span.length, self.kept, group, self.width)
         return flat.view(shape).permute(2, 0, 3, 1, 4)
 
-    def _turn(self, x: Any, out: Any, span: Span, back: int = 1) -> None:
-        """Rotate halves by position (RoPE); `back` -1 rotates back, which is its gradient."""
-        half = self.width // 2
-        one, two = x[..., :half], x[..., half:]
-        torch.mul(one, span.cos, out=out[..., :half])
-        torch.mul(two, span.cos, out=out[..., half:])
-        out[..., :half].addcmul_(two, span.sin, value=-back)
-        out[..., half:].addcmul_(one, span.sin, value=back)
+    def _weights(self, layer: Layer, turned: Any, keys: Any) -> Any:
+        """Return softmax(s · q kᵀ) of one block of queries, [kept · rows, queries, keys].
 
-    def _weights(self, layer: Layer, turned: Any, keys: Any, mask: Any) -> Any:
-        """Return softmax(s · q kᵀ + mask) of one block of queries, [kept · rows, queries, keys].
-
-        The scores are taken in fp32 or wider: in bf16 a score of 20 is off by .05.
+        Of the block's queries the last sees all keys, the one before it all but the last.
         """
-        wide = mask.dtype
-        packed = (turned.to(wide) * layer.scale).flatten(2, 3).flatten(0, 1)
-        scores = torch.bmm(packed, keys.to(wide).flatten(0, 1).transpose(1, 2))
-        own = mask.shape[1]
-        scores.view(len(scores), self.group, len(mask), -1)[..., -own:].add_(mask)
-        return torch.softmax(scores, -1).to(turned.dtype)
+        packed, block, count = turned.flatten(2, 3).flatten(0, 1), turned.shape[3], keys.shape[2]
+        scores = torch.bmm(packed, keys.flatten(0, 1).transpose(1, 2))[None]
+        nothing = scores.new_empty(0)
+        place = (0, block, count, 1)
+        weigh(
+            scores,
+            nothing.view(*scores.shape[1::-1], scores.shape[2], 0),
+            nothing.view(1, block, 0),
+            place,
+            layer.scale,
+        )
+        return scores[0]
 
-    def _blocks(self, span: Span) -> list[tuple[slice, int, Any]]:
-        """Return for each block of queries: which, how many keys it sees, and its mask."""
-        found = []
-        for number, mask in enumerate(span.mask):
-            start = number * _BLOCK
-            found.append((slice(start, start + len(mask)), span.skipped + mask.shape[1], mask))
-        return found
+    def _blocks(self, span: Span) -> list[tuple[slice, int]]:
+        """Return for each block of queries: which, and how many keys its last one sees."""
+        stops = [min(start + _BLOCK, span.length) for start in range(0, span.length, _BLOCK)]
+        return [
+            (slice(stop - 1 - (stop - 1) % _BLOCK, stop), span.skipped + stop) for stop in stops
+        ]
 
     def _attend(self, layer: Layer, span: Span, out: Any, memory: Arena) -> None:
         """Write what the span's queries see into `out` [its tokens, heads · width]."""
@@ -248,9 +242,9 @@ class Stack:
         if span.real is not None:
             ctx = memory.take((span.rows * span.length, out.shape[1]), out.dtype)
         seen = self._heads(ctx, span, self.group)
-        for block, count, mask in self._blocks(span):
+        for block, count in self._blocks(span):
             turned = held["turned"][:, :, :, block]
-            weights = self._weights(layer, turned, keys[:, :, :count], mask)
+            weights = self._weights(layer, turned, keys[:, :, :count])
             found = torch.bmm(weights, values[:, :, :count].flatten(0, 1))
             seen[:, :, :, block] = found.view(*turned.shape)
             held["p"].append(weights if keys.shape[2] <= _KEPT else None)
@@ -267,7 +261,7 @@ class Stack:
         flat = [memory.take(kept[name].shape, n1.dtype) for name in "qkv"]
         sent = None  # what the rows' attention sends to the keys and values of the prompt
         for span in reversed(tape.spans):
-            places = [part[span.at] for part in (*flat, dctx, kept["ctx"])]
+            places = [part[span.at] for part in (*flat, dctx)]
             sent = self._backward_attention(layer, span.held[number], span, places, sent)
         dq = self._unnormed(kept, "q", layer.q_norm, flat[0])
         dk = self._unnormed(kept, "k", layer.k_norm, flat[1])
@@ -282,11 +276,10 @@ class Stack:
         self, layer: Layer, kept: dict[str, Any], dx: Any, slopes: Any, memory: Arena
     ) -> Any:
         """Return the gradient at the residual between attention and MLP."""
-        g, u, act = kept["g"], kept["u"], kept["act"]
+        g, u = kept["g"], kept["u"]
         dh = memory.take(g.shape, g.dtype)
-        layer.down.backward([dx], act * u, kept["down"], slopes, dh)
-        du = act.mul_(dh)
-        dg = torch.ops.aten.silu_backward(dh.mul_(u), g)
+        layer.down.backward([dx], kept["h"], kept["down"], slopes, dh)
+        dg, du = kernels.gate_back(g, u, dh, kept["h"])
         dn2 = memory.take(kept["n2"].shape, g.dtype)
         layer.up.backward([dg, du], kept["n2"], kept["up"], slopes, dn2)
         out = memory.take(dn2.shape, g.dtype)
@@ -297,48 +290,47 @@ class Stack:
     ) -> Any:
         """Write a span's gradients of q, k and v; return those of the prompt's keys and values.
 
-        `places` are the span's tokens of dq, dk, dv (written), dctx and ctx; `sent` is what rows
-        that look back on the span sent to its keys and values. With P the attention weights and D
-        the row sums of dO · O: dS = P · (dO Vᵀ - D).
+        `places` are the span's tokens of dq, dk, dv (written) and dctx; `sent` is what rows that
+        look back on the span sent to its keys and values. With P the attention weights and
+        dP = dO Vᵀ: dS = P · (dP - Σ P · dP).
         """
-        (dq_flat, dk_flat, dv_flat, dctx, ctx), keys = places, held["keys"]
+        (dq_flat, dk_flat, dv_flat, dctx), keys = places, held["keys"]
         kind, wide = dctx.dtype, wide_of(dctx.dtype)
         dk, dv = (torch.zeros(keys.shape, dtype=kind) for _ in range(2))
         for own, more in zip((dk, dv), sent or (), strict=False):
             own += more.to(kind)
         dout = self._heads(_spread(dctx, span), span, self.group)
-        total = (dctx * ctx).view(len(dctx), -1, self.width).sum(-1, dtype=wide)
-        total = _spread(total, span).view(span.rows, span.length, self.kept, self.group)
-        total = total.permute(2, 0, 3, 1).unsqueeze(-1).to(kind)
         dq = torch.empty_like(held["turned"])
-        for (block, count, mask), weights in zip(self._blocks(span), held["p"], strict=True):
+        for (block, count), weights in zip(self._blocks(span), held["p"], strict=True):
             turned = held["turned"][:, :, :, block]
             if weights is None:
-                weights = self._weights(layer, turned, keys[:, :, :count], mask)
+                weights = self._weights(layer, turned, keys[:, :, :count])
             packed = dout[:, :, :, block].flatten(2, 3).flatten(0, 1)
             seen = held["values"][:, :, :count].flatten(0, 1)
             known = keys[:, :, :count].flatten(0, 1)
             dweights = torch.bmm(packed, seen.transpose(1, 2))
-            dweights.sub_(total[:, :, :, block].reshape(*dweights.shape[:2], 1))
-            dscores = dweights.mul_(weights).mul_(layer.scale)
+            dscores = kernels.score_slopes(weights, dweights, layer.scale)
             dq[:, :, :, block] = torch.bmm(dscores, known).view(turned.shape)
             asked = turned.flatten(2, 3).flatten(0, 1)
             rows = (self.kept, span.rows, count, self.width)
             dk[:, :, :count] += torch.bmm(dscores.transpose(1, 2), asked).view(rows)
             dv[:, :, :count] += torch.bmm(weights.transpose(1, 2), packed).view(rows)
         own = slice(span.skipped, None)
-        self._turned_back(dq, dq_flat, span, self.group)
-        self._turned_back(dk[:, :, None, own], dk_flat, span, 1)
+        self._turned_back(dq, dq_flat, span, 0)
+        self._turned_back(dk[:, :, None], dk_flat, span, span.skipped)
         flat = dctx.new_empty(span.rows * span.length, dv_flat.shape[1])
         self._heads(flat, span, 1).copy_(dv[:, :, None, own])
         dv_flat.copy_(_packed(flat, span))
         past = slice(None, span.skipped)
         return [d[:, :, past].sum(1, keepdim=True, dtype=wide) for d in (dk, dv)]
 
-    def _turned_back(self, slope: Any, out: Any, span: Span, group: int) -> None:
-        flat = out.new_empty(span.rows * span.length, out.shape[1])
-        self._turn(slope, self._heads(flat, span, group), span, -1)
-        out.copy_(_packed(flat, span))
+    def _turned_back(self, slope: Any, out: Any, span: Span, skip: int) -> None:
+        flat = out
+        if span.real is not None:
+            flat = out.new_empty(span.rows * span.length, out.shape[1])
+        kernels.turn_back(slope, span.angles, skip, flat)
+        if span.real is not None:
+            torch.index_select(flat, 0, span.real, out=out)
 
     def _unnormed(self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any) -> Any:
         if norm is None:

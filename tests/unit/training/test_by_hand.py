@@ -144,17 +144,20 @@ def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
 def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
-    from tuneworthy.training import pieces, stack
+    from tuneworthy.training import kernels, pieces, stack
 
     if fault == "mask":
-        monkeypatch.setattr(stack.Stack, "_blocks", lambda self, span: [
-            (block, span.skipped + span.length, mask.new_zeros(len(mask), span.length))
-            for block, _, mask in BLOCKS(span)
-        ])  # fmt: skip
-    if fault == "turn":
-        turn = stack.Stack._turn
+        weigh = stack.weigh
         monkeypatch.setattr(
-            stack.Stack, "_turn", lambda self, x, out, span, back=1: turn(self, x, out, span)
+            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:3], 0), given[4])
+        )
+    if fault == "turn":
+        monkeypatch.setattr(
+            kernels,
+            "turn_back",
+            lambda slope, angles, skip, flat, back=kernels.turn_back: back(
+                slope, (angles[0], -angles[1]), skip, flat
+            ),
         )
     if fault == "norm":
         monkeypatch.setattr(
@@ -173,16 +176,6 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     for dtype in ("float32", "bfloat16"):
         module = lora_twin(tiny.model("llama", 0, dtype), LoraShape(rank=4, alpha=12), 0)
         assert open_net(module.base_model.model, rows[0].ids, True).hand is None
-
-
-def BLOCKS(span):
-    from tuneworthy.training.stack import _BLOCK
-
-    starts = [k * _BLOCK for k in range(len(span.mask))]
-    return [
-        (slice(s, s + len(m)), span.skipped + m.shape[1], m)
-        for s, m in zip(starts, span.mask, strict=True)
-    ]
 
 
 def stale(fan):

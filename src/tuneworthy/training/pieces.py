@@ -22,12 +22,14 @@ class Arena:
 
     def __init__(self) -> None:
         self.chunks: list[Any] = []
+        self.typed: dict[tuple[int, Any], Any] = {}
         self.at = (0, 0)
 
     def take(self, shape: Sequence[int], dtype: Any) -> Any:
         """Return an uninitialised tensor, good until the arena is reset before this point."""
-        count = 1
-        for side in shape:
+        count, strides = 1, []
+        for side in reversed(shape):
+            strides.append(count)
             count *= side
         size = -(-count * dtype.itemsize // 64) * 64
         chunk, start = self.at
@@ -38,7 +40,9 @@ class Arena:
             if chunk >= len(self.chunks):
                 self.chunks.append(torch.empty(max(_CHUNK, size), dtype=torch.uint8))
         self.at = (chunk, start + size)
-        return self.chunks[chunk][start : start + count * dtype.itemsize].view(dtype).view(shape)
+        if (chunk, dtype) not in self.typed:
+            self.typed[chunk, dtype] = self.chunks[chunk].view(dtype)
+        return self.typed[chunk, dtype].as_strided(shape, strides[::-1], start // dtype.itemsize)
 
 
 class Linear:

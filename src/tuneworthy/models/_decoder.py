@@ -267,13 +267,13 @@ def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, floa
     keys, values = own
     rows, kept, queries, width = q.shape
     scores = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1)).view(rows, kept, queries, -1)
-    shared = scores.new_empty(kept, rows, queries, 0)
+    shared = None
     if before:
         asked = q.transpose(0, 1).reshape(kept, -1, width)
         shared = torch.bmm(asked, before[0][0]).view(kept, rows, queries, -1)
     _kernels.weigh(scores, shared, *how)
     out = torch.bmm(scores.flatten(0, 1), values.flatten(0, 1)).view(rows, kept, queries, width)
-    if before:
+    if shared is not None:
         told = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)
         out.add_(told.transpose(0, 1))
     return out

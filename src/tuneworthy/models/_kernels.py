@@ -140,6 +140,10 @@ def weigh(own: Any, shared: Any, mask: Any, place: tuple[int, ...], scale: float
     row of scores each. Of mask [rows, length, keys], query q reads line first + q modulo `block`,
     and keys from `ahead` on are masked: `place` is (first, block, ahead, causal). `causal` 1: of
     the block's queries the last sees all keys, the one before it all but the last, and so on.
+    No `shared`: None; no mask: None, and `ahead` the number of keys.
     """
-    table = torch.empty(shared.shape[3] + own.shape[3], dtype=wide_of(own.dtype)).numpy()
+    rows, kept, queries, keys = own.shape
+    shared = own.new_empty(kept, rows, queries, 0) if shared is None else shared
+    mask = own.new_empty(rows, place[1], 0) if mask is None else mask
+    table = torch.empty(shared.shape[3] + keys, dtype=wide_of(own.dtype)).numpy()
     _weigh(bits(own), bits(shared), bits(mask), place, scale, table)

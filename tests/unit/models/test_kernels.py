@@ -78,7 +78,8 @@ def softmax(own, shared, mask, last):
     hidden = mask.double().masked_fill(~seen, float("-inf")) if last else mask.double()
     near = own.double() * 0.3 + hidden.repeat(1, 2, 1)[:, None]
     whole = torch.cat([shared.transpose(0, 1).double() * 0.3, near], -1).softmax(-1)
-    return whole[..., 4:], whole[..., :4].transpose(0, 1)
+    past = shared.shape[-1]
+    return whole[..., past:], whole[..., :past].transpose(0, 1)
 
 
 @pytest.mark.parametrize("causal", [0, 1])
@@ -102,8 +103,19 @@ def test_keys_before_those_of_the_mask_are_seen(kind):
     own, shared, mask = scores(kind)
     near, far = softmax(own, shared, mask, 0)
     whole = torch.cat([shared.transpose(0, 1), own], -1)
-    weigh(whole, own.new_empty(2, 2, 6, 0), mask, (0, 3, 4, 0), 0.3)
+    weigh(whole, None, mask, (0, 3, 4, 0), 0.3)
     assert same(whole, torch.cat([far.transpose(0, 1), near], -1), kind)
+
+
+def test_without_a_mask_the_block_alone_says_what_is_seen(kind):
+    import torch
+
+    from tuneworthy.models._kernels import weigh
+
+    own, _, _ = scores(kind)
+    near, _ = softmax(own, own[..., :0], torch.zeros(2, 3, 5), last=True)
+    weigh(own, None, None, (0, 3, 5, 1), 0.3)
+    assert same(own, near.view_as(own), kind)
 
 
 def test_what_is_no_number_stays_none(kind):

@@ -36,8 +36,9 @@ PLUGINS = {
     "report",
     "cli",
 }
-HEAVY = {"torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance"}
-HEAVY |= {"numba", "llvmlite"}
+HEAVY = {
+    "torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance", "numba", "llvmlite",
+}  # fmt: skip
 FILES = sorted(SRC.rglob("*.py"))
 
 

@@ -37,7 +37,8 @@ PLUGINS = {
     "cli",
 }
 HEAVY = {
-    "torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance", "numba", "llvmlite",
+    "torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance", "numba",
+    "llvmlite",
 }  # fmt: skip
 FILES = sorted(SRC.rglob("*.py"))
 

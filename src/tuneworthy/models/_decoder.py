@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.nn.functional import linear, rms_norm
+from torch.nn.functional import linear
 
 from tuneworthy.models import _kernels
 from tuneworthy.models._attention import Sight
@@ -155,9 +155,11 @@ class Decoder:
         count = held.shape[2] - self.kept
         if layer.q_norm and layer.k_norm:
             parts = held[:, :, :count].split((count - self.kept, self.kept), 2)
-            norms = (layer.q_norm, layer.k_norm)
-            parts = [rms_norm(p, p.shape[-1:], *n) for p, n in zip(parts, norms, strict=True)]
-            held = torch.cat(parts, 2)
+            normed = [
+                _normed(part.reshape(-1, self.width), norm).view(part.shape)
+                for part, norm in zip(parts, (layer.q_norm, layer.k_norm), strict=True)
+            ]
+            held = torch.cat(normed, 2)
         return _kernels.turned(held, count, *turn)
 
 

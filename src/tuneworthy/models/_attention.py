@@ -16,6 +16,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tuneworthy.models._kernels import whole
+
 NAME = "tuneworthy"
 _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 
@@ -36,13 +38,13 @@ class Prefix:
 class Sight:
     """What the queries of one forward pass may look at: the prefix, and by `mask` their own row.
 
-    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself. `causal`: it
-    hides all later tokens, the last query being the last key.
+    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself. `real`, in its
+    place: which of the keys [rows, keys] are no padding (on the left); later tokens are hidden.
     """
 
     prefix: Prefix | None
     mask: Any
-    causal: bool = False
+    real: Any = None
     _grouped: dict[int, Any] = field(default_factory=dict)
 
     def grouped(self, groups: int) -> Any:
@@ -66,25 +68,33 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self.memory: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
-        """Append keys and values; return views of all that is filled."""
+        """Append keys and values; return views of all that is filled.
+
+        Turned: of a whole run of columns, the last of which may hold nothing yet.
+        """
         if self.axes[0] == 3:
             key_states = key_states.transpose(2, 3)
         given, start = (key_states, value_states), self.filled
         if self.memory is None:
             self.is_initialized = True
-            self.memory = self._spaces(given, self.capacity)
+            self.memory = self._taken(given, self.capacity)
         self.filled += value_states.shape[2]
         if self.filled > self.memory[1].shape[2]:
-            old, self.memory = self.memory, self._spaces(given, self.filled * 3 // 2)
+            old, self.memory = self.memory, self._taken(given, self.filled * 3 // 2)
             self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
         self._write(start, given)
-        return self._look()
+        found = self._look()
+        if self.axes[0] == 2:
+            return found
+        near = whole(self.filled, self.memory[1].shape[2])
+        return [m.narrow(a, 0, near) for m, a in zip(self.memory, self.axes, strict=True)]
 
     def keep(self, rows: Any) -> None:
         """Keep only these rows of the batch."""
         if self.memory is not None:
             old, many = self.memory, len(rows)
-            self.memory = tuple(m.new_empty(many, *m.shape[1:]) for m in old)
+            like = [m[:1].expand(many, *m.shape[1:]) for m in old]
+            self.memory = self._taken(like, old[1].shape[2])
             self._write(0, [
                 m.narrow(a, 0, self.filled)[rows] for m, a in zip(old, self.axes, strict=True)
             ])  # fmt: skip
@@ -100,6 +110,11 @@ class Room(DynamicLayer):  # type: ignore[misc]
         for shape, axis in zip(shapes, self.axes, strict=True):
             shape[axis] = length
         return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
+
+    def _taken(self, like: Sequence[Any], length: int) -> Any:
+        """Return memory; values behind the last token are multiplied by 0 and must be numbers."""
+        keys, values = self._spaces(like, length)
+        return keys, values.zero_() if self.axes[0] == 3 else values
 
     def _write(self, start: int, given: Sequence[Any]) -> None:
         assert self.memory is not None
@@ -128,26 +143,30 @@ class Part:
     many: int
 
     def update(self, key_states: Any, value_states: Any) -> Any:
-        """Write keys and values of these rows; return views of them."""
+        """Write keys and values of these rows; return views of them, to a whole run of columns."""
         room = self.room
         given = [key_states.transpose(2, 3) if room.axes[0] == 3 else key_states, value_states]
         if room.memory is None:
             room.is_initialized = True
-            whole = [g[:1].expand(self.many, *g.shape[1:]) for g in given]
-            room.memory = room._spaces(whole, room.capacity)
+            like = [g[:1].expand(self.many, *g.shape[1:]) for g in given]
+            room.memory = room._taken(like, room.capacity)
         found = []
+        count = value_states.shape[2]
+        near = whole(count, room.memory[1].shape[2] - self.start)
         for memory, states, axis in zip(room.memory, given, room.axes, strict=True):
             own = memory[self.rows]
             own.narrow(axis, 0, self.start).zero_()
-            found.append(own.narrow(axis, self.start, states.shape[axis]).copy_(states))
-        room.filled = self.start + value_states.shape[2]
+            own.narrow(axis, self.start, count).copy_(states)
+            found.append(own.narrow(axis, self.start, near))
+        room.filled = self.start + count
         room._look()
         return found
 
 
 def rooms(layers: int, capacity: int, *, turned: bool = False) -> Any:
     """Return a cache of `layers` rooms for `capacity` tokens a row."""
-    return Cache(layers=[Room(capacity, turned) for _ in range(layers)])
+    space = capacity + whole(1) * turned  # so that a whole run fits, wherever it begins
+    return Cache(layers=[Room(space, turned) for _ in range(layers)])
 
 
 def attention(

@@ -5,7 +5,7 @@ operations, an attention kernel made for long rows. Here a layer is some thirty 
 adapter's are among them. Taken only where a probe gives the logits of the model itself
 (`_forward.open_net`). Knows no sampling and no text.
 
-Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, group · length,
+Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, length, group,
 width].
 """
 
@@ -134,33 +134,30 @@ class Decoder:
         last = len(self.layers) - 1
         half = self.width // 2
         turn = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
-        mask = sight.mask[:, 0].expand(rows, -1, -1).contiguous()
+        hide = _hidden(sight, rows)
         for number, layer in enumerate(self.layers):
             held = layer.into(_normed(x, layer.first)).view(rows, length, -1, self.width)
-            turned = self._turned(held, layer, turn)
-            values = held[:, :, -self.kept :].transpose(1, 2)
-            asked = turned.shape[1] - self.kept
-            keys, values = cache.layers[number].update(turned[:, asked:], values)
-            q = turned[:, :asked].view(rows, self.kept, -1, length, self.width)
+            q, k = self._turned(held, layer, turn)
+            keys, values = cache.layers[number].update(k, held[:, :, -self.kept :].transpose(1, 2))
             if keep and number == last:  # of its other tokens only keys and values are needed
-                q, mask = q[:, :, :, -keep:], mask[:, -keep:].contiguous()
+                q, hide = q[:, :, -keep:], hide if hide.ndim == 1 else hide[:, -keep:]
                 x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
-            seen = _attended(q, (keys, values, sight, number), mask, layer.scale)
+            seen = _attended(q, (keys, values, sight, number), hide, layer.scale)
             x = layer.out(seen, x)
             x = layer.down(_kernels.gated(layer.up(_normed(x, layer.second))), x)
         return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
 
-    def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> Any:
-        """Return queries and keys rotated by position (RoPE): [rows, heads, length, width]."""
-        count = held.shape[2] - self.kept
+    def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
+        """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""
+        count = held.shape[2] - 2 * self.kept
         if layer.q_norm and layer.k_norm:
-            parts = held[:, :, :count].split((count - self.kept, self.kept), 2)
+            parts = held[:, :, : -self.kept].split((count, self.kept), 2)
             normed = [
                 _normed(part.reshape(-1, self.width), norm).view(part.shape)
                 for part, norm in zip(parts, (layer.q_norm, layer.k_norm), strict=True)
             ]
             held = torch.cat(normed, 2)
-        return _kernels.turned(held, count, *turn)
+        return _kernels.turned(held, count, self.kept, (turn[0], turn[1]))
 
 
 def open_decoder(module: Any) -> Decoder | None:
@@ -226,38 +223,62 @@ def _normed(x: Any, norm: tuple[Any, float]) -> Any:
     return _kernels.rms_norm(x, *norm)[0]
 
 
-def _attended(q: Any, held: tuple[Any, Any, Sight, int], mask: Any, scale: float) -> Any:
-    """Return what queries [rows, kept heads, group, length, width] see: [rows · length, heads].
+def _hidden(sight: Sight, rows: int) -> Any:
+    """Return how many keys each row hides, [rows], or what is added to its scores."""
+    if sight.real is not None:
+        return (~sight.real).sum(1)
+    return sight.mask[:, 0].expand(rows, -1, -1)
 
-    Scores are taken of a few rows, and of long rows a few queries at a time, so
-    that they stay in a core's cache; keys behind the last of those queries are left out.
+
+def _attended(q: Any, held: tuple[Any, Any, Sight, int], hide: Any, scale: float) -> Any:
+    """Return what queries [rows, kept heads, length, group, width] see: [rows · length, heads].
+
+    Scores are taken of a few rows, and of long rows a few queries at a time, so that they stay in
+    a core's cache; keys behind the last of those queries are left out.
     """
     keys, values, sight, number = held
-    prefix = sight.prefix
+    prefix, causal = sight.prefix, sight.real is not None
+    own = sight.real.shape[1] if causal else sight.mask.shape[3]
     before = (prefix.keys[number], prefix.values[number]) if prefix else None
     past = prefix.length if prefix else 0
-    rows, kept, group, length, _ = q.shape
-    own = keys.shape[3]
-    each = kept * group * (own + past) * mask.dtype.itemsize
+    rows, kept, length, group, _ = q.shape
+    each = kept * group * (own + past) * q.dtype.itemsize
     step = max(1, _SCORES // (each * length))
     block = min(length, max(_LEAST, _SCORES // each)) if step == 1 else length
     joins = step == 1 and past <= length
-    out = q.new_empty(rows, length, kept, q.shape[2], q.shape[4])
+    out = q.new_empty(rows, length, kept, group, q.shape[4])
     for start in range(0, rows, step):
         part = slice(start, start + step)
         mine, shared, ahead = (keys[part], values[part]), before, 0
         if before and joins:  # a copy of a short prefix costs less than products of its own
-            mine = (torch.cat([before[0], mine[0]], 3), torch.cat([before[1], mine[1]], 2))
-            shared, ahead = None, past
+            mine, shared, ahead = _beside(before, mine, own), None, past
+        hidden = hide[part]
         for first in range(0, length, block):
             some = slice(first, min(first + block, length))
-            seen = ahead + (own - length + some.stop if sight.causal else own)
-            asked = q[part, :, :, some]
-            near = (mine[0][..., :seen], mine[1][:, :, :seen])
-            place = (first, asked.shape[3], ahead, int(sight.causal))
-            found = _joined(asked.flatten(2, 3), near, shared, (mask[part], place, scale))
-            out[part, some] = found.view(asked.shape).permute(0, 3, 1, 2, 4)
+            seen = ahead + (own - length + some.stop if causal else own)
+            near = _kernels.whole(seen, mine[1].shape[2])
+            asked = q[part, :, some].flatten(2, 3)
+            if not causal:
+                hidden = hide[part, some].contiguous()
+            count = some.stop - first
+            place = (group, count, seen, ahead, int(causal))
+            given = (mine[0][..., :near], mine[1][:, :, :near])
+            found = _joined(asked, given, shared, (hidden, place, scale))
+            out[part, some] = found.view(-1, kept, count, group, q.shape[4]).transpose(1, 2)
     return out.view(rows * length, -1)
+
+
+def _beside(before: Any, own: tuple[Any, Any], count: int) -> tuple[Any, Any]:
+    """Return the keys and values of the prefix and, behind them, `count` of each row's own."""
+    (old_keys, old_values), (keys, values) = before, own
+    past, width = old_values.shape[2:]
+    space = past + _kernels.whole(count)
+    shape = values.shape[:2]
+    found = keys.new_empty(*shape, width, space), values.new_empty(*shape, space, width)
+    found[0][..., :past], found[0][..., past : past + count] = old_keys, keys[..., :count]
+    found[1][:, :, :past], found[1][:, :, past : past + count] = old_values, values[:, :, :count]
+    found[1][:, :, past + count :] = 0
+    return found
 
 
 def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, float]) -> Any:

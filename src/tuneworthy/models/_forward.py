@@ -137,7 +137,7 @@ def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     cache = rooms(net.layers, len(ids), turned=net.decoder is not None)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
-    look = Sight(None, _future(len(ids), net.module.dtype), causal=True) if net.decoder else None
+    look = Sight(None, None, torch.ones(1, len(ids), dtype=torch.bool)) if net.decoder else None
     _call(net, tokens, cache, look, place, keep=1)
     keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
     return Prefix(keys, values, len(ids))
@@ -196,11 +196,6 @@ def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
     return logits
 
 
-def _future(length: int, dtype: Any) -> Any:
-    """Return the additive mask of one row that sees no later token: [1, 1, length, length]."""
-    return additive(torch.ones(length, length, dtype=torch.bool).tril_()[None, None], dtype)
-
-
 def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any, Any]) -> Any:
     """Read a whole batch, rows of like length at a time, so that little padding is read."""
     found, (ids, place) = [], given
@@ -208,8 +203,7 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any,
     for run in alike(lengths):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
         parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
-        mask = _causal(state.real[rows, start : state.filled], 0, net.module.dtype)
-        look = Sight(state.prefix, mask, causal=True)
+        look = Sight(state.prefix, None, state.real[rows, start : state.filled])
         own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)
         found.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
     return torch.cat(found)
@@ -219,9 +213,11 @@ def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     start, state.filled = state.filled, state.filled + ids.shape[1]
     if state.wide:  # transformers builds the mask, windows included
         look: Any = state.real[:, : state.filled].long()
+    elif net.decoder:
+        look = Sight(state.prefix, None, state.real[:, : state.filled])
     else:
         mask = _causal(state.real[:, : state.filled], start, net.module.dtype)
-        look = Sight(state.prefix, mask, causal=True)
+        look = Sight(state.prefix, mask)
     return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
 
 

@@ -17,6 +17,9 @@ from numba.extending import register_jitable
 
 from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
 
+_RUN = 32  # scores are taken in whole runs of as many: what is left over is slow
+_N = np.uint64  # of an index that may be negative numba asks whether it is, and LLVM gives up
+
 
 @compiled
 def _rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
@@ -42,65 +45,115 @@ def _gate(both: Any, out: Any) -> None:
 
 
 @compiled
-def _turn(heads: Any, cos: Any, sin: Any, out: Any) -> None:
-    rows, count, length, _, half = out.shape
+def _turn(heads: Any, cos: Any, sin: Any, queries: Any, keys: Any) -> None:
+    rows, kept, length, group, _, half = queries.shape
     for r in range(rows):
         for t in range(length):
-            for h in range(count):
+            for h in range(kept):
+                for g in range(group):
+                    for k in range(half):
+                        at = h * group + g
+                        x, y = get(heads, (r, t, at, 0, k)), get(heads, (r, t, at, 1, k))
+                        c, s = get(cos, (r, t, k)), get(sin, (r, t, k))
+                        put(queries, (r, h, t, g, 0, k), x * c - y * s)
+                        put(queries, (r, h, t, g, 1, k), y * c + x * s)
                 for k in range(half):
-                    x, y = get(heads, (r, t, h, 0, k)), get(heads, (r, t, h, 1, k))
+                    at = kept * group + h
+                    x, y = get(heads, (r, t, at, 0, k)), get(heads, (r, t, at, 1, k))
                     c, s = get(cos, (r, t, k)), get(sin, (r, t, k))
-                    put(out, (r, h, t, 0, k), x * c - y * s)
-                    put(out, (r, h, t, 1, k), y * c + x * s)
+                    put(keys, (r, h, t, 0, k), x * c - y * s)
+                    put(keys, (r, h, t, 1, k), y * c + x * s)
 
 
 @register_jitable
-def _scaled(scores: Any, by: Any, out: Any, top: Any) -> Any:
-    for k in range(len(scores)):
-        value = get(scores, k) * by
+def _scaled(scores: Any, at: Any, seen: Any, by: Any, out: Any, top: Any) -> Any:
+    end, count, first, last = seen
+    least = wide(scores, -np.inf)
+    for k in range(end):
+        value = get(scores, at + k) * by
+        value = value if k < count and (k < first or k >= last) else least
         out[k] = value
         top = larger(value, top)
     return top
 
 
 @register_jitable
-def _masked(scores: Any, by: Any, mask: Any, out: Any, top: Any) -> Any:
-    for k in range(len(scores)):
-        value = get(scores, k) * by + get(mask, k)
+def _masked(scores: Any, at: Any, mask: Any, by: Any, out: Any, top: Any) -> Any:
+    for k in range(_N(len(mask))):
+        value = get(scores, at + k) * by + get(mask, k)
         out[k] = value
         top = larger(value, top)
     return top
 
 
 @register_jitable
-def _written(chances: Any, by: Any, out: Any) -> None:
-    for k in range(len(chances)):
-        put(out, k, chances[k] * by)
+def _powers(table: Any, end: Any, top: Any) -> Any:
+    total = top - top
+    for k in range(end):
+        table[k] = exp(table[k] - top)
+        total += table[k]
+    return total
+
+
+@register_jitable
+def _written(chances: Any, end: Any, by: Any, out: Any, at: Any) -> None:
+    for k in range(end):
+        put(out, at + k, chances[k] * by)
+
+
+@register_jitable
+def _filled(out: Any, start: Any, stop: Any, value: Any) -> None:
+    for k in range(start, stop):
+        out[k] = value
+
+
+@register_jitable
+def _up(count: int) -> int:
+    return (count + _RUN - 1) // _RUN * _RUN
 
 
 @compiled
-def _weigh(own: Any, shared: Any, mask: Any, place: Any, scale: float, table: Any) -> None:
-    rows, kept, queries, keys = own.shape
-    past, (first, block, ahead, causal) = shared.shape[3], place
-    by = wide(own, scale)
+def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any) -> None:
+    rows, kept, queries, width, past, scale = sizes
+    (group, block, seen, ahead, causal), (pads, mask) = place, hide
+    by, least, behind = wide(own, scale), wide(own, -np.inf), _up(past)
+    near, at, none = table[behind:], _N(0), _N(0)
     for r in range(rows):
         for h in range(kept):
+            back = _N((h * rows + r) * queries * past)
             for q in range(queries):
-                line = q % block
-                seen = keys - (block - 1 - line) * causal
-                one, two, near = own[r, h, q], shared[h, r, q], min(ahead, seen)
-                hidden = mask[r, first + line, : max(seen - ahead, 0)]
-                top = _scaled(two, by, table[:past], wide(own, -np.inf))
-                top = _scaled(one[:near], by, table[past : past + near], top)
-                top = _masked(one[near:seen], by, hidden, table[past + near :], top)
-                whole, total = table[: past + seen], wide(own, 0.0)
-                for k in range(past + seen):
-                    whole[k] = exp(whole[k] - top)
-                    total += whole[k]
-                total = wide(own, 1.0) / total
-                _written(table[:past], total, two)
-                _written(table[past : past + seen], total, one)
-                one[seen:] = 0
+                line = q // group % block
+                count = seen - (block - 1 - line) * causal
+                end = min(_up(count), width)
+                top = least
+                if past:
+                    top = _scaled(shared, back, (_N(past), _N(past), none, none), by, table, top)
+                    _filled(table, _N(past), _N(behind), least)
+                if mask.shape[2]:
+                    top = _scaled(own, at, (_N(ahead), _N(ahead), none, none), by, near, top)
+                    hidden = mask[r, line, : count - ahead]
+                    top = _masked(own, at + _N(ahead), hidden, by, near[ahead:], top)
+                    _filled(near, _N(count), _N(_up(count)), least)
+                else:
+                    last = min(ahead + pads[r], count - 1)  # padding sees itself: no sum is 0
+                    sees = (_N(end), _N(count), _N(ahead), _N(last))
+                    top = _scaled(own, at, sees, by, near, top)
+                    if end < _up(count):
+                        _filled(near, _N(end), _N(_up(count)), least)
+                total = wide(own, 1.0) / _powers(table, _N(behind + _up(count)), top)
+                if past:
+                    _written(table, _N(past), total, shared, back)
+                _written(near, _N(end), total, own, at)
+                if end < width:
+                    _filled(own, at + _N(end), at + _N(width), 0)
+                at += _N(width)
+                back += _N(past)
+
+
+def whole(count: int, most: int | None = None) -> int:
+    """Return how many scores a row of `count` should have to be weighed fast, `most` at most."""
+    runs = -(-count // _RUN) * _RUN
+    return runs if most is None else min(runs, most)
 
 
 def rms_norm(x: Any, weight: Any, eps: float, out: Any = None) -> tuple[Any, Any]:
@@ -121,29 +174,36 @@ def gated(both: Any) -> Any:
     return out
 
 
-def turned(heads: Any, count: int, cos: Any, sin: Any) -> Any:
-    """Return the first `count` heads of [rows, length, heads, width] rotated by position (RoPE).
+def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Return queries and keys rotated by position (RoPE), of heads [rows, length, heads, width].
 
-    As [rows, count, length, width]; `cos` and `sin` are [rows, length, width / 2].
+    The first `count` heads are queries and then `kept` keys; `angles` are cos and sin, [rows,
+    length, width / 2]. Queries come as [rows, kept, length, group, width], keys as [rows, kept,
+    length, width].
     """
     rows, length, _, width = heads.shape
-    out, halves = heads.new_empty(rows, count, length, width), (2, width // 2)
-    given = (heads.unflatten(3, halves), cos, sin, out.unflatten(3, halves))
-    _turn(*map(bits, given))
-    return out
+    queries = heads.new_empty(rows, kept, length, count // kept, width)
+    keys, halves = heads.new_empty(rows, kept, length, width), (2, width // 2)
+    parts = (heads.unflatten(3, halves), *angles, queries.unflatten(4, halves))
+    _turn(*map(bits, (*parts, keys.unflatten(3, halves))))
+    return queries, keys
 
 
-def weigh(own: Any, shared: Any, mask: Any, place: tuple[int, ...], scale: float) -> None:
-    """Turn scores into attention weights, where they lie: softmax(scale · scores + mask).
+def weigh(own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float) -> None:
+    """Turn scores into attention weights, where they lie: softmax(scale · scores).
 
-    `own` [rows, kept heads, queries, keys] and `shared` [kept heads, rows, queries, past] are one
-    row of scores each. Of mask [rows, length, keys], query q reads line first + q modulo `block`,
-    and keys from `ahead` on are masked: `place` is (first, block, ahead, causal). `causal` 1: of
-    the block's queries the last sees all keys, the one before it all but the last, and so on.
-    No `shared`: None; no mask: None, and `ahead` the number of keys.
+    `own` [rows, kept heads, queries, keys] and `shared` [kept heads, rows, queries, past] (or None)
+    are one row of scores each. `place` is (group, block, seen, ahead, causal): query q is that of
+    token q / group modulo `block`, and it sees the first `seen` of the own keys (what lies behind
+    is no score). `causal` 1: only the block's last token sees them all, the one before it all but
+    the last, and so on. `hide` is None or, of the keys from `ahead` on, either how many each row
+    hides, [rows], or an additive mask [rows, block, seen - ahead].
     """
     rows, kept, queries, keys = own.shape
     shared = own.new_empty(kept, rows, queries, 0) if shared is None else shared
-    mask = own.new_empty(rows, place[1], 0) if mask is None else mask
-    table = torch.empty(shared.shape[3] + keys, dtype=wide_of(own.dtype)).numpy()
-    _weigh(bits(own), bits(shared), bits(mask), place, scale, table)
+    past = shared.shape[3]
+    table = torch.empty(past + keys + 2 * _RUN, dtype=wide_of(own.dtype)).numpy()
+    pads = np.zeros(rows, np.int64) if hide is None or hide.ndim > 1 else hide.numpy()
+    mask = hide if hide is not None and hide.ndim > 1 else own.new_empty(rows, 0, 0)
+    sizes, flat = (rows, kept, queries, keys, past, scale), (own.view(-1), shared.view(-1))
+    _weigh(*map(bits, flat), sizes, (pads, bits(mask)), place, table)

@@ -217,7 +217,7 @@ class Stack:
         """
         packed, block, count = turned.flatten(2, 3).flatten(0, 1), turned.shape[3], keys.shape[2]
         scores = torch.bmm(packed, keys.flatten(0, 1).transpose(1, 2))
-        weigh(scores[None], None, None, (0, block, count, 1), layer.scale)
+        weigh(scores[None], None, None, (1, block, count, 0, 1), layer.scale)
         return scores
 
     def _blocks(self, span: Span) -> list[tuple[slice, int]]:

@@ -57,9 +57,9 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
 def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net, monkeypatch):
     from tuneworthy.models import _decoder, _kernels
 
-    def hiding(own, shared, mask, place, scale):
-        own[..., : place[2]] = -1e9
-        weigh(own, shared, mask, place, scale)
+    def hiding(own, shared, hide, place, scale):
+        own[..., : place[3]] = -1e9
+        weigh(own, shared, hide, place, scale)
 
     whole, weigh = all_logits(net), _kernels.weigh
     monkeypatch.setattr(_decoder, "_SCORES", 1)
@@ -133,8 +133,8 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
         monkeypatch.setattr(
             _kernels,
             "weigh",
-            lambda own, shared, mask, place, scale: right(
-                own, shared, mask.clamp_min(0), (*place[:3], 0), scale
+            lambda own, shared, hide, place, scale: right(
+                own, shared, None, (*place[:4], 0), scale
             ),
         )
     if fault == "turn":

@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.full
 # Most relative error: half a unit of bf16's last place (2^-9), some units of fp32's, of fp64's.
-KINDS = {"bfloat16": 2**-8, "float32": 1e-6, "float64": 1e-14}
+KINDS = {"bfloat16": 2**-8, "float32": 2e-6, "float64": 2e-14}
 
 
 @pytest.fixture(params=sorted(KINDS))
@@ -49,73 +49,122 @@ def test_heads_turn_by_their_position(kind):
 
     from tuneworthy.models._kernels import turned
 
-    whole, angle = torch.randn(2, 3, 5, 8).to(kind), torch.rand(2, 3, 4) * 6
+    whole, angle = torch.randn(2, 3, 7, 8).to(kind), torch.rand(2, 3, 4) * 6
     cos, sin = angle.cos().to(kind), angle.sin().to(kind)
-    heads = whole[:, :, :4]  # as they lie: the values stand behind the last key
+    heads = whole[:, :, :6]  # two groups of two queries, then two keys, and a value behind
     one, two = heads.double().transpose(1, 2).chunk(2, -1)
     c, s = cos.double()[:, None], sin.double()[:, None]
     truth = torch.cat([one * c - two * s, two * c + one * s], -1)
     slack = KINDS[str(kind).removeprefix("torch.")] * 8
-    assert bool(((turned(whole, 4, cos, sin).double() - truth).abs() <= slack).all())
-    assert bool(((turned(whole, 4, cos, -sin).double() - truth).abs() > slack).any())
+
+    def errors(*angles):
+        queries, keys = turned(whole, 4, 2, angles)
+        found = torch.cat([queries.transpose(2, 3).flatten(1, 2), keys], 1)
+        return (found.double() - truth).abs() > slack
+
+    assert not errors(cos, sin).any()
+    assert errors(cos, -sin).any()
 
 
-def scores(kind):
-    """Return two rows of two heads with two groups of three queries over 4 + 5 keys, and a mask."""
+LENGTHS = [5, 40]  # own keys: less than a run of 32, and more
+
+
+def scores(kind, length, width=None):
+    """Return two rows of two heads with two queries for each of three tokens, and a mask.
+
+    Scores of `length` keys, or of more of which those are real, and of a prefix of four.
+    """
     import torch
 
-    own, shared = torch.randn(2, 2, 6, 5) * 9, torch.randn(2, 2, 6, 4) * 9
-    mask = torch.zeros(2, 3, 5)
+    own, shared = torch.randn(2, 2, 6, width or length) * 9, torch.randn(2, 2, 6, 4) * 9
+    own[..., length:] = float("nan")
+    mask = torch.zeros(2, 3, length)
     mask[1, :, 0] = float("-inf")
     return own.to(kind), shared.to(kind), mask.to(kind)
 
 
-def softmax(own, shared, mask, last):
-    """Return the same by torch in fp64; of a block's queries, query q sees 5 - 2 + q keys."""
+def softmax(own, shared, mask, causal):
+    """Return the same by torch in fp64; of a block's three tokens, only the last sees all keys."""
     import torch
 
-    seen = torch.arange(5) <= torch.arange(3)[:, None] + 2
-    hidden = mask.double().masked_fill(~seen, float("-inf")) if last else mask.double()
-    near = own.double() * 0.3 + hidden.repeat(1, 2, 1)[:, None]
+    length = mask.shape[2]
+    seen = torch.arange(length) <= torch.arange(3)[:, None] + length - 3
+    hidden = mask.double().masked_fill(~seen, float("-inf")) if causal else mask.double()
+    near = own[..., :length].double() * 0.3 + hidden.repeat_interleave(2, 1)[:, None]
     whole = torch.cat([shared.transpose(0, 1).double() * 0.3, near], -1).softmax(-1)
     past = shared.shape[-1]
     return whole[..., past:], whole[..., :past].transpose(0, 1)
 
 
-@pytest.mark.parametrize("causal", [0, 1])
-def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, causal):
-    from tuneworthy.models._kernels import weigh
-
-    own, shared, mask = scores(kind)
-    near, far = softmax(own, shared, mask, causal)
-    weigh(own, shared, mask, (0, 3, 0, causal), 0.3)
-    assert same(own, near, kind)
-    assert same(shared, far, kind)
-    assert bool((own[1, :, :, 0] == 0).all())  # what is hidden weighs nothing at all
-    assert bool((own[:, :, 0, 3:] == 0).all()) == bool(causal)
-
-
-def test_keys_before_those_of_the_mask_are_seen(kind):
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("spare", [0, 3, 40])
+@pytest.mark.parametrize("how", ["mask", "pads"])
+def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, length, spare, how):
     import torch
 
     from tuneworthy.models._kernels import weigh
 
-    own, shared, mask = scores(kind)
-    near, far = softmax(own, shared, mask, 0)
+    own, shared, mask = scores(kind, length, length + spare)
+    near, far = softmax(own, shared, mask, how == "pads")
+    hide = mask if how == "mask" else torch.tensor([0, 1])
+    weigh(own, shared, hide, (2, 3, length, 0, int(how == "pads")), 0.3)
+    assert same(own[..., :length], near, kind)
+    assert same(shared, far, kind)
+    assert bool((own[1, :, :, 0] == 0).all())  # what is hidden weighs nothing at all
+    assert bool((own[..., length:] == 0).all())
+    assert bool((own[:, :, :2, length - 2 :] == 0).all()) == (how == "pads")
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("how", ["mask", "pads"])
+def test_keys_before_those_of_the_mask_are_seen(kind, length, how):
+    import torch
+
+    from tuneworthy.models._kernels import weigh
+
+    own, shared, mask = scores(kind, length)
+    near, far = softmax(own, shared, mask, how == "pads")
     whole = torch.cat([shared.transpose(0, 1), own], -1)
-    weigh(whole, None, mask, (0, 3, 4, 0), 0.3)
+    hide = mask if how == "mask" else torch.tensor([0, 1])
+    weigh(whole, None, hide, (2, 3, length + 4, 4, int(how == "pads")), 0.3)
     assert same(whole, torch.cat([far.transpose(0, 1), near], -1), kind)
 
 
-def test_without_a_mask_the_block_alone_says_what_is_seen(kind):
+@pytest.mark.parametrize("length", LENGTHS)
+def test_without_a_mask_the_block_alone_says_what_is_seen(kind, length):
     import torch
 
     from tuneworthy.models._kernels import weigh
 
-    own, _, _ = scores(kind)
-    near, _ = softmax(own, own[..., :0], torch.zeros(2, 3, 5), last=True)
-    weigh(own, None, None, (0, 3, 5, 1), 0.3)
-    assert same(own, near.view_as(own), kind)
+    own, _, mask = scores(kind, length)
+    near, _ = softmax(own, own[..., :0], torch.zeros_like(mask), causal=True)
+    weigh(own, None, None, (2, 3, length, 0, 1), 0.3)
+    assert same(own, near, kind)
+
+
+def test_padding_sees_itself_alone(kind):
+    import torch
+
+    from tuneworthy.models._kernels import weigh
+
+    own, _, _ = scores(kind, 5)
+    weigh(own, None, torch.tensor([0, 4]), (2, 3, 5, 0, 1), 0.3)
+    assert (
+        own[1, 0].tolist() == [[0, 0, 1, 0, 0]] * 2 + [[0, 0, 0, 1, 0]] * 2 + [[0, 0, 0, 0, 1]] * 2
+    )
+    assert not own.isnan().any()
+
+
+def test_queries_may_lie_token_by_token_or_group_by_group(kind):
+    import torch
+
+    from tuneworthy.models._kernels import weigh
+
+    own, _, _ = scores(kind, 5)
+    apart = own.view(2, 2, 3, 2, 5).transpose(2, 3).flatten(2, 3).contiguous()
+    weigh(own, None, None, (2, 3, 5, 0, 1), 0.3)
+    weigh(apart, None, None, (1, 3, 5, 0, 1), 0.3)
+    assert torch.equal(own, apart.view(2, 2, 2, 3, 5).transpose(2, 3).flatten(2, 3))
 
 
 def test_what_is_no_number_stays_none(kind):
@@ -127,9 +176,9 @@ def test_what_is_no_number_stays_none(kind):
     bad[1, 3] = float("nan")
     assert rms_norm(bad, torch.ones(8).to(kind), 1e-5)[0][1].isnan().all()
     assert gated(bad)[1].isnan().tolist() == [False, False, False, True]
-    own, shared, mask = scores(kind)
+    own, shared, mask = scores(kind, 5)
     own[1, 1, 2, 4] = float("nan")
-    weigh(own, shared, mask, (0, 3, 0, 0), 0.3)
+    weigh(own, shared, mask, (2, 3, 5, 0, 0), 0.3)
     assert own[1, 1, 2].isnan().all()
     assert not own[0].isnan().any()
 

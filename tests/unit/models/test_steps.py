@@ -36,7 +36,9 @@ def test_a_room_grows_keeps_rows_and_forgets(turned):
         return room.keys.transpose(2, 3) if turned else room.keys
 
     for start, stop in ((0, 2), (2, 3), (3, 7)):  # the second and third have no room left
-        room.update(keys[:, :, start:stop], values[:, :, start:stop])
+        found = room.update(keys[:, :, start:stop], values[:, :, start:stop])
+        assert torch.equal(found[1][:, :, :stop], values[:, :, :stop])
+        assert not found[1][:, :, stop:].any()  # where a run of keys is not full yet
         assert torch.equal(plain(), keys[:, :, :stop])
         assert torch.equal(room.values, values[:, :, :stop])
     room.keep(torch.tensor([2, 0]))

@@ -149,7 +149,7 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     if fault == "mask":
         weigh = stack.weigh
         monkeypatch.setattr(
-            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:3], 0), given[4])
+            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), given[4])
         )
     if fault == "turn":
         monkeypatch.setattr(

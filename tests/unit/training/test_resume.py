@@ -13,7 +13,7 @@ from tuneworthy.ledger import signals
 
 pytestmark = pytest.mark.full
 EPOCHS, STEPS = 8, 40
-WHOLE = []
+WHOLE, SALT = [], [0]
 TIMES = ("seconds", "dev_seconds", "tokens_per_second")
 
 
@@ -40,7 +40,7 @@ def kit(tiny, monkeypatch):
     def score(folder):
         signals.check()
         data = (folder / "adapter_model.safetensors").read_bytes()
-        done.scored.append(hashlib.sha256(data).hexdigest())
+        done.scored.append(hashlib.sha256(b"%d" % SALT[0] + data).hexdigest())
         return int(done.scored[-1][:4], 16) / 65535  # depends on every bit, and on nothing else
 
     monkeypatch.setattr(loop, "backward", counted)
@@ -64,10 +64,17 @@ def kit(tiny, monkeypatch):
             signals._asked = None
 
     def want(folder):
-        """Return the result of a fit that nothing interrupts: the same for every test."""
-        if not WHOLE:
-            WHOLE.append(result(fit(folder / "whole")))
+        """Return the result of a fit that nothing interrupts: the same for every test.
+
+        Its best epoch must not be the last, and which one it is depends on this machine's bits.
+        """
+        while not WHOLE:
+            found = result(fit(folder / f"whole-{SALT[0]}"))
             assert done.steps == STEPS
+            if found[1]["chosen"] < EPOCHS:
+                WHOLE.append(found)
+            else:
+                SALT[0] += 1
         return WHOLE[0]
 
     return SimpleNamespace(

@@ -97,7 +97,8 @@ def _run(
     for group in parts(batch, budget, width):
         rows = [batch[i] for i in group]
         tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
-        turn(group, rows, stack.forward([*prompt, _inputs(rows, width)], tape), tape)
+        own = _inputs(rows, width, tape.spans[-1].length)
+        turn(group, rows, stack.forward([*prompt, own], tape), tape)
         stack.release(tape)
 
 
@@ -131,9 +132,8 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
     return near and float(cosine_similarity(ours, theirs, 0)) >= (0.97 if rough else 1 - 1e-6)
 
 
-def _inputs(rows: Sequence[Rendered], skipped: int) -> Any:
-    """Return the ids that are read, padded on the right: the last token predicts nothing."""
-    length = max(len(row.ids) for row in rows) - 1 - skipped
+def _inputs(rows: Sequence[Rendered], skipped: int, length: int) -> Any:
+    """Return the ids that are read, padded to a length: the last token predicts nothing."""
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     for number, row in enumerate(rows):
         inputs = row.ids[skipped:-1]

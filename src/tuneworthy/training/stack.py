@@ -27,6 +27,7 @@ from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
+_ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
 _KEPT = 512  # with more keys, attention weights are computed again instead of kept
 
 
@@ -139,25 +140,26 @@ class Stack:
 
     def tape(self, lengths: Sequence[int], skipped: int = 0) -> Tape:
         """Return an empty tape for rows of these lengths that all look back on `skipped` tokens."""
-        spans = [self._span([skipped], 0, 0)] if skipped else []
-        spans.append(self._span(lengths, skipped, skipped))
+        spans = [self._span([skipped], skipped, 0)] if skipped else []
+        spans.append(self._span(lengths, max(lengths) + -max(lengths) % _ROUND, skipped))
         return Tape(spans, self.spare.pop() if self.spare else Arena())
 
-    def _span(self, lengths: Sequence[int], skipped: int, start: int) -> Span:
-        rows, length = len(lengths), max(lengths)
+    def _span(self, lengths: Sequence[int], length: int, skipped: int) -> Span:
+        rows = len(lengths)
         place = torch.arange(skipped, skipped + length)[None]
         like = self.layers[0].into.linears[0].weight
         cos, sin = self.body.rotary_emb(like, place)
         half = self.width // 2
         angles = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
         real = back = None
+        own = [length] * rows
         if sum(lengths) < (1 - _PADDED) * rows * length:
-            there = torch.arange(length) < torch.tensor(lengths)[:, None]
+            own = _filled(lengths, skipped, length)
+            there = torch.arange(length) < torch.tensor(own)[:, None]
             real = there.flatten().nonzero()[:, 0]
             back = there.flatten().cumsum(0).sub_(1).clamp_min_(0)
-        own = [length] * rows if real is None else list(lengths)
-        starts = [start + before for before in [0, *accumulate(own)][:rows]]
-        at = slice(start, start + sum(own))
+        starts = [skipped + before for before in [0, *accumulate(own)][:rows]]
+        at = slice(skipped, skipped + sum(own))
         return Span(rows, length, skipped, at, angles, starts, real, back)
 
     def _forward(self, layer: Layer, x: Any, tape: Tape) -> Any:
@@ -330,6 +332,18 @@ class Stack:
         x, slope = kept[name].view(-1, self.width), flat.view(-1, self.width)
         out = torch.empty_like(x)
         return norm.backward(slope, x, kept[f"{name}_factor"], None, out).view(flat.shape)
+
+
+def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
+    """Return how many places of each row are read: so much padding that all tokens are a multiple.
+
+    No real token sees padding on the right, and no gradient comes from it.
+    """
+    spare, own = -(skipped + sum(lengths)) % (2 * _ROUND), list(lengths)
+    for n, count in enumerate(lengths):
+        own[n] += min(spare, length - count)
+        spare -= own[n] - count
+    return own
 
 
 def _packed(padded: Any, span: Span) -> Any:

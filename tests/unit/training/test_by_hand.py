@@ -102,6 +102,30 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
     assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
 
 
+@pytest.mark.parametrize("most", [0.0, 1.0])
+def test_lengths_are_rounded_and_that_changes_nothing(tiny, monkeypatch, most):
+    from tuneworthy.training import stack
+
+    net, rows = opened(tiny)
+    monkeypatch.setattr(stack, "_PADDED", most)
+    found, read, forward = {}, {}, stack.Stack.forward
+
+    def counted(self, ids, tape):
+        out = forward(self, ids, tape)
+        read[stack._ROUND] = len(out), tape.spans[-1].length
+        return out
+
+    monkeypatch.setattr(stack.Stack, "forward", counted)
+    for size in (1, 8):
+        monkeypatch.setattr(stack, "_ROUND", size)
+        found[size] = gradient(net, rows)
+    assert found[8][0] == pytest.approx(found[1][0], rel=1e-12)
+    assert apart(found[8][1], found[1][1]) < 1e-12
+    assert read[1] != read[8]
+    assert read[8][1] % 8 == 0
+    assert most or read[8][0] % 16 == 0
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
     import torch

@@ -101,9 +101,9 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
     batch, stack = rows(4, shared, own=40), net.hand.stack
     stack.refresh()
 
-    prompt = [by_hand._inputs(batch[:1], 0)[:, :shared]] if shared else []
+    prompt = [by_hand._inputs(batch[:1], 0, len(batch[0].ids) - 1)[:, :shared]] if shared else []
     tape = stack.tape([len(row.ids) - 1 - shared for row in batch], shared)
-    stack.forward([*prompt, by_hand._inputs(batch, shared)], tape)
+    stack.forward([*prompt, by_hand._inputs(batch, shared, tape.spans[-1].length)], tape)
     chunk, at = tape.memory.at
     weights = [p for span in tape.spans for held in span.held for p in held["p"]]
     held = sum(map(len, tape.memory.chunks[:chunk])) + at + sum(p.nbytes for p in weights)

@@ -20,6 +20,7 @@ from tuneworthy.training.batches import order, parts, shared_length
 from tuneworthy.training.forward import Net
 from tuneworthy.training.loop import Pace
 from tuneworthy.training.render import Rendered
+from tuneworthy.training.stack import ROUND
 from tuneworthy.training.twin import LoraShape
 
 # What the process holds for each byte in use: freed blocks of other sizes stay with it. On a
@@ -96,6 +97,8 @@ def _steps(net: Net, rows: Sequence[Rendered], pace: Pace, count: int) -> list[l
         step = []
         for group in parts(batch, max(1, pace.part_tokens // count), shared, count):
             length = max(len(batch[i].ids) for i in group) - shared
+            if net.hand:
+                length += -(length - 1) % ROUND  # the last token is not read
             scored = sum(batch[i].trained for i in group)
             if net.head is None:
                 scored = len(group) * length

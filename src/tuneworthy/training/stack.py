@@ -27,7 +27,7 @@ from tuneworthy.training.pieces import Arena, Fan, Norm, open_norm
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
-_ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
+ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
 _KEPT = 512  # with more keys, attention weights are computed again instead of kept
 
 
@@ -141,7 +141,7 @@ class Stack:
     def tape(self, lengths: Sequence[int], skipped: int = 0) -> Tape:
         """Return an empty tape for rows of these lengths that all look back on `skipped` tokens."""
         spans = [self._span([skipped], skipped, 0)] if skipped else []
-        spans.append(self._span(lengths, max(lengths) + -max(lengths) % _ROUND, skipped))
+        spans.append(self._span(lengths, max(lengths) + -max(lengths) % ROUND, skipped))
         return Tape(spans, self.spare.pop() if self.spare else Arena())
 
     def _span(self, lengths: Sequence[int], length: int, skipped: int) -> Span:
@@ -339,7 +339,7 @@ def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
 
     No real token sees padding on the right, and no gradient comes from it.
     """
-    spare, own = -(skipped + sum(lengths)) % (2 * _ROUND), list(lengths)
+    spare, own = -(skipped + sum(lengths)) % (2 * ROUND), list(lengths)
     for n, count in enumerate(lengths):
         own[n] += min(spare, length - count)
         spare -= own[n] - count

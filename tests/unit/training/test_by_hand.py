@@ -112,12 +112,12 @@ def test_lengths_are_rounded_and_that_changes_nothing(tiny, monkeypatch, most):
 
     def counted(self, ids, tape):
         out = forward(self, ids, tape)
-        read[stack._ROUND] = len(out), tape.spans[-1].length
+        read[stack.ROUND] = len(out), tape.spans[-1].length
         return out
 
     monkeypatch.setattr(stack.Stack, "forward", counted)
     for size in (1, 8):
-        monkeypatch.setattr(stack, "_ROUND", size)
+        monkeypatch.setattr(stack, "ROUND", size)
         found[size] = gradient(net, rows)
     assert found[8][0] == pytest.approx(found[1][0], rel=1e-12)
     assert apart(found[8][1], found[1][1]) < 1e-12

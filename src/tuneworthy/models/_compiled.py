@@ -157,6 +157,11 @@ def _exp_of(x: Any) -> Any:
     return (lambda x: _exp32(x)) if x == _f32 else (lambda x: math.exp(x))
 
 
+def now(call: Any, *given: Any) -> None:
+    """Make a call at once."""
+    call(*given)
+
+
 def bits(tensor: Any) -> Any:
     """Return a tensor's memory as numba reads it."""
     half = tensor.dtype == torch.bfloat16

@@ -220,7 +220,7 @@ def _product(x: Any, weight: Any, bias: Any, add: Any) -> Any:
 
 
 def _normed(x: Any, norm: tuple[Any, float]) -> Any:
-    return _kernels.rms_norm(x, *norm)[0]
+    return _kernels.rms_norm(x, norm)[0]
 
 
 def _hidden(sight: Sight, rows: int) -> Any:

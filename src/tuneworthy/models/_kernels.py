@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numba.extending import register_jitable
 
-from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
+from tuneworthy.models._compiled import bits, compiled, exp, get, larger, now, put, wide, wide_of
 
 _RUN = 32  # scores are taken in whole runs of as many: what is left over is slow
 _N = np.uint64  # of an index that may be negative numba asks whether it is, and LLVM gives up
@@ -156,14 +156,16 @@ def whole(count: int, most: int | None = None) -> int:
     return runs if most is None else min(runs, most)
 
 
-def rms_norm(x: Any, weight: Any, eps: float, out: Any = None) -> tuple[Any, Any]:
+def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) -> tuple[Any, Any]:
     """Return y = weight · factor · x for x [N, size], and the factors [N, 1], fp32 or wider.
 
-    The factor of a row is 1 / sqrt(mean(x²) + eps). y is written into `out` where it is given.
+    `norm` is (weight, eps); the factor of a row is 1 / sqrt(mean(x²) + eps). y is written into
+    `out` where it is given. `do` makes the call: at once, or written down.
     """
     out = torch.empty_like(x) if out is None else out
     factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
-    _rms(bits(x), bits(weight), eps, bits(out), factors.numpy())
+    weight, eps = norm
+    do(_rms, bits(x), bits(weight), eps, bits(out), factors.numpy())
     return out, factors
 
 
@@ -189,7 +191,9 @@ def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[
     return queries, keys
 
 
-def weigh(own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float) -> None:
+def weigh(
+    own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float, do: Any = now
+) -> None:
     """Turn scores into attention weights, where they lie: softmax(scale · scores).
 
     `own` [rows, kept heads, queries, keys] and `shared` [kept heads, rows, queries, past] (or None)
@@ -197,7 +201,7 @@ def weigh(own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float
     token q / group modulo `block`, and it sees the first `seen` of the own keys (what lies behind
     is no score). `causal` 1: only the block's last token sees them all, the one before it all but
     the last, and so on. `hide` is None or, of the keys from `ahead` on, either how many each row
-    hides, [rows], or an additive mask [rows, block, seen - ahead].
+    hides, [rows], or an additive mask [rows, block, seen - ahead]. `do` as in `rms_norm`.
     """
     rows, kept, queries, keys = own.shape
     shared = own.new_empty(kept, rows, queries, 0) if shared is None else shared
@@ -206,4 +210,4 @@ def weigh(own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float
     pads = np.zeros(rows, np.int64) if hide is None or hide.ndim > 1 else hide.numpy()
     mask = hide if hide is not None and hide.ndim > 1 else own.new_empty(rows, 0, 0)
     sizes, flat = (rows, kept, queries, keys, past, scale), (own.view(-1), shared.view(-1))
-    _weigh(*map(bits, flat), sizes, (pads, bits(mask)), place, table)
+    do(_weigh, *map(bits, flat), sizes, (pads, bits(mask)), place, table)

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch.nn.functional import cosine_similarity
 
+from tuneworthy.models._kernels import rms_norm
 from tuneworthy.training.batches import parts, shared_length
-from tuneworthy.training.kernels import cross_entropy
+from tuneworthy.training.kernels import cross_entropy, rms_norm_back
 from tuneworthy.training.pieces import Norm, open_norm
 from tuneworthy.training.render import Rendered
-from tuneworthy.training.stack import Stack, Tape, open_stack
+from tuneworthy.training.stack import Stack, open_stack
+from tuneworthy.training.tape import Tape
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,7 @@ def backward(
 
     def turn(group: list[int], rows: list[Rendered], x: Any, tape: Tape) -> None:
         found, dx = _head(hand, rows, x, tape, 1 / tokens)
-        slopes = torch.empty(stack.size, dtype=hand.head.dtype)
-        stack.backward(dx, tape, slopes)
-        total.add_(slopes)
+        total.add_(stack.backward(dx, tape))
         for i, value in zip(group, found, strict=True):
             by_row[i] = value
 
@@ -154,7 +154,7 @@ def _places(rows: Sequence[Rendered], tape: Tape) -> tuple[Any, Any]:
 def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     """Return the loss of every answer token."""
     where, targets = _places(rows, tape)
-    inner, _ = hand.norm.forward(x.index_select(0, where), tape.memory)
+    inner, _ = rms_norm(x.index_select(0, where), (hand.norm.weight, hand.norm.eps))
     return cross_entropy(torch.mm(inner, hand.head.t()), targets, 1.0)
 
 
@@ -167,16 +167,15 @@ def _head(
     """
     where, targets = _places(rows, tape)
     outer = x.index_select(0, where)
-    inner, factor = hand.norm.forward(outer, tape.memory)
-    logits = torch.mm(inner, hand.head.t(), out=_room(hand, tape, len(where)))
+    inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
+    tape.brief.at = (0, 0)
+    room = tape.lend((len(where), len(hand.head)), hand.head.dtype)
+    logits = torch.mm(inner, hand.head.t(), out=room)
     nll = cross_entropy(logits, targets, scale)
     dinner = torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
-    slope = hand.norm.backward(dinner, outer, factor, None, torch.empty_like(outer))
+    given = (hand.norm.weight, factor)
+    slope = rms_norm_back(dinner, outer, given, None, torch.empty_like(outer))
     dx.index_copy_(0, where, slope)
     shares = nll.split([row.trained for row in rows])
     return [float(share.sum()) for share in shares], dx
-
-
-def _room(hand: Hand, tape: Tape, count: int) -> Any:
-    return tape.memory.take((count, len(hand.head)), hand.head.dtype)

@@ -43,7 +43,7 @@ class Net:
     def rest(self) -> None:
         """Let go of the memory that steps use again; the next step takes it anew."""
         if self.hand:
-            self.hand.stack.spare.clear()
+            self.hand.stack.rest()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What stands between the matrix products of a gradient, each as one compiled loop.
 
 As `models._kernels`: bf16 is widened as it is read, sums are fp32 (fp64 for fp64), the result is
-rounded once, and arrays must be contiguous. Knows no layer, no optimizer and no task.
+rounded once, and arrays must be contiguous. `do` makes a kernel's call: at once, or written down to
+be made again and again. Knows no layer, no optimizer and no task.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
+from tuneworthy.models._compiled import bits, compiled, exp, get, larger, now, put, wide, wide_of
 
 
 @compiled
@@ -111,52 +112,55 @@ def _cross_entropy(logits: Any, aims: Any, scale: float, nll: Any, table: Any) -
         put(row, aim, table[aim] * total - by)
 
 
-def gate(g: Any, up: Any, out: Any) -> Any:
+def gate(g: Any, up: Any, out: Any, do: Any = now) -> Any:
     """Write silu(g) · up into `out`, all of one shape; return it."""
-    _gate(*(bits(x.view(-1)) for x in (g, up, out)))
+    do(_gate, *(bits(x.view(-1)) for x in (g, up, out)))
     return out
 
 
-def gate_back(g: Any, up: Any, slope: Any, out: Any) -> tuple[Any, Any]:
+def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = now) -> tuple[Any, Any]:
     """Return the gradients of g and up; `slope` is that of their product.
 
     That of g is written into `out`, that of up over `slope`.
     """
-    _gate_back(*(bits(x.view(-1)) for x in (g, up, slope, out)))
+    do(_gate_back, *(bits(x.view(-1)) for x in (g, up, slope, out)))
     return out, slope
 
 
-def rms_norm_back(slope: Any, x: Any, norm: tuple[Any, Any], add: Any, out: Any) -> Any:
+def rms_norm_back(
+    slope: Any, x: Any, norm: tuple[Any, Any], add: Any, out: Any, do: Any = now
+) -> Any:
     """Write the gradient of RMSNorm's x [N, size], plus `add` (or None), into `out`; return it.
 
     `norm`: the weight, and the factor [N, 1] of each row. With y = w · f · x and f the root's
     inverse, dx = f · w · dy - f³ · x · mean(w · dy · x).
     """
     add = x[:0] if add is None else add
-    _rms_back(*map(bits, (slope, x, *norm, add, out)))
+    do(_rms_back, *map(bits, (slope, x, *norm, add, out)))
     return out
 
 
-def turn(flat: Any, angles: tuple[Any, Any], skip: int, out: Any) -> None:
+def turn(flat: Any, angles: tuple[Any, Any], skip: int, out: Any, do: Any = now) -> None:
     """Rotate heads by position (RoPE) into `out` [kept heads, rows, group, skip + length, width].
 
     `flat` is [rows · length, heads · width]; `angles`: cos and sin [length, width / 2].
     """
-    _turn(bits(_by_head(flat, out, skip)), *map(bits, angles), skip, bits(_halves(out)))
+    do(_turn, bits(_by_head(flat, out, skip)), *map(bits, angles), skip, bits(_halves(out)))
 
 
-def turn_back(slope: Any, angles: tuple[Any, Any], skip: int, flat: Any) -> None:
+def turn_back(slope: Any, angles: tuple[Any, Any], skip: int, flat: Any, do: Any = now) -> None:
     """Rotate the gradient of what `turn` wrote back, into `flat`."""
-    _turn_back(bits(_halves(slope)), *map(bits, angles), skip, bits(_by_head(flat, slope, skip)))
+    heads, back = bits(_halves(slope)), bits(_by_head(flat, slope, skip))
+    do(_turn_back, heads, *map(bits, angles), skip, back)
 
 
-def score_slopes(weights: Any, slopes: Any, scale: float) -> Any:
+def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
     """Turn the gradient of attention weights P into that of the scores, where it lies.
 
     dS = scale · P · (dP - Σ P · dP) by query; [..., keys] both.
     """
     keys = weights.shape[-1]
-    _score_slopes(bits(weights.view(-1, keys)), bits(slopes.view(-1, keys)), scale)
+    do(_score_slopes, bits(weights.view(-1, keys)), bits(slopes.view(-1, keys)), scale)
     return slopes
 
 

@@ -1,6 +1,6 @@
-"""What the written-out gradient is made of: memory used again, adapted linear layers, RMSNorm.
+"""What the written-out gradient is made of: adapted linear layers and RMSNorm.
 
-Knows no attention and no model.
+They write their calls on a tape. Knows no attention and no model.
 """
 
 from __future__ import annotations
@@ -13,36 +13,10 @@ import torch
 
 from tuneworthy.models._kernels import rms_norm
 from tuneworthy.training.kernels import rms_norm_back
+from tuneworthy.training.tape import Tape
 
-_CHUNK = 1 << 26  # bytes of memory that an arena takes at once
-
-
-class Arena:
-    """Memory for one lane, taken once and used again in every step: fresh pages cost time."""
-
-    def __init__(self) -> None:
-        self.chunks: list[Any] = []
-        self.typed: dict[tuple[int, Any], Any] = {}
-        self.at = (0, 0)
-
-    def take(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return an uninitialised tensor, good until the arena is reset before this point."""
-        count, strides = 1, []
-        for side in reversed(shape):
-            strides.append(count)
-            count *= side
-        size = -(-count * dtype.itemsize // 64) * 64
-        chunk, start = self.at
-        if chunk >= len(self.chunks) or start + size > len(self.chunks[chunk]):
-            chunk, start = (chunk + 1 if start else chunk), 0
-            while chunk < len(self.chunks) and size > len(self.chunks[chunk]):
-                chunk += 1
-            if chunk >= len(self.chunks):
-                self.chunks.append(torch.empty(max(_CHUNK, size), dtype=torch.uint8))
-        self.at = (chunk, start + size)
-        if (chunk, dtype) not in self.typed:
-            self.typed[chunk, dtype] = self.chunks[chunk].view(dtype)
-        return self.typed[chunk, dtype].as_strided(shape, strides[::-1], start // dtype.itemsize)
+Adapter = tuple[Any, Any, float]
+"""A weight that is trained, where it is read in the model's precision, and what it is times."""
 
 
 class Linear:
@@ -62,82 +36,76 @@ class Fan:
     """Linear layers that read the same input: the small products of their adapters are one.
 
     `place` puts their gradients into a flat one: all A, [ranks, in], then each B, [out, rank].
+    `a` and `b` hold the adapters' weights of this step in the model's precision, each B times its
+    scale.
     """
 
     def __init__(self, *layers: Any) -> None:
         self.linears = [Linear(layer) for layer in layers]
         self.ranks = sum(linear.rank for linear in self.linears)
-        self.a: Any = None
-        self.b: list[Any] = []
-        self.start = 0
-
-    def place(self, start: int) -> tuple[int, list[Any], list[Any]]:
-        """Take a place in the flat gradient from `start`; return its end, the A and the B."""
-        self.start = start
-        firsts = [linear.first for linear in self.linears if linear.rank]
-        seconds = [linear.second for linear in self.linears if linear.rank]
-        return start + sum(w.numel() for w in (*firsts, *seconds)), firsts, seconds
-
-    def refresh(self) -> None:
-        """Read the adapters' present weights."""
-        kind = self.linears[0].weight.dtype
-        adapted = [linear for linear in self.linears if linear.rank]
-        if adapted:
-            self.a = torch.cat([linear.first.detach() for linear in adapted]).to(kind)
-        self.b = [
-            (linear.second.detach() * linear.scale).to(kind) if linear.rank else None
+        kind, wide = self.linears[0].weight.dtype, self.linears[0].weight.shape[1]
+        self.a = torch.empty(self.ranks, wide, dtype=kind)
+        self.b: list[Any] = [
+            torch.empty_like(linear.second, dtype=kind) if linear.rank else None
             for linear in self.linears
         ]
+        self.start = 0
 
-    def forward(self, x: Any, memory: Arena, add: Any = None) -> tuple[list[Any], Any]:
+    def place(self, start: int) -> tuple[int, list[Adapter]]:
+        """Take a place in the flat gradient from `start`; return its end and all A, then all B."""
+        self.start = start
+        adapted = [(n, b) for n, b in zip(self.linears, self.b, strict=True) if n.rank]
+        parts = zip(adapted, self.a.split([n.rank for n, _ in adapted]), strict=True)
+        found = [(n.first, a, 1.0) for (n, _), a in parts]
+        found += [(n.second, b, n.scale) for n, b in adapted]
+        return start + sum(weight.numel() for weight, _, _ in found), found
+
+    def forward(self, x: Any, tape: Tape, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
         low: Any = None
         if self.ranks:
-            low = torch.mm(x, self.a.t(), out=memory.take((len(x), self.ranks), x.dtype))
+            low = tape.take((len(x), self.ranks), x.dtype)
+            tape.do(torch.mm, x, self.a.t(), out=low)
         found, at = [], 0
         for linear, second in zip(self.linears, self.b, strict=True):
-            y = memory.take((len(x), len(linear.weight)), x.dtype)
+            y = tape.take((len(x), len(linear.weight)), x.dtype)
             if add is None:
-                torch.mm(x, linear.weight.t(), out=y)
+                tape.do(torch.mm, x, linear.weight.t(), out=y)
             else:
-                torch.addmm(add, x, linear.weight.t(), out=y)
+                tape.do(torch.addmm, add, x, linear.weight.t(), out=y)
             if linear.bias is not None:
-                y.add_(linear.bias)
+                tape.do(y.add_, linear.bias)
             if linear.rank:
-                y.addmm_(low[:, at : at + linear.rank], second.t())
+                tape.do(y.addmm_, low[:, at : at + linear.rank], second.t())
             at += linear.rank
             found.append(y)
         return found, low
 
-    def backward(self, slopes_of_y: Sequence[Any], x: Any, low: Any, slopes: Any, dx: Any) -> Any:
-        """Write the adapters' gradients into `slopes` and that of x into `dx`; return `dx`.
+    def backward(self, slopes_of_y: Sequence[Any], kept: Any, slopes: Any, tape: Tape) -> Any:
+        """Return the gradient of x; that of the adapters is written into `slopes`.
 
-        The gradient of a y is None where nothing was made of it.
+        `kept` are x and what `forward` left.
         """
-        down: Any = x.new_empty(len(x), self.ranks) if self.ranks else None
+        x, low = kept
+        dx = tape.lent(x)
+        down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
         place, at, fed = self.start + self.ranks * x.shape[1], 0, False
         for linear, second, dy in zip(self.linears, self.b, slopes_of_y, strict=True):
             rank, end = linear.rank, place + len(linear.weight) * linear.rank
-            if dy is None:
-                if rank:
-                    down[:, at : at + rank].zero_()
-                    slopes[place:end].zero_()
+            if rank:
+                tape.do(torch.mm, dy, second, out=down[:, at : at + rank])
+                found = slopes[place:end].view(second.shape)
+                tape.do(torch.mm, dy.t(), low[:, at : at + rank], out=found)
+                tape.do(found.mul_, linear.scale)
+            if fed:
+                tape.do(dx.addmm_, dy, linear.weight)
             else:
-                if rank:
-                    torch.mm(dy, second, out=down[:, at : at + rank])
-                    found = slopes[place:end].view(second.shape)
-                    torch.mm(dy.t(), low[:, at : at + rank], out=found)
-                    found.mul_(linear.scale)
-                if fed:
-                    dx.addmm_(dy, linear.weight)
-                else:
-                    torch.mm(dy, linear.weight, out=dx)
-                fed = True
-            place, at = end, at + rank
+                tape.do(torch.mm, dy, linear.weight, out=dx)
+            place, at, fed = end, at + rank, True
         if down is not None:
             first = slopes[self.start : self.start + down.shape[1] * x.shape[1]]
-            torch.mm(down.t(), x, out=first.view(self.ranks, -1))
-            dx.addmm_(down, self.a)
+            tape.do(torch.mm, down.t(), x, out=first.view(self.ranks, -1))
+            tape.do(dx.addmm_, down, self.a)
         return dx
 
 
@@ -148,13 +116,14 @@ class Norm:
     weight: Any
     eps: float
 
-    def forward(self, x: Any, memory: Arena) -> tuple[Any, Any]:
+    def forward(self, x: Any, tape: Tape) -> tuple[Any, Any]:
         """Return y and the factor of each row, [rows, 1]."""
-        return rms_norm(x, self.weight, self.eps, memory.take(x.shape, x.dtype))
+        return rms_norm(x, (self.weight, self.eps), tape.take(x.shape, x.dtype), tape.do)
 
-    def backward(self, dy: Any, x: Any, factor: Any, add: Any, out: Any) -> Any:
-        """Write the gradient of x, plus `add`, into `out`."""
-        return rms_norm_back(dy, x, (self.weight, factor), add, out)
+    def backward(self, dy: Any, kept: tuple[Any, Any], add: Any, out: Any, tape: Tape) -> Any:
+        """Write the gradient of x, plus `add`, into `out`; `kept` are x and its rows' factors."""
+        x, factor = kept
+        return rms_norm_back(dy, x, (self.weight, factor), add, out, tape.do)
 
 
 def open_norm(layer: Any) -> Norm | None:

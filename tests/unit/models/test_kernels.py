@@ -28,8 +28,8 @@ def test_norm_is_that_of_torch(kind):
 
     x, weight = torch.randn(5, 48).to(kind) * 30, torch.randn(48).to(kind)
     truth = torch.nn.functional.rms_norm(x.double(), (48,), weight.double(), 1e-5)
-    assert same(rms_norm(x, weight, 1e-5)[0], truth, kind)
-    assert not same(rms_norm(x, weight, 1e3)[0], truth, kind)
+    assert same(rms_norm(x, (weight, 1e-5))[0], truth, kind)
+    assert not same(rms_norm(x, (weight, 1e3))[0], truth, kind)
 
 
 def test_gate_is_silu_times_up_from_far_below_to_far_above_zero(kind):
@@ -175,7 +175,7 @@ def test_what_is_no_number_stays_none(kind):
 
     bad = torch.ones(2, 8).to(kind)
     bad[1, 3] = float("nan")
-    assert rms_norm(bad, torch.ones(8).to(kind), 1e-5)[0][1].isnan().all()
+    assert rms_norm(bad, (torch.ones(8).to(kind), 1e-5))[0][1].isnan().all()
     assert gated(bad)[1].isnan().tolist() == [False, False, False, True]
     own, shared, mask = scores(kind, 5)
     own[1, 1, 2, 4] = float("nan")

@@ -28,11 +28,14 @@ def opened(tiny, kind="llama", dtype="float64", share=True):
     return net, rows
 
 
-def gradient(net, rows, budget=ENDLESS):
+def gradient(net, rows, budget=ENDLESS, *, anew=True):
+    """Return losses and the flat gradient; `anew`: no call that was written down is made again."""
     import torch
 
     from tuneworthy.training.forward import backward
 
+    if anew:
+        net.rest()
     weights = [p for p in net.module.parameters() if p.requires_grad]
     for weight in weights:
         weight.grad = None
@@ -97,7 +100,7 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
         found[most] = gradient(net, rows)
     assert found[0.0][0] == pytest.approx(found[1.0][0], rel=1e-12)
     assert apart(found[0.0][1], found[1.0][1]) < 1e-12
-    monkeypatch.setattr(stack, "_spread", stack._padded)  # the control: a gradient from padding
+    monkeypatch.setattr(stack, "spread", stack.padded)  # the control: a gradient from padding
     monkeypatch.setattr(stack, "_PADDED", 0.0)
     assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
 
@@ -134,11 +137,61 @@ def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
     net, rows = opened(tiny)
     losses, slopes = gradient(net, rows)
     for budget in (1, 60, ENDLESS, 60):
-        again, parted = gradient(net, rows, budget)
+        again, parted = gradient(net, rows, budget, anew=False)
         assert again == pytest.approx(losses, rel=1e-12)
         assert apart(parted, slopes) < 1e-12
-    assert torch.equal(gradient(net, rows, 60)[1], parted)
+    assert torch.equal(gradient(net, rows, 60, anew=False)[1], parted)
     torch.set_num_threads(1)
+
+
+def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypatch):
+    import torch
+
+    from tuneworthy.training import stack, tape
+
+    monkeypatch.setattr(stack, "_PADDED", 0.0)
+    net, rows = opened(tiny)
+    longest = max(rows, key=lambda row: len(row.ids))
+    one = [shorter(longest, n) for n in (0, 3, 6, 9)]
+    # As many tokens, divided otherwise; and others in the prompt and behind it.
+    other = [shorter(longest, n) for n in (0, 4, 5, 9)]
+    other = [replace(row, ids=tuple(id_ ^ 1 for id_ in row.ids)) for row in other]
+    _, slopes = gradient(net, one)
+    (kept,) = net.hand.stack.tapes.values()
+    calls = len(kept.there), len(kept.back)
+    losses, again = gradient(net, other, anew=False)
+    assert [*net.hand.stack.tapes.values()] == [kept]
+    assert (len(kept.there), len(kept.back)) == calls
+    assert torch.equal(gradient(net, one, anew=False)[1], slopes)
+    truth, fresh = gradient(net, other)
+    assert losses == truth
+    assert torch.equal(again, fresh)
+    gradient(net, one)
+    monkeypatch.setattr(tape.Span, "aim", lambda self, other: None)  # the control
+    assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
+
+
+def shorter(row, n):
+    """Return a row without the last n tokens of its prompt."""
+    first = row.first
+    return replace(
+        row,
+        ids=row.ids[: first - n] + row.ids[first:],
+        mask=row.mask[: first - n] + row.mask[first:],
+    )
+
+
+def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
+    from tuneworthy.training import stack
+
+    monkeypatch.setattr(stack, "_TAPES", 2)
+    net, rows = opened(tiny)
+    for count in (2, 3, 4, 2):
+        gradient(net, rows[:count], anew=False)
+    assert [key[-1][0] for key in net.hand.stack.tapes] == [4, 2]
+    net.rest()
+    assert not net.hand.stack.tapes
+    assert not net.hand.stack.memory.chunks
 
 
 def test_n2_gradients_equal_finite_differences(tiny):
@@ -173,26 +226,24 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     if fault == "mask":
         weigh = stack.weigh
         monkeypatch.setattr(
-            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), given[4])
+            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), *given[4:])
         )
     if fault == "turn":
         monkeypatch.setattr(
             kernels,
             "turn_back",
-            lambda slope, angles, skip, flat, back=kernels.turn_back: back(
-                slope, (angles[0], -angles[1]), skip, flat
+            lambda slope, angles, skip, flat, do, back=kernels.turn_back: back(
+                slope, (angles[0], -angles[1]), skip, flat, do
             ),
         )
     if fault == "norm":
         monkeypatch.setattr(
             pieces.Norm,
             "backward",
-            lambda self, dy, x, factor, add, out: out.copy_(
-                dy * self.weight * factor + (0 if add is None else add)
-            ),
+            plain,
         )
     if fault == "adapter":
-        monkeypatch.setattr(pieces.Fan, "refresh", lambda self: stale(self))
+        monkeypatch.setattr(stack.Stack, "refresh", stale)
     rows = tiny.rows(tiny.tokenizer(), 8)
     from tuneworthy.training.forward import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
@@ -202,13 +253,20 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
         assert open_net(module.base_model.model, rows[0].ids, True).hand is None
 
 
-def stale(fan):
-    """Read the adapters without their scale."""
-    import torch
+def plain(norm, dy, kept, add, out, tape):
+    """Write the gradient of a norm that forgets its mean."""
 
-    kind = fan.linears[0].weight.dtype
-    fan.a = torch.cat([linear.first.detach() for linear in fan.linears]).to(kind)
-    fan.b = [linear.second.detach().to(kind) for linear in fan.linears]
+    def wrong():
+        out.copy_(dy * norm.weight * kept[1] + (0 if add is None else add))
+
+    tape.do(wrong)
+    return out
+
+
+def stale(stack):
+    """Read the adapters without their scale."""
+    for weight, place, _ in stack.adapters:
+        place.copy_(weight.detach())
 
 
 def test_other_families_and_whole_models_take_the_general_way(tiny):
@@ -273,8 +331,8 @@ def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypat
     _, slopes = gradient(net, rows)
     right = stack.Stack._backward_attention
 
-    def deaf(self, layer, held, span, places, sent):
-        return right(self, layer, held, span, places, None)
+    def deaf(self, number, span, places, sent, tape):
+        return right(self, number, span, places, None, tape)
 
     monkeypatch.setattr(stack.Stack, "_backward_attention", deaf)
     assert apart(gradient(net, rows)[1], slopes) > 1e-3

@@ -54,7 +54,7 @@ def test_gradient_of_a_norm(kind, more):
     (x, x64), weight = leaf(5, 48, kind=kind, scale=9), torch.randn(48).to(kind)
     slope, add = torch.randn(2, 5, 48).to(kind)
     torch.nn.functional.rms_norm(x64, (48,), weight.double(), 1e-5).backward(slope.double())
-    _, factors = rms_norm(x, weight, 1e-5)
+    _, factors = rms_norm(x, (weight, 1e-5))
     found = rms_norm_back(slope, x, (weight, factors), add if more else None, torch.empty_like(x))
     assert same(found, x64.grad + add.double() if more else x64.grad, kind)
     assert not same(found, x64.grad if more else x64.grad + add.double(), kind)

@@ -49,20 +49,25 @@ def open_hand(module: Any, shares: bool) -> Hand | None:
 def backward(
     hand: Hand, batch: Sequence[Rendered], budget: int
 ) -> tuple[list[float], list[tuple[Any, Any]]]:
-    """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss."""
-    stack = hand.stack
+    """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss.
+
+    The gradients are good until the next call.
+    """
+    stack, adapters = hand.stack, hand.stack.adapters
     tokens = sum(row.trained for row in batch)
-    total = torch.zeros(stack.size, dtype=stack.weights[0].dtype)
-    by_row = [0.0] * len(batch)
+    by_row, read = [0.0] * len(batch), 0
 
     def turn(group: list[int], rows: list[Rendered], x: Any, tape: Tape) -> None:
         found, dx = _head(hand, rows, x, tape, 1 / tokens)
-        total.add_(stack.backward(dx, tape))
+        nonlocal read
+        stack.backward(dx, tape)
+        adapters.gather(first=read == 0)
+        read += len(group)
         for i, value in zip(group, found, strict=True):
             by_row[i] = value
 
     _run(hand, batch, budget, turn)
-    return by_row, list(zip(stack.weights, stack.split(total), strict=True))
+    return by_row, adapters.pairs
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -91,7 +96,7 @@ def _run(
     `turn(indices, rows, output, tape)` is called with each.
     """
     stack = hand.stack
-    stack.refresh()
+    stack.adapters.refresh()
     width = shared_length(batch) if hand.shares else 0
     prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
     for group in parts(batch, budget, width):
@@ -107,18 +112,18 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
 
     A fresh adapter's B is zero and so would be A's gradient: the probe runs on random ones.
     """
-    stack = hand.stack
-    before = [weight.detach().clone() for weight in stack.weights]
+    weights = hand.stack.adapters.weights
+    before = [weight.detach().clone() for weight in weights]
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in stack.seconds:
+        for weight in hand.stack.adapters.seconds:
             weight.normal_(0, 0.02, generator=source)
     try:
         by_row, pairs = backward(hand, rows, 1 << 20)
-        losses, slopes = truth(rows, stack.weights)
+        losses, slopes = truth(rows, weights)
     finally:
         with torch.no_grad():
-            for weight, old in zip(stack.weights, before, strict=True):
+            for weight, old in zip(weights, before, strict=True):
                 weight.copy_(old)
     rough = hand.head.dtype in (torch.bfloat16, torch.float16)
     ours = torch.cat([slope.flatten() for _, slope in pairs]).double()

@@ -15,9 +15,6 @@ from tuneworthy.models._kernels import rms_norm
 from tuneworthy.training.kernels import rms_norm_back
 from tuneworthy.training.tape import Tape
 
-Adapter = tuple[Any, Any, float]
-"""A weight that is trained, where it is read in the model's precision, and what it is times."""
-
 
 class Linear:
     """A frozen linear layer and its adapter, if any: y = x Wᵀ + b + s · (x Aᵀ) Bᵀ."""
@@ -35,30 +32,30 @@ class Linear:
 class Fan:
     """Linear layers that read the same input: the small products of their adapters are one.
 
-    `place` puts their gradients into a flat one: all A, [ranks, in], then each B, [out, rank].
-    `a` and `b` hold the adapters' weights of this step in the model's precision, each B times its
-    scale.
+    `a` and `b` are where the adapters' weights of this step lie in the model's precision (each A
+    times its scale), `slopes_of_a` and `slopes_of_b` where their gradients are written.
     """
 
     def __init__(self, *layers: Any) -> None:
         self.linears = [Linear(layer) for layer in layers]
+        self.firsts = [linear.first for linear in self.linears if linear.rank]
+        self.seconds = [linear.second for linear in self.linears if linear.rank]
         self.ranks = sum(linear.rank for linear in self.linears)
-        kind, wide = self.linears[0].weight.dtype, self.linears[0].weight.shape[1]
-        self.a = torch.empty(self.ranks, wide, dtype=kind)
-        self.b: list[Any] = [
-            torch.empty_like(linear.second, dtype=kind) if linear.rank else None
-            for linear in self.linears
-        ]
-        self.start = 0
+        self.a: Any = None
+        self.slopes_of_a: Any = None
+        self.b: Sequence[Any] = ()
+        self.slopes_of_b: Sequence[Any] = ()
 
-    def place(self, start: int) -> tuple[int, list[Adapter]]:
-        """Take a place in the flat gradient from `start`; return its end and all A, then all B."""
-        self.start = start
-        adapted = [(n, b) for n, b in zip(self.linears, self.b, strict=True) if n.rank]
-        parts = zip(adapted, self.a.split([n.rank for n, _ in adapted]), strict=True)
-        found = [(n.first, a, 1.0) for (n, _), a in parts]
-        found += [(n.second, b, n.scale) for n, b in adapted]
-        return start + sum(weight.numel() for weight, _, _ in found), found
+    def lay(self, firsts: Any, seconds: Any, slopes: tuple[Any, Any]) -> None:
+        """Take the fan's places: of all A and all B, [n], and of their gradients."""
+        if self.ranks:
+            self.a, self.slopes_of_a = (flat.view(self.ranks, -1) for flat in (firsts, slopes[0]))
+        self.b, self.slopes_of_b = (self._seconds(flat) for flat in (seconds, slopes[1]))
+
+    def _seconds(self, flat: Any) -> list[Any]:
+        sizes = [len(linear.weight) * linear.rank for linear in self.linears]
+        parts = zip(flat.split(sizes), self.linears, strict=True)
+        return [part.view(-1, linear.rank) if linear.rank else None for part, linear in parts]
 
     def forward(self, x: Any, tape: Tape, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
@@ -81,32 +78,93 @@ class Fan:
             found.append(y)
         return found, low
 
-    def backward(self, slopes_of_y: Sequence[Any], kept: Any, slopes: Any, tape: Tape) -> Any:
-        """Return the gradient of x; that of the adapters is written into `slopes`.
+    def backward(self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape) -> Any:
+        """Return the gradient of x; that of the adapters is written to its place.
 
-        `kept` are x and what `forward` left.
+        `kept` are x and what `forward` left. What is written for an A lacks its scale.
         """
         x, low = kept
         dx = tape.lent(x)
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
-        place, at, fed = self.start + self.ranks * x.shape[1], 0, False
-        for linear, second, dy in zip(self.linears, self.b, slopes_of_y, strict=True):
-            rank, end = linear.rank, place + len(linear.weight) * linear.rank
-            if rank:
-                tape.do(torch.mm, dy, second, out=down[:, at : at + rank])
-                found = slopes[place:end].view(second.shape)
-                tape.do(torch.mm, dy.t(), low[:, at : at + rank], out=found)
-                tape.do(found.mul_, linear.scale)
+        at, fed = 0, False
+        found = zip(self.linears, self.b, self.slopes_of_b, slopes_of_y, strict=True)
+        for linear, second, slope, dy in found:
+            own = slice(at, at + linear.rank)
+            if linear.rank:
+                tape.do(torch.mm, dy, second, out=down[:, own])
+                tape.do(torch.mm, dy.t(), low[:, own], out=slope)
             if fed:
                 tape.do(dx.addmm_, dy, linear.weight)
             else:
                 tape.do(torch.mm, dy, linear.weight, out=dx)
-            place, at, fed = end, at + rank, True
+            at, fed = own.stop, True
         if down is not None:
-            first = slopes[self.start : self.start + down.shape[1] * x.shape[1]]
-            tape.do(torch.mm, down.t(), x, out=first.view(self.ranks, -1))
+            tape.do(torch.mm, down.t(), x, out=self.slopes_of_a)
             tape.do(dx.addmm_, down, self.a)
         return dx
+
+
+class Adapters:
+    """The adapters of all fans, flat: the A of all, then their B; and their gradient.
+
+    A step reads them in the model's precision, the A times their scale. They share one scale.
+    """
+
+    def __init__(self, fans: Sequence[Fan]) -> None:
+        self.fans = fans
+        self.seconds = [second for fan in fans for second in fan.seconds]
+        self.weights = [*(first for fan in fans for first in fan.firsts), *self.seconds]
+        self.scales = {n.scale for fan in fans for n in fan.linears if n.rank}
+        self.cut = sum(first.numel() for fan in fans for first in fan.firsts)
+        self.rest()
+
+    def rest(self) -> None:
+        """Let go of all memory; the next `refresh` takes it anew."""
+        self.flat: Any = None
+        self.slopes: Any = None
+        self.total: Any = None
+        self.places: list[Any] = []
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def refresh(self) -> None:
+        """Read the present weights, once a step."""
+        if self.flat is None:
+            self._lay()
+        torch._foreach_copy_(self.places, [weight.detach() for weight in self.weights])
+        self._scaled(self.flat)
+
+    def gather(self, *, first: bool) -> None:
+        """Add what fans wrote as their gradient to the sum of a step (`first`: begin it)."""
+        self._scaled(self.slopes)
+        if first:
+            self.total.copy_(self.slopes)
+        else:
+            self.total.add_(self.slopes)
+
+    def _scaled(self, flat: Any) -> None:
+        (scale,) = self.scales
+        flat[: self.cut].mul_(scale)
+
+    def _lay(self) -> None:
+        kind, wide = self.fans[0].linears[0].weight.dtype, self.weights[0].dtype
+        size = sum(weight.numel() for weight in self.weights)
+        self.flat, self.slopes = (torch.empty(size, dtype=kind) for _ in range(2))
+        self.total = torch.empty(size, dtype=wide)
+        self.places = self._split(self.flat)
+        self.pairs = list(zip(self.weights, self._split(self.total), strict=True))
+        firsts = [sum(first.numel() for first in fan.firsts) for fan in self.fans]
+        seconds = [sum(second.numel() for second in fan.seconds) for fan in self.fans]
+        a, b, *slopes = [
+            flat[part].split(sizes)
+            for flat in (self.flat, self.slopes)
+            for part, sizes in ((slice(self.cut), firsts), (slice(self.cut, None), seconds))
+        ]
+        for fan, *given in zip(self.fans, a, b, zip(*slopes, strict=True), strict=True):
+            fan.lay(*given)
+
+    def _split(self, flat: Any) -> list[Any]:
+        parts = flat.split([weight.numel() for weight in self.weights])
+        return [p.view(weight.shape) for p, weight in zip(parts, self.weights, strict=True)]
 
 
 @dataclass

@@ -24,7 +24,7 @@ from tuneworthy.models._compiled import wide_of
 from tuneworthy.models._decoder import known
 from tuneworthy.models._kernels import weigh
 from tuneworthy.training import kernels
-from tuneworthy.training.pieces import Fan, Norm, open_norm
+from tuneworthy.training.pieces import Adapters, Fan, Norm, open_norm
 from tuneworthy.training.tape import Arena, Span, Tape, padded, run, spread
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
@@ -55,7 +55,7 @@ class Layer:
 
 
 class Stack:
-    """All layers of one model, its adapters' places in one flat gradient, and spare memory.
+    """All layers of one model, their adapters, and memory that steps use again.
 
     A tape is read forward, then backward, and released before the next one: they share memory.
     """
@@ -69,32 +69,15 @@ class Stack:
             config.hidden_size // config.num_attention_heads
         )
         self.layers = [_layer(layer) for layer in body.layers]
-        self.adapters: list[Any] = []
-        self.size = 0
-        for fan in (fan for layer in self.layers for fan in layer.fans):
-            self.size, found = fan.place(self.size)
-            self.adapters += found
-        self.weights = [weight for weight, _, _ in self.adapters]
-        fans = (fan for layer in self.layers for fan in layer.fans)
-        self.seconds = [n.second for fan in fans for n in fan.linears if n.rank]
+        fans = [fan for layer in self.layers for fan in layer.fans]
+        self.adapters = Adapters(fans)
         self.rest()
 
     def rest(self) -> None:
         """Let go of the memory that steps use again."""
         self.tapes: dict[tuple[Any, ...], Tape] = {}
-        self.memory, self.brief, self.slopes = Arena(), Arena(), None
-
-    def refresh(self) -> None:
-        """Read the adapters' present weights, once a step, where the tapes look for them."""
-        weights, places, scales = zip(*self.adapters, strict=True)
-        scaled = torch._foreach_mul([weight.detach() for weight in weights], list(scales))
-        torch._foreach_copy_(list(places), scaled)
-
-    def split(self, flat: Any) -> list[Any]:
-        """Return the flat gradient as one view a weight, in the order of `weights`."""
-        sizes = [weight.numel() for weight in self.weights]
-        parts = zip(flat.split(sizes), self.weights, strict=True)
-        return [part.view(weight.shape) for part, weight in parts]
+        self.memory, self.brief = Arena(), Arena()
+        self.adapters.rest()
 
     def forward(self, ids: Sequence[Any], tape: Tape) -> Any:
         """Return the last layer's output, [N, hidden].
@@ -110,16 +93,12 @@ class Stack:
         run(tape.there)
         return tape.out
 
-    def backward(self, dx: Any, tape: Tape) -> Any:
-        """Return the adapters' flat gradient [size], good until the next one.
-
-        `dx` [N, hidden] is the gradient of the last layer's output.
-        """
+    def backward(self, dx: Any, tape: Tape) -> None:
+        """Write the adapters' gradient to its places; `dx` [N, hidden] is that of the output."""
         if tape.dx is None:
             self._write_backward(dx, tape)
         tape.dx.copy_(dx)
         run(tape.back)
-        return self.slopes
 
     def _write_forward(self, x: Any, tape: Tape) -> None:
         self.memory.at = (0, 0)
@@ -130,8 +109,6 @@ class Stack:
         tape.out = out
 
     def _write_backward(self, dx: Any, tape: Tape) -> None:
-        if self.slopes is None:
-            self.slopes = torch.empty(self.size, dtype=dx.dtype)
         tape.dx, other = (tape.take(dx.shape, dx.dtype) for _ in range(2))
         flows = [tape.dx, other]
         for number in reversed(range(len(self.layers))):
@@ -261,10 +238,9 @@ class Stack:
 
     def _backward(self, number: int, flows: Sequence[Any], tape: Tape) -> None:
         """Write the gradient of a layer's input into the second of `flows`, from its output's."""
-        (dx, out), slopes = flows, self.slopes
-        layer, kept = self.layers[number], tape.layers[number]
+        (dx, out), layer, kept = flows, self.layers[number], tape.layers[number]
         dx = self._backward_mlp(layer, kept, dx, tape)
-        dctx = layer.out.backward([dx], (kept["ctx"], kept["out"]), slopes, tape)
+        dctx = layer.out.backward([dx], (kept["ctx"], kept["out"]), tape)
         flat = [tape.lent(kept[name]) for name in "qkv"]
         sent = None  # what the rows' attention sends to the keys and values of the prompt
         for span in reversed(tape.spans):
@@ -272,14 +248,14 @@ class Stack:
             sent = self._backward_attention(number, span, places, sent, tape)
         dq = self._unnormed(kept, "q", layer.q_norm, flat[0], tape)
         dk = self._unnormed(kept, "k", layer.k_norm, flat[1], tape)
-        into = layer.into.backward([dq, dk, flat[2]], (kept["n1"], kept["into"]), slopes, tape)
+        into = layer.into.backward([dq, dk, flat[2]], (kept["n1"], kept["into"]), tape)
         layer.first.backward(into, (kept["x"], kept["f1"]), dx, out, tape)
 
     def _backward_mlp(self, layer: Layer, kept: dict[str, Any], dx: Any, tape: Tape) -> Any:
         """Return the gradient at the residual between attention and MLP."""
-        dh = layer.down.backward([dx], (kept["h"], kept["down"]), self.slopes, tape)
+        dh = layer.down.backward([dx], (kept["h"], kept["down"]), tape)
         dg, du = kernels.gate_back(kept["g"], kept["u"], dh, kept["h"], tape.do)
-        dn2 = layer.up.backward([dg, du], (kept["n2"], kept["up"]), self.slopes, tape)
+        dn2 = layer.up.backward([dg, du], (kept["n2"], kept["up"]), tape)
         return layer.second.backward(dn2, (kept["y"], kept["f2"]), dx, tape.lent(dx), tape)
 
     def _backward_attention(
@@ -359,7 +335,8 @@ def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
 def open_stack(module: Any) -> Stack | None:
     """Return the stack of a causal language model whose layers this file knows, else None.
 
-    It must run on a CPU and require no gradient but that of LoRA matrices on its linear layers.
+    It must run on a CPU and require no gradient but that of LoRA matrices of one scale on its
+    linear layers.
     """
     if not known(module):
         return None
@@ -368,7 +345,8 @@ def open_stack(module: Any) -> Stack | None:
     except AttributeError:
         return None
     trained = {id(weight) for weight in module.parameters() if weight.requires_grad}
-    return stack if trained and trained == {id(weight) for weight in stack.weights} else None
+    same = trained == {id(weight) for weight in stack.adapters.weights}
+    return stack if same and len(stack.adapters.scales) == 1 else None
 
 
 def _layer(layer: Any) -> Layer:

@@ -99,7 +99,7 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
 
     net, _ = adapted(tiny.model("llama", dtype=dtype, **SHAPE), hand=True)
     batch, stack = rows(4, shared, own=40), net.hand.stack
-    stack.refresh()
+    stack.adapters.refresh()
 
     prompt = [by_hand._inputs(batch[:1], 0, len(batch[0].ids) - 1)[:, :shared]] if shared else []
     tape = stack.tape([len(row.ids) - 1 - shared for row in batch], shared)

@@ -103,8 +103,8 @@ def larger(x: Any, y: Any) -> Any:
     """In a loop: the larger of two numbers; which one, where one is NaN, is not said."""
 
 
-def exp(x: Any) -> Any:
-    """In a loop: e to the x."""
+def exp(a: Any, x: Any) -> Any:
+    """In a loop: e to the x, as exact as what `a` holds."""
 
 
 @overload(get, strict=False)
@@ -152,9 +152,28 @@ def _exp32(x: Any) -> Any:
     return _flush(x, p * _power(k))
 
 
+@register_jitable
+def _exp16(x: Any) -> Any:
+    """exp(x) within 1e-5, a hundredth of what rounding to bf16 moves; 0 below -80, at most 1.7e38.
+
+    2^k · 2^f with |f| ≤ 1/2, 2^f by the polynomial of degree 4 whose largest relative error is
+    least (2.6e-6; found by reweighted least squares). Half the operations of `_exp32`.
+    """
+    scaled = _least(x * _F(1.44269504), _F(127.0))
+    k = _nearest(scaled)
+    f = scaled - k
+    p = _F(0.00957009) * f + _F(0.05591786)
+    p = p * f + _F(0.24024745)
+    p = p * f + _F(0.69312181)
+    p = p * f + _F(0.99999926)
+    return _flush(x, p * _power(k))
+
+
 @overload(exp, strict=False)
-def _exp_of(x: Any) -> Any:
-    return (lambda x: _exp32(x)) if x == _f32 else (lambda x: math.exp(x))
+def _exp_of(a: Any, x: Any) -> Any:
+    if a.dtype == types.uint16:
+        return lambda a, x: _exp16(x)
+    return (lambda a, x: _exp32(x)) if x == _f32 else (lambda a, x: math.exp(x))
 
 
 def now(call: Any, *given: Any) -> None:

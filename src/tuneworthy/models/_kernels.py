@@ -41,7 +41,7 @@ def _gate(both: Any, out: Any) -> None:
         gate, up, done = both[n, :size], both[n, size:], out[n]
         for k in range(size):
             g = get(gate, k)
-            put(done, k, g / (one + exp(-g)) * get(up, k))
+            put(done, k, g / (one + exp(out, -g)) * get(up, k))
 
 
 @compiled
@@ -87,10 +87,10 @@ def _masked(scores: Any, at: Any, mask: Any, by: Any, out: Any, top: Any) -> Any
 
 
 @register_jitable
-def _powers(table: Any, end: Any, top: Any) -> Any:
+def _powers(kind: Any, table: Any, end: Any, top: Any) -> Any:
     total = top - top
     for k in range(end):
-        table[k] = exp(table[k] - top)
+        table[k] = exp(kind, table[k] - top)
         total += table[k]
     return total
 
@@ -140,7 +140,7 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
                     top = _scaled(own, at, sees, by, near, top)
                     if end < _up(count):
                         _filled(near, _N(end), _N(_up(count)), least)
-                total = wide(own, 1.0) / _powers(table, _N(behind + _up(count)), top)
+                total = wide(own, 1.0) / _powers(own, table, _N(behind + _up(count)), top)
                 if past:
                     _written(table, _N(past), total, shared, back)
                 _written(near, _N(end), total, own, at)

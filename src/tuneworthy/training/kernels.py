@@ -20,7 +20,7 @@ def _gate(gate: Any, up: Any, out: Any) -> None:
     one = wide(out, 1.0)
     for k in range(len(out)):
         g = get(gate, k)
-        put(out, k, g / (one + exp(-g)) * get(up, k))
+        put(out, k, g / (one + exp(out, -g)) * get(up, k))
 
 
 @compiled
@@ -28,7 +28,7 @@ def _gate_back(gate: Any, up: Any, slope: Any, out: Any) -> None:
     one = wide(out, 1.0)
     for k in range(len(out)):
         g, d = get(gate, k), get(slope, k)
-        s = one / (one + exp(-g))
+        s = one / (one + exp(out, -g))
         put(out, k, d * get(up, k) * s * (one + g * (one - s)))
         put(slope, k, d * g * s)
 
@@ -103,7 +103,7 @@ def _cross_entropy(logits: Any, aims: Any, scale: float, nll: Any, table: Any) -
         for k in range(len(row)):
             top = larger(get(row, k), top)
         for k in range(len(row)):
-            table[k] = exp(get(row, k) - top)
+            table[k] = exp(logits, get(row, k) - top)
             total += table[k]
         nll[n] = np.log(total) + top - get(row, aim)
         total = by / total

@@ -198,3 +198,24 @@ def test_without_a_folder_to_keep_them_in_loops_are_compiled_all_the_same(monkey
     monkeypatch.setattr(_compiled, "njit", homeless)
     assert _compiled.compiled(lambda x: x + 1)(2) == 3
     assert tried == [True, False]
+
+
+def test_exponentials_are_exact_to_what_is_written(kind):
+    import numpy as np
+    import torch
+
+    from tuneworthy.models._compiled import bits, compiled, exp, wide_of
+
+    def powers(like, x, out):
+        for n in range(len(x)):
+            out[n] = exp(like, x[n])
+
+    x = torch.cat([torch.linspace(-79, 79, 4001), torch.tensor([0.0, -81.0, -1e4, -torch.inf])])
+    x = x.to(wide_of(kind)).numpy()
+    found = np.empty_like(x)
+    compiled(powers)(bits(torch.empty(1, dtype=kind)), x, found)
+    error = np.abs(found[:4002] / np.exp(x[:4002].astype("float64")) - 1).max()
+    most = {"bfloat16": 1e-5, "float32": 4e-7, "float64": 1e-15}[str(kind).removeprefix("torch.")]
+    assert most / 100 < error < most
+    if kind != torch.float64:
+        assert not found[4002:].any()

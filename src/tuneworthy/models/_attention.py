@@ -89,16 +89,26 @@ class Room(DynamicLayer):  # type: ignore[misc]
         near = whole(self.filled, self.memory[1].shape[2])
         return [m.narrow(a, 0, near) for m, a in zip(self.memory, self.axes, strict=True)]
 
-    def keep(self, rows: Any) -> None:
-        """Keep only these rows of the batch."""
-        if self.memory is not None:
-            old, many = self.memory, len(rows)
-            like = [m[:1].expand(many, *m.shape[1:]) for m in old]
-            self.memory = self._taken(like, old[1].shape[2])
-            self._write(0, [
-                m.narrow(a, 0, self.filled)[rows] for m, a in zip(old, self.axes, strict=True)
-            ])  # fmt: skip
-            self._look()
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep only these rows of the batch, in this order.
+
+        Where rows from behind take the places of others, those alone are copied.
+        """
+        if self.memory is None:
+            return
+        moves = [(place, row) for place, row in enumerate(rows) if place != row]
+        near = [m.narrow(a, 0, self.filled) for m, a in zip(self.memory, self.axes, strict=True)]
+        if all(row >= len(rows) for _, row in moves):
+            for place, row in moves:
+                for states in near:
+                    states[place] = states[row]
+            self.memory = self.memory[0][: len(rows)], self.memory[1][: len(rows)]
+        else:
+            index = torch.tensor(list(rows), device=near[0].device)
+            like = [m[:1].expand(len(rows), *m.shape[1:]) for m in self.memory]
+            self.memory = self._taken(like, self.memory[1].shape[2])
+            self._write(0, [states[index] for states in near])
+        self._look()
 
     def rewind(self, length: int) -> None:
         """Forget all after the first `length` columns."""

@@ -62,11 +62,11 @@ class State:
     wide: bool
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep only these rows of the batch."""
+        """Keep only these rows of the batch, in this order."""
         index = torch.tensor(list(rows), device=self.real.device)
         self.real, self.position = self.real[index], self.position[index]
         for layer in self.cache.layers:
-            layer.keep(index)
+            layer.keep(rows)
 
     def rewind(self, length: int) -> None:
         """Forget all after the first `length` columns."""

@@ -191,12 +191,17 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> No
 def _retire(
     state: State, live: list[_Row], tokens: list[int], done: list[bool]
 ) -> tuple[list[_Row], list[int], list[bool]]:
-    """Drop ended rows once they are an eighth of the batch: dropping one copies all the others."""
+    """Drop ended rows once they are an eighth of the batch; rows from its end take their places.
+
+    Every new number of rows is a new product, which oneDNN compiles: hence not at once.
+    """
     if sum(done) * 8 < len(live) or not any(done):
         return live, tokens, done
-    kept = [k for k, over in enumerate(done) if not over]
+    count = len(live) - sum(done)
+    behind = (k for k in range(count, len(live)) if not done[k])
+    kept = [next(behind) if done[k] else k for k in range(count)]
     state.keep(kept)
-    return [live[k] for k in kept], [tokens[k] for k in kept], [False] * len(kept)
+    return [live[k] for k in kept], [tokens[k] for k in kept], [False] * count
 
 
 def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:

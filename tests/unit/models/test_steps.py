@@ -41,9 +41,31 @@ def test_a_room_grows_keeps_rows_and_forgets(turned):
         assert not found[1][:, :, stop:].any()  # where a run of keys is not full yet
         assert torch.equal(plain(), keys[:, :, :stop])
         assert torch.equal(room.values, values[:, :, :stop])
-    room.keep(torch.tensor([2, 0]))
+    before = room.memory[1].data_ptr()
+    room.keep([2, 0])
     assert torch.equal(plain(), keys[[2, 0]])
+    assert room.memory[1].data_ptr() != before
     room.rewind(3)
     assert torch.equal(room.values, values[[2, 0], :, :3])
     room.update(keys[:2, :, 6:], values[:2, :, 6:])
     assert torch.equal(plain()[:, :, 3], keys[:2, :, 6])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("kept", [[0, 1], [0, 3], [4, 1, 2], [3, 4], [0, 0, 1], [1, 0]])
+def test_rows_that_stay_in_their_place_are_not_copied(turned, kept):
+    import torch
+
+    from tuneworthy.models._attention import Room
+
+    room, source = Room(5, turned), torch.Generator().manual_seed(0)
+    keys, values = (torch.randn(5, 2, 3, 4, generator=source) for _ in range(2))
+    room.update(keys, values)
+    before = room.memory[1].data_ptr()
+    room.keep(kept)
+    assert torch.equal(room.keys.transpose(2, 3) if turned else room.keys, keys[kept])
+    assert torch.equal(room.values, values[kept])
+    taken_anew = kept in ([0, 0, 1], [1, 0])  # a row is read after its place was taken
+    assert (room.memory[1].data_ptr() == before) != taken_anew
+    room.update(keys[: len(kept), :, :1], values[: len(kept), :, :1])
+    assert torch.equal(room.values[:, :, 3:], values[: len(kept), :, :1])

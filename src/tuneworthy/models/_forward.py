@@ -105,10 +105,10 @@ def open_net(module: Any) -> Net:
     probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
     with torch.inference_mode():
         truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -1]
-    if not _proved(net, probes, truth):
-        return replace(net, shares=False)
     direct = replace(net, decoder=open_decoder(module))
-    return direct if direct.decoder and _proved(direct, probes, truth) else net
+    if direct.decoder and _proved(direct, probes, truth):
+        return direct
+    return replace(net, shares=_proved(net, probes, truth))
 
 
 def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:

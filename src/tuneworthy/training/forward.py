@@ -40,6 +40,11 @@ class Net:
     word: str
     hand: by_hand.Hand | None = None
 
+    @property
+    def proof(self) -> tuple[bool, bool, bool]:
+        """Return whether head, shared prompt and written-out gradient were proved right."""
+        return self.head is not None, self.shares, self.hand is not None
+
     def rest(self) -> None:
         """Let go of the memory that steps use again; the next step takes it anew."""
         if self.hand:
@@ -71,29 +76,43 @@ class Losses:
     end: list[float] = field(default_factory=list)
 
 
-def open_net(module: Any, probe: Sequence[int], share: bool = True) -> Net:
+def open_net(
+    module: Any,
+    probe: Sequence[int],
+    share: bool = True,
+    known: tuple[bool, bool, bool] | None = None,
+) -> Net:
     """Take a model apart and prove on `probe` (two or more ids) that nothing changes by it.
 
     Where body + head, or a split prompt, gives other logits than the model itself, that short cut
-    is not taken.
+    is not taken. `known` is the `proof` of a net of the same weights and adapter shape: it is not
+    proved again.
     """
     body, head = module.get_decoder(), module.get_output_embeddings()
     word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
     net = Net(module, body, head, _plain_cache(module), word)
+    whole, shares = known[:2] if known else _proved(net, probe, share)
+    net = replace(net, head=head if whole else None, shares=shares)
+    hand = by_hand.open_hand(module, shares)
+    if hand is None:
+        return net
+    right = known[2] if known else by_hand.proved(hand, _probe_rows(probe), partial(_slopes, net))
+    return replace(net, hand=hand) if right else net
+
+
+def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
+    """Return whether body + head, and a prompt read apart, give the model's own logits."""
     with torch.no_grad():
-        ids = torch.tensor([list(probe)[:PROBE]], device=module.device)
-        truth = module(input_ids=ids, use_cache=False).logits[0]
-        ours = head(_hidden(net, ids, None))[0] if head is not None else None
-        if ours is None or not same_logits(ours, truth, reordered=False):
-            net = Net(module, body, None, net.shares, word)
+        ids = torch.tensor([list(probe)[:PROBE]], device=net.module.device)
+        truth = net.module(input_ids=ids, use_cache=False).logits[0]
+        ours = net.head(_hidden(net, ids, None))[0] if net.head is not None else None
+        whole = ours is not None and same_logits(ours, truth, reordered=False)
+        net = net if whole else replace(net, head=None)
         cut = ids.shape[1] // 2
         if share and net.shares and cut:
             trunk = read_trunk(net, ids[0, :cut].tolist())
             share = same_logits(_scores(net, ids[:, cut:], trunk)[0], truth[cut:])
-    net = Net(net.module, body, net.head, net.shares and share, word)
-    hand = by_hand.open_hand(module, net.shares)
-    proved = hand and by_hand.proved(hand, _probe_rows(probe), partial(_slopes, net))
-    return replace(net, hand=hand) if proved else net
+    return whole, net.shares and share
 
 
 def _probe_rows(probe: Sequence[int]) -> list[Rendered]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from safetensors import SafetensorError
@@ -34,6 +35,7 @@ from tuneworthy.training.memory import make_room
 from tuneworthy.training.render import Excluded, Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
+_PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
 _BREATH = 8  # steps: the threads of each leave some 20 MB in heaps of their own
 
 
@@ -107,7 +109,7 @@ def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder
     rows, dev = _Rows.of(model, lessons.train), _Rows.of(model, lessons.dev)
     rows.check(model)
     wrapped = lora_twin(model.module, settings, seed)
-    net = open_net(wrapped.base_model.model, rows.rows[0].ids, settings.share)
+    net = _opened(model, wrapped, rows.rows[0].ids, settings)
     net, room = make_room(net, rows.rows, settings, settings.pace, settings.checkpointing)
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
@@ -129,6 +131,15 @@ def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder
         "seed": seed,
     }
     return _keep(folder, trace, about)
+
+
+def _opened(model: Any, wrapped: Any, probe: Sequence[int], settings: LoraSettings) -> Net:
+    """Open the twin of a model; what its weights allow is proved once a process."""
+    proofs = _PROOFS.setdefault(model, {})
+    name = digest(settings.model_copy(update={"pace": Pace()}))
+    net = open_net(wrapped.base_model.model, probe, settings.share, proofs.get(name))
+    proofs[name] = net.proof
+    return net
 
 
 def load_trained(folder: Path) -> Trained | None:

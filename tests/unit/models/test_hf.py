@@ -629,14 +629,18 @@ def test_the_families_are_all_there():
 
 
 def _late(prefix):
-    """Return a prefix that counts one token too few: every later position is one off."""
-    return dataclasses.replace(prefix, length=prefix.length - 1)
+    """Return a prefix whose keys lie one token too far on."""
+    turned = prefix.keys[0].shape[3] == prefix.length
+    return dataclasses.replace(
+        prefix, keys=[keys.roll(1, 3 if turned else 2) for keys in prefix.keys]
+    )
 
 
 def _blind(prefix):
-    """Return a prefix whose last token no row sees."""
-    cut = [[tensor[:, :, :-1] for tensor in side] for side in (prefix.keys, prefix.values)]
-    return dataclasses.replace(prefix, keys=cut[0], values=cut[1])
+    """Return a prefix whose last token says what the first one does."""
+    for values in prefix.values:
+        values[:, :, -1] = values[:, :, 0]
+    return prefix
 
 
 @pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not here")

@@ -31,7 +31,7 @@ _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
 ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
 _KEPT = 512  # with more keys, attention weights are computed again instead of kept
-_TAPES = 8  # shapes of a step whose calls are kept
+_TAPES = 16  # shapes of a step whose calls are kept
 
 
 @dataclass

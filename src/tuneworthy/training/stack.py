@@ -106,9 +106,10 @@ class Stack:
         for layer in self.layers:
             self.brief.at = (0, 0)
             out = self._forward(layer, out, tape)
-        tape.out = out
+        tape.out, tape.end = out, self.memory.at
 
     def _write_backward(self, dx: Any, tape: Tape) -> None:
+        self.memory.at = tape.end  # other tapes may have been written since
         tape.dx, other = (tape.take(dx.shape, dx.dtype) for _ in range(2))
         flows = [tape.dx, other]
         for number in reversed(range(len(self.layers))):

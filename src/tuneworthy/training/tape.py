@@ -82,7 +82,7 @@ class Tape:
 
     `memory` holds what the backward pass needs; `brief`, what one layer needs. The shared prompt,
     if any, is the first span. `x` [N, hidden] is what goes in, `out` what comes out, `dx` the
-    gradient of that. `layers` is what each layer left for its gradient.
+    gradient of that. `layers` is what each layer left for its gradient, up to `end` of `memory`.
     """
 
     spans: list[Span]
@@ -93,6 +93,7 @@ class Tape:
     layers: list[dict[str, Any]] = field(default_factory=list)
     x: Any = None
     out: Any = None
+    end: tuple[int, int] = (0, 0)
     dx: Any = None
 
     @property

@@ -181,6 +181,28 @@ def shorter(row, n):
     )
 
 
+def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, monkeypatch):
+    """Dev rows are read forward alone; a step of their shape may come after steps of others."""
+    import torch
+
+    from tuneworthy.training.forward import evaluate
+
+    net, rows = opened(tiny)
+    _, slopes = gradient(net, rows)
+    net.rest()
+    evaluate(net, rows, ENDLESS)
+    gradient(net, rows[:1], anew=False)  # takes less memory
+    (tape, _) = net.hand.stack.tapes.values()
+    assert tape.dx is None
+    assert torch.equal(gradient(net, rows, anew=False)[1], slopes)
+    net.rest()
+    evaluate(net, rows, ENDLESS)
+    gradient(net, rows[:1], anew=False)
+    (tape, other) = net.hand.stack.tapes.values()
+    monkeypatch.setattr(tape, "end", other.end)  # the control
+    assert apart(gradient(net, rows, anew=False)[1], slopes) > 1e-3
+
+
 def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
     from tuneworthy.training import stack
 

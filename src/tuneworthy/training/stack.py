@@ -298,8 +298,8 @@ class Stack:
         kernels.turn_back(dq, span.angles, 0, wide[0], tape.do)
         kernels.turn_back(dk[:, :, None], span.angles, span.skipped, wide[1], tape.do)
         tape.do(self._heads(wide[2], span, 1).copy_, dv[:, :, None, span.skipped :])
-        for padded_, flat in zip(wide, places, strict=False):
-            tape.packed(padded_, span, flat)
+        for roomy, flat in zip(wide, places, strict=False):
+            tape.packed(roomy, span, flat)
 
     def _sent(self, slopes: Sequence[Any], skipped: int, tape: Tape) -> Any:
         """Return the sums over rows of what the keys and values of the prompt are sent."""

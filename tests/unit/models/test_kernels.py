@@ -216,6 +216,7 @@ def test_exponentials_are_exact_to_what_is_written(kind):
     compiled(powers)(bits(torch.empty(1, dtype=kind)), x, found)
     error = np.abs(found[:4002] / np.exp(x[:4002].astype("float64")) - 1).max()
     most = {"bfloat16": 1e-5, "float32": 4e-7, "float64": 1e-15}[str(kind).removeprefix("torch.")]
-    assert most / 100 < error < most
-    if kind != torch.float64:
+    assert error < most
+    if kind != torch.float64:  # there it is the processor's own: the two may agree to the last bit
+        assert error > most / 100  # and no more is spent on it
         assert not found[4002:].any()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tuneworthy.models._compiled import bits
 from tuneworthy.models._kernels import whole
 
 NAME = "tuneworthy"
@@ -32,6 +34,12 @@ class Prefix:
     keys: list[Any]
     values: list[Any]
     length: int
+
+    @cached_property
+    def rows(self) -> list[tuple[Any, Any]]:
+        """Return each layer's keys and values as compiled loops read them: without gaps."""
+        pairs = zip(self.keys, self.values, strict=True)
+        return [(bits(k[0].contiguous()), bits(v[0].contiguous())) for k, v in pairs]
 
 
 @dataclass
@@ -78,16 +86,27 @@ class Room(DynamicLayer):  # type: ignore[misc]
         if self.memory is None:
             self.is_initialized = True
             self.memory = self._taken(given, self.capacity)
-        self.filled += value_states.shape[2]
-        if self.filled > self.memory[1].shape[2]:
-            old, self.memory = self.memory, self._taken(given, self.filled * 3 // 2)
-            self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
+        self._extend(value_states.shape[2])
         self._write(start, given)
         found = self._look()
         if self.axes[0] == 2:
             return found
         near = whole(self.filled, self.memory[1].shape[2])
         return [m.narrow(a, 0, near) for m, a in zip(self.memory, self.axes, strict=True)]
+
+    def append(self) -> tuple[Any, Any]:
+        """Make room for one token more, the last one filled; return the memory as it lies."""
+        self._extend(1)
+        self._look()
+        assert self.memory is not None
+        return self.memory
+
+    def _extend(self, count: int) -> None:
+        start, self.filled = self.filled, self.filled + count
+        assert self.memory is not None
+        if self.filled > self.memory[1].shape[2]:
+            old, self.memory = self.memory, self._taken(self.memory, self.filled * 3 // 2)
+            self._write(0, [m.narrow(a, 0, start) for m, a in zip(old, self.axes, strict=True)])
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows of the batch, in this order.

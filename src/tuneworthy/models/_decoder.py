@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.nn.functional import linear
 
-from tuneworthy.models import _kernels
+from tuneworthy.models import _alone, _kernels
 from tuneworthy.models._attention import Sight
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
@@ -100,6 +101,12 @@ class Layer:
     k_norm: tuple[Any, float] | None
     scale: float
 
+    @cached_property
+    def alone(self) -> tuple[Any, ...]:
+        """Return the weights as `_alone` reads them."""
+        norms = (self.first, self.second, self.q_norm, self.k_norm)
+        return _alone.open_layer((self.into, self.out, self.up, self.down), norms, self.scale)
+
     def adapted(self, changes: Mapping[str, Change]) -> Layer:
         """Return the same layer with the changes of its linear layers."""
         fans = {
@@ -146,6 +153,17 @@ class Decoder:
             x = layer.out(seen, x)
             x = layer.down(_kernels.gated(layer.up(_normed(x, layer.second))), x)
         return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
+
+    def alone(self, token: Any, position: Any, cache: Any, prefix: Any) -> Any:
+        """Return the logits [1, vocabulary] after one token [1, 1] more of a single row."""
+        x = self.body.embed_tokens(token)[0].clone()
+        cos, sin = (
+            t[0, 0, : self.width // 2].contiguous() for t in self.body.rotary_emb(x, position)
+        )
+        real = int(position) - (prefix.length if prefix else 0)
+        place = prefix, cache.layers[0].filled - real
+        layers = [layer.alone for layer in self.layers]
+        return self.head(_normed(_alone.run(x, layers, (cos, sin), cache, place), self.norm))
 
     def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
         """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""

@@ -104,7 +104,7 @@ def open_net(module: Any) -> Net:
         return net
     probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
     with torch.inference_mode():
-        truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -1]
+        truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
     direct = replace(net, decoder=open_decoder(module))
     if direct.decoder and _proved(direct, probes, truth):
         return direct
@@ -112,12 +112,16 @@ def open_net(module: Any) -> Net:
 
 
 def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
-    found = []
+    read, stepped = [], []
     with torch.inference_mode():
         for ids in probes:
             prefix = read_prefix(net, ids[:5])
-            found.append(begin(net, [ids[5:], ids[8:]], prefix, 4)[0][0])
-    return same_logits(torch.stack(found), truth)
+            logits, state = begin(net, [ids[5:-1], ids[8:-1]], prefix, 4)
+            state.keep([0])
+            read.append(logits[0])
+            stepped.append(step(net, state, ids[-1:])[0])
+    pairs = zip((read, stepped), truth.unbind(1), strict=True)
+    return all(same_logits(torch.stack(found), true) for found, true in pairs)
 
 
 def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
@@ -176,7 +180,11 @@ def begin(
 def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
     """Append one token to every row; return the next logits, [rows, vocabulary]."""
     ids = torch.tensor(list(tokens), device=state.real.device)[:, None]
-    logits = _read(net, state, ids, state.position[:, None])
+    if net.decoder and len(tokens) == 1 and not state.wide:
+        state.filled += 1
+        logits = net.decoder.alone(ids, state.position[:, None], state.cache, state.prefix)
+    else:
+        logits = _read(net, state, ids, state.position[:, None])
     state.position = state.position + 1
     return logits
 

@@ -40,7 +40,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-10"  # raised when the engine's own answers may change
+ENGINE = "hf-11"  # raised when the engine's own answers may change
 
 
 class HF:

@@ -57,6 +57,7 @@ def tiny_config(family, vocab):
     grouped = {**common, "num_key_value_heads": 2}
     return {
         "llama": lambda: transformers.LlamaConfig(**grouped),
+        "qwen2": lambda: transformers.Qwen2Config(**grouped | {"vocab_size": vocab + 1}),
         "qwen3": lambda: transformers.Qwen3Config(head_dim=16, **grouped),
         "gemma2": lambda: transformers.Gemma2Config(head_dim=8, sliding_window=256, **grouped),
         "gpt_neox": lambda: transformers.GPTNeoXConfig(**common),
@@ -74,6 +75,10 @@ def build(family, folder, seed=0):
     tokenizer = tiny_tokenizer()
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(tiny_config(family, len(tokenizer)))
+    if family == "qwen2":  # its queries, keys and values have a bias, which begins at zero
+        for name, weight in model.named_parameters():
+            if name.endswith(".bias"):
+                torch.nn.init.normal_(weight, 0, 0.3)
     model.float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.full
 PROMPT = [3 + (7 * k) % 60 for k in range(30)]
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen3"])
+@pytest.fixture(scope="module", params=["llama", "qwen2", "qwen3"])
 def net(request, tmp_path_factory):
     from tuneworthy.models.hf import load
 
@@ -21,7 +21,7 @@ def far(one, other):
 
 
 def all_logits(net, room=6):
-    """Return the logits after ragged rows behind a prefix, of two steps, and of a tree."""
+    """Return the logits after ragged rows behind a prefix, of steps, of a tree, of a row alone."""
     import torch
 
     from tuneworthy.models._forward import begin, read_prefix, step, tree
@@ -37,6 +37,8 @@ def all_logits(net, room=6):
             tokens, depth = torch.tensor([[4, 5, 6]] * 2), torch.tensor([[0, 1, 1]] * 2)
             seen = torch.tensor([[[1, 0, 0], [1, 1, 0], [1, 0, 1]]] * 2).bool()
             found.append(tree(net, state, tokens, depth, seen).flatten(0, 1))
+            state.keep([1])  # a padded row
+            found += [step(net, state, [token]) for token in range(10, 8 + room)]
     return found
 
 
@@ -66,7 +68,30 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net,
     monkeypatch.setattr(_kernels, "weigh", hiding)
     hidden = all_logits(net)  # the control: the copy is what these rows see of the prefix
     assert far(hidden[0], whole[0]) > 1e-3
-    assert far(hidden[4], whole[4]) < 1e-5  # no prefix, nothing to copy
+    half = len(whole) // 2
+    assert far(hidden[half], whole[half]) < 1e-5  # no prefix, nothing to copy
+
+
+@pytest.mark.parametrize("fault", ["padding", "prefix", "position"])
+def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
+    """The control to the logits of all: each part of what a row alone is given counts."""
+    from tuneworthy.models import _alone
+
+    whole, right = all_logits(net), _alone.run
+
+    def wrong(x, layers, angles, cache, place):
+        prefix, hidden = place
+        if fault == "padding":
+            hidden = 0
+        if fault == "position":
+            angles = angles[0], -angles[1]
+        return right(x, layers, angles, cache, (None if fault == "prefix" else prefix, hidden))
+
+    monkeypatch.setattr(_alone, "run", wrong)
+    found, half = all_logits(net), len(whole) // 2
+    assert all(far(a, b) == 0 for a, b in zip(found[:4], whole[:4], strict=True))
+    assert far(found[4], whole[4]) > 1e-3
+    assert (far(found[half + 4], whole[half + 4]) > 1e-3) == (fault != "prefix")
 
 
 @pytest.fixture
@@ -122,9 +147,9 @@ def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
     assert all(far(a, b) == 0 for a, b in zip(all_logits(net), plain, strict=True))
 
 
-@pytest.mark.parametrize("fault", ["mask", "turn", "norm"])
+@pytest.mark.parametrize("fault", ["mask", "turn", "norm", "alone"])
 def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
-    from tuneworthy.models import _decoder, _kernels
+    from tuneworthy.models import _alone, _decoder, _kernels
     from tuneworthy.models._forward import open_net
 
     assert open_net(net.module).decoder is not None
@@ -146,6 +171,8 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
         )
     if fault == "norm":
         monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
+    if fault == "alone":
+        monkeypatch.setattr(_alone, "run", lambda x, *given: x)
     found = open_net(net.module)
     assert found.decoder is None
     assert found.shares  # transformers' own way goes on

@@ -49,6 +49,13 @@ def test_a_room_grows_keeps_rows_and_forgets(turned):
     assert torch.equal(room.values, values[[2, 0], :, :3])
     room.update(keys[:2, :, 6:], values[:2, :, 6:])
     assert torch.equal(plain()[:, :, 3], keys[:2, :, 6])
+    while room.filled < room.memory[1].shape[2]:
+        room.append()
+    full = room.memory[1].shape[2]
+    assert room.append() is room.memory  # taken anew: what was there is there still
+    assert room.filled == full + 1 <= room.memory[1].shape[2]
+    assert torch.equal(plain()[:, :, 3], keys[:2, :, 6])
+    assert torch.equal(room.values[:, :, :3], values[[2, 0], :, :3])
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -66,23 +66,33 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 
 @register_jitable
-def _scores(q: Any, keys: Any, first: Any, out: Any) -> None:
-    """Write q · k of the keys [width, length] from `first` on."""
+def _scores(q: Any, keys: Any, out: Any) -> None:
+    """Write q · k of the first keys [width, columns]; a whole run of them, or some are slow."""
+    whole = len(q) // 4 * 4
     for j in range(len(out)):
-        out[j] = q[0] * get(keys, (0, first + j))
-    for w in range(1, len(q)):
-        row = keys[w, first:]
+        out[j] = wide(keys, 0.0)
+    for w in range(0, whole, 4):
+        a, b, c, d = keys[w], keys[w + 1], keys[w + 2], keys[w + 3]
         for j in range(len(out)):
-            out[j] += q[w] * get(row, j)
+            near = q[w] * get(a, j) + q[w + 1] * get(b, j)
+            out[j] += near + q[w + 2] * get(c, j) + q[w + 3] * get(d, j)
+    for w in range(whole, len(q)):
+        for j in range(len(out)):
+            out[j] += q[w] * get(keys[w], j)
 
 
 @register_jitable
-def _seen(weights: Any, values: Any, first: Any, out: Any) -> None:
-    """Add the values [length, width] from `first` on, by their weights."""
-    for j in range(len(weights)):
-        row = values[first + j]
+def _seen(weights: Any, values: Any, out: Any) -> None:
+    """Add the first values [columns, width] by their weights, four at a time."""
+    whole = len(weights) // 4 * 4
+    for j in range(0, whole, 4):
+        a, b, c, d = values[j], values[j + 1], values[j + 2], values[j + 3]
         for w in range(len(out)):
-            out[w] += weights[j] * get(row, w)
+            near = weights[j] * get(a, w) + weights[j + 1] * get(b, w)
+            out[w] += near + weights[j + 2] * get(c, w) + weights[j + 3] * get(d, w)
+    for j in range(whole, len(weights)):
+        for w in range(len(out)):
+            out[w] += weights[j] * get(values[j], w)
 
 
 @register_jitable
@@ -95,25 +105,40 @@ def _shares(scores: Any, like: Any) -> None:
     for j in range(len(scores)):
         scores[j] = exp(like, scores[j] - top)
         total += scores[j]
+    share = wide(like, 1.0) / total
     for j in range(len(scores)):
-        scores[j] /= total
+        scores[j] *= share
+
+
+@register_jitable
+def _hidden(scores: Any, hide: Any, stop: Any) -> None:
+    """Let the first `hide` columns and those from `stop` on, which may hold anything, count 0."""
+    for j in range(hide):
+        scores[j] = -np.inf
+    for j in range(stop, len(scores)):
+        scores[j] = -np.inf
 
 
 @register_jitable
 def _attend(q: Any, held: Any, place: Any, scores: Any, out: Any) -> None:
     """Write what one head's query sees of the prefix and of its own row."""
-    (keys, values, old_keys, old_values), (hidden, stop, scale) = held, place
-    past = len(old_values)
-    table = scores[: past + stop - hidden]
-    _scores(q, old_keys, 0, table[:past])
-    _scores(q, keys, hidden, table[past:])
-    for j in range(len(table)):
-        table[j] *= scale
-    _shares(table, keys)
-    for w in range(len(out)):
+    (keys, values, old_keys, old_values), (hide, stop, scale) = held, place
+    past, end = len(old_values), _end(stop, len(values))
+    table = scores[: past + end]
+    for w in range(len(q)):
+        q[w] *= scale
         out[w] = wide(keys, 0.0)
-    _seen(table[:past], old_values, 0, out)
-    _seen(table[past:], values, hidden, out)
+    _scores(q, old_keys, table[:past])
+    _scores(q, keys, table[past:])
+    _hidden(table[past:], hide, stop)
+    _shares(table, keys)
+    _seen(table[:past], old_values, out)
+    _seen(table[past:], values, out)
+
+
+@register_jitable
+def _end(stop: Any, columns: Any) -> Any:
+    return min((stop + 31) // 32 * 32, columns)
 
 
 @compiled

@@ -16,6 +16,7 @@ import torch
 from numba.extending import register_jitable
 
 from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
+from tuneworthy.models._kernels import whole
 
 
 @register_jitable
@@ -66,33 +67,17 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 
 @register_jitable
-def _scores(q: Any, keys: Any, out: Any) -> None:
-    """Write q · k of the first keys [width, columns]; a whole run of them, or some are slow."""
-    whole = len(q) // 4 * 4
-    for j in range(len(out)):
-        out[j] = wide(keys, 0.0)
-    for w in range(0, whole, 4):
-        a, b, c, d = keys[w], keys[w + 1], keys[w + 2], keys[w + 3]
-        for j in range(len(out)):
-            near = q[w] * get(a, j) + q[w + 1] * get(b, j)
-            out[j] += near + q[w + 2] * get(c, j) + q[w + 3] * get(d, j)
-    for w in range(whole, len(q)):
-        for j in range(len(out)):
-            out[j] += q[w] * get(keys[w], j)
-
-
-@register_jitable
-def _seen(weights: Any, values: Any, out: Any) -> None:
-    """Add the first values [columns, width] by their weights, four at a time."""
+def _add(weights: Any, rows: Any, out: Any) -> None:
+    """Add the first rows by their weights, four at a time; an odd length of `out` is slow."""
     whole = len(weights) // 4 * 4
-    for j in range(0, whole, 4):
-        a, b, c, d = values[j], values[j + 1], values[j + 2], values[j + 3]
-        for w in range(len(out)):
-            near = weights[j] * get(a, w) + weights[j + 1] * get(b, w)
-            out[w] += near + weights[j + 2] * get(c, w) + weights[j + 3] * get(d, w)
-    for j in range(whole, len(weights)):
-        for w in range(len(out)):
-            out[w] += weights[j] * get(values[j], w)
+    for n in range(0, whole, 4):
+        a, b, c, d = rows[n], rows[n + 1], rows[n + 2], rows[n + 3]
+        for k in range(len(out)):
+            near = weights[n] * get(a, k) + weights[n + 1] * get(b, k)
+            out[k] += near + weights[n + 2] * get(c, k) + weights[n + 3] * get(d, k)
+    for n in range(whole, len(weights)):
+        for k in range(len(out)):
+            out[k] += weights[n] * get(rows[n], k)
 
 
 @register_jitable
@@ -120,32 +105,28 @@ def _hidden(scores: Any, hide: Any, stop: Any) -> None:
 
 
 @register_jitable
-def _attend(q: Any, held: Any, place: Any, scores: Any, out: Any) -> None:
+def _attend(q: Any, held: Any, place: Any, table: Any, out: Any) -> None:
     """Write what one head's query sees of the prefix and of its own row."""
     (keys, values, old_keys, old_values), (hide, stop, scale) = held, place
-    past, end = len(old_values), _end(stop, len(values))
-    table = scores[: past + end]
+    past, none = len(old_values), wide(keys, 0.0)
     for w in range(len(q)):
         q[w] *= scale
-        out[w] = wide(keys, 0.0)
-    _scores(q, old_keys, table[:past])
-    _scores(q, keys, table[past:])
+        out[w] = none
+    for j in range(len(table)):
+        table[j] = none
+    _add(q, old_keys, table[:past])
+    _add(q, keys, table[past:])
     _hidden(table[past:], hide, stop)
     _shares(table, keys)
-    _seen(table[:past], old_values, out)
-    _seen(table[past:], values, out)
-
-
-@register_jitable
-def _end(stop: Any, columns: Any) -> Any:
-    return min((stop + 31) // 32 * 32, columns)
+    _add(table[:past], old_values, out)
+    _add(table[past:], values, out)
 
 
 @compiled
 def _layer(x: Any, weights: Any, turn: Any, rooms: Any, place: Any, rough: Any) -> None:
     linears, firsts, norms, eps, scale = weights
     (cos, sin), (keys, values, old_keys, old_values) = turn, rooms
-    (filled, hidden), (wide_x, inner, heads, seen, low, both, scores) = place, rough
+    (filled, hidden, end), (wide_x, inner, heads, seen, low, both, scores) = place, rough
     kept, width, size = values.shape[0], values.shape[2], len(linears[4][0])
     count = len(heads) // width - 2 * kept
     for k in range(len(x)):
@@ -170,10 +151,11 @@ def _layer(x: Any, weights: Any, turn: Any, rooms: Any, place: Any, rough: Any) 
             put(values, (h, filled, w), heads[v + h * width + w])
 
     # 2. Attention, head by head.
+    table = scores[: old_values.shape[1] + end]
     for h in range(count):
         g, own = h * kept // count, slice(h * width, (h + 1) * width)
         held = (keys[g], values[g], old_keys[g], old_values[g])
-        _attend(heads[own], held, (hidden, filled + 1, wide(x, scale)), scores, seen[own])
+        _attend(heads[own], held, (hidden, filled + 1, wide(x, scale)), table, seen[own])
     _product(firsts[1], seen, low)
     _linear(linears[3], seen, low, inner)
     for k in range(len(x)):
@@ -246,5 +228,6 @@ def run(
             none = bits(keys[0, ..., :0].contiguous()), bits(values[0, :, :0].contiguous())
         before = prefix.rows[number] if prefix else none
         rooms = (bits(keys[0]), bits(values[0]), *before)
-        _layer(token, layer, turn, rooms, (room.filled - 1, hidden), rough)
+        end = whole(room.filled, values.shape[2])
+        _layer(token, layer, turn, rooms, (room.filled - 1, hidden, end), rough)
     return x

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -19,6 +20,7 @@ from transformers.masking_utils import sdpa_mask
 
 from tuneworthy.models._compiled import bits
 from tuneworthy.models._kernels import whole
+from tuneworthy.models._products import GRAIN
 
 NAME = "tuneworthy"
 _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
@@ -37,9 +39,18 @@ class Prefix:
 
     @cached_property
     def rows(self) -> list[tuple[Any, Any]]:
-        """Return each layer's keys and values as compiled loops read them: without gaps."""
-        pairs = zip(self.keys, self.values, strict=True)
-        return [(bits(k[0].contiguous()), bits(v[0].contiguous())) for k, v in pairs]
+        """Return each layer's keys [heads, length, width] and values [heads, width, length].
+
+        As compiled products read them: a copy, the keys turned back, whole blocks of zeros behind.
+        """
+        more = -self.length % GRAIN
+        return [
+            (
+                bits(pad(k[0].mT, (0, 0, 0, more)).contiguous()),
+                bits(pad(v[0].mT, (0, more)).contiguous()),
+            )
+            for k, v in zip(self.keys, self.values, strict=True)
+        ]
 
 
 @dataclass

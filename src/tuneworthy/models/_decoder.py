@@ -17,10 +17,11 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
-from tuneworthy.models import _alone, _kernels
+from tuneworthy.models import _kernels, _products, _steps
 from tuneworthy.models._attention import Sight
+from tuneworthy.models._products import GRAIN
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
@@ -48,6 +49,7 @@ class Fan:
 
     `packed` are all their weights as one, in the order that the product reads (a copy), or None.
     `a` [ranks, in] holds the A of all changes, `b` each B times its scale, [out, rank] or None.
+    `plain`: products are taken of the weights as they lie (`_products`).
     """
 
     names: tuple[str, ...]
@@ -56,20 +58,24 @@ class Fan:
     packed: tuple[Any, Any] | None
     a: Any = None
     b: tuple[Any, ...] = ()
+    plain: bool = False
 
     def adapted(self, changes: Mapping[str, Change]) -> Fan:
         """Return the same layers with the changes of theirs."""
         own = [changes.get(name) for name in self.names]
         if not any(own):
             return self
-        return replace(
-            self,
-            a=torch.cat([change[0] for change in own if change]),
-            b=tuple(change and change[1] * change[2] for change in own),
-        )
+        firsts = [change[0] for change in own if change]
+        seconds = [change and change[1] * change[2] for change in own]
+        if self.plain:  # ranks of zeros, up to what is multiplied at once
+            firsts = [pad(a, (0, 0, 0, -len(a) % GRAIN)) for a in firsts]
+            seconds = [b if b is None else pad(b, (0, -b.shape[1] % GRAIN)) for b in seconds]
+        return replace(self, a=torch.cat(firsts), b=tuple(seconds))
 
     def __call__(self, x: Any, add: Any = None) -> Any:
         """Return the layers' outputs side by side for x [N, in], plus `add` (of one layer)."""
+        if self.plain and torch.get_num_threads() == 1:
+            return self._plain(x, add)
         if self.packed is not None:
             y = _product(x, *self.packed, add)
         else:
@@ -84,6 +90,22 @@ class Fan:
                     y[:, out : out + len(weight)].addmm_(low[:, at : at + b.shape[1]], b.t())
                     at += b.shape[1]
                 out += len(weight)
+        return y
+
+    def _plain(self, x: Any, add: Any) -> Any:
+        y = x.new_empty(len(x), sum(map(len, self.weights)))
+        low = None if self.a is None else _products.product(x, self.a)
+        at, out = 0, 0
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            part, change = y[:, out : out + len(weight)], None
+            b = self.b[number] if self.b else None
+            if low is not None and b is not None:
+                change, at = (low[:, at : at + b.shape[1]], b), at + b.shape[1]
+            more = add if bias is None else bias[None]
+            _products.product(x, weight, change, more, part)
+            if bias is not None and add is not None:
+                part.add_(add)
+            out += len(weight)
         return y
 
 
@@ -102,10 +124,10 @@ class Layer:
     scale: float
 
     @cached_property
-    def alone(self) -> tuple[Any, ...]:
-        """Return the weights as `_alone` reads them."""
+    def plain(self) -> tuple[Any, ...]:
+        """Return the weights as `_steps` reads them."""
         norms = (self.first, self.second, self.q_norm, self.k_norm)
-        return _alone.open_layer((self.into, self.out, self.up, self.down), norms, self.scale)
+        return _steps.open_layer((self.into, self.out, self.up, self.down), norms, self.scale)
 
     def adapted(self, changes: Mapping[str, Change]) -> Layer:
         """Return the same layer with the changes of its linear layers."""
@@ -117,7 +139,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Decoder:
-    """All layers of one model, its final norm and output layer [vocabulary, hidden]."""
+    """All layers of one model, its final norm and output layer [vocabulary, hidden].
+
+    `steps`: a step of many rows is taken as one of a row alone is (`_steps`).
+    """
 
     body: Any
     layers: tuple[Layer, ...]
@@ -125,6 +150,7 @@ class Decoder:
     head: Fan
     kept: int
     width: int
+    steps: bool = False
 
     def adapted(self, changes: Mapping[str, Change]) -> Decoder:
         """Return the same decoder with low-rank changes, (A, B, scale) by layer name."""
@@ -154,16 +180,15 @@ class Decoder:
             x = layer.down(_kernels.gated(layer.up(_normed(x, layer.second))), x)
         return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
 
-    def alone(self, token: Any, position: Any, cache: Any, prefix: Any) -> Any:
-        """Return the logits [1, vocabulary] after one token [1, 1] more of a single row."""
-        x = self.body.embed_tokens(token)[0].clone()
-        cos, sin = (
-            t[0, 0, : self.width // 2].contiguous() for t in self.body.rotary_emb(x, position)
-        )
-        real = int(position) - (prefix.length if prefix else 0)
-        place = prefix, cache.layers[0].filled - real
-        layers = [layer.alone for layer in self.layers]
-        return self.head(_normed(_alone.run(x, layers, (cos, sin), cache, place), self.norm))
+    def step(self, tokens: Any, position: Any, cache: Any, prefix: Any) -> Any:
+        """Return the logits [rows, vocabulary] after one token more of each row, [rows, 1]."""
+        x = self.body.embed_tokens(tokens)[:, 0].clone()
+        turn = self.body.rotary_emb(x, position)
+        cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in turn)
+        real = position[:, 0] - (prefix.length if prefix else 0)
+        place = prefix, (cache.layers[0].filled - real).numpy()
+        layers = [layer.plain for layer in self.layers]
+        return self.head(_normed(_steps.run(x, layers, (cos, sin), cache, place), self.norm))
 
     def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
         """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""
@@ -189,8 +214,9 @@ def open_decoder(module: Any) -> Decoder | None:
     def fan(*parts: Any) -> Fan:
         weights = tuple(part.weight.detach() for part in parts)
         biases = tuple(part.bias for part in parts)
-        packed = _packed(weights, biases) if half else None
-        return Fan(tuple(names[part] for part in parts), weights, biases, packed)
+        plain = all(_products.fits(weight) for weight in weights)
+        packed = _packed(weights, biases) if half and not plain else None
+        return Fan(tuple(names[part] for part in parts), weights, biases, packed, plain=plain)
 
     def norm(part: Any) -> Any:
         return part and (part.weight.detach(), float(part.variance_epsilon))
@@ -201,7 +227,8 @@ def open_decoder(module: Any) -> Decoder | None:
     except AttributeError:
         return None
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return Decoder(body, layers, above, fan(head), config.num_key_value_heads, width)
+    plain = all(f.plain for layer in layers for f in (layer.into, layer.out, layer.up, layer.down))
+    return Decoder(body, layers, above, fan(head), config.num_key_value_heads, width, plain)
 
 
 def _layer(layer: Any, fan: Any, norm: Any) -> Layer:

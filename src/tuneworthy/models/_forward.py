@@ -180,9 +180,9 @@ def begin(
 def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
     """Append one token to every row; return the next logits, [rows, vocabulary]."""
     ids = torch.tensor(list(tokens), device=state.real.device)[:, None]
-    if net.decoder and len(tokens) == 1 and not state.wide:
+    if net.decoder and (net.decoder.steps or len(tokens) == 1) and not state.wide:
         state.filled += 1
-        logits = net.decoder.alone(ids, state.position[:, None], state.cache, state.prefix)
+        logits = net.decoder.step(ids, state.position[:, None], state.cache, state.prefix)
     else:
         logits = _read(net, state, ids, state.position[:, None])
     state.position = state.position + 1

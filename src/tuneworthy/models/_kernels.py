@@ -22,7 +22,8 @@ _N = np.uint64  # of an index that may be negative numba asks whether it is, and
 
 
 @compiled
-def _rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
+def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
+    """In a loop: `rms_norm`."""
     size = x.shape[1]
     for n in range(len(x)):
         row, done, total = x[n], out[n], wide(x, 0.0)
@@ -35,12 +36,13 @@ def _rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
 
 
 @compiled
-def _gate(both: Any, out: Any) -> None:
+def gate(both: Any, out: Any) -> None:
+    """In a loop: `gated`."""
     size, one = out.shape[1], wide(out, 1.0)
     for n in range(len(out)):
-        gate, up, done = both[n, :size], both[n, size:], out[n]
+        first, up, done = both[n, :size], both[n, size:], out[n]
         for k in range(size):
-            g = get(gate, k)
+            g = get(first, k)
             put(done, k, g / (one + exp(out, -g)) * get(up, k))
 
 
@@ -165,14 +167,14 @@ def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) ->
     out = torch.empty_like(x) if out is None else out
     factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
     weight, eps = norm
-    do(_rms, bits(x), bits(weight), eps, bits(out), factors.numpy())
+    do(rms, bits(x), bits(weight), eps, bits(out), factors.numpy())
     return out, factors
 
 
 def gated(both: Any) -> Any:
     """Return silu(gate) · up, [N, size], of both [N, gate and up]."""
     out = both.new_empty(len(both), both.shape[1] // 2)
-    _gate(bits(both), bits(out))
+    gate(bits(both), bits(out))
     return out
 
 

@@ -31,6 +31,7 @@ try:
 
     from tuneworthy.models import _attention, _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
+    from tuneworthy.models._products import able
     from tuneworthy.models._template import Refused, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
@@ -40,7 +41,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-11"  # raised when the engine's own answers may change
+ENGINE = "hf-12"  # raised when the engine's own answers may change
 
 
 class HF:
@@ -306,7 +307,7 @@ def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
     shape = _memory.shape_of(read_config(folder), shapes(files))
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
     parts = _memory.asking(shape, size, tokens)
-    if device == "cpu" and size < 4:  # weights are packed for the products, a second copy
+    if device == "cpu" and size < 4 and not able():  # packed for the products, a second copy
         parts = {**parts, "packed": parts["weights"]}
     needs = {device: parts, "cpu": parts if device == "cpu" else {"weights": parts["weights"]}}
     for where, need in needs.items():  # on its way to a GPU the model is held in memory once

@@ -10,10 +10,16 @@ PROMPT = [3 + (7 * k) % 60 for k in range(30)]
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "qwen3"])
-def net(request, tmp_path_factory):
+def opened(request, tmp_path_factory):
     from tuneworthy.models.hf import load
 
     return load(build(request.param, tmp_path_factory.mktemp("m")), "hf:tiny", "float32").net
+
+
+@pytest.fixture(params=[False, True], ids=["calls", "steps"])
+def net(request, opened):
+    """Steps of many rows as calls of torch, and as one loop: as they are in bf16 where it pays."""
+    return replace(opened, decoder=replace(opened.decoder, steps=request.param))
 
 
 def far(one, other):
@@ -75,21 +81,23 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net,
 @pytest.mark.parametrize("fault", ["padding", "prefix", "position"])
 def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
     """The control to the logits of all: each part of what a row alone is given counts."""
-    from tuneworthy.models import _alone
+    from tuneworthy.models import _steps
 
-    whole, right = all_logits(net), _alone.run
+    whole, right = all_logits(net), _steps.run
 
     def wrong(x, layers, angles, cache, place):
         prefix, hidden = place
         if fault == "padding":
-            hidden = 0
+            hidden = 0 * hidden
         if fault == "position":
             angles = angles[0], -angles[1]
         return right(x, layers, angles, cache, (None if fault == "prefix" else prefix, hidden))
 
-    monkeypatch.setattr(_alone, "run", wrong)
+    monkeypatch.setattr(_steps, "run", wrong)
     found, half = all_logits(net), len(whole) // 2
-    assert all(far(a, b) == 0 for a, b in zip(found[:4], whole[:4], strict=True))
+    stepped = {1, 2, 3} if net.decoder.steps else set()  # the tree looks at what steps wrote
+    for number, (a, b) in enumerate(zip(found[:4], whole[:4], strict=True)):
+        assert (far(a, b) > 1e-3) == (number in stepped)
     assert far(found[4], whole[4]) > 1e-3
     assert (far(found[half + 4], whole[half + 4]) > 1e-3) == (fault != "prefix")
 
@@ -147,9 +155,9 @@ def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
     assert all(far(a, b) == 0 for a, b in zip(all_logits(net), plain, strict=True))
 
 
-@pytest.mark.parametrize("fault", ["mask", "turn", "norm", "alone"])
+@pytest.mark.parametrize("fault", ["mask", "turn", "norm", "step"])
 def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
-    from tuneworthy.models import _alone, _decoder, _kernels
+    from tuneworthy.models import _decoder, _kernels, _steps
     from tuneworthy.models._forward import open_net
 
     assert open_net(net.module).decoder is not None
@@ -171,8 +179,8 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
         )
     if fault == "norm":
         monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
-    if fault == "alone":
-        monkeypatch.setattr(_alone, "run", lambda x, *given: x)
+    if fault == "step":
+        monkeypatch.setattr(_steps, "run", lambda x, *given: x)
     found = open_net(net.module)
     assert found.decoder is None
     assert found.shares  # transformers' own way goes on
@@ -182,13 +190,15 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
 def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
     import torch
 
+    from tuneworthy.models._products import able
     from tuneworthy.models.hf import load
 
     truth = all_logits(load(EMBEDDED, "hf:embedded", "float32").net)
     net = load(EMBEDDED, "hf:embedded", "bfloat16").net
     assert net.decoder is not None
-    packs = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    packs = torch.ops.mkldnn._is_mkldnn_bf16_supported() and not able()
     assert (net.decoder.head.packed is not None) == packs
+    assert net.decoder.steps == able()
 
     def error(found):
         pairs = [(f.double(), t.double()) for f, t in zip(found, truth, strict=True)]

@@ -1,0 +1,184 @@
+"""Four rows by four of a bf16 product, as LLVM writes it: what `_products` loops over.
+
+A processor with AVX512 bf16 multiplies 32 pairs of bf16 and adds them to 16 sums of fp32 in one
+instruction (`vdpbf16ps`). Two rows that lie in memory one number after another need no packing for
+it, so weights are read as they are. Knows no model and no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils as untyped
+from numba.extending import intrinsic
+
+SIDE = 4  # rows of a block, either way: 16 sums and what they are made of fit the registers
+_CHUNK = 64  # bytes that an instruction reads
+_NAME = "tuneworthy.block"
+_DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
+
+
+cgutils: Any = untyped
+
+
+class _Bf16(ir.Type):  # type: ignore[misc]
+    """The type that llvmlite lacks."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Bf16)
+
+    def __hash__(self) -> int:
+        return hash(_Bf16)
+
+
+_LONG, _INT, _FLOAT, _BF16 = ir.IntType(64), ir.IntType(32), ir.FloatType(), _Bf16()
+_SUMS, _PAIRS = ir.VectorType(_FLOAT, 16), ir.VectorType(_BF16, 32)
+_HALF = ir.VectorType(_INT, 8)
+_ROUNDED, _FOURS = ir.VectorType(_BF16, 16), ir.VectorType(_LONG, 4)
+
+
+def _declared(module: Any, kind: Any, name: str) -> Any:
+    return module.globals.get(name) or ir.Function(module, kind, name)
+
+
+def _order(lanes: Sequence[int]) -> Any:
+    return ir.Constant(ir.VectorType(_INT, len(lanes)), [ir.Constant(_INT, k) for k in lanes])
+
+
+def _folded(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
+    """Return the sums of 16 vectors' lanes in one vector, and which lane holds which sum.
+
+    Two vectors at a time: half their lanes are added to the other half, until a lane is left.
+    `fold` (a, b, lanes, lanes) adds those lanes of two vectors to those others.
+    """
+    found, owner, size = list(vectors), [[n] * 16 for n in range(16)], 16
+    while size > 1:
+        half, runs = size // 2, range(16 // size)
+        low = [run * size + k for run in runs for k in range(half)]
+        high = [lane + half for lane in low]
+        pairs = list(zip(found[::2], found[1::2], strict=True))
+        near, far = low + [16 + k for k in low], high + [16 + k for k in high]
+        found = [fold(a, b, near, far) for a, b in pairs]
+        owner = [
+            [a[k] for k in low] + [b[k] for k in low]
+            for a, b in zip(owner[::2], owner[1::2], strict=True)
+        ]
+        size = half
+    place = {sums: lane for lane, sums in enumerate(owner[0])}
+    return found[0], [place[n] for n in range(16)]
+
+
+def _rows(b: Any, first: Any, stride: Any, last: Any) -> list[Any]:
+    """Return the addresses of SIDE rows; those behind the last one are the last one again."""
+    numbers = [_LONG(n) for n in range(SIDE)]
+    kept = [b.select(b.icmp_signed("<", n, last), n, last) for n in numbers]
+    return [b.add(first, b.mul(stride, n)) for n in kept]
+
+
+def _chunk(b: Any, at: Any, whole: bool) -> Any:
+    if whole:
+        return b.load(b.inttoptr(at, _PAIRS.as_pointer()), align=2)
+    half = b.load(b.inttoptr(at, _HALF.as_pointer()), align=2)
+    zero = ir.Constant(_HALF, [ir.Constant(_INT, 0)] * 8)
+    return b.bitcast(b.shuffle_vector(half, zero, _order(range(16))), _PAIRS)
+
+
+def _sum_up(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
+    """Add the products of two sets of rows, of `size` bytes, to the sums."""
+    left, right = sides
+    dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
+
+    def add(at: Any, whole: bool) -> None:
+        others = [_chunk(b, b.add(row, at), whole) for row in right]
+        for m, row in enumerate(left):
+            own = _chunk(b, b.add(row, at), whole)
+            for n, other in enumerate(others):
+                place = sums[m * SIDE + n]
+                b.store(b.call(dot, [b.load(place), own, other]), place)
+
+    whole = b.and_(size, _LONG(-_CHUNK))
+    with cgutils.for_range_slice(b, _LONG(0), whole, _LONG(_CHUNK), _LONG) as (at, _):
+        add(at, True)
+    with b.if_then(b.icmp_signed("<", whole, size)):
+        add(whole, False)
+
+
+def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[Any]) -> None:
+    """Write the 16 sums, plus what lies at `added` (none: 0), rounded once."""
+
+    def fold(x: Any, y: Any, near: Sequence[int], far: Sequence[int]) -> Any:
+        return b.fadd(b.shuffle_vector(x, y, _order(near)), b.shuffle_vector(x, y, _order(far)))
+
+    total, order = _folded([b.load(place) for place in sums], fold)
+    whole = b.alloca(_SUMS)
+    b.store(b.shuffle_vector(total, total, _order(order)), whole)
+    with b.if_then(b.icmp_signed("!=", added[0], _LONG(0))):
+        fours = ir.Constant(_FOURS, [ir.Constant(_LONG, 0)] * SIDE)
+        for n, row in enumerate(added):
+            four = b.load(b.inttoptr(row, _LONG.as_pointer()), align=2)
+            fours = b.insert_element(fours, four, _INT(n))
+        more = b.fpext(b.bitcast(fours, _ROUNDED), _SUMS)
+        b.store(b.fadd(b.load(whole), more), whole)
+    told = b.bitcast(b.fptrunc(b.load(whole), _ROUNDED), _FOURS)
+    for n, row in enumerate(out):
+        b.store(b.extract_element(told, _INT(n)), b.inttoptr(row, _LONG.as_pointer()), align=2)
+
+
+def _block(module: Any) -> Any:
+    made = module.globals.get(_NAME)
+    if made is not None:
+        return made
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * 15), _NAME)
+    made.linkage = "internal"
+    x, x_row, w, w_row, size, y, y_row, v, v_row, more, add, add_row, out, out_row, last = made.args
+    b = ir.IRBuilder(made.append_basic_block())
+    zero = ir.Constant(_SUMS, [ir.Constant(_FLOAT, 0.0)] * 16)
+    sums = [cgutils.alloca_once_value(b, zero) for _ in range(16)]
+    all_ = _LONG(SIDE)
+    _sum_up(b, sums, (_rows(b, x, x_row, last), _rows(b, w, w_row, all_)), size)
+    _sum_up(b, sums, (_rows(b, y, y_row, last), _rows(b, v, v_row, all_)), more)
+    _written(b, sums, _rows(b, add, add_row, last), _rows(b, out, out_row, last))
+    b.ret_void()
+    return made
+
+
+def _intrinsic(write: Any) -> Any:
+    done: Any = intrinsic(write)  # called in loops alone, with what comes after the context
+    return done
+
+
+@_intrinsic
+def block(context: Any, given: Any) -> Any:  # noqa: ARG001
+    """In a loop: write SIDE by SIDE numbers of x wᵀ + y vᵀ + add, bf16, summed in fp32.
+
+    `given` are addresses and, in bytes, from row to row: x, its rows, w, its rows, how many bytes
+    of a row are multiplied (of whole 32); y, its rows, v, its rows, bytes of a row (0: none); add
+    (0: none), its rows; out, its rows; and last, the number of the last row of x: rows behind it
+    are it again.
+    """
+
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.call(_block(b.module), cgutils.unpack_tuple(b, values[0], 15))
+        return context.get_dummy_value()
+
+    return types.void(given), write
+
+
+@_intrinsic
+def fetch(context: Any, at: Any) -> Any:  # noqa: ARG001
+    """In a loop: ask for the 64 bytes at an address, which may be none, ahead of their use."""
+
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        place = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [place, _INT, _INT, _INT])
+        ask = _declared(b.module, kind, "llvm.prefetch.p0")
+        b.call(ask, [b.inttoptr(values[0], place), _INT(0), _INT(2), _INT(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), write

@@ -1,0 +1,110 @@
+"""Products with weights as they lie: those of fp64 rounded once, whatever the shapes."""
+
+import pytest
+
+pytestmark = pytest.mark.full
+
+
+def given(rows, size, count, ranks, seed=0):
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+
+    def some(*sides):
+        return torch.randn(*sides, generator=draw).bfloat16()
+
+    return some(rows, size), some(count, size), (some(rows, ranks), some(count, ranks))
+
+
+def off(found, truth):
+    """Return the most that a number is off, in units of what rounding to bf16 may move it."""
+    return float(((found.double() - truth).abs() / (truth.abs() + 0.1) * 2**8).max())
+
+
+@pytest.fixture
+def product():
+    from tuneworthy.models._products import able, product
+
+    if not able():
+        pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
+    return product
+
+
+SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16), (700, 400, 36, 32)]
+
+
+@pytest.mark.parametrize(("rows", "size", "count", "ranks"), [(1, 64, 8, 16), *SHAPES])
+def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, ranks):
+    import torch
+
+    x, weight, low = given(rows, size, count, ranks)
+    more = torch.randn(rows, count).bfloat16()
+    plain = x.double() @ weight.double().T
+    truth = plain + low[0].double() @ low[1].double().T
+    low = low if ranks else None
+    assert off(product(x, weight, low), truth) < 1.1
+    assert off(product(x, weight, low, more), truth + more.double()) < 1.1
+    assert off(product(x, weight, low, more[:1]), truth + more[:1].double()) < 1.1
+    inside = more.clone()  # where it lies, as a residual is added
+    assert product(x, weight, low, inside, inside) is inside
+    assert off(inside, truth + more.double()) < 1.1
+    if ranks:  # the control: what is left out is seen
+        assert off(product(x, weight), truth) > 10
+
+
+def test_rows_far_apart_are_read_and_written_where_they_lie(product):
+    import torch
+
+    x, weight, _ = given(7, 64, 12, 16)
+    wide = torch.zeros(7, 200).bfloat16()
+    wide[:, 100:164] = x
+    out = torch.full((7, 40), 3.0).bfloat16()
+    product(wide[:, 100:164], weight, out=out[:, 8:20])
+    assert torch.equal(out[:, 8:20], product(x, weight))
+    assert (out[:, :8] == 3).all()
+    assert (out[:, 20:] == 3).all()
+
+
+def test_a_weight_that_is_broken_is_seen(product):
+    import torch
+
+    x, weight, _ = given(6, 64, 8, 0)
+    weight[3, 5] = float("nan")
+    found = product(x, weight)
+    assert torch.isnan(found[:, 3]).all()
+    assert torch.isfinite(found[:, [0, 1, 2, 4, 5, 6, 7]]).all()
+
+
+def test_what_does_not_fit_is_left_to_torch(monkeypatch):
+    import torch
+    from numba import config
+
+    from tuneworthy.models import _products
+
+    def fits(count, size, kind=torch.bfloat16):
+        return _products.fits(torch.zeros(count, size, dtype=kind))
+
+    monkeypatch.setattr(_products, "able", lambda: True)
+    assert fits(8, 48)
+    assert not fits(6, 48)
+    assert not fits(8, 40)
+    assert not fits(8, 48, torch.float32)
+    monkeypatch.undo()
+    monkeypatch.setattr(config, "CPU_NAME", "generic")  # code is compiled for another machine
+    assert not _products.able.__wrapped__()
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_other_precisions_give_the_same_sums(kind):
+    import torch
+
+    from tuneworthy.models import _products
+
+    x, weight, low = (
+        t.to(getattr(torch, kind)) if torch.is_tensor(t) else t for t in given(5, 12, 6, 3)
+    )
+    low = tuple(part.to(x.dtype) for part in low)
+    add = torch.ones(5, 6, dtype=x.dtype)
+    truth = x.double() @ weight.double().T + low[0].double() @ low[1].double().T
+    assert torch.allclose(_products.product(x, weight, low).double(), truth, atol=1e-5)
+    assert torch.allclose(_products.product(x, weight, low, add).double(), truth + 1, atol=1e-5)

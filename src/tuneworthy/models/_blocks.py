@@ -1,8 +1,8 @@
-"""Four rows by four of a bf16 product, as LLVM writes it: what `_products` loops over.
+"""Blocks of bf16 products, as LLVM writes them: what `_products` loops over.
 
 A processor with AVX512 bf16 multiplies 32 pairs of bf16 and adds them to 16 sums of fp32 in one
 instruction (`vdpbf16ps`). Two rows that lie in memory one number after another need no packing for
-it, so weights are read as they are. Knows no model and no layer.
+it (`block`); pairs of rows are put together as they are read (`strip`). Knows no model, no layer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from numba.extending import intrinsic
 
 SIDE = 4  # rows of a block, either way: 16 sums and what they are made of fit the registers
 _CHUNK = 64  # bytes that an instruction reads
-_NAME = "tuneworthy.block"
+TALL, WIDE = 8, 32  # rows and columns of a strip
+_NAME, _STRIP = "tuneworthy.block", "tuneworthy.strip"
 _DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
-
-
 cgutils: Any = untyped
 
 
@@ -74,9 +73,9 @@ def _folded(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
     return found[0], [place[n] for n in range(16)]
 
 
-def _rows(b: Any, first: Any, stride: Any, last: Any) -> list[Any]:
-    """Return the addresses of SIDE rows; those behind the last one are the last one again."""
-    numbers = [_LONG(n) for n in range(SIDE)]
+def _rows(b: Any, first: Any, stride: Any, last: Any, count: int = SIDE) -> list[Any]:
+    """Return the addresses of `count` rows; those behind the last one are the last one again."""
+    numbers = [_LONG(n) for n in range(count)]
     kept = [b.select(b.icmp_signed("<", n, last), n, last) for n in numbers]
     return [b.add(first, b.mul(stride, n)) for n in kept]
 
@@ -148,6 +147,77 @@ def _block(module: Any) -> Any:
     return made
 
 
+def _pairs(b: Any, near: Any, far: Any) -> list[Any]:
+    """Return two rows of 32 numbers as pairs of one column each: two times 16 columns."""
+    found = []
+    for half in (0, 4):  # as the processor does it: four columns of every eight
+        lanes = [8 * part + half + k for part in range(4) for k in range(4)]
+        found.append(b.shuffle_vector(near, far, _order([n for k in lanes for n in (k, 32 + k)])))
+    return found
+
+
+def _spread(b: Any, at: Any, whole: bool) -> Any:
+    """Return the two numbers at an address 16 times; not `whole`: the first of them and 0."""
+    if whole:
+        two = b.load(b.inttoptr(at, _INT.as_pointer()), align=2)
+    else:
+        one = b.load(b.inttoptr(at, ir.IntType(16).as_pointer()), align=2)
+        two = b.zext(one, _INT)
+    lane = ir.Constant(ir.VectorType(_INT, 16), ir.Undefined)
+    lane = b.insert_element(lane, two, _INT(0))
+    return b.bitcast(b.shuffle_vector(lane, lane, _order([0] * 16)), _PAIRS)
+
+
+def _strip(module: Any) -> Any:
+    made = module.globals.get(_STRIP)
+    if made is not None:
+        return made
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * 10), _STRIP)
+    made.linkage = "internal"
+    x, x_row, w, w_row, count, add, add_row, out, out_row, last = made.args
+    b = ir.IRBuilder(made.append_basic_block())
+    zero = ir.Constant(_SUMS, [ir.Constant(_FLOAT, 0.0)] * 16)
+    sums = [cgutils.alloca_once_value(b, zero) for _ in range(2 * TALL)]
+    rows = _rows(b, x, x_row, last, TALL)
+    dot = _declared(module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
+
+    def add_up(number: Any, whole: bool) -> None:
+        at = b.add(w, b.mul(number, w_row))
+        near = b.load(b.inttoptr(at, _PAIRS.as_pointer()), align=2)
+        far = near
+        if whole:
+            far = b.load(b.inttoptr(b.add(at, w_row), _PAIRS.as_pointer()), align=2)
+        sides = _pairs(b, near, far)
+        for m, row in enumerate(rows):
+            two = _spread(b, b.add(row, b.mul(number, _LONG(2))), whole)
+            for n, side in enumerate(sides):
+                place = sums[2 * m + n]
+                b.store(b.call(dot, [b.load(place), two, side]), place)
+
+    even = b.and_(count, _LONG(-2))
+    with cgutils.for_range_slice(b, _LONG(0), even, _LONG(2), _LONG) as (number, _):
+        add_up(number, True)
+    with b.if_then(b.icmp_signed("<", even, count)):
+        add_up(even, False)
+    straight = [(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)]
+    wide = ir.VectorType(_FLOAT, 32)
+    places = zip(
+        _rows(b, add, add_row, last, TALL), _rows(b, out, out_row, last, TALL), strict=True
+    )
+    for m, (more, to) in enumerate(places):
+        row = b.shuffle_vector(b.load(sums[2 * m]), b.load(sums[2 * m + 1]), _order(straight))
+        told = b.alloca(wide)
+        b.store(row, told)
+        with b.if_then(b.icmp_signed("!=", add, _LONG(0))):
+            held = b.load(b.inttoptr(more, _PAIRS.as_pointer()), align=2)
+            b.store(b.fadd(row, b.fpext(held, wide)), told)
+        done = b.fptrunc(b.load(told), _PAIRS)
+        with b.if_then(b.icmp_signed("<=", _LONG(m), last)):  # a row again would be added twice
+            b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
+    b.ret_void()
+    return made
+
+
 def _intrinsic(write: Any) -> Any:
     done: Any = intrinsic(write)  # called in loops alone, with what comes after the context
     return done
@@ -165,6 +235,21 @@ def block(context: Any, given: Any) -> Any:  # noqa: ARG001
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         b.call(_block(b.module), cgutils.unpack_tuple(b, values[0], 15))
+        return context.get_dummy_value()
+
+    return types.void(given), write
+
+
+@_intrinsic
+def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
+    """In a loop: write TALL by WIDE numbers of x w + add, bf16, summed in fp32.
+
+    `given` are addresses and, in bytes, from row to row: x, its rows, w, its rows, how many rows of
+    w there are; add (0: none), its rows; out, its rows; and last, the number of the last row of x.
+    """
+
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.call(_strip(b.module), cgutils.unpack_tuple(b, values[0], 10))
         return context.get_dummy_value()
 
     return types.void(given), write

@@ -21,7 +21,9 @@ from torch.nn.functional import linear, pad
 
 from tuneworthy.models import _kernels, _products, _steps
 from tuneworthy.models._attention import Sight
+from tuneworthy.models._compiled import now
 from tuneworthy.models._products import GRAIN
+from tuneworthy.models._team import ALONE
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
@@ -94,7 +96,7 @@ class Fan:
 
     def _plain(self, x: Any, add: Any) -> Any:
         y = x.new_empty(len(x), sum(map(len, self.weights)))
-        low = None if self.a is None else _products.product(x, self.a)
+        low = None if self.a is None else ALONE.product(x, self.a)
         at, out = 0, 0
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             part, change = y[:, out : out + len(weight)], None
@@ -102,7 +104,7 @@ class Fan:
             if low is not None and b is not None:
                 change, at = (low[:, at : at + b.shape[1]], b), at + b.shape[1]
             more = add if bias is None else bias[None]
-            _products.product(x, weight, change, more, part)
+            ALONE.product(x, weight, change, more, (part, now))
             if bias is not None and add is not None:
                 part.add_(add)
             out += len(weight)

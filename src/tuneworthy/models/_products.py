@@ -2,8 +2,7 @@
 
 With AVX512 bf16 and no matrix unit a plain loop over the weights is as fast as the instruction
 allows, also for few rows, where oneDNN's packed products lose a quarter (FINDINGS), and a second
-copy of the weights is spared. A low-rank change is added on the way. A product runs on the calling
-thread and lets others run beside it. Knows no model and no layer.
+copy of the weights is spared. A low-rank change is added on the way. Knows no model and no layer.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untype
 from numba import config, types
 from numba.extending import overload, register_jitable
 
-from tuneworthy.models._blocks import SIDE, block, fetch
-from tuneworthy.models._compiled import bits, compiled, get, put, wide
+from tuneworthy.models._blocks import SIDE, TALL, WIDE, block, fetch, strip
+from tuneworthy.models._compiled import get, put, wide
 
 GRAIN = 16  # numbers of a row that are multiplied at once, at least
 _AHEAD = 16 << 10  # bytes of weights asked for ahead of their use; fewer wait, more change nothing
@@ -42,35 +41,26 @@ def fits(weight: Any) -> bool:
     return bool(half and count % SIDE == 0 and size % GRAIN == 0 and able())
 
 
-def product(x: Any, weight: Any, low: Any = None, add: Any = None, out: Any = None) -> Any:
-    """Return x weightᵀ + y vᵀ + add, [N, out], each sum rounded once; the weight must fit.
-
-    `low` is (y, v) [N, ranks], [out, ranks] of whole GRAIN ranks, or None; `add` [N, out], or [1,
-    out] for every row, or None; `out` may be `add`. Rows must be contiguous, however far apart.
-    """
-    out = x.new_empty(len(x), len(weight)) if out is None else out
-    none = x.new_empty(0, 0)
-    y, v = low or (none, none)
-    _multiply(*map(bits, (x, weight, y, v, none if add is None else add, out)))
-    return out
-
-
 def multiply(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-    """In a loop: out = x wᵀ + y vᵀ + add, as `product` does; y and v, or add, may be empty."""
+    """In a loop: out = x wᵀ + y vᵀ + add, each sum rounded once; y and v, or add, may be empty.
+
+    Rows must be contiguous, however far apart; one row of `add` is added to all; `out` may be
+    `add`. bf16 comes as uint16 and must be of whole blocks (`fits`), also what y and v have.
+    """
 
 
 @overload(multiply, strict=False)
 def _multiply_of(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
-    def blocks(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
+    def half(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
         if len(x) > 1:
-            _blocks(x, w, y, v, add, out)
+            blocks(described(x, w, y, v, add, out), 0, len(w))
         else:
             _rows(x, w, y, v, add, out)
 
     def rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
         _rows(x, w, y, v, add, out)
 
-    return blocks if x.dtype == types.uint16 and able() else rows
+    return half if x.dtype == types.uint16 and able() else rows
 
 
 @register_jitable
@@ -100,35 +90,57 @@ def address(a: Any) -> Any:
 
 
 @register_jitable
-def _blocks(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-    rows, size, more = len(x), x.shape[1] * 2, y.shape[1] * 2
-    (x_row, w_row, y_row), (v_row, out_row) = (x.strides[0], w.strides[0], y.strides[0]), (
-        v.strides[0], out.strides[0]
+def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
+    """In a loop: where the sides of a product lie, as `blocks` reads it."""
+    some, all_ = len(add) > 0, len(add) > 1
+    return (
+        len(x), x.shape[1] * 2, y.shape[1] * 2, address(x), x.strides[0], address(w), w.strides[0],
+        address(y), y.strides[0], address(v), v.strides[0], address(add) * some,
+        add.strides[0] * all_, 2 * some, address(out), out.strides[0],
     )  # fmt: skip
-    at_x, at_w, at_y, at_v, at_out = address(x), address(w), address(y), address(v), address(out)
-    at_add, add_row = address(add) * (len(add) > 0), add.strides[0] * (len(add) > 1)
-    add_step = 2 * (len(add) > 0)
+
+
+@register_jitable
+def blocks(given: Any, start: Any, end: Any) -> None:
+    """In a loop: write the columns of x wᵀ + y vᵀ + add from `start` to `end`, whole SIDEs."""
+    (
+        rows, size, more, x, x_row, w, w_row, y, y_row, v, v_row, add, add_row, add_step, out,
+        out_row,
+    ) = given  # fmt: skip
     some = max(SIDE, _KEPT // size // SIDE * SIDE)
     for first in range(0, rows, some):
         stop = min(first + some, rows)
         lines = (SIDE * w_row + 63) // 64  # shared out over the blocks, which hide the wait
         each = -(-lines // ((stop - first + SIDE - 1) // SIDE))
-        for n in range(0, len(w), SIDE):
-            ahead = at_w + n * w_row + _AHEAD
+        for n in range(start, end, SIDE):
+            ahead = w + n * w_row + _AHEAD
             for m in range(first, stop, SIDE):
                 for k in range(each):
                     fetch(ahead + k * 64)
                 ahead += each * 64
                 block(
                     (
-                        at_x + m * x_row, x_row, at_w + n * w_row, w_row, size,
-                        at_y + m * y_row, y_row, at_v + n * v_row, v_row, more,
-                        at_add + m * add_row + n * add_step, add_row,
-                        at_out + m * out_row + n * 2, out_row, rows - 1 - m,
+                        x + m * x_row, x_row, w + n * w_row, w_row, size, y + m * y_row, y_row,
+                        v + n * v_row, v_row, more, add + m * add_row + n * add_step, add_row,
+                        out + m * out_row + n * 2, out_row, rows - 1 - m,
                     )
                 )  # fmt: skip
 
 
-@compiled
-def _multiply(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-    multiply(x, w, y, v, add, out)
+@register_jitable
+def strips(given: Any, start: Any, end: Any) -> None:
+    """In a loop: write the columns of x w + add from `start` to `end`, whole WIDEs.
+
+    `given` is what `described` says of x, w, and of nothing, nothing, add and out.
+    """
+    rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
+    add, add_row, add_step, out, out_row = given[11:]
+    for n in range(start, end, WIDE):
+        for m in range(0, rows, TALL):
+            strip(
+                (
+                    x + m * x_row, x_row, w + n * 2, w_row, size // 2,
+                    add + m * add_row + n * add_step, add_row, out + m * out_row + n * 2, out_row,
+                    rows - 1 - m,
+                )
+            )  # fmt: skip

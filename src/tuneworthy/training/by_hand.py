@@ -8,13 +8,16 @@ summed over all of them. Knows no optimizer and no task.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import cosine_similarity
 
+from tuneworthy.models._compiled import now
 from tuneworthy.models._kernels import rms_norm
+from tuneworthy.models._products import fits
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.kernels import cross_entropy, rms_norm_back
 from tuneworthy.training.pieces import Norm, open_norm
@@ -34,6 +37,11 @@ class Hand:
     norm: Norm
     head: Any
     shares: bool
+
+    @property
+    def plain(self) -> bool:
+        """Return whether a team takes the products, those of the output layer too."""
+        return self.stack.plain and fits(self.head)
 
 
 def open_hand(module: Any, shares: bool) -> Hand | None:
@@ -99,12 +107,13 @@ def _run(
     stack.adapters.refresh()
     width = shared_length(batch) if hand.shares else 0
     prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
-    for group in parts(batch, budget, width):
-        rows = [batch[i] for i in group]
-        tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
-        own = _inputs(rows, width, tape.spans[-1].length)
-        turn(group, rows, stack.forward([*prompt, own], tape), tape)
-        stack.release(tape)
+    with stack.team if stack.plain else nullcontext():
+        for group in parts(batch, budget, width):
+            rows = [batch[i] for i in group]
+            tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
+            own = _inputs(rows, width, tape.spans[-1].length)
+            turn(group, rows, stack.forward([*prompt, own], tape), tape)
+            stack.release(tape)
 
 
 def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
@@ -160,7 +169,13 @@ def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     """Return the loss of every answer token."""
     where, targets = _places(rows, tape)
     inner, _ = rms_norm(x.index_select(0, where), (hand.norm.weight, hand.norm.eps))
-    return cross_entropy(torch.mm(inner, hand.head.t()), targets, 1.0)
+    return cross_entropy(_logits(hand, inner, None), targets, 1.0)
+
+
+def _logits(hand: Hand, inner: Any, out: Any) -> Any:
+    if hand.plain:
+        return hand.stack.team.product(inner, hand.head, into=(out, now))
+    return torch.mm(inner, hand.head.t(), out=out)
 
 
 def _head(
@@ -175,9 +190,10 @@ def _head(
     inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
     tape.brief.at = (0, 0)
     room = tape.lend((len(where), len(hand.head)), hand.head.dtype)
-    logits = torch.mm(inner, hand.head.t(), out=room)
+    logits = _logits(hand, inner, room)
     nll = cross_entropy(logits, targets, scale)
-    dinner = torch.mm(logits, hand.head)
+    team = hand.stack.team
+    dinner = team.turned(logits, hand.head) if hand.plain else torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
     given = (hand.norm.weight, factor)
     slope = rms_norm_back(dinner, outer, given, None, torch.empty_like(outer))

@@ -34,6 +34,13 @@ def _gate_back(gate: Any, up: Any, slope: Any, out: Any) -> None:
 
 
 @compiled
+def _turn_over(x: Any, out: Any) -> None:
+    for k in range(x.shape[1]):
+        for n in range(len(x)):
+            out[k, n] = x[n, k]
+
+
+@compiled
 def _rms_back(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) -> None:
     size = x.shape[1]
     for n in range(len(x)):
@@ -125,6 +132,11 @@ def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = now) -> tuple[Any
     """
     do(_gate_back, *(bits(x.view(-1)) for x in (g, up, slope, out)))
     return out, slope
+
+
+def turned_over(x: Any, out: Any, do: Any = now) -> None:
+    """Write xᵀ into `out` [columns, rows]."""
+    do(_turn_over, bits(x), bits(out))
 
 
 def rms_norm_back(

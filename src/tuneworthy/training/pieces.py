@@ -52,6 +52,9 @@ class Fan:
             self.a, self.slopes_of_a = (flat.view(self.ranks, -1) for flat in (firsts, slopes[0]))
         self.b, self.slopes_of_b = (self._seconds(flat) for flat in (seconds, slopes[1]))
 
+    def refresh(self) -> None:
+        """Take note of the present weights of the adapters, once a step."""
+
     def _seconds(self, flat: Any) -> list[Any]:
         sizes = [len(linear.weight) * linear.rank for linear in self.linears]
         parts = zip(flat.split(sizes), self.linears, strict=True)
@@ -132,6 +135,8 @@ class Adapters:
             self._lay()
         torch._foreach_copy_(self.places, [weight.detach() for weight in self.weights])
         self._scaled(self.flat)
+        for fan in self.fans:
+            fan.refresh()
 
     def gather(self, *, first: bool) -> None:
         """Add what fans wrote as their gradient to the sum of a step (`first`: begin it)."""

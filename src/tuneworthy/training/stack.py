@@ -23,8 +23,10 @@ import torch
 from tuneworthy.models._compiled import wide_of
 from tuneworthy.models._decoder import known
 from tuneworthy.models._kernels import weigh
+from tuneworthy.models._team import Team
 from tuneworthy.training import kernels
 from tuneworthy.training.pieces import Adapters, Fan, Norm, open_norm
+from tuneworthy.training.plain import Plain
 from tuneworthy.training.tape import Arena, Span, Tape, padded, run, spread
 
 _BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
@@ -68,7 +70,9 @@ class Stack:
         self.width: int = getattr(config, "head_dim", None) or (
             config.hidden_size // config.num_attention_heads
         )
-        self.layers = [_layer(layer) for layer in body.layers]
+        self.team = Team()
+        self.plain = all(fan.fit for layer in body.layers for fan in _fans(layer, self.team))
+        self.layers = [_layer(layer, self.team if self.plain else None) for layer in body.layers]
         fans = [fan for layer in self.layers for fan in layer.fans]
         self.adapters = Adapters(fans)
         self.rest()
@@ -350,14 +354,19 @@ def open_stack(module: Any) -> Stack | None:
     return stack if same and len(stack.adapters.scales) == 1 else None
 
 
-def _layer(layer: Any) -> Layer:
+def _fans(layer: Any, team: Team | None) -> list[Any]:
     attention, mlp = layer.self_attn, layer.mlp
-    fans = [
-        Fan(attention.q_proj, attention.k_proj, attention.v_proj),
-        Fan(attention.o_proj),
-        Fan(mlp.gate_proj, mlp.up_proj),
-        Fan(mlp.down_proj),
+    reads = [
+        (attention.q_proj, attention.k_proj, attention.v_proj),
+        (attention.o_proj,),
+        (mlp.gate_proj, mlp.up_proj),
+        (mlp.down_proj,),
     ]
+    return [Plain(team, *layers) if team else Fan(*layers) for layers in reads]
+
+
+def _layer(layer: Any, team: Team | None) -> Layer:
+    attention, fans = layer.self_attn, _fans(layer, team)
     norms = [layer.input_layernorm, layer.post_attention_layernorm]
     norms += [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
     given: list[Any] = [*fans, *map(open_norm, norms), float(attention.scaling)]

@@ -23,11 +23,16 @@ def off(found, truth):
 
 @pytest.fixture
 def product():
-    from tuneworthy.models._products import able, product
+    return some_team().product
+
+
+def some_team():
+    from tuneworthy.models._products import able
+    from tuneworthy.models._team import ALONE
 
     if not able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
-    return product
+    return ALONE
 
 
 SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16), (700, 400, 36, 32)]
@@ -36,6 +41,8 @@ SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16),
 @pytest.mark.parametrize(("rows", "size", "count", "ranks"), [(1, 64, 8, 16), *SHAPES])
 def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, ranks):
     import torch
+
+    from tuneworthy.models._compiled import now
 
     x, weight, low = given(rows, size, count, ranks)
     more = torch.randn(rows, count).bfloat16()
@@ -46,7 +53,7 @@ def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, rank
     assert off(product(x, weight, low, more), truth + more.double()) < 1.1
     assert off(product(x, weight, low, more[:1]), truth + more[:1].double()) < 1.1
     inside = more.clone()  # where it lies, as a residual is added
-    assert product(x, weight, low, inside, inside) is inside
+    assert product(x, weight, low, inside, (inside, now)) is inside
     assert off(inside, truth + more.double()) < 1.1
     if ranks:  # the control: what is left out is seen
         assert off(product(x, weight), truth) > 10
@@ -55,11 +62,13 @@ def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, rank
 def test_rows_far_apart_are_read_and_written_where_they_lie(product):
     import torch
 
+    from tuneworthy.models._compiled import now
+
     x, weight, _ = given(7, 64, 12, 16)
     wide = torch.zeros(7, 200).bfloat16()
     wide[:, 100:164] = x
     out = torch.full((7, 40), 3.0).bfloat16()
-    product(wide[:, 100:164], weight, out=out[:, 8:20])
+    product(wide[:, 100:164], weight, into=(out[:, 8:20], now))
     assert torch.equal(out[:, 8:20], product(x, weight))
     assert (out[:, :8] == 3).all()
     assert (out[:, 20:] == 3).all()
@@ -94,17 +103,60 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
     assert not _products.able.__wrapped__()
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64"])
-def test_other_precisions_give_the_same_sums(kind):
+@pytest.mark.parametrize(
+    ("rows", "count", "size"), [(1, 7, 32), (8, 64, 96), (13, 33, 64), (150, 576, 192)]
+)
+def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     import torch
 
-    from tuneworthy.models import _products
+    from tuneworthy.models._compiled import now
 
-    x, weight, low = (
-        t.to(getattr(torch, kind)) if torch.is_tensor(t) else t for t in given(5, 12, 6, 3)
-    )
-    low = tuple(part.to(x.dtype) for part in low)
-    add = torch.ones(5, 6, dtype=x.dtype)
-    truth = x.double() @ weight.double().T + low[0].double() @ low[1].double().T
-    assert torch.allclose(_products.product(x, weight, low).double(), truth, atol=1e-5)
-    assert torch.allclose(_products.product(x, weight, low, add).double(), truth + 1, atol=1e-5)
+    team = some_team()
+    x, weight, _ = given(rows, size, count, 0)
+    x, weight = torch.randn(rows, count).bfloat16(), weight.reshape(count, size)
+    add = torch.randn(rows, size).bfloat16()
+    truth = x.double() @ weight.double()
+    assert off(team.turned(x, weight), truth) < 1.1
+    assert off(team.turned(x, weight, add), truth + add.double()) < 1.1
+    assert team.turned(x, weight, add, (add, now)) is add
+    found = team.turned(x[:, 1:], weight[1:])  # the control: a row left out is seen
+    assert off(found, truth) > 10
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_team_gives_what_one_alone_does(threads):
+    import threading
+
+    import torch
+
+    from tuneworthy.models._team import Team
+
+    alone, team = some_team(), Team()
+    x, weight, low = given(9, 64, 96, 16)
+    slope = torch.randn(9, 96).bfloat16()
+    before, running = torch.get_num_threads(), threading.active_count()
+    try:
+        torch.set_num_threads(threads)
+        with team:
+            assert threading.active_count() == running + threads - 1
+            assert torch.get_num_threads() == 1  # torch's own do not take their cores
+            for _ in range(50):
+                assert torch.equal(team.product(x, weight, low), alone.product(x, weight, low))
+                assert torch.equal(team.turned(slope, weight), alone.turned(slope, weight))
+        assert torch.get_num_threads() == threads
+        assert threading.active_count() == running
+        assert torch.equal(team.product(x, weight), alone.product(x, weight))  # by itself again
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_team_goes_home_after_an_error():
+    import threading
+
+    from tuneworthy.models._team import Team
+
+    some_team()
+    running = threading.active_count()
+    with pytest.raises(ZeroDivisionError), Team():
+        1 / 0  # noqa: B018
+    assert threading.active_count() == running

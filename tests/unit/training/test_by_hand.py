@@ -9,22 +9,28 @@ KINDS = ["llama", "qwen2", "qwen3"]
 ENDLESS = 10**9
 
 
-def opened(tiny, kind="llama", dtype="float64", share=True):
-    """Return a net whose adapter is not the fresh one, and rows; the net has a hand."""
+def opened(tiny, kind="llama", dtype="float64", share=True, *, whole=False):
+    """Return a net whose adapter is not the fresh one, and rows; the net has a hand.
+
+    `whole`: sizes are those of whole blocks of products.
+    """
     import torch
 
     from tuneworthy.training.forward import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
-    module = lora_twin(tiny.model(kind, 0, dtype), LoraShape(rank=4, alpha=12), 0).base_model.model
+    shape = {"hidden_size": 64, "intermediate_size": 96, "initializer_range": 0.1} if whole else {}
+    rank, spread = (16, 0.05) if whole else (4, 0.3)
+    model = tiny.model(kind, 0, dtype, **shape)
+    module = lora_twin(model, LoraShape(rank=rank, alpha=3 * rank), 0).base_model.model
     net = open_net(module, rows[0].ids, share)
     source = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if "lora_B" in name:
                 assert not weight.any()  # the probe leaves a fresh adapter as it was
-                weight.normal_(0, 0.3, generator=source)
+                weight.normal_(0, spread, generator=source)
     return net, rows
 
 
@@ -59,15 +65,21 @@ def test_n21_loss_and_gradient_equal_those_of_autograd(tiny, kind, share):
     assert apart(slopes, slopes_of_autograd) < 1e-5
 
 
-def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny):
+@pytest.mark.parametrize(
+    ("kind", "whole"), [("llama", False), ("llama", True), ("qwen2", True), ("qwen3", True)]
+)
+def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whole):
     import torch
 
-    net, rows = opened(tiny)
+    from tuneworthy.models._products import able
+
+    net, rows = opened(tiny, kind, whole=whole)
     state, (_, truth) = net.module.state_dict(), gradient(net, rows)
     for dtype, most in (("float32", 1e-5), ("bfloat16", 0.1)):
-        net, _ = opened(tiny, dtype=dtype)
+        net, _ = opened(tiny, kind, dtype, whole=whole)
         net.module.load_state_dict(state)
         assert net.hand is not None
+        assert net.hand.plain == (able() and dtype == "bfloat16" and whole)
         _, slopes = gradient(net, rows)
         _, theirs = gradient(replace(net, hand=None), rows)
         assert slopes.dtype == torch.float32  # adapters and their gradient stay wide

@@ -1,0 +1,205 @@
+"""Products shared out over threads that wait for them: a product of a few rows takes microseconds.
+
+Threads of Python, or of torch, take as long to wake as such a product takes. Here helpers wait in a
+compiled loop that asks memory whether there is work, for as long as a `Team` is at it. Knows no
+model and no layer.
+"""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils as untyped
+from numba.extending import intrinsic, register_jitable
+
+from tuneworthy.models._blocks import SIDE, WIDE
+from tuneworthy.models._compiled import bits, compiled, now
+from tuneworthy.models._products import address, blocks, described, multiply, strips
+
+# Places on the board, each number in a cache line of its own but the last ones, which go together.
+_GO, _DONE, _HELPERS, _KIND, _COLUMNS, _GIVEN = 0, 8, 16, 24, 25, 26
+_END, _BLOCKS, _STRIPS = 0, 1, 2
+_PATIENCE = 1 << 14  # times that the board is asked before others are let through
+_yield = types.ExternalFunction("sched_yield", types.int32())
+cgutils: Any = untyped
+
+
+def _intrinsic(write: Any) -> Any:
+    done: Any = intrinsic(write)
+    return done
+
+
+def _place(at: Any, b: Any) -> Any:
+    return b.inttoptr(at, ir.IntType(64).as_pointer())
+
+
+@_intrinsic
+def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        return b.load_atomic(_place(values[0], b), "acquire", 8)
+
+    return types.int64(types.int64), write
+
+
+@_intrinsic
+def _tell(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.store_atomic(values[1], _place(values[0], b), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), write
+
+
+@_intrinsic
+def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        return b.atomic_rmw("add", _place(values[0], b), ir.IntType(64)(1), "acq_rel")
+
+    return types.int64(types.int64), write
+
+
+@register_jitable
+def _wait(at: Any, value: Any) -> None:
+    """Wait until the number at an address is `value`."""
+    asked = 0
+    while _read(at) != value:
+        asked += 1
+        if asked > _PATIENCE:
+            _yield()
+
+
+@register_jitable
+def _share(board: Any, number: Any) -> None:
+    """Do one's share of the columns."""
+    columns, team = board[_COLUMNS], board[_HELPERS] + 1
+    grain = SIDE if board[_KIND] == _BLOCKS else WIDE
+    each = -(-columns // (team * grain)) * grain
+    start, end = min(number * each, columns), min((number + 1) * each, columns)
+    b = board[_GIVEN:]
+    given = (
+        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+        b[14], b[15],
+    )  # fmt: skip
+    if board[_KIND] == _BLOCKS:
+        blocks(given, start, end)
+    else:
+        strips(given, start, end)
+
+
+@compiled
+def _serve(board: Any, number: int) -> None:
+    at, turn = address(board), 0
+    while True:
+        turn += 1
+        _wait(at + 8 * _GO, turn)
+        if board[_KIND] == _END:
+            return
+        _share(board, number)
+        _count(at + 8 * _DONE)
+
+
+@register_jitable
+def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
+    at = address(board)
+    board[_KIND], board[_COLUMNS] = kind, columns
+    for k in range(len(given)):
+        board[_GIVEN + k] = given[k]
+    if board[_HELPERS]:
+        _tell(at + 8 * _DONE, 0)
+        _tell(at + 8 * _GO, board[_GO] + 1)
+    _share(board, 0)
+    if board[_HELPERS]:
+        _wait(at + 8 * _DONE, board[_HELPERS])
+
+
+@compiled
+def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
+    y, v = low
+    if len(x) > 1 or board[_HELPERS]:
+        _lead(board, _BLOCKS, len(w), described(x, w, y, v, add, out))
+    else:
+        multiply(x, w, y, v, add, out)
+
+
+@compiled
+def _turned(board: Any, x: Any, w: Any, none: Any, add: Any, out: Any) -> None:
+    _lead(board, _STRIPS, w.shape[1], described(x, w, none, none, add, out))
+
+
+class Team:
+    """The calling thread and those that help it: `with team:` they wait for products.
+
+    torch's own threads rest meanwhile: they would take the helpers' cores. A team is entered by
+    one thread at a time; outside of `with`, the calling thread works alone.
+    """
+
+    def __init__(self) -> None:
+        self.board = np.zeros(64, np.int64)
+        self.helpers: list[Thread] = []
+        self.threads = 1
+
+    def __enter__(self) -> Team:
+        """Let helpers wait, one for each thread of torch but the caller's."""
+        self.threads = torch.get_num_threads()
+        self.board[:] = 0
+        self.board[_HELPERS] = self.threads - 1
+        self.helpers = [
+            Thread(target=_serve, args=(self.board, number), daemon=True)
+            for number in range(1, self.threads)
+        ]
+        for helper in self.helpers:
+            helper.start()
+        torch.set_num_threads(1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Send the helpers home."""
+        self.board[_KIND] = _END
+        _dismiss(self.board)
+        for helper in self.helpers:
+            helper.join()
+        self.board[_HELPERS] = 0
+        torch.set_num_threads(self.threads)
+
+    def product(
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+    ) -> Any:
+        """Return x weightᵀ + y vᵀ + add, [N, out], bf16, each sum rounded once.
+
+        `low` is (y, v), [N, ranks] and [out, ranks] of whole GRAIN ranks, or None; `add` [N, out],
+        or [1, out] for every row, or None. `into`: where it is written, or None, which may be
+        `add`; and what makes the call: at once, or written down. The weight must fit; rows must be
+        contiguous, however far apart.
+        """
+        out, do = into
+        out = x.new_empty(len(x), len(weight)) if out is None else out
+        none = x.new_empty(0, 0)
+        y, v = map(bits, low or (none, none))
+        more = bits(none if add is None else add)
+        do(_product, self.board, bits(x), bits(weight), (y, v), more, bits(out))
+        return out
+
+    def turned(self, x: Any, weight: Any, add: Any = None, into: Any = (None, now)) -> Any:
+        """Return x weight + add, [N, in], bf16, for x [N, out] and weight [out, in] of whole WIDEs.
+
+        `add` and `into` as for `product`.
+        """
+        out, do = into
+        out = x.new_empty(len(x), weight.shape[1]) if out is None else out
+        none = x.new_empty(0, 0)
+        given = (x, weight, none, none if add is None else add, out)
+        do(_turned, self.board, *map(bits, given))
+        return out
+
+
+@compiled
+def _dismiss(board: Any) -> None:
+    _tell(address(board) + 8 * _GO, board[_GO] + 1)
+
+
+ALONE = Team()  # never entered: products on the calling thread

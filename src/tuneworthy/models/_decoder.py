@@ -23,7 +23,7 @@ from tuneworthy.models import _kernels, _products, _steps
 from tuneworthy.models._attention import Sight
 from tuneworthy.models._compiled import now
 from tuneworthy.models._products import GRAIN
-from tuneworthy.models._team import ALONE
+from tuneworthy.models._team import ALONE, Team
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
@@ -74,10 +74,10 @@ class Fan:
             seconds = [b if b is None else pad(b, (0, -b.shape[1] % GRAIN)) for b in seconds]
         return replace(self, a=torch.cat(firsts), b=tuple(seconds))
 
-    def __call__(self, x: Any, add: Any = None) -> Any:
+    def __call__(self, x: Any, add: Any = None, team: Team = ALONE) -> Any:
         """Return the layers' outputs side by side for x [N, in], plus `add` (of one layer)."""
-        if self.plain and torch.get_num_threads() == 1:
-            return self._plain(x, add)
+        if self.plain:
+            return self._plain(x, add, team)
         if self.packed is not None:
             y = _product(x, *self.packed, add)
         else:
@@ -94,9 +94,9 @@ class Fan:
                 out += len(weight)
         return y
 
-    def _plain(self, x: Any, add: Any) -> Any:
+    def _plain(self, x: Any, add: Any, team: Team) -> Any:
         y = x.new_empty(len(x), sum(map(len, self.weights)))
-        low = None if self.a is None else ALONE.product(x, self.a)
+        low = None if self.a is None else team.product(x, self.a)
         at, out = 0, 0
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             part, change = y[:, out : out + len(weight)], None
@@ -104,7 +104,7 @@ class Fan:
             if low is not None and b is not None:
                 change, at = (low[:, at : at + b.shape[1]], b), at + b.shape[1]
             more = add if bias is None else bias[None]
-            ALONE.product(x, weight, change, more, (part, now))
+            team.product(x, weight, change, more, (part, now))
             if bias is not None and add is not None:
                 part.add_(add)
             out += len(weight)
@@ -164,23 +164,32 @@ class Decoder:
         Keys and values are appended to `cache` (rooms of `_attention`); `position` counts each
         row's real tokens; `sight` says what a token looks at.
         """
-        rows, length = ids.shape
+        if not self.steps or torch.get_num_threads() == 1:
+            return self._read(ids, position, cache, (sight, keep), ALONE)
+        with Team() as team:
+            return self._read(ids, position, cache, (sight, keep), team)
+
+    def _read(
+        self, ids: Any, position: Any, cache: Any, look: tuple[Sight, int], team: Team
+    ) -> Any:
+        (sight, keep), (rows, length) = look, ids.shape
         x = self.body.embed_tokens(ids).flatten(0, 1)
         last = len(self.layers) - 1
         half = self.width // 2
         turn = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
         hide = _hidden(sight, rows)
         for number, layer in enumerate(self.layers):
-            held = layer.into(_normed(x, layer.first)).view(rows, length, -1, self.width)
+            held = layer.into(_normed(x, layer.first), team=team).view(rows, length, -1, self.width)
             q, k = self._turned(held, layer, turn)
             keys, values = cache.layers[number].update(k, held[:, :, -self.kept :].transpose(1, 2))
             if keep and number == last:  # of its other tokens only keys and values are needed
                 q, hide = q[:, :, -keep:], hide if hide.ndim == 1 else hide[:, -keep:]
                 x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
             seen = _attended(q, (keys, values, sight, number), hide, layer.scale)
-            x = layer.out(seen, x)
-            x = layer.down(_kernels.gated(layer.up(_normed(x, layer.second))), x)
-        return self.head(_normed(x, self.norm)).view(rows, keep or length, -1)
+            x = layer.out(seen, x, team)
+            both = layer.up(_normed(x, layer.second), team=team)
+            x = layer.down(_kernels.gated(both), x, team)
+        return self.head(_normed(x, self.norm), team=team).view(rows, keep or length, -1)
 
     def step(self, tokens: Any, position: Any, cache: Any, prefix: Any) -> Any:
         """Return the logits [rows, vocabulary] after one token more of each row, [rows, 1]."""

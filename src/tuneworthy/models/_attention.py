@@ -52,6 +52,16 @@ class Prefix:
             for k, v in zip(self.keys, self.values, strict=True)
         ]
 
+    @cached_property
+    def columns(self) -> list[tuple[Any, Any]]:
+        """Return each layer's keys [heads, width, length] and values [heads, length, width].
+
+        Turned keys, as they lie, with zeros up to a whole run.
+        """
+        more = whole(self.length) - self.length
+        pairs = zip(self.keys, self.values, strict=True)
+        return [(pad(k[0], (0, more)).contiguous(), v[0].contiguous()) for k, v in pairs]
+
 
 @dataclass
 class Sight:

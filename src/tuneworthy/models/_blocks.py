@@ -53,19 +53,19 @@ def _order(lanes: Sequence[int]) -> Any:
 def _folded(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
     """Return the sums of 16 vectors' lanes in one vector, and which lane holds which sum.
 
-    Two vectors at a time: half their lanes are added to the other half, until a lane is left.
-    `fold` (a, b, lanes, lanes) adds those lanes of two vectors to those others.
+    Two vectors at a time: of every run of lanes one half stays and the other half is added to it,
+    until a run is one lane. `fold` (a, b, near, far) adds lanes of two vectors to other lanes: what
+    stays is a choice between the two, which costs less than moving lanes.
     """
     found, owner, size = list(vectors), [[n] * 16 for n in range(16)], 16
     while size > 1:
-        half, runs = size // 2, range(16 // size)
-        low = [run * size + k for run in runs for k in range(half)]
-        high = [lane + half for lane in low]
-        pairs = list(zip(found[::2], found[1::2], strict=True))
-        near, far = low + [16 + k for k in low], high + [16 + k for k in high]
-        found = [fold(a, b, near, far) for a, b in pairs]
+        half = size // 2
+        own = [k % size < half for k in range(16)]
+        near = [k if mine else 16 + k for k, mine in enumerate(own)]
+        far = [k + half if mine else 16 + k - half for k, mine in enumerate(own)]
+        found = [fold(a, b, near, far) for a, b in zip(found[::2], found[1::2], strict=True)]
         owner = [
-            [a[k] for k in low] + [b[k] for k in low]
+            [a[k] if mine else b[k] for k, mine in enumerate(own)]
             for a, b in zip(owner[::2], owner[1::2], strict=True)
         ]
         size = half

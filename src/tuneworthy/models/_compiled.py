@@ -8,6 +8,7 @@ model and no layer.
 from __future__ import annotations
 
 import math
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from tuneworthy.core.record import file_sha256
 _HOW: dict[str, Any] = {
     "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
-# numba asks whether a loop's own file has changed, not whether this one has.
-_KEPT = Path(__file__).parent / "__pycache__" / f"loops-{file_sha256(Path(__file__))[:12]}"
+# numba asks whether a loop's own file has changed, not whether those have that it takes from.
+_PARTS = ("_blocks", "_compiled", "_kernels", "_products", "_steps")
+_SAID = "".join(file_sha256(Path(__file__).with_name(f"{part}.py")) for part in _PARTS)
+_KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SAID.encode()).hexdigest()[:12]}"
 _SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 _F = np.float32
 

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, pad
 
-from tuneworthy.models import _kernels, _products, _steps
+from tuneworthy.models import _kernels, _products, _reading, _steps
 from tuneworthy.models._attention import Sight
+from tuneworthy.models._blocks import WIDE
 from tuneworthy.models._compiled import now
 from tuneworthy.models._products import GRAIN
 from tuneworthy.models._team import ALONE, Team
@@ -178,6 +179,9 @@ class Decoder:
         half = self.width // 2
         turn = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
         hide = _hidden(sight, rows)
+        plain = self.steps and sight.real is not None
+        past = sight.prefix.columns if plain and sight.prefix else None
+        none = x.new_empty(self.kept, self.width, 0), x.new_empty(self.kept, 0, self.width)
         for number, layer in enumerate(self.layers):
             held = layer.into(_normed(x, layer.first), team=team).view(rows, length, -1, self.width)
             q, k = self._turned(held, layer, turn)
@@ -185,7 +189,12 @@ class Decoder:
             if keep and number == last:  # of its other tokens only keys and values are needed
                 q, hide = q[:, :, -keep:], hide if hide.ndim == 1 else hide[:, -keep:]
                 x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
-            seen = _attended(q, (keys, values, sight, number), hide, layer.scale)
+            if plain:
+                own, before = (keys, values), past[number] if past else none
+                how = sight.real.shape[1], layer.scale
+                seen = _reading.attended(q, own, before, hide, how)
+            else:
+                seen = _attended(q, (keys, values, sight, number), hide, layer.scale)
             x = layer.out(seen, x, team)
             both = layer.up(_normed(x, layer.second), team=team)
             x = layer.down(_kernels.gated(both), x, team)
@@ -221,11 +230,12 @@ def open_decoder(module: Any) -> Decoder | None:
     body, config, head = module.get_decoder(), module.config, module.get_output_embeddings()
     names = {part: name for name, part in module.named_modules()}
     half = body.embed_tokens.weight.dtype == torch.bfloat16
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
     def fan(*parts: Any) -> Fan:
         weights = tuple(part.weight.detach() for part in parts)
         biases = tuple(part.bias for part in parts)
-        plain = all(_products.fits(weight) for weight in weights)
+        plain = width % WIDE == 0 and all(_products.fits(weight) for weight in weights)
         packed = _packed(weights, biases) if half and not plain else None
         return Fan(tuple(names[part] for part in parts), weights, biases, packed, plain=plain)
 
@@ -237,7 +247,6 @@ def open_decoder(module: Any) -> Decoder | None:
         above = norm(body.norm)
     except AttributeError:
         return None
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     plain = all(f.plain for layer in layers for f in (layer.into, layer.out, layer.up, layer.down))
     return Decoder(body, layers, above, fan(head), config.num_key_value_heads, width, plain)
 

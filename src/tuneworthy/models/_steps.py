@@ -81,7 +81,7 @@ def _add(weights: Any, rows: Any, out: Any, places: Any, far: Any) -> None:
 
 
 @register_jitable
-def _shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
+def shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
     """Turn scores into attention weights, where they lie: their softmax.
 
     Those from none[0] to none[1] and from `stop` on, which may be anything, count 0.
@@ -147,7 +147,7 @@ def _attend(q: Any, held: Any, before: Any, place: Any, table: Any, out: Any) ->
             table[g, j] = get(before, (g, j)) * scale
     _add(q, keys, table, (0, width, past, end), far)
     for g in range(len(q)):
-        _shares(table[g, : past + end], keys, (past, past + hide), past + stop)
+        shares(table[g, : past + end], keys, (past, past + hide), past + stop)
         for j in range(past):
             put(before, (g, j), table[g, j])
     _add(table, values, out, (past, stop, 0, width), far)

@@ -6,7 +6,7 @@ import pytest
 from models_kit import EMBEDDED, build
 
 pytestmark = pytest.mark.full
-PROMPT = [3 + (7 * k) % 60 for k in range(30)]
+PROMPT = [3 + (7 * k) % 60 for k in range(90)]  # more than are read at once
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "qwen3"])
@@ -62,17 +62,17 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
     assert all(far(a, b) < 1e-5 for a, b in zip(all_logits(net), whole, strict=True))
 
 
-def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(net, monkeypatch):
+def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(opened, monkeypatch):
     from tuneworthy.models import _decoder, _kernels
 
     def hiding(own, shared, hide, place, scale):
         own[..., : place[3]] = -1e9
         weigh(own, shared, hide, place, scale)
 
-    whole, weigh = all_logits(net), _kernels.weigh
+    whole, weigh = all_logits(opened), _kernels.weigh
     monkeypatch.setattr(_decoder, "_SCORES", 1)
     monkeypatch.setattr(_kernels, "weigh", hiding)
-    hidden = all_logits(net)  # the control: the copy is what these rows see of the prefix
+    hidden = all_logits(opened)  # the control: the copy is what these rows see of the prefix
     assert far(hidden[0], whole[0]) > 1e-3
     half = len(whole) // 2
     assert far(hidden[half], whole[half]) < 1e-5  # no prefix, nothing to copy
@@ -100,6 +100,27 @@ def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
         assert (far(a, b) > 1e-3) == (number in stepped)
     assert far(found[4], whole[4]) > 1e-3
     assert (far(found[half + 4], whole[half + 4]) > 1e-3) == (fault != "prefix")
+
+
+@pytest.mark.parametrize("fault", ["padding", "prefix", "filled"])
+def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
+    """The control to the logits of all: each part of what a token is given to see counts."""
+    from tuneworthy.models import _reading
+
+    net = replace(opened, decoder=replace(opened.decoder, steps=True))
+    whole, right = all_logits(net), _reading.attended
+
+    def wrong(q, own, before, hide, how):
+        if fault == "padding":
+            hide = 0 * hide
+        if fault == "prefix":
+            before = before[0] * 0, before[1] * 0
+        if fault == "filled":
+            how = how[0] - 1, how[1]
+        return right(q, own, before, hide, how)
+
+    monkeypatch.setattr(_reading, "attended", wrong)
+    assert far(all_logits(net)[0], whole[0]) > 1e-3
 
 
 @pytest.fixture

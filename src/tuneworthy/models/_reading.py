@@ -1,0 +1,122 @@
+"""What many tokens of a row see of the prefix and of their own row, as one compiled loop.
+
+Products are those of `_products`, of keys and values as they lie: nothing is copied, and what is
+hidden from a block of queries is not multiplied. Sums and exponentials are fp32, scores and weights
+are rounded as torch's products round them. Knows no layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numba import types
+from numba.extending import overload, register_jitable
+
+from tuneworthy.models._blocks import WIDE
+from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
+from tuneworthy.models._products import described, strips
+from tuneworthy.models._steps import shares
+
+_QUERIES = 32  # tokens that ask at once: more see what is hidden from the first of them
+
+
+@register_jitable
+def _up(count: Any) -> Any:
+    return (count + WIDE - 1) // WIDE * WIDE
+
+
+def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
+    """In a loop: out = x w + add, of so many columns; `add` may be empty, or `out`."""
+
+
+@overload(_times, strict=False)
+def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
+    def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
+        strips(described(x, w, add[:0], add[:0], add, out), 0, columns)
+
+    def whole(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
+        for m in range(len(x)):
+            for n in range(columns):
+                total = wide(x, 0.0)
+                for k in range(x.shape[1]):
+                    total += x[m, k] * w[k, n]
+                out[m, n] = total + (add[m, n] if len(add) else wide(x, 0.0))
+
+    return half if x.dtype == types.uint16 else whole
+
+
+@register_jitable
+def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
+    """Turn the scores of some tokens, [tokens · group, keys], into attention weights.
+
+    `place`: the length of the prefix, how many first columns of the row hide, how many columns the
+    first token sees, how many queries a token has, and the scale.
+    """
+    past, hide, seen, group, scale = place
+    own = _up(past)  # where the row's columns begin
+    end = own + _up(seen + (rows - 1) // group)
+    for q in range(rows):
+        limit = seen + q // group
+        count, first = own + _up(limit), own + min(hide, limit - 1)  # padding sees itself
+        row, line = scores[q][:end], table[:count]
+        for k in range(count):
+            line[k] = get(row, k) * scale
+        shares(line, scores, (past, first), own + limit)
+        for k in range(count):
+            put(row, k, line[k])
+        for k in range(count, end):
+            row[k] = 0
+
+
+@compiled
+def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
+    (keys, values), (old_keys, old_values), (hide, filled, scale) = own, before, place
+    (scores, table), none = rough, rough[0][:0]
+    rows, kept, group, past = (
+        q.shape[0],
+        q.shape[1],
+        out.shape[2] // q.shape[1],
+        old_values.shape[1],
+    )
+    length, start = out.shape[1], _up(past)
+    by = wide(q, scale)
+    for r in range(rows):
+        for h in range(kept):
+            for first in range(0, length, _QUERIES):
+                stop = min(first + _QUERIES, length)
+                seen, count = filled - length + stop, (stop - first) * group
+                asked = q[r, h, first * group : stop * group]
+                if past:
+                    _times(asked, old_keys[h], start, none, scores)
+                _times(asked, keys[r, h], _up(seen), none, scores[:, start:])
+                at = (past, hide[r], filled - length + first + 1, group, by)
+                _weighed(scores, count, at, table)
+                for g in range(group):
+                    near, told = scores[g:count:group], out[r, first:stop, h * group + g]
+                    width, more = told.shape[1], none
+                    if past:
+                        _times(near[:, :past], old_values[h], width, none, told)
+                        more = told
+                    _times(near[:, start : start + seen], values[r, h], width, more, told)
+
+
+def attended(q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[int, float]) -> Any:
+    """Return what queries [rows, kept heads, length, group, width] see: [rows · length, heads].
+
+    `own` are the rows' keys [rows, kept heads, width, columns] (whole WIDEs) and values [rows, kept
+    heads, columns, width], `before` those of the prefix alike, without the first axis, `hide` how
+    many first columns of each row are padding. `how`: the columns that are filled, of which the
+    last token sees all, the one before it all but the last; and the scale.
+    """
+    rows, kept, length, group, width = q.shape
+    filled, scale = how
+    asked = q.reshape(rows, kept, length * group, width)
+    out = q.new_empty(rows, length, kept * group, width)
+    columns = before[0].shape[2] + own[0].shape[3]
+    scores = q.new_empty(_QUERIES * group, columns)
+    table = torch.empty(columns, dtype=wide_of(q.dtype)).numpy()
+    pairs = tuple(map(bits, own)), tuple(map(bits, before))
+    given = (hide.numpy(), filled, scale)
+    _attended(bits(asked), *pairs, given, (bits(scores), table), bits(out))
+    return out.view(rows * length, -1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import types as untyped_types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
@@ -21,6 +21,7 @@ TALL, WIDE = 8, 32  # rows and columns of a strip
 _NAME, _STRIP = "tuneworthy.block", "tuneworthy.strip"
 _DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
 cgutils: Any = untyped
+types: Any = untyped_types
 
 
 class _Bf16(ir.Type):  # type: ignore[misc]
@@ -253,6 +254,20 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
         return context.get_dummy_value()
 
     return types.void(given), write
+
+
+def _pointer(kind: Any) -> Any:
+    """Return what makes an address of compiled code one of such numbers."""
+
+    def write(context: Any, at: Any) -> Any:  # noqa: ARG001
+        to = types.CPointer(kind)
+        made = ir.IntType(kind.bitwidth).as_pointer()
+        return to(types.int64), lambda context, b, sig, values: b.inttoptr(values[0], made)
+
+    return _intrinsic(write)
+
+
+halves, longs = _pointer(types.uint16), _pointer(types.int64)
 
 
 @_intrinsic

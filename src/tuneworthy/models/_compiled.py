@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import config, njit, types
+from numba import cfunc, config, njit, types
 from numba.extending import intrinsic, overload, register_jitable
 
 from tuneworthy.core.record import file_sha256
 
 # Sums may be taken in any order; NaN stays NaN, so that broken weights are seen.
-_HOW: dict[str, Any] = {
-    "nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+_FAST: dict[str, Any] = {
+    "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
 # numba asks whether a loop's own file has changed, not whether those have that it takes from.
 _PARTS = ("_blocks", "_compiled", "_kernels", "_products", "_steps")
@@ -34,15 +34,24 @@ _F = np.float32
 
 def compiled(loop: Any) -> Any:
     """Return a loop compiled; raises TypeError where it is given what it was not made for."""
+    return _cached(lambda cache: njit(nogil=True, cache=cache, **_FAST)(loop))
+
+
+def _cached(make: Any) -> Any:
     where: Any = config
     kept = where.CACHE_DIR
     where.CACHE_DIR = kept or str(_KEPT)
     try:
-        return njit(**_HOW, cache=True)(loop)
+        return make(True)
     except RuntimeError:  # there is no folder to keep it in: compiled in every process
-        return njit(**_HOW)(loop)
+        return make(False)
     finally:
         where.CACHE_DIR = kept
+
+
+def outside(loop: Any, signature: Any) -> Any:
+    """Return a loop compiled as C calls it, with its address."""
+    return _cached(lambda cache: cfunc(signature, cache=cache, **_FAST)(loop))
 
 
 def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:

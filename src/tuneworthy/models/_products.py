@@ -10,15 +10,20 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import torch
-from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
+from llvmlite.binding import (  # type: ignore[import-untyped]
+    add_symbol,
+    get_host_cpu_features,
+)
 from numba import config, types
 from numba.extending import overload, register_jitable
 
-from tuneworthy.models._blocks import SIDE, TALL, WIDE, block, fetch, strip
-from tuneworthy.models._compiled import get, put, wide
+from tuneworthy.models._blocks import SIDE, TALL, WIDE, block, fetch, halves, longs, strip
+from tuneworthy.models._compiled import get, outside, put, wide
 
+carray: Any = vars(numba)["carray"]
 GRAIN = 16  # numbers of a row that are multiplied at once, at least
 _AHEAD = 16 << 10  # bytes of weights asked for ahead of their use; fewer wait, more change nothing
 _KEPT = 512 << 10  # bytes of x that are multiplied with all weights in turn: they stay in the cache
@@ -52,10 +57,8 @@ def multiply(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
 @overload(multiply, strict=False)
 def _multiply_of(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-        if len(x) > 1:
-            blocks(described(x, w, y, v, add, out), 0, len(w))
-        else:
-            _rows(x, w, y, v, add, out)
+        told = noted(x, w, (y, v), add, out)
+        blocks(address(told), 0, len(w))
 
     def rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
         _rows(x, w, y, v, add, out)
@@ -91,7 +94,7 @@ def address(a: Any) -> Any:
 
 @register_jitable
 def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
-    """In a loop: where the sides of a product lie, as `blocks` reads it."""
+    """In a loop: where the sides of a product lie."""
     some, all_ = len(add) > 0, len(add) > 1
     return (
         len(x), x.shape[1] * 2, y.shape[1] * 2, address(x), x.strides[0], address(w), w.strides[0],
@@ -101,12 +104,37 @@ def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
 
 
 @register_jitable
-def blocks(given: Any, start: Any, end: Any) -> None:
-    """In a loop: write the columns of x wᵀ + y vᵀ + add from `start` to `end`, whole SIDEs."""
-    (
-        rows, size, more, x, x_row, w, w_row, y, y_row, v, v_row, add, add_row, add_step, out,
-        out_row,
-    ) = given  # fmt: skip
+def noted(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
+    """In a loop: note where the sides of a product lie, for `blocks` and `strips`."""
+    told, given = np.empty(16, np.int64), described(x, w, low[0], low[1], add, out)
+    for k in range(len(given)):
+        told[k] = given[k]
+    return told
+
+
+@register_jitable
+def _single(given: Any, start: Any, end: Any) -> None:
+    """Write some numbers of one row: dot products that wait for memory alone."""
+    size, ranks = given[1] // 2, given[2] // 2
+    x, y = carray(halves(given[3]), size), carray(halves(given[7]), ranks)
+    out = carray(halves(given[14]), end)
+    for n in range(start, end):
+        total = _dot(carray(halves(given[5] + n * given[6]), size), x)
+        if ranks:
+            total += _dot(carray(halves(given[9] + n * given[10]), ranks), y)
+        if given[13]:
+            total += get(carray(halves(given[11]), end), n)
+        put(out, n, total)
+
+
+def _blocks(at: Any, start: Any, end: Any) -> None:
+    given = carray(longs(at), 16)
+    if given[0] == 1:
+        _single(given, start, end)
+        return
+    rows, size, more, x, x_row = given[0], given[1], given[2], given[3], given[4]
+    w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
+    add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
     some = max(SIDE, _KEPT // size // SIDE * SIDE)
     for first in range(0, rows, some):
         stop = min(first + some, rows)
@@ -127,14 +155,10 @@ def blocks(given: Any, start: Any, end: Any) -> None:
                 )  # fmt: skip
 
 
-@register_jitable
-def strips(given: Any, start: Any, end: Any) -> None:
-    """In a loop: write the columns of x w + add from `start` to `end`, whole WIDEs.
-
-    `given` is what `described` says of x, w, and of nothing, nothing, add and out.
-    """
+def _strips(at: Any, start: Any, end: Any) -> None:
+    given = carray(longs(at), 16)
     rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
-    add, add_row, add_step, out, out_row = given[11:]
+    add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
     for n in range(start, end, WIDE):
         for m in range(0, rows, TALL):
             strip(
@@ -144,3 +168,16 @@ def strips(given: Any, start: Any, end: Any) -> None:
                     rows - 1 - m,
                 )
             )  # fmt: skip
+
+
+def _named(loop: Any) -> Any:
+    """Return a loop as others call it by name: compiled once, not again into each of them."""
+    name = f"tuneworthy{loop.__name__}"
+    if able():
+        add_symbol(name, outside(loop, types.void(*[types.int64] * 3)).address)
+    return types.ExternalFunction(name, types.void(*[types.int64] * 3))
+
+
+# In a loop: write columns of x wᵀ + y vᵀ + add, whole SIDEs, or of x w + add, whole WIDEs. Given
+# are the address of what `noted` says, the first column, and the one after the last.
+blocks, strips = _named(_blocks), _named(_strips)

@@ -15,7 +15,7 @@ from numba.extending import overload, register_jitable
 
 from tuneworthy.models._blocks import WIDE
 from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
-from tuneworthy.models._products import described, strips
+from tuneworthy.models._products import address, noted, strips
 from tuneworthy.models._steps import shares
 
 _QUERIES = 32  # tokens that ask at once: more see what is hidden from the first of them
@@ -33,7 +33,8 @@ def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
 @overload(_times, strict=False)
 def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
-        strips(described(x, w, add[:0], add[:0], add, out), 0, columns)
+        told = noted(x, w, (add[:0], add[:0]), add, out)
+        strips(address(told), 0, columns)
 
     def whole(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
         for m in range(len(x)):

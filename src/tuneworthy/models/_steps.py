@@ -41,16 +41,23 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 
 @register_jitable
-def _linear(layer: Any, x: Any, low: Any, add: Any, out: Any) -> Any:
-    """Write W x + b + B low + add into `out`; return the `low` that is left. b, B may be empty."""
-    weight, bias, second = layer
-    ranks = second.shape[1]
-    multiply(x, weight, low[:, :ranks], second, add if len(add) else bias, out)
-    if len(add) and len(bias):
-        for r in range(len(out)):
-            for n in range(out.shape[1]):
-                put(out, (r, n), get(out, (r, n)) + get(bias, (0, n)))
-    return low[:, ranks:]
+def _fan(parts: Any, which: Any, x: Any, low: Any, add: Any, out: Any) -> None:
+    """Write the outputs of linear layers that read the same input side by side, plus `add`.
+
+    `which`: the number of their A, of the first of them, and of the one after the last.
+    """
+    (linears, firsts, none), (number, start, stop) = parts, which
+    multiply(x, firsts[number], none, none, none, low)
+    at = done = 0
+    for k in range(start, stop):
+        weight, bias, second = linears[k]
+        part, change = out[:, done : done + len(weight)], low[:, at : at + second.shape[1]]
+        multiply(x, weight, change, second, add if len(add) else bias, part)
+        if len(add) and len(bias):
+            for r in range(len(part)):
+                for n in range(part.shape[1]):
+                    put(part, (r, n), get(part, (r, n)) + get(bias, (0, n)))
+        at, done = at + second.shape[1], done + len(weight)
 
 
 @register_jitable
@@ -196,33 +203,22 @@ def _seen(heads: Any, rooms: Any, before: Any, place: Any, rough: Any) -> None:
 def _layer(x: Any, weights: Any, turn: Any, held: Any, place: Any, rough: Any) -> None:
     linears, firsts, norms, eps, scale, none = weights
     (inner, factors, heads, low, both, gated), attention = rough
-    (rooms, before), seen = held, attention[4]
+    (rooms, before), seen, parts = held, attention[4], (linears, firsts, none)
     rows, kept, width = len(x), rooms[0].shape[1], rooms[0].shape[2]
 
     # 1. Queries, keys and values, and attention.
     rms(x, norms[0], eps[0], inner, factors)
-    multiply(inner, firsts[0], none, none, none, low)
-    q = len(linears[0][0])  # where the keys begin, and then the values
-    v = q + len(linears[1][0])
-    rest = _linear(linears[0], inner, low, none, heads[:, :q])
-    rest = _linear(linears[1], inner, rest, none, heads[:, q:v])
-    _linear(linears[2], inner, rest, none, heads[:, v:])
+    _fan(parts, (0, 0, 3), inner, low, none, heads)
     by_head = heads.reshape(rows, heads.shape[1] // width, width)
     _positioned(by_head, (norms, eps), turn, kept, attention[0])
     _seen(by_head, rooms, (*before, none), (*place, wide(x, scale)), attention)
-    flat = seen.reshape(rows, q)
-    multiply(flat, firsts[1], none, none, none, low)
-    _linear(linears[3], flat, low, x, x)
+    _fan(parts, (1, 3, 4), seen.reshape(rows, seen.shape[1] * width), low, x, x)
 
     # 2. The MLP.
     rms(x, norms[1], eps[1], inner, factors)
-    multiply(inner, firsts[2], none, none, none, low)
-    size = len(linears[4][0])
-    rest = _linear(linears[4], inner, low, none, both[:, :size])
-    _linear(linears[5], inner, rest, none, both[:, size:])
+    _fan(parts, (2, 4, 6), inner, low, none, both)
     gate(both, gated)
-    multiply(gated, firsts[3], none, none, none, low)
-    _linear(linears[6], gated, low, x, x)
+    _fan(parts, (3, 6, 7), gated, low, x, x)
 
 
 def open_layer(fans: Sequence[Any], norms: Sequence[Any], scale: float) -> tuple[Any, ...]:

@@ -19,12 +19,12 @@ from numba.extending import intrinsic, register_jitable
 
 from tuneworthy.models._blocks import SIDE, WIDE
 from tuneworthy.models._compiled import bits, compiled, now
-from tuneworthy.models._products import address, blocks, described, multiply, strips
+from tuneworthy.models._products import address, blocks, described, fits, strips
 
 # Places on the board, each number in a cache line of its own but the last ones, which go together.
 _GO, _DONE, _HELPERS, _KIND, _COLUMNS, _GIVEN = 0, 8, 16, 24, 25, 26
 _END, _BLOCKS, _STRIPS = 0, 1, 2
-_PATIENCE = 1 << 14  # times that the board is asked before others are let through
+_PATIENCE = 1 << 12  # times that the board is asked before others are let through
 _yield = types.ExternalFunction("sched_yield", types.int32())
 cgutils: Any = untyped
 
@@ -63,12 +63,23 @@ def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
     return types.int64(types.int64), write
 
 
+@_intrinsic
+def _pause(context: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        kind, name = ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"
+        b.call(b.module.globals.get(name) or ir.Function(b.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), write
+
+
 @register_jitable
 def _wait(at: Any, value: Any) -> None:
     """Wait until the number at an address is `value`."""
     asked = 0
     while _read(at) != value:
         asked += 1
+        _pause()
         if asked > _PATIENCE:
             _yield()
 
@@ -80,11 +91,7 @@ def _share(board: Any, number: Any) -> None:
     grain = SIDE if board[_KIND] == _BLOCKS else WIDE
     each = -(-columns // (team * grain)) * grain
     start, end = min(number * each, columns), min((number + 1) * each, columns)
-    b = board[_GIVEN:]
-    given = (
-        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-        b[14], b[15],
-    )  # fmt: skip
+    given = address(board) + 8 * _GIVEN
     if board[_KIND] == _BLOCKS:
         blocks(given, start, end)
     else:
@@ -119,11 +126,7 @@ def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
 
 @compiled
 def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
-    y, v = low
-    if len(x) > 1 or board[_HELPERS]:
-        _lead(board, _BLOCKS, len(w), described(x, w, y, v, add, out))
-    else:
-        multiply(x, w, y, v, add, out)
+    _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
 
 
 @compiled
@@ -179,6 +182,7 @@ class Team:
         out, do = into
         out = x.new_empty(len(x), len(weight)) if out is None else out
         none = x.new_empty(0, 0)
+        _agree(x, weight.mT, out, fits(weight))
         y, v = map(bits, low or (none, none))
         more = bits(none if add is None else add)
         do(_product, self.board, bits(x), bits(weight), (y, v), more, bits(out))
@@ -192,9 +196,17 @@ class Team:
         out, do = into
         out = x.new_empty(len(x), weight.shape[1]) if out is None else out
         none = x.new_empty(0, 0)
+        _agree(x, weight, out, weight.shape[1] % WIDE == 0)
         given = (x, weight, none, none if add is None else add, out)
         do(_turned, self.board, *map(bits, given))
         return out
+
+
+def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
+    """Refuse what would be read or written beside its memory."""
+    same = (*x.shape, *out.shape) == (len(x), len(weight), len(x), weight.shape[1])
+    if not same or not whole or any(side.dtype != torch.bfloat16 for side in (x, weight, out)):
+        raise ValueError(f"no bf16 product of {x.shape} and {weight.shape} into {out.shape}")
 
 
 @compiled

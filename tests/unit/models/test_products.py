@@ -160,3 +160,24 @@ def test_a_team_goes_home_after_an_error():
     with pytest.raises(ZeroDivisionError), Team():
         1 / 0  # noqa: B018
     assert threading.active_count() == running
+
+
+def test_what_would_be_read_beside_its_memory_is_refused():
+    import torch
+
+    team = some_team()
+
+    def zeros(*sides, kind=torch.bfloat16):
+        return torch.zeros(*sides, dtype=kind)
+
+    for call, x, weight in (
+        (team.product, zeros(2, 32), zeros(8, 64)),  # sides that differ
+        (team.product, zeros(2, 40), zeros(8, 40)),  # no whole blocks
+        (team.product, zeros(2, 32), zeros(8, 32, kind=torch.float32)),
+        (team.turned, zeros(2, 8), zeros(8, 48)),
+        (team.turned, zeros(2, 9), zeros(8, 64)),
+    ):
+        with pytest.raises(ValueError, match="no bf16 product"):
+            call(x, weight)
+    with pytest.raises(ValueError, match="into"):
+        team.product(zeros(2, 32), zeros(8, 32), into=(zeros(2, 4), None))

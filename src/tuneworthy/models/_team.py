@@ -21,9 +21,12 @@ from tuneworthy.models._blocks import SIDE, WIDE
 from tuneworthy.models._compiled import bits, compiled, now
 from tuneworthy.models._products import address, blocks, described, fits, strips
 
-# Places on the board, each number in a cache line of its own but the last ones, which go together.
-_GO, _DONE, _HELPERS, _KIND, _COLUMNS, _GIVEN = 0, 8, 16, 24, 25, 26
-_END, _BLOCKS, _STRIPS = 0, 1, 2
+# Places on the board, the first in cache lines of their own. _WORK says in one number how many
+# parts there are (from bit 32) and how many are taken, so that none is taken of work that is over.
+_WORK, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 8, 16, 17, 18, 19, 24
+_BLOCKS, _STRIPS = 1, 2
+_TURNS = 2  # parts for each thread: who is slower, or is not let through, leaves more to the others
+_HOME = -1  # work that says: go home
 _PATIENCE = 1 << 12  # times that the board is asked before others are let through
 _yield = types.ExternalFunction("sched_yield", types.int32())
 cgutils: Any = untyped
@@ -74,54 +77,67 @@ def _pause(context: Any) -> Any:  # noqa: ARG001
 
 
 @register_jitable
-def _wait(at: Any, value: Any) -> None:
-    """Wait until the number at an address is `value`."""
-    asked = 0
-    while _read(at) != value:
-        asked += 1
-        _pause()
-        if asked > _PATIENCE:
-            _yield()
+def _rest(asked: Any) -> Any:
+    _pause()
+    if asked > _PATIENCE:
+        _yield()
+    return asked + 1
 
 
 @register_jitable
-def _share(board: Any, number: Any) -> None:
-    """Do one's share of the columns."""
-    columns, team = board[_COLUMNS], board[_HELPERS] + 1
-    grain = SIDE if board[_KIND] == _BLOCKS else WIDE
-    each = -(-columns // (team * grain)) * grain
-    start, end = min(number * each, columns), min((number + 1) * each, columns)
-    given = address(board) + 8 * _GIVEN
+def _take(board: Any) -> Any:
+    """Do one part of the work that is on the board; return whether there was one."""
+    at = address(board)
+    work = _count(at + 8 * _WORK)
+    number, parts = work & 0xFFFFFFFF, work >> 32
+    if number >= parts:
+        return False
+    columns, part, given = board[_COLUMNS], board[_PART], at + 8 * _GIVEN
+    start, end = number * part, min((number + 1) * part, columns)
     if board[_KIND] == _BLOCKS:
         blocks(given, start, end)
     else:
         strips(given, start, end)
+    _count(at + 8 * _DONE)
+    return True
 
 
 @compiled
-def _serve(board: Any, number: int) -> None:
-    at, turn = address(board), 0
+def _serve(board: Any) -> None:
+    at, asked = address(board) + 8 * _WORK, 0
     while True:
-        turn += 1
-        _wait(at + 8 * _GO, turn)
-        if board[_KIND] == _END:
+        work = _read(at)
+        if work == _HOME:
             return
-        _share(board, number)
-        _count(at + 8 * _DONE)
+        if work & 0xFFFFFFFF < work >> 32:
+            _take(board)
+            asked = 0
+        else:
+            asked = _rest(asked)
 
 
 @register_jitable
 def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
-    at = address(board)
-    board[_KIND], board[_COLUMNS] = kind, columns
+    at, grain = address(board), SIDE if kind == _BLOCKS else WIDE
     for k in range(len(given)):
         board[_GIVEN + k] = given[k]
-    if board[_HELPERS]:
-        _tell(at + 8 * _DONE, 0)
-        _tell(at + 8 * _GO, board[_GO] + 1)
-    _share(board, 0)
-    if board[_HELPERS]:
-        _wait(at + 8 * _DONE, board[_HELPERS])
+    if board[_HELPERS] == 0:
+        if kind == _BLOCKS:
+            blocks(at + 8 * _GIVEN, 0, columns)
+        else:
+            strips(at + 8 * _GIVEN, 0, columns)
+        return
+    wanted = _TURNS * (board[_HELPERS] + 1) * grain
+    part = -(-columns // wanted) * grain
+    parts = -(-columns // part)
+    board[_KIND], board[_COLUMNS], board[_PART] = kind, columns, part
+    _tell(at + 8 * _DONE, 0)
+    _tell(at + 8 * _WORK, parts << 32)
+    while _take(board):
+        pass
+    asked = 0
+    while _read(at + 8 * _DONE) != parts:
+        asked = _rest(asked)
 
 
 @compiled
@@ -152,8 +168,7 @@ class Team:
         self.board[:] = 0
         self.board[_HELPERS] = self.threads - 1
         self.helpers = [
-            Thread(target=_serve, args=(self.board, number), daemon=True)
-            for number in range(1, self.threads)
+            Thread(target=_serve, args=(self.board,), daemon=True) for _ in range(1, self.threads)
         ]
         for helper in self.helpers:
             helper.start()
@@ -162,7 +177,6 @@ class Team:
 
     def __exit__(self, *error: object) -> None:
         """Send the helpers home."""
-        self.board[_KIND] = _END
         _dismiss(self.board)
         for helper in self.helpers:
             helper.join()
@@ -211,7 +225,7 @@ def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
 
 @compiled
 def _dismiss(board: Any) -> None:
-    _tell(address(board) + 8 * _GO, board[_GO] + 1)
+    _tell(address(board) + 8 * _WORK, _HOME)
 
 
 ALONE = Team()  # never entered: products on the calling thread

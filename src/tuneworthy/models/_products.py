@@ -18,6 +18,7 @@ from llvmlite.binding import (  # type: ignore[import-untyped]
     get_host_cpu_features,
 )
 from numba import config, types
+from numba.core.errors import NumbaError
 from numba.extending import overload, register_jitable
 
 from tuneworthy.models._blocks import SIDE, TALL, WIDE, block, fetch, halves, longs, strip
@@ -25,6 +26,7 @@ from tuneworthy.models._compiled import get, outside, put, wide
 
 carray: Any = vars(numba)["carray"]
 GRAIN = 16  # numbers of a row that are multiplied at once, at least
+_NAMED = types.void(*[types.int64] * 3)
 _AHEAD = 16 << 10  # bytes of weights asked for ahead of their use; fewer wait, more change nothing
 _KEPT = 512 << 10  # bytes of x that are multiplied with all weights in turn: they stay in the cache
 
@@ -36,7 +38,14 @@ def able() -> bool:
     if machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT:  # compiled for another one
         return False
     has = get_host_cpu_features()
-    return bool(has.get("avx512bf16") and has.get("avx512bw") and not has.get("amx-bf16"))
+    if not (has.get("avx512bf16") and has.get("avx512bw")) or has.get("amx-bf16"):
+        return False
+    try:
+        for loop in (_blocks, _strips):
+            add_symbol(f"tuneworthy{loop.__name__}", outside(loop, _NAMED).address)
+    except (NumbaError, RuntimeError):  # this version of LLVM knows the instruction otherwise
+        return False
+    return True
 
 
 def fits(weight: Any) -> bool:
@@ -113,26 +122,29 @@ def noted(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
 
 
 @register_jitable
-def _single(given: Any, start: Any, end: Any) -> None:
-    """Write some numbers of one row: dot products that wait for memory alone."""
-    size, ranks = given[1] // 2, given[2] // 2
-    x, y = carray(halves(given[3]), size), carray(halves(given[7]), ranks)
-    out = carray(halves(given[14]), end)
+def _single(given: Any, m: Any, start: Any, end: Any) -> None:
+    """Write numbers of row m as dot products: one row waits for memory alone."""
+    size, ranks, steps = given[1] // 2, given[2] // 2, given[13]
+    x = carray(halves(given[3] + m * given[4]), size)
+    y = carray(halves(given[7] + m * given[8]), ranks)
+    add = carray(halves(given[11] + m * given[12]), end)
+    out = carray(halves(given[14] + m * given[15]), end)
     for n in range(start, end):
         total = _dot(carray(halves(given[5] + n * given[6]), size), x)
         if ranks:
             total += _dot(carray(halves(given[9] + n * given[10]), ranks), y)
-        if given[13]:
-            total += get(carray(halves(given[11]), end), n)
+        if steps:
+            total += get(add, n)
         put(out, n, total)
 
 
 def _blocks(at: Any, start: Any, end: Any) -> None:
     given = carray(longs(at), 16)
-    if given[0] == 1:
-        _single(given, start, end)
-        return
     rows, size, more, x, x_row = given[0], given[1], given[2], given[3], given[4]
+    if rows == 1 or size % (2 * GRAIN) or more % (2 * GRAIN) or (end - start) % SIDE:
+        for m in range(rows):
+            _single(given, m, start, end)
+        return
     w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
     some = max(SIDE, _KEPT // size // SIDE * SIDE)
@@ -170,14 +182,8 @@ def _strips(at: Any, start: Any, end: Any) -> None:
             )  # fmt: skip
 
 
-def _named(loop: Any) -> Any:
-    """Return a loop as others call it by name: compiled once, not again into each of them."""
-    name = f"tuneworthy{loop.__name__}"
-    if able():
-        add_symbol(name, outside(loop, types.void(*[types.int64] * 3)).address)
-    return types.ExternalFunction(name, types.void(*[types.int64] * 3))
-
-
-# In a loop: write columns of x wᵀ + y vᵀ + add, whole SIDEs, or of x w + add, whole WIDEs. Given
-# are the address of what `noted` says, the first column, and the one after the last.
-blocks, strips = _named(_blocks), _named(_strips)
+# Called by name: compiled once, not again into every loop. In a loop: write columns of x wᵀ + y vᵀ
+# + add, or of x w + add in whole WIDEs. Given are the address of what `noted` says, the first
+# column, and the one after the last.
+blocks: Any = types.ExternalFunction("tuneworthy_blocks", _NAMED)
+strips: Any = types.ExternalFunction("tuneworthy_strips", _NAMED)

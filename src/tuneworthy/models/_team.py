@@ -19,16 +19,15 @@ from numba.extending import intrinsic, register_jitable
 
 from tuneworthy.models._blocks import SIDE, WIDE
 from tuneworthy.models._compiled import bits, compiled, now
-from tuneworthy.models._products import address, blocks, described, fits, strips
+from tuneworthy.models._products import able, address, blocks, described, fits, noted, strips
 
 # Places on the board, the first in cache lines of their own. _WORK says in one number how many
 # parts there are (from bit 32) and how many are taken, so that none is taken of work that is over.
-_WORK, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 8, 16, 17, 18, 19, 24
+_WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17, 18, 19, 24
 _BLOCKS, _STRIPS = 1, 2
 _TURNS = 2  # parts for each thread: who is slower, or is not let through, leaves more to the others
-_HOME = -1  # work that says: go home
 _PATIENCE = 1 << 12  # times that the board is asked before others are let through
-_yield = types.ExternalFunction("sched_yield", types.int32())
+_yield: Any = types.ExternalFunction("sched_yield", types.int32())
 cgutils: Any = untyped
 
 
@@ -105,10 +104,8 @@ def _take(board: Any) -> Any:
 @compiled
 def _serve(board: Any) -> None:
     at, asked = address(board) + 8 * _WORK, 0
-    while True:
+    while not _read(at + 8 * _HOME):
         work = _read(at)
-        if work == _HOME:
-            return
         if work & 0xFFFFFFFF < work >> 32:
             _take(board)
             asked = 0
@@ -121,12 +118,6 @@ def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
     at, grain = address(board), SIDE if kind == _BLOCKS else WIDE
     for k in range(len(given)):
         board[_GIVEN + k] = given[k]
-    if board[_HELPERS] == 0:
-        if kind == _BLOCKS:
-            blocks(at + 8 * _GIVEN, 0, columns)
-        else:
-            strips(at + 8 * _GIVEN, 0, columns)
-        return
     wanted = _TURNS * (board[_HELPERS] + 1) * grain
     part = -(-columns // wanted) * grain
     parts = -(-columns // part)
@@ -142,12 +133,20 @@ def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
 
 @compiled
 def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
-    _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
+    if board[_HELPERS]:
+        _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
+    else:  # nothing on a board: others may be at work alone too
+        told = noted(x, w, low, add, out)
+        blocks(address(told), 0, len(w))
 
 
 @compiled
 def _turned(board: Any, x: Any, w: Any, none: Any, add: Any, out: Any) -> None:
-    _lead(board, _STRIPS, w.shape[1], described(x, w, none, none, add, out))
+    if board[_HELPERS]:
+        _lead(board, _STRIPS, w.shape[1], described(x, w, none, none, add, out))
+    else:
+        told = noted(x, w, (none, none), add, out)
+        strips(address(told), 0, w.shape[1])
 
 
 class Team:
@@ -163,12 +162,13 @@ class Team:
         self.threads = 1
 
     def __enter__(self) -> Team:
-        """Let helpers wait, one for each thread of torch but the caller's."""
+        """Let helpers wait, one for each thread of torch but the caller's; none where not able."""
         self.threads = torch.get_num_threads()
+        count = self.threads - 1 if able() else 0
         self.board[:] = 0
-        self.board[_HELPERS] = self.threads - 1
+        self.board[_HELPERS] = count
         self.helpers = [
-            Thread(target=_serve, args=(self.board,), daemon=True) for _ in range(1, self.threads)
+            Thread(target=_serve, args=(self.board,), daemon=True) for _ in range(count)
         ]
         for helper in self.helpers:
             helper.start()
@@ -225,7 +225,7 @@ def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
 
 @compiled
 def _dismiss(board: Any) -> None:
-    _tell(address(board) + 8 * _WORK, _HOME)
+    _tell(address(board) + 8 * _HOME, 1)
 
 
 ALONE = Team()  # never entered: products on the calling thread

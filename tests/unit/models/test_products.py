@@ -150,6 +150,24 @@ def test_a_team_gives_what_one_alone_does(threads):
         torch.set_num_threads(before)
 
 
+def test_lanes_that_work_alone_do_not_meet():
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    alone = some_team()
+    sides = [given(rows, 64, 96, 16, seed=rows) for rows in (5, 60)]
+
+    def work(number):
+        x, weight, low = sides[number]
+        return alone.product(x, weight, low), alone.turned(alone.product(x, weight), weight)
+
+    truth = [work(number) for number in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        for found, true in zip(pool.map(work, [0, 1] * 2000), truth * 2000, strict=True):
+            assert all(map(torch.equal, found, true))
+
+
 def test_a_team_goes_home_after_an_error():
     import threading
 

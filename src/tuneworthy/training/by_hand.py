@@ -21,6 +21,7 @@ from tuneworthy.models._products import fits
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.kernels import cross_entropy, rms_norm_back
 from tuneworthy.training.pieces import Norm, open_norm
+from tuneworthy.training.plain import FEW
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import Stack, open_stack
 from tuneworthy.training.tape import Tape
@@ -107,13 +108,13 @@ def _run(
     stack.adapters.refresh()
     width = shared_length(batch) if hand.shares else 0
     prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
-    with stack.team if stack.plain else nullcontext():
-        for group in parts(batch, budget, width):
-            rows = [batch[i] for i in group]
-            tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
-            own = _inputs(rows, width, tape.spans[-1].length)
+    for group in parts(batch, budget, width):
+        rows = [batch[i] for i in group]
+        tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
+        own = _inputs(rows, width, tape.spans[-1].length)
+        with stack.team if stack.plain and tape.spans[-1].at.stop <= FEW else nullcontext():
             turn(group, rows, stack.forward([*prompt, own], tape), tape)
-            stack.release(tape)
+        stack.release(tape)
 
 
 def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
@@ -169,11 +170,11 @@ def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     """Return the loss of every answer token."""
     where, targets = _places(rows, tape)
     inner, _ = rms_norm(x.index_select(0, where), (hand.norm.weight, hand.norm.eps))
-    return cross_entropy(_logits(hand, inner, None), targets, 1.0)
+    return cross_entropy(_logits(hand, inner, None, len(x)), targets, 1.0)
 
 
-def _logits(hand: Hand, inner: Any, out: Any) -> Any:
-    if hand.plain:
+def _logits(hand: Hand, inner: Any, out: Any, tokens: int) -> Any:
+    if hand.plain and tokens <= FEW:
         return hand.stack.team.product(inner, hand.head, into=(out, now))
     return torch.mm(inner, hand.head.t(), out=out)
 
@@ -190,10 +191,11 @@ def _head(
     inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
     tape.brief.at = (0, 0)
     room = tape.lend((len(where), len(hand.head)), hand.head.dtype)
-    logits = _logits(hand, inner, room)
+    logits = _logits(hand, inner, room, len(x))
     nll = cross_entropy(logits, targets, scale)
     team = hand.stack.team
-    dinner = team.turned(logits, hand.head) if hand.plain else torch.mm(logits, hand.head)
+    few = hand.plain and len(x) <= FEW
+    dinner = team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
     given = (hand.norm.weight, factor)
     slope = rms_norm_back(dinner, outer, given, None, torch.empty_like(outer))

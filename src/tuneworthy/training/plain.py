@@ -19,6 +19,10 @@ from tuneworthy.training.kernels import turned_over
 from tuneworthy.training.pieces import Fan
 from tuneworthy.training.tape import Tape
 
+# Tokens of a step up to which a team is faster. With more, torch's products are as fast, and what
+# stands between them has its threads.
+FEW = 1500
+
 
 class Plain(Fan):
     """Linear layers that read the same input, multiplied by a team."""
@@ -48,6 +52,8 @@ class Plain(Fan):
 
     def forward(self, x: Any, tape: Tape, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
+        if len(x) > FEW:
+            return super().forward(x, tape, add)
         low: Any = None
         if self.ranks:
             low = tape.take((len(x), self.ranks), x.dtype)
@@ -71,6 +77,8 @@ class Plain(Fan):
 
         `kept` are x and what `forward` left. What is written for an A lacks its scale.
         """
+        if len(kept[0]) > FEW:
+            return super().backward(slopes_of_y, kept, tape)
         (x, low), team, at = kept, self.team, 0
         dx, fed = tape.lent(x), None
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None

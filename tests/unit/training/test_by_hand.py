@@ -87,6 +87,25 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
         assert apart(slopes.double(), truth) < 2 * most
 
 
+def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monkeypatch):
+    from tuneworthy.models._products import able
+    from tuneworthy.models._team import Team
+    from tuneworthy.training import by_hand, plain
+
+    if not able():
+        pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
+    net, rows = opened(tiny, dtype="bfloat16", whole=True)
+    entered, enter = [], Team.__enter__
+    monkeypatch.setattr(Team, "__enter__", lambda team: entered.append(1) or enter(team))
+    few = gradient(net, rows)[1].double()
+    assert entered
+    entered.clear()
+    for place in (plain, by_hand):
+        monkeypatch.setattr(place, "FEW", 3)
+    assert apart(gradient(net, rows)[1].double(), few) < 0.03
+    assert not entered
+
+
 @pytest.mark.parametrize("kept", [1, 512])
 def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monkeypatch, kept):
     from tuneworthy.training import stack

@@ -130,22 +130,30 @@ def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[An
         b.store(b.extract_element(told, _INT(n)), b.inttoptr(row, _LONG.as_pointer()), align=2)
 
 
-def _block(module: Any) -> Any:
-    made = module.globals.get(_NAME)
-    if made is not None:
-        return made
-    made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * 15), _NAME)
-    made.linkage = "internal"
-    x, x_row, w, w_row, size, y, y_row, v, v_row, more, add, add_row, out, out_row, last = made.args
-    b = ir.IRBuilder(made.append_basic_block())
+def _once(module: Any, name: str, count: int, write: Any) -> Any:
+    """Return a module's function of `count` addresses and sizes, written the first time."""
+    made = module.globals.get(name)
+    if made is None:
+        made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * count), name)
+        made.linkage = "internal"
+        b = ir.IRBuilder(made.append_basic_block())
+        write(b, *made.args)
+        b.ret_void()
+    return made
+
+
+def _zeros(b: Any, count: int) -> list[Any]:
     zero = ir.Constant(_SUMS, [ir.Constant(_FLOAT, 0.0)] * 16)
-    sums = [cgutils.alloca_once_value(b, zero) for _ in range(16)]
+    return [cgutils.alloca_once_value(b, zero) for _ in range(count)]
+
+
+def _block(b: Any, *given: Any) -> None:
+    x, x_row, w, w_row, size, y, y_row, v, v_row, more, add, add_row, out, out_row, last = given
+    sums = _zeros(b, 16)
     all_ = _LONG(SIDE)
     _sum_up(b, sums, (_rows(b, x, x_row, last), _rows(b, w, w_row, all_)), size)
     _sum_up(b, sums, (_rows(b, y, y_row, last), _rows(b, v, v_row, all_)), more)
     _written(b, sums, _rows(b, add, add_row, last), _rows(b, out, out_row, last))
-    b.ret_void()
-    return made
 
 
 def _pairs(b: Any, near: Any, far: Any) -> list[Any]:
@@ -169,18 +177,10 @@ def _spread(b: Any, at: Any, whole: bool) -> Any:
     return b.bitcast(b.shuffle_vector(lane, lane, _order([0] * 16)), _PAIRS)
 
 
-def _strip(module: Any) -> Any:
-    made = module.globals.get(_STRIP)
-    if made is not None:
-        return made
-    made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * 10), _STRIP)
-    made.linkage = "internal"
-    x, x_row, w, w_row, count, add, add_row, out, out_row, last = made.args
-    b = ir.IRBuilder(made.append_basic_block())
-    zero = ir.Constant(_SUMS, [ir.Constant(_FLOAT, 0.0)] * 16)
-    sums = [cgutils.alloca_once_value(b, zero) for _ in range(2 * TALL)]
-    rows = _rows(b, x, x_row, last, TALL)
-    dot = _declared(module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
+def _strip(b: Any, *given: Any) -> None:
+    x, x_row, w, w_row, count, add, add_row, out, out_row, last = given
+    sums, rows = _zeros(b, 2 * TALL), _rows(b, x, x_row, last, TALL)
+    dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
     def add_up(number: Any, whole: bool) -> None:
         at = b.add(w, b.mul(number, w_row))
@@ -215,16 +215,15 @@ def _strip(module: Any) -> Any:
         done = b.fptrunc(b.load(told), _PAIRS)
         with b.if_then(b.icmp_signed("<=", _LONG(m), last)):  # a row again would be added twice
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
-    b.ret_void()
-    return made
 
 
-def _intrinsic(write: Any) -> Any:
+def operation(write: Any) -> Any:
+    """Return what compiled code calls as a function and `write` writes for LLVM."""
     done: Any = intrinsic(write)  # called in loops alone, with what comes after the context
     return done
 
 
-@_intrinsic
+@operation
 def block(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In a loop: write SIDE by SIDE numbers of x wᵀ + y vᵀ + add, bf16, summed in fp32.
 
@@ -235,13 +234,13 @@ def block(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_block(b.module), cgutils.unpack_tuple(b, values[0], 15))
+        b.call(_once(b.module, _NAME, 15, _block), cgutils.unpack_tuple(b, values[0], 15))
         return context.get_dummy_value()
 
     return types.void(given), write
 
 
-@_intrinsic
+@operation
 def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In a loop: write TALL by WIDE numbers of x w + add, bf16, summed in fp32.
 
@@ -250,7 +249,7 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_strip(b.module), cgutils.unpack_tuple(b, values[0], 10))
+        b.call(_once(b.module, _STRIP, 10, _strip), cgutils.unpack_tuple(b, values[0], 10))
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -264,13 +263,13 @@ def _pointer(kind: Any) -> Any:
         made = ir.IntType(kind.bitwidth).as_pointer()
         return to(types.int64), lambda context, b, sig, values: b.inttoptr(values[0], made)
 
-    return _intrinsic(write)
+    return operation(write)
 
 
 halves, longs = _pointer(types.uint16), _pointer(types.int64)
 
 
-@_intrinsic
+@operation
 def fetch(context: Any, at: Any) -> Any:  # noqa: ARG001
     """In a loop: ask for the 64 bytes at an address, which may be none, ahead of their use."""
 

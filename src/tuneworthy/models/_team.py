@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils as untyped
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
 
-from tuneworthy.models._blocks import SIDE, WIDE
+from tuneworthy.models._blocks import SIDE, WIDE, operation
 from tuneworthy.models._compiled import bits, compiled, now
 from tuneworthy.models._products import able, address, blocks, described, fits, noted, strips
 
@@ -28,19 +27,13 @@ _BLOCKS, _STRIPS = 1, 2
 _TURNS = 2  # parts for each thread: who is slower, or is not let through, leaves more to the others
 _PATIENCE = 1 << 12  # times that the board is asked before others are let through
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())
-cgutils: Any = untyped
-
-
-def _intrinsic(write: Any) -> Any:
-    done: Any = intrinsic(write)
-    return done
 
 
 def _place(at: Any, b: Any) -> Any:
     return b.inttoptr(at, ir.IntType(64).as_pointer())
 
 
-@_intrinsic
+@operation
 def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         return b.load_atomic(_place(values[0], b), "acquire", 8)
@@ -48,7 +41,7 @@ def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
     return types.int64(types.int64), write
 
 
-@_intrinsic
+@operation
 def _tell(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         b.store_atomic(values[1], _place(values[0], b), "release", 8)
@@ -57,7 +50,7 @@ def _tell(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
     return types.void(types.int64, types.int64), write
 
 
-@_intrinsic
+@operation
 def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         return b.atomic_rmw("add", _place(values[0], b), ir.IntType(64)(1), "acq_rel")
@@ -65,7 +58,7 @@ def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
     return types.int64(types.int64), write
 
 
-@_intrinsic
+@operation
 def _pause(context: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         kind, name = ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"

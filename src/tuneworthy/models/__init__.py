@@ -10,6 +10,7 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
+from tuneworthy.models._collector import at_rest
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
 _open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -48,7 +49,8 @@ def is_local(spec: str) -> bool:
 def _local(path: Path, spec: str) -> Model:
     key = f"{path.resolve()}|{spec}"
     if (found := _open.get(key)) is None:
-        found = _open[key] = load("models", "hf").load(path, spec)
+        with at_rest():
+            found = _open[key] = load("models", "hf").load(path, spec)
     return found  # type: ignore[no-any-return]
 
 

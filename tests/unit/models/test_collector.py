@@ -1,0 +1,42 @@
+"""The garbage collector rests while libraries load, and walks nothing when the process ends."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from tuneworthy.models._collector import at_rest
+
+
+def test_nothing_is_collected_inside_and_collecting_goes_on_after_it():
+    with at_rest():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_collecting_goes_on_after_an_error():
+    with pytest.raises(ValueError, match="broken"), at_rest():
+        raise ValueError("broken")
+    assert gc.isenabled()
+
+
+def test_a_collector_that_somebody_turned_off_stays_off():
+    gc.disable()
+    try:
+        with at_rest():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("said", "frozen"), [("import tuneworthy.models", True), ("pass", False)])
+def test_what_lives_to_the_end_is_not_walked_again(said: str, frozen: bool):
+    last = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
+    done = subprocess.run(
+        [sys.executable, "-c", last + said], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(frozen)

@@ -44,7 +44,7 @@ from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.metrics import fingerprint
-from tuneworthy.models import is_local, open_model
+from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
 from tuneworthy.models._roles import Models, tokens, unusable
@@ -99,8 +99,14 @@ class Desk:
                   "reflection": task.teacher or task.bigger,
                   "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
-        return Models(usable, lambda spec: open_model(
-            spec, folder=task.folder, purse=self.purse, prices=task.economics.prices))  # fmt: skip
+
+        def opened(spec: str) -> Model:
+            if said := first_use(spec):
+                self.tell("say", said)
+            prices = task.economics.prices
+            return open_model(spec, folder=task.folder, purse=self.purse, prices=prices)
+
+        return Models(usable, opened)
 
     @cached_property
     def available(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.models._collector import at_rest
+from tuneworthy.models._loops import compiled_before
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
 _open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -44,6 +45,13 @@ def open_model(
 def is_local(spec: str) -> bool:
     """Say whether a spec names a model that runs on this machine and costs no request."""
     return not spec.startswith("openai:")
+
+
+def first_use(spec: str) -> str:
+    """Return what to tell before a model is opened here for the first time, or ""."""
+    if spec.startswith(("openai:", "scripted:")) or compiled_before():
+        return ""
+    return "compiling loops for this processor: up to half a minute, once"
 
 
 def _local(path: Path, spec: str) -> Model:

@@ -18,7 +18,6 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tuneworthy.models._compiled import bits
 from tuneworthy.models._kernels import whole
 from tuneworthy.models._products import GRAIN
 
@@ -46,8 +45,8 @@ class Prefix:
         more = -self.length % GRAIN
         return [
             (
-                bits(pad(k[0].mT, (0, 0, 0, more)).contiguous()),
-                bits(pad(v[0].mT, (0, more)).contiguous()),
+                pad(k[0].mT, (0, 0, 0, more)).contiguous(),
+                pad(v[0].mT, (0, more)).contiguous(),
             )
             for k, v in zip(self.keys, self.values, strict=True)
         ]

@@ -258,15 +258,18 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
 def _pointer(kind: Any) -> Any:
     """Return what makes an address of compiled code one of such numbers."""
 
+    to = types.CPointer(kind)
+
     def write(context: Any, at: Any) -> Any:  # noqa: ARG001
-        to = types.CPointer(kind)
-        made = ir.IntType(kind.bitwidth).as_pointer()
-        return to(types.int64), lambda context, b, sig, values: b.inttoptr(values[0], made)
+        return to(types.int64), lambda context, b, sig, values: b.inttoptr(
+            values[0], context.get_value_type(to)
+        )
 
     return operation(write)
 
 
 halves, longs = _pointer(types.uint16), _pointer(types.int64)
+singles, doubles = _pointer(types.float32), _pointer(types.float64)
 
 
 @operation

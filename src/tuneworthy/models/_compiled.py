@@ -8,8 +8,6 @@ model and no layer.
 from __future__ import annotations
 
 import math
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +16,12 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import cfunc, config, njit, types
 from numba.extending import intrinsic, overload, register_jitable
 
-from tuneworthy.core.record import file_sha256
+from tuneworthy.models._loops import KEPT
 
 # Sums may be taken in any order; NaN stays NaN, so that broken weights are seen.
 _FAST: dict[str, Any] = {
     "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
-# numba asks whether a loop's own file has changed, not whether those have that it takes from.
-_PARTS = ("_blocks", "_compiled", "_kernels", "_products", "_steps")
-_SAID = "".join(file_sha256(Path(__file__).with_name(f"{part}.py")) for part in _PARTS)
-_KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SAID.encode()).hexdigest()[:12]}"
 _SHORT, _INT, _FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 _F = np.float32
 
@@ -40,7 +34,7 @@ def compiled(loop: Any) -> Any:
 def _cached(make: Any) -> Any:
     where: Any = config
     kept = where.CACHE_DIR
-    where.CACHE_DIR = kept or str(_KEPT)
+    where.CACHE_DIR = kept or str(KEPT)
     try:
         return make(True)
     except RuntimeError:  # there is no folder to keep it in: compiled in every process

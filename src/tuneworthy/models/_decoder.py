@@ -126,12 +126,6 @@ class Layer:
     k_norm: tuple[Any, float] | None
     scale: float
 
-    @cached_property
-    def plain(self) -> tuple[Any, ...]:
-        """Return the weights as `_steps` reads them."""
-        norms = (self.first, self.second, self.q_norm, self.k_norm)
-        return _steps.open_layer((self.into, self.out, self.up, self.down), norms, self.scale)
-
     def adapted(self, changes: Mapping[str, Change]) -> Layer:
         """Return the same layer with the changes of its linear layers."""
         fans = {
@@ -154,6 +148,11 @@ class Decoder:
     kept: int
     width: int
     steps: bool = False
+
+    @cached_property
+    def lying(self) -> _steps.Layers:
+        """Return the layers as `_steps` reads them."""
+        return _steps.open_layers(self.layers)
 
     def adapted(self, changes: Mapping[str, Change]) -> Decoder:
         """Return the same decoder with low-rank changes, (A, B, scale) by layer name."""
@@ -207,8 +206,7 @@ class Decoder:
         cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in turn)
         real = position[:, 0] - (prefix.length if prefix else 0)
         place = prefix, (cache.layers[0].filled - real).numpy()
-        layers = [layer.plain for layer in self.layers]
-        return self.head(_normed(_steps.run(x, layers, (cos, sin), cache, place), self.norm))
+        return self.head(_normed(_steps.run(x, self.lying, (cos, sin), cache, place), self.norm))
 
     def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
         """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""

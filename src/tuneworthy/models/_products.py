@@ -21,7 +21,18 @@ from numba import config, types
 from numba.core.errors import NumbaError
 from numba.extending import overload, register_jitable
 
-from tuneworthy.models._blocks import SIDE, TALL, WIDE, block, fetch, halves, longs, strip
+from tuneworthy.models._blocks import (
+    SIDE,
+    TALL,
+    WIDE,
+    block,
+    doubles,
+    fetch,
+    halves,
+    longs,
+    singles,
+    strip,
+)
 from tuneworthy.models._compiled import get, outside, put, wide
 
 carray: Any = vars(numba)["carray"]
@@ -99,6 +110,20 @@ def _rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
 def address(a: Any) -> Any:
     """In a loop: where an array begins."""
     return np.int64(a.ctypes.data)
+
+
+def lying(like: Any, at: Any, shape: Any) -> Any:
+    """In a loop: the array of this shape, of numbers such as `like` has, that begins at an address.
+
+    It lies without gaps; who hands the address out keeps the memory.
+    """
+
+
+@overload(lying, strict=False)
+def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
+    kinds = {types.uint16: halves, types.float32: singles, types.float64: doubles}
+    point = kinds[like.dtype]
+    return lambda like, at, shape: carray(point(at), shape)
 
 
 @register_jitable

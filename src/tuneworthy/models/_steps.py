@@ -8,6 +8,7 @@ and numbers are rounded where a product reads them. Knows no sampling and no tex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from numba.extending import register_jitable
 from tuneworthy.models._blocks import fetch
 from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
 from tuneworthy.models._kernels import gate, rms, whole
-from tuneworthy.models._products import address, multiply
+from tuneworthy.models._products import address, lying, multiply
+
+_LINEAR = 6  # numbers that say where a linear layer lies
 
 
 @register_jitable
@@ -199,7 +202,7 @@ def _seen(heads: Any, rooms: Any, before: Any, place: Any, rough: Any) -> None:
                 put(seen, (r, h, w), found[r, h, w] + more)
 
 
-@compiled
+@register_jitable
 def _layer(x: Any, weights: Any, turn: Any, held: Any, place: Any, rough: Any) -> None:
     linears, firsts, norms, eps, scale, none = weights
     (inner, factors, heads, low, both, gated), attention = rough
@@ -221,43 +224,107 @@ def _layer(x: Any, weights: Any, turn: Any, held: Any, place: Any, rough: Any) -
     _fan(parts, (3, 6, 7), gated, low, x, x)
 
 
-def open_layer(fans: Sequence[Any], norms: Sequence[Any], scale: float) -> tuple[Any, ...]:
-    """Return a layer's weights as the loop reads them, without a copy.
+@register_jitable
+def _linear(like: Any, at: Any) -> Any:
+    """Return weight [out, in], bias [1 or 0, out] and the B of a change [out, ranks or 0]."""
+    bias = lying(like, at[3], (min(1, at[3]), at[1]))
+    return lying(like, at[0], (at[1], at[2])), bias, lying(like, at[4], (at[1], at[5]))
 
-    `fans` are its linear layers (`_decoder.Fan`): q, k, v; o; gate, up; down. `norms` are (weight,
-    eps) of the input, of the MLP's input, of queries and of keys, the last two or None.
+
+@register_jitable
+def _first(like: Any, at: Any, number: Any, size: Any) -> Any:
+    start = 7 * _LINEAR + 2 * number
+    return lying(like, at[start], (at[start + 1], size))
+
+
+@register_jitable
+def _norm(like: Any, at: Any, number: Any) -> Any:
+    start = 7 * _LINEAR + 8 + 2 * number
+    return lying(like, at[start], at[start + 1])
+
+
+@register_jitable
+def _weights(x: Any, at: Any, numbers: Any) -> Any:
+    """Return the weights of the layer that lies at these places (`Layers`)."""
+    linears = (
+        _linear(x, at[:_LINEAR]), _linear(x, at[_LINEAR:]), _linear(x, at[2 * _LINEAR :]),
+        _linear(x, at[3 * _LINEAR :]), _linear(x, at[4 * _LINEAR :]),
+        _linear(x, at[5 * _LINEAR :]), _linear(x, at[6 * _LINEAR :]),
+    )  # fmt: skip
+    hidden, seen, inner = x.shape[1], linears[3][0].shape[1], linears[6][0].shape[1]
+    firsts = (
+        _first(x, at, 0, hidden), _first(x, at, 1, seen), _first(x, at, 2, hidden),
+        _first(x, at, 3, inner),
+    )  # fmt: skip
+    norms = _norm(x, at, 0), _norm(x, at, 1), _norm(x, at, 2), _norm(x, at, 3)
+    eps = numbers[0], numbers[1], numbers[2], numbers[3]
+    return linears, firsts, norms, eps, numbers[4], lying(x, 0, (0, 0))
+
+
+@compiled
+def _layers(x: Any, layers: Any, turn: Any, held: Any, place: Any, rough: Any) -> None:
+    (places, numbers), (rooms, (kept, width, columns, past)) = layers, held
+    for n in range(len(places)):
+        keys = lying(x, rooms[n, 0], (len(x), kept, width, columns))
+        values = lying(x, rooms[n, 1], (len(x), kept, columns, width))
+        old = lying(x, rooms[n, 2], (kept, past, width)), lying(x, rooms[n, 3], (kept, width, past))
+        _layer(x, _weights(x, places[n], numbers[n]), turn, ((keys, values), old), place, rough)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where the weights of all layers lie, for one call that takes a token through all of them.
+
+    `places` has a row for each layer. For each of its seven linear layers: weight, out, in, bias,
+    the B of a change (0: none) and its ranks; for the four inputs: the A of all changes, its ranks;
+    for the four norms: weight, size. `numbers` are eps of the norms and the scale of the scores.
+    `held` keeps the memory.
     """
-    like = fans[0].weights[0]
-    none, flat = like.new_empty(0), like.new_empty(0, 0)
-    linears, firsts = [], []
-    for fan in fans:
-        seconds = fan.b or [None] * len(fan.weights)
-        for weight, bias, second in zip(fan.weights, fan.biases, seconds, strict=True):
-            row, change = (
-                (flat if bias is None else bias[None]),
-                (flat if second is None else second),
-            )
-            linears.append(tuple(map(_bits, (weight, row, change))))
-        firsts.append(_bits(flat if fan.a is None else fan.a))
-    parts = [norm or (none, 0.0) for norm in norms]
-    eps = tuple(float(norm[1]) for norm in parts)
-    held = tuple(_bits(norm[0]) for norm in parts)
-    return tuple(linears), tuple(firsts), held, eps, scale, _bits(flat)
+
+    places: Any
+    numbers: Any
+    held: list[Any]
 
 
-def _bits(tensor: Any) -> Any:
-    return bits(tensor.detach().contiguous())
+def open_layers(layers: Sequence[Any]) -> Layers:
+    """Return the layers (`_decoder.Layer`) as the loop reads them, without a copy."""
+    places: list[list[int]] = []
+    numbers: list[list[float]] = []
+    held: list[Any] = []
+
+    def at(tensor: Any) -> int:
+        if tensor is None:
+            return 0
+        held.append(tensor.detach().contiguous())
+        return int(held[-1].data_ptr())
+
+    for layer in layers:
+        row, firsts = [], []
+        for fan in (layer.into, layer.out, layer.up, layer.down):
+            seconds = fan.b or [None] * len(fan.weights)
+            for weight, bias, second in zip(fan.weights, fan.biases, seconds, strict=True):
+                ranks = 0 if second is None else second.shape[1]
+                row += [at(weight), *weight.shape, at(bias), at(second), ranks]
+            firsts += [at(fan.a), 0 if fan.a is None else len(fan.a)]
+        given = layer.first, layer.second, layer.q_norm, layer.k_norm
+        norms = [norm or (None, 0.0) for norm in given]
+        row += firsts
+        for weight, _ in norms:
+            row += [at(weight), 0 if weight is None else len(weight)]
+        places.append(row)
+        numbers.append([*(float(eps) for _, eps in norms), layer.scale])
+    return Layers(np.array(places), np.array(numbers), held)
 
 
-def _rough(layer: tuple[Any, ...], x: Any, sizes: tuple[int, int, int, int]) -> tuple[Any, ...]:
+def _rough(layers: Layers, x: Any, sizes: tuple[int, int, int, int]) -> tuple[Any, ...]:
     """Return memory for what a layer writes on the way.
 
     `sizes`: kept heads, width of a head, tokens of the prefix as they lie, tokens of a row at most.
     """
-    linears, firsts = layer[:2]
-    (kept, width, past, most), rows = sizes, len(x)
-    heads, count = sum(len(part[0]) for part in linears[:3]), len(linears[0][0]) // width
-    wide_, size = wide_of(x.dtype), len(linears[4][0])
+    (kept, width, past, most), rows, at = sizes, len(x), layers.places[0]
+    outs, firsts = at[1 : 7 * _LINEAR : _LINEAR], at[7 * _LINEAR + 1 : 7 * _LINEAR + 8 : 2]
+    heads, count, size = int(outs[:3].sum()), int(outs[0]) // width, int(outs[4])
+    wide_ = wide_of(x.dtype)
 
     def half(*sides: int) -> Any:
         return bits(x.new_empty(rows, *sides))
@@ -265,15 +332,13 @@ def _rough(layer: tuple[Any, ...], x: Any, sizes: tuple[int, int, int, int]) -> 
     def full(*sides: int) -> Any:
         return torch.empty(sides, dtype=wide_).numpy()
 
-    low, own = half(max(map(len, firsts))), full(heads // width, width)
+    low, own = half(int(firsts.max())), full(heads // width, width)
     given = (half(x.shape[1]), full(rows, 1), half(heads), low, half(2 * size), half(size))
     table, found = full(count // kept, past + most), full(rows, count, width)
     return given, (own, table, found, half(count, past), half(count, width))
 
 
-def run(
-    x: Any, layers: Sequence[Any], angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]
-) -> Any:
+def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]) -> Any:
     """Take a token of each row, x [rows, hidden], through all layers (in place) and return it.
 
     `angles` are cos and sin of their positions, [rows, width / 2]; keys and values go into `cache`
@@ -281,18 +346,19 @@ def run(
     `place` is the prefix of the rows (or None) and how many columns each hides, [rows].
     """
     prefix, hidden = place
-    tokens, turn = bits(x), tuple(map(bits, angles))
-    rough: Any = None
-    for number, (layer, room) in enumerate(zip(layers, cache.layers, strict=True)):
-        keys, values = room.append()
-        if rough is None:
-            flat = values[0, :, :0].contiguous()
-            none, past = (bits(flat), bits(flat)), prefix.length if prefix else 0
-        before = prefix.rows[number] if prefix else none
-        if rough is None:
-            sizes = (values.shape[1], values.shape[3], before[0].shape[1], values.shape[2])
-            rough = _rough(layer, x, sizes)
-        filled, end = room.filled, whole(room.filled, values.shape[2])
-        held = ((bits(keys), bits(values)), before)
-        _layer(tokens, layer, turn, held, (filled - 1, hidden, end, past), rough)
+    rooms = [room.append() for room in cache.layers]
+    before = prefix.rows if prefix else [(x[:0], x[:0])] * len(rooms)
+    filled, (_, kept, columns, width) = cache.layers[0].filled, rooms[0][1].shape
+    past, length = (prefix.length, before[0][0].shape[1]) if prefix else (0, 0)
+    lie = [
+        [side.data_ptr() for side in (*own, *old)] for own, old in zip(rooms, before, strict=True)
+    ]
+    _layers(
+        bits(x),
+        (layers.places, layers.numbers),
+        tuple(map(bits, angles)),
+        (np.array(lie), (kept, width, columns, length)),
+        (filled - 1, hidden, whole(filled, columns), past),
+        _rough(layers, x, (kept, width, length, columns)),
+    )
     return x

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, pad
 
-from tuneworthy.models import _kernels, _products, _reading, _steps
+from tuneworthy.models import _kernels, _places, _products, _reading, _steps
 from tuneworthy.models._attention import Sight
 from tuneworthy.models._blocks import WIDE
 from tuneworthy.models._compiled import now
@@ -150,9 +150,9 @@ class Decoder:
     steps: bool = False
 
     @cached_property
-    def lying(self) -> _steps.Layers:
+    def lying(self) -> _places.Layers:
         """Return the layers as `_steps` reads them."""
-        return _steps.open_layers(self.layers)
+        return _places.open_layers(self.layers, self.norm, self.head, self.steps)
 
     def adapted(self, changes: Mapping[str, Change]) -> Decoder:
         """Return the same decoder with low-rank changes, (A, B, scale) by layer name."""
@@ -206,7 +206,8 @@ class Decoder:
         cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in turn)
         real = position[:, 0] - (prefix.length if prefix else 0)
         place = prefix, (cache.layers[0].filled - real).numpy()
-        return self.head(_normed(_steps.run(x, self.lying, (cos, sin), cache, place), self.norm))
+        logits = _steps.run(x, self.lying, (cos, sin), cache, place)
+        return self.head(_normed(x, self.norm)) if logits is None else logits
 
     def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
         """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""

@@ -36,12 +36,16 @@ def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
 
 
 @compiled
-def gate(both: Any, out: Any) -> None:
-    """In a loop: `gated`."""
-    size, one = out.shape[1], wide(out, 1.0)
+def gate(both: Any, out: Any, columns: Any) -> None:
+    """In a loop: `gated`, the columns from the first to before the second of `columns`."""
+    (start, stop), size, one = columns, out.shape[1], wide(out, 1.0)
     for n in range(len(out)):
-        first, up, done = both[n, :size], both[n, size:], out[n]
-        for k in range(size):
+        first, up, done = (
+            both[n, start:stop],
+            both[n, size + start : size + stop],
+            out[n, start:stop],
+        )
+        for k in range(len(done)):
             g = get(first, k)
             put(done, k, g / (one + exp(out, -g)) * get(up, k))
 
@@ -174,7 +178,7 @@ def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) ->
 def gated(both: Any) -> Any:
     """Return silu(gate) · up, [N, size], of both [N, gate and up]."""
     out = both.new_empty(len(both), both.shape[1] // 2)
-    gate(bits(both), bits(out))
+    gate(bits(both), bits(out), (0, out.shape[1]))
     return out
 
 

@@ -1,4 +1,4 @@
-"""One token more of each row through a decoder layer, as one compiled loop on the calling thread.
+"""One token more of each row through all decoder layers, as one compiled loop on each thread.
 
 A step multiplies few numbers with all weights: calls between the products, and waits for memory
 that could have come before, took as long as they did (FINDINGS). Sums are fp32 (fp64 for fp64),
@@ -7,20 +7,18 @@ and numbers are rounded where a product reads them. Knows no sampling and no tex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numba.extending import register_jitable
 
-from tuneworthy.models._blocks import fetch
+from tuneworthy.models._blocks import SIDE, fetch
 from tuneworthy.models._compiled import bits, compiled, exp, get, larger, put, wide, wide_of
 from tuneworthy.models._kernels import gate, rms, whole
+from tuneworthy.models._places import LINEAR, Layers, weights_of
 from tuneworthy.models._products import address, lying, multiply
-
-_LINEAR = 6  # numbers that say where a linear layer lies
+from tuneworthy.models._team import meet, together
 
 
 @register_jitable
@@ -44,22 +42,41 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 
 @register_jitable
-def _fan(parts: Any, which: Any, x: Any, low: Any, add: Any, out: Any) -> None:
+def _own(rows: Any, side: Any) -> Any:
+    """Return the rows of this thread: two at least, for a single one is added up otherwise."""
+    _, me, all_ = side
+    if rows < 2 * all_:
+        return slice(0, rows if me == 0 else 0)
+    return slice(rows * me // all_, rows * (me + 1) // all_)
+
+
+@register_jitable
+def _share(count: Any, side: Any) -> Any:
+    """Return where the columns of this thread begin and end: whole blocks, and the rest."""
+    _, me, all_ = side
+    start, stop = count // SIDE * me // all_ * SIDE, count // SIDE * (me + 1) // all_ * SIDE
+    return start, count if me + 1 == all_ else stop
+
+
+@register_jitable
+def _fan(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) -> None:
     """Write the outputs of linear layers that read the same input side by side, plus `add`.
 
-    `which`: the number of their A, of the first of them, and of the one after the last.
+    `which`: the number of the first of them, and of the one after the last. `given`: x, and x by
+    the A of their changes. Of each layer this thread writes its share.
     """
-    (linears, firsts, none), (number, start, stop) = parts, which
-    multiply(x, firsts[number], none, none, none, low)
+    (begin, end), (x, low) = which, given
     at = done = 0
-    for k in range(start, stop):
+    for k in range(begin, end):
         weight, bias, second = linears[k]
-        part, change = out[:, done : done + len(weight)], low[:, at : at + second.shape[1]]
-        multiply(x, weight, change, second, add if len(add) else bias, part)
+        start, stop = _share(len(weight), side)
+        part, change = out[:, done + start : done + stop], low[:, at : at + second.shape[1]]
+        more = (add if len(add) else bias)[:, start:stop]
+        multiply(x, weight[start:stop], change, second[start:stop], more, part)
         if len(add) and len(bias):
             for r in range(len(part)):
                 for n in range(part.shape[1]):
-                    put(part, (r, n), get(part, (r, n)) + get(bias, (0, n)))
+                    put(part, (r, n), get(part, (r, n)) + get(bias, (0, start + n)))
         at, done = at + second.shape[1], done + len(weight)
 
 
@@ -116,7 +133,7 @@ def shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
 def _ahead(x: Any, sides: Any, none: Any, out: Any) -> None:
     """Multiply each head of x [rows, heads, size] with the side of its kept head, into `out`."""
     group = x.shape[1] // len(sides)
-    if len(x) > 1:
+    if len(x) != 1:
         for h in range(x.shape[1]):
             multiply(x[:, h], sides[h // group], none, none, none, out[:, h])
     else:
@@ -203,126 +220,69 @@ def _seen(heads: Any, rooms: Any, before: Any, place: Any, rough: Any) -> None:
 
 
 @register_jitable
-def _layer(x: Any, weights: Any, turn: Any, held: Any, place: Any, rough: Any) -> None:
+def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> None:
     linears, firsts, norms, eps, scale, none = weights
-    (inner, factors, heads, low, both, gated), attention = rough
-    (rooms, before), seen, parts = held, attention[4], (linears, firsts, none)
+    (inner, factors, heads, low, both, gated, seen), attention = rough
+    (rooms, before), (turn, place, number) = held, at
     rows, kept, width = len(x), rooms[0].shape[1], rooms[0].shape[2]
+    own, by_head = _own(rows, side), heads.reshape(rows, heads.shape[1] // width, width)
+    found = seen.reshape(rows, seen.shape[1] * width)
 
     # 1. Queries, keys and values, and attention.
-    rms(x, norms[0], eps[0], inner, factors)
-    _fan(parts, (0, 0, 3), inner, low, none, heads)
-    by_head = heads.reshape(rows, heads.shape[1] // width, width)
-    _positioned(by_head, (norms, eps), turn, kept, attention[0])
-    _seen(by_head, rooms, (*before, none), (*place, wide(x, scale)), attention)
-    _fan(parts, (1, 3, 4), seen.reshape(rows, seen.shape[1] * width), low, x, x)
+    rms(x[own], norms[0], eps[0], inner[own], factors[own])
+    multiply(inner[own], firsts[0], none, none, none, low[own])
+    meet(side, number)
+    _fan(linears, (0, 3), (inner, low), none, heads, side)
+    meet(side, number + 1)
+    _positioned(by_head[own], (norms, eps), turn, kept, attention[0])
+    _seen(by_head[own], rooms, (*before, none), (*place, wide(x, scale)), attention)
+    multiply(found[own], firsts[1], none, none, none, low[own])
+    meet(side, number + 2)
+    _fan(linears, (3, 4), (found, low), x, x, side)
+    meet(side, number + 3)
 
     # 2. The MLP.
-    rms(x, norms[1], eps[1], inner, factors)
-    _fan(parts, (2, 4, 6), inner, low, none, both)
-    gate(both, gated)
-    _fan(parts, (3, 6, 7), gated, low, x, x)
-
-
-@register_jitable
-def _linear(like: Any, at: Any) -> Any:
-    """Return weight [out, in], bias [1 or 0, out] and the B of a change [out, ranks or 0]."""
-    bias = lying(like, at[3], (min(1, at[3]), at[1]))
-    return lying(like, at[0], (at[1], at[2])), bias, lying(like, at[4], (at[1], at[5]))
-
-
-@register_jitable
-def _first(like: Any, at: Any, number: Any, size: Any) -> Any:
-    start = 7 * _LINEAR + 2 * number
-    return lying(like, at[start], (at[start + 1], size))
-
-
-@register_jitable
-def _norm(like: Any, at: Any, number: Any) -> Any:
-    start = 7 * _LINEAR + 8 + 2 * number
-    return lying(like, at[start], at[start + 1])
-
-
-@register_jitable
-def _weights(x: Any, at: Any, numbers: Any) -> Any:
-    """Return the weights of the layer that lies at these places (`Layers`)."""
-    linears = (
-        _linear(x, at[:_LINEAR]), _linear(x, at[_LINEAR:]), _linear(x, at[2 * _LINEAR :]),
-        _linear(x, at[3 * _LINEAR :]), _linear(x, at[4 * _LINEAR :]),
-        _linear(x, at[5 * _LINEAR :]), _linear(x, at[6 * _LINEAR :]),
-    )  # fmt: skip
-    hidden, seen, inner = x.shape[1], linears[3][0].shape[1], linears[6][0].shape[1]
-    firsts = (
-        _first(x, at, 0, hidden), _first(x, at, 1, seen), _first(x, at, 2, hidden),
-        _first(x, at, 3, inner),
-    )  # fmt: skip
-    norms = _norm(x, at, 0), _norm(x, at, 1), _norm(x, at, 2), _norm(x, at, 3)
-    eps = numbers[0], numbers[1], numbers[2], numbers[3]
-    return linears, firsts, norms, eps, numbers[4], lying(x, 0, (0, 0))
+    rms(x[own], norms[1], eps[1], inner[own], factors[own])
+    multiply(inner[own], firsts[2], none, none, none, low[own])
+    meet(side, number + 4)
+    _fan(linears, (4, 6), (inner, low), none, both, side)
+    gate(both, gated, _share(gated.shape[1], side))
+    meet(side, number + 5)
+    multiply(gated[own], firsts[3], none, none, none, low[own])
+    meet(side, number + 6)
+    _fan(linears, (6, 7), (gated, low), x, x, side)
+    meet(side, number + 7)
 
 
 @compiled
-def _layers(x: Any, layers: Any, turn: Any, held: Any, place: Any, rough: Any) -> None:
-    (places, numbers), (rooms, (kept, width, columns, past)) = layers, held
+def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -> None:
+    (places, numbers, last), (rooms, sizes), own = layers, held, _own(len(x), side)
+    (given, (scratch, tables, found, shared, seen), logits), me = rough, side[1]
+    (kept, width, columns, past), (turn, filled, hidden, end, length) = sizes, place
+    mine = scratch[me], tables[me], found[own], shared[own], seen[own]
+    at, angles = (filled, hidden[own], end, length), (turn[0][own], turn[1][own])
     for n in range(len(places)):
-        keys = lying(x, rooms[n, 0], (len(x), kept, width, columns))
-        values = lying(x, rooms[n, 1], (len(x), kept, columns, width))
+        keys = lying(x, rooms[n, 0], (len(x), kept, width, columns))[own]
+        values = lying(x, rooms[n, 1], (len(x), kept, columns, width))[own]
         old = lying(x, rooms[n, 2], (kept, past, width)), lying(x, rooms[n, 3], (kept, width, past))
-        _layer(x, _weights(x, places[n], numbers[n]), turn, ((keys, values), old), place, rough)
+        weights, some = weights_of(x, places[n], numbers[n]), ((keys, values), old)
+        _layer(x, weights, some, (angles, at, 8 * n), ((*given, seen), mine), side)
+    if logits.shape[1]:
+        norm, eps, head = last
+        (inner, factors), none = given[:2], head[:0]
+        rms(x[own], norm, eps, inner[own], factors[own])
+        meet(side, 8 * len(places))
+        start, stop = _share(len(head), side)
+        multiply(inner, head[start:stop], none[:, :0], none[:, :0], none, logits[:, start:stop])
 
 
-@dataclass(frozen=True)
-class Layers:
-    """Where the weights of all layers lie, for one call that takes a token through all of them.
-
-    `places` has a row for each layer. For each of its seven linear layers: weight, out, in, bias,
-    the B of a change (0: none) and its ranks; for the four inputs: the A of all changes, its ranks;
-    for the four norms: weight, size. `numbers` are eps of the norms and the scale of the scores.
-    `held` keeps the memory.
-    """
-
-    places: Any
-    numbers: Any
-    held: list[Any]
-
-
-def open_layers(layers: Sequence[Any]) -> Layers:
-    """Return the layers (`_decoder.Layer`) as the loop reads them, without a copy."""
-    places: list[list[int]] = []
-    numbers: list[list[float]] = []
-    held: list[Any] = []
-
-    def at(tensor: Any) -> int:
-        if tensor is None:
-            return 0
-        held.append(tensor.detach().contiguous())
-        return int(held[-1].data_ptr())
-
-    for layer in layers:
-        row, firsts = [], []
-        for fan in (layer.into, layer.out, layer.up, layer.down):
-            seconds = fan.b or [None] * len(fan.weights)
-            for weight, bias, second in zip(fan.weights, fan.biases, seconds, strict=True):
-                ranks = 0 if second is None else second.shape[1]
-                row += [at(weight), *weight.shape, at(bias), at(second), ranks]
-            firsts += [at(fan.a), 0 if fan.a is None else len(fan.a)]
-        given = layer.first, layer.second, layer.q_norm, layer.k_norm
-        norms = [norm or (None, 0.0) for norm in given]
-        row += firsts
-        for weight, _ in norms:
-            row += [at(weight), 0 if weight is None else len(weight)]
-        places.append(row)
-        numbers.append([*(float(eps) for _, eps in norms), layer.scale])
-    return Layers(np.array(places), np.array(numbers), held)
-
-
-def _rough(layers: Layers, x: Any, sizes: tuple[int, int, int, int]) -> tuple[Any, ...]:
+def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tuple[Any, ...]:
     """Return memory for what a layer writes on the way.
 
     `sizes`: kept heads, width of a head, tokens of the prefix as they lie, tokens of a row at most.
     """
     (kept, width, past, most), rows, at = sizes, len(x), layers.places[0]
-    outs, firsts = at[1 : 7 * _LINEAR : _LINEAR], at[7 * _LINEAR + 1 : 7 * _LINEAR + 8 : 2]
+    outs, firsts = at[1 : 7 * LINEAR : LINEAR], at[7 * LINEAR + 1 : 7 * LINEAR + 8 : 2]
     heads, count, size = int(outs[:3].sum()), int(outs[0]) // width, int(outs[4])
     wide_ = wide_of(x.dtype)
 
@@ -332,15 +292,16 @@ def _rough(layers: Layers, x: Any, sizes: tuple[int, int, int, int]) -> tuple[An
     def full(*sides: int) -> Any:
         return torch.empty(sides, dtype=wide_).numpy()
 
-    low, own = half(int(firsts.max())), full(heads // width, width)
+    low, own = half(int(firsts.max())), full(threads, heads // width, width)
     given = (half(x.shape[1]), full(rows, 1), half(heads), low, half(2 * size), half(size))
-    table, found = full(count // kept, past + most), full(rows, count, width)
+    table, found = full(threads, count // kept, past + most), full(rows, count, width)
     return given, (own, table, found, half(count, past), half(count, width))
 
 
 def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]) -> Any:
-    """Take a token of each row, x [rows, hidden], through all layers (in place) and return it.
+    """Take a token of each row, x [rows, hidden], through all layers, in place.
 
+    Return the logits [rows, vocabulary], or None where the output layer is not taken here.
     `angles` are cos and sin of their positions, [rows, width / 2]; keys and values go into `cache`
     (turned rooms of `_attention`) behind what is there, of which the first columns are padding.
     `place` is the prefix of the rows (or None) and how many columns each hides, [rows].
@@ -350,15 +311,16 @@ def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tupl
     before = prefix.rows if prefix else [(x[:0], x[:0])] * len(rooms)
     filled, (_, kept, columns, width) = cache.layers[0].filled, rooms[0][1].shape
     past, length = (prefix.length, before[0][0].shape[1]) if prefix else (0, 0)
-    lie = [
-        [side.data_ptr() for side in (*own, *old)] for own, old in zip(rooms, before, strict=True)
-    ]
-    _layers(
+    pairs = zip(rooms, before, strict=True)
+    lie = np.array([[side.data_ptr() for side in (*own, *old)] for own, old in pairs])
+    logits = x.new_empty(len(x), len(layers.last[2]))
+    threads = torch.get_num_threads() if layers.shared else 1
+    given = (
         bits(x),
-        (layers.places, layers.numbers),
-        tuple(map(bits, angles)),
-        (np.array(lie), (kept, width, columns, length)),
-        (filled - 1, hidden, whole(filled, columns), past),
-        _rough(layers, x, (kept, width, length, columns)),
+        (layers.places, layers.numbers, layers.last),
+        (lie, (kept, width, columns, length)),
+        (tuple(map(bits, angles)), filled - 1, hidden, whole(filled, columns), past),
+        (*_rough(layers, x, (kept, width, length, columns), threads), bits(logits)),
     )
-    return x
+    together(threads, lambda board, me, all_: _layers(*given, (board, me, all_)))
+    return logits if logits.shape[1] else None

@@ -7,7 +7,11 @@ model and no layer.
 
 from __future__ import annotations
 
-from threading import Thread
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,8 @@ from tuneworthy.models._products import able, address, blocks, described, fits, 
 # parts there are (from bit 32) and how many are taken, so that none is taken of work that is over.
 _WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17, 18, 19, 24
 _BLOCKS, _STRIPS = 1, 2
+_LOST, _WAITED = 8, 9  # of threads that meet: one will not come; times that others were let through
+_MUCH, _REST = 500, 16  # so many in one call: others are at work here, and some calls go alone
 _TURNS = 2  # parts for each thread: who is slower, or is not let through, leaves more to the others
 _PATIENCE = 1 << 12  # times that the board is asked before others are let through
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())
@@ -74,6 +80,19 @@ def _rest(asked: Any) -> Any:
     if asked > _PATIENCE:
         _yield()
     return asked + 1
+
+
+@register_jitable
+def meet(side: Any, number: Any) -> None:
+    """In a loop of several threads (`together`): wait until all are here, the number-th time."""
+    board, me, all_ = side
+    if all_ > 1:
+        at, asked = address(board), 0
+        _count(at)
+        while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
+            asked = _rest(asked)
+        if me == 0 and asked > _PATIENCE:
+            board[_WAITED] += asked - _PATIENCE
 
 
 @register_jitable
@@ -219,6 +238,57 @@ def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
 @compiled
 def _dismiss(board: Any) -> None:
     _tell(address(board) + 8 * _HOME, 1)
+
+
+class _Helpers:
+    """Threads that sleep between calls; one call at a time, or each could wait for the other's."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget threads: none come along into a forked process."""
+        self.turn, self.alone = Lock(), 0
+        self.pool = cache(lambda count: ThreadPoolExecutor(count, "step"))
+
+    def call(self, threads: int, work: Callable[[Any, int, int], None]) -> None:
+        board = np.zeros(16, np.int64)
+
+        def helped(number: int) -> None:
+            try:
+                work(board, number, threads)
+            except BaseException:
+                board[_LOST] = 1
+                raise
+
+        try:
+            helping = [self.pool(threads - 1).submit(helped, k) for k in range(1, threads)]
+            work(board, 0, threads)
+            for helper in helping:
+                helper.result()
+        finally:
+            board[_LOST] = 1
+        self.alone = _REST * int(board[_WAITED] > _MUCH)
+
+
+_helpers = _Helpers()
+os.register_at_fork(after_in_child=_helpers.begin)
+
+
+def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
+    """Do work(board, number, of how many) on each of some threads at once: they may `meet`.
+
+    On the calling thread alone while the helpers are at work for somebody else, and for some calls
+    after one that waited long: another program has a core then, and one thread is faster.
+    """
+    if threads > 1 and _helpers.turn.acquire(blocking=False):
+        try:
+            if not _helpers.alone:
+                return _helpers.call(threads, work)
+            _helpers.alone -= 1
+        finally:
+            _helpers.turn.release()
+    return work(np.zeros(1, np.int64), 0, 1)
 
 
 ALONE = Team()  # never entered: products on the calling thread

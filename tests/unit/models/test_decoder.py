@@ -54,6 +54,53 @@ def test_logits_equal_those_of_transformers_layers(net):
         assert far(ours, theirs) < 1e-5
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_rows_and_columns_shared_out_over_threads_change_no_bit(opened, adapted, monkeypatch):
+    import torch
+
+    from tuneworthy.models import _steps
+    from tuneworthy.models._forward import begin, read_prefix, step
+
+    net = replace(opened, decoder=replace(opened.decoder, steps=True))
+    if adapted:
+        draw = torch.Generator().manual_seed(0)
+        names = [n for n, _ in net.module.named_modules() if n.endswith(("k_proj", "down_proj"))]
+        sizes = [net.module.get_submodule(name).weight.shape for name in names]
+        pairs = [
+            (torch.randn(4, size[1], generator=draw), torch.randn(size[0], 4, generator=draw), 0.1)
+            for size in sizes
+        ]
+        net = replace(net, decoder=net.decoder.adapted(dict(zip(names, pairs, strict=True))))
+    found, right = {}, _steps.run
+
+    def watched(x, *given):
+        logits = right(x, *given)
+        found[torch.get_num_threads()].append(x.clone())
+        return logits
+
+    monkeypatch.setattr(_steps, "run", watched)
+    before = torch.get_num_threads()
+    with torch.inference_mode():
+        for threads in (1, 2, 3):
+            found[threads] = []
+            torch.set_num_threads(1)
+            prefix = read_prefix(net, PROMPT[:12])
+            for rows in (
+                [PROMPT[k : k + 20] for k in range(7)],
+                [PROMPT[9:30], PROMPT[:7]],
+                [PROMPT],
+            ):
+                _, state = begin(net, rows, prefix, 6)
+                torch.set_num_threads(threads)
+                for token in (5, 6):
+                    step(net, state, [token] * len(rows))
+                torch.set_num_threads(1)
+    torch.set_num_threads(before)
+    assert len(found[1]) == 6
+    for shared in (found[2], found[3]):
+        assert all(torch.equal(a, b) for a, b in zip(shared, found[1], strict=True))
+
+
 def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
     from tuneworthy.models import _decoder
 
@@ -201,7 +248,7 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
     if fault == "norm":
         monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
     if fault == "step":
-        monkeypatch.setattr(_steps, "run", lambda x, *given: x)
+        monkeypatch.setattr(_steps, "run", lambda *given: None)
     found = open_net(net.module)
     assert found.decoder is None
     assert found.shares  # transformers' own way goes on

@@ -1,0 +1,134 @@
+"""Threads that do one call together: they meet, and none waits for one that will not come."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    from tuneworthy.models import _team
+
+    monkeypatch.setattr(_team._helpers, "alone", 0)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """A loop in which each thread, many times, writes its number and reads all the others'."""
+    from tuneworthy.models._compiled import compiled
+    from tuneworthy.models._team import meet
+
+    @compiled
+    def loop(board, me, all_, notes, wrong):
+        side = board, me, all_
+        for turn in range(len(notes)):
+            notes[turn, me] = turn + 1
+            meet(side, turn)
+            for other in range(all_):
+                wrong[me] += notes[turn, other] != turn + 1
+
+    return loop
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_all_see_what_all_wrote_before_they_met(told, threads):
+    from tuneworthy.models._team import together
+
+    notes, wrong = np.zeros((3000, threads), np.int64), np.zeros(threads, np.int64)
+    together(threads, lambda board, me, all_: told(board, me, all_, notes, wrong))
+    assert (notes == np.arange(1, 3001)[:, None]).all()
+    assert not wrong.any()
+
+
+def test_who_does_not_wait_misses_what_others_write(told):
+    """The control: thread 1 does not begin before thread 0 is through."""
+    notes, wrong = np.zeros((10, 2), np.int64), np.zeros(2, np.int64)
+    board = np.zeros(16, np.int64)
+    board[8] = 1  # somebody will not come
+    told(board, 0, 2, notes, wrong)
+    assert wrong[0] == 10
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_an_error_of_one_thread_reaches_the_caller_and_nobody_waits(told, lost):
+    from tuneworthy.models._team import together
+
+    notes, wrong = np.zeros((5, 3), np.int64), np.zeros(3, np.int64)
+
+    def work(board, me, all_):
+        if me == lost:
+            raise ZeroDivisionError("lost")
+        told(board, me, all_, notes, wrong)
+
+    with pytest.raises(ZeroDivisionError, match="lost"):
+        together(3, work)
+    together(3, lambda board, me, all_: told(board, me, all_, notes, wrong))  # goes on
+
+
+def test_a_second_call_works_alone_meanwhile():
+    from tuneworthy.models._team import together
+
+    counts, inside = [], []
+
+    def work(board, me, all_):
+        counts.append(all_)
+        if me == 0:
+            together(2, lambda board, me, all_: inside.append(all_))
+
+    together(2, work)
+    assert counts == [2, 2]
+    assert inside == [1]
+
+
+def test_after_a_call_that_waited_long_some_go_alone():
+    from tuneworthy.models import _team
+
+    counts: list[int] = []
+
+    def work(board, me, all_):
+        if me == 0:
+            counts.append(all_)
+        if len(counts) == 1:
+            board[_team._WAITED] = _team._MUCH + 1
+
+    for _ in range(_team._REST + 3):
+        _team.together(2, work)
+    assert counts == [2, *[1] * _team._REST, 2, 2]
+
+
+def test_waiting_is_counted_where_somebody_is_late(told):
+    from tuneworthy.models import _team
+
+    notes, wrong = np.zeros((1, 2), np.int64), np.zeros(2, np.int64)
+    boards: list[np.ndarray] = []
+
+    def work(board, me, all_):
+        boards.append(board)
+        time.sleep(0.05 * me)
+        told(board, me, all_, notes, wrong)
+
+    _team.together(2, work)
+    assert boards[0][_team._WAITED] > _team._MUCH
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_has_helpers_of_its_own():
+    from tuneworthy.models._team import together
+
+    names: list[int] = []
+    together(2, lambda board, me, all_: names.append(threading.get_ident()))
+    assert len(set(names)) == 2
+    child = os.fork()
+    if child == 0:
+        seen: list[int] = []
+        together(2, lambda board, me, all_: seen.append(me))
+        os._exit(0 if sorted(seen) == [0, 1] else 1)
+    assert os.waitpid(child, 0)[1] == 0

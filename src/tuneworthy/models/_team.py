@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from tuneworthy.models._blocks import SIDE, WIDE, operation
 from tuneworthy.models._compiled import bits, compiled, now
@@ -82,17 +82,26 @@ def _rest(asked: Any) -> Any:
     return asked + 1
 
 
-@register_jitable
 def meet(side: Any, number: Any) -> None:
     """In a loop of several threads (`together`): wait until all are here, the number-th time."""
-    board, me, all_ = side
-    if all_ > 1:
-        at, asked = address(board), 0
-        _count(at)
-        while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
-            asked = _rest(asked)
-        if me == 0 and asked > _PATIENCE:
-            board[_WAITED] += asked - _PATIENCE
+
+
+@overload(meet, strict=False)
+def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
+    def wait(side: Any, number: Any) -> None:
+        board, me, all_ = side
+        if all_ > 1:
+            at, asked = address(board), 0
+            _count(at)
+            while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
+                asked = _rest(asked)
+            if me == 0 and asked > _PATIENCE:
+                board[_WAITED] += asked - _PATIENCE
+
+    def alone(side: Any, number: Any) -> None:
+        pass
+
+    return wait if able() else alone  # elsewhere there may be no instruction to wait with
 
 
 @register_jitable
@@ -272,16 +281,18 @@ class _Helpers:
 
 
 _helpers = _Helpers()
-os.register_at_fork(after_in_child=_helpers.begin)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.begin)
 
 
 def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
     """Do work(board, number, of how many) on each of some threads at once: they may `meet`.
 
-    On the calling thread alone while the helpers are at work for somebody else, and for some calls
-    after one that waited long: another program has a core then, and one thread is faster.
+    On the calling thread alone where products are not taken here (`able`), while the helpers are at
+    work for somebody else, and for some calls after one that waited long: another program has a
+    core then, and one thread is faster.
     """
-    if threads > 1 and _helpers.turn.acquire(blocking=False):
+    if threads > 1 and able() and _helpers.turn.acquire(blocking=False):
         try:
             if not _helpers.alone:
                 return _helpers.call(threads, work)

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.full
 def _fresh(monkeypatch):
     from tuneworthy.models import _team
 
+    if not _team.able():
+        pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
     monkeypatch.setattr(_team._helpers, "alone", 0)
 
 
@@ -116,6 +118,15 @@ def test_waiting_is_counted_where_somebody_is_late(told):
 
     _team.together(2, work)
     assert boards[0][_team._WAITED] > _team._MUCH
+
+
+def test_where_products_are_not_taken_here_nobody_is_asked_to_help(monkeypatch):
+    from tuneworthy.models import _team
+
+    monkeypatch.setattr(_team, "able", lambda: False)
+    counts: list[int] = []
+    _team.together(2, lambda board, me, all_: counts.append(all_))
+    assert counts == [1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-atexit.register(gc.freeze)  # else the interpreter walks them all once more before it ends: 1.2 s
+atexit.register(gc.freeze)  # else the interpreter walks them all once more before it ends: a second
 
 
 @contextmanager

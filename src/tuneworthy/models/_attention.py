@@ -19,7 +19,6 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tuneworthy.models._kernels import whole
-from tuneworthy.models._products import GRAIN
 
 NAME = "tuneworthy"
 _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
@@ -35,21 +34,6 @@ class Prefix:
     keys: list[Any]
     values: list[Any]
     length: int
-
-    @cached_property
-    def rows(self) -> list[tuple[Any, Any]]:
-        """Return each layer's keys [heads, length, width] and values [heads, width, length].
-
-        As compiled products read them: a copy, the keys turned back, whole blocks of zeros behind.
-        """
-        more = -self.length % GRAIN
-        return [
-            (
-                pad(k[0].mT, (0, 0, 0, more)).contiguous(),
-                pad(v[0].mT, (0, more)).contiguous(),
-            )
-            for k, v in zip(self.keys, self.values, strict=True)
-        ]
 
     @cached_property
     def columns(self) -> list[tuple[Any, Any]]:
@@ -162,8 +146,9 @@ class Room(DynamicLayer):  # type: ignore[misc]
 
     def _taken(self, like: Sequence[Any], length: int) -> Any:
         """Return memory; values behind the last token are multiplied by 0 and must be numbers."""
-        keys, values = self._spaces(like, length)
-        return keys, values.zero_() if self.axes[0] == 3 else values
+        turned = self.axes[0] == 3
+        keys, values = self._spaces(like, whole(length) if turned else length)
+        return keys, values.zero_() if turned else values
 
     def _write(self, start: int, given: Sequence[Any]) -> None:
         assert self.memory is not None

@@ -18,7 +18,8 @@ from numba.extending import intrinsic
 SIDE = 4  # rows of a block, either way: 16 sums and what they are made of fit the registers
 _CHUNK = 64  # bytes that an instruction reads
 TALL, WIDE = 8, 32  # rows and columns of a strip
-_NAME, _STRIP = "tuneworthy.block", "tuneworthy.strip"
+FEW = 4  # rows of a strip of sums
+_NAME, _STRIP, _FEW = "tuneworthy.block", "tuneworthy.strip", "tuneworthy.few"
 _DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
 cgutils: Any = untyped
 types: Any = untyped_types
@@ -41,6 +42,7 @@ _LONG, _INT, _FLOAT, _BF16 = ir.IntType(64), ir.IntType(32), ir.FloatType(), _Bf
 _SUMS, _PAIRS = ir.VectorType(_FLOAT, 16), ir.VectorType(_BF16, 32)
 _HALF = ir.VectorType(_INT, 8)
 _ROUNDED, _FOURS = ir.VectorType(_BF16, 16), ir.VectorType(_LONG, 4)
+_WIDE = ir.VectorType(_FLOAT, 32)
 
 
 def _declared(module: Any, kind: Any, name: str) -> Any:
@@ -177,9 +179,13 @@ def _spread(b: Any, at: Any, whole: bool) -> Any:
     return b.bitcast(b.shuffle_vector(lane, lane, _order([0] * 16)), _PAIRS)
 
 
-def _strip(b: Any, *given: Any) -> None:
-    x, x_row, w, w_row, count, add, add_row, out, out_row, last = given
-    sums, rows = _zeros(b, 2 * TALL), _rows(b, x, x_row, last, TALL)
+def _summed(b: Any, sides: Any, rows: Sequence[Any], ahead: Any = None) -> list[Any]:
+    """Return the sums of 32 columns of x w for each of these rows of x.
+
+    `sides`: where w lies, how far from row to row, and how many rows it has. What lies `ahead`
+    bytes behind them is asked for.
+    """
+    (w, w_row, count), sums = sides, _zeros(b, 2 * len(rows))
     dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
     def add_up(number: Any, whole: bool) -> None:
@@ -188,10 +194,12 @@ def _strip(b: Any, *given: Any) -> None:
         far = near
         if whole:
             far = b.load(b.inttoptr(b.add(at, w_row), _PAIRS.as_pointer()), align=2)
-        sides = _pairs(b, near, far)
+        for line in [at, b.add(at, w_row)] if ahead else ():
+            _ask(b, b.add(line, ahead))
+        pairs = _pairs(b, near, far)
         for m, row in enumerate(rows):
             two = _spread(b, b.add(row, b.mul(number, _LONG(2))), whole)
-            for n, side in enumerate(sides):
+            for n, side in enumerate(pairs):
                 place = sums[2 * m + n]
                 b.store(b.call(dot, [b.load(place), two, side]), place)
 
@@ -200,21 +208,35 @@ def _strip(b: Any, *given: Any) -> None:
         add_up(number, True)
     with b.if_then(b.icmp_signed("<", even, count)):
         add_up(even, False)
-    straight = [(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)]
-    wide = ir.VectorType(_FLOAT, 32)
+    straight = _order([(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)])
+    pairs = zip(sums[::2], sums[1::2], strict=True)
+    return [b.shuffle_vector(b.load(near), b.load(far), straight) for near, far in pairs]
+
+
+def _strip(b: Any, *given: Any) -> None:
+    x, x_row, w, w_row, count, add, add_row, out, out_row, last = given
+    told = b.alloca(_WIDE)
+    sums = _summed(b, (w, w_row, count), _rows(b, x, x_row, last, TALL))
     places = zip(
         _rows(b, add, add_row, last, TALL), _rows(b, out, out_row, last, TALL), strict=True
     )
     for m, (more, to) in enumerate(places):
-        row = b.shuffle_vector(b.load(sums[2 * m]), b.load(sums[2 * m + 1]), _order(straight))
-        told = b.alloca(wide)
-        b.store(row, told)
+        b.store(sums[m], told)
         with b.if_then(b.icmp_signed("!=", add, _LONG(0))):
             held = b.load(b.inttoptr(more, _PAIRS.as_pointer()), align=2)
-            b.store(b.fadd(row, b.fpext(held, wide)), told)
+            b.store(b.fadd(sums[m], b.fpext(held, _WIDE)), told)
         done = b.fptrunc(b.load(told), _PAIRS)
         with b.if_then(b.icmp_signed("<=", _LONG(m), last)):  # a row again would be added twice
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
+
+
+def _few(b: Any, *given: Any) -> None:
+    x, x_row, w, w_row, count, out, out_row, last, ahead = given
+    sums = _summed(b, (w, w_row, count), _rows(b, x, x_row, last, FEW), ahead)
+    rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, FEW)]
+    held = [b.load(to, align=4) for to in rows]  # all before one is written: some are one row
+    for to, more, total in zip(rows, held, sums, strict=True):
+        b.store(b.fadd(more, total), to, align=4)
 
 
 def operation(write: Any) -> Any:
@@ -255,6 +277,21 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
     return types.void(given), write
 
 
+@operation
+def few(context: Any, given: Any) -> Any:  # noqa: ARG001
+    """In a loop: add FEW by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
+
+    `given` as for `strip`, without what it adds; and how many bytes behind a row of w what will be
+    read next lies, which is asked for.
+    """
+
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.call(_once(b.module, _FEW, 9, _few), cgutils.unpack_tuple(b, values[0], 9))
+        return context.get_dummy_value()
+
+    return types.void(given), write
+
+
 def _pointer(kind: Any) -> Any:
     """Return what makes an address of compiled code one of such numbers."""
 
@@ -272,15 +309,19 @@ halves, longs = _pointer(types.uint16), _pointer(types.int64)
 singles, doubles = _pointer(types.float32), _pointer(types.float64)
 
 
+def _ask(b: Any, at: Any) -> None:
+    place = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [place, _INT, _INT, _INT])
+    ask = _declared(b.module, kind, "llvm.prefetch.p0")
+    b.call(ask, [b.inttoptr(at, place), _INT(0), _INT(2), _INT(1)])
+
+
 @operation
 def fetch(context: Any, at: Any) -> Any:  # noqa: ARG001
     """In a loop: ask for the 64 bytes at an address, which may be none, ahead of their use."""
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        place = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [place, _INT, _INT, _INT])
-        ask = _declared(b.module, kind, "llvm.prefetch.p0")
-        b.call(ask, [b.inttoptr(values[0], place), _INT(0), _INT(2), _INT(1)])
+        _ask(b, values[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), write

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Part, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
-from tuneworthy.models._runs import alike
+from tuneworthy.models._runs import FINE, alike
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE, _SALTS = 12, range(0, 5 * 911, 911)
@@ -208,7 +208,7 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any,
     """Read a whole batch, rows of like length at a time, so that little padding is read."""
     found, (ids, place) = [], given
     state.filled = ids.shape[1]
-    for run in alike(lengths):
+    for run in alike(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
         parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
         look = Sight(state.prefix, None, state.real[rows, start : state.filled])

@@ -13,17 +13,11 @@ import torch
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tuneworthy.models._blocks import WIDE
 from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
+from tuneworthy.models._looks import shares, up
 from tuneworthy.models._products import address, noted, strips
-from tuneworthy.models._steps import shares
 
 _QUERIES = 32  # tokens that ask at once: more see what is hidden from the first of them
-
-
-@register_jitable
-def _up(count: Any) -> Any:
-    return (count + WIDE - 1) // WIDE * WIDE
 
 
 def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
@@ -55,11 +49,11 @@ def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
     first token sees, how many queries a token has, and the scale.
     """
     past, hide, seen, group, scale = place
-    own = _up(past)  # where the row's columns begin
-    end = own + _up(seen + (rows - 1) // group)
+    own = up(past)  # where the row's columns begin
+    end = own + up(seen + (rows - 1) // group)
     for q in range(rows):
         limit = seen + q // group
-        count, first = own + _up(limit), own + min(hide, limit - 1)  # padding sees itself
+        count, first = own + up(limit), own + min(hide, limit - 1)  # padding sees itself
         row, line = scores[q][:end], table[:count]
         for k in range(count):
             line[k] = get(row, k) * scale
@@ -80,7 +74,7 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
         out.shape[2] // q.shape[1],
         old_values.shape[1],
     )
-    length, start = out.shape[1], _up(past)
+    length, start = out.shape[1], up(past)
     by = wide(q, scale)
     for r in range(rows):
         for h in range(kept):
@@ -90,7 +84,7 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
                 asked = q[r, h, first * group : stop * group]
                 if past:
                     _times(asked, old_keys[h], start, none, scores)
-                _times(asked, keys[r, h], _up(seen), none, scores[:, start:])
+                _times(asked, keys[r, h], up(seen), none, scores[:, start:])
                 at = (past, hide[r], filled - length + first + 1, group, by)
                 _weighed(scores, count, at, table)
                 for g in range(group):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 LEAST, SHARE, MOST = 512, 0.05, 2048
+FINE = 256, 0.01  # the first two where a product of another length needs no preparation
 
 
 def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:

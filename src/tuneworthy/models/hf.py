@@ -41,7 +41,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-13"  # raised when the engine's own answers may change
+ENGINE = "hf-14"  # raised when the engine's own answers may change
 
 
 class HF:

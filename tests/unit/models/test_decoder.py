@@ -175,14 +175,14 @@ def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""
     from tuneworthy.models import _forward, _runs
 
-    monkeypatch.setattr(_forward, "alike", lambda lengths: _runs.alike(lengths, 1, 0.0))
+    monkeypatch.setattr(_forward, "alike", lambda lengths, *how: _runs.alike(lengths, 1, 0.0))
 
 
 def test_rows_read_in_runs_of_like_length_give_the_same_logits(net, monkeypatch, runs):
     from tuneworthy.models import _forward
 
     apart = all_logits(net)
-    monkeypatch.setattr(_forward, "alike", lambda lengths: [range(len(lengths))])
+    monkeypatch.setattr(_forward, "alike", lambda lengths, *how: [range(len(lengths))])
     assert all(far(a, b) < 1e-5 for a, b in zip(apart, all_logits(net), strict=True))
 
 

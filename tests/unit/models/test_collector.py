@@ -33,6 +33,29 @@ def test_a_collector_that_somebody_turned_off_stays_off():
         gc.enable()
 
 
+def test_what_libraries_left_is_walked_once_at_most_and_garbage_is_not_kept():
+    code = """
+import gc, weakref
+from tuneworthy.models._collector import at_rest
+
+class Ring:
+    def __init__(self):
+        self.me = self
+
+before = weakref.ref(Ring())
+with at_rest():
+    held = [[] for _ in range(100_000)]
+first = gc.get_freeze_count()
+print(before() is None, first > 100_000, len(gc.get_objects()) < 10_000)
+with at_rest():
+    inside = weakref.ref(Ring())
+gc.collect()
+print(inside() is None, gc.get_freeze_count() <= first)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"] * 5
+
+
 @pytest.mark.parametrize(("said", "frozen"), [("import tuneworthy.models", True), ("pass", False)])
 def test_what_lives_to_the_end_is_not_walked_again(said: str, frozen: bool):
     last = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "

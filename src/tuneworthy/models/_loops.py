@@ -9,7 +9,16 @@ from pathlib import Path
 from tuneworthy.core.record import file_sha256
 
 # numba asks whether a loop's own file has changed, not whether those have that it takes from.
-PARTS = ("_blocks", "_compiled", "_kernels", "_looks", "_places", "_products", "_steps", "_team")
+PARTS = (
+    "_blocks",
+    "_compiled",
+    "_kernels",
+    "_row_attention",
+    "_places",
+    "_products",
+    "_steps",
+    "_team",
+)
 _SAID = "".join(file_sha256(Path(__file__).with_name(f"{part}.py")) for part in PARTS)
 KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SAID.encode()).hexdigest()[:12]}"
 

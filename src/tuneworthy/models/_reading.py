@@ -14,8 +14,8 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
-from tuneworthy.models._looks import shares, up
 from tuneworthy.models._products import address, noted, strips
+from tuneworthy.models._row_attention import shares, up
 
 _QUERIES = 32  # tokens that ask at once: more see what is hidden from the first of them
 

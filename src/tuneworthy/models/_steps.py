@@ -16,9 +16,9 @@ from numba.extending import register_jitable
 from tuneworthy.models._blocks import SIDE
 from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
 from tuneworthy.models._kernels import gate, rms, whole
-from tuneworthy.models._looks import look, up
 from tuneworthy.models._places import LINEAR, Layers, weights_of
 from tuneworthy.models._products import lying, multiply
+from tuneworthy.models._row_attention import attend, up
 from tuneworthy.models._team import meet, together
 
 
@@ -113,7 +113,7 @@ def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> N
     _fan(linears, (0, 3), (inner, low), none, heads, side)
     meet(side, number + 1)
     _positioned(by_head[own], (norms, eps), turn, kept, scratch)
-    look(by_head[own], rooms, before, (*place, wide(x, scale)), some, seen[own])
+    attend(by_head[own], rooms, before, (*place, wide(x, scale)), some, seen[own])
     multiply(found[own], firsts[1], none, none, none, low[own])
     meet(side, number + 2)
     _fan(linears, (3, 4), (found, low), x, x, side)

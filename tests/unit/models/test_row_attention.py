@@ -27,14 +27,14 @@ def given(group, width, past, dtype, seed=0):
     return heads, (keys, values), old
 
 
-def looked(heads, rooms, old, fault=None):
-    """Return what `look` writes, and leave the new keys and values in the rooms."""
+def attended(heads, rooms, old, fault=None):
+    """Return what `attend` writes, and leave the new keys and values in the rooms."""
     import numpy as np
     import torch
 
     from tuneworthy.models._compiled import bits, compiled, wide_of
     from tuneworthy.models._kernels import whole
-    from tuneworthy.models._looks import look
+    from tuneworthy.models._row_attention import attend
 
     rows, (keys, values), past = len(heads), rooms, old[1].shape[1]
     group, width = heads.shape[1] // KEPT - 2, heads.shape[2]
@@ -45,7 +45,7 @@ def looked(heads, rooms, old, fault=None):
     place = FILLED, hidden, whole(FILLED + 1), past, float(width**-0.5)
     out = heads.new_empty(rows, KEPT * group, width)
     given = bits(heads), (bits(keys), bits(values)), tuple(map(bits, old)), place, rough
-    compiled(lambda *sides: look(*sides))(*given, bits(out))
+    compiled(lambda *sides: attend(*sides))(*given, bits(out))
     return out
 
 
@@ -80,19 +80,19 @@ def test_each_row_sees_the_prefix_and_its_own_tokens(kind, group, width, past):
     heads, rooms, old = given(group, width, past, getattr(torch, kind))
     true = truth(heads, rooms, old, past)
     near = {"bfloat16": 8e-3, "float32": 1e-5, "float64": 1e-13}[kind]  # rounded: bf16 has 8 bits
-    assert far(looked(heads, rooms, old), true) < near
+    assert far(attended(heads, rooms, old), true) < near
     new = heads.unflatten(1, (-1, KEPT))[:, -2:]
     assert torch.equal(rooms[0][..., FILLED], new[:, 0])
     assert torch.equal(rooms[1][:, :, FILLED], new[:, 1])
     # The controls: what a row must not see, and what it must.
-    assert far(looked(heads, rooms, old, "padding"), true) > 0.05
+    assert far(attended(heads, rooms, old, "padding"), true) > 0.05
     if past:
-        assert far(looked(heads, rooms, (old[0], 0 * old[1])), true) > 0.05
+        assert far(attended(heads, rooms, (old[0], 0 * old[1])), true) > 0.05
 
 
 def test_one_row_sees_what_it_saw_among_others():
     import torch
 
     heads, rooms, old = given(3, 64, 5, torch.bfloat16)
-    alone = looked(heads[:1], [room[:1].clone() for room in rooms], old)
-    assert torch.equal(looked(heads, rooms, old)[:1], alone)
+    alone = attended(heads[:1], [room[:1].clone() for room in rooms], old)
+    assert torch.equal(attended(heads, rooms, old)[:1], alone)

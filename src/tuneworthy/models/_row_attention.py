@@ -150,7 +150,7 @@ def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
 
 
 @register_jitable
-def look(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
+def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
     """In a loop: keep the new keys and values, and write what each row sees, [rows, heads, width].
 
     `heads` [rows, heads, width] holds queries, keys and values; `rooms` are keys [rows, kept heads,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 
 import psutil
 
@@ -18,7 +17,6 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
-LEAST, MOST, READ = 16, 32, 1024  # prompts of a timed call; tokens of their own that are enough
 TURNS = 2  # the quicker call counts: single ones scattered by a fifth
 BUSY = 0.4  # share of the processors' time that others use
 
@@ -83,15 +81,13 @@ def busy() -> str:
 
 def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     """Return what this machine reads and writes a second, from a few short warm calls."""
-    queries = [case.query() for case in cases[:MOST]]
+    queries = [case.query() for case in cases[:32]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
-    shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
-    sums = list(accumulate(model.count_tokens(prompt) - shared for prompt in prompts))
-    count = next((n for n, own in enumerate(sums, 1) if n >= LEAST and own >= READ), len(sums))
-    prompts, read = prompts[:count], sums[count - 1] + shared
     model.reply(prompts[:1], Limits(max_tokens=1))
     short = _seconds(model, prompts, 1)
     long = _seconds(model, prompts, 9)
+    shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
+    read = sum(model.count_tokens(p) - shared for p in prompts) + shared
     written = 8 * len(prompts) / max(long - short, 1e-3)
     return Speed(read=max(read, 1) / max(short, 1e-3), written=written)
 

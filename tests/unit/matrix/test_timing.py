@@ -46,26 +46,3 @@ def test_one_slow_call_changes_no_plan(monkeypatch):
     assert (shaken.read, shaken.written) == pytest.approx((steady.read, steady.written))
     loaded, _ = measured(monkeypatch, lambda turn: 0.5)
     assert loaded.read == pytest.approx(steady.read / 2)
-
-
-@pytest.mark.parametrize(("words", "asked"), [(2, 32), (60, 18), (4000, 16)])
-def test_long_rows_are_timed_with_fewer_of_them(monkeypatch, words, asked):
-    now, calls = [0.0], []
-    model = Scripted("scripted:timed", lambda prompt, limits: "one")
-    text = "word " * words
-    cases = [case.model_copy(update={"messages": (Message(role="user", content=text),)})
-             for case in CASES]  # fmt: skip
-
-    def reply(prompts, limits, *rest):
-        calls.append(len(prompts))
-        own = sum(len(prompt[-1].content) for prompt in prompts)
-        now[0] += own / 1000 + 0.1 * (limits.max_tokens - 1)
-        return []
-
-    monkeypatch.setattr(model, "reply", reply)
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
-    found = timing.speed(TASK, cases, model)
-    assert calls == [1, *[asked] * 4]
-    assert found.written == pytest.approx(8 * asked / 0.8)
-    each = model.count_tokens([cases[0].messages[0]])
-    assert found.read == pytest.approx(each / (len(text) / 1000), rel=0.2)  # whatever was asked

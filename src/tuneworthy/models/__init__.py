@@ -57,8 +57,10 @@ def first_use(spec: str) -> str:
 def _local(path: Path, spec: str) -> Model:
     key = f"{path.resolve()}|{spec}"
     if (found := _open.get(key)) is None:
+        with at_rest(keep=True):
+            engine = load("models", "hf")
         with at_rest():
-            found = _open[key] = load("models", "hf").load(path, spec)
+            found = _open[key] = engine.load(path, spec)
     return found  # type: ignore[no-any-return]
 
 

@@ -11,20 +11,22 @@ atexit.register(gc.freeze)  # else the interpreter walks them all once more befo
 
 
 @contextmanager
-def at_rest() -> Iterator[None]:
+def at_rest(*, keep: bool = False) -> Iterator[None]:
     """Collect nothing inside: while torch and transformers load, that takes .9 of 4 seconds.
 
-    What was there once that is done is never walked again: a third of a second each time.
+    `keep`: what is there at the end of the first such block, libraries alone, is never walked
+    again: a third of a second each time.
     """
     if not gc.isenabled():
         yield
         return
-    if first := not gc.get_freeze_count():
+    first = keep and not gc.get_freeze_count()
+    if first:
         gc.collect()  # what is frozen is never freed, so garbage should not be among it
     gc.disable()
     try:
         yield
-    finally:
-        if first:  # later, models that nobody holds any more could be among it
+        if first:
             gc.freeze()
+    finally:
         gc.enable()

@@ -33,7 +33,7 @@ def test_a_collector_that_somebody_turned_off_stays_off():
         gc.enable()
 
 
-def test_what_libraries_left_is_walked_once_at_most_and_garbage_is_not_kept():
+def test_what_libraries_left_is_walked_once_at_most_and_nothing_else_is_kept():
     code = """
 import gc, weakref
 from tuneworthy.models._collector import at_rest
@@ -44,16 +44,34 @@ class Ring:
 
 before = weakref.ref(Ring())
 with at_rest():
+    pass
+print(gc.get_freeze_count() == 0)  # a model may be loaded inside
+with at_rest(keep=True):
     held = [[] for _ in range(100_000)]
 first = gc.get_freeze_count()
 print(before() is None, first > 100_000, len(gc.get_objects()) < 10_000)
-with at_rest():
-    inside = weakref.ref(Ring())
-gc.collect()
-print(inside() is None, gc.get_freeze_count() <= first)
+for keep in (False, True):
+    with at_rest(keep=keep):
+        inside = weakref.ref(Ring())
+    gc.collect()
+    print(inside() is None, gc.get_freeze_count() <= first)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"] * 5
+    assert done.stdout.split() == ["True"] * 8
+
+
+def test_a_block_that_fails_keeps_nothing():
+    code = """
+import gc
+from tuneworthy.models._collector import at_rest
+try:
+    with at_rest(keep=True):
+        raise ValueError
+except ValueError:
+    print(gc.get_freeze_count() == 0, gc.isenabled())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
 
 
 @pytest.mark.parametrize(("said", "frozen"), [("import tuneworthy.models", True), ("pass", False)])

@@ -79,14 +79,14 @@ def exponent(sizes: Sequence[float], figures: Sequence[float]) -> float:
 
 
 def table() -> str:
-    """Return one line a figure of every file in bench/results, with its goal where it has one."""
+    """Return one line a figure of every file in bench/results; a phrase names the goal, if any."""
     lines = []
     for path in sorted(RESULTS.glob("*.json")):
         told = json.loads(path.read_text("utf-8"))
-        load = (
-            told.get("machine", {}).get("load", "?") if isinstance(told["machine"], dict) else "?"
-        )
-        for what, figure in (told.get("summary") or dict(_ratios(told))).items():
+        machine = told.get("machine") if isinstance(told, dict) else None  # else a list of cases
+        load = machine.get("load", "?") if isinstance(machine, dict) else "?"
+        summary = told.get("summary") if isinstance(told, dict) else None
+        for what, figure in (summary or dict(_ratios(told))).items():
             lines.append(f"{path.stem:<10} {what:<64} {figure!s:>12}   load {load}")
     return "\n".join(lines)
 

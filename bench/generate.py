@@ -69,7 +69,21 @@ def main() -> None:
             "examples": case("examples", engine, long, vino),
             "schema": held("schema", engine, short, (guide, vino)),
         }
-    write("generate", told)
+    write("generate", {**told, "summary": summary(told)})
+
+
+def summary(told: dict[str, Any]) -> dict[str, float]:
+    """Return the figures that the goals name, and the other engine's beside them."""
+    short, long = told["instruction"], told["examples"]
+    found = {
+        "ours, tokens a second": round(short["tokens_per_second"]["ours"]),
+        "times transformers (goal 2.3)": short["ratios"]["transformers"],
+        "share of the bound (goal .75)": round(short["bound"]["share"]["ours"], 2),
+        "share of the bound after 8 examples": round(long["bound"]["share"]["ours"], 2),
+    }
+    if "openvino" in short["ratios"]:
+        found["times OpenVINO"] = short["ratios"]["openvino"]
+    return found
 
 
 def messages(n: int) -> list[tuple[tuple[str, str], tuple[str, str]]]:

@@ -11,6 +11,7 @@ import json
 import random
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,21 @@ def main() -> None:
             f"lora, {batch} rows a step: TRL takes {found['trl_over_shared']} times as long, "
             f"{found['trl_over_plain']} with nothing shared; of the peak {found['share_of_peak']}"
         )
-    write("lora", told)
+    write("lora", {**told, "summary": summary(told)})
+
+
+def summary(told: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures that the goals name."""
+    out = {}
+    for batch in (8, 32):
+        found, rows = told[f"batch_{batch}"], f"{batch} rows a step"
+        out |= {
+            f"{rows}, times TRL (goal 5)": found["trl_over_shared"],
+            f"{rows}, nothing shared, times TRL (goal 3)": found["trl_over_plain"],
+            f"{rows}, share of the peak (goal .6)": found["share_of_peak"]["shared"],
+            f"{rows}, nothing shared, share of the peak": found["share_of_peak"]["plain"],
+        }
+    return out
 
 
 if __name__ == "__main__":

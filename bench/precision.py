@@ -89,12 +89,17 @@ def main() -> None:
     last = {name: [max(run["dev"]) for run in runs] for name, runs in found.items()}
     means = {name: round(statistics.mean(scores), 4) for name, scores in last.items()}
     spread = round(max(last["float32"]) - min(last["float32"]), 4)
-    write(
-        "precision",
-        {"rows": LEARN, "scored": SCORED, "runs": found, "mean_best": means,
-         "seed_spread_fp32": spread, "minutes": round((time.time() - begun) / 60, 1)},
-    )  # fmt: skip
+    told = {"rows": LEARN, "scored": SCORED, "runs": found, "mean_best": means,
+            "seed_spread_fp32": spread,
+            "minutes": round((time.time() - begun) / 60, 1)}  # fmt: skip
+    write("precision", {**told, "summary": summary(told)})
     print(f"precision: best dev score {means}, fp32 seeds spread over {spread}")
+
+
+def summary(told: dict[str, Any]) -> dict[str, float]:
+    """Return the mean best dev score by precision, and what seeds differ by."""
+    means = {f"{name}, mean best dev score": mean for name, mean in told["mean_best"].items()}
+    return {**means, "float32, between seeds": told["seed_spread_fp32"]}
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ def main() -> None:
     summary = {}
     for found in told.values():
         for peer, ratio in found["ratio"].items():
-            what = f"77 labels, {found['prompt_tokens']} tokens of prompt, times {peer}"
+            goal = " (goal 20)" if peer == "passes" else ""
+            what = f"77 labels, {found['prompt_tokens']} tokens of prompt, times {peer}{goal}"
             summary[what] = ratio
             print(f"score: {what}: {ratio}")
         print(f"score: log-probabilities apart from 77 passes: {found['most_apart']}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -309,6 +310,7 @@ def main() -> None:
             seconds["stitched"].append(round(other.run() + starts[-1], 2))
     median = medians(seconds)
     ratio = ratios(median, "ours")["stitched"]
+    cached = round(median["stitched"] / statistics.median(again), 1)
     scores = {a.name: a.score.mean if a.score else None for a in results.evidence.arms}
     what = f"a study of {rows} + {rows // 2} rows, times stitched tools, equal work"
     told = {
@@ -316,7 +318,8 @@ def main() -> None:
         "stitched_by_arm": {k: round(v, 2) for k, v in other.seconds.items()},
         "scores": {"ours": scores, "stitched": other.right}, "again": again, "placebos": placebos,
         "start_of_stitched": starts,
-        "summary": {what: ratio, "the same study again with one arm more, seconds": again[-1]},
+        "summary": {f"{what} (goal 3.5)": ratio,
+                    "again with one arm more, times the whole of stitched tools (goal 5)": cached},
     }  # fmt: skip
     print(f"study: {what}: {ratio} (n = {n})")
     write("study", told)

@@ -56,3 +56,12 @@ def test_an_unknown_benchmark_fails(tmp_path):
     code, out, told = bench(clone(tmp_path), "none")
     assert (code, out) == (1, ["the table"])
     assert "failed: none" in told
+
+
+def test_the_table_has_a_line_of_every_result_that_is_kept():
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench" / "_bench.py"], capture_output=True, text=True, check=True
+    )
+    kept = {path.stem for path in (ROOT / "bench" / "results").glob("*.json")}
+    listed = {"planted_real"}  # cases, and no figure of them all
+    assert {line.split()[0] for line in done.stdout.splitlines()} == kept - listed

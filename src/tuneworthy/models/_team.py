@@ -8,7 +8,7 @@ model and no layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock, Thread
@@ -27,6 +27,7 @@ from tuneworthy.models._products import able, address, blocks, described, fits, 
 # Places on the board, the first in cache lines of their own. _WORK says in one number how many
 # parts there are (from bit 32) and how many are taken, so that none is taken of work that is over.
 _WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17, 18, 19, 24
+_ASKED, _BACK = 2, 9  # times that helpers were asked to make calls; those that are back from it
 _BLOCKS, _STRIPS = 1, 2
 _LOST, _WAITED = 8, 9  # of threads that meet: one will not come; times that others were let through
 _MUCH, _REST = 500, 16  # so many in one call: others are at work here, and some calls go alone
@@ -123,15 +124,38 @@ def _take(board: Any) -> Any:
 
 
 @compiled
-def _serve(board: Any) -> None:
+def _serve(board: Any, calls: int) -> Any:
+    """Take parts until calls are to be made, for the number-th time; return False to go home."""
     at, asked = address(board) + 8 * _WORK, 0
     while not _read(at + 8 * _HOME):
+        if _read(at + 8 * _ASKED) > calls:
+            return True
         work = _read(at)
         if work & 0xFFFFFFFF < work >> 32:
             _take(board)
             asked = 0
         else:
             asked = _rest(asked)
+    return False
+
+
+@compiled
+def _ask(board: Any) -> None:
+    at = address(board)
+    _tell(at + 8 * _BACK, 0)
+    _count(at + 8 * _ASKED)
+
+
+@compiled
+def _return(board: Any) -> None:
+    _count(address(board) + 8 * _BACK)
+
+
+@compiled
+def _await(board: Any) -> None:
+    at, asked = address(board), 0
+    while _read(at + 8 * _BACK) != board[_HELPERS]:
+        asked = _rest(asked)
 
 
 @register_jitable
@@ -181,6 +205,8 @@ class Team:
         self.board = np.zeros(64, np.int64)
         self.helpers: list[Thread] = []
         self.threads = 1
+        self.lists: Sequence[Sequence[Callable[[], Any]]] = ()
+        self.fault: Exception | None = None
 
     def __enter__(self) -> Team:
         """Let helpers wait, one for each thread of torch but the caller's; none where not able."""
@@ -189,7 +215,7 @@ class Team:
         self.board[:] = 0
         self.board[_HELPERS] = count
         self.helpers = [
-            Thread(target=_serve, args=(self.board,), daemon=True) for _ in range(count)
+            Thread(target=self._help, args=(number,), daemon=True) for number in range(count)
         ]
         for helper in self.helpers:
             helper.start()
@@ -203,6 +229,36 @@ class Team:
             helper.join()
         self.board[_HELPERS] = 0
         torch.set_num_threads(self.threads)
+
+    def share(self, lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
+        """Make the calls of each list in their order, the lists at once.
+
+        What has no helper is made by the calling thread. No call may ask the team for something.
+        """
+        count = int(self.board[_HELPERS])
+        self.lists, own = lists[1 : count + 1], [*lists[:1], *lists[count + 1 :]]
+        self.fault = None
+        if self.lists:
+            _ask(self.board)
+        try:
+            _make(own)
+        finally:
+            if self.lists:
+                _await(self.board)
+        if self.fault is not None:
+            raise self.fault
+
+    def _help(self, number: int) -> None:
+        torch.set_num_threads(1)  # of this thread: the team has the cores
+        asked = 0
+        while _serve(self.board, asked):
+            asked += 1
+            try:
+                _make(self.lists[number : number + 1])
+            except Exception as fault:
+                self.fault = fault
+            finally:
+                _return(self.board)
 
     def product(
         self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
@@ -235,6 +291,12 @@ class Team:
         given = (x, weight, none, none if add is None else add, out)
         do(_turned, self.board, *map(bits, given))
         return out
+
+
+def _make(lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
+    for calls in lists:
+        for call in calls:
+            call()
 
 
 def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:

@@ -21,7 +21,6 @@ from tuneworthy.models._products import fits
 from tuneworthy.training.batches import parts, shared_length
 from tuneworthy.training.kernels import cross_entropy, rms_norm_back
 from tuneworthy.training.pieces import Norm, open_norm
-from tuneworthy.training.plain import FEW
 from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import Stack, open_stack
 from tuneworthy.training.tape import Tape
@@ -112,7 +111,7 @@ def _run(
         rows = [batch[i] for i in group]
         tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
         own = _inputs(rows, width, tape.spans[-1].length)
-        with stack.team if stack.plain and tape.spans[-1].at.stop <= FEW else nullcontext():
+        with stack.team if stack.few(tape.spans[-1].at.stop) else nullcontext():
             turn(group, rows, stack.forward([*prompt, own], tape), tape)
         stack.release(tape)
 
@@ -160,8 +159,8 @@ def _places(rows: Sequence[Rendered], tape: Tape) -> tuple[Any, Any]:
     """Return where answer tokens are predicted (index into N), and the tokens themselves."""
     where: list[int] = []
     span = tape.spans[-1]
-    for row, begun in zip(rows, span.starts, strict=True):
-        start = begun - 1 - span.skipped
+    for row, begun in zip(rows, span.starts[:-1].tolist(), strict=True):
+        start = span.at.start + begun - 1 - span.skipped
         where += range(start + row.first, start + len(row.ids))
     return torch.tensor(where), torch.tensor([t for row in rows for t in row.ids[row.first :]])
 
@@ -174,7 +173,7 @@ def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
 
 
 def _logits(hand: Hand, inner: Any, out: Any, tokens: int) -> Any:
-    if hand.plain and tokens <= FEW:
+    if hand.plain and hand.stack.few(tokens):
         return hand.stack.team.product(inner, hand.head, into=(out, now))
     return torch.mm(inner, hand.head.t(), out=out)
 
@@ -194,7 +193,7 @@ def _head(
     logits = _logits(hand, inner, room, len(x))
     nll = cross_entropy(logits, targets, scale)
     team = hand.stack.team
-    few = hand.plain and len(x) <= FEW
+    few = hand.plain and hand.stack.few(len(x))
     dinner = team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
     given = (hand.norm.weight, factor)

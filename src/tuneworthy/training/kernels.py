@@ -61,33 +61,60 @@ def _rms_back(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) 
 @compiled
 def _turn(flat: Any, cos: Any, sin: Any, skip: int, out: Any) -> None:
     rows, length, _, _, half = flat.shape
-    kept, group = out.shape[0], out.shape[2]
-    for h in range(kept):
-        for r in range(rows):
+    kept, group = out.shape[1], out.shape[2]
+    for r in range(rows):
+        for h in range(kept):
             for g in range(group):
                 for t in range(length):
                     for k in range(half):
                         x = get(flat, (r, t, h * group + g, 0, k))
                         y = get(flat, (r, t, h * group + g, 1, k))
                         c, s = get(cos, (t, k)), get(sin, (t, k))
-                        put(out, (h, r, g, skip + t, 0, k), x * c - y * s)
-                        put(out, (h, r, g, skip + t, 1, k), y * c + x * s)
+                        put(out, (r, h, g, skip + t, 0, k), x * c - y * s)
+                        put(out, (r, h, g, skip + t, 1, k), y * c + x * s)
 
 
 @compiled
 def _turn_back(slope: Any, cos: Any, sin: Any, skip: int, flat: Any) -> None:
     rows, length, _, _, half = flat.shape
-    kept, group = slope.shape[0], slope.shape[2]
-    for h in range(kept):
-        for r in range(rows):
+    kept, group = slope.shape[1], slope.shape[2]
+    for r in range(rows):
+        for h in range(kept):
             for g in range(group):
                 for t in range(length):
                     for k in range(half):
-                        x = get(slope, (h, r, g, skip + t, 0, k))
-                        y = get(slope, (h, r, g, skip + t, 1, k))
+                        x = get(slope, (r, h, g, skip + t, 0, k))
+                        y = get(slope, (r, h, g, skip + t, 1, k))
                         c, s = get(cos, (t, k)), get(sin, (t, k))
                         put(flat, (r, t, h * group + g, 0, k), x * c + y * s)
                         put(flat, (r, t, h * group + g, 1, k), y * c - x * s)
+
+
+@compiled
+def _padded(flat: Any, starts: Any, out: Any) -> None:
+    length = len(out) // (len(starts) - 1)
+    for r in range(len(starts) - 1):
+        start, count = starts[r], starts[r + 1] - starts[r]
+        for t in range(length):
+            done = out[r * length + t]
+            if t < count:
+                row = flat[start + t]
+                for k in range(len(row)):
+                    done[k] = row[k]
+            else:
+                for k in range(len(done)):
+                    done[k] = 0
+
+
+@compiled
+def _packed(wide: Any, starts: Any, out: Any) -> None:
+    length = len(wide) // (len(starts) - 1)
+    for r in range(len(starts) - 1):
+        start = starts[r]
+        for t in range(starts[r + 1] - start):
+            done, row = out[start + t], wide[r * length + t]
+            for k in range(len(row)):
+                done[k] = row[k]
 
 
 @compiled
@@ -153,7 +180,7 @@ def rms_norm_back(
 
 
 def turn(flat: Any, angles: tuple[Any, Any], skip: int, out: Any, do: Any = now) -> None:
-    """Rotate heads by position (RoPE) into `out` [kept heads, rows, group, skip + length, width].
+    """Rotate heads by position (RoPE) into `out` [rows, kept heads, group, skip + length, width].
 
     `flat` is [rows · length, heads · width]; `angles`: cos and sin [length, width / 2].
     """
@@ -164,6 +191,19 @@ def turn_back(slope: Any, angles: tuple[Any, Any], skip: int, flat: Any, do: Any
     """Rotate the gradient of what `turn` wrote back, into `flat`."""
     heads, back = bits(_halves(slope)), bits(_by_head(flat, slope, skip))
     do(_turn_back, heads, *map(bits, angles), skip, back)
+
+
+def padded(flat: Any, starts: Any, out: Any, do: Any = now) -> None:
+    """Lay rows of unlike length out at one length, zeros behind them: `out` [rows · length, size].
+
+    Row r is starts[r] to starts[r + 1] of `flat` [N, size].
+    """
+    do(_padded, bits(flat), starts, bits(out))
+
+
+def packed(wide: Any, starts: Any, out: Any, do: Any = now) -> None:
+    """Write the real tokens of what `padded` laid out into `out` [N, size]."""
+    do(_packed, bits(wide), starts, bits(out))
 
 
 def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
@@ -192,5 +232,5 @@ def _halves(heads: Any) -> Any:
 
 
 def _by_head(flat: Any, heads: Any, skip: int) -> Any:
-    rows, length, width = heads.shape[1], heads.shape[3] - skip, heads.shape[4]
+    rows, length, width = heads.shape[0], heads.shape[3] - skip, heads.shape[4]
     return flat.view(rows, length, -1, 2, width // 2)

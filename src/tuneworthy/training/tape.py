@@ -7,7 +7,7 @@ together once and made again. Knows no layer and no model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -48,8 +48,7 @@ class Span:
     """Rows that attend alike: the shared prompt (one row), or the rows that look back on it.
 
     `skipped` tokens of the prompt stand before each row. `at` are their places among the N tokens.
-    `real` are the places of those tokens among rows · length, `back` for each of those its token
-    (None: all places are read); `starts` is where each row begins among the N. `held` by
+    Of those, row r is starts[r] to starts[r + 1]; `tight`: padding is left out of them. `held` by
     layer: keys, values, turned queries and attention weights.
     """
 
@@ -58,53 +57,37 @@ class Span:
     skipped: int
     at: slice
     angles: tuple[Any, Any]
-    starts: list[int]
-    real: Any = None
-    back: Any = None
+    starts: Any
+    tight: bool = False
     held: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """Return what makes the calls of two spans the same."""
-        return self.rows, self.length, self.skipped, self.at.stop, self.real is None
+        return self.rows, self.length, self.skipped, self.at.stop, self.tight
 
     def aim(self, other: Span) -> None:
         """Take another span's places, of the same shape."""
-        self.starts = other.starts
-        if self.real is not None:
-            self.real.copy_(other.real)
-            self.back.copy_(other.back)
+        self.starts[:] = other.starts
+
+    def places(self, rows: slice) -> slice:
+        """Return where some rows lie among rows · length."""
+        return slice(rows.start * self.length, rows.stop * self.length)
 
 
-@dataclass
-class Tape:
-    """The calls of one forward pass and of its backward pass, for spans of one shape.
+class Writer:
+    """Calls in their order, and the memory that they work on.
 
-    `memory` holds what the backward pass needs; `brief`, what one layer needs. The shared prompt,
-    if any, is the first span. `x` [N, hidden] is what goes in, `out` what comes out, `dx` the
-    gradient of that. `layers` is what each layer left for its gradient, up to `end` of `memory`.
+    `memory` holds what the backward pass needs; `brief`, what one layer needs.
     """
 
-    spans: list[Span]
-    memory: Arena
-    brief: Arena
-    there: list[Any] = field(default_factory=list)
-    back: list[Any] = field(default_factory=list)
-    layers: list[dict[str, Any]] = field(default_factory=list)
-    x: Any = None
-    out: Any = None
-    end: tuple[int, int] = (0, 0)
-    dx: Any = None
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Return what makes the calls of two tapes the same."""
-        return tuple(span.shape for span in self.spans)
+    def __init__(self, memory: Arena, brief: Arena) -> None:
+        self.memory, self.brief = memory, brief
+        self.calls: list[Any] = []
 
     def do(self, call: Any, *given: Any, **named: Any) -> None:
-        """Write a call down: of the forward pass until `dx` is there, then of the backward pass."""
-        calls = self.there if self.dx is None else self.back
-        calls.append(partial(call, *given, **named))
+        """Write a call down."""
+        self.calls.append(partial(call, *given, **named))
 
     def take(self, shape: Sequence[int], dtype: Any) -> Any:
         """Return memory that is good until the step is over."""
@@ -119,7 +102,7 @@ class Tape:
         return self.brief.take(like.shape, like.dtype)
 
     def flat(self, heads: Any) -> Any:
-        """Return heads [kept, rows, group, length, width] as [kept · rows, ..., width]."""
+        """Return heads [rows, kept, group, length, width] as [rows · kept, ..., width]."""
         if not heads.is_contiguous():
             heads, given = self.lent(heads), heads
             self.do(heads.copy_, given)
@@ -133,35 +116,56 @@ class Tape:
         if not straight:
             self.do(out.add_ if more else out.copy_, to)
 
-    def packed(self, padded: Any, span: Span, out: Any) -> None:
-        """Write the real tokens of [rows · length, ...] into `out` [N, ...]."""
-        if span.real is not None:
-            self.do(torch.index_select, padded, 0, span.real, out=out)
+
+class Tape(Writer):
+    """The calls of one forward pass and of its backward pass, for spans of one shape.
+
+    The shared prompt, if any, is the first span. `x` [N, hidden] is what goes in, `out` what comes
+    out, `dx` the gradient of that. `layers` is what each layer left for its gradient, up to `end`
+    of `memory`. `share` makes lists of calls at once, as many as there are `briefs`.
+    """
+
+    def __init__(
+        self, spans: list[Span], memory: Arena, briefs: Sequence[Arena], share: Callable[..., None]
+    ) -> None:
+        super().__init__(memory, briefs[0])
+        self.spans, self.briefs, self.share = spans, briefs, share
+        self.there, self.back = self.calls, list[Any]()
+        self.layers: list[dict[str, Any]] = []
+        self.x: Any = None
+        self.out: Any = None
+        self.end = (0, 0)
+        self.dx: Any = None
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Return what makes the calls of two tapes the same."""
+        return (len(self.briefs), *(span.shape for span in self.spans))
+
+    def turn(self, dx: Any) -> None:
+        """Write the backward pass from now on, from the gradient of the output."""
+        self.dx, self.calls = dx, self.back
+
+    def apart(self, count: int) -> Iterator[tuple[Writer, slice]]:
+        """Yield writers whose calls are made at once, and what of `count` things is the share of
+        each. What others than the first are lent is theirs until the next time.
+        """
+        sides = min(count, len(self.briefs))
+        if sides == 1:
+            yield self, slice(0, count)
+            return
+        writers = [Writer(self.memory, brief) for brief in self.briefs[:sides]]
+        self.do(self.share, [writer.calls for writer in writers])
+        for n, writer in enumerate(writers):
+            if n:
+                writer.brief.at = (0, 0)
+            yield writer, slice(n * count // sides, (n + 1) * count // sides)
 
     def roomy(self, flat: Any, span: Span) -> Any:
         """Return `flat` [N, ...], or memory for [rows · length, ...] where padding is left out."""
-        if span.real is None:
+        if not span.tight:
             return flat
         return self.lend((span.rows * span.length, *flat.shape[1:]), flat.dtype)
-
-
-def padded(flat: Any, span: Span, tape: Tape) -> Any:
-    """Return [N, ...] at [rows · length, ...]; padding holds some token: no real one sees it."""
-    if span.real is None:
-        return flat
-    wide = tape.roomy(flat, span)
-    tape.do(torch.index_select, flat, 0, span.back, out=wide)
-    return wide
-
-
-def spread(flat: Any, span: Span, tape: Tape) -> Any:
-    """Return the same with zeros as padding: a gradient must not come from there."""
-    if span.real is None:
-        return flat
-    wide = tape.roomy(flat, span)
-    tape.do(wide.zero_)
-    tape.do(wide.index_copy_, 0, span.real, flat)
-    return wide
 
 
 def run(calls: Sequence[Any]) -> None:

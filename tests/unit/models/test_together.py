@@ -143,3 +143,61 @@ def test_a_forked_process_has_helpers_of_its_own():
         together(2, lambda board, me, all_: seen.append(me))
         os._exit(0 if sorted(seen) == [0, 1] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(monkeypatch):
+    import torch
+
+    from tuneworthy.models._team import Team
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    barrier, order = threading.Barrier(3, timeout=60), {n: [] for n in range(5)}
+
+    def calls(n, meets):
+        def note(turn):
+            if turn == 0 and meets:
+                barrier.wait()  # broken where not all three are here at once
+            order[n].append((turn, threading.get_ident()))
+
+        return [lambda turn=turn: note(turn) for turn in range(20)]
+
+    team = Team()
+    with team:
+        for _ in range(50):
+            for notes in order.values():
+                notes.clear()
+            team.share([calls(0, True), calls(1, True), calls(2, True), calls(3, False)])
+            assert all([turn for turn, _ in order[n]] == [*range(20)] for n in range(4))
+            who = [{thread for _, thread in order[n]} for n in range(4)]
+            assert len(set.union(*who[:3])) == 3
+            assert who[3] == who[0] == {threading.get_ident()}  # there are two helpers
+        team.share([calls(4, False)])
+        assert len(order[4]) == 20
+    team.share([calls(4, False)])  # nobody is there to help
+    assert {thread for _, thread in order[4]} == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(monkeypatch, at):
+    import torch
+
+    from tuneworthy.models._team import Team
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    done = []
+
+    def wrong():
+        raise ArithmeticError("here")
+
+    def slow():
+        time.sleep(0.05)
+        done.append(1)
+
+    with Team() as team:
+        lists = [[slow], [slow]]
+        lists[at] = [wrong, slow]
+        with pytest.raises(ArithmeticError, match="here"):
+            team.share(lists)
+        assert done == [1]  # the other list was made to its end
+        team.share([[slow], [slow]])
+        assert done == [1, 1, 1]

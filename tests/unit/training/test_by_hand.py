@@ -90,7 +90,7 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
 def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monkeypatch):
     from tuneworthy.models._products import able
     from tuneworthy.models._team import Team
-    from tuneworthy.training import by_hand, plain
+    from tuneworthy.training import plain, stack
 
     if not able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
@@ -100,7 +100,7 @@ def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monke
     few = gradient(net, rows)[1].double()
     assert entered
     entered.clear()
-    for place in (plain, by_hand):
+    for place in (plain, stack):
         monkeypatch.setattr(place, "FEW", 3)
     assert apart(gradient(net, rows)[1].double(), few) < 0.03
     assert not entered
@@ -108,12 +108,12 @@ def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monke
 
 @pytest.mark.parametrize("kept", [1, 512])
 def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monkeypatch, kept):
-    from tuneworthy.training import stack
+    from tuneworthy.training import attention
 
     net, rows = opened(tiny)
     losses, slopes = gradient(net, rows)
-    monkeypatch.setattr(stack, "_BLOCK", 5)
-    monkeypatch.setattr(stack, "_KEPT", kept)
+    monkeypatch.setattr(attention, "_BLOCK", 5)
+    monkeypatch.setattr(attention, "_KEPT", kept)
     again, blocked = gradient(net, rows)
     assert again == pytest.approx(losses, rel=1e-12)
     assert apart(blocked, slopes) < 1e-12
@@ -122,7 +122,7 @@ def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monke
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 @pytest.mark.parametrize("share", [True, False])
 def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share):
-    from tuneworthy.training import stack
+    from tuneworthy.training import kernels, stack
 
     net, rows = opened(tiny, kind, share=share)
     found = {}
@@ -131,7 +131,7 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
         found[most] = gradient(net, rows)
     assert found[0.0][0] == pytest.approx(found[1.0][0], rel=1e-12)
     assert apart(found[0.0][1], found[1.0][1]) < 1e-12
-    monkeypatch.setattr(stack, "spread", stack.padded)  # the control: a gradient from padding
+    monkeypatch.setattr(kernels, "_padded", longer)  # the control: a gradient from padding
     monkeypatch.setattr(stack, "_PADDED", 0.0)
     assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
 
@@ -175,6 +175,37 @@ def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
     torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("padded", [0.0, 1.0])
+def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, padded):
+    """The lists of one step, here after one another in either order: none waits for another."""
+    from tuneworthy.training import stack
+
+    monkeypatch.setattr(stack, "_PADDED", padded)
+    net, rows = opened(tiny, share=share)
+    losses, slopes = gradient(net, rows)
+    hand = net.hand.stack
+    monkeypatch.setattr(hand, "sides", lambda tokens: 3)
+    for turn in (1, -1):
+        seen = []
+        monkeypatch.setattr(
+            hand.team, "share", lambda lists, seen=seen, turn=turn: made(lists[::turn], seen)
+        )
+        again, shared = gradient(net, rows)
+        assert max(seen) == 3
+        assert again == pytest.approx(losses, rel=1e-12)
+        assert apart(shared, slopes) < 1e-12
+    monkeypatch.setattr(hand.team, "share", lambda lists: made(lists[1:], []))  # the control
+    assert apart(gradient(net, rows)[1], slopes) > 1e-3
+
+
+def made(lists, seen):
+    seen.append(len(lists))
+    for calls in lists:
+        for call in calls:
+            call()
+
+
 def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypatch):
     import torch
 
@@ -200,6 +231,14 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     gradient(net, one)
     monkeypatch.setattr(tape.Span, "aim", lambda self, other: None)  # the control
     assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
+
+
+def longer(flat, starts, out):
+    """Lay rows out with what comes after them as padding."""
+    length = len(out) // (len(starts) - 1)
+    for n, start in enumerate(starts[:-1]):
+        places = [min(start + t, len(flat) - 1) for t in range(length)]
+        out[n * length : (n + 1) * length] = flat[places]
 
 
 def shorter(row, n):
@@ -274,12 +313,12 @@ def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
 def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
-    from tuneworthy.training import kernels, pieces, stack
+    from tuneworthy.training import attention, kernels, pieces
 
     if fault == "mask":
-        weigh = stack.weigh
+        weigh = attention.weigh
         monkeypatch.setattr(
-            stack, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), *given[4:])
+            attention, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), *given[4:])
         )
     if fault == "turn":
         monkeypatch.setattr(
@@ -381,16 +420,16 @@ def test_an_error_reaches_the_caller_and_leaves_nothing_behind(tiny, monkeypatch
 
 def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypatch):
     """The control of N21: without what the rows send to the prompt's keys, it is another one."""
-    from tuneworthy.training import stack
+    from tuneworthy.training.attention import Attention
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
-    right = stack.Stack._backward_attention
+    right = Attention.backward
 
-    def deaf(self, number, span, places, sent, tape):
-        return right(self, number, span, places, None, tape)
+    def deaf(self, scale, span, held, places, tape, sent):
+        return right(self, scale, span, held, places, tape, None)
 
-    monkeypatch.setattr(stack.Stack, "_backward_attention", deaf)
+    monkeypatch.setattr(Attention, "backward", deaf)
     assert apart(gradient(net, rows)[1], slopes) > 1e-3
 
 

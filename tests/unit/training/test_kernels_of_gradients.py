@@ -69,10 +69,10 @@ def test_turning_and_turning_back(kind):
     flat, flat64 = leaf(rows * length, kept * group * width, kind=kind)
     angle = torch.rand(length, width // 2) * 6
     cos, sin = angle.cos().to(kind), angle.sin().to(kind)
-    heads = flat64.view(rows, length, kept, group, width).permute(2, 0, 3, 1, 4)
+    heads = flat64.view(rows, length, kept, group, width).permute(0, 2, 3, 1, 4)
     one, two = heads.chunk(2, -1)
     truth = torch.cat([one * cos - two * sin, two * cos + one * sin], -1)
-    out = torch.full((kept, rows, group, skip + length, width), 7.0).to(kind)
+    out = torch.full((rows, kept, group, skip + length, width), 7.0).to(kind)
     turn(flat, (cos, sin), skip, out)
     assert same(out[:, :, :, skip:], truth, kind)
     assert bool((out[:, :, :, :skip] == 7).all())
@@ -83,6 +83,26 @@ def test_turning_and_turning_back(kind):
     assert same(back, flat64.grad, kind)
     turn_back(slope, (cos, -sin), skip, back)
     assert not same(back, flat64.grad, kind)
+
+
+def test_rows_of_unlike_length_laid_out_and_back(kind):
+    import numpy as np
+    import torch
+
+    from tuneworthy.training.kernels import packed, padded
+
+    flat, starts = torch.randn(9, 5).to(kind), np.array([1, 4, 4, 9])
+    wide = torch.full((18, 5), 7.0).to(kind)
+    padded(flat, starts, wide)
+    rows = wide.view(3, 6, 5)
+    assert torch.equal(torch.cat([rows[0, :3], rows[2, :5]]), flat[1:])
+    assert not rows[0, 3:].any()
+    assert not rows[1].any()
+    assert not rows[2, 5:].any()
+    back = torch.full_like(flat, 7.0)
+    packed(wide[6:], starts[1:], back)  # of some rows alone
+    assert torch.equal(back[4:], flat[4:])
+    assert bool((back[:4] == 7).all())
 
 
 def test_gradient_of_attention_weights(kind):

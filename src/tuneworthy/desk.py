@@ -180,7 +180,8 @@ class Desk:
         part = max(self.split.parts, key=lambda p: len(p.train), default=None)
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
-        if model is not None and (said := timing.busy()):
+        speed = timing.speed(task, self.loaded.cases, model) if model else None
+        if speed and (said := timing.busy(speed)):
             self.tell("say", said)
         facts = planning.Facts(
             task=task,
@@ -188,7 +189,7 @@ class Desk:
             audit=self.audit,
             available=self.available,
             sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
-            speed=timing.speed(task, self.loaded.cases, model) if model else None,
+            speed=speed,
             looks=self.ledger.looked(*self.opened()) + 1,
             limited=self.wishes.limit is not None,
         )

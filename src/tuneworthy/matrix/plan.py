@@ -22,10 +22,14 @@ ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens a second of this machine: `read` prompt tokens, `written` answer tokens in bulk."""
+    """Tokens a second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
+
+    `others`: the share of its processors' time that other programs took meanwhile.
+    """
 
     read: float
     written: float
+    others: float = 0.0
 
     def minutes(self, work: Work) -> float:
         """Return the minutes that some work takes."""

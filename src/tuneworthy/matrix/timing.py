@@ -18,7 +18,8 @@ from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
 TURNS = 2  # the quicker call counts: single ones scattered by a fifth
-BUSY = 0.4  # share of the processors' time that others use
+BUSY = 0.25  # share of the processors' time that others take beside this program
+_SHORT = 0.3  # seconds of all processors in which no share can be told
 
 
 def sizes(
@@ -68,14 +69,13 @@ def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
     return sum(found) / len(found) if found else 0.0
 
 
-def busy() -> str:
-    """Return a warning where other programs keep this machine busy, else ""; takes .3 seconds."""
-    share = psutil.cpu_percent(0.3)  # this program sleeps meanwhile
-    if share < 100 * BUSY:
+def busy(speed: Speed) -> str:
+    """Return a warning where other programs kept this machine busy meanwhile, else ""."""
+    if speed.others < BUSY:
         return ""
     return (
-        f"other programs keep {share:.0f} % of this machine busy: the plan is timed as it is now,"
-        " and may leave out what a quiet machine has room for"
+        f"other programs take {100 * speed.others:.0f} % of this machine: the plan is timed as it"
+        " is now, and may leave out what a quiet machine has room for"
     )
 
 
@@ -84,12 +84,27 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     queries = [case.query() for case in cases[:32]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     model.reply(prompts[:1], Limits(max_tokens=1))
+    begun = _used()
     short = _seconds(model, prompts, 1)
     long = _seconds(model, prompts, 9)
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
     read = sum(model.count_tokens(p) - shared for p in prompts) + shared
     written = 8 * len(prompts) / max(long - short, 1e-3)
-    return Speed(read=max(read, 1) / max(short, 1e-3), written=written)
+    return Speed(max(read, 1) / max(short, 1e-3), written, _others(begun, _used()))
+
+
+def _used() -> tuple[float, float, float]:
+    """Return processor seconds since the machine's start: all, idle ones, this program's own."""
+    times = psutil.cpu_times()
+    twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user time too
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return sum(times) - twice, idle, time.process_time()
+
+
+def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
+    """Return the share of the processors' time that other programs took."""
+    whole, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
+    return max(0.0, 1 - (idle + own) / whole) if whole > _SHORT else 0.0
 
 
 def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:

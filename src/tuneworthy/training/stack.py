@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tuneworthy.models._collector import at_rest
 from tuneworthy.models._decoder import known
 from tuneworthy.models._team import Team
 from tuneworthy.training import kernels
@@ -86,7 +87,8 @@ class Stack:
         spans = zip(ids, tape.spans, strict=True)
         x = self.body.embed_tokens(torch.cat([_read(i, span) for i, span in spans]))
         if tape.out is None:
-            self._write_forward(x, tape)
+            with at_rest():  # it makes thousands of objects that stay
+                self._write_forward(x, tape)
         tape.x.copy_(x)
         run(tape.there)
         return tape.out
@@ -94,7 +96,8 @@ class Stack:
     def backward(self, dx: Any, tape: Tape) -> None:
         """Write the adapters' gradient to its places; `dx` [N, hidden] is that of the output."""
         if tape.dx is None:
-            self._write_backward(dx, tape)
+            with at_rest():
+                self._write_backward(dx, tape)
         tape.dx.copy_(dx)
         run(tape.back)
 

@@ -1,4 +1,9 @@
-"""The plan's speed is that of the quickest of a few calls."""
+"""The plan's speed is that of the quickest of a few calls; what others take is told."""
+
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -46,3 +51,34 @@ def test_one_slow_call_changes_no_plan(monkeypatch):
     assert (shaken.read, shaken.written) == pytest.approx((steady.read, steady.written))
     loaded, _ = measured(monkeypatch, lambda turn: 0.5)
     assert loaded.read == pytest.approx(steady.read / 2)
+
+
+def test_what_other_programs_take_is_what_is_neither_idle_nor_ours():
+    begun = (1000.0, 400.0, 30.0)
+    assert timing._others(begun, (1010.0, 402.0, 35.0)) == pytest.approx(0.3)
+    assert timing._others(begun, (1010.0, 405.0, 35.02)) == 0.0  # clocks tick apart
+    assert timing._others(begun, (1000.2, 400.0, 30.0)) == 0.0  # too short to tell
+
+
+def test_a_program_that_works_beside_this_one_is_seen():
+    code = "import time; end = time.time() + 30\nwhile time.time() < end: pass"
+    quiet = _taken()
+    if quiet > 0.6:
+        pytest.skip("this machine has no core left to keep busy")
+    other = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        time.sleep(0.2)
+        assert _taken() > quiet + 0.3 / os.cpu_count()
+    finally:
+        other.kill()
+        other.wait()
+
+
+def _taken():
+    """Return the smallest share of others in some seconds: the test machine may be busy itself."""
+    found = []
+    for _ in range(5):
+        begun = timing._used()
+        time.sleep(0.5)
+        found.append(timing._others(begun, timing._used()))
+    return min(found)

@@ -126,11 +126,13 @@ def test_a_run_freezes_the_plan_a_look_at_it_does_not_and_check_opens_nothing(
 
 def test_a_busy_machine_is_said_where_the_plan_is_timed(tmp_path, monkeypatch):
     path, said = studies.write(tmp_path, arms=studies.LIGHT), []
-    monkeypatch.setattr(timing.psutil, "cpu_percent", lambda _: 99.0)
+    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3, others=0.99))
     plan(path, watch=lambda event, data: said.append((event, data)))
     assert any(event == "say" and "99 % of this machine" in data for event, data in said)
-    monkeypatch.setattr(timing.psutil, "cpu_percent", lambda _: 3.0)
-    assert timing.busy() == ""
+    said.clear()
+    monkeypatch.setattr(timing, "speed", lambda *_: Speed(read=1e3, written=1e3, others=0.03))
+    plan(path, watch=lambda event, data: said.append((event, data)))
+    assert not [data for event, data in said if event == "say" and "of this machine" in data]
 
 
 def test_p14_a_second_writer_is_told_who_holds_the_study(tmp_path):

@@ -102,7 +102,7 @@ def _used() -> tuple[float, float, float]:
 
 
 def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
-    """Return the share of the processors' time that other programs took."""
+    """Return the share of the processors' time that is neither idle nor this program's."""
     whole, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
     return max(0.0, 1 - (idle + own) / whole) if whole > _SHORT else 0.0
 

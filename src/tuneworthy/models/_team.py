@@ -125,7 +125,7 @@ def _take(board: Any) -> Any:
 
 @compiled
 def _serve(board: Any, calls: int) -> Any:
-    """Take parts until calls are to be made, for the number-th time; return False to go home."""
+    """Take parts until more than `calls` times calls were asked for; return False to go home."""
     at, asked = address(board) + 8 * _WORK, 0
     while not _read(at + 8 * _HOME):
         if _read(at + 8 * _ASKED) > calls:
@@ -237,7 +237,6 @@ class Team:
         """
         count = int(self.board[_HELPERS])
         self.lists, own = lists[1 : count + 1], [*lists[:1], *lists[count + 1 :]]
-        self.fault = None
         if self.lists:
             _ask(self.board)
         try:
@@ -245,8 +244,9 @@ class Team:
         finally:
             if self.lists:
                 _await(self.board)
-        if self.fault is not None:
-            raise self.fault
+            fault, self.fault, self.lists = self.fault, None, ()  # calls hold memory
+        if fault is not None:
+            raise fault
 
     def _help(self, number: int) -> None:
         torch.set_num_threads(1)  # of this thread: the team has the cores

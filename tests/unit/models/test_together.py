@@ -145,12 +145,20 @@ def test_a_forked_process_has_helpers_of_its_own():
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(monkeypatch):
+@pytest.fixture
+def threads():
+    """Set how many threads torch has, for one test."""
     import torch
 
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
     from tuneworthy.models._team import Team
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    threads(3)
     barrier, order = threading.Barrier(3, timeout=60), {n: [] for n in range(5)}
 
     def calls(n, meets):
@@ -178,12 +186,10 @@ def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(monkeypatch):
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(monkeypatch, at):
-    import torch
-
+def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(threads, at):
     from tuneworthy.models._team import Team
 
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    threads(2)
     done = []
 
     def wrong():
@@ -201,3 +207,5 @@ def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(monke
         assert done == [1]  # the other list was made to its end
         team.share([[slow], [slow]])
         assert done == [1, 1, 1]
+    assert not team.lists  # calls hold the memory that they work on
+    assert team.fault is None

@@ -1,6 +1,7 @@
 """The gradient written out against autograd: families, prefixes, blocks, parts, faults."""
 
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 
@@ -177,33 +178,77 @@ def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
 
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("padded", [0.0, 1.0])
-def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, padded):
-    """The lists of one step, here after one another in either order: none waits for another."""
-    from tuneworthy.training import stack
+@pytest.mark.parametrize(("block", "kept"), [(128, 512), (5, 1)])
+def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, padded, block, kept):
+    """One call of each list in turn, as threads make them: no list may work on another's memory."""
+    from tuneworthy.training import attention, stack
 
     monkeypatch.setattr(stack, "_PADDED", padded)
     net, rows = opened(tiny, share=share)
     losses, slopes = gradient(net, rows)
-    hand = net.hand.stack
+    monkeypatch.setattr(attention, "_BLOCK", block)
+    monkeypatch.setattr(attention, "_KEPT", kept)
+    hand, products = net.hand.stack, [0, 0, 0]
     monkeypatch.setattr(hand, "sides", lambda tokens: 3)
     for turn in (1, -1):
-        seen = []
         monkeypatch.setattr(
-            hand.team, "share", lambda lists, seen=seen, turn=turn: made(lists[::turn], seen)
+            hand.team, "share", lambda lists, turn=turn: in_turn(lists[::turn], products)
         )
         again, shared = gradient(net, rows)
-        assert max(seen) == 3
         assert again == pytest.approx(losses, rel=1e-12)
         assert apart(shared, slopes) < 1e-12
-    monkeypatch.setattr(hand.team, "share", lambda lists: made(lists[1:], []))  # the control
+    assert min(products) > 0  # each has its part of attention
+    monkeypatch.setattr(stack.Tape, "apart", crowded(stack.Tape.apart))  # the control
     assert apart(gradient(net, rows)[1], slopes) > 1e-3
 
 
-def made(lists, seen):
-    seen.append(len(lists))
-    for calls in lists:
-        for call in calls:
-            call()
+def in_turn(lists, products):
+    """Make one call of each list, then the next of each; count matrix products by list."""
+    import torch
+
+    for turn in zip_longest(*lists):
+        for n, call in enumerate(turn):
+            if call is not None:
+                products[n] += call.func is torch.bmm
+                call()
+
+
+def crowded(right):
+    """Return an `apart` whose writers all use the same brief memory."""
+
+    def apart(tape, count):
+        start = tape.brief.at
+        for n, (writer, part) in enumerate(right(tape, count)):
+            writer.brief = tape.brief
+            if n:
+                tape.brief.at = start
+            yield writer, part
+
+    return apart
+
+
+def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
+    import torch
+
+    from tuneworthy.models._products import able
+    from tuneworthy.models._team import Team
+
+    if not able():
+        pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
+    net, rows = opened(tiny, dtype="bfloat16", whole=True)
+    losses, slopes = gradient(net, rows)
+    asked, share = [], Team.share
+    monkeypatch.setattr(
+        Team, "share", lambda team, lists: asked.append(len(team.helpers)) or share(team, lists)
+    )
+    torch.set_num_threads(2)
+    try:
+        again, shared = gradient(net, rows)
+    finally:
+        torch.set_num_threads(1)
+    assert set(asked) == {1}
+    assert again == losses
+    assert torch.equal(shared, slopes)
 
 
 def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypatch):

@@ -8,9 +8,10 @@ model and no layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import chain
 from threading import Lock, Thread
 from typing import Any
 
@@ -240,7 +241,7 @@ class Team:
         if self.lists:
             _ask(self.board)
         try:
-            _make(own)
+            run(chain(*own))
         finally:
             if self.lists:
                 _await(self.board)
@@ -254,7 +255,7 @@ class Team:
         while _serve(self.board, asked):
             asked += 1
             try:
-                _make(self.lists[number : number + 1])
+                run(chain(*self.lists[number : number + 1]))
             except Exception as fault:
                 self.fault = fault
             finally:
@@ -293,10 +294,10 @@ class Team:
         return out
 
 
-def _make(lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
-    for calls in lists:
-        for call in calls:
-            call()
+def run(calls: Iterable[Callable[[], Any]]) -> None:
+    """Make calls, one after the other."""
+    for call in calls:
+        call()
 
 
 def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:

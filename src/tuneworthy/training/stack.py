@@ -22,12 +22,12 @@ import torch
 
 from tuneworthy.models._collector import at_rest
 from tuneworthy.models._decoder import known
-from tuneworthy.models._team import Team
+from tuneworthy.models._team import Team, run
 from tuneworthy.training import kernels
 from tuneworthy.training.attention import Attention
 from tuneworthy.training.pieces import Adapters, Fan, Norm, open_norm
 from tuneworthy.training.plain import FEW, Plain
-from tuneworthy.training.tape import Arena, Span, Tape, run
+from tuneworthy.training.tape import Arena, Span, Tape
 
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
 ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few

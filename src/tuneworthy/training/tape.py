@@ -166,9 +166,3 @@ class Tape(Writer):
         if not span.tight:
             return flat
         return self.lend((span.rows * span.length, *flat.shape[1:]), flat.dtype)
-
-
-def run(calls: Sequence[Any]) -> None:
-    """Make the calls."""
-    for call in calls:
-        call()

@@ -160,12 +160,25 @@ def _await(board: Any) -> None:
 
 
 @register_jitable
+def _fair(count: Any, threads: Any) -> Any:
+    """Return how many of `count` things one part is of: few parts, and no thread waits long."""
+    part = most = -(-count // (_TURNS * threads))
+    longest = count
+    for size in range(most, most // 2, -1):
+        turns = -(-count // (size * threads))
+        if turns * size < longest:
+            part, longest = size, turns * size
+        if longest * threads < count + threads:
+            break
+    return part
+
+
+@register_jitable
 def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
     at, grain = address(board), SIDE if kind == _BLOCKS else WIDE
     for k in range(len(given)):
         board[_GIVEN + k] = given[k]
-    wanted = _TURNS * (board[_HELPERS] + 1) * grain
-    part = -(-columns // wanted) * grain
+    part = _fair(-(-columns // grain), board[_HELPERS] + 1) * grain
     parts = -(-columns // part)
     board[_KIND], board[_COLUMNS], board[_PART] = kind, columns, part
     _tell(at + 8 * _DONE, 0)

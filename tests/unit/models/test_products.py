@@ -150,6 +150,20 @@ def test_a_team_gives_what_one_alone_does(threads):
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_parts_leave_no_thread_with_much_more_than_its_share(threads):
+    from tuneworthy.models._team import _fair
+
+    for count in range(1, 400):
+        part = _fair(count, threads)
+        assert 1 <= part <= -(-count // (2 * threads))
+        turns = -(-count // (part * threads))  # of whoever does most, each with a part a turn
+        most = -(-count // (2 * threads))
+        assert turns * part <= -(-count // (most * threads)) * most  # never worse than two parts
+    assert _fair(18, 2) == 3  # 5, 5, 5 and 3 would leave one thread with 10
+    assert _fair(48, 2) == 12
+
+
 def test_lanes_that_work_alone_do_not_meet():
     from concurrent.futures import ThreadPoolExecutor
 

@@ -6,13 +6,12 @@ padding is left out of the tokens, it is laid out here. Knows no layer and no mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from tuneworthy.models._compiled import wide_of
 from tuneworthy.models._kernels import weigh
 from tuneworthy.training import kernels
 from tuneworthy.training.tape import Span, Tape, Writer
@@ -37,67 +36,59 @@ class Attention:
 
         `given` are q, k, v and that, of the span's tokens; `past` is what was kept of the prompt.
         """
-        held = self._rooms(span, given[0].dtype, tape)
-        wide, out = [tape.roomy(flat, span) for flat in given], given[-1]
-        for own, rows in tape.apart(span.rows):
-            starts, at = span.starts[rows.start : rows.stop + 1], span.places(rows)
-            parts, mine = [room[at] for room in wide], _of(held, rows)
-            if span.tight:
-                for flat, room in zip(given[:3], parts, strict=False):
-                    kernels.padded(flat, starts, room, own.do)
-            self._place(parts, mine, span, past, own)
-            held["p"].append(self._attend(scale, span, mine, parts[3], own))
-            if span.tight:
-                kernels.packed(parts[3], starts, out, own.do)
+        (q, k, v, out), held = given, self._rooms(span, given[0].dtype, tape)
+        old = past or {"keys": None, "values": None}
+        for own, part, place in self._apart(span, tape):
+            mine = _of(held, part)
+            keys, values = (mine[name][:, :, None] for name in ("keys", "values"))
+            kernels.laid(k, place, old["keys"], span.angles, keys, own.do)
+            kernels.laid(v, place, old["values"], None, values, own.do)
+            kernels.laid(q, place, None, span.angles, mine["turned"], own.do)
+            seen = own.lent(mine["turned"])
+            held["p"].append(self._attend(scale, span, mine, seen, own))
+            kernels.taken(seen, place, 0, None, out, own.do)
         return held
 
     def backward(
         self, scale: float, span: Span, held: Held, places: Sequence[Any], tape: Tape, sent: Any
     ) -> Any:
-        """Write a span's gradients of q, k and v; return those of the prompt's keys and values.
+        """Write a span's gradients of q, k and v; return those of all keys and values.
 
         `places` are the span's tokens of dq, dk, dv (written) and of the output's gradient; `sent`
-        is what rows that look back on the span sent to its keys and values.
+        is what rows that look back on the span returned.
         """
+        (dq, dk, dv, dout), skipped = places, span.skipped
         slopes = [tape.lent(held[name]) for name in ("turned", "keys", "values")]
-        wide = [tape.roomy(flat, span) for flat in places]
-        for (own, rows), weights in zip(tape.apart(span.rows), held["p"], strict=True):
-            starts, at = span.starts[rows.start : rows.stop + 1], span.places(rows)
-            parts, mine = [room[at] for room in wide], [slope[rows] for slope in slopes]
-            if span.tight:  # with zeros for padding: no gradient may come from there
-                kernels.padded(places[3], starts, parts[3], own.do)
-            self._slopes(scale, span, (_of(held, rows), weights, parts[3]), mine, own)
-            for slope, other in zip(mine[1:], sent or (), strict=False):
-                own.do(slope.add_, other)
-            self._turned_back(mine, parts, span, own)
-            if span.tight:
-                for room, flat in zip(parts, places[:3], strict=False):
-                    kernels.packed(room, starts, flat, own.do)
-        return self._sent(slopes[1:], span.skipped, tape)
+        parts = zip(self._apart(span, tape), held["p"], strict=True)
+        for (own, part, place), weights in parts:
+            mine = [slope[part] for slope in slopes]
+            seen = own.lent(mine[0])
+            kernels.laid(dout, place, None, None, seen, own.do)  # no gradient comes from padding
+            self._slopes(scale, span, (_of(held, part), weights, seen), mine, own)
+            for slope, more in zip(mine[1:], sent or (), strict=False):
+                kernels.gained(more, place[1], slope, own.do)
+            kernels.taken(mine[0], place, 0, span.angles, dq, own.do)
+            kernels.taken(mine[1][:, :, None], place, skipped, span.angles, dk, own.do)
+            kernels.taken(mine[2][:, :, None], place, skipped, None, dv, own.do)
+        return slopes[1:]
+
+    def _apart(self, span: Span, tape: Tape) -> Iterator[tuple[Writer, Any, tuple[Any, int]]]:
+        """Yield writers with their share of the rows, of a single one of its kept heads.
+
+        And where that lies: the places of the rows among the tokens, and the first head.
+        """
+        one = span.rows == 1
+        for own, some in tape.apart(self.kept if one else span.rows):
+            if one:
+                yield own, (slice(0, 1), some), (span.starts, some.start)
+            else:
+                yield own, (some,), (span.starts[some.start : some.stop + 1], 0)
 
     def _rooms(self, span: Span, dtype: Any, tape: Tape) -> Held:
         shape = (span.rows, self.kept, span.skipped + span.length, self.width)
         grouped = (span.rows, self.kept, self.group, span.length, self.width)
         keys, values, turned = (tape.take(size, dtype) for size in (shape, shape, grouped))
         return {"keys": keys, "values": values, "turned": turned, "p": []}
-
-    def _heads(self, flat: Any, span: Span, group: int) -> Any:
-        """Return [rows · length, heads · width] by head: [rows, kept, group, length, width]."""
-        shape = (-1, span.length, self.kept, group, self.width)
-        return flat.view(shape).permute(0, 2, 3, 1, 4)
-
-    def _place(
-        self, flat: Sequence[Any], held: Held, span: Span, past: Held | None, own: Writer
-    ) -> None:
-        """Turn queries and keys by their positions; lay keys and values behind the prompt's."""
-        (q, k, v, _), skipped = flat, span.skipped
-        keys, values = held["keys"], held["values"]
-        if past:
-            own.do(keys[:, :, :skipped].copy_, past["keys"])
-            own.do(values[:, :, :skipped].copy_, past["values"])
-        kernels.turn(k, span.angles, skipped, keys[:, :, None], own.do)
-        own.do(values[:, :, None, skipped:].copy_, self._heads(v, span, 1))
-        kernels.turn(q, span.angles, 0, held["turned"], own.do)
 
     def _weights(self, scale: float, turned: Any, keys: Any, own: Writer) -> Any:
         """Return softmax(s · q kᵀ) of one block of queries, [rows · kept, queries, keys].
@@ -118,9 +109,9 @@ class Attention:
         stops = [min(start + _BLOCK, span.length) for start in starts]
         return [(slice(a, b), span.skipped + b) for a, b in zip(starts, stops, strict=True)]
 
-    def _attend(self, scale: float, span: Span, held: Held, out: Any, own: Writer) -> list[Any]:
+    def _attend(self, scale: float, span: Span, held: Held, seen: Any, own: Writer) -> list[Any]:
         """Write what queries see; return the weights of each block, None where not kept."""
-        seen, kept = self._heads(out, span, self.group), []
+        kept = []
         for block, count in self._blocks(span):
             mark = own.brief.at
             keys, values = (held[name][:, :, :count] for name in ("keys", "values"))
@@ -139,8 +130,7 @@ class Attention:
         attention weights and dP = dO Vᵀ: dS = P · (dP - Σ P · dP). The last block of queries sees
         all keys: it writes their gradient, the blocks before it add to that.
         """
-        (held, kept, dctx), (dq, dk, dv) = given, slopes
-        dout = self._heads(dctx, span, self.group)
+        (held, kept, dout), (dq, dk, dv) = given, slopes
         for (block, count), stored in reversed(list(zip(self._blocks(span), kept, strict=True))):
             mark, more = own.brief.at, block.stop < span.length
             turned, keys = held["turned"][:, :, :, block], held["keys"][:, :, :count]
@@ -155,27 +145,6 @@ class Attention:
             own.product(weights.transpose(1, 2), packed, dv[:, :, :count], more)
             own.brief.at = mark
 
-    def _turned_back(
-        self, slopes: Sequence[Any], wide: Sequence[Any], span: Span, own: Writer
-    ) -> None:
-        """Write gradients by head where the linear layers look for them."""
-        dq, dk, dv = slopes
-        kernels.turn_back(dq, span.angles, 0, wide[0], own.do)
-        kernels.turn_back(dk[:, :, None], span.angles, span.skipped, wide[1], own.do)
-        own.do(self._heads(wide[2], span, 1).copy_, dv[:, :, None, span.skipped :])
 
-    def _sent(self, slopes: Sequence[Any], skipped: int, tape: Tape) -> Any:
-        """Return the sums over rows of what the keys and values of the prompt are sent."""
-        if not skipped:
-            return None
-        wide, shape = wide_of(slopes[0].dtype), (1, self.kept, skipped, self.width)
-        sums = [tape.lend(shape, wide) for _ in slopes]
-        for own, which in tape.apart(len(slopes)):
-            for total, slope in zip(sums[which], slopes[which], strict=True):
-                given = (slope[:, :, :skipped], 0)
-                own.do(torch.sum, *given, keepdim=True, dtype=wide, out=total)
-        return sums
-
-
-def _of(held: Held, rows: slice) -> Held:
-    return {name: held[name][rows] for name in ("keys", "values", "turned")}
+def _of(held: Held, part: Any) -> Held:
+    return {name: held[name][part] for name in ("keys", "values", "turned")}

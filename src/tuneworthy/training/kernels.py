@@ -59,62 +59,64 @@ def _rms_back(slope: Any, x: Any, weight: Any, factor: Any, add: Any, out: Any) 
 
 
 @compiled
-def _turn(flat: Any, cos: Any, sin: Any, skip: int, out: Any) -> None:
-    rows, length, _, _, half = flat.shape
-    kept, group = out.shape[1], out.shape[2]
-    for r in range(rows):
-        for h in range(kept):
-            for g in range(group):
-                for t in range(length):
-                    for k in range(half):
-                        x = get(flat, (r, t, h * group + g, 0, k))
-                        y = get(flat, (r, t, h * group + g, 1, k))
-                        c, s = get(cos, (t, k)), get(sin, (t, k))
-                        put(out, (r, h, g, skip + t, 0, k), x * c - y * s)
-                        put(out, (r, h, g, skip + t, 1, k), y * c + x * s)
-
-
-@compiled
-def _turn_back(slope: Any, cos: Any, sin: Any, skip: int, flat: Any) -> None:
-    rows, length, _, _, half = flat.shape
-    kept, group = slope.shape[1], slope.shape[2]
-    for r in range(rows):
-        for h in range(kept):
-            for g in range(group):
-                for t in range(length):
-                    for k in range(half):
-                        x = get(slope, (r, h, g, skip + t, 0, k))
-                        y = get(slope, (r, h, g, skip + t, 1, k))
-                        c, s = get(cos, (t, k)), get(sin, (t, k))
-                        put(flat, (r, t, h * group + g, 0, k), x * c + y * s)
-                        put(flat, (r, t, h * group + g, 1, k), y * c - x * s)
-
-
-@compiled
-def _padded(flat: Any, starts: Any, out: Any) -> None:
-    length = len(out) // (len(starts) - 1)
-    for r in range(len(starts) - 1):
+def _laid(flat: Any, starts: Any, before: Any, angles: Any, head: Any, out: Any) -> None:
+    (cos, sin), kept, group, half = angles, out.shape[1], out.shape[2], out.shape[5]
+    past = before.shape[2]
+    for r in range(len(out)):
         start, count = starts[r], starts[r + 1] - starts[r]
-        for t in range(length):
-            done = out[r * length + t]
-            if t < count:
-                row = flat[start + t]
-                for k in range(len(row)):
-                    done[k] = row[k]
-            else:
-                for k in range(len(done)):
-                    done[k] = 0
+        for h in range(kept):
+            for g in range(group):
+                done, at = out[r, h, g], (head + h) * group + g
+                for t in range(past):
+                    done[t] = before[0, h, t]
+                for t in range(count):
+                    row, to = flat[start + t, at], done[past + t]
+                    if len(cos):
+                        for k in range(half):
+                            x, y = get(row, (0, k)), get(row, (1, k))
+                            c, s = get(cos, (t, k)), get(sin, (t, k))
+                            put(to, (0, k), x * c - y * s)
+                            put(to, (1, k), y * c + x * s)
+                    else:
+                        for k in range(half):
+                            to[0, k], to[1, k] = row[0, k], row[1, k]
+                done[past + count :] = 0
 
 
 @compiled
-def _packed(wide: Any, starts: Any, out: Any) -> None:
-    length = len(wide) // (len(starts) - 1)
-    for r in range(len(starts) - 1):
+def _taken(heads: Any, starts: Any, past: Any, angles: Any, head: Any, flat: Any) -> None:
+    (cos, sin), kept, group, half = angles, heads.shape[1], heads.shape[2], heads.shape[5]
+    for r in range(len(heads)):
         start = starts[r]
-        for t in range(starts[r + 1] - start):
-            done, row = out[start + t], wide[r * length + t]
-            for k in range(len(row)):
-                done[k] = row[k]
+        for h in range(kept):
+            for g in range(group):
+                given, at = heads[r, h, g], (head + h) * group + g
+                for t in range(starts[r + 1] - start):
+                    row, to = given[past + t], flat[start + t, at]
+                    if len(cos):
+                        for k in range(half):
+                            x, y = get(row, (0, k)), get(row, (1, k))
+                            c, s = get(cos, (t, k)), get(sin, (t, k))
+                            put(to, (0, k), x * c + y * s)
+                            put(to, (1, k), y * c - x * s)
+                    else:
+                        for k in range(half):
+                            to[0, k], to[1, k] = row[0, k], row[1, k]
+
+
+@compiled
+def _gained(more: Any, head: Any, out: Any, table: Any) -> None:
+    for h in range(out.shape[1]):
+        for t in range(out.shape[2]):
+            to = out[0, h, t]
+            for k in range(len(to)):
+                table[k] = get(to, k)
+            for r in range(len(more)):
+                row = more[r, head + h, t]
+                for k in range(len(to)):
+                    table[k] += get(row, k)
+            for k in range(len(to)):
+                put(to, k, table[k])
 
 
 @compiled
@@ -179,31 +181,39 @@ def rms_norm_back(
     return out
 
 
-def turn(flat: Any, angles: tuple[Any, Any], skip: int, out: Any, do: Any = now) -> None:
-    """Rotate heads by position (RoPE) into `out` [rows, kept heads, group, skip + length, width].
+def laid(
+    flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = now
+) -> None:
+    """Lay tokens out by row and head: `out` [rows, kept heads, group, past + length, width].
 
-    `flat` is [rows · length, heads · width]; `angles`: cos and sin [length, width / 2].
+    `place`: row r is starts[r] to starts[r + 1] of `flat` [N, heads · width], and which kept head
+    is the first of `out`. In front of each row comes `before` [1, kept heads, past, width] (or
+    None), behind it zeros. `angles`, cos and sin [length, width / 2], rotate by position (RoPE).
     """
-    do(_turn, bits(_by_head(flat, out, skip)), *map(bits, angles), skip, bits(_halves(out)))
+    starts, head = place
+    before = out[:1, :, 0, :0] if before is None else before
+    heads = bits(_halves(before)), _turns(angles, flat), head, bits(_halves(out))
+    do(_laid, bits(_by_head(flat, out)), starts, *heads)
 
 
-def turn_back(slope: Any, angles: tuple[Any, Any], skip: int, flat: Any, do: Any = now) -> None:
-    """Rotate the gradient of what `turn` wrote back, into `flat`."""
-    heads, back = bits(_halves(slope)), bits(_by_head(flat, slope, skip))
-    do(_turn_back, heads, *map(bits, angles), skip, back)
+def taken(
+    heads: Any, place: tuple[Any, int], past: int, angles: Any, flat: Any, do: Any = now
+) -> None:
+    """Write what lies by row and head, behind `past` tokens, into `flat`; what `laid` lays.
 
-
-def padded(flat: Any, starts: Any, out: Any, do: Any = now) -> None:
-    """Lay rows of unlike length out at one length, zeros behind them: `out` [rows · length, size].
-
-    Row r is starts[r] to starts[r + 1] of `flat` [N, size].
+    `angles` rotate back.
     """
-    do(_padded, bits(flat), starts, bits(out))
+    given = bits(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
+    do(_taken, *given, bits(_by_head(flat, heads)))
 
 
-def packed(wide: Any, starts: Any, out: Any, do: Any = now) -> None:
-    """Write the real tokens of what `padded` laid out into `out` [N, size]."""
-    do(_packed, bits(wide), starts, bits(out))
+def gained(more: Any, head: int, out: Any, do: Any = now) -> None:
+    """Add to `out` [1, kept heads, past, width] the sums of `more` [rows, heads, more, width].
+
+    `head` is the first head that is meant. Each sum is rounded once.
+    """
+    table = torch.empty(out.shape[3], dtype=wide_of(out.dtype)).numpy()
+    do(_gained, bits(more), head, bits(out), table)
 
 
 def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
@@ -231,6 +241,10 @@ def _halves(heads: Any) -> Any:
     return heads.unflatten(-1, (2, heads.shape[-1] // 2))
 
 
-def _by_head(flat: Any, heads: Any, skip: int) -> Any:
-    rows, length, width = heads.shape[0], heads.shape[3] - skip, heads.shape[4]
-    return flat.view(rows, length, -1, 2, width // 2)
+def _by_head(flat: Any, heads: Any) -> Any:
+    return _halves(flat.view(len(flat), -1, heads.shape[-1]))
+
+
+def _turns(angles: Any, like: Any) -> tuple[Any, Any]:
+    cos, sin = angles or (like.new_empty(0, 0),) * 2
+    return bits(cos), bits(sin)

@@ -153,12 +153,12 @@ class Stack:
         cos, sin = self.body.rotary_emb(like, place)
         half = self.width // 2
         angles = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
-        own, tight = [length] * rows, sum(lengths) < (1 - _PADDED) * rows * length
-        if tight:
+        own = [length] * rows
+        if sum(lengths) < (1 - _PADDED) * rows * length:
             own = _filled(lengths, skipped, length)
         starts = np.cumsum([0, *own])
         at = slice(skipped, skipped + int(starts[-1]))
-        return Span(rows, length, skipped, at, angles, starts, tight)
+        return Span(rows, length, skipped, at, angles, starts)
 
     def _forward(self, layer: Layer, x: Any, tape: Tape) -> Any:
         kept = {"x": x}
@@ -225,8 +225,6 @@ class Stack:
 
 def _read(ids: Any, span: Span) -> Any:
     """Return the tokens of a span that are read, of ids [rows, length]."""
-    if not span.tight:
-        return ids.flatten()
     counts = np.diff(span.starts).tolist()
     return torch.cat([row[:count] for row, count in zip(ids, counts, strict=True)])
 

@@ -48,8 +48,8 @@ class Span:
     """Rows that attend alike: the shared prompt (one row), or the rows that look back on it.
 
     `skipped` tokens of the prompt stand before each row. `at` are their places among the N tokens.
-    Of those, row r is starts[r] to starts[r + 1]; `tight`: padding is left out of them. `held` by
-    layer: keys, values, turned queries and attention weights.
+    Of those, row r is starts[r] to starts[r + 1], `length` at most. `held` by layer: keys, values,
+    turned queries and attention weights.
     """
 
     rows: int
@@ -58,21 +58,16 @@ class Span:
     at: slice
     angles: tuple[Any, Any]
     starts: Any
-    tight: bool = False
     held: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """Return what makes the calls of two spans the same."""
-        return self.rows, self.length, self.skipped, self.at.stop, self.tight
+        return self.rows, self.length, self.skipped, self.at.stop
 
     def aim(self, other: Span) -> None:
         """Take another span's places, of the same shape."""
         self.starts[:] = other.starts
-
-    def places(self, rows: slice) -> slice:
-        """Return where some rows lie among rows · length."""
-        return slice(rows.start * self.length, rows.stop * self.length)
 
 
 class Writer:
@@ -160,9 +155,3 @@ class Tape(Writer):
             if n:
                 writer.brief.at = (0, 0)
             yield writer, slice(n * count // sides, (n + 1) * count // sides)
-
-    def roomy(self, flat: Any, span: Span) -> Any:
-        """Return `flat` [N, ...], or memory for [rows · length, ...] where padding is left out."""
-        if not span.tight:
-            return flat
-        return self.lend((span.rows * span.length, *flat.shape[1:]), flat.dtype)

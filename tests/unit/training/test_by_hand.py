@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import zip_longest
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.full
@@ -125,6 +126,13 @@ def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monke
 def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share):
     from tuneworthy.training import kernels, stack
 
+    laid = kernels._laid
+
+    def longer(flat, starts, before, *given):
+        laid(flat, starts, before, *given)
+        for row, count in zip(given[-1], np.diff(starts) + before.shape[2], strict=True):
+            row[:, :, count:] = row[:, :, count - 1 : count]  # the last token again as padding
+
     net, rows = opened(tiny, kind, share=share)
     found = {}
     for most in (0.0, 1.0):  # leave all padding out; read all of it
@@ -132,7 +140,7 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
         found[most] = gradient(net, rows)
     assert found[0.0][0] == pytest.approx(found[1.0][0], rel=1e-12)
     assert apart(found[0.0][1], found[1.0][1]) < 1e-12
-    monkeypatch.setattr(kernels, "_padded", longer)  # the control: a gradient from padding
+    monkeypatch.setattr(kernels, "_laid", longer)  # the control: a gradient from padding
     monkeypatch.setattr(stack, "_PADDED", 0.0)
     assert apart(gradient(net, rows)[1], found[0.0][1]) > 1e-3
 
@@ -278,14 +286,6 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
 
 
-def longer(flat, starts, out):
-    """Lay rows out with what comes after them as padding."""
-    length = len(out) // (len(starts) - 1)
-    for n, start in enumerate(starts[:-1]):
-        places = [min(start + t, len(flat) - 1) for t in range(length)]
-        out[n * length : (n + 1) * length] = flat[places]
-
-
 def shorter(row, n):
     """Return a row without the last n tokens of its prompt."""
     first = row.first
@@ -368,9 +368,9 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     if fault == "turn":
         monkeypatch.setattr(
             kernels,
-            "turn_back",
-            lambda slope, angles, skip, flat, do, back=kernels.turn_back: back(
-                slope, (angles[0], -angles[1]), skip, flat, do
+            "taken",
+            lambda heads, place, past, angles, *given, taken=kernels.taken: taken(
+                heads, place, past, angles and (angles[0], -angles[1]), *given
             ),
         )
     if fault == "norm":

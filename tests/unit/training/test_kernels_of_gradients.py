@@ -60,28 +60,31 @@ def test_gradient_of_a_norm(kind, more):
     assert not same(found, x64.grad if more else x64.grad + add.double(), kind)
 
 
-def test_turning_and_turning_back(kind):
+def test_heads_turned_and_turned_back(kind):
+    import numpy as np
     import torch
 
-    from tuneworthy.training.kernels import turn, turn_back
+    from tuneworthy.training.kernels import laid, taken
 
-    rows, length, kept, group, width, skip = 2, 3, 2, 3, 8, 4
+    rows, length, kept, group, width, past = 2, 3, 2, 3, 8, 4
     flat, flat64 = leaf(rows * length, kept * group * width, kind=kind)
+    place = np.array([0, 3, 6]), 0
     angle = torch.rand(length, width // 2) * 6
     cos, sin = angle.cos().to(kind), angle.sin().to(kind)
     heads = flat64.view(rows, length, kept, group, width).permute(0, 2, 3, 1, 4)
     one, two = heads.chunk(2, -1)
     truth = torch.cat([one * cos - two * sin, two * cos + one * sin], -1)
-    out = torch.full((rows, kept, group, skip + length, width), 7.0).to(kind)
-    turn(flat, (cos, sin), skip, out)
-    assert same(out[:, :, :, skip:], truth, kind)
-    assert bool((out[:, :, :, :skip] == 7).all())
+    before = torch.randn(1, kept, past, width).to(kind)
+    out = torch.full((rows, kept, group, past + length, width), 7.0).to(kind)
+    laid(flat, place, before, (cos, sin), out)
+    assert same(out[:, :, :, past:], truth, kind)
+    assert torch.equal(out[:, :, :, :past], before[:, :, None].expand_as(out[:, :, :, :past]))
     slope = torch.randn_like(out)
-    truth.backward(slope[:, :, :, skip:].double())
+    truth.backward(slope[:, :, :, past:].double())
     back = torch.empty_like(flat)
-    turn_back(slope, (cos, sin), skip, back)
+    taken(slope, place, past, (cos, sin), back)
     assert same(back, flat64.grad, kind)
-    turn_back(slope, (cos, -sin), skip, back)
+    taken(slope, place, past, (cos, -sin), back)
     assert not same(back, flat64.grad, kind)
 
 
@@ -89,20 +92,41 @@ def test_rows_of_unlike_length_laid_out_and_back(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.training.kernels import packed, padded
+    from tuneworthy.training.kernels import laid, taken
 
-    flat, starts = torch.randn(9, 5).to(kind), np.array([1, 4, 4, 9])
-    wide = torch.full((18, 5), 7.0).to(kind)
-    padded(flat, starts, wide)
-    rows = wide.view(3, 6, 5)
-    assert torch.equal(torch.cat([rows[0, :3], rows[2, :5]]), flat[1:])
-    assert not rows[0, 3:].any()
+    kept, group, width, starts = 2, 3, 4, np.array([1, 4, 4, 9])
+    flat = torch.randn(9, kept * group * width).to(kind)
+    heads = flat.view(9, kept, group, width).permute(1, 2, 0, 3)
+    rows = torch.full((3, kept, group, 6, width), 7.0).to(kind)
+    laid(flat, (starts, 0), None, None, rows)
+    assert torch.equal(rows[0, :, :, :3], heads[:, :, 1:4])
+    assert torch.equal(rows[2, :, :, :5], heads[:, :, 4:])
+    assert not rows[0, :, :, 3:].any()
     assert not rows[1].any()
-    assert not rows[2, 5:].any()
+    assert not rows[2, :, :, 5:].any()
+    some = torch.empty(1, 1, group, 6, width).to(kind)  # the second kept head of the last row
+    laid(flat, (starts[2:], 1), None, None, some)
+    assert torch.equal(some, rows[2:, 1:])
     back = torch.full_like(flat, 7.0)
-    packed(wide[6:], starts[1:], back)  # of some rows alone
+    taken(rows[2:], (starts[2:], 0), 0, None, back)
     assert torch.equal(back[4:], flat[4:])
     assert bool((back[:4] == 7).all())
+    taken(some, (starts[2:], 0), 0, None, back)  # the control: of another head
+    assert not torch.equal(back[4:], flat[4:])
+
+
+def test_what_rows_send_to_the_prompt_is_added_up_and_rounded_once(kind):
+    import torch
+
+    from tuneworthy.training.kernels import gained
+
+    own, more = torch.randn(1, 1, 5, 4).to(kind), torch.randn(7, 3, 9, 4).to(kind)
+    truth = own.double()[0] + more.double()[:, 1:2, :5].sum(0)
+    found = own.clone()
+    gained(more, 1, found)
+    assert same(found[0], truth, kind)
+    gained(more, 2, own)
+    assert not same(own[0], truth, kind)
 
 
 def test_gradient_of_attention_weights(kind):

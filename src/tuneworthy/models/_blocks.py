@@ -19,7 +19,8 @@ SIDE = 4  # rows of a block, either way: 16 sums and what they are made of fit t
 _CHUNK = 64  # bytes that an instruction reads
 TALL, WIDE = 8, 32  # rows and columns of a strip
 FEW = 4  # rows of a strip of sums
-_NAME, _STRIP, _FEW = "tuneworthy.block", "tuneworthy.strip", "tuneworthy.few"
+_NAME, _STRIP = "tuneworthy.block", "tuneworthy.strip"
+_FEW, _TALL = "tuneworthy.few", "tuneworthy.tall"
 _DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
 cgutils: Any = untyped
 types: Any = untyped_types
@@ -230,13 +231,21 @@ def _strip(b: Any, *given: Any) -> None:
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
 
 
-def _few(b: Any, *given: Any) -> None:
-    x, x_row, w, w_row, count, out, out_row, last, ahead = given
-    sums = _summed(b, (w, w_row, count), _rows(b, x, x_row, last, FEW), ahead)
-    rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, FEW)]
+def _added(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
+    x, x_row, w, w_row, size, out, out_row, last = given
+    sums = _summed(b, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
+    rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, count)]
     held = [b.load(to, align=4) for to in rows]  # all before one is written: some are one row
     for to, more, total in zip(rows, held, sums, strict=True):
         b.store(b.fadd(more, total), to, align=4)
+
+
+def _few(b: Any, *given: Any) -> None:
+    _added(b, FEW, given[:-1], given[-1])
+
+
+def _tall(b: Any, *given: Any) -> None:
+    _added(b, TALL, given)
 
 
 def operation(write: Any) -> Any:
@@ -287,6 +296,20 @@ def few(context: Any, given: Any) -> Any:  # noqa: ARG001
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         b.call(_once(b.module, _FEW, 9, _few), cgutils.unpack_tuple(b, values[0], 9))
+        return context.get_dummy_value()
+
+    return types.void(given), write
+
+
+@operation
+def tall(context: Any, given: Any) -> Any:  # noqa: ARG001
+    """In a loop: add TALL by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
+
+    `given` as for `strip`, without what it adds.
+    """
+
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.call(_once(b.module, _TALL, 8, _tall), cgutils.unpack_tuple(b, values[0], 8))
         return context.get_dummy_value()
 
     return types.void(given), write

@@ -32,6 +32,7 @@ from tuneworthy.models._blocks import (
     longs,
     singles,
     strip,
+    tall,
 )
 from tuneworthy.models._compiled import get, outside, put, wide
 
@@ -39,6 +40,7 @@ carray: Any = vars(numba)["carray"]
 GRAIN = 16  # numbers of a row that are multiplied at once, at least
 _NAMED = types.void(*[types.int64] * 3)
 _AHEAD = 16 << 10  # bytes of weights asked for ahead of their use; fewer wait, more change nothing
+_DEEP, _MANY = 1024, 4096  # rows of weights that strips read at a time, where there are more
 _KEPT = 512 << 10  # bytes of x that are multiplied with all weights in turn: they stay in the cache
 
 
@@ -192,9 +194,35 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
                 )  # fmt: skip
 
 
+@register_jitable
+def _deep(given: Any, start: Any, end: Any) -> None:
+    """Write columns as sums of some rows of the weights at a time: they stay in the cache."""
+    rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
+    sums = np.zeros((rows, end - start), np.float32)
+    for k in range(0, size // 2, _DEEP):
+        some = min(_DEEP, size // 2 - k)
+        for n in range(start, end, WIDE):
+            for m in range(0, rows, TALL):
+                to = sums[m, n - start :]
+                tall(
+                    (
+                        x + m * x_row + k * 2, x_row, w + k * w_row + n * 2, w_row, some,
+                        address(to), sums.strides[0], rows - 1 - m,
+                    )
+                )  # fmt: skip
+    for m in range(rows):
+        add = carray(halves(given[11] + m * given[12]), end)
+        out = carray(halves(given[14] + m * given[15]), end)
+        for n in range(start, end):
+            put(out, n, sums[m, n - start] + (get(add, n) if given[13] else np.float32(0)))
+
+
 def _strips(at: Any, start: Any, end: Any) -> None:
     given = carray(longs(at), 16)
     rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
+    if size > _MANY * 2:
+        _deep(given, start, end)
+        return
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
     for n in range(start, end, WIDE):
         for m in range(0, rows, TALL):

@@ -104,7 +104,8 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "count", "size"), [(1, 7, 32), (8, 64, 96), (13, 33, 64), (150, 576, 192)]
+    ("rows", "count", "size"),
+    [(1, 7, 32), (8, 64, 96), (13, 33, 64), (150, 576, 192), (11, 5121, 96)],
 )
 def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     import torch

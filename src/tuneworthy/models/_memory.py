@@ -218,6 +218,9 @@ def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
     if way == "written out":  # attention weights, and the shared keys and values once a row
         weights = shape.heads * tokens * min(seen, 512)
         kept += size * shape.layers * (weights + part.rows * part.shared * 2 * shape.key)
+        # The last layer reads on, from its attention, for tokens alone that are scored.
+        passed = tokens + part.shared - part.scored
+        kept -= size * passed * (2 * shape.hidden + 3 * shape.inner)
     elif shape.capped:
         kept += shape.layers * 12 * shape.heads * tokens * seen
     elif part.shared or (shape.window and seen > shape.window):

@@ -109,9 +109,10 @@ def _run(
     prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
     for group in parts(batch, budget, width):
         rows = [batch[i] for i in group]
-        tape = stack.tape([len(row.ids) - 1 - width for row in rows], width)
+        lengths = [len(row.ids) - 1 - width for row in rows]  # the last token predicts nothing
+        tape = stack.tape(lengths, [row.trained for row in rows], width)
         own = _inputs(rows, width, tape.spans[-1].length)
-        with stack.team if stack.few(tape.spans[-1].at.stop) else nullcontext():
+        with stack.team if stack.few(tape.tokens) else nullcontext():
             turn(group, rows, stack.forward([*prompt, own], tape), tape)
         stack.release(tape)
 
@@ -147,7 +148,7 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
 
 
 def _inputs(rows: Sequence[Rendered], skipped: int, length: int) -> Any:
-    """Return the ids that are read, padded to a length: the last token predicts nothing."""
+    """Return the ids that are read, padded to a length."""
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     for number, row in enumerate(rows):
         inputs = row.ids[skipped:-1]
@@ -155,25 +156,20 @@ def _inputs(rows: Sequence[Rendered], skipped: int, length: int) -> Any:
     return ids
 
 
-def _places(rows: Sequence[Rendered], tape: Tape) -> tuple[Any, Any]:
-    """Return where answer tokens are predicted (index into N), and the tokens themselves."""
-    where: list[int] = []
-    span = tape.spans[-1]
-    for row, begun in zip(rows, span.starts[:-1].tolist(), strict=True):
-        start = span.at.start + begun - 1 - span.skipped
-        where += range(start + row.first, start + len(row.ids))
-    return torch.tensor(where), torch.tensor([t for row in rows for t in row.ids[row.first :]])
+def _targets(rows: Sequence[Rendered]) -> Any:
+    """Return the answer tokens, in the order of the rows."""
+    return torch.tensor([token for row in rows for token in row.ids[row.first :]])
 
 
 def _nll(hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape) -> Any:
     """Return the loss of every answer token."""
-    where, targets = _places(rows, tape)
-    inner, _ = rms_norm(x.index_select(0, where), (hand.norm.weight, hand.norm.eps))
-    return cross_entropy(_logits(hand, inner, None, len(x)), targets, 1.0)
+    targets = _targets(rows)
+    inner, _ = rms_norm(x[: len(targets)], (hand.norm.weight, hand.norm.eps))
+    return cross_entropy(_logits(hand, inner, None, tape), targets, 1.0)
 
 
-def _logits(hand: Hand, inner: Any, out: Any, tokens: int) -> Any:
-    if hand.plain and hand.stack.few(tokens):
+def _logits(hand: Hand, inner: Any, out: Any, tape: Tape) -> Any:
+    if hand.plain and hand.stack.few(tape.tokens):
         return hand.stack.team.product(inner, hand.head, into=(out, now))
     return torch.mm(inner, hand.head.t(), out=out)
 
@@ -181,23 +177,21 @@ def _logits(hand: Hand, inner: Any, out: Any, tokens: int) -> Any:
 def _head(
     hand: Hand, rows: Sequence[Rendered], x: Any, tape: Tape, scale: float
 ) -> tuple[list[float], Any]:
-    """Return each row's summed loss, and the gradient of `scale` times their sum at x [N, hidden].
+    """Return each row's summed loss, and the gradient of `scale` times their sum at x [M, hidden].
 
-    The gradient of a token's loss at its logits is softmax - one-hot; it takes the logits' place.
+    The first of those are answer tokens. The gradient of a token's loss at its logits is softmax -
+    one-hot; it takes the logits' place.
     """
-    where, targets = _places(rows, tape)
-    outer = x.index_select(0, where)
+    targets = _targets(rows)
+    outer = x[: len(targets)]
     inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
     tape.brief.at = (0, 0)
-    room = tape.lend((len(where), len(hand.head)), hand.head.dtype)
-    logits = _logits(hand, inner, room, len(x))
+    room = tape.lend((len(targets), len(hand.head)), hand.head.dtype)
+    logits = _logits(hand, inner, room, tape)
     nll = cross_entropy(logits, targets, scale)
-    team = hand.stack.team
-    few = hand.plain and hand.stack.few(len(x))
-    dinner = team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
+    few = hand.plain and hand.stack.few(tape.tokens)
+    dinner = hand.stack.team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
     dx = torch.zeros_like(x)
-    given = (hand.norm.weight, factor)
-    slope = rms_norm_back(dinner, outer, given, None, torch.empty_like(outer))
-    dx.index_copy_(0, where, slope)
+    rms_norm_back(dinner, outer, (hand.norm.weight, factor), None, dx[: len(targets)])
     shares = nll.split([row.trained for row in rows])
     return [float(share.sum()) for share in shares], dx

@@ -31,6 +31,7 @@ from tuneworthy.training.tape import Arena, Span, Tape
 
 _PADDED = 0.08  # share of padding above which leaving it out is worth the copies
 ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
+_ASKED = 64  # so are tokens whose output is asked for, or every batch would have a shape of its own
 _TAPES = 16  # shapes of a step whose calls are kept
 
 
@@ -80,7 +81,7 @@ class Stack:
         self.adapters.rest()
 
     def forward(self, ids: Sequence[Any], tape: Tape) -> Any:
-        """Return the last layer's output, [N, hidden].
+        """Return the last layer's output for the tokens that the tape was asked for, [M, hidden].
 
         `ids` are [rows, length] for each span, padded on the right.
         """
@@ -94,7 +95,7 @@ class Stack:
         return tape.out
 
     def backward(self, dx: Any, tape: Tape) -> None:
-        """Write the adapters' gradient to its places; `dx` [N, hidden] is that of the output."""
+        """Write the adapters' gradient to its places; `dx` [M, hidden] is that of the output."""
         if tape.dx is None:
             with at_rest():
                 self._write_backward(dx, tape)
@@ -111,11 +112,13 @@ class Stack:
 
     def _write_backward(self, dx: Any, tape: Tape) -> None:
         self.memory.at = tape.end  # other tapes may have been written since
-        flows = [tape.take(dx.shape, dx.dtype) for _ in range(2)]
-        tape.turn(flows[0])
+        flows = [tape.take(tape.x.shape, dx.dtype) for _ in range(2)]
+        tape.turn(tape.take(dx.shape, dx.dtype))
+        dx = tape.dx
         for number in reversed(range(len(self.layers))):
             tape.brief.at = (0, 0)
-            self._backward(number, flows, tape)
+            self._backward(number, (dx, flows[0]), tape)
+            dx = flows[0]
             flows.reverse()
 
     def release(self, tape: Tape) -> None:
@@ -124,18 +127,21 @@ class Stack:
         if len(self.tapes) > _TAPES:
             del self.tapes[next(iter(self.tapes))]
 
-    def tape(self, lengths: Sequence[int], skipped: int = 0) -> Tape:
-        """Return a tape for rows of these lengths that all look back on `skipped` tokens."""
+    def tape(self, lengths: Sequence[int], asked: Sequence[int], skipped: int = 0) -> Tape:
+        """Return a tape for rows of these lengths that all look back on `skipped` tokens.
+
+        Of each row the output of its last `asked` tokens is wanted; that of others may come after.
+        """
         spans = [self._span([skipped], skipped, 0)] if skipped else []
         spans.append(self._span(lengths, max(lengths) + -max(lengths) % ROUND, skipped))
         sides = self.sides(spans[-1].at.stop)
         self.briefs += [Arena() for _ in range(sides - len(self.briefs))]
-        new = Tape(spans, self.memory, self.briefs[:sides], self.team.share)
+        wanted = _asked(spans[-1], lengths, asked)
+        new = Tape(spans, wanted, self.memory, self.briefs[:sides], self.team.share)
         kept = self.tapes.pop(new.shape, None)
         if kept is None:
             return new
-        for span, other in zip(kept.spans, spans, strict=True):
-            span.aim(other)
+        kept.aim(new)
         return kept
 
     def few(self, tokens: int) -> bool:
@@ -173,6 +179,8 @@ class Stack:
             past = self.attention.forward(layer.scale, span, given, past, tape)
             span.held.append(past)
         tape.layers.append(kept)
+        if layer is self.layers[-1]:  # nobody reads what the others would become
+            kept["ctx"], x = (self._taken(part, tape) for part in (kept["ctx"], x))
         (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], tape, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], tape)
         (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], tape)
@@ -180,6 +188,19 @@ class Stack:
         for own, at in tape.apart(len(x)):
             kernels.gate(kept["g"][at], kept["u"][at], kept["h"][at], own.do)
         (out,), kept["down"] = layer.down.forward(kept["h"], tape, kept["y"])
+        return out
+
+    def _taken(self, x: Any, tape: Tape) -> Any:
+        """Return the tokens that are asked for."""
+        out = tape.take((len(tape.asked), x.shape[1]), x.dtype)
+        tape.do(torch.index_select, x, 0, tape.asked, out=out)
+        return out
+
+    def _put_back(self, slope: Any, tape: Tape) -> Any:
+        """Return a gradient of the tokens that are asked for as one of all: the others' is 0."""
+        out = tape.lend((tape.tokens, slope.shape[1]), slope.dtype)
+        tape.do(out.zero_)
+        tape.do(out.index_copy_, 0, tape.asked, slope)
         return out
 
     def _normed(self, kept: dict[str, Any], name: str, norm: Norm | None, tape: Tape) -> Any:
@@ -193,6 +214,8 @@ class Stack:
         (dx, out), layer, kept = flows, self.layers[number], tape.layers[number]
         dx = self._backward_mlp(layer, kept, dx, tape)
         dctx = layer.out.backward([dx], (kept["ctx"], kept["out"]), tape)
+        if layer is self.layers[-1]:
+            dctx, dx = (self._put_back(part, tape) for part in (dctx, dx))
         flat = [tape.lent(kept[name]) for name in "qkv"]
         sent = None  # what the rows' attention sends to the keys and values of the prompt
         for span in reversed(tape.spans):
@@ -227,6 +250,17 @@ def _read(ids: Any, span: Span) -> Any:
     """Return the tokens of a span that are read, of ids [rows, length]."""
     counts = np.diff(span.starts).tolist()
     return torch.cat([row[:count] for row, count in zip(ids, counts, strict=True)])
+
+
+def _asked(span: Span, lengths: Sequence[int], asked: Sequence[int]) -> Any:
+    """Return where the last `asked` tokens of each row are among all; and of others, to a multiple.
+
+    Those come after, none of them twice.
+    """
+    ends = span.at.start + span.starts[:-1] + np.asarray(lengths)
+    wanted = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, asked, strict=True)])
+    others = np.setdiff1d(np.arange(span.at.stop), wanted)
+    return torch.from_numpy(np.concatenate([wanted, others[: -len(wanted) % _ASKED]]))
 
 
 def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:

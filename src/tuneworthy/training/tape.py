@@ -115,16 +115,22 @@ class Writer:
 class Tape(Writer):
     """The calls of one forward pass and of its backward pass, for spans of one shape.
 
-    The shared prompt, if any, is the first span. `x` [N, hidden] is what goes in, `out` what comes
-    out, `dx` the gradient of that. `layers` is what each layer left for its gradient, up to `end`
-    of `memory`. `share` makes lists of calls at once, as many as there are `briefs`.
+    The shared prompt, if any, is the first span. `x` [N, hidden] is what goes in, `out` [asked,
+    hidden] what comes out of the tokens `asked` for, `dx` the gradient of that. `layers` is what
+    each layer left for its gradient, up to `end` of `memory`. `share` makes lists of calls at once,
+    as many as there are `briefs`.
     """
 
     def __init__(
-        self, spans: list[Span], memory: Arena, briefs: Sequence[Arena], share: Callable[..., None]
+        self,
+        spans: list[Span],
+        asked: Any,
+        memory: Arena,
+        briefs: Sequence[Arena],
+        share: Callable[..., None],
     ) -> None:
         super().__init__(memory, briefs[0])
-        self.spans, self.briefs, self.share = spans, briefs, share
+        self.spans, self.asked, self.briefs, self.share = spans, asked, briefs, share
         self.there, self.back = self.calls, list[Any]()
         self.layers: list[dict[str, Any]] = []
         self.x: Any = None
@@ -135,7 +141,18 @@ class Tape(Writer):
     @property
     def shape(self) -> tuple[Any, ...]:
         """Return what makes the calls of two tapes the same."""
-        return (len(self.briefs), *(span.shape for span in self.spans))
+        return (len(self.briefs), len(self.asked), *(span.shape for span in self.spans))
+
+    @property
+    def tokens(self) -> int:
+        """Return how many tokens are read, N."""
+        return int(self.spans[-1].at.stop)
+
+    def aim(self, other: Tape) -> None:
+        """Take another tape's places, of the same shape."""
+        self.asked.copy_(other.asked)
+        for span, new in zip(self.spans, other.spans, strict=True):
+            span.aim(new)
 
     def turn(self, dx: Any) -> None:
         """Write the backward pass from now on, from the gradient of the output."""

@@ -155,7 +155,7 @@ def test_lengths_are_rounded_and_that_changes_nothing(tiny, monkeypatch, most):
 
     def counted(self, ids, tape):
         out = forward(self, ids, tape)
-        read[stack.ROUND] = len(out), tape.spans[-1].length
+        read[stack.ROUND] = tape.tokens, tape.spans[-1].length
         return out
 
     monkeypatch.setattr(stack.Stack, "forward", counted)
@@ -259,6 +259,38 @@ def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
     assert torch.equal(shared, slopes)
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+@pytest.mark.parametrize("share", [True, False])
+def test_the_last_layer_reads_on_for_tokens_that_are_asked_for(tiny, monkeypatch, kind, share):
+    from tuneworthy.training import stack
+
+    net, rows = opened(tiny, kind, share=share)
+    made, right = [], stack._asked
+
+    def counted(span, lengths, asked):
+        made.append(right(span, lengths, asked))
+        return made[-1]
+
+    monkeypatch.setattr(stack, "_asked", counted)
+    found, wanted = {}, sum(row.trained for row in rows)
+    for most in (1, 7, 1 << 20):  # nobody else; to a multiple; all tokens
+        monkeypatch.setattr(stack, "_ASKED", most)
+        found[most] = gradient(net, rows)
+        (places,) = made
+        assert len(set(places.tolist())) == len(places) >= wanted
+        made.clear()
+        if most == 1:
+            assert len(places) == wanted
+        elif most == 7:
+            assert len(places) % 7 == 0
+        assert found[most][0] == pytest.approx(found[1][0], rel=1e-12)
+        assert apart(found[most][1], found[1][1]) < 1e-12
+    assert len(places) > 2 * wanted
+    monkeypatch.setattr(stack, "_ASKED", 1)
+    monkeypatch.setattr(stack, "_asked", lambda *given: right(*given) - 1)  # the control
+    assert apart(gradient(net, rows)[1], found[1][1]) > 1e-3
+
+
 def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypatch):
     import torch
 
@@ -282,7 +314,7 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     assert losses == truth
     assert torch.equal(again, fresh)
     gradient(net, one)
-    monkeypatch.setattr(tape.Span, "aim", lambda self, other: None)  # the control
+    monkeypatch.setattr(tape.Tape, "aim", lambda self, other: None)  # the control
     assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
 
 

@@ -180,13 +180,13 @@ def _spread(b: Any, at: Any, whole: bool) -> Any:
     return b.bitcast(b.shuffle_vector(lane, lane, _order([0] * 16)), _PAIRS)
 
 
-def _summed(b: Any, sides: Any, rows: Sequence[Any], ahead: Any = None) -> list[Any]:
-    """Return the sums of 32 columns of x w for each of these rows of x.
+def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = None) -> None:
+    """Add 32 columns of x w, for each of these rows of x, to the sums: two times 16 of each row.
 
     `sides`: where w lies, how far from row to row, and how many rows it has. What lies `ahead`
     bytes behind them is asked for.
     """
-    (w, w_row, count), sums = sides, _zeros(b, 2 * len(rows))
+    w, w_row, count = sides
     dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
     def add_up(number: Any, whole: bool) -> None:
@@ -209,23 +209,29 @@ def _summed(b: Any, sides: Any, rows: Sequence[Any], ahead: Any = None) -> list[
         add_up(number, True)
     with b.if_then(b.icmp_signed("<", even, count)):
         add_up(even, False)
+
+
+def _straight(b: Any, sums: Sequence[Any]) -> list[Any]:
+    """Return the 32 sums of each row in the order of their columns."""
     straight = _order([(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)])
     pairs = zip(sums[::2], sums[1::2], strict=True)
     return [b.shuffle_vector(b.load(near), b.load(far), straight) for near, far in pairs]
 
 
 def _strip(b: Any, *given: Any) -> None:
-    x, x_row, w, w_row, count, add, add_row, out, out_row, last = given
-    told = b.alloca(_WIDE)
-    sums = _summed(b, (w, w_row, count), _rows(b, x, x_row, last, TALL))
+    x, x_row, w, w_row, count, y, y_row, v, v_row, more, add, add_row, out, out_row, last = given
+    told, sums = b.alloca(_WIDE), _zeros(b, 2 * TALL)
+    _pair_up(b, sums, (w, w_row, count), _rows(b, x, x_row, last, TALL))
+    _pair_up(b, sums, (v, v_row, more), _rows(b, y, y_row, last, TALL))
+    found = _straight(b, sums)
     places = zip(
         _rows(b, add, add_row, last, TALL), _rows(b, out, out_row, last, TALL), strict=True
     )
     for m, (more, to) in enumerate(places):
-        b.store(sums[m], told)
+        b.store(found[m], told)
         with b.if_then(b.icmp_signed("!=", add, _LONG(0))):
             held = b.load(b.inttoptr(more, _PAIRS.as_pointer()), align=2)
-            b.store(b.fadd(sums[m], b.fpext(held, _WIDE)), told)
+            b.store(b.fadd(found[m], b.fpext(held, _WIDE)), told)
         done = b.fptrunc(b.load(told), _PAIRS)
         with b.if_then(b.icmp_signed("<=", _LONG(m), last)):  # a row again would be added twice
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
@@ -233,10 +239,11 @@ def _strip(b: Any, *given: Any) -> None:
 
 def _added(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
     x, x_row, w, w_row, size, out, out_row, last = given
-    sums = _summed(b, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
+    sums = _zeros(b, 2 * count)
+    _pair_up(b, sums, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
     rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, count)]
     held = [b.load(to, align=4) for to in rows]  # all before one is written: some are one row
-    for to, more, total in zip(rows, held, sums, strict=True):
+    for to, more, total in zip(rows, held, _straight(b, sums), strict=True):
         b.store(b.fadd(more, total), to, align=4)
 
 
@@ -273,14 +280,15 @@ def block(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 @operation
 def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
-    """In a loop: write TALL by WIDE numbers of x w + add, bf16, summed in fp32.
+    """In a loop: write TALL by WIDE numbers of x w + y v + add, bf16, summed in fp32.
 
     `given` are addresses and, in bytes, from row to row: x, its rows, w, its rows, how many rows of
-    w there are; add (0: none), its rows; out, its rows; and last, the number of the last row of x.
+    w there are; y, its rows, v, its rows, how many rows of v (0: none); add (0: none), its rows;
+    out, its rows; and last, the number of the last row of x.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        b.call(_once(b.module, _STRIP, 10, _strip), cgutils.unpack_tuple(b, values[0], 10))
+        b.call(_once(b.module, _STRIP, 15, _strip), cgutils.unpack_tuple(b, values[0], 15))
         return context.get_dummy_value()
 
     return types.void(given), write
@@ -290,8 +298,8 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
 def few(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In a loop: add FEW by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
 
-    `given` as for `strip`, without what it adds; and how many bytes behind a row of w what will be
-    read next lies, which is asked for.
+    `given` as for `strip`, without y, v and what it adds; and how many bytes behind a row of w what
+    will be read next lies, which is asked for.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
@@ -305,7 +313,7 @@ def few(context: Any, given: Any) -> Any:  # noqa: ARG001
 def tall(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In a loop: add TALL by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
 
-    `given` as for `strip`, without what it adds.
+    `given` as for `strip`, without y, v and what it adds.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001

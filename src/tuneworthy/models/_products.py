@@ -195,21 +195,26 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
 
 
 @register_jitable
-def _deep(given: Any, start: Any, end: Any) -> None:
-    """Write columns as sums of some rows of the weights at a time: they stay in the cache."""
-    rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
-    sums = np.zeros((rows, end - start), np.float32)
-    for k in range(0, size // 2, _DEEP):
-        some = min(_DEEP, size // 2 - k)
-        for n in range(start, end, WIDE):
+def _deepen(sides: Any, shape: Any, start: Any, sums: Any) -> None:
+    """Add columns of x w to the sums, some rows of w at a time: they stay in the cache."""
+    (x, x_row, w, w_row), (rows, size) = sides, shape
+    for k in range(0, size, _DEEP):
+        for n in range(0, sums.shape[1], WIDE):
             for m in range(0, rows, TALL):
-                to = sums[m, n - start :]
                 tall(
                     (
-                        x + m * x_row + k * 2, x_row, w + k * w_row + n * 2, w_row, some,
-                        address(to), sums.strides[0], rows - 1 - m,
+                        x + m * x_row + k * 2, x_row, w + k * w_row + (start + n) * 2, w_row,
+                        min(_DEEP, size - k), address(sums[m, n:]), sums.strides[0], rows - 1 - m,
                     )
                 )  # fmt: skip
+
+
+@register_jitable
+def _deep(given: Any, start: Any, end: Any) -> None:
+    rows, size, more = given[0], given[1] // 2, given[2] // 2
+    sums = np.zeros((rows, end - start), np.float32)
+    _deepen((given[3], given[4], given[5], given[6]), (rows, size), start, sums)
+    _deepen((given[7], given[8], given[9], given[10]), (rows, more), start, sums)
     for m in range(rows):
         add = carray(halves(given[11] + m * given[12]), end)
         out = carray(halves(given[14] + m * given[15]), end)
@@ -219,16 +224,18 @@ def _deep(given: Any, start: Any, end: Any) -> None:
 
 def _strips(at: Any, start: Any, end: Any) -> None:
     given = carray(longs(at), 16)
-    rows, size, x, x_row, w, w_row = given[0], given[1], given[3], given[4], given[5], given[6]
-    if size > _MANY * 2:
+    rows, size, more, x, x_row = given[0], given[1] // 2, given[2] // 2, given[3], given[4]
+    if size > _MANY:
         _deep(given, start, end)
         return
+    w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
     for n in range(start, end, WIDE):
         for m in range(0, rows, TALL):
             strip(
                 (
-                    x + m * x_row, x_row, w + n * 2, w_row, size // 2,
+                    x + m * x_row, x_row, w + n * 2, w_row, size,
+                    y + m * y_row, y_row, v + n * 2, v_row, more,
                     add + m * add_row + n * add_step, add_row, out + m * out_row + n * 2, out_row,
                     rows - 1 - m,
                 )
@@ -236,7 +243,7 @@ def _strips(at: Any, start: Any, end: Any) -> None:
 
 
 # Called by name: compiled once, not again into every loop. In a loop: write columns of x wᵀ + y vᵀ
-# + add, or of x w + add in whole WIDEs. Given are the address of what `noted` says, the first
+# + add, or of x w + y v + add in whole WIDEs. Given are the address of what `noted` says, the first
 # column, and the one after the last.
 blocks: Any = types.ExternalFunction("tuneworthy_blocks", _NAMED)
 strips: Any = types.ExternalFunction("tuneworthy_strips", _NAMED)

@@ -200,11 +200,11 @@ def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
 
 
 @compiled
-def _turned(board: Any, x: Any, w: Any, none: Any, add: Any, out: Any) -> None:
+def _turned(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
-        _lead(board, _STRIPS, w.shape[1], described(x, w, none, none, add, out))
+        _lead(board, _STRIPS, w.shape[1], described(x, w, low[0], low[1], add, out))
     else:
-        told = noted(x, w, (none, none), add, out)
+        told = noted(x, w, low, add, out)
         strips(address(told), 0, w.shape[1])
 
 
@@ -293,17 +293,21 @@ class Team:
         do(_product, self.board, bits(x), bits(weight), (y, v), more, bits(out))
         return out
 
-    def turned(self, x: Any, weight: Any, add: Any = None, into: Any = (None, now)) -> Any:
-        """Return x weight + add, [N, in], bf16, for x [N, out] and weight [out, in] of whole WIDEs.
+    def turned(
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+    ) -> Any:
+        """Return x weight + y v + add, [N, in], bf16, each sum rounded once.
 
-        `add` and `into` as for `product`.
+        For x [N, out] and weight [out, in] of whole WIDEs; `low` is (y, v), [N, ranks] and [ranks,
+        in], or None; `add` and `into` as for `product`.
         """
         out, do = into
         out = x.new_empty(len(x), weight.shape[1]) if out is None else out
         none = x.new_empty(0, 0)
         _agree(x, weight, out, weight.shape[1] % WIDE == 0)
-        given = (x, weight, none, none if add is None else add, out)
-        do(_turned, self.board, *map(bits, given))
+        y, v = map(bits, low or (none, none))
+        more = bits(none if add is None else add)
+        do(_turned, self.board, bits(x), bits(weight), (y, v), more, bits(out))
         return out
 
 

@@ -79,12 +79,12 @@ class Plain(Fan):
         """
         if len(kept[0]) > FEW:
             return super().backward(slopes_of_y, kept, tape)
-        (x, low), team, at = kept, self.team, 0
+        (x, given), team, at = kept, self.team, 0
         dx, fed = tape.lent(x), None
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
         aside: Any = tape.lend((self.ranks, len(x)), x.dtype) if self.ranks else None
         if self.ranks:
-            turned_over(low, aside, tape.do)
+            turned_over(given, aside, tape.do)
         found = zip(self.linears, self.over, self.slopes_of_b, slopes_of_y, strict=True)
         for linear, over, slope, dy in found:
             own = slice(at, at + linear.rank)
@@ -93,10 +93,10 @@ class Plain(Fan):
                 turned = tape.lent(over)
                 team.turned(aside[own], dy, into=(turned, tape.do))
                 turned_over(turned, slope, tape.do)
-            team.turned(dy, linear.weight, fed, (dx, tape.do))
+            low = (down, self.a) if linear is self.linears[-1] and self.ranks else None
+            team.turned(dy, linear.weight, low, fed, (dx, tape.do))
             at, fed = own.stop, dx
         if self.ranks:
             turned_over(down, aside, tape.do)
             team.turned(aside, x, into=(self.slopes_of_a, tape.do))
-            team.turned(down, self.a, dx, (dx, tape.do))
         return dx

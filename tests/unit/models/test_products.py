@@ -115,11 +115,15 @@ def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     team = some_team()
     x, weight, _ = given(rows, size, count, 0)
     x, weight = torch.randn(rows, count).bfloat16(), weight.reshape(count, size)
-    add = torch.randn(rows, size).bfloat16()
+    add, y, v = (torch.randn(*side).bfloat16() for side in ((rows, size), (rows, 7), (7, size)))
     truth = x.double() @ weight.double()
     assert off(team.turned(x, weight), truth) < 1.1
-    assert off(team.turned(x, weight, add), truth + add.double()) < 1.1
-    assert team.turned(x, weight, add, (add, now)) is add
+    assert off(team.turned(x, weight, add=add), truth + add.double()) < 1.1
+    both = truth + y.double() @ v.double()
+    assert off(team.turned(x, weight, (y, v)), both) < 1.1
+    assert off(team.turned(x, weight, (y, v), add), both + add.double()) < 1.1
+    assert off(team.turned(x, weight, (y[:, :6], v[:6])), both) > 10
+    assert team.turned(x, weight, add=add, into=(add, now)) is add
     found = team.turned(x[:, 1:], weight[1:])  # the control: a row left out is seen
     assert off(found, truth) > 10
 

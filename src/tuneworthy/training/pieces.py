@@ -81,8 +81,10 @@ class Fan:
             found.append(y)
         return found, low
 
-    def backward(self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape) -> Any:
-        """Return the gradient of x; that of the adapters is written to its place.
+    def backward(
+        self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
+    ) -> Any:
+        """Return the gradient of x, if `whole`; that of the adapters is written to its place.
 
         `kept` are x and what `forward` left. What is written for an A lacks its scale.
         """
@@ -98,12 +100,13 @@ class Fan:
                 tape.do(torch.mm, dy.t(), low[:, own], out=slope)
             if fed:
                 tape.do(dx.addmm_, dy, linear.weight)
-            else:
+            elif whole:
                 tape.do(torch.mm, dy, linear.weight, out=dx)
-            at, fed = own.stop, True
+            at, fed = own.stop, whole
         if down is not None:
             tape.do(torch.mm, down.t(), x, out=self.slopes_of_a)
-            tape.do(dx.addmm_, down, self.a)
+            if whole:
+                tape.do(dx.addmm_, down, self.a)
         return dx
 
 

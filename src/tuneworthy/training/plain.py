@@ -72,13 +72,15 @@ class Plain(Fan):
             found.append(y)
         return found, low
 
-    def backward(self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape) -> Any:
-        """Return the gradient of x; that of the adapters is written to its place.
+    def backward(
+        self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
+    ) -> Any:
+        """Return the gradient of x, if `whole`; that of the adapters is written to its place.
 
         `kept` are x and what `forward` left. What is written for an A lacks its scale.
         """
         if len(kept[0]) > FEW:
-            return super().backward(slopes_of_y, kept, tape)
+            return super().backward(slopes_of_y, kept, tape, whole=whole)
         (x, given), team, at = kept, self.team, 0
         dx, fed = tape.lent(x), None
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
@@ -94,7 +96,8 @@ class Plain(Fan):
                 team.turned(aside[own], dy, into=(turned, tape.do))
                 turned_over(turned, slope, tape.do)
             low = (down, self.a) if linear is self.linears[-1] and self.ranks else None
-            team.turned(dy, linear.weight, low, fed, (dx, tape.do))
+            if whole:
+                team.turned(dy, linear.weight, low, fed, (dx, tape.do))
             at, fed = own.stop, dx
         if self.ranks:
             turned_over(down, aside, tape.do)

@@ -224,8 +224,10 @@ class Stack:
             sent = self.attention.backward(*given, tape, sent)
         dq = self._unnormed(kept, "q", layer.q_norm, flat[0], tape)
         dk = self._unnormed(kept, "k", layer.k_norm, flat[1], tape)
-        into = layer.into.backward([dq, dk, flat[2]], (kept["n1"], kept["into"]), tape)
-        layer.first.backward(into, (kept["x"], kept["f1"]), dx, out, tape)
+        left = kept["n1"], kept["into"]
+        into = layer.into.backward([dq, dk, flat[2]], left, tape, whole=number > 0)
+        if number:  # nobody reads the first layer's
+            layer.first.backward(into, (kept["x"], kept["f1"]), dx, out, tape)
 
     def _backward_mlp(self, layer: Layer, kept: dict[str, Any], dx: Any, tape: Tape) -> Any:
         """Return the gradient at the residual between attention and MLP."""

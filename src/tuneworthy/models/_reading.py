@@ -27,7 +27,8 @@ def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
 @overload(_times, strict=False)
 def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
-        told = noted(x, w, (add[:0], add[:0]), add, out)
+        none = add[:0, :0]
+        told = noted(x, w, (none, none), add, out)
         strips(address(told), 0, columns)
 
     def whole(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:

@@ -180,7 +180,7 @@ class Stack:
             span.held.append(past)
         tape.layers.append(kept)
         if layer is self.layers[-1]:  # nobody reads what the others would become
-            kept["ctx"], x = (self._taken(part, tape) for part in (kept["ctx"], x))
+            kept["ctx"], x = (self._wanted(part, tape) for part in (kept["ctx"], x))
         (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], tape, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], tape)
         (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], tape)
@@ -190,7 +190,7 @@ class Stack:
         (out,), kept["down"] = layer.down.forward(kept["h"], tape, kept["y"])
         return out
 
-    def _taken(self, x: Any, tape: Tape) -> Any:
+    def _wanted(self, x: Any, tape: Tape) -> Any:
         """Return the tokens that are asked for."""
         out = tape.take((len(tape.asked), x.shape[1]), x.dtype)
         tape.do(torch.index_select, x, 0, tape.asked, out=out)

@@ -39,9 +39,9 @@ from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix import timing
 from tuneworthy.matrix.blocks import blocks
-from tuneworthy.matrix.compare import Shape
 from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
+from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import first_use, is_local, open_model

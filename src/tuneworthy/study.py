@@ -23,7 +23,7 @@ from tuneworthy.data.audit import audit, with_more
 from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases, seen_before
 from tuneworthy.grading import blocks_ahead
-from tuneworthy.matrix.compare import compare, seat
+from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
@@ -140,7 +140,7 @@ def _steps(
             read = True
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
-        field = Field(desk.shape, runs, _tools(planned.arms))
+        field = Field(desk.shape, runs, _competing(planned.arms))
         new = raced(bench, arm, recipes, _needs_dev(arm, planned.arms), field)
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
@@ -180,10 +180,10 @@ def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
 
 
-def _tools(arms: Sequence[PlannedArm]) -> int:
-    """Return how many finalists there may be: one a tool, and what runs today."""
-    there = [a.spec for a in arms if not a.because and a.spec.role == "candidate" and a.spec.tool]
-    return len({seat(spec) for spec in there})
+def _competing(arms: Sequence[PlannedArm]) -> int:
+    """Return how many arms may compete: all that run and can be named."""
+    return sum(not a.because and a.spec.role == "candidate" and a.spec.tool is not None
+               for a in arms)  # fmt: skip
 
 
 def _results(

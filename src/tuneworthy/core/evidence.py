@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any, Literal
 
 from pydantic import Field
@@ -44,9 +45,10 @@ class ArmResult(Record):
     """One arm down the matrix. What was not measured is None; `because` says why.
 
     `n` counts scored cases. `valid` is the share of valid answers. `limits` maps each limit of
-    the task to its state. `finalist`: chosen for its tool without the scored cases. `seed_sd`:
-    spread over retrainings, None below two seeds. `errors`: answers that failed (they stay in n
-    and count as wrong; `score_if_right` bounds the mean from above). `missing`: field -> reason.
+    the task to its state. `compared`: it competes, and bounds of pairs hold for it; `finalist`: it
+    takes its tool's place on the ladder. `seed_sd`: spread over retrainings, None below two seeds.
+    `errors`: answers that failed (they stay in n and count as wrong; `score_if_right` bounds the
+    mean from above). `missing`: field -> reason.
     `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
     it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
     days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
@@ -73,6 +75,7 @@ class ArmResult(Record):
     errors: int = 0
     learned: bool = False
     finalist: bool = False
+    compared: bool = False
     chosen: str = ""
     dev: float | None = None
     seed_sd: float | None = None
@@ -91,9 +94,10 @@ class ArmResult(Record):
 class Pair(Record):
     """Paired difference `arm` minus `versus` on the n cases both answered.
 
-    `low` and `high` are one-sided bounds, each at `level` (see stats.bounds.level), already
-    widened by `factor`. `differ` is the number of cases on which the scores differ,
-    `apart` the number on which the answers do (None: they can't be compared).
+    `low` and `high` are one-sided bounds, already widened by `factor`: `high` at `level`, `low` at
+    `low_level` (None: at `level`, too). See stats.many.pair_levels. `differ` is the number of
+    cases on which the scores differ, `apart` the number on which the answers do (None: they can't
+    be compared).
     """
 
     arm: str
@@ -109,12 +113,21 @@ class Pair(Record):
     differ: int
     by_errors: bool = False
     apart: int | None = None
+    low_level: float | None = None
+
+    @property
+    def error(self) -> float:
+        """Return the standard error that the bounds stand for."""
+        ends = (self.level, self.low_level or self.level)
+        z = sum(NormalDist().inv_cdf(1 - level) for level in ends)
+        return (self.high - self.low) / z
 
 
 class Evidence(Record):
     """All that the verdict may look at. Pure data: no files, no clock.
 
-    `pairs` holds every ordered pair of finalists, and each finalist against each reference.
+    `pairs` holds every ordered pair with a finalist in it, and each compared arm against each
+    reference.
     `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
     metric). `seconds` is the wall time of the units. `train` counts labelled training rows, `pool`
     the inputs without answers. `hash` covers task, rows, plan, answers, scores. `diagnosis` is the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pydantic import Field
 
 from tuneworthy.core.record import Record
@@ -27,6 +29,13 @@ class Split(Record):
     by_time: bool = False
     copies: tuple[str, ...] = ()
     groups: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def clustered(self) -> bool:
+        """Return whether groups matter: they are worth less than 9 in 10 independent rows."""
+        sizes = Counter(self.groups.get(one, one) for one in self.scored)
+        rows = sum(sizes.values())
+        return rows > 0 and rows**2 / sum(size**2 for size in sizes.values()) < 0.9 * rows
 
     @property
     def scored(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class Data(Record):
     folds: Literal["auto"] | Annotated[int, Field(ge=2, le=20)] = "auto"
     unlabelled: str | None = None
     docs: str | None = None
+    largest_group: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class Output(Record):
@@ -61,8 +62,9 @@ class Judge(Record):
 class Success(Record):
     """What success looks like; `margin` is the smallest difference worth having.
 
-    `metric` is a name, names joined by `+` (the least of them counts), `./file.py:function` or
-    `judge`; `options` are those of the named metrics.
+    `finalists` names, before the run, the arm that stands for a tool. `metric` is a name, names
+    joined by `+` (the least of them counts), `./file.py:function` or `judge`; `options` are those
+    of the named metrics.
     """
 
     metric: str | None = None
@@ -74,6 +76,7 @@ class Success(Record):
     motive: Literal["quality", "cost"] = "quality"
     limits: HardLimits = HardLimits()
     judge: Judge | None = None
+    finalists: dict[Tool, str] = Field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
-from tuneworthy.core.split import Part
+from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.compare import ALPHA, Shape, against
+from tuneworthy.matrix.compare import against
 from tuneworthy.matrix.measure import Bench, measure
+from tuneworthy.matrix.pairs import ALPHA, Shape
 from tuneworthy.matrix.turns import in_turn
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.race import losers
@@ -26,19 +27,21 @@ BLOCK = 64  # cases between two looks where there is one split; else a fold is a
 
 @dataclass(frozen=True)
 class Field:
-    """Who is in the race: the comparison's shape, the runs so far, the tools of the plan."""
+    """Who is in the race: the comparison's shape, the runs so far, how many arms the plan has."""
 
     shape: Shape
     runs: Sequence[Run]
-    tools: int
+    arms: int
 
 
-def not_raced(task: Task, by_time: bool) -> str:
+def not_raced(task: Task, split: Split) -> str:
     """Return why arms run on all their cases, or "" where they may be stopped early."""
     money = task.economics
     if not task.budget.stop_early:
         return "budget.stop_early is not set"
-    if by_time:
+    if split.clustered:
+        return "rows come in groups: bets on single rows would not allow for unseen groups"
+    if split.by_time:
         return "rows stand in the order of time: the first ones don't stand for all"
     if money.value_of_correct is not None and money.requests_per_month is not None:
         return "the economics compare the arms' means, and a mean stopped early is off"
@@ -55,7 +58,7 @@ def raced(
     """
     task, arm = bench.task, load("arms", planned.spec.arm)
     free = planned.because or arm.ROLE != "candidate" or not planned.spec.tool
-    if free or not_raced(task, bench.split.by_time):
+    if free or not_raced(task, bench.split):
         return measure(bench, planned, recipes, dev)
     done: list[Run] = []
     blocks = list(_blocks(bench, planned, "training" in arm.NEEDS))
@@ -108,9 +111,9 @@ def _joined(runs: Sequence[Run]) -> list[Run]:
 
 
 def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
-    """Return the simpler arm that this one cannot beat by the margin any more, or ""."""
+    """Return an arm of a simpler tool that this one cannot beat by the margin any more, or ""."""
     own = planned.spec.name
-    strict = level(ALPHA, field.shape.looks, max(2, field.tools))
+    strict = level(ALPHA, field.shape.looks, max(2, field.arms))
     pairs = against(field.shape, field.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (losers([pair.versus, own], highs, task.success.margin) for pair in pairs)

@@ -17,7 +17,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.causes import attribute, diagnose
-from tuneworthy.matrix.compare import PRESENT
+from tuneworthy.matrix.columns import PRESENT
 from tuneworthy.matrix.effects import saved
 from tuneworthy.matrix.labels import consensus, contradicted, doubts
 from tuneworthy.matrix.literal import literal

@@ -13,9 +13,10 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
-from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.costs import with_costs
 from tuneworthy.matrix.limits import all_judged
+from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.reading import across
 from tuneworthy.metrics import JUDGE, chosen, score_all
 

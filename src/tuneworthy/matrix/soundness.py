@@ -158,7 +158,7 @@ def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
     the normal the bounds are; where fewer than ten cases differ, exact ones stand for those that
     would be found at the margin.
     """
-    error = (pair.high - pair.low) / 2 / z
+    error = pair.error
     if graded(pair):
         return error, pair.differ / pair.n
     net = abs(pair.wins - pair.losses) / pair.n

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.task import Task
@@ -57,7 +56,7 @@ def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
     cheaper = ((a.usd_per_1k or 0.0) - (b.usd_per_1k or 0.0)) / 1000
     once = ((b.build_usd or 0.0) - (a.build_usd or 0.0)) / money.horizon_months
     upkeep = (b.upkeep_usd_month or 0.0) - (a.upkeep_usd_month or 0.0)
-    spread = (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    spread = pair.error
     return Worth(
         saves=volume * (value * pair.mean + cheaper),
         fixed=once + upkeep,

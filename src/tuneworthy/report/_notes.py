@@ -92,7 +92,7 @@ def _reason(results: Results, pointer: str) -> str:
         if arm and (why := arm.missing.get(parts[2]) or arm.because):
             return why
         if parts[2] == "delta":
-            return "it is the named arm or no finalist: no paired claim is made"
+            return "it is the named arm or was not compared: no paired claim is made"
         if parts[2] == "fit_seconds":
             return "nothing is fitted"
         if parts[2] == "seed":

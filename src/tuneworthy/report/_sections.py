@@ -127,7 +127,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 
 
 def differences(results: Results) -> dict[str, Any]:
-    """Return the finalists against the named arm, and the comparisons that the ladder climbed."""
+    """Return the arms against the named one, and the comparisons that the ladder climbed."""
     margin = results.task.success.margin
     against = sorted(words.rivals(results), key=lambda pair: pair.high)
     climbed = list(_climbed(results, margin))
@@ -144,7 +144,7 @@ def differences(results: Results) -> dict[str, Any]:
         ]  # fmt: skip
 
     named = results.verdict.arm or "the reference"
-    groups = [(f"Finalists beside {named}", rows(against)),
+    groups = [(f"Arms beside {named}", rows(against)),
               ("Rungs that were beaten on the way up", rows(climbed))]  # fmt: skip
     return {
         "groups": [group for group in groups if group[1]],
@@ -158,13 +158,14 @@ def differences(results: Results) -> dict[str, Any]:
 def _climbed(results: Results, margin: float) -> Iterator[Pair]:
     """Yield, for each finalist that was beaten, the comparison that beat it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
+    compared = {arm.name for arm in results.evidence.arms if arm.compared}
     for arm in words.ladder_order(results.evidence.arms):
         if arm.name == results.verdict.arm or arm.name not in finalists:
             continue
         beating = [
             pair
             for pair in results.evidence.pairs
-            if pair.versus == arm.name and pair.arm in finalists
+            if pair.versus == arm.name and pair.arm in compared
             and pair.low > 0 and pair.mean >= margin
         ]  # fmt: skip
         if beating:
@@ -278,11 +279,11 @@ def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
 
 
 def unclaimed(results: Results) -> list[dict[str, Any]]:
-    """Return the candidates that are listed without a claim, with why they were not finalists."""
+    """Return the candidates that are listed without a claim, with why they were not compared."""
     return [
         {"arm": arm, "why": arm.because or _unchosen(arm)}
         for arm in words.ladder_order(results.evidence.arms)
-        if arm.role == "candidate" and not arm.finalist
+        if arm.role == "candidate" and not arm.compared
     ]
 
 
@@ -291,4 +292,4 @@ def _unchosen(arm: ArmResult) -> str:
         return "no tool is given for it, so it is compared but can't be named"
     if "violated" in arm.limits.values():
         return "it violates a limit"
-    return "another arm of its tool had the better dev score"
+    return "another arm of its tool was named before the run (success.finalists)"

@@ -195,11 +195,11 @@ def arm_named(results: Results) -> ArmResult | None:
 
 
 def rivals(results: Results) -> list[Pair]:
-    """Return each finalist's difference to the named arm (or, without one, to the reference)."""
-    finalists = {a.name for a in results.evidence.arms if a.finalist}
+    """Return each compared arm's difference to the named arm (or, without one, the reference)."""
+    compared = {a.name for a in results.evidence.arms if a.compared}
     references = {a.name for a in results.evidence.arms if a.role == "reference"}
     against = {results.verdict.arm} if results.verdict.arm else references
-    pairs = [p for p in results.evidence.pairs if p.versus in against and p.arm in finalists]
+    pairs = [p for p in results.evidence.pairs if p.versus in against and p.arm in compared]
     return sorted(pairs, key=lambda pair: -pair.high)
 
 

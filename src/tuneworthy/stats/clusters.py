@@ -9,8 +9,8 @@ from scipy.stats import norm, t
 
 Array = np.ndarray[Any, Any]
 
-ENOUGH = 30
-"""From this many clusters the normal quantile does; below, Student's t with clusters - 1."""
+FEWEST = 1.5
+"""Below so many effective groups the rows say nothing about other groups."""
 
 
 RETRAINED = 0.02
@@ -27,6 +27,14 @@ class Folds(NamedTuple):
     retrained: float = 0.0
 
 
+class Groups(NamedTuple):
+    """The group of each row, and the rows of the largest group there may be where that is larger
+    than any of these."""
+
+    of: Any
+    largest: float = 0.0
+
+
 def cluster_numbers(groups: Any, n: int) -> Array:
     """Return a number from 0 a row; rows of one group share it, None stands for itself.
 
@@ -40,30 +48,36 @@ def cluster_numbers(groups: Any, n: int) -> Array:
     return np.array([seen.setdefault(key, len(seen)) for key in keys])
 
 
+def effective(numbers: Array) -> float:
+    """Return how many groups of equal size these are worth: (sum of sizes)^2 / sum of squares."""
+    sizes = np.bincount(numbers).astype(float)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
 def widening(values: Array, numbers: Array, level: float) -> float:
-    """Return SE_clustered / SE_naive of the mean, at least 1; infinite for one cluster only.
+    """Return how much wider groups make a bound of the mean: at least 1, infinite for one group.
 
-    Below 30 clusters it is also multiplied by t / z at the one-sided `level`. Clusters of one
-    row each leave the width alone. Source: Cameron and Miller (2015), CR1.
+    The ratio of the CR2 standard error to that of independent rows, at least 1, times t / z at the
+    one-sided `level`, with the degrees of freedom of the effective number of groups less one.
+    Infinite below 1.5 effective groups. Groups of one row each leave the width alone. Source: Bell
+    and McCaffrey (2002); Imbens and Kolesar (2016); Pustejovsky and Tipton (2018).
     """
-    count = int(numbers.max()) + 1
-    if count == values.size:
+    if int(numbers.max()) + 1 == values.size:
         return 1.0
-    few = few_clusters(count, level)
-    if np.isinf(few):
-        return few
+    groups = effective(numbers)
+    if groups < FEWEST:
+        return float("inf")
     off = values - values.mean()
-    naive = float(off @ off) / (values.size - 1)
+    naive = float(off @ off) / (values.size - 1) / values.size
     sums = np.bincount(numbers, weights=off)
-    clustered = float(sums @ sums) / values.size * count / (count - 1)
-    return few * max(1.0, float(np.sqrt(clustered / naive)) if naive > 0 else 1.0)
-
-
-def few_clusters(count: int, level: float) -> float:
-    """Return t / z at the one-sided `level`: 1 from 30 clusters, infinite for a single one."""
-    if count >= ENOUGH:
-        return 1.0
-    return float(t.ppf(1 - level, count - 1) / norm.ppf(1 - level)) if count > 1 else float("inf")
+    few = float(t.ppf(1 - level, groups - 1) / norm.ppf(1 - level))
+    if naive <= 0:
+        return few
+    share = np.bincount(numbers) / values.size
+    own = share**2 / (1 - share)
+    unbiased = (1 / groups) / (float((own * (1 - 2 * share)).sum()) + float(own.sum()) / groups)
+    clustered = unbiased * float((sums**2 / (1 - share)).sum()) / values.size**2
+    return few * max(1.0, float(np.sqrt(clustered / naive)))
 
 
 def fold_widening(values: Array, folds: Folds, factor: float, wide: float = 1.0) -> float:

@@ -1,7 +1,8 @@
-"""Bounds for the mean of graded scores: BCa bootstrap of rows or whole groups, and Student's t."""
+"""Bounds for the mean of graded scores of independent rows: BCa bootstrap and Student's t."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,29 @@ TIE = 1e-9
 _CHUNK = 2_000_000
 
 
-def bca(values: Array, tail: float, numbers: Array | None = None) -> tuple[float, float]:
+def bca(values: Array, tail: float) -> tuple[float, float]:
     """Return lower and upper BCa bounds of the mean, `tail` of error each.
 
-    `numbers` gives each row its group (0..G-1); then groups are drawn. The draws have a fixed
-    seed, and rows are sorted first, so the order of rows does not matter.
+    The draws have a fixed seed, and rows are sorted first, so the order of rows does not matter.
     Source: Efron (1987); DiCiccio and Efron (1996).
     """
-    sums, sizes = _units(values, numbers)
-    mean = float(sums.sum() / sizes.sum())
-    draws = means(sums, sizes, max(DRAWS, int(np.ceil(50 / tail))))
+    rows = np.sort(values)
+    mean = float(rows.mean())
+    draws = _drawn(rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS)))))
     tied = np.abs(draws - mean) < TIE  # else the order of a sum decides what is below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
-    speed = _acceleration(sums, sizes)
+    speed = _acceleration(rows)
     shares = [_adjusted(shift, speed, float(norm.ppf(p))) for p in (tail, 1 - tail)]
     low, high = np.quantile(draws, shares)
     return min(float(low), mean), max(float(high), mean)
+
+
+@lru_cache(maxsize=128)
+def _drawn(rows: bytes, draws: int) -> Array:
+    """Return bootstrap means of rows: the same pair of arms is bounded at several levels."""
+    values = np.frombuffer(rows)
+    return means(values, np.ones(values.size), draws)
 
 
 def student(values: Array, tail: float) -> tuple[float, float]:
@@ -47,15 +54,6 @@ def student(values: Array, tail: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def _units(values: Array, numbers: Array | None) -> tuple[Array, Array]:
-    if numbers is None:
-        return np.sort(values), np.ones(values.size)
-    sums = np.bincount(numbers, weights=values)
-    sizes = np.bincount(numbers).astype(float)
-    order = np.lexsort((sums, sizes))
-    return sums[order], sizes[order]
-
-
 def means(sums: Array, sizes: Array, draws: int) -> Array:
     """Return so many means of units drawn with replacement; the same draws for the same sizes."""
     rng = np.random.default_rng(20_251)
@@ -67,9 +65,8 @@ def means(sums: Array, sizes: Array, draws: int) -> Array:
     return np.concatenate(parts)
 
 
-def _acceleration(sums: Array, sizes: Array) -> float:
-    without = (sums.sum() - sums) / np.maximum(sizes.sum() - sizes, 1)
-    off = without.mean() - without
+def _acceleration(rows: Array) -> float:
+    off = rows - rows.mean()
     spread = float((off**2).sum())
     return float((off**3).sum() / (6 * spread**1.5)) if spread > 0 else 0.0
 

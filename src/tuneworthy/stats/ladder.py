@@ -22,20 +22,22 @@ def climb(
     order: Sequence[str],
     bounds: Mapping[tuple[str, str], tuple[float, ...]],
     margin: float | Callable[[str, str], float],
+    others: Sequence[str] = (),
 ) -> Rung:
     """Return the first rung that no other arm beats, with what may be left on the table.
 
-    `order`: simplest first. `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided
-    bounds. `margin`: smallest gain worth a climb, or `margin(s, b)` for a climb from s to b.
-    s is beaten if some b has low > 0 and mean >= margin. Raises ValueError for no arms.
+    `order`: the rungs, simplest first; `others` are arms that were compared, but stand on no rung.
+    `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided bounds. `margin`: smallest
+    gain worth a climb, or `margin(s, b)` for a climb from s to b. s is beaten if some b has low > 0
+    and mean >= margin. Raises ValueError for no rungs.
     """
     if not order:
         raise ValueError("no arm to name")
-    size = len(order)
-    mean, low, high = np.zeros((3, size, size))
-    margins = np.zeros((size, size))
+    rivals = (*order, *others)
+    mean, low, high = np.zeros((3, len(order), len(rivals)))
+    margins = np.zeros((len(order), len(rivals)))
     for i, s in enumerate(order):
-        for j, b in enumerate(order):
+        for j, b in enumerate(rivals):
             if i != j:
                 mean[i, j], low[i, j], high[i, j] = bounds[b, s][:3]
                 margins[i, j] = margin(s, b) if callable(margin) else margin
@@ -48,8 +50,9 @@ def climb_many(
 ) -> tuple[Array, Array, Array]:
     """Return rung number, points left and firmness of many studies at once.
 
-    Arrays are (..., A, A): entry [s, b] is about b - s, arms simplest first; the diagonal is 0
-    and never beats. `margin` broadcasts. The last rung stands where all are beaten.
+    Arrays are (..., S, B): entry [s, b] is about b - s, the S rungs simplest first and the same
+    arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. The last
+    rung stands where all are beaten.
     """
     beaten = ((low > 0) & (mean >= margin)).any(-1)
     rung = np.where(beaten.all(-1), beaten.shape[-1] - 1, (~beaten).argmax(-1))

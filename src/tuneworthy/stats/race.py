@@ -45,30 +45,29 @@ def sequential(
     level: float,
     n_plan: int,
     factor: float = 1.0,
-    groups: Any = None,
     folds: Folds | None = None,
+    groups: Any = None,
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with bounds that hold at every look.
 
     `diffs` stand in the order in which the cases were asked, which must not hang on the scores;
     `n_plan` is how many cases were planned. The bounds are one-sided, each at `level`, and only
-    ever close in. `factor`, `groups` and `folds` widen them as in `bounds.paired`. Raises
-    ValueError for no rows or values outside [-1, 1]. Source: arXiv 2010.09686.
+    ever close in. `factor` and `folds` widen them as in `bounds.paired`, and so do `groups`: few
+    near-copies among rows that are independent otherwise. Raises ValueError for no rows or values
+    outside [-1, 1]. Source: arXiv 2010.09686.
     """
     values = np.round(np.asarray(diffs, float).ravel(), 9)
     if not values.size or not (np.abs(values) <= 1).all():
         raise ValueError("differences must be there, and lie in [-1, 1]")
     mean = float(values.mean())
+    wins, losses = int((values > 0).sum()), int((values < 0).sum())
     low, high = betting_cs(values, 2 * level, max(n_plan, values.size))[-1]
-    wide = 1.0
-    if groups is not None:
-        wide = widening(values, cluster_numbers(groups, values.size), level)
+    wide = 1.0 if groups is None else widening(values, cluster_numbers(groups, values.size), level)
     if folds is not None:
         factor = fold_widening(values, folds, factor, wide)
-    wide *= factor
     if np.isinf(wide):
-        low, high = -1.0, 1.0
-    low, high = (mean + wide * (end - mean) if np.isfinite(wide) else end for end in (low, high))
-    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+        return Bound(mean, -1.0, 1.0, wins, losses, wins + losses, values.size)
+    factor *= wide
+    low, high = (mean + factor * (end - mean) for end in (low, high))
     ends = max(-1.0, min(low, mean)), min(1.0, max(high, mean))
     return Bound(mean, *ends, wins, losses, wins + losses, values.size)

@@ -18,8 +18,9 @@ UNKNOWN: Bound = (0.0, -1.0, 1.0)  # two scores in [0, 1] can't differ by more
 class Board:
     """Feasible finalists, simplest first, with mean and one-sided bounds of every pair.
 
-    `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low, high) of b - s in
-    score points; a pair that was not compared has the widest bound there is.
+    `others` are feasible arms that were compared and are no finalists: they may be better than the
+    one that is named. `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low,
+    high) of b - s in score points; a pair that was not compared has the widest bound there is.
     """
 
     order: tuple[ArmResult, ...]
@@ -28,14 +29,20 @@ class Board:
     present: ArmResult | None
     bounds: Mapping[tuple[str, str], Bound]
     pairs: Mapping[tuple[str, str], Pair]
+    others: tuple[ArmResult, ...] = ()
+
+    @property
+    def rivals(self) -> tuple[ArmResult, ...]:
+        """Return all feasible arms that were compared: the finalists, then the others."""
+        return (*self.order, *self.others)
 
     def bound(self, arm: ArmResult, versus: ArmResult) -> Bound:
         """Return (mean, low, high) of arm - versus."""
         return self.bounds.get((arm.name, versus.name), UNKNOWN)
 
     def most(self, arm: ArmResult) -> float:
-        """Return the most by which another feasible finalist may be better than `arm`."""
-        rivals = (self.bound(other, arm)[2] for other in self.order if other.name != arm.name)
+        """Return the most by which another feasible arm may be better than `arm`."""
+        rivals = (self.bound(other, arm)[2] for other in self.rivals if other.name != arm.name)
         return max(0.0, *rivals, 0.0)
 
 
@@ -49,8 +56,10 @@ def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozense
     shift = {arm.name: _gain(arm) if arm.name in right else 0.0 for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
-    finalists = [a for a in scored if a.finalist and a.role == "candidate" and a.tool]
+    able = [a for a in scored if a.role == "candidate" and a.tool]
+    finalists = [arm for arm in able if arm.finalist]
     outside = tuple(arm for arm in finalists if broken(arm, policy))
+    others = [arm for arm in able if arm.compared and not arm.finalist]
     today = [arm for arm in scored if arm.present] or [a for a in finalists if a.tool == "keep"]
     pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
     return Board(
@@ -60,6 +69,7 @@ def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozense
         present=today[0] if today else None,
         bounds=_both_ways(pairs, shift),
         pairs=pairs,
+        others=tuple(arm for arm in others if not broken(arm, policy)),
     )
 
 

@@ -36,7 +36,7 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     other = rival(board, ruling.arm)
     if other is None:
         return None
-    prices = priced(board.order, policy)
+    prices = priced(board.rivals, policy)
     shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
     margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
     return _contest(evidence, board, (other, ruling.arm), shift, margin)
@@ -45,7 +45,7 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
 def _against_reference(
     evidence: Evidence, policy: Policy, board: Board, versus: ArmResult
 ) -> Contest | None:
-    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
+    best = max(board.rivals, key=lambda arm: board.bound(arm, versus)[2])
     return _contest(evidence, board, (best, versus), 0.0, policy.margin)
 
 

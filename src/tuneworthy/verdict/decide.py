@@ -84,7 +84,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     del findings
     laid = boards(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
-    if priced(laid.seen.order, policy.model_copy(update={"requests_per_month": 1.0})):
+    if priced(laid.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
         volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
@@ -141,7 +141,7 @@ def _delta(board: Board, arm: ArmResult, ruling: Ruling) -> Delta | None:
 
 def _deltas_known(plain: dict[str, Any], ruling: Ruling) -> dict[str, str]:
     versus = ruling.arm or ruling.against
-    why = "one arm a tool is compared in pairs, and references" if versus else "no arm is named"
+    why = "it was not compared in pairs" if versus else "no arm is named"
     return {
         f"/arms/{i}/delta": (
             "this is the arm the others are compared with"

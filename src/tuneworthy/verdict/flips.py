@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, permutations
+from itertools import pairwise
 from math import sqrt
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
     anything changes are known in closed form; between two of them one evaluation is enough.
     Empty where the other price or a rung's costs are not known.
     """
-    prices = priced(board.order, policy.model_copy(update={key: getattr(policy, key) or 1.0}))
+    prices = priced(board.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0}))
     if prices is None or policy.motive != "quality":
         return []
     turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
@@ -111,14 +111,14 @@ def by_change(board: Board, policy: Policy) -> list[Stretch]:
     From a day to the horizon: upkeep is linear in 30/days. Empty where nothing is retrained, or
     where prices do not decide.
     """
-    prices = priced(board.order, policy)
-    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.order if arm.tool in _RETRAINED}
+    prices = priced(board.rivals, policy)
+    again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in _RETRAINED}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
-    fixed = {arm.name: _without(arm) for arm in board.order}
+    fixed = {arm.name: _without(arm) for arm in board.rivals}
 
     def turning() -> Iterator[float]:
-        for b, s in permutations(board.order, 2):
+        for b, s in _climbs(board):
             each = again.get(b.name, 0.0) - again.get(s.name, 0.0)
             rest = prices.monthly(b.name, s.name)
             rest += fixed[b.name] - prices.upkeep[b.name] - fixed[s.name] + prices.upkeep[s.name]
@@ -143,14 +143,14 @@ def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
 
     Empty where its cost is 0 or not known, or where prices do not decide.
     """
-    prices = priced(board.order, policy)
+    prices = priced(board.rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
         return []
-    turning = [other.usd_per_1k or 0.0 for other in board.order if other.name != arm.name]
+    turning = [other.usd_per_1k or 0.0 for other in board.rivals if other.name != arm.name]
     if prices is not None and policy.motive == "quality":
         turning = [
             1000 * (prices.cost[other.name] + prices.value * sign * (bound - height))
-            for other in board.order
+            for other in board.rivals
             if other.name != arm.name
             for sign, (b, s) in ((1, (arm, other)), (-1, (other, arm)))
             for height in (0.0, prices.written, prices.margin(s.name, b.name))
@@ -163,6 +163,11 @@ def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
     return _over(turning, ruled, (arm.usd_per_1k / AROUND, arm.usd_per_1k * AROUND))
 
 
+def _climbs(board: Board) -> Iterator[tuple[ArmResult, ArmResult]]:
+    """Yield (b, s) for every climb that the rule looks at: from a rung s to any other arm b."""
+    return ((b, s) for b in board.rivals for s in board.order if b.name != s.name)
+
+
 def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
     """Return the board with other costs of some arms."""
 
@@ -170,7 +175,8 @@ def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
         return arm.model_copy(update=dict(arms.get(arm.name, {})))
 
     today = other(board.present) if board.present else None
-    return replace(board, order=tuple(other(arm) for arm in board.order), present=today)
+    rungs, others = (tuple(map(other, arms)) for arms in (board.order, board.others))
+    return replace(board, order=rungs, others=others, present=today)
 
 
 def _without(arm: ArmResult) -> float:
@@ -210,7 +216,7 @@ def _inside(low: float, high: float | None) -> float:
 def _by_value(board: Board, prices: Prices) -> Iterator[float]:
     """Solve mean, low or high of (q_b - dc/v - q_s) = 0, the written margin, or monthly/(v V)."""
     written = prices.written
-    for b, s in permutations(board.order, 2):
+    for b, s in _climbs(board):
         dearer = prices.cost[b.name] - prices.cost[s.name]
         upkeep = prices.monthly(b.name, s.name) / prices.volume
         terms = [(upkeep, written)]
@@ -221,7 +227,7 @@ def _by_value(board: Board, prices: Prices) -> Iterator[float]:
 
 def _by_volume(board: Board, prices: Prices) -> Iterator[float]:
     """Solve monthly / (v V) = a bound of u_b - u_s, or the written margin."""
-    for b, s in permutations(board.order, 2):
+    for b, s in _climbs(board):
         upkeep = prices.monthly(b.name, s.name) / prices.value
         shift = prices.shift(b.name, s.name)
         heights = [prices.written, *(bound + shift for bound in board.bound(b, s))]

@@ -220,7 +220,7 @@ def _economics(board: Board, policy: Policy, ruling: Ruling) -> list[Offer]:
     """Offer to write down the one price that is missing, where it can make the verdict firm."""
     keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
-    if len(lacking) != 1 or unknown(board.order) or policy.motive != "quality":
+    if len(lacking) != 1 or unknown(board.rivals) or policy.motive != "quality":
         return []
     firm = [s for s in stretches(board, policy, lacking[0]) if s.ruling.status == "firm"]
     if not firm:

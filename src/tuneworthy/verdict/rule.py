@@ -104,7 +104,7 @@ def on_board(board: Board, policy: Policy) -> Ruling:
         return ruling
     if unbeaten := _unbeaten_reference(board, ruling.arm):
         return _none(board, policy, "reference", unbeaten)
-    if len(board.order) + len(board.outside) == 1:  # nothing to be better than: no claim
+    if len(board.rivals) + len(board.outside) == 1:  # nothing to be better than: no claim
         return replace(ruling, status="provisional", left=None)
     return ruling
 
@@ -112,9 +112,10 @@ def on_board(board: Board, policy: Policy) -> Ruling:
 def _climbed(board: Board, policy: Policy) -> Ruling:
     if not board.order:
         return _none(board, policy, "limits", _best(board.references))
-    prices = priced(board.order, policy)
-    names = [arm.name for arm in board.order]
-    found = climb(names, _worth(board, prices), prices.margin if prices else policy.margin)
+    prices = priced(board.rivals, policy)
+    names, others = [arm.name for arm in board.order], [arm.name for arm in board.others]
+    margin = prices.margin if prices else policy.margin
+    found = climb(names, _worth(board, prices), margin, others)
     arm = board.order[names.index(found.name)]
     status: Status = "firm" if found.firm else "provisional"
     if policy.motive == "cost":  # what runs today is unknown, so quality decides for now
@@ -127,7 +128,7 @@ def _worth(
     board: Board, prices: Prices | None
 ) -> dict[tuple[str, str], tuple[float, float, float]]:
     out = {}
-    for b in board.order:
+    for b in board.rivals:
         for s in board.order:
             if b.name != s.name:
                 by = prices.shift(b.name, s.name) if prices else 0.0
@@ -182,7 +183,7 @@ def _best(references: tuple[ArmResult, ...]) -> ArmResult | None:
 def _none(board: Board, policy: Policy, reason: Reason, against: ArmResult | None) -> Ruling:
     if against is None:
         return Ruling("none", None, "provisional", None, reason)
-    rivals = board.order or board.outside
+    rivals = board.rivals or board.outside
     left = max(0.0, *(board.bound(arm, against)[2] for arm in rivals), 0.0)
     status: Status = "firm" if left <= policy.margin else "provisional"
     return Ruling("none", None, status, left, reason, against)

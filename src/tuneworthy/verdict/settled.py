@@ -91,7 +91,7 @@ def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
         versus = ruling.against.name
         return [
             Open(arm.name, versus, policy.margin)
-            for arm in board.order
+            for arm in board.rivals
             if board.bound(arm, ruling.against)[2] > policy.margin
         ]
     if ruling.arm is None:
@@ -102,9 +102,9 @@ def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
             Open(other.name, today.name, -policy.margin)
             for other in still_open(board, ruling.arm, today, policy)
         ]
-    arm, prices = ruling.arm, priced(board.order, policy)
+    arm, prices = ruling.arm, priced(board.rivals, policy)
     out = []
-    for other in board.order:
+    for other in board.rivals:
         margin = prices.margin(arm.name, other.name) if prices else policy.margin
         shift = prices.shift(other.name, arm.name) if prices else 0.0
         if other.name != arm.name and board.bound(other, arm)[2] + shift > margin:

@@ -65,8 +65,8 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
 
 
 def rival(board: Board, arm: ArmResult) -> ArmResult | None:
-    """Return the feasible finalist that may be better than `arm` by most."""
-    others = [other for other in board.order if other.name != arm.name]
+    """Return the feasible arm that may be better than `arm` by most."""
+    others = [other for other in board.rivals if other.name != arm.name]
     return max(others, key=lambda other: board.bound(other, arm)[2], default=None)
 
 
@@ -93,7 +93,7 @@ def _reason(scene: Scene) -> str:
     left = _left(scene, ruling.arm)
     if ruling.reason == "first rung":
         return f"{arm} is the simplest arm and none is shown to beat it; {left}."
-    paid = priced(scene.board.order, scene.policy)
+    paid = priced(scene.board.rivals, scene.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
     return (
         f"every arm simpler than {arm} is shown to be beaten, by {gain} on these rows, and {arm}"
@@ -119,7 +119,7 @@ def _left(scene: Scene, arm: ArmResult) -> str:
         return "no other arm was measured that could be named"
     high = scene.board.bound(best, arm)[2]
     most = points(max(0.0, high))
-    if priced(scene.board.order, scene.policy):
+    if priced(scene.board.rivals, scene.policy):
         if scene.ruling.status == "firm":
             return f"no other arm can gain enough to pay for itself ({named(best)}: {most} at most)"
         return f"{a_tool(best)} could be at most {most} better, which might pay for itself"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import hypot
-from statistics import NormalDist
 from typing import Any
 
 from tuneworthy.core.escape import quoted
@@ -45,7 +44,7 @@ def economics(
         rows.append(row)
         known |= {f"/economics/arms/{number}/{key}": text for key, text in why.items()}
     out: dict[str, Any] = {
-        "priced": priced(board.order, policy) is not None,
+        "priced": priced(board.rivals, policy) is not None,
         "requests_per_month": policy.requests_per_month,
         "value_of_correct": policy.value_of_correct,
         "horizon_months": policy.horizon_months,
@@ -156,7 +155,7 @@ def score_error(board: Board, b: ArmResult, s: ArmResult) -> float | None:
     pair = board.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
         return None
-    return (pair.high - pair.low) / 2 / NormalDist().inv_cdf(1 - pair.level)
+    return pair.error
 
 
 def _and(lacking: list[str], volume: float | None, text: str) -> str:

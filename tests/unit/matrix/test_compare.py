@@ -1,13 +1,18 @@
-"""The matrix read down: the seed that would be built, and the arm that a fold chose."""
+"""The matrix read down: the seed that would be built, and which arms are compared."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.task import Data, Task
+from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.pairs import Shape
+from tuneworthy.stats import bounds
 
 IDS = [f"c{i}" for i in range(20)]
 FOLDS = (tuple(IDS[:10]), tuple(IDS[10:]))
@@ -48,18 +53,89 @@ def test_the_seed_best_on_dev_is_the_artefact_scored_not_the_best_on_the_scored_
     assert found.seed_sd == pytest.approx(0.6 / 2**0.5, abs=1e-6)
 
 
-def test_each_fold_chooses_its_arm_on_its_own_dev_rows():
+def test_the_arm_with_the_best_score_takes_its_tools_place_whatever_its_dev_score():
     runs = []
     for fold, devs in enumerate(((0.9, 0.1), (0.2, 0.8))):
-        runs += [made("zero", "prompt", 0.0, fold, dev=devs[0], simplicity=1),
-                 made("few", "prompt", 1.0, fold, dev=devs[1], simplicity=2, learned=True),
+        runs += [made("zero", "prompt", 0.4, fold, dev=devs[0], simplicity=1),
+                 made("few", "prompt", 0.9, fold, dev=devs[1], simplicity=2, learned=True),
                  made("today", "keep", 0.5, fold)]  # fmt: skip
     evidence = compare(shape(), cases(), runs)
-    assert [a.name for a in evidence.arms if a.finalist] == ["zero", "today"]
-    assert arm(evidence, "zero").chosen == "best on dev in 1 of 2 folds"
-    pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("zero", "today"))
-    assert pair.mean == pytest.approx(0.0)  # half its cases come from the arm chosen in fold 1
-    assert pair.factor > 1
+    assert [a.name for a in evidence.arms if a.finalist] == ["few", "today"]
+    assert all(a.compared for a in evidence.arms)
+    assert arm(evidence, "few").chosen.startswith("the best of 2 arms of its tool")
+    pairs = {(p.arm, p.versus): p for p in evidence.pairs}
+    assert {("zero", "today"), ("zero", "few"), ("few", "zero")} <= set(pairs)
+    assert pairs["few", "today"].factor > 1 == pairs["zero", "today"].factor
+
+
+def test_a_finalist_named_before_the_run_is_the_only_one_compared_of_its_tool():
+    runs = [made(name, tool, value, fold) for fold in (0, 1) for name, tool, value in (
+        ("zero", "prompt", 0.4), ("few", "prompt", 0.9), ("today", "keep", 0.5))]  # fmt: skip
+    named = shape().task.model_copy(
+        update={"success": Success(metric="exact", finalists={"prompt": "zero"})}
+    )
+    evidence = compare(replace(shape(), task=named), cases(), runs)
+    assert [a.name for a in evidence.arms if a.compared] == ["zero", "today"]
+    assert "before the run" in arm(evidence, "zero").chosen
+    free = compare(shape(), cases(), runs)
+    assert {p.level for p in free.pairs} < {p.level for p in evidence.pairs} or all(
+        one.level <= 0.035 for one in free.pairs
+    )
+
+
+def test_names_ids_and_the_order_of_rows_and_arms_change_no_figure():
+    rng = np.random.default_rng(4)
+    table = {name: rng.random(20) < q for name, q in
+             (("a", 0.5), ("b", 0.8), ("c", 0.8), ("today", 0.6))}  # fmt: skip
+    table["b"] = rng.permutation(table["c"])  # two arms of one tool with the same mean
+
+    def study(rename, ids, names):
+        runs = []
+        for name in names:
+            answers = tuple(Answer(case=ids[i], text="yes") for i in range(20))
+            scores = tuple(Score(value=float(v), valid=True) for v in table[name])
+            spec = Spec(
+                name=rename[name], arm="answers", tool="keep" if name == "today" else "prompt"
+            )
+            runs.append(Run(spec=spec, seed=0, fold=0, state="measured", answers=answers,
+                            scores=scores))  # fmt: skip
+        split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),))
+        turn = (Message(role="user", content="hi"),)
+        rows = [Case(id=i, messages=turn, output="yes") for i in ids]
+        found = compare(replace(shape(), split=split), rows, runs)
+        back = {new: old for old, new in rename.items()}
+        return (
+            {back[a.name]: (a.finalist, a.score) for a in found.arms},
+            {(back[p.arm], back[p.versus]): (p.mean, p.low, p.high, p.level) for p in found.pairs},
+        )
+
+    names = list(table)
+    plain = study({n: n for n in names}, IDS, names)
+    swapped = {"a": "z", "b": "y", "c": "x", "today": "w"}
+    again = study(swapped, [f"r{19 - i:02d}" for i in range(20)], names[::-1])
+    assert again == plain
+    assert {name for name, (final, _) in plain[0].items() if final} in (
+        {"b", "today"},
+        {"c", "today"},
+    )
+
+
+def test_the_best_of_several_arms_of_a_tool_has_a_lower_end_that_pays_for_the_choice():
+    rng = np.random.default_rng(5)
+    runs = []
+    for number in range(6):
+        spec = Spec(name=f"p{number}", arm="answers", tool="prompt")
+        values = rng.random(20) < 0.5 + number / 20
+        scores = tuple(Score(value=float(v), valid=True) for v in values)
+        answers = tuple(Answer(case=i, text="yes") for i in IDS)
+        runs.append(Run(spec=spec, seed=0, fold=0, state="measured", answers=answers,
+                        scores=scores))  # fmt: skip
+    split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(IDS)),))
+    found = compare(replace(shape(), split=split), cases(), runs)
+    best = next(a for a in found.arms if a.finalist)
+    plain = bounds.mean_interval([s.value for s in runs[int(best.name[1])].scores], bounds.NAMED)
+    assert best.score.low < round(plain[1], 6)
+    assert best.score.high == pytest.approx(plain[2], abs=1e-6)
 
 
 @pytest.mark.parametrize(("timed", "tail"), [(30, 28.55), (19, None), (0, None)])

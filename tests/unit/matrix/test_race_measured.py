@@ -9,12 +9,18 @@ from tests import studies
 import tuneworthy
 from tuneworthy import shelf
 from tuneworthy.core.arm import Recipe
+from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
 from tuneworthy.desk import Wishes, open_desk
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import measure
 from tuneworthy.matrix.race import Field, not_raced, raced
 from tuneworthy.stats import bounds, race
+
+PLAIN = Split(k=1, parts=())
+CLUSTERED = Split(
+    k=1, parts=(Part(train=(), dev=(), test=("a", "b")),), groups={"a": "a", "b": "a"}
+)
 
 EARLY = {"minutes": 20, "stop_early": True}
 
@@ -106,11 +112,12 @@ def test_one_split_is_asked_in_blocks_of_64(tmp_path):
 
 def test_where_means_are_compared_or_time_orders_rows_all_cases_are_asked():
     task = Task(data={"file": "rows.jsonl"}, budget=EARLY)
-    assert not_raced(task, False) == ""
-    assert "time" in not_raced(task, True)
+    assert not_raced(task, PLAIN) == ""
+    assert "time" in not_raced(task, PLAIN.model_copy(update={"by_time": True}))
+    assert "groups" in not_raced(task, CLUSTERED)
     money = Economics(value_of_correct=0.1, requests_per_month=1e4)
-    assert "economics" in not_raced(task.model_copy(update={"economics": money}), False)
-    assert "stop_early" in not_raced(Task(data={"file": "rows.jsonl"}), False)
+    assert "economics" in not_raced(task.model_copy(update={"economics": money}), PLAIN)
+    assert "stop_early" in not_raced(Task(data={"file": "rows.jsonl"}), PLAIN)
 
 
 def test_to_stop_early_is_part_of_what_a_study_is():

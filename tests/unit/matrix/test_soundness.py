@@ -200,7 +200,7 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
     assert soundness(ground([]), grouped, ()).mde == pytest.approx(1.4 * seen.mde, rel=0.1)
     small = found.model_copy(update={"pairs": (pair(24, 16, 100, mean=0.008),)})
     as_counted = found.model_copy(update={"pairs": (pair(24, 16, 100),)})
-    assert soundness(ground([]), small, ()).mde < 0.2 * soundness(ground([]), as_counted, ()).mde
+    assert soundness(ground([]), small, ()).mde < 0.4 * soundness(ground([]), as_counted, ()).mde
     never = found.model_copy(update={"pairs": (pair(0, 0, 100),)})
     assert soundness(ground([]), never, ()).mde > 0
 

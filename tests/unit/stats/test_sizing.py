@@ -86,13 +86,13 @@ def test_groups_that_widen_a_bound_ask_for_more_labels_and_no_more_inputs():
 
 def test_graded_scores_are_sized_by_their_width_where_it_asks_for_more():
     few = seen(rows_of(2, 1, 100, 0.5), factor=1.2)
-    size = worth_it(few, 0.05, NEXT)
-    by_share = power.rows_to_gap(3 / 100, 0.05 - few.mean, NEXT)
-    assert few.high > 0.05
+    size = worth_it(few, 0.04, NEXT)
+    by_share = power.rows_to_gap(3 / 100, 0.04 - few.mean, NEXT)
+    assert few.high > 0.04
     assert by_share < size.inputs < size.rows
-    at_this_level = 100 * ((few.high - few.mean) / (0.05 - few.mean)) ** 2
+    at_this_level = 100 * ((few.high - few.mean) / (0.04 - few.mean)) ** 2
     assert size.rows > at_this_level
-    assert worth_it(few, 0.05, LEVEL).rows == int(np.ceil(at_this_level))
+    assert worth_it(few, 0.04, LEVEL).rows == int(np.ceil(at_this_level))
     many = seen(rows_of(50, 40, 100, 0.25))
     by_share = power.rows_to_gap(0.9, 0.05 - many.mean, NEXT)
     assert worth_it(many, 0.05, NEXT) == (by_share, by_share)

@@ -1,0 +1,217 @@
+"""Paired differences of the arms that compete, with bounds that hold for all of them at once. Pure.
+
+Each arm b has one level for its bounds against all its rivals s: whichever is named in the end, the
+best arm's bound against it breaks in at most the share of studies that is promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.core.evidence import Pair
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
+from tuneworthy.matrix.columns import Column, in_order, shared
+from tuneworthy.matrix.graded import graded_pair, width
+from tuneworthy.matrix.turns import in_turn
+from tuneworthy.stats import bounds, many
+from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
+from tuneworthy.stats.race import sequential
+
+ALPHA = 0.05
+Array = np.ndarray[Any, Any]
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the comparison needs besides the runs: the task, its folds, groups and looks.
+
+    `grades` are those of humans where the metric is a judge (see matrix/graded.py), else None.
+    """
+
+    task: Task
+    study: str
+    split: Split
+    groups: Mapping[str, str]
+    looks: int = 1
+    blocks: tuple[str, ...] = ()
+    pool: int = 0
+    limited: bool = False
+    grades: Mapping[tuple[str, str], float] | None = None
+
+    @property
+    def tail(self) -> float:
+        """Return the one-sided error of all bounds of one arm together, at this look."""
+        return bounds.level(ALPHA, self.looks)
+
+    @property
+    def raced(self) -> bool:
+        """Return whether arms may be stopped early: bounds then hold at every look at the rows.
+
+        Not where rows come in groups: bets on single rows would not allow for unseen groups.
+        """
+        return self.task.budget.stop_early and not self.split.clustered
+
+    def grouped(self, ids: Sequence[str]) -> Groups:
+        """Return the group of each case, and the rows of the largest group there may be."""
+        largest = float(self.task.data.largest_group or 0)
+        return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
+
+    def factor(self, folds: Array) -> float:
+        """Return the width factor of the folds these cases came from; 1 for one split."""
+        parts = [self.split.parts[int(f)] for f in sorted(set(folds.tolist()))]
+        if len(self.split.parts) < 2 or not parts:
+            return 1.0
+        test = float(np.mean([len(part.test) for part in parts]))
+        train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
+        return bounds.width_factor(len(parts), test, train)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Two arms on the cases that both answered: `arm` minus `versus`, and how rows hang together.
+
+    `ties` widen a bound of independent rows that learnt nothing; `fitted` are those of folds.
+    """
+
+    shape: Shape
+    arm: Column
+    versus: Column
+    ids: list[str]
+    diffs: Array
+    groups: Groups
+    fitted: dict[str, Any]
+
+    def high(self, level: float) -> bounds.Bound:
+        """Return the bound whose upper end is the one that counts."""
+        if self.shape.raced:
+            n_plan = len(self.shape.split.scored)
+            bound = sequential(self.diffs, level, n_plan, groups=self.groups.of, **self.fitted)
+        else:
+            bound = bounds.paired(self.diffs, level, groups=self.groups)
+            if self.fitted:
+                base = self.shape.tail
+                wide = bounds.paired(self.diffs, base, groups=self.groups, **self.fitted)
+                low, high = min(bound.low, wide.low), max(bound.high, wide.high)
+                bound = bound._replace(low=low, high=high)
+        if self.shape.grades is not None:
+            ties = {"factor": 1.0, "folds": None, **self.fitted}
+            wide_by = width(self.diffs, level, groups=self.groups.of, **ties)
+            both = [(self.arm.cells[i][0], self.versus.cells[i][0]) for i in self.ids]
+            bound = graded_pair(bound, self.diffs, both, self.shape.grades, level, wide_by)
+        return bound
+
+
+def pairs(
+    shape: Shape,
+    arms: Mapping[str, Column],
+    finalists: Iterable[str],
+    references: Mapping[str, Column],
+) -> list[Pair]:
+    """Return every ordered pair with a finalist in it, and each arm against each reference.
+
+    A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are those of
+    all arms together; then once more without the rivals that an arm is shown to beat by then.
+    """
+    final = list(finalists)
+    wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
+    wanted += [(a, r) for a in arms for r in references]
+    columns = {**references, **arms}
+    rows = {key: _rows(shape, columns[key[0]], columns[key[1]]) for key in wanted}
+    levels = _levels(shape, arms, references, None)
+    first = {key: _pair(each, levels, key) for key, each in rows.items()}
+    beaten = {key for key, pair in first.items() if pair.low > 0}
+    beaten |= {(b, a) for (a, b), pair in first.items() if pair.high < 0}
+    again = _levels(shape, arms, references, beaten)
+    return [
+        pair if key in beaten or key[::-1] in beaten else _pair(rows[key], again, key)
+        for key, pair in first.items()
+    ]
+
+
+def pair_of(shape: Shape, arm: Column, versus: Column, level: float) -> Pair:
+    """Return one pair with both of its bounds at this level."""
+    names = (arm.spec.name, versus.spec.name)
+    return _pair(_rows(shape, arm, versus), dict.fromkeys(names, level), names)
+
+
+def _levels(
+    shape: Shape,
+    arms: Mapping[str, Column],
+    references: Mapping[str, Column],
+    beaten: set[Key] | None,
+) -> dict[str, float]:
+    """Return the level of each arm's bounds; `beaten` holds (a, b) where a is shown to beat b.
+
+    A reference has the level of a family of its own: all arms against it.
+    """
+    some = in_order(list(arms.values()))  # by content: names and places change no level
+    ids = shared(some)
+    names = [one.spec.name for one in some]
+    if shape.raced or len(ids) < 2:
+        level = bounds.level(ALPHA, shape.looks, max(2, len(arms)))
+        return dict.fromkeys([*names, *references], level)
+    scores = np.stack([one.values(ids) for one in some], 1)
+    numbers = cluster_numbers(shape.grouped(ids).of, len(ids))
+    levels = dict(zip(names, _family(scores, numbers, names, shape.tail, beaten), strict=True))
+    for name, one in references.items():
+        there = [i for i in ids if i in one.cells]
+        levels[name] = shape.tail
+        if len(there) == len(ids):
+            both = np.column_stack([scores, one.values(ids)])
+            found = _family(both, numbers, [*names, name], shape.tail, beaten)
+            levels[name] = float(found[-1])
+    return levels
+
+
+def _family(
+    scores: Array, numbers: Array, names: Sequence[str], tail: float, beaten: set[Key] | None
+) -> list[float]:
+    rivals = None
+    if beaten is not None:
+        rivals = np.array([[(a, b) not in beaten for b in names] for a in names])
+    found = many.pair_levels(many.covariance(scores, numbers), tail, rivals)
+    return [float(level) for level in found]
+
+
+def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
+    ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
+    folds = np.array([arm.fold[i] for i in ids])
+    factor = shape.factor(folds) if arm.learned or versus.learned else 1.0
+    fitted: dict[str, Any] = {}
+    if factor > 1:
+        fitted = {"factor": factor, "folds": Folds(folds, max(arm.retrained, versus.retrained))}
+    diffs = arm.values(ids) - versus.values(ids)
+    return _Rows(shape, arm, versus, ids, diffs, shape.grouped(ids), fitted)
+
+
+def _pair(rows: _Rows, levels: Mapping[str, float], key: Key) -> Pair:
+    upper, lower = (levels[name] for name in key)
+    above = rows.high(upper)
+    below = above if lower == upper else rows.high(lower)
+    return Pair(
+        arm=key[0],
+        versus=key[1],
+        n=len(rows.ids),
+        mean=round(above.mean, 6),
+        low=round(below.low, 6),
+        high=round(above.high, 6),
+        level=upper,
+        low_level=lower,
+        factor=round(float(rows.fitted.get("factor", 1.0)), 6),
+        wins=above.wins,
+        losses=above.losses,
+        differ=above.differ,
+        apart=_apart(rows),
+    )
+
+
+def _apart(rows: _Rows) -> int:
+    """Return on how many cases the answers differ, spaces at the ends aside."""
+    one, two = rows.arm.cells, rows.versus.cells
+    return sum(one[i][0].text.strip() != two[i][0].text.strip() for i in rows.ids)

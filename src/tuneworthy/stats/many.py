@@ -1,0 +1,86 @@
+"""Levels for many arms compared on the same rows: one error for all of them together.
+
+The arms' means are taken as jointly normal with the covariance that the rows show; the level of a
+pair is that at which no other arm of the same family errs either (max-t). Arrays only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+Array = np.ndarray[Any, Any]
+
+DRAWS = 10_000
+_ZERO = 1e-12  # a variance below it is that of two arms with the same score in every row
+
+
+def covariance(scores: Array, numbers: Array | None = None) -> Array:
+    """Return the covariance (A, A) of the means of `scores` (n, A); rows of a group go together.
+
+    `numbers` (n,) gives each row its group, 0 to G - 1.
+    """
+    off = scores - scores.mean(0)
+    if numbers is not None and numbers.max() + 1 < len(off):
+        sums = np.zeros((int(numbers.max()) + 1, off.shape[1]))
+        np.add.at(sums, numbers, off)
+        off = sums
+    return np.asarray(off.T @ off) / len(scores) ** 2
+
+
+def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Array:
+    """Return for each arm b the level (A,) of its bounds against all other arms.
+
+    At that level the chance that any bound of b - s breaks, over all its rivals s, is `tail`.
+    `spread` is the covariance of the arms' means; `rivals` (A, A) says which s count for b (all
+    others where it is None). An arm with one rival, or none, has `tail` itself; so have arms that
+    never differ. Source: Hsu (1984), multiple comparisons with the best; max-t of Hothorn,
+    Bretz and Westfall (2008).
+    """
+    count = len(spread)
+    there = ~np.eye(count, dtype=bool)
+    if rivals is not None:
+        there &= rivals
+    variance = np.diag(spread)[:, None] + np.diag(spread) - 2 * spread
+    there &= variance > _ZERO
+    draws = _draws(spread)
+    levels = np.full(count, tail)
+    for b in range(count):
+        own = np.flatnonzero(there[b])
+        if own.size > 1:
+            most = ((draws[:, [b]] - draws[:, own]) / np.sqrt(variance[b, own])).max(1)
+            levels[b] = _level(most, tail, own.size)
+    return levels
+
+
+def choice_level(spread: Array, tail: float) -> float:
+    """Return the level at which none of the arms' own bounds breaks, with error `tail` together.
+
+    For the score of an arm that was named as the best of several by the same rows.
+    """
+    variance = np.diag(spread)
+    own = np.flatnonzero(variance > _ZERO)
+    if own.size < 2:
+        return tail
+    most = (_draws(spread)[:, own] / np.sqrt(variance[own])).max(1)
+    return _level(most, tail, own.size)
+
+
+def _draws(spread: Array) -> Array:
+    """Return normal draws (DRAWS, A) with this covariance, from a fixed seed."""
+    values, vectors = np.linalg.eigh((spread + spread.T) / 2)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    normal = np.random.default_rng(20_251).standard_normal((DRAWS // 2, len(spread)))
+    return np.asarray(np.concatenate([normal, -normal]) @ root)
+
+
+def _level(most: Array, tail: float, count: int) -> float:
+    """Return the level whose normal quantile is the 1 - `tail` quantile of a maximum of `count`.
+
+    Never below Bonferroni's, which always holds, and never above `tail`.
+    """
+    found = float(norm.sf(np.quantile(most, 1 - tail)))
+    found = float(f"{found:.6g}")  # the order in which rows are summed moves the last digits
+    return min(tail, max(tail / count, found))

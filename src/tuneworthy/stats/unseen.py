@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.stats import norm
 
 Array = np.ndarray[Any, Any]
 
+_STEPS = 60
 ENOUGH = 10.0
 """From so many full-size differences on, a normal or bootstrap bound is trusted by itself."""
 
@@ -44,34 +44,65 @@ def worst_unit(
     big = max(float(sizes.max()), largest)
     units = np.stack([np.append(sums, top * big), np.append(sizes, big)], 1)
     kinds, counts = np.unique(np.round(units, 9), axis=0, return_counts=True)
-    total, size, times = kinds[:, 0], kinds[:, 1], counts.astype(float)
-    middle = float(total @ times / (size @ times))
-    if top - middle < 1e-6:
-        return top
-
-    def excess(bound: float) -> float:
-        return _above(total - bound * size, times) - tail
-
-    low, high = middle, top - 1e-6 * (top - middle)
-    return high if excess(high) > 0 else float(brentq(excess, low, high, xtol=1e-7))
+    found = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]), top)
+    return float(found[0])
 
 
-def _above(parts: Array, times: Array) -> float:
-    """Return the chance that a weighted sum of exponentials is above 0.
+def quantiles(sums: Array, sizes: Array, times: Array, tail: Array, top: float = 1.0) -> Array:
+    """Return the 1 - `tail` quantile (R,) of the weighted mean of the units of many samples.
 
-    The sum is of `parts` (some above 0), each times a gamma variable of shape `times`.
+    `sums`, `sizes` and `times` (how often a unit is there) are (R, K); weights are Exp(1).
     """
-    if float(parts @ times) >= -1e-9 * float(np.abs(parts) @ times):
-        return 0.5  # at the mean: no bound is looked for there
+    low = (sums * times).sum(1) / (sizes * times).sum(1)
+    high = np.full(low.size, top)
+    at = np.full(low.size, 0.5)
+    bound = low + (high - low) / 2
+    for _ in range(_STEPS):
+        parts = sums - bound[:, None] * sizes
+        at = _saddle(parts, times, at)
+        above, slope = _above(parts, sizes, times, at)
+        wide = above > tail  # the bound lies higher
+        low, high = np.where(wide, bound, low), np.where(wide, high, bound)
+        new = bound + np.log(np.maximum(above, 1e-300) / tail) / np.maximum(slope, 1e-300)
+        inside = (new > low) & (new < high)
+        new = np.where(inside, new, (low + high) / 2)
+        moved, bound = np.abs(new - bound).max(), new
+        if moved < 1e-8:
+            break
+    return np.asarray(bound)
 
-    def slope(at: float) -> float:
-        return float((times * parts / (1 - parts * at)).sum())
 
-    at = brentq(slope, 0.0, (1 - 1e-12) / float(parts.max()), xtol=1e-14)
-    spread = 1 - parts * at
-    height = -float((times * np.log(spread)).sum())
-    curve = float((times * (parts / spread) ** 2).sum())
-    root, speed = float(np.sqrt(max(-2 * height, 0.0))), at * float(np.sqrt(curve))
-    if root < 1e-6:
-        return 0.5
-    return float(norm.sf(root) + norm.pdf(root) * (1 / speed - 1 / root))
+def _saddle(parts: Array, times: Array, start: Array) -> Array:
+    """Return where the slope of the cumulants is 0, as a share of their pole, from `start`.
+
+    The slope rises from below 0 at share 0 to infinity at share 1: Newton's step where it stays
+    between what was tried, else the middle.
+    """
+    scaled = parts / np.maximum(parts.max(1, keepdims=True), 1e-300)
+    low, high, at = np.zeros(len(parts)), np.ones(len(parts)), start
+    for _ in range(_STEPS):
+        ratio = scaled / (1 - at[:, None] * scaled)
+        slope, bend = (times * ratio).sum(1), (times * ratio * ratio).sum(1)
+        low, high = np.where(slope < 0, at, low), np.where(slope < 0, high, at)
+        new = at - slope / bend
+        new = np.where((new > low) & (new < high), new, (low + high) / 2)
+        moved, at = np.abs(new - at).max(), new
+        if moved < 1e-10:
+            break
+    return np.asarray(at)
+
+
+def _above(parts: Array, sizes: Array, times: Array, at: Array) -> tuple[Array, Array]:
+    """Return the chance (R,) that a weighted sum of `parts` is above 0, and how fast it falls.
+
+    The second is minus the slope of its logarithm as the bound rises, to first order.
+    """
+    pole = at / np.maximum(parts.max(1), 1e-300)
+    spread = 1 - pole[:, None] * parts
+    height = -(times * np.log(spread)).sum(1)
+    curve = (times * (parts / spread) ** 2).sum(1)
+    root, speed = np.sqrt(np.maximum(-2 * height, 0)), pole * np.sqrt(curve)
+    near = (root < 1e-5) | (speed < 1e-5)  # at the mean
+    root, speed = np.where(near, 1.0, root), np.where(near, 1.0, speed)
+    chance = norm.sf(root) + norm.pdf(root) * (1 / speed - 1 / root)
+    return np.where(near, 0.5, chance), pole * (times * sizes / spread).sum(1)

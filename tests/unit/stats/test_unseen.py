@@ -44,6 +44,22 @@ def test_the_saddlepoint_agrees_with_draws_for_graded_rows_and_groups():
         assert (drawn > found).mean() == pytest.approx(0.035, rel=0.08)
 
 
+def test_a_search_that_is_cut_short_stays_between_the_mean_and_the_end(monkeypatch):
+    few = np.r_[ONE(2), np.zeros(28)]
+    monkeypatch.setattr(unseen, "_STEPS", 2)
+    assert 2 / 30 < unseen.worst_unit(few, ONE(30), 0.05) < 1
+
+
+def test_many_samples_at_once_are_bounded_as_each_alone():
+    rng = np.random.default_rng(9)
+    values = rng.normal(0, 0.05, (5, 80))
+    tails = np.array([0.05, 0.01, 0.035, 0.002, 0.05])
+    units = np.column_stack([values, ONE(5)])
+    found = unseen.quantiles(units, np.ones_like(units), np.ones_like(units), tails)
+    alone = [unseen.worst_unit(v, ONE(80), t) for v, t in zip(values, tails, strict=True)]
+    assert found == pytest.approx(np.array(alone), abs=1e-6)
+
+
 def test_the_end_of_the_range_and_a_larger_group_than_any_seen():
     assert unseen.worst_unit(ONE(20), ONE(20), 0.05) == 1.0
     few = np.r_[ONE(2), np.zeros(28)]

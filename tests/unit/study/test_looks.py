@@ -79,18 +79,19 @@ def test_the_third_look_is_printed_everywhere_with_what_it_costs(opened, capsys)
     said = next(o for o in check(path).observations if o.kind == "looks")
     assert (said.count, said.level) == (2, "warning")
     assert "look 3" in said.text
-    assert ".05/3" in said.text
+    assert ".05/12" in said.text
+    assert "read" in said.text
     assert "settle" in said.fix
     assert run(["check", str(path)]) == 0
     assert run(["plan", str(path)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 studies have opened these cases" in printed
-    assert "Look 3 of these cases: every bound uses .05/3" in printed
-    assert "36 fresh ones" in printed  # 60 * (1.645 / 2.128) ** 2
+    told = "look 3 of these cases, counted in this folder only: every bound uses .05/12"
+    assert told.capitalize() in printed
+    assert "23 fresh ones" in printed  # 60 * (1.645 / 2.638) ** 2
     study = tuneworthy.run(path)
-    assert "look 3 of these cases: every bound uses .05/3" in study.verdict.because
-    page = (study.folder / "report.html").read_text()
-    assert "look 3 of these cases: every bound uses .05/3" in page
+    assert told in study.verdict.because
+    assert told in (study.folder / "report.html").read_text()
 
 
 def test_rows_that_nobody_opened_are_not_remarked_on(tmp_path, opened):

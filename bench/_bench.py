@@ -20,6 +20,7 @@ from typing import Any
 
 from tuneworthy.models._doctor import look
 
+os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # a benchmark is no look at anybody's rows
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "peft", "trl", "scikit-learn", "tuneworthy")
 

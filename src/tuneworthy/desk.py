@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.audit import Audit, Observation
+from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
@@ -28,14 +28,15 @@ from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.looks import looked, marks
+from tuneworthy.data.looks import marks
 from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.grading import grades_of, metric_of, refusal
 from tuneworthy.ledger import signals
+from tuneworthy.ledger.elsewhere import Looks, ahead, count
 from tuneworthy.ledger.purse import Purse
-from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix import timing
 from tuneworthy.matrix.blocks import blocks
@@ -51,6 +52,7 @@ from tuneworthy.models._roles import Models, tokens, unusable
 from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
+UNLOCKED = "-unlocked"  # behind the name of the results folder
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
@@ -58,7 +60,8 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "
 class Wishes:
     """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying.
 
-    `brief`: nothing is asked of a model beside the arms and what shows what was wrong.
+    `brief`: nothing is asked of a model beside the arms and what shows what was wrong. `unlock`:
+    the locked rows are scored, and they alone.
     """
 
     bad_rows: Literal["stop", "exclude"] = "stop"
@@ -67,6 +70,7 @@ class Wishes:
     fresh: bool = False
     pay: bool = False
     brief: bool = False
+    unlock: bool = False
 
 
 @dataclass
@@ -153,9 +157,20 @@ class Desk:
         return self.ledger.unit(key, "judged", make, self.study)
 
     @cached_property
-    def looks(self) -> int:
-        """Return how many studies opened these scored cases, this one included (and counted)."""
-        return self.ledger.looks(self.study, *self.opened())
+    def looks(self) -> Looks:
+        """Return which study of these scored cases this is, and count it."""
+        return self.counted(self.study)
+
+    def counted(self, study: str) -> Looks:
+        """Count a look at the scored cases under a name, once, and say what is wrong with that."""
+        found = count(self.ledger, study, *self.opened())
+        if found.trouble:
+            self.tell("say", found.trouble)
+        return found
+
+    def ahead(self) -> Looks:
+        """Return which look this study would be, without counting it."""
+        return ahead(self.ledger, self.study, *self.opened())
 
     def opened(self) -> tuple[str, tuple[str, ...]]:
         """Return what the scored cases are known again by: their digest, and a mark of each."""
@@ -190,12 +205,13 @@ class Desk:
             available=self.available,
             sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
             speed=speed,
-            looks=self.ledger.looked(*self.opened()) + 1,
+            looks=self.ahead().look,
             limited=self.wishes.limit is not None,
         )
         plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
-        return plan.model_copy(update={"beside": extras(facts, plan, self.wishes.brief)})
+        more = {"beside": extras(facts, plan, self.wishes.brief), "looks_scope": self.ahead().scope}
+        return plan.model_copy(update=more)
 
     def bench(self) -> Bench:
         """Return what every unit works with."""
@@ -242,7 +258,7 @@ class Desk:
             study=self.study,
             split=self.split,
             groups=self.split.groups,
-            looks=self.looks,
+            looks=self.looks.look,
             grades=grades,
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
@@ -277,10 +293,11 @@ class Desk:
 
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
-        return put(results, self.task.folder, self.study)
+        return put(results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else "")
 
     def reproduce(self) -> dict[str, Any]:
         """Return versions, hardware and commands: what somebody needs to see the same numbers."""
+        run = "tuneworthy run --unlock" if self.wishes.unlock else "tuneworthy run"
         return {
             "tuneworthy": __version__,
             "python": platform.python_version(),
@@ -289,25 +306,17 @@ class Desk:
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,
-            "looks": self.looks,
-            "commands": ["tuneworthy check", "tuneworthy plan", "tuneworthy run"],
+            "looks": self.looks.look,
+            "commands": ["tuneworthy check", "tuneworthy plan", run],
         }
 
 
 def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
     """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
-    loaded = load(read_task(path), wishes.bad_rows, wishes.max_bad, wishes.limit)
+    how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
+    loaded = load(read_task(path), *how)
     loaded = completed(loaded)
     return loaded, split(loaded)
-
-
-def seen_before(loaded: Loaded, parts: Split) -> Observation | None:
-    """Return what to say of the scored cases where earlier studies of this folder opened them."""
-    if not (loaded.task.folder / HOME / STORE).exists():
-        return None
-    cases = scored_cases(loaded, parts)
-    with open_ledger(loaded.task.folder, write=False) as ledger:
-        return looked(ledger.looked(rows_digest(cases), marks(cases)), len(cases))
 
 
 @contextmanager
@@ -321,9 +330,9 @@ def open_desk(
         nobody = Sealed((), lambda door, purpose: None)
         desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
         met = {need: why for need, why in desk.available.items() if need in _needs(task)}
-        brief = {"brief": True} if wishes.brief else {}
+        chosen = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
         identity = {"task": task.hash, "read": _contents(loaded), "here": met,
-                    "limit": wishes.limit, **brief}  # fmt: skip
+                    "limit": wishes.limit, **chosen}  # fmt: skip
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))

@@ -74,11 +74,12 @@ class Settling:
         self.ballot = Ballot(desk.task, desk.metric, desk.study)
         self._scored = list(desk.sealed.open("settle").values())
         log = recorded(desk.task, desk.loaded.unlabelled, self._scored)
-        pool = fresh(list(desk.loaded.unlabelled), list(desk.loaded.everyone))
+        labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # a locked row is shown to nobody
+        pool = fresh(list(desk.loaded.unlabelled), labelled)
         self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, log)
         self._refuse()
         clicks = self._stored()
-        self._look = self._counted() if clicks else desk.ledger.looked(*desk.opened()) + 1
+        self._look = self._counted() if clicks else desk.ahead().look
         shape = replace(desk.shape, looks=self._look)
         pairs = compare(shape, self._scored, study.runs).pairs
         self._pairs = Sequential(study.evidence, self._policy, self._arms, self.ballot, pairs)
@@ -201,9 +202,8 @@ class Settling:
         return found
 
     def _counted(self) -> int:
-        """Count this look at the scored cases, once, and return the how-manieth it is."""
-        name = f"{self._desk.study} settled"
-        return self._desk.ledger.looks(name, *self._desk.opened())
+        """Count this look at the scored cases, once, and return which one it is."""
+        return self._desk.counted(f"{self._desk.study} settled").look
 
 
 @contextmanager

@@ -12,17 +12,26 @@ from typing import Any
 from tuneworthy.beside import Asking, beside, sliced
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit, Observation
+from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.looks import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import Run
+from tuneworthy.core.units import counted
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.data.audit import audit, with_more
+from tuneworthy.data.audit import D, audit, with_more
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.load import Loaded
+from tuneworthy.data.locked import seen_locked
+from tuneworthy.data.looks import looked, marks
 from tuneworthy.data.recorded import odd_answers, recorded
-from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases, seen_before
+from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases
 from tuneworthy.grading import blocks_ahead
+from tuneworthy.ledger.elsewhere import ahead
+from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
@@ -83,8 +92,7 @@ def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     loaded, parts = read(path, wishes)
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
-    again = seen_before(loaded, parts)
-    more = [*odd_answers(loaded, recorded(loaded, cases)), *([again] if again else [])]
+    more = [*odd_answers(loaded, recorded(loaded, cases)), *_looks_so_far(loaded, cases)]
     found = with_more(audit(loaded, parts), more)
     told = {seen.text for seen in found.observations}
     reasons = [why for why in blocks_ahead(loaded.task, found, cases) if why not in told]
@@ -93,6 +101,27 @@ def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
         Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
         for why in reasons
     ])  # fmt: skip
+
+
+def _looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
+    """Yield what earlier studies opened of the scored cases and of the locked ones."""
+    if not (loaded.task.folder / HOME / STORE).exists():
+        yield from _looks(None, loaded, cases)
+        return
+    with open_ledger(loaded.task.folder, write=False) as ledger:
+        yield from _looks(ledger, loaded, cases)
+
+
+def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
+    scored, aside = (
+        ahead(ledger, "", rows_digest(some), marks(some)) for some in (cases, loaded.aside)
+    )
+    if said := looked(scored.look - 1, len(cases), scored.scope):
+        yield said
+    if loaded.task.data.locked:
+        yield seen_locked(len(loaded.aside), aside.look - 1, D)
+    if scored.trouble:
+        yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
 def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:
@@ -112,6 +141,8 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
             tell("done", stored)
             return Study(stored, desk.write(stored))
         desk.refuse_unpaid()
+        if wishes.unlock:
+            _unlock(desk)
         tell("audit", desk.audit)
         planned = desk.plan()
         tell("plan", planned)
@@ -124,6 +155,14 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         results = desk.finish(_results(desk, planned, runs, recipes))
         tell("done", results)
         return Study(results, desk.write(results))
+
+
+def _unlock(desk: Desk) -> None:
+    """Log that the locked rows are opened, count it, and say so, before an arm is asked."""
+    rows = counted(len(desk.loaded.test or ()), "locked row")
+    desk.ledger.door(desk.study, "unlock", rows)
+    look = look_line(desk.looks.look, desk.looks.scope, locked=True).removeprefix("look ")
+    desk.tell("say", f"{rows} unlocked: look {look}")
 
 
 def _steps(
@@ -196,7 +235,9 @@ def _results(
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
-    evidence = compare(desk.shape, cases, runs)
+    evidence = compare(desk.shape, cases, runs).model_copy(
+        update={"looks_scope": desk.looks.scope, "locked": desk.wishes.unlock}
+    )
     findings: tuple[Finding, ...] = ()
     if recipes is not None:
         found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)

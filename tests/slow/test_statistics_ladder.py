@@ -110,7 +110,7 @@ def test_p19_tuning_15_points_better_is_found_on_250_rows(runs):
 
 @pytest.mark.parametrize("runs", TIERS)
 def test_p19_ten_looks_at_the_same_cases_are_paid_for(runs):
-    """The tenth study names what looked best of ten: at alpha / 10 it errs as one study may."""
+    """The tenth study names what looked best of ten: at alpha / 110 it errs less than one may."""
     for rho in (worlds.NEAR, worlds.FAR):
         found = worlds.ten_looks(np.random.default_rng(10), runs, 250, rho)
         assert found["k-th, paid"] * runs <= allowed(runs)

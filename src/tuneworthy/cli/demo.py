@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ def command(
     from tuneworthy.study import Wishes, run
     from tuneworthy.suite import write
 
+    os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
     fetch(lambda text: print(text, file=sys.stderr))
     for name in (only,) if only else TASKS:
         target = folder / name

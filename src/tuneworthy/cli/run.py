@@ -35,6 +35,10 @@ def command(
         bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
     ] = False,
     brief: Brief = False,
+    unlock: Annotated[
+        bool,
+        typer.Option("--unlock", help="Score on the locked rows (data.locked) alone; counted."),
+    ] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
     json: Json = False,
 ) -> int:
@@ -51,7 +55,8 @@ def command(
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
-    wishes = Wishes(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief)
+    wishes = Wishes(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
+                    unlock=unlock)  # fmt: skip
     with stoppable(), watching(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:

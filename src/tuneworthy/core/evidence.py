@@ -14,6 +14,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.harm import Harm, Shake
 from tuneworthy.core.interval import Interval as Interval
 from tuneworthy.core.known import Familiarity
+from tuneworthy.core.looks import Scope
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
@@ -129,10 +130,12 @@ class Evidence(Record):
     `pairs` holds every ordered pair with a finalist in it, and each compared arm against each
     reference.
     `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
-    metric). `seconds` is the wall time of the units. `train` counts labelled training rows, `pool`
-    the inputs without answers. `hash` covers task, rows, plan, answers, scores. `diagnosis` is the
-    matrix read across, None where nothing was read. What was measured beside the matrix follows,
-    None or empty where it was not; `missing` says why, by field.
+    metric). `looks_scope` says whose studies `looks` counts, `locked` that the cases are rows which
+    nobody was shown before this study. `seconds` is the wall time of the units. `train` counts
+    labelled training rows, `pool` the inputs without answers. `hash` covers task, rows, plan,
+    answers, scores. `diagnosis` is the matrix read across, None where nothing was read. What was
+    measured beside the matrix follows, None or empty where it was not; `missing` says why, by
+    field.
     """
 
     task: str
@@ -161,6 +164,8 @@ class Evidence(Record):
     slices: tuple[Slices, ...] = ()
     styles: tuple[Style, ...] = ()
     settled: Settled | None = None
+    locked: bool = False
+    looks_scope: Scope = "folder"
     missing: dict[str, str] = Field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuneworthy.core.audit import Visible
 from tuneworthy.core.beside import Extra
+from tuneworthy.core.looks import Scope
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
 
@@ -53,5 +54,6 @@ class Plan(Record):
     whole: float | None = None
     tokens_per_second: float | None = None
     looks: int = 1
+    looks_scope: Scope = "folder"
     visible: Visible
     limited: bool = False

@@ -20,13 +20,17 @@ Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 
 
 class Data(Record):
-    """Where the rows lie: `file` (cross-fitted), or `train` and `test` of the user's own."""
+    """Where the rows lie: `file` (cross-fitted), or `train` and `test` of the user's own.
+
+    `locked` is the share of the scored rows that nobody is shown before `run --unlock`.
+    """
 
     file: str | None = None
     train: str | None = None
     test: str | None = None
     dev: str | None = None
     dev_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    locked: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     folds: Literal["auto"] | Annotated[int, Field(ge=2, le=20)] = "auto"
     unlabelled: str | None = None
     docs: str | None = None
@@ -190,9 +194,10 @@ class Task(Record):
 
         A raised cap lets a stopped study go on, so caps are no part of what the study is; nor is
         where inputs to settle on lie. To stop arms early is part of it: it is declared before the
-        run.
+        run. `data.locked` counts where something is locked, so that older tasks keep their hash.
         """
         early = set() if self.budget.stop_early else {"stop_early"}
+        nothing = set() if self.data.locked else {"locked"}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
-                                    "data": {"unlabelled"}}  # fmt: skip
+                                    "data": {"unlabelled"} | nothing}  # fmt: skip
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

@@ -44,6 +44,8 @@ def audit(
     touched = sum(one in ids for group in conflicts(loaded) for one in group)
     closed = loaded.task.output.type == "label"
     left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
+    if loaded.aside:
+        left[loaded.why_aside] = len(loaded.aside)
     return Audit(
         rows=loaded.rows - len(loaded.unlabelled),
         used=len(used),

@@ -89,6 +89,7 @@ def _data(file: str, loaded: Loaded) -> list[str]:
         lines.append("  # The rows name documents. Say where they are, to test retrieval:")
         lines.append("  # docs: docs.jsonl")
     lines.append("  # unlabelled: inputs.jsonl   # inputs without answers, for `settle`")
+    lines.append("  # locked: 0.2   # rows that nobody is shown before `run --unlock`")
     return lines
 
 

@@ -18,6 +18,7 @@ from tuneworthy.data.docs import Doc, read_docs
 from tuneworthy.data.infer import label_faults, output_type, resolved
 from tuneworthy.data.leaks import without_leaks
 from tuneworthy.data.lines import opened
+from tuneworthy.data.locked import divided
 from tuneworthy.data.open_answers import MUST_SAY, demands, silent
 from tuneworthy.data.raw import Fault
 from tuneworthy.data.reading import Draw, Kept, read_file, with_contexts
@@ -28,11 +29,21 @@ Policy = Literal["stop", "exclude", "draft"]
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How rows are read: what to do with bad ones, and whether the locked ones are unlocked."""
+
+    policy: Policy
+    unlock: bool
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A task with its rows. `cases` are the rows of `file` or `train`; `test`, `dev` own files.
 
-    rows = cases + test + dev + unlabelled + excluded, always. `excluded` maps a reason to its
-    number of rows, `excluded_at` to at most 20 ids or places of them.
+    `aside` are labelled rows that this study leaves alone: the locked ones. Where they are
+    `unlocked` they are `test`, and of a test file of the user's own the others are `aside`.
+    rows = cases + test + dev + aside + unlabelled + excluded, always. `excluded` maps a reason to
+    its number of rows, `excluded_at` to at most 20 ids or places of them.
     """
 
     task: Task
@@ -45,10 +56,13 @@ class Loaded:
     excluded: dict[str, int] = field(default_factory=dict)
     excluded_at: dict[str, tuple[str, ...]] = field(default_factory=dict)
     observations: tuple[Observation, ...] = ()
+    aside: tuple[Case, ...] = ()
+    why_aside: str = ""
+    unlocked: bool = False
 
     @property
     def everyone(self) -> tuple[Case, ...]:
-        """Return all labelled rows: cases, then those of the test and dev files."""
+        """Return all labelled rows of this study: cases, then those of the test and dev files."""
         return (*self.cases, *(self.test or ()), *(self.dev or ()))
 
     @cached_property
@@ -58,13 +72,18 @@ class Loaded:
 
 
 def load(
-    task: Task, bad_rows: Policy = "stop", max_bad: float = 0.01, limit: int | None = None
+    task: Task,
+    bad_rows: Policy = "stop",
+    max_bad: float = 0.01,
+    limit: int | None = None,
+    unlock: bool = False,
 ) -> Loaded:
     """Read all rows of a task and fill in what they say about it.
 
     Bad rows raise DataError, or are left out under `exclude` as long as they are at most `max_bad`
     of all rows. `draft` stops like `stop`, before there is a task file: its hints name none of
-    `check`'s options alone. `limit` keeps so many rows a file, drawn by content.
+    `check`'s options alone. `limit` keeps so many rows a file, drawn by content. `unlock` gives the
+    locked rows as the test file; else they are set aside.
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
@@ -72,7 +91,7 @@ def load(
         _leave_out_variants(task, files, bad)
         _leave_out_silent(task, files, bad)
         bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        return _finished(task, files, docs, bad, bad_rows)
+        return _finished(task, files, docs, bad, Reading(bad_rows, unlock))
     finally:
         bad.close()
 
@@ -134,14 +153,16 @@ def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[Fault]:
 
 
 def _finished(
-    task: Task, files: dict[str, Kept], docs: tuple[Doc, ...], bad: BadRows, policy: Policy
+    task: Task, files: dict[str, Kept], docs: tuple[Doc, ...], bad: BadRows, how: Reading
 ) -> Loaded:
     pool = files.pop("pool", None)
     rows = sum(kept.rows for kept in files.values()) + (pool.rows if pool else 0)
-    labelled, left = without_leaks(_apart(files), policy)
+    labelled, left = without_leaks(_apart(files), how.policy)
     if empty := next((files[key].name for key, cases in labelled.items() if not cases), None):
         raise DataError("no row of the file is left", where=empty, got="0 rows",
                         fix="correct the bad rows, or add rows")  # fmt: skip
+    parted = divided(task, labelled, how.unlock)  # before anything is learnt from the rows
+    labelled = parted.files
     excluded = dict(bad.reasons)
     at = {why: tuple(places) for why, places in bad.places.items()}
     for why, ids in left.items():
@@ -164,6 +185,9 @@ def _finished(
         excluded=excluded,
         excluded_at=at,
         observations=tuple(_seen(task, kept_files, excluded, at)),
+        aside=parted.aside,
+        why_aside=parted.why,
+        unlocked=how.unlock,
     )
 
 

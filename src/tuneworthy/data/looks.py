@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case
+from tuneworthy.core.looks import Scope, look_line
 from tuneworthy.core.record import digest
 from tuneworthy.data.copies import asked, plain_key
 from tuneworthy.stats.power import worth
@@ -22,19 +23,25 @@ def marks(cases: Iterable[Case]) -> tuple[str, ...]:
     return tuple(sorted({digest(plain_key(asked(case)), DIGITS) for case in cases}))
 
 
-def looked(earlier: int, scored: int) -> Observation | None:
+def opened(earlier: int) -> str:
+    """Return how many studies opened some cases, in words."""
+    if not earlier:
+        return "no study has opened them"
+    return "1 study has opened them" if earlier == 1 else f"{earlier:,} studies have opened them"
+
+
+def looked(earlier: int, scored: int, scope: Scope) -> Observation | None:
     """Return what to say where so many earlier studies opened these scored cases, None for none."""
     if not earlier or not scored:
         return None
     look = earlier + 1
-    studies = "1 study has" if earlier == 1 else f"{earlier:,} studies have"
     text = (
-        f"{studies} opened these cases (at least 1 in 20 of them): another one is look {look}, "
-        f"every bound of it uses .05/{look}, and {scored:,} cases show what "
-        f"{worth(scored, look):,} fresh ones would"
+        f"{opened(earlier).replace('them', 'these cases')} (at least 1 in 20 of them): another one "
+        f"is {look_line(look, scope)}; {scored:,} cases then show what {worth(scored, look):,} "
+        "fresh ones would"
     )
     fix = (
-        "score on rows that no study has opened; `tuneworthy settle` supplies such rows from the"
-        " inputs of data.unlabelled"
+        "score on rows that no study has opened: data.locked keeps some, `tuneworthy settle` "
+        "supplies them from the inputs of data.unlabelled"
     )
     return Observation(kind="looks", level="warning", text=text, count=earlier, fix=fix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case, Query
@@ -24,12 +25,17 @@ def recorded_files(task: Task) -> dict[str, str]:
 def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     """Return the answers of each recorded system to the scored cases.
 
+    Rows that are set aside are matched with them, so that answers without ids keep their order.
     Raises DataError for a file that is missing or can't be matched (see `align`).
     """
     folder = loaded.task.folder
     others: list[Case | Query] = [*loaded.everyone, *loaded.unlabelled]
     files = recorded_files(loaded.task)
-    return {name: align(folder / file, scored, others) for name, file in files.items()}
+    more = loaded.aside
+    if loaded.unlocked and loaded.test and not loaded.aside:  # of one file: the rows learnt from
+        more = loaded.cases
+    found = {name: align(folder / file, [*scored, *more], others) for name, file in files.items()}
+    return {name: replace(one, answers=one.answers[: len(scored)]) for name, one in found.items()}
 
 
 def odd_answers(loaded: Loaded, found: Mapping[str, Aligned]) -> Iterator[Observation]:

@@ -10,6 +10,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.core.units import points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
 from tuneworthy.questions._shown import finding
+from tuneworthy.stats.power import next_level
 from tuneworthy.stats.sizing import worth_it
 
 QUESTION = "Does a simpler tool do as well?"
@@ -47,7 +48,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
-    size = worth_it(pair, margin, pair.level * evidence.looks / (evidence.looks + 1))
+    size = worth_it(pair, margin, next_level(pair.level, evidence.looks))
     if size is None:
         return "at the margin: more rows will not settle it soon"
     return f"too small: needs about {size.more(pair.n):,} more scored rows"

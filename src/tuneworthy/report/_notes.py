@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.looks import look_line
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.questions import CHECKLIST
@@ -121,11 +122,13 @@ def audit(results: Results) -> dict[str, Any]:
 
 def reproduce(results: Results) -> list[tuple[str, str]]:
     """Return versions, hardware, hashes and commands as names and texts."""
+    seen = results.evidence
+    looks = look_line(results.verdict.looks, seen.looks_scope, seen.locked)
     rows = [
         ("task", results.task.hash),
         ("evidence", results.evidence.hash),
         ("rows", results.plan.rows),
-        ("looks at these cases", words.looks_line(results.verdict.looks)),
+        ("looks at these cases", looks),
     ]
     if results.verdict.seconds is not None:
         rows.append(("seconds of all units", words.duration(results.verdict.seconds)))

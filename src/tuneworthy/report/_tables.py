@@ -11,6 +11,7 @@ from rich.text import Text
 from tuneworthy.core.audit import Audit, Visible
 from tuneworthy.core.beside import Extra
 from tuneworthy.core.evidence import ArmResult, Pair
+from tuneworthy.core.looks import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
@@ -168,9 +169,9 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     if plan.looks > 1:
         fresh = worth(plan.scored, plan.looks)
         text = (
-            f"{words.looks_line(plan.looks).capitalize()}. They show what {fresh:,} fresh ones "
-            "would: score on rows that no study has opened, `tuneworthy settle` supplies them "
-            "from the inputs of data.unlabelled."
+            f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
+            "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
+            "supplies them from the inputs of data.unlabelled."
         )
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]

@@ -223,16 +223,10 @@ def scored_line(results: Results) -> str:
     return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}"
 
 
-def looks_line(looks: int) -> str:
-    """Return which look at the scored cases this is, and what each bound uses for it."""
-    if looks < 2:
-        return "1: no earlier study of this folder opened them"
-    return f"look {looks} of these cases: every bound uses .05/{looks}"
-
-
 def status_line(results: Results) -> str:
     """Return status, rows and looks: `provisional · 250 rows · look 2`."""
     look = f" · look {results.verdict.looks}" if results.verdict.looks > 1 else ""
+    look = f" · locked rows{look or ' · look 1'}" if results.evidence.locked else look
     stamp = " · NOT A VERDICT (limited run)" if results.evidence.limited else ""
     return f"{results.verdict.status} · {counted(results.evidence.n, 'row')}{look}{stamp}"
 

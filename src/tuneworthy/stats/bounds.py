@@ -112,14 +112,26 @@ def width_factor(folds_run: int, n_test: float, n_train: float) -> float:
     return float(np.sqrt(1 + folds_run * n_test / n_train)) if folds_run > 1 else 1.0
 
 
+def look_cost(looks: int) -> float:
+    """Return by what a look at the same cases divides alpha: 1 for the first, L (L + 1) after it.
+
+    The first look pays nothing, and however many there are, all together spend at most 1.5 alpha:
+    1 / (L (L + 1)) summed from the second look on is 1/2. Divided by L, ten would spend 2.9 alpha.
+    """
+    if looks < 1:
+        raise ValueError(f"no level for look {looks}")
+    return float(looks * (looks + 1)) if looks > 1 else 1.0
+
+
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:
     """Return the one-sided error level of each bound of `arms` arms, by Bonferroni.
 
-    SHARE * alpha / (looks * (arms - 1)); `many.pair_levels` does better where all rows are known.
+    SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` does better where all rows
+    are known.
     """
-    if looks < 1 or arms < 1:
-        raise ValueError(f"no level for look {looks} at {arms} arms")
-    return SHARE * alpha / (looks * max(1, arms - 1))
+    if arms < 1:
+        raise ValueError(f"no level for {arms} arms")
+    return SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
 
 
 def _checked(values: Any, lowest: float) -> Array:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from math import ceil, sqrt
 
-from scipy.stats import norm
+import numpy as np
+from scipy.stats import binom, norm
+
+from tuneworthy.stats.bounds import look_cost
+from tuneworthy.stats.discordant import discordant
 
 Z = 2.80
 """Normal quantiles of a two-sided 5 % test and of power .8, added; its square is 7.84."""
+EXACT = 400
+"""Rows up to which the chance to show a gain is summed over all outcomes."""
 
 
 def mde(n: int, d: float, factor: float = 1.0) -> float:
@@ -46,10 +52,38 @@ def at_the_margin(mean: float, margin: float) -> bool:
 def worth(n: int, look: int, level: float = 0.05) -> int:
     """Return how many fresh cases would show what n cases show at this look of them.
 
-    A bound at `level` / look is wider by the ratio of the normal quantiles; rows count as its
-    square. At the first look it is n.
+    A bound at `level` / `look_cost(look)` is wider by the ratio of the normal quantiles; rows
+    count as its square. At the first look it is n.
     """
-    return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - level / look)) ** 2)
+    paid = level / look_cost(look)
+    return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - paid)) ** 2)
+
+
+def next_level(level: float, looks: int) -> float:
+    """Return the level of a bound at the look after this one, where this one's is `level`."""
+    return level * look_cost(looks) / look_cost(looks + 1)
+
+
+def chance_shown(n: int, d: float, gain: float, level: float) -> float:
+    """Return the chance that n independent rows show a true gain: its lower bound lies above 0.
+
+    `d` is the share of rows on which the two arms' 0/1 scores differ, at least the gain; `level`
+    that of the bound. Summed over all outcomes up to 400 rows, from there on by the normal law.
+    Raises ValueError for no rows, or a gain that is not positive.
+    """
+    if n < 1 or gain <= 0:
+        raise ValueError("no rows, or no gain, show nothing")
+    differ = max(d, gain)
+    if n > EXACT:
+        sd = sqrt(max(differ - gain**2, 1e-12) / n)
+        return float(norm.cdf(gain / sd - norm.ppf(1 - level)))
+    wins, losses = np.triu_indices(n + 1)
+    losses = losses - wins  # every pair with wins + losses <= n
+    weight = binom.pmf(wins + losses, n, differ)
+    weight = weight * binom.pmf(wins, wins + losses, (1 + gain / differ) / 2)
+    some = weight > 1e-9  # the rest is rarer than the last digit that is told
+    low = np.asarray(discordant(wins[some], losses[some], n, level)[0])
+    return float(weight[some][low > 0].sum())
 
 
 def settle_size(rows: int, differ: float) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def _saddle(parts: Array, times: Array, start: Array) -> Array:
         ratio = scaled / (1 - at[:, None] * scaled)
         slope, bend = (times * ratio).sum(1), (times * ratio * ratio).sum(1)
         low, high = np.where(slope < 0, at, low), np.where(slope < 0, high, at)
-        new = at - slope / bend
+        new = at - slope / np.maximum(bend, 1e-300)
         new = np.where((new > low) & (new < high), new, (low + high) / 2)
         moved, at = np.abs(new - at).max(), new
         if moved < 1e-10:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
+from tuneworthy.stats.power import next_level
 from tuneworthy.stats.sizing import Size, within, worth_it
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
@@ -86,4 +87,4 @@ def _contest(
 
 def _next(evidence: Evidence, pair: Pair) -> float:
     """Return the level of each bound at the next look."""
-    return pair.level * evidence.looks / (evidence.looks + 1)
+    return next_level(pair.level, evidence.looks)

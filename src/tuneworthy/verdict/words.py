@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.looks import look_line
+from tuneworthy.core.units import counted
 from tuneworthy.core.units import points as points
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict.board import Board
@@ -59,6 +61,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _spread(policy, ruling),
         _in_part(scene),
         _unshown_limits(ruling),
+        _locked(evidence),
         _looks(evidence),
     ]
     return " ".join(line for line in lines if line)
@@ -257,4 +260,11 @@ def _unshown_limits(ruling: Ruling) -> str:
 def _looks(evidence: Evidence) -> str:
     if evidence.looks < 2:
         return ""
-    return f"This is look {evidence.looks} of these cases: every bound uses .05/{evidence.looks}."
+    return f"This is {look_line(evidence.looks, evidence.looks_scope, evidence.locked)}."
+
+
+def _locked(evidence: Evidence) -> str:
+    """Say where the study was scored on rows that were locked until then."""
+    if not evidence.locked:
+        return ""
+    return f"Scored on {counted(evidence.n, 'locked row')}, unlock {evidence.looks}."

@@ -46,10 +46,10 @@ def test_the_worked_example_pays_above_382_067_requests_a_month():
     assert "key economics.value_of_correct" in lacking.because
 
 
-def test_the_worked_example_needs_380_rows_to_tell_tuning_from_the_schema():
+def test_the_worked_example_needs_596_rows_to_tell_tuning_from_the_schema():
     found, _ = scenes.worked()
     asked = simpler_tool.ask(found, task())
-    assert asked.because.startswith("too small: needs about 380 more scored rows")
+    assert asked.because.startswith("too small: needs about 596 more scored rows")
     assert (asked.answer, asked.next) == ("not_measured", "settle between `tune` and `schema`")
 
 
@@ -57,7 +57,7 @@ def test_tuning_that_answers_as_the_prompt_does_needs_more_than_one_row():
     answers = scenes.scores(60, 0.8)
     found = scenes.evidence({t: (t, answers) for t in ("prompt", "tune")})
     asked = simpler_tool.ask(found, task())
-    assert asked.because.startswith("too small: needs about 33 more scored rows")
+    assert asked.because.startswith("too small: needs about 54 more scored rows")
 
 
 def test_rows_enough_follow_the_square_root():

@@ -122,5 +122,5 @@ def test_the_chance_to_be_better():
 
 def test_rows_of_a_later_look_are_worth_fewer():
     assert power.worth(250, 1) == 250
-    assert power.worth(250, 2) == round(250 * (1.6449 / 1.9600) ** 2) == 176
-    assert power.worth(250, 10) < power.worth(250, 3) == 149
+    assert power.worth(250, 2) == round(250 * (1.6449 / 2.3940) ** 2) == 118
+    assert power.worth(250, 10) < power.worth(250, 3) == 97

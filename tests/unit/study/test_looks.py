@@ -79,18 +79,19 @@ def test_the_third_look_is_printed_everywhere_with_what_it_costs(opened, capsys)
     said = next(o for o in check(path).observations if o.kind == "looks")
     assert (said.count, said.level) == (2, "warning")
     assert "look 3" in said.text
-    assert ".05/3" in said.text
+    assert ".05/12" in said.text
+    assert "read" in said.text
     assert "settle" in said.fix
     assert run(["check", str(path)]) == 0
     assert run(["plan", str(path)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 studies have opened these cases" in printed
-    assert "Look 3 of these cases: every bound uses .05/3" in printed
-    assert "36 fresh ones" in printed  # 60 * (1.645 / 2.128) ** 2
+    told = "look 3 of these cases, counted in this folder only: every bound uses .05/12"
+    assert told.capitalize() in printed
+    assert "23 fresh ones" in printed  # 60 * (1.645 / 2.638) ** 2
     study = tuneworthy.run(path)
-    assert "look 3 of these cases: every bound uses .05/3" in study.verdict.because
-    page = (study.folder / "report.html").read_text()
-    assert "look 3 of these cases: every bound uses .05/3" in page
+    assert told in study.verdict.because
+    assert told in (study.folder / "report.html").read_text()
 
 
 def test_rows_that_nobody_opened_are_not_remarked_on(tmp_path, opened):
@@ -98,3 +99,34 @@ def test_rows_that_nobody_opened_are_not_remarked_on(tmp_path, opened):
     assert not [o for o in check(path).observations if o.kind == "looks"]
     free = another(opened[0], "free", lambda rows: fresh(60, "free"))
     assert not [o for o in check(free).observations if o.kind == "looks"]
+
+
+def test_the_same_rows_in_another_folder_are_no_first_look(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TUNEWORTHY_LOOKS")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    first = tuneworthy.run(studies.write(tmp_path / "a", **LIGHT))
+    same = studies.write(tmp_path / "b", **LIGHT)
+    assert tuneworthy.run(same).verdict.looks == 1  # the same study: no other look
+    path = studies.write(tmp_path / "c", instruction="Sort.", **LIGHT)
+    said = next(o for o in check(path).observations if o.kind == "looks")
+    assert said.text.startswith("1 study has opened these cases")
+    assert "this folder" not in said.text
+    assert plan(path).looks == 2
+    study = tuneworthy.run(path)
+    assert study.verdict.looks == 2
+    assert "look 2 of these cases: every bound uses .05/6" in study.verdict.because
+    assert run(["report", str(study.folder), "--recompute"]) == 0
+    page = (first.folder / "report.html").read_text()
+    assert "1: no earlier study of yours on this machine opened them" in page
+
+
+def test_a_store_that_fails_stops_no_study_and_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("TUNEWORTHY_LOOKS")
+    (tmp_path / "state").write_text("no folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path, said = studies.write(tmp_path / "a", **LIGHT), []
+    assert [o for o in check(path).observations if "counted in this folder only" in o.text]
+    study = tuneworthy.run(path, watch=lambda event, data: said.append((event, data)))
+    assert study.results.evidence.looks_scope == "folder"
+    told = [data for event, data in said if event == "say" and "this folder only" in data]
+    assert len(told) == 1

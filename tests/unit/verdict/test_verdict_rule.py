@@ -275,8 +275,8 @@ def test_equal_arms_on_few_rows_need_so_many_that_the_exact_bound_closes():
     found = scenes.evidence({t: (t, answers) for t in ("prompt", "bigger")}, apart=0)
     verdict = decide(found, (), PLAIN)
     assert verdict.left_on_table.points > PLAIN.margin
-    assert (verdict.next.do, verdict.next.rows) == ("label", 33)
-    again = scenes.pair("bigger", "prompt", 0, 0, 60 + 33, bounds.level(0.05, 2, 2))
+    assert (verdict.next.do, verdict.next.rows) == ("label", 54)
+    again = scenes.pair("bigger", "prompt", 0, 0, 60 + 54, bounds.level(0.05, 2, 2))
     assert again.high <= PLAIN.margin < scenes.pair("a", "b", 0, 0, 60 + 1, again.level).high
 
 

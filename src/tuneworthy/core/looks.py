@@ -1,0 +1,35 @@
+"""How a look at the same cases is told: which one it is, what it pays, and what nothing pays for.
+
+Pure text, for the audit, the plan, the verdict and the report.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Scope = Literal["folder", "user"]
+"""Whose studies are counted: those of this folder alone, or all of this user on this machine."""
+
+UNPAID = "no level pays for changes made after reading failed rows (data.locked does)"
+READ = "where its rows were read after an earlier unlock, only fresh rows show what changes gain"
+ONLY_HERE = "counted in this folder only"
+
+
+def paid(look: int) -> str:
+    """Return the error level that all bounds of a look share: `.05/12` at the third."""
+    from tuneworthy.stats.bounds import look_cost  # scipy is slow to import: not for a record
+
+    return ".05" if look < 2 else f".05/{look_cost(look):g}"
+
+
+def look_line(look: int, scope: Scope, locked: bool = False) -> str:
+    """Return which look at the cases this is, what its bounds use, and what that does not pay.
+
+    `locked`: the cases are locked rows, unlocked for this look.
+    """
+    if look < 2:
+        whose = "of this folder" if scope == "folder" else "of yours on this machine"
+        return f"1: no earlier study {whose} opened them"
+    where = f", {ONLY_HERE}" if scope == "folder" else ""
+    said = READ if locked else UNPAID
+    return f"look {look} of these cases{where}: every bound uses {paid(look)}; {said}"

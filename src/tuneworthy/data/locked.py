@@ -1,0 +1,132 @@
+"""The locked share: rows that nobody is shown before `tuneworthy run --unlock`.
+
+Which rows those are follows from what they ask, not from ids, order, labels or the seed: the same
+row is locked in every folder, and a larger share locks the same rows and some more.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuneworthy.core.audit import Observation
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.looks import paid
+from tuneworthy.core.record import digest
+from tuneworthy.core.task import Task
+from tuneworthy.core.units import counted, doing
+from tuneworthy.data.copies import alike, asked, copy_groups, plain_key
+from tuneworthy.data.looks import opened
+
+LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
+DIGITS = 12
+GAINS = (0.1, 0.2)  # whose chance to be shown is told
+Files = dict[str, tuple[Case, ...]]
+
+
+@dataclass(frozen=True)
+class Divided:
+    """The files as a study reads them, and the rows that it leaves alone (`why` says which)."""
+
+    files: Files
+    aside: tuple[Case, ...] = ()
+    why: str = ""
+
+
+def divided(task: Task, files: Files, unlock: bool) -> Divided:
+    """Take the locked rows out of the files; with `unlock` they are the test file instead.
+
+    They are drawn from the rows that are scored: those of `test` where there is such a file, else
+    of `file` or `train`. Raises TaskError where nothing is locked that could be unlocked, and
+    DataError where no row would be left on one side.
+    """
+    share, key = task.data.locked, "test" if "test" in files else "main"
+    if not share:
+        if unlock:
+            raise _nothing(str(task.data.locked))
+        return Divided(files)
+    shut = _drawn(files, key, share)
+    locked = tuple(case for case in files[key] if case.id in shut)
+    others = tuple(case for case in files[key] if case.id not in shut)
+    if not others or (unlock and not locked):
+        raise _one_sided(task, len(locked), len(files[key]))
+    if not unlock:
+        return Divided({**files, key: others}, locked, LOCKED)
+    if key == "test":
+        return Divided({**files, key: locked}, others, NOT_LOCKED)
+    return Divided({**files, "main": others, "test": locked})
+
+
+def _drawn(files: Files, key: str, share: float) -> set[str]:
+    """Return the ids of the rows that are locked, whole groups of copies and of `group` together.
+
+    A group with a row among those to choose on stays open: that row would give it away.
+    """
+    dev = files.get("dev", ()) if key == "main" else ()
+    cases = (*files[key], *dev)
+    members: dict[int, list[Case]] = defaultdict(list)
+    for case, group in zip(cases, copy_groups(alike(cases)), strict=True):
+        members[group].append(case)
+    chosen = {case.id for case in dev}
+    return {
+        case.id
+        for rows in members.values()
+        if not any(case.id in chosen for case in rows) and _place(rows) < share
+        for case in rows
+    }
+
+
+def _place(rows: Sequence[Case]) -> float:
+    """Return where a group stands between 0 and 1: by the least digest of what it holds.
+
+    The name of a `group` stands for all its rows, so that rows added to it change nothing.
+    """
+    least = min(
+        digest(["group", case.group] if case.group is not None else plain_key(asked(case)))
+        for case in rows
+    )
+    return int(digest(["locked", least], DIGITS), 16) / float(16**DIGITS)
+
+
+def seen_locked(n: int, earlier: int, differ: float) -> Observation:
+    """Return what `check` says of n locked rows that `earlier` studies opened.
+
+    `differ` is the share of rows on which two arms are taken to differ.
+    """
+    from tuneworthy.stats.bounds import level
+    from tuneworthy.stats.power import chance_shown
+
+    look, rows = earlier + 1, doing(n, "row", "are")
+    if not n:
+        text = "no row is locked: none of so few fell into the share of data.locked"
+        return Observation(kind="locked", level="warning", text=text, count=0,
+                           fix="add rows, or raise data.locked")  # fmt: skip
+    at = level(0.05, look, 2)
+    chances = [f"{100 * chance_shown(n, differ, gain, at):.0f} %" for gain in GAINS]
+    text = (
+        f"{rows} locked, {opened(earlier)}: `tuneworthy run --unlock` scores on them alone, as "
+        f"look {look} (bounds at {paid(look)}), and shows a true gain of 10 points with a chance "
+        f"of {chances[0]}, of 20 points {chances[1]} (if two arms differ on {100 * differ:.0f} % "
+        "of the rows). They alone show what changes made after reading failed rows gain"
+    )
+    return Observation(kind="locked", level="note", text=text, count=n)
+
+
+def _nothing(got: str) -> TaskError:
+    return TaskError(
+        "there are no locked rows to unlock",
+        where="task.yaml data.locked",
+        got=got,
+        fix="write `locked: 0.2` under `data:` before rows are read and arms are changed",
+    )
+
+
+def _one_sided(task: Task, locked: int, rows: int) -> DataError:
+    return DataError(
+        "the locked share leaves no row on one side",
+        where=task.data.test or task.data.file or task.data.train or "",
+        got=f"{counted(rows, 'row')}, of which {locked:,} would be locked (whole groups together)",
+        fix="change data.locked, or add rows that belong to no group of these",
+    )

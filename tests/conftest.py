@@ -1,0 +1,10 @@
+"""No test counts its studies among the user's own: looks are counted per folder, the store is away.
+
+Tests of that store set both variables themselves.
+"""
+
+import os
+import tempfile
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
+os.environ["TUNEWORTHY_LOOKS"] = "folder"

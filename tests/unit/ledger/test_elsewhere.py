@@ -1,0 +1,144 @@
+"""Looks across folders: digests in one file of the user's, which never stops a run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tuneworthy.ledger.elsewhere import FILE, SWITCH, Looks, ahead, count
+from tuneworthy.ledger.store import open_ledger
+
+MARKS = [f"{i:012x}" for i in range(100)]
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """The file of this test, looks across folders switched on."""
+    monkeypatch.delenv(SWITCH)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "tuneworthy" / FILE
+
+
+def opened(folder, study, rows="rows", marks=MARKS):
+    folder.mkdir(exist_ok=True)
+    with open_ledger(folder) as ledger:
+        return count(ledger, study, rows, marks)
+
+
+def test_the_same_rows_in_another_folder_are_known_again(tmp_path, state):
+    assert opened(tmp_path / "a", "one") == Looks(1, "user")
+    assert opened(tmp_path / "b", "two") == Looks(2, "user")
+    assert opened(tmp_path / "c", "three", "renamed", MARKS[:40]).look == 3
+    assert opened(tmp_path / "d", "four", "others", [*MARKS[:4], *map(str, range(96))]).look == 1
+    with open_ledger(tmp_path / "a") as ledger:
+        assert ahead(ledger, "five", "rows", MARKS).look == 4
+    assert ahead(None, "five", "rows", MARKS).look == 4
+    assert ahead(None, "one", "rows", MARKS).look == 3  # its own look is none before it
+    assert state.stat().st_mode & 0o077 == 0
+    lines = [json.loads(line) for line in state.read_text().splitlines()]
+    assert [line["study"] for line in lines] == ["one", "two", "three", "four"]
+    assert set(lines[0]) == {"study", "rows", "marks"}  # digests and a name, no text
+
+
+def test_a_study_counts_once_whatever_folder_it_is_run_in_or_run_again_in(tmp_path, state):
+    opened(tmp_path / "a", "one")
+    assert opened(tmp_path / "b", "two").look == 2
+    for folder in ("a", "b", "copy of b without its ledger"):
+        assert opened(tmp_path / folder, "two").look == 2
+    assert opened(tmp_path / "a", "one").look == 1
+    assert len(state.read_text().splitlines()) == 2
+
+
+def test_looks_of_one_folder_are_counted_once_and_a_resumed_study_keeps_its_own(tmp_path, state):
+    assert [opened(tmp_path / "a", study).look for study in ("one", "two", "one")] == [1, 2, 1]
+    assert opened(tmp_path / "b", "three").look == 3
+    assert opened(tmp_path / "a", "two").look == 2  # opened since: no look before it
+    assert opened(tmp_path / "a", "four").look == 4
+
+
+def test_switched_off_nothing_is_read_or_written(tmp_path, state, monkeypatch):
+    opened(tmp_path / "a", "one")
+    before = state.read_bytes()
+    monkeypatch.setenv(SWITCH, "folder")
+    assert opened(tmp_path / "b", "two") == Looks(1, "folder")
+    assert ahead(None, "three", "rows", MARKS) == Looks(1, "folder")
+    assert state.read_bytes() == before
+    monkeypatch.setenv(SWITCH, "")
+    assert opened(tmp_path / "b", "two").look == 1  # what a study was told stays so
+    assert opened(tmp_path / "c", "three").look == 3
+
+
+def test_a_file_that_cannot_be_written_stops_nothing_and_is_said(tmp_path, state, monkeypatch):
+    state.parent.parent.write_text("no folder")
+    found = opened(tmp_path / "a", "one")
+    assert (found.look, found.scope) == (1, "folder")
+    assert "counted in this folder only" in found.trouble
+    assert str(state) in found.trouble
+    assert "\n" not in found.trouble
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    assert "no home" in opened(tmp_path / "b", "two").trouble
+
+
+def no_home():
+    raise RuntimeError("no home")
+
+
+def test_a_relative_state_folder_is_not_used(tmp_path, state, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    opened(tmp_path / "a", "one")
+    assert (tmp_path / "home" / ".local" / "state" / "tuneworthy" / FILE).exists()
+    assert not state.exists()
+
+
+def test_a_torn_or_foreign_line_loses_that_line_alone(tmp_path, state):
+    opened(tmp_path / "a", "one")
+    whole = state.read_bytes()
+    state.write_bytes(b"\n" + whole + whole.replace(b"one", b"two")[:40])
+    found = opened(tmp_path / "c", "three")
+    assert (found.look, found.scope) == (2, "user")
+    assert found.trouble.startswith("1 lines of")
+    assert opened(tmp_path / "d", "four").look == 3  # what came behind the torn line is read
+    state.write_bytes(b"[1]\n{}\n\xff\n")
+    assert opened(tmp_path / "e", "five").trouble.startswith("3 lines of")
+
+
+def test_a_file_that_somebody_holds_is_waited_for_and_then_left(tmp_path, state, monkeypatch):
+    opened(tmp_path / "a", "one")
+    monkeypatch.setattr("tuneworthy.ledger.elsewhere.WAIT", 0.05)
+    held = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print()\n"
+    with subprocess.Popen([sys.executable, "-c", held + "sys.stdin.read()", str(state)],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # fmt: skip
+        other.stdout.readline()
+        assert opened(tmp_path / "b", "two").scope == "folder"
+        other.stdin.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tuneworthy.ledger.elsewhere import count
+from tuneworthy.ledger.store import open_ledger
+name, folder = sys.argv[1], Path(sys.argv[2])
+for i in range(8):
+    with open_ledger(folder) as ledger:
+        count(ledger, f"{name}{i}", f"rows of {name}{i}", [str(j) for j in range(3000)])
+"""
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path, state):
+    env = {**os.environ}
+    writers = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        call = [sys.executable, "-c", WRITER, name, str(tmp_path / name)]
+        writers.append(subprocess.Popen(call, env=env))
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    lines = [json.loads(line) for line in state.read_text().splitlines()]
+    assert sorted(line["study"] for line in lines) == [f"{n}{i}" for n in "ab" for i in range(8)]
+    assert all(len(line["marks"]) == 3000 for line in lines)

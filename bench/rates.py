@@ -77,12 +77,13 @@ RETRAINED: dict[str, tuple[float, ...]] = {
 
 def table_13(studies: int, truth: str, rho: float, n: int) -> Iterator[tuple[str, Any]]:
     """Return a column of the published table: at its level, as shipped, and with five folds."""
-    own, folds = bounds.level(0.05, 1, 5), worlds.last_fitted(5, FIVE_FOLDS)
+    own, folds = bounds.level(0.05), worlds.last_fitted(5, FIVE_FOLDS)
     rules = {
-        f"margin {margin:.2f}, {name}": (margin, level, factor)
+        f"margin {margin:.2f}, {name}": (margin, *how)
         for margin in (0.05, 0.10)
-        for name, level, factor in (
-            ("level .05/4", 0.05 / 4, 1.0), ("shipped", own, 1.0), ("shipped, f 1.5", own, folds),
+        for name, how in (
+            ("level .05/4", (0.05 / 4, 1.0, False)), ("shipped", (own, 1.0)),
+            ("shipped, f 1.5", (own, folds)),
         )
     }  # fmt: skip
     yield from worlds.ladder_cells(
@@ -93,8 +94,7 @@ def table_13(studies: int, truth: str, rho: float, n: int) -> Iterator[tuple[str
 def honest(studies: int, truth: str, rho: Any, n: int) -> Iterator[tuple[str, Any]]:
     """Return a world at every margin of the strip, as shipped."""
     q = {**TRUTHS, **UNEQUAL}[truth]
-    level = bounds.level(0.05, 1, 5 if callable(q) else len(q))
-    rules = {f"margin {margin:.2f}": (margin, level, 1.0) for margin in MARGINS}
+    rules = {f"margin {margin:.2f}": (margin, bounds.level(0.05), 1.0) for margin in MARGINS}
     rng = seeded("honest", truth, rho, n)
     yield from worlds.ladder_cells(rng, studies, n, q, rho, rules).items()
 
@@ -104,7 +104,7 @@ def graded_scores(
 ) -> Iterator[tuple[str, Any]]:
     """Return a world of scores between 0 and 1, as shipped."""
     q = GRADED[truth]
-    rules = {f"margin {m:.2f}": (m, bounds.level(0.05, 1, len(q)), 1.0) for m in (0.0, 0.05)}
+    rules = {f"margin {m:.2f}": (m, bounds.level(0.05)) for m in (0.0, 0.05)}
     rng = seeded("graded", family, truth, rho, n)
     yield from graded.cells(rng, studies, n, q, rho, family, rules).items()
 

@@ -13,7 +13,7 @@ FEW = 10
 """Below this many differing pairs the exact bounds are used: a bootstrap may be [0, 0] there."""
 
 
-def clopper_pearson(k: Any, n: Any, tail: float) -> tuple[Array, Array]:
+def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
     """Return exact lower and upper bounds of a share, `tail` of error each (arrays broadcast)."""
     k, n = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
     low = np.where(k > 0, beta.ppf(tail, np.maximum(k, 1), n - k + 1), 0.0)
@@ -21,24 +21,27 @@ def clopper_pearson(k: Any, n: Any, tail: float) -> tuple[Array, Array]:
     return low, high
 
 
-def discordant(wins: Any, losses: Any, n: int, level: float, few: int = FEW) -> tuple[Array, Array]:
+def discordant(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tuple[Array, Array]:
     """Return one-sided bounds of (wins - losses) / n, each at `level`; arrays run in parallel.
 
     Below `few` differing pairs two Clopper-Pearson bounds of the two shares are combined
     (conservative on purpose); from there on, the score bound of Tango (1998).
     """
-    wins, losses = np.broadcast_arrays(np.asarray(wins, float), np.asarray(losses, float))
-    low, high = _combined(wins, losses, n, level)
+    wins, losses, level = np.broadcast_arrays(
+        np.asarray(wins, float), np.asarray(losses, float), np.asarray(level, float)
+    )
+    low, high = np.zeros((2, *wins.shape))
     many = wins + losses >= few
+    if not many.all():
+        low[~many], high[~many] = _combined(wins[~many], losses[~many], n, level[~many])
     if many.any():
-        z = float(norm.ppf(1 - level))
-        low, high = np.array(low), np.array(high)
+        z = norm.ppf(1 - level[many])
         low[many] = _root(wins[many], losses[many], n, z)
         high[many] = _root(wins[many], losses[many], n, -z)
     return low, high
 
 
-def _combined(wins: Array, losses: Array, n: int, level: float) -> tuple[Array, Array]:
+def _combined(wins: Array, losses: Array, n: int, level: Array) -> tuple[Array, Array]:
     win_low, win_high = clopper_pearson(wins, n, level / 2)
     loss_low, loss_high = clopper_pearson(losses, n, level / 2)
     return win_low - loss_high, win_high - loss_low
@@ -53,7 +56,7 @@ def _score(wins: Array, losses: Array, n: int, diff: Array) -> Array:
     return np.asarray((wins - losses - n * diff) / np.sqrt(variance))
 
 
-def _root(wins: Array, losses: Array, n: int, z: float) -> Array:
+def _root(wins: Array, losses: Array, n: int, z: Array) -> Array:
     low = np.full(wins.shape, -1 + 1e-9)
     high = np.full(wins.shape, 1 - 1e-9)
     for _ in range(50):  # 2 / 2**50: beyond what a double shows of a mean

@@ -6,6 +6,7 @@ pair is that at which no other arm of the same family errs either (max-t). Array
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,9 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
     for b in range(count):
         own = np.flatnonzero(there[b])
         if own.size > 1:
-            most = ((draws[:, [b]] - draws[:, own]) / np.sqrt(variance[b, own])).max(1)
+            most = np.full(DRAWS, -np.inf)
+            for s in own:  # one rival at a time stays in the cache
+                np.maximum(most, (draws[b] - draws[s]) / np.sqrt(variance[b, s]), out=most)
             levels[b] = _level(most, tail, own.size)
     return levels
 
@@ -64,16 +67,21 @@ def choice_level(spread: Array, tail: float) -> float:
     own = np.flatnonzero(variance > _ZERO)
     if own.size < 2:
         return tail
-    most = (_draws(spread)[:, own] / np.sqrt(variance[own])).max(1)
+    most = (_draws(spread)[own] / np.sqrt(variance[own, None])).max(0)
     return _level(most, tail, own.size)
 
 
 def _draws(spread: Array) -> Array:
-    """Return normal draws (DRAWS, A) with this covariance, from a fixed seed."""
+    """Return normal draws (A, DRAWS) with this covariance, from a fixed seed."""
     values, vectors = np.linalg.eigh((spread + spread.T) / 2)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    normal = np.random.default_rng(20_251).standard_normal((DRAWS // 2, len(spread)))
-    return np.asarray(np.concatenate([normal, -normal]) @ root)
+    return np.asarray(root @ _normal(len(spread)))
+
+
+@lru_cache(maxsize=4)
+def _normal(arms: int) -> Array:
+    half = np.random.default_rng(20_251).standard_normal((arms, DRAWS // 2))
+    return np.concatenate([half, -half], 1)
 
 
 def _level(most: Array, tail: float, count: int) -> float:

@@ -28,36 +28,40 @@ def fold_widening(diffs, folds, factor, retrained=0.0):
     return np.where(spread > 0, np.sqrt(factor**2 + more), factor)
 
 
-def pair_bounds(scores, folds, level, factor):
-    """(mean, low, high), each (R, A, A); pairs with the last arm are widened by fold."""
-    mean, low, high = worlds.pair_bounds(scores, level)
-    last = scores.shape[2] - 1
-    for other in range(last):
-        diffs = scores[..., last].astype(float) - scores[..., other]
-        wide = fold_widening(diffs, folds, factor, RETRAINED)
-        for s, b in ((other, last), (last, other)):
-            low[:, s, b] = mean[:, s, b] - wide * (mean[:, s, b] - low[:, s, b])
-            high[:, s, b] = mean[:, s, b] + wide * (high[:, s, b] - mean[:, s, b])
-    return mean, low, high
+def pair_bounds(scores, folds, level, factor, fitted=1):
+    """(mean, low, high), each (R, A, A); pairs with a fitted arm are widened by fold."""
+    mean, _, high = worlds.pair_bounds(scores, level)
+    _, _, alone = worlds.pair_bounds(scores, level, joint=False)
+    arms = scores.shape[2]
+    for b in range(arms - fitted, arms):
+        for s in range(b):
+            diffs = scores[..., b].astype(float) - scores[..., s]
+            wide = fold_widening(diffs, folds, factor, RETRAINED)
+            for one, other in ((s, b), (b, s)):
+                middle = mean[:, one, other]
+                far = middle + wide * (alone[:, one, other] - middle)
+                high[:, one, other] = np.minimum(1, np.maximum(high[:, one, other], far))
+    return mean, -high.swapaxes(1, 2), high
 
 
-def study(rng, runs, n, truth, rho, k, sd, seeds):
+def study(rng, runs, n, truth, rho, k, sd, seeds, fitted=1):
     """0/1 scores (R, n, A), the fold of each case, and true scores (R, A) of what will be built.
 
-    With one fold (a test set) what is scored is what is built; with more it is one more fit.
+    The last `fitted` arms are trained anew in every fold. With one fold (a test set) what is scored
+    is what is built; with more it is one more fit.
     """
     folds = np.arange(n) % k
-    fits = retrained(rng, runs, k if k == 1 else k + 1, truth[-1], sd, seeds)
     q = np.broadcast_to(np.asarray(truth, float), (runs, len(truth))).copy()
-    q[:, -1] = fits[:, -1]
     cuts = np.broadcast_to(norm.ppf(q)[:, None], (runs, n, len(truth))).copy()
-    cuts[..., -1] = norm.ppf(fits)[:, folds]
+    for arm in range(len(truth) - fitted, len(truth)):
+        fits = retrained(rng, runs, k if k == 1 else k + 1, truth[arm], sd, seeds)
+        q[:, arm], cuts[..., arm] = fits[:, -1], norm.ppf(fits)[:, folds]
     return worlds.latent(rng, cuts.shape, rho) < cuts.astype(np.float32), folds, q
 
 
 def cell(rng, runs, n, truth, rho, *, k, sd, seeds=2, margin=0.05, chunk=250):
     """Outcome of the shipped rule; the last arm is trained anew in every fold."""
-    level = bounds.level(0.05, 1, len(truth))
+    level = bounds.level(0.05)
     factor = bounds.width_factor(k, n / k, n - n / k)
     qs, found, inside = [], [], []
     for start in range(0, runs, chunk):

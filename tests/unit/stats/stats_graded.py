@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import beta, norm, t
 
-from tuneworthy.stats import bounds, graded, ladder
+from tuneworthy.stats import bounds, graded, ladder, unseen
 
 POINTS = 4096
 FAMILIES = {
@@ -51,14 +51,24 @@ def _picked(n, draws):
 
 
 def bca_many(values, tail):
-    """`graded.bca` of every row of `values` (R, n)."""
+    """`graded.bca` of every row of `values` (R, n); `tail` is one number or (R,)."""
+    runs = len(values)
+    values, tail = np.sort(values, 1), np.broadcast_to(tail, (runs,))
+    times = 2 ** np.ceil(np.log2(np.maximum(1, 50 / tail / graded.DRAWS))).astype(int)
+    out = np.empty((2, runs))
+    for many in np.unique(times):
+        rows = np.flatnonzero(times == many)
+        out[:, rows] = _bca(values[rows], tail[rows], graded.DRAWS * int(many))
+    return out[0], out[1]
+
+
+def _bca(values, tail, count):
     runs, n = values.shape
-    values = np.sort(values, 1)
-    draws = _picked(n, max(graded.DRAWS, int(np.ceil(50 / tail)))) @ values.T / n
+    draws = _picked(n, count) @ values.T / n
     mean = values.mean(1)
     tied = np.abs(draws - mean) < graded.TIE
     below = ((draws < mean) & ~tied).mean(0) + 0.5 * tied.mean(0)
-    shift = norm.ppf(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
+    shift = norm.ppf(np.clip(below, 1 / count, 1 - 1 / count))
     off = values - mean[:, None]
     speed = (off**3).sum(1) / (6 * np.maximum((off**2).sum(1), 1e-300) ** 1.5)
     draws.sort(0)
@@ -66,65 +76,70 @@ def bca_many(values, tail):
     for p in (tail, 1 - tail):
         moved = shift + norm.ppf(p)
         share = norm.cdf(shift + moved / np.maximum(1 - speed * moved, 0.05))
-        at = share * (len(draws) - 1)
-        left = np.minimum(at.astype(int), len(draws) - 2)
+        at = share * (count - 1)
+        left = np.minimum(at.astype(int), count - 2)
         low, high = (draws[left + k, np.arange(runs)] for k in (0, 1))
         out.append(low + (high - low) * (at - left))
     return np.minimum(out[0], mean), np.maximum(out[1], mean)
 
 
+def upper_many(values, tail, back=None):
+    """Upper bounds (R,) of `bounds.paired` for graded rows (R, n), no groups and no folds.
+
+    `back` turns values over that were turned over to bound their lower side: the bootstrap draws
+    them as they were.
+    """
+    values = np.round(values, 9)
+    runs, n = values.shape
+    tail, mean = np.broadcast_to(tail, (runs,)), values.mean(1)
+    high = mean + t.ppf(1 - tail, n - 1) * values.std(1, ddof=1) / np.sqrt(n)
+    few = (np.maximum(values, 0) ** 2).sum(1) < unseen.ENOUGH
+    if few.any():
+        high[few] = np.maximum(high[few], _allowing(values[few], tail[few]))
+    if not few.all():
+        drawn = values[~few] if back is None else back(values[~few])
+        ends = bca_many(drawn, tail[~few])
+        high[~few] = np.maximum(high[~few], ends[1] if back is None else back(ends[0]))
+    return np.minimum(np.maximum(high, mean), 1)
+
+
+def _allowing(values, tail):
+    units = np.column_stack([values, np.ones(len(values))])
+    return unseen.quantiles(units, np.ones_like(units), np.ones_like(units), tail)
+
+
 def paired_many(diffs, tail):
     """Low and high of `bounds.paired` for graded rows (R, n), no groups and no folds."""
-    diffs = np.round(diffs, 9)
-    mean = diffs.mean(1)
-    few = (diffs != 0).sum(1) < bounds.FEW
-    low, high = guarded(diffs, tail, (np.minimum(mean, 0), np.maximum(mean, 0)), -1.0)
-    for row in np.flatnonzero(few):
-        low[row], high[row] = bounds.paired(diffs[row], tail)[1:3]
-    return np.maximum(np.minimum(low, mean), -1), np.minimum(np.maximum(high, mean), 1)
+    return -upper_many(-diffs, tail, np.negative), upper_many(diffs, tail)
 
 
 def mean_many(scores, tail):
     """Low and high of `bounds.mean_interval` for graded scores (R, n), `tail` of error each."""
-    scores = np.round(scores, 9)
-    mean = scores.mean(1)
-    low, high = guarded(scores, tail, (mean / 2, (1 + mean) / 2), 0.0)
-    return np.maximum(np.minimum(low, mean), 0), np.minimum(np.maximum(high, mean), 1)
+
+    def over(values):
+        return 1 - values
+
+    return 1 - upper_many(over(scores), tail, over), upper_many(scores, tail)
 
 
-def guarded(values, tail, middle, lowest):
-    """`bounds._guarded` of every row, few being those beyond `middle`."""
-    low, high = np.empty((2, len(values)))
-    lacking = (values < middle[0][:, None] - 1e-9).sum(1) < bounds.FEW
-    wanting = (values > middle[1][:, None] + 1e-9).sum(1) < bounds.FEW
-    for side, out, less, end in ((0, low, lacking, lowest), (1, high, wanting, 1.0)):
-        for more in (False, True):
-            rows = np.flatnonzero(less == more)
-            if rows.size:
-                own = values[rows]
-                if more:
-                    own = np.append(own, np.full((rows.size, 1), end), 1)
-                out[rows] = bca_many(own, tail)[side]
-    n = values.shape[1]
-    half = t.ppf(1 - tail, n - 1) * values.std(1, ddof=1) / np.sqrt(n)
-    mean = values.mean(1)
-    return np.minimum(low, mean - half), np.maximum(high, mean + half)
-
-
-def pair_bounds(scores, level, factor=1.0):
+def pair_bounds(scores, level):
     """(mean, low, high), each (R, A, A), of graded scores (R, n, A); [s, b] is b - s."""
-    runs, _, arms = scores.shape
-    mean, low, high = np.zeros((3, runs, arms, arms))
-    wide = np.broadcast_to(factor, (arms, arms))
-    for s in range(arms):
-        for b in range(s + 1, arms):
-            diffs = scores[:, :, b] - scores[:, :, s]
-            middle = diffs.mean(1)
-            down, up = paired_many(diffs, level)
-            down, up = (middle + wide[s, b] * (x - middle) for x in (down, up))
-            mean[:, s, b], low[:, s, b], high[:, s, b] = middle, down, up
-            mean[:, b, s], low[:, b, s], high[:, b, s] = -middle, -up, -down
-    return mean, low, high
+    arms = scores.shape[2]
+    mean = scores.mean(1)[:, None, :] - scores.mean(1)[:, :, None]
+
+    def upper(levels):
+        high = np.zeros_like(mean)
+        for s in range(arms):
+            for b in range(arms):
+                if s != b:
+                    high[:, s, b] = upper_many(scores[:, :, b] - scores[:, :, s], levels[:, b])
+        return high
+
+    if arms > 2:
+        high = worlds.jointly(scores, level, upper)
+    else:
+        high = upper(np.full((len(scores), arms), level))
+    return mean, -high.swapaxes(1, 2), high
 
 
 def cells(rng, runs, n, truth, rho, family, rules, chunk=250):
@@ -134,13 +149,13 @@ def cells(rng, runs, n, truth, rho, family, rules, chunk=250):
         scores, q = answers(rng, min(chunk, runs - start), n, truth, rho, family)
         counts.append(scores)
         known = {}  # margins share their bounds, which take nearly all of the time
-        for name, (margin, level, factor) in rules.items():
-            if (level, factor) not in known:
-                known[level, factor] = pair_bounds(scores, level, factor)
-            parts[name].append(ladder.climb_many(*known[level, factor], margin))
+        for name, (margin, level) in rules.items():
+            if level not in known:
+                known[level] = pair_bounds(scores, level)
+            parts[name].append(ladder.climb_many(*known[level], margin))
     whole = np.concatenate(counts)
     out = {}
-    for name, (margin, _, _) in rules.items():
+    for name, (margin, _) in rules.items():
         found = [np.concatenate([part[k] for part in parts[name]]) for k in range(3)]
         out[name] = worlds.outcome(q, found, margin)
         own = np.take_along_axis(whole, found[0][:, None, None], 2)[..., 0]

@@ -67,7 +67,7 @@ def race(scores, level, margin, bounds_at):
 
 def cells(rng, studies, n, truth, rho, *, margin=0.05, chunk=125, peeked=True):
     """Yield the outcome with the betting bound and, to compare, with the fixed one."""
-    level = bounds.level(0.05, 1, len(truth))
+    level = bounds.level(0.05, 1, len(truth))  # no joint levels at every look: Bonferroni
     kinds = {"betting": betting_at} | ({"fixed, looked at ten times": fixed_at} if peeked else {})
     parts = {kind: [] for kind in kinds}
     for start in range(0, studies, chunk):

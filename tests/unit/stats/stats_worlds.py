@@ -1,11 +1,9 @@
 """Simulated studies: arms of known true score on the same cases, many studies at once."""
 
-from functools import cache
-
 import numpy as np
 from scipy.stats import beta, norm
 
-from tuneworthy.stats import bounds, ladder
+from tuneworthy.stats import bounds, ladder, many
 from tuneworthy.stats.discordant import clopper_pearson, discordant
 
 NEAR, FAR = 0.90, 0.61
@@ -27,33 +25,43 @@ def latent(rng, shape, rho):
     return values
 
 
-@cache
-def _table(n, level):
-    wins, losses = np.triu_indices(n + 1)
-    losses = losses - wins  # every pair with wins + losses <= n
-    low, high = np.zeros((2, n + 1, n + 1))
-    low[wins, losses], high[wins, losses] = discordant(wins, losses, n, level)
-    return low, high
+def pair_bounds(scores, level, factor=1.0, joint=True):
+    """(mean, low, high), each (R, A, A), of 0/1 scores: entry [s, b] is about b - s.
 
-
-def pair_bounds(scores, level, factor=1.0):
-    """(mean, low, high), each (R, A, A): entry [s, b] is about b - s."""
+    `joint`: as shipped, `level` is the error of all bounds of one arm together (see `jointly`);
+    else it is that of each bound. A pair with a `factor` is no narrower than that times its bounds
+    at `level` alone.
+    """
     n = scores.shape[1]
     right = scores.astype(np.float32)
     wins = np.rint((1 - right).swapaxes(1, 2) @ right).astype(int)
-    losses = wins.swapaxes(1, 2)
-    mean = (wins - losses) / n
-    if n <= 500:
-        table = _table(n, level)
-        low, high = table[0][wins, losses], table[1][wins, losses]
-    else:
-        kinds, place = np.unique(wins * (n + 1) + losses, return_inverse=True)
-        low, high = (
-            b[place].reshape(wins.shape)
-            for b in discordant(kinds // (n + 1), kinds % (n + 1), n, level)
-        )
+    mean = (wins - wins.swapaxes(1, 2)) / n
+
+    def upper(levels):
+        return discordant(wins, wins.swapaxes(1, 2), n, levels[:, None, :])[1]
+
+    alone = upper(np.full((len(scores), scores.shape[2]), level))
+    high = jointly(scores, level, upper) if joint and scores.shape[2] > 2 else alone
     factor = np.broadcast_to(factor, mean.shape[1:])
-    return mean, mean - factor * (mean - low), mean + factor * (high - mean)
+    wide = np.where(factor > 1, mean + factor * (alone - mean), -1.0)
+    high = np.minimum(np.maximum(high, wide), 1)
+    high[:, np.arange(mean.shape[1]), np.arange(mean.shape[1])] = 0
+    return mean, -high.swapaxes(1, 2), high
+
+
+def jointly(scores, tail, upper, numbers=None):
+    """Upper bounds (R, A, A) of all pairs together, as `matrix.pairs` makes them.
+
+    `upper(levels)` gives them, entry [s, b] of b - s, at the level (R, A) of each b.
+    """
+    spreads = [many.covariance(study.astype(float), numbers) for study in scores]
+    high = upper(np.array([many.pair_levels(spread, tail) for spread in spreads]))
+    beats = -high.swapaxes(1, 2) > 0  # [s, b]: b is shown to beat s
+    rivals = ~beats.swapaxes(1, 2)  # [b, s]: s counts for b
+    levels = [
+        many.pair_levels(spread, tail, own) for spread, own in zip(spreads, rivals, strict=True)
+    ]
+    return np.where(beats | beats.swapaxes(1, 2), high, upper(np.array(levels)))
 
 
 def outcome(q, found, margin, counts=None, n=0):
@@ -92,20 +100,24 @@ def covered(counts, n, named, truth):
 def ladder_cells(rng, runs, n, truth, rho, rules, chunk=250):
     """Outcome by rule on the same simulated studies.
 
-    `rules` maps a name to (margin, level, factor). `truth` is (A,) or a function of (rng, runs).
+    `rules` maps a name to (margin, level, factor) or (margin, level, factor, joint). `truth` is
+    (A,) or a function of (rng, runs).
     """
     parts, sizes = {name: [] for name in rules}, []
     while runs > 0:
         size = min(chunk, runs)
         q = truth(rng, size) if callable(truth) else np.broadcast_to(truth, (size, len(truth)))
         scores = answers(rng, size, n, q, rho)
-        for name, (margin, level, factor) in rules.items():
-            found = ladder.climb_many(*pair_bounds(scores, level, factor), margin)
-            parts[name].append((q, found, scores.sum(1)))
+        known = {}  # margins share their bounds, which take nearly all of the time
+        for name, (margin, *how) in rules.items():
+            key = tuple(one if np.isscalar(one) else id(one) for one in how)
+            if key not in known:
+                known[key] = pair_bounds(scores, *how)
+            parts[name].append((q, ladder.climb_many(*known[key], margin), scores.sum(1)))
         sizes.append(size)
         runs -= size
     out = {}
-    for name, (margin, _, _) in rules.items():
+    for name, (margin, *_) in rules.items():
         q = np.concatenate([part[0] for part in parts[name]])
         found = [np.concatenate([part[1][k] for part in parts[name]]) for k in range(3)]
         counts = np.concatenate([part[2] for part in parts[name]])
@@ -115,8 +127,7 @@ def ladder_cells(rng, runs, n, truth, rho, rules, chunk=250):
 
 def study_cell(rng, runs, n, truth, margin, rho, *, level=None, factor=1.0, chunk=200):
     """Run the rule on `runs` studies; `truth` is (A,) or a function of (rng, runs)."""
-    arms = 5 if callable(truth) else len(truth)
-    rule = (margin, level or 0.05 / (arms - 1), factor)
+    rule = (margin, level or bounds.level(0.05), factor)
     return ladder_cells(rng, runs, n, truth, rho, {"": rule}, chunk)[""]
 
 
@@ -154,7 +165,7 @@ def ten_looks(rng, runs, n, rho, q=0.75, looks=10, chunk=100):
 
     Shares of runs in which a bound breaks. `k-th`: the last study names the arm that looked best
     of all tried so far, so its bound is the best of ten; `any`: at least one of the ten broke.
-    Each with every look at alpha / k as shipped, and with nothing paid.
+    Each with every look at alpha / (k (k + 1)) as shipped, and with nothing paid.
     """
     found = {f"{what}, {how}": 0 for what in ("k-th", "any") for how in ("paid", "free")}
     for start in range(0, runs, chunk):

@@ -158,7 +158,7 @@ def _as_next_asks(
     while not done and rows < len(new):
         level = bounds.level(ALPHA, look, 2)
         pair = _pair(np.concatenate([scored, new[:rows]]), level, kind[0])
-        size = worth_it(pair, MARGIN, level)
+        size = worth_it(pair, MARGIN, level).size()
         more = STUDY if size is None else size.more(pair.n)
         rows = min(len(new), rows + max(STEP, more))
         done = _labelled(scored, new[:rows], level, kind)

@@ -28,21 +28,6 @@ def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
     return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
 
 
-def rows_to_gap(d: float, gap: float, level: float) -> int | None:
-    """Return the rows on which a bound at the one-sided `level` lies `gap` from the mean.
-
-    Of independent rows, on a share `d` of which two arms differ. None where no number would do.
-    """
-    if gap <= 0:
-        return None
-    return max(1, round(float(norm.ppf(1 - level)) ** 2 * d / gap**2))
-
-
-def at_the_margin(mean: float, margin: float) -> bool:
-    """Return whether more rows won't settle it soon: the rival lies within a fifth of margin."""
-    return abs(margin - mean) < margin / 5
-
-
 def worth(n: int, look: int, level: float = 0.05) -> int:
     """Return how many fresh cases would show what n cases show at this look of them.
 
@@ -50,10 +35,3 @@ def worth(n: int, look: int, level: float = 0.05) -> int:
     square. At the first look it is n.
     """
     return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - level / look)) ** 2)
-
-
-def settle_size(rows: int, differ: float) -> tuple[int, int]:
-    """Return inputs and clicks to settle: half as many again (valid at every click), and of
-    these only where the answers differ."""
-    inputs = ceil(1.5 * rows)
-    return inputs, round(inputs * differ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.stats.sizing import Size, within, worth_it
+from tuneworthy.stats.sizing import Outlook, Size, at_next_look, within, worth_it
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.rule import Ruling, still_open
@@ -14,14 +14,15 @@ from tuneworthy.verdict.words import rival
 
 @dataclass(frozen=True)
 class Contest:
-    """What is still open: the arm that may be better, against which, and how much is missing.
+    """What is still open: the arm that may be better, against which, and what rows would show.
 
-    `size` is how many rows would settle it (None: at the margin, no number would).
+    `size` is how many rows are asked for (None: far more rows have little chance to settle it).
     """
 
     arm: ArmResult
     versus: ArmResult
     pair: Pair
+    outlook: Outlook
     size: Size | None
     why: str = ""
 
@@ -59,8 +60,8 @@ def _cheaper(
     pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    size = within(pair, policy.margin, _next(evidence, pair))
-    return Contest(maybe[0], present, pair, size, _saving(policy, arm, maybe[0]))
+    outlook = within(pair, policy.margin, _next(evidence, pair))
+    return Contest(maybe[0], present, pair, outlook, outlook.size(), _saving(policy, arm, maybe[0]))
 
 
 def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
@@ -81,9 +82,10 @@ def _contest(
     pair = board.pairs.get((who[0].name, who[1].name))
     if pair is None or not pair.n:
         return None
-    return Contest(*who, pair, worth_it(pair, margin, _next(evidence, pair), shift))
+    outlook = worth_it(pair, margin, _next(evidence, pair), shift)
+    return Contest(*who, pair, outlook, outlook.size())
 
 
 def _next(evidence: Evidence, pair: Pair) -> float:
     """Return the level of each bound at the next look."""
-    return pair.level * evidence.looks / (evidence.looks + 1)
+    return at_next_look(pair.level, evidence.looks)

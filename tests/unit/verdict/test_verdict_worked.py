@@ -46,12 +46,12 @@ def test_the_strip_over_margins():
     assert [point.margin for point in strip if point.status == "firm"] == [0.08]
 
 
-def test_next_is_seventy_one_clicks_or_else_three_hundred_and_eighty_labels():
+def test_next_is_168_clicks_or_else_750_labels():
     found, policy = scenes.worked()
     step = decide(found, (), policy).next
-    assert (step.do, step.rows, step.clicks) == ("settle", 420, 71)
+    assert (step.do, step.rows, step.clicks) == ("settle", 1000, 168)
     step = decide(found.model_copy(update={"pool": 100}), (), policy).next
-    assert (step.do, step.rows) == ("label", 380)
+    assert (step.do, step.rows) == ("label", 750)
 
 
 def test_with_value_and_volume_schema_is_firm_without_a_label():

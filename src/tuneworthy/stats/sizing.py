@@ -121,15 +121,19 @@ class Outlook:
         narrow = 1 / self.seen.factor if graded(self.seen) else 1.0
         return self._chance(rows, narrow, self._spread * sqrt(1 + n / rows))
 
+    @property
+    def inputs(self) -> int:
+        """Return the fresh inputs that settle the pair with a chance of .8, at most `far`."""
+        return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
+
     def size(self) -> Size | None:
         """Return the rows for a chance of .8; None where even far more rows have little chance."""
         n, most = self.seen.n, self.far
         if self.chance(most) < LITTLE:
             return None
         rows = n + 1 + bisect_left(range(n + 1, most), POWER, key=self.chance)
-        inputs = 1 + bisect_left(range(1, most), POWER, key=self.clicked)
         sooner = self.chance(2 * n) if 2 * n < rows else None
-        return Size(inputs, rows, self.chance(rows), sooner)
+        return Size(self.inputs, rows, self.chance(rows), sooner)
 
     @property
     def _spread(self) -> float:
@@ -147,6 +151,7 @@ class Outlook:
 
     def _chance(self, rows: int, wide: float, spread: float) -> float:
         mean, (down, up) = self.seen.mean, self._halves(rows, wide)
+        spread = max(spread, 1e-9)  # bounds of no width
         under = norm.cdf((self.below - up - mean) / spread)
         over = norm.cdf((mean - max(self.least, self.above + down)) / spread)
         return float(min(1.0, under + over))

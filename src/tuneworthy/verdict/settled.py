@@ -46,8 +46,7 @@ class Open:
             outlook = within(pair, -self.margin, pair.level)
         else:
             outlook = worth_it(pair, self.margin, pair.level, self.shift)
-        size = outlook.size()
-        return min(size.inputs, most) if size else most
+        return min(outlook.inputs, most)
 
 
 @dataclass(frozen=True)

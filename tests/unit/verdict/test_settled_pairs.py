@@ -113,11 +113,11 @@ def test_bounds_that_exclude_each_other_leave_the_new_ones():
     assert (pair.low, pair.mean, pair.high) == (0.2, pytest.approx(0.2), 0.4)
 
 
-def test_bets_are_sized_for_the_whole_pool_where_no_size_is_named():
+def test_bets_are_sized_for_the_inputs_asked_for_and_else_for_the_whole_pool():
     evidence, _ = scenes.worked()
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     near = scenes.pair("tune", "schema", 22, 20, 300, pair.level, 1.5)
-    assert Open("tune", "schema", 0.005).planned(near, 7000) == 7000
+    assert Open("tune", "schema", 0.005).planned(near, 7000) == 1200
     unseen = pair.model_copy(update={"n": 0, "wins": 0, "losses": 0, "differ": 0})
     assert Open("tune", "schema", 0.05).planned(unseen, 700) == 700
     assert Open("tune", "schema", -0.02).planned(pair, 500) == 500

@@ -9,8 +9,8 @@ by no more than the margin, or the named arm is beaten. Beside clicks stand two 
 plainly, in the same order of inputs, until the bound is where settling brought it. `free`: the
 fixed-n bound of all rows, looked at every ten labels at the level of one second look: that favours
 it, for such a bound does not hold so. `asked`: as many labels as the next step of the verdict asks
-for (at the margin 250), a look at the level of that look, and again. JSON is right where every
-field is.
+for (250 where it names none), a look at the level of that look, and again. JSON is right where
+every field is.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ population: a study is n of them drawn with replacement, the truth is their mean
 of two arms is judged by the rule: firm where the upper bound is at most 5 points or the rival is
 beaten. An error is an upper bound below the truth, or a rival that beats and is not better. All
 bounds are the product's, narrowed or widened by the estimator's standard error over the plain one.
-Adjusting needs unlabelled inputs: here the whole population, the best case. Resumable: a cell in
-OUT/power.json is not measured again.
+Adjusting needs unlabelled inputs: here the whole population, the best case. Resumable by n.
 """
 
 from __future__ import annotations
@@ -114,9 +113,8 @@ def main() -> None:
             people = people or Population(folder)
             told[str(n)] = measured(people, n)
             kept.write_text(json.dumps(told, indent=1))
-    for n, cell in told.items():
-        for name, one in cell.items():
-            print(n, name, one)
+    for n, name in ((n, name) for n in told for name in told[n]):
+        print(n, name, told[n][name])
 
 
 def measured(people: Population, n: int) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def main() -> None:
             people = people or Population(folder)
             told[str(n)] = measured(people, n)
             kept.write_text(json.dumps(told, indent=1))
-    for n, name in ((n, name) for n in told for name in told[n]):
-        print(n, name, told[n][name])
+    for rows, cell in told.items():
+        print(rows, json.dumps(cell, indent=1))
 
 
 def measured(people: Population, n: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ by no more than the margin, or the named arm is beaten. Beside clicks stand two 
 plainly, in the same order of inputs, until the bound is where settling brought it. `free`: the
 fixed-n bound of all rows, looked at every ten labels at the level of one second look: that favours
 it, for such a bound does not hold so. `asked`: as many labels as the next step of the verdict asks
-for (at the margin 250), a look at the level of that look, and again. JSON is right where every
-field is.
+for (twice the rows of now at most; 250 where it names none), a look at the level of that look, and
+again. JSON is right where every field is.
 """
 
 from __future__ import annotations
@@ -153,13 +153,16 @@ def _labelled(
 def _as_next_asks(
     scored: np.ndarray, new: np.ndarray, kind: tuple[float, bool, float]
 ) -> tuple[int, bool]:
-    """Label as many rows as the size of the next step says, look, and again; a look costs level."""
+    """Label as the next step says, twice the rows at most, look, and again; a look costs level.
+
+    Its size has a power of .8: labelled at once, it would make plain labels look dear.
+    """
     done, look, rows = False, 2, 0
     while not done and rows < len(new):
         level = bounds.level(ALPHA, look, 2)
         pair = _pair(np.concatenate([scored, new[:rows]]), level, kind[0])
-        size = worth_it(pair, MARGIN, level)
-        more = STUDY if size is None else size.more(pair.n)
+        size = worth_it(pair, MARGIN, level).size()
+        more = STUDY if size is None else min(pair.n, size.more(pair.n))
         rows = min(len(new), rows + max(STEP, more))
         done = _labelled(scored, new[:rows], level, kind)
         look += 1

@@ -1,11 +1,19 @@
 """P19: to stop a settlement at the best moment breaks its bound no oftener than the level says."""
 
+import sys
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tuneworthy.stats import bounds, power
+from tuneworthy.stats import bounds
 from tuneworthy.stats.betting import Bets
 from tuneworthy.stats.discordant import discordant
+from tuneworthy.verdict.settled import Open
+
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))
+import verdict_scenes as scenes
 
 TIERS = [pytest.param(2000, marks=pytest.mark.full), pytest.param(20000, marks=pytest.mark.long)]
 MARGIN, STUDY, POOL = 0.05, 250, 800
@@ -24,7 +32,8 @@ def settlements(rng, runs, truth, d, factor):
     _, high = discordant(wins, losses, STUDY, level)
     mean = (wins - losses) / STUDY
     study = mean + factor * (high - mean)
-    plan = np.array([_planned(w, lost, level) for w, lost in zip(wins, losses, strict=True)])
+    near = zip(wins // 3 * 3, losses // 3 * 3, strict=True)  # any plan keeps the bound valid
+    plan = np.array([_planned(int(w), int(lost), level, factor) for w, lost in near])
     firm = study <= MARGIN
     broken = firm & (np.maximum(study, 0) < truth)
     naive, stopped = broken.copy(), firm.copy()
@@ -45,11 +54,10 @@ def settlements(rng, runs, truth, d, factor):
     return broken.mean(), naive.mean(), firm.mean()
 
 
-def _planned(wins, losses, level):
-    mean, differ = (wins - losses) / STUDY, max(wins + losses, 1) / STUDY
-    rows = power.rows_to_gap(differ, MARGIN - mean if mean < MARGIN else mean, level)
-    near = power.at_the_margin(mean, MARGIN)
-    return POOL if rows is None or near else min(POOL, max(50, int(np.ceil(1.5 * rows))))
+@lru_cache
+def _planned(wins, losses, level, factor):
+    one = scenes.pair("b", "a", wins, losses, STUDY, level, factor)
+    return max(50, Open("b", "a", MARGIN).planned(one, POOL))
 
 
 @pytest.mark.parametrize("runs", TIERS)

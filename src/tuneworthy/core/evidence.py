@@ -91,6 +91,11 @@ class ArmResult(Record):
     price_from: str = ""
     expires: str | None = None
 
+    @property
+    def competes(self) -> bool:
+        """Return whether bounds of pairs hold for it (evidence of 0.1.0 knows finalists alone)."""
+        return self.compared or self.finalist
+
 
 class Pair(Record):
     """Paired difference `arm` minus `versus` on the n cases both answered.

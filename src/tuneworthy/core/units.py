@@ -32,6 +32,14 @@ def percent(share: float) -> str:
     return f"{_tenths(share)} %"
 
 
+def about(chance: float) -> str:
+    """Return a predicted chance to the nearest 5 %: `about 60 %`, `less than 5 %`."""
+    steps = round(20 * chance)
+    if 0 < steps < 20:
+        return f"about {5 * steps} %"
+    return "more than 95 %" if steps else "less than 5 %"
+
+
 def counted(n: float, noun: str) -> str:
     """Return a count with its noun in the plural where it is not 1: `1 row`, `1,250 rows`."""
     return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")

@@ -81,7 +81,7 @@ class Finalists(_Scored):
     @cached_property
     def inputs(self) -> list[Query]:
         """Return the new inputs in the order in which they are drawn."""
-        compared = [name for name, arm in self._arms.items() if arm.compared]
+        compared = [name for name, arm in self._arms.items() if arm.competes]
         logs = [log for name, log in self._recorded.items() if log and name in compared]
         there = [query for query in self._pool if all(query.id in log for log in logs)]
         return in_order(there, self._study)

@@ -9,6 +9,9 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.units import Bounded
 
 MOST = 100  # times the rows there are: beyond, no number is a plan
+POWER = 2.0
+"""Rows for a power of .8 over those for .5, which bring the bound to the threshold: (1 + .84 / z)^2
+is 1.8 to 2.3 for bounds at .05 to .008."""
 
 
 def finding(
@@ -30,10 +33,10 @@ def finding(
 
 
 def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
-    """Return the rows after which `found` should be shown below `below` or above `above`.
+    """Return the rows that show `found` below `below` or above `above` with a power of about .8.
 
-    The mean is taken to stay and the bounds to close in on it with the square root of the rows:
-    n (bound - mean)^2 / (threshold - mean)^2. None where the mean lies between the two thresholds
+    The mean seen is taken to be true and the bounds to close in on it with the root of the rows:
+    2 n (bound - mean)^2 / (threshold - mean)^2. None where the mean lies between the two thresholds
     or so near one that more than 100 times the rows would be needed.
     """
     wanted = []
@@ -41,16 +44,21 @@ def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
         wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
     if found.mean > above:
         wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
-    if not wanted or not n or min(wanted) > MOST:
+    if not wanted or not n or POWER * min(wanted) > MOST:
         return None
-    return max(n + 1, ceil(n * min(wanted)))
+    return max(n + 1, ceil(POWER * n * min(wanted)))
+
+
+def at_threshold(n: int, what: str = "scored rows") -> str:
+    """Return the half sentence for a number so near its threshold that no rows can be named."""
+    return f"at the threshold: more {what} may show either side (there are {n:,})"
 
 
 def too_small(found: Bounded, n: int, below: float, above: float, what: str = "scored rows") -> str:
     """Return the half sentence for a number that shows neither: what it would need to."""
     rows = enough(found, n, below, above)
     if rows is None:
-        return f"at the threshold: more {what} will not settle it soon (there are {n:,})"
+        return at_threshold(n, what)
     return f"too small: needs about {rows:,} {what} (there are {n:,})"
 
 

@@ -12,7 +12,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TOOLS, Task
 from tuneworthy.questions._arms import NO_TUNE, TRAINED, between, finalists, named
 from tuneworthy.questions._money import Worth, lacking, pays_from, worth
-from tuneworthy.questions._shown import MOST, finding
+from tuneworthy.questions._shown import MOST, at_threshold, finding
 
 QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
@@ -74,11 +74,11 @@ def _judged(task: Task, found: Contest) -> Finding:
 
 
 def _needs(value: Worth, n: int) -> str:
-    """Say how many rows would bring the chance to .9 or .1, the difference taken to stay."""
-    month = value.saves - value.fixed
-    rows = ceil(n * (NormalDist().inv_cdf(SURE) * value.se / month) ** 2) if month else 0
+    """Say how many rows bring the chance to .9 or .1 with power .8, the difference seen as true."""
+    month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
+    rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MOST * n:
-        return f"at the threshold: more scored rows will not settle it soon (there are {n:,})"
+        return at_threshold(n)
     return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 
 

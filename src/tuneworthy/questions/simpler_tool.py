@@ -7,11 +7,10 @@ from functools import partial
 from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import points_within
+from tuneworthy.core.units import about, points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
 from tuneworthy.questions._shown import finding
-from tuneworthy.stats.power import next_level
-from tuneworthy.stats.sizing import worth_it
+from tuneworthy.stats.sizing import at_next_look, worth_it
 
 QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning
@@ -48,7 +47,10 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
-    size = worth_it(pair, margin, next_level(pair.level, evidence.looks))
+    outlook = worth_it(pair, margin, at_next_look(pair.level, evidence.looks))
+    size = outlook.size()
+    rows = size.more(pair.n) if size else outlook.far - pair.n
+    odds = f"chance to settle it {about(size.chance if size else outlook.chance(outlook.far))}"
     if size is None:
-        return "at the margin: more rows will not settle it soon"
-    return f"too small: needs about {size.more(pair.n):,} more scored rows"
+        return f"near the margin: {rows:,} more scored rows have little {odds}"
+    return f"too small: needs about {rows:,} more scored rows ({odds})"

@@ -158,7 +158,7 @@ def differences(results: Results) -> dict[str, Any]:
 def _climbed(results: Results, margin: float) -> Iterator[Pair]:
     """Yield, for each finalist that was beaten, the comparison that beat it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
-    compared = {arm.name for arm in results.evidence.arms if arm.compared}
+    compared = {arm.name for arm in results.evidence.arms if arm.competes}
     for arm in words.ladder_order(results.evidence.arms):
         if arm.name == results.verdict.arm or arm.name not in finalists:
             continue
@@ -283,7 +283,7 @@ def unclaimed(results: Results) -> list[dict[str, Any]]:
     return [
         {"arm": arm, "why": arm.because or _unchosen(arm)}
         for arm in words.ladder_order(results.evidence.arms)
-        if arm.role == "candidate" and not arm.compared
+        if arm.role == "candidate" and not arm.competes
     ]
 
 

@@ -196,7 +196,7 @@ def arm_named(results: Results) -> ArmResult | None:
 
 def rivals(results: Results) -> list[Pair]:
     """Return each compared arm's difference to the named arm (or, without one, the reference)."""
-    compared = {a.name for a in results.evidence.arms if a.compared}
+    compared = {a.name for a in results.evidence.arms if a.competes}
     references = {a.name for a in results.evidence.arms if a.role == "reference"}
     against = {results.verdict.arm} if results.verdict.arm else references
     pairs = [p for p in results.evidence.pairs if p.versus in against and p.arm in compared]

@@ -113,14 +113,15 @@ def width_factor(folds_run: int, n_test: float, n_train: float) -> float:
 
 
 def look_cost(looks: int) -> float:
-    """Return by what a look at the same cases divides alpha: 1 for the first, L (L + 1) after it.
+    """Return by what a look at the same cases divides alpha: 1 for the first, then 2 L (L - 1).
 
     The first look pays nothing, and however many there are, all together spend at most 1.5 alpha:
-    1 / (L (L + 1)) summed from the second look on is 1/2. Divided by L, ten would spend 2.9 alpha.
+    1 / (2 L (L - 1)) summed from the second look on is 1/2. Divided by L, ten would spend 2.9
+    alpha.
     """
     if looks < 1:
         raise ValueError(f"no level for look {looks}")
-    return float(looks * (looks + 1)) if looks > 1 else 1.0
+    return float(2 * looks * (looks - 1)) if looks > 1 else 1.0
 
 
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:

@@ -30,7 +30,7 @@ def discordant(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tu
     wins, losses, level = np.broadcast_arrays(
         np.asarray(wins, float), np.asarray(losses, float), np.asarray(level, float)
     )
-    low, high = np.zeros((2, *wins.shape))
+    low, high = np.zeros(wins.shape), np.zeros(wins.shape)
     many = wins + losses >= few
     if not many.all():
         low[~many], high[~many] = _combined(wins[~many], losses[~many], n, level[~many])

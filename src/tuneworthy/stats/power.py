@@ -34,21 +34,6 @@ def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
     return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
 
 
-def rows_to_gap(d: float, gap: float, level: float) -> int | None:
-    """Return the rows on which a bound at the one-sided `level` lies `gap` from the mean.
-
-    Of independent rows, on a share `d` of which two arms differ. None where no number would do.
-    """
-    if gap <= 0:
-        return None
-    return max(1, round(float(norm.ppf(1 - level)) ** 2 * d / gap**2))
-
-
-def at_the_margin(mean: float, margin: float) -> bool:
-    """Return whether more rows won't settle it soon: the rival lies within a fifth of margin."""
-    return abs(margin - mean) < margin / 5
-
-
 def worth(n: int, look: int, level: float = 0.05) -> int:
     """Return how many fresh cases would show what n cases show at this look of them.
 
@@ -57,11 +42,6 @@ def worth(n: int, look: int, level: float = 0.05) -> int:
     """
     paid = level / look_cost(look)
     return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - paid)) ** 2)
-
-
-def next_level(level: float, looks: int) -> float:
-    """Return the level of a bound at the look after this one, where this one's is `level`."""
-    return level * look_cost(looks) / look_cost(looks + 1)
 
 
 def chance_shown(n: int, d: float, gain: float, level: float) -> float:
@@ -84,10 +64,3 @@ def chance_shown(n: int, d: float, gain: float, level: float) -> float:
     some = weight > 1e-9  # the rest is rarer than the last digit that is told
     low = np.asarray(discordant(wins[some], losses[some], n, level)[0])
     return float(weight[some][low > 0].sum())
-
-
-def settle_size(rows: int, differ: float) -> tuple[int, int]:
-    """Return inputs and clicks to settle: half as many again (valid at every click), and of
-    these only where the answers differ."""
-    inputs = ceil(1.5 * rows)
-    return inputs, round(inputs * differ)

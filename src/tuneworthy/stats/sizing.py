@@ -1,17 +1,29 @@
-"""How many rows settle a pair of arms: by its share of differing rows and by its own width."""
+"""How many more rows settle a pair of arms, and the chance that so many rows do.
+
+The chance is predictive: the mean on N rows is taken to be normal around the mean seen on n, with
+what n rows leave open of the truth and what the new rows add. Source: O'Hagan et al. (2005),
+"Assurance in clinical trial design", with a flat prior. It is a forecast, never a bound.
+"""
 
 from __future__ import annotations
 
-from math import ceil
+from bisect import bisect_left
+from dataclasses import dataclass
+from math import sqrt
 from typing import NamedTuple, Protocol
 
 from scipy.stats import norm
 
-from tuneworthy.stats.discordant import FEW, discordant
-from tuneworthy.stats.power import at_the_margin, rows_to_gap
+from tuneworthy.stats import bounds
+from tuneworthy.stats.discordant import discordant
 
 GRADED = 1e-5  # a mean further from (wins - losses) / n than it is rounded comes from graded scores
-LIMIT = 10**9  # rows beyond which no size is looked for
+POWER = 0.8  # the chance that a size is made for
+LITTLE = 0.25
+"""Below this chance at `Outlook.far` rows no size is named: three of four such plans buy nothing.
+It takes a rival within a cheaper arm's margin, or a margin too small for the rows."""
+BETS = 1.5
+"""Times as many new inputs as plain rows: bounds that hold at every click are wider."""
 
 
 class Seen(Protocol):
@@ -58,37 +70,123 @@ class Seen(Protocol):
 
 
 class Size(NamedTuple):
-    """Rows in all after which a pair should be settled.
+    """Rows that settle a pair with chance .8, or as many as anybody labels where that takes more.
 
-    `inputs` are fresh ones, answered by the arms as they stand; `rows` are scored as the pair was:
-    cross-fitting, unstable folds and groups widen its bounds there, too.
+    `inputs` are fresh ones, clicked on one by one, answered by the arms as they stand; `rows` in
+    all are scored as the pair was: cross-fitting, unstable folds and groups widen its bounds there,
+    too. `chance` is that of `rows`, `sooner` that of twice the rows of now where it lies below.
     """
 
     inputs: int
     rows: int
+    chance: float
+    sooner: float | None
 
     def more(self, n: int) -> int:
         """Return how many scored rows are still needed beside n; at least 1."""
         return max(1, self.rows - n)
 
 
-def worth_it(seen: Seen, margin: float, level: float, shift: float = 0.0) -> Size | None:
-    """Return the rows that settle whether a rival is worth it, with bounds at `level`.
+@dataclass(frozen=True)
+class Outlook:
+    """What more rows would show of a pair, with bounds at `level`. `seen` has rows.
 
-    `shift` is added to the difference. Below the margin it is to be shown not worth it, from the
-    margin on better. None at the margin: more rows won't settle it soon. `seen` has rows.
+    The pair is settled where the upper bound is at most `below`, or where the lower bound is above
+    `above` and the mean at least `least`.
     """
-    mean = seen.mean + shift
-    if at_the_margin(mean, margin):
-        return None
-    return _size(seen, (margin if mean < margin else 0.0) - shift, level)
+
+    seen: Seen
+    level: float
+    below: float
+    above: float
+    least: float
+
+    @property
+    def far(self) -> int:
+        """Return the most rows that anybody labels: four times as many as now, or 1,000."""
+        return max(4 * self.seen.n, 1000)
+
+    def chance(self, rows: int) -> float:
+        """Return the chance that the pair is settled at so many rows in all; 0 up to those seen."""
+        n = self.seen.n
+        if rows <= n:
+            return 0.0
+        wide = 1.0 if graded(self.seen) else widened(self.seen)
+        spread = self._spread * sqrt(1 - n / rows)
+        return self._chance(rows, wide, spread)
+
+    def clicked(self, inputs: int) -> float:
+        """Return the chance that so many fresh inputs, clicked on one by one, settle the pair."""
+        n, rows = self.seen.n, max(1, round(inputs / BETS))
+        narrow = 1 / self.seen.factor if graded(self.seen) else 1.0
+        return self._chance(rows, narrow, self._spread * sqrt(1 + n / rows))
+
+    @property
+    def inputs(self) -> int:
+        """Return the fresh inputs that settle the pair with a chance of .8, at most `far`."""
+        return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
+
+    def size(self) -> Size | None:
+        """Return the rows for a chance of .8; None where even far more rows have little chance."""
+        n, most = self.seen.n, self.far
+        if self.chance(most) < LITTLE:
+            return None
+        rows = n + 1 + bisect_left(range(n + 1, most), POWER, key=self.chance)
+        sooner = self.chance(2 * n) if 2 * n < rows else None
+        return Size(self.inputs, rows, self.chance(rows), sooner)
+
+    @property
+    def _spread(self) -> float:
+        """Return the standard error of the mean seen; one differing row more keeps it above 0.
+
+        Groups and unstable folds are in it. The factor of cross-fitting is not: it is there for
+        bounds to be safe, and the mean does not scatter so much.
+        """
+        seen = self.seen
+        if graded(seen):
+            z = float(norm.ppf(1 - seen.level))
+            return (seen.high - seen.low) / 2 / z / seen.factor
+        variance = (seen.differ + 1) / seen.n - seen.mean**2
+        return widened(seen) / seen.factor * sqrt(variance / seen.n)
+
+    def _chance(self, rows: int, wide: float, spread: float) -> float:
+        mean, (down, up) = self.seen.mean, self._halves(rows, wide)
+        spread = max(spread, 1e-9)  # bounds of no width
+        under = norm.cdf((self.below - up - mean) / spread)
+        over = norm.cdf((mean - max(self.least, self.above + down)) / spread)
+        return float(min(1.0, under + over))
+
+    def _halves(self, rows: int, wide: float) -> tuple[float, float]:
+        """Return how far the bounds lie below and above the mean on so many rows like those seen.
+
+        Where few rows differ the exact bounds close in faster than with a root of the rows.
+        """
+        seen = self.seen
+        if graded(seen):
+            looks = norm.ppf(1 - self.level) / norm.ppf(1 - seen.level)
+            by = float(wide * looks * sqrt(seen.n / rows))
+            return by * (seen.mean - seen.low), by * (seen.high - seen.mean)
+        wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))
+        low, high = discordant(wins, losses, rows, self.level)
+        return wide * (seen.mean - float(low)), wide * (float(high) - seen.mean)
 
 
-def within(seen: Seen, margin: float, level: float) -> Size | None:
-    """Return the rows that show whether an arm is at most `margin` worse; None near that point."""
-    if abs(seen.mean + margin) < margin / 5:
-        return None
-    return _size(seen, -margin, level)
+def worth_it(seen: Seen, margin: float, level: float, shift: float = 0.0) -> Outlook:
+    """Return what more rows would show of a rival: not worth it, or better by the margin.
+
+    `shift` is added to the difference.
+    """
+    return Outlook(seen, level, margin - shift, -shift, margin - shift)
+
+
+def within(seen: Seen, margin: float, level: float) -> Outlook:
+    """Return what more rows would show of an arm: at most `margin` worse than another, or more."""
+    return Outlook(seen, level, -margin, -margin, -margin)
+
+
+def at_next_look(level: float, looks: int) -> float:
+    """Return what the level of a bound at this look is at the next one."""
+    return level * bounds.look_cost(looks) / bounds.look_cost(looks + 1)
 
 
 def graded(seen: Seen) -> bool:
@@ -105,53 +203,3 @@ def widened(seen: Seen) -> float:
     low, high = discordant(seen.wins, seen.losses, seen.n, seen.level)
     plain = float(high) - float(low)
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
-
-
-def _size(seen: Seen, goal: float, level: float) -> Size | None:
-    """Return the rows after which the bound on the mean's side of `goal` should reach it.
-
-    The share of differing rows sizes it, one such row at least. That is too few rows where the
-    bound is not the score bound of independent rows; the larger of it and what the width asks for
-    is taken.
-    """
-    gap = abs(goal - seen.mean)
-    by_share = rows_to_gap(max(seen.differ, 1) / seen.n, gap, level)
-    if by_share is None:
-        return None
-    if graded(seen):
-        by_width = _as_wide(seen, goal, level)
-        inputs = by_width / seen.factor**2 if seen.differ < FEW else 0
-        return Size(max(by_share, ceil(inputs)), max(ceil(seen.factor**2 * by_share), by_width))
-    wide = widened(seen)
-    if seen.differ >= FEW:
-        return Size(by_share, ceil(wide**2 * by_share))
-    inputs, rows = (_exact(seen, goal, level, by) for by in (1.0, wide))
-    return Size(max(by_share, inputs), max(ceil(wide**2 * by_share), rows))
-
-
-def _as_wide(seen: Seen, goal: float, level: float) -> int:
-    """Return the rows after which the half-width of a pair, shrunk by their root, is the gap."""
-    half = seen.high - seen.mean if seen.mean < goal else seen.mean - seen.low
-    looks = float(norm.ppf(1 - level) / norm.ppf(1 - seen.level))
-    return ceil(seen.n * (half * looks / (goal - seen.mean)) ** 2)
-
-
-def _exact(seen: Seen, goal: float, level: float, wide: float) -> int:
-    """Return the rows after which the exact bound reaches `goal` if wins and losses keep up.
-
-    Few differing rows: it falls with 1 / n at first, faster than a root.
-    """
-    side = int(seen.mean < goal)
-
-    def reaches(rows: int) -> bool:
-        wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))
-        bound = float(discordant(wins, losses, rows, level)[side])
-        return wide * abs(bound - seen.mean) <= abs(goal - seen.mean)
-
-    low, high = 0, 1
-    while high < LIMIT and not reaches(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return high

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.stats.power import next_level
-from tuneworthy.stats.sizing import Size, within, worth_it
+from tuneworthy.stats.sizing import Outlook, Size, at_next_look, within, worth_it
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.rule import Ruling, still_open
@@ -15,14 +14,15 @@ from tuneworthy.verdict.words import rival
 
 @dataclass(frozen=True)
 class Contest:
-    """What is still open: the arm that may be better, against which, and how much is missing.
+    """What is still open: the arm that may be better, against which, and what rows would show.
 
-    `size` is how many rows would settle it (None: at the margin, no number would).
+    `size` is how many rows are asked for (None: far more rows have little chance to settle it).
     """
 
     arm: ArmResult
     versus: ArmResult
     pair: Pair
+    outlook: Outlook
     size: Size | None
     why: str = ""
 
@@ -37,7 +37,7 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     other = rival(board, ruling.arm)
     if other is None:
         return None
-    prices = priced(board.rivals, policy)
+    prices = priced(board.order, policy)
     shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
     margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
     return _contest(evidence, board, (other, ruling.arm), shift, margin)
@@ -46,7 +46,7 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
 def _against_reference(
     evidence: Evidence, policy: Policy, board: Board, versus: ArmResult
 ) -> Contest | None:
-    best = max(board.rivals, key=lambda arm: board.bound(arm, versus)[2])
+    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
     return _contest(evidence, board, (best, versus), 0.0, policy.margin)
 
 
@@ -60,8 +60,8 @@ def _cheaper(
     pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    size = within(pair, policy.margin, _next(evidence, pair))
-    return Contest(maybe[0], present, pair, size, _saving(policy, arm, maybe[0]))
+    outlook = within(pair, policy.margin, _next(evidence, pair))
+    return Contest(maybe[0], present, pair, outlook, outlook.size(), _saving(policy, arm, maybe[0]))
 
 
 def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
@@ -82,9 +82,10 @@ def _contest(
     pair = board.pairs.get((who[0].name, who[1].name))
     if pair is None or not pair.n:
         return None
-    return Contest(*who, pair, worth_it(pair, margin, _next(evidence, pair), shift))
+    outlook = worth_it(pair, margin, _next(evidence, pair), shift)
+    return Contest(*who, pair, outlook, outlook.size())
 
 
 def _next(evidence: Evidence, pair: Pair) -> float:
     """Return the level of each bound at the next look."""
-    return next_level(pair.level, evidence.looks)
+    return at_next_look(pair.level, evidence.looks)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.units import about
 from tuneworthy.core.verdict import Next
-from tuneworthy.stats.power import settle_size
 from tuneworthy.stats.sizing import Size
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
@@ -20,7 +20,8 @@ from tuneworthy.verdict.rule import Ruling
 from tuneworthy.verdict.words import a_tool, named, points
 
 CLICK = 0.2  # of a label
-FAR, MANY = 20, 2000  # times the rows scored so far, and rows: nobody labels more of both
+EVEN = 0.5
+"""A pool with fewer inputs than asked for is offered from this chance or that of labels on."""
 REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
@@ -160,28 +161,30 @@ def _offers(
 
 
 def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -> list[Offer]:
-    pair = open_now.pair
-    if pair.apart is None:
+    pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
+    if pair.apart is None or not inputs:
         return []
-    inputs, clicks = settle_size(size.inputs, pair.apart / pair.n)
-    if inputs > evidence.pool:
+    chance = open_now.outlook.clicked(inputs)
+    if inputs < size.inputs and chance < min(EVEN, size.chance):
         return []
+    clicks = round(inputs * pair.apart / pair.n)
     why = (
-        f"label only those of {inputs} new inputs on which {named(open_now.arm)} and"
-        f" {named(open_now.versus)} answer differently{open_now.why}"
+        f"label only those of {inputs:,} new inputs on which {named(open_now.arm)} and"
+        f" {named(open_now.versus)} answer differently: it ends as soon as it is settled,"
+        f" with a chance of {about(chance)}{open_now.why}"
     )
     usd = None if policy.label_each is None else clicks * CLICK * policy.label_each
     return [Offer(clicks * CLICK, Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why))]
 
 
 def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
-    rows = size.more(open_now.pair.n)
-    if rows > max(FAR * open_now.pair.n, MANY):
-        return Offer(rows, _at_the_margin(policy, open_now))
+    n = open_now.pair.n
+    rows = size.more(n)
     usd = None if policy.label_each is None else rows * policy.label_each
+    sooner = "" if size.sooner is None else f" (with {n:,} more: {about(size.sooner)})"
     why = (
-        f"with about {rows:,} more labelled rows it should show whether {named(open_now.arm)} is"
-        f" worth it against {named(open_now.versus)}{open_now.why}"
+        f"with {rows:,} more labelled rows the chance to show whether {named(open_now.arm)} is"
+        f" worth it against {named(open_now.versus)} is {about(size.chance)}{sooner}{open_now.why}"
     )
     return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why))
 
@@ -209,9 +212,12 @@ def _ends(low: float, high: float) -> str:
 
 
 def _at_the_margin(policy: Policy, open_now: Contest) -> Next:
+    outlook = open_now.outlook
     why = (
-        f"{a_tool(open_now.arm)} stands at the margin of {points(policy.margin)}: more rows will"
-        f" not settle it soon; what such a gain is worth to you decides (see by_margin)"
+        f"{a_tool(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
+        f" {outlook.far - open_now.pair.n:,} more labelled rows the chance to settle it is"
+        f" {about(outlook.chance(outlook.far))}; what such a gain is worth to you decides (see"
+        f" by_margin)"
     )
     return Next(do="decide the margin", why=why)
 

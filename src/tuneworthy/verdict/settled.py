@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
@@ -39,20 +38,15 @@ class Open:
         """Return (arm, versus)."""
         return self.arm, self.versus
 
-    def rows(self, pair: Pair) -> int | None:
-        """Return the inputs that close it by a look at all of them at once; None: no telling."""
-        if not pair.n:
-            return None
-        if self.margin < 0:
-            size = within(pair, -self.margin, pair.level)
-        else:
-            size = worth_it(pair, self.margin, pair.level, self.shift)
-        return size.inputs if size else None
-
     def planned(self, pair: Pair, most: int) -> int:
-        """Return for how many rows in all bets on it are sized: 1.5 times as many, at `most`."""
-        rows = self.rows(pair)
-        return most if rows is None else max(1, min(most, ceil(1.5 * rows)))
+        """Return for how many rows in all bets on it are sized, at `most`."""
+        if not pair.n:
+            return most
+        if self.margin < 0:
+            outlook = within(pair, -self.margin, pair.level)
+        else:
+            outlook = worth_it(pair, self.margin, pair.level, self.shift)
+        return min(outlook.inputs, most)
 
 
 @dataclass(frozen=True)

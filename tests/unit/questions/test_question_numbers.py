@@ -46,10 +46,10 @@ def test_the_worked_example_pays_above_382_067_requests_a_month():
     assert "key economics.value_of_correct" in lacking.because
 
 
-def test_the_worked_example_needs_596_rows_to_tell_tuning_from_the_schema():
+def test_the_worked_example_needs_750_rows_to_tell_tuning_from_the_schema():
     found, _ = scenes.worked()
     asked = simpler_tool.ask(found, task())
-    assert asked.because.startswith("too small: needs about 596 more scored rows")
+    assert asked.because.startswith("too small: needs about 750 more scored rows (chance")
     assert (asked.answer, asked.next) == ("not_measured", "settle between `tune` and `schema`")
 
 
@@ -57,13 +57,13 @@ def test_tuning_that_answers_as_the_prompt_does_needs_more_than_one_row():
     answers = scenes.scores(60, 0.8)
     found = scenes.evidence({t: (t, answers) for t in ("prompt", "tune")})
     asked = simpler_tool.ask(found, task())
-    assert asked.because.startswith("too small: needs about 54 more scored rows")
+    assert asked.because.startswith("too small: needs about 75 more scored rows")
 
 
 def test_rows_enough_follow_the_square_root():
     wide = Interval(mean=0.02, low=-0.04, high=0.08)
-    assert _shown.enough(wide, 100, below=0.05, above=0.0) == 400  # half as wide: .08 to .05
-    assert _shown.enough(wide, 100, below=0.0, above=0.0) == 900
+    assert _shown.enough(wide, 100, below=0.05, above=0.0) == 800  # half as wide, twice
+    assert _shown.enough(wide, 100, below=0.0, above=0.0) == 1800
     assert _shown.enough(wide, 100, below=0.0, above=0.05) is None
     assert _shown.enough(wide, 0, below=0.05, above=0.0) is None
     assert "at the threshold" in _shown.too_small(wide, 100, 0.02, 0.02)
@@ -123,8 +123,8 @@ def test_ninety_days_and_the_share_that_goes_with_them_agree():
 
     assert needed(limit) is None
     assert needed(limit / 1.5) == pytest.approx(
-        400, abs=1
-    )  # twice too wide: .5 share down to a half, 2 up to 1.5
+        801, abs=1
+    )  # twice too wide: .5 share down to a half, 2 up to 1.5; and twice for the power
     assert needed(limit * 2) > 100
     assert _staleness.facts_needed(Staleness(declared=True, over_days=over)) is None
 

@@ -219,7 +219,7 @@ def test_a_study_of_one_arm_without_grid_still_makes_a_page(results):
     text = page(bare)
     assert "Nothing is shown to beat the reference." in text
     assert "this study stored no grid" in text
-    assert "fewer than two finalists" in text
+    assert "fewer than two arms that can be named" in text
 
 
 def test_the_matrix_folds_seeds_and_sorts_the_hardest_first(results):

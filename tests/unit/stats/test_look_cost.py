@@ -6,10 +6,11 @@ import stats_looks as looks
 
 from tuneworthy.core.looks import look_line, paid
 from tuneworthy.stats import bounds, power
+from tuneworthy.stats.sizing import at_next_look
 
 
 def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():
-    assert [bounds.look_cost(look) for look in (1, 2, 3, 10)] == [1, 6, 12, 110]
+    assert [bounds.look_cost(look) for look in (1, 2, 3, 10)] == [1, 4, 12, 180]
     spent = [1 / bounds.look_cost(look) for look in range(1, 2000)]
     assert 1.499 < sum(spent) <= 1.5
     assert sum(1 / look for look in range(1, 11)) > 2.9  # what alpha / L would spend in ten
@@ -20,7 +21,7 @@ def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():
 def test_the_level_of_the_next_look_is_what_that_look_will_use():
     for look in (1, 2, 7):
         now, then = (bounds.level(0.05, at, 3) for at in (look, look + 1))
-        assert power.next_level(now, look) == pytest.approx(then)
+        assert at_next_look(now, look) == pytest.approx(then)
         assert then < now
 
 

@@ -225,7 +225,7 @@ def test_the_order_of_a_sum_does_not_decide_what_ties_with_the_mean():
 
 def test_levels_pay_for_looks_and_rivals_and_keep_a_reserve_with_few():
     assert bounds.level(0.05, 1, 7) == pytest.approx(0.035 / 6)
-    assert bounds.level(0.05, 2, 7) == pytest.approx(0.035 / 36)
+    assert bounds.level(0.05, 2, 7) == pytest.approx(0.035 / 24)
     assert bounds.level(0.05, 1, 2) == bounds.level(0.05, 1, 1) == pytest.approx(0.035)
     assert bounds.level(0.05, 2) < 0.035
     for wrong in ((0, 2), (1, 0)):

@@ -73,13 +73,6 @@ def test_the_power_table():
         power.rows_needed(0.2, 0)
 
 
-def test_rows_to_a_gap_and_the_margin():
-    assert power.rows_to_gap(0.2, 0.1, 0.0125) == 100
-    assert power.rows_to_gap(0.2, 0.0, 0.0125) is None
-    assert power.at_the_margin(0.045, 0.05)
-    assert not power.at_the_margin(0.02, 0.05)
-
-
 def test_settling_stops_at_input_351():
     rows = np.r_[np.ones(14), -np.ones(9), np.zeros(397)]
     found = betting.betting_cs(np.random.default_rng(7).permutation(rows), 0.05 / 3, 420)
@@ -122,5 +115,5 @@ def test_the_chance_to_be_better():
 
 def test_rows_of_a_later_look_are_worth_fewer():
     assert power.worth(250, 1) == 250
-    assert power.worth(250, 2) == round(250 * (1.6449 / 2.3940) ** 2) == 118
+    assert power.worth(250, 2) == round(250 * (1.6449 / 2.2414) ** 2) == 135
     assert power.worth(250, 10) < power.worth(250, 3) == 97

@@ -82,7 +82,7 @@ def test_each_unlock_is_counted_logged_and_paid_for_and_no_study_twice(path):
     assert again.verdict.looks == 2
     assert {pair.level for pair in again.results.evidence.pairs} == {level(0.05, 2, 2)}
     told = next(data for event, data in said if event == "say" and "unlocked" in data)
-    assert ".05/6" in told
+    assert ".05/4" in told
     assert "only fresh rows" in told
     assert "unlock 2" in again.verdict.because
     with open_ledger(path.parent, write=False) as ledger:

@@ -114,7 +114,7 @@ def test_the_same_rows_in_another_folder_are_no_first_look(tmp_path, monkeypatch
     assert plan(path).looks == 2
     study = tuneworthy.run(path)
     assert study.verdict.looks == 2
-    assert "look 2 of these cases: every bound uses .05/6" in study.verdict.because
+    assert "look 2 of these cases: every bound uses .05/4" in study.verdict.because
     assert run(["report", str(study.folder), "--recompute"]) == 0
     page = (first.folder / "report.html").read_text()
     assert "1: no earlier study of yours on this machine opened them" in page

@@ -81,7 +81,7 @@ def test_a_second_study_on_the_same_rows_is_a_look_and_pays_for_it(tmp_path):
     second = run(path)
     assert (first.verdict.looks, second.verdict.looks) == (1, 2)
     levels = [{pair.level for pair in s.results.evidence.pairs} for s in (first, second)]
-    assert max(levels[1]) == pytest.approx(max(levels[0]) / 6)
+    assert max(levels[1]) == pytest.approx(max(levels[0]) / 4)
 
 
 def test_fresh_starts_anew_and_counts_a_look(tmp_path):

@@ -25,7 +25,7 @@ def test_the_pairs_of_the_worked_example():
     assert found[0].margin == 0.05
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     second_look = pair.model_copy(update={"level": pair.level / 2})
-    assert found[0].planned(second_look, 10_000) == 420
+    assert found[0].planned(second_look, 10_000) == 1000
     assert found[0].planned(second_look, 100) == 100
     assert standing(evidence, policy.model_copy(update={"margin": 0.08}))[1] == []
 
@@ -113,14 +113,14 @@ def test_bounds_that_exclude_each_other_leave_the_new_ones():
     assert (pair.low, pair.mean, pair.high) == (0.2, pytest.approx(0.2), 0.4)
 
 
-def test_no_number_of_rows_is_named_at_the_margin():
+def test_bets_are_sized_for_the_inputs_asked_for_and_else_for_the_whole_pool():
     evidence, _ = scenes.worked()
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
-    assert Open("tune", "schema", 0.021).rows(pair) is None
+    near = scenes.pair("tune", "schema", 22, 20, 300, pair.level, 1.5)
+    assert Open("tune", "schema", 0.005).planned(near, 7000) == 1200
     unseen = pair.model_copy(update={"n": 0, "wins": 0, "losses": 0, "differ": 0})
-    assert Open("tune", "schema", 0.05).rows(unseen) is None
     assert Open("tune", "schema", 0.05).planned(unseen, 700) == 700
-    assert Open("tune", "schema", -0.02).rows(pair) is not None
+    assert Open("tune", "schema", -0.02).planned(pair, 500) == 500
 
 
 def test_what_is_said_of_a_settlement():

@@ -46,12 +46,12 @@ def test_the_strip_over_margins():
     assert [point.margin for point in strip if point.status == "firm"] == [0.08]
 
 
-def test_next_is_ninety_five_clicks_or_else_five_hundred_and_ninety_six_labels():
+def test_next_is_168_clicks_or_else_750_labels():
     found, policy = scenes.worked()
     step = decide(found, (), policy).next
-    assert (step.do, step.rows, step.clicks) == ("settle", 564, 95)
+    assert (step.do, step.rows, step.clicks) == ("settle", 1000, 168)
     step = decide(found.model_copy(update={"pool": 100}), (), policy).next
-    assert (step.do, step.rows) == ("label", 596)
+    assert (step.do, step.rows) == ("label", 750)
 
 
 def test_with_value_and_volume_schema_is_firm_without_a_label():

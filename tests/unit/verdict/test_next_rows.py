@@ -1,0 +1,62 @@
+"""What the next step says of rows and clicks: how many, and the chance that they settle it."""
+
+import pytest
+import verdict_scenes as scenes
+
+from tuneworthy.core.evidence import Policy
+from tuneworthy.core.units import about
+from tuneworthy.stats.sizing import worth_it
+from tuneworthy.verdict.decide import decide
+
+PLAIN = Policy(margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("chance", "text"),
+    [(0.0, "less than 5 %"), (0.03, "about 5 %"), (0.58, "about 60 %"), (0.999, "more than 95 %")],
+)
+def test_a_chance_is_said_to_the_nearest_5_percent(chance, text):
+    assert about(chance) == text
+
+
+def beside(wins, losses, n, factor=1.0, **more):
+    """Return evidence of a prompt and a tuned model with so many wins and losses."""
+    one = scenes.pair("tune", "prompt", wins, losses, n, 0.035, factor, apart=60)
+    arms = scenes.arm("prompt", "prompt", 140, n), scenes.arm("tune", "tune", 150, n)
+    update = {"arms": arms, "pairs": (one, scenes.mirrored(one)), **more}
+    return scenes.worked()[0].model_copy(update=update)
+
+
+def test_rows_near_the_margin_are_offered_with_their_chance():
+    for wins in (30, 29, 26):  # 5, 4.5 and 3 points ahead
+        found = beside(wins, 20, 200, pool=0)
+        step = decide(found, (), PLAIN).next
+        assert (step.do, step.rows) == ("label", 800)
+        assert "with 800 more labelled rows the chance to show whether `tune` is" in step.why
+        assert "(with 200 more: about " in step.why
+        outlook = worth_it(found.pairs[0], 0.05, 0.035 / 4)
+        assert f"is {about(outlook.chance(1000))} (with" in step.why
+
+
+def test_where_no_rows_help_the_margin_is_to_be_decided():
+    found = beside(22, 20, 300, 1.5)
+    step = decide(found, (), PLAIN.model_copy(update={"margin": 0.005})).next
+    assert (step.do, step.rows) == ("decide the margin", None)
+    assert "near the margin of 0.5 points: with 900 more labelled rows the chance" in step.why
+    assert "is about 5 %; what such a gain" in step.why
+
+
+def test_a_pool_too_small_for_all_inputs_is_offered_from_an_even_chance_on():
+    def step(pool, each=None):
+        found = beside(13, 5, 250, 1.5, pool=pool)
+        return decide(found, (), PLAIN.model_copy(update={"label_each": each})).next
+
+    whole = step(5000, 0.5)
+    assert (whole.do, whole.rows, whole.clicks) == ("settle", 1000, 240)
+    assert whole.usd == 240 * 0.2 * 0.5
+    assert "it ends as soon as it is settled, with a chance of about 50 %" in whole.why
+    part = step(700)
+    assert (part.do, part.rows, part.clicks) == ("settle", 700, 168)
+    assert "a chance of about 45 %" in part.why
+    assert step(600).rows == 600  # below an even chance, and above that of labels
+    assert {step(pool).do for pool in (0, 200)} == {"label"}

@@ -28,7 +28,7 @@ from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
-from tuneworthy.matrix.specs import specs, trains
+from tuneworthy.matrix.specs import specs, trains, wants_dev
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 from tuneworthy.questions import ask_all
@@ -141,7 +141,8 @@ def _steps(
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
         field = Field(desk.shape, runs, _tools(planned.arms))
-        new = raced(bench, arm, recipes, _needs_dev(arm, planned.arms), field)
+        able = [one.spec for one in planned.arms if not one.because]
+        new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, able), field)
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
             if run.recipe is None or run.fold is None or run.seed != desk.seed:
@@ -171,13 +172,6 @@ def _probe(
     for probe in probes(bench, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)
         runs += probe.run(bench, recipes, runs)
-
-
-def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether a tool has several arms to choose from, so that dev scores are needed."""
-    tool = arm.spec.tool
-    rivals = [a for a in arms if a.spec.tool == tool and not a.because]
-    return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
 
 
 def _tools(arms: Sequence[PlannedArm]) -> int:

@@ -14,6 +14,13 @@ class Part(Record):
     dev: tuple[str, ...]
     test: tuple[str, ...]
 
+    def learnt(self, chooses: bool) -> Part:
+        """Return the part as an arm learns from it: one that chooses nothing needs no dev rows."""
+        if chooses or not self.dev:
+            return self
+        both = tuple(sorted((*self.train, *self.dev)))
+        return self.model_copy(update={"train": both, "dev": ()})
+
 
 class Split(Record):
     """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.

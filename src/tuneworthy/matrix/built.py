@@ -1,7 +1,7 @@
 """An arm as it would be built, asked for inputs that no study has scored; stored shard by shard.
 
 Where the study had one split the artefact is the one it scored. Under cross-fitting it is fitted
-on all rows, but for the rows of the last fold that it chooses on.
+on all rows, but for the rows of the last fold that it chooses on, if it chooses at all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.measure import SHARD, Bench, _identity, _setup, _Unit
+from tuneworthy.matrix.specs import chooses
 
 
 class Built:
@@ -38,7 +39,8 @@ class Built:
             both = {**bench.recorded.get(name, {}), **recorded}
             self.bench = replace(bench, recorded={**bench.recorded, name: both})
         recipe = recipe_before(runs, spec, fold, bench.task.seed)
-        self._unit = _Unit(spec, seed, fold, whole(bench.split, fold), recipe, dev=False)
+        part = whole(bench.split, fold).learnt(chooses(spec))
+        self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer an input, in order. Raises ModelError where the arm can't be built."""

@@ -21,7 +21,7 @@ from tuneworthy.core.settled import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
-from tuneworthy.data.recorded import recorded_files
+from tuneworthy.data.files import recorded_files
 from tuneworthy.matrix.ballot import in_order
 from tuneworthy.matrix.built import Built, scores_of
 from tuneworthy.matrix.measure import SHARD, Bench

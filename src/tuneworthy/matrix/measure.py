@@ -31,6 +31,7 @@ from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.specs import chooses
 from tuneworthy.metrics import score_all
 
 SHARD = 64
@@ -97,7 +98,8 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
         for fold in planned.folds:
             bench.check()
             several = len(planned.seeds) > 1
-            unit = _Unit(spec, seed, fold, bench.split.parts[fold], recipes[fold], dev, several)
+            part = bench.split.parts[fold].learnt(chooses(spec))
+            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -138,7 +140,8 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
                   "recorded": identity["recorded"]}  # fmt: skip
-    everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
+    shared = unit.dev and not fitted.learned
+    everyone = _everyone(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     more = sorted(set(part.dev) - set(everyone)) if by_dev else []

@@ -13,7 +13,15 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.cuts import Choice, cuts, rows_of, tries
-from tuneworthy.matrix.specs import lacking, on_failures, probes_of, trains, variant_of
+from tuneworthy.matrix.specs import (
+    chooses,
+    lacking,
+    on_failures,
+    probes_of,
+    trains,
+    variant_of,
+    wants_dev,
+)
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
@@ -184,6 +192,8 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
     if not hasattr(arm, "estimate"):
         return Work()
     sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.parts)})
+    if not chooses(spec):
+        sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
     work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
     return work
 
@@ -198,7 +208,7 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     parts = facts.split.parts[: choice.folds if taught else None]
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
     times = len(parts) * len(seeds)
-    dev = any(other.tool == spec.tool and other.name != spec.name for other in arms if other.tool)
+    dev = wants_dev(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
     extra = sum(len(part.dev) for part in parts) * len(seeds) if dev and not taught else 0
     work = _work(spec, facts, scored + extra)

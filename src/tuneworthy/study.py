@@ -84,7 +84,7 @@ def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     again = seen_before(loaded, parts)
-    more = [*odd_answers(loaded, recorded(loaded, cases)), *([again] if again else [])]
+    more = [*odd_answers(loaded, recorded(loaded, cases), parts.early), *([again] if again else [])]
     found = with_more(audit(loaded, parts), more)
     told = {seen.text for seen in found.observations}
     reasons = [why for why in blocks_ahead(loaded.task, found, cases) if why not in told]
@@ -229,7 +229,7 @@ def _graded(desk: Desk) -> tuple[Grade, ...] | None:
 def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
     """Return the named arm and the best of those it was compared with."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
-    best = max(others, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+    best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None
 
 

@@ -33,7 +33,7 @@ class Built:
         self, bench: Bench, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
-        fold = len(bench.split.parts) - 1
+        fold = len(bench.split.learning) - 1
         self.bench = bench
         if recorded:
             both = {**bench.recorded.get(name, {}), **recorded}
@@ -82,7 +82,7 @@ class Built:
 def whole(split: Split, fold: int) -> Part:
     """Return what is built from: with several folds the scored rows are learnt from too."""
     part = split.parts[fold]
-    if len(split.parts) == 1:
+    if len(split.learning) == 1:
         return part
     added = tuple(one for one in part.test if one not in split.copies)
     return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)

@@ -17,6 +17,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Work
 from tuneworthy.core.curve import Cleaning, LearningCurve, LearningPoint
 from tuneworthy.core.evidence import Evidence, Interval
+from tuneworthy.core.order import best_first
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
@@ -139,7 +140,7 @@ def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, floa
     able = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
     if not able:
         return "", {}
-    best = max(able, key=lambda a: a.score.mean if a.score else 0.0)
+    best = best_first(evidence, able)[0]
     own = [run for run in runs if run.spec.name == best.name and run.state == "measured"]
     return best.name, {case: value for (_, _, case), value in _scores(own).items()}
 
@@ -261,7 +262,7 @@ def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Inter
     cases, diffs, folds = _by_case(both)
     parts = [bench.split.parts[fold] for fold in learner.folds]
     factor = 1.0
-    if len(bench.split.parts) > 1:
+    if len(bench.split.learning) > 1:
         test = float(np.mean([len(part.test) for part in parts]))
         train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
         factor = bounds.width_factor(len(parts), test, train)

@@ -29,6 +29,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix.specs import chooses
@@ -99,6 +100,9 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
             bench.check()
             several = len(planned.seeds) > 1
             part = bench.split.parts[fold].learnt(chooses(spec))
+            logs = bench.recorded.get(spec.name, {})
+            if logs and not part.train and begins_later(logs, part.test):
+                continue
             unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
@@ -254,7 +258,7 @@ def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
 
 
 def _everyone(split: Split) -> list[str]:
-    return sorted({i for part in split.parts for i in part.test})
+    return sorted({i for part in split.learning for i in part.test})
 
 
 def _answers(

@@ -24,6 +24,7 @@ from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases, seen_before
 from tuneworthy.grading import blocks_ahead
 from tuneworthy.matrix.compare import compare, seat
+from tuneworthy.matrix.explained import explained
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
@@ -190,7 +191,7 @@ def _results(
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
-    evidence = compare(desk.shape, cases, runs)
+    evidence = explained(desk.split, cases, runs, compare(desk.shape, cases, runs))
     findings: tuple[Finding, ...] = ()
     if recipes is not None:
         found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)

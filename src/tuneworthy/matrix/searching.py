@@ -15,13 +15,15 @@ import numpy as np
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Interval
-from tuneworthy.core.run import Run
+from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import share
 
+BY_HAND = "no search was run: only prompts written by hand were tried"
+LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
 TAIL = 0.025  # of a two-sided 95 % interval
 Steps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: prompts tried, and the score of the best so far on each dev row."""
@@ -45,7 +47,8 @@ def searched(
     found = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not found:
         names = {run.spec.name for run in prompts}
-        why = ["no search was run: only prompts written by hand were tried", *why]
+        logged = all(RECORDED in run.notes for run in prompts)
+        why = [LOGGED if logged else BY_HAND, *why]
         best = max(sorted(names), key=lambda name: _dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
     name = max(sorted({run.spec.name for run in found}), key=lambda name: _dev(found, name))

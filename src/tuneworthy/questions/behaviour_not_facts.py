@@ -48,6 +48,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         done = read is not None and not read.n_fail
         step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
         return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few and read.because:  # no remedy could be tried: more rows would say no more
+        step = "measure a prompt here, and remedies for it"
+        return _found("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
         return _found("not_measured", _few(read), "score more rows")
     share_of = facts(read)

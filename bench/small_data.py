@@ -3,7 +3,8 @@
 usage: small_data.py ROWS.jsonl... [studies] [any]   rows {"input", "output"} of at least 50 labels
 
 Each study draws 15 to 40 labels, 100 rows of them, and a rival that learnt from 40 to 99 others and
-is 0 to 10 points behind (`any`: or anywhere). The truth is the arm fitted on all 100 rows, on the rows left over.
+is 0 to 10 points behind (`any`: or anywhere). The truth is the arm fitted on all 100 rows, on the
+rows left over.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import Part, Split, split
 from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.pairs import Shape
 from tuneworthy.models import open_model
 from tuneworthy.prompting.messages import build
 from tuneworthy.study import policy_of

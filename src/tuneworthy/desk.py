@@ -134,7 +134,7 @@ class Desk:
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
         found = audit(self.loaded, self.split, *sizes)
-        return with_more(found, odd_answers(self.loaded, self._logged))
+        return with_more(found, odd_answers(self.loaded, self._logged, self.split.early))
 
     @cached_property
     def _model(self) -> Model | None:

@@ -33,11 +33,12 @@ from tuneworthy.grading import blocks_ahead
 from tuneworthy.ledger.elsewhere import ahead
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.explained import explained
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
-from tuneworthy.matrix.specs import specs, trains
+from tuneworthy.matrix.specs import specs, trains, wants_dev
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 from tuneworthy.questions import ask_all
@@ -92,7 +93,8 @@ def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
     loaded, parts = read(path, wishes)
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
-    more = [*odd_answers(loaded, recorded(loaded, cases)), *_looks_so_far(loaded, cases)]
+    odd = odd_answers(loaded, recorded(loaded, cases), parts.early)
+    more = [*odd, *_looks_so_far(loaded, cases)]
     found = with_more(audit(loaded, parts), more)
     told = {seen.text for seen in found.observations}
     reasons = [why for why in blocks_ahead(loaded.task, found, cases) if why not in told]
@@ -180,7 +182,8 @@ def _steps(
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
         field = Field(desk.shape, runs, _competing(planned.arms))
-        new = raced(bench, arm, recipes, _needs_dev(arm, planned.arms), field)
+        able = [one.spec for one in planned.arms if not one.because]
+        new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, able), field)
         runs += new
         for run in new:  # later arms stand on the prompt that is best on dev in their own fold
             if run.recipe is None or run.fold is None or run.seed != desk.seed:
@@ -212,13 +215,6 @@ def _probe(
         runs += probe.run(bench, recipes, runs)
 
 
-def _needs_dev(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether a tool has several arms to choose from, so that dev scores are needed."""
-    tool = arm.spec.tool
-    rivals = [a for a in arms if a.spec.tool == tool and not a.because]
-    return arm.spec.role == "candidate" and tool is not None and len(rivals) > 1
-
-
 def _competing(arms: Sequence[PlannedArm]) -> int:
     """Return how many arms may compete: all that run and can be named."""
     return sum(not a.because and a.spec.role == "candidate" and a.spec.tool is not None
@@ -235,7 +231,7 @@ def _results(
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
-    evidence = compare(desk.shape, cases, runs).model_copy(
+    evidence = explained(desk.split, cases, runs, compare(desk.shape, cases, runs)).model_copy(
         update={"looks_scope": desk.looks.scope, "locked": desk.wishes.unlock}
     )
     findings: tuple[Finding, ...] = ()
@@ -276,7 +272,7 @@ def _graded(desk: Desk) -> tuple[Grade, ...] | None:
 def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
     """Return the named arm and the best of those it was compared with."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
-    best = max(others, key=lambda arm: arm.score.mean if arm.score else 0.0, default=None)
+    best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None
 
 

@@ -10,6 +10,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Pair
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.run import RECORDED
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
@@ -72,6 +73,18 @@ def curve(gain, **more):
     )
     fields = {"needed": 320.0, "low": 260.0, "high": 410.0} | more
     return (LearningCurve(arm="lora", tool="tune", points=points, last_doubling=gain, **fields),)
+
+
+def learning(**more):
+    """Return evidence of a study with a tuned arm, and nothing to compare it with."""
+    return evidence([arm("lora", "tune", 0.9, learned=True)], **more)
+
+
+def recorded(mean=0.12, low=0.03, high=0.2, **more):
+    """Return a tuned arm and a prompt that are known by their recorded answers alone."""
+    logs = {"because": RECORDED}
+    arms = (arm("prompt", "prompt", **logs), arm("lora", "tune", 0.9, **logs))
+    return evidence(arms, (pair("lora", "prompt", mean, low, high),), **more)
 
 
 def tuned(mean, low, high, **more):
@@ -148,19 +161,21 @@ SCENES = {
         "yes": [
             tuned(0.12, 0.03, 0.2, soundness=sound()),
             tuned(0.12, 0.03, 0.2, soundness=sound(fewest_of_a_class=4)),
-            evidence(curves=curve(FLAT), soundness=sound()),
+            learning(curves=curve(FLAT), soundness=sound()),
         ],
         "no": [
-            evidence(curves=curve(STEEP), soundness=sound()),
-            evidence(curves=curve(STEEP, needed=None, because="beyond 4 times the rows")),
-            evidence(train=49, curves=curve(FLAT), soundness=sound()),
-            evidence(curves=curve(FLAT), soundness=sound(fewest_of_a_class=9)),
+            learning(curves=curve(STEEP), soundness=sound()),
+            learning(curves=curve(STEEP, needed=None, because="beyond 4 times the rows")),
+            learning(train=49, curves=curve(FLAT), soundness=sound()),
+            learning(curves=curve(FLAT), soundness=sound(fewest_of_a_class=9)),
             tuned(0.12, 0.03, 0.2, soundness=sound(contradictions=share(6, 250))),
         ],
         "not_measured": [
             EMPTY,
-            evidence(missing={"curves": "the plan had no minutes for it"}),
-            evidence(curves=curve(FLAT)),
+            recorded(train=12, soundness=sound(fewest_of_a_class=1)),
+            evidence([arm("prompt", "prompt")], train=12, soundness=sound(fewest_of_a_class=1)),
+            learning(missing={"curves": "the plan had no minutes for it"}),
+            learning(curves=curve(FLAT)),
             tuned(0.12, 0.03, 0.2),
         ],
     },
@@ -184,7 +199,8 @@ SCENES = {
     "prompt_exhausted": {
         "yes": [search(FLAT), search(FLAT, rho=None)],
         "no": [search(STEEP)],
-        "not_measured": [EMPTY, search(FLAT, optimised=False), search(None)],
+        "not_measured": [EMPTY, search(FLAT, optimised=False), search(None),
+                         search(None, optimised=False, because="it is known by recorded answers")],
     },
     "behaviour_not_facts": {
         "yes": [
@@ -202,6 +218,7 @@ SCENES = {
             wrong({"few": 30, "format": 20}, PASSAGE, few=True, n_fail=30),
             wrong({"hard": 100}, PILOT),
             wrong({"format": 60}, PASSAGE, IDLE),
+            wrong({"few": 12, "format": 4}, few=True, n_fail=12, because="no remedy asks a model"),
             wrong({}, n_fail=0, because="nothing fails: there is no cause to seek"),
         ],
     },
@@ -254,13 +271,13 @@ SCENES = {
             harm(span(0.0, -0.01, 0.01), known=span(0.05, 0.03, 0.08)),
         ],
         "no": [harm(span(0.01, -0.01, 0.03), **CALM), harm(span(0.01, -0.01, 0.03))],
-        "not_measured": [EMPTY, harm(None, missing={"general": "no adapter was kept"})],
+        "not_measured": [EMPTY, recorded(), harm(None, missing={"general": "no adapter was kept"})],
     },
 }  # fmt: skip
 
 BESIDE = {
     "enough_data": [
-        evidence(curves=curve(span(0.03, 0.0, 0.05)), soundness=sound()),
+        learning(curves=curve(span(0.03, 0.0, 0.05)), soundness=sound()),
         tuned(0.12, 0.0, 0.2, soundness=sound()),
         tuned(0.049, 0.03, 0.2, soundness=sound()),
     ],

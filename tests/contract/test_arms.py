@@ -56,6 +56,42 @@ def test_an_arm_declares_what_the_ladder_reads(name):
         assert min(work.read, work.written, work.trained) >= 0
 
 
+class Watched(tuple):
+    """Dev rows that remember whether anybody looked at them."""
+
+    seen = False
+
+    def _told(self, read):
+        self.seen = True
+        return read
+
+    def __iter__(self):
+        return self._told(super().__iter__())
+
+    def __len__(self):
+        return self._told(super().__len__())
+
+    def __getitem__(self, at):
+        return self._told(super().__getitem__(at))
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_arm_that_learns_says_whether_it_chooses_on_dev_rows(name, tmp_path):
+    """Else 40 rows in 100 are kept for a choice that nobody makes."""
+    arm, dev = load("arms", name), Watched(cases()[20:30])
+    try:
+        fitted = arm.fit(setup(tmp_path, dev=dev), arm.Options(), 1)
+    except DoesNotApply as reason:
+        pytest.skip(str(reason))
+    fitted.answer([case.query() for case in cases()[30:34]])
+    assert isinstance(getattr(arm, "CHOOSES", True), bool)
+    if not getattr(arm, "CHOOSES", True):
+        assert not dev.seen, "what it never sees it can't choose on"
+        assert fitted.recipe is None, "a prompt is chosen on dev before it is handed on"
+    elif fitted.learned and fitted.recipe is None:
+        assert dev.seen, "it chooses nothing: write CHOOSES = False"
+
+
 @pytest.mark.parametrize("name", LIGHT)
 def test_an_arm_answers_every_query_in_order_and_the_same_with_one_seed(name, tmp_path):
     arm = load("arms", name)

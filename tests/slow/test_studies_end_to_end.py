@@ -9,7 +9,8 @@ from tuneworthy.core.evidence import Policy
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
-from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.pairs import Shape
 from tuneworthy.verdict.decide import decide
 
 TURN = (Message(role="user", content="?"),)

@@ -18,6 +18,7 @@ from tuneworthy.models import _vectors
 from tuneworthy.models._minilm import missing
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
+CHOOSES = False
 NEEDS = frozenset({"labels", "vectors"})
 _SHARE = 1 / 6  # of the embedded model's work a token, by their parameters
 

@@ -13,6 +13,7 @@ from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "", "reference", 0
 NEEDS: frozenset[str] = frozenset()
+CHOOSES = False
 
 
 class Options(Record):

@@ -15,7 +15,7 @@ TOOL, ROLE, SIMPLICITY = "context", "candidate", 10
 NEEDS = frozenset({"model", "docs"})
 REMEDY = "retrieval"
 PLACEBO = "random passages, as many and as long"
-VARIANTS = ({"k": 4},)  # a small model reads one passage better than four: which is seen on dev
+VARIANTS = ({"k": 4},)  # a small model reads one passage better than four: which is measured
 
 
 class Options(Record):

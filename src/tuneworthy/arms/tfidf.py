@@ -16,6 +16,7 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 10
+CHOOSES = False
 NEEDS = frozenset({"labels"})
 MOST_ROWS = 2000
 

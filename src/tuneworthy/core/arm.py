@@ -21,6 +21,8 @@ A module in `arms/` defines
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
                 set beside its placebo, before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
+    CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
+                dev rows together, and `setup.dev` is empty
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     here(options) -> dict                    (optional) what of this machine, beside the models it
                 asks, changes its answers (an encoder that was fetched or not): part of every key

@@ -24,6 +24,8 @@ from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.style import Style
 from tuneworthy.core.task import HardLimits, Tool
+from tuneworthy.core.trend import Trend
+from tuneworthy.core.units import about_rows
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
 
@@ -53,7 +55,9 @@ class ArmResult(Record):
     `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
     it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
     days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
-    `expires` the day on which the model it stands on is announced to end (year-month-day).
+    `expires` the day on which the model it stands on is announced to end (year-month-day). The
+    score stands on `fits` fits (0: nothing was learnt here), which learnt from `learnt_from` rows
+    (the fewest and the most); it is that of one more such fit.
     """
 
     name: str
@@ -90,6 +94,13 @@ class ArmResult(Record):
     usd_per_1k_se: float | None = None
     price_from: str = ""
     expires: str | None = None
+    fits: int = 0
+    learnt_from: tuple[int, int] | None = None
+
+    @property
+    def rows_learnt(self) -> str:
+        """Return how many rows its fits learnt from: `about 80 rows`, or "" where none did."""
+        return about_rows(*self.learnt_from) if self.learnt_from else ""
 
     @property
     def competes(self) -> bool:
@@ -138,9 +149,9 @@ class Evidence(Record):
     metric). `looks_scope` says whose studies `looks` counts, `locked` that the cases are rows which
     nobody was shown before this study. `seconds` is the wall time of the units. `train` counts
     labelled training rows, `pool` the inputs without answers. `hash` covers task, rows, plan,
-    answers, scores. `diagnosis` is the matrix read across, None where nothing was read. What was
-    measured beside the matrix follows, None or empty where it was not; `missing` says why, by
-    field.
+    answers, scores. `diagnosis` is the matrix read across, None where nothing was read. `trends`
+    has each two finalists over time, where every scored row has one. What was measured beside the
+    matrix follows, None or empty where it was not; `missing` says why, by field.
     """
 
     task: str
@@ -158,6 +169,7 @@ class Evidence(Record):
     train: int | None = None
     seconds: float | None = None
     diagnosis: Diagnosis | None = None
+    trends: tuple[Trend, ...] = ()
     soundness: Soundness | None = None
     curves: tuple[LearningCurve, ...] = ()
     search: PromptSearch | None = None

@@ -20,7 +20,7 @@ class PromptSearch(Record):
     `gain` is what the last doubling of the budget gained on dev (paired, two-sided 95 %). `rho` is
     the share of the tuning gain that the best prompt reaches, (prompt - base) / (tune - base),
     None where tune - base is not shown to differ from 0 (`because` says so). `optimised`: a
-    search was run at all, and not only prompts written by hand.
+    search was run at all, and not only prompts written by hand or recorded elsewhere.
     """
 
     arm: str

@@ -16,10 +16,19 @@ class Part(Record):
     dev: tuple[str, ...]
     test: tuple[str, ...]
 
+    def learnt(self, chooses: bool) -> Part:
+        """Return the part as an arm learns from it: one that chooses nothing needs no dev rows."""
+        if chooses or not self.dev:
+            return self
+        both = tuple(sorted((*self.train, *self.dev)))
+        return self.model_copy(update={"train": both, "dev": ()})
+
 
 class Split(Record):
     """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.
 
+    A last part without rows to learn from is not counted: its rows stand before the first that can
+    be scored after learning, and recorded answers alone are scored on it.
     `copies` are ids of exact copies, learnt from once only (the other copy is in `train`).
     `groups` maps a scored id to the smallest id of its group, where a group has several.
     """
@@ -41,3 +50,13 @@ class Split(Record):
     def scored(self) -> tuple[str, ...]:
         """Return the ids that are scored, part by part."""
         return tuple(one for part in self.parts for one in part.test)
+
+    @property
+    def learning(self) -> tuple[Part, ...]:
+        """Return the parts that arms learn and answer in: all but those without rows to learn."""
+        return tuple(part for part in self.parts if part.train)
+
+    @property
+    def early(self) -> frozenset[str]:
+        """Return the ids that recorded answers alone are scored on."""
+        return frozenset(one for part in self.parts if not part.train for one in part.test)

@@ -45,6 +45,13 @@ def counted(n: float, noun: str) -> str:
     return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")
 
 
+def about_rows(fewest: int, most: int) -> str:
+    """Return how many rows several fits learnt from: `about 80 rows`, `25 to 125 rows`."""
+    if most <= 1.1 * fewest:
+        return f"about {counted((fewest + most) / 2, 'row')}"
+    return f"{fewest:,} to {counted(most, 'row')}"
+
+
 def doing(n: int, noun: str, verb: str) -> str:
     """Return a count with its noun and verb in agreement: `1 row has`, `1,250 rows have`."""
     alone = {"have": "has", "are": "is"}.get(verb, f"{verb}s")

@@ -37,7 +37,7 @@ def audit(
     scored = [case for case in everyone if case.id in ids]
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
-    visible = _visible(split, len(scored))
+    visible = _visible(split, sum(one.id not in split.early for one in scored))
     found = [*observed(loaded, scored), *_few(loaded, visible)]
     if count_tokens:
         found += lengths.observed()
@@ -67,11 +67,12 @@ def with_more(found: Audit, more: Iterable[Observation]) -> Audit:
 
 
 def _visible(split: Split, n: int) -> Visible:
-    factor = 1.0
-    if len(split.parts) > 1:
-        test = float(np.mean([len(part.test) for part in split.parts]))
-        train = float(np.mean([len(part.train) + len(part.dev) for part in split.parts]))
-        factor = STABLE * width_factor(len(split.parts), test, train)
+    """Return what the rows show that every arm is scored on (recorded ones may have more)."""
+    factor, parts = 1.0, split.learning
+    if len(parts) > 1:
+        test = float(np.mean([len(part.test) for part in parts]))
+        train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
+        factor = STABLE * width_factor(len(parts), test, train)
     prompts, fitted = (_points(mde(n, D, f)) if n else None for f in (1.0, factor))
     return Visible(n=n, d=D, factor=round(factor, 4), prompts=prompts, fitted=fitted)
 

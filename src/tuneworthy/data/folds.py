@@ -16,6 +16,7 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups
+from tuneworthy.data.files import recorded_files
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import moment
 
@@ -37,7 +38,9 @@ class _Rows:
 def split(loaded: Loaded, k: int | None = None) -> Split:
     """Return the parts: `k` or the task's folds, or one split from 1,000 rows or with a test file.
 
-    Raises DataError where the rows are too few (or too much alike) to be split at all.
+    In the order of time recorded answers are scored on the earliest rows too, which stand in a
+    last part of their own. Raises DataError where the rows are too few (or too much alike) to be
+    split at all.
     """
     rows = _rows(loaded)
     scored = rows.groups if loaded.test is None else _grouped(loaded, loaded.test)
@@ -51,13 +54,26 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
         parts = _folded(loaded, rows, int(wanted))
     gone = {one for part in parts for one in copies if one not in part.test}
     parts = [_without(part, copies) for part in parts]
+    k = len(parts)
+    if rows.by_time and recorded_files(loaded.task):
+        parts += _early(loaded, parts)
     return Split(
-        k=len(parts),
+        k=k,
         parts=tuple(parts),
         by_time=rows.by_time,
         copies=tuple(sorted(gone)),
         groups={case.id: group[0].id for group in scored if len(group) > 1 for case in group},
     )
+
+
+def _early(loaded: Loaded, parts: Sequence[Part]) -> list[Part]:
+    """Return a part of the rows that no arm can be scored on after learning from earlier ones.
+
+    Recorded answers learnt nothing here, so they are scored on every row.
+    """
+    scored = {one for part in parts for one in part.test}
+    rest = tuple(sorted(case.id for case in loaded.cases if case.id not in scored))
+    return [Part(train=(), dev=(), test=rest)] if rest else []
 
 
 def _without(part: Part, copies: frozenset[str]) -> Part:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.task import Task
-from tuneworthy.data.answers import NULL, Aligned, align
+from tuneworthy.data.answers import NONE, NULL, Aligned, align
+from tuneworthy.data.files import recorded_files
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
-
-
-def recorded_files(task: Task) -> dict[str, str]:
-    """Return {name of a recorded system: its file}; what runs today is `present`."""
-    files = {name: source.file for name, source in task.answers.items()}
-    if task.present and task.present.answers:
-        files["present"] = task.present.answers
-    return files
 
 
 def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
@@ -38,12 +31,22 @@ def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     return {name: replace(one, answers=one.answers[: len(scored)]) for name, one in found.items()}
 
 
-def odd_answers(loaded: Loaded, found: Mapping[str, Aligned]) -> Iterator[Observation]:
-    """Yield what is odd about recorded answers: rows without one, answers to no row, no tool."""
+def begins_later(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
+    """Return whether a file answers none of the earliest rows: they are left out, not wrong."""
+    return all(i not in answers or answers[i].error == NONE for i in early)
+
+
+def odd_answers(
+    loaded: Loaded, found: Mapping[str, Aligned], early: Collection[str] = ()
+) -> Iterator[Observation]:
+    """Yield what is odd about recorded answers: rows without one, answers to no row, no tool.
+
+    `early` are ids that are scored only where a file answers some of them.
+    """
     files = recorded_files(loaded.task)
     for name, aligned in found.items():
         file = quoted(files[name], 60)
-        yield from _missing(aligned, file)
+        yield from _missing(_asked(aligned, early), file)
         if aligned.strangers:
             count = len(aligned.strangers)
             text = f"{_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
@@ -55,6 +58,12 @@ def odd_answers(loaded: Loaded, found: Mapping[str, Aligned]) -> Iterator[Observ
             text = f"`{quoted(name, 60)}` has no `tool`: it is scored, but no verdict can name it"
             fix = f"write `tool: tune` beside the file, or another tool, under `answers.{name}`"
             yield Observation(kind="no_tool", level="note", text=text, count=1, fix=fix)
+
+
+def _asked(aligned: Aligned, early: Collection[str]) -> Aligned:
+    if not early or not begins_later({one.case: one for one in aligned.answers}, early):
+        return aligned
+    return replace(aligned, answers=tuple(a for a in aligned.answers if a.case not in early))
 
 
 def _missing(aligned: Aligned, file: str) -> Iterator[Observation]:

@@ -1,7 +1,7 @@
 """An arm as it would be built, asked for inputs that no study has scored; stored shard by shard.
 
 Where the study had one split the artefact is the one it scored. Under cross-fitting it is fitted
-on all rows, but for the rows of the last fold that it chooses on.
+on all rows, but for the rows of the last fold that it chooses on, if it chooses at all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.measure import SHARD, Bench, _identity, _setup, _Unit
+from tuneworthy.matrix.specs import chooses
 
 
 class Built:
@@ -32,13 +33,14 @@ class Built:
         self, bench: Bench, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
-        fold = len(bench.split.parts) - 1
+        fold = len(bench.split.learning) - 1
         self.bench = bench
         if recorded:
             both = {**bench.recorded.get(name, {}), **recorded}
             self.bench = replace(bench, recorded={**bench.recorded, name: both})
         recipe = recipe_before(runs, spec, fold, bench.task.seed)
-        self._unit = _Unit(spec, seed, fold, whole(bench.split, fold), recipe, dev=False)
+        part = whole(bench.split, fold).learnt(chooses(spec))
+        self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer an input, in order. Raises ModelError where the arm can't be built."""
@@ -80,7 +82,7 @@ class Built:
 def whole(split: Split, fold: int) -> Part:
     """Return what is built from: with several folds the scored rows are learnt from too."""
     part = split.parts[fold]
-    if len(split.parts) == 1:
+    if len(split.learning) == 1:
         return part
     added = tuple(one for one in part.test if one not in split.copies)
     return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)

@@ -13,9 +13,10 @@
    Where nothing but scoring the same answers again was tried, nobody can say what is hard: what
    that finds has its rows, the rest has no cause, and `because` says so.
 4. Few failures (40 or fewer; below 60 where nothing acts): the row `few`, which holds of them all,
-   and the two likeliest causes by the same rules without asking whether a remedy acts. So too where
-   nothing acts and a remedy that does pass more was put beside its placebo on fewer than 60 of them
-   (the minutes had no room for more): then `n` counts those.
+   and, from 8 failures on, the two likeliest causes by the same rules without asking whether a
+   remedy acts. On fewer it was never measured how often that is right: half of two is one answer.
+   So too where nothing acts and a remedy that does pass more was put beside its placebo on fewer
+   than 60 of them (the minutes had no room for more): then `n` counts those.
 
 A remedy that was tried on a part of the failures only (a pilot on one fold) leaves the others
 without a cause: they are neither rescued nor hard, and stand in no entry of `cause`. From there on
@@ -46,7 +47,7 @@ from tuneworthy.core.verdict import Wrong
 from tuneworthy.matrix.effects import LEVEL, asked, both, effect, interval
 from tuneworthy.matrix.relations import Pair, contradicted, not_found, not_read
 
-FEW, FEW_SILENT, NAMED = 40, 60, 2
+FEW, FEW_SILENT, NAMED, LEAST = 40, 60, 2, 8
 CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
     "learnable", "label", "hard", "few",
@@ -117,8 +118,9 @@ def attribute(
         found = [one for one in found if one.cause != "hard"]
     rows = [(one.cause, _row(base, one)) for one in found if one.cases]
     rows.sort(key=lambda row: (-row[1].share, CAUSES.index(row[0])))
-    wrong = [row for _, row in rows]
-    names = {case: one.cause for one in found for case in one.cases}
+    tiny = len(base.fails) < LEAST
+    wrong = [] if tiny else [row for _, row in rows]
+    names = {} if tiny else {case: one.cause for one in found for case in one.cases}
     if few and (wrong or not unasked):
         wrong = [_too_few(read), *wrong[:NAMED]]
         names = dict.fromkeys(base.fails, "few")

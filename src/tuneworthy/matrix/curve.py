@@ -17,6 +17,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Work
 from tuneworthy.core.curve import Cleaning, LearningCurve, LearningPoint
 from tuneworthy.core.evidence import Evidence, Interval
+from tuneworthy.core.order import best_first
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
@@ -25,7 +26,7 @@ from tuneworthy.data.folds import Part
 from tuneworthy.matrix.labels import doubts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import Facts
-from tuneworthy.matrix.specs import most_rows
+from tuneworthy.matrix.specs import chooses, most_rows
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
@@ -50,6 +51,10 @@ class _Learner:
     whole: Scores
     rival: str
     beat: Mapping[str, float]
+
+    def part(self, bench: Bench, fold: int) -> Part:
+        """Return a part as this arm learns from it."""
+        return bench.split.parts[fold].learnt(chooses(self.planned.spec))
 
 
 def learning_curves(
@@ -98,7 +103,8 @@ def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
     cases = max(len(facts.split.parts[fold].test) for fold in planned.folds)
     repeats = len(planned.folds) if len(planned.folds) > 1 else 2
     total = 0.0
-    learnt = min(facts.sizes.train, most_rows(planned.spec) or facts.sizes.train)
+    there = facts.sizes.train + (0 if chooses(planned.spec) else facts.sizes.dev)
+    learnt = min(there, most_rows(planned.spec) or there)
     for share in _shares(learnt):
         rows = round(share * learnt)
         sizes = facts.sizes.model_copy(update={"cases": cases, "train": rows})
@@ -134,7 +140,7 @@ def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, floa
     able = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
     if not able:
         return "", {}
-    best = max(able, key=lambda a: a.score.mean if a.score else 0.0)
+    best = best_first(evidence, able)[0]
     own = [run for run in runs if run.spec.name == best.name and run.state == "measured"]
     return best.name, {case: value for (_, _, case), value in _scores(own).items()}
 
@@ -148,8 +154,8 @@ def _scores(runs: Sequence[Run]) -> Scores:
 
 
 def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
-    rows = min(round(_learnt(learner, bench.split.parts[f]) * len(bench.split.parts[f].train))
-               for f in learner.folds)  # fmt: skip
+    parts = [learner.part(bench, fold) for fold in learner.folds]
+    rows = min(round(_learnt(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
     for share in _shares(rows):
         if fewer := dict(_cut_scores(bench, learner, share)):
@@ -181,7 +187,7 @@ def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple
     for seed in learner.seeds:
         parts = {
             f: _cut(bench, part, share * _learnt(learner, part), seed)
-            for f, part in ((f, bench.split.parts[f]) for f in learner.folds)
+            for f, part in ((f, learner.part(bench, f)) for f in learner.folds)
         }
         yield from _fitted(bench, learner, seed, parts).items()
 
@@ -214,7 +220,7 @@ def _learnt(learner: _Learner, part: Part) -> float:
 def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
     """Return the part with a share of its training rows; a smaller share holds fewer of the same.
 
-    Dev rows stay: they choose a checkpoint, and a choice on fewer would be another question.
+    Dev rows stay where an arm chooses a checkpoint on them: on fewer that were another question.
     """
     ordered = sorted(part.train, key=lambda i: digest([bench.task.seed, seed, "curve", i]))
     kept = frozenset(ordered[: round(share * len(ordered))])
@@ -224,7 +230,7 @@ def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
 def _point(bench: Bench, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
     cases, values, _ = _by_case(scores)
     found = bounds.mean_interval(values, groups=_groups(bench, cases))
-    parts = [bench.split.parts[fold] for fold in learner.folds]
+    parts = [learner.part(bench, fold) for fold in learner.folds]
     both = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
     rows = float(np.mean(both))
     mean, least, most = (round(float(value), 6) for value in found)
@@ -256,7 +262,7 @@ def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Inter
     cases, diffs, folds = _by_case(both)
     parts = [bench.split.parts[fold] for fold in learner.folds]
     factor = 1.0
-    if len(bench.split.parts) > 1:
+    if len(bench.split.learning) > 1:
         test = float(np.mean([len(part.test) for part in parts]))
         train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
         factor = bounds.width_factor(len(parts), test, train)
@@ -296,13 +302,13 @@ def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
     """
     name, parts, dropped = learner.planned.spec.name, {}, []
     for fold in learner.folds:
-        part = bench.split.parts[fold]
+        part = learner.part(bench, fold)
         train = [bench.learn[i] for i in part.train]
         bad = {d.case for d in doubts(bench.task, train, [bench.learn[i] for i in part.dev])}
         kept = tuple(i for i in part.train if i not in bad)
         parts[fold] = part.model_copy(update={"train": kept})
         dropped.append(len(part.train) - len(kept))
-    rows = float(np.mean([len(bench.split.parts[fold].train) for fold in learner.folds]))
+    rows = float(np.mean([len(learner.part(bench, fold).train) for fold in learner.folds]))
     lost = float(np.mean(dropped))
     if not lost:
         why = "no training row is denied by a copy of it or by its neighbours"

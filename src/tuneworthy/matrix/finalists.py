@@ -21,7 +21,7 @@ from tuneworthy.core.settled import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
-from tuneworthy.data.recorded import recorded_files
+from tuneworthy.data.files import recorded_files
 from tuneworthy.matrix.ballot import in_order
 from tuneworthy.matrix.built import Built, scores_of
 from tuneworthy.matrix.measure import SHARD, Bench
@@ -44,7 +44,7 @@ class _Scored:
         Under cross-fitting an arm that learns was scored fold by fold, and is built from all rows.
         """
         learned = any(self._arms[name].learned for name in names)
-        return not learned or len(self._split.parts) == 1
+        return not learned or len(self._split.learning) == 1
 
     def scored(self, one: str, other: str) -> np.ndarray:
         """Return the differences of two arms on the study's cases, in a drawn order."""

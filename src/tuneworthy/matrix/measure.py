@@ -29,8 +29,10 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.specs import chooses
 from tuneworthy.metrics import score_all
 
 SHARD = 64
@@ -97,7 +99,11 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
         for fold in planned.folds:
             bench.check()
             several = len(planned.seeds) > 1
-            unit = _Unit(spec, seed, fold, bench.split.parts[fold], recipes[fold], dev, several)
+            part = bench.split.parts[fold].learnt(chooses(spec))
+            logs = bench.recorded.get(spec.name, {})
+            if logs and not part.train and begins_later(logs, part.test):
+                continue
+            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -138,7 +144,8 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
                   "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
                   "recorded": identity["recorded"]}  # fmt: skip
-    everyone = sorted(part.test) if fitted.learned or not unit.dev else _everyone(bench.split)
+    shared = unit.dev and not fitted.learned
+    everyone = _everyone(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     more = sorted(set(part.dev) - set(everyone)) if by_dev else []
@@ -251,7 +258,7 @@ def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
 
 
 def _everyone(split: Split) -> list[str]:
-    return sorted({i for part in split.parts for i in part.test})
+    return sorted({i for part in split.learning for i in part.test})
 
 
 def _answers(

@@ -64,8 +64,9 @@ class Shape:
 
     def factor(self, folds: Array) -> float:
         """Return the width factor of the folds these cases came from; 1 for one split."""
-        parts = [self.split.parts[int(f)] for f in sorted(set(folds.tolist()))]
-        if len(self.split.parts) < 2 or not parts:
+        used = [self.split.parts[int(f)] for f in sorted(set(folds.tolist()))]
+        parts = [part for part in used if part.train]
+        if len(self.split.learning) < 2 or not parts:
             return 1.0
         test = float(np.mean([len(part.test) for part in parts]))
         train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
@@ -182,7 +183,9 @@ def _family(
 def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
     ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
-    factor = shape.factor(folds) if arm.learned or versus.learned else 1.0
+    # A reference that learns (the commonest answer) scatters little; only candidates are charged.
+    learned = arm.learned or (versus.learned and versus.spec.role == "candidate")
+    factor = shape.factor(folds) if learned else 1.0
     fitted: dict[str, Any] = {}
     if factor > 1:
         fitted = {"factor": factor, "folds": Folds(folds, max(arm.retrained, versus.retrained))}

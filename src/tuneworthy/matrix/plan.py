@@ -13,7 +13,16 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.cuts import Choice, cuts, rows_of, tries
-from tuneworthy.matrix.specs import lacking, on_failures, probes_of, trains, variant_of
+from tuneworthy.matrix.specs import (
+    chooses,
+    is_recorded,
+    lacking,
+    on_failures,
+    probes_of,
+    trains,
+    variant_of,
+    wants_dev,
+)
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
@@ -55,7 +64,7 @@ class Facts:
 def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan; what the minutes have no room for is cut in a fixed, printed order."""
     most = max((1 + variant_of(facts.task, spec) for spec in arms), default=0)
-    choice = Choice(facts.task.seeds, len(facts.split.parts), None, most)
+    choice = Choice(facts.task.seeds, len(facts.split.learning), None, most)
     said: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_across(shown, planned, choice))
@@ -129,7 +138,7 @@ def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator
 
     Variants of an arm repair what the arm itself does: they are not asked beside a placebo.
     """
-    task, whole = facts.task, tuple(range(len(facts.split.parts)))
+    task, whole = facts.task, tuple(range(len(facts.split.learning)))
     if choice.read == 0:
         return
     most = None if choice.read is None else 2 * choice.read
@@ -183,7 +192,9 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
-    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.parts)})
+    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.learning)})
+    if not chooses(spec):
+        sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
     work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
     return work
 
@@ -195,10 +206,12 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     dropped = taught and choice.taught is not None and spec.name not in choice.taught
     if variant_of(facts.task, spec) >= choice.variants or search or dropped:
         return PlannedArm(spec=spec, because=NO_ROOM)
-    parts = facts.split.parts[: choice.folds if taught else None]
+    parts = facts.split.learning[: choice.folds if taught else None]
+    if is_recorded(facts.task, spec):
+        parts = facts.split.parts
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
     times = len(parts) * len(seeds)
-    dev = any(other.tool == spec.tool and other.name != spec.name for other in arms if other.tool)
+    dev = wants_dev(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
     extra = sum(len(part.dev) for part in parts) * len(seeds) if dev and not taught else 0
     work = _work(spec, facts, scored + extra)

@@ -22,7 +22,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.matrix.causes import FEW_SILENT
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
-from tuneworthy.matrix.reading import Column, base_of, columns
+from tuneworthy.matrix.reading import Column, base_of, columns, compared
 from tuneworthy.matrix.specs import probes_of, trains, variant_of
 from tuneworthy.metrics import sees_sets
 from tuneworthy.stats import bounds
@@ -74,7 +74,10 @@ def probes(
     table = columns(task, runs)
     rows = max(len(part.train) for part in bench.split.parts)
     base = base_of(table)
-    if base is None or all(base.passed.values()):
+    if base is None:
+        return []
+    base = compared(base, table, bench.split)
+    if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
     few = _sample(task, base, most, 0)

@@ -63,6 +63,23 @@ def base_of(table: Mapping[str, Column]) -> Column | None:
     return min(rivals, key=lambda c: (c.spec.simplicity, c.spec.name), default=None)
 
 
+def compared(base: Column, table: Mapping[str, Column], split: Split) -> Column:
+    """Return the base on the cases that others can be read beside it.
+
+    The earliest rows drop out where another candidate was asked and, as it was not recorded there,
+    not on them: they would count as failures that no remedy was tried on.
+    """
+    early, others = split.early, [c for c in table.values() if c.spec.role == "candidate"]
+    if all(early <= set(column.passed) for column in others):
+        return base
+    return Column(
+        base.spec,
+        {i: answer for i, answer in base.answers.items() if i not in early},
+        {i: passed for i, passed in base.passed.items() if i not in early},
+        {i: prompt for i, prompt in base.prompts.items() if i not in early},
+    )
+
+
 def across(
     task: Task,
     cases: Sequence[Case],
@@ -79,6 +96,7 @@ def across(
     base = base_of(table)
     if base is None:
         return None
+    base = compared(base, table, split)
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
     doubted = doubts(task, cases, others)
     ground = Base(
@@ -96,7 +114,9 @@ def across(
         free = rescored(task, metric, known, base.answers, least, task.seed)
     tried = [*free, *_interventions(task, known, table, base, metric)]
     found = _with_whole_arms(ground, tried, table, diagnose(ground, tried))
-    whole = {n: c for n, c in table.items() if not c.spec.of and len(c.passed) == len(cases)}
+    cases = [case for case in cases if case.id in base.passed or case.id not in split.early]
+    ids = {case.id for case in cases}
+    whole = {n: c for n, c in table.items() if not c.spec.of and ids <= set(c.passed)}
     agreed = consensus(task, cases, {n: c.answers for n, c in whole.items()},
                        {n: c.passed for n, c in whole.items()})  # fmt: skip
     return found.model_copy(update={"doubts": (*doubted, *agreed)})

@@ -15,6 +15,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.costs import with_costs
+from tuneworthy.matrix.explained import explained
 from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.reading import across
@@ -33,6 +34,7 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
     shape, stored = shape_of(results), results.evidence
     split = shape.split
     again = compare(shape, results.cases, results.runs)
+    again = explained(split, results.cases, results.runs, again)
     beside = set(Evidence.model_fields) - again.model_fields_set
     carried = {field: getattr(stored, field) for field in beside}
     if metric is not None and stored.diagnosis is not None and whole(results, split):

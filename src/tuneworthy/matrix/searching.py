@@ -15,13 +15,15 @@ import numpy as np
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Interval
-from tuneworthy.core.run import Run
+from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import share
 
+BY_HAND = "no search was run: only prompts written by hand were tried"
+LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
 TAIL = 0.025  # of a two-sided 95 % interval
 Steps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: prompts tried, and the score of the best so far on each dev row."""
@@ -45,7 +47,8 @@ def searched(
     found = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not found:
         names = {run.spec.name for run in prompts}
-        why = ["no search was run: only prompts written by hand were tried", *why]
+        logged = all(RECORDED in run.notes for run in prompts)
+        why = [LOGGED if logged else BY_HAND, *why]
         best = max(sorted(names), key=lambda name: _dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
     name = max(sorted({run.spec.name for run in found}), key=lambda name: _dev(found, name))
@@ -109,10 +112,8 @@ def _rho(
     runs: Sequence[Run], evidence: Evidence, groups: Mapping[str, str], seed: int
 ) -> tuple[Interval | None, list[str]]:
     """Return (prompt - base) / (tune - base) on the cases all three answered, or why not."""
-    prompt, tune = (
-        _chosen([run for run in runs if run.spec.tool == tool]) for tool in ("prompt", "tune")
-    )
-    base = _chosen([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
+    prompt, tune = (_chosen(runs, evidence, tool) for tool in ("prompt", "tune"))
+    base = _cells([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
     if not tune:
         return None, ["no tuned arm was measured beside it"]
     ids = sorted(set(prompt) & set(tune) & set(base))
@@ -140,15 +141,15 @@ def _base(runs: Sequence[Run], evidence: Evidence) -> str:
     return today[0] if today else min(plain, key=lambda s: (s.simplicity, s.name)).name
 
 
-def _chosen(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
-    """Return {case: (score, fold)} of the run that is best on dev in each fold, ties the simplest.
+def _chosen(runs: Sequence[Run], evidence: Evidence, tool: str) -> dict[str, tuple[float, int]]:
+    """Return the cells of the arm that stands for a tool; what runs today stands for itself."""
+    names = {a.name for a in evidence.arms if a.finalist and a.tool == tool and not a.present}
+    return _cells([run for run in runs if run.spec.name in names])
 
-    It is how a tool's arm is chosen where arms are compared.
-    """
-    ranked = sorted(
-        runs,
-        key=lambda r: (r.dev if r.dev is not None else -1.0, -r.spec.simplicity, -r.seed),
-    )
+
+def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
+    """Return {case: (score, fold)} of an arm's runs, of the seed best on dev in each fold."""
+    ranked = sorted(runs, key=lambda r: (r.dev if r.dev is not None else -1.0, -r.seed))
     cells: dict[str, tuple[float, int]] = {}
     for run in ranked:  # the best is written last
         for answer, score in zip(run.answers, run.scores, strict=True):

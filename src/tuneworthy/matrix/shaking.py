@@ -27,6 +27,7 @@ from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.matrix.best import best_runs
 from tuneworthy.matrix.measure import COMMON, ROLES, Bench
 from tuneworthy.matrix.rewording import rewordings
+from tuneworthy.matrix.specs import chooses
 from tuneworthy.models import is_local
 from tuneworthy.models._dial import Change, Dial, dialled
 from tuneworthy.stats import bounds
@@ -103,6 +104,7 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
             return None
         folder = built.parent
     dial, part = Dial(seed=bench.task.seed), bench.split.parts[run.fold or 0]
+    part = part.learnt(chooses(run.spec))
 
     def store(key: str, make: Any) -> dict[str, Any]:
         return bench.ledger.unit(key, "shake", make, bench.study)

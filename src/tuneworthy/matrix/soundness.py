@@ -12,6 +12,7 @@ import numpy as np
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
+from tuneworthy.core.order import best_first
 from tuneworthy.core.run import Run
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
@@ -131,7 +132,7 @@ def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, floa
     no width is added for folds.
     """
     scored = [a for a in evidence.arms if a.finalist and a.role == "candidate" and a.score]
-    best = sorted(scored, key=_height, reverse=True)[:2]
+    best = best_first(evidence, scored)[:2]
     pair = _pair(evidence, best) if len(best) == 2 else None
     if pair is None or not pair.n:
         n = evidence.n
@@ -171,10 +172,6 @@ def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
     plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
     wide = max(pair.factor, error / plain) if plain else pair.factor
     return wide * sqrt(differ / pair.n), differ
-
-
-def _height(arm: ArmResult) -> float:
-    return arm.score.mean if arm.score else 0.0
 
 
 def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
+from tuneworthy.data.files import recorded_files
 
 _KEYS = {
     "labels": "output.labels (a closed set of answers)",
@@ -133,6 +134,28 @@ def most_rows(spec: Spec) -> int | None:
     """Return the most rows that an arm learns from by its options, None for all of them."""
     most = spec.options.get("rows")
     return most if isinstance(most, int) else None
+
+
+def chooses(spec: Spec) -> bool:
+    """Return whether an arm chooses something on dev rows; else it learns from them too."""
+    return bool(getattr(load("arms", spec.arm), "CHOOSES", True))
+
+
+def is_recorded(task: Task, spec: Spec) -> bool:
+    """Return whether an arm is known by its recorded answers: it learns nothing and asks nobody."""
+    return spec.name in recorded_files(task)
+
+
+def wants_dev(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
+    """Return whether an arm needs dev scores: it is one of several prompts that are asked here.
+
+    The one best on dev is handed to later arms. Which arm of a tool is named is chosen elsewhere.
+    """
+
+    def prompts(one: Spec) -> bool:
+        return one.tool == "prompt" and one.role == "candidate" and not is_recorded(task, one)
+
+    return prompts(spec) and sum(map(prompts, arms)) > 1
 
 
 def trains(spec: Spec) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
+from tuneworthy.core.run import RECORDED
 from tuneworthy.core.task import Task, Tool
 
 TRAINED: tuple[Tool, ...] = ("tune", "distil")
 SIMPLER: tuple[Tool, ...] = ("classifier", "prompt", "schema", "context")
+LEARNING: tuple[Tool, ...] = ("classifier", *TRAINED)
 UNTRAINED: tuple[Tool, ...] = ("prompt", "schema", "context")
 NO_TUNE = "not measured (no tuned model was measured on these rows)"
 
@@ -24,8 +26,24 @@ def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
 
 
 def trained_here(evidence: Evidence) -> list[ArmResult]:
-    """Return the finalists trained on these rows; a tuned model that runs today was not."""
-    return [arm for arm in finalists(evidence, TRAINED) if not arm.present]
+    """Return the finalists trained on these rows: not what runs today, nor recorded answers."""
+    trained = finalists(evidence, TRAINED)
+    return [arm for arm in trained if not arm.present and not is_recorded(arm)]
+
+
+def is_recorded(arm: ArmResult) -> bool:
+    """Return whether an arm is known by recorded answers: how it was built is not known then."""
+    return RECORDED in arm.because
+
+
+def learners(evidence: Evidence) -> list[ArmResult]:
+    """Return the arms that learn from these rows, or would where they can be run."""
+    return [
+        arm
+        for arm in evidence.arms
+        if arm.role == "candidate" and not arm.present and not is_recorded(arm)
+        if arm.learned or arm.tool in LEARNING
+    ]
 
 
 def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:

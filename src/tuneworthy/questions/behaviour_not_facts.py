@@ -48,8 +48,11 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         done = read is not None and not read.n_fail
         step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
         return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few and read.because:  # no remedy could be tried: more rows would say no more
+        step = "measure a prompt here, and remedies for it"
+        return _found("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
-        return _found("not_measured", _few(evidence, read), "score more rows")
+        return _found("not_measured", _few(read), "score more rows")
     share_of = facts(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
@@ -83,8 +86,8 @@ def _said(share: Facts) -> str:
     return f"{within} of the failures that facts or behaviour explain lack a fact"
 
 
-def _few(evidence: Evidence, read: Diagnosis) -> str:
+def _few(read: Diagnosis) -> str:
     """Say how many rows hold enough failures; more are needed where nothing acts."""
     wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
-    rows = ceil(evidence.n * wanted / max(1, read.n_fail))
+    rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
     return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

@@ -7,7 +7,16 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import counted, points, points_within
-from tuneworthy.questions._arms import TRAINED, between, listed, named, same_model, trained_here
+from tuneworthy.questions._arms import (
+    TRAINED,
+    between,
+    is_recorded,
+    learners,
+    listed,
+    named,
+    same_model,
+    trained_here,
+)
 from tuneworthy.questions._examples import Said, consistent, few, torn
 from tuneworthy.questions._shown import too_small, unmeasured
 
@@ -30,6 +39,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     answer, because, step = (
         torn(evidence)
         or consistent(evidence, _ahead(evidence, task))
+        or _unasked(evidence)
         or few(evidence)
         or consistent(evidence, _climbs(evidence, task, curve))
         or ("not_measured", "", "")
@@ -57,6 +67,16 @@ def _ahead(evidence: Evidence, task: Task) -> Said | None:
         )
         return "yes", because, ""
     return None
+
+
+def _unasked(evidence: Evidence) -> Said | None:
+    """Say not measured where nothing learns from these rows: their number says nothing then."""
+    if learners(evidence):
+        return None
+    why = "nothing that was measured learns from these rows"
+    if any(is_recorded(arm) for arm in evidence.arms if arm.tool in TRAINED):
+        why = "the tuned model is known by recorded answers: what it learnt from is not known"
+    return "not_measured", unmeasured({}, "", why), "let a training arm run"
 
 
 def learnt(evidence: Evidence, arm: ArmResult) -> int:

@@ -12,7 +12,7 @@ from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, percent_within
-from tuneworthy.questions._arms import NO_TUNE, named, trained_here
+from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, named, trained_here
 from tuneworthy.questions._shown import enough, finding, unmeasured
 
 QUESTION = "Does training do harm elsewhere?"
@@ -40,6 +40,9 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     if not evidence.harms:
         tuned = trained_here(evidence)
+        if not tuned and (logged := finalists(evidence, TRAINED)):
+            why = f"{named(logged[0].name)} was not trained here: only its answers are known"
+            return _found("not_measured", unmeasured({}, "", why), "let a training arm run")
         why = "what training changes elsewhere" if tuned else NO_TUNE
         step = "measure the trained model on general text" if tuned else "let a training arm run"
         return _found("not_measured", unmeasured(evidence.missing, "harms", why), step)

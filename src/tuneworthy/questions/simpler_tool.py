@@ -6,6 +6,7 @@ from functools import partial
 
 from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.order import best_first
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import about, points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
@@ -27,7 +28,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     tuned, simple = finalists(evidence, TRAINED), finalists(evidence, SIMPLER)
     if not tuned:
         return _found("not_measured", NO_TUNE, "let a training arm run")
-    best = max(tuned, key=lambda arm: arm.score.mean if arm.score else 0.0)
+    best = best_first(evidence, tuned)[0]
     pairs = [p for arm in simple if (p := between(evidence, best.name, arm.name)) is not None]
     if not pairs:
         why = "not measured (no classifier, prompt, schema or context arm was compared with tuning)"

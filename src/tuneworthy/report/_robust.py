@@ -16,6 +16,7 @@ from tuneworthy.matrix.rewording import WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._charts import Line
+from tuneworthy.report._time import trend_lines
 
 COLOURS = ("c1", "c4", "c8", "c3", "c6")
 TEMPERATURE = "temperature"
@@ -24,13 +25,15 @@ TEMPERATURE = "temperature"
 def robust(results: Results) -> dict[str, Any] | None:
     """Return what the section shows, None where nothing of it was measured."""
     evidence = results.evidence
-    if not evidence.shakes and not evidence.slices:
+    trends = trend_lines(results)
+    if not evidence.shakes and not evidence.slices and not trends:
         return None
     return {
         "curves": curves(evidence.shakes),
         "flat": steady_lines(evidence.shakes),
         "others": other_ways(evidence.shakes),
         "wrappers": [wrapper.replace("{}", "…") for wrapper in WRAPPERS],
+        "trends": trends,
         "slices": [table(one) for one in evidence.slices],
         "missing": {
             name: why for name, why in evidence.missing.items() if name in ("shakes", "slices")

@@ -95,8 +95,7 @@ def span(pair: Pair | Interval) -> str:
 
 def score(value: float) -> str:
     """Return a score with two digits: `.88`, `1.00`."""
-    text = f"{value:.2f}"
-    return text[1:] if text.startswith("0") else text
+    return f"{value:.2f}".removeprefix("0")
 
 
 def unanswered_line(arm: ArmResult) -> str:
@@ -219,8 +218,9 @@ def scored_line(results: Results) -> str:
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
-    said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})."
-    return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}"
+    fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
+    said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})"
+    return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}{fitted}."
 
 
 def status_line(results: Results) -> str:

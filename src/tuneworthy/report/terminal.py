@@ -20,6 +20,7 @@ from tuneworthy.report._tables import (
     recompute_screen,
     table,
 )
+from tuneworthy.report._time import time_line
 
 __all__ = [
     "Live",
@@ -66,7 +67,8 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     else:
         yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
         yield from (Text(each) for each in wrapped(use, width))
-    said = (words.scored_line(results), words.left_line(results), words.pays_line(results))
+    said = (words.scored_line(results), words.left_line(results), time_line(results),
+            words.pays_line(results))  # fmt: skip
     more = " ".join(filter(None, said)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(shown(more, plain), width))
 

@@ -13,6 +13,7 @@ from tuneworthy.core.verdict import Next
 from tuneworthy.stats.sizing import Size
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
+from tuneworthy.verdict.drift import turned
 from tuneworthy.verdict.economics import unknown
 from tuneworthy.verdict.flips import Key, Stretch, stretches
 from tuneworthy.verdict.refused import lost, refused
@@ -66,6 +67,8 @@ def next_step(
         return _firm(evidence, ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
+    if turned(board, policy, evidence.trends, ruling.arm):
+        return Next(do="measure on newer rows", why=_WHY_NEWER)
     open_now = contest(evidence, policy, board, ruling)
     sized = open_now is not None and open_now.size is not None
     if _bigger_wanted(evidence, ruling, target_met) and not sized:  # rows would show no more
@@ -76,6 +79,10 @@ def next_step(
     return min(offers, key=lambda offer: offer.labels).step
 
 
+_WHY_NEWER = (
+    "which arm is ahead changed over the time of these rows, and more rows of that time can't say"
+    " which one is ahead tomorrow"
+)
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.trend import Trend
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.board import Board, lay_out
+from tuneworthy.verdict.drift import turned
 from tuneworthy.verdict.economics import Prices, priced
 from tuneworthy.verdict.refused import refused
 
@@ -61,6 +63,7 @@ class Boards:
     blocked: bool
     limited: bool
     refused: float = 0.0
+    trends: tuple[Trend, ...] = ()
 
 
 def boards(evidence: Evidence, policy: Policy) -> Boards:
@@ -77,11 +80,12 @@ def boards(evidence: Evidence, policy: Policy) -> Boards:
         blocked=bool(evidence.blocks),
         limited=evidence.limited,
         refused=form.share if form else 0.0,
+        trends=evidence.trends,
     )
 
 
 def rule(laid: Boards, policy: Policy) -> Ruling:
-    """Return the ruling, failed answers and a limited run taken into account."""
+    """Return the ruling; failed answers, a limited run and a turn over time taken into account."""
     if laid.blocked:
         return BLOCKED
     ruling = on_board(laid.seen, policy)
@@ -89,7 +93,8 @@ def rule(laid: Boards, policy: Policy) -> Ruling:
         ruling = replace(ruling, status="provisional", shaken=True)
     if laid.refused > policy.margin and ruling.use != "keep":  # today's score can only rise
         ruling = replace(ruling, status="provisional", left=None, refused=True)
-    return replace(ruling, status="provisional") if laid.limited else ruling
+    doubtful = laid.limited or turned(laid.seen, policy, laid.trends, ruling.arm)
+    return replace(ruling, status="provisional") if doubtful else ruling
 
 
 def on_board(board: Board, policy: Policy) -> Ruling:

@@ -10,6 +10,7 @@ from tuneworthy.core.looks import look_line
 from tuneworthy.core.units import counted
 from tuneworthy.core.units import points as points
 from tuneworthy.core.verdict import Use
+from tuneworthy.verdict import drift
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.economics import cost_of, priced
 from tuneworthy.verdict.limits import broken, open_limits
@@ -60,6 +61,8 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _unanswered(scene),
         _spread(policy, ruling),
         _in_part(scene),
+        _as_fitted(ruling),
+        drift.said(board, policy, evidence.trends, ruling.arm),
         _unshown_limits(ruling),
         _locked(evidence),
         _looks(evidence),
@@ -144,6 +147,17 @@ def _in_part(scene: Scene) -> str:
         if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
     ]
     return " ".join(some)
+
+
+def _as_fitted(ruling: Ruling) -> str:
+    """Say which artefact the interval of a cross-fitted arm speaks of."""
+    arm = ruling.arm
+    if arm is None or arm.fits < 2:
+        return ""
+    return (
+        f"{named(arm)} was fitted {arm.fits} times, on {arm.rows_learnt}: its"
+        " interval is that of one more such fit, as you would build it."
+    )
 
 
 def _not_a_verdict(evidence: Evidence) -> str:

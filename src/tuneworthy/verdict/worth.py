@@ -98,8 +98,8 @@ def _row(
     elif value is None:
         why["net_value_per_month"] = VALUE
     else:  # a cost a month says that the volume is known, and a rung of the board has a score
-        scored = each.score.mean if each.score else 0.0
-        net = (policy.requests_per_month or 0.0) * value * scored - monthly
+        right = (policy.requests_per_month or 0.0) * value * _score(board, each, named)
+        net = right - monthly
     chance, unsure = None, "this is the arm the others are compared with"
     if named is None:
         unsure = "no arm is named"
@@ -128,6 +128,19 @@ def _row(
         "expires": "no announced end is known of the model that it stands on",
     }
     return row, why
+
+
+def _score(board: Board, each: ArmResult, named: ArmResult | None) -> float:
+    """Return a score that can be set beside the named arm's: on other cases, by their difference.
+
+    Recorded answers are scored on the earliest rows too, which arms that learn can't be.
+    """
+    mine = each.score.mean if each.score else 0.0
+    if named is None or named.score is None or each.n == named.n:
+        return mine
+    if (each.name, named.name) not in board.bounds:
+        return mine
+    return min(1.0, max(0.0, named.score.mean + board.bound(each, named)[0]))
 
 
 def _cents(usd: float | None) -> float | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.core.task import Data, Output, Present, Recorded, Task
 from tuneworthy.data.folds import Split, dev_size, split
 from tuneworthy.data.load import Loaded, load
 
@@ -188,3 +188,32 @@ def test_own_test_and_dev_files_are_used_as_they_are(tmp_path: Path):
     part = got.parts[0]
     assert (len(part.train), len(part.dev), len(part.test)) == (60, 10, 20)
     assert set(part.test) == {one.id for one in rows.test}
+
+
+def timed(n: int, **task: object) -> Loaded:
+    cases = [case(i, time=f"2024-{1 + i // 28:02d}-{1 + i % 28:02d}") for i in range(n)]
+    whole = loaded(cases)
+    found = whole.task.model_copy(update=task)
+    return Loaded(task=found, cases=whole.cases, rows=n)
+
+
+def test_the_earliest_rows_are_a_part_for_recorded_answers_alone():
+    logged = {"answers": {"old": Recorded(file="old.jsonl")}}
+    plain, more = split(timed(120)), split(timed(120, **logged))
+    assert more.k == plain.k == len(more.learning) == 5
+    assert more.learning == plain.parts
+    assert (more.parts[5].train, more.parts[5].dev) == ((), ())
+    assert more.early == {f"c{n:05}" for n in range(20)}
+    assert sorted(more.scored) == [f"c{n:05}" for n in range(120)]
+    assert plain.early == frozenset()
+    untimed = Loaded(task=timed(9, **logged).task, cases=tuple(case(n) for n in range(60)), rows=60)
+    assert len(split(untimed).parts) == 5
+
+
+def test_one_split_by_time_leaves_its_earlier_rows_to_recorded_answers():
+    cases = [case(n, time=str(n)) for n in range(1000)]
+    task = loaded(cases).task.model_copy(update={"present": Present(answers="now.jsonl")})
+    got = split(Loaded(task=task, cases=tuple(cases), rows=1000))
+    assert (got.k, len(got.parts)) == (1, 2)
+    assert len(got.early) == 700
+    assert len(got.scored) == len(set(got.scored)) == 1000

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.core.causes import REMEDIES, Base, Intervention
-from tuneworthy.matrix.causes import CAUSES, diagnose
+from tuneworthy.matrix.causes import CAUSES, LEAST, diagnose
 from tuneworthy.matrix.effects import effect
 
 
@@ -386,6 +386,18 @@ def test_few_failures_name_two_and_say_few():
     assert not diagnose(base_of(60, 80), [tried(base_of(60, 80), "format", ())]).few
 
 
+def test_a_handful_of_failures_has_no_shares():
+    """Half of two failures is one answer; the row `few` says all there is to say."""
+    for many, rows in ((2, ["few"]), (7, ["few"]), (8, ["few", "format", "hard"])):
+        base = base_of(many, 98)
+        found = diagnose(base, [tried(base, "format", base.fails[: many // 2])])
+        assert [row.cause for row in found.wrong] == rows
+        assert set(found.cause.values()) == {"few"}
+    logged = diagnose(base_of(2, 98), [tried(base_of(2, 98), "format", ids("f", 1), asks=False)])
+    assert (logged.wrong, logged.cause) == ((), {})
+    assert "could be tried on recorded answers" in logged.because
+
+
 def test_many_failures_of_which_few_were_read_are_few_where_a_remedy_stays_open():
     """A passage passes more than the base, and its placebo was asked on 20 failures alone."""
     base = base_of(200, 0, literal=ids("f", 190))
@@ -511,7 +523,8 @@ def test_shares_sum_to_one_and_nothing_is_out_of_range(world):
         assert "hard" not in found.cause.values()
     elif found.few:
         assert [row.cause for row in found.wrong].count("few") == 1
-        assert 1 <= len(rows) <= 2
+        assert len(rows) <= 2
+        assert bool(rows) == (len(base.fails) >= LEAST), "no share of a handful"
         assert sum(row.share for row in rows) <= 1 + 1e-6
     else:
         told = [line for line in found.said if "chance may be why" in line]

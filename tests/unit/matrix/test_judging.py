@@ -14,9 +14,10 @@ from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
 from tuneworthy.matrix.calibration import calibrate, family
-from tuneworthy.matrix.compare import Shape, compare
+from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.graded import completed, graded_score, sheet
 from tuneworthy.matrix.judging import Judging, judge_metric
+from tuneworthy.matrix.pairs import Shape
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.judging import INJECTIONS, comparison, verdict

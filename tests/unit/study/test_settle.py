@@ -68,7 +68,7 @@ def study(template, tmp_path):
 def fitted(folder, **task):
     """Write a study of a classifier against a prompt, with a pool and no recorded answer."""
     path = studies.write(
-        folder, data={"file": "rows.jsonl", "unlabelled": "pool.jsonl"}, present=None,
+        folder, 30, data={"file": "rows.jsonl", "unlabelled": "pool.jsonl"}, present=None,
         arms=["majority", "tfidf", "zero_shot"], **{"success": {"margin": 0.03}, **task},
     )  # fmt: skip
     rows = studies.rows(300, seed=9)
@@ -137,7 +137,7 @@ def test_an_arm_that_learns_is_built_from_all_rows_and_judged_on_new_inputs_alon
     done = settled(path, gold)
     assert done.verdict.status == "firm"
     pair = next(p for p in done.results.evidence.pairs if (p.arm, p.versus)[1] == "tfidf")
-    assert pair.n == 60 + done.results.evidence.settled.inputs
+    assert pair.n == 30 + done.results.evidence.settled.inputs
     with open_ledger(tmp_path, write=False) as ledger:
         assert ledger.keys(study.verdict.task.hash, "click")
 

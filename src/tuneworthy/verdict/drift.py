@@ -1,0 +1,102 @@
+"""Whether the named arm's lead moves with time, so that a bound over all rows is not tomorrow's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.evidence import ArmResult, Policy
+from tuneworthy.core.trend import Trend
+from tuneworthy.verdict.board import Board, rung
+
+LEVEL = 0.01  # of all tests of one verdict together: a warning that is often false is not read
+
+
+def shown(board: Board, trends: Sequence[Trend], arm: ArmResult | None) -> list[Trend]:
+    """Return the breaks that are shown between the named arm and any it was compared with.
+
+    Each is seen from the named arm; its level is shared among all of them (Bonferroni).
+    """
+    if arm is None:
+        return []
+    others = {one.name for one in board.order if one.name != arm.name}
+    mine = [
+        trend.seen_from(arm.name)
+        for trend in trends
+        if trend.p is not None and {trend.arm, trend.versus} - {arm.name} <= others
+        if arm.name in (trend.arm, trend.versus)
+    ]
+    return [trend for trend in mine if (trend.p or 0.0) <= LEVEL / len(mine)]
+
+
+def contradicts(board: Board, policy: Policy, trend: Trend) -> bool:
+    """Return whether the last part of the time would not name this arm before the other.
+
+    There the other one is ahead by more than the margin; or it is the simpler rung and not behind.
+    """
+    after = trend.after
+    if after is None:
+        return False
+    arms = {arm.name: arm for arm in board.order}
+    simpler = rung(arms[trend.versus]) < rung(arms[trend.arm])
+    if simpler and policy.motive == "quality":
+        return after.lead <= 0
+    return -after.lead > policy.margin
+
+
+def turned(
+    board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
+) -> list[Trend]:
+    """Return the shown breaks after which another arm would be named; each takes `firm` away."""
+    found = shown(board, trends, arm)
+    return [trend for trend in found if contradicts(board, policy, trend)]
+
+
+def said(board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None) -> str:
+    """Return what moves with time in plain words, "" where nothing is shown to.
+
+    Of several breaks the one that would change the name comes first, then the surest. Where no arm
+    is named, what runs today is looked at.
+    """
+    mine = arm or next((one for one in board.order if one.present), None)
+    found = shown(board, trends, mine)
+    against = {trend.versus for trend in found if arm and contradicts(board, policy, trend)}
+    told = {*against, *(_worth_telling(board, mine) if mine else ())}
+    found = [trend for trend in found if trend.versus in told]
+    if mine is None or not found:
+        return ""
+    first = min(found, key=lambda trend: (trend.versus not in against, trend.p, trend.versus))
+    line = (
+        f"{break_line(first)}: the bounds speak of all these rows taken together, not of"
+        " tomorrow's."
+    )
+    if mine.fits > 1 or any(one.fits > 1 for one in board.order if one.name == first.versus):
+        line += " What was fitted here also learnt from more rows later on."
+    if first.versus in against:
+        line += " In the last part another arm would be named, so this verdict is provisional."
+    return line
+
+
+def _worth_telling(board: Board, arm: ArmResult) -> set[str]:
+    """Return what runs today and the arm that may be better by most."""
+    others = [one for one in board.order if one.name != arm.name]
+    best = max(others, key=lambda one: board.bound(one, arm)[2], default=None)
+    return {one.name for one in (best, board.present) if one}
+
+
+def break_line(trend: Trend) -> str:
+    """Return the scores before and after a break: `tune` scores .90 in the first 60 % of …"""
+    assert trend.before is not None  # only a break that is shown is spoken of
+    assert trend.after is not None
+    first = round(100 * trend.before.n / trend.n)
+    start = f" (from {quoted(trend.from_time, 40)} on)" if trend.from_time else ""
+    return (
+        f"`{quoted(trend.arm, 60)}` scores {_score(trend.before.arm)} in the first {first} % of"
+        f" the rows by time and {_score(trend.after.arm)} after{start},"
+        f" `{quoted(trend.versus, 60)}` {_score(trend.before.versus)} and"
+        f" {_score(trend.after.versus)}"
+    )
+
+
+def _score(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")

@@ -1,0 +1,62 @@
+"""The break over time: its level on rows and groups, its power, what it refuses to test."""
+
+import numpy as np
+import pytest
+
+from tuneworthy.stats.trend import LEAST, MOST, largest_break
+
+
+def found(values, times=None, groups=None):
+    return largest_break(values, range(len(values)) if times is None else times, groups)
+
+
+def test_a_clear_break_is_found_where_it_is():
+    one = found([0.0] * 60 + [1.0] * 40)
+    assert one.p == 1 / (1 + MOST)
+    assert one.before.tolist() == [True] * 60 + [False] * 40
+
+
+def test_the_order_of_the_rows_is_nothing_and_a_cut_never_parts_one_time():
+    rng = np.random.default_rng(1)
+    times = np.repeat([3, 1, 2], [30, 40, 30])
+    values = (times > 1) * 0.5 + rng.normal(0, 0.1, 100).clip(-0.5, 0.5)
+    one, mixed = found(values, times), rng.permutation(100)
+    assert one.before.tolist() == (times == 1).tolist()
+    other = found(values[mixed], times[mixed])
+    assert other.before.tolist() == one.before[mixed].tolist()
+
+
+def test_what_does_not_move_is_not_called_moved():
+    assert found([0.0] * 50).p == 1.0
+    assert found([1.0, -1.0] * 50).p > 0.5
+
+
+def test_too_few_rows_one_time_or_one_group_are_not_tested():
+    assert found([]) is None
+    assert found([0.0] * (LEAST - 1)) is None
+    assert found([0.0, 1.0] * 30, [5] * 60) is None
+    assert found([0.0, 1.0] * 30, groups=["g"] * 60) is None
+    with pytest.raises(ValueError, match="2 times for 3 values"):
+        largest_break([0.0, 0.0, 0.0], [1, 2])
+
+
+def test_a_group_is_one_witness():
+    """Three groups of ten that differ are a break by rows, and are none among thirty groups."""
+    values = np.zeros(300)
+    values[200:230] = 1.0
+    groups = np.arange(300) // 10
+    assert found(values).p < 0.001
+    assert found(values, groups=groups).p > 0.01
+    before = found(values, groups=groups).before.reshape(30, 10)
+    assert (before.all(axis=1) | ~before.any(axis=1)).all()
+
+
+@pytest.mark.parametrize(("n", "size"), [(60, 1), (150, 1), (150, 5)])
+def test_false_alarms_are_as_rare_as_said(n, size):
+    """At a level of .01, 500 studies: 13 alarms or more come by chance in 1 of 500 runs."""
+    rng, alarms = np.random.default_rng(n + size), 0
+    groups = np.arange(n) // size
+    for _ in range(500):
+        lead = np.repeat(rng.choice([-1, 0, 1], n // size, p=[0.1, 0.75, 0.15]), size)
+        alarms += found(lead, groups=groups).p <= 0.01
+    assert alarms < 13

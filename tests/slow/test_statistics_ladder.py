@@ -96,6 +96,19 @@ def test_p19_bounds_at_twice_the_level_break_too_often():
     assert cell["broken"] * 3000 > 0.05 * 3000 + 3 * np.sqrt(0.05 * 0.95 * 3000)
 
 
+@pytest.mark.full
+def test_p19_leaving_out_every_beaten_rival_breaks_too_often():
+    """Those not beaten by then are the lucky ones; so only rivals beaten by far are left out."""
+    rng, truth = np.random.default_rng(29), np.broadcast_to(plus(5, 0.049), (2000, 5))
+    scores = worlds.answers(rng, 2000, 500, truth, worlds.NEAR)
+    found = {}
+    for far in (0.0, 0.5):
+        parts = worlds.pair_bounds(scores, bounds.level(0.05), far=far)
+        named = ladder.climb_many(*parts, 0.0)
+        found[far] = worlds.outcome(truth, named, 0.0)["broken"]
+    assert found[0.0] > 0.05 > 0.04 > found[0.5]
+
+
 @pytest.mark.parametrize("runs", TIERS)
 def test_p19_tuning_15_points_better_is_found_on_250_rows(runs):
     for rho in (worlds.NEAR, worlds.FAR):

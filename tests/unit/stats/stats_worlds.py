@@ -25,7 +25,7 @@ def latent(rng, shape, rho):
     return values
 
 
-def pair_bounds(scores, level, factor=1.0, joint=True):
+def pair_bounds(scores, level, factor=1.0, joint=True, far=0.5):
     """(mean, low, high), each (R, A, A), of 0/1 scores: entry [s, b] is about b - s.
 
     `joint`: as shipped, `level` is the error of all bounds of one arm together (see `jointly`);
@@ -41,7 +41,8 @@ def pair_bounds(scores, level, factor=1.0, joint=True):
         return discordant(wins, wins.swapaxes(1, 2), n, levels[:, None, :])[1]
 
     alone = upper(np.full((len(scores), scores.shape[2]), level))
-    high = jointly(scores, level, upper) if joint and scores.shape[2] > 2 else alone
+    several = joint and scores.shape[2] > 2
+    high = jointly(scores, level, upper, far=far) if several else alone
     factor = np.broadcast_to(factor, mean.shape[1:])
     wide = np.where(factor > 1, mean + factor * (alone - mean), -1.0)
     high = np.minimum(np.maximum(high, wide), 1)
@@ -49,19 +50,22 @@ def pair_bounds(scores, level, factor=1.0, joint=True):
     return mean, -high.swapaxes(1, 2), high
 
 
-def jointly(scores, tail, upper, numbers=None):
+def jointly(scores, tail, upper, numbers=None, far=0.5):
     """Upper bounds (R, A, A) of all pairs together, as `matrix.pairs` makes them.
 
-    `upper(levels)` gives them, entry [s, b] of b - s, at the level (R, A) of each b.
+    `upper(levels)` gives them, entry [s, b] of b - s, at the level (R, A) of each b. A rival is
+    left out of the second levels where the lower bound lies above `far` times the difference.
     """
     spreads = [many.covariance(study.astype(float), numbers) for study in scores]
     high = upper(np.array([many.pair_levels(spread, tail) for spread in spreads]))
-    beats = -high.swapaxes(1, 2) > 0  # [s, b]: b is shown to beat s
-    rivals = ~beats.swapaxes(1, 2)  # [b, s]: s counts for b
+    means = scores.mean(1)
+    ahead = means[:, None, :] - means[:, :, None]
+    far = (ahead > 0) & (-high.swapaxes(1, 2) > far * ahead)  # [s, b]: b beats s by far
+    rivals = ~far.swapaxes(1, 2)  # [b, s]: s counts for b
     levels = [
         many.pair_levels(spread, tail, own) for spread, own in zip(spreads, rivals, strict=True)
     ]
-    return np.where(beats | beats.swapaxes(1, 2), high, upper(np.array(levels)))
+    return np.where(far | far.swapaxes(1, 2), high, upper(np.array(levels)))
 
 
 def outcome(q, found, margin, counts=None, n=0):

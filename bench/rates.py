@@ -194,7 +194,7 @@ def seeded(*name: Any) -> np.random.Generator:
 
 def jobs() -> dict[str, Job]:
     """Return all units of work by name."""
-    found: dict[str, Job] = {}
+    found = few_and_many()
     for spread, rho in SPREADS.items():
         for truth in worlds.TRUTHS:
             for n in ROWS:
@@ -213,7 +213,6 @@ def jobs() -> dict[str, Job]:
                 for n in (100, 250):
                     found[f"graded | {family} | {truth} | {spread} | n {n}"] = graded_scores, {
                         "family": family, "truth": truth, "rho": rho, "n": n}  # fmt: skip
-    found |= few_and_many()
     for n in (100, 250, 500):
         for truth in UNEQUAL:
             found[f"honest | {truth} | n {n}"] = honest, {"truth": truth, "rho": UNLIKE, "n": n}

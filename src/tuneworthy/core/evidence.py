@@ -51,7 +51,8 @@ class ArmResult(Record):
     the task to its state. `compared`: it competes, and bounds of pairs hold for it; `finalist`: it
     takes its tool's place on the ladder. `seed_sd`: spread over retrainings, None below two seeds.
     `errors`: answers that failed (they stay in n and count as wrong; `score_if_right` bounds the
-    mean from above). `missing`: field -> reason.
+    mean from above). `lost`: share of graded answers that score 0, None for scores of 0 and 1.
+    `missing`: field -> reason.
     `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
     it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
     days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
@@ -78,6 +79,7 @@ class ArmResult(Record):
     usd_per_1k: float | None = None
     fit_seconds: float | None = None
     errors: int = 0
+    lost: Interval | None = None
     learned: bool = False
     finalist: bool = False
     compared: bool = False

@@ -14,7 +14,8 @@ from tuneworthy.data.copies import whole
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observed, seen
-from tuneworthy.stats.bounds import width_factor
+from tuneworthy.stats.bounds import level, width_factor
+from tuneworthy.stats.clusters import cluster_numbers, effective
 from tuneworthy.stats.power import mde, rows_needed
 
 D = 0.2  # the share of rows on which two arms differ, until it is measured
@@ -38,7 +39,7 @@ def audit(
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
     visible = _visible(split, sum(one.id not in split.early for one in scored))
-    found = [*observed(loaded, scored), *_few(loaded, visible)]
+    found = [*observed(loaded, scored), *_few(loaded, visible), *_clustered(loaded, split)]
     if count_tokens:
         found += lengths.observed()
     touched = sum(one in ids for group in conflicts(loaded) for one in group)
@@ -75,6 +76,28 @@ def _visible(split: Split, n: int) -> Visible:
         factor = STABLE * width_factor(len(parts), test, train)
     prompts, fitted = (_points(mde(n, D, f)) if n else None for f in (1.0, factor))
     return Visible(n=n, d=D, factor=round(factor, 4), prompts=prompts, fitted=fitted)
+
+
+def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
+    """Yield how many independent groups the scored rows are worth, and what those can show."""
+    if not split.clustered:
+        return
+    numbers = cluster_numbers(
+        [split.groups.get(one, one) for one in split.scored], len(split.scored)
+    )
+    groups, worth = int(numbers.max()) + 1, effective(numbers)
+    least = 1 - level(0.05) ** (1 / worth)
+    text = (
+        f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"
+        f" size: where two arms differ in none of them, one may still be {100 * least:.0f} points"
+        " better on other groups"
+    )
+    few = least > loaded.task.success.margin
+    fix = (
+        "rows of more groups (conversations, customers, copies) show more; more rows of these don't"
+    )
+    yield Observation(kind="groups", level="warning" if few else "note", text=text, count=groups,
+                      fix=fix if few else "")  # fmt: skip
 
 
 def _points(value: float) -> float:

@@ -25,7 +25,7 @@ _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scrip
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
     """Raise TaskError where keys contradict each other or a name is not known."""
-    parts = (_data, _knowledge, _output, _metric, _arms, _models, _executor)
+    parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _executor)
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -175,6 +175,20 @@ def _arms(task: Task) -> Iterator[Fault]:
     elif len(task.arms) == 1 and task.present is None and not task.answers:
         fix = "list at least two, or write `arms: auto`"
         yield Fault(("arms",), "one arm alone can't be compared", heads[0], fix)
+
+
+def _finalists(task: Task) -> Iterator[Fault]:
+    """Yield a fault for each arm that is to stand for a tool and can't."""
+    known = [*task.answers, *plugins.catalogue("arms")]
+    for tool, name in task.success.finalists.items():
+        path, head = ("success", "finalists", tool), re.split(r"[ (]", name)[0]
+        if name not in known and head not in known:
+            near = difflib.get_close_matches(head, known, n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            yield Fault(path, "no arm has this name", name, f"{hint}there are: {', '.join(known)}")
+        elif name in task.answers and task.answers[name].tool != tool:
+            got = f"{name} has the tool {task.answers[name].tool}"
+            yield Fault(path, "this arm is of another tool", got, "name it under its own tool")
 
 
 def _unknown(task: Task, heads: Sequence[str]) -> Iterator[Fault]:

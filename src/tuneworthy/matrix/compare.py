@@ -35,6 +35,7 @@ from tuneworthy.matrix.turns import rung
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
+LOST = 1e-9  # a score below it is a total loss
 TAIL = 20  # the 95th percentile of fewer times is little more than the slowest of them
 
 
@@ -158,6 +159,7 @@ def _measures(
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
         "valid": _interval((right / known, *bounds.rate(right, known))) if known else None,
         "errors": errors,
+        "lost": _lost(shape, column, ids),
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
         **request_cost(shape.task, answers, column.runs, missing),
@@ -165,6 +167,15 @@ def _measures(
     if not known:
         missing["valid"] = "no answer says whether it is valid"
     return fields, missing
+
+
+def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
+    """Return the share of answers that score 0 where scores lie between 0 and 1."""
+    values = column.values(ids)
+    if np.isin(values, (0.0, 1.0)).all():
+        return None
+    lost = (values < LOST).astype(float)
+    return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
 
 
 def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]) -> Interval:

@@ -128,9 +128,11 @@ def pairs(
     first = {key: _pair(each, levels, key) for key, each in rows.items()}
     far = {key for key, pair in first.items() if 0 < pair.mean / 2 < pair.low}
     far |= {(b, a) for (a, b), pair in first.items() if pair.high < pair.mean / 2 < 0}
-    again = _levels(shape, arms, references, far)
+    again = _levels(shape, arms, references, far) if far else levels
     return [
-        pair if key in far or key[::-1] in far else _pair(rows[key], again, key)
+        pair
+        if key in far or key[::-1] in far or all(again[name] == levels[name] for name in key)
+        else _pair(rows[key], again, key)
         for key, pair in first.items()
     ]
 

@@ -17,6 +17,7 @@ from tuneworthy.verdict.limits import broken, open_limits
 from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
 
+RARE = 0.1  # total losses up to this share are spoken of: more of them stand in the score itself
 AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
@@ -59,6 +60,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _shaken(ruling),
         _refused(evidence, ruling),
         _unanswered(scene),
+        _lost(ruling),
         _spread(policy, ruling),
         _in_part(scene),
         _as_fitted(ruling),
@@ -258,6 +260,18 @@ def _if_right(arm: ArmResult) -> float:
     """Return what failed answers would add at most, in score points."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
+
+
+def _lost(ruling: Ruling) -> str:
+    """Say how often the named arm may fail totally, where its scores are graded."""
+    arm = ruling.arm
+    if arm is None or arm.lost is None or arm.lost.mean > RARE:
+        return ""
+    seen = round(arm.lost.mean * arm.n)
+    return (
+        f"{named(arm)} scored 0 in {seen:,} of {arm.n:,} rows: of rows like these up to"
+        f" {100 * arm.lost.high:.2g} % may (95 % sure)."
+    )
 
 
 def _spread(policy: Policy, ruling: Ruling) -> str:

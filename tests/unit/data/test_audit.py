@@ -72,6 +72,19 @@ def test_i37_few_rows_say_what_they_show_and_what_is_needed(tmp_path):
     assert "620" in seen.fix or "62" in seen.fix
 
 
+def test_rows_in_few_groups_say_what_those_groups_can_show(tmp_path):
+    rows = [pair(n, group=f"g{n // 30}") for n in range(300)]
+    seen = of(audited(tmp_path, rows), "groups")
+    assert (seen.level, seen.count) == ("warning", 10)
+    assert "in 10 groups, worth 10 of one size" in seen.text
+    assert "28 points better on other groups" in seen.text  # 1 - .035 ** (1 / 10)
+    uneven = [pair(n, group=f"g{0 if n < 270 else n}") for n in range(300)]
+    assert "in 31 groups, worth 1 of one size" in of(audited(tmp_path, uneven), "groups").text
+    many = [pair(n, group=f"g{n // 2}") for n in range(300)]
+    wide = audited(tmp_path, many, success={"margin": 0.1})
+    assert of(wide, "groups").level == "note"
+
+
 def test_i39_contradictions_are_counted_by_scored_row(tmp_path):
     rows = [pair(n) for n in range(100)]
     rows += [dict(rows[n], output=LABELS[(n + 1) % 3]) for n in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,26 @@ seeds: 2
 def test_an_empty_section_means_its_defaults(tmp_path):
     assert read(tmp_path, DATA + "success:\n  # margin: 0.1\n").success.margin == 0.05
     assert read(tmp_path, "success:\n" + DATA) == read(tmp_path, DATA)
+
+
+@pytest.mark.parametrize(
+    ("finalists", "what"),
+    [
+        ({"prompt": "few_shott"}, "no arm has this name"),
+        ({"tune": "hosted"}, "this arm is of another tool"),
+        ({"prompt": "few_shot k=8", "schema": "constrained"}, ""),
+    ],
+)
+def test_arms_that_stand_for_a_tool_are_known_and_of_that_tool(tmp_path, finalists, what):
+    task = {"data": {"file": "rows.jsonl"}, "success": {"finalists": finalists},
+            "answers": {"hosted": {"file": "a.jsonl", "tool": "prompt"}}}  # fmt: skip
+    path = tmp_path / "task.yaml"
+    path.write_text(json.dumps(task), "utf-8")
+    if not what:
+        assert read_task(path).success.finalists == finalists
+        return
+    with pytest.raises(TaskError, match=what):
+        read_task(path)
 
 
 def test_several_faults_show_the_first_and_count_the_others(tmp_path):

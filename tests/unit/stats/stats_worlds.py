@@ -57,15 +57,13 @@ def jointly(scores, tail, upper, numbers=None, far=0.5):
     left out of the second levels where the lower bound lies above `far` times the difference.
     """
     spreads = [many.covariance(study.astype(float), numbers) for study in scores]
-    high = upper(np.array([many.pair_levels(spread, tail) for spread in spreads]))
-    means = scores.mean(1)
+    levels = np.array([many.pair_levels(spread, tail) for spread in spreads])
+    high, means = upper(levels), scores.mean(1)
     ahead = means[:, None, :] - means[:, :, None]
     far = (ahead > 0) & (-high.swapaxes(1, 2) > far * ahead)  # [s, b]: b beats s by far
-    rivals = ~far.swapaxes(1, 2)  # [b, s]: s counts for b
-    levels = [
-        many.pair_levels(spread, tail, own) for spread, own in zip(spreads, rivals, strict=True)
-    ]
-    return np.where(far | far.swapaxes(1, 2), high, upper(np.array(levels)))
+    for at in np.flatnonzero(far.any((1, 2))):  # [b, s]: s counts for b
+        levels[at] = many.pair_levels(spreads[at], tail, ~far[at].T)
+    return np.where(far | far.swapaxes(1, 2), high, upper(levels))
 
 
 def outcome(q, found, margin, counts=None, n=0):

@@ -497,3 +497,34 @@ def test_an_arm_named_over_refused_answers_is_provisional_and_keep_is_not():
     kept = decide(scenes.evidence(columns, diagnosis=seen), (), PLAIN)
     assert (kept.use, kept.status) == ("keep", "firm")
     assert kept.next.do.startswith("repair the metric")
+
+
+def test_rare_total_losses_of_the_named_arm_are_said_with_what_is_possible():
+    answers = scenes.scores(150, 0.8)
+    rare = {"lost": Interval(mean=3 / 150, low=0.004, high=0.0573)}
+    found = scenes.evidence({"keep": ("keep", answers, rare), "tune": ("tune", answers)})
+    said = decide(found, (), PLAIN).because
+    assert "`keep` scored 0 in 3 of 150 rows: of rows like these up to 5.7 % may" in said
+    often = {"lost": Interval(mean=0.4, low=0.3, high=0.5)}
+    found = scenes.evidence({"keep": ("keep", answers, often), "tune": ("tune", answers)})
+    assert "scored 0" not in decide(found, (), PLAIN).because
+
+
+def test_an_arm_that_was_compared_and_stands_on_no_rung_may_be_left_on_the_table():
+    columns = {
+        "keep": ("keep", scenes.scores(400, 0.6)),
+        "one": ("prompt", scenes.scores(400, 0.8, 1)),
+        "two": ("prompt", scenes.scores(400, 0.79, 2)),
+    }
+    found = scenes.evidence(columns)
+    arms = [arm.model_copy(update={"compared": True, "finalist": arm.name != "two"})
+            for arm in found.arms]  # fmt: skip
+    pairs = [p for p in found.pairs if (p.arm, p.versus) != ("two", "one")]
+    ahead = next(p for p in found.pairs if (p.arm, p.versus) == ("two", "one"))
+    wide = ahead.model_copy(update={"high": 0.2})
+    changed = {"arms": tuple(arms), "pairs": (*pairs, wide)}
+    verdict = decide(found.model_copy(update=changed), (), PLAIN)
+    assert (verdict.arm, verdict.status) == ("one", "provisional")
+    assert verdict.left_on_table.points == pytest.approx(0.2)
+    assert "`two`" in verdict.because
+    assert {a.name for a in verdict.arms if a.delta} == {"keep", "two"}

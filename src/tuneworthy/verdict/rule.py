@@ -29,6 +29,7 @@ class Ruling:
     `against` is the reference that `left` is measured from where no arm is named. `shaken` says
     that the named arm changes when failed answers count as right. `refused`: right answers of what
     runs today were refused for their form, by more than the margin, and it is not the one named.
+    `short_of` is a reference that another arm is shown to beat and the named one is not.
     """
 
     use: Use
@@ -39,6 +40,7 @@ class Ruling:
     against: ArmResult | None = None
     shaken: bool = False
     refused: bool = False
+    short_of: ArmResult | None = None
 
     @property
     def named(self) -> tuple[Use, str | None]:
@@ -108,7 +110,9 @@ def on_board(board: Board, policy: Policy) -> Ruling:
     if ruling.arm is None:
         return ruling
     if unbeaten := _unbeaten_reference(board, ruling.arm):
-        return _none(board, policy, "reference", unbeaten)
+        if all(_unbeaten_reference(board, arm) for arm in board.order):
+            return _none(board, policy, "reference", unbeaten)
+        ruling = replace(ruling, status="provisional", short_of=unbeaten)
     if len(board.rivals) + len(board.outside) == 1:  # nothing to be better than: no claim
         return replace(ruling, status="provisional", left=None)
     return ruling

@@ -52,6 +52,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     lines = [
         _not_a_verdict(evidence),
         first[:1].upper() + first[1:],
+        _short_of(ruling),
         _retire(policy, board, ruling),
         _dearer(policy, board, ruling),
         _expires(ruling),
@@ -260,6 +261,15 @@ def _if_right(arm: ArmResult) -> float:
     """Return what failed answers would add at most, in score points."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
+
+
+def _short_of(ruling: Ruling) -> str:
+    if ruling.arm is None or ruling.short_of is None:
+        return ""
+    return (
+        f"{named(ruling.arm)} itself is not shown better than {named(ruling.short_of)}, which does"
+        " not solve the task; another arm is."
+    )
 
 
 def _lost(ruling: Ruling) -> str:

@@ -528,3 +528,22 @@ def test_an_arm_that_was_compared_and_stands_on_no_rung_may_be_left_on_the_table
     assert verdict.left_on_table.points == pytest.approx(0.2)
     assert "`two`" in verdict.because
     assert {a.name for a in verdict.arms if a.delta} == {"keep", "two"}
+
+
+def test_where_another_arm_beats_the_reference_the_first_rung_is_named_and_never_firm():
+    found = scenes.evidence({
+        "majority": (None, scenes.scores(200, 0.5, 7)),
+        "keep": ("keep", scenes.scores(200, 0.56, 0)),
+        "tune": ("tune", scenes.scores(200, 0.62, 1)),
+    })  # fmt: skip
+    ends = {("keep", "majority"): -0.01, ("tune", "majority"): 0.02, ("tune", "keep"): -0.02}
+    pairs = [p.model_copy(update={"low": ends.get((p.arm, p.versus), p.low)}) for p in found.pairs]
+    verdict = decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE)
+    assert (verdict.arm, verdict.status) == ("keep", "provisional")
+    assert "`keep` itself is not shown better than `majority`" in verdict.because
+    ends["tune", "majority"] = -0.01
+    pairs = [p.model_copy(update={"low": ends.get((p.arm, p.versus), p.low)}) for p in found.pairs]
+    assert decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE).use == "none"
+
+
+WIDE = Policy(margin=0.5)

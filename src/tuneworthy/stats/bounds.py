@@ -15,7 +15,7 @@ import numpy as np
 from tuneworthy.stats import unseen
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, fold_widening, widening
 from tuneworthy.stats.discordant import FEW, clopper_pearson, discordant
-from tuneworthy.stats.graded import bca, student
+from tuneworthy.stats.graded import LEAST, bca, student
 
 Array = np.ndarray[Any, Any]
 
@@ -203,10 +203,13 @@ class _Rows(NamedTuple):
         return [1 + self.lowest - self.values, self.values]
 
     def _unseen(self, sums: list[Array], sizes: Array) -> tuple[float, float]:
-        """Return bounds that allow for a unit that was not seen; 2 and -2 where enough were."""
+        """Return bounds that allow for a unit that was not seen; 2 and -2 where enough were.
+
+        A tail too small to be drawn is bounded so, however many were seen.
+        """
         found = [
             -2.0
-            if unseen.full_size(side, sizes, self.largest) >= unseen.ENOUGH
+            if unseen.full_size(side, sizes, self.largest) >= unseen.ENOUGH and self.tail >= LEAST
             else unseen.worst_unit(side, sizes, self.tail, self.largest)
             for side in sums
         ]

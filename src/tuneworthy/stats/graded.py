@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 Array = np.ndarray[Any, Any]
 
 DRAWS = 5000
+LEAST = 3e-4  # the smallest tail that is drawn: 160,000 means
 TIE = 1e-9
 _CHUNK = 2_000_000
 
@@ -33,7 +34,7 @@ def bca(values: Array, tail: float) -> tuple[float, float]:
     return min(float(low), mean), max(float(high), mean)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=8)
 def _drawn(rows: bytes, draws: int) -> Array:
     """Return bootstrap means of rows: the same pair of arms is bounded at several levels."""
     values = np.frombuffer(rows)

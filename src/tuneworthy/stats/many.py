@@ -15,6 +15,7 @@ from scipy.stats import norm
 Array = np.ndarray[Any, Any]
 
 DRAWS = 10_000
+SMALL = 0.005  # below it so many draws say too little of a tail: Bonferroni is within 15 % there
 _ZERO = 1e-12  # a variance below it is that of two arms with the same score in every row
 
 
@@ -89,6 +90,8 @@ def _level(most: Array, tail: float, count: int) -> float:
 
     Never below Bonferroni's, which always holds, and never above `tail`.
     """
+    if tail < SMALL:
+        return tail / count
     found = float(norm.sf(np.quantile(most, 1 - tail)))
     found = float(f"{found:.6g}")  # the order in which rows are summed moves the last digits
     return min(tail, max(tail / count, found))

@@ -19,22 +19,21 @@ ENOUGH = 10.0
 
 
 def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
-    """Return how many full-size differences above 0 the units hold.
+    """Return how many full-size differences above 0 and above the mean the units hold.
 
     `sums` and `sizes` (G,) are each unit's sum of values in [-1, 1] and its number of rows. A unit
     counts by the square of its share of the largest possible one, so small noise adds up to
-    nothing: a count against the range, not against 0.
+    nothing: a count against the range, not against 0. What all rows have in common counts nothing:
+    it says no more of a rare extreme.
     """
-    big = max(float(sizes.max()), largest)
-    return float((np.maximum(sums, 0.0) ** 2).sum()) / big**2
+    big, mean = max(float(sizes.max()), largest), float(sums.sum() / sizes.sum())
+    return float((np.maximum(sums - max(mean, 0.0) * sizes, 0.0) ** 2).sum()) / big**2
 
 
-def worst_unit(
-    sums: Array, sizes: Array, tail: float, largest: float = 0.0, top: float = 1.0
-) -> float:
+def worst_unit(sums: Array, sizes: Array, tail: float, largest: float = 0.0) -> float:
     """Return the upper bound of a mean, at the one-sided level `tail`, by Gaffke's construction.
 
-    One unit at the end of the range (`top` a row, as large as the largest unit or `largest` rows)
+    One unit at the end of the range (1 a row, as large as the largest unit or `largest` rows)
     is added to the units, every unit gets a random Exp(1) weight, and the bound is the 1 - `tail`
     quantile of the weighted mean. For 0/1 rows it is Clopper-Pearson. The quantile is computed by
     a saddlepoint approximation, so it has no random draws: its tail is within 3 % of the exact one
@@ -42,19 +41,19 @@ def worst_unit(
     Thomas, arXiv 1905.06208; Lugannani and Rice (1980).
     """
     big = max(float(sizes.max()), largest)
-    units = np.stack([np.append(sums, top * big), np.append(sizes, big)], 1)
+    units = np.stack([np.append(sums, big), np.append(sizes, big)], 1)
     kinds, counts = np.unique(np.round(units, 9), axis=0, return_counts=True)
-    found = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]), top)
+    found = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]))
     return float(found[0])
 
 
-def quantiles(sums: Array, sizes: Array, times: Array, tail: Array, top: float = 1.0) -> Array:
+def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
     """Return the 1 - `tail` quantile (R,) of the weighted mean of the units of many samples.
 
     `sums`, `sizes` and `times` (how often a unit is there) are (R, K); weights are Exp(1).
     """
     low = (sums * times).sum(1) / (sizes * times).sum(1)
-    high = np.full(low.size, top)
+    high = np.ones(low.size)
     at = np.full(low.size, 0.5)
     bound = low + (high - low) / 2
     for _ in range(_STEPS):

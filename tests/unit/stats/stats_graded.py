@@ -93,7 +93,8 @@ def upper_many(values, tail, back=None):
     runs, n = values.shape
     tail, mean = np.broadcast_to(tail, (runs,)), values.mean(1)
     high = mean + t.ppf(1 - tail, n - 1) * values.std(1, ddof=1) / np.sqrt(n)
-    few = (np.maximum(values, 0) ** 2).sum(1) < unseen.ENOUGH
+    over = np.maximum(values - np.maximum(mean, 0)[:, None], 0)
+    few = (over**2).sum(1) < unseen.ENOUGH
     if few.any():
         high[few] = np.maximum(high[few], _allowing(values[few], tail[few]))
     if not few.all():

@@ -7,18 +7,21 @@ from tuneworthy.stats import bounds
 MARGINS = (0.01, 0.02, 0.05)
 
 
-def losses(rng, n, fails, shared=0.0, sd=0.03, level=0.8):
-    """Differences rival - named: the named arm fails a share of the rows, both fail `shared`."""
-    scores = np.clip(level + rng.normal(0, sd, (2, n)), 0, 1)
+def losses(rng, n, fails, shared=0.0, sd=0.03, level=0.8, lead=0.0):
+    """Differences rival - named: the named arm fails a share of the rows, both fail `shared`.
+
+    `lead` is what the rival is ahead on every row.
+    """
+    scores = np.clip(level + rng.normal(0, sd, (2, n)) + np.array([[lead], [0.0]]), 0, 1)
     both, own = rng.random(n) < shared, rng.random(n) < fails
     rival, named = np.where(both, 0, scores[0]), np.where(both | own, 0, scores[1])
     return rival - named
 
 
-def truth(fails, shared=0.0, sd=0.03, level=0.8):
-    """The true mean difference: what the named arm loses where it fails alone."""
+def truth(fails, shared=0.0, sd=0.03, level=0.8, lead=0.0):
+    """The true mean difference: what the named arm loses where it fails alone, and the lead."""
     del sd
-    return level * fails * (1 - shared)
+    return (level * fails + lead) * (1 - shared)
 
 
 WORLDS = {
@@ -30,6 +33,14 @@ WORLDS = {
     **{
         f"losses shared 5 % and own 3 %, n {n}": (n, {"fails": 0.03, "shared": 0.05})
         for n in (30, 75, 150)
+    },
+    **{
+        f"noise .03, rival .2 ahead, fails {fails:.0%}, n {n}": (
+            n,
+            {"fails": fails, "level": 0.6, "lead": 0.2},
+        )
+        for fails in (0.01, 0.02)
+        for n in (150, 250)
     },
     **{
         f"noise .1, fails {fails:.0%}, n {n}": (n, {"fails": fails, "sd": 0.1, "level": 0.7})

@@ -76,8 +76,10 @@ def test_noise_does_not_count_as_full_size_differences():
     noise = rng.normal(0, 0.03, 400)
     assert unseen.full_size(noise, ONE(400)) < 1
     assert unseen.full_size(np.r_[noise, ONE(12)], ONE(412)) > unseen.ENOUGH
-    assert unseen.full_size(np.full(12, 5.0), np.full(12, 5.0)) == 12
-    assert unseen.full_size(np.full(12, 5.0), np.full(12, 5.0), largest=10) == 3
+    some, five = np.r_[np.full(12, 5.0), np.full(36, -5.0)], np.full(48, 5.0)
+    assert unseen.full_size(some, five) == 12
+    assert unseen.full_size(some, five, largest=10) == 3
+    assert unseen.full_size(np.full(400, 0.3), ONE(400)) < 1e-20  # what all have in common
 
 
 def test_groups_that_never_differ_show_no_more_than_their_number():
@@ -123,6 +125,24 @@ def test_the_levels_of_two_arms_are_that_of_one_bound_and_of_many_lie_above_bonf
     rivals = np.zeros((8, 8), bool)
     rivals[:, 1] = True
     assert many.pair_levels(many.covariance(scores), 0.035, rivals).tolist() == [0.035] * 8
+
+
+def test_small_tails_are_bonferronis_and_no_bootstrap_is_drawn_for_them():
+    scores = np.random.default_rng(10).random((60, 4))
+    found = many.pair_levels(many.covariance(scores), 1e-4)
+    assert found == pytest.approx(np.full(4, 1e-4 / 3))
+    wide = np.random.default_rng(11).uniform(-1, 1, 200)
+    least, less = (bounds.paired(wide, tail).high for tail in (4e-4, 1e-4))
+    assert least < less < 1
+    assert less >= unseen.worst_unit(wide, ONE(200), 1e-4) - 1e-9
+
+
+def test_a_lead_of_every_row_does_not_hide_that_no_extreme_row_was_seen():
+    rng, broken = np.random.default_rng(12), 0
+    for _ in range(150):
+        values = np.where(rng.random(250) < 0.01, 1.0, 0.2 + rng.normal(0, 0.03, 250))
+        broken += bounds.paired(values, 0.035).high < 0.2 * 0.99 + 0.01
+    assert broken / 150 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
 
 
 def test_the_level_of_independent_arms_is_that_of_the_largest_of_them():

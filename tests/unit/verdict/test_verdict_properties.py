@@ -122,5 +122,6 @@ def test_firm_means_that_no_rival_can_gain_more_than_the_margin(study):
         assert verdict.left_on_table.points <= policy.margin
     elif verdict.left_on_table and not found.limited and verdict.use != "none":
         shaken = "failed answers" in verdict.because
-        assert shaken or verdict.left_on_table.points > policy.margin
+        short = "itself is not shown better than" in verdict.because
+        assert shaken or short or verdict.left_on_table.points > policy.margin
     assert not math.isnan(verdict.by_margin[0].margin)

@@ -194,10 +194,14 @@ class Task(Record):
 
         A raised cap lets a stopped study go on, so caps are no part of what the study is; nor is
         where inputs to settle on lie. To stop arms early is part of it: it is declared before the
-        run. `data.locked` counts where something is locked, so that older tasks keep their hash.
+        run. Keys added since count where they are set, so that older tasks keep their hash.
         """
         early = set() if self.budget.stop_early else {"stop_early"}
-        nothing = set() if self.data.locked else {"locked"}
+        data, success = self.data, self.success
+        nothing = set() if data.locked else {"locked"}
+        nothing |= set() if data.largest_group else {"largest_group"}
+        unset = set() if success.finalists else {"finalists"}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
-                                    "data": {"unlabelled"} | nothing}  # fmt: skip
+                                    "data": {"unlabelled"} | nothing,
+                                    "success": unset}  # fmt: skip
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

@@ -17,6 +17,7 @@ from tuneworthy.data.observations import observed, seen
 from tuneworthy.stats.bounds import level, width_factor
 from tuneworthy.stats.clusters import cluster_numbers, effective
 from tuneworthy.stats.power import mde, rows_needed
+from tuneworthy.stats.unseen import worst_unit
 
 D = 0.2  # the share of rows on which two arms differ, until it is measured
 COPY = "copy of a training row"
@@ -86,7 +87,9 @@ def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
         [split.groups.get(one, one) for one in split.scored], len(split.scored)
     )
     groups, worth = int(numbers.max()) + 1, effective(numbers)
-    least = 1 - level(0.05) ** (1 / worth)
+    sizes = np.bincount(numbers).astype(float)
+    largest = float(loaded.task.data.largest_group or 0)
+    least = worst_unit(np.zeros(groups), sizes, level(0.05), largest)
     text = (
         f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"
         f" size: where two arms differ in none of them, one may still be {100 * least:.0f} points"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,22 @@ from tuneworthy.stats.clusters import RETRAINED
 Array = np.ndarray[Any, Any]
 PRESENT = "present"  # the one arm the task itself names: what runs today
 Seat = tuple[str | None, bool]
+Mean = Callable[["Column"], float]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One arm down the matrix: per case its answer and score (of the seed chosen in its fold)."""
+    """One arm down the matrix: per case its answer and score (of the seed chosen in its fold).
+
+    `stopped`: it was stopped early, so its mean is that of some of the cases only.
+    """
 
     spec: Spec
     cells: dict[str, tuple[Answer, Score | Unscored]]
     fold: dict[str, int]
     learned: bool
     runs: tuple[Run, ...]
+    stopped: bool = False
 
     @property
     def retrained(self) -> float:
@@ -61,7 +66,8 @@ def column(runs: Sequence[Run]) -> Column | None:
         for answer, score in zip(best.answers, best.scores, strict=True):
             cells[answer.case], fold[answer.case] = (answer, score), number
     learned = any(run.learned for run in done)
-    return Column(done[0].spec, cells, fold, learned, tuple(done))
+    stopped = any(run.state == "stopped_early" for run in runs)
+    return Column(done[0].spec, cells, fold, learned, tuple(done), stopped)
 
 
 def best_seed(runs: Sequence[Run]) -> Run:
@@ -77,11 +83,14 @@ def seat(spec: Spec) -> Seat:
     return spec.tool, spec.arm == PRESENT
 
 
-def competing(columns: Iterable[Column], task: Task) -> dict[Seat, list[Column]]:
+def competing(
+    columns: Iterable[Column], task: Task, corrected: Mean | None = None
+) -> dict[Seat, list[Column]]:
     """Return the arms that compete for each place on the ladder, the one that takes it first.
 
     That is the one with the best mean on the cases they share (of equal means the simpler one, and
-    never by name), or the one that `success.finalists` named before the run: then it is alone.
+    never by name; one that was stopped early comes last), or the one that `success.finalists` named
+    before the run: then it is alone. `corrected` gives means that humans corrected, if any.
     """
     seats: dict[Seat, list[Column]] = {}
     for one in columns:
@@ -90,16 +99,19 @@ def competing(columns: Iterable[Column], task: Task) -> dict[Seat, list[Column]]
     for place, rivals in seats.items():
         asked = None if place[1] else task.success.finalists.get(rivals[0].spec.tool or "keep")
         named = [one for one in rivals if one.spec.name == asked]
-        seats[place] = named or in_order(rivals)
+        whole = in_order([one for one in rivals if not one.stopped], corrected)
+        seats[place] = named or whole + in_order([one for one in rivals if one.stopped], corrected)
     return seats
 
 
-def in_order(columns: Sequence[Column]) -> list[Column]:
+def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
     """Return arms by their mean on shared cases, then by simplicity, then by what they scored.
 
     Arms of equal means differ in how they go with the others: no name, id or place in a file
     counts.
     """
+    if corrected:
+        return sorted(columns, key=lambda one: (-corrected(one), one.spec.simplicity))
     ids = shared(columns)
     if not ids:
         return sorted(columns, key=lambda one: -float(one.values(sorted(one.cells)).mean()))

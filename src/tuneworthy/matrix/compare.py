@@ -14,12 +14,14 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.matrix.columns import (
     PRESENT,
     Column,
+    Mean,
     best_seed,
     by_spec,
     column,
@@ -43,7 +45,7 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
     """Return the evidence of all runs so far on the scored cases."""
     table = by_spec(runs)
     columns = {name: one for name, rs in table.items() if (one := column(rs)) is not None}
-    seats = competing(columns.values(), shape.task)
+    seats = competing(columns.values(), shape.task, _corrected(shape))
     first = {rivals[0].spec.name: rivals for rivals in seats.values()}
     compared = {one.spec.name: one for rivals in seats.values() for one in rivals}
     arms = [
@@ -79,7 +81,7 @@ def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float)
     columns = [one for rs in by_spec(runs).values() if (one := column(rs))]
     own = column(new)
     assert own is not None  # only what was measured is compared
-    seats = competing(columns, shape.task)
+    seats = competing(columns, shape.task, _corrected(shape))
     simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
     return [pair_of(shape, own, one, level) for one in simpler]
 
@@ -132,12 +134,32 @@ def _seconds(runs: Sequence[Run]) -> float:
     return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
 
 
+def _corrected(shape: Shape) -> Mean | None:
+    """Return what gives an arm's mean as humans corrected it; None where no judge grades."""
+    grades = shape.grades
+    if grades is None:
+        return None
+
+    def mean(one: Column) -> float:
+        ids = sorted(one.cells)
+        answers = [one.cells[i][0] for i in ids]
+        return graded_score(one.values(ids), answers, grades, shape.grouped(ids).of)[0]
+
+    return mean
+
+
 def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
     """Say how the first of the arms of one tool took its place on the ladder."""
     if len(rivals) > 1:
-        return f"the best of {len(rivals)} arms of its tool; every bound allows for the choice"
+        asked = shape.task.success.finalists.get(rivals[0].spec.tool or "keep")
+        lost = f" ({quoted(asked, 60)} was named before and not measured)" if asked else ""
+        return (
+            f"the best of {len(rivals)} arms of its tool; every bound allows for the choice{lost}"
+        )
     spec = rivals[0].spec
     asked = shape.task.success.finalists.get(spec.tool or "keep")
+    if asked and asked != spec.name and not seat(spec)[1]:
+        return f"the only arm of its tool: {quoted(asked, 60)} was named before and not measured"
     if seat(spec)[1] or asked != spec.name:
         return "the only arm of its tool"
     return "named before the run (success.finalists)"

@@ -77,7 +77,7 @@ class Shape:
 class _Rows:
     """Two arms on the cases that both answered: `arm` minus `versus`, and how rows hang together.
 
-    `ties` widen a bound of independent rows that learnt nothing; `fitted` are those of folds.
+    `fitted` holds what widens a bound where an arm was fitted in folds, nothing where none was.
     """
 
     shape: Shape
@@ -88,8 +88,8 @@ class _Rows:
     groups: Groups
     fitted: dict[str, Any]
 
-    def high(self, level: float) -> bounds.Bound:
-        """Return the bound whose upper end is the one that counts."""
+    def bound(self, level: float) -> bounds.Bound:
+        """Return the mean difference with both of its bounds at this level."""
         if self.shape.raced:
             n_plan = len(self.shape.split.scored)
             bound = sequential(self.diffs, level, n_plan, groups=self.groups.of, **self.fitted)
@@ -157,32 +157,30 @@ def _levels(
     it.
     """
     some = in_order(list(arms.values()))  # by content: names and places change no level
-    ids = shared(some)
-    names = [one.spec.name for one in some]
-    if shape.raced or len(ids) < 2:
-        level = bounds.level(ALPHA, shape.looks, max(2, len(arms)))
-        return dict.fromkeys([*names, *references], level)
-    scores = np.stack([one.values(ids) for one in some], 1)
-    numbers = cluster_numbers(shape.grouped(ids).of, len(ids))
-    levels = dict(zip(names, _family(scores, numbers, names, shape.tail, far), strict=True))
+    levels = _family(shape, some, far)
     for name, one in references.items():
-        there = [i for i in ids if i in one.cells]
-        levels[name] = shape.tail
-        if len(there) == len(ids):
-            both = np.column_stack([scores, one.values(ids)])
-            found = _family(both, numbers, [*names, name], shape.tail, far)
-            levels[name] = float(found[-1])
+        levels[name] = _family(shape, [*some, one], far)[name]
     return levels
 
 
-def _family(
-    scores: Array, numbers: Array, names: Sequence[str], tail: float, far: set[Key] | None
-) -> list[float]:
+def _family(shape: Shape, columns: Sequence[Column], far: set[Key] | None) -> dict[str, float]:
+    """Return the level of each of these arms against all others, from the rows they share.
+
+    Bonferroni's where that is all that holds: where bounds hold at every look, where humans correct
+    a judge whose own scores don't say how the corrected ones scatter, or where no rows are shared.
+    """
+    names = [one.spec.name for one in columns]
+    ids = shared(columns)
+    if shape.raced or shape.grades is not None or len(ids) < 2:
+        level = bounds.level(ALPHA, shape.looks, max(2, len(columns)))
+        return dict.fromkeys(names, level)
+    scores = np.stack([one.values(ids) for one in columns], 1)
+    spread = many.covariance(scores, cluster_numbers(shape.grouped(ids).of, len(ids)))
     rivals = None
     if far is not None:
         rivals = np.array([[(a, b) not in far for b in names] for a in names])
-    found = many.pair_levels(many.covariance(scores, numbers), tail, rivals)
-    return [float(level) for level in found]
+    found = many.pair_levels(spread, shape.tail, rivals)
+    return dict(zip(names, found.tolist(), strict=True))
 
 
 def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
@@ -200,8 +198,8 @@ def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
 
 def _pair(rows: _Rows, levels: Mapping[str, float], key: Key) -> Pair:
     upper, lower = (levels[name] for name in key)
-    above = rows.high(upper)
-    below = above if lower == upper else rows.high(lower)
+    above = rows.bound(upper)
+    below = above if lower == upper else rows.bound(lower)
     return Pair(
         arm=key[0],
         versus=key[1],

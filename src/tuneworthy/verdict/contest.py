@@ -37,16 +37,18 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     other = rival(board, ruling.arm)
     if other is None:
         return None
-    prices = priced(board.order, policy)
+    prices = priced(board.rivals, policy)
     shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
     margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
+    if ruling.short_of and board.bound(other, ruling.arm)[2] + shift <= margin:
+        return _contest(evidence, board, (ruling.arm, ruling.short_of), 0.0, policy.margin)
     return _contest(evidence, board, (other, ruling.arm), shift, margin)
 
 
 def _against_reference(
     evidence: Evidence, policy: Policy, board: Board, versus: ArmResult
 ) -> Contest | None:
-    best = max(board.order, key=lambda arm: board.bound(arm, versus)[2])
+    best = max(board.rivals, key=lambda arm: board.bound(arm, versus)[2])
     return _contest(evidence, board, (best, versus), 0.0, policy.margin)
 
 

@@ -169,7 +169,7 @@ def _offers(
 
 def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -> list[Offer]:
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
-    if pair.apart is None or not inputs:
+    if pair.apart is None or not inputs or evidence.locked:  # settle opens the open rows' study
         return []
     chance = open_now.outlook.clicked(inputs)
     if inputs < size.inputs and chance < min(EVEN, size.chance):

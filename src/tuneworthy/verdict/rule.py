@@ -150,7 +150,7 @@ def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
     """Name the cheapest rung shown to be within margin of what runs today."""
     cost = present.usd_per_1k
     cheaper = sorted(
-        (a for a in board.order if _known(a) < (cost if cost is not None else 0.0)), key=_known
+        (a for a in board.rivals if _known(a) < (cost if cost is not None else 0.0)), key=_known
     )
     accepted = [arm for arm in cheaper if board.bound(arm, present)[1] >= -policy.margin]
     if not accepted and present in board.outside:
@@ -165,7 +165,7 @@ def still_open(board: Board, arm: ArmResult, present: ArmResult, policy: Policy)
     """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
     maybe = [
         other
-        for other in board.order
+        for other in board.rivals
         if other.name not in (arm.name, present.name)
         and (other.usd_per_1k is None or arm.usd_per_1k is None or _known(other) < _known(arm))
     ]

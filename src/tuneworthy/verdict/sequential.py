@@ -139,7 +139,8 @@ class Sequential:
         scored = self._arms.scored(*one.names) if kind == "all" else np.array([])
         most = len(scored) + pool
         planned = most if kind == "preference" else one.planned(pair, most)
-        return Stream(pair.level, scored, planned, pool)
+        level = min(pair.level, pair.low_level or pair.level)  # either end may close it
+        return Stream(level, scored, planned, pool)
 
     def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
         if self._ballot.by_preference:

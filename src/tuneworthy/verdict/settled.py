@@ -103,6 +103,8 @@ def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
         shift = prices.shift(other.name, arm.name) if prices else 0.0
         if other.name != arm.name and board.bound(other, arm)[2] + shift > margin:
             out.append(Open(other.name, arm.name, margin, shift))
+    if ruling.short_of and not out:
+        out.append(Open(arm.name, ruling.short_of.name, policy.margin))
     return out
 
 
@@ -110,8 +112,8 @@ def tightened(evidence: Evidence, found: Mapping[Names, Tightened]) -> Evidence:
     """Return the evidence with the tighter of each pair's bounds, its own and those found.
 
     Both hold at the level of the look, so the tighter one holds at twice that. A study and its
-    settling (the second look) together spend 1.33 times what one look may; any number of studies
-    on the same cases, each settled, at most 1.81 times.
+    settling (the second look) together spend 1.5 times what one look may; any number of studies
+    on the same cases, each settled, at most twice.
     """
     both = {**found, **{(b, a): _mirrored(one) for (a, b), one in found.items()}}
     pairs = tuple(

@@ -53,6 +53,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _not_a_verdict(evidence),
         first[:1].upper() + first[1:],
         _short_of(ruling),
+        _left_aside(evidence),
         _retire(policy, board, ruling),
         _dearer(policy, board, ruling),
         _expires(ruling),
@@ -132,11 +133,12 @@ def _left(scene: Scene, arm: ArmResult) -> str:
         if scene.ruling.status == "firm":
             return f"no other arm can gain enough to pay for itself ({named(best)}: {most} at most)"
         return f"{a_tool(best)} could be at most {most} better, which might pay for itself"
+    other = "no other compared arm" if _uncompared(scene.evidence) else "no other arm"
     if high <= 0:
-        return "no other arm can be better"
+        return f"{other} can be better"
     if high <= scene.policy.margin:
         margin = points(scene.policy.margin)
-        return f"no other arm can be better by more than {margin}, your margin"
+        return f"{other} can be better by more than {margin}, your margin"
     return f"{a_tool(best)} could be at most {most} better"
 
 
@@ -261,6 +263,23 @@ def _if_right(arm: ArmResult) -> float:
     """Return what failed answers would add at most, in score points."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
+
+
+def _uncompared(evidence: Evidence) -> list[ArmResult]:
+    """Return measured arms that no bound speaks of: another arm was named for their tool."""
+    known = any(arm.compared for arm in evidence.arms)  # evidence of 0.1.0 does not say
+    return [
+        arm
+        for arm in evidence.arms
+        if known and arm.score and arm.tool and arm.role == "candidate" and not arm.competes
+    ]
+
+
+def _left_aside(evidence: Evidence) -> str:
+    """Say which measured arms were not compared, with their scores."""
+    told = [f"{named(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
+    why = "success.finalists names another arm of their tool"
+    return f"Measured and not compared: {', '.join(told)}; {why}." if told else ""
 
 
 def _short_of(ruling: Ruling) -> str:

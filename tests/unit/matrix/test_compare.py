@@ -165,3 +165,56 @@ def test_what_runs_today_keeps_its_place_beside_an_arm_of_its_tool():
     pairs = {(pair.arm, pair.versus): pair.mean for pair in evidence.pairs}
     assert pairs["cheap", "present"] == 0.5
     assert pairs["present", "retuned"] == -0.5
+
+
+def column_runs(name, tool, values, **more):
+    """A recorded arm with these scores on the first cases, one split."""
+    scores = tuple(Score(value=float(v), valid=True) for v in values)
+    answers = tuple(Answer(case=i, text="yes") for i in IDS[: len(scores)])
+    spec = Spec(name=name, arm="answers", tool=tool, role=more.pop("role", "candidate"))
+    run = Run(spec=spec, seed=0, fold=0, state="measured", answers=answers, scores=scores)
+    stop = Run(spec=spec, seed=0, fold=None, state="stopped_early", because="stopped")
+    return [run, stop] if more.get("stopped") else [run]
+
+
+def one_split(**more):
+    split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(IDS)),))
+    return replace(shape(), split=split, **more)
+
+
+def test_an_arm_that_was_stopped_early_takes_no_place_from_one_that_was_measured_whole():
+    runs = [
+        *column_runs("today", "keep", [1, 0] * 10),
+        *column_runs("whole", "prompt", [0, 0, 1, 1] + [1] * 16),
+        *column_runs("cut", "prompt", [1, 1, 1, 0], stopped=True),
+    ]
+    found = compare(one_split(), cases(), runs)
+    assert {a.name for a in found.arms if a.finalist} == {"today", "whole"}
+
+
+def test_a_reference_with_fewer_rows_is_paid_for_like_one_with_all():
+    rng = np.random.default_rng(6)
+    runs = [column_runs(f"p{k}", "prompt", rng.random(20) < 0.6)[0] for k in range(6)]
+    levels = []
+    for rows in (20, 16):
+        reference = column_runs("majority", None, rng.random(rows) < 0.6, role="reference")
+        found = compare(one_split(), cases(), [*runs, *reference])
+        levels += [p.low_level for p in found.pairs if p.versus == "majority"]
+    assert max(levels) < 0.02
+
+
+def test_where_humans_correct_a_judge_arms_share_the_level_by_bonferroni():
+    runs = [column_runs(f"p{k}", "prompt", [1] * 20)[0] for k in range(5)]
+    found = compare(one_split(grades={}), cases(), runs)
+    assert [p.level for p in found.pairs] == pytest.approx([0.035 / 4] * len(found.pairs))
+
+
+def test_a_finalist_that_was_not_measured_is_said_and_the_others_compete():
+    task = shape().task.model_copy(
+        update={"success": Success(metric="exact", finalists={"prompt": "gone"})}
+    )
+    runs = [*column_runs("a", "prompt", [1] * 20), *column_runs("b", "prompt", [0] * 20)]
+    found = compare(one_split(task=task), cases(), runs)
+    assert "gone was named before and not measured" in arm(found, "a").chosen
+    alone = compare(one_split(task=task), cases(), runs[:1])
+    assert "gone was named before and not measured" in arm(alone, "a").chosen

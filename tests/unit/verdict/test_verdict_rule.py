@@ -547,3 +547,62 @@ def test_where_another_arm_beats_the_reference_the_first_rung_is_named_and_never
 
 
 WIDE = Policy(margin=0.5)
+
+
+def beside(columns, finalists, **more):
+    """Evidence in which these arms are finalists and all others only compared."""
+    found = scenes.evidence(columns, **more)
+    arms = []
+    for a in found.arms:
+        place = {"compared": a.role == "candidate", "finalist": a.name in finalists}
+        arms.append(a.model_copy(update=place))
+    return found.model_copy(update={"arms": tuple(arms)})
+
+
+def test_with_prices_a_rival_that_is_no_finalist_has_its_price_too():
+    usd = {"usd_per_1k": 1.0, "build_usd": 0.0, "upkeep_usd_month": 0.0}
+    found = beside({
+        "keep": ("keep", scenes.scores(200, 0.7, 0), usd),
+        "wide": ("prompt", scenes.scores(200, 0.72, 3, 0.5), usd),
+        "best": ("prompt", scenes.scores(200, 0.73, 0), usd),
+    }, ("keep", "best"))  # fmt: skip
+    priced = PLAIN.model_copy(update={"value_of_correct": 0.01, "requests_per_month": 1e4})
+    assert decide(found, (), priced).next.do
+
+
+def test_a_cheap_arm_that_is_no_finalist_is_named_where_it_stays_within_the_margin():
+    found = beside({
+        "present": ("keep", scenes.scores(300, 0.8, 0), {"usd_per_1k": 10.0, "present": True}),
+        "small": ("tune", scenes.scores(300, 0.8, 0), {"usd_per_1k": 1.0}),
+        "large": ("tune", scenes.scores(300, 0.82, 0), {"usd_per_1k": 12.0}),
+    }, ("present", "large"))  # fmt: skip
+    verdict = decide(found, (), Policy(margin=0.05, motive="cost"))
+    assert (verdict.use, verdict.arm) == ("tune", "small")
+
+
+def test_where_only_the_reference_is_open_the_next_step_is_about_it():
+    found = scenes.evidence({
+        "majority": (None, scenes.scores(400, 0.5, 7, 0.3)),
+        "keep": ("keep", scenes.scores(400, 0.5, 0)),
+        "tune": ("tune", scenes.scores(400, 0.5, 0)),
+    })  # fmt: skip
+    ends = {("keep", "majority"): -0.01, ("tune", "majority"): 0.02}
+    pairs = [p.model_copy(update={"low": ends.get((p.arm, p.versus), p.low)}) for p in found.pairs]
+    verdict = decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE)
+    assert (verdict.arm, verdict.status) == ("keep", "provisional")
+    assert "`majority`" in verdict.next.why
+
+
+def test_what_was_measured_and_not_compared_is_said_and_no_claim_covers_it():
+    found = beside({
+        "keep": ("keep", scenes.scores(400, 0.7, 0)),
+        "zero": ("prompt", scenes.scores(400, 0.7, 0)),
+        "few": ("prompt", scenes.scores(400, 0.9, 1)),
+    }, ("keep", "zero"))  # fmt: skip
+    arms = [a.model_copy(update={"compared": a.name != "few"}) for a in found.arms]
+    pairs = [p for p in found.pairs if "few" not in (p.arm, p.versus)]
+    found = found.model_copy(update={"arms": tuple(arms), "pairs": tuple(pairs)})
+    verdict = decide(found, (), PLAIN)
+    assert verdict.status == "firm"
+    assert "no other compared arm can be better" in verdict.because
+    assert "Measured and not compared: `few` (0.90)" in verdict.because

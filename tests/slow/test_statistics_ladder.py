@@ -102,11 +102,11 @@ def test_p19_leaving_out_every_beaten_rival_breaks_too_often():
     rng, truth = np.random.default_rng(29), np.broadcast_to(plus(5, 0.049), (2000, 5))
     scores = worlds.answers(rng, 2000, 500, truth, worlds.NEAR)
     found = {}
-    for far in (0.0, 0.5):
-        parts = worlds.pair_bounds(scores, bounds.level(0.05), far=far)
+    for largest in (None, worlds.LARGEST):
+        parts = worlds.pair_bounds(scores, bounds.level(0.05), largest=largest)
         named = ladder.climb_many(*parts, 0.0)
-        found[far] = worlds.outcome(truth, named, 0.0)["broken"]
-    assert found[0.0] > 0.05 > 0.04 > found[0.5]
+        found[largest] = worlds.outcome(truth, named, 0.0)["broken"]
+    assert found[None] > 0.05 > 0.04 > found[worlds.LARGEST]
 
 
 @pytest.mark.parametrize("runs", TIERS)

@@ -23,6 +23,7 @@ from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
 from tuneworthy.stats.race import sequential
 
 ALPHA = 0.05
+LARGEST = 0.2  # the largest margin that a verdict is given for (verdict.flips.MARGINS)
 Array = np.ndarray[Any, Any]
 Key = tuple[str, str]
 
@@ -126,8 +127,8 @@ def pairs(
     rows = {key: _rows(shape, columns[key[0]], columns[key[1]]) for key in wanted}
     levels = _levels(shape, arms, references, None)
     first = {key: _pair(each, levels, key) for key, each in rows.items()}
-    far = {key for key, pair in first.items() if 0 < pair.mean / 2 < pair.low}
-    far |= {(b, a) for (a, b), pair in first.items() if pair.high < pair.mean / 2 < 0}
+    far = {key for key, pair in first.items() if pair.low > (pair.mean + LARGEST) / 2}
+    far |= {(b, a) for (a, b), pair in first.items() if -pair.high > (LARGEST - pair.mean) / 2}
     again = _levels(shape, arms, references, far) if far else levels
     return [
         pair
@@ -151,10 +152,10 @@ def _levels(
 ) -> dict[str, float]:
     """Return the level of each arm's bounds; `far` holds (a, b) where a beats b by far.
 
-    That is, by twice what its bound allows for: then b is not named, whatever chance did to it.
-    Where any rival shown to be beaten was left out, those left were the lucky ones, and 6 % of the
-    bounds broke by simulation. A reference has the level of a family of its own: all arms against
-    it.
+    That is, by the largest margin and twice what its bound allows for: then b is not named at any
+    margin, whatever chance did to it. Where any rival shown to be beaten was left out, those left
+    were the lucky ones, and 6 % of the bounds broke by simulation. A reference has the level of a
+    family of its own: all arms against it.
     """
     some = in_order(list(arms.values()))  # by content: names and places change no level
     levels = _family(shape, some, far)

@@ -6,6 +6,7 @@ from scipy.stats import beta, norm
 from tuneworthy.stats import bounds, ladder, many
 from tuneworthy.stats.discordant import clopper_pearson, discordant
 
+LARGEST = 0.2
 NEAR, FAR = 0.90, 0.61
 """Latent correlations at which two arms at .80 differ on a tenth, a fifth of the cases."""
 
@@ -25,7 +26,7 @@ def latent(rng, shape, rho):
     return values
 
 
-def pair_bounds(scores, level, factor=1.0, joint=True, far=0.5):
+def pair_bounds(scores, level, factor=1.0, joint=True, largest=LARGEST):
     """(mean, low, high), each (R, A, A), of 0/1 scores: entry [s, b] is about b - s.
 
     `joint`: as shipped, `level` is the error of all bounds of one arm together (see `jointly`);
@@ -42,7 +43,7 @@ def pair_bounds(scores, level, factor=1.0, joint=True, far=0.5):
 
     alone = upper(np.full((len(scores), scores.shape[2]), level))
     several = joint and scores.shape[2] > 2
-    high = jointly(scores, level, upper, far=far) if several else alone
+    high = jointly(scores, level, upper, largest=largest) if several else alone
     factor = np.broadcast_to(factor, mean.shape[1:])
     wide = np.where(factor > 1, mean + factor * (alone - mean), -1.0)
     high = np.minimum(np.maximum(high, wide), 1)
@@ -50,17 +51,19 @@ def pair_bounds(scores, level, factor=1.0, joint=True, far=0.5):
     return mean, -high.swapaxes(1, 2), high
 
 
-def jointly(scores, tail, upper, numbers=None, far=0.5):
+def jointly(scores, tail, upper, numbers=None, largest=LARGEST):
     """Upper bounds (R, A, A) of all pairs together, as `matrix.pairs` makes them.
 
     `upper(levels)` gives them, entry [s, b] of b - s, at the level (R, A) of each b. A rival is
-    left out of the second levels where the lower bound lies above `far` times the difference.
+    left out of the second levels where an arm beats it by far: by the `largest` margin and twice
+    what the bound allows for. None: wherever it is beaten at all.
     """
     spreads = [many.covariance(study.astype(float), numbers) for study in scores]
     levels = np.array([many.pair_levels(spread, tail) for spread in spreads])
     high, means = upper(levels), scores.mean(1)
     ahead = means[:, None, :] - means[:, :, None]
-    far = (ahead > 0) & (-high.swapaxes(1, 2) > far * ahead)  # [s, b]: b beats s by far
+    least = np.zeros_like(ahead) if largest is None else (ahead + largest) / 2
+    far = -high.swapaxes(1, 2) > least  # [s, b]: b beats s by far
     for at in np.flatnonzero(far.any((1, 2))):  # [b, s]: s counts for b
         levels[at] = many.pair_levels(spreads[at], tail, ~far[at].T)
     return np.where(far | far.swapaxes(1, 2), high, upper(levels))

@@ -57,7 +57,7 @@ def test_an_arm_declares_what_the_ladder_reads(name):
 
 
 class Watched(tuple):
-    """Dev rows that remember whether anybody looked at them."""
+    """Dev rows that record whether they were read."""
 
     seen = False
 

@@ -23,7 +23,7 @@ def paid(look: int) -> str:
 
 
 def look_line(look: int, scope: Scope, locked: bool = False) -> str:
-    """Return which look at the cases this is, what its bounds use, and what that does not pay.
+    """Return a line: which look this is, the level of its bounds, and what no level corrects.
 
     `locked`: the cases are locked rows, unlocked for this look.
     """

@@ -1,4 +1,4 @@
-"""Locked rows: which they are, that they stay what they are, and that nothing is learnt of them."""
+"""Locked rows: how they are drawn, that the draw is stable, and that no arm learns from them."""
 
 import json
 

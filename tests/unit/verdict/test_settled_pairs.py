@@ -139,13 +139,7 @@ def test_a_blocked_verdict_and_one_without_an_arm_open_nothing():
 
 
 def test_where_only_the_reference_is_open_the_named_arm_is_opened_against_it():
-    found = scenes.evidence({
-        "majority": (None, scenes.scores(400, 0.5, 7, 0.3)),
-        "keep": ("keep", scenes.scores(400, 0.5, 0)),
-        "tune": ("tune", scenes.scores(400, 0.5, 0)),
-    })  # fmt: skip
-    ends = {("keep", "majority"): -0.01, ("tune", "majority"): 0.02}
-    pairs = [p.model_copy(update={"low": ends.get((p.arm, p.versus), p.low)}) for p in found.pairs]
-    ruling, opened = standing(found.model_copy(update={"pairs": tuple(pairs)}), Policy(margin=0.5))
+    found = scenes.short_of_the_reference()
+    ruling, opened = standing(found, Policy(margin=0.5))
     assert ruling.short_of.name == "majority"
     assert [one.names for one in opened] == [("keep", "majority")]

@@ -581,14 +581,8 @@ def test_a_cheap_arm_that_is_no_finalist_is_named_where_it_stays_within_the_marg
 
 
 def test_where_only_the_reference_is_open_the_next_step_is_about_it():
-    found = scenes.evidence({
-        "majority": (None, scenes.scores(400, 0.5, 7, 0.3)),
-        "keep": ("keep", scenes.scores(400, 0.5, 0)),
-        "tune": ("tune", scenes.scores(400, 0.5, 0)),
-    })  # fmt: skip
-    ends = {("keep", "majority"): -0.01, ("tune", "majority"): 0.02}
-    pairs = [p.model_copy(update={"low": ends.get((p.arm, p.versus), p.low)}) for p in found.pairs]
-    verdict = decide(found.model_copy(update={"pairs": tuple(pairs)}), (), WIDE)
+    found = scenes.short_of_the_reference()
+    verdict = decide(found, (), WIDE)
     assert (verdict.arm, verdict.status) == ("keep", "provisional")
     assert "`majority`" in verdict.next.why
 

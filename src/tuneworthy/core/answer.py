@@ -18,8 +18,9 @@ class Answer(Record):
     `finish` is `stop` where the answer ended by itself, `length` where the token limit cut it,
     None where a recorded answer does not say. `prompt` is what was sent, for the case page.
     `labels` holds label -> probability where a closed label set was scored. `passages` are the ids
-    of the documents whose passages the prompt cites, in its order. `samples` are all the texts
-    drawn where the answer was chosen among several; tokens, seconds and cost are their sums.
+    of the documents whose passages the prompt cites, in its order. `tokens_thought` are those of
+    the reasoning before the answer, part of `tokens_out`. `samples` are all the texts drawn where
+    the answer was chosen among several; tokens, seconds and cost are their sums.
     """
 
     case: str
@@ -27,6 +28,7 @@ class Answer(Record):
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
+    tokens_thought: int | None = None
     seconds: float | None = None
     usd: float | None = None
     finish: Finish | None = None

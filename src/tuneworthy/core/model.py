@@ -26,7 +26,11 @@ class Grammar(Record):
 
 
 class Limits(Record):
-    """How an answer is drawn. `temperature` 0 is greedy. `seed` and `sample` name one draw."""
+    """How an answer is drawn. `temperature` 0 is greedy. `seed` and `sample` name one draw.
+
+    `thinking`: whether the model reasons before it answers (`auto`: only where it can't be switched
+    off); a thought has `thought_tokens` of its own beside `max_tokens`.
+    """
 
     max_tokens: int = Field(gt=0)
     temperature: float = Field(default=0.0, ge=0)
@@ -35,15 +39,22 @@ class Limits(Record):
     sample: int = 0
     stop: tuple[str, ...] = ()
     grammar: Grammar | None = None
+    thinking: Literal["auto", "off", "on"] = "auto"
+    thought_tokens: int = Field(default=0, ge=0)
 
 
 class Reply(Record):
-    """What a model said to one prompt. `seconds` is the share of its batch, by tokens."""
+    """What a model said to one prompt. `seconds` is the share of its batch, by tokens.
+
+    `text` is the answer without the thought before it; `tokens_thought` are the thought's tokens,
+    counted in `tokens_out`.
+    """
 
     text: str
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
+    tokens_thought: int | None = None
     seconds: float | None = None
     usd: float | None = None
     finish: Finish = "stop"

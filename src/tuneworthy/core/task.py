@@ -14,6 +14,7 @@ TOOLS: tuple[Tool, ...] = (
     "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil",
 )  # fmt: skip
 OutputType = Literal["json", "label", "text", "number"]
+Role = Literal["model", "tune", "bigger", "teacher", "judge"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
@@ -152,7 +153,10 @@ class Task(Record):
     """The content of task.yaml, checked, with what was inferred from the rows filled in.
 
     `inferred` names the keys that the rows supplied (`output.schema`, …); `folder` is where
-    relative paths start and is no part of the hash.
+    relative paths start and is no part of the hash. `thinking`: whether a model that can reason
+    before it answers does so (`auto`: only where its template can't switch it off), in up to
+    `thinking_tokens` tokens beside those of the answer. `options` are request fields of a model
+    behind an endpoint, by role. `batch` is the largest number of rows in one batch.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -166,6 +170,13 @@ class Task(Record):
     tune: str | None = None
     bigger: str | None = None
     teacher: str | None = None
+    thinking: Literal["auto", "off", "on"] = "auto"
+    thinking_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 2048
+    options: dict[Role, dict[str, Any]] = Field(default_factory=dict)
+    max_connections: Annotated[int, Field(ge=1, le=1000)] = 8
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch: Annotated[int, Field(ge=1, le=100_000)] | None = None
     arms: Literal["auto"] | tuple[str | dict[str, dict[str, Any]], ...] = "auto"
     knowledge: Knowledge | None = None
     economics: Economics = Economics()
@@ -190,7 +201,7 @@ class Task(Record):
 
     @property
     def hash(self) -> str:
-        """Return the content hash (64 hex digits); caps, executor and folder don't count.
+        """Return the content hash (64 hex digits); caps, speed, executor and folder don't count.
 
         A raised cap lets a stopped study go on, so caps are no part of what the study is; nor is
         where inputs to settle on lie. To stop arms early is part of it: it is declared before the
@@ -202,6 +213,11 @@ class Task(Record):
         nothing |= set() if data.largest_group else {"largest_group"}
         unset = set() if success.finalists else {"finalists"}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
-                                    "data": {"unlabelled"} | nothing,
-                                    "success": unset}  # fmt: skip
+                                    "data": {"unlabelled"} | nothing, "success": unset,
+                                    "max_connections": True, "batch": True}  # fmt: skip
+        for key in ("thinking", "thinking_tokens", "options", "device", "precision"):
+            if getattr(self, key) == type(self).model_fields[key].get_default(
+                call_default_factory=True
+            ):
+                left_out[key] = True
         return digest(self.model_dump(mode="json", by_alias=True, exclude=left_out))

@@ -50,6 +50,15 @@ def test_task_hash_ignores_caps_but_not_success():
     assert task.hash != task.model_copy(update={"success": stricter}).hash
 
 
+def test_task_hash_ignores_speed_but_not_how_models_are_asked():
+    task = Task(data=Data(file="rows.jsonl"))
+    for speed in ({"max_connections": 3}, {"batch": 4}):
+        assert task.hash == task.model_copy(update=speed).hash
+    for asked in ({"thinking": "on"}, {"thinking_tokens": 9}, {"options": {"model": {"a": 1}}},
+                  {"device": "cpu"}, {"precision": "float32"}):  # fmt: skip
+        assert task.hash != task.model_copy(update=asked).hash
+
+
 def test_every_error_has_its_code_and_parts():
     codes = {"TaskError": 2, "NotInstalled": 2, "SecurityError": 2, "DataError": 5, "ModelError": 1,
              "ProviderError": 1, "NumericError": 1, "BudgetError": 6, "StoreError": 7}  # fmt: skip

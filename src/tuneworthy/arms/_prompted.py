@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
@@ -38,7 +38,7 @@ def prompted(
 
     dev = {case.id for case in setup.dev}
 
-    def some(queries: Sequence[Query], scored: bool) -> list[Answer]:
+    def some(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
         if scored:
             replies, rows = asked.reply_scored(prompts, limits, names)
@@ -60,7 +60,10 @@ def prompted(
                 found |= {answer.case: answer for answer in some(part, not is_dev)}
         return [found[query.id] for query in queries]
 
-    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked)
+    def longer(queries: Sequence[Query]) -> list[Answer]:
+        return some(queries, False, roomier(limits))
+
+    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked, longer=longer)
 
 
 def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
@@ -102,6 +105,16 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
 def room(setup: Setup) -> int:
     """Return the tokens an answer may take: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.max_tokens or 256
+
+
+def roomier(limits: Limits) -> Limits:
+    """Return the limits that a cut answer is asked again with."""
+    return limits.model_copy(
+        update={
+            "max_tokens": LONGER * limits.max_tokens,
+            "thought_tokens": LONGER * limits.thought_tokens,
+        }
+    )
 
 
 def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
      "model", "present", "vectors", "reflection"}
 )  # fmt: skip
+LONGER = 4  # times the tokens that a cut answer is asked again with
 
 
 class Recipe(Record):
@@ -150,7 +151,8 @@ class Fitted:
     cross-fitting). `recipe`: the prompt it stands on, if any. `trace`: per-step and per-run
     figures of training. `artefact`: what was written to `setup.folder`. `model` is what
     answers, for latency and fingerprint. `known(query)` returns the answer that `answer` would give
-    where that is known beforehand, else None: what is known is not asked for.
+    where that is known beforehand, else None: what is known is not asked for. `longer(queries)`
+    gives the answers with LONGER times the tokens, for answers that the token limit ended.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]
@@ -161,3 +163,4 @@ class Fitted:
     model: Model | None = None
     notes: tuple[str, ...] = field(default=())
     known: Callable[[Query], Answer | None] | None = None
+    longer: Callable[[Sequence[Query]], list[Answer]] | None = None

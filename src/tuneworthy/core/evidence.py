@@ -44,6 +44,20 @@ class Tokens(Record):
     answer: float = Field(alias="out")
 
 
+class Cut(Record):
+    """Answers that the token limit ended: `n`, of which `wrong` are not fully right.
+
+    Of `asked` that were asked again with more tokens `gained` scored higher. `gain` is the most
+    that the limit may have cost the arm's score.
+    """
+
+    n: int
+    wrong: int
+    asked: int
+    gained: int
+    gain: float
+
+
 class ArmResult(Record):
     """One arm down the matrix. What was not measured is None; `because` says why.
 
@@ -51,7 +65,8 @@ class ArmResult(Record):
     the task to its state. `compared`: it competes, and bounds of pairs hold for it; `finalist`: it
     takes its tool's place on the ladder. `seed_sd`: spread over retrainings, None below two seeds.
     `errors`: answers that failed (they stay in n and count as wrong; `score_if_right` bounds the
-    mean from above). `lost`: share of graded answers that score 0, None for scores of 0 and 1.
+    mean from above). `cut`: answers that the token limit ended, None where there is none. `lost`:
+    share of graded answers that score 0, None for scores of 0 and 1.
     `missing`: field -> reason.
     `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
     it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
@@ -80,6 +95,7 @@ class ArmResult(Record):
     fit_seconds: float | None = None
     errors: int = 0
     lost: Interval | None = None
+    cut: Cut | None = None
     learned: bool = False
     finalist: bool = False
     compared: bool = False

@@ -35,7 +35,8 @@ class Run(Record):
 
     `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
     `fit_seconds` is measured once and stored. `fold` is None for one split. `artefact` is where
-    what was built lies, from the task's folder.
+    what was built lies, from the task's folder. `longer` holds the score of cut answers that were
+    asked again with more tokens, by case.
     """
 
     spec: Spec
@@ -54,3 +55,4 @@ class Run(Record):
     latency_ms: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
     artefact: str | None = None
+    longer: dict[str, float] = Field(default_factory=dict)

@@ -32,6 +32,7 @@ from tuneworthy.matrix.columns import (
 from tuneworthy.matrix.costs import request_cost, with_costs
 from tuneworthy.matrix.graded import graded_score
 from tuneworthy.matrix.limits import limit_states
+from tuneworthy.matrix.longer import cut
 from tuneworthy.matrix.pairs import ALPHA, Shape, pair_of, pairs
 from tuneworthy.matrix.turns import rung
 from tuneworthy.stats import bounds, many
@@ -182,6 +183,7 @@ def _measures(
         "valid": _interval((right / known, *bounds.rate(right, known))) if known else None,
         "errors": errors,
         "lost": _lost(shape, column, ids),
+        "cut": cut(column.runs, column.cells),
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
         **request_cost(shape.task, answers, column.runs, missing),
@@ -282,6 +284,7 @@ def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
                     "state": run.state, "dev": run.dev,
                     "answers": [[a.case, a.text, a.finish, a.error] for a in run.answers],
                     "scores": [score.plain() for score in run.scores],
+                    **({"longer": run.longer} if run.longer else {}),
                 }
                 for run in runs
             ],

@@ -32,6 +32,7 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.longer import ask_longer
 from tuneworthy.matrix.specs import chooses
 from tuneworthy.metrics import score_all
 
@@ -155,13 +156,17 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = bench.sealed.open("score")
+    scores = score_all(bench.metric, [gold[a.case] for a in test], test)
+    queries = {query.id: query for query in scored}
+    pairs = list(zip(test, scores, strict=True))
     return Run(
         spec=spec,
         seed=unit.seed,
         fold=unit.fold,
         state="measured",
         answers=tuple(test),
-        scores=tuple(score_all(bench.metric, [gold[a.case] for a in test], test)),
+        scores=tuple(scores),
+        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), len(bench.split.parts)),
         dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,

@@ -51,9 +51,9 @@ def rung(arm: ArmResult) -> tuple[int, int, str]:
     return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
 
 
-def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozenset()) -> Board:
-    """Return the board; failed answers of the arms in `right` count as right there."""
-    shift = {arm.name: _gain(arm) if arm.name in right else 0.0 for arm in evidence.arms}
+def lay_out(evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None) -> Board:
+    """Return the board; the arms in `gains` score so much more there."""
+    shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
     able = [a for a in scored if a.role == "candidate" and a.tool]
@@ -71,12 +71,6 @@ def lay_out(evidence: Evidence, policy: Policy, right: frozenset[str] = frozense
         pairs=pairs,
         others=tuple(arm for arm in others if not broken(arm, policy)),
     )
-
-
-def _gain(arm: ArmResult) -> float:
-    assert arm.score is not None  # only arms with failed answers are raised
-    assert arm.score_if_right is not None
-    return max(0.0, arm.score_if_right - arm.score.mean)
 
 
 def _raised(arm: ArmResult, by: float) -> ArmResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneworthy.core.evidence import Evidence, Policy
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.units import about
@@ -67,6 +67,8 @@ def next_step(
         return _firm(evidence, ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
+    if ruling.cut:
+        return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
     if turned(board, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     open_now = contest(evidence, policy, board, ruling)
@@ -89,6 +91,13 @@ _WHY_FAILED = "some answers failed, and which arm is named depends on what they 
 def _why_limits(board: Board) -> str:
     names = ", ".join(named(arm) for arm in board.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
+
+
+def _why_cut(arm: ArmResult) -> str:
+    return (
+        f"the token limit ended answers of {named(arm)}, and which arm is named depends on what"
+        " they would have been"
+    )
 
 
 def _failed(evidence: Evidence) -> int | None:

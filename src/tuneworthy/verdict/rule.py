@@ -12,13 +12,21 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.trend import Trend
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
-from tuneworthy.verdict.board import Board, lay_out
+from tuneworthy.verdict.board import Board, lay_out, rung
 from tuneworthy.verdict.drift import turned
 from tuneworthy.verdict.economics import Prices, priced
 from tuneworthy.verdict.refused import refused
 
 Reason = Literal[
-    "first rung", "climbed", "cheapest", "no cheaper", "reference", "limits", "nothing", "blocked"
+    "first rung",
+    "climbed",
+    "cheapest",
+    "no cheaper",
+    "reference",
+    "limits",
+    "nothing",
+    "blocked",
+    "cut",
 ]
 
 
@@ -29,7 +37,9 @@ class Ruling:
     `against` is the reference that `left` is measured from where no arm is named. `shaken` says
     that the named arm changes when failed answers count as right. `refused`: right answers of what
     runs today were refused for their form, by more than the margin, and it is not the one named.
-    `short_of` is a reference that another arm is shown to beat and the named one is not.
+    `short_of` is a reference that another arm is shown to beat and the named one is not. `cut` is
+    an arm whose answers the token limit ended: with longer ones another arm may be named. A dearer
+    arm is then not named in place of it.
     """
 
     use: Use
@@ -41,6 +51,7 @@ class Ruling:
     shaken: bool = False
     refused: bool = False
     short_of: ArmResult | None = None
+    cut: ArmResult | None = None
 
     @property
     def named(self) -> tuple[Use, str | None]:
@@ -58,6 +69,8 @@ class Boards:
     `raised` has one board for each arm with failed answers, those of that arm counted as right:
     if any point between all wrong and all right changes the name, one of these does. `refused` is
     the share of cases that what runs today has right, at least, and that metric or parser refused.
+    `longer` has a board for each arm with cut answers, simplest first, at the most that the token
+    limit may have cost it.
     """
 
     seen: Board
@@ -66,23 +79,30 @@ class Boards:
     limited: bool
     refused: float = 0.0
     trends: tuple[Trend, ...] = ()
+    longer: tuple[tuple[ArmResult, Board], ...] = ()
 
 
 def boards(evidence: Evidence, policy: Policy) -> Boards:
     """Return the boards of this evidence; of the policy they need the floor alone."""
-    failing = [
-        arm.name
+    failing = {
+        arm.name: arm.score_if_right - arm.score.mean
         for arm in evidence.arms
         if arm.score and arm.score_if_right and arm.score_if_right > arm.score.mean
-    ]
+    }
+    cut = [arm for arm in evidence.arms if arm.cut and arm.cut.gain > 0]
     form = refused(evidence)
     return Boards(
         seen=lay_out(evidence, policy),
-        raised=tuple(lay_out(evidence, policy, frozenset({name})) for name in failing),
+        raised=tuple(lay_out(evidence, policy, {name: gain}) for name, gain in failing.items()),
         blocked=bool(evidence.blocks),
         limited=evidence.limited,
         refused=form.share if form else 0.0,
         trends=evidence.trends,
+        longer=tuple(
+            (arm, lay_out(evidence, policy, {arm.name: arm.cut.gain}))
+            for arm in sorted(cut, key=rung)
+            if arm.cut
+        ),
     )
 
 
@@ -90,13 +110,31 @@ def rule(laid: Boards, policy: Policy) -> Ruling:
     """Return the ruling; failed answers, a limited run and a turn over time taken into account."""
     if laid.blocked:
         return BLOCKED
-    ruling = on_board(laid.seen, policy)
+    ruling = _uncut(laid, policy, on_board(laid.seen, policy))
     if any(on_board(board, policy).named != ruling.named for board in laid.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
     if laid.refused > policy.margin and ruling.use != "keep":  # today's score can only rise
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     doubtful = laid.limited or turned(laid.seen, policy, laid.trends, ruling.arm)
     return replace(ruling, status="provisional") if doubtful else ruling
+
+
+def _uncut(laid: Boards, policy: Policy, ruling: Ruling) -> Ruling:
+    """Return the ruling, a dearer arm held back where longer answers may have changed it.
+
+    The first arm whose cut answers change what is named decides: it is the simplest of them.
+    """
+    for arm, board in laid.longer:
+        other = on_board(board, policy)
+        if other.named == ruling.named:
+            continue
+        plain = next((one for one in laid.seen.order if one.name == arm.name), None)
+        wins = plain and other.arm and other.arm.name == plain.name
+        if plain and wins and ruling.arm and rung(plain) < rung(ruling.arm):
+            left = laid.seen.most(plain)
+            return Ruling(_use(laid.seen, plain), plain, "provisional", left, "cut", cut=arm)
+        return replace(ruling, status="provisional", cut=arm)
+    return ruling
 
 
 def on_board(board: Board, policy: Policy) -> Ruling:

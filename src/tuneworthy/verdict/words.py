@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuneworthy.core.arm import LONGER
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.looks import look_line
@@ -60,6 +61,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _excluded(policy, board),
         _no_present(policy, board),
         _shaken(ruling),
+        _cut(ruling),
         _refused(evidence, ruling),
         _unanswered(scene),
         _lost(ruling),
@@ -98,6 +100,9 @@ def _reason(scene: Scene) -> str:
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
     assert ruling.arm is not None  # the reasons left are those that name one
     arm = named(ruling.arm)
+    if ruling.reason == "cut":
+        left = _left(scene, ruling.arm)
+        return f"no dearer arm than {arm} is named while its answers are cut; {left}."
     if ruling.reason == "cheapest":
         return f"{arm} is the cheapest arm shown to lose at most {margin} to what runs today."
     left = _left(scene, ruling.arm)
@@ -237,6 +242,24 @@ def _no_present(policy: Policy, board: Board) -> str:
 
 def _shaken(ruling: Ruling) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
+
+
+def _cut(ruling: Ruling) -> str:
+    """Say what the token limit may have cost the arm whose longer answers could change the name."""
+    arm = ruling.cut
+    if arm is None or arm.cut is None:
+        return ""
+    ended = (
+        f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {named(arm)}, which may"
+        f" have cost it {points(arm.cut.gain)}"
+    )
+    if not arm.cut.asked:
+        return f"{ended}: with longer answers another arm may be named."
+    times = f"with {LONGER} times the tokens"
+    return (
+        f"{ended} (asked again {times}: {arm.cut.gained:,} of {arm.cut.asked:,} scored higher);"
+        " with longer answers another arm may be named."
+    )
 
 
 def _refused(evidence: Evidence, ruling: Ruling) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Interval, Pair
+from tuneworthy.core.evidence import ArmResult, Cut, Interval, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS
@@ -103,6 +103,11 @@ def unanswered_line(arm: ArmResult) -> str:
     known = arm.score is not None and arm.score_if_right is not None
     most = f" ({score(arm.score_if_right or 0.0)} at most if right)" if known else ""
     return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most}"
+
+
+def cut_line(cut: Cut, n: int) -> str:
+    """Return how many answers the token limit ended, and what that may have cost."""
+    return f"{cut.n:,} of {n:,} cut by the token limit: {points(cut.gain)} points more at most"
 
 
 def amount(value: float) -> str:

@@ -110,9 +110,10 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("amount", "confidence", "counted", "duration", "headline", "left_line", "limit_lines",
-             "next_line", "not_certain", "pays_line", "points", "score", "scored_line", "signed",
-             "span", "status_line", "target_line", "use_line", "wrong_line")  # fmt: skip
+    names = ("amount", "confidence", "counted", "cut_line", "duration", "headline", "left_line",
+             "limit_lines", "next_line", "not_certain", "pays_line", "points", "score",
+             "scored_line", "signed", "span", "status_line", "target_line", "use_line",
+             "wrong_line")  # fmt: skip
     found.globals |= {name: getattr(words, name) for name in names}
     found.filters["ticks"] = _ticks
     found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}

@@ -92,9 +92,11 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
             yield from _idle(arm, width, name, plain)
             continue
         yield _row(arm, results, matrix, (name, length, side, rest, plain))
-        if arm.errors:
-            said = shown(words.unanswered_line(arm), plain)
-            yield from (Text(x, "dim") for x in wrapped(said, width, " " * (name + 3)))
+        notes = [words.unanswered_line(arm)] if arm.errors else []
+        notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
+        for note in notes:
+            said = wrapped(shown(note, plain), width, " " * (name + 3))
+            yield from (Text(line, "dim") for line in said)
         if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
             why = shown(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")

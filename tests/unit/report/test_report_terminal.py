@@ -9,6 +9,7 @@ from rich.console import Console
 from study_fixture import attacked, study
 
 from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.evidence import Cut
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
@@ -64,6 +65,18 @@ def test_the_ladder_says_of_an_arm_how_many_answers_are_missing(results):
     text = ladder_screen(results.model_copy(update={"evidence": evidence}), 80).plain
     assert "50 of 250 unanswered: counted as wrong (.78 at most if right)" in " ".join(text.split())
     assert max(cell_len(line) for line in text.split("\n")) <= 80
+
+
+def test_d3_the_ladder_and_the_page_say_how_many_answers_the_token_limit_ended(results):
+    cut = {"cut": Cut(n=41, wrong=30, asked=16, gained=2, gain=0.031)}
+    arms = tuple(arm.model_copy(update=cut if arm.name == "constrained" else {})
+                 for arm in results.evidence.arms)  # fmt: skip
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    found = results.model_copy(update={"evidence": evidence})
+    text = " ".join(ladder_screen(found, 80).plain.split())
+    assert "41 of 250 cut by the token limit: 3.1 points more at most" in text
+    assert "41 of 250 cut by the token limit: 3.1 points more at most" in page(found)
+    assert "cut by the token limit" not in ladder_screen(results, 80).plain
 
 
 def test_the_first_screen_says_what_the_design_says(results):

@@ -23,6 +23,7 @@ from tuneworthy.data.rows import moment
 ONE_SPLIT_FROM = 1_000  # labelled rows
 FOLDS, TEST_SHARE = 5, 0.3
 DEV_LEAST, DEV_MOST = 40, 300
+SMALL_SHARE = 0.25  # of few rows: the most that is held back to reach DEV_LEAST
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,10 @@ def _part(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> 
 
 
 def dev_size(rows: int, share: float) -> int:
-    """Return how many rows to choose on: the share, 40 to 300 rows, never above half."""
-    wanted = min(max(round(share * rows), DEV_LEAST), DEV_MOST)
-    return min(wanted, rows // 2)
+    """Return how many rows to choose on: the share, at most 300 rows and never above half.
+
+    Few rows get more than their share, up to 40, so that a choice on them means something; but no
+    more than a quarter of the rows: what is chosen on is not learnt from.
+    """
+    least = min(DEV_LEAST, int(SMALL_SHARE * rows))
+    return min(max(round(share * rows), least), DEV_MOST, rows // 2)

@@ -157,9 +157,17 @@ def test_rows_of_which_only_some_have_a_time_are_not_chained():
 
 @pytest.mark.parametrize(
     ("rows", "share", "size"),
-    [(1000, 0.2, 200), (100, 0.2, 40), (60, 0.2, 30), (5000, 0.2, 300), (3, 0.2, 1), (1, 0.2, 0)],
+    [(1000, 0.2, 200), (190, 0.2, 40), (5000, 0.2, 300), (3, 0.2, 1), (1, 0.2, 0), (80, 0.9, 40)],
 )
-def test_dev_has_40_to_300_rows_and_never_more_than_half(rows, share, size):
+def test_dev_has_its_share_up_to_300_rows_and_never_more_than_half(rows, share, size):
+    assert dev_size(rows, share) == size
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "size"),
+    [(80, 0.2, 20), (60, 0.2, 15), (159, 0.2, 39), (160, 0.2, 40), (80, 0.3, 24), (100, 0.05, 25)],
+)
+def test_d6_of_few_rows_no_more_than_a_quarter_or_the_share_is_chosen_on(rows, share, size):
     assert dev_size(rows, share) == size
 
 

@@ -79,7 +79,7 @@ def _rows(asking: Asking, evidence: Evidence) -> Found:
     yield "soundness", soundness(ground, evidence, asking.runs)
     told = styles(bench.task, asking.cases, asking.runs)
     yield "styles", told or "the answers are no free text"
-    found = searched(bench.task, asking.cases, asking.runs, evidence)
+    found = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
     yield "search", found or "no prompt was measured"
 
 

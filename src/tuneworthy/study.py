@@ -32,6 +32,7 @@ from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases
 from tuneworthy.grading import blocks_ahead
 from tuneworthy.ledger.elsewhere import ahead
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
+from tuneworthy.matrix.choice import best_on_dev, best_prompt
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.explained import explained
 from tuneworthy.matrix.measure import Bench
@@ -70,7 +71,7 @@ class Study:
         if not built:
             return ""
         named = self.verdict.arm
-        best = max(built, key=lambda r: (r.spec.name == named, r.dev or 0.0))
+        best = best_on_dev([r for r in built if r.spec.name == named] or built)
         task, home = self.results.task, self.folder.parent.parent
         adapter = home / str(best.artefact)
         return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
@@ -175,7 +176,6 @@ def _steps(
     `runs` grow, and `recipes` hold each fold's best prompt so far.
     """
     bench, read = replace(desk.bench(), runs=runs), False  # the list itself: it grows
-    scores: list[float] = [-1.0] * len(recipes)
     for arm in planned.arms:
         if not read and not arm.because and trains(arm.spec):  # what was wrong, before training
             read = True
@@ -185,12 +185,8 @@ def _steps(
         able = [one.spec for one in planned.arms if not one.because]
         new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, able), field)
         runs += new
-        for run in new:  # later arms stand on the prompt that is best on dev in their own fold
-            if run.recipe is None or run.fold is None or run.seed != desk.seed:
-                continue
-            dev = -0.5 if run.dev is None else run.dev  # the only prompt arm has no dev score
-            if dev > scores[run.fold] and arm.spec.tool == "prompt":
-                recipes[run.fold], scores[run.fold] = run.recipe, dev
+        # Later arms stand on the prompt that is best on dev in their own fold.
+        recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
         if any(run.state == "measured" and run.spec.role == "candidate" for run in runs):
             yield _results(desk, planned, runs)
     if not read:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from statistics import fmean
 
 from pydantic import Field
 
@@ -45,6 +47,21 @@ class Split(Record):
         sizes = Counter(self.groups.get(one, one) for one in self.scored)
         rows = sum(sizes.values())
         return rows > 0 and rows**2 / sum(size**2 for size in sizes.values()) < 0.9 * rows
+
+    def width_factor(self, folds: Iterable[int] | None = None) -> float:
+        """Return what widens a bound on fitted arms because their folds share training rows.
+
+        1 for one split. `folds` are the parts that the compared cases came from (None: all); rows
+        to learn from and to choose on count together (see stats.bounds.width_factor).
+        """
+        from tuneworthy.stats.bounds import width_factor  # slow to import, rarely needed
+
+        used = self.parts if folds is None else [self.parts[at] for at in sorted(set(folds))]
+        parts = [part for part in used if part.train]
+        if len(self.learning) < 2 or not parts:
+            return 1.0
+        test = fmean(len(part.test) for part in parts)
+        return width_factor(len(parts), test, fmean(len(p.train) + len(p.dev) for p in parts))
 
     @property
     def scored(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from tuneworthy.data.copies import whole
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import observed, seen
-from tuneworthy.stats.bounds import level, width_factor
+from tuneworthy.stats.bounds import level
 from tuneworthy.stats.clusters import cluster_numbers, effective
 from tuneworthy.stats.power import mde, rows_needed
 from tuneworthy.stats.unseen import worst_unit
@@ -70,11 +70,7 @@ def with_more(found: Audit, more: Iterable[Observation]) -> Audit:
 
 def _visible(split: Split, n: int) -> Visible:
     """Return what the rows show that every arm is scored on (recorded ones may have more)."""
-    factor, parts = 1.0, split.learning
-    if len(parts) > 1:
-        test = float(np.mean([len(part.test) for part in parts]))
-        train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
-        factor = STABLE * width_factor(len(parts), test, train)
+    factor = split.width_factor() * (STABLE if len(split.learning) > 1 else 1.0)
     prompts, fitted = (_points(mde(n, D, f)) if n else None for f in (1.0, factor))
     return Visible(n=n, d=D, factor=round(factor, 4), prompts=prompts, fitted=fitted)
 

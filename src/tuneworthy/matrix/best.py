@@ -9,19 +9,13 @@ from collections.abc import Sequence
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.run import Run
+from tuneworthy.matrix.choice import best_by_fold, best_on_dev
 from tuneworthy.retrieval.words import words
 
 
 def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:
     """Return an arm's measured runs, one a fold: best on dev, ties to the smaller seed."""
-    own = [run for run in runs if run.spec.name == arm and run.state == "measured"]
-    folds = sorted({run.fold or 0 for run in own})
-    return [
-        min(
-            (run for run in own if (run.fold or 0) == fold), key=lambda r: (-(r.dev or 0.0), r.seed)
-        )
-        for fold in folds
-    ]
+    return best_by_fold([run for run in runs if run.spec.name == arm])
 
 
 def best_cells(runs: Sequence[Run], arm: str) -> dict[str, tuple[Answer, float]]:
@@ -39,7 +33,7 @@ def built(runs: Sequence[Run], arm: str) -> Run | None:
     Ties go to the smaller fold and seed.
     """
     own = [run for run in best_runs(runs, arm) if run.artefact]
-    return min(own, key=lambda r: (-(r.dev or 0.0), r.fold or 0, r.seed), default=None)
+    return best_on_dev(own) if own else None
 
 
 def rare(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:

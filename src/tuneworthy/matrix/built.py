@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import takewhile
 from typing import Any
 
 from tuneworthy.core.answer import Answer
@@ -19,6 +20,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.choice import best_prompt
 from tuneworthy.matrix.measure import SHARD, Bench, _identity, _setup, _Unit
 from tuneworthy.matrix.specs import chooses
 
@@ -90,16 +92,7 @@ def whole(split: Split, fold: int) -> Part:
 
 def recipe_before(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
     """Return the prompt that was best on dev in a fold before an arm was run."""
-    best, score = Recipe(), -1.0
-    for run in runs:
-        if run.spec == spec:
-            break
-        if run.recipe is None or run.fold != fold or run.seed != seed or run.spec.tool != "prompt":
-            continue
-        dev = -0.5 if run.dev is None else run.dev
-        if dev > score and run.spec.role == "candidate":
-            best, score = run.recipe, dev
-    return best
+    return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 
 
 def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.costs import TUNED
 from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINED
@@ -61,18 +62,12 @@ def column(runs: Sequence[Run]) -> Column | None:
         return None
     cells: dict[str, tuple[Answer, Score | Unscored]] = {}
     fold: dict[str, int] = {}
-    for number in sorted({run.fold or 0 for run in done}):
-        best = best_seed([run for run in done if (run.fold or 0) == number])
+    for best in best_by_fold(done):
         for answer, score in zip(best.answers, best.scores, strict=True):
-            cells[answer.case], fold[answer.case] = (answer, score), number
+            cells[answer.case], fold[answer.case] = (answer, score), best.fold or 0
     learned = any(run.learned for run in done)
     stopped = any(run.state == "stopped_early" for run in runs)
     return Column(done[0].spec, cells, fold, learned, tuple(done), stopped)
-
-
-def best_seed(runs: Sequence[Run]) -> Run:
-    """Return the run that would be built: best on dev; ties go to the smaller seed."""
-    return min(runs, key=lambda run: (-(run.dev if run.dev is not None else 0.0), run.seed))
 
 
 def seat(spec: Spec) -> Seat:

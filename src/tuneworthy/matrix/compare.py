@@ -18,11 +18,11 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
+from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import (
     PRESENT,
     Column,
     Mean,
-    best_seed,
     by_spec,
     column,
     competing,
@@ -101,8 +101,7 @@ def _result(
         return ArmResult(**plain, state=bad.state, because=bad.because)
     ids = sorted(column.cells)
     seeds = sorted({run.seed for run in column.runs})
-    best = Counter(best_seed([r for r in column.runs if r.fold == f]).seed
-                   for f in {r.fold for r in column.runs})  # fmt: skip
+    best = Counter(run.seed for run in best_by_fold(column.runs))
     fields, missing = _measures(shape, column, ids, rivals or ())
     sd = _seed_sd(column.runs)
     if sd is None:

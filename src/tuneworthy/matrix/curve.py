@@ -260,12 +260,7 @@ def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Inter
     if not both:
         return None
     cases, diffs, folds = _by_case(both)
-    parts = [bench.split.parts[fold] for fold in learner.folds]
-    factor = 1.0
-    if len(bench.split.learning) > 1:
-        test = float(np.mean([len(part.test) for part in parts]))
-        train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
-        factor = bounds.width_factor(len(parts), test, train)
+    factor = bench.split.width_factor(learner.folds)
     found = bounds.paired(
         diffs,
         TAIL,

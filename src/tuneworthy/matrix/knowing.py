@@ -15,6 +15,7 @@ from tuneworthy.core.known import Familiarity, Forgotten
 from tuneworthy.core.model import Model
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.choice import best_last
 from tuneworthy.matrix.known import MOST, MOST_PAID, SAMPLES, SETS, SHOTS, Probe, known_lost, probe
 from tuneworthy.matrix.measure import Bench
 
@@ -108,7 +109,7 @@ def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
 def _adapters(runs: Sequence[Run]) -> dict[int, Run]:
     """Return the run of each fold that left an adapter, of several seeds the one best on dev."""
     best: dict[int, Run] = {}
-    for run in sorted(runs, key=lambda one: (one.dev or 0.0, -one.seed)):
+    for run in best_last(runs):
         if run.artefact and run.fold is not None and run.state == "measured":
             best[run.fold] = run
     return best

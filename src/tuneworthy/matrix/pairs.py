@@ -65,13 +65,7 @@ class Shape:
 
     def factor(self, folds: Array) -> float:
         """Return the width factor of the folds these cases came from; 1 for one split."""
-        used = [self.split.parts[int(f)] for f in sorted(set(folds.tolist()))]
-        parts = [part for part in used if part.train]
-        if len(self.split.learning) < 2 or not parts:
-            return 1.0
-        test = float(np.mean([len(part.test) for part in parts]))
-        train = float(np.mean([len(part.train) + len(part.dev) for part in parts]))
-        return bounds.width_factor(len(parts), test, train)
+        return self.split.width_factor(int(fold) for fold in folds)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.causes import attribute, diagnose
+from tuneworthy.matrix.choice import best_last
 from tuneworthy.matrix.columns import PRESENT
 from tuneworthy.matrix.effects import saved
 from tuneworthy.matrix.labels import consensus, contradicted, doubts
@@ -42,7 +43,7 @@ class Column:
 def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
     """Return every arm that answered, placebos and pilots among them."""
     found: dict[str, Column] = {}
-    for run in sorted(runs, key=lambda r: (r.dev or 0.0, -r.seed)):  # the best is written last
+    for run in best_last(runs):
         if run.state not in {"measured", "stopped_early"}:
             continue
         column = found.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))

@@ -17,7 +17,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Interval
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.search import PromptSearch, SearchStep
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
+from tuneworthy.matrix.choice import best_last
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.ratio import share
@@ -30,7 +32,7 @@ Steps = list[tuple[int, Mapping[str, float]]]
 
 
 def searched(
-    task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence
+    task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
 ) -> PromptSearch | None:
     """Return what is known of the prompt; None where no prompt was measured.
 
@@ -43,7 +45,7 @@ def searched(
     if not prompts:
         return None
     groups = {case.id: case.group or case.id for case in cases}
-    rho, why = _rho(kept, evidence, groups, task.seed)
+    rho, why = _rho(kept, evidence, groups, task.seed, split)
     found = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
     if not found:
         names = {run.spec.name for run in prompts}
@@ -109,11 +111,16 @@ def _gain(
 
 
 def _rho(
-    runs: Sequence[Run], evidence: Evidence, groups: Mapping[str, str], seed: int
+    runs: Sequence[Run],
+    evidence: Evidence,
+    groups: Mapping[str, str],
+    seed: int,
+    split: Split,
 ) -> tuple[Interval | None, list[str]]:
     """Return (prompt - base) / (tune - base) on the cases all three answered, or why not."""
-    prompt, tune = (_chosen(runs, evidence, tool) for tool in ("prompt", "tune"))
-    base = _cells([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
+    three = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]
+    three.append([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
+    prompt, tune, base = map(_cells, three)
     if not tune:
         return None, ["no tuned arm was measured beside it"]
     ids = sorted(set(prompt) & set(tune) & set(base))
@@ -122,7 +129,9 @@ def _rho(
     top = np.array([prompt[i][0] - base[i][0] for i in ids])
     bottom = np.array([tune[i][0] - base[i][0] for i in ids])
     folds = [tune[i][1] for i in ids]
-    together, factor = [groups.get(i, i) for i in ids], _factor(folds, evidence)
+    together, factor = [groups.get(i, i) for i in ids], 1.0
+    if any(run.learned for some in three for run in some):  # recorded answers were not fitted here
+        factor = split.width_factor(folds)
     bound = bounds.paired(
         bottom, TAIL, factor, groups=together, folds=Folds(folds) if factor > 1 else None
     )
@@ -141,29 +150,20 @@ def _base(runs: Sequence[Run], evidence: Evidence) -> str:
     return today[0] if today else min(plain, key=lambda s: (s.simplicity, s.name)).name
 
 
-def _chosen(runs: Sequence[Run], evidence: Evidence, tool: str) -> dict[str, tuple[float, int]]:
-    """Return the cells of the arm that stands for a tool; what runs today stands for itself."""
+def _standing(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
+    """Return the runs of the arm that stands for a tool; what runs today stands for itself."""
     names = {a.name for a in evidence.arms if a.finalist and a.tool == tool and not a.present}
-    return _cells([run for run in runs if run.spec.name in names])
+    return [run for run in runs if run.spec.name in names]
 
 
 def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
     """Return {case: (score, fold)} of an arm's runs, of the seed best on dev in each fold."""
-    ranked = sorted(runs, key=lambda r: (r.dev if r.dev is not None else -1.0, -r.seed))
     cells: dict[str, tuple[float, int]] = {}
-    for run in ranked:  # the best is written last
+    for run in best_last(runs):
         for answer, score in zip(run.answers, run.scores, strict=True):
             value = score.value if isinstance(score, Score) else 0.0
             cells[answer.case] = value, run.fold or 0
     return cells
-
-
-def _factor(folds: Sequence[int], evidence: Evidence) -> float:
-    """Return the width factor of cross-fitted arms; 1 for one fold or an unknown training size."""
-    count = len(set(folds))
-    if count < 2 or not evidence.train:
-        return 1.0
-    return bounds.width_factor(count, len(folds) / count, evidence.train)
 
 
 def _interval(*three: float) -> Interval:

@@ -6,6 +6,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix.searching import searched
 
@@ -39,17 +40,16 @@ def trace(*right, budget=8, rows=range(40)):
     return {"search": {"budget": budget, "steps": steps, "tried": []}}
 
 
-def evidence(*present, train=None):
+def evidence(*present):
     arms = [
         ArmResult(name=name, tool="keep", role="candidate", simplicity=0, options={},
                   state="measured", present=True)
         for name in present
     ]  # fmt: skip
-    return Evidence(task="t", hash="h", n=N, looks=1, alpha=0.05, arms=tuple(arms), pairs=(),
-                    train=train)  # fmt: skip
+    return Evidence(task="t", hash="h", n=N, looks=1, alpha=0.05, arms=tuple(arms), pairs=())
 
 
-def told(*runs, of=None):
+def told(*runs, of=None, split=Split(k=1, parts=())):
     """What is said of the search; the best scored arm of a tool stands for it, as compared."""
     found = of or evidence()
     total = {}
@@ -62,7 +62,8 @@ def told(*runs, of=None):
                   state="measured", finalist=True)
         for tool, name in best.values()
     ]  # fmt: skip
-    return searched(TASK, CASES, runs, found.model_copy(update={"arms": (*found.arms, *arms)}))
+    found = found.model_copy(update={"arms": (*found.arms, *arms)})
+    return searched(TASK, CASES, runs, found, split)
 
 
 def test_nothing_is_said_where_no_prompt_was_measured():
@@ -159,11 +160,21 @@ def test_no_share_where_tuning_is_not_shown_to_differ_from_the_base():
 def test_folds_that_share_training_rows_widen_the_share():
     arms = (("zero_shot", 20, "prompt", 10, 0.1), ("few_shot", 50, "prompt", 20, 0.5),
             ("lora", 80, "tune", 10, 0.5))  # fmt: skip
-    runs = [
-        run(name, right, tool, fold=at, ids=range(at, N, 5), simplicity=simple, dev=dev)
-        for name, right, tool, simple, dev in arms
-        for at in range(5)
-    ]
-    alone, widened = (told(*runs, of=evidence(train=train)).rho for train in (None, 80))
-    assert widened.mean == alone.mean == 0.5
-    assert widened.high - widened.low > 1.3 * (alone.high - alone.low)
+    parts = tuple(
+        Part(train=tuple(c.id for at, c in enumerate(CASES) if at % 5 != fold), dev=(),
+             test=tuple(c.id for c in CASES[fold::5]))
+        for fold in range(5)
+    )  # fmt: skip
+
+    def share(learned):
+        runs = [
+            run(name, right, tool, fold=at, ids=range(at, N, 5), simplicity=simple, dev=dev,
+                learned=learned)
+            for name, right, tool, simple, dev in arms
+            for at in range(5)
+        ]  # fmt: skip
+        return told(*runs, split=Split(k=5, parts=parts)).rho
+
+    logged, widened = share(learned=False), share(learned=True)  # logged answers: no fold fits them
+    assert widened.mean == logged.mean == 0.5
+    assert widened.high - widened.low > 1.3 * (logged.high - logged.low)

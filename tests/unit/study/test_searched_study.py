@@ -39,7 +39,7 @@ def plain_dev(runs, fold):
 
 def test_its_gain_is_measured_on_the_dev_rows_of_all_folds(study):
     results = study.results
-    found = searched(results.task, results.cases, results.runs, results.evidence)
+    found = searched(results.task, results.cases, results.runs, results.evidence, results.split)
     assert (found.arm, found.optimised, found.budget) == ("optimised_prompt", True, 8)
     rows = sum(len(run.trace["search"]["steps"][-1]["scores"]) for run in results.runs
                if run.spec.arm == "optimised_prompt")  # fmt: skip

@@ -33,11 +33,22 @@ class TimedOut(ChildFailed):
 
 
 class Child:
-    """A child process for one function; `call(*args)` returns its value or raises ChildFailed."""
+    """A child process for one function; `call(*args)` returns its value or raises ChildFailed.
 
-    def __init__(self, order: dict[str, Any], *, folder: Path, seconds: float, memory: int) -> None:
+    `longest` is the most bytes of an answer.
+    """
+
+    def __init__(
+        self,
+        order: dict[str, Any],
+        *,
+        folder: Path,
+        seconds: float,
+        memory: int,
+        longest: int = _LONGEST_LINE,
+    ) -> None:
         self._order = {**order, "memory": memory}
-        self._folder, self._seconds = folder, seconds
+        self._folder, self._seconds, self._longest = folder, seconds, longest
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -104,7 +115,7 @@ class Child:
                 self.stop()
                 raise TimedOut(f"ran longer than {self._seconds:g} s and was stopped")
             part = os.read(process.stdout.fileno(), 65536)
-            if not part or len(got) > _LONGEST_LINE:
+            if not part or len(got) > self._longest:
                 self.stop()
                 raise ChildFailed(f"its process ended by itself (code {process.returncode})")
             got += part

@@ -12,29 +12,39 @@ from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError
+from tuneworthy.models._render import Refused, rendered
+from tuneworthy.models._thinking import TAGS, Tags, opened
 
+_TAIL = 40  # tokens at a prompt's end in which a tag that opens a thought is looked for
 _PRIVATE = (0xF0000, 0x100000)  # two ranges no text uses: stand-ins for special tokens
-
-
-class Refused(Exception):
-    """This one conversation can't be asked; the text is the reason shown."""
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Return the ids of the prompt, its header for the reply included.
 
-    A template without a system role gets the system text in the first user turn. Raises
-    ModelError where there is no chat template, Refused where it won't take the conversation.
+    Raises ModelError where there is no chat template, Refused where it won't take the conversation.
     """
-    if not tokenizer.chat_template:
-        raise ModelError(
-            "the tokenizer has no chat template, so there is no right way to ask the model",
-            got=str(getattr(tokenizer, "name_or_path", "")),
-            fix="choose the instruction-tuned model of this family",
-        )
+    one_template(tokenizer)
     cover = _cover(tokenizer, "".join(m.content for m in messages))
-    text = _rendered(tokenizer, [(m.role, _hide(m.content, cover)) for m in messages])
+    text = conversation(tokenizer, [(m.role, _hide(m.content, cover)) for m in messages])
     return _encode(tokenizer, text, cover)
+
+
+def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the ids after which an answer itself stands.
+
+    They are those of the prompt; where it opens a thought, the thought is closed without a word.
+    """
+    ids = prompt_ids(tokenizer, messages)
+    return [*ids, *closing_ids(tokenizer, opened(tokenizer.decode(ids[-_TAIL:])))]
+
+
+def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
+    """Return the ids that end a thought and lead to the answer, none where no thought is open."""
+    if tags is None:
+        return []
+    ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
@@ -45,26 +55,61 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _rendered(tokenizer: Any, turns: list[tuple[str, str]]) -> str:
+def conversation(
+    tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None = None
+) -> str:
+    """Return the rendered text of (role, content) turns and, where given, of the model's answer.
+
+    Without an answer it ends where a reply begins. A template without a system role gets the system
+    text in the first user turn. Raises Refused where the template won't take the conversation, or
+    leaves a part of it out.
+    """
     system = turns[0][1].strip() if turns and turns[0][0] == "system" else ""
     try:
-        text = _applied(tokenizer, turns)
+        text = _applied(tokenizer, turns, answer)
         if system in text:
-            return text
+            return _whole(text, turns)
     except Refused:
         if not system:
             raise
     first = turns[1][1] if len(turns) > 1 else ""
-    return _applied(tokenizer, [("user", f"{turns[0][1]}\n\n{first}".strip()), *turns[2:]])
+    joined = [("user", f"{turns[0][1]}\n\n{first}".strip()), *turns[2:]]
+    return _whole(_applied(tokenizer, joined, answer), joined)
 
 
-def _applied(tokenizer: Any, turns: list[tuple[str, str]]) -> str:
-    plain = [{"role": role, "content": content} for role, content in turns]
-    try:
-        text: str = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # a template is a program of others: it may raise anything
-        raise Refused(f"the chat template refuses the conversation: {error}") from error
+def _applied(tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None) -> str:
+    every = [*turns, *([] if answer is None else [("assistant", answer)])]
+    template = one_template(tokenizer)
+    return rendered(template, tokenizer.special_tokens_map, every, answer is None)
+
+
+def _whole(text: str, turns: Sequence[tuple[str, str]]) -> str:
+    """Return the text, or raise Refused where a turn is not in it (but for its blank space)."""
+    squeezed = ""
+    for role, content in turns:
+        if content.strip() in text or any(tag.end in content for tag in TAGS):
+            continue  # a thought in the model's own earlier turns is left out by design
+        squeezed = squeezed or "".join(text.split())
+        if "".join(content.split()) not in squeezed:
+            raise Refused(f"the chat template leaves out or changes what a {role} turn says")
     return text
+
+
+def one_template(tokenizer: Any) -> str:
+    """Return the chat template that is used where the tokenizer has several.
+
+    Raises ModelError where it has none.
+    """
+    found = tokenizer.chat_template
+    if isinstance(found, dict):
+        found = found.get("default")
+    if not found:
+        raise ModelError(
+            "the tokenizer has no chat template, so there is no right way to ask the model",
+            got=str(getattr(tokenizer, "name_or_path", "")),
+            fix="choose the instruction-tuned model of this family",
+        )
+    return str(found)
 
 
 def _specials(tokenizer: Any) -> list[str]:

@@ -32,7 +32,8 @@ try:
     from tuneworthy.models import _attention, _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
     from tuneworthy.models._products import able
-    from tuneworthy.models._template import Refused, prompt_ids, text_ids
+    from tuneworthy.models._render import Refused
+    from tuneworthy.models._template import prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",

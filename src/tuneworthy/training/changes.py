@@ -19,7 +19,7 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.ledger import signals
 from tuneworthy.models import _generate
 from tuneworthy.models._forward import PROBE, same_logits
-from tuneworthy.models._template import prompt_ids, text_ids
+from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
 from tuneworthy.training.batches import parts
 from tuneworthy.training.forward import Net, answer_logits
 from tuneworthy.training.render import Rendered
@@ -55,7 +55,7 @@ def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> li
 def answered(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
     """Return a row of a prompt and the answer it got; `ended`: the answer ended by itself."""
     end = [model.ends[0]] if ended else []
-    return _row(prompt_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
+    return _row(answer_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
 
 
 def compared(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list[float]]:

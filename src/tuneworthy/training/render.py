@@ -1,6 +1,7 @@
 """From a conversation and its answer to token ids, with the exact mask of what is trained.
 
-Trained are the answer's tokens and the end-of-turn token, nothing else. The prompt's ids are those
+Trained are the answer's tokens and the end-of-turn token, nothing else; after a prompt that opens a
+thought also what closes it, so that the tuned model answers at once. The prompt's ids are those
 that the model is asked with, so that training and answering see the same tokens. A special token
 that stands in a row's own text is encoded as the text it is. Knows no model, no loss and no arm.
 """
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.case import Message
-from tuneworthy.models._template import Refused, prompt_ids, text_ids
+from tuneworthy.models._render import Refused
+from tuneworthy.models._template import closing_ids, conversation, prompt_ids, text_ids
+from tuneworthy.models._thinking import Tags, opened
 
 _PROBE = "\U0010fffd"  # a private character in the answer's place: no text uses it
 
@@ -46,11 +49,21 @@ class Excluded:
 
 @dataclass(frozen=True)
 class _Tail:
-    """What a reply adds to the prompt: a blank lead, the answer, and the end of the turn."""
+    """What a reply adds to the prompt: a blank lead, the answer, and the end of the turn.
+
+    `thought` are the tags of a thought that the prompt opens and the reply has to close first.
+    """
 
     prompt: str
     answer: str
     end: str
+    thought: Tags | None = None
+
+    @property
+    def text(self) -> str:
+        """Return all that the reply adds."""
+        closing = self.thought.end + self.thought.gap if self.thought else ""
+        return closing + self.answer + self.end
 
 
 def render(
@@ -70,7 +83,7 @@ def render(
     except Refused as refusal:
         return Excluded(str(refusal))
     trained = _trained(tokenizer, head, tail, _has_special(tokenizer, messages, answer))
-    if _plain(tokenizer.decode(trained)) != _plain(tail.answer + tail.end):
+    if _plain(tokenizer.decode(trained)) != _plain(tail.text):
         return Excluded("the answer does not survive the tokenizer")
     if context is not None and len(head) + len(trained) > context:
         return Excluded("longer than the model's context")
@@ -83,13 +96,13 @@ def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> lis
     Where the answer's first letters would merge with the prompt's last ones, the answer is encoded
     by itself: a reply, too, starts after the prompt.
     """
-    if not special:
+    if not special and tail.thought is None:
         text = tail.prompt + tail.answer + tail.end
         whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         if whole[: len(head)] == head:
             return whole[len(head) :]
     end: list[int] = tokenizer(tail.end, add_special_tokens=False)["input_ids"]
-    return text_ids(tokenizer, tail.answer) + end
+    return [*closing_ids(tokenizer, tail.thought), *text_ids(tokenizer, tail.answer), *end]
 
 
 def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
@@ -99,11 +112,11 @@ def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
     the answer and not in the prompt is kept only if blank (an empty thinking block is no reply).
     """
     turns: list[tuple[str, str]] = [(m.role, m.content) for m in messages]
-    probed = _text(tokenizer, turns, _PROBE)
+    probed = conversation(tokenizer, turns, _PROBE)
     if probed.count(_PROBE) != 1:
         raise Refused("no trained token: the chat template leaves the answer out")
     before, _, after = probed.partition(_PROBE)
-    shown = _text(tokenizer, turns, answer)
+    shown = conversation(tokenizer, turns, answer)
     forms = (answer, answer.strip(), answer.rstrip(), answer.lstrip())
     form = next((form for form in forms if shown == before + form + after), None)
     if form is None:
@@ -111,36 +124,11 @@ def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
     end = _end(tokenizer, after)
     if end is None:
         raise Refused("neither the chat template nor the tokenizer has an end of turn")
-    prompt = _text(tokenizer, turns, None)
+    prompt = conversation(tokenizer, turns)
+    if thought := opened(prompt):
+        return _Tail(prompt, form, end, thought)
     lead = before[len(prompt) :] if before.startswith(prompt) else ""
     return _Tail(prompt, ("" if lead.strip() else lead) + form, end)
-
-
-def _text(tokenizer: Any, turns: list[tuple[str, str]], answer: str | None) -> str:
-    """Return the rendered text; a template without a system role gets it in the first user turn."""
-    system = turns[0][1].strip() if turns and turns[0][0] == "system" else ""
-    try:
-        text = _applied(tokenizer, turns, answer)
-        if system in text:
-            return text
-    except Refused:
-        if not system:
-            raise
-    first = turns[1][1] if len(turns) > 1 else ""
-    joined = f"{turns[0][1]}\n\n{first}".strip()
-    return _applied(tokenizer, [("user", joined), *turns[2:]], answer)
-
-
-def _applied(tokenizer: Any, turns: list[tuple[str, str]], answer: str | None) -> str:
-    reply = [] if answer is None else [("assistant", answer)]
-    plain = [{"role": role, "content": content} for role, content in [*turns, *reply]]
-    try:
-        text: str = tokenizer.apply_chat_template(
-            plain, tokenize=False, add_generation_prompt=answer is None
-        )
-    except Exception as error:  # a template is a program of others: it may raise anything
-        raise Refused(f"the chat template refuses the conversation: {error}") from error
-    return text
 
 
 def _end(tokenizer: Any, rest: str) -> str | None:

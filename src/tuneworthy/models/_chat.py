@@ -1,0 +1,124 @@
+"""Render a chat template, as transformers does. Run in a child process: a template is a program.
+
+The child (metrics/_worker.py) loads this file by path and alone, so it imports nothing of
+tuneworthy. A template may loop for ever or fill the memory: the child is then killed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+
+_KEPT = 8  # compiled templates
+_COMPILED: dict[str, Any] = {}
+
+
+class _Generation(Extension):
+    """`{% generation %}…{% endgeneration %}` marks what a model wrote; here it is its content."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Any) -> Any:
+        """Return the block's content as it stands, in a scope of its own."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        called = self.call_method("_content", [], [])
+        return nodes.CallBlock(called, [], [], body).set_lineno(line)
+
+    def _content(self, caller: Any) -> str:
+        return str(caller())
+
+
+class _Dict:
+    """`dict(...)` in a template, without the attributes of the type."""
+
+    def __call__(self, *pairs: Any, **more: Any) -> dict[Any, Any]:
+        return dict(*pairs, **more)
+
+    def fromkeys(self, *given: Any) -> dict[Any, Any]:
+        """Return the dict of keys, as `dict.fromkeys` does."""
+        return dict.fromkeys(*given)
+
+
+class _Namespace(Namespace):
+    """`namespace(...)` in a template, without names that begin with an underscore."""
+
+    def __init__(*given: Any, **more: Any) -> None:
+        self, *rest = given  # a template may write namespace(self=...)
+        attributes = dict(*rest, **more)
+        for name in attributes:
+            _plain_name(name)
+        Namespace.__init__(self, attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _plain_name(name)
+        super().__setitem__(name, value)
+
+
+def _plain_name(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a template may not keep {name!r} in a namespace")
+
+
+def _raise(message: Any) -> NoReturn:
+    raise TemplateError(str(message))
+
+
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _environment() -> Any:
+    found = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    found.filters["tojson"] = _json
+    found.globals |= {
+        "raise_exception": _raise,
+        "strftime_now": lambda form: datetime.now().strftime(form),
+        "dict": _Dict(),
+        "namespace": _Namespace,
+    }
+    return found
+
+
+def render(
+    template: str,
+    specials: Mapping[str, str],
+    turns: Sequence[Sequence[str]],
+    header: bool,
+) -> str:
+    """Return the text of a conversation of (role, content) turns.
+
+    `specials` are the tokenizer's special tokens by name; `header`: begin the model's next turn.
+    """
+    compiled = _COMPILED.get(template)
+    if compiled is None:
+        if len(_COMPILED) >= _KEPT:
+            _COMPILED.clear()
+        compiled = _COMPILED[template] = _environment().from_string(template)
+    messages = [{"role": role, "content": content} for role, content in turns]
+    given = {"messages": messages, "tools": None, "documents": None}
+    text: str = compiled.render(**{**specials, **given, "add_generation_prompt": header})
+    return text
+

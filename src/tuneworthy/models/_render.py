@@ -1,0 +1,66 @@
+"""Render chat templates in a child process, with limits of time, memory and size.
+
+A template comes with a model and is a program: one that loops or multiplies strings costs its row,
+and after a few such rows the model, never the study. Knows no tokenizer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._child import Child, ChildFailed, TimedOut
+
+SECONDS = 10.0  # of one rendering
+MEMORY = 1 << 30  # bytes of the child
+LONGEST = 32_000_000  # bytes of a rendered conversation
+STRIKES = 3  # renderings out of time, after which the model is given up
+_SOURCE = Path(__file__).with_name("_chat.py")
+_late: dict[str, int] = {}
+
+
+class Refused(Exception):
+    """This one conversation can't be asked; the text is the reason shown."""
+
+
+def rendered(
+    template: str, specials: Mapping[str, Any], turns: Sequence[tuple[str, str]], header: bool
+) -> str:
+    """Return the text of a conversation; `header` begins the model's next turn.
+
+    Raises Refused where the template fails on this conversation or takes longer than SECONDS, and
+    ModelError once it has done that STRIKES times.
+    """
+    child = _child()
+    try:
+        text = child.call(template, dict(specials), [list(turn) for turn in turns], header)
+    except TimedOut as late:
+        _late[template] = _late.get(template, 0) + 1
+        if _late[template] >= STRIKES:
+            raise ModelError(
+                "the chat template does not end",
+                got=f"{STRIKES} conversations took longer than {SECONDS:g} s each",
+                fix="choose another model, or repair its chat template",
+            ) from late
+        raise Refused(f"the chat template ran longer than {SECONDS:g} s") from late
+    except ChildFailed as failed:
+        why = quoted(str(failed), 300)
+        raise Refused(f"the chat template refuses the conversation: {why}") from failed
+    except BaseException:  # stopped in mid-call: the child's next line would answer this one
+        child.stop()
+        raise
+    if not isinstance(text, str):
+        raise Refused("the chat template gives no text")
+    return text
+
+
+@lru_cache(1)
+def _child() -> Child:
+    order = {"source": _SOURCE.read_text("utf-8"), "path": str(_SOURCE), "name": "render"}
+    where = Path(tempfile.gettempdir())
+    return Child(order, folder=where, seconds=SECONDS, memory=MEMORY, longest=LONGEST)

@@ -5,19 +5,19 @@ Only safetensors are read; code that a model brings along is never run. Knows no
 
 from __future__ import annotations
 
-import json
 import os
-import struct
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import ModelError, SecurityError
 from tuneworthy.core.record import digest, file_sha256
+from tuneworthy.models._config import check_sizes, read_config, refuse_code
+from tuneworthy.models._files import check_files, read_json
+from tuneworthy.models._tensors import Tensor, header_of
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_LFS = b"version https://git-lfs"
-_HEADER = 100_000_000
 
 
 def cache_folder() -> Path:
@@ -29,11 +29,15 @@ def cache_folder() -> Path:
 def check_folder(folder: Path) -> list[Path]:
     """Return the weight files of a model folder that is whole and safe to open.
 
-    Raises ModelError (a part is missing or cut) or SecurityError (it would run code).
+    Raises ModelError (a part is missing, cut or lies) or SecurityError (it would run code, or hang
+    whoever reads it).
     """
     if not folder.is_dir():
         raise ModelError("there is no such model folder", where=str(folder), fix="check the path")
-    _refuse_code(folder, read_config(folder))
+    check_files(folder)
+    config = read_config(folder)
+    refuse_code(folder)
+    _refuse_others(folder, config)
     if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
         raise ModelError(
             "the model has no tokenizer",
@@ -41,51 +45,53 @@ def check_folder(folder: Path) -> list[Path]:
             fix="copy tokenizer.json and tokenizer_config.json of this model into the folder",
         )
     files = _weight_files(folder)
-    for file in files:
-        check_safetensors(file)
+    check_sizes(folder, config, tensors_of(files))
     return files
 
 
-def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
-    for name in ("config.json", "tokenizer_config.json"):
-        found = config if name == "config.json" else _json(folder / name, "")
-        if found.get("auto_map"):
-            raise SecurityError(
-                "the model wants to run code of its own",
-                where=str(folder / name),
-                got=f"auto_map: {found['auto_map']}",
-                fix="choose a model whose architecture transformers knows",
-            )
-
-
-def _json(path: Path, missing: str) -> dict[str, Any]:
-    if not path.exists():
-        if missing:
-            raise ModelError(missing, where=str(path), fix="download the whole model again")
-        return {}
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
+def _refuse_others(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder in which transformers would open other weights than those looked at."""
+    if (folder / "adapter_config.json").exists():
         raise ModelError(
-            "a file of the model is no JSON", where=str(path), got=str(error), fix="download again"
-        ) from error
-    return found if isinstance(found, dict) else {}
+            "there is an adapter in the model folder: transformers would add it to the weights",
+            where=str(folder / "adapter_config.json"),
+            fix="move the adapter to a folder of its own, or merge it into the weights",
+        )
+    if config.get("transformers_weights"):
+        raise ModelError(
+            "the config names weight files of its own",
+            where=str(folder / "config.json"),
+            got=f"transformers_weights: {config['transformers_weights']}",
+            fix="call the weights model.safetensors and take the key out",
+        )
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    index = _json(folder / "model.safetensors.index.json", "")
-    if index:
-        names = sorted({str(name) for name in index.get("weight_map", {}).values()})
+    if names := _indexed(folder):
         lost = [name for name in names if Path(name).name != name or not (folder / name).exists()]
-        if lost or not names:
+        if lost:
             raise ModelError(
                 "weight files named in the index are missing",
                 where=str(folder),
                 got=", ".join(lost),
                 fix="download the whole model again",
             )
+        if "model.safetensors" not in names and (folder / "model.safetensors").exists():
+            raise ModelError(
+                "there are two models in the folder: model.safetensors and the parts of an index",
+                where=str(folder),
+                fix="move one of the two away",
+            )
         return [folder / name for name in names]
-    if found := sorted(folder.glob("model*.safetensors")):
+    found = sorted(folder.glob("model*.safetensors"))
+    if parts := [path.name for path in found if re.search(r"-\d+-of-\d+\.", path.name)]:
+        raise ModelError(
+            "there are parts of the weights, and no index that says which belong together",
+            where=str(folder),
+            got=", ".join(parts[:3]),
+            fix="download the whole model again (model.safetensors.index.json too)",
+        )
+    if found:
         return found
     pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
     if pickles:
@@ -100,54 +106,40 @@ def _weight_files(folder: Path) -> list[Path]:
     )
 
 
+def _indexed(folder: Path) -> list[str]:
+    """Return the weight files that an index names, none without an index."""
+    path = folder / "model.safetensors.index.json"
+    if not (index := read_json(path)):
+        return []
+    named = index.get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise ModelError(
+            "the index of the weight files names none of them",
+            where=str(path),
+            fix="download the whole model again",
+        )
+    return sorted({str(name) for name in named.values()})
+
+
 def check_safetensors(file: Path) -> None:
-    """Raise ModelError where a safetensors file is cut, a pointer, or its header is damaged."""
-    size = file.stat().st_size
-    with file.open("rb") as opened:
-        first = opened.read(24)
-        if first.startswith(_LFS):
-            raise ModelError(
-                "this is a git-LFS pointer, not the weights",
-                where=str(file),
-                fix="run `git lfs pull` in the model's repository",
-            )
-        length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else -1
-        if not 0 < length <= min(_HEADER, size - 8):
-            raise _cut(file, size, "its header does not fit in")
-        opened.seek(8)
-        try:
-            header = json.loads(opened.read(length))
-            ends = [t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"]
-            whole = 8 + length + max(ends, default=0)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise _cut(file, size, "its header can't be read") from error
-    if whole != size:
-        raise _cut(file, size, f"its header promises {whole} bytes")
+    """Raise ModelError where a safetensors file is cut, a pointer, or its header lies."""
+    header_of(file)
 
 
-def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor in checked safetensors files, from their headers alone."""
-    found: dict[str, tuple[int, ...]] = {}
+def tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Return every tensor of safetensors files by name, from their headers alone.
+
+    Raises ModelError where a file is damaged.
+    """
+    found: dict[str, Tensor] = {}
     for file in files:
-        with file.open("rb") as opened:
-            header = json.loads(opened.read(struct.unpack("<Q", opened.read(8))[0]))
-        header.pop("__metadata__", None)
-        found |= {name: tuple(tensor.get("shape", ())) for name, tensor in header.items()}
+        found |= header_of(file)
     return found
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return config.json of a model folder. Raises ModelError where it is missing or no JSON."""
-    return _json(folder / "config.json", "the folder has no config.json, so it is no model")
-
-
-def _cut(file: Path, size: int, why: str) -> ModelError:
-    return ModelError(
-        "a weight file is cut or damaged",
-        where=str(file),
-        got=f"{size} bytes; {why}",
-        fix="delete it and download the model again",
-    )
+def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in safetensors files, from their headers alone."""
+    return {name: tensor.shape for name, tensor in tensors_of(files).items()}
 
 
 def sha256(file: Path) -> str:

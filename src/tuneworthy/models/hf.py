@@ -19,18 +19,20 @@ from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.models import _memory
+from tuneworthy.models._config import read_config
 from tuneworthy.models._device import device as device_here
 from tuneworthy.models._device import free_memory, total_memory
 from tuneworthy.models._doctor import calm_torch, precision_for
-from tuneworthy.models._weights import check_folder, read_config, sha256, shapes, weights_hash
+from tuneworthy.models._thinking import NEVER, Setting, Thinking
+from tuneworthy.models._weights import check_folder, sha256, shapes, weights_hash
 
 try:
     calm_torch()
     import torch
-    import transformers
 
-    from tuneworthy.models import _attention, _closing, _forward, _generate, _grammar, _score
+    from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
+    from tuneworthy.models._opening import check_values, opened, set_thinking
     from tuneworthy.models._products import able
     from tuneworthy.models._render import Refused
     from tuneworthy.models._template import prompt_ids, text_ids
@@ -54,9 +56,16 @@ class HF:
 
     shard = 192
 
-    def __init__(self, spec: str, module: Any, tokenizer: Any, fingerprint: dict[str, str]) -> None:
+    def __init__(
+        self,
+        spec: str,
+        module: Any,
+        tokenizer: Any,
+        fingerprint: dict[str, str],
+        thinking: Thinking = NEVER,
+    ) -> None:
         self.spec, self.module, self.tokenizer = spec, module, tokenizer
-        self.fingerprint = fingerprint
+        self.fingerprint, self.thinking = fingerprint, thinking
         config = module.config.get_text_config(decoder=True)
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         self.net = _forward.open_net(module)
@@ -262,52 +271,44 @@ class HF:
         return self.adapter.applied(self.module) if self.adapter else nullcontext()
 
 
-def load(folder: Path, spec: str, precision: str | None = None) -> HF:
+def load(
+    folder: Path, spec: str, precision: str | None = None, thinking: Setting = "auto"
+) -> HF:
     """Open the model in `folder`. `precision` is measured on this machine where it is not given.
 
-    Raises ModelError, SecurityError or NumericError; nothing of the model is run before the
-    checks.
+    `thinking`: see Task. Raises ModelError, SecurityError or NumericError; nothing of the model is
+    run before the checks.
     """
     files = check_folder(folder)
     device = device_here()
     precision = precision or precision_for(device)
     _check_memory(files, precision, device)
-    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        module = transformers.AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, precision),
-            use_safetensors=True,
-            attn_implementation=_attention.install(),
-            **options,
-        )
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(
-            "transformers can't open this model as a text generator",
-            where=str(folder),
-            got=str(error),
-            fix="choose a decoder model (…ForCausalLM) that transformers knows",
-        ) from error
+    tokenizer, module = opened(folder, files, precision)
     module = module.eval().requires_grad_(False).to(device)
-    _check_values(module, tokenizer, folder)
+    check_values(module, tokenizer, folder)
+    state = set_thinking(tokenizer, thinking)
     marks = {
         "weights": weights_hash(files),
         "precision": precision,
         "device": device,
         "tokenizer": _tokenizer_hash(folder),
         "template": digest(str(tokenizer.chat_template or "")),
+        "thinking": state.state,
     }
-    return HF(spec, module, tokenizer, fingerprint(marks))
+    return HF(spec, module, tokenizer, fingerprint(marks), state)
 
 
 def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
     """Refuse a model that has no room for weights and a batch, before anything is read."""
     folder, size = files[0].parent, getattr(torch, precision).itemsize
-    shape = _memory.shape_of(read_config(folder), shapes(files))
-    tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-    parts = _memory.asking(shape, size, tokens)
+    try:
+        shape = _memory.shape_of(read_config(folder), shapes(files))
+        tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
+        parts = _memory.asking(shape, size, tokens)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
+        raise ModelError(
+            "the sizes in the config make no decoder", where=str(folder), got=str(error)
+        ) from error
     if device == "cpu" and size < 4 and not able():  # packed for the products, a second copy
         parts = {**parts, "packed": parts["weights"]}
     needs = {device: parts, "cpu": parts if device == "cpu" else {"weights": parts["weights"]}}
@@ -341,20 +342,6 @@ def fingerprint(marks: dict[str, str]) -> dict[str, str]:
 def _tokenizer_hash(folder: Path) -> str:
     names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
     return digest([sha256(folder / name) for name in names if (folder / name).exists()])
-
-
-def _check_values(module: Any, tokenizer: Any, folder: Path) -> None:
-    rows = module.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            "the tokenizer belongs to another model",
-            where=str(folder),
-            got=f"{len(tokenizer)} tokens, the model knows {rows}",
-            fix="copy the tokenizer files of this model into the folder",
-        )
-    for name, weight in module.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
-            raise NumericError("the weights hold values that are not finite", where=name)
 
 
 def _ends(module: Any, tokenizer: Any) -> list[int]:

@@ -1,0 +1,112 @@
+"""Files of a model folder, looked at before they are read: plain, whole, of a sane size.
+
+A FIFO would hang, a device would fill the memory, deep JSON would end the parser. Knows no model.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tuneworthy.core.errors import ModelError, SecurityError
+
+JSON_MOST = 64_000_000  # bytes; the index of a model of 700 billion weights has 9 million
+OTHER_MOST = 1_000_000_000  # bytes of a vocabulary
+_TEXTS = (".json", ".jinja", ".txt", ".model")
+_AGAIN = "download the whole model again"
+
+
+def size_of(path: Path) -> int | None:
+    """Return the bytes of a plain file, None where there is none.
+
+    Raises SecurityError for a FIFO, a device or a socket, ModelError for a link to nothing.
+    """
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise ModelError(
+                "a file of the model is a link to nothing: the download did not end",
+                where=str(path),
+                fix=_AGAIN,
+            ) from None
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError("a file of the model can't be read", where=str(path), got=str(error),
+                         fix=_AGAIN) from error  # fmt: skip
+    if not stat.S_ISREG(seen.st_mode):
+        raise SecurityError(
+            "a file of the model is no plain file",
+            where=str(path),
+            got=stat.filemode(seen.st_mode),
+            fix="remove it, or download the whole model again",
+        )
+    return seen.st_size
+
+
+def check_files(folder: Path) -> None:
+    """Raise ModelError or SecurityError where a file of the folder is not plain, or half there."""
+    try:
+        names = sorted(folder.iterdir())
+    except OSError as error:
+        raise ModelError(
+            "the model folder can't be read", where=str(folder), got=str(error)
+        ) from error
+    more = folder / "additional_chat_templates"  # the only folder that transformers looks into
+    names += sorted(more.iterdir()) if more.is_dir() else []
+    for path in names:
+        if path.is_dir():
+            continue
+        size = size_of(path)
+        if path.suffix in _TEXTS and (size or 0) > OTHER_MOST:
+            raise ModelError(
+                "a file of the model is far too large", where=str(path), got=f"{size} bytes"
+            )
+    halves = [path for path in names if path.suffix == ".incomplete"]
+    halves += sorted((folder / ".cache" / "huggingface" / "download").glob("*.incomplete"))
+    if halves:
+        raise ModelError(
+            "the download of this model did not end",
+            where=str(folder),
+            got=", ".join(path.name for path in halves[:3]),
+            fix="download it again; where the model is whole, delete the .incomplete files",
+        )
+
+
+def read_json(path: Path, missing: str = "") -> dict[str, Any]:
+    """Return the object of a JSON file, {} where there is no file (or ModelError with `missing`).
+
+    Raises ModelError where it is no JSON object, too large, too deep, or holds NaN.
+    """
+    size = size_of(path)
+    if size is None:
+        if missing:
+            raise ModelError(missing, where=str(path), fix=_AGAIN)
+        return {}
+    try:
+        if size > JSON_MOST:
+            raise ValueError(f"{size} bytes, more than {JSON_MOST}")
+        found = plain_json(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}, no object")
+    except (ValueError, OSError) as error:
+        raise ModelError(
+            "a file of the model is no JSON", where=str(path), got=str(error), fix="download again"
+        ) from error
+    return found
+
+
+def plain_json(raw: bytes) -> Any:
+    """Return the value of JSON bytes. Raises ValueError, also where it is too deep or holds NaN."""
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _constant(name: str) -> float | NoReturn:
+    if name == "NaN":
+        raise ValueError("NaN is no number")
+    return float(name.replace("Infinity", "inf"))  # a limit that some configs set

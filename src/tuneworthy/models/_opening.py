@@ -1,0 +1,226 @@
+"""Open tokenizer and weights with transformers, and refuse what it would quietly make up.
+
+A tensor that is not in the files is filled with random numbers by transformers, and answers are
+then scored as if they were the model's. Knows no prompt of ours and no answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from tuneworthy.core.errors import ModelError, NumericError, TuneworthyError
+from tuneworthy.core.escape import visible
+from tuneworthy.models import _attention
+from tuneworthy.models._config import read_config
+from tuneworthy.models._render import Refused, rendered
+from tuneworthy.models._template import conversation, one_template
+from tuneworthy.models._thinking import NEVER, Setting, Thinking, settled
+from tuneworthy.models._weights import shapes
+
+_SHOWN = 5  # tensors named in a message
+_SPARE = 50_000_000  # numbers that a model may hold beyond its files, before it is built
+_LONGEST = 1_000_000  # characters of a chat template; the longest public ones have 20,000
+_ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
+_LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate")
+_ASKED, _TOLD = "Is the parcel 4711 on its way?", "Answer in one word, please."
+
+
+def opened(folder: Path, files: Sequence[Path], precision: str) -> tuple[Any, Any]:
+    """Return tokenizer and module of a checked folder, every tensor read from its files.
+
+    Raises ModelError where transformers can't open them, the config is that of another model, or
+    tensors are missing, left over or of another shape.
+    """
+    options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    transformers.utils.logging.disable_progress_bar()
+    with _hushed(), _told(folder):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        _check_room(folder, files, options)
+        module, found = transformers.AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, precision),
+            use_safetensors=True,
+            attn_implementation=_attention.install(),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused by name, below
+            **options,
+        )
+    _check_class(folder, type(module).__name__)
+    _check_tensors(folder, found)
+    return tokenizer, module
+
+
+def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
+    """Raise ModelError for another model's tokenizer, NumericError for values not finite."""
+    rows = module.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            "the tokenizer belongs to another model",
+            where=str(folder),
+            got=f"{len(tokenizer)} tokens, the model knows {rows}",
+            fix="copy the tokenizer files of this model into the folder",
+        )
+    for name, weight in module.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise NumericError("the weights hold values that are not finite", where=name)
+
+
+def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
+    """Check the tokenizer's chat template, set its switch of thoughts, and say how it thinks.
+
+    A tokenizer without a template is left alone: it is refused when a prompt is rendered. Raises
+    ModelError for a template that drops what it is given, or can't be set as asked.
+    """
+    if not tokenizer.chat_template:
+        return NEVER
+    template = one_template(tokenizer)
+    if len(template) > _LONGEST:
+        raise ModelError("the chat template is far too long", got=f"{len(template)} characters")
+    tokenizer.chat_template = template
+
+    def question(template: str) -> str | None:
+        try:
+            return rendered(template, tokenizer.special_tokens_map, [("user", _ASKED)], True)
+        except Refused:
+            return None
+
+    words = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    tokenizer.chat_template, thinking = settled(template, words, setting, question)
+    for turns in ([("user", _ASKED)], [("system", _TOLD), ("user", _ASKED)]):
+        try:
+            conversation(tokenizer, turns)
+        except Refused as why:
+            raise ModelError(
+                "the chat template can't put a plain question to the model",
+                where=str(getattr(tokenizer, "name_or_path", "")),
+                got=str(why),
+                fix="copy the chat template of this very model into the folder",
+            ) from why
+    return thinking
+
+
+def escape_logs() -> None:
+    """Let no control character reach the terminal in a line that these libraries log.
+
+    Their lines quote names and texts of a model's files, which are not ours.
+    """
+    for name in _LOGGERS:
+        for handler in logging.getLogger(name).handlers:
+            if not isinstance(handler.formatter, _Escaped):
+                handler.setFormatter(_Escaped(handler.formatter))
+
+
+class _Escaped(logging.Formatter):
+    """What another formatter makes of a record, its lines escaped."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text with control characters shown as escapes."""
+        return "\n".join(map(visible, self._inner.format(record).split("\n")))
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what transformers reports of a model off the terminal: our own errors say it."""
+    escape_logs()
+    before = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.utils.logging.set_verbosity(before)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn whatever opening a model raises into a ModelError."""
+    try:
+        yield
+    except TuneworthyError:
+        raise
+    except BaseException as error:  # files of others: any exception, and panics of the parsers
+        if not isinstance(error, Exception) and "Panic" not in type(error).__name__:
+            raise  # one of our own that asks the program to stop
+        raise ModelError(
+            "transformers can't open this model as a text generator",
+            where=str(folder),
+            got=f"{error}" or type(error).__name__,
+            fix="choose a decoder model (…ForCausalLM) that transformers knows",
+        ) from error
+
+
+def _check_room(folder: Path, files: Sequence[Path], options: dict[str, Any]) -> None:
+    """Raise ModelError where the config builds a far larger model than the files hold.
+
+    Built without memory, to be counted: what the files lack would be allocated and made up.
+    """
+    config = transformers.AutoConfig.from_pretrained(folder, **options)
+    with torch.device("meta"):
+        blank = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    built = sum(weight.numel() for weight in blank.parameters())
+    there = sum(torch.Size(shape).numel() for shape in shapes(files).values())
+    packed = 16 if read_config(folder).get("quantization_config") else 2
+    if built > packed * there + _SPARE:
+        raise ModelError(
+            "the config is not that of the weights",
+            where=str(folder / "config.json"),
+            got=f"it builds a model of {built} numbers, the files hold {there}",
+            fix="copy config.json of this very model into the folder",
+        )
+
+
+def _check_class(folder: Path, name: str) -> None:
+    """Raise ModelError where the config says that the weights are of another class."""
+    said = read_config(folder).get("architectures")
+    if not said:
+        return
+    names = [str(one) for one in said] if isinstance(said, list) else [str(said)]
+    stems = {_ENDING.sub("", one) for one in names if _ENDING.search(one)}
+    if _ENDING.sub("", name) not in stems:
+        raise ModelError(
+            "the weights are of another class than the config's model_type",
+            where=str(folder / "config.json"),
+            got=f"architectures: {', '.join(names)}; model_type opens {name}",
+            fix="copy config.json of this very model into the folder, or choose a text generator",
+        )
+
+
+def _check_tensors(folder: Path, found: dict[str, Any]) -> None:
+    """Raise ModelError, with names, where tensors and model are not the same set.
+
+    Tied weights, and keys that the class declares ignorable, are left out by transformers.
+    """
+    wrong = [
+        f"{what} {', '.join(names[:_SHOWN])}"
+        + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        for what in ("missing", "unexpected", "mismatched")
+        if (names := sorted(map(_name, found.get(f"{what}_keys") or ())))
+    ]
+    if wrong:
+        raise ModelError(
+            "the weight files are not those of this model: what is missing would be random numbers",
+            where=str(folder),
+            got="; ".join(wrong),
+            fix="download the whole model again, or copy config.json of this very model",
+        )
+
+
+def _name(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    name, there, built = key
+    return f"{name} {list(there)} for {list(built)}"

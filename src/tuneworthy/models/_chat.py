@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError, TemplateError
@@ -24,7 +24,7 @@ _COMPILED: dict[str, Any] = {}
 class _Generation(Extension):
     """`{% generation %}…{% endgeneration %}` marks what a model wrote; here it is its content."""
 
-    tags = {"generation"}
+    tags: ClassVar = {"generation"}
 
     def parse(self, parser: Any) -> Any:
         """Return the block's content as it stands, in a scope of its own."""
@@ -121,4 +121,3 @@ def render(
     given = {"messages": messages, "tools": None, "documents": None}
     text: str = compiled.render(**{**specials, **given, "add_generation_prompt": header})
     return text
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tuneworthy.core.errors import ModelError, SecurityError
 
@@ -106,7 +106,7 @@ def plain_json(raw: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _constant(name: str) -> float | NoReturn:
+def _constant(name: str) -> float:
     if name == "NaN":
         raise ValueError("NaN is no number")
     return float(name.replace("Infinity", "inf"))  # a limit that some configs set

@@ -24,6 +24,7 @@ from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.models._runs import balanced
+from tuneworthy.models._thought import Thought, Watch
 
 LEAST_SHARED = 8
 
@@ -34,7 +35,7 @@ class Draw:
 
     `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
     batch. `look` (and the tokens it needs room for) sees each batch once it is read: its lists, one
-    a row, become `sums`.
+    a row, become `sums`. `watch` tells thoughts from answers; `room` is then both together.
     """
 
     room: int
@@ -49,11 +50,15 @@ class Draw:
     rows: int = 128
     tokens: int = 16_384
     look: tuple[Callable[[Any, State], list[list[float]]], int] | None = None
+    watch: Watch | None = None
 
 
 @dataclass
 class Drawn:
-    """One answer: its token ids (the end token left out), how many were made, and what it took."""
+    """One answer: its token ids (the end token left out), how many were made, and what it took.
+
+    `thought`: what the row thought first; its tokens are the first of `ids`.
+    """
 
     ids: list[int] = field(default_factory=list)
     made: int = 0
@@ -61,6 +66,7 @@ class Drawn:
     cached: int = 0
     seconds: float = 0.0
     sums: list[float] | None = None
+    thought: Thought | None = None
 
 
 @dataclass
@@ -154,10 +160,18 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
     row = _Row(index, own, room, Drawn())
     if draw.temperature > 0:
         row.uniform = _stream(draw.seed, sample, whole).random(room)
+    if draw.watch is not None:
+        row.out.thought = Thought(draw.watch)
     if draw.guide is not None:
         row.matcher = draw.guide.begin()
-        row.near = draw.guide.closer.near(row.matcher, room)
+        most = min(room, draw.watch.answer) if draw.watch else room
+        row.near = draw.guide.closer.near(row.matcher, most)
     return row
+
+
+def _thinks(row: _Row) -> bool:
+    """Say whether the row's next token belongs to a thought, which no grammar holds."""
+    return row.out.thought is not None and row.out.thought.inside
 
 
 def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
@@ -206,7 +220,7 @@ def _retire(
 
 def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
     if draw.guide is not None:
-        logits = hold(logits, [row.matcher for row in live])
+        logits = hold(logits, [None if _thinks(row) else row.matcher for row in live])
     if draw.temperature == 0:
         chosen = greatest(logits)
     else:
@@ -217,14 +231,21 @@ def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
 
 def _in_time(row: _Row, token: int, draw: Draw) -> int:
     """Return the token, or near the row's cap one after which its grammar can still be met."""
+    if draw.guide is None or _thinks(row):
+        return token
     left = row.room - row.out.made
-    if draw.guide is None or left > row.near or left < 1:
+    if (thought := row.out.thought) is not None:
+        left = min(left, thought.watch.answer - (row.out.made - thought.tokens))
+    if left > row.near or left < 1:
         return token
     return draw.guide.closer.in_time(row.matcher, token, left)
 
 
 def hold(logits: Any, matchers: Sequence[Any]) -> Any:
-    """Return the logits with every token that the grammar forbids at minus infinity."""
+    """Return the logits with every token that the grammar forbids at minus infinity.
+
+    A row without a matcher (None) may go on with any token.
+    """
     seen = allowed(matchers, logits.shape[-1]).to(logits.device)
     return logits.masked_fill(~seen, float("-inf"))
 
@@ -269,13 +290,20 @@ def _ended(row: _Row, token: int, draw: Draw) -> bool:
         out.finish = "stop"
         return True
     out.ids.append(token)
+    if (thought := out.thought) is not None and not thought.done:
+        over = thought.take(out.ids)
+        if not thought.done or thought.tokens:  # this token is no part of the answer yet
+            return over or out.made >= row.room
     if row.matcher is not None:
         row.matcher.consume_token(token)
         if row.matcher.is_stopped():  # only the end token is left: it need not be computed
             out.finish = "stop"
             return True
-    if draw.stop and any(word in draw.text(out.ids) for word in draw.stop):
+    begun = thought.tokens if thought is not None else 0
+    if draw.stop and any(word in draw.text(out.ids[begun:]) for word in draw.stop):
         out.finish = "stop"
+        return True
+    if thought is not None and out.made - begun >= thought.watch.answer:
         return True
     return out.made >= row.room
 

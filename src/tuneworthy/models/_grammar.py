@@ -52,9 +52,12 @@ def vocabulary(tokenizer: Any, size: int, ends: Sequence[int]) -> Any:
 
 
 def allowed(matchers: Sequence[Any], size: int) -> Any:
-    """Return which tokens may come next: bool [rows, size]."""
+    """Return which tokens may come next: bool [rows, size]; all of them without a matcher."""
     words = np.zeros((len(matchers), (size + 31) // 32), dtype=np.int32)
     for row, matcher in zip(words, matchers, strict=True):
+        if matcher is None:
+            row.fill(-1)
+            continue
         matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :size]
     return torch.from_numpy(bits.view(bool))

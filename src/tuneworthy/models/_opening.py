@@ -19,12 +19,13 @@ import transformers
 
 from tuneworthy.core.errors import ModelError, NumericError, TuneworthyError
 from tuneworthy.core.escape import visible
+from tuneworthy.core.record import digest
 from tuneworthy.models import _attention
 from tuneworthy.models._config import read_config
 from tuneworthy.models._render import Refused, rendered
 from tuneworthy.models._template import conversation, one_template
 from tuneworthy.models._thinking import NEVER, Setting, Thinking, settled
-from tuneworthy.models._weights import shapes
+from tuneworthy.models._weights import sha256, shapes
 
 _SHOWN = 5  # tensors named in a message
 _SPARE = 50_000_000  # numbers that a model may hold beyond its files, before it is built
@@ -72,6 +73,26 @@ def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
     for name, weight in module.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise NumericError("the weights hold values that are not finite", where=name)
+
+
+def tokenizer_hash(folder: Path) -> str:
+    """Return one hash of the tokenizer's files."""
+    names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+    return digest([sha256(folder / name) for name in names if (folder / name).exists()])
+
+
+def ends_of(module: Any, tokenizer: Any) -> list[int]:
+    """Return the tokens that end a turn, the tokenizer's own first. Raises ModelError if none."""
+    configured = getattr(module.generation_config, "eos_token_id", None)
+    more = configured if isinstance(configured, list) else [configured]
+    ends = [tokenizer.eos_token_id, *more]
+    found = list(dict.fromkeys(int(end) for end in ends if end is not None))
+    if not found:
+        raise ModelError(
+            "neither the tokenizer nor the generation config names an end-of-turn token",
+            fix="choose an instruction-tuned model",
+        )
+    return found
 
 
 def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:

@@ -79,10 +79,12 @@ class Thinking:
 
     `state`: `none` (nothing is known of thoughts), `off` (switched off), `open` (its prompt opens
     the thought), `free` (it is to open one itself), `maybe` (it knows the tags and has no switch).
+    `begun` are the tags of the thought that the prompt opens, or that the model is to open.
     """
 
     state: State = "none"
     tags: tuple[Tags, ...] = ()
+    begun: Tags | None = None
 
     @property
     def thinks(self) -> bool:
@@ -99,8 +101,8 @@ def settled(
     """Return the template with its switch set, and how the model then thinks.
 
     `words` are the tokenizer's added tokens; `render` gives the prompt of a plain question under a
-    template, None where that fails. `auto` switches thinking off where that can be done. Raises ModelError for `off`
-    where the model thinks whatever it is told.
+    template, None where that fails. `auto` switches thinking off where that can be done. Raises
+    ModelError for `off` where the model thinks whatever it is told.
     """
     known = set(words)
     tags = tuple(
@@ -109,9 +111,10 @@ def settled(
     if switch := _switch(template, render):
         template = _set(template, switch, on := setting == "on")
         begun = opened(render(template))
-        state: State = "open" if begun else "free" if on else "off"
-        if on or not begun:
-            return template, Thinking(state, tags)
+        if on:
+            return template, _thinks(tags, begun)
+        if not begun:
+            return template, Thinking("off", tags)
     begun = opened(render(template))
     if not begun and not any(tag.always for tag in tags):
         return template, Thinking("maybe", tags) if tags else NEVER
@@ -123,7 +126,18 @@ def settled(
             fix="write `thinking: auto` (its thoughts get `thinking_tokens` of their own), or "
             "choose a model that can answer at once",
         )
-    return template, Thinking("open" if begun else "free", tags)
+    return template, _thinks(tags, begun)
+
+
+def _thinks(tags: tuple[Tags, ...], begun: Tags | None) -> Thinking:
+    if not tags:
+        raise ModelError(
+            "the model can think, but how it marks its thoughts is not known",
+            where="task.yaml: thinking",
+            got="thinking: on",
+            fix="write `thinking: off`",
+        )
+    return Thinking("open" if begun else "free", tags, begun or tags[0])
 
 
 def opened(text: str | None) -> Tags | None:

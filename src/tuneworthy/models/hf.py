@@ -23,8 +23,9 @@ from tuneworthy.models._config import read_config
 from tuneworthy.models._device import device as device_here
 from tuneworthy.models._device import free_memory, total_memory
 from tuneworthy.models._doctor import calm_torch, precision_for
-from tuneworthy.models._thinking import NEVER, Setting, Thinking
-from tuneworthy.models._weights import check_folder, sha256, shapes, weights_hash
+from tuneworthy.models._thinking import NEVER, Setting, Thinking, bare
+from tuneworthy.models._thought import Watch, watch_for
+from tuneworthy.models._weights import check_folder, shapes, weights_hash
 
 try:
     calm_torch()
@@ -32,10 +33,16 @@ try:
 
     from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
-    from tuneworthy.models._opening import check_values, opened, set_thinking
+    from tuneworthy.models._opening import (
+        check_values,
+        ends_of,
+        opened,
+        set_thinking,
+        tokenizer_hash,
+    )
     from tuneworthy.models._products import able
     from tuneworthy.models._render import Refused
-    from tuneworthy.models._template import prompt_ids, text_ids
+    from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",
@@ -44,7 +51,7 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-14"  # raised when the engine's own answers may change
+ENGINE = "hf-15"  # raised when the engine's own answers may change
 
 
 class HF:
@@ -69,7 +76,7 @@ class HF:
         config = module.config.get_text_config(decoder=True)
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         self.net = _forward.open_net(module)
-        self.ends = _ends(module, tokenizer)
+        self.ends = ends_of(module, tokenizer)
         self.tokens = _batch_tokens(module)
         self.adapter: Adapter | None = None
         self._words: Any = None
@@ -100,13 +107,16 @@ class HF:
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Answer each prompt; a row that can't be asked is a Reply with `error`.
 
-        `max_tokens` counts the end-of-turn token, as servers do. Raises ModelError or TaskError.
+        `max_tokens` counts the end-of-turn token, as servers do, and not the thought of a model
+        that thinks: that has `thought_tokens` (with 0 of them both share `max_tokens`). A grammar
+        holds what comes after the thought. Whether it thinks was settled when it was opened. Raises
+        ModelError or TaskError.
         """
         rendered = [self._ids(prompt) for prompt in prompts]
         asked = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
         if not asked:
             return [_refused(ids) for ids in rendered if isinstance(ids, str)]
-        if limits.grammar is not None and limits.grammar.kind == "labels":
+        if self._chosen(limits):
             done = self._choose([rendered[k] for k in asked], limits)
         else:
             done = self._generate([rendered[k] for k in asked], limits)
@@ -121,6 +131,8 @@ class HF:
         No log-probabilities (None) where a prompt can't be asked, and of no prompt where the labels
         would take more than a quarter of what reading takes.
         """
+        if self.thinks:  # an answer comes after a thought, so nothing can be read before it
+            return self.reply(prompts, limits), [None] * len(prompts)
         rendered = [self._ids(prompt) for prompt in prompts]
         ids = [row for row in rendered if not isinstance(row, str)]
         look = _score.beside(self.net, self._coded(labels))
@@ -142,7 +154,7 @@ class HF:
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
         """Return what `reply` gives for samples 0 to m - 1, each prompt read but once a batch."""
-        if limits.grammar is not None and limits.grammar.kind == "labels":
+        if self._chosen(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
             return [self.reply(prompts, one) for one in each]
         rendered = [self._ids(prompt) for prompt in prompts]
@@ -158,8 +170,11 @@ class HF:
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Return the summed log-probability of each continuation, end-of-turn token included."""
-        ids = [self._ids(prompt) for prompt in prompts]
+        """Return the summed log-probability of each continuation, end-of-turn token included.
+
+        Where the prompt opens a thought, it is closed without a word.
+        """
+        ids = [self._ids(prompt, answer_ids) for prompt in prompts]
         if bad := next((text for text in ids if isinstance(text, str)), None):
             raise ModelError("a prompt can't be scored", got=bad)
         return self._scores(ids, continuations)
@@ -179,15 +194,24 @@ class HF:
     def _coded(self, texts: Sequence[str]) -> list[list[int]]:
         return [[*text_ids(self.tokenizer, text), self.ends[0]] for text in texts]
 
-    def _ids(self, prompt: Prompt) -> list[int] | str:
+    def _ids(self, prompt: Prompt, coded: Any = prompt_ids) -> list[int] | str:
         """Return the prompt's ids, or why it can't be asked."""
         try:
-            ids = prompt_ids(self.tokenizer, prompt)
+            ids: list[int] = coded(self.tokenizer, prompt)
         except Refused as refusal:
             return str(refusal)
         if self.context is not None and len(ids) >= self.context:
             return f"the prompt has {len(ids)} tokens, the model's context {self.context}"
         return ids
+
+    @property
+    def thinks(self) -> bool:
+        """Say whether a thought is expected before every answer."""
+        return self.thinking.thinks
+
+    def _chosen(self, limits: Limits) -> bool:
+        """Say whether the answer is the likeliest of given labels, and not to be decoded."""
+        return limits.grammar is not None and limits.grammar.kind == "labels" and not self.thinks
 
     def _generate(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
@@ -196,11 +220,16 @@ class HF:
         return [self._as_reply(i, one, limits) for i, one in zip(ids, drawn, strict=True)]
 
     def _as_reply(self, ids: Sequence[int], one: Any, limits: Limits) -> Reply:
+        thought, begun = one.thought, 0
+        text = self._text(one.ids)
+        if thought is not None and (begun := thought.tokens):
+            text = bare(thought.lead + self._text(one.ids[begun:]))
         return Reply(
-            text=_before(self._text(one.ids), limits.stop),
+            text=_before(text, limits.stop),
             tokens_in=len(ids),
             tokens_cached=one.cached,
             tokens_out=one.made,
+            tokens_thought=begun if self.thinking.tags else None,
             seconds=one.seconds,
             finish=one.finish,
         )
@@ -208,8 +237,27 @@ class HF:
     def _drawn(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None, look: Any = None
     ) -> list[Any]:
+        watch = watch_for(self.thinking, limits, self._raw)
+        if watch and watch.begun and self.thinking.state == "free":
+            start = self.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]
+            ids = [[*row, *start] for row in ids]  # a grammar can't wait for the model to think
+        drawn = self._once(ids, limits, watch, (samples, look))
+        late = [k for k, one in enumerate(drawn) if one.thought and one.thought.unexpected]
+        if late and not self.thinks:  # it thinks after all: asked again, with room for a thought
+            some = None if samples is None else [samples[k] for k in late]
+            watch = watch_for(self.thinking, limits, self._raw, expected=True)
+            again = self._once([ids[k] for k in late], limits, watch, (some, None))
+            for k, one in zip(late, again, strict=True):
+                one.seconds, one.sums = one.seconds + drawn[k].seconds, drawn[k].sums
+                drawn[k] = one
+        return drawn
+
+    def _once(
+        self, ids: Sequence[Any], limits: Limits, watch: Watch | None, how: tuple[Any, Any]
+    ) -> list[Any]:
+        samples, look = how
         guide = self._guide(limits.grammar) if limits.grammar else None
-        room = max(limits.max_tokens, 1)
+        room = watch.room if watch else max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
         draw = _generate.Draw(
             room=max(rooms),
@@ -223,6 +271,7 @@ class HF:
             text=self._text,
             tokens=self.tokens,
             look=look,
+            watch=watch,
         )
         with self._adapted():
             drawn: list[Any] = _generate.generate(self.net, ids, rooms, draw, samples)
@@ -261,19 +310,20 @@ class HF:
         legal = matcher.validate_tokens(tokens) == len(tokens)  # consuming others would be printed
         return bool(legal and matcher.consume_tokens(tokens) and matcher.is_accepting())
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def _text(self, ids: Sequence[int], whole: bool = False) -> str:
         text: str = self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            list(ids), skip_special_tokens=not whole, clean_up_tokenization_spaces=False
         )
         return text
+
+    def _raw(self, ids: Sequence[int]) -> str:
+        return self._text(ids, whole=True)
 
     def _adapted(self) -> AbstractContextManager[None]:
         return self.adapter.applied(self.module) if self.adapter else nullcontext()
 
 
-def load(
-    folder: Path, spec: str, precision: str | None = None, thinking: Setting = "auto"
-) -> HF:
+def load(folder: Path, spec: str, precision: str | None = None, thinking: Setting = "auto") -> HF:
     """Open the model in `folder`. `precision` is measured on this machine where it is not given.
 
     `thinking`: see Task. Raises ModelError, SecurityError or NumericError; nothing of the model is
@@ -291,7 +341,7 @@ def load(
         "weights": weights_hash(files),
         "precision": precision,
         "device": device,
-        "tokenizer": _tokenizer_hash(folder),
+        "tokenizer": tokenizer_hash(folder),
         "template": digest(str(tokenizer.chat_template or "")),
         "thinking": state.state,
     }
@@ -337,25 +387,6 @@ def fingerprint(marks: dict[str, str]) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         **{name: version(name) for name in packages},
     }
-
-
-def _tokenizer_hash(folder: Path) -> str:
-    names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
-    return digest([sha256(folder / name) for name in names if (folder / name).exists()])
-
-
-def _ends(module: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end a turn, the tokenizer's own first. Raises ModelError if none."""
-    configured = getattr(module.generation_config, "eos_token_id", None)
-    more = configured if isinstance(configured, list) else [configured]
-    ends = [tokenizer.eos_token_id, *more]
-    found = list(dict.fromkeys(int(end) for end in ends if end is not None))
-    if not found:
-        raise ModelError(
-            "neither the tokenizer nor the generation config names an end-of-turn token",
-            fix="choose an instruction-tuned model",
-        )
-    return found
 
 
 def _refused(why: str) -> Reply:

@@ -95,6 +95,8 @@ def test_a_config_without_sizes_is_refused():
 
 @pytest.mark.full
 def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, monkeypatch):
+    import transformers
+
     from tuneworthy.models import hf
 
     folder = folders["llama"]
@@ -102,9 +104,9 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
     tokens = _memory.batch_tokens(shape, 4, "cpu", hf.total_memory("cpu"))
     need = int(1.1 * sum(_memory.asking(shape, 4, tokens).values())) + 1
     opened = []
-    read = hf.transformers.AutoModelForCausalLM.from_pretrained
+    read = transformers.AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(
-        hf.transformers.AutoModelForCausalLM, "from_pretrained",
+        transformers.AutoModelForCausalLM, "from_pretrained",
         lambda *a, **k: opened.append(a) or read(*a, **k),
     )  # fmt: skip
     monkeypatch.setattr(hf, "free_memory", lambda device: need - 2)

@@ -1,0 +1,113 @@
+"""Where a row stands while it is decoded: at its head, in a thought, or in its answer.
+
+A thought has tokens of its own; the cap of an answer counts from the thought's end. Knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tuneworthy.core.model import Limits
+from tuneworthy.models._thinking import Tags, Thinking
+
+_TAIL = 24  # tokens in which the tag that ends a thought is looked for: it has at most as many
+_SHORT = 16  # tokens of a thought that nobody expected; an empty one has four or five
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How thoughts are told from answers.
+
+    `begun` are the tags of a thought that is open when the row begins; `most` is the most tokens of
+    a thought, `answer` the most of an answer, `room` of both. `text` decodes ids, special tokens
+    included.
+    """
+
+    tags: tuple[Tags, ...]
+    begun: Tags | None
+    most: int
+    answer: int
+    room: int
+    text: Callable[[Sequence[int]], str]
+
+
+def watch_for(
+    thinking: Thinking,
+    limits: Limits,
+    text: Callable[[Sequence[int]], str],
+    *,
+    expected: bool | None = None,
+) -> Watch | None:
+    """Return how the thoughts of a model are told from its answers, None where none can come.
+
+    Where none is `expected` (by default: where the model does not think), a grammar holds from the
+    first token, and a thought has only a little room. Without `thought_tokens` a thought shares
+    those of the answer.
+    """
+    expected = thinking.thinks if expected is None else expected
+    held = limits.grammar is not None
+    if not thinking.tags or (held and not thinking.thinks):
+        return None
+    most = limits.thought_tokens if expected else min(_SHORT, limits.thought_tokens)
+    begun = thinking.begun if thinking.state == "open" or held else None
+    answer = max(limits.max_tokens, 1)
+    return Watch(thinking.tags, begun, most or answer, answer, answer + most, text)
+
+
+class Thought:
+    """The thought of one row. `tokens` are its tokens so far, the tags around it included.
+
+    `lead` is what stood after its end in the last of them; of a thought without an end there is no
+    answer.
+    """
+
+    __slots__ = ("lead", "tags", "tokens", "watch", "where")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.tags = watch, watch.begun
+        self.where: Literal["head", "thought", "answer"] = "thought" if watch.begun else "head"
+        self.tokens, self.lead = 0, ""
+
+    @property
+    def inside(self) -> bool:
+        """Say whether the next token belongs to a thought."""
+        return self.where == "thought"
+
+    @property
+    def done(self) -> bool:
+        """Say whether the row is in its answer."""
+        return self.where == "answer"
+
+    @property
+    def unexpected(self) -> bool:
+        """Say whether the row is in a thought for which it had only a little room."""
+        return self.inside and self.watch.most <= _SHORT
+
+    def take(self, ids: Sequence[int]) -> bool:
+        """Look at the row's ids, the last of which is new; say whether the row is over."""
+        if self.where == "head":
+            self._begin(self.watch.text(ids).lstrip())
+        if self.where == "thought":
+            self._go_on(ids)
+        if self.where == "thought":
+            return self.tokens >= self.watch.most
+        return len(ids) - self.tokens >= self.watch.answer
+
+    def _begin(self, text: str) -> None:
+        for tags in self.watch.tags:
+            if text.startswith(tags.start):
+                self.where, self.tags = "thought", tags
+                return
+        text = text.rstrip("\ufffd")  # a letter of which some bytes are still to come
+        if text and not any(tags.start.startswith(text) for tags in self.watch.tags):
+            self.where = "answer"
+
+    def _go_on(self, ids: Sequence[int]) -> None:
+        assert self.tags is not None
+        self.tokens = len(ids)
+        tail = self.watch.text(ids[-_TAIL:])
+        _, end, after = tail.rpartition(self.tags.end)
+        if end:
+            self.where, self.lead = "answer", after

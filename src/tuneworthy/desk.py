@@ -48,7 +48,8 @@ from tuneworthy.metrics import fingerprint
 from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
-from tuneworthy.models._roles import Models, tokens, unusable
+from tuneworthy.models._request import RequestOptions
+from tuneworthy.models._roles import Models, request_fields, tokens, unusable
 from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
@@ -104,13 +105,15 @@ class Desk:
                   "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
 
-        def opened(spec: str) -> Model:
+        def opened(spec: str, fields: Mapping[str, Any]) -> Model:
             if said := first_use(spec):
                 self.tell("say", said)
+            asked = RequestOptions(fields, task.max_connections, lambda t: self.tell("say", t))
             prices = task.economics.prices
-            return open_model(spec, folder=task.folder, purse=self.purse, prices=prices)
+            return open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
+                              requests=asked)  # fmt: skip
 
-        return Models(usable, opened)
+        return Models(usable, opened, request_fields(task))
 
     @cached_property
     def available(self) -> dict[str, str]:

@@ -134,9 +134,13 @@ def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:
         tokens_in=reply.tokens_in,
         tokens_cached=reply.tokens_cached,
         tokens_out=reply.tokens_out,
+        tokens_thought=reply.tokens_thought,
         seconds=reply.seconds,
         usd=reply.usd,
         finish="error" if reply.error else reply.finish,
         error=reply.error,
         prompt=tuple(prompt),
+        served=reply.served,
+        system_fingerprint=reply.system_fingerprint,
+        concurrency=reply.concurrency,
     )

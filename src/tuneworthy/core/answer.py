@@ -20,7 +20,9 @@ class Answer(Record):
     `labels` holds label -> probability where a closed label set was scored. `passages` are the ids
     of the documents whose passages the prompt cites, in its order. `tokens_thought` are those of
     the reasoning before the answer, part of `tokens_out`. `samples` are all the texts drawn where
-    the answer was chosen among several; tokens, seconds and cost are their sums.
+    the answer was chosen among several; tokens, seconds and cost are their sums. `served` and
+    `system_fingerprint` name the model behind an endpoint that answered, `concurrency` is how many
+    requests were under way there.
     """
 
     case: str
@@ -37,6 +39,9 @@ class Answer(Record):
     labels: dict[str, float] | None = None
     passages: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    served: str | None = None
+    system_fingerprint: str | None = None
+    concurrency: int | None = None
 
 
 class Score(Record):

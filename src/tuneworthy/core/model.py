@@ -47,7 +47,9 @@ class Reply(Record):
     """What a model said to one prompt. `seconds` is the share of its batch, by tokens.
 
     `text` is the answer without the thought before it; `tokens_thought` are the thought's tokens,
-    counted in `tokens_out`.
+    counted in `tokens_out`. Of an endpoint: `served` and `system_fingerprint` name the model that
+    answered, as the server states them; `seconds` are those of the request, and `concurrency` is
+    how many requests were under way when it was sent.
     """
 
     text: str
@@ -59,6 +61,9 @@ class Reply(Record):
     usd: float | None = None
     finish: Finish = "stop"
     error: str | None = None
+    served: str | None = None
+    system_fingerprint: str | None = None
+    concurrency: int | None = None
 
 
 @runtime_checkable

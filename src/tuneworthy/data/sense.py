@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from tuneworthy.core import plugins
+from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
 from tuneworthy.core.record import Record
 from tuneworthy.core.span import span
 from tuneworthy.core.task import Task
@@ -25,7 +26,8 @@ _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scrip
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
     """Raise TaskError where keys contradict each other or a name is not known."""
-    parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _executor)
+    parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
+             _fields, _executor)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -209,6 +211,42 @@ def _models(task: Task) -> Iterator[Fault]:
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = "write an open model: smollm2-135m or hf:ORG/NAME"
         yield Fault(("tune",), "a remote model can't be trained here", tune, fix)
+
+
+def _prices(task: Task) -> Iterator[Fault]:
+    """Yield a fault for each price that none can be: unknown keys, text, amounts below zero."""
+    example = "{in: 0.4, out: 1.6} in USD per million tokens"
+    for name, price in task.economics.prices.items():
+        path = ("economics", "prices", name)
+        if not isinstance(price, dict):
+            yield Fault(path, "a price is a section", str(price), f"write {name}: {example}")
+            continue
+        wrong = [(key, why) for key, value in price.items() if (why := price_fault(key, value))]
+        for key, why in wrong:
+            near = difflib.get_close_matches(key, PRICE_KEYS, n=1)
+            hint = f"did you mean `{near[0]}`? " if near and key not in PRICE_KEYS else ""
+            fix = f"{hint}known here: {', '.join(PRICE_KEYS)}, as {example}"
+            yield Fault((*path, key), why, str(price[key]), fix)
+        if not wrong and not {"in", "out"} <= set(price):
+            got = ", ".join(price) or "nothing"
+            yield Fault(path, "a price needs `in` and `out`", got, f"write {example}")
+
+
+def _fields(task: Task) -> Iterator[Fault]:
+    """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
+    judge = task.success.judge.model if task.success.judge else None
+    asked = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
+             "teacher": task.teacher, "judge": judge}  # fmt: skip
+    for role, fields in task.options.items():
+        if fields and not (asked[role] or "").startswith("openai:"):
+            got = f"{role} is {asked[role] or 'not set'}"
+            fix = f"name an endpoint (openai:NAME@URL) as `{role}`, or remove these options"
+            yield Fault(("options", role), "no endpoint takes these options", got, fix)
+        for key in fields:
+            if key in OWN_FIELDS:
+                fix = "remove it; output.max_tokens and thinking_tokens set the token limit"
+                what = "tuneworthy sets this request field itself"
+                yield Fault(("options", role, key), what, key, fix)
 
 
 def _executor(task: Task) -> Iterator[Fault]:

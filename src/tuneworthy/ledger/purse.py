@@ -94,6 +94,14 @@ class Purse:
         """Return the stored reply to a request, or None: what is stored is never sent again."""
         return self.ledger.get(key)
 
+    def recall(self, what: str) -> dict[str, Any] | None:
+        """Return what this study has learnt of an endpoint under a name, or None."""
+        return self.ledger.frozen(self.study, what)
+
+    def learn(self, what: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep what was learnt of an endpoint and return what is kept: the first one stays."""
+        return self.ledger.freeze(self.study, what, value)
+
     def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Ticket:
         """Reserve the worst case of one attempt, durably, and return the ticket to send it with.
 
@@ -146,7 +154,12 @@ class Purse:
             if account.live.get(ticket.number) is None:
                 raise ValueError(f"attempt {ticket.number} is not in flight: settled twice?")
             stored = None if reply is None else (ticket.key, reply)
-            self.ledger.outcome(ticket.number, cost, self.study, stored)
+            try:
+                self.ledger.outcome(ticket.number, cost, self.study, stored)
+            except BaseException:  # its outcome stays unknown: counted at its worst case
+                del account.live[ticket.number]
+                account.settled.notify_all()
+                raise
             del account.live[ticket.number]
             if real_usd is not None:
                 account.usd = _EXACT.add(_EXACT.subtract(account.usd, ticket.usd), real_usd)

@@ -12,6 +12,7 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.models._collector import at_rest
 from tuneworthy.models._loops import compiled_before
+from tuneworthy.models._request import RequestOptions
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
 _open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -23,10 +24,12 @@ def open_model(
     folder: Path,
     purse: Any = None,
     prices: Mapping[str, Mapping[str, float]] | None = None,
+    requests: RequestOptions | None = None,
 ) -> Model:
     """Open the model that a spec names; relative paths start at `folder`.
 
-    `purse` and `prices` (USD per million tokens: in, out, cached_in) are for remote models.
+    `purse`, `prices` (USD per million tokens: in, out, cached_in) and `requests` are for remote
+    models.
     Weights that are open already are shared. Raises TaskError, NotInstalled, ModelError or
     SecurityError.
     """
@@ -36,7 +39,9 @@ def open_model(
     if kind == "hf" and rest:
         return _local(_hub_or_folder(rest, folder), spec)
     if kind == "openai" and rest:
-        return load("models", "openai_compatible").open_remote(rest, purse, prices or {})  # type: ignore[no-any-return]
+        return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
+            rest, purse, prices or {}, requests
+        )
     if kind == "scripted" and rest:
         return load("models", "scripted").open_scripted(rest, folder)  # type: ignore[no-any-return]
     raise TaskError("no model has this name", got=spec, fix=f"write {_SPECS}")

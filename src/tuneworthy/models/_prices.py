@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tuneworthy.core.endpoint_keys import PRICE_KEYS, price_fault
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Reply
+from tuneworthy.core.record import canonical
+
+Price = Mapping[str, Any]
 _TOLD = {"read", "source", "retires", "dated"}
 
 
@@ -35,6 +43,49 @@ def listed(name: str, url: str) -> Listed | None:
             rates = {key: float(v) for key, v in entry.items() if key not in _TOLD}
             return Listed(rates, entry["read"], entry["source"], entry.get("retires"))
     return None
+
+
+def checked(price: Price, name: str) -> Price:
+    """Return a price as it is; TaskError for unknown keys and amounts that no price has."""
+    if not isinstance(price, Mapping):
+        price = {"in": price}
+    for key, value in price.items():
+        if why := price_fault(key, value):
+            raise TaskError(
+                why,
+                where=f"task.yaml: economics.prices.{name}.{key}",
+                got=str(value),
+                fix=f"write USD per million tokens under {', '.join(PRICE_KEYS)}",
+            )
+    if not {"in", "out"} <= set(price):
+        raise TaskError(
+            "a price needs `in` and `out`, USD per million tokens",
+            where=f"task.yaml: economics.prices.{name}",
+            got=canonical(dict(price)),
+        )
+    return price
+
+
+def worst(price: Price | None, size: int, room: int) -> Decimal | None:
+    """Return the most that a request can cost, None without a price: `size` and `room` tokens."""
+    if price is None or size > price.get("prompt_tokens", size):
+        return None
+    read, out = ("in", "cache_write", "cached_in"), Decimal(str(price.get("out", 0)))
+    dearest = max(Decimal(str(price.get(name, 0))) for name in read)
+    return (size * dearest + room * out) / 1_000_000
+
+
+def cost(price: Price | None, reply: Reply) -> Decimal | None:
+    """Return what a reply cost, reasoning included, None where its price or tokens aren't known."""
+    if price is None or reply.tokens_in is None or reply.tokens_out is None:
+        return None
+    if reply.tokens_in > price.get("prompt_tokens", reply.tokens_in):
+        return None
+    rate = {name: Decimal(str(value)) for name, value in price.items()}
+    cached = reply.tokens_cached or 0
+    full = (reply.tokens_in - cached) * rate.get("in", Decimal(0))
+    part = cached * rate.get("cached_in", rate.get("in", Decimal(0)))
+    return (full + part + reply.tokens_out * rate.get("out", Decimal(0))) / 1_000_000
 
 
 @lru_cache

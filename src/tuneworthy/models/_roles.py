@@ -4,26 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
+from typing import Any
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Model
+from tuneworthy.core.record import canonical
+from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
 
 TRAIN = ("torch", "transformers", "peft")
 
 
-class Models(Mapping[str, Model]):
-    """The task's models by role, each opened when first read; one spec is opened once."""
+def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
+    """Return the user's request fields (`options:`) by the role that sends them."""
+    named: dict[str, Mapping[str, Any]] = {str(role): f for role, f in task.options.items()}
+    reflects = "teacher" if task.teacher else "bigger"
+    found = {"base": named.get("model"), "reflection": named.get(reflects)}
+    found |= {role: named.get(role) for role in ("tune", "bigger", "teacher", "judge")}
+    return {role: fields for role, fields in found.items() if fields}
 
-    def __init__(self, wanted: Mapping[str, str], start: Callable[[str], Model]) -> None:
-        self._wanted, self._start = dict(wanted), start
-        self._open: dict[str, Model] = {}
+
+class Models(Mapping[str, Model]):
+    """The task's models by role, each opened when first read.
+
+    Roles with the same spec and the same request fields (`fields`, by role) share one model.
+    """
+
+    def __init__(
+        self,
+        wanted: Mapping[str, str],
+        start: Callable[[str, Mapping[str, Any]], Model],
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._wanted, self._start, self._fields = dict(wanted), start, fields or {}
+        self._open: dict[tuple[str, str], Model] = {}
 
     def __getitem__(self, role: str) -> Model:
-        spec = self._wanted[role]
-        if spec not in self._open:
-            self._open[spec] = self._start(spec)
-        return self._open[spec]
+        spec, fields = self._wanted[role], self._fields.get(role, {})
+        key = (spec, canonical(dict(fields)))
+        if key not in self._open:
+            self._open[key] = self._start(spec, fields)
+        return self._open[key]
 
     @property
     def specs(self) -> list[str]:

@@ -1,13 +1,15 @@
 """One request to an OpenAI-compatible server, and what came of it. Owns the retries.
 
-The SDK's own retries and redirects are off: each attempt is reserved and settled by itself. Knows
-no prompt and no price.
+The SDK's own retries and redirects are off: each attempt is reserved and settled by itself. What
+a server sends is redacted here, before it is cut or read: the key leaves in no text. The address
+that a name resolves to is checked before anything is sent to it. Knows no prompt and no price.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,18 +18,28 @@ from typing import Any, Literal
 
 import openai
 
-from tuneworthy.core.errors import ProviderError
-from tuneworthy.models._endpoint import Endpoint
+from tuneworthy.core.errors import ProviderError, SecurityError
+from tuneworthy.models._endpoint import Endpoint, refuse_address
+from tuneworthy.models._redact import Redactor
 
 LARGEST = 32_000_000  # bytes of one response
+WHY_ROOM = 300  # characters of a server's message that are kept
+DOWN = {429, 502, 503, 504, 529}  # the server, or the one behind it, takes no request now
 Kind = Literal["answer", "retry", "row", "fatal"]
+_ROW_ALONE = re.compile(
+    r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
+    r"(?:filter|policy|management)|maximum.{0,20}(?:length|tokens)|exceeds? the.{0,30}(?:length|"
+    r"limit|context)|string_above_max_length",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
 class Policy:
     """How patient we are: attempts a request, seconds a request and in all, waits between.
 
-    A server's own Retry-After is kept to, up to `longest_wait`.
+    A server's own Retry-After is kept to, up to `longest_wait`. `sleep` None: a wait that ends
+    when the study is stopped.
     """
 
     attempts: int = 6
@@ -35,14 +47,16 @@ class Policy:
     total_seconds: float = 1800.0
     first_wait: float = 1.0
     longest_wait: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one attempt came to. `billed`: False where nothing was charged, None where unknown.
 
-    `row` fails one prompt, `fatal` all of them (a key, a model name, a quota).
+    `row` fails one prompt, `fatal` all of them (a key, a model name, a quota). `alone`: the prompt
+    itself is at fault (too long, filtered). `down`: the endpoint takes no request at all now.
+    `parameter` is the request field that the server names as wrong.
     """
 
     kind: Kind
@@ -52,6 +66,9 @@ class Outcome:
     wait: float | None = None
     billed: bool | None = None
     seconds: float = 0.0
+    alone: bool = False
+    down: bool = False
+    parameter: str = ""
 
 
 def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
@@ -61,17 +78,43 @@ def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
         api_key=where.key or "none",
         max_retries=0,
         timeout=policy.request_seconds,
-        http_client=openai.DefaultHttpxClient(follow_redirects=False, trust_env=not where.loopback),
+        http_client=openai.DefaultHttpxClient(
+            follow_redirects=False,
+            trust_env=not where.loopback,
+            event_hooks={"request": [_watched]},
+        ),
     )
 
 
+def _watched(request: Any) -> None:
+    request.extensions = {**request.extensions, "trace": _on_event}
+
+
+def _on_event(event: str, about: Any) -> None:
+    """Refuse a connection to a forbidden address after it is made, before anything is sent."""
+    if not event.endswith("connect_tcp.complete"):
+        return
+    peer = about["return_value"].get_extra_info("server_addr")
+    try:
+        refuse_address(str(peer[0]))
+    except SecurityError:
+        about["return_value"].close()
+        raise
+
+
 def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:
-    """Send one request and say what came of it; never raises for what a server does."""
+    """Send one request and say what came of it; never raises for what a server does.
+
+    Raises SecurityError where the connection led to an address that no model has.
+    """
     begun = time.perf_counter()
+    clean = Redactor(client.api_key)
     headers = {"Idempotency-Key": retry_key}
+    asked = {"model": body["model"], "messages": body["messages"]}
+    more = {name: value for name, value in body.items() if name not in asked}  # also unknown fields
     try:
         with client.chat.completions.with_streaming_response.create(
-            **body, extra_headers=headers, timeout=seconds
+            **asked, extra_body=more, extra_headers=headers, timeout=seconds
         ) as response:
             raw, read = (
                 bytearray(),
@@ -83,22 +126,29 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
                     return Outcome("row", why=f"the answer is larger than {LARGEST} bytes")
                 if time.perf_counter() - begun > seconds:
                     return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
+    except SecurityError:
+        raise
     except openai.APIStatusError as error:
-        return _status(error)
-    except openai.APITimeoutError:
-        return Outcome("retry", why=f"no answer within {seconds:.0f} s")
+        return _status(error, clean)
+    except openai.APITimeoutError as error:
+        never = type(error.__cause__).__name__ == "ConnectTimeout"
+        return Outcome("retry", why=f"no answer within {seconds:.0f} s", down=never,
+                       billed=False if never else None)  # fmt: skip
     except openai.APIConnectionError as error:
-        return _connection(error)
+        if isinstance(error.__cause__, SecurityError):
+            raise error.__cause__ from None
+        return _connection(error, clean)
     except Exception as error:  # a cut stream surfaces as the transport's own exception
-        return Outcome("retry", why=f"the connection broke: {type(error).__name__}: {error}")
-    return _parsed(raw, time.perf_counter() - begun)
+        why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
+        return Outcome("retry", why=why[:WHY_ROOM])
+    return _parsed(raw, time.perf_counter() - begun, clean)
 
 
-def _parsed(raw: bytes | bytearray, seconds: float) -> Outcome:
+def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
     try:
-        body = json.loads(raw)
+        body = clean.json(json.loads(raw))
     except (ValueError, RecursionError):
-        start = raw[:60].decode("utf-8", "replace")
+        start = clean.text(raw[:2000].decode("utf-8", "replace"))[:60]
         return Outcome("retry", why=f"the answer is no JSON: {start!r}" if raw else "empty answer")
     if not isinstance(body, dict) or body.get("error"):
         return Outcome("retry", why=f"an error in place of an answer: {str(body)[:120]}")
@@ -110,10 +160,10 @@ def _parsed(raw: bytes | bytearray, seconds: float) -> Outcome:
     return Outcome("answer", body=body, billed=True, seconds=seconds)
 
 
-def _status(error: openai.APIStatusError) -> Outcome:
+def _status(error: openai.APIStatusError, clean: Redactor) -> Outcome:
     code = error.status_code
     said = error.body if isinstance(error.body, dict) else {}
-    text = f"{code}: {said.get('message') or error.message}"[:300]
+    text = clean.text(f"{code}: {said.get('message') or error.message}")[:WHY_ROOM]
     name = f"{said.get('code')} {said.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
@@ -128,15 +178,18 @@ def _status(error: openai.APIStatusError) -> Outcome:
         return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
     if code in {408, 409, 425, 429} or code >= 500:
         wait = _retry_after(error.response.headers.get("retry-after"))
-        return Outcome("retry", why=text, wait=wait, billed=False)
-    return Outcome("row", why=text, billed=False)
+        return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN)
+    alone = code == 413 or _ROW_ALONE.search(name) is not None
+    parameter = clean.text(str(said.get("param") or ""))[:80]
+    return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
 
 
-def _connection(error: openai.APIConnectionError) -> Outcome:
+def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
     cause = error.__cause__
     name = type(cause).__name__ if cause else type(error).__name__
     sent = name not in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
-    return Outcome("retry", why=f"{name}: {cause or error}"[:300], billed=None if sent else False)
+    why = clean.text(f"{name}: {cause or error}")[:WHY_ROOM]
+    return Outcome("retry", why=why, billed=None if sent else False, down=not sent)
 
 
 def _retry_after(value: str | None) -> float | None:

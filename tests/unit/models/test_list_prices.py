@@ -8,7 +8,8 @@ import pytest
 
 import tuneworthy
 from tuneworthy.core.model import Limits
-from tuneworthy.models._prices import listed
+from tuneworthy.models._prices import listed, worst
+from tuneworthy.models._request import size
 from tuneworthy.models.openai_compatible import open_remote
 
 HOME = "https://api.openai.com/v1"
@@ -49,7 +50,7 @@ def test_a_listed_model_needs_no_price_of_the_user_and_the_users_wins():
 def test_a_prompt_longer_than_a_price_holds_for_has_no_price():
     model = open_remote("gpt-6-luna")
     body = {"messages": [{"role": "user", "content": "x" * 1000}]}
-    usd, _ = model._worst(body, Limits(max_tokens=10))
+    usd = worst(model.price, size(body), 10)
     assert float(usd) == pytest.approx((1066 * 0.125 + 10 * 0.5) / 1e6, rel=0.05)
     long = {"messages": [{"role": "user", "content": "x" * 300_000}]}
-    assert model._worst(long, Limits(max_tokens=10))[0] is None
+    assert worst(model.price, size(long), 10) is None

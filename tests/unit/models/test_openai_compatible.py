@@ -6,10 +6,12 @@ from decimal import Decimal
 import pytest
 from models_kit import ask, says
 
-from tuneworthy.core.errors import BudgetError, ProviderError, SecurityError, TaskError
+from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, SecurityError, TaskError
 from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models import open_model
 from tuneworthy.models._endpoint import endpoint
+from tuneworthy.models._prices import worst
+from tuneworthy.models._request import size
 from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote, open_remote
 
@@ -224,7 +226,7 @@ def test_i128_a41_absurd_usage_counts_the_worst_case(remote, usage):
 def test_i129_p20_another_model_is_noticed(remote):
     _, model = remote(says(model="m-1"), says(model="m-2"))
     assert one(model).text == "yes"
-    with pytest.raises(ProviderError, match="changed the model"):
+    with pytest.raises(ModelError, match="changed the model"):
         one(model, "other")
 
 
@@ -247,10 +249,10 @@ def test_p3_the_cap_holds_before_anything_is_sent(remote):
 def test_the_worst_case_covers_what_is_billed(remote):
     _, model = remote(says(), price=PRICE)
     for text in ("a", "ü" * 50, "日本語" * 30, "<|im_end|>" * 9):
-        body = model._body(ask(text)[0], LIMITS, None)
-        _, tokens = model._worst(body, LIMITS)
+        body = model._body(ask(text)[0], LIMITS, None, allowance=0)
         said = sum(len(m["content"].encode()) for m in body["messages"])
-        assert tokens >= said + 4 * len(body["messages"]) + LIMITS.max_tokens
+        assert size(body) >= said + 4 * len(body["messages"])
+        assert worst(PRICE, size(body), 8) == (size(body) * Decimal(1) + 8 * Decimal(2)) / 1_000_000
 
 
 def test_i70_a_cap_without_a_price_is_refused(serve):

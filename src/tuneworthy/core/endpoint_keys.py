@@ -1,0 +1,27 @@
+"""What task.yaml may say of a model behind an endpoint: its prices and its request fields."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens")
+MOST_PRICE = 1e6  # USD per million tokens; the dearest model known costs a few hundred
+# Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
+OWN_FIELDS = (
+    "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
+    "max_completion_tokens", "max_output_tokens", "response_format",
+)  # fmt: skip
+
+
+def price_fault(key: str, value: Any) -> str:
+    """Return what is wrong with one line of a price, or ""."""
+    if key not in PRICE_KEYS:
+        return "a price has no such key"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "a price must be a number"
+    if not math.isfinite(value) or value < 0:
+        return "a price must be 0 or more"
+    if key == "prompt_tokens":
+        return "" if value >= 1 and value == int(value) else "this must be a whole number above 0"
+    return "" if value <= MOST_PRICE else "no model costs this much for a million tokens"

@@ -1,0 +1,67 @@
+"""What a study has learnt of one model at one endpoint, kept with the study.
+
+A resumed study begins with it, so its requests are the same as before. The first thing learnt
+stays: a value is never replaced.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tuneworthy.core.record import digest
+
+ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
+CHANGED, UNASKED = "fingerprint changed", "thinks unasked"
+_SAID = (THINKS, UNASKED, ROOM, CHANGED)
+
+
+class Learned:
+    """Facts by name, each a small record; `say` is told a fact that comes with a `note`."""
+
+    def __init__(
+        self, purse: Any, fingerprint: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        self._purse = purse if hasattr(purse, "learn") else None
+        self._name, self._say = f"endpoint {digest(dict(fingerprint), 16)}", say
+        self._facts: dict[str, dict[str, Any] | None] = {}
+        self._new: set[str] = set()
+        self._lock = threading.RLock()
+
+    def get(self, what: str) -> dict[str, Any] | None:
+        """Return a fact, or None where it was not learnt."""
+        with self._lock:
+            if what not in self._facts:
+                kept = self._purse and self._purse.recall(f"{self._name}: {what}")
+                self._facts[what] = kept or None
+            return self._facts[what]
+
+    def earlier(self, what: str) -> bool:
+        """Return whether a fact was learnt in an earlier run of the study, not in this one."""
+        with self._lock:
+            return self.get(what) is not None and what not in self._new
+
+    def learn(self, what: str, value: dict[str, Any], note: str = "") -> dict[str, Any]:
+        """Keep a fact and return it; the fact that was learnt before where there is one."""
+        with self._lock:
+            if (known := self.get(what)) is not None:
+                return known
+            made = {**value, "note": note} if note else value
+            self._new.add(what)
+            if self._purse is not None:
+                made = self._purse.learn(f"{self._name}: {what}", made)
+            self._facts[what] = made
+        if note:
+            self._say(note)
+        return made
+
+    def without(self, parameter: str) -> bool:
+        """Return whether the endpoint refuses a parameter, so that it is asked without it."""
+        return self.get(f"without {parameter}") is not None
+
+    def notes(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what the reader of the results must know of how the endpoint was asked."""
+        names = (*_SAID, *(f"without {parameter}" for parameter in parameters))
+        found = [self.get(name) for name in names]
+        return tuple(str(fact["note"]) for fact in found if fact and fact.get("note"))

@@ -1,0 +1,63 @@
+"""Remove an API key from all text that a server sends, before anything else sees that text.
+
+A server can echo the key as it is, percent-encoded, in base64 (also inside a longer header) or in
+hex. Lone surrogates, which no UTF-8 file can hold, are replaced in the same pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+LEAST = 8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word of an answer
+REMOVED = "[key removed]"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Redactor:
+    """Removes one key in every spelling from text and from parsed JSON. No key: changes nothing."""
+
+    def __init__(self, key: str | None) -> None:
+        spelled = set(_spellings(key)) if key and len(key) >= LEAST else set()
+        longest_first = sorted(spelled, key=lambda text: (-len(text), text))
+        self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
+
+    def text(self, text: str) -> str:
+        """Return the text without the key, as valid Unicode."""
+        if self._key is not None:
+            text = self._key.sub(REMOVED, text)
+        return _SURROGATE.sub("\ufffd", text)
+
+    def json(self, value: Any) -> Any:
+        """Return parsed JSON with every string in it redacted, names of fields too."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.json(item) for item in value]
+        if isinstance(value, dict):
+            return {self.text(name): self.json(item) for name, item in value.items()}
+        return value
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+
+def _spellings(key: str) -> Iterator[str]:
+    raw = key.encode("utf-8", "surrogatepass")
+    yield key
+    yield html.escape(key)
+    percent = "".join(f"%{byte:02X}" for byte in raw)
+    for quoted in (quote(key, safe=""), quote(quote(key, safe=""), safe=""), percent):
+        yield quoted
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
+    yield raw.hex()
+    yield raw.hex().upper()
+    for before in range(3):  # base64 spells a text in three ways, by where in its group it begins
+        whole = base64.b64encode(b"\0" * before + raw).decode()
+        inner = whole[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")

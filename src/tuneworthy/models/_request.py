@@ -1,0 +1,141 @@
+"""The body of one request: what is asked, in which form, with how much room. Sends nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Grammar, Limits, Prompt
+from tuneworthy.core.record import canonical
+
+LABEL = "label"
+ROOMS = ("max_tokens", "max_completion_tokens")
+SWITCH = "chat_template_kwargs"
+DROPPED = ("temperature", "top_p", "seed", SWITCH, *ROOMS)  # asked without, where it is refused
+# Model families whose chat template has a switch for thinking, as vLLM and SGLang pass it on.
+_FAMILIES = (
+    (re.compile(r"qwen-?3|qwq|glm-?4\.[5-9]|glm-?[5-9]|smollm-?3|hunyuan", re.I),
+     "enable_thinking"),
+    (re.compile(r"deepseek-v3\.[1-9]|granite-?(3\.[2-9]|4)", re.I), "thinking"),
+)  # fmt: skip
+# Hosted APIs that have a form of their own for it: write that into `options`.
+_HOSTED = ("openai.com", "azure.com", "openrouter.ai", "mistral.ai", "anthropic.com",
+           "googleapis.com", "groq.com", "x.ai", "deepseek.com", "aliyuncs.com")  # fmt: skip
+_REFUSES = re.compile(
+    r"unsupported|not support|n't support|unrecogni[sz]ed|unknown|unexpected|not permitted|"
+    r"not allowed|extra_forbidden|extra inputs|cannot both|cannot be specified|deprecated",
+    re.I,
+)
+_TOO_LONG = re.compile(r"context|too (?:large|long|many)", re.I)
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """How an endpoint is asked: the user's request fields, how many requests at a time, whom to
+    tell what is learnt of it.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    connections: int = 8
+    say: Callable[[str], None] = lambda text: None
+
+
+def body(
+    name: str, prompt: Prompt, limits: Limits, form: Any, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the request without its token limit; the user's `fields` win over the defaults."""
+    made: dict[str, Any] = {
+        "model": name,
+        "messages": [{"role": m.role, "content": m.content} for m in prompt],
+        "temperature": limits.temperature,
+        "top_p": limits.top_p,
+        "seed": (limits.seed + 1_000_003 * limits.sample) % 2**31,
+    }
+    if limits.stop:
+        made["stop"] = list(limits.stop)
+    if form is not None:
+        made["response_format"] = form
+    return made | dict(fields)
+
+
+def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
+    """Return the field that turns a model's thinking on or off, {} where no form is known.
+
+    `auto` turns it off: a model then thinks only where it can't be switched off.
+    """
+    if any(host == known or host.endswith(f".{known}") for known in _HOSTED):
+        return {}
+    for family, key in _FAMILIES:
+        if family.search(name):
+            return {SWITCH: {key: limits.thinking == "on"}}
+    return {}
+
+
+def size(sent: Mapping[str, Any]) -> int:
+    """Return the most tokens that a request can have: a token is at least one byte."""
+    return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
+
+
+def refused(sent: Mapping[str, Any], why: str, parameter: str) -> str:
+    """Return the parameter of a request that a server refuses by name, "" where none is.
+
+    `parameter` is the name in the field that some servers have for it.
+    """
+    if not _REFUSES.search(why) or (_TOO_LONG.search(why) and parameter not in sent):
+        return ""
+    if parameter in DROPPED and parameter in sent:
+        return parameter
+    present = [name for name in DROPPED if name in sent]
+    named = [(found.start(), name) for name in present
+             if (found := re.search(rf"(?<![A-Za-z_]){name}(?![A-Za-z_])", why))]  # fmt: skip
+    return min(named)[1] if named else ""
+
+
+def response_format(grammar: Grammar | None) -> dict[str, Any] | None:
+    """Return the form of an answer as servers take it. Raises TaskError for a regex."""
+    if grammar is None:
+        return None
+    if grammar.kind == "regex":
+        raise TaskError(
+            "servers have no common form for a regular expression",
+            got=str(grammar.value),
+            fix="use a JSON schema, or run the model with hf:",
+        )
+    schema = grammar.value
+    if grammar.kind == "labels":
+        part = {"enum": [str(label) for label in grammar.value]}
+        schema = {
+            "type": "object",
+            "properties": {LABEL: part},
+            "required": [LABEL],
+            "additionalProperties": False,
+        }
+    named = {"name": "answer", "schema": schema, "strict": _strict(schema)}
+    return {"type": "json_schema", "json_schema": named}
+
+
+def _strict(schema: Any) -> bool:
+    """Say whether a schema meets the terms of `strict`: every object closed, every key required."""
+    if isinstance(schema, list):
+        return all(map(_strict, schema))
+    if not isinstance(schema, dict):
+        return True
+    keys = schema.get("properties")
+    if isinstance(keys, dict):
+        closed = schema.get("additionalProperties") is False
+        if not closed or set(schema.get("required", ())) != set(keys):
+            return False
+    return all(map(_strict, schema.values()))
+
+
+def fields_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return several sets of request fields as one: later ones win, sections are joined."""
+    made: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            both = isinstance(value, dict) and isinstance(made.get(name), dict)
+            made[name] = {**made[name], **value} if both else value
+    return made

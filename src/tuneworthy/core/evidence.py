@@ -31,10 +31,15 @@ LimitState = Literal["met", "violated", "not shown", "not measured"]
 
 
 class Latency(Record):
-    """Milliseconds a request, one at a time and warm; `p95` None where too few were timed."""
+    """Milliseconds a request, warm; `p95` None where too few were timed.
+
+    `concurrency` is the most requests that were under way at once (1: one at a time), None where
+    the answers were recorded elsewhere.
+    """
 
     p50: float
     p95: float | None
+    concurrency: int | None = None
 
 
 class Tokens(Record):

@@ -34,9 +34,10 @@ class Run(Record):
     """One arm, one seed, one fold: answers and scores of the fold's cases, in the same order.
 
     `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
-    `fit_seconds` is measured once and stored. `fold` is None for one split. `artefact` is where
-    what was built lies, from the task's folder. `longer` holds the score of cut answers that were
-    asked again with more tokens, by case.
+    `fit_seconds` is measured once and stored, as is `latency_ms`: of single requests, with at most
+    `latency_concurrency` of them under way at once. `fold` is None for one split. `artefact` is
+    where what was built lies, from the task's folder. `longer` holds the score of cut answers that
+    were asked again with more tokens, by case.
     """
 
     spec: Spec
@@ -53,6 +54,7 @@ class Run(Record):
     trace: dict[str, Any] | None = None
     fit_seconds: float | None = None
     latency_ms: tuple[float, ...] | None = None
+    latency_concurrency: int | None = None
     notes: tuple[str, ...] = ()
     artefact: str | None = None
     longer: dict[str, float] = Field(default_factory=dict)

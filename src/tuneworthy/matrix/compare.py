@@ -238,15 +238,19 @@ def _latency(
         times = [a.seconds * 1000 for a in answers if a.seconds is not None]
     if not times:
         missing["latency_ms"] = (
-            "not timed one at a time: it would take long; set success.limits.p95_ms to ask for it"
+            "no request to the endpoint was answered"
+            if any("endpoint" in run.fingerprint for run in runs)
+            else "not timed one at a time: it would take long; set success.limits.p95_ms to ask"
+            " for it"
         )
         return None
     p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
     if len(times) < TAIL:
         missing["latency_ms.p95"] = (
-            f"{len(times)} prompts were timed one at a time; set success.limits.p95_ms for all 30"
+            f"{len(times)} requests were timed; with success.limits.p95_ms set, more are"
         )
-    return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None)
+    at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
+    return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
 
 
 def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:

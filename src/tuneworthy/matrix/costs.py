@@ -46,9 +46,14 @@ def request_cost(
         dollars, source = _billed(told), _priced(task, runs)
     else:
         hour = task.economics.machine_hour or 0.0
-        dollars = [a.seconds / 3600 * hour for a in told if a.seconds is not None]
+        dollars = [_share(a) / 3600 * hour for a in told if a.seconds is not None]
         source = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
     return {**out, **_mean(np.array(dollars) * 1000), "price_from": source}
+
+
+def _share(answer: Answer) -> float:
+    """Return the seconds of this machine that an answer took: requests under way share them."""
+    return (answer.seconds or 0.0) / (answer.concurrency or 1)
 
 
 def _billed(told: Sequence[Answer]) -> list[float]:

@@ -105,7 +105,8 @@ def _at_least(measured: Interval | None, limit: float) -> LimitState:
 def _p95(times: Sequence[float], limit: float) -> LimitState:
     """Return whether the 95th percentile is shown on one side: a bound on the share above it.
 
-    The one-sided 95 % Clopper-Pearson bound: 59 prompts without a slow one are needed for `met`.
+    The one-sided 95 % Clopper-Pearson bound: `met` needs 59 prompts without a slow one, or 93 with
+    one; `matrix.latency` times as many.
     """
     if not times:
         return "not measured"

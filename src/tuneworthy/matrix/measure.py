@@ -6,7 +6,6 @@ Knows no arm by name and no verdict. The sealed side is opened here, to score, a
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,13 +31,13 @@ from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix import latency
 from tuneworthy.matrix.longer import ask_longer
 from tuneworthy.matrix.specs import chooses
 from tuneworthy.metrics import score_all
 
 SHARD = 64
 COMMON = "common"  # the folder that all units share
-LATENCY_PROMPTS, LATENCY_LEAST, LATENCY_SECONDS = 30, 3, 0.5
 # Which model an arm with this need is asked with.
 ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
@@ -159,6 +158,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     scores = score_all(bench.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
+    timed = _latency(bench, unit, fitted, test, everyone)
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -173,8 +173,9 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
         trace=fitted.trace,
         fit_seconds=round(seconds, 3),
-        latency_ms=_latency(bench, unit, fitted, everyone),
-        notes=fitted.notes,
+        latency_ms=timed.ms,
+        latency_concurrency=timed.concurrency,
+        notes=(*fitted.notes, *getattr(fitted.model, "notes", ())),
         artefact=_near(fitted.artefact, bench.task.folder),
     )
 
@@ -330,33 +331,24 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 
 
 def _latency(
-    bench: Bench, unit: _Unit, fitted: Fitted, ids: Sequence[str]
-) -> tuple[float, ...] | None:
-    """Return milliseconds of prompts asked one at a time: 30, or what .5 s holds, at least 3.
+    bench: Bench, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], everyone: Sequence[str]
+) -> latency.Timed:
+    """Return the times of an arm's requests; measured once, and stored with the run.
 
-    All 30 where a limit on the tail is set. None where 3 take more than 10 s. Measured once, on the
-    first fold and seed, and stored with the run: the arm has just answered, so it is warm. A remote
-    model is not asked again: each of those prompts would be paid twice.
+    A local model is timed on the first fold and seed, where it has just answered, so it is warm;
+    with a limit on the tail each fold of that seed times its share of the prompts. Requests to an
+    endpoint were timed where they were sent: asked again they would come from the ledger.
     """
-    first = unit.fold == 0 and unit.seed == bench.task.seed
-    recorded = bool(bench.recorded.get(unit.spec.name))
-    if not bench.timed or not first or recorded or getattr(fitted.model, "paid", False):
-        return None
-    queries = bench.sealed.queries(
-        ids[:LATENCY_PROMPTS], gold_passage=load("arms", unit.spec.arm).ROLE == "ceiling"
-    )
-    room = math.inf if bench.task.success.limits.p95_ms is not None else LATENCY_SECONDS
-    if room == math.inf:
-        fitted.answer(queries[:1])  # what came from the ledger left nothing warm; a tail would show
-    times: list[float] = []
-    for query in queries:
-        bench.check()
-        start = time.perf_counter()
-        fitted.answer([query])
-        times.append((time.perf_counter() - start) * 1000)
-        spent, least = sum(times) / 1000, LATENCY_LEAST / len(times)
-        if (spent > room and least <= 1) or spent * least > 20 * room:
-            break
-    if len(times) < min(LATENCY_LEAST, len(queries)):
-        return None
-    return tuple(round(value, 3) for value in times)
+    if not bench.timed or bench.recorded.get(unit.spec.name):
+        return latency.NOT_TIMED
+    if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
+        return latency.of_requests(answers)
+    tail = bench.task.success.limits.p95_ms is not None
+    if unit.seed != bench.task.seed or not (unit.fold == 0 or tail):
+        return latency.NOT_TIMED
+    share = -(-latency.TAIL_PROMPTS // len(bench.split.parts))
+    own = [answer.case for answer in answers]
+    ids = own[:share] if tail else everyone[: latency.PROMPTS]
+    ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
+    queries = bench.sealed.queries(ids, gold_passage=ceiling)
+    return latency.one_at_a_time(fitted.answer, queries, bench.check, tail)

@@ -17,6 +17,7 @@ from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cells, bins, in_order
+from tuneworthy.report._time import timed_as
 
 STRIPES = 600
 
@@ -56,6 +57,7 @@ def ladder(results: Results, matrix: Cells) -> list[dict[str, Any]]:
                 "strip": _strip(arm.name, matrix),
                 "cost": words.amount(arm.usd_per_1k) if arm.usd_per_1k is not None else None,
                 "p50": words.duration(arm.latency_ms.p50 / 1000) if arm.latency_ms else None,
+                "timed": timed_as(arm.latency_ms) if arm.latency_ms else "",
                 "out": ", ".join(out),
                 "note": note,
             }
@@ -177,7 +179,8 @@ def trade_offs(results: Results) -> list[dict[str, Any]]:
     arms = _placed(results)
     costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
-    times = [(a, a.latency_ms.p50 / 1000, f"p50 {words.duration(a.latency_ms.p50 / 1000)}")
+    times = [(a, a.latency_ms.p50 / 1000,
+              f"p50 {words.duration(a.latency_ms.p50 / 1000)} {timed_as(a.latency_ms)}")
              for a in arms if a.latency_ms]  # fmt: skip
     return [
         _trade_off(results, "Against cost", "$ a 1,000 requests", "usd_per_1k", costs),

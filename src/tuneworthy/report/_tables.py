@@ -17,6 +17,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.report._time import timing_line
 from tuneworthy.stats.power import worth
 
 if TYPE_CHECKING:  # the report computes no statistics, so it loads none
@@ -40,6 +41,8 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         if arm.state != "measured":
             why = shown(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
+    if said := shown(timing_line(results), plain):
+        lines += [Text(x, "dim") for x in wrapped(said, width)]
     return finished(lines, plain)
 
 

@@ -1,8 +1,9 @@
-"""What the study says of time: breaks in the lead of the named arm. Words only."""
+"""What the study says of time: breaks in the lead of the named arm, how requests were timed."""
 
 from __future__ import annotations
 
 from tuneworthy.core.escape import visible
+from tuneworthy.core.evidence import Latency
 from tuneworthy.core.results import Results
 from tuneworthy.core.trend import Trend
 from tuneworthy.verdict.drift import break_line, said
@@ -23,6 +24,24 @@ def trend_lines(results: Results) -> list[str]:
     name = results.verdict.arm
     own = [trend for trend in results.evidence.trends if name in (trend.arm, trend.versus)]
     return [visible(_line(trend.seen_from(name or ""))) for trend in own]
+
+
+def timed_as(latency: Latency) -> str:
+    """Return under which load requests were timed: `one at a time`, or how many were under way."""
+    if latency.concurrency is None:
+        return "as recorded"
+    if latency.concurrency == 1:
+        return "one at a time"
+    return f"with up to {latency.concurrency:,} requests under way"
+
+
+def timing_line(results: Results) -> str:
+    """Return which arms were timed under load, "" where all were timed one at a time."""
+    found: dict[str, list[str]] = {}
+    for arm in results.evidence.arms:
+        if arm.latency_ms is not None and (arm.latency_ms.concurrency or 1) > 1:
+            found.setdefault(timed_as(arm.latency_ms), []).append(arm.name)
+    return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in found.items()))
 
 
 def _line(trend: Trend) -> str:

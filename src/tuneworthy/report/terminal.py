@@ -20,7 +20,7 @@ from tuneworthy.report._tables import (
     recompute_screen,
     table,
 )
-from tuneworthy.report._time import time_line
+from tuneworthy.report._time import time_line, timing_line
 
 __all__ = [
     "Live",
@@ -107,6 +107,8 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
             note = words.rival_line(pair, results.task.success.margin)
             yield Text(" " * (name + 3) + note, "dim")
+    if unit == "p50" and (said := shown(timing_line(results), plain)):
+        yield from (Text(line, "dim") for line in wrapped(said, width))
 
 
 def _row(

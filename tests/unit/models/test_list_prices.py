@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import tuneworthy
-from tuneworthy.core.model import Limits
 from tuneworthy.models._prices import listed, worst
 from tuneworthy.models._request import size
 from tuneworthy.models.openai_compatible import open_remote

@@ -35,7 +35,7 @@ from tuneworthy.data.taskfile import read_task
 from tuneworthy.grading import grades_of, metric_of, refusal
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, ahead, count
-from tuneworthy.ledger.purse import Purse
+from tuneworthy.ledger.purse import Purse, unsettled
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix import timing
@@ -311,6 +311,8 @@ class Desk:
             "seed": self.task.seed,
             "looks": self.looks.look,
             "commands": ["tuneworthy check", "tuneworthy plan", run],
+            **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
+            **unsettled(self.purse),
         }
 
 

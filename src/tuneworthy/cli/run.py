@@ -49,6 +49,7 @@ def command(
     7 store busy, 130/143 stopped.
     """
     from tuneworthy.ledger.signals import stoppable
+    from tuneworthy.report._requests import request_lines
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.study import Wishes
@@ -61,6 +62,8 @@ def command(
         study = run_study(task_path(task), wishes, watch)
     if json:
         print(verdict_json(study.verdict))
+        for line in request_lines(study.results):
+            print(f"note: {line}", file=sys.stderr)
     else:
         show(ladder_screen(study.results, *room()))
         print(f"\nreport: {study.folder / 'report.html'}", file=sys.stderr)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
+LISTED = 20  # attempts of unknown outcome that are listed one by one
+UNSETTLED = "unknown outcomes"
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,27 @@ class Purse:
             if str(r.seq) not in known and r.seq not in self._account.live
             for c in [r.content]
         ]
+
+
+def unsettled(purse: Purse | None) -> dict[str, Any]:
+    """Return the attempts whose cost is not known, with their worst prices, as plain text.
+
+    Empty where there are none. They were sent, and killed in flight, cut or answered without a
+    count of tokens: each may have been billed up to its worst price, which stays counted.
+    """
+    found = purse.spent().unknown if purse else ()
+    if not found:
+        return {}
+    usd = sum((one.usd for one in found), Decimal(0))
+    tokens = sum(one.tokens for one in found)
+    lines = [f"#{one.number} of {one.at}: up to ${one.usd.normalize():f}" for one in found[:LISTED]]
+    more = [f"and {len(found) - LISTED:,} more"] if len(found) > LISTED else []
+    noun = "request" if len(found) == 1 else "requests"
+    return {
+        UNSETTLED: f"{len(found):,} {noun} sent whose outcome is not known: up to"
+        f" ${usd.normalize():f} and {tokens:,} tokens may have been billed for them",
+        "requests of unknown outcome": lines + more,
+    }
 
 
 def exact(value: Money) -> Decimal:

@@ -51,6 +51,12 @@ class Models(Mapping[str, Model]):
         """Return the specs of all models, opened or not."""
         return list(self._wanted.values())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what the opened models note of how they had to be asked, each note once."""
+        found = [note for model in self._open.values() for note in getattr(model, "notes", ())]
+        return tuple(dict.fromkeys(found))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._wanted)
 

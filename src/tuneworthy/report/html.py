@@ -21,6 +21,7 @@ from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import cells
 from tuneworthy.report._data import page_data
+from tuneworthy.report._requests import request_lines
 from tuneworthy.report._tables import visible_line
 
 HERE = Path(__file__).parent
@@ -68,6 +69,7 @@ def page(results: Results) -> str:
         missing=notes.missing(results),
         audit=notes.audit(results),
         reproduce=notes.reproduce(results),
+        request_lines=request_lines(results),
         task_text=notes.task_text(results),
     ) + "\n"  # fmt: skip
 

@@ -12,6 +12,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
+from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import bar, cell, finished, room, show, shown, strip, wrapped
 from tuneworthy.report._tables import (
     audit_screen,
@@ -174,5 +175,8 @@ def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if five := words.checklist_line(results.verdict):
         text = shown(f"Five questions before tuning: {five}.", plain)
         yield from (Text(line) for line in wrapped(text, width))
+    for note in request_lines(results):
+        text = shown(f"Note: {note}.", plain)
+        yield from (Text(line, "dim") for line in wrapped(text, width))
     for line in wrapped(shown(words.next_line(results), plain), width):
         yield Text(line, "bold")

@@ -163,7 +163,8 @@ def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
 def _status(error: openai.APIStatusError, clean: Redactor) -> Outcome:
     code = error.status_code
     said = error.body if isinstance(error.body, dict) else {}
-    text = clean.text(f"{code}: {said.get('message') or error.message}")[:WHY_ROOM]
+    told = said.get("message") or error.body or error.message  # some put it under other names
+    text = clean.text(f"{code}: {told}")[:WHY_ROOM]
     name = f"{said.get('code')} {said.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,

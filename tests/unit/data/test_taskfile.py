@@ -39,7 +39,7 @@ present: {model: openai:some, prompt: prompt.md, options: {temperature: 0, api_k
 answers: {old: old.jsonl, rules: {file: rules.jsonl, tool: classifier}}
 arms: [tfidf, {nearest_shots: {k: 8}}, lora]
 knowledge: {changed_share: 0.03, over: 30d}
-economics: {requests_per_month: 200000, prices: {x: {in: 1}}}
+economics: {requests_per_month: 200000, prices: {x: {in: 1, out: 2}}}
 budget: {minutes: 20, usd: null}
 seeds: 2
 """,

@@ -25,10 +25,16 @@ class Purse:
     def __init__(self, usd=None):
         self.cap_usd = None if usd is None else Decimal(str(usd))
         self.open, self.spent, self.kept, self.lock = {}, [], {}, threading.Lock()
-        self.number = 0
+        self.number, self.facts = 0, {}
 
     def recorded(self, key):
         return self.kept.get(key)
+
+    def recall(self, what):
+        return self.facts.get(what)
+
+    def learn(self, what, value):
+        return self.facts.setdefault(what, value)
 
     def reserve(self, usd, tokens, key=""):
         with self.lock:

@@ -1,4 +1,4 @@
-"""D3: a model behind an endpoint that reasons first: what is sent, read, counted and asked again."""
+"""D3: an endpoint that reasons first: what is sent, read, counted, and asked again."""
 
 from decimal import Decimal
 
@@ -92,19 +92,26 @@ def test_reasoning_tokens_are_part_of_those_of_the_answer_and_priced(remote, tol
     assert purse.spent == [(12 * Decimal(1) + out * Decimal(2)) / 1_000_000]
 
 
-def test_room_and_worst_price_include_the_allowance_only_where_it_may_think(remote):
-    for limits, room in ((ON, 108), (OFF, 8), (AUTO, 8)):
-        purse = Purse(usd=1)
-        reserved = []
-        reserve = purse.reserve
-        purse.reserve = lambda usd, tokens, key="", r=reserve: (
-            reserved.append(usd) or r(usd, tokens, key)
-        )
-        server, model, _ = remote(says(), purse=purse, price=PRICE)
-        model.reply(ask("x"), limits)
-        body = server.seen[0]["body"]
-        assert body["max_tokens"] == room
-        assert reserved == [(_request.size(body) + 2 * Decimal(room)) / 1_000_000]
+class Watched(Purse):
+    """A purse that lists what was reserved."""
+
+    def __init__(self):
+        super().__init__(usd=1)
+        self.reserved = []
+
+    def reserve(self, usd, tokens, key=""):
+        self.reserved.append(usd)
+        return super().reserve(usd, tokens, key)
+
+
+@pytest.mark.parametrize(("limits", "room"), [(ON, 108), (OFF, 8), (AUTO, 8)])
+def test_room_and_worst_price_include_the_allowance_only_where_it_may_think(remote, limits, room):
+    purse = Watched()
+    server, model, _ = remote(says(), purse=purse, price=PRICE)
+    model.reply(ask("x"), limits)
+    body = server.seen[0]["body"]
+    assert body["max_tokens"] == room
+    assert purse.reserved == [(_request.size(body) + 2 * Decimal(room)) / 1_000_000]
 
 
 def test_a_reply_that_ends_inside_its_reasoning_is_cut_and_empty(remote):

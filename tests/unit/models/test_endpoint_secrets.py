@@ -1,0 +1,214 @@
+"""D9: the key leaves in no text, and no request reaches an address that no model has."""
+
+import base64
+import json
+import os
+import socket
+from urllib.parse import quote, unquote
+
+import pytest
+from models_kit import ask, says
+from test_openai_compatible import LIMITS, Purse
+from tests import studies
+
+from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
+from tuneworthy.models._endpoint import endpoint, refuse_address, refuse_resolved
+from tuneworthy.models._redact import REMOVED, Redactor
+from tuneworthy.models._wire import Policy, _on_event
+from tuneworthy.models.openai_compatible import Remote
+
+KEY = "sk-canary+7f3a/9c41=e2b8 d05"
+ENCODED = {
+    "plain": KEY,
+    "percent": quote(KEY, safe=""),
+    "percent, lower": quote(KEY, safe="").replace("%2B", "%2b").replace("%3D", "%3d")
+                                         .replace("%2F", "%2f"),
+    "percent, twice": quote(quote(KEY, safe=""), safe=""),
+    "percent, all": "".join(f"%{byte:02x}" for byte in KEY.encode()),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 of the header": base64.b64encode(f"Bearer {KEY}".encode()).decode(),
+    "base64 of a line": base64.urlsafe_b64encode(f"a{KEY}b".encode()).decode(),
+    "hex": KEY.encode().hex(),
+}  # fmt: skip
+
+
+def traces(text):
+    """Return the spellings of the key (ten characters of it and more) that a text holds."""
+    parts = [KEY[start : start + 12] for start in range(0, len(KEY) - 11)]
+    read = (text, unquote(text), unquote(unquote(text)))
+    found = [part for part in parts if any(part in one for one in read)]
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + KEY.encode()).decode()[4:-4]
+        for coded in (whole, whole.replace("+", "-").replace("/", "_")):
+            found += [
+                coded[i : i + 12] for i in range(len(coded) - 11) if coded[i : i + 12] in text
+            ]
+    return found + [KEY.encode().hex()] * (KEY.encode().hex() in text.lower())
+
+
+@pytest.fixture
+def home(serve, monkeypatch):
+    def make(*turns):
+        server = serve(*turns)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        return server
+
+    return make
+
+
+@pytest.mark.parametrize("spelling", ENCODED.values(), ids=ENCODED.keys())
+def test_the_key_is_removed_in_every_spelling(spelling):
+    assert traces(f"x {spelling} y"), "the check itself finds it"
+    clean = Redactor(KEY)
+    for text in (spelling, f"x{spelling}y", f"Authorization: {spelling}\n"):
+        assert not traces(clean.text(text))
+        assert REMOVED in clean.text(text)
+    assert traces(json.dumps(clean.json({spelling: [spelling, {"a": spelling}]}))) == []
+    assert KEY not in repr(clean)
+
+
+def test_a_short_key_or_none_changes_no_answer():
+    for key in (None, "", "none", "EMPTY"):
+        assert Redactor(key).text("none is EMPTY") == "none is EMPTY"
+
+
+@pytest.mark.parametrize("spelling", ENCODED.values(), ids=ENCODED.keys())
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
+def test_a_server_that_echoes_the_key_gives_it_to_nobody(home, spelling, status):
+    long = "x" * 280 + spelling  # where messages are cut
+    error = {"error": {"message": long, "code": spelling, "param": spelling, "type": spelling}}
+    turn = {"status": status, "json": error, "headers": {"x-echo": quote(spelling)}}
+    if status == 200:
+        turn = says(spelling, model=spelling, system_fingerprint=spelling, finish_reason=spelling)
+    home(turn)
+    purse = Purse()
+    model = Remote("m", endpoint(None), purse, None, Policy(attempts=2, sleep=lambda s: None))
+    try:
+        seen = str(model.reply(ask("a"), LIMITS))
+    except ProviderError as caught:
+        seen = str(caught) + str(caught.plain()) + repr(caught)
+    assert not traces(seen)
+    assert not traces(str(purse.kept) + str(purse.facts) + str(model.notes) + str(vars(model)))
+
+
+@pytest.mark.parametrize("raw", ["<html>{}</html>", '{{"choices": "{}"}}', '"{}"'])
+def test_pages_and_broken_json_give_it_to_nobody(home, raw):
+    for status in (200, 403, 503):
+        home({"status": status, "raw": raw.format(KEY).encode()})
+        model = Remote("m", endpoint(None), None, None, Policy(attempts=1))
+        with pytest.raises(ProviderError) as caught:
+            model.reply(ask("a"), LIMITS)
+        assert not traces(str(caught.value))
+
+
+def test_no_byte_that_a_study_writes_or_says_holds_the_key(home, tmp_path, capfd, caplog):
+    from tuneworthy.study import Wishes, run
+
+    spelled = list(ENCODED.values())
+
+    def turn(body):
+        text = body["messages"][-1]["content"]
+        echo = spelled[len(text) % len(spelled)]
+        if "7" in text[-2:]:
+            return {"status": 400, "json": {"error": {"message": f"bad prompt {echo}"}}}
+        label = next((n for n in studies.LABELS if n[:4] in text), "refund")
+        return says(label if len(text) % 3 else f"{label} {echo}", model=f"m {KEY}",
+                    system_fingerprint=echo)  # fmt: skip
+
+    server = home(turn)
+    path = studies.write(tmp_path, model="openai:m", arms=["present", "zero_shot", "few_shot"],
+                         output={"type": "text"}, success={"metric": "exact"},
+                         budget={"minutes": 20, "tokens": 10**9})  # fmt: skip
+    said = []
+    study = run(path, Wishes(pay=True), lambda event, data: said.append(str(data)))
+    assert len(server.seen) > 60
+    assert KEY in server.seen[0]["headers"]["authorization"], "it was sent, to its own home"
+    assert study.verdict.arms
+    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert any(p.name == "ledger.sqlite" for p in written)
+    for file in written:
+        assert not traces(file.read_bytes().decode("latin-1")), file
+    out, err = capfd.readouterr()
+    assert not traces(out + err + caplog.text + "\n".join(said) + repr(study.results))
+    answers = [a.text for r in study.results.runs for a in r.answers]
+    assert any(REMOVED in text for text in answers), "the echoes came"
+
+
+SPELLINGS = ["169.254.169.254", "2852039166", "0xa9fea9fe", "0xA9.0xFE.0xA9.0xFE", "0251.254.43518",
+             "0251.0376.0251.0376", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]",
+             "[::169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[fe80::1]",
+             "[fd00:ec2::254]", "[fd00:0ec2:0:0::0254]", "metadata.google.internal",
+             "METADATA.google.internal.", "metadata", "100.100.100.200", "192.0.0.192",
+             "168.63.129.16", "0.0.0.0", "[::]", "224.0.0.1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_a_metadata_address_is_refused_in_every_spelling(host):
+    with pytest.raises(SecurityError):
+        endpoint(f"http://{host}/v1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "10.0.0.7", "192.168.1.5",
+                                  "172.16.0.9", "[fd12:3456::7]", "models.lan"])  # fmt: skip
+def test_this_machine_and_the_private_network_are_allowed(host):
+    assert endpoint(f"http://{host}:8000/v1").url
+
+
+def test_a_name_that_resolves_to_one_is_refused_before_anything_is_sent(monkeypatch, serve):
+    server = serve(says())
+    where = endpoint(server.url.replace("127.0.0.1", "models.example"))
+    family = socket.AF_INET
+    for number in ("169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"):
+        found = [(family, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80)),
+                 (family, socket.SOCK_STREAM, 6, "", (number, 80))]  # fmt: skip
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *a, f=found, **k: f)
+        with pytest.raises(SecurityError):
+            refuse_resolved(where)
+        with pytest.raises(SecurityError):
+            Remote("m", where).reply(ask("a"), LIMITS)
+    assert not server.seen
+
+    def nowhere(*args, **more):
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    refuse_resolved(where)
+
+
+def test_a_name_that_resolves_otherwise_at_connect_time_is_refused_there(monkeypatch, serve):
+    """The first look-up is harmless, the connection goes elsewhere (DNS rebinding)."""
+    from tuneworthy.models import _wire
+
+    server, purse = serve(says()), Purse(usd=1)
+    price = {"in": 1.0, "out": 1.0}
+    model = Remote("m", endpoint(server.url), purse, price, Policy(attempts=2))
+    asked = []
+
+    def look(host):
+        asked.append(host)
+        refuse_address("169.254.169.254")
+
+    monkeypatch.setattr(_wire, "refuse_address", look)
+    with pytest.raises(SecurityError):
+        model.reply(ask("a"), LIMITS)
+    assert asked == ["127.0.0.1"], "the peer of the connection is what is checked"
+    assert not server.seen, "nothing was sent"
+    assert not purse.open
+
+
+def test_other_events_of_a_connection_are_not_looked_at():
+    _on_event("http11.send_request_headers.started", {})
+
+
+def test_a_study_at_such_an_address_ends_with_a_clear_error(tmp_path, monkeypatch):
+    from tuneworthy.study import Wishes, run
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    path = studies.write(tmp_path, model="openai:m@http://0xa9fea9fe/v1",
+                         arms=["present", "zero_shot"])  # fmt: skip
+    with pytest.raises(TuneworthyError) as caught:
+        run(path, Wishes(pay=True))
+    assert isinstance(caught.value, SecurityError)
+    assert caught.value.exit_code == 2
+    assert os.environ.get("OPENAI_API_KEY") is None

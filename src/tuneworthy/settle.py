@@ -73,8 +73,8 @@ class Settling:
         self._policy, self._most = policy_of(desk.task), inf if patience is None else patience
         self.ballot = Ballot(desk.task, desk.metric, desk.study)
         self._scored = list(desk.sealed.open("settle").values())
-        log = recorded(desk.task, desk.loaded.unlabelled, self._scored)
         labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # a locked row is shown to nobody
+        log = recorded(desk.task, desk.loaded.unlabelled, labelled)
         pool = fresh(list(desk.loaded.unlabelled), labelled)
         self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, log)
         self._refuse()

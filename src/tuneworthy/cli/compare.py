@@ -1,10 +1,11 @@
 """Compare two studies on the cases they share, B minus A, pair by pair, with intervals.
 
-Exit code 2 where the two were not scored by the same metric.
+Exit code 2 where the two were not scored by the same metric, 5 where one id names other rows.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,22 @@ Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a ve
 def command(first: Study, second: Study, json: Json = False) -> None:
     """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
     from tuneworthy.core.record import canonical
-    from tuneworthy.matrix.two_studies import between
+    from tuneworthy.core.units import doing
+    from tuneworthy.matrix.two_studies import between, others
     from tuneworthy.report.terminal import compare_screen, room
     from tuneworthy.shelf import find, read
 
     one, two = read(find(first)), read(find(second))
     pairs = between(one, two)
+    apart, _ = others(one, two)
+    if apart:
+        said = doing(len(apart), "case", "have")
+        print(f"left out: {said} another input under the same id", file=sys.stderr)
     if json:
         named = {key: study.verdict for key, study in (("a", one), ("b", two))}
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
-        told = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs]}
+        told = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs],
+                "left_out": sorted(apart)}  # fmt: skip
         print(canonical(heads | told))
     else:
         show(compare_screen(one.verdict, two.verdict, pairs, *room()))

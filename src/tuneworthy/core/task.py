@@ -14,6 +14,7 @@ TOOLS: tuple[Tool, ...] = (
     "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil",
 )  # fmt: skip
 OutputType = Literal["json", "label", "text", "number"]
+Match = Literal["id", "input", "order"]
 Role = Literal["model", "tune", "bigger", "teacher", "judge"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
@@ -98,19 +99,24 @@ class Success(Record):
 
 
 class Present(Record):
-    """What runs today: model, prompt file and options, or its logged answers."""
+    """What runs today: model, prompt file and options, or its logged answers (see `Recorded`)."""
 
     model: str | None = None
     prompt: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     answers: str | None = None
+    match: Match | None = None
     tool: Tool | None = None
 
 
 class Recorded(Record):
-    """Recorded answers of another system; without `tool` it is compared but can't be named."""
+    """Recorded answers of another system; without `tool` its place on the ladder is not known.
+
+    `match`: what says which row an answer belongs to. None: its id, else its input; never order.
+    """
 
     file: str
+    match: Match | None = None
     tool: Tool | None = None
 
 
@@ -212,9 +218,13 @@ class Task(Record):
         nothing = set() if data.locked else {"locked"}
         nothing |= set() if data.largest_group else {"largest_group"}
         unset = set() if success.finalists else {"finalists"}
+        logs = {name for name, log in self.answers.items() if log.match is None}
         left_out: dict[str, Any] = {"budget": {"usd", "tokens"} | early, "executor": True,
+                                    "answers": {name: {"match"} for name in logs},
                                     "data": {"unlabelled"} | nothing, "success": unset,
                                     "max_connections": True, "batch": True}  # fmt: skip
+        if self.present is not None and self.present.match is None:
+            left_out["present"] = {"match"}
         for key in ("thinking", "thinking_tokens", "options", "device", "precision"):
             if getattr(self, key) == type(self).model_fields[key].get_default(
                 call_default_factory=True

@@ -1,19 +1,20 @@
-"""Recorded answers of another system, aligned to cases: by id, else by input, else by order."""
+"""Recorded answers of another system, read and aligned to cases (see data/matching.py)."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.units import counted
+from tuneworthy.core.task import Match
+from tuneworthy.data.copies import plain_key
 from tuneworthy.data.jsonl import read_jsonl
 from tuneworthy.data.lines import opened
+from tuneworthy.data.matching import Log, Matched, given, keys, matched
 from tuneworthy.data.raw import Fault, Raw
 
 NONE = "no recorded answer"
@@ -26,31 +27,45 @@ MOST = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 @dataclass(frozen=True)
 class Aligned:
-    """One answer a case, in their order, and the places (file:line) of answers to no row."""
+    """One answer a case, in their order, and the places (file:line) of answers to no row.
+
+    `by` is what matched them; `differ` are places of answers whose id is that of a row and whose
+    input is another (only where the task file says to match by id).
+    """
 
     answers: tuple[Answer, ...]
     strangers: tuple[str, ...] = ()
+    by: Match = "id"
+    differ: tuple[str, ...] = ()
 
 
-def read_answers(path: Path, cases: Sequence[Case]) -> list[Answer]:
+def read_answers(
+    path: Path, cases: Sequence[Case], match: Match | None = None, key: str = "answers.NAME"
+) -> list[Answer]:
     """Return one answer a case, in order; a case without one gets an Answer with `error`.
 
     Raises what `align` does.
     """
-    return [*align(path, cases).answers]
+    return [*align(path, cases, match=match, key=key).answers]
 
 
-def align(path: Path, cases: Sequence[Case], others: Sequence[Case | Query] = ()) -> Aligned:
+def align(
+    path: Path,
+    cases: Sequence[Case],
+    others: Sequence[Case | Query] = (),
+    match: Match | None = None,
+    key: str = "answers.NAME",
+) -> Aligned:
     """Read the answers to `cases`; an answer to one of the `others` is no stranger.
 
-    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}. Without
-    ids they are matched by `input`; without either by order, where the counts agree. Raises
-    DataError for a bad row, a number that can't be (see MOST), an id given twice, or a file that
-    matches no case.
+    Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
+    an `input` in place of the id; `key` is where the task file names them. Raises DataError for a
+    bad row, a number that can't be (see MOST), answers that can't be matched (see data/matching.py)
+    or a file that matches no case.
     """
     rows = _rows(path)
-    found, key = _matched(path, rows, cases)
-    if rows and not found:
+    found = matched(Log(path, rows, match, key), cases, others)
+    if rows and not found.rows:
         raise DataError(
             "no recorded answer belongs to a row of this task",
             where=str(path),
@@ -58,10 +73,25 @@ def align(path: Path, cases: Sequence[Case], others: Sequence[Case | Query] = ()
             fix='give each row the "id" (or the "input") of the row it answers',
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
-    answers = [found.get(case.id, none) for case, none in zip(cases, missing, strict=True)]
-    known = {one.id if key == "id" else one.input for one in (*cases, *others)} if key else set()
-    strange = [row.where for row in rows if key and str(row.fields[key]) not in known]
-    return Aligned(tuple(answers), tuple(strange))
+    answers = [
+        _answer(found.rows[case.id], case) if case.id in found.rows else none
+        for case, none in zip(cases, missing, strict=True)
+    ]
+    return Aligned(tuple(answers), _strangers(rows, found, (*cases, *others)), found.by,
+                   found.differ)  # fmt: skip
+
+
+def _strangers(
+    rows: Sequence[Raw], found: Matched, known: Sequence[Case | Query]
+) -> tuple[str, ...]:
+    """Return the places of answers that belong to none of the known rows."""
+    if found.by == "order":
+        return ()
+    if found.by == "id":
+        names = {one.id for one in known}
+        return tuple(row.where for row in rows if given(row, "id") not in names)
+    texts = {plain_key(text) for one in known for text in keys(one)}
+    return tuple(r.where for r in rows if plain_key(given(r, "input") or "") not in texts)
 
 
 def _rows(path: Path) -> list[Raw]:
@@ -111,69 +141,6 @@ def _wrong_field(row: Raw, key: str, what: str, fix: str) -> DataError:
 def _first(row: Raw) -> str:
     key = "id" if row.fields.get("id") is not None else "input"
     return f"first {key}: {row.fields.get(key)}"
-
-
-def _matched(
-    path: Path, rows: Sequence[Raw], cases: Sequence[Case]
-) -> tuple[dict[str, Answer], str]:
-    """Return the answers by case id, and the key that matched them ("" where their order did)."""
-    by_id = all("id" in row.fields for row in rows)
-    by_input = all("input" in row.fields for row in rows)
-    if by_id and (found := _by_id(rows, {case.id: case for case in cases})):
-        return found, "id"
-    if by_input:
-        return _by_input(rows, cases), "input"
-    if by_id:
-        return {}, "id"
-    if len(rows) == len(cases):
-        return {c.id: _answer(r, c) for r, c in zip(rows, _as_written(cases), strict=True)}, ""
-    raise DataError(
-        "recorded answers can't be matched to the rows",
-        where=path.name,
-        got=f"{counted(len(rows), 'answer')} without ids, {counted(len(cases), 'scored row')}",
-        fix='give every answer the "id" (or the "input") of its row',
-    )
-
-
-def _as_written(cases: Sequence[Case]) -> list[Case]:
-    """Return cases in the order of their file: `where` is file:line."""
-
-    def place(case: Case) -> tuple[str, int]:
-        name, _, line = case.where.partition(":")
-        return name, int(line.partition(":")[0] or 0)
-
-    return sorted(cases, key=place)
-
-
-def _by_id(rows: Sequence[Raw], cases: Mapping[str, Case]) -> dict[str, Answer]:
-    found: dict[str, Answer] = {}
-    first: dict[str, str] = {}
-    for row in rows:
-        name = str(row.fields["id"])
-        if name in first:
-            raise DataError(
-                "two recorded answers belong to one row",
-                where=f"{first[name]} and {row.where}",
-                got=name,
-                fix="keep one of them",
-            )
-        first[name] = row.where
-        if case := cases.get(name):
-            found[case.id] = _answer(row, case)
-    return found
-
-
-def _by_input(rows: Sequence[Raw], cases: Sequence[Case]) -> dict[str, Answer]:
-    """Match by input; where an input occurs more than once, in the order of both files."""
-    given: dict[str, list[Raw]] = defaultdict(list)
-    for row in rows:
-        given[str(row.fields["input"])].append(row)
-    found, used = {}, Counter[str]()
-    for case in _as_written(cases):
-        if same := given.get(case.input):
-            found[case.id] = _answer(same[min(used[case.input], len(same) - 1)], case)
-            used[case.input] += 1
-    return found
 
 
 def _answer(row: Raw, case: Case) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.task import Task
+from tuneworthy.core.task import Match, Task
 
 
 def recorded_files(task: Task) -> dict[str, str]:
@@ -11,3 +11,10 @@ def recorded_files(task: Task) -> dict[str, str]:
     if task.present and task.present.answers:
         files["present"] = task.present.answers
     return files
+
+
+def matched_by(task: Task, name: str) -> tuple[Match | None, str]:
+    """Return how a recorded system's answers are matched, and the key where that is written."""
+    if name in task.answers:
+        return task.answers[name].match, f"answers.{name}"
+    return task.present.match if task.present else None, "present"

@@ -8,18 +8,25 @@ from dataclasses import replace
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
-from tuneworthy.data.files import recorded_files
+from tuneworthy.data.files import matched_by, recorded_files
+from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
+
+GOLD = 20
+"""So many answers that all equal the right ones are said: few systems have no other space or word."""
 
 
 def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     """Return the answers of each recorded system to the scored cases.
 
     Rows that are set aside are matched with them, so that answers without ids keep their order.
-    Raises DataError for a file that is missing or can't be matched (see `align`).
+    Raises DataError for a file that is missing or can't be matched (see `align`), and for one that
+    is the file of right answers itself.
     """
     folder = loaded.task.folder
     others: list[Case | Query] = [*loaded.everyone, *loaded.unlabelled]
@@ -27,7 +34,11 @@ def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     more = loaded.aside
     if loaded.unlocked and loaded.test and not loaded.aside:  # of one file: the rows learnt from
         more = loaded.cases
-    found = {name: align(folder / file, [*scored, *more], others) for name, file in files.items()}
+    refuse_gold(loaded.task, files)
+    found = {
+        name: align(folder / file, [*scored, *more], others, *matched_by(loaded.task, name))
+        for name, file in files.items()
+    }
     return {name: replace(one, answers=one.answers[: len(scored)]) for name, one in found.items()}
 
 
@@ -47,6 +58,8 @@ def odd_answers(
     for name, aligned in found.items():
         file = quoted(files[name], 60)
         yield from _missing(_asked(aligned, early), file)
+        yield from _matching(aligned, name, file)
+        yield from _gold(aligned, {case.id: case for case in loaded.everyone}, name, file)
         if aligned.strangers:
             count = len(aligned.strangers)
             text = f"{_answers(count)} in {file} belong{'s' * (count == 1)} to no row"
@@ -55,9 +68,69 @@ def odd_answers(
             fix = "correct the ids if a row of yours is meant; they are not read"
             yield seen("answers_unknown", "warning", text, aligned.strangers, fix)
         if name in loaded.task.answers and loaded.task.answers[name].tool is None:
-            text = f"`{quoted(name, 60)}` has no `tool`: it is scored, but no verdict can name it"
+            text = (
+                f"`{quoted(name, 60)}` has no `tool`: it stands above all arms on the ladder, and is"
+                " named (use: other) only where every one of them is shown to be beaten by the margin"
+            )
             fix = f"write `tool: tune` beside the file, or another tool, under `answers.{name}`"
             yield Observation(kind="no_tool", level="note", text=text, count=1, fix=fix)
+
+
+def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
+    """Refuse the file of right answers where answers of a system are wanted.
+
+    It has answers too (`output`), all right: whatever it is compared with, it would win.
+    """
+    data, folder = task.data, task.folder
+    rows = [name for name in (data.file, data.train, data.test, data.dev) if name]
+    known = {digest: name for name in rows if (digest := file_digest(folder / name))}
+    for name, file in files.items():
+        same = known.get(file_digest(folder / file))
+        if same is not None:
+            raise DataError(
+                "the file of recorded answers is the file of right answers",
+                where=f"task.yaml {matched_by(task, name)[1]}",
+                got=f"{file}, the same bytes as {same}",
+                fix="name a file of what the system itself answered",
+            )
+
+
+def _gold(
+    aligned: Aligned, cases: Mapping[str, Case], name: str, file: str
+) -> Iterator[Observation]:
+    """Yield a warning where every answer is the right one, byte for byte."""
+    said = [(a, cases[a.case]) for a in aligned.answers if a.error is None and a.case in cases]
+    if len(said) < GOLD or any(answer.text != case.output for answer, case in said):
+        return
+    text = (
+        f"all {len(said):,} recorded answers of `{quoted(name, 60)}` in {file} equal the right"
+        " answers, byte for byte: are they what the system answered?"
+    )
+    fix = (
+        "name a file of what it answered; where the right answers were made by it, its score says"
+        " nothing, and rows that people labelled are needed"
+    )
+    yield seen("answers_are_gold", "warning", text, [answer.case for answer, _ in said], fix)
+
+
+def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
+    """Yield how answers were matched where that may be wrong."""
+    if aligned.by == "order":
+        text = (
+            f"the answers of `{quoted(name, 60)}` in {file} are matched to the rows by their order"
+            " alone (match: order)"
+        )
+        fix = 'the "id" or the "input" of its row beside each answer would show a wrong order'
+        yield Observation(kind="matched_by_order", level="warning", text=text,
+                          count=len(aligned.answers), fix=fix)  # fmt: skip
+    if aligned.differ:
+        count = len(aligned.differ)
+        text = (
+            f"{_answers(count)} in {file} {'has' if count == 1 else 'have'} the id of a row and"
+            " another input than it (match: id)"
+        )
+        fix = "correct the ids, or remove `match: id`, if they are those of other rows"
+        yield seen("inputs_differ", "warning", text, aligned.differ, fix)
 
 
 def _asked(aligned: Aligned, early: Collection[str]) -> Aligned:

@@ -158,6 +158,10 @@ def _arms(task: Task) -> Iterator[Fault]:
         fix = "write `present: {answers: FILE}`, or give these answers another name"
         got = task.answers["present"].file
         yield Fault(("answers", "present"), "what runs today is a key of its own", got, fix)
+    if task.present and task.present.match and not task.present.answers:
+        fix = "name them under `answers`, or remove `match`"
+        got = task.present.match
+        yield Fault(("present", "match"), "there are no logged answers to match", got, fix)
     if task.arms == "auto":
         return
     if not task.arms:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +22,7 @@ from tuneworthy.core.settled import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
-from tuneworthy.data.files import recorded_files
+from tuneworthy.data.files import matched_by, recorded_files
 from tuneworthy.matrix.ballot import in_order
 from tuneworthy.matrix.built import Built, scores_of
 from tuneworthy.matrix.measure import SHARD, Bench
@@ -131,17 +132,25 @@ class Stored(_Scored):
         return self._course.drawn[at].answers[name]
 
 
-def recorded(task: Task, pool: Sequence[Query], scored: Sequence[Case]) -> Recorded:
-    """Return the recorded answers to new inputs by arm and id; empty where a file has none."""
+def recorded(task: Task, pool: Sequence[Query], labelled: Sequence[Case]) -> Recorded:
+    """Return the recorded answers to new inputs by arm and id; empty where a file has none.
+
+    A new input with the id of a labelled row has none by that id: nothing says whose answer it is.
+    Answers that are matched by order are those of the scored rows alone.
+    """
+    taken = {case.id for case in labelled}
     new = [
         Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")
         for at, query in enumerate(pool)
+        if query.id not in taken
     ]
     found: dict[str, dict[str, Answer]] = {}
     for name, file in recorded_files(task).items():
-        try:  # with the scored cases, so that a file without ids is not taken for the new inputs
-            answers = read_answers(task.folder / file, [*scored, *new])[len(scored) :]
-        except DataError:
-            answers = []
+        match, key = matched_by(task, name)
+        answers: list[Answer] = []
+        if match != "order":
+            with suppress(DataError):
+                read = read_answers(task.folder / file, [*labelled, *new], match, key)
+                answers = read[len(labelled) :]
         found[name] = {answer.case: answer for answer in answers if answer.error is None}
     return found

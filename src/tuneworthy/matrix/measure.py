@@ -250,7 +250,8 @@ def _present(task: Task) -> dict[str, Any] | None:
     if task.present is None:
         return None
     prompt = task.present.prompt
-    return task.present.plain() | {"text": file_digest(task.folder / prompt) if prompt else ""}
+    plain = task.present.model_dump(mode="json", exclude={"match"})  # logged answers count as read
+    return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
 def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:

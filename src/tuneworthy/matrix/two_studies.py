@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.answer import Score
-from tuneworthy.core.errors import TaskError
+from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.data.copies import plain_key, whole
 from tuneworthy.metrics import chosen
 from tuneworthy.stats import bounds
 
@@ -20,10 +21,21 @@ def between(first: Results, second: Results) -> list[Pair]:
     """Return differences, second minus first, of arms with one name and of the two named arms.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
-    TaskError where the two were not scored alike: a difference of two metrics means nothing.
+    TaskError where the two were not scored alike: a difference of two metrics means nothing; and
+    DataError where most ids that both have name other inputs (see `others`).
     """
     _alike(first, second)
-    old, new = _scores(first), _scores(second)
+    apart, both = others(first, second)
+    if 2 * len(apart) > both:
+        raise DataError(
+            "the ids that both studies have name other rows",
+            where=", ".join(sorted(apart)[:3]),
+            got=f"{both - len(apart):,} of {both:,} shared ids have one input, {len(apart):,} have"
+            " two",
+            fix="compare studies of the same rows, or give rows ids of their own",
+            kept="both studies, unchanged",
+        )
+    old, new = _scores(first, apart), _scores(second, apart)
     names = sorted(set(old) & set(new))
     wanted = [(name, name) for name in names]
     named = (first.verdict.arm or "", second.verdict.arm or "")
@@ -31,6 +43,16 @@ def between(first: Results, second: Results) -> list[Pair]:
         wanted.insert(0, named)
     found = (_pair(one, two, old[one], new[two]) for one, two in wanted)
     return [pair for pair in found if pair is not None]
+
+
+def others(first: Results, second: Results) -> tuple[frozenset[str], int]:
+    """Return the ids under which the two ask something else, and how many ids they share.
+
+    Those cases are not the same rows: `between` leaves them out.
+    """
+    one, two = ({c.id: plain_key(whole(c)) for c in r.cases} for r in (first, second))
+    both = set(one) & set(two)
+    return frozenset(i for i in both if one[i] != two[i]), len(both)
 
 
 def _alike(first: Results, second: Results) -> None:
@@ -55,13 +77,14 @@ def _scored_by(results: Results) -> dict[str, Any]:
             "pass_at": success.passes_from}  # fmt: skip
 
 
-def _scores(results: Results) -> dict[str, dict[str, float]]:
+def _scores(results: Results, without: frozenset[str]) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     best = {arm.name: arm.seed for arm in results.evidence.arms}
     for run in results.runs:
         if run.state == "measured" and run.seed == best.get(run.spec.name):
             pairs = zip(run.answers, run.scores, strict=True)
-            own = {a.case: s.value if isinstance(s, Score) else 0.0 for a, s in pairs}
+            own = {a.case: s.value if isinstance(s, Score) else 0.0 for a, s in pairs
+                   if a.case not in without}  # fmt: skip
             table.setdefault(run.spec.name, {}).update(own)
     return table
 

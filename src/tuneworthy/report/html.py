@@ -19,6 +19,7 @@ from tuneworthy.report import _changes, _curve, _fresh, _money, _robust
 from tuneworthy.report import _notes as notes
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _words as words
+from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import cells
 from tuneworthy.report._data import page_data
 from tuneworthy.report._requests import request_lines
@@ -68,6 +69,7 @@ def page(results: Results) -> str:
         questions=notes.questions(results),
         missing=notes.missing(results),
         audit=notes.audit(results),
+        cautions=cautions(results),
         reproduce=notes.reproduce(results),
         request_lines=request_lines(results),
         task_text=notes.task_text(results),

@@ -10,6 +10,7 @@ from rich.text import Text
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
+from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._requests import request_lines
@@ -68,10 +69,12 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     else:
         yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
         yield from (Text(each) for each in wrapped(use, width))
-    said = (words.scored_line(results), words.left_line(results), time_line(results),
-            words.pays_line(results))  # fmt: skip
-    more = " ".join(filter(None, said)) if verdict.status != "blocked" else verdict.because
+    lines = (words.scored_line(results), words.left_line(results), time_line(results),
+             words.pays_line(results))  # fmt: skip
+    more = " ".join(filter(None, lines)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(shown(more, plain), width))
+    for said in cautions(results):
+        yield from (Text(each, "yellow") for each in wrapped(shown(said, plain), width))
 
 
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:

@@ -35,14 +35,14 @@ def test_answers_are_matched_by_id_whatever_their_order(tmp_path):
     assert got[0].finish is None
 
 
-def test_answers_are_matched_by_input_then_by_order(tmp_path):
+def test_answers_are_matched_by_input_and_by_order_where_that_is_asked_for(tmp_path):
     rows = [{"input": f"q{n}", "answer": {"k": n}} for n in (1, 2, 0)]
     assert [a.text for a in read_answers(answers(tmp_path, rows), CASES)] == [
         '{"k": 0}', '{"k": 1}', '{"k": 2}',
     ]  # fmt: skip
     rows = [{"answer": f"a{n}"} for n in range(3)]
     shuffled = [CASES[2], CASES[0], CASES[1]]  # the order is that of the file of rows
-    got = read_answers(answers(tmp_path, rows), shuffled)
+    got = read_answers(answers(tmp_path, rows), shuffled, "order")
     assert [(a.case, a.text) for a in got] == [("c2", "a2"), ("c0", "a0"), ("c1", "a1")]
 
 
@@ -96,7 +96,7 @@ def test_rows_without_an_answer_and_answers_to_no_row_are_told(tmp_path):
     assert missing.ids[:2] == ("r0", "r50")
     assert unknown.text == "2 recorded answers in other.jsonl belong to no row"
     assert unknown.ids == ("other.jsonl:51", "other.jsonl:52")
-    assert "no verdict can name it" in tool.text
+    assert "named (use: other) only where" in tool.text
     assert {one.kind for one in run(path).results.audit.observations} >= set(seen)
 
 

@@ -3,8 +3,9 @@
 import pytest
 from study_fixture import study
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.matrix.two_studies import between
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.matrix.two_studies import between, others
 from tuneworthy.report.terminal import compare_screen
 
 
@@ -54,3 +55,30 @@ def test_studies_that_were_not_scored_alike_are_refused(results, success, where)
     assert told.value.kept == "both studies, unchanged"
     judged = scored_by(one, metric="judge", judge=None)
     assert between(judged, judged)
+
+
+def with_other_inputs(results, share):
+    """Return the results with the ids of their rows on other inputs, in this share of them."""
+    some = round(share * len(results.cases))
+    turned = [
+        case.model_copy(update={"messages": (Message(role="user", content=f"other {at}"),)})
+        if at < some
+        else case
+        for at, case in enumerate(results.cases)
+    ]
+    return results.model_copy(update={"cases": tuple(turned)})
+
+
+def test_a_case_with_another_input_under_the_same_id_is_left_out(results):
+    few = with_other_inputs(results, 0.25)
+    apart, both = others(results, few)
+    assert (len(apart), both) == (round(0.25 * len(results.cases)), len(results.cases))
+    for whole, part in zip(between(results, results), between(results, few), strict=True):
+        assert part.n == whole.n - len(apart)
+
+
+def test_studies_of_other_rows_with_the_same_ids_are_refused(results):
+    with pytest.raises(DataError, match="name other rows") as told:
+        between(results, with_other_inputs(results, 0.75))
+    assert told.value.exit_code == 5
+    assert "shared ids have one input" in told.value.got

@@ -1,0 +1,290 @@
+"""Which recorded answer belongs to which row: by id, else by input, by order only if asked for.
+
+An order says nothing of itself: a log that was sorted or shuffled gives each row the answer to
+another. So without ids and inputs a log is refused until the task file says `match: order`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DataError
+from tuneworthy.core.task import Match
+from tuneworthy.core.units import counted, doing
+from tuneworthy.data.copies import asked, plain_key
+from tuneworthy.data.order_fit import misfit
+from tuneworthy.data.raw import Raw
+from tuneworthy.data.rows import as_text
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Log:
+    """The rows of a file of recorded answers, and how the task file says to match them.
+
+    `key` is where that is said in the task file: `present`, `answers.NAME`.
+    """
+
+    path: Path
+    rows: Sequence[Raw]
+    match: Match | None = None
+    key: str = "answers.NAME"
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The row of the log by case id, what matched them, and places of rows with other inputs."""
+
+    rows: dict[str, Raw]
+    by: Match
+    differ: tuple[str, ...] = ()
+
+
+def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()) -> Matched:
+    """Return which row of the log answers which case; the others may be answered too.
+
+    Raises DataError where nothing says it: no ids and no inputs; an id given twice; the ids of
+    these rows beside other inputs; one input with several answers; an order that does not fit.
+    """
+    if log.match == "order":
+        return _by_order(log, cases)
+    ids, inputs = (all(given(row, key) is not None for row in log.rows) for key in ("id", "input"))
+    if log.match is not None and not (ids if log.match == "id" else inputs):
+        _lacking(log, log.match)
+    if log.match == "id" or (log.match is None and ids):
+        found = _by_id(log, cases)
+        if log.match == "id" or not inputs:
+            return found
+        if found.differ:
+            _other_inputs(log, found)
+        if found.rows and len(found.rows) >= _known_inputs(log, cases):
+            return found
+    if inputs:
+        return _by_input(log, cases, others)
+    _unknown(log, cases)
+
+
+def given(row: Raw, key: str) -> str | None:
+    """Return the id or the input of a row as text, None where it has none."""
+    value = row.fields.get(key)
+    if key == "id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _unknown(log: Log, cases: Sequence[Case]) -> NoReturn:
+    bare = [row for row in log.rows if given(row, "id") is None and given(row, "input") is None]
+    got = f"{counted(len(log.rows), 'answer')}, {counted(len(cases), 'scored row')}"
+    fix = 'give every answer the "id" (or the "input") of its row'
+    if bare and len(log.rows) == len(cases):
+        fix += f"; where answer k is that of row k, write `match: order` under `{log.key}`"
+    if bare:
+        got += f"; {doing(len(bare), 'answer', 'have')} neither `id` nor `input`"
+    raise DataError(
+        "recorded answers can't be matched to the rows: nothing says which row each belongs to",
+        where=bare[0].where if bare else log.path.name,
+        got=got,
+        fix=fix,
+    )
+
+
+def _lacking(log: Log, key: Match) -> NoReturn:
+    bare = [row for row in log.rows if given(row, key) is None]
+    raise DataError(
+        f"recorded answers without `{key}` can't be matched by it",
+        where=bare[0].where,
+        got=f"{len(bare):,} of {len(log.rows):,} answers have no `{key}`",
+        fix=f"add it to each, or change `match: {key}` under `{log.key}`",
+    )
+
+
+# By id.
+
+
+def _by_id(log: Log, cases: Sequence[Case]) -> Matched:
+    by_name = {case.id: case for case in cases}
+    found: dict[str, Raw] = {}
+    first: dict[str, str] = {}
+    differ = []
+    for row in log.rows:
+        name = given(row, "id") or ""
+        if name in first:
+            raise DataError(
+                "two recorded answers belong to one row",
+                where=f"{first[name]} and {row.where}",
+                got=name,
+                fix="keep one of them",
+            )
+        first[name] = row.where
+        if case := by_name.get(name):
+            found[case.id] = row
+            if (text := given(row, "input")) is not None and not _asks(case, text):
+                differ.append(row.where)
+    return Matched(found, "id", tuple(differ))
+
+
+def _other_inputs(log: Log, found: Matched) -> NoReturn:
+    same = len(found.rows) - len(found.differ)
+    raise DataError(
+        "recorded answers have the ids of these rows beside other inputs",
+        where=", ".join(found.differ[:_SHOWN]),
+        got=f"{same:,} of {len(found.rows):,} have the input of the row with their id,"
+        f" {len(found.differ):,} have another",
+        fix=f"under `{log.key}` write `match: input` where the ids are those of other rows, or"
+        " `match: id` where the same inputs are only written another way",
+    )
+
+
+# By input.
+
+
+def keys(case: Case | Query) -> tuple[str, ...]:
+    """Return the texts that a log may call a row's input: the last turn, or all turns."""
+    whole = "\n".join(m.content for m in case.messages if m.role != "system")
+    return (case.input,) if whole == case.input else (case.input, whole)
+
+
+def _asks(case: Case | Query, text: str) -> bool:
+    return plain_key(text) in map(plain_key, keys(case))
+
+
+def _known_inputs(log: Log, cases: Sequence[Case]) -> int:
+    """Return how many cases the log has the input of."""
+    texts = {plain_key(given(row, "input") or "") for row in log.rows}
+    return sum(any(plain_key(text) in texts for text in keys(case)) for case in cases)
+
+
+def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -> Matched:
+    """Match by input as it is written, else apart from case, spaces and Unicode form.
+
+    Where rows share an input, their answers are told apart by nothing: they are taken in the order
+    of both files if that can change no score, else refused.
+    """
+    exact, loose = defaultdict[str, list[Raw]](list), defaultdict[str, list[Raw]](list)
+    for row in log.rows:
+        text = given(row, "input") or ""
+        exact[text].append(row)
+        loose[plain_key(text)].append(row)
+    groups: dict[tuple[str, ...], tuple[list[Raw], list[Case | Query]]] = {}
+    scored = {case.id for case in cases}
+    for case in (*as_written(cases), *(one for one in others if one.id not in scored)):
+        rows = next((exact[text] for text in keys(case) if text in exact), None)
+        rows = rows or next((r for t in keys(case) if (r := loose.get(plain_key(t)))), None)
+        if rows:
+            groups.setdefault(tuple(r.where for r in rows), (rows, []))[1].append(case)
+    found: dict[str, Raw] = {}
+    unclear = []
+    for rows, alike in groups.values():
+        if not any(case.id in scored for case in alike):
+            continue
+        if _told_apart(rows, alike):
+            unclear.append(rows)
+        for at, case in enumerate(alike):
+            if case.id in scored:
+                found[case.id] = rows[min(at, len(rows) - 1)]
+    if unclear:
+        _several(log, unclear)
+    return Matched(found, "input")
+
+
+def _told_apart(rows: Sequence[Raw], alike: Sequence[Case | Query]) -> bool:
+    """Return whether it matters, and is not known, which of these answers is whose."""
+    if len({repr(row.fields.get("answer", row.fields.get("output"))) for row in rows}) == 1:
+        fewer = len(rows) < len(alike)  # then turns before the last one must not differ
+        return fewer and len({_question(case) for case in alike}) > 1
+    return len(rows) != len(alike) or len({(_question(c), _right(c)) for c in alike}) > 1
+
+
+def _question(case: Case | Query) -> str:
+    return plain_key("\n".join(message.content for message in case.messages))
+
+
+def _right(case: Case | Query) -> str:
+    """Return all that says what is right; rows that agree in it score one answer alike."""
+    if isinstance(case, Query):
+        return ""
+    return repr((case.output, case.accepted, case.must_say, case.must_not_say))
+
+
+def _several(log: Log, unclear: Sequence[Sequence[Raw]]) -> NoReturn:
+    rows = sum(map(len, unclear))
+    raise DataError(
+        "rows with one input have several recorded answers, and nothing says whose each is",
+        where=", ".join(row.where for row in unclear[0][:_SHOWN]),
+        got=f"{counted(len(unclear), 'input')} with {counted(rows, 'answer')}",
+        fix='give these answers the "id" of their row, or keep one answer an input',
+    )
+
+
+# By order.
+
+
+def as_written(cases: Sequence[Case]) -> list[Case]:
+    """Return cases in the order of their file: `where` is file:line."""
+
+    def place(case: Case) -> tuple[str, int]:
+        name, _, line = case.where.partition(":")
+        number = re.match(r"\d+", line)
+        return name, int(number[0]) if number else 0
+
+    return sorted(cases, key=place)
+
+
+def _by_order(log: Log, cases: Sequence[Case]) -> Matched:
+    if len(log.rows) != len(cases):
+        raise DataError(
+            "answers that are matched by order must be as many as the scored rows",
+            where=log.path.name,
+            got=f"{counted(len(log.rows), 'answer')}, {counted(len(cases), 'scored row')}",
+            fix='give every answer the "id" (or the "input") of its row: rows that were left out'
+            " shift all that follow",
+        )
+    both = list(zip(log.rows, as_written(cases), strict=True))
+    _refuse_names(log, both)
+    _refuse_inputs(log, both)
+    pairs = [(_text(row), case.output) for row, case in both if _text(row) and case.output]
+    if said := misfit([one for one, _ in pairs], [other for _, other in pairs]):
+        raise DataError(
+            "recorded answers fit their rows better in another order than by `match: order`",
+            where=log.path.name,
+            got=said,
+            fix='give every answer the "id" (or the "input") of its row, and remove `match: order`'
+            f" under `{log.key}`",
+        )
+    return Matched({case.id: row for row, case in both}, "order")
+
+
+def _refuse_names(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
+    known = {case.id for _, case in both}
+    named = [(row, case) for row, case in both if given(row, "id") in known]
+    other = [row for row, case in named if given(row, "id") != case.id]
+    if other:
+        _refused(log, "ids", len(named) - len(other), other, "id")
+
+
+def _refuse_inputs(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
+    told = [(row, case, text) for row, case in both if (text := given(row, "input")) is not None]
+    other = [row for row, case, text in told if not _asks(case, text)]
+    if other:
+        _refused(log, "inputs", len(told) - len(other), other, "input")
+
+
+def _refused(log: Log, what: str, same: int, other: Sequence[Raw], key: str) -> NoReturn:
+    raise DataError(
+        f"the {what} of recorded answers say another order than that of the rows",
+        where=", ".join(row.where for row in other[:_SHOWN]),
+        got=f"in the order of the rows {same:,} {what} match and {len(other):,} do not",
+        fix=f"write `match: {key}` under `{log.key}`, or leave `match` out",
+    )
+
+
+def _text(row: Raw) -> str:
+    value: Any = row.fields.get("answer", row.fields.get("output"))
+    return "" if value is None else as_text(value)

@@ -1,0 +1,134 @@
+"""Do answers fit their rows in the order in which both are written? For logs without ids.
+
+The answers are compared with the right answers by the words that they share (Jaccard). In a
+shuffled log that is no more than in a random order: the test is a permutation test with the
+moments of Hoeffding (1951), "A combinatorial central limit theorem". A log that lacks a row, or has
+one twice, fits up to there and is shifted by one behind it: that is looked for by shift.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+
+from tuneworthy.data.copies import plain_key
+
+LEAST = 8  # answers below which no order can be told from another
+SURE = 2.33  # standard deviations above a random order; a shuffled log has them once in 100
+SHIFTED = 4.0  # standard deviations by which a shift of the last rows must fit better
+SHIFTS = (1, -1, 2, -2, 3, -3)
+_SAMPLE = 600  # answers that are compared with each other
+_WORDS = 300  # distinct words of a text that are compared
+_WORD = re.compile(r"\w+")
+Array = np.ndarray[Any, Any]
+
+
+def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
+    """Return how answers fit another order better than the given one, in words; "" if they don't.
+
+    Answer k stands beside the right answer of row k. Answers that are all alike fit any order.
+    """
+    if len(answers) < LEAST:
+        return ""
+    words = [_words(answers), _words(right)]
+    if (said := _shifted(words[0], words[1])) != "":
+        return said
+    return _random(answers, right, words)
+
+
+def _random(
+    answers: Sequence[str], right: Sequence[str], words: Sequence[Sequence[frozenset[str]]]
+) -> str:
+    """Return what speaks for another order where the given one fits no better than a random one."""
+    at = np.arange(len(answers))
+    if at.size > _SAMPLE:
+        at = np.sort(np.random.default_rng(0).choice(at, _SAMPLE, replace=False))
+    like = _likeness([words[0][i] for i in at], [words[1][i] for i in at])
+    centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
+    spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
+    given, chance = float(np.trace(like)), float(like.sum() / at.size)
+    if spread < 1e-9 or given > chance + SURE * spread:
+        return ""
+    rows, columns = linear_sum_assignment(-like)
+    best = float(like[rows, columns].sum())
+    equal, most = _equal(answers, right)
+    if most > equal:
+        return (
+            f"{equal:,} of {len(answers):,} answers equal the right answer of their row, no more"
+            f" than in a random order; in another order {most:,} would"
+        )
+    share = [f"{100 * value / at.size:.0f} %" for value in (given, chance, best)]
+    return (
+        f"answers share {share[0]} of their words with the right answer of their row, no more than"
+        f" in a random order ({share[1]}); in another order {share[2]}"
+    )
+
+
+def _equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
+    """Return how many answers are right in the given order, and how many in the best one."""
+    said, gold = [plain_key(text) for text in answers], [plain_key(text) for text in right]
+    common = Counter(said) & Counter(gold)
+    return sum(one == other for one, other in zip(said, gold, strict=True)), common.total()
+
+
+def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
+    """Return from where on the answers fit the rows a few places further, "" if nowhere."""
+    own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
+    for shift in SHIFTS:
+        at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
+        other = np.array([_jaccard(answers[i], right[i + shift]) for i in at])
+        gain = (other - own[at])[::-1]
+        total, noise = np.cumsum(gain), np.sqrt(np.cumsum(gain**2))
+        best = int(np.argmax(total - SHIFTED * noise)) if at.size else 0
+        if at.size >= LEAST and total[best] >= SHIFTED * noise[best] > 0:
+            first = int(at[::-1][best])
+            places = (
+                f"{abs(shift)} row{'s' * (abs(shift) > 1)} {'later' if shift > 0 else 'before'}"
+            )
+            n = len(own) - first
+            return (
+                f"{first:,} of {len(own):,} answers fit their rows; the last {n:,} fit the rows"
+                f" {places} better"
+            )
+    return ""
+
+
+def _likeness(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:
+    """Return the Jaccard of each answer's words and those of each right answer."""
+    number: dict[str, int] = {}
+    for some in (*answers, *right):
+        for word in some:
+            number.setdefault(word, len(number))
+
+    def table(texts: Sequence[frozenset[str]]) -> csr_array:
+        ends = np.cumsum([0, *map(len, texts)])
+        places = np.array([number[word] for text in texts for word in sorted(text)], dtype=np.int64)
+        ones = np.ones(places.size)
+        return csr_array((ones, places, ends), shape=(len(texts), max(len(number), 1)))
+
+    both: Array = (table(answers) @ table(right).T).toarray()
+    sizes = [np.array([len(text) for text in texts], dtype=float) for texts in (answers, right)]
+    either = sizes[0][:, None] + sizes[1] - both
+    return np.divide(both, either, out=np.ones_like(both), where=either > 0)
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    either = len(one | other)
+    return len(one & other) / either if either else 1.0
+
+
+def _words(texts: Sequence[str]) -> list[frozenset[str]]:
+    """Return the first distinct words of each text; a text without words is one word itself."""
+    return [_word_set(text) for text in texts]
+
+
+def _word_set(text: str) -> frozenset[str]:
+    key = plain_key(text[: 20 * _WORDS])
+    found = dict.fromkeys(_WORD.findall(key)) or {key: None}
+    return frozenset(list(found)[:_WORDS])

@@ -213,8 +213,7 @@ def _probe(
 
 def _competing(arms: Sequence[PlannedArm]) -> int:
     """Return how many arms may compete: all that run and can be named."""
-    return sum(not a.because and a.spec.role == "candidate" and a.spec.tool is not None
-               for a in arms)  # fmt: skip
+    return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
 def _results(

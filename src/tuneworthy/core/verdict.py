@@ -16,8 +16,9 @@ from tuneworthy.core.task import Tool
 
 SCHEMA = 1
 Use = Literal[
-    "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil", "none"
+    "keep", "classifier", "prompt", "schema", "context", "bigger", "tune", "distil", "other", "none"
 ]
+"""`other` is a recorded system whose tool is not given (`answers.NAME.tool`)."""
 Status = Literal["firm", "provisional", "blocked"]
 
 

@@ -17,7 +17,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
 from tuneworthy.core.units import counted, doing
-from tuneworthy.data.copies import asked, plain_key
+from tuneworthy.data.copies import plain_key
 from tuneworthy.data.order_fit import misfit
 from tuneworthy.data.raw import Raw
 from tuneworthy.data.rows import as_text
@@ -190,7 +190,7 @@ def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -
             if case.id in scored:
                 found[case.id] = rows[min(at, len(rows) - 1)]
     if unclear:
-        _several(log, unclear)
+        _several(unclear)
     return Matched(found, "input")
 
 
@@ -213,7 +213,7 @@ def _right(case: Case | Query) -> str:
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
 
 
-def _several(log: Log, unclear: Sequence[Sequence[Raw]]) -> NoReturn:
+def _several(unclear: Sequence[Sequence[Raw]]) -> NoReturn:
     rows = sum(map(len, unclear))
     raise DataError(
         "rows with one input have several recorded answers, and nothing says whose each is",

@@ -49,7 +49,7 @@ def _random(
     at = np.arange(len(answers))
     if at.size > _SAMPLE:
         at = np.sort(np.random.default_rng(0).choice(at, _SAMPLE, replace=False))
-    like = _likeness([words[0][i] for i in at], [words[1][i] for i in at])
+    like = _likeness(*([texts[i] for i in at.tolist()] for texts in words))
     centred = like - like.mean(0) - like.mean(1)[:, None] + like.mean()
     spread = float((centred**2).sum() / (at.size - 1)) ** 0.5
     given, chance = float(np.trace(like)), float(like.sum() / at.size)
@@ -82,7 +82,7 @@ def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]])
     own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
     for shift in SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
-        other = np.array([_jaccard(answers[i], right[i + shift]) for i in at])
+        other = np.array([_jaccard(answers[i], right[i + shift]) for i in at.tolist()])
         gain = (other - own[at])[::-1]
         total, noise = np.cumsum(gain), np.sqrt(np.cumsum(gain**2))
         best = int(np.argmax(total - SHIFTED * noise)) if at.size else 0
@@ -115,7 +115,8 @@ def _likeness(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]
     both: Array = (table(answers) @ table(right).T).toarray()
     sizes = [np.array([len(text) for text in texts], dtype=float) for texts in (answers, right)]
     either = sizes[0][:, None] + sizes[1] - both
-    return np.divide(both, either, out=np.ones_like(both), where=either > 0)
+    out: Array = np.divide(both, either, out=np.ones_like(both), where=either > 0)
+    return out
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

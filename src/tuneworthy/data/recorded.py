@@ -18,7 +18,7 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
 
 GOLD = 20
-"""So many answers that all equal the right ones are said: few systems have no other space or word."""
+"""From so many answers on that all equal the right ones, that is said: few systems are so good."""
 
 
 def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
@@ -69,8 +69,8 @@ def odd_answers(
             yield seen("answers_unknown", "warning", text, aligned.strangers, fix)
         if name in loaded.task.answers and loaded.task.answers[name].tool is None:
             text = (
-                f"`{quoted(name, 60)}` has no `tool`: it stands above all arms on the ladder, and is"
-                " named (use: other) only where every one of them is shown to be beaten by the margin"
+                f"`{quoted(name, 60)}` has no `tool`: it stands above all arms on the ladder, and"
+                " is named (use: other) only where every one of them is shown to be beaten"
             )
             fix = f"write `tool: tune` beside the file, or another tool, under `answers.{name}`"
             yield Observation(kind="no_tool", level="note", text=text, count=1, fix=fix)

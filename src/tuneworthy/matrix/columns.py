@@ -73,9 +73,16 @@ def column(runs: Sequence[Run]) -> Column | None:
 def seat(spec: Spec) -> Seat:
     """Return what an arm competes for a place on the ladder with: its tool.
 
-    What runs today has a place of its own: it is there, whatever else its tool could do.
+    What runs today has a place of its own: it is there, whatever else its tool could do. Recorded
+    systems whose tool is not given share the place above all tools.
     """
     return spec.tool, spec.arm == PRESENT
+
+
+def named_before(task: Task, spec: Spec) -> str | None:
+    """Return the arm that `success.finalists` names for the place of this one, if it names any."""
+    now = seat(spec)[1]
+    return None if now or spec.tool is None else task.success.finalists.get(spec.tool)
 
 
 def competing(
@@ -89,10 +96,10 @@ def competing(
     """
     seats: dict[Seat, list[Column]] = {}
     for one in columns:
-        if one.spec.role == "candidate" and one.spec.tool:
+        if one.spec.role == "candidate":
             seats.setdefault(seat(one.spec), []).append(one)
     for place, rivals in seats.items():
-        asked = None if place[1] else task.success.finalists.get(rivals[0].spec.tool or "keep")
+        asked = named_before(task, rivals[0].spec)
         named = [one for one in rivals if one.spec.name == asked]
         whole = in_order([one for one in rivals if not one.stopped], corrected)
         seats[place] = named or whole + in_order([one for one in rivals if one.stopped], corrected)

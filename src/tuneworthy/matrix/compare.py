@@ -1,6 +1,6 @@
 """Read the matrix down: each arm's score, the arms that compete, their paired differences. Pure.
 
-Every measured arm with a tool competes. The one with the best score takes its tool's place on the
+Every measured candidate competes. The one with the best score takes its tool's place on the
 ladder; the bounds of all pairs hold together, so the choice is paid for.
 """
 
@@ -26,7 +26,7 @@ from tuneworthy.matrix.columns import (
     by_spec,
     column,
     competing,
-    seat,
+    named_before,
     shared,
 )
 from tuneworthy.matrix.costs import request_cost, with_costs
@@ -150,18 +150,15 @@ def _corrected(shape: Shape) -> Mean | None:
 
 def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
     """Say how the first of the arms of one tool took its place on the ladder."""
+    spec, asked = rivals[0].spec, named_before(shape.task, rivals[0].spec)
+    whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
-        asked = shape.task.success.finalists.get(rivals[0].spec.tool or "keep")
         lost = f" ({quoted(asked, 60)} was named before and not measured)" if asked else ""
-        return (
-            f"the best of {len(rivals)} arms of its tool; every bound allows for the choice{lost}"
-        )
-    spec = rivals[0].spec
-    asked = shape.task.success.finalists.get(spec.tool or "keep")
-    if asked and asked != spec.name and not seat(spec)[1]:
-        return f"the only arm of its tool: {quoted(asked, 60)} was named before and not measured"
-    if seat(spec)[1] or asked != spec.name:
-        return "the only arm of its tool"
+        return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{lost}"
+    if asked and asked != spec.name:
+        return f"the only arm {whose}: {quoted(asked, 60)} was named before and not measured"
+    if asked != spec.name:
+        return f"the only arm {whose}"
     return "named before the run (success.finalists)"
 
 

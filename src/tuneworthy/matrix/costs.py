@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
@@ -120,6 +121,9 @@ def _fields(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[s
     """Return the costs of one arm; `about` is its labelled rows, its fits and days to retrain."""
     rows, fits, days = about
     lacking = {k: v for k, v in arm.missing.items() if k not in _OWN}
+    if arm.tool is None and arm.role == "candidate":  # it may be a tuned model
+        why = f"its tool is not given (answers.{quoted(arm.name, 60)}.tool)"
+        return dict.fromkeys(_OWN) | {"missing": lacking | dict.fromkeys(_OWN, why)}
     build = _once(arm, task, rows, fits, lacking)
     if arm.tool not in TUNED:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}

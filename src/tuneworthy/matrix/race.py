@@ -57,7 +57,7 @@ def raced(
     against which arm. The blocks are units of their own, so a killed race goes on where it was.
     """
     task, arm = bench.task, load("arms", planned.spec.arm)
-    free = planned.because or arm.ROLE != "candidate" or not planned.spec.tool
+    free = planned.because or arm.ROLE != "candidate"
     if free or not_raced(task, bench.split):
         return measure(bench, planned, recipes, dev)
     done: list[Run] = []

@@ -126,7 +126,8 @@ def _order(spec: Spec) -> tuple[int, int, int, str]:
     from tuneworthy.core.task import TOOLS
 
     ceiling = spec.role == "ceiling"
-    rung = TOOLS.index(spec.tool or "context") if spec.tool or ceiling else -1
+    unplaced = len(TOOLS) if spec.role == "candidate" else -1  # a recorded system without a tool
+    rung = TOOLS.index(spec.tool or "context") if spec.tool or ceiling else unplaced
     return rung, 0 if ceiling else 1, spec.simplicity, spec.name
 
 

@@ -8,7 +8,7 @@ FIRST = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
 def cautions(results: Results) -> list[str]:
-    """Return one sentence for each such thing, the gravest first; data in them is quoted already."""
+    """Return one sentence for each such thing, the gravest first; their data is quoted."""
     seen = {kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in FIRST}
     return [_sentence(text) for kind in FIRST for text in seen[kind]]
 

@@ -291,8 +291,6 @@ def unclaimed(results: Results) -> list[dict[str, Any]]:
 
 
 def _unchosen(arm: ArmResult) -> str:
-    if arm.tool is None:
-        return "no tool is given for it, so it is compared but can't be named"
     if "violated" in arm.limits.values():
         return "it violates a limit"
     return "another arm of its tool was named before the run (success.finalists)"

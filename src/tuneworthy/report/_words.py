@@ -21,6 +21,7 @@ HEADLINES = {
     "tune": "Fine-tune.",
     "distil": "Fine-tune.",
     "keep": "Keep what runs today.",
+    "other": "Another system is better.",
     "none": "Nothing beats the reference.",
 }
 UNSURE = "Nothing is shown to beat the reference."
@@ -43,6 +44,7 @@ MEANS = {
     "bigger": "The same prompt on the larger model",
     "tune": "The model trained on your examples",
     "distil": "A small model trained on a larger one's answers",
+    "other": "A system by its recorded answers; its tool is not given",
 }
 UNITS = {
     "rows": (1.0, "rows", "{:,.0f}"),
@@ -214,7 +216,7 @@ def use_line(results: Results) -> str:
         return visible("; ".join(results.evidence.blocks) or verdict.because)
     if arm is None:
         return f"Use: {visible(verdict.arm)}" if verdict.arm else "No arm is named."
-    return f"Use: {visible(arm.name)}" + (f" ({arm.tool})" if arm.tool else "")
+    return f"Use: {visible(arm.name)}" + f" ({arm.tool or 'other'})"
 
 
 def scored_line(results: Results) -> str:
@@ -225,7 +227,7 @@ def scored_line(results: Results) -> str:
     low, mean, high = (f"{100 * v:.0f}" for v in (arm.score.low, arm.score.mean, arm.score.high))
     fitted = f", fitted on {arm.rows_learnt}" if arm.rows_learnt else ""
     said = f"{mean} of 100 points on rows like these (95 % sure: {low} to {high})"
-    return f"{MEANS.get(arm.tool or '', 'The named arm')}: {said}{fitted}."
+    return f"{MEANS[arm.tool or 'other']}: {said}{fitted}."
 
 
 def status_line(results: Results) -> str:
@@ -247,7 +249,7 @@ def left_line(results: Results) -> str:
     if left.points <= 0 or not ahead:
         return f"Nothing else measured can be better: nothing is left on the table ({sure} sure)."
     arm = next(a for a in results.evidence.arms if a.name == ahead[0].arm)
-    kind = KINDS.get(arm.tool or "", "Another arm")
+    kind = KINDS.get(arm.tool or "", "Another system")
     than = "" if verdict.arm else f" than {visible(ahead[0].versus)}"
     return (
         f"{kind} ({visible(arm.name)}) could be at most {points(left.points)} points "

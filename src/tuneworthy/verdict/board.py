@@ -47,7 +47,10 @@ class Board:
 
 
 def rung(arm: ArmResult) -> tuple[int, int, str]:
-    """Return where an arm stands: its tool, then its simplicity (the name only breaks ties)."""
+    """Return where an arm stands: its tool, then its simplicity (the name only breaks ties).
+
+    One whose tool is not known stands above all: it may be the most complex of them.
+    """
     return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
 
 
@@ -56,7 +59,7 @@ def lay_out(evidence: Evidence, policy: Policy, gains: Mapping[str, float] | Non
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]
-    able = [a for a in scored if a.role == "candidate" and a.tool]
+    able = [a for a in scored if a.role == "candidate"]
     finalists = [arm for arm in able if arm.finalist]
     outside = tuple(arm for arm in finalists if broken(arm, policy))
     others = [arm for arm in able if arm.compared and not arm.finalist]

@@ -239,5 +239,4 @@ def _none(board: Board, policy: Policy, reason: Reason, against: ArmResult | Non
 def _use(board: Board, arm: ArmResult) -> Use:
     if board.present and arm.name == board.present.name:
         return "keep"
-    assert arm.tool is not None  # only arms with a tool are finalists
-    return arm.tool
+    return arm.tool or "other"

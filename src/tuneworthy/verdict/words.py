@@ -23,6 +23,7 @@ AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
     "bigger": "a bigger model", "tune": "a tuned model", "distil": "a distilled model",
+    "other": "a recorded system without a tool",
 }  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def named(arm: ArmResult) -> str:
 
 def a_tool(arm: ArmResult) -> str:
     """Return what kind of thing an arm is: `a tuned model (`lora`)`."""
-    return f"{AS_A_WHOLE[arm.tool]} ({named(arm)})" if arm.tool else named(arm)
+    return f"{AS_A_WHOLE[arm.tool or 'other']} ({named(arm)})"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     lines = [
         _not_a_verdict(evidence),
         first[:1].upper() + first[1:],
+        _unplaced(board, ruling),
         _short_of(ruling),
         _left_aside(evidence),
         _retire(policy, board, ruling),
@@ -179,7 +181,7 @@ def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
     today, arm = board.present, ruling.arm
     if today is None or arm is None or today.tool not in ("tune", "distil"):
         return ""
-    if arm.name == today.name or arm.tool in ("tune", "distil"):
+    if arm.name == today.name or arm.tool in ("tune", "distil", None):
         return ""
     if (today.name, arm.name) not in board.bounds:
         return (
@@ -303,6 +305,19 @@ def _left_aside(evidence: Evidence) -> str:
     told = [f"{named(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
     why = "success.finalists names another arm of their tool"
     return f"Measured and not compared: {', '.join(told)}; {why}." if told else ""
+
+
+def _unplaced(board: Board, ruling: Ruling) -> str:
+    """Say how the named arm, or the one that may be better, is placed where its tool is unknown."""
+    both = (ruling.arm, rival(board, ruling.arm) if ruling.arm else None)
+    arm = next((one for one in both if one and one.tool is None), None)
+    if arm is None:
+        return ""
+    name = quoted(arm.name, 60)
+    return (
+        f"`{name}` stands above all arms because its tool is not known: write `answers.{name}.tool`"
+        " to place it on the ladder."
+    )
 
 
 def _short_of(ruling: Ruling) -> str:

@@ -77,6 +77,8 @@ def _against(
     money = break_even(arm, rival, board.bound(rival, arm)[0], policy)
     lacking = money.pop("lacking")
     why = f"not known: {', '.join(lacking)}" if lacking else "it pays at no volume"
+    if arm.tool is None:
+        why = f"the tool of `{quoted(arm.name, 60)}` is not given, so its costs are not known"
     known |= {f"/economics/{key}": why for key in BREAK_EVEN[:2]}
     chance, unsure = _chance(board, policy, rival, arm)
     known["/economics/p_net_higher"] = unsure

@@ -9,9 +9,9 @@ import json
 import random
 
 import pytest
-
 from tests import recorded as scene
 from tests import studies
+
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Task

@@ -14,7 +14,7 @@ from tuneworthy.data.raw import Fault
 MUST_SAY = "must_say"
 MOST = 0.9  # of the rows that must share a form before it is proposed
 _READ = 300  # rows that are looked at
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 def demands(case: Case) -> bool:
@@ -40,12 +40,17 @@ def proposed(cases: Sequence[Case]) -> tuple[str, str] | None:
     if some and sum(_python(case.output) for case in some) >= MOST * len(some):
         end = MUST_SAY if said else "rouge_l"
         return f"code+{end}", "the answers are Python: it must parse and define the same names"
-    forms = Counter(tuple(_HEADING.findall(case.output)) for case in some)
+    forms = Counter(tuple(_headings(case.output)) for case in some)
     titles, count = forms.most_common(1)[0] if forms else ((), 0)
     if titles and count >= MOST * len(some):
         end = MUST_SAY if said else "token_f1"
         return f"outline+{end}", "the answers share their headings"
     return (MUST_SAY, "share of each row's `must_say` that is said") if said else None
+
+
+def _headings(text: str) -> list[str]:
+    """Return the headings of a text without the marks that some write behind them too."""
+    return [title.rstrip().rstrip("#").rstrip() for title in _HEADING.findall(text)]
 
 
 def _python(text: str) -> bool:

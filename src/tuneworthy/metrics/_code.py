@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 LONGEST = 100_000
-_FENCE = re.compile(r"```[ \t]*[\w.+-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_FENCE = re.compile(r"```[ \t]*(?:[\w.+-]+[ \t]*)?\n(.*?)(?:```|\Z)", re.DOTALL)
 _SNAKE = re.compile(r"_*[a-z0-9]+(_[a-z0-9]+)*_*")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

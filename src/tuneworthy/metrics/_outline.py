@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_MARK = re.compile(r"#{1,6}\s+(.*?)\s*#*")
+_MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
 _UNDER = re.compile(r"(=|-){3,}")
-_NUMBER = re.compile(r"(?:\d+(?:\.\d+)*[.)]?|[ivx]+[.)])\s+", re.IGNORECASE)
+# The first of a run of figures only: from each of them the rest would be read again.
+_NUMBER = re.compile(
+    r"(?:(?<!\d)(?<!\d\.)\d+(?:\.\d+)*[.)]?|(?<![ivx])[ivx]+[.)])\s+", re.IGNORECASE
+)
 _LIST = re.compile(r"[-*+•]\s")
 _LONGEST = 8  # words of a heading that only its colon or capitals mark
 
@@ -56,9 +59,10 @@ def title_of(text: str) -> str:
 
 def _strong(line: str, following: str) -> str:
     """Return the title of a line that is marked, bold or underlined, or ""."""
-    for form in (_MARK, _BOLD):
-        if match := form.fullmatch(line):
-            return title_of(match[1])
+    if mark := _MARK.match(line):
+        return title_of(line[mark.end() :].rstrip("#"))
+    if match := _BOLD.fullmatch(line):
+        return title_of(match[1])
     under = _UNDER.fullmatch(following) and line and not line.startswith(" ")
     return title_of(line) if under and not _LIST.match(line) and not _UNDER.fullmatch(line) else ""
 

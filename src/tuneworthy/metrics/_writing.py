@@ -70,8 +70,8 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
         (r"""(?<!\w)[.,;:!?"'()¿¡]+|[.,;:!?"'()¿¡]+(?!\w)""", " "),
         (r"(?<=[^\W\d])[,;](?=\w)|(?<=\w)[,;](?=[^\W\d])", " "),
         (r"-(?![\d$€£¥])|(?<=[^\W\d])-(?=\d)|_", " "),  # a minus and a range keep their sign
-        (r"\s*/\s*", "/"),
         (r"\s+", " "),
+        (r" ?/ ?", "/"),  # after the runs of space, which it would scan again from every space
     )
 )
 

@@ -13,7 +13,7 @@ from tuneworthy.data.docs import Doc
 
 _END = re.compile(
     r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\Wa-z_])"  # before a capital or a figure
-    r"|(?<=[。！？])|\s*\n\s*\n\s*"
+    r"|(?<=[。！？])|(?<!\s)\s*\n\s*\n\s*"
 )
 _SPACE = re.compile(r"\s+")
 

@@ -1,0 +1,67 @@
+"""D10: reading a text takes time in proportion to its length, whatever stands in it."""
+
+import time
+
+import pytest
+
+from tuneworthy.data.open_answers import _headings
+from tuneworthy.data.secrets import has_key, private_kinds
+from tuneworthy.metrics._code import parsed
+from tuneworthy.metrics._numbers import numbers
+from tuneworthy.metrics._outline import sections
+from tuneworthy.metrics._writing import plain, plain_number
+from tuneworthy.retrieval.chunks import pieces
+
+SIZE = 100_000
+SPACES = " " * SIZE
+
+
+def code(text):
+    try:
+        return parsed(text)
+    except ValueError:
+        return None
+
+
+TEXTS = [
+    (plain, "? " * (SIZE // 2)),
+    (plain, "! \u00a0" * (SIZE // 3)),
+    (plain, "1 jan" + "½" * SIZE),
+    (plain_number, "0." * (SIZE // 2)),
+    (code, f"```{SPACES}x"),
+    (code, "``` " * (SIZE // 4)),
+    (sections, "0" * SIZE + ":"),
+    (sections, "i" * SIZE + ":"),
+    (sections, f"# a{SPACES}b"),
+    (sections, "1." * (SIZE // 2) + "x:"),
+    (_headings, f"# a{SPACES}b"),
+    (_headings, "#" + "\n" * SIZE + "#"),
+    (numbers, "1," * (SIZE // 2)),
+    (numbers, "1'" * (SIZE // 2)),
+    (pieces, f"a{SPACES}b"),
+    (pieces, f"a{SPACES}\n{SPACES}b"),
+    (has_key, "-eyJ" * (SIZE // 4)),
+    (private_kinds, "+1(" * (SIZE // 3)),
+    (private_kinds, "a@" * (SIZE // 2)),
+]
+
+
+@pytest.mark.parametrize(("read", "text"), TEXTS, ids=range(len(TEXTS)))
+def test_d10_a_hostile_text_is_read_in_time(read, text):
+    began = time.monotonic()
+    read(text)
+    assert time.monotonic() - began < 3
+
+
+def test_what_is_read_has_not_changed():
+    assert plain("km / h,  12 /5 and a  / b") == "km/h 12/5 and a/b"
+    assert [s.title for s in sections("# 1.2 First #\nx\n## II. Second\n**3) Third**:\n")] == [
+        "first", "second", "third",
+    ]  # fmt: skip
+    assert [s.title for s in sections("1..5 Late:\nxi. Eleven:\n")] == ["1..late", "eleven"]
+    assert _headings("# One ##\ntext\n### Two words\n#three\n") == ["One", "Two words"]
+    assert pieces(
+        "One.\n\nTwo  \n \n three. four\n",
+    ) == ["One.\n\nTwo  \n \n three. four"]
+    assert code("``` python \nx = 1\n```") is not None
+    assert has_key("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N")

@@ -8,6 +8,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "tuneworthy"
 LAYERS = [
     {"core", "stats"},
+    {"sandbox"},
     {"data", "metrics", "ledger"},
     {"models"},
     {"prompting", "training", "retrieval"},

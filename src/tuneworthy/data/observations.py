@@ -142,11 +142,19 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
     check = checker(schema)
     known: dict[str, str | None] = {}
     wrong: list[tuple[Case, str]] = []
+    late: list[str] = []
     for case in loaded.everyone:
         if case.output not in known:
             known[case.output] = check(case.output)
-        if why := known[case.output]:
+        why = known[case.output]
+        if why is None:
+            late.append(case.id)
+        elif why:
             wrong.append((case, why))
+    if late:
+        text = f"{counted(len(late), 'right answer')} took too long to check against the schema"
+        fix = "simplify its patterns and references: `valid` is not measured for such answers"
+        yield seen("schema_slow", "warning", text, late, fix)
     if wrong:
         inferred = "inferred from the training rows " * ("output.schema" in loaded.task.inferred)
         first = f"{wrong[0][0].where}: {quoted(wrong[0][1])}"

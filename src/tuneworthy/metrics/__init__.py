@@ -79,5 +79,6 @@ def _source(task: Task) -> bytes:
     if name == JUDGE:  # its prompt is part of the key of every request, its model named here
         return canonical(task.success.judge).encode()
     files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]
-    shared = sorted(Path(__file__).parent.glob("_*.py"))  # what metrics are made of
+    here = Path(__file__).parent
+    shared = sorted((*here.glob("_*.py"), *here.with_name("sandbox").glob("*.py")))
     return b"\n".join(file.read_bytes() for file in (*files, *shared))

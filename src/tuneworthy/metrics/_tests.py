@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuneworthy.metrics._child import Child, ChildFailed
+from tuneworthy.sandbox.child import Child, ChildFailed
 
 MEMORY = 1024**3
 _SOURCE = '''

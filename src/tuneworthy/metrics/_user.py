@@ -14,7 +14,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._child import Child, ChildFailed
+from tuneworthy.sandbox.child import Child, ChildFailed
 
 SECONDS = 10.0
 MEMORY = 2 * 1024**3

@@ -1,6 +1,6 @@
 """Render a chat template, as transformers does. Run in a child process: a template is a program.
 
-The child (metrics/_worker.py) loads this file by path and alone, so it imports nothing of
+The child (sandbox/_worker.py) loads this file by path and alone, so it imports nothing of
 tuneworthy. A template may loop for ever or fill the memory: the child is then killed.
 """
 

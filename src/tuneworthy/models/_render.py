@@ -14,7 +14,7 @@ from typing import Any
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._child import Child, ChildFailed, TimedOut
+from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 SECONDS = 10.0  # of one rendering
 MEMORY = 1 << 30  # bytes of the child

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 LONGEST = 1500
+_PARTS = 5000  # of a form that are read: references can double with every level
 _ENUM_STEPS = (60, 12, 4, 0)
 
 
@@ -30,9 +31,13 @@ class _Form:
     def __init__(self, root: dict[str, Any], most: int) -> None:
         self._root, self._most = root, most
         self._open: list[str] = []
+        self._left = _PARTS
 
     def of(self, schema: Any) -> str:
         """Return the form of one part of the schema."""
+        self._left -= 1
+        if self._left < 0:
+            return "…"
         if not isinstance(schema, dict):
             return "any"
         if isinstance(ref := schema.get("$ref"), str):

@@ -353,7 +353,7 @@ def test_a_schema_is_inferred_and_every_training_answer_obeys_it():
     assert schema["properties"]["n"]["type"] == ["integer", "null"]
     assert schema["required"] == ["kind", "name", "n"]
     check = checker(schema)
-    assert [check(gold) for gold in golds] == [None] * 60
+    assert [check(gold) for gold in golds] == [""] * 60
     assert "kind" in (check('{"kind": "spam", "name": "x", "n": 1}') or "")
     assert check('{"kind": "refund", "name": "x"}')
     assert check("{") == "not JSON"

@@ -111,7 +111,7 @@ def test_a72_a_recursive_or_too_deep_schema_ends():
 
 
 def test_a72_a_catastrophic_pattern_is_stopped(monkeypatch):
-    monkeypatch.setattr("tuneworthy.metrics._validity._SECONDS", 0.5)
+    monkeypatch.setattr("tuneworthy.sandbox.schemas.SECONDS", 0.5)
     schema = {"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
     valid = validity(task(type="json", schema=schema))
     assert valid(Answer(case="c", text='{"a": "aaa"}')) is True

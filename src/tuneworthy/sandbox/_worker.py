@@ -2,8 +2,9 @@
 
 Run by path and alone: it imports nothing of tuneworthy. It limits its own memory, time and
 network before it loads the code, gives the code no stdin and no stdout of ours, and dies by
-alarm when one call runs past its seconds, even if the parent is gone.
+alarm when one call runs past its seconds. When the parent ends, the kernel kills its group.
 
+Argument: the read end of a pipe whose other end the parent alone holds.
 In   {"source", "path", "name"} or {"schema"}, with "memory" in bytes; then {"args", "seconds"}
 Out  {"ready": true, "network": "cut" | "refused"} or {"fatal": why}; then {"value"} or {"error"}
 """
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import math
 import os
 import resource
+import select
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -32,6 +36,31 @@ def limit(kind: int, soft: int) -> None:
     most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
     with contextlib.suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
         resource.setrlimit(kind, (most, hard))
+
+
+def end_with_parent(pipe: int) -> None:
+    """Have this process group killed when the other end of a pipe is closed.
+
+    Linux does it: signal-driven I/O (fcntl(2), F_SETOWN and F_SETSIG) sends a signal of our choice
+    to a whole group, and needs no turn of the interpreter, which a regular expression may hold.
+    Elsewhere a thread waits.
+    """
+    if os.getpgid(0) != os.getpid():  # a group that is not ours alone
+        return
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    except (AttributeError, OSError):
+        threading.Thread(target=_await_end, args=(pipe,), daemon=True).start()
+        return
+    if select.select([pipe], [], [], 0)[0]:  # closed before we asked
+        os.killpg(0, signal.SIGKILL)
+
+
+def _await_end(pipe: int) -> None:
+    select.select([pipe], [], [])
+    os.killpg(0, signal.SIGKILL)
 
 
 def cut_network() -> str:
@@ -70,15 +99,62 @@ def function(order: dict[str, Any]) -> Callable[..., Any]:
     return target
 
 
-def schema(order: dict[str, Any]) -> Callable[..., Any]:
-    """Return a function that says whether a value matches the schema; nothing is fetched."""
+class SchemaFault(Exception):
+    """A JSON schema that can't be used; the text says why."""
+
+
+def schema(value: dict[str, Any]) -> Callable[[Any], str]:
+    """Return a function that says what of a value breaks a JSON schema, "" for nothing.
+
+    Nothing is fetched. Raises SchemaFault where the schema is none, or can't be used.
+    """
     import jsonschema
     from referencing import Registry
 
     default = jsonschema.Draft202012Validator
-    kind = jsonschema.validators.validator_for(order["schema"], default=default)
-    check: Callable[..., Any] = kind(order["schema"], registry=Registry()).is_valid
-    return check
+    known = isinstance(value.get("$schema"), str)
+    kind = jsonschema.validators.validator_for(value, default) if known else default
+    check = kind(value, registry=Registry())
+
+    def wrong(instance: Any) -> str:
+        if check.is_valid(instance):
+            return ""
+        error = next(check.iter_errors(instance))
+        path = "".join(f"/{part}" for part in error.absolute_path)
+        return f"{path or 'the answer'}: {error.message}"[:200]
+
+    try:
+        kind.check_schema(value)
+        resolve(value)
+        for probe in ("{}", "[]", '""', "0"):
+            check.is_valid(json.loads(probe))
+    except jsonschema.SchemaError as error:
+        raise SchemaFault(f"it is no JSON schema: {error.message}"[:500]) from None
+    except RecursionError:
+        raise SchemaFault("it refers to itself without end") from None
+    except Exception as error:
+        raise SchemaFault(f"{type(error).__name__}: {error}"[:500]) from None
+    return wrong
+
+
+def resolve(value: dict[str, Any]) -> None:
+    """Look every reference of a schema up; raises what `referencing` does for one that dangles."""
+    from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT202012
+
+    resource = Resource.from_contents(value, default_specification=DRAFT202012)
+    name = resource.id() or ""
+    resolver = Registry().with_resource(name, resource).resolver(name)
+    level: list[Any] = [value]
+    while level:
+        node = level.pop()
+        if isinstance(node, dict):
+            for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+                if isinstance(node.get(key), str):
+                    resolver.lookup(node[key])
+            level += node.values()
+        elif isinstance(node, list):
+            level += node
 
 
 def plain(value: Any) -> float | str | None:
@@ -116,6 +192,8 @@ def call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve calls until stdin ends."""
+    if len(sys.argv) > 1:
+        end_with_parent(int(sys.argv[1]))
     lines, out = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what the code prints must not look like an answer
@@ -124,7 +202,9 @@ def main() -> None:
     limit(resource.RLIMIT_AS, order["memory"])
     hello = {"ready": True, "network": cut_network()}
     try:
-        target = schema(order) if "schema" in order else function(order)
+        target = schema(order["schema"]) if "schema" in order else function(order)
+    except SchemaFault as error:
+        hello = {"fatal": str(error)}
     except BaseException as error:
         hello = {"fatal": why(error)[:500]}
     print(json.dumps(hello), file=out, flush=True)

@@ -1,7 +1,9 @@
 """A long-lived child process that runs one function, killed and started again on timeout.
 
 The child gets no key and no path of ours from the environment, no network, limited memory and
-limited time (see _worker.py). It is started anew after a fork.
+limited time (see _worker.py). It is started anew after a fork. It leads a process group of its
+own: whatever it started is killed with it, when it is stopped and when this process ends, also
+by SIGKILL.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -45,10 +48,12 @@ class Child:
         folder: Path,
         seconds: float,
         memory: int,
+        start: float = _START_SECONDS,
         longest: int = _LONGEST_LINE,
     ) -> None:
         self._order = {**order, "memory": memory}
-        self._folder, self._seconds, self._longest = folder, seconds, longest
+        self._folder, self._seconds, self._start = folder, seconds, start
+        self._longest = longest
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -56,19 +61,28 @@ class Child:
 
     def start(self) -> None:
         """Start the child if it does not run. Raises ChildFailed where the code can't be loaded."""
-        if self._process and self._owner == os.getpid() and self._process.poll() is None:
-            return
+        if self._process and self._owner == os.getpid():
+            if not _ended(self._process):
+                return
+            self.stop()  # what it left running goes with it
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self._process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-X", "utf8", str(_WORKER)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            cwd=self._folder, start_new_session=True,
-            env={**kept, **threads, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
+        watched, life = os.pipe()  # `life` is closed by the end of this process, however it ends
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-X", "utf8", str(_WORKER), str(watched)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                cwd=self._folder, start_new_session=True, pass_fds=(watched,),
+                env={**kept, **threads, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
+            )  # fmt: skip
+        except BaseException:
+            os.close(life)
+            raise
+        finally:
+            os.close(watched)
         self._owner = os.getpid()
-        weakref.finalize(self, _end, self._process, self._owner)
-        hello = self._exchange(self._order, _START_SECONDS)
+        self._finalizer = weakref.finalize(self, _end, self._process, self._owner, life)
+        hello = self._exchange(self._order, self._start)
         if "fatal" in hello:
             self.stop()
             raise ChildFailed(str(hello["fatal"]))
@@ -86,7 +100,7 @@ class Child:
     def stop(self) -> None:
         """End the child."""
         if self._process:
-            _end(self._process, self._owner)
+            self._finalizer()
             self._process = None
 
     def _exchange(self, order: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -98,7 +112,7 @@ class Child:
             process.stdin.flush()
         except OSError:
             pass  # the child is gone; reading says how
-        line = self._line(process, time.monotonic() + seconds)
+        line = self._line(process, seconds)
         try:
             answer = json.loads(line)
         except ValueError:
@@ -106,28 +120,40 @@ class Child:
             raise ChildFailed("the child process sent no readable line") from None
         return answer if isinstance(answer, dict) else {}
 
-    def _line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    def _line(self, process: subprocess.Popen[bytes], seconds: float) -> bytes:
         assert process.stdout
+        deadline = time.monotonic() + seconds
         got = b""
         while not got.endswith(b"\n"):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
                 self.stop()
-                raise TimedOut(f"ran longer than {self._seconds:g} s and was stopped")
+                raise TimedOut(f"ran longer than {seconds:g} s and was stopped")
             part = os.read(process.stdout.fileno(), 65536)
             if not part or len(got) > self._longest:
-                self.stop()
+                self.stop()  # which reads the exit code
                 raise ChildFailed(f"its process ended by itself (code {process.returncode})")
             got += part
         return got
 
 
-def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a process has ended; it stays a zombie, so that its group keeps its number."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _end(process: subprocess.Popen[bytes], owner: int, life: int) -> None:
     if owner != os.getpid():  # after a fork the child belongs to the parent
         return
-    with contextlib.suppress(OSError):
-        process.kill()
+    if process.returncode is None:  # not reaped yet, so the number can't be another group's
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    with contextlib.suppress(OSError):
+        os.close(life)
     for pipe in (process.stdin, process.stdout):
         with contextlib.suppress(OSError):
             if pipe:

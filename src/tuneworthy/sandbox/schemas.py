@@ -1,0 +1,104 @@
+"""JSON schemas of anybody: whether one can be used, and what of a value breaks it.
+
+A schema can be a program: a pattern that backtracks for ever, references that double with every
+level, a comparison of each item with each. One with such a keyword is read in a child process
+with a time limit; the others, which most are, in this process. Nothing is ever fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.sandbox._worker import SchemaFault, schema
+from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
+
+__all__ = ["Check", "SchemaFault", "checked", "outside"]
+Check = Callable[[Any], str | None]
+"""Says what of a value breaks a schema: "" for nothing, None where it ran past its time."""
+
+DEPTH, NODES = 64, 20_000
+SECONDS, START_SECONDS, MEMORY = 2.0, 10.0, 1024**3
+PATIENCE = 3  # values that may run past their time, then no other is tried
+_REFS = ("$ref", "$dynamicRef", "$recursiveRef")
+_RISKY = {*_REFS, "pattern", "patternProperties", "uniqueItems"}
+
+
+def checked(value: dict[str, Any]) -> Check:
+    """Return the check of a schema. Raises SchemaFault, whose text says why it can't be used."""
+    nodes = list(_nodes(value))
+    for node in nodes:
+        for part in node.values() if isinstance(node, dict) else node:
+            if isinstance(part, float) and not math.isfinite(part):
+                raise SchemaFault(f"it holds {part}, which is no JSON number")
+    if (ref := outside(value)) is not None:
+        raise SchemaFault(f"it refers outside itself: {ref}")
+    return _check(json.dumps(value))
+
+
+@lru_cache(maxsize=4)  # a task asks for the check of its schema in several places
+def _check(text: str) -> Check:
+    value = json.loads(text)
+    keys = {key for node in _nodes(value) if isinstance(node, dict) for key in node}
+    return _Guarded(value) if keys & _RISKY else schema(value)
+
+
+def outside(value: Any) -> str | None:
+    """Return the first reference of a schema that leads outside it, or None."""
+    for node in _nodes(value):
+        for ref in map(node.get, _REFS) if isinstance(node, dict) else ():
+            if isinstance(ref, str) and not ref.startswith("#"):
+                return ref
+    return None
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
+    """Yield the objects and lists of a schema; raises SchemaFault for too many or too deep."""
+    level, count = [value], 0
+    for _ in range(DEPTH + 1):
+        inner: list[Any] = []
+        for node in level:
+            if not isinstance(node, dict | list):
+                continue
+            yield node
+            count += 1 + len(node)
+            if count > NODES:
+                raise SchemaFault(f"it has more than {NODES:,} parts")
+            inner += node.values() if isinstance(node, dict) else node
+        level = inner
+    if any(isinstance(node, dict | list) for node in level):
+        raise SchemaFault(f"it is nested deeper than {DEPTH} levels")
+
+
+class _Guarded:
+    """The check of a schema in a child process."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        order = {"schema": value}
+        self._child = Child(order, folder=Path("/"), seconds=SECONDS, memory=MEMORY,
+                            start=START_SECONDS)  # fmt: skip
+        self._late, self._lock = 0, threading.Lock()
+        try:
+            self._child.start()
+        except TimedOut:
+            raise SchemaFault(f"it could not be read in {START_SECONDS:g} s") from None
+        except ChildFailed as error:
+            raise SchemaFault(str(error)) from None
+
+    def __call__(self, instance: Any) -> str | None:
+        with self._lock:
+            if self._late >= PATIENCE:
+                return None
+        try:
+            return str(self._child.call(instance))
+        except TimedOut:
+            with self._lock:
+                self._late += 1
+            return None
+        except ChildFailed as error:
+            return f"the answer: {error}"[:200]

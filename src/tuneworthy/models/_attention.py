@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tuneworthy.models._device import cpu_engine
+from tuneworthy.models._device_attention import How, attend
 from tuneworthy.models._kernels import whole
 
 NAME = "tuneworthy"
@@ -57,13 +59,32 @@ class Sight:
     prefix: Prefix | None
     mask: Any
     real: Any = None
-    _grouped: dict[int, Any] = field(default_factory=dict)
+    _grouped: dict[Any, Any] = field(default_factory=dict)
 
-    def grouped(self, groups: int) -> Any:
-        """Return the mask for `groups` query heads folded into the queries."""
+    def grouped(self, groups: int, length: int, dtype: Any) -> Any:
+        """Return the mask of all queries, for `groups` query heads folded into them."""
         if groups not in self._grouped:
-            self._grouped[groups] = self.mask.repeat(1, 1, groups, 1)
+            whole = self.real.shape[1] if self.mask is None else self.mask.shape[3]
+            mask = self.additive(slice(None), slice(0, length), (length, whole, dtype))
+            self._grouped[groups] = mask.repeat(1, 1, groups, 1)
         return self._grouped[groups]
+
+    def additive(self, rows: slice, queries: slice, shape: tuple[int, int, Any]) -> Any:
+        """Return what is added to the scores of some queries of some rows, at their own keys.
+
+        `shape`: how many queries and keys there are in all, and the type of the scores. Made where
+        it is needed, a block at a time: of long rows the whole would be of quadratic size.
+        """
+        length, count, dtype = shape
+        if self.mask is not None:
+            some = self.mask if self.mask.shape[0] == 1 else self.mask[rows]
+            return some[:, :, queries, :count]
+        first = count - length  # the queries are the last of the keys
+        real = self.real[rows, :count]
+        place = torch.arange(first + queries.start, first + queries.stop, device=real.device)
+        all_ = torch.arange(count, device=real.device)[None]
+        own = place[:, None]
+        return additive(((real[:, None] & (all_ <= own)) | (all_ == own))[:, None], dtype)
 
 
 class Room(DynamicLayer):  # type: ignore[misc]
@@ -217,45 +238,57 @@ def attention(
     if sight is None and softcap is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     if sight is None:
-        sight = Sight(None, _additive(attention_mask, query, key))
+        sight = Sight(None, _causal(query, key) if attention_mask is None else attention_mask)
     scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    past = sight.prefix
+    shared = (past.keys[module.layer_idx], past.values[module.layer_idx]) if past else None
+    here = query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and cpu_engine()
+    if here and softcap is None and _flash is not None:
+        out = _on_cpu(query, (key, value), shared, sight, scale)
+    else:
+        shape = query.shape[2], key.shape[2], query.dtype
+        look = partial(_look, sight, shape)
+        out = attend(query, (key, value), shared, look, How(scale, softcap))
+    return out.transpose(1, 2).contiguous(), None
+
+
+def _look(sight: Sight, shape: tuple[int, int, Any], rows: slice, queries: slice) -> Any:
+    """Return a block of the mask; that of all rows and queries is kept for the other layers."""
+    if queries.stop - queries.start < shape[0] or rows.start:
+        return sight.additive(rows, queries, shape)
+    if (rows.stop, "whole") not in sight._grouped:
+        sight._grouped[rows.stop, "whole"] = sight.additive(rows, queries, shape)
+    return sight._grouped[rows.stop, "whole"]
+
+
+def _on_cpu(query: Any, own: tuple[Any, Any], shared: Any, sight: Sight, scale: float) -> Any:
+    """Attend in two parts by torch's CPU kernel, which tells the log-sum-exp of the scores."""
     rows, heads, length, width = query.shape
+    key, value = own
     kept = key.shape[1]
     packed = query.reshape(rows, kept, heads // kept * length, width)
-    out, weight = _attend(packed, key, value, (sight.grouped(heads // kept), scale, softcap))
-    if sight.prefix is not None:
-        layer = module.layer_idx
+    mask = sight.grouped(heads // kept, length, query.dtype)
+    out, weight = _cpu_kernel(packed, key, value, mask, scale)
+    if shared is not None:
         flat = packed.transpose(0, 1).reshape(1, kept, -1, width)
-        shared = (sight.prefix.keys[layer], sight.prefix.values[layer])
-        first, first_weight = _attend(flat, *shared, (None, scale, softcap))
+        first, first_weight = _cpu_kernel(flat, *shared, None, scale)
         first = first.view(kept, rows, -1, out.shape[-1]).transpose(0, 1)
         first_weight = first_weight.view(kept, rows, -1).transpose(0, 1)
         share = torch.sigmoid(first_weight - weight).unsqueeze(-1).to(out.dtype)
         out = out + share * (first - out)
-    return out.reshape(rows, heads, length, -1).transpose(1, 2).contiguous(), None
+    return out.reshape(rows, heads, length, -1)
 
 
-def _attend(query: Any, key: Any, value: Any, how: tuple[Any, float, float | None]) -> Any:
-    """Return the attended values and the log-sum-exp of the scores."""
-    mask, scale, softcap = how
-    plain = softcap is None and query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
-    if plain and _flash is not None:
-        return _flash(query, key, value, 0.0, False, attn_mask=mask, scale=scale)
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if mask is not None:
-        scores = scores + mask
-    return torch.softmax(scores, -1).to(value.dtype) @ value, torch.logsumexp(scores, -1)
+def _cpu_kernel(query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
+    assert _flash is not None
+    return _flash(query, key, value, 0.0, False, attn_mask=mask, scale=scale)
 
 
-def _additive(mask: Any, query: Any, key: Any) -> Any:
-    """Return an additive mask for a mask of transformers (None: causal, the last query last)."""
-    if mask is None:
-        shape = (query.shape[-2], key.shape[-2])
-        ones = torch.ones(shape, dtype=torch.bool, device=query.device)
-        mask = ones.tril(shape[1] - shape[0])[None, None].expand(query.shape[0], 1, *shape)
-    return additive(mask, query.dtype) if mask.dtype == torch.bool else mask
+def _causal(query: Any, key: Any) -> Any:
+    """Return which keys each query sees where transformers gives no mask: the last query all."""
+    shape = (query.shape[-2], key.shape[-2])
+    ones = torch.ones(shape, dtype=torch.bool, device=query.device)
+    return ones.tril(shape[1] - shape[0])[None, None]
 
 
 def additive(seen: Any, dtype: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,14 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def cpu_engine() -> bool:
+    """Return whether the CPU engine may be taken: TUNEWORTHY_CPU_ENGINE=0 turns it off.
+
+    Then a model on a CPU takes the general path, the one that GPUs take.
+    """
+    return os.environ.get("TUNEWORTHY_CPU_ENGINE") != "0"
 
 
 def free_memory(device: str) -> int:

@@ -18,6 +18,7 @@ from transformers import DynamicCache
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Part, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
+from tuneworthy.models._device import cpu_engine
 from tuneworthy.models._runs import FINE, alike
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
@@ -105,7 +106,7 @@ def open_net(module: Any) -> Net:
     probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
     with torch.inference_mode():
         truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
-    direct = replace(net, decoder=open_decoder(module))
+    direct = replace(net, decoder=open_decoder(module) if cpu_engine() else None)
     if direct.decoder and _proved(direct, probes, truth):
         return direct
     return replace(net, shares=_proved(net, probes, truth))
@@ -218,23 +219,12 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any,
 
 
 def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
-    start, state.filled = state.filled, state.filled + ids.shape[1]
+    state.filled += ids.shape[1]
     if state.wide:  # transformers builds the mask, windows included
         look: Any = state.real[:, : state.filled].long()
-    elif net.decoder:
-        look = Sight(state.prefix, None, state.real[:, : state.filled])
     else:
-        mask = _causal(state.real[:, : state.filled], start, net.module.dtype)
-        look = Sight(state.prefix, mask)
+        look = Sight(state.prefix, None, state.real[:, : state.filled])
     return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
-
-
-def _causal(real: Any, start: int, dtype: Any) -> Any:
-    """Return the additive mask of the columns from `start` on: real ones before, and themselves."""
-    count = real.shape[1]
-    own = torch.arange(start, count, device=real.device)[:, None]
-    all_ = torch.arange(count, device=real.device)[None]
-    return additive(((real[:, None] & (all_ <= own)) | (all_ == own))[:, None], dtype)
 
 
 def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from tuneworthy.core.errors import ModelError
 
 Way = Literal["autograd", "checkpointing", "written out"]  # how a gradient is found
+HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
 _LONG_GELU = {"gelu_new", "gelu_fast", "gelu_python"}  # written out, so four steps are kept
 _NAMES = {
@@ -104,16 +105,20 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
     )
 
 
-def asking(shape: Shape, size: int, tokens: int, rows: int = 128) -> dict[str, int]:
+def asking(
+    shape: Shape, size: int, tokens: int, rows: int = 128, *, general: bool = False
+) -> dict[str, int]:
     """Return bytes by part while batches of `tokens` padded tokens are read and answered.
 
-    `size` is the bytes of a number in the run's precision. Scoring many labels takes more.
+    `size` is the bytes of a number in the run's precision. `general`: attention is that of
+    `_device_attention`, which holds blocks of scores or masks. Scoring many labels takes more.
     """
     read = size * tokens * (4 * shape.hidden + 2 * shape.query + 3 * shape.inner)
     return {
         "weights": size * shape.values,
         "cache": size * tokens * 2 * shape.key * shape.layers,
         "work": read + 12 * rows * shape.vocab,
+        **({"scores": HELD} if general else {}),
     }
 
 
@@ -192,6 +197,7 @@ def training(
         "gradient": 4 * numbers * (2 if way == "written out" else 1 + len(step)),
         "optimizer": 8 * numbers,
         "activations": kept,
+        **({"scores": at_once(lambda part: _scores(shape, part))} if shape.capped else {}),
         "logits": at_once(lambda part: part.scored) * shape.vocab * (2 * size + 12),
     }
 
@@ -221,13 +227,19 @@ def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
         # The last layer reads on, from its attention, for tokens alone that are scored.
         passed = tokens + part.shared - part.scored
         kept -= size * passed * (2 * shape.hidden + 3 * shape.inner)
-    elif shape.capped:
-        kept += shape.layers * 12 * shape.heads * tokens * seen
+    elif shape.capped:  # scores are found anew going backward; keys and values stand beside
+        kept += size * shape.layers * part.rows * part.shared * 2 * shape.key
     elif part.shared or (shape.window and seen > shape.window):
         # Under a mask, keys and values are copied for every row and query head; so is the mask.
         copies = part.rows * seen * 2 * shape.query - tokens * 2 * shape.key
         kept += size * shape.layers * (copies + tokens * seen)
     return kept
+
+
+def _scores(shape: Shape, part: Part) -> int:
+    """Return the bytes of bounded scores that one layer holds at once, in fp32, thrice."""
+    seen = part.shared + part.length
+    return 3 * min(HELD, 4 * shape.heads * part.rows * part.length * seen)
 
 
 def _branches(

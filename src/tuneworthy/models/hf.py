@@ -20,8 +20,8 @@ from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.models import _memory
 from tuneworthy.models._config import read_config
+from tuneworthy.models._device import cpu_engine, free_memory, total_memory
 from tuneworthy.models._device import device as device_here
-from tuneworthy.models._device import free_memory, total_memory
 from tuneworthy.models._doctor import calm_torch, precision_for
 from tuneworthy.models._thinking import NEVER, Setting, Thinking, bare
 from tuneworthy.models._thought import Watch, watch_for
@@ -379,12 +379,16 @@ def _batch_tokens(module: Any) -> int:
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:
-    """Return marks of a model with those of the engine: versions and threads."""
+    """Return marks of a model with those of the engine: versions, and on a CPU its threads."""
     packages = ("torch", "transformers", "tokenizers", "llguidance")
+    here = marks.get("device", "cpu") == "cpu"
+    placed = {"threads": str(torch.get_num_threads())} if here else {}
+    if here and not cpu_engine():
+        placed["cpu_engine"] = "off"
     return {
         "engine": ENGINE,
         **marks,
-        "threads": str(torch.get_num_threads()),
+        **placed,
         **{name: version(name) for name in packages},
     }
 

@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
+from tuneworthy.models._device import cpu_engine
 from tuneworthy.models._forward import PROBE, same_logits
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training import by_hand
@@ -93,7 +94,7 @@ def open_net(
     net = Net(module, body, head, _plain_cache(module), word)
     whole, shares = known[:2] if known else _proved(net, probe, share)
     net = replace(net, head=head if whole else None, shares=shares)
-    hand = by_hand.open_hand(module, shares)
+    hand = by_hand.open_hand(module, shares) if cpu_engine() else None
     if hand is None:
         return net
     right = known[2] if known else by_hand.proved(hand, _probe_rows(probe), partial(_slopes, net))

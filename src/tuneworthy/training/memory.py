@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tuneworthy.models import _memory
-from tuneworthy.models._device import free_memory, total_memory
+from tuneworthy.models._device import cpu_engine, free_memory, total_memory
 from tuneworthy.models._lanes import lanes
 from tuneworthy.training.batches import order, parts, shared_length
 from tuneworthy.training.forward import Net
@@ -83,7 +83,9 @@ def estimate(
     found = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
     # Dev rows are answered between epochs, in the room of the activations.
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-    answers = sum(_memory.asking(shape, size, tokens).values()) - size * shape.values
+    general = device != "cpu" or not cpu_engine()
+    need = _memory.asking(shape, size, tokens, general=general)
+    answers = sum(need.values()) - need["weights"]
     return {**found, "answers": max(0, answers - found["activations"] - found["logits"])}
 
 

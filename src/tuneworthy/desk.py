@@ -49,7 +49,14 @@ from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
 from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._roles import Models, request_fields, tokens, unusable
+from tuneworthy.models._roles import (
+    Models,
+    check_device,
+    placement,
+    request_fields,
+    tokens,
+    unusable,
+)
 from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
@@ -110,8 +117,9 @@ class Desk:
                 self.tell("say", said)
             asked = RequestOptions(fields, task.max_connections, lambda t: self.tell("say", t))
             prices = task.economics.prices
+            place = placement(task)
             return open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
-                              requests=asked)  # fmt: skip
+                              requests=asked, place=place)  # fmt: skip
 
         return Models(usable, opened, request_fields(task))
 
@@ -338,6 +346,7 @@ def open_desk(
         chosen = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
         identity = {"task": task.hash, "read": _contents(loaded), "here": met,
                     "limit": wishes.limit, **chosen}  # fmt: skip
+        check_device(task, desk.models.specs)
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))

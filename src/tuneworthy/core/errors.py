@@ -6,6 +6,7 @@ TuneworthyError
 │   └── SecurityError 2  something we refuse to open, run, send or expose
 ├── DataError        5   rows, files, labels, splits, leakage
 ├── ModelError       1   weights, tokenizer, template, adapter, engine, device, memory
+│   └── DoesNotFit   1   a model, a batch or a training step has no room in the free memory
 ├── ProviderError    1   an endpoint, after the retry policy is spent
 ├── NumericError     1   non-finite, exploding or non-learning training
 ├── BudgetError      6   a money or token cap is reached
@@ -70,6 +71,10 @@ class DataError(TuneworthyError):
 
 class ModelError(TuneworthyError):
     """Weights, tokenizer, template, adapter, engine, device or memory."""
+
+
+class DoesNotFit(ModelError):
+    """A model, a batch or a training step has no room in the memory that is free."""
 
 
 class ProviderError(TuneworthyError):

@@ -17,6 +17,7 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
+ROWS = 32  # asked at once where the model names no full batch
 TURNS = 2  # the quicker call counts: single ones scattered by a fifth
 BUSY = 0.25  # share of the processors' time that others take beside this program
 _SHORT = 0.3  # seconds of all processors in which no share can be told
@@ -80,8 +81,11 @@ def busy(speed: Speed) -> str:
 
 
 def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
-    """Return what this machine reads and writes a second, from a few short warm calls."""
-    queries = [case.query() for case in cases[:32]]
+    """Return what this machine reads and writes a second, from a few short warm calls.
+
+    Of a full batch of the model, as the study will ask: fewer rows leave a GPU idle.
+    """
+    queries = [case.query() for case in cases[: getattr(model, "full", ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
     model.reply(prompts[:1], Limits(max_tokens=1))
     begun = _used()

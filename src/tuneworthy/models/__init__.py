@@ -11,6 +11,7 @@ from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.models._collector import at_rest
+from tuneworthy.models._device import ANYWHERE, Placement
 from tuneworthy.models._loops import compiled_before
 from tuneworthy.models._request import RequestOptions
 
@@ -25,19 +26,20 @@ def open_model(
     purse: Any = None,
     prices: Mapping[str, Mapping[str, float]] | None = None,
     requests: RequestOptions | None = None,
+    place: Placement = ANYWHERE,
 ) -> Model:
     """Open the model that a spec names; relative paths start at `folder`.
 
     `purse`, `prices` (USD per million tokens: in, out, cached_in) and `requests` are for remote
-    models.
+    models, `place` (device, precision, rows of a batch) for those that run here.
     Weights that are open already are shared. Raises TaskError, NotInstalled, ModelError or
     SecurityError.
     """
     kind, _, rest = spec.partition(":")
     if spec == "smollm2-135m":
-        return _local(_embedded_folder(), spec)
+        return _local(_embedded_folder(), spec, place)
     if kind == "hf" and rest:
-        return _local(_hub_or_folder(rest, folder), spec)
+        return _local(_hub_or_folder(rest, folder), spec, place)
     if kind == "openai" and rest:
         return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
             rest, purse, prices or {}, requests
@@ -59,13 +61,13 @@ def first_use(spec: str) -> str:
     return "compiling loops for this processor: up to half a minute, once"
 
 
-def _local(path: Path, spec: str) -> Model:
-    key = f"{path.resolve()}|{spec}"
+def _local(path: Path, spec: str, place: Placement) -> Model:
+    key = f"{path.resolve()}|{spec}|{place.plain()}"
     if (found := _open.get(key)) is None:
         with at_rest(keep=True):
             engine = load("models", "hf")
         with at_rest():
-            found = _open[key] = engine.load(path, spec)
+            found = _open[key] = engine.load(path, spec, place=place)
     return found  # type: ignore[no-any-return]
 
 

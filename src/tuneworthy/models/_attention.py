@@ -271,7 +271,7 @@ def _on_cpu(query: Any, own: tuple[Any, Any], shared: Any, sight: Sight, scale: 
     out, weight = _cpu_kernel(packed, key, value, mask, scale)
     if shared is not None:
         flat = packed.transpose(0, 1).reshape(1, kept, -1, width)
-        first, first_weight = _cpu_kernel(flat, *shared, None, scale)
+        first, first_weight = _cpu_kernel(flat, shared[0], shared[1], None, scale)
         first = first.view(kept, rows, -1, out.shape[-1]).transpose(0, 1)
         first_weight = first_weight.view(kept, rows, -1).transpose(0, 1)
         share = torch.sigmoid(first_weight - weight).unsqueeze(-1).to(out.dtype)

@@ -20,7 +20,14 @@ from typing import Any
 import psutil
 
 from tuneworthy.core.record import Record, digest
-from tuneworthy.models._device import device, free_memory, total_memory
+from tuneworthy.models._device import (
+    Placement,
+    allow_tf32,
+    device,
+    free_memory,
+    placed,
+    total_memory,
+)
 from tuneworthy.models._weights import cache_folder, write_note
 
 FASTER = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
@@ -71,13 +78,13 @@ def look(folder: Path = Path()) -> Machine:
     calm_torch()
     import torch
 
-    gpu = (where := device()) == "cuda"
+    gpu = (where := device()) != "cpu"
     figures, precision, because = chosen(where)
     return Machine(
         **here,
         torch=version("torch"),
         threads=torch.get_num_threads(),
-        gpu=torch.cuda.get_device_name() if gpu else None,
+        gpu=_gpu(where) if gpu else None,
         gpu_memory=total_memory(where) if gpu else None,
         gpu_free_memory=free_memory(where) if gpu else None,
         gflops=figures,
@@ -103,6 +110,18 @@ def precision_for(device: str) -> str:
     return chosen(device)[1]
 
 
+def settled(place: Placement, precision: str | None = None) -> tuple[str, str]:
+    """Return the device and the precision that a model runs in, and set how products are taken.
+
+    `precision`, then that of `place`, win over the measured choice. Raises TaskError where the
+    device is absent.
+    """
+    where, wanted = placed(place.device), precision or place.precision
+    found = precision_for(where) if wanted == "auto" else wanted
+    allow_tf32(where, found)
+    return where, found
+
+
 @lru_cache
 def chosen(device: str) -> tuple[dict[str, float], str, str]:
     """Return measured GFLOP/s by precision, the precision chosen, and why.
@@ -115,7 +134,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     on_gpu = device == "cuda"
     if on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         return {}, "float32", _NO_BF16
-    here = torch.cuda.get_device_name() if on_gpu else device
+    here = device if device == "cpu" else _gpu(device)
     name = [_cpu(), here, version("torch"), torch.get_num_threads(), FASTER]
     note = cache_folder() / "machine" / f"{digest(name, 32)}.json"
     try:
@@ -141,7 +160,7 @@ def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
     """Return GFLOP/s of a matrix product in fp32 and bf16: the best of what fits in the time."""
     import torch
 
-    rows, width, out = (16 * n for n in _SIZE) if device == "cuda" else _SIZE
+    rows, width, out = _SIZE if device == "cpu" else (16 * n for n in _SIZE)
     found = {}
     for name in ("float32", "bfloat16"):
         made = {"dtype": getattr(torch, name), "device": device}
@@ -149,11 +168,18 @@ def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
 
         def once(a: Any = left, b: Any = right) -> None:
             a @ b
-            if device == "cuda":
-                torch.cuda.synchronize()
+            if device != "cpu":
+                (torch.cuda if device == "cuda" else torch.mps).synchronize()
 
         found[name] = 2e-9 * rows * width * out / _best(once, seconds)
     return found
+
+
+def _gpu(device: str) -> str:
+    """Return the name of the GPU."""
+    import torch
+
+    return str(torch.cuda.get_device_name()) if device == "cuda" else f"Apple GPU of {_cpu()}"
 
 
 def _best(once: Callable[[], None], seconds: float) -> float:

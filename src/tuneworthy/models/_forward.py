@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Part, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
 from tuneworthy.models._device import cpu_engine
+from tuneworthy.models._fitting import Fit
 from tuneworthy.models._runs import FINE, alike
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
@@ -35,7 +36,7 @@ class Net:
     `shares`: a prefix can be read once for many rows (proved on a probe). `window`: beyond this
     many tokens some layer does not see all, so nothing is shared. `word` is the name that this
     version of transformers gives the cache argument. `decoder` reads the layers straight from
-    their weights, where they are known and it gives the same logits.
+    their weights, where they are known and it gives the same logits. `fit` bounds a batch.
     """
 
     module: Any
@@ -45,6 +46,12 @@ class Net:
     word: str
     shares: bool
     decoder: Decoder | None = None
+    fit: Fit = field(default_factory=Fit)
+
+    @property
+    def device(self) -> str:
+        """Return the type of the device that the model lies on."""
+        return str(self.module.device.type)
 
     def fits(self, length: int) -> bool:
         """Say whether rows of `length` tokens may share a prefix or a tree."""

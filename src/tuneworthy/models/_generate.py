@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -102,7 +102,7 @@ def generate(
     count = lanes(net.module.device, len(own))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def work(batch: list[int]) -> list[_Row]:
+    def decoded(batch: list[int]) -> list[_Row]:
         rows = [
             _open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
             for k in batch
@@ -110,13 +110,21 @@ def generate(
         _decode(net, rows, prefix, draw)
         return rows
 
-    done = side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
-    rows = [row for batch in done for row in batch]
-    for row in rows:
+    def cost(batch: Sequence[int]) -> int:
+        return len(batch) * (max(len(own[k]) for k in batch) + draw.room)
+
+    def work(batch: list[int]) -> list[_Row]:
+        return net.fit.run(decoded, batch, cost, net.device)
+
+    rows, tokens = net.fit.most(draw.rows, max(1, draw.tokens // count))
+    most = replace(draw, rows=rows, tokens=tokens * count)
+    done = side_by_side(work, batches([len(ids) for ids in own], most, count), count)
+    asked = [row for batch in done for row in batch]
+    for row in asked:
         row.out.cached = prefix.length if prefix else 0
         answers[row.index] = row.out
-    looked = sum(row.looked for row in rows) / count  # the lanes look side by side
-    _share_out(rows, time.perf_counter() - begun - looked)
+    looked = sum(row.looked for row in asked) / count  # the lanes look side by side
+    _share_out(asked, time.perf_counter() - begun - looked)
     return answers
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tuneworthy.core.errors import ModelError
+from tuneworthy.core.errors import DoesNotFit, ModelError
 
 Way = Literal["autograd", "checkpointing", "written out"]  # how a gradient is found
 HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
@@ -118,7 +118,7 @@ def asking(
         "weights": size * shape.values,
         "cache": size * tokens * 2 * shape.key * shape.layers,
         "work": read + 12 * rows * shape.vocab,
-        **({"scores": HELD} if general else {}),
+        **({"scores": min(HELD, 4 * shape.heads * tokens**2)} if general else {}),
     }
 
 
@@ -205,12 +205,12 @@ def training(
 def refuse(
     what: str, parts: Mapping[str, int], free: int, *, where: str, fix: str, held: float = 1.1
 ) -> None:
-    """Raise ModelError where `parts` (bytes), times what is held for each byte, exceed `free`."""
+    """Raise DoesNotFit where `parts` (bytes), times what is held for each byte, exceed `free`."""
     need = held * sum(parts.values())
     if need > free:
         largest = sorted(parts.items(), key=lambda part: -part[1])
         each = ", ".join(f"{name} {amount / 1e9:.2f}" for name, amount in largest)
-        raise ModelError(
+        raise DoesNotFit(
             what,
             where=where,
             got=f"{need / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free ({each})",

@@ -35,8 +35,12 @@ _LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate
 _ASKED, _TOLD = "Is the parcel 4711 on its way?", "Answer in one word, please."
 
 
-def opened(folder: Path, files: Sequence[Path], precision: str) -> tuple[Any, Any]:
+def opened(
+    folder: Path, files: Sequence[Path], precision: str, device: str = "cpu"
+) -> tuple[Any, Any]:
     """Return tokenizer and module of a checked folder, every tensor read from its files.
+
+    On a GPU the weights are read straight into its memory.
 
     Raises ModelError where transformers can't open them, the config is that of another model, or
     tensors are missing, left over or of another shape.
@@ -53,6 +57,7 @@ def opened(folder: Path, files: Sequence[Path], precision: str) -> tuple[Any, An
             attn_implementation=_attention.install(),
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused by name, below
+            **({} if device == "cpu" else {"device_map": {"": device}}),
             **options,
         )
     _check_class(folder, type(module).__name__)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from tuneworthy.core.case import Message
+from tuneworthy.core.errors import DoesNotFit
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
+from tuneworthy.models._device import Placement, placed, release
 
 TRAIN = ("torch", "transformers", "peft")
 
@@ -27,7 +29,10 @@ def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
 class Models(Mapping[str, Model]):
     """The task's models by role, each opened when first read.
 
-    Roles with the same spec and the same request fields (`fields`, by role) share one model.
+    Roles with the same spec and the same request fields (`fields`, by role) share one model. Where
+    one does not fit, those that were not asked for longest are closed, one after the other, until
+    it does; a closed one is opened again when it is read again. The base model stays: the whole
+    study counts with it.
     """
 
     def __init__(
@@ -40,11 +45,35 @@ class Models(Mapping[str, Model]):
         self._open: dict[tuple[str, str], Model] = {}
 
     def __getitem__(self, role: str) -> Model:
-        spec, fields = self._wanted[role], self._fields.get(role, {})
-        key = (spec, canonical(dict(fields)))
-        if key not in self._open:
-            self._open[key] = self._start(spec, fields)
-        return self._open[key]
+        key = self._key(role)
+        model = self._open.pop(key, None)
+        if model is None:
+            model = self._opened(role)
+        self._open[key] = model  # the last one: it was asked for just now
+        return model
+
+    def _key(self, role: str) -> tuple[str, str]:
+        return self._wanted[role], canonical(dict(self._fields.get(role, {})))
+
+    def _opened(self, role: str) -> Model:
+        while True:
+            try:
+                return self._start(self._wanted[role], self._fields.get(role, {}))
+            except DoesNotFit:
+                if not self.close_one():
+                    raise
+
+    def close_one(self) -> str | None:
+        """Close the local model that was not asked for longest; return its spec, None if none."""
+        kept = self._wanted.get("base")
+        idle = [key for key in self._open if key[0] != kept and _in_memory(key[0])]
+        if not idle:
+            return None
+        model = self._open.pop(idle[0])
+        device = str(model.fingerprint.get("device", "cpu"))
+        del model
+        release(device)
+        return idle[0][0]
 
     @property
     def specs(self) -> list[str]:
@@ -68,6 +97,22 @@ def tokens(model: Model) -> Callable[[str], int]:
     """Return a counter of a text's own tokens: a turn's tokens less those of an empty turn."""
     empty = model.count_tokens([Message(role="user", content="")])
     return lambda text: model.count_tokens([Message(role="user", content=text)]) - empty
+
+
+def placement(task: Task) -> Placement:
+    """Return where the task's local models run, and how."""
+    return Placement(device=task.device, precision=task.precision, batch=task.batch)
+
+
+def check_device(task: Task, specs: Sequence[str]) -> None:
+    """Refuse a device that this machine lacks, before anything is opened. Raises TaskError."""
+    if task.device != "auto" and any(_in_memory(spec) for spec in specs):
+        placed(task.device)
+
+
+def _in_memory(spec: str) -> bool:
+    """Say whether a model's weights are held by this process."""
+    return is_local(spec) and not spec.startswith("scripted:")
 
 
 def unusable(spec: str) -> str:

@@ -73,25 +73,26 @@ def logprobs(
     count = lanes(net.module.device, len(own))
     most = _LOGITS // count // net.vocab
 
+    nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
+
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def work(batch: list[int]) -> None:
+    def scored(batch: list[int]) -> list[list[float]]:
         signals.check()
         given = [continuations[k] for k in batch]
-        for k, sums in zip(
-            batch, _batch(net, [own[k] for k in batch], prefix, given, most), strict=True
-        ):
+        return _batch(net, [own[k] for k in batch], prefix, given, most)
+
+    def cost(batch: Sequence[int]) -> int:
+        return len(batch) * (max(len(own[k]) for k in batch) + nodes)
+
+    def work(batch: list[int]) -> None:
+        done = net.fit.run(scored, batch, cost, net.device)
+        for k, sums in zip(batch, done, strict=True):
             found[k] = sums
 
-    side_by_side(work, _portions(own, continuations, most, count), count)
+    rows, tokens = net.fit.most(max(1, most // max(1, nodes)), Draw.tokens // count or 1)
+    draw = Draw(room=nodes, ends=frozenset(), rows=rows, tokens=tokens * count)
+    side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
     return found
-
-
-def _portions(
-    own: Sequence[Ids], continuations: Sequence[Sequence[Ids]], most: int, count: int
-) -> list[list[int]]:
-    nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
-    draw = Draw(room=nodes, ends=frozenset(), rows=max(1, most // max(1, nodes)))
-    return batches([len(ids) for ids in own], draw, count)
 
 
 def _batch(

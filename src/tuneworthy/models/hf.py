@@ -20,9 +20,9 @@ from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.models import _memory
 from tuneworthy.models._config import read_config
-from tuneworthy.models._device import cpu_engine, free_memory, total_memory
-from tuneworthy.models._device import device as device_here
-from tuneworthy.models._doctor import calm_torch, precision_for
+from tuneworthy.models._device import ANYWHERE, Placement, cpu_engine, free_memory, total_memory
+from tuneworthy.models._device import marks as marks_of
+from tuneworthy.models._doctor import calm_torch, settled
 from tuneworthy.models._thinking import NEVER, Setting, Thinking, bare
 from tuneworthy.models._thought import Watch, watch_for
 from tuneworthy.models._weights import check_folder, shapes, weights_hash
@@ -58,7 +58,8 @@ class HF:
     """A causal language model of transformers behind the Model and Scorer protocols.
 
     `module` and `tokenizer` are for training; they are never changed from here. `shard` is how
-    many answers are asked for, and stored, at once: full lanes.
+    many answers are asked for, and stored, at once: full lanes. `full` rows make a batch whose
+    speed is that of larger ones.
     """
 
     shard = 192
@@ -96,6 +97,11 @@ class HF:
             other.net = replace(self.net, decoder=decoder.adapted(adapter.changes))
         other.fingerprint = {**self.fingerprint, "adapter": adapter.hash}
         return other
+
+    @property
+    def full(self) -> int:
+        """Return how many rows make a full batch: on a CPU more are read no faster than 32."""
+        return self.net.fit.rows or (32 if self.net.device == "cpu" else _generate.Draw.rows)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the tokens of the rendered prompt, generation header included."""
@@ -323,46 +329,58 @@ class HF:
         return self.adapter.applied(self.module) if self.adapter else nullcontext()
 
 
-def load(folder: Path, spec: str, precision: str | None = None, thinking: Setting = "auto") -> HF:
+def load(
+    folder: Path,
+    spec: str,
+    precision: str | None = None,
+    *,
+    place: Placement = ANYWHERE,
+    thinking: Setting = "auto",
+) -> HF:
     """Open the model in `folder`. `precision` is measured on this machine where it is not given.
 
-    `thinking`: see Task. Raises ModelError, SecurityError or NumericError; nothing of the model is
-    run before the checks.
+    `place` says where it runs; its precision is taken where none is given by itself. Weights are
+    read straight into the memory of the device. `thinking`: see Task. Raises TaskError (no such
+    device), ModelError, SecurityError or NumericError; nothing of the model is run before the
+    checks.
     """
     files = check_folder(folder)
-    device = device_here()
-    precision = precision or precision_for(device)
+    device, precision = settled(place, precision)
     _check_memory(files, precision, device)
-    tokenizer, module = opened(folder, files, precision)
+    tokenizer, module = opened(folder, files, precision, device)
     module = module.eval().requires_grad_(False).to(device)
     check_values(module, tokenizer, folder)
     state = set_thinking(tokenizer, thinking)
     marks = {
         "weights": weights_hash(files),
-        "precision": precision,
-        "device": device,
+        **marks_of(device, precision),
         "tokenizer": tokenizer_hash(folder),
         "template": digest(str(tokenizer.chat_template or "")),
         "thinking": state.state,
     }
-    return HF(spec, module, tokenizer, fingerprint(marks), state)
+    model = HF(spec, module, tokenizer, fingerprint(marks), state)
+    model.net.fit.rows = place.batch
+    return model
 
 
 def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
     """Refuse a model that has no room for weights and a batch, before anything is read."""
     folder, size = files[0].parent, getattr(torch, precision).itemsize
+    general = device != "cpu" or not cpu_engine()
     try:
         shape = _memory.shape_of(read_config(folder), shapes(files))
         tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-        parts = _memory.asking(shape, size, tokens)
+        parts = _memory.asking(shape, size, tokens, general=general)
     except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
         raise ModelError(
             "the sizes in the config make no decoder", where=str(folder), got=str(error)
         ) from error
     if device == "cpu" and size < 4 and not able():  # packed for the products, a second copy
         parts = {**parts, "packed": parts["weights"]}
-    needs = {device: parts, "cpu": parts if device == "cpu" else {"weights": parts["weights"]}}
-    for where, need in needs.items():  # on its way to a GPU the model is held in memory once
+    # On their way to a GPU the weights are held by this process one tensor at a time.
+    largest = {"largest tensor": 4 * max(map(math.prod, shapes(files).values()), default=0)}
+    needs = {"cpu": parts if device == "cpu" else largest, device: parts}
+    for where, need in needs.items():
         _memory.refuse(
             f"the model does not fit in the free memory ({where})",
             need,
@@ -375,20 +393,18 @@ def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
 def _batch_tokens(module: Any) -> int:
     sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
     shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
-    return _memory.batch_tokens(shape, module.dtype.itemsize, device, total_memory(device))
+    size, total = module.dtype.itemsize, total_memory(device)
+    if device != "cpu":  # what others hold of a GPU stays theirs; on a CPU a batch, and so the last
+        total = min(total, free_memory(device) + size * shape.values)  # bit, must not depend on it
+    return _memory.batch_tokens(shape, size, device, total)
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:
-    """Return marks of a model with those of the engine: versions, and on a CPU its threads."""
+    """Return marks of a model with those of the engine: its own version and those of packages."""
     packages = ("torch", "transformers", "tokenizers", "llguidance")
-    here = marks.get("device", "cpu") == "cpu"
-    placed = {"threads": str(torch.get_num_threads())} if here else {}
-    if here and not cpu_engine():
-        placed["cpu_engine"] = "off"
     return {
         "engine": ENGINE,
         **marks,
-        **placed,
         **{name: version(name) for name in packages},
     }
 

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
 from tuneworthy.models._device import cpu_engine
+from tuneworthy.models._fitting import Fit, retried
 from tuneworthy.models._forward import PROBE, same_logits
 from tuneworthy.models._lanes import lanes, side_by_side
 from tuneworthy.training import by_hand
@@ -31,7 +32,8 @@ class Net:
     `head` is None where the logits are more than head(body): then the whole model is called.
     `shares` says whether the keys and values of a prompt can be handed to many rows. `word` is the
     name that this version of transformers gives the cache argument. `hand` is the way with a
-    gradient written out, where this model's layers allow it.
+    gradient written out, where this model's layers allow it. `fit.tokens` are the most padded
+    tokens read at once, where that was found by memory.
     """
 
     module: Any
@@ -40,6 +42,7 @@ class Net:
     shares: bool
     word: str
     hand: by_hand.Hand | None = None
+    fit: Fit = field(default_factory=Fit)
 
     @property
     def proof(self) -> tuple[bool, bool, bool]:
@@ -60,12 +63,19 @@ class Trunk:
     made: list[Any]
     leaves: list[Any]
 
-    def backward(self) -> None:
-        """Send the gradient that the rows left on the keys and values through the prompt, once."""
-        used = [(m, leaf.grad) for m, leaf in zip(self.made, self.leaves, strict=True)]
-        used = [(made, grad) for made, grad in used if grad is not None and made.requires_grad]
-        if used:
-            torch.autograd.backward([m for m, _ in used], [g for _, g in used])
+    def slopes(self, left: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
+        """Send the gradients left on the keys and values through the prompt; return the weights'.
+
+        None for a weight, or a leaf of `left`, that has no part in it.
+        """
+        used = [(made, slope) for made, slope in zip(self.made, left, strict=True)]
+        used = [(made, slope) for made, slope in used if slope is not None and made.requires_grad]
+        if not used:
+            return [None] * len(weights)
+        found: Sequence[Any] = torch.autograd.grad(
+            [made for made, _ in used], weights, [slope for _, slope in used], allow_unused=True
+        )
+        return found
 
 
 @dataclass
@@ -188,33 +198,58 @@ def backward(
 
     The mean is over all answer tokens, however the batch is cut. At most `budget` padded tokens
     are read at once; the parts run side by side and their gradients are summed in fixed order.
+    Where the memory does not suffice, parts half as large are read, then and later.
     """
     if net.hand:
         by_row, slopes = by_hand.backward(net.hand, batch, budget)
         for weight, slope in slopes:
             weight.grad = slope
         return list(by_row)
+    least = min(len(row.ids) for row in batch)  # below it every row stands alone
+    size, device = net.fit.tokens or budget, net.module.device.type
+    done, fitted = retried(lambda most: _gradient(net, batch, most, weights), size, least, device)
+    if fitted != size:
+        net.fit.tokens = fitted
+    by_row, sums = done
+    for weight, slope in zip(weights, sums, strict=True):
+        if slope is not None:
+            weight.grad = slope if weight.grad is None else weight.grad.add_(slope)
+    return by_row
+
+
+def _gradient(
+    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+) -> tuple[list[float], list[Any]]:
+    """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
     tokens = sum(row.trained for row in batch)
     trunk = shared_trunk(net, batch)
     count = lanes(net.module.device, len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
-    read = [leaf for leaf in trunk.leaves if leaf.requires_grad] if trunk else []
-    towards = [*weights, *read]
+    leaves = trunk.leaves if trunk else []
+    towards = [*weights, *(leaf for leaf in leaves if leaf.requires_grad)]
 
     def work(group: list[int]) -> tuple[Losses, Any]:
         found = losses(net, [batch[i] for i in group], trunk)
         return found, torch.autograd.grad(found.total / tokens, towards, allow_unused=True)
 
-    by_row = [0.0] * len(batch)
+    by_row, sums = [0.0] * len(batch), [None] * len(towards)
     for group, (found, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
         for i, value in zip(group, found.by_row, strict=True):
             by_row[i] = value
-        for at, slope in zip(towards, slopes, strict=True):
-            if slope is not None:
-                at.grad = slope if at.grad is None else at.grad.add_(slope)
+        sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
     if trunk:
-        trunk.backward()
-    return by_row
+        left = iter(sums[len(weights) :])
+        given = [next(left) if leaf.requires_grad else None for leaf in leaves]
+        more = trunk.slopes(given, weights)
+        sums = [_added(old, new) for old, new in zip(sums[: len(weights)], more, strict=True)]
+    return by_row, sums
+
+
+def _added(old: Any, new: Any) -> Any:
+    """Return the sum of two gradients, either of which may be None."""
+    if old is None or new is None:
+        return new if old is None else old
+    return old.add_(new)
 
 
 def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, float] | None:
@@ -226,17 +261,24 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
         return _means(found, rows)
     with torch.no_grad():
         trunk = shared_trunk(net, rows)
-    count = lanes(net.module.device, len(rows))
-    groups = parts(rows, max(1, budget // count), trunk.width if trunk else 0, count)
+    count, skipped = lanes(net.module.device, len(rows)), trunk.width if trunk else 0
+    groups = parts(rows, max(1, (net.fit.tokens or budget) // count), skipped, count)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def work(group: list[int]) -> Losses:
-        return losses(net, [rows[i] for i in group], trunk)
+    def read(group: list[int]) -> list[tuple[float, float]]:
+        found = losses(net, [rows[i] for i in group], trunk)
+        return list(zip(found.by_row, found.end, strict=True))
+
+    def cost(group: Sequence[int]) -> int:
+        return len(group) * max(len(rows[i].ids) - skipped for i in group)
+
+    def work(group: list[int]) -> list[tuple[float, float]]:
+        return net.fit.run(read, group, cost, net.module.device.type)
 
     found = Losses(total=None)
     for part in side_by_side(work, groups, count):
-        found.by_row += part.by_row
-        found.end += part.end
+        found.by_row += [loss for loss, _ in part]
+        found.end += [end for _, end in part]
     return _means(found, rows)
 
 

@@ -25,7 +25,8 @@ from tuneworthy.training.twin import LoraShape
 
 # What the process holds for each byte in use: freed blocks of other sizes stay with it. On a
 # processor 1.55 was measured, with and without checkpointing; the figure for a GPU is a guess.
-_HELD = {"cpu": 1.6, "cuda": 1.2}
+_HELD = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
+_PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once, the most that fit are taken
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 
 
@@ -40,12 +41,19 @@ def make_room(
     where = net.module.device.type
     free, spec = free_memory(where), net.module.config.model_type
     found: dict[str, int] = {}
+    general = where != "cpu" or not cpu_engine()
     for on in (False, True) if checkpointing is None else (checkpointing,):
-        found = estimate(net, rows, lora, pace, on)
-        if _HELD[where] * sum(found.values()) <= free:
+        for size in _PARTS if general else (pace.part_tokens,):
+            own = pace.model_copy(update={"part_tokens": size})
+            found = estimate(net, rows, lora, own, on)
+            if _HELD[where] * sum(found.values()) > free:
+                continue
             if on:
                 checkpoint_layers(net)
-            return replace(net, hand=None) if on else net, {**found, "checkpointing": on}
+            if general:
+                net.fit.tokens = size
+            told = {**found, "checkpointing": on, "part_tokens": size}
+            return replace(net, hand=None) if on else net, told
     what = "training does not fit in the free memory"
     _memory.refuse(what, found, free, where=spec, fix=_FIX, held=_HELD[where])
     raise AssertionError("refuse raises where it does not fit")

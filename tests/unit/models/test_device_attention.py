@@ -38,13 +38,15 @@ def ragged(keys):
 
 
 def eager(query, own, shared, real, softcap=None):
-    """Return attention as the formula says it, in double precision, with every score written out."""
+    """Return attention as the formula says it, in double precision, every score written out."""
     import torch
 
     rows, heads, length, width = query.shape
     key, value = own
     if shared:
-        key, value = (torch.cat([s.expand(rows, -1, -1, -1), o], 2) for s, o in zip(shared, own))
+        key, value = (
+            torch.cat([s.expand(rows, -1, -1, -1), o], 2) for s, o in zip(shared, own, strict=True)
+        )
     key, value = (t.double().repeat_interleave(heads // KEPT, 1) for t in (key, value))
     scores = query.double() @ key.transpose(2, 3) * width**-0.5
     if softcap:

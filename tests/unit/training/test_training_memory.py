@@ -215,3 +215,79 @@ def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkey
         assert done.trace["memory"]["activations"] > 0
         made[on] = (done.adapter / "adapter_model.safetensors").read_bytes()
     assert made[True] == made[False]
+
+
+def failing(most, monkeypatch):
+    """Let reading fail above so many padded tokens; return the sizes that were asked for."""
+    import torch
+
+    from tuneworthy.training import forward
+
+    real, sizes = forward.losses, []
+
+    def losses(net, batch, trunk):
+        size = len(batch) * (max(len(row.ids) for row in batch) - (trunk.width if trunk else 0))
+        sizes.append(size)
+        if size > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(net, batch, trunk)
+
+    monkeypatch.setattr(forward, "losses", losses)
+    return sizes
+
+
+@pytest.mark.parametrize("shared", [0, 24])
+def test_a_step_that_runs_out_of_memory_is_read_in_smaller_parts(tiny, monkeypatch, shared):
+    import torch
+
+    batch = rows(8, shared)
+    module = tiny.model("llama", **SHAPE)
+    truth = gradients(*adapted(module), batch)
+    net, weights = adapted(module)
+    sizes = failing(70, monkeypatch)
+    found = gradients(net, weights, batch)
+    assert found[0] == pytest.approx(truth[0], rel=1e-5)
+    assert float((found[1] - truth[1]).norm() / truth[1].norm()) < 1e-5
+    assert max(sizes) > 70 >= sizes[-1]
+    sizes.clear()
+    assert torch.equal(gradients(net, weights, batch)[1], found[1])
+    assert max(sizes) <= 70, "what fits is known in the next step"
+
+
+def test_a_dev_loss_that_runs_out_of_memory_is_read_in_smaller_parts(tiny, monkeypatch):
+    from tuneworthy.training.forward import evaluate
+
+    net, _ = adapted(tiny.model("llama", **SHAPE))
+    truth = evaluate(net, rows(8), 10**9)
+    sizes = failing(70, monkeypatch)
+    assert evaluate(net, rows(8), 10**9) == pytest.approx(truth, rel=1e-5)
+    assert max(sizes) > 70
+
+
+def test_a_step_of_one_row_that_does_not_fit_ends_training_with_its_reason(tiny, monkeypatch):
+    net, weights = adapted(tiny.model("llama", **SHAPE))
+    failing(10, monkeypatch)
+    with pytest.raises(ModelError, match="one row at a time does not fit") as caught:
+        gradients(net, weights, rows(6))
+    assert "CUDA out of memory" in caught.value.got
+    assert all(weight.grad is None for weight in weights)
+
+
+def test_the_general_path_reads_as_many_tokens_at_once_as_fit(tiny, monkeypatch):
+    from tuneworthy.training import memory
+
+    monkeypatch.setattr(memory, "total_memory", lambda device: 0)
+    monkeypatch.setenv("TUNEWORTHY_CPU_ENGINE", "0")
+    found = {}
+    for free in (10**11, 120_000_000):
+        net, _ = adapted(tiny.model("llama", num_hidden_layers=12, **SHAPE))
+        assert net.hand is None
+        batch = rows(64, 0, own=80)
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
+        told = memory.make_room(
+            net, batch, memory.LoraShape(rank=RANK), memory.Pace(batch=64), None
+        )
+        found[free] = told[1]["part_tokens"], told[1]["checkpointing"]
+        assert net.fit.tokens == found[free][0]
+    assert found[10**11] == (16_384, False)
+    assert found[120_000_000][0] < 16_384

@@ -24,7 +24,7 @@ _COMPILED: dict[str, Any] = {}
 class _Generation(Extension):
     """`{% generation %}…{% endgeneration %}` marks what a model wrote; here it is its content."""
 
-    tags: ClassVar = {"generation"}
+    tags: ClassVar = {"generation"}  # type: ignore[misc]
 
     def parse(self, parser: Any) -> Any:
         """Return the block's content as it stands, in a scope of its own."""

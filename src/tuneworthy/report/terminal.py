@@ -99,8 +99,8 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         notes = [words.unanswered_line(arm)] if arm.errors else []
         notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
         for note in notes:
-            said = wrapped(shown(note, plain), width, " " * (name + 3))
-            yield from (Text(line, "dim") for line in said)
+            lines = wrapped(shown(note, plain), width, " " * (name + 3))
+            yield from (Text(line, "dim") for line in lines)
         if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
             why = shown(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")

@@ -15,6 +15,7 @@ from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
+from tuneworthy.core.code import EVERYTHING, made_by
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
@@ -44,8 +45,8 @@ from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.specs import lacking, needs_of, specs
-from tuneworthy.metrics import fingerprint
-from tuneworthy.models import first_use, is_local, open_model
+from tuneworthy.metrics import JUDGE, chosen, fingerprint
+from tuneworthy.models import content_of, first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
 from tuneworthy.models._request import RequestOptions
@@ -164,6 +165,11 @@ class Desk:
         """Return the task's metric: (case, answer) -> Score | Unscored."""
         return metric_of(self.task, self.models, self._judged, self.salt)
 
+    @property
+    def _judge(self) -> dict[str, str] | None:
+        """Return what names the model that grades, None where a metric of the task's own does."""
+        return dict(self.models["judge"].fingerprint) if chosen(self.task) == JUDGE else None
+
     def _judged(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
         return self.ledger.unit(key, "judged", make, self.study)
 
@@ -236,7 +242,9 @@ class Desk:
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
-            metric_digest=digest({**fingerprint(task), "output": task.output.plain()}),
+            metric_digest=digest(
+                {**fingerprint(task), "output": task.output.plain(), "judge": self._judge}
+            ),
             salt=self.salt,
             recorded=self._recorded(),
             unlabelled=self.loaded.unlabelled,
@@ -300,7 +308,10 @@ class Desk:
         return Results.model_validate(stored)
 
     def _key(self) -> str:
-        return digest({"what": "results", "study": self.study, "version": __version__})
+        """Return what the results hang on: the study, the code, and models that may be replaced."""
+        files = {spec: content_of(spec, self.task.folder) for spec in self.models.specs}
+        return digest({"what": "results", "study": self.study, "made_by": made_by(EVERYTHING),
+                       "models": files})  # fmt: skip
 
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
@@ -350,7 +361,7 @@ def open_desk(
         desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
-        desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study)
+        desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
         desk.task = _fitting(desk)
         yield desk
 

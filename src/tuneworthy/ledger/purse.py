@@ -80,13 +80,20 @@ class Account:
 class Purse:
     """Hard caps on the money and tokens of one study, over all its threads, runs and retries.
 
-    `usd` and `tokens` None: no cap. Local work needs no purse. Raises BudgetError (exit 6).
+    `usd` and `tokens` None: no cap. Local work needs no purse. `salt` tells studies started anew
+    apart: it belongs to the key of a request, so that `--fresh` asks again. Raises BudgetError
+    (exit 6).
     """
 
     def __init__(
-        self, ledger: Ledger, usd: Money | None = None, tokens: int | None = None, study: str = ""
+        self,
+        ledger: Ledger,
+        usd: Money | None = None,
+        tokens: int | None = None,
+        study: str = "",
+        salt: str = "",
     ) -> None:
-        self.ledger, self.study = ledger, study
+        self.ledger, self.study, self.salt = ledger, study, salt
         self.cap_usd = None if usd is None else exact(usd)
         self.cap_tokens = tokens
         with ledger.journal.lock:

@@ -16,6 +16,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
+from tuneworthy.core.code import made_by
 from tuneworthy.core.known import KINDS, Familiarity, Forgotten, Known, Share
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import digest
@@ -178,7 +179,8 @@ def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply
         seed=setup.task.seed,
         sample=sample,
     )
-    source = {"what": "known", "model": dict(setup.model.fingerprint), "salt": setup.salt}
+    source = {"what": "known", "model": dict(setup.model.fingerprint), "made_by": made_by(),
+              "salt": setup.salt}  # fmt: skip
     said = [[message.plain() for message in prompt] for prompt in prompts]
     key = digest({**source, "limits": limits.plain(), "prompts": said})
     stored = setup.store(

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tuneworthy import __version__
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.code import made_by
 from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, TaskError
 from tuneworthy.core.memory import give_back
 from tuneworthy.core.model import Model
@@ -48,9 +48,9 @@ Metric = Callable[[Case, Answer], Score | Unscored]
 class Bench:
     """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
 
-    `metric_digest` names the metric's code, `salt` tells studies started anew apart, `recorded`
-    are logged answers by spec name and case, `runs` what was measured before. `timed`: prompts are
-    timed one at a time as well.
+    `metric_digest` names the metric's code (and its judge), `salt` tells studies started anew
+    apart, `recorded` are logged answers by spec name and case, `runs` what was measured before.
+    `timed`: prompts are timed one at a time as well.
     """
 
     task: Task
@@ -140,10 +140,9 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
     if fitted.learned:
         source: dict[str, Any] = {"unit": identity}
-    else:  # the answers don't depend on the fold: they are shared by all folds
-        source = {"arm": identity["arm"], "models": identity["models"], "task": identity["task"],
-                  "recipe": (fitted.recipe or Recipe()).plain(), "seed": unit.seed,
-                  "recorded": identity["recorded"]}  # fmt: skip
+    else:  # the answers depend on no row and no metric: they are shared by all folds
+        same = {"recipe": (fitted.recipe or Recipe()).plain(), "learn": None, "metric": None}
+        source = {"unlearned": {**identity, **same}}
     shared = unit.dev and not fitted.learned
     everyone = _everyone(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
@@ -215,7 +214,10 @@ def _given(bench: Bench, unit: _Unit) -> list[Answer]:
 
 
 def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
-    """Return everything that can change what the arm learns and answers."""
+    """Return everything that can change what the arm learns and answers.
+
+    The metric is part of it where the arm chooses something by score.
+    """
     task, spec = bench.task, unit.spec
     source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
     needs = arm.NEEDS
@@ -229,7 +231,7 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     return {
         "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
         | _around(bench, spec, arm),
-        "version": __version__,
+        "made_by": made_by(),
         "seed": unit.seed,
         "salt": bench.salt,
         "learn": learn,
@@ -239,8 +241,10 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
             "instruction": task.instruction,
             "output": task.output.plain(),
             "present": _present(task),
-            "metric": task.success.metric if "training" in needs else None,
+            "thinking": [task.thinking, task.thinking_tokens],
+            "options": task.options,
         },
+        "metric": bench.metric_digest if chooses(spec) else None,
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
     }
 

@@ -25,7 +25,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.matrix.best import best_runs
-from tuneworthy.matrix.measure import COMMON, ROLES, Bench
+from tuneworthy.matrix.measure import COMMON, ROLES, Bench, _identity, _Unit
 from tuneworthy.matrix.rewording import rewordings
 from tuneworthy.matrix.specs import chooses
 from tuneworthy.models import is_local
@@ -97,14 +97,16 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
     roles = sorted({ROLES[need] for need in arm.NEEDS & set(ROLES)} & set(bench.models))
     if not roles or not all(is_local(bench.models[role].spec) for role in roles):
         return None
-    folder = bench.ledger.folder(digest({"what": "shake", "run": run.spec.plain()}))
+    part = bench.split.parts[run.fold or 0].learnt(chooses(run.spec))
+    unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
+    named = {"what": "shake", "unit": _identity(bench, unit, arm)}
+    folder = bench.ledger.folder(digest(named))
     if run.artefact:
         built = bench.task.folder / Path(run.artefact)
         if not built.exists():
             return None
         folder = built.parent
-    dial, part = Dial(seed=bench.task.seed), bench.split.parts[run.fold or 0]
-    part = part.learnt(chooses(run.spec))
+    dial = Dial(seed=bench.task.seed)
 
     def store(key: str, make: Any) -> dict[str, Any]:
         return bench.ledger.unit(key, "shake", make, bench.study)

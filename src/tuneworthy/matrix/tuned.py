@@ -16,6 +16,7 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Sizes, Work
+from tuneworthy.core.code import made_by
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.model import Limits, Scorer
@@ -26,7 +27,6 @@ from tuneworthy.matrix.measure import Bench
 
 ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, asked again, labels scored
 DRAWS = 4000
-READ = 1  # raised when the figures of a unit may change
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Tuned:
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
         """Return a stored figure of this model, or make and store it."""
-        named = {"what": f"changes {what}", "read": READ, "salt": self.bench.salt,
+        named = {"what": f"changes {what}", "made_by": made_by(), "salt": self.bench.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
         study = self.bench.study
         return self.bench.ledger.unit(digest(named), "changes", make, study)
@@ -75,7 +75,8 @@ class Tuned:
         """Return what the base wrote at temperature 1, made once for all adapters on it."""
         from tuneworthy.training import changes
 
-        named = {"what": "general passages", "read": READ, "base": dict(self.base.fingerprint),
+        named = {"what": "general passages", "made_by": made_by(),
+                 "base": dict(self.base.fingerprint),
                  "beginnings": _beginnings(), "salt": self.bench.salt}  # fmt: skip
         found = self.bench.ledger.unit(
             digest(named),

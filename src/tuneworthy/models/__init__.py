@@ -10,12 +10,16 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
 from tuneworthy.models._collector import at_rest
 from tuneworthy.models._device import ANYWHERE, Placement
 from tuneworthy.models._loops import compiled_before
 from tuneworthy.models._request import RequestOptions
+from tuneworthy.models._weights import sha256
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
+_PATHS = (".", "/", "~")
+_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 _open: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
@@ -54,6 +58,23 @@ def is_local(spec: str) -> bool:
     return not spec.startswith("openai:")
 
 
+def content_of(spec: str, folder: Path) -> str:
+    """Return a digest of a model's files where the user can replace them, else "".
+
+    Nothing is loaded; the hashes of large files are kept in the cache folder. A model of the hub is
+    named by its commit, and what an endpoint serves is seen when it answers.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "scripted" and rest.endswith(".jsonl"):
+        found = [folder / rest]
+    elif kind == "hf" and rest.startswith(_PATHS):
+        place = _place(rest, folder)
+        found = sorted(path for kept in _FILES for path in place.glob(kept))
+    else:
+        return ""
+    return digest({path.name: sha256(path) for path in found if path.is_file()})
+
+
 def first_use(spec: str) -> str:
     """Return what to tell before a model is opened here for the first time, or ""."""
     if spec.startswith(("openai:", "scripted:")) or compiled_before():
@@ -83,9 +104,13 @@ def _embedded_folder() -> Path:
     )
 
 
+def _place(name: str, folder: Path) -> Path:
+    return (folder / Path(name).expanduser()).resolve()
+
+
 def _hub_or_folder(name: str, folder: Path) -> Path:
-    if name.startswith((".", "/", "~")):
-        return (folder / Path(name).expanduser()).resolve()
+    if name.startswith(_PATHS):
+        return _place(name, folder)
     from tuneworthy.models._hub import snapshot
 
     return snapshot(name)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.core.code import made_by
 from tuneworthy.core.model import Limits, Model, Prompt, Reply, Scorer
 from tuneworthy.core.record import digest
 
@@ -86,7 +87,7 @@ class Dialled:
     def _key(self, what: str, asked: Sequence[Prompt], more: Any) -> str:
         said = [[message.plain() for message in prompt] for prompt in asked]
         return digest({"what": f"dial {what}", "model": dict(self.fingerprint), "prompts": said,
-                       "more": more, "salt": self._salt})  # fmt: skip
+                       "made_by": made_by(), "more": more, "salt": self._salt})  # fmt: skip
 
 
 class DialledScorer(Dialled):

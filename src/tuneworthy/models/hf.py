@@ -42,7 +42,7 @@ try:
     )
     from tuneworthy.models._products import able
     from tuneworthy.models._render import Refused
-    from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
+    from tuneworthy.models._template import answer_ids, date_of, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",
@@ -355,7 +355,7 @@ def load(
         "weights": weights_hash(files),
         **marks_of(device, precision),
         "tokenizer": tokenizer_hash(folder),
-        "template": digest(str(tokenizer.chat_template or "")),
+        "template": digest([str(tokenizer.chat_template), date_of(tokenizer.chat_template)]),
         "thinking": state.state,
     }
     model = HF(spec, module, tokenizer, fingerprint(marks), state)

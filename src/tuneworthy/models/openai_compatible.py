@@ -92,6 +92,12 @@ class Remote:
         call.end()
         return replies
 
+    @property
+    def _fresh(self) -> dict[str, str]:
+        """Return what tells requests of a study started anew apart; nothing for the first one."""
+        salt = getattr(self.purse, "salt", "")
+        return {"salt": salt} if salt else {}
+
     def count_tokens(self, prompt: Prompt) -> int:
         """Return an estimate (four bytes a token): the server's tokenizer is not known."""
         return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
@@ -130,7 +136,7 @@ class Remote:
 
     def _key(self, body: Mapping[str, Any], limits: Limits) -> str:
         """Return the name of a request: the content of everything that can change its reply."""
-        return digest({**self.fingerprint, "body": body, "sample": limits.sample})
+        return digest({**self.fingerprint, "body": body, "sample": limits.sample, **self._fresh})
 
     def _recorded(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
         """Return the stored reply to a prompt, None where there is none that can stand.

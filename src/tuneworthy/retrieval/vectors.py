@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from tuneworthy.core.code import ENCODER, source_digest
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
 from tuneworthy.retrieval.chunks import Chunk, Cut
@@ -57,7 +58,8 @@ def vectors(chunks: Sequence[Chunk], cut: Cut, encoder: Encoder, folder: Path | 
     With a folder, vectors of an earlier call are read there by the hash of their text, and what
     was added is written; a file that can't be read is made anew.
     """
-    name = digest({"cut": cut.plain(), "encoder": dict(encoder.fingerprint)}, 16)
+    about = {"cut": cut.plain(), "encoder": dict(encoder.fingerprint)}
+    name = digest({**about, "source": source_digest(ENCODER)}, 16)
     file = folder / f"vectors-{name}.npz" if folder else None
     known = _read(file)
     keys = [chunk.key for chunk in chunks]

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from tests import studies
 
-from tuneworthy.study import run
+from tuneworthy.models.scripted import Scripted
+from tuneworthy.study import Wishes, run
 
 LABELS = ("pay", "ship")
 
@@ -87,3 +88,33 @@ def test_inputs_to_settle_on_are_no_part_of_a_study(tmp_path):
     again = run(path)
     assert again.verdict.task.hash == first.verdict.task.hash
     assert again.verdict.looks == 1
+
+
+def test_d1_a_model_whose_files_were_replaced_is_asked_again(tmp_path):
+    path = studies.write(tmp_path, arms=["majority", "zero_shot"])
+    first = run(path)
+    studies.lines(tmp_path / "replies.jsonl", [{"when": "", "say": "refund"}])
+    second = run(path)
+    said = [
+        {a.text for r in study.results.runs if r.spec.arm == "zero_shot" for a in r.answers}
+        for study in (first, second)
+    ]
+    assert said == [{"refund", "delivery", "warranty"}, {"refund"}]
+    assert run(path).results == second.results
+
+
+def test_d1_a_study_started_anew_asks_every_prompt_again(tmp_path, monkeypatch):
+    path = studies.write(tmp_path, arms=["majority", "zero_shot"])
+    reply, asked = Scripted.reply, []
+
+    def counted(self, prompts, limits):
+        asked.extend(prompts)
+        return reply(self, prompts, limits)
+
+    monkeypatch.setattr(Scripted, "reply", counted)
+    run(path, Wishes(brief=True))
+    first = len(asked)
+    run(path, Wishes(brief=True))
+    assert len(asked) == first >= 60
+    run(path, Wishes(brief=True, fresh=True))
+    assert len(asked) >= first + 60

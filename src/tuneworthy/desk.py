@@ -33,7 +33,7 @@ from tuneworthy.data.looks import marks
 from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.grading import grades_of, metric_of, refusal
+from tuneworthy.grading import grades_of, metric_digest, metric_of, refusal
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, ahead, count
 from tuneworthy.ledger.purse import Purse, unsettled
@@ -45,7 +45,7 @@ from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.specs import lacking, needs_of, specs
-from tuneworthy.metrics import JUDGE, chosen, fingerprint
+from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of, first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
@@ -165,11 +165,6 @@ class Desk:
         """Return the task's metric: (case, answer) -> Score | Unscored."""
         return metric_of(self.task, self.models, self._judged, self.salt)
 
-    @property
-    def _judge(self) -> dict[str, str] | None:
-        """Return what names the model that grades, None where a metric of the task's own does."""
-        return dict(self.models["judge"].fingerprint) if chosen(self.task) == JUDGE else None
-
     def _judged(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
         return self.ledger.unit(key, "judged", make, self.study)
 
@@ -242,9 +237,7 @@ class Desk:
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
-            metric_digest=digest(
-                {**fingerprint(task), "output": task.output.plain(), "judge": self._judge}
-            ),
+            metric_digest=metric_digest(task, self.models),
             salt=self.salt,
             recorded=self._recorded(),
             unlabelled=self.loaded.unlabelled,

@@ -10,6 +10,7 @@ from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Model
+from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.data.grades import read_grades
 from tuneworthy.matrix.blocks import blocks
@@ -17,7 +18,7 @@ from tuneworthy.matrix.calibration import calibrate
 from tuneworthy.matrix.graded import completed
 from tuneworthy.matrix.judging import judge_metric
 from tuneworthy.matrix.metric_ladder import MOST
-from tuneworthy.metrics import JUDGE, chosen, scorer
+from tuneworthy.metrics import JUDGE, chosen, fingerprint, scorer
 
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Grades = dict[tuple[str, str], float]
@@ -38,6 +39,12 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
             fix="name a model that can be opened, or another metric",
         )
     return judge_metric(task, models["judge"], store, salt)
+
+
+def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
+    """Return what scores hang on: the metric's code and options, the output, and the judge."""
+    judge = dict(models["judge"].fingerprint) if chosen(task) == JUDGE else None
+    return digest({**fingerprint(task), "output": task.output.plain(), "judge": judge})
 
 
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic_core import PydanticSerializationError
+
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.record import Record
 from tuneworthy.core.results import Results
 
 if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
@@ -28,12 +31,20 @@ def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
 
     folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / FILE, results.model_dump_json(by_alias=True))
+    _replace(folder / FILE, _json(results))
     _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
-    _replace(folder / "plan.json", results.plan.model_dump_json(by_alias=True, indent=2) + "\n")
+    _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
     _replace(folder / "report.html", page(results))
     _replace(home / "results" / "latest", folder.name + "\n")
     return folder
+
+
+def _json(record: Record, indent: int | None = None) -> str:
+    """Return a record as JSON; half of a character pair, which UTF-8 lacks, as its escape."""
+    try:
+        return record.model_dump_json(by_alias=True, indent=indent)
+    except PydanticSerializationError:
+        return json.dumps(record.plain(), indent=indent)
 
 
 def _replace(path: Path, text: str) -> None:

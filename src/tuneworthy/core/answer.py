@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, Text
 
 Finish = Literal["stop", "length", "error"]
 
@@ -26,7 +26,7 @@ class Answer(Record):
     """
 
     case: str
-    text: str
+    text: Text
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
@@ -34,13 +34,13 @@ class Answer(Record):
     seconds: float | None = None
     usd: float | None = None
     finish: Finish | None = None
-    error: str | None = None
+    error: Text | None = None
     prompt: tuple[Message, ...] = ()
     labels: dict[str, float] | None = None
     passages: tuple[str, ...] = ()
-    samples: tuple[str, ...] = ()
-    served: str | None = None
-    system_fingerprint: str | None = None
+    samples: tuple[Text, ...] = ()
+    served: Text | None = None
+    system_fingerprint: Text | None = None
     concurrency: int | None = None
 
 
@@ -52,12 +52,12 @@ class Score(Record):
     """
 
     value: float = Field(ge=0, le=1)
-    why: str = ""
-    extracted: str | None = None
+    why: Text = ""
+    extracted: Text | None = None
     valid: bool | None = None
 
 
 class Unscored(Record):
     """No score could be given, and why. It bounds the mean (all wrong .. all right)."""
 
-    reason: str
+    reason: Text

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, Text
 
 Speaker = Literal["system", "user", "assistant", "tool"]
 
@@ -15,7 +15,7 @@ class Message(Record):
     """One turn of a conversation."""
 
     role: Speaker
-    content: str
+    content: Text
 
 
 class Query(Record):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuneworthy.core.answer import Finish
 from tuneworthy.core.case import Message
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, Text
 
 Prompt = Sequence[Message]
 
@@ -52,7 +52,7 @@ class Reply(Record):
     how many requests were under way when it was sent.
     """
 
-    text: str
+    text: Text
     tokens_in: int | None = None
     tokens_cached: int | None = None
     tokens_out: int | None = None
@@ -60,9 +60,9 @@ class Reply(Record):
     seconds: float | None = None
     usd: float | None = None
     finish: Finish = "stop"
-    error: str | None = None
-    served: str | None = None
-    system_fingerprint: str | None = None
+    error: Text | None = None
+    served: Text | None = None
+    system_fingerprint: Text | None = None
     concurrency: int | None = None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Record(BaseModel):
@@ -20,6 +20,23 @@ class Record(BaseModel):
     def plain(self) -> dict[str, Any]:
         """Return the record as JSON-ready plain data, by public field names (aliases)."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def well_formed(text: str) -> str:
+    """Return a text with each half of a character pair replaced by U+FFFD; else unchanged.
+
+    A server can cut an answer inside a pair. Such a text can't be written as UTF-8, and tokenizers
+    refuse it; decoders put U+FFFD in the place of what is no character.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+Text = Annotated[str, AfterValidator(well_formed)]
+"""A text from outside that is stored, scored, tokenized and written."""
 
 
 def canonical(value: Any) -> str:

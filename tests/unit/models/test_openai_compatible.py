@@ -339,3 +339,10 @@ def test_a43_the_key_never_travels_in_clear(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(TaskError, match="no key"):
         endpoint(None)
+
+
+def test_d4_an_answer_that_is_cut_inside_a_character_pair_is_an_answer(remote):
+    purse = Purse(usd=1)
+    server, model = remote(says("a \ud83d"), purse=purse, price=PRICE)
+    assert one(model).text == one(model).text == "a \ufffd"
+    assert len(server.seen) == 1  # the second time it comes from what was stored

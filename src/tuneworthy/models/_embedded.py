@@ -90,11 +90,18 @@ def _convert(gguf: Path, out: Path) -> Path:
 _CONVERT = """
 import pathlib, sys
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 source, out = pathlib.Path(sys.argv[1]), sys.argv[2]
 where = {"gguf_file": source.name, "local_files_only": True}
 tokenizer = AutoTokenizer.from_pretrained(source.parent, **where)
-model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **where)
+# Without this, the weights stay packed wherever the package `kernels` is found.
+whole = GgufConfig(dequantize=True)
+model, found = AutoModelForCausalLM.from_pretrained(
+    source.parent, dtype=torch.float32, quantization_config=whole, output_loading_info=True, **where
+)
+wrong = {kind: sorted(map(str, found[kind])) for kind in found if found[kind]}
+if wrong:
+    sys.exit(f"the GGUF and its model are not the same tensors: {wrong}")
 # dequantised: without these three, saving would refuse a model that calls itself quantised
 model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
 model.config.__dict__.pop("quantization_config", None)

@@ -11,7 +11,8 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Limits, Model
+from tuneworthy.core.limits import limits_for, thought_room
+from tuneworthy.core.model import Model
 from tuneworthy.prompting.messages import Cited, build
 from tuneworthy.retrieval.chunks import Chunk, Cut
 from tuneworthy.retrieval.index import Index, index
@@ -110,7 +111,7 @@ class Reader:
     def answer(self, queries: Sequence[Query], model: Model | None = None) -> list[Answer]:
         """Return one answer a query, greedily; `model` in place of the reader's own."""
         asked = self.prompts(queries)
-        limits = Limits(max_tokens=room(self.setup))
+        limits = limits_for(self.setup.task, room(self.setup))
         replies = (model or self.model).reply([prompt for prompt, _ in asked], limits)
         return [
             as_answer(query, prompt, reply).model_copy(
@@ -151,7 +152,8 @@ def budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> 
     """Return the tokens left for passages beside a prompt and its answer, at most `most`."""
     if model.context is None:
         return most
-    return min(most, model.context - model.count_tokens(prompt) - room(setup) - _SPARE)
+    beside = room(setup) + thought_room(setup.task, model) + _SPARE
+    return min(most, model.context - model.count_tokens(prompt) - beside)
 
 
 def length(model: Model, text: str) -> int:

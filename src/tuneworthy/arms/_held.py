@@ -19,23 +19,29 @@ Ask = Callable[[Sequence[Query], Prompts], list[Answer]]
 AGAIN = "Give this answer once more, exactly in the form that was asked for and nothing else."
 
 
-def held(model: Model, rule: Grammar, most: int) -> Ask:
-    """Return how to ask for legal answers of at most so many tokens.
+def held(model: Model, rule: Grammar, limits: Limits) -> Ask:
+    """Return how to ask for legal answers within limits.
 
     Labels are scored with their end-of-turn token as continuations, and the likeliest is taken,
-    where the model can do that; all else is decoded under the grammar.
+    where the model can do that and does not think first; all else is decoded under the grammar.
     """
+    limits = limits.model_copy(update={"grammar": rule})
 
     def decoded(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
-        replies = model.reply(prompts, Limits(max_tokens=most, grammar=rule))
+        replies = model.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    if rule.kind == "labels" and isinstance(model, Scorer):
+    if rule.kind == "labels" and _scores(model):
         return _scored(model, [str(label) for label in rule.value])
     return decoded
 
 
-def _scored(model: Scorer, names: Sequence[str]) -> Ask:
+def _scores(model: Any) -> bool:
+    """Say whether the labels can be scored: after a thought there is none of them to score yet."""
+    return isinstance(model, Scorer) and not getattr(model, "thinks", False)
+
+
+def _scored(model: Any, names: Sequence[str]) -> Ask:
     def scored(queries: Sequence[Query], prompts: Prompts) -> list[Answer]:
         start = time.perf_counter()
         table = model.logprobs(prompts, [names] * len(prompts))
@@ -80,7 +86,7 @@ def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | 
     """
     model: Any = setup.models["base"]
     labels = rule.kind == "labels"
-    if not (isinstance(model, Scorer) if labels else hasattr(model, "holds")):
+    if not (_scores(model) if labels else hasattr(model, "holds")):
         return None
     stands = {
         answer.case: answer

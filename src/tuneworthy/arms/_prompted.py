@@ -10,10 +10,12 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.limits import limits_for, thought_room
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build
 
+_SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 _TRIED = 40  # prompts that are counted to see whether they fit
 
 
@@ -32,7 +34,7 @@ def prompted(
     prompt need not read it again; not of dev cases, which none asks again.
     """
     asked: Any = model or setup.models["base"]
-    limits = Limits(max_tokens=room(setup), grammar=grammar)
+    limits = limits_for(setup.task, room(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and names and hasattr(asked, "reply_scored")
 
@@ -81,7 +83,8 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
     def longest(k: int) -> int:
         tried = recipe.model_copy(update={"k": k})
         prompts = [build(setup.task, case.query(), tried, setup.train) for case in cases]
-        return max(map(model.count_tokens, prompts), default=0) + room(setup)
+        beside = room(setup) + thought_room(setup.task, model)
+        return max(map(model.count_tokens, prompts), default=0) + beside
 
     if (needed := longest(recipe.k)) <= model.context:
         return
@@ -120,7 +123,7 @@ def roomier(limits: Limits) -> Limits:
 def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
     """Return tokens, seconds and cost of several replies together; None where one has none."""
     found: dict[str, Any] = {}
-    for name in ("tokens_in", "tokens_cached", "tokens_out", "seconds", "usd"):
+    for name in _SUMMED:
         parts = [getattr(reply, name) for reply in replies]
         found[name] = None if None in parts else sum(parts)
     return found

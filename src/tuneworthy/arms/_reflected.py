@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tuneworthy.arms._searched import Prompt, Search, Trials, kept, write
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.model import Limits
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.record import digest
 from tuneworthy.prompting.messages import specification
 
@@ -102,7 +102,7 @@ class Reflection:
         own = specification(setup.task) if own is None else own
         text = _ASK.format(own=own, failures=failures, words=self.words)
         asked = [Message(role="user", content=text)]
-        limits = Limits(max_tokens=_TOKENS * self.words + 200)
+        limits = limits_for(setup.task, _TOKENS * self.words + 200)
         key = digest([model.fingerprint, limits.plain(), [m.plain() for m in asked]], 32)
         path = setup.folder / "reflections" / f"{key}.json"
         if (said := kept(path)) is None:

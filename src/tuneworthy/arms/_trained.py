@@ -16,7 +16,8 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Limits, Model, Prompt
+from tuneworthy.core.limits import limits_for
+from tuneworthy.core.model import Model, Prompt
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.messages import build
 
@@ -87,7 +88,7 @@ def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Askin
 
     def answers(queries: Sequence[Query], model: Model) -> list[Answer]:
         asked = prompts(queries)
-        replies = model.reply(asked, Limits(max_tokens=room(setup)))
+        replies = model.reply(asked, limits_for(setup.task, room(setup)))
         return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
 
     return Asking(recipe, prompts, answers)

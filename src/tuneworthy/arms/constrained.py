@@ -11,6 +11,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
 from tuneworthy.metrics._validity import validity
@@ -44,7 +45,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if options.random:
         return _random(rule, outputs, seed)
     model, recipe = setup.models["base"], setup.recipe
-    ask, free, valid = held(model, rule, room(setup)), prompted(setup, recipe), validity(setup.task)
+    ask, free, valid = (
+        held(model, rule, limits_for(setup.task, room(setup))),
+        prompted(setup, recipe),
+        validity(setup.task),
+    )
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         if options.draft:

@@ -10,6 +10,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.messages import build
@@ -34,8 +35,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         raise DoesNotApply("`present` has neither logged answers nor a model")
     text = (setup.task.folder / present.prompt).read_text("utf-8") if present.prompt else None
     recipe = Recipe(kind="file", text=text) if text is not None else Recipe(kind="zero")
-    drawn = {"max_tokens": room(setup), "seed": seed, **present.options}
-    limits = Limits.model_validate(drawn)
+    usual = limits_for(setup.task, room(setup), seed=seed).model_dump()
+    limits = Limits.model_validate({**usual, **present.options})
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, ()) for query in queries]

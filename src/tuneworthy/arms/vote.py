@@ -11,6 +11,7 @@ from tuneworthy.arms._prompted import as_answer, room, summed
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import OutputType
@@ -38,9 +39,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     Its placebo needs no request: the same samples scored against another case's gold (PERMUTED).
     """
     model, recipe, kind = setup.models["base"], setup.recipe, setup.task.output.type
-    limits = Limits(
-        max_tokens=room(setup), temperature=options.temperature, top_p=options.top_p, seed=seed
-    )
+    drawn_as = {"temperature": options.temperature, "top_p": options.top_p, "seed": seed}
+    limits = limits_for(setup.task, room(setup), **drawn_as)
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]

@@ -13,6 +13,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import made_by
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
@@ -70,7 +71,7 @@ class Judging:
         ]
 
     def _replies(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        limits, out = Limits(max_tokens=ROOM, seed=self.task.seed), list[Reply]()
+        limits, out = limits_for(self.task, ROOM, seed=self.task.seed), list[Reply]()
         source = {"what": "judged", "model": dict(self.model.fingerprint), "salt": self.salt,
                   "made_by": made_by(), "limits": limits.plain()}  # fmt: skip
         size = getattr(self.model, "shard", SHARD)

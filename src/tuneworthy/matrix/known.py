@@ -18,7 +18,8 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import made_by
 from tuneworthy.core.known import KINDS, Familiarity, Forgotten, Known, Share
-from tuneworthy.core.model import Limits, Model, Prompt, Reply
+from tuneworthy.core.limits import limits_for
+from tuneworthy.core.model import Model, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.rescore import Metric, passes, tolerant
@@ -173,8 +174,9 @@ class _Shown:
 
 
 def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
-    limits = Limits(
-        max_tokens=setup.task.output.max_tokens or 64,
+    limits = limits_for(
+        setup.task,
+        setup.task.output.max_tokens or 64,
         temperature=TEMPERATURE if sample else 0.0,
         seed=setup.task.seed,
         sample=sample,

@@ -19,7 +19,8 @@ from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.code import made_by
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model import Limits, Scorer
+from tuneworthy.core.limits import limits_for
+from tuneworthy.core.model import Scorer
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.matrix.general import ROOM, chats, openings
@@ -120,7 +121,7 @@ class Tuned:
     def asked_again(self) -> list[dict[str, Any]]:
         """Return {case, before, finish} of up to 12 cases: the tuned prompt, put to the base."""
         ids = self.cases[:ASKED]
-        limits = Limits(max_tokens=self.bench.task.output.max_tokens or 256)
+        limits = limits_for(self.bench.task, self.bench.task.output.max_tokens or 256)
 
         def make() -> dict[str, Any]:
             replies = self.base.reply([self.answers[i].prompt for i in ids], limits)

@@ -35,7 +35,7 @@ def open_model(
     """Open the model that a spec names; relative paths start at `folder`.
 
     `purse`, `prices` (USD per million tokens: in, out, cached_in) and `requests` are for remote
-    models, `place` (device, precision, rows of a batch) for those that run here.
+    models, `place` (device, precision, rows of a batch, thinking) for those that run here.
     Weights that are open already are shared. Raises TaskError, NotInstalled, ModelError or
     SecurityError.
     """

@@ -20,12 +20,14 @@ _GROUP = Path("/sys/fs/cgroup")
 class Placement(Record):
     """Where a local model runs and how: device, precision, and the most rows of one batch.
 
-    `auto` is the GPU that torch sees, and the precision measured to be faster there.
+    `auto` is the GPU that torch sees, and the precision measured to be faster there. `thinking`:
+    see Task.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch: Annotated[int, Field(ge=1)] | None = None
+    thinking: Literal["auto", "off", "on"] = "auto"
 
 
 ANYWHERE = Placement()

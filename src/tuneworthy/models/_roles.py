@@ -101,7 +101,9 @@ def tokens(model: Model) -> Callable[[str], int]:
 
 def placement(task: Task) -> Placement:
     """Return where the task's local models run, and how."""
-    return Placement(device=task.device, precision=task.precision, batch=task.batch)
+    return Placement(
+        device=task.device, precision=task.precision, batch=task.batch, thinking=task.thinking
+    )
 
 
 def check_device(task: Task, specs: Sequence[str]) -> None:

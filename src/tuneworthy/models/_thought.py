@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
 from tuneworthy.models._thinking import Tags, Thinking
 
@@ -44,8 +45,9 @@ def watch_for(
 
     Where none is `expected` (by default: where the model does not think), a grammar holds from the
     first token, and a thought has only a little room. Without `thought_tokens` a thought shares
-    those of the answer.
+    those of the answer. Raises ModelError where the limits contradict what was settled.
     """
+    _check(thinking, limits)
     expected = thinking.thinks if expected is None else expected
     held = limits.grammar is not None
     if not thinking.tags or (held and not thinking.thinks):
@@ -54,6 +56,17 @@ def watch_for(
     begun = thinking.begun if thinking.state == "open" or held else None
     answer = max(limits.max_tokens, 1)
     return Watch(thinking.tags, begun, most or answer, answer, answer + most, text)
+
+
+def _check(thinking: Thinking, limits: Limits) -> None:
+    """Raise ModelError where a request says otherwise than what the model was opened with."""
+    wanted = {"on": thinking.state != "off", "off": not thinking.thinks}
+    if not wanted.get(limits.thinking, True):
+        raise ModelError(
+            "a model that runs here thinks as it was told when it was opened",
+            got=f"thinking: {limits.thinking}",
+            fix="set `thinking` for the whole task",
+        )
 
 
 class Thought:

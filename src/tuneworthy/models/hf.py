@@ -335,7 +335,7 @@ def load(
     precision: str | None = None,
     *,
     place: Placement = ANYWHERE,
-    thinking: Setting = "auto",
+    thinking: Setting | None = None,
 ) -> HF:
     """Open the model in `folder`. `precision` is measured on this machine where it is not given.
 
@@ -350,7 +350,7 @@ def load(
     tokenizer, module = opened(folder, files, precision, device)
     module = module.eval().requires_grad_(False).to(device)
     check_values(module, tokenizer, folder)
-    state = set_thinking(tokenizer, thinking)
+    state = set_thinking(tokenizer, thinking or place.thinking)
     marks = {
         "weights": weights_hash(files),
         **marks_of(device, precision),

@@ -7,7 +7,7 @@ format (safetensors). Knows no training.
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.models._files import check_files, read_json
 from tuneworthy.models._weights import check_safetensors
 
 MANIFEST = "tuneworthy.json"
@@ -64,6 +65,7 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
     file = folder / "adapter_model.safetensors"
     if not file.exists():
         raise ModelError("the folder has no adapter_model.safetensors", where=str(folder))
+    check_files(folder)
     check_safetensors(file)
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -82,13 +84,13 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
 
 
 def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
+    manifest = read_json(folder / MANIFEST)
+    if not manifest and not (folder / MANIFEST).exists():
+        return  # an adapter of another tool: its shapes are all that can be checked
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         base = manifest["base"]["weights"]
         kept = manifest.get("files", {}).get("adapter_model.safetensors", {}).get("sha256")
-    except FileNotFoundError:
-        return  # an adapter of another tool: its shapes are all that can be checked
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "the adapter's manifest can't be read", where=str(folder / MANIFEST), got=str(error)
         ) from error
@@ -108,12 +110,7 @@ def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            "the adapter's config can't be read", where=str(folder), got=str(error)
-        ) from error
+    config = read_json(folder / "adapter_config.json", "the adapter has no adapter_config.json")
     odd = [
         key
         for key in (
@@ -148,7 +145,7 @@ def _paired(
             continue
         weight = getattr(layers[name], "weight", None)
         a, b = tensors[key], tensors[other]
-        if weight is None or (b.shape[0], a.shape[1]) != tuple(weight.shape):
+        if weight is None or not _fits(a, b, weight):
             continue
         left -= {key, other}
         where = {"device": weight.device, "dtype": weight.dtype}
@@ -160,12 +157,46 @@ def _paired(
             got=", ".join(sorted(left)[:3]) or "no tensor at all",
             fix="open it on the model it was trained on",
         )
+    if lacking := sorted(_targets(config, layers) - changes.keys()):
+        raise ModelError(
+            "the adapter lacks tensors of layers that its config says it changes",
+            where=str(folder),
+            got=f"{', '.join(lacking[:3])} ({len(lacking)} in all)",
+            fix="copy it again from where it was made",
+        )
     return changes
 
 
+def _fits(first: Any, second: Any, weight: Any) -> bool:
+    """Say whether A and B are numbers of one rank, and their product has the layer's shape."""
+    if not (first.ndim == second.ndim == 2 and first.is_floating_point()):
+        return False
+    same = first.shape[0] == second.shape[1] > 0 and second.is_floating_point()
+    return bool(same and (second.shape[0], first.shape[1]) == tuple(weight.shape))
+
+
+def _targets(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
+    """Return the linear layers that the config names, none where it names them by a pattern."""
+    ends, chosen = config.get("target_modules"), ("layers_to_transform", "exclude_modules")
+    if not isinstance(ends, list) or any(config.get(key) for key in chosen):
+        return set()
+    return {
+        name
+        for name, layer in layers.items()
+        if isinstance(layer, torch.nn.Linear)
+        and any(name == end or name.endswith(f".{end}") for end in ends)
+    }
+
+
 def _scale(config: dict[str, Any], name: str, rank: int) -> float:
-    alpha = next(
-        (v for key, v in (config.get("alpha_pattern") or {}).items() if name.endswith(key)),
-        config["lora_alpha"],
-    )
+    pattern = config.get("alpha_pattern") or {}
+    try:
+        given = next((v for key, v in pattern.items() if name.endswith(key)), config["lora_alpha"])
+        alpha = float(given)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(
+            "the adapter's config names no scale (lora_alpha)", got=f"{type(error).__name__}"
+        ) from error
+    if not math.isfinite(alpha):
+        raise ModelError("the adapter's scale is no number", got=f"lora_alpha: {alpha}")
     return float(alpha / rank**0.5 if config.get("use_rslora") else alpha / rank)

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
+from tuneworthy.models._files import read_json
+
 Floats = NDArray[np.float32]
 
 
@@ -26,8 +28,11 @@ class Bert:
     """An encoder read from a checked folder with config.json and model.safetensors (float32)."""
 
     def __init__(self, folder: Path) -> None:
-        """Read shape and weights. Raises KeyError or ValueError where they are no such encoder."""
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        """Read shape and weights.
+
+        Raises KeyError, TypeError or ValueError where they are no such encoder.
+        """
+        config = read_json(folder / "config.json")
         if config["hidden_act"] != "gelu" or config["model_type"] != "bert":
             raise ValueError("no BERT encoder with GELU")
         self.size: int = config["hidden_size"]
@@ -35,6 +40,7 @@ class Bert:
         self.longest: int = config["max_position_embeddings"]
         self._epsilon = np.float32(config["layer_norm_eps"])
         weights = read_floats(folder / "model.safetensors")
+        _check(weights, config)
         first = "embeddings."
         self._words = weights[f"{first}word_embeddings.weight"]
         self._places = (
@@ -70,6 +76,26 @@ class Bert:
         spread = np.sqrt((x * x).mean(-1, keepdims=True) + self._epsilon)
         normed: Floats = x / spread * by[0] + by[1]
         return normed
+
+
+def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
+    """Raise ValueError where the weights are not those of the config, or not finite."""
+    size, inner = config["hidden_size"], config["intermediate_size"]
+    if size < 1 or size % config["num_attention_heads"] or config["num_hidden_layers"] < 1:
+        raise ValueError("the config names sizes that no encoder has")
+    shapes = {"attention.self.query": (size, size), "attention.self.key": (size, size),
+              "attention.self.value": (size, size), "attention.output.dense": (size, size),
+              "intermediate.dense": (inner, size), "output.dense": (size, inner)}  # fmt: skip
+    for at in range(config["num_hidden_layers"]):
+        for name, shape in shapes.items():
+            if weights[f"encoder.layer.{at}.{name}.weight"].shape != shape:
+                raise ValueError(f"layer {at}: {name} is not {shape}")
+    if weights["embeddings.position_embeddings.weight"].shape[0] < config[
+        "max_position_embeddings"
+    ] or any(table.shape[-1] != size for name, table in weights.items() if "embeddings" in name):
+        raise ValueError("the embeddings are not those of the config")
+    if not all(np.isfinite(table).all() for table in weights.values()):
+        raise ValueError("the weights hold values that are not finite")
 
 
 def read_floats(file: Path) -> dict[str, Floats]:

@@ -140,7 +140,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
     try:
         figures = {str(k): float(v) for k, v in json.loads(note.read_text("utf-8")).items()}
         return _ruled(figures, on_gpu)
-    except (OSError, ValueError, AttributeError, KeyError):
+    except (OSError, ValueError, AttributeError, KeyError, RecursionError):
         figures = measure(device)
         write_note(note, json.dumps(figures))
         return _ruled(figures, on_gpu)

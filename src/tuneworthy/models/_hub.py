@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.errors import ModelError, NotInstalled, TaskError
+from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError, TaskError
+from tuneworthy.models._weights import check_folder
 
 _TAKEN = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
+
+_AGAIN = "delete the folder and run again; or download it and write hf:./folder"
 
 
 def snapshot(name: str) -> Path:
     """Return the folder of ORG/NAME or ORG/NAME@COMMIT; what is on disk already is not asked for.
 
-    Raises TaskError for a name that can't be one, ModelError where it can't be had.
+    A half-downloaded model is completed. Raises TaskError for a name that can't be one, ModelError
+    where it can't be had, or completed.
     """
     repo, _, revision = name.partition("@")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", repo):
@@ -31,15 +34,43 @@ def snapshot(name: str) -> Path:
         "revision": revision or None,
         "allow_patterns": list(_TAKEN),
     }
-    with suppress(Exception):  # not on disk, or half of it: ask the hub
-        return Path(snapshot_download(**asked, local_files_only=True))
+    lost = "it is not on this machine"
+    try:  # what is on disk already is not asked for, if it is whole
+        here = Path(snapshot_download(**asked, local_files_only=True))
+        if not (lost := unfinished(here)):
+            return here
+    except Exception:
+        pass
     try:
-        return Path(snapshot_download(**asked))
+        folder = Path(snapshot_download(**asked))
     except Exception as error:
         raise ModelError(
             "the model can't be had from the hub",
             where=repo,
-            got=f"{type(error).__name__}: {error}",
+            got=f"{lost}; {type(error).__name__}: {error}",
             fix="check the name and the network; for a gated model accept its terms and log in; "
             "or download it and write hf:./folder",
         ) from error
+    if lost := unfinished(folder, blobs=False):
+        raise ModelError("the model is not whole", where=str(folder), got=lost, fix=_AGAIN)
+    return folder
+
+
+def unfinished(folder: Path, blobs: bool = True) -> str:
+    """Return what is missing in a snapshot of the hub's cache, or "".
+
+    `blobs`: a file whose download did not end counts too, unless it is there by now.
+    """
+    try:
+        check_folder(folder)
+    except ModelError as error:
+        return f"{error.what}: {error.got or error.where}"
+    except SecurityError:
+        return ""  # it is refused, with its reason, when it is opened
+    halves = sorted((folder.parent.parent / "blobs").glob("*.incomplete")) if blobs else []
+    open_ = [path.name for path in halves if not _finished(path)]
+    return f"a download that did not end: {', '.join(open_[:3])}" if open_ else ""
+
+
+def _finished(half: Path) -> bool:
+    return (half.parent / half.name.split(".")[0]).exists()

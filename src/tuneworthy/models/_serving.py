@@ -18,7 +18,7 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     """
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
     if rank > _RANKS[-1] or (base := _base(spec, home)) is None:
         return ""

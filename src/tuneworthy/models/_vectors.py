@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._bert import Bert
+from tuneworthy.models._files import check_files
 from tuneworthy.models._minilm import locate, missing
 from tuneworthy.models._weights import check_safetensors
 from tuneworthy.models._wordpiece import WordPiece
@@ -30,12 +31,13 @@ class Encoder:
 
     def __init__(self, folder: Path) -> None:
         """Open the weights. Raises ModelError where the folder holds no such encoder."""
+        check_files(folder)
         try:
             check_safetensors(folder / "model.safetensors")
             self._net = Bert(folder)
             words = (folder / "vocab.txt").read_text("utf-8").removesuffix("\n").split("\n")
             self._pieces = WordPiece(words)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, IndexError) as error:
             raise ModelError(
                 "the encoder can't be opened", where=str(folder), got=f"{error}", fix=missing()
             ) from error

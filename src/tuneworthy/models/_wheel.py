@@ -14,8 +14,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tuneworthy.core.errors import ModelError, SecurityError
+from tuneworthy.core.errors import ModelError, SecurityError, TuneworthyError
 from tuneworthy.core.record import Record, file_sha256
+from tuneworthy.models._files import read_json
 
 _NOTE = "tuneworthy-model.json"
 
@@ -40,9 +41,9 @@ class Known(Record):
 def found(folder: Path) -> Path | None:
     """Return the folder where it holds a whole model, else None; only sizes are looked at."""
     try:
-        sizes = json.loads((folder / _NOTE).read_text("utf-8"))["files"]
+        sizes = read_json(folder / _NOTE)["files"]
         whole = all((folder / name).stat().st_size == made[0] for name, made in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (TuneworthyError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
     return folder if whole and sizes else None
 
@@ -50,9 +51,9 @@ def found(folder: Path) -> Path | None:
 def unchanged(folder: Path) -> bool:
     """Read every file of a model folder and say whether each is what was written."""
     try:
-        files = json.loads((folder / _NOTE).read_text("utf-8"))["files"]
+        files = read_json(folder / _NOTE)["files"]
         return all(file_sha256(folder / name) == made[1] for name, made in files.items())
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (TuneworthyError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
@@ -33,20 +33,13 @@ LimitState = Literal["met", "violated", "not shown", "not measured"]
 class Latency(Record):
     """Milliseconds a request, warm; `p95` None where too few were timed.
 
-    `concurrency` is the most requests that were under way at once (1: one at a time); it is left
-    out where the answers were recorded elsewhere, which does not say it.
+    `concurrency` is the most requests that were under way at once (1: one at a time), None where
+    the answers were recorded elsewhere.
     """
 
     p50: float
     p95: float | None
     concurrency: int | None = None
-
-    @model_serializer(mode="wrap")
-    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        found: dict[str, Any] = handler(self)
-        if self.concurrency is None:
-            found.pop("concurrency")
-        return found
 
 
 class Tokens(Record):

@@ -246,6 +246,8 @@ def _latency(
         missing["latency_ms.p95"] = (
             f"{len(times)} requests were timed; with success.limits.p95_ms set, more are"
         )
+    if not any(run.latency_concurrency for run in runs):
+        missing["latency_ms.concurrency"] = "recorded answers do not say it"
     at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
     return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
 

@@ -8,9 +8,8 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.study import Wishes, check, plan, run
 
-HEAD = (
-    "data: {file: rows.jsonl}\nmodel: openai:m@http://127.0.0.1:9/v1\narms: [zero_shot, few_shot]\n"
-)
+MODEL = "openai:m@http://127.0.0.1:9/v1"
+HEAD = f"data: {{file: rows.jsonl}}\nmodel: {MODEL}\narms: [zero_shot, few_shot]\n"
 
 
 @pytest.mark.parametrize(

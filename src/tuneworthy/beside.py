@@ -12,6 +12,7 @@ from typing import Any
 
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
+from tuneworthy.core.errors import ModelError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.known import Familiarity
 from tuneworthy.core.plan import Plan
@@ -54,15 +55,21 @@ def beside(asking: Asking, evidence: Evidence) -> Evidence:
     """Return the evidence with what was measured beside it, and why the rest was not.
 
     Limits that only such a measurement can judge (`general_drop`, `context_faithful`) are judged.
+    A model that can't be asked any more (its alias moved, its weights are gone) leaves out what it
+    was asked for; the arms that were paid for keep their verdict.
     """
     missing = dict(evidence.missing)
-    for part in (_rows, _facts, _steady, _tuned, _learning):
+    for part, names in _PARTS:
         found = {}
-        for name, value in part(asking, evidence):
-            if isinstance(value, str):
-                missing[name] = value
-            else:
-                found[name] = value
+        try:
+            for name, value in part(asking, evidence):
+                if isinstance(value, str):
+                    missing[name] = value
+                else:
+                    found[name] = value
+        except ModelError as error:
+            why = f"the model could not be asked: {error.what}"
+            missing |= {name: f"{why} ({error.got})" for name in names if name not in found}
         evidence = evidence.model_copy(update=found)
     evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known by now
     arms = all_judged(asking.bench.task, evidence)
@@ -121,6 +128,15 @@ def _learning(asking: Asking, evidence: Evidence) -> Found:
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
     given = (asking.bench, asking.plan.arms, asking.runs, asking.recipes, evidence)
     yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
+
+
+_PARTS = (
+    (_rows, ("soundness", "styles", "search")),
+    (_facts, ("staleness", "known")),
+    (_steady, ("shakes",)),
+    (_tuned, ("harms", "changes")),
+    (_learning, ("curves",)),
+)
 
 
 def sliced(asking: Asking, evidence: Evidence, arm: str | None, rival: str | None) -> Evidence:

@@ -6,6 +6,7 @@ import pytest
 from models_kit import says
 from tests import studies
 
+from tuneworthy.core.errors import ModelError
 from tuneworthy.core.results import Results
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.report.html import page
@@ -140,6 +141,21 @@ def test_d8_a_moved_alias_fails_the_arms_after_it_and_keeps_those_before(study):
     assert "m-1, then m-2" in arms["few_shot"].because
     served = {a.served for r in done.results.runs if r.fingerprint for a in r.answers}
     assert served == {"m-1"}
+
+
+def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypatch):
+    from tuneworthy import beside
+
+    def moved(*args):
+        raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")
+
+    monkeypatch.setattr(beside, "shake", moved)
+    only = beside.extras.SHAKES
+    monkeypatch.setattr(beside.extras, "left_out", lambda plan, what: "" if what == only else "no")
+    monkeypatch.setattr(beside, "to_shake", lambda *args: ["zero_shot"])
+    done = study(plain)[2]()
+    assert done.verdict.arms
+    assert "m-1, then m-2" in done.results.evidence.missing["shakes"]
 
 
 def test_d8_requests_of_unknown_outcome_are_listed_with_count_and_worst_price(study):

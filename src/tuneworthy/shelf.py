@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import Record
 from tuneworthy.core.results import Results
+from tuneworthy.ledger.trouble import writing
 
 if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
     from tuneworthy.verdict.recompute import Ask, Recomputed
@@ -30,13 +31,20 @@ def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     from tuneworthy.report.json import verdict_json
 
     folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / FILE, _json(results))
-    _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
-    _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
-    _replace(folder / "report.html", page(results))
-    _replace(home / "results" / "latest", folder.name + "\n")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / FILE, _json(results))
+        _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
+        _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
+        _replace(folder / "report.html", page(results))
+        _replace(home / "results" / "latest", folder.name + "\n")
     return folder
+
+
+def ready(home: Path) -> None:
+    """Make the folder of finished studies. Raises StoreError where none can be made."""
+    with writing(home / "results"):
+        (home / "results").mkdir(parents=True, exist_ok=True)
 
 
 def _json(record: Record, indent: int | None = None) -> str:
@@ -58,6 +66,25 @@ def find(path: Path) -> Path:
 
     Raises TaskError where there is none.
     """
+    try:
+        found = _found(path)
+    except (OSError, ValueError) as error:
+        raise TaskError(
+            "the results can't be found",
+            where=str(path),
+            got=str(error),
+            fix="correct the path, or name the results folder itself",
+        ) from None
+    if found:
+        return found
+    raise TaskError(
+        "there is no finished study here",
+        where=str(path),
+        fix="`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
+    )
+
+
+def _found(path: Path) -> Path | None:
     if path.is_file():
         path = path.parent
     if (path / FILE).exists():
@@ -68,18 +95,21 @@ def find(path: Path) -> Path:
             return home / "results" / latest.read_text("utf-8").strip()
         if (home / "results" / path.name / FILE).exists():
             return home / "results" / path.name
-    raise TaskError(
-        "there is no finished study here",
-        where=str(path),
-        fix="`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
-    )
+    return None
 
 
 def read(folder: Path) -> Results:
     """Return a study's results from its folder; raises TaskError for a file of another version."""
     try:
         return Results.model_validate(json.loads((folder / FILE).read_text("utf-8")))
-    except ValueError as error:
+    except OSError as error:
+        raise TaskError(
+            "the results can't be read",
+            where=str(folder / FILE),
+            got=error.strerror or "",
+            fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise TaskError(
             "these results were written by another version, or were changed",
             where=str(folder / FILE),

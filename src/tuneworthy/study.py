@@ -43,6 +43,7 @@ from tuneworthy.matrix.specs import specs, trains, wants_dev
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 from tuneworthy.questions import ask_all
+from tuneworthy.shelf import ready
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
@@ -144,6 +145,7 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
             tell("done", stored)
             return Study(stored, desk.write(stored))
         desk.refuse_unpaid()
+        ready(desk.task.folder)
         if wishes.unlock:
             _unlock(desk)
         tell("audit", desk.audit)

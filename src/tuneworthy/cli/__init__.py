@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import sys
 
+from tuneworthy.cli import _interrupt
+
 
 def main() -> None:
     """Run the command line; every failure ends in the documented exit code, never a trace-back."""
+    _interrupt.at_once()
     from tuneworthy.cli._frame import run
 
-    sys.exit(run(sys.argv[1:]))
+    _interrupt.politely()
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while an error was being told
+        code = 130
+    _interrupt.at_once()
+    sys.exit(code)

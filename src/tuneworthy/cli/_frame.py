@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -12,36 +13,44 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.core.errors import TaskError, TuneworthyError
+from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import Stopped
 
+_FAILED = {1, 2, 5, 6, 7, 130, 143}
 ORDER = ("demo", "init", "check", "plan", "run", "settle", "report", "compare", "models", "doctor")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    import typer
-
     if os.environ.get("COLUMNS") == "0":
         del os.environ["COLUMNS"]
-    as_json = "--json" in arguments
-    command = typer.main.get_command(app())
+    _usable_streams()
+    return _flushed(_run(arguments, "--json" in arguments))
+
+
+def _run(arguments: Sequence[str], as_json: bool) -> int:
+    import typer
+
     try:
-        asked = list(arguments) or ["--help"]
+        command = typer.main.get_command(app())
+        asked = [_whole(word) for word in arguments] or ["--help"]
         code = command.main(args=asked, prog_name="tuneworthy", standalone_mode=False)
-        sys.stdout.flush()  # else a reader that is gone is found out after we have returned
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
         return _failed(error, as_json)
     except Stopped as stop:
-        print(str(stop), file=sys.stderr)
+        _tell(str(stop))
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; `tuneworthy run` continues where it stopped", file=sys.stderr)
+        _tell("stopped; `tuneworthy run` continues where it stopped")
         return 130
     except BrokenPipeError:
         return _unread()
+    except OSError as error:  # the disk, a name, or what reads our output: no bug of ours
+        if isinstance(error, ConnectionError | TimeoutError):  # a model's, and not wrapped there
+            return _bug(error)
+        return _failed(_system(error), as_json)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # click turns it into exit 1
             return _unread()
@@ -50,6 +59,44 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # a usage error
             return _failed(_usage(error), as_json)
         return _bug(error)
+
+
+def _usable_streams() -> None:
+    """Let every character be written, and every print work where stdout or stderr is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _whole(word: str) -> str:
+    if "\0" in word:
+        raise TaskError(
+            "a NUL character stands in the command line",
+            where="command line",
+            got=word,
+            fix="no path and no name holds one: remove it",
+            kept="everything",
+        )
+    return word
+
+
+def _flushed(code: int) -> int:
+    """Write out what is left and return the code: 7 where a verdict or an answer was not written.
+
+    Else a reader that is gone, or a full disk, is found out after we have returned.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unread()
+    except OSError as error:
+        _drop_output()
+        _tell(str(_system(error)))
+        return code if code in _FAILED else 7
+    return code
 
 
 def app() -> Any:
@@ -96,29 +143,48 @@ def _usage(error: Any) -> TaskError:
 
 def _failed(error: TuneworthyError, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(error.plain()))
-    print(str(error), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(json.dumps(error.plain()))
+    _tell(str(error))
     return error.exit_code
+
+
+def _system(error: OSError) -> TuneworthyError:
+    from tuneworthy.ledger.trouble import from_system
+
+    return from_system(error, str(error.filename or "the output of this command"))
+
+
+def _tell(text: str) -> None:
+    """Print on stderr; where that can't be written either, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _drop_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unread() -> int:
     """Return 141, as SIGPIPE does: the reader of our output is gone, and 0 would be a verdict."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return 141
 
 
 def _bug(error: Exception) -> int:
     """Say that this is our bug; the trace-back goes to a private file, never to the terminal."""
-    handle, path = tempfile.mkstemp(prefix="tuneworthy-bug-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
-        out.write(f"tuneworthy {__version__}, Python {sys.version}\n")
-        out.write("".join(traceback.format_exception(error)))
-    print(
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, path = tempfile.mkstemp(prefix="tuneworthy-bug-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
+            out.write(f"tuneworthy {__version__}, Python {sys.version}\n{text}")
+    except OSError as failed:
+        path = f"nowhere: the trace-back could not be written, {failed.strerror}"
+    _tell(
         f"BUG: {type(error).__name__} in tuneworthy {__version__}\n"
         f"  where  {path} (the trace-back; it may quote your data)\n"
         "  fix    please open an issue with that file's content\n"
-        "  kept   the store and all past results; `tuneworthy run` continues where it stopped",
-        file=sys.stderr,
+        f"  kept   {KEPT}"
     )
     return 1

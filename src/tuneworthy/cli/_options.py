@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
+
+from tuneworthy.core.escape import for_terminal, visible
 
 TaskFile = Annotated[
     Path, typer.Argument(help="The task file, or its folder.", show_default="task.yaml")
@@ -51,6 +53,21 @@ def share(text: str) -> float:
     return value
 
 
+def line(text: object, stream: TextIO | None = None) -> None:
+    """Print lines on stdout or another stream, every control character of data as an escape."""
+    print("\n".join(map(visible, str(text).split("\n"))), file=stream or sys.stdout)
+
+
+def said(text: object) -> None:
+    """Print lines on stderr, as `line` does."""
+    line(text, sys.stderr)
+
+
+def show_json(text: str) -> None:
+    """Print JSON on stdout in which no character is a control sequence of a terminal."""
+    print(for_terminal(text))
+
+
 def show(screen: Any) -> None:
     """Print a screen on stdout."""
     from tuneworthy.report.terminal import show as printed
@@ -61,7 +78,7 @@ def show(screen: Any) -> None:
 def telling(event: str, data: Any) -> None:
     """Print what is said on stderr, and show no other event."""
     if event == "say":
-        print(data, file=sys.stderr)
+        said(data)
 
 
 @contextmanager

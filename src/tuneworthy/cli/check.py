@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuneworthy.cli._options import BadRows, Json, Limit, MaxBad, TaskFile, share, show, task_path
+from tuneworthy.cli._options import (
+    BadRows,
+    Json,
+    Limit,
+    MaxBad,
+    TaskFile,
+    share,
+    show,
+    show_json,
+    task_path,
+)
 
 
 def command(
@@ -21,6 +31,6 @@ def command(
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
     audit = check(task_path(task), wishes)
     if json:
-        print(audit.model_dump_json(by_alias=True, indent=2))
+        show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
         show(audit_screen(audit, *room()))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, show
+from tuneworthy.cli._options import Json, show, show_json
 
 Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a verdict.json.")]
 
@@ -35,6 +35,6 @@ def command(first: Study, second: Study, json: Json = False) -> None:
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
         told = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs],
                 "left_out": sorted(apart)}  # fmt: skip
-        print(canonical(heads | told))
+        show_json(canonical(heads | told))
     else:
         show(compare_screen(one.verdict, two.verdict, pairs, *room()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import show, watching
+from tuneworthy.cli._options import line, said, show, watching
 
 TASKS = ("clause_type", "support_tickets")
 
@@ -26,13 +25,13 @@ def command(
     from tuneworthy.suite import write
 
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
-    fetch(lambda text: print(text, file=sys.stderr))
+    fetch(said)
     for name in (only,) if only else TASKS:
         target = folder / name
         if not (target / "task.yaml").exists():
             write(name, target)
-        print(f"\n{name}: {target / 'task.yaml'}", file=sys.stderr)
+        said(f"\n{name}: {target / 'task.yaml'}")
         with stoppable(), watching(quiet=False) as watch:
             study = run(target / "task.yaml", Wishes(brief=True), watch)
         show(ladder_screen(study.results, *room()))
-        print(f"\n  report   {study.folder / 'report.html'}")
+        line(f"\n  report   {study.folder / 'report.html'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.cli._options import Json
+from tuneworthy.cli._options import Json, line, show_json
 
 
 def command(json: Json = False) -> None:
@@ -11,12 +11,12 @@ def command(json: Json = False) -> None:
 
     machine = look()
     if json:
-        print(machine.model_dump_json(indent=2))
+        show_json(machine.model_dump_json(indent=2))
         return
     seen = machine.plain()
     width = max(len(name) for name in seen)
     for name, value in seen.items():
-        print(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
+        line(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
 
 
 def _shown(name: str, value: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tuneworthy.cli._options import line, said
 
 
 def command(
@@ -27,12 +28,11 @@ def command(
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
-    print(output)
-    for line in seen:
-        print(f"  {line}", file=sys.stderr)
+    line(output)
+    for one in seen:
+        said(f"  {one}")
     told = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
-    print(f"next: read it, then `tuneworthy check{told}` and `tuneworthy run{told}`",
-          file=sys.stderr)  # fmt: skip
+    said(f"next: read it, then `tuneworthy check{told}` and `tuneworthy run{told}`")
 
 
 def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from types import ModuleType
 from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json
+from tuneworthy.cli._options import Json, line, said, show_json
 
 command = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
 
@@ -26,10 +25,10 @@ def listed(json: Json = False) -> None:
 
     rows = [model.known() for model in _models().values()]
     if json:
-        print(canonical([row.plain() for row in rows]))
+        show_json(canonical([row.plain() for row in rows]))
         return
     for row in rows:
-        print("  ".join(str(value) for value in row.plain().values()))
+        line("  ".join(str(value) for value in row.plain().values()))
     print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
 
 
@@ -39,7 +38,7 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 @command.command("get")
 def get(name: Name = "smollm2-135m") -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there."""
-    print(_model(name).fetch(lambda text: print(text, file=sys.stderr)))
+    line(_model(name).fetch(said))
 
 
 @command.command("verify")
@@ -49,7 +48,7 @@ def verify(name: Name = "smollm2-135m") -> None:
 
     if not _model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
-    print(f"{name}: whole")
+    line(f"{name}: whole")
 
 
 def _models() -> dict[str, ModuleType]:

@@ -13,6 +13,7 @@ from tuneworthy.cli._options import (
     TaskFile,
     share,
     show,
+    show_json,
     task_path,
     telling,
 )
@@ -33,6 +34,6 @@ def command(
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
     made = plan(task_path(task), wishes, telling)
     if json:
-        print(made.model_dump_json(by_alias=True, indent=2))
+        show_json(made.model_dump_json(by_alias=True, indent=2))
     else:
         show(plan_screen(made, *room()))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, show
+from tuneworthy.cli._options import Json, line, said, show, show_json
 
 
 def command(
@@ -44,11 +43,11 @@ def command(
     target = output or folder / "report.html"
     written = _write(target, exported(results, target.suffix), asked=output is not None)
     if json:
-        print(verdict_json(results.verdict))
+        show_json(verdict_json(results.verdict))
     else:
         show(ladder_screen(results, *room()))
         if written:
-            print(target)
+            line(target)
     if open_it and target.exists():
         webbrowser.open(target.resolve().as_uri())
     return 0
@@ -68,7 +67,7 @@ def _write(target: Path, text: str, *, asked: bool) -> bool:
     except StoreError as error:
         if asked:
             raise
-        print(f"{target} could not be written: {error.what}; {error.fix}", file=sys.stderr)
+        said(f"{target} could not be written: {error.what}; {error.fix}")
         return False
     return True
 
@@ -82,8 +81,9 @@ def _recompute(folder: Path, json: bool) -> int:
     if json:
         from json import dumps
 
-        print(dumps({"evidence_hash": found.hash, "same": not found.differs, "scored": found.scored,
-                     "taken": found.taken, "differs": found.differs}, indent=2))  # fmt: skip
+        told = {"evidence_hash": found.hash, "same": not found.differs, "scored": found.scored,
+                "taken": found.taken, "differs": found.differs}  # fmt: skip
+        show_json(dumps(told, indent=2))
     else:
         show(recompute_screen(found, *room()))
     return 1 if found.differs else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,10 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
+    said,
     share,
     show,
+    show_json,
     task_path,
     watching,
 )
@@ -61,12 +62,12 @@ def command(
     with stoppable(), watching(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:
-        print(verdict_json(study.verdict))
+        show_json(verdict_json(study.verdict))
         for line in request_lines(study.results):
-            print(f"note: {line}", file=sys.stderr)
+            said(f"note: {line}")
     else:
         show(ladder_screen(study.results, *room()))
-        print(f"\nreport: {study.folder / 'report.html'}", file=sys.stderr)
+        said(f"\nreport: {study.folder / 'report.html'}")
         if served := study.serving():
-            print(f"serve:  {served}", file=sys.stderr)
+            said(f"serve:  {served}")
     return exit_code(study.verdict, require_firm)

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneworthy.cli._options import BadRows, Json, MaxBad, TaskFile, share, show, task_path, telling
+from tuneworthy.cli._options import (
+    BadRows,
+    Json,
+    MaxBad,
+    TaskFile,
+    said,
+    share,
+    show,
+    show_json,
+    task_path,
+    telling,
+)
 
 if TYPE_CHECKING:
     from tuneworthy.core.settled import Choice
@@ -50,7 +61,7 @@ def command(
     with open_settling(task_path(task), wishes, clicks, telling) as settling:
         if not show_only:
             _ask(settling, sys.stderr if json else sys.stdout)
-        print(_far(settling), file=sys.stderr)
+        said(_far(settling))
         if not show_only:
             _end(settling.finish(), json)
 
@@ -76,7 +87,7 @@ def _ask(settling: Settling, stream: Any) -> None:
         while refused := _take(settling):
             if refused == "quit":
                 return
-            print(refused, file=sys.stderr)
+            said(refused)
 
 
 def _take(settling: Settling) -> str:
@@ -85,12 +96,12 @@ def _take(settling: Settling) -> str:
         line = sys.stdin.readline()
     except KeyboardInterrupt:
         return "quit"
-    said = line.strip()
-    if not line or said.lower() in ("q", "quit"):
+    typed = line.strip()
+    if not line or typed.lower() in ("q", "quit"):
         return "quit"
-    if said.startswith("=") and said[1:].strip():
-        return settling.click("typed", said[1:].strip())
-    choice = KEYS.get(said.lower()) or next((c for c in CHOICES if c == said.lower()), None)
+    if typed.startswith("=") and typed[1:].strip():
+        return settling.click("typed", typed[1:].strip())
+    choice = KEYS.get(typed.lower()) or next((c for c in CHOICES if c == typed.lower()), None)
     return settling.click(choice) if choice else "l, r, b, e, s, q, or = and the right answer"
 
 
@@ -99,11 +110,11 @@ def _end(settled: Settlement, json: bool) -> None:
     from tuneworthy.report.terminal import ladder_screen, room
 
     if json:
-        print(verdict_json(settled.verdict))
+        show_json(verdict_json(settled.verdict))
         return
     show(ladder_screen(settled.results, *room()))
     told = settled.results.evidence.settled
-    print(f"\n{ENDS[told.ended if told else 'stopped']}", file=sys.stderr)
-    print(f"report: {settled.folder / 'report.html'}", file=sys.stderr)
+    said(f"\n{ENDS[told.ended if told else 'stopped']}")
+    said(f"report: {settled.folder / 'report.html'}")
     gold = settled.folder / "settled.jsonl"
-    print(f"{settled.gold} rows for the next study: {gold}", file=sys.stderr)
+    said(f"{settled.gold} rows for the next study: {gold}")

@@ -17,7 +17,7 @@ TuneworthyError
 
 from __future__ import annotations
 
-from tuneworthy.core.escape import quoted
+from tuneworthy.core.escape import quoted, visible
 
 KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
 
@@ -25,7 +25,8 @@ KEPT = "the store and all past results; `tuneworthy run` continues where it stop
 class TuneworthyError(Exception):
     """A failure that says what, where, what was got, how to fix it and what was kept.
 
-    `got` is escaped and cut to 200 characters, so data can't forge a line of the message.
+    Every part is escaped and `got` cut to 200 characters, so data can't forge a line of the
+    message or reach the terminal as a control sequence.
     """
 
     exit_code = 1
@@ -33,7 +34,8 @@ class TuneworthyError(Exception):
     def __init__(
         self, what: str, *, where: str = "", got: str = "", fix: str = "", kept: str = KEPT
     ) -> None:
-        self.what, self.where, self.got, self.fix, self.kept = what, where, quoted(got), fix, kept
+        self.what, self.where, self.fix, self.kept = map(visible, (what, where, fix, kept))
+        self.got = quoted(got)
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -31,6 +31,18 @@ def quoted(text: str, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def for_terminal(text: str) -> str:
+    """Return JSON text that says the same and holds no control, bidi or zero-width character.
+
+    JSON escapes those below space alone; its texts may hold all others as `\\u009b` as well.
+    """
+    return "".join(char if char == "\n" or _shown(char) == char else _unit(char) for char in text)
+
+
+def _unit(char: str) -> str:
+    return f"\\u{ord(char):04x}"
+
+
 def for_html(text: str) -> str:
     """Return text safe as HTML content and in quoted attributes."""
     return html.escape(text.encode("utf-8", "replace").decode(), quote=True)

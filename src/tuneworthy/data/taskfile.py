@@ -25,6 +25,8 @@ from tuneworthy.data.task_faults import (
 )
 
 _SECRET_NAMES = re.compile(r"(?i)(^|_)(key|token|secret|password)$")
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_SMALLEST = 1e-12  # of a number that is not 0: a smaller one overflows what is divided by it
 _REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 
@@ -38,6 +40,7 @@ def read_task(path: Path) -> Task:
     text = _text(path)
     _refuse_keys(text, path.name)
     plain = plain_yaml.parse(text, path.name)
+    _refuse_characters(plain, path.name, plain.data, ())
     if not isinstance(plain.data, dict):
         raise TaskError(
             "the task file holds no keys",
@@ -64,6 +67,10 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(plain_yaml.MAX_BYTES + 1)
+    except ValueError:  # a NUL character
+        raise TaskError(
+            "this is no path", where=str(path), fix="remove the NUL character"
+        ) from None
     except FileNotFoundError:
         raise TaskError(
             "there is no task file here", where=str(path), fix="`tuneworthy init ROWS` writes one"
@@ -90,6 +97,18 @@ def _refuse_keys(text: str, name: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         if has_key(line):
             raise _pasted(f"{name}:{number}")
+
+
+def _refuse_characters(plain: Plain, name: str, value: Any, path: plain_yaml.Path_) -> None:
+    """Refuse NUL and lone surrogates: no path, no name and no text in UTF-8 can hold them."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_characters(plain, name, key, (*path, key))
+            _refuse_characters(plain, name, inner, (*path, key))
+    elif isinstance(value, str) and _NO_TEXT.search(value):
+        where = f"{name}:{plain.line(path)} {plain_yaml.dotted(path)}"
+        raise TaskError("a NUL character or half a character stands in the task file", where=where,
+                        got=value, fix="remove it")  # fmt: skip
 
 
 def _pasted(where: str) -> SecurityError:
@@ -169,6 +188,9 @@ def _numbers(value: Any, path: plain_yaml.Path_) -> list[Fault]:
         return [f for k, v in enumerate(value) for f in _numbers(v, (*path, k))]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return [Fault(path, "a number must be finite", str(value), "write a plain number")]
+    if isinstance(value, float) and 0 < abs(value) < _SMALLEST:
+        fix = f"write 0, or at least {_SMALLEST:g}"
+        return [Fault(path, "a number is too small to mean anything", str(value), fix)]
     if isinstance(value, int) and abs(value) > 2**63:
         return [Fault(path, "a number is too large", str(value)[:40], "write a smaller number")]
     return []

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from tuneworthy.core.errors import StoreError
+from tuneworthy.core.escape import visible
 from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.blobs import require_whole, sweep
@@ -395,4 +396,4 @@ def _object(row: Row) -> dict[str, Any]:
 
 
 def _aloud(warning: str) -> None:
-    print(f"tuneworthy: {warning}", file=sys.stderr)
+    print(f"tuneworthy: {visible(warning)}", file=sys.stderr)

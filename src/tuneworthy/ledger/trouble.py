@@ -35,12 +35,16 @@ _OSERROR = {
     errno.EMFILE: _FILES, errno.ENFILE: _FILES,
     errno.ENOENT: _GONE, errno.ENOTDIR: _GONE,
 }  # fmt: skip
+_TAKEN = ("a file stands where a folder is needed", "move it away, then run the same command again")
+_LONG = ("the name of a file is too long", "shorten it")
+_LOOP = ("links lead to each other without end", "correct the path or the links")
+_OSERROR |= {errno.EEXIST: _TAKEN, errno.ENAMETOOLONG: _LONG, errno.ELOOP: _LOOP}
 _ELSEWHERE = (_READ_ONLY[0], "make it writable, or write elsewhere: -o PATH")
 _NO_FOLDER = ("there is no folder to write into", "make the folder first, or correct the path")
 _FOLDER = ("a folder stands where a file is to be written", "name a file inside it: -o PATH")
 _WRITING = {
     errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
-    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _NO_FOLDER, errno.EISDIR: _FOLDER,
+    errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _TAKEN, errno.EISDIR: _FOLDER,
 }  # fmt: skip
 _SQLITE = {
     "SQLITE_FULL": _FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
@@ -75,8 +79,13 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
-        raise StoreError(what, where=str(path), got=str(error), fix=fix) from error
+        raise from_system(error, str(path)) from error
+
+
+def from_system(error: OSError, where: str) -> StoreError:
+    """Return the StoreError for what the system said of a file or of the output."""
+    what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
+    return StoreError(what, where=where, got=str(error), fix=fix)
 
 
 def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:

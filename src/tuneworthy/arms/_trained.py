@@ -33,7 +33,9 @@ Tuned = TypeVar("Tuned", bound="Tuning")
 
 
 class Tuning(Record):
-    """Size and pace of training. `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
+    """Size and pace of training. `rate` None: by the size of the model (training/learning_rate.py).
+
+    `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
     `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
     need is what training teaches; full: with it. `patience` stops once the dev score has not risen
@@ -45,7 +47,7 @@ class Tuning(Record):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     prompt: Literal["short", "full"] = "short"
@@ -100,7 +102,11 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
     """
     model = trainable(setup)
+    from tuneworthy.training.learning_rate import rate_of
     from tuneworthy.training.lora import Lessons, fit_lora
+
+    rate = rate_of(model.module.config, options.rate)
+    setup.say(f"learning rate {rate.value:g}: {rate.why}")
 
     def chosen(folder: Path) -> float:  # between epochs: of one there is nothing to choose
         return _dev_score(setup, ask.answers, model.with_adapter(folder))
@@ -111,22 +117,27 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
         dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
     )
-    done = fit_lora(model, lessons, settings(options, len(lessons.train)), seed, setup.folder)
+    how = settings(options, len(lessons.train), rate.value)
+    done = fit_lora(model, lessons, how, seed, setup.folder)
     some = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
     adapted = model.with_adapter(done.adapter)
     return Fitted(
         answer=lambda queries: ask.answers(queries, adapted),
         learned=True,
         recipe=ask.recipe,
-        trace={**done.trace, "dev": _chosen_dev(done.trace)},
+        trace={
+            **done.trace,
+            "dev": _chosen_dev(done.trace),
+            "rate": {"value": rate.value, "why": rate.why},
+        },
         artefact=done.adapter,
         model=adapted,
         notes=(*([some] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
     )
 
 
-def settings(options: Tuning, rows: int) -> Any:
-    """Return the training settings for so many rows."""
+def settings(options: Tuning, rows: int, rate: float) -> Any:
+    """Return the training settings for so many rows and a peak learning rate."""
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.lora import LoraSettings
 
@@ -135,7 +146,7 @@ def settings(options: Tuning, rows: int) -> Any:
         rank=options.rank,
         alpha=options.alpha,
         targets=options.targets,
-        pace=Pace(epochs=options.epochs, rate=options.rate, batch=batch),
+        pace=Pace(epochs=options.epochs, rate=rate, batch=batch),
         patience=options.patience,
     )
 

@@ -87,5 +87,5 @@ def _failed(what: str, got: str) -> NumericError:
     return NumericError(
         what,
         got=got,
-        fix="lower the rate (1e-3 suits LoRA), train on more rows, or leave this arm out",
+        fix="lower the option `rate`, train on more rows, or leave this arm out",
     )

@@ -77,8 +77,10 @@ def test_the_placebo_gives_every_row_the_answer_of_another():
 def test_few_rows_make_smaller_steps():
     pytest.importorskip("torch")
     sizes = {500: 4, 600: 8, 2000: 16}
-    assert all(_trained.settings(lora.Options(), n).pace.batch == size for n, size in sizes.items())
-    assert _trained.settings(lora.Options(batch=2), 600).pace.batch == 2
+    assert all(
+        _trained.settings(lora.Options(), n, 1e-3).pace.batch == size for n, size in sizes.items()
+    )
+    assert _trained.settings(lora.Options(batch=2), 600, 1e-3).pace.batch == 2
 
 
 def test_a_model_that_cannot_be_trained_here_does_not_apply(tmp_path):
@@ -226,5 +228,22 @@ def test_a_run_that_stopped_early_says_so_and_asks_for_no_more_epochs():
 @pytest.mark.full
 def test_patience_reaches_training_and_is_off_by_default():
     pytest.importorskip("torch")
-    assert _trained.settings(lora.Options(), 100).patience is None
-    assert _trained.settings(lora.Options(patience=2), 100).patience == 2
+    assert _trained.settings(lora.Options(), 100, 1e-3).patience is None
+    assert _trained.settings(lora.Options(patience=2), 100, 1e-3).patience == 2
+
+
+def test_the_rate_of_the_model_is_trained_with_said_and_kept(engine, tmp_path, monkeypatch):
+    from tuneworthy.training import learning_rate
+
+    monkeypatch.setattr(learning_rate, "MOST", 2e-4)  # as of a larger model
+    for options, rate, why in (
+        (lora.Options(epochs=1), 2e-4, "hidden size 32"),
+        (lora.Options(epochs=1, rate=5e-3), 5e-3, "set by the option"),
+    ):
+        said = []
+        setup = setup_of(engine, tmp_path / str(rate), cases(12), cases(3, 12), say=said.append)
+        told = lora.fit(setup, options, 0).trace
+        assert max(step["rate"] for step in told["steps"]) == pytest.approx(rate, rel=0.02)
+        assert told["rate"]["value"] == rate
+        assert why in told["rate"]["why"]
+        assert said[0] == f"learning rate {rate:g}: {told['rate']['why']}"

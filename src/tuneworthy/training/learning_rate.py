@@ -1,0 +1,44 @@
+"""The learning rate that a low-rank adapter starts from, by the size of the model it is put on.
+
+Source, read on 2026-11-28: J. Schulman et al., "LoRA Without Regret" (Thinking Machines, 2025-09),
+and `hyperparam_utils` of its tinker-cookbook: 5e-5, ten times that for LoRA, times (2000 / hidden
+size) to a power fitted by family, for alpha 32 on all linear layers. No rate is above 1e-3, which
+was measured for SmolLM2-135M here; the rule is no measurement of ours. Knows no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+MOST = 1e-3
+_FULL, _LORA, _WIDTH = 5e-5, 10, 2000
+_POWERS = {"llama": 0.781, "qwen": 0.0775}
+_SOURCE = "LoRA Without Regret, 2025"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A peak learning rate and why it was chosen."""
+
+    value: float
+    why: str
+
+
+def rate_of(config: Any, wanted: float | None = None) -> Rate:
+    """Return the rate to train with: `wanted` where the user names one, else that of the rule.
+
+    `config` is that of the model (transformers).
+    """
+    if wanted is not None:
+        return Rate(wanted, "set by the option `rate`")
+    inner = config.get_text_config(decoder=True)
+    hidden, family = int(inner.hidden_size), str(inner.model_type)
+    name = next((name for name in _POWERS if family.startswith(name)), None)
+    power = _POWERS[name or "llama"]  # of the two the one that falls with size: the careful guess
+    ruled = float(f"{_FULL * _LORA * (_WIDTH / hidden) ** power:.1e}")
+    fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
+    why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}"
+    if ruled > MOST:
+        return Rate(MOST, f"{why}: {ruled:.1e}, held at {MOST:g}")
+    return Rate(ruled, why)

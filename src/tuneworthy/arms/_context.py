@@ -8,10 +8,10 @@ from typing import Any
 
 from tuneworthy.arms._prompted import as_answer, room
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.arm import LONGER, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, thought_room
+from tuneworthy.core.limits import limits_for, thought_room, times
 from tuneworthy.core.model import Model
 from tuneworthy.prompting.messages import Cited, build
 from tuneworthy.retrieval.chunks import Chunk, Cut
@@ -108,10 +108,19 @@ class Reader:
         pairs = zip(queries, self.found(queries), strict=True)
         return [self._prompt(query, chunks) for query, chunks in pairs]
 
-    def answer(self, queries: Sequence[Query], model: Model | None = None) -> list[Answer]:
-        """Return one answer a query, greedily; `model` in place of the reader's own."""
+    def longer(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the same answers with more tokens."""
+        return self.answer(queries, factor=LONGER)
+
+    def answer(
+        self, queries: Sequence[Query], model: Model | None = None, factor: int = 1
+    ) -> list[Answer]:
+        """Return one answer a query, greedily; `model` in place of the reader's own.
+
+        `factor`: so many times the tokens.
+        """
         asked = self.prompts(queries)
-        limits = limits_for(self.setup.task, room(self.setup))
+        limits = times(limits_for(self.setup.task, room(self.setup)), factor)
         replies = (model or self.model).reply([prompt for prompt, _ in asked], limits)
         return [
             as_answer(query, prompt, reply).model_copy(

@@ -10,7 +10,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, thought_room
+from tuneworthy.core.limits import limits_for, thought_room, times
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build
@@ -63,7 +63,7 @@ def prompted(
         return [found[query.id] for query in queries]
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return some(queries, False, roomier(limits))
+        return some(queries, False, times(limits, LONGER))
 
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked, longer=longer)
 
@@ -108,16 +108,6 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
 def room(setup: Setup) -> int:
     """Return the tokens an answer may take: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.max_tokens or 256
-
-
-def roomier(limits: Limits) -> Limits:
-    """Return the limits that a cut answer is asked again with."""
-    return limits.model_copy(
-        update={
-            "max_tokens": LONGER * limits.max_tokens,
-            "thought_tokens": LONGER * limits.thought_tokens,
-        }
-    )
 
 
 def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:

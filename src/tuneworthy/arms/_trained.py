@@ -13,10 +13,10 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import as_answer, mean_score, room
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for
+from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Model, Prompt
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.messages import build
@@ -28,7 +28,7 @@ _PILOT = 100  # rows
 _STEP = 256  # tokens that a step takes as long as at least
 _RISE = 0.02  # a rise of the dev score, from the best epoch before, that is worth a word
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
-Answers = Callable[[Sequence[Query], Model], list[Answer]]
+Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
 Tuned = TypeVar("Tuned", bound="Tuning")
 
 
@@ -75,7 +75,10 @@ def recipe_of(options: Tuning) -> Recipe:
 
 @dataclass(frozen=True)
 class Asking:
-    """How a trained arm asks: `prompts` builds what is trained on and asked, `answers` asks."""
+    """How a trained arm asks: `prompts` builds what is trained on and asked, `answers` asks.
+
+    `answers(queries, model, factor)` gives its answers so many times the tokens.
+    """
 
     recipe: Recipe
     prompts: Prompts
@@ -88,9 +91,9 @@ def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Askin
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [build(setup.task, query, recipe, examples) for query in queries]
 
-    def answers(queries: Sequence[Query], model: Model) -> list[Answer]:
+    def answers(queries: Sequence[Query], model: Model, factor: int) -> list[Answer]:
         asked = prompts(queries)
-        replies = model.reply(asked, limits_for(setup.task, room(setup)))
+        replies = model.reply(asked, times(limits_for(setup.task, room(setup)), factor))
         return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
 
     return Asking(recipe, prompts, answers)
@@ -122,7 +125,8 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     some = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
     adapted = model.with_adapter(done.adapter)
     return Fitted(
-        answer=lambda queries: ask.answers(queries, adapted),
+        answer=lambda queries: ask.answers(queries, adapted, 1),
+        longer=lambda queries: ask.answers(queries, adapted, LONGER),
         learned=True,
         recipe=ask.recipe,
         trace={
@@ -179,7 +183,7 @@ def taught(cases: Sequence[Case], options: Tuning, seed: int) -> Sequence[Case]:
 
 
 def _dev_score(setup: Setup, answers: Answers, model: Model) -> float:
-    return mean_score(setup, setup.dev, answers([case.query() for case in setup.dev], model))
+    return mean_score(setup, setup.dev, answers([case.query() for case in setup.dev], model, 1))
 
 
 def _chosen_dev(trace: dict[str, Any]) -> float | None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tuneworthy.arms._prompted import as_answer, room
 from tuneworthy.arms._recorded import recorded
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for
+from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.messages import build
@@ -38,9 +38,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     usual = limits_for(setup.task, room(setup), seed=seed).model_dump()
     limits = Limits.model_validate({**usual, **present.options})
 
-    def answer(queries: Sequence[Query]) -> list[Answer]:
+    def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, ()) for query in queries]
         replies = model.reply(prompts, limits)
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
-    return Fitted(answer=answer, learned=False, recipe=recipe, model=model)
+    def longer(queries: Sequence[Query]) -> list[Answer]:
+        return answer(queries, times(limits, LONGER))
+
+    ours = "max_tokens" not in present.options  # else answers are cut where they run, too
+    return Fitted(
+        answer=answer, learned=False, recipe=recipe, model=model, longer=longer if ours else None
+    )

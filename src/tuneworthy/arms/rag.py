@@ -43,7 +43,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     reader = Reader(setup, model, recipe, search, options.tokens, setup.train)
     notes += () if options.random else recalled(found, setup, options.k)
     return Fitted(
-        answer=reader.answer, learned=recipe.learned, recipe=recipe, model=model, notes=notes
+        answer=reader.answer,
+        longer=reader.longer,
+        learned=recipe.learned,
+        recipe=recipe,
+        model=model,
+        notes=notes,
     )
 
 

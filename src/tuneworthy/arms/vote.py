@@ -9,9 +9,9 @@ from pydantic import Field
 
 from tuneworthy.arms._prompted import as_answer, room, summed
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import LONGER, Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
-from tuneworthy.core.limits import limits_for
+from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import OutputType
@@ -42,7 +42,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     drawn_as = {"temperature": options.temperature, "top_p": options.top_p, "seed": seed}
     limits = limits_for(setup.task, room(setup), **drawn_as)
 
-    def answer(queries: Sequence[Query]) -> list[Answer]:
+    def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
         draws = drawn(model, prompts, limits, options.m)
         answers = []
@@ -52,7 +52,10 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
             answers.append(best.model_copy(update=all_of_it))
         return answers
 
-    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=model)
+    def longer(queries: Sequence[Query]) -> list[Answer]:
+        return answer(queries, times(limits, LONGER))
+
+    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=model, longer=longer)
 
 
 def drawn(model: Model, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:

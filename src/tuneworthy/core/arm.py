@@ -152,7 +152,8 @@ class Fitted:
     figures of training. `artefact`: what was written to `setup.folder`. `model` is what
     answers, for latency and fingerprint. `known(query)` returns the answer that `answer` would give
     where that is known beforehand, else None: what is known is not asked for. `longer(queries)`
-    gives the answers with LONGER times the tokens, for answers that the token limit ended.
+    gives the answers with LONGER times the tokens, for answers that the token limit ended; None
+    where that limit is not ours.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]

@@ -21,3 +21,12 @@ def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
 def thought_room(task: Task, model: Model) -> int:
     """Return the tokens that a model's thought may take beside its answer, 0 where none is due."""
     return task.thinking_tokens if getattr(model, "thinks", False) else 0
+
+
+def times(limits: Limits, factor: int) -> Limits:
+    """Return limits with so many times the tokens, of the answer and of the thought."""
+    rooms = {
+        "max_tokens": factor * limits.max_tokens,
+        "thought_tokens": factor * limits.thought_tokens,
+    }
+    return limits.model_copy(update=rooms)

@@ -37,7 +37,7 @@ class Run(Record):
     `fit_seconds` is measured once and stored, as is `latency_ms`: of single requests, with at most
     `latency_concurrency` of them under way at once. `fold` is None for one split. `artefact` is
     where what was built lies, from the task's folder. `longer` holds the score of cut answers that
-    were asked again with more tokens, by case.
+    were asked again with more tokens, by case; None where the token limit is not ours.
     """
 
     spec: Spec
@@ -57,4 +57,4 @@ class Run(Record):
     latency_concurrency: int | None = None
     notes: tuple[str, ...] = ()
     artefact: str | None = None
-    longer: dict[str, float] = Field(default_factory=dict)
+    longer: dict[str, float] | None = None

@@ -31,15 +31,17 @@ def ask_longer(
     fitted: Fitted,
     scored: tuple[Pairs, Mapping[str, Query]],
     folds: int,
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     """Return the scores of cut answers that were asked again with more room, by case.
+
+    None where the arm has no longer answers: the limit is not ours.
 
     `scored` holds the answers with their scores, and the queries by case. A sample is asked first;
     the rest (up to MOST over all folds) only where one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
-        return {}
+        return None
     waiting = sorted(answer.case for answer, score in pairs if _lost(answer, score) > 0)
     worth = {answer.case: _lost(answer, score) for answer, score in pairs}
     found: dict[str, float] = {}
@@ -58,16 +60,18 @@ def cut(runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]
     """Return how many answers of an arm the token limit ended, and what that may have cost it.
 
     None where no answer was cut. `runs` say what was asked again; what was not is bounded by what
-    was (all of it may have gained where nothing was asked).
+    was (all of it may have gained where nothing was asked). A limit that is not ours costs nothing:
+    the arm answers like that where it runs.
     """
     ended = {case: _lost(*cell) for case, cell in cells.items() if cell[0].finish == "length"}
     if not ended:
         return None
     wrong = {case: lost for case, lost in ended.items() if lost > 0}
-    again = {c: v for run in runs for c, v in run.longer.items() if c in wrong}
+    ours = any(run.longer is not None for run in runs)
+    again = {c: v for run in runs for c, v in (run.longer or {}).items() if c in wrong}
     gains = {case: max(0.0, value - 1 + wrong[case]) for case, value in again.items()}
     rest = sum(lost for case, lost in wrong.items() if case not in again)
-    share = 1.0
+    share = 1.0 if ours else 0.0
     if gains:
         shares = np.array([gain / wrong[case] for case, gain in gains.items()])
         share = float(bounds.mean_interval(shares, 2 * LEVEL)[2])

@@ -55,7 +55,7 @@ def test_nothing_is_asked_where_no_answer_was_cut_or_the_arm_can_not_be_asked():
     right = [(a, Score(value=1.0)) for a, _ in pairs()]
     assert ask_longer(metric, GOLD, asked(found), (right, queries()), 1) == {}
     still = Fitted(answer=lambda queries: [], learned=False)
-    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 1) == {}
+    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 1) is None
     assert found == []
 
 
@@ -83,4 +83,5 @@ def test_what_the_limit_may_have_cost_is_bounded_by_what_was_asked_again():
     assert (part.asked, part.gained) == (20, 0)
     assert 0.8 * 0.13 < part.gain < 0.8 * 0.15  # none of 20: 13.9 % at most
     text = {"c099": (Answer(case="c099", text="", finish="length"), Unscored(reason="x"))}
-    assert cut([], text).gain == pytest.approx(1.0)
+    assert cut([run({})], text).gain == pytest.approx(1.0)
+    assert cut([run(None)], text).gain == 0.0  # the arm is cut like that where it runs

@@ -14,6 +14,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
+from tuneworthy.metrics._breaker import Breaker, Broken
 from tuneworthy.sandbox.child import Child, ChildFailed
 
 SECONDS = 10.0
@@ -55,7 +56,9 @@ def measure(
 ) -> Callable[[Case, Answer], Score | Unscored]:
     """Return the metric that the user's function is; its source is read now, once.
 
-    Raises TaskError where the file can't be loaded or lacks the function.
+    A call that takes longer than `seconds` gives no score; where that happens again and again (see
+    _breaker.py) the metric raises TaskError, as this does where the file can't be loaded or lacks
+    the function.
     """
     path, function = located(name, folder)
     order = {"source": _source(path), "path": str(path), "name": function}
@@ -68,14 +71,30 @@ def measure(
             fix=f"it must define `def {function}(case, answer)` and import only what is installed",
         ) from None  # fmt: skip
 
+    breaker = Breaker()
+
     def score(case: Case, answer: Answer) -> Score | Unscored:
+        told = case.model_dump(mode="json") | {"input": case.input}
+        key = (case.id, case.output, answer.text)
         try:
-            value = child.call(case.model_dump(mode="json") | {"input": case.input}, answer.text)
+            value = breaker.call(key, lambda: child.call(told, answer.text))
         except ChildFailed as error:
             return Unscored(reason=f"{name}: {quoted(str(error))}")
+        except Broken as error:
+            raise _endless(path, function, case, error) from None
         return _judged(name, value)
 
     return score
+
+
+def _endless(path: Path, function: str, case: Case, error: Broken) -> TaskError:
+    return TaskError(
+        "the metric does not come to an end",
+        where=f"{path}: {function}",
+        got=f"{error}; the last one on case {case.id}",
+        fix="mend what loops there, or return None where it can't say, then run again",
+        kept="the store with every answer so far: none is asked for twice",
+    )
 
 
 def _source(path: Path) -> str:

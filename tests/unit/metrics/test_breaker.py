@@ -1,0 +1,87 @@
+"""D4, a metric that loops: one call without a score, or a metric that is called broken."""
+
+import time
+
+import pytest
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.errors import TaskError
+from tuneworthy.metrics import _user
+from tuneworthy.metrics._breaker import IN_ROW, OFTEN, Breaker, Broken
+from tuneworthy.sandbox.child import ChildFailed, TimedOut
+
+LOOPS = "def score(case, answer):\n    while answer.startswith('loop'): pass\n    return 1\n"
+
+
+def case(name="c"):
+    return Case(id=name, messages=(Message(role="user", content="q"),), output="x")
+
+
+def said(text):
+    return Answer(case="c", text=text, finish="stop")
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "score.py").write_text(LOOPS)
+    return _user.measure("./score.py:score", tmp_path, seconds=0.2)
+
+
+def test_d4_a_metric_that_loops_again_and_again_is_called_broken(own):
+    start = time.monotonic()
+    for n in range(IN_ROW - 1):
+        assert isinstance(own(case(), said(f"loop {n}")), Unscored)
+    with pytest.raises(TaskError) as caught:
+        own(case("r9"), said("loop on"))
+    assert time.monotonic() - start < 10
+    error = caught.value
+    assert error.what == "the metric does not come to an end"
+    assert "score.py: score" in error.where
+    assert error.got.startswith("3 calls in a row: each ran longer than 0.2 s")
+    assert "case r9" in error.got
+    assert "None where it can't say" in error.fix
+    assert "every answer so far" in error.kept
+
+
+def test_d4_a_metric_that_loops_on_one_row_goes_on_and_waits_for_it_once(own):
+    start = time.monotonic()
+    for _ in range(20):  # an arm after another gives that answer
+        assert "longer than 0.2 s" in own(case(), said("loop")).reason
+        assert own(case(), said("fine")) == Score(value=1, why="./score.py:score gave 1")
+    assert time.monotonic() - start < 5
+
+
+def late():
+    raise TimedOut("ran longer than 1 s and was stopped")
+
+
+def test_d4_every_second_call_that_loops_is_too_often():
+    breaker = Breaker()
+    for n in range(OFTEN - 1):
+        assert breaker.call((f"fine {n}",), lambda: "made") == "made"
+        with pytest.raises(TimedOut):
+            breaker.call((f"late {n}",), late)
+    breaker.call(("fine",), lambda: "made")
+    with pytest.raises(Broken, match=f"{OFTEN} of {2 * OFTEN} calls"):
+        breaker.call(("late",), late)
+
+
+def test_d4_one_call_in_twenty_that_loops_is_not():
+    breaker = Breaker()
+    for n in range(400):
+        if n % 20 == 0:
+            with pytest.raises(TimedOut):
+                breaker.call((f"late {n}",), late)
+        breaker.call((f"fine {n}",), lambda: 1)
+
+
+def test_a_crash_is_no_call_that_loops():
+    breaker = Breaker()
+
+    def crash():
+        raise ChildFailed("NameError")
+
+    for n in range(2 * IN_ROW):
+        with pytest.raises(ChildFailed, match="NameError"):
+            breaker.call((str(n),), crash)

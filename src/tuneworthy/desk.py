@@ -15,17 +15,16 @@ from tuneworthy import __version__
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
-from tuneworthy.core.code import EVERYTHING, made_by
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
-from tuneworthy.core.record import digest
 from tuneworthy.core.results import Results
+from tuneworthy.core.run import NOT_ASKED
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import Aligned
 from tuneworthy.data.audit import audit, with_more
-from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
+from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
@@ -34,6 +33,7 @@ from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.grading import grades_of, metric_digest, metric_of, refusal
+from tuneworthy.identity import generation, identity_of, results_key
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, ahead, count
 from tuneworthy.ledger.purse import Purse, unsettled
@@ -45,8 +45,7 @@ from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.specs import lacking, needs_of, specs
-from tuneworthy.metrics import fingerprint
-from tuneworthy.models import content_of, first_use, is_local, open_model
+from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
 from tuneworthy.models._minilm import missing
 from tuneworthy.models._request import RequestOptions
@@ -296,15 +295,17 @@ class Desk:
         return Results.model_validate(stored) if stored else None
 
     def finish(self, results: Results) -> Results:
-        """Store the results and return them as stored: running again gives the same bytes."""
+        """Store the results and return them as stored: running again gives the same bytes.
+
+        Not where a model could not be asked: the next run tries it again, and nothing else.
+        """
+        if any(run.because.startswith(NOT_ASKED) for run in results.runs):
+            return results
         stored = self.ledger.put(self._key(), "results", results.plain(), study=self.study)
         return Results.model_validate(stored)
 
     def _key(self) -> str:
-        """Return what the results hang on: the study, the code, and models that may be replaced."""
-        files = {spec: content_of(spec, self.task.folder) for spec in self.models.specs}
-        return digest({"what": "results", "study": self.study, "made_by": made_by(EVERYTHING),
-                       "models": files})  # fmt: skip
+        return results_key(self.study, self.models.specs, self.task.folder)
 
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
@@ -346,43 +347,15 @@ def open_desk(
     with open_ledger(task.folder) as ledger:
         nobody = Sealed((), lambda door, purpose: None)
         desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
-        met = {need: why for need, why in desk.available.items() if need in _needs(task)}
         chosen = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
-        identity = {"task": task.hash, "read": _contents(loaded), "here": met,
-                    "limit": wishes.limit, **chosen}  # fmt: skip
+        identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **chosen}
         check_device(task, desk.models.specs)
-        desk.study, desk.salt = _generation(ledger, identity, wishes.fresh)
+        desk.study, desk.salt = generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
         desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
         desk.task = _fitting(desk)
         yield desk
-
-
-def _contents(loaded: Loaded) -> dict[str, str]:
-    """Return a digest of each thing that a study reads: a change of any makes it another study."""
-    task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
-    named = {name: source.file for name, source in task.answers.items()}
-    if task.present:
-        named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
-    named |= {"grades": task.success.judge.grades} if task.success.judge else {}
-    return {
-        **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
-        **(
-            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
-            if "unlabelled" in _needs(task)
-            else {}
-        ),  # settling alone changes no study
-        "docs": docs_digest(loaded.docs),
-        **({"encoder": missing()} if loaded.docs else {}),  # one fetched since finds other passages
-        "metric": digest(fingerprint(task)),
-        **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
-    }
-
-
-def _needs(task: Task) -> set[str]:
-    """Return what the arms of a task need; what none of them reads changes no study."""
-    return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 
 def _fitting(desk: Desk) -> Task:
@@ -393,17 +366,6 @@ def _fitting(desk: Desk) -> Task:
     most = answer_limit([case.output for case in desk.loaded.cases], tokens(desk._model))
     output = task.output.model_copy(update={"max_tokens": most})
     return task.model_copy(update={"output": output}).at(task.folder)
-
-
-def _generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
-    """Return (study, salt): the content it stands for and how often it was started anew."""
-    number, name = 0, digest(identity)
-    while ledger.frozen(name, f"fresh-{number + 1}") is not None:
-        number += 1
-    if fresh:
-        number += 1
-        ledger.freeze(name, f"fresh-{number}", {"number": number})
-    return (digest({**identity, "fresh": number}), str(number)) if number else (name, "")
 
 
 def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:

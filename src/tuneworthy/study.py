@@ -19,7 +19,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.looks import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
-from tuneworthy.core.run import Run
+from tuneworthy.core.run import NOT_ASKED, Run
 from tuneworthy.core.units import counted
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import D, audit, with_more
@@ -275,7 +275,7 @@ def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
 
 def _nothing(runs: Sequence[Run]) -> Exception:
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
-    if any(run.state == "failed" for run in runs):
+    if any(run.state == "failed" or run.because.startswith(NOT_ASKED) for run in runs):
         return ModelError("no candidate could be measured", got=reasons, fix="see the reasons")
     return DataError(
         "no arm applies to these rows",

@@ -17,7 +17,7 @@ LAYERS = [
     {"questions", "failures"},
     {"verdict"},
     {"report", "artifact"},
-    {"shelf", "grading"},
+    {"shelf", "grading", "identity"},
     {"desk"},
     {"beside"},
     {"study", "settle"},

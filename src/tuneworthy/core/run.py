@@ -12,6 +12,9 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.task import Tool
 
 RECORDED = "recorded answers"
+NOT_ASKED = "its model can't be asked"
+"""How `because` begins where an arm has no answers for want of a model: that may be mended, so such
+a run is not stored and the study's results are not the last ones."""
 State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 

@@ -18,7 +18,13 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.code import made_by
-from tuneworthy.core.errors import DoesNotApply, ModelError, NumericError, TaskError
+from tuneworthy.core.errors import (
+    DoesNotApply,
+    ModelError,
+    NumericError,
+    ProviderError,
+    TaskError,
+)
 from tuneworthy.core.memory import give_back
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
@@ -33,14 +39,12 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix import latency
 from tuneworthy.matrix.longer import ask_longer
+from tuneworthy.matrix.roles import is_base, not_asked, roles_of, unopened
 from tuneworthy.matrix.specs import chooses
 from tuneworthy.metrics import score_all
 
 SHARD = 64
 COMMON = "common"  # the folder that all units share
-# Which model an arm with this need is asked with.
-ROLES = {"model": "base", "training": "tune", "present": "present", "bigger": "bigger",
-         "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
 Metric = Callable[[Case, Answer], Score | Unscored]
 
 
@@ -92,8 +96,8 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
     `recipes` is the best prompt so far by fold; `dev` asks for dev scores as well.
     """
     spec = planned.spec
-    if planned.because:
-        return [Run(spec=spec, seed=0, fold=None, state="skipped", because=planned.because)]
+    if because := planned.because or _unopened(bench, spec):
+        return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
     runs = []
     for seed in planned.seeds:
         for fold in planned.folds:
@@ -123,12 +127,26 @@ def _run(bench: Bench, unit: _Unit) -> Run:
     except DoesNotApply as reason:
         run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
     except (ModelError, NumericError) as error:
-        run = Run(
-            spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=str(error)
-        )
+        run = _failed(unit, str(error))
+    except ProviderError as error:
+        if any(is_base(bench.models, role) for role in roles_of(bench.models, arm.NEEDS)):
+            raise
+        bench.say(f"{unit.spec.name}: {not_asked(error)}")
+        return _failed(unit, not_asked(error))  # not stored: it may be mended
     give_back()
     bench.ledger.put(key, "run", run.plain(), study=bench.study)
     return run
+
+
+def _unopened(bench: Bench, spec: Spec) -> str:
+    why = unopened(bench.models, load("arms", spec.arm).NEEDS)
+    if why:
+        bench.say(f"{spec.name}: {why}")
+    return why
+
+
+def _failed(unit: _Unit, because: str) -> Run:
+    return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
 
 
 def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
@@ -220,9 +238,9 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     """
     task, spec = bench.task, unit.spec
     source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
-    needs = arm.NEEDS
-    roles = sorted({ROLES[need] for need in needs & set(ROLES)} & set(bench.models))
-    models = {role: dict(bench.models[role].fingerprint) for role in roles}
+    models = {
+        role: dict(bench.models[role].fingerprint) for role in roles_of(bench.models, arm.NEEDS)
+    }
     learn = {
         side: digest([bench.learn[i].plain() | {"where": ""} for i in sorted(ids)])
         for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))

@@ -25,8 +25,9 @@ from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.matrix.best import best_runs
-from tuneworthy.matrix.measure import COMMON, ROLES, Bench, _identity, _Unit
+from tuneworthy.matrix.measure import COMMON, Bench, _identity, _Unit
 from tuneworthy.matrix.rewording import rewordings
+from tuneworthy.matrix.roles import roles_of
 from tuneworthy.matrix.specs import chooses
 from tuneworthy.models import is_local
 from tuneworthy.models._dial import Change, Dial, dialled
@@ -94,7 +95,7 @@ def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
 def _fitted(bench: Bench, run: Run) -> _Fit | None:
     """Return the arm as it was fitted, None where that can't be had without training or paying."""
     arm = load("arms", run.spec.arm)
-    roles = sorted({ROLES[need] for need in arm.NEEDS & set(ROLES)} & set(bench.models))
+    roles = roles_of(bench.models, arm.NEEDS)
     if not roles or not all(is_local(bench.models[role].spec) for role in roles):
         return None
     part = bench.split.parts[run.fold or 0].learnt(chooses(run.spec))

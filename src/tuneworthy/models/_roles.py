@@ -7,13 +7,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from tuneworthy.core.case import Message
-from tuneworthy.core.errors import DoesNotFit
+from tuneworthy.core.errors import DoesNotFit, TuneworthyError
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
 from tuneworthy.models._device import Placement, placed, release
 
+BASE = "base"
 TRAIN = ("torch", "transformers", "peft")
 
 
@@ -32,7 +33,8 @@ class Models(Mapping[str, Model]):
     Roles with the same spec and the same request fields (`fields`, by role) share one model. Where
     one does not fit, those that were not asked for longest are closed, one after the other, until
     it does; a closed one is opened again when it is read again. The base model stays: the whole
-    study counts with it.
+    study counts with it. One that can't be opened raises the same error whenever it is read,
+    without another try.
     """
 
     def __init__(
@@ -43,9 +45,12 @@ class Models(Mapping[str, Model]):
     ) -> None:
         self._wanted, self._start, self._fields = dict(wanted), start, fields or {}
         self._open: dict[tuple[str, str], Model] = {}
+        self._failed: dict[tuple[str, str], TuneworthyError] = {}
 
     def __getitem__(self, role: str) -> Model:
         key = self._key(role)
+        if key in self._failed:
+            raise self._failed[key]
         model = self._open.pop(key, None)
         if model is None:
             model = self._opened(role)
@@ -59,13 +64,17 @@ class Models(Mapping[str, Model]):
         while True:
             try:
                 return self._start(self._wanted[role], self._fields.get(role, {}))
-            except DoesNotFit:
+            except DoesNotFit as error:
                 if not self.close_one():
+                    self._failed[self._key(role)] = error
                     raise
+            except TuneworthyError as error:
+                self._failed[self._key(role)] = error
+                raise
 
     def close_one(self) -> str | None:
         """Close the local model that was not asked for longest; return its spec, None if none."""
-        kept = self._wanted.get("base")
+        kept = self._wanted.get(BASE)
         idle = [key for key in self._open if key[0] != kept and _in_memory(key[0])]
         if not idle:
             return None
@@ -74,6 +83,10 @@ class Models(Mapping[str, Model]):
         del model
         release(device)
         return idle[0][0]
+
+    def is_base(self, role: str) -> bool:
+        """Return whether a role is that of the model that the study is about."""
+        return role == BASE or self._wanted.get(role) == self._wanted.get(BASE)
 
     @property
     def specs(self) -> list[str]:

@@ -19,7 +19,8 @@ def study(request, tmp_path_factory):
     said = {str(k): f"{TALK if request.param == 'talks' else 'it is'} {k}" for k in range(9)}
     task = studies.write(
         folder, data={"file": "numbers.jsonl"}, output={"type": "number"}, present=None,
-        arms=["majority", "zero_shot", "tuned"], answers={"tuned": {"file": "tuned.jsonl", "tool": "tune"}},
+        arms=["majority", "zero_shot", "tuned"],
+        answers={"tuned": {"file": "tuned.jsonl", "tool": "tune"}},
     )  # fmt: skip
     studies.lines(folder / "numbers.jsonl", rows)
     studies.lines(

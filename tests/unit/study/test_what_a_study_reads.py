@@ -117,4 +117,9 @@ def test_d1_a_study_started_anew_asks_every_prompt_again(tmp_path, monkeypatch):
     run(path, Wishes(brief=True))
     assert len(asked) == first >= 60
     run(path, Wishes(brief=True, fresh=True))
-    assert len(asked) >= first + 60
+    assert (again := len(asked)) >= first + 60
+    text = yaml.safe_load(path.read_text("utf-8"))
+    path.write_text(json.dumps({**text, "success": {"margin": 0.1}}), "utf-8")
+    study = run(path, Wishes(brief=True))  # another study: it shares what was asked anew
+    assert study.results.task.success.margin == 0.1
+    assert len(asked) - again < first - 60

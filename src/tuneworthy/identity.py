@@ -1,0 +1,88 @@
+"""What a study is: a digest of all that it reads. What it is started anew with, and when it ended.
+
+A change of anything here makes another study. Opens no model and asks none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.code import EVERYTHING, made_by
+from tuneworthy.core.plugins import load as plugin
+from tuneworthy.core.record import digest
+from tuneworthy.core.task import Task
+from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
+from tuneworthy.data.load import Loaded
+from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.specs import specs
+from tuneworthy.metrics import fingerprint
+from tuneworthy.models import content_of
+from tuneworthy.models._minilm import missing
+
+FOLDER = "all studies of this folder"
+"""Whose fresh starts are counted: a study that begins after one must not read what it left behind.
+"""
+
+
+def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
+    """Return what makes a study: its task, what it reads, and which needs of its arms are met."""
+    needed = needs(loaded.task)
+    met = {need: why for need, why in available.items() if need in needed}
+    return {"task": loaded.task.hash, "read": contents(loaded), "here": met}
+
+
+def contents(loaded: Loaded) -> dict[str, str]:
+    """Return a digest of each thing that a study reads: a change of any makes it another study."""
+    task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
+    named = {name: source.file for name, source in task.answers.items()}
+    if task.present:
+        named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+    named |= {"grades": task.success.judge.grades} if task.success.judge else {}
+    return {
+        **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
+        **(
+            {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
+            if "unlabelled" in needs(task)
+            else {}
+        ),  # settling alone changes no study
+        "docs": docs_digest(loaded.docs),
+        **({"encoder": missing()} if loaded.docs else {}),  # one fetched since finds other passages
+        "metric": digest(fingerprint(task)),
+        **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
+    }
+
+
+def needs(task: Task) -> set[str]:
+    """Return what the arms of a task need; what none of them reads changes no study."""
+    return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
+
+
+def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
+    """Return (study, salt): the content it stands for, and what its answers are kept under.
+
+    `fresh` begins the study anew. The salt counts the fresh starts of all studies in the folder
+    when this one began, so that a later study (the same with another margin, say) shares the new
+    answers and never the old ones. It is fixed when the study is first opened.
+    """
+    number, name = 0, digest(identity)
+    while ledger.frozen(name, f"fresh-{number + 1}") is not None:
+        number += 1
+    starts = 0
+    while ledger.frozen(FOLDER, f"fresh-{starts + 1}") is not None:
+        starts += 1
+    if fresh:
+        number, starts = number + 1, starts + 1
+        ledger.freeze(FOLDER, f"fresh-{starts}", {"study": name})
+        ledger.freeze(name, f"fresh-{number}", {"number": number})
+    study = digest({**identity, "fresh": number}) if number else name
+    kept = ledger.freeze(study, "salt", {"salt": str(starts) if starts else ""})
+    return study, str(kept["salt"])
+
+
+def results_key(study: str, models: Iterable[str], folder: Path) -> str:
+    """Return what a study's results hang on: the study, the code, models that may be replaced."""
+    files = {spec: content_of(spec, folder) for spec in models}
+    return digest({"what": "results", "study": study, "made_by": made_by(EVERYTHING),
+                   "models": files})  # fmt: skip

@@ -64,7 +64,7 @@ def unfinished(folder: Path, blobs: bool = True) -> str:
     try:
         check_folder(folder)
     except ModelError as error:
-        return f"{error.what}: {error.got or error.where}"
+        return f"{error.what} ({error.got or Path(error.where).name})"
     except SecurityError:
         return ""  # it is refused, with its reason, when it is opened
     halves = sorted((folder.parent.parent / "blobs").glob("*.incomplete")) if blobs else []

@@ -93,11 +93,6 @@ class Thought:
         """Say whether the row is in its answer."""
         return self.where == "answer"
 
-    @property
-    def unexpected(self) -> bool:
-        """Say whether the row is in a thought for which it had only a little room."""
-        return self.inside and self.watch.most <= _SHORT
-
     def take(self, ids: Sequence[int]) -> bool:
         """Look at the row's ids, the last of which is new; say whether the row is over."""
         if self.where == "head":

@@ -248,8 +248,8 @@ class HF:
             start = self.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]
             ids = [[*row, *start] for row in ids]  # a grammar can't wait for the model to think
         drawn = self._once(ids, limits, watch, (samples, look))
-        late = [k for k, one in enumerate(drawn) if one.thought and one.thought.unexpected]
-        if late and not self.thinks:  # it thinks after all: asked again, with room for a thought
+        late = [k for k, one in enumerate(drawn) if one.finish == "length" and _cut(one.thought)]
+        if late and watch and watch.most < limits.thought_tokens:  # it thinks after all: asked again, with room for a thought
             some = None if samples is None else [samples[k] for k in late]
             watch = watch_for(self.thinking, limits, self._raw, expected=True)
             again = self._once([ids[k] for k in late], limits, watch, (some, None))
@@ -411,6 +411,10 @@ def fingerprint(marks: dict[str, str]) -> dict[str, str]:
 
 def _refused(why: str) -> Reply:
     return Reply(text="", finish="error", error=why)
+
+
+def _cut(thought: Any) -> bool:
+    return thought is not None and bool(thought.inside)
 
 
 def _before(text: str, stop: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from tuneworthy.models._thinking import NEVER, Setting, Thinking, settled
 from tuneworthy.models._weights import sha256, shapes
 
 _SHOWN = 5  # tensors named in a message
+_PROBE = 16  # tokens that a model is tried on when it is opened
 _SPARE = 50_000_000  # numbers that a model may hold beyond its files, before it is built
 _LONGEST = 1_000_000  # characters of a chat template; the longest public ones have 20,000
 _ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
@@ -79,6 +80,15 @@ def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
     for name, weight in module.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise NumericError("the weights hold values that are not finite", where=name)
+    ids = torch.linspace(0, rows - 1, _PROBE, device=module.device).long()
+    with torch.inference_mode():
+        logits = module(input_ids=ids[None], use_cache=False).logits.float()
+    if not bool(torch.isfinite(logits).all()) or not bool(logits.std(-1).any()):
+        raise NumericError(
+            "the model says nothing: its logits are not finite, or the same for every token",
+            where=str(folder),
+            fix="copy config.json of this very model into the folder",
+        )
 
 
 def tokenizer_hash(folder: Path) -> str:

@@ -249,7 +249,9 @@ class HF:
             ids = [[*row, *start] for row in ids]  # a grammar can't wait for the model to think
         drawn = self._once(ids, limits, watch, (samples, look))
         late = [k for k, one in enumerate(drawn) if one.finish == "length" and _cut(one.thought)]
-        if late and watch and watch.most < limits.thought_tokens:  # it thinks after all: asked again, with room for a thought
+        if (
+            late and watch and watch.most < limits.thought_tokens
+        ):  # it thinks after all: asked again, with room for a thought
             some = None if samples is None else [samples[k] for k in late]
             watch = watch_for(self.thinking, limits, self._raw, expected=True)
             again = self._once([ids[k] for k in late], limits, watch, (some, None))

@@ -79,7 +79,8 @@ def test_a_tied_head_is_not_missed(tmp_path):
 @pytest.mark.parametrize(
     "keys",
     [{"model_type": "mistral"}, {"architectures": ["LlamaModel"]},
-     {"architectures": ["LlamaForSequenceClassification"]}, {"architectures": ["GemmaForCausalLM"]}],
+     {"architectures": ["LlamaForSequenceClassification"]},
+     {"architectures": ["GemmaForCausalLM"]}],
 )  # fmt: skip
 def test_a_config_of_another_class_is_refused(folder, keys):
     config(folder, **keys)

@@ -165,3 +165,89 @@ def test_text_that_the_vocabulary_cannot_hold_is_left_out(tiny):
     assert render(tokenizer, user("yes"), "yes").trained == 2
     lost = render(tokenizer, user("yes"), "strange")
     assert lost == Excluded("the answer does not survive the tokenizer")
+
+
+THINKS = {  # the ends of public templates: what a switch writes, and what always opens a thought
+    "qwen3": (
+        "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+        "{% endif %}"
+    ),
+    "qwen3.5": (
+        "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+        "{% else %}<think>\n{% endif %}"
+    ),
+    "deepseek": "{% if thinking is defined and thinking %}<think>{% else %}</think>{% endif %}",
+    "seed": (
+        "{% if thinking_budget is defined and thinking_budget == 0 %}<seed:think></seed:think>"
+        "{% endif %}"
+    ),
+    "mistral": (
+        "{% set reasoning_effort = reasoning_effort if reasoning_effort is defined else 'none' %}"
+        "{% if reasoning_effort != 'none' %}[THINK]{% endif %}"
+    ),
+    "always": "<think>\n",
+    "never": "",
+}
+
+
+def thinking(tiny, name, setting):
+    from tuneworthy.models._opening import set_thinking
+
+    tokenizer = tiny.tokenizer("chatml")
+    tail = "<|im_start|>assistant\n{% endif %}"
+    assert tokenizer.chat_template.endswith(tail)
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        tail, "<|im_start|>assistant\n" + THINKS[name] + "{% endif %}"
+    )
+    return tokenizer, set_thinking(tokenizer, setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "state", "end"),
+    [("qwen3", "auto", "off", "</think>\n\n"), ("qwen3", "off", "off", "</think>\n\n"),
+     ("qwen3", "on", "free", "assistant\n"), ("qwen3.5", "auto", "off", "</think>\n\n"),
+     ("qwen3.5", "on", "open", "<think>\n"), ("deepseek", "auto", "off", "</think>"),
+     ("deepseek", "on", "open", "<think>"), ("seed", "auto", "off", "</seed:think>"),
+     ("seed", "on", "free", "assistant\n"), ("mistral", "off", "off", "assistant\n"),
+     ("mistral", "on", "open", "[THINK]"), ("always", "auto", "open", "<think>\n"),
+     ("never", "on", "none", "assistant\n")],
+)  # fmt: skip
+def test_d3_a_row_is_trained_on_the_ids_that_the_model_is_asked_with(
+    tiny, name, setting, state, end
+):
+    from tuneworthy.models._template import answer_ids, text_ids
+
+    tokenizer, known = thinking(tiny, name, setting)
+    assert known.state == state
+    messages = user("Is it late?", "Be brief.")
+    asked = prompt_ids(tokenizer, messages)
+    assert tokenizer.decode(asked).endswith(end)
+    row = render(tokenizer, messages, "yes")
+    assert list(row.ids[: row.first]) == asked
+    said = tokenizer.decode(row.ids[row.first :])
+    closing = {"<think>\n": "</think>\n\n", "<think>": "</think>\n\n", "[THINK]": "[/THINK]"}
+    assert said == f"{closing.get(end, '') if state == 'open' else ''}yes<|im_end|>"
+    whole = [*answer_ids(tokenizer, messages), *text_ids(tokenizer, "yes")]
+    assert list(row.ids[: len(whole)]) == whole, "answers are scored where they are trained"
+
+
+def test_d3_the_switch_stands_in_the_template_itself(tiny):
+    templates = {thinking(tiny, "qwen3", how)[0].chat_template for how in ("auto", "off", "on")}
+    assert len(templates) == 2
+    plain, _ = thinking(tiny, "never", "off")
+    assert plain.chat_template == tiny.tokenizer("chatml").chat_template
+
+
+def test_d3_a_macro_and_a_first_line_break_see_the_switch_and_stay(tiny):
+    from tuneworthy.models._opening import set_thinking
+
+    tokenizer = tiny.tokenizer("chatml")
+    tokenizer.chat_template = (
+        "\n{% macro tail() %}{% if enable_thinking is defined and not enable_thinking %}"
+        "<think></think>{% endif %}{% endmacro %}"
+        "{% for m in messages %}{{ m.content }}{% endfor %}{{ tail() }}"
+    )
+    before = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+    assert set_thinking(tokenizer, "off").state == "off"
+    after = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+    assert after == before + "<think></think>"

@@ -160,3 +160,10 @@ def test_what_was_billed_or_sent_away_is_never_priced_as_time_of_this_machine(an
     lacking = {}
     assert "usd_per_1k" not in request_cost(task(machine_hour=0.4), answers, runs, lacking)
     assert why in lacking["usd_per_1k"]
+
+
+def test_d5_requests_that_were_under_way_together_share_the_hour_of_this_machine():
+    here = remote("x", "http://127.0.0.1:8000/v1")
+    answers = [Answer(case=str(n), text="", seconds=8.0, concurrency=4) for n in range(4)]
+    found = request_cost(task(machine_hour=3.6), answers, here, {})
+    assert found["usd_per_1k"] == pytest.approx(2)

@@ -301,7 +301,9 @@ class Desk:
         """
         if any(run.because.startswith(NOT_ASKED) for run in results.runs):
             return results
-        stored = self.ledger.put(self._key(), "results", results.plain(), study=self.study)
+        key = self._key()
+        named = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
+        stored = self.ledger.put(key, "results", named.plain(), study=self.study)
         return Results.model_validate(stored)
 
     def _key(self) -> str:

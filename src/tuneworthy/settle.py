@@ -129,6 +129,7 @@ class Settling:
         """Write the settled verdict and the rows for the next study beside the study's results."""
         self._counted()
         results, home = self._results(), self._desk.task.folder
+        self._desk.ledger.put(shelf.settled_key(results), "settled", {}, self._desk.study)
         folder = shelf.put(results, home, self._desk.study, SUFFIX)
         rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

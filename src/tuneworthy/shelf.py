@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError
 
-from tuneworthy.core.errors import TaskError
-from tuneworthy.core.record import Record
+from tuneworthy.core.errors import StoreError, TaskError
+from tuneworthy.core.record import Record, digest
 from tuneworthy.core.results import Results
+from tuneworthy.core.units import counted
+from tuneworthy.ledger.store import HOME, STORE, open_ledger
 from tuneworthy.ledger.trouble import writing
 
 if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
@@ -118,9 +120,63 @@ def read(folder: Path) -> Results:
         ) from None
 
 
-def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
-    """Return a stored study judged again from its folder alone, without model, rows or store.
+def settled_key(results: Results) -> str:
+    """Return the key under which the ledger notes that it wrote these settled results."""
+    return digest({"what": "settled results", "results": results.plain()})
 
+
+def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> str:
+    """Compare results with the ledger of their study; return why they could not be, or "".
+
+    With `whole` every row of the ledger is read and its chain of hashes computed again. Raises
+    StoreError where the ledger has other results, has none of this study, or lost its end.
+    """
+    home = folder.resolve().parent.parent
+    if folder.resolve().parent.name != "results" or not (home / HOME / STORE).exists():
+        return "no ledger lies beside these results, so they were not compared with it"
+    key = str(results.reproduce.get("stored", ""))
+    if not key and results.course is None:
+        return "these results name no entry of the ledger, so they were not compared with it"
+    path = folder / FILE
+    study = str(results.reproduce.get("study", ""))
+    with open_ledger(home, write=False) as ledger:
+        if whole:
+            ledger.verify()
+        if results.course is not None:  # settled: what came of clicks, which the ledger has
+            stored = results.plain() if ledger.get(settled_key(results)) else None
+        else:
+            stored = ledger.get(key)
+    if stored is None:
+        raise StoreError(
+            "the ledger does not hold these results: it was cut, or is another study's",
+            where=str(path),
+            got=f"study {study[:8]}, not in {home / HOME / STORE}",
+            fix="`tuneworthy run` writes the results of what the ledger holds; to show these "
+            "without a ledger, copy their folder elsewhere",
+            kept="both, untouched",
+        )
+    differs = [] if results.plain() == stored else _places(stored, results.plain())
+    if differs:
+        raise StoreError(
+            f"the results are not those that the ledger holds: {counted(len(differs), 'place')}",
+            where=str(path),
+            got=differs[0],
+            fix="`tuneworthy run` writes them again from the ledger; nothing is measured twice",
+            kept="both, untouched",
+        )
+    return ""
+
+
+def _places(stored: Any, found: Any) -> list[str]:
+    from tuneworthy.verdict.recompute import differences
+
+    return [line.replace("recomputed", "found") for line in differences("", stored, found)]
+
+
+def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
+    """Return a stored study judged again from its folder, without model or rows.
+
+    Where its ledger lies beside it, the folder must hold what the ledger does (StoreError).
     `ask` asks the questions of evidence: all of them, as the study did, where None. Scores of
     the user's own metric, which is not run as the folder may come from somebody else, and of a
     judge are taken as stored. verdict.json must be, byte for byte, what comes out.
@@ -132,6 +188,7 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     from tuneworthy.verdict.recompute import recompute as judged
 
     results = read(folder)
+    against_ledger(folder, results, whole=True)
     name = chosen(results.task)
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     again = judged(results, ask or ask_all, metric)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, show, show_json
+from tuneworthy.cli._options import Json, said, show, show_json
 
 Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a verdict.json.")]
 
@@ -22,9 +22,13 @@ def command(first: Study, second: Study, json: Json = False) -> None:
     from tuneworthy.core.units import doing
     from tuneworthy.matrix.two_studies import between, others
     from tuneworthy.report.terminal import compare_screen, room
-    from tuneworthy.shelf import find, read
+    from tuneworthy.shelf import against_ledger, find, read
 
-    one, two = read(find(first)), read(find(second))
+    folders = find(first), find(second)
+    one, two = map(read, folders)
+    for alone in dict.fromkeys(map(against_ledger, folders, (one, two))):
+        if alone:
+            said(alone)
     pairs = between(one, two)
     apart, _ = others(one, two)
     if apart:

@@ -28,18 +28,21 @@ def command(
 ) -> int:
     """Write or open the report of the last study: one HTML file without outside requests.
 
-    With --recompute nothing is written: evidence, questions and verdict are computed again from
-    the stored answers and scores, without a model, and compared byte for byte (exit 0 or 1).
+    Results that are not what the ledger beside them holds are refused (exit 7). With --recompute
+    nothing is written: the whole ledger is checked, evidence, questions and verdict are computed
+    again from answers and scores, without a model, and compared byte for byte (exit 0 or 1).
     """
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.shelf import find, read
+    from tuneworthy.shelf import against_ledger, find, read
 
     folder = find(study)
     if again:
         return _recompute(folder, json)
     results = read(folder)
+    if alone := against_ledger(folder, results):
+        said(alone)
     target = output or folder / "report.html"
     written = _write(target, exported(results, target.suffix), asked=output is not None)
     if json:

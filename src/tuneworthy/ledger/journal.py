@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.ledger.head import Head, lost, read_end
 from tuneworthy.ledger.trouble import guarded, malformed
 
 APPLICATION = 0x74776C67  # "twlg", written into the file's header
@@ -97,6 +98,7 @@ class Journal:
         self.path, self.write = path, write
         self.lock, self.closed = threading.RLock(), False
         self.engine = engine(path, write=write)
+        self._head: Head | None = None
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -110,10 +112,26 @@ class Journal:
         """Append rows in one durable transaction and return their sequence numbers."""
         with self.lock, guarded(self.path):
             with self._transaction() as connection:
-                numbers = [_insert(connection, entry) for entry in entries]
+                rows = [_insert(connection, entry) for entry in entries]
                 failpoint(f"{step}.before")
             failpoint(f"{step}.after")
-        return numbers
+            if self._head and rows:
+                self._head.note(rows[-1].seq, rows[-1].link)
+        return [row.seq for row in rows]
+
+    def check_end(self) -> None:
+        """Raise StoreError where rows at the end, or of the mirror, are gone (see `head.py`)."""
+        noted = read_end(self.path)  # first: a writer may append while we look
+        seq = self.counted()
+        query = sa.select(ROWS.c.link).where(ROWS.c.seq == (noted.seq if noted else seq))
+        with self._transaction() as connection:
+            link = connection.execute(query).scalar()
+        if (error := lost(self.path, seq, link, noted)) is not None:
+            raise error
+        if self.write:
+            self._head = Head(self.path)
+            if noted is None and link is not None:
+                self._head.note(seq, link)
 
     def find(self, sort: str, name: str) -> Row | None:
         """Return the row with this name; raise StoreError where its content was edited."""
@@ -188,6 +206,8 @@ class Journal:
         with self.lock:
             self.closed = True
             self.engine.dispose()
+            if self._head:
+                self._head.close()
 
     def tampered(self, seq: int, got: str) -> StoreError:
         """Return the error for a row that is not what was written."""
@@ -200,14 +220,14 @@ class Journal:
         )
 
 
-def _insert(connection: sa.Connection, entry: Entry) -> int:
+def _insert(connection: sa.Connection, entry: Entry) -> Row:
     last = sa.select(ROWS.c.seq, ROWS.c.link).order_by(ROWS.c.seq.desc()).limit(1)
     seq, previous = connection.execute(last).first() or (0, GENESIS)
     # Wall time is for show: order is `seq`, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, link(previous, seq + 1, entry, at))
     connection.execute(sa.insert(ROWS).values(row._asdict()))
-    return row.seq
+    return row
 
 
 def engine(path: Path, *, write: bool) -> sa.Engine:

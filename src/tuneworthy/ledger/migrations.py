@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger.blobs import sync_folder
 from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.ledger.head import forget
 from tuneworthy.ledger.journal import APPLICATION, Journal, connect
 from tuneworthy.ledger.trouble import guarded, malformed
 
@@ -36,6 +37,7 @@ def create(path: Path) -> None:
     """Make an empty store, whole or not at all: built beside its place, synced, renamed."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
+    forget(path)
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = sqlite3.connect(fresh, isolation_level=None)
     try:
@@ -71,6 +73,10 @@ def inspect(path: Path) -> None:
     if int.from_bytes(head[68:72], "big") != APPLICATION:
         raise malformed(path, "an SQLite file that tuneworthy did not make")
     refuse_newer(path, int.from_bytes(head[60:64], "big"))
+    page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    size = path.stat().st_size
+    if not os.path.exists(f"{path}-wal") and size < (65536 if page == 1 else page) * pages:
+        raise malformed(path, f"{size:,} bytes of {pages} pages of {page}: the end is cut off")
 
 
 def refuse_newer(path: Path, version: int) -> None:

@@ -1,8 +1,8 @@
 """The ledger: what was done once is kept and never done again. To resume is to call again.
 
-Knows no statistics and no model. One folder `.tuneworthy/` beside task.yaml holds ledger.sqlite
-(appended to, never changed), blobs/ (artefacts) and lock (who writes). A key is the content hash
-of everything that can change the value. A writer is alone; readers never block it.
+Knows no statistics and no model. `.tuneworthy/` beside task.yaml holds ledger.sqlite (appended to,
+never changed), blobs/ (artefacts) and lock (who writes). A key is the content hash of everything
+that can change the value. A writer is alone; readers never block it.
 """
 
 from __future__ import annotations
@@ -340,6 +340,7 @@ def _opened(path: Path, *, check: bool) -> Journal:
         try:
             migrations.migrate(journal)
             migrations.check_schema(journal)
+            journal.check_end()
             if check:
                 journal.check()
                 journal.verify()
@@ -356,9 +357,8 @@ def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
     path = home / STORE
     with guarded(path):
         if not path.exists():
-            raise StoreError(
-                "there is no ledger here", where=str(path), fix="run `tuneworthy run` first"
-            )
+            raise StoreError("there is no ledger here", where=str(path),
+                             fix="run `tuneworthy run` first")  # fmt: skip
         # Opening and closing the file by hand would drop the locks that SQLite holds in this very
         # process (a POSIX rule), so the header is read only where no ledger is open on it.
         if not _open_here.get(path):
@@ -371,6 +371,7 @@ def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
             journal = Journal(path, write=False)
         migrations.refuse_newer(path, version)
         migrations.check_schema(journal)
+        journal.check_end()
     return Ledger(home, journal, None)
 
 

@@ -5,7 +5,6 @@ Exit code 2 where the two were not scored by the same metric, 5 where one id nam
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +31,7 @@ def command(first: Study, second: Study, json: Json = False) -> None:
     pairs = between(one, two)
     apart, _ = others(one, two)
     if apart:
-        said = doing(len(apart), "case", "have")
-        print(f"left out: {said} another input under the same id", file=sys.stderr)
+        said(f"left out: {doing(len(apart), 'case', 'have')} another input under the same id")
     if json:
         named = {key: study.verdict for key, study in (("a", one), ("b", two))}
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 LEAST = 8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word of an answer
+SHOWN = 4  # first characters of a key (`sk-…`) that say nothing alone
 REMOVED = "[key removed]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -24,6 +25,7 @@ class Redactor:
     def __init__(self, key: str | None) -> None:
         spelled = set(_spellings(key)) if key and len(key) >= LEAST else set()
         longest_first = sorted(spelled, key=lambda text: (-len(text), text))
+        self._spelled = longest_first
         self._key = re.compile("|".join(map(re.escape, longest_first))) if spelled else None
 
     def text(self, text: str) -> str:
@@ -31,6 +33,16 @@ class Redactor:
         if self._key is not None:
             text = self._key.sub(REMOVED, text)
         return _SURROGATE.sub("\ufffd", text)
+
+    def end(self, text: str) -> str:
+        """Return a text that was cut, without the beginning of a key that it may end with."""
+        cuts = [
+            size
+            for key in self._spelled
+            for size in range(SHOWN, len(key))
+            if text.endswith(key[:size])
+        ]
+        return text[: -max(cuts)] + REMOVED if cuts else text
 
     def json(self, value: Any) -> Any:
         """Return parsed JSON with every string in it redacted, names of fields too."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from tuneworthy.models._endpoint import Endpoint, refuse_address
 from tuneworthy.models._redact import Redactor
 
 LARGEST = 32_000_000  # bytes of one response
+LARGEST_ERROR = 256_000  # bytes of an error page that are read: it holds a message, no answer
 WHY_ROOM = 300  # characters of a server's message that are kept
 DOWN = {429, 502, 503, 504, 529}  # the server, or the one behind it, takes no request now
 Kind = Literal["answer", "retry", "row", "fatal"]
@@ -71,6 +72,14 @@ class Outcome:
     parameter: str = ""
 
 
+class _Refused(openai.OpenAIError):
+    """The server answered with an error; its page was read within our limits, `whole` or not."""
+
+    def __init__(self, code: int, headers: Mapping[str, str], page: bytes, whole: bool) -> None:
+        super().__init__(f"the server answered {code}")
+        self.code, self.headers, self.page, self.whole = code, headers, page, whole
+
+
 def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
     """Return the client: no retries of its own, no redirects, no proxy for this machine."""
     return openai.OpenAI(
@@ -81,13 +90,47 @@ def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,
             trust_env=not where.loopback,
-            event_hooks={"request": [_watched]},
+            event_hooks={"request": [_watched], "response": [_checked]},
         ),
     )
 
 
 def _watched(request: Any) -> None:
-    request.extensions = {**request.extensions, "trace": _on_event}
+    own = {"trace": _on_event, "begun": time.perf_counter()}
+    request.extensions = {**request.extensions, **own}
+
+
+def _checked(response: Any) -> None:
+    """Read an error page within our limits of bytes and seconds, and raise what it says.
+
+    The SDK would read it to its end, however large it is and however slowly it comes. A page that
+    breaks off or never ends still has its status, which decides what is done about it.
+    """
+    if response.is_success:
+        return
+    begun, seconds = (response.request.extensions[name] for name in ("begun", "timeout"))
+    page = bytearray()
+    try:
+        whole = not _fill(page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"])
+    except Exception:  # the transport's own, where the page breaks off
+        whole = False
+    finally:
+        response.close()
+    raise _Refused(response.status_code, response.headers, bytes(page), whole)
+
+
+def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
+    """Add chunks to `raw`, as they come; return the limit that they passed, "" for none.
+
+    A larger unit than a chunk would hide a slow drip.
+    """
+    for chunk in chunks:
+        raw += chunk
+        if len(raw) > most:
+            return "bytes"
+        if time.perf_counter() > end:
+            return "seconds"
+    return ""
 
 
 def _on_event(event: str, about: Any) -> None:
@@ -116,19 +159,15 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
         with client.chat.completions.with_streaming_response.create(
             **asked, extra_body=more, extra_headers=headers, timeout=seconds
         ) as response:
-            raw, read = (
-                bytearray(),
-                response.iter_bytes(),
-            )  # as they come: a larger unit would hide a slow drip
-            for chunk in read:
-                raw += chunk
-                if len(raw) > LARGEST:
-                    return Outcome("row", why=f"the answer is larger than {LARGEST} bytes")
-                if time.perf_counter() - begun > seconds:
-                    return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
+            raw = bytearray()
+            passed = _fill(raw, response.iter_bytes(), LARGEST, begun + seconds)
+        if passed == "bytes":
+            return Outcome("row", why=f"the answer is larger than {LARGEST} bytes")
+        if passed == "seconds":
+            return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
     except SecurityError:
         raise
-    except openai.APIStatusError as error:
+    except _Refused as error:
         return _status(error, clean)
     except openai.APITimeoutError as error:
         never = type(error.__cause__).__name__ == "ConnectTimeout"
@@ -137,6 +176,8 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     except openai.APIConnectionError as error:
         if isinstance(error.__cause__, SecurityError):
             raise error.__cause__ from None
+        if isinstance(error.__cause__, _Refused):  # as older SDKs hand it on
+            return _status(error.__cause__, clean)
         return _connection(error, clean)
     except Exception as error:  # a cut stream surfaces as the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
@@ -160,10 +201,10 @@ def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
     return Outcome("answer", body=body, billed=True, seconds=seconds)
 
 
-def _status(error: openai.APIStatusError, clean: Redactor) -> Outcome:
-    code = error.status_code
-    said = error.body if isinstance(error.body, dict) else {}
-    told = said.get("message") or error.body or error.message  # some put it under other names
+def _status(error: _Refused, clean: Redactor) -> Outcome:
+    code, body = error.code, _message(error, clean)
+    said = body if isinstance(body, dict) else {}
+    told = said.get("message") or body or f"Error code: {code}"  # some have it under other names
     text = clean.text(f"{code}: {told}")[:WHY_ROOM]
     name = f"{said.get('code')} {said.get('type')} {text}".lower()
     if 300 <= code < 400:
@@ -178,11 +219,21 @@ def _status(error: openai.APIStatusError, clean: Redactor) -> Outcome:
     if code == 402 or "insufficient_quota" in name or "billing" in name:
         return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
     if code in {408, 409, 425, 429} or code >= 500:
-        wait = _retry_after(error.response.headers.get("retry-after"))
+        wait = _retry_after(error.headers.get("retry-after"))
         return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN)
     alone = code == 413 or _ROW_ALONE.search(name) is not None
     parameter = clean.text(str(said.get("param") or ""))[:80]
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
+
+
+def _message(error: _Refused, clean: Redactor) -> Any:
+    """Return the `error` of an error page, or the page: parsed where it is JSON, else as text."""
+    try:
+        body = json.loads(error.page)
+    except (ValueError, RecursionError):
+        text = error.page.decode("utf-8", "replace").strip()
+        return text if error.whole else f"{clean.end(text)} … (the rest of its page did not come)"
+    return body.get("error", body) if isinstance(body, dict) else body
 
 
 def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:

@@ -1,6 +1,8 @@
 """The remote model against a server that misbehaves: the provider catalogue I107-I136."""
 
+import json
 import threading
+import time
 from decimal import Decimal
 
 import pytest
@@ -11,6 +13,7 @@ from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models import open_model
 from tuneworthy.models._endpoint import endpoint
 from tuneworthy.models._prices import worst
+from tuneworthy.models._redact import Redactor
 from tuneworthy.models._request import size
 from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote, open_remote
@@ -183,6 +186,49 @@ def test_i122_i121_slow_servers_are_cut(remote):
     assert one(model).text == "fast"
     _, model = remote({"piece": 1, "drip": 0.05, **says()}, says("fast"), request_seconds=0.4)
     assert one(model).text == "fast"
+
+
+ENDLESS = {"raw": b"the prompt is odd " + b"x" * 4000, "piece": 1, "drip": 0.05}
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_error_page_that_drips_is_cut_in_time_and_says_its_status(remote, status):
+    turn = {"status": status, **ENDLESS}
+    _, model = remote(says(), turn, purse=Purse(), request_seconds=0.4, attempts=2)
+    one(model)
+    begun = time.perf_counter()
+    found = model.reply(ask("a", "b"), LIMITS) if status == 400 else None
+    if found is None:
+        with pytest.raises(ProviderError) as caught:
+            model.reply(ask("a", "b"), LIMITS)
+    assert time.perf_counter() - begun < 5, "its whole page would take 200 s"
+    said = found[0].error if found else caught.value.got
+    assert said.startswith(f"{status}: the pro")
+    assert said.endswith("the rest of its page did not come)")
+
+
+def test_an_error_page_without_end_is_read_up_to_a_limit(remote):
+    turn = {"status": 400, "raw": b"x" * 50_000_000, "piece": 100_000, "drip": 0.02}
+    _, model = remote(says(), turn, purse=Purse(), request_seconds=60.0)
+    one(model)
+    begun = time.perf_counter()
+    assert model.reply(ask("b"), LIMITS)[0].error.startswith("400: xxx")
+    assert time.perf_counter() - begun < 5, "its whole page would take 10 s"
+
+
+def test_a_whole_message_counts_although_the_server_goes_on_and_on(remote):
+    page = json.dumps({"error": {"message": "maximum context length is 8"}}).encode()
+    turn = {"status": 400, "raw": page, "promise": 10_000}
+    _, model = remote(says(), turn, purse=Purse())
+    one(model)
+    assert model.reply(ask("b"), LIMITS)[0].error == "400: maximum context length is 8"
+
+
+def test_a_page_cut_inside_the_key_shows_none_of_it():
+    key = "sk-abcdefghijklmnop"
+    assert Redactor(key).end("denied: sk-abcdefghij") == "denied: [key removed]"
+    assert Redactor(key).end("denied: sk-") == "denied: sk-"
+    assert Redactor(None).end("denied: sk-abcdefghij") == "denied: sk-abcdefghij"
 
 
 def test_i107_nobody_listens(waits):

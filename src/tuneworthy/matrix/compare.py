@@ -7,7 +7,7 @@ ladder; the bounds of all pairs hold together, so the choice is paid for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,18 @@ import numpy as np
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
+from tuneworthy.core.evidence import (
+    ArmResult,
+    Evidence,
+    Interval,
+    Latency,
+    LimitState,
+    Pair,
+    Tokens,
+)
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
 from tuneworthy.matrix.choice import best_by_fold
 from tuneworthy.matrix.columns import (
     PRESENT,
@@ -31,7 +40,7 @@ from tuneworthy.matrix.columns import (
 )
 from tuneworthy.matrix.costs import request_cost, with_costs
 from tuneworthy.matrix.graded import graded_score
-from tuneworthy.matrix.limits import limit_states
+from tuneworthy.matrix.limits import limit_states, why_p95_open
 from tuneworthy.matrix.longer import cut
 from tuneworthy.matrix.pairs import ALPHA, Shape, pair_of, pairs
 from tuneworthy.matrix.turns import rung
@@ -103,6 +112,8 @@ def _result(
     seeds = sorted({run.seed for run in column.runs})
     best = Counter(run.seed for run in best_by_fold(column.runs))
     fields, missing = _measures(shape, column, ids, rivals or ())
+    states = limit_states(shape.task, fields, column.runs)
+    missing |= _open_limits(shape.task, column.runs, states)
     sd = _seed_sd(column.runs)
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
@@ -122,7 +133,7 @@ def _result(
         dev=round(float(np.mean(devs)), 6) if devs else None,
         seed_sd=sd,
         fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
-        limits=limit_states(shape.task, fields, column.runs),
+        limits=states,
         missing=missing,
         present=spec.arm == PRESENT,
     )
@@ -250,6 +261,16 @@ def _latency(
         missing["latency_ms.concurrency"] = "recorded answers do not say it"
     at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
     return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
+
+
+def _open_limits(
+    task: Task, runs: Sequence[Run], states: Mapping[str, LimitState]
+) -> dict[str, str]:
+    """Return why the limit on the tail of the latency is neither shown kept nor broken."""
+    limit = task.success.limits.p95_ms
+    if limit is None or states["p95_ms"] != "not shown":
+        return {}
+    return {"limits.p95_ms": why_p95_open([ms for r in runs for ms in r.latency_ms or ()], limit)}
 
 
 def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:

@@ -10,7 +10,10 @@ from tuneworthy.core.harm import Harm
 from tuneworthy.core.known import Share
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
+from tuneworthy.core.units import counted, percent_within
 from tuneworthy.stats.bounds import rate
+
+FEWEST = 59  # times that can show a 95th percentile to be kept: .95 ** 59 is below .05
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
@@ -105,15 +108,30 @@ def _at_least(measured: Interval | None, limit: float) -> LimitState:
 def _p95(times: Sequence[float], limit: float) -> LimitState:
     """Return whether the 95th percentile is shown on one side: a bound on the share above it.
 
-    The one-sided 95 % Clopper-Pearson bound: `met` needs 59 prompts without a slow one, or 93 with
-    one; `matrix.latency` times as many.
+    The one-sided 95 % Clopper-Pearson bound: `met` needs FEWEST prompts without a slow one, or 93
+    with one; `matrix.latency` times as many.
     """
     if not times:
         return "not measured"
-    low, high = rate(sum(ms > limit for ms in times), len(times), level=0.10)
+    low, high = _late(times, limit)
     if low > 0.05:
         return "violated"
     return "met" if high <= 0.05 else "not shown"
+
+
+def why_p95_open(times: Sequence[float], limit: float) -> str:
+    """Return why times show a limit on their 95th percentile neither kept nor broken."""
+    late, timed = sum(ms > limit for ms in times), counted(len(times), "prompt")
+    were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
+    if len(times) < FEWEST:
+        return f"{were}; {FEWEST} are the fewest that can show it"
+    low, high = _late(times, limit)
+    share = percent_within(Interval(mean=late / len(times), low=low, high=high))
+    return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
+
+
+def _late(times: Sequence[float], limit: float) -> tuple[float, float]:
+    return rate(sum(ms > limit for ms in times), len(times), level=0.10)
 
 
 def _local(runs: Sequence[Run]) -> LimitState:

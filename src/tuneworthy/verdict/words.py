@@ -348,8 +348,11 @@ def _spread(policy: Policy, ruling: Ruling) -> str:
 
 
 def _unshown_limits(ruling: Ruling) -> str:
-    names = open_limits(ruling.arm) if ruling.arm else ()
-    return f"Not shown to keep your limits: {', '.join(names)}." if names else ""
+    arm = ruling.arm
+    names = open_limits(arm) if arm else ()
+    why = {name: arm.missing.get(f"limits.{name}") for name in names} if arm else {}
+    told = [f"{name} ({why[name]})" if why[name] else name for name in names]
+    return f"Not shown to keep your limits: {', '.join(told)}." if told else ""
 
 
 def _looks(evidence: Evidence) -> str:

@@ -52,6 +52,26 @@ def test_the_count_of_prompts_is_the_least_that_can_meet_a_limit(slow, needed):
     assert rate(slow, needed, level=0.10)[1] <= 0.05 < rate(slow, needed - 1, level=0.10)[1]
 
 
+@pytest.mark.parametrize(
+    ("times", "state", "why"),
+    [([1.0] * 58, "not shown", "58 prompts were timed; 59 are the fewest that can show it"),
+     ([1.0], "not shown", "1 prompt was timed; 59 are the fewest that can show it"),
+     ([1.0] * 59, "met", None),
+     ([1.0] * 59 + [99.0], "not shown",
+      "60 prompts were timed, 1 of them over it: 1.7 % (0.1 to 7.7 %) of all, and 5 % may be")],
+)  # fmt: skip
+def test_a_limit_on_the_tail_that_stays_open_says_why(tmp_path, times, state, why):
+    from tuneworthy.matrix.compare import compare
+    from tuneworthy.matrix.pairs import Shape
+
+    task, rows = made(HardLimits(p95_ms=50)), cases(140, LABELS)
+    runs = [run.model_copy(update={"latency_ms": tuple(times) if run.fold == 0 else None})
+            for run in runs_of(tmp_path, task, 140)]  # fmt: skip
+    with bench_of(tmp_path, task, rows, {}) as bench:
+        (arm,) = compare(Shape(task, "study", bench.split, {}), rows, runs).arms
+    assert (arm.limits["p95_ms"], arm.missing.get("limits.p95_ms")) == (state, why)
+
+
 def test_requests_to_an_endpoint_keep_the_time_of_their_attempt():
     told = [Answer(case=str(n), text="x", seconds=s, concurrency=c, error=e)
             for n, (s, c, e) in enumerate([(0.5, 2, None), (0.25, 4, None), (None, None, None),

@@ -319,6 +319,10 @@ def test_cautions_follow_the_sentence():
     text = decide(found, (), PLAIN).because
     assert "A retraining may differ by 4 points either way." in text
     assert "Not shown to keep your limits: p95_ms." in text
+    few = {"limits.p95_ms": "40 prompts were timed; 59 are the fewest that can show it"}
+    found = changed(two(0.6, 0.9), "tune", limits={"p95_ms": "not shown"}, missing=few)
+    told = "Not shown to keep your limits: p95_ms (40 prompts were timed; 59 are the fewest"
+    assert told in decide(found, (), PLAIN).because
 
 
 @pytest.mark.parametrize(

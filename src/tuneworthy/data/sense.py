@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from tuneworthy.core import plugins
 from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
+from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.core.span import span
 from tuneworthy.core.task import Task
@@ -21,13 +22,15 @@ from tuneworthy.data.task_faults import Fault, raise_faults
 
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
+_KEY = re.compile(r"(?i)(^|[_-])(api[_-]?key|authorization|secret|password)$")
+_NO_KEY = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the environment"
 _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
 
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
     """Raise TaskError where keys contradict each other or a name is not known."""
     parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
-             _fields, _executor)  # fmt: skip
+             _present, _fields, _executor)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
         raise_faults(faults, plain, name)
 
@@ -236,6 +239,26 @@ def _prices(task: Task) -> Iterator[Fault]:
             yield Fault(path, "a price needs `in` and `out`", got, f"write {example}")
 
 
+def _present(task: Task) -> Iterator[Fault]:
+    """Yield a fault for each option that no model takes, or whose value can be none."""
+    known = list(Limits.model_fields)
+    for key, value in (task.present.options if task.present else {}).items():
+        path = ("present", "options", key)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            fix = _NO_KEY if _KEY.search(key) else f"{hint}known here: {', '.join(known)}"
+            yield Fault(path, "what runs today has no such option", key, fix)
+            continue
+        try:
+            Limits.model_validate_json(to_json({"max_tokens": 1, key: value}), strict=True)
+        except ValidationError as error:
+            what = error.errors()[0]["msg"]
+            got = value if isinstance(value, str | int | float) else type(value).__name__
+            fix = "write a value that is allowed, or remove the option"
+            yield Fault(path, f"the option is wrong: {what}", str(got), fix)
+
+
 def _fields(task: Task) -> Iterator[Fault]:
     """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
     judge = task.success.judge.model if task.success.judge else None
@@ -251,6 +274,8 @@ def _fields(task: Task) -> Iterator[Fault]:
                 fix = "remove it; output.max_tokens and thinking_tokens set the token limit"
                 what = "tuneworthy sets this request field itself"
                 yield Fault(("options", role, key), what, key, fix)
+            elif _KEY.search(key):  # a request is stored, and its fields are shown
+                yield Fault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
 
 
 def _executor(task: Task) -> Iterator[Fault]:

@@ -54,6 +54,48 @@ def test_a_request_field_that_tuneworthy_sets_itself_is_refused(tmp_path, field)
     assert caught.value.where == f"task.yaml:6 options.model.{field}"
 
 
+@pytest.mark.parametrize(
+    ("option", "what", "fix"),
+    [("api_key: ${env:OPENAI_API_KEY}", "no such option", "read from OPENAI_API_KEY"),
+     ("max_token: 16", "no such option", "did you mean `max_tokens`?"),
+     ("temprature: 1", "no such option", "did you mean `temperature`?"),
+     ("n: 2", "no such option", "known here: max_tokens, temperature"),
+     ("max_tokens: 0", "greater than 0", "allowed"), ("temperature: hot", "a valid number", ""),
+     ("stop: [1]", "a valid string", ""), ("thinking: maybe", "'auto', 'off' or 'on'", "")],
+)  # fmt: skip
+def test_an_option_of_what_runs_today_that_none_can_be_is_refused(tmp_path, option, what, fix):
+    studies.write(tmp_path)
+    path = tmp_path / "task.yaml"
+    path.write_text(f"{HEAD}present:\n  model: {MODEL}\n  options:\n    {option}\n")
+    for step in (check, plan, run):
+        with pytest.raises(TaskError) as caught:
+            step(path, Wishes(pay=True))
+        assert what in caught.value.what
+        assert fix in caught.value.fix
+        assert caught.value.where == f"task.yaml:7 present.options.{option.partition(':')[0]}"
+        assert caught.value.exit_code == 2
+
+
+def test_right_options_of_what_runs_today_are_right(tmp_path):
+    path = tmp_path / "task.yaml"
+    right = {"max_tokens": 8, "temperature": 0.5, "stop": ["x"], "thinking": "off"}
+    path.write_text(f"{HEAD}present: {{model: '{MODEL}', options: {right}}}\n")
+    assert read_task(path).present.options == right
+
+
+@pytest.mark.parametrize("options", ["present: {model: 'openai:m', options: {KEY}}",
+                                     "options: {model: {KEY}}"])  # fmt: skip
+@pytest.mark.parametrize("field", ["api_key", "api-key", "Authorization"])
+def test_a_key_among_options_is_refused_and_never_shown(tmp_path, field, options):
+    path = tmp_path / "task.yaml"
+    secret = "${env:MINE}" if field == "api_key" else "Bearer abc-123-def"
+    path.write_text(f"{HEAD}{options.replace('KEY', f'{field}: {chr(34)}{secret}{chr(34)}')}\n")
+    with pytest.raises(TaskError) as caught:
+        read_task(path)
+    assert "OPENAI_API_KEY" in caught.value.fix
+    assert "abc-123" not in str(caught.value)
+
+
 def test_options_of_a_role_that_is_no_endpoint_are_refused(tmp_path):
     path = tmp_path / "task.yaml"
     path.write_text(f"{HEAD}options: {{bigger: {{reasoning_effort: low}}}}\n")

@@ -35,7 +35,7 @@ success:
   margin: 0.05
   motive: quality
   limits: {valid: 0.95, p95_ms: 3000, general_drop: 0.05, local_only: false}
-present: {model: openai:some, prompt: prompt.md, options: {temperature: 0, api_key: "${env:KEY}"}}
+present: {model: openai:some, prompt: prompt.md, options: {temperature: 0, stop: ["\\n"]}}
 answers: {old: old.jsonl, rules: {file: rules.jsonl, tool: classifier}}
 arms: [tfidf, {nearest_shots: {k: 8}}, lora]
 knowledge: {changed_share: 0.03, over: 30d}
@@ -47,7 +47,7 @@ seeds: 2
     assert task.folder == tmp_path
     assert task.answers["old"].file == "old.jsonl"
     assert task.answers["rules"].tool == "classifier"
-    assert task.present.options == {"temperature": 0, "api_key": "${env:KEY}"}
+    assert task.present.options == {"temperature": 0, "stop": ["\n"]}
     assert task.arms == ("tfidf", {"nearest_shots": {"k": 8}}, "lora")
     assert task.inferred == ()
 

@@ -8,7 +8,6 @@ from tests import studies
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.results import Results
-from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, table
 from tuneworthy.study import Wishes, run
@@ -50,13 +49,6 @@ def thinks(needs, tags):
 @pytest.fixture
 def study(serve, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    asked = Remote.reply
-
-    def filled(self, prompts, limits):  # as arms fill them from the task
-        room = {"thought_tokens": limits.thought_tokens or 256}
-        return asked(self, prompts, limits.model_copy(update=room))
-
-    monkeypatch.setattr(Remote, "reply", filled)
 
     def make(turn, name="study", said=None, **task):
         server = serve(turn)

@@ -8,3 +8,7 @@ import tempfile
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tuneworthy-state-")
 os.environ["TUNEWORTHY_LOOKS"] = "folder"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-seed", type=int, default=20261127, help="draws other fuzz inputs")

@@ -276,9 +276,11 @@ def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
 def _nothing(runs: Sequence[Run]) -> Exception:
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
     if any(run.state == "failed" or run.because.startswith(NOT_ASKED) for run in runs):
-        return ModelError("no candidate could be measured", got=reasons, fix="see the reasons")
+        return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
+                          fix="see the reasons")  # fmt: skip
     return DataError(
         "no arm applies to these rows",
+        where="task.yaml arms",
         got=reasons,
         fix="`tuneworthy check` says what the rows can show; add recorded answers or a model",
     )

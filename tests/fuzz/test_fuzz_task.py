@@ -1,0 +1,75 @@
+"""Task files: keys with wrong values, wrong keys, broken YAML, paths that lead elsewhere."""
+
+import json
+
+import pytest
+from fuzz_kit import drawn, holds, indices, real, texts, values
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.full
+COUNT = 150
+PATHS = ("data.file", "data.train", "data.test", "data.dev", "data.dev_share", "data.locked",
+         "data.folds", "data.unlabelled", "data.docs", "data.largest_group", "output.type",
+         "output.schema", "output.labels", "output.max_tokens", "success.metric", "success.options",
+         "success.target", "success.margin", "success.floor", "success.pass_at", "success.motive",
+         "success.limits.valid", "success.limits.p95_ms", "success.limits.general_drop",
+         "success.limits.local_only", "success.judge", "success.finalists", "present.model",
+         "present.prompt", "present.answers", "present.options", "present.tool", "answers", "model",
+         "tune", "bigger", "teacher", "thinking", "thinking_tokens", "options", "max_connections",
+         "device", "precision", "batch", "arms", "knowledge.changed_share", "knowledge.over",
+         "economics.requests_per_month", "economics.value_of_correct", "economics.horizon_months",
+         "economics.prices", "economics.label_each", "budget.minutes", "budget.usd",
+         "budget.tokens", "budget.stop_early", "seeds", "seed", "executor", "name", "instruction",
+         "inferred", "data", "success", "nonsense")  # fmt: skip
+LIKELY = ["rows.jsonl", "logged.jsonl", "../rows.jsonl", ".", "/", "/dev/null", "/dev/zero",
+          "none.jsonl", "~", "rows.jsonl/x", "task.yaml", "", "auto", "label", "json", "number",
+          "exact", "accuracy", "fields_f1", "./score.py:score", "os:system", "judge", "exact+number",
+          "30d", "9e9d", "scripted:echo", "scripted:noisy", "scripted:./none.jsonl", "hf:./none",
+          "openai:m@http://127.0.0.1:9/v1", "openai:m@http://169.254.169.254/", "openai:", "hf:",
+          ["majority"], ["majority", "tfidf"], ["majority", {"vote": {"k": 3}}], [{}], [{"lora": 1}],
+          {"lora": "rows.jsonl"}, {"other": {"file": "logged.jsonl", "tool": "tune"}},
+          {"model": "scripted:echo", "grades": "none.csv"}, {"m": {"in": -1}}, "x" * 300,
+          1e-12, 1e-13, 0.999999999, 1e15, 10**15, 2**32 - 1, [["a"]], {"tune": "nobody"}]  # fmt: skip
+BROKEN = ["[", "{", ": :", "a: *b", "a: &b [*b]", "!!python/object:os.system {}", "<<: {a: 1}",
+          "- a", "a:\n\t- b", "? a\n: b", "--- a\n--- b", "a: |\n  b", "%YAML 9.9", "\x00", "\ufeff",
+          "a: 'b", "seed: 0x10", "seed: 1_000", "a: !!binary x", "name: &a b\nmodel: *a",
+          "data: {file: rows.jsonl}\ndata: {file: rows.jsonl}", "key: sk-abcdefghijklmnop1234"]  # fmt: skip
+
+
+@st.composite
+def tasks(draw):
+    """Return the text of a task file: a good one with some keys replaced, or broken YAML."""
+    keys = {"name": "fuzzed", "data": {"file": "rows.jsonl"}, "model": "scripted:echo",
+            "present": {"answers": "logged.jsonl"}, "seeds": 1,
+            "arms": ["present", "majority", "zero_shot"]}  # fmt: skip
+    for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True)):
+        value = draw(st.one_of(st.sampled_from(LIKELY), st.sampled_from(LIKELY), values()))
+        _put(keys, path.split("."), value)
+    text = json.dumps(keys, ensure_ascii=draw(st.booleans()))
+    how = draw(st.sampled_from(["", "", "", "", "", "cut", "broken", "words"]))
+    if how == "cut":
+        return text[: draw(st.integers(0, len(text)))]
+    if how == "broken":
+        return draw(st.sampled_from(BROKEN)) + draw(st.sampled_from(["", "\nname: a\n", text]))
+    return f"{text}\n{draw(texts())}" if how == "words" else text
+
+
+def _put(keys, path, value):
+    for part in path[:-1]:
+        keys = keys.setdefault(part, {})
+        if not isinstance(keys, dict):
+            return
+    keys[path[-1]] = value
+
+
+@indices(COUNT)
+def test_task(index, home):
+    text = drawn("task", tasks(), COUNT, index)
+    (home / "score.py").write_text("def score(case, answer):\n    return answer == case['output']\n")
+    (home / "task.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    word = ("check", "plan", "run")[index % 3]
+    more = {"run": ["--no-progress", "--brief"], "plan": ["--brief"], "check": []}[word]
+    more += ["--json"] * (index % 5 == 0)
+    ended = holds(home, [word, str(home / "task.yaml"), *more], real=real(index))
+    if ended.code == 0 and index % 7 == 0:
+        holds(home, ["settle", str(home / "task.yaml"), "--show"])

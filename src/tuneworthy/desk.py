@@ -36,6 +36,7 @@ from tuneworthy.grading import grades_of, metric_digest, metric_of, refusal
 from tuneworthy.identity import generation, identity_of, results_key
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, ahead, count
+from tuneworthy.ledger.mirror import timed
 from tuneworthy.ledger.purse import Purse, unsettled
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.matrix import plan as planning
@@ -44,6 +45,7 @@ from tuneworthy.matrix.blocks import blocks
 from tuneworthy.matrix.extras import extras
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.pairs import Shape
+from tuneworthy.matrix.sending import remote
 from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._doctor import installed
@@ -209,13 +211,16 @@ class Desk:
         speed = timing.speed(task, self.loaded.cases, model) if model else None
         if speed and (said := timing.busy(speed)):
             self.tell("say", said)
+        docs = self.loaded.docs
+        sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
         facts = planning.Facts(
             task=task,
             split=self.split,
             audit=self.audit,
             available=self.available,
-            sizes=timing.sizes(task, self.loaded.cases, train, dev, model, self.loaded.docs),
+            sizes=sizes,
             speed=speed,
+            remote=remote(task, self.loaded.everyone, sizes, docs, timed(self.ledger.home)),
             looks=self.ahead().look,
             limited=self.wishes.limit is not None,
         )

@@ -68,8 +68,7 @@ def values() -> st.SearchStrategy:
     """Return any JSON value, two or three levels deep."""
     return st.recursive(
         scalars(),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(texts(12), inner, max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(12), inner, max_size=3),
         max_leaves=6,
     )
 
@@ -214,6 +213,3 @@ def patient(monkeypatch) -> None:
     monkeypatch.setattr(schemas, "SECONDS", 0.3)
     monkeypatch.setattr(schemas, "START_SECONDS", 5.0)
     monkeypatch.setattr("tuneworthy.metrics._user.SECONDS", 0.3)
-
-
-

@@ -40,7 +40,11 @@ def inputs(draw):
     source = f"def score(case, answer):\n    {body}\n"
     if draw(st.integers(0, 3)) == 0:
         source = draw(st.sampled_from(FILES)) + draw(st.sampled_from(["", "# x", source]))
-    names = ["./score.py:score"] * 8 + ["./score.py:none", "./score.py:__import__", "./../score.py:score"]
+    names = ["./score.py:score"] * 8 + [
+        "./score.py:none",
+        "./score.py:__import__",
+        "./../score.py:score",
+    ]
     return source, draw(st.sampled_from(names)), draw(st.sampled_from(["yes", "no", "x" * 20]))
 
 

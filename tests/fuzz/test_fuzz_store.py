@@ -25,8 +25,17 @@ SQL = ["UPDATE rows SET value = '{}' WHERE seq = 3", "DELETE FROM rows WHERE seq
        "UPDATE rows SET value = 'x'", "PRAGMA application_id = 1", "UPDATE rows SET at = x'ff'",
        "CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM rows; END",
        "UPDATE rows SET seq = seq + 1000000", "UPDATE sqlite_sequence SET seq = 1"]  # fmt: skip
-COMMANDS = [["run", "--no-progress"], ["report"], ["report", "--recompute"], ["check"], ["plan"],
-            ["report", "--json"], ["settle", "--show"], ["compare"], ["run", "--fresh", "--brief"]]
+COMMANDS = [
+    ["run", "--no-progress"],
+    ["report"],
+    ["report", "--recompute"],
+    ["check"],
+    ["plan"],
+    ["report", "--json"],
+    ["settle", "--show"],
+    ["compare"],
+    ["run", "--fresh", "--brief"],
+]
 
 
 @st.composite
@@ -41,7 +50,11 @@ def spoil(home, target, how, number, statement):
     """Do it; what can't be done to this file is left."""
     results = next(path for path in (home / "results").glob("planted-*")) if (
         home / "results").is_dir() else home / "results"  # fmt: skip
-    path = results / target.removeprefix("RESULTS/") if target.startswith("RESULTS/") else home / target
+    path = (
+        results / target.removeprefix("RESULTS/")
+        if target.startswith("RESULTS/")
+        else home / target
+    )
     raw = path.read_bytes() if path.is_file() else b""
     at = number % max(len(raw), 1)
     if how == "sql":

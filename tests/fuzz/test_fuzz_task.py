@@ -65,7 +65,9 @@ def _put(keys, path, value):
 @indices(COUNT)
 def test_task(index, home):
     text = drawn("task", tasks(), COUNT, index)
-    (home / "score.py").write_text("def score(case, answer):\n    return answer == case['output']\n")
+    (home / "score.py").write_text(
+        "def score(case, answer):\n    return answer == case['output']\n"
+    )
     (home / "task.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
     word = ("check", "plan", "run")[index % 3]
     more = {"run": ["--no-progress", "--brief"], "plan": ["--brief"], "check": []}[word]

@@ -102,7 +102,7 @@ class Reflection:
         own = specification(setup.task) if own is None else own
         text = _ASK.format(own=own, failures=failures, words=self.words)
         asked = [Message(role="user", content=text)]
-        limits = limits_for(setup.task, _TOKENS * self.words + 200)
+        limits = limits_for(setup.task, longest(self.words))
         key = digest([model.fingerprint, limits.plain(), [m.plain() for m in asked]], 32)
         path = setup.folder / "reflections" / f"{key}.json"
         if (said := kept(path)) is None:
@@ -112,6 +112,11 @@ class Reflection:
             write(path, said := reply.text)
         found = fenced(said)
         return found if found and len(found.split()) <= self.words else None
+
+
+def longest(words: int) -> int:
+    """Return the tokens that a specification of so many words may take, with what is before it."""
+    return _TOKENS * words + 200
 
 
 def fenced(text: str) -> str:

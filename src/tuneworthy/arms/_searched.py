@@ -26,6 +26,7 @@ from tuneworthy.ledger.trouble import guarded
 from tuneworthy.prompting.messages import specification
 
 DEV_LEAST, DEV_MOST = 10, 60  # dev rows a prompt is chosen on
+USUAL = 0.8  # of the requests that a search may make it usually makes: ties end it before
 _RUNG = 12  # dev rows that a prompt is seen on before it can be dropped
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tuneworthy.arms._held import drafted, held, standing
 from tuneworthy.arms._prompted import prompted, room
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.limits import limits_for
@@ -88,6 +88,17 @@ def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
         ]
 
     return Fitted(answer=answer, learned=not closed)
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: one a case with the schema or labels beside it, and each free draft."""
+    read = sizes.shared + sizes.asked
+    cases = sizes.cases
+    rest = cases / 2 if options.draft else cases
+    held_to = Asks(requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft)
+    # A draft is the best prompt's own answer: where that was asked before, it comes from the store.
+    free = (Asks(requests=0, most=cases, read=read),) if options.draft else ()
+    return () if options.random else (held_to, *free)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

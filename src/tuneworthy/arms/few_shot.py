@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from tuneworthy.arms._prompted import mean_score, prompted
-from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.shots import drawn, fixed
@@ -59,6 +59,16 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def placebo(options: Options) -> Options:
     """Return the same examples with their answers shuffled."""
     return options.model_copy(update={"shuffled": True})
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: the cases, and each set of examples tried on dev rows in each fold."""
+    tried = min(sizes.dev, DEV_MOST) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
+    return (
+        Asks(requests=sizes.cases, most=sizes.cases, read=read),
+        Asks(requests=sizes.folds * more, most=sizes.folds * more, read=read, few=True),
+    )
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

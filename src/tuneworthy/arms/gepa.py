@@ -8,9 +8,9 @@ from pydantic import Field
 
 from tuneworthy.arms._edits import emptied
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.arms._reflected import Reflection
-from tuneworthy.arms._searched import DEV_MOST, Prompt, Search, Trials, passes
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.arms._reflected import Reflection, longest
+from tuneworthy.arms._searched import DEV_MOST, USUAL, Prompt, Search, Trials, passes
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
@@ -57,6 +57,27 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def placebo(options: Options) -> Options:
     """Return as long a prompt that says nothing of the task, its answers shuffled."""
     return options.model_copy(update={"irrelevant": True})
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: the cases, prompts tried on rows, and proposals of the larger model.
+
+    Of two proposals one is kept at the least; each looks at up to 8 * `rows` training rows with its
+    parent and with what was written.
+    """
+    read = sizes.shared + sizes.asked
+    cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
+    if options.irrelevant:
+        return (cases,)
+    tried = passes(options.budget) * min(sizes.dev, DEV_MOST)
+    proposals, rows = 2 * (options.budget - 1), 8 * options.rows
+    most, usual = tried + 2 * rows * proposals, USUAL * tried + rows * options.budget
+    shown = sizes.shared + options.rows * 3 * sizes.shot + 250
+    written = float(longest(options.words))
+    reflected = Asks(role="reflection", requests=sizes.folds * options.budget,
+                     most=sizes.folds * proposals, read=shown, written=written)  # fmt: skip
+    trials = Asks(requests=sizes.folds * usual, most=sizes.folds * most, read=read, few=True)
+    return cases, trials, reflected
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from tuneworthy.arms._edits import edits, emptied
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.arms._searched import DEV_MOST, Prompt, Search, Trials, passes
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.arms._searched import DEV_MOST, USUAL, Prompt, Search, Trials, passes
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 40
@@ -59,6 +59,16 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def placebo(options: Options) -> Options:
     """Return as long a prompt that says nothing of the task, its answers shuffled."""
     return options.model_copy(update={"irrelevant": True})
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: the cases, and the prompts tried on dev rows in each fold."""
+    tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
+    read, most = sizes.shared + sizes.asked, sizes.folds * tried
+    return (
+        Asks(requests=sizes.cases, most=sizes.cases, read=read),
+        Asks(requests=USUAL * most, most=most, read=read, few=True),
+    )
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

@@ -10,7 +10,7 @@ from pydantic import Field
 from tuneworthy.arms._context import budget, length
 from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
@@ -86,6 +86,13 @@ def _parts(model: Model, query: Query, passage: str, most: int) -> str:
         if length(model, text) <= most:
             kept.append(at)
     return " ".join(found.chunks[at].text for at in sorted(kept))
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: one a case, with its passages and examples."""
+    passages = min(sizes.passage, options.tokens * sizes.unit)
+    read = sizes.shared + sizes.asked + passages
+    return (Asks(requests=sizes.cases, most=sizes.cases, read=read),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

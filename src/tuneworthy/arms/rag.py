@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms._context import Reader, documents, machine, recalled, retrieved
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 from tuneworthy.retrieval.chunks import Cut
 
@@ -60,6 +60,13 @@ def placebo(options: Options) -> Options:
 def here(options: Options) -> dict[str, str]:
     """Return which encoder searches on this machine."""
     return machine(options.dense)
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: one a case, with its passages and examples."""
+    passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
+    read = sizes.shared + sizes.asked + passages
+    return (Asks(requests=sizes.cases, most=sizes.cases, read=read),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

@@ -130,3 +130,10 @@ class Watcher:
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))
+            if (sent := data.sent) is not None:
+                from tuneworthy.report.terminal import money_line
+
+                self._view.say(
+                    f"endpoints: about {sent.requests:,} requests, {money_line(sent)};"
+                    f" minutes by {data.assumed}"
+                )

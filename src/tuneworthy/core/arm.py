@@ -21,6 +21,8 @@ A module in `arms/` defines
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
                 set beside its placebo, before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
+    asks(sizes, options) -> tuple[Asks, ...] (optional) the requests that an endpoint is sent, where
+                they are not one a case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
                 dev rows together, and `setup.dev` is empty
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
@@ -82,8 +84,10 @@ class Sizes(Record):
     `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
     the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
     gold answer, `cap` the most an answer may take, `labels` all labels together, `passage` a
-    passage of the documents (0 without documents). `folds`: how often an arm is fitted. `examples`:
-    how many the best prompt so far may bring for each input, which are shared with no other.
+    passage of the documents (0 without documents), `form` the schema or labels that a request for
+    a constrained answer brings. `unit`: the length of a token (of 4 bytes where lengths are bytes).
+    `folds`: how often an arm is fitted. `examples`: how many the best prompt so far may bring for
+    each input, which are shared with no other.
     """
 
     cases: int
@@ -96,6 +100,8 @@ class Sizes(Record):
     cap: float
     labels: float
     passage: float = 0.0
+    form: float = 0.0
+    unit: float = 1.0
     folds: int = 1
     examples: int = 4
 
@@ -112,6 +118,22 @@ class Work(Record):
     read: float = 0.0
     written: float = 0.0
     trained: float = 0.0
+
+
+class Asks(Record):
+    """Requests that an arm makes of one model, each with its whole prompt: what a server is sent.
+
+    `role` is a key of `Setup.models`. `requests` are expected, `most` the most there may be; `read`
+    are the tokens of a prompt, `written` those of an answer (None: an answer of the task). `few`:
+    asked of some rows again and again, which may be longer than most.
+    """
+
+    role: str = "base"
+    requests: float
+    most: float
+    read: float
+    written: float | None = None
+    few: bool = False
 
 
 @dataclass(frozen=True)

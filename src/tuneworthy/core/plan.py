@@ -11,11 +11,30 @@ from tuneworthy.core.run import Spec
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
 
 
+class Sent(Record):
+    """What endpoints are sent: requests, tokens (prompt and answer), dollars, minutes.
+
+    `most_...` is the worst case: every request that may be made, a token for each byte of a prompt
+    (as the caps reserve it), every answer at its longest; retries aside. `usd` and `most_usd` are
+    None where a model has no price. `minutes` are those of the expected requests.
+    """
+
+    what: str
+    requests: int
+    most_requests: int
+    tokens: int
+    most_tokens: int
+    usd: float | None
+    most_usd: float | None
+    minutes: float
+
+
 class PlannedArm(Record):
     """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.
 
-    `requests` and `tokens` (prompt + answer, worst case) are totals; `minutes` an estimate from
-    this machine's timing; `usd` the worst-case price, None where the model has none.
+    `requests` and `tokens` (prompt + answer) are totals; `minutes` an estimate from this machine's
+    timing, or from seconds a request of an endpoint. `sent` is what endpoints are sent, None where
+    none is asked; `requests`, `tokens` and `usd` are then its worst case.
     """
 
     spec: Spec
@@ -25,6 +44,7 @@ class PlannedArm(Record):
     tokens: int = 0
     minutes: float = 0.0
     usd: float | None = None
+    sent: Sent | None = None
     because: str = ""
 
 
@@ -34,8 +54,10 @@ class Plan(Record):
     `across` may be asked to see what was wrong: placebos, pilots, and arms too dear for every case
     (role candidate), each as if it had to be asked: an upper end, half of which counts towards the
     budget, and not in `minutes`. They are asked of at most `read` failed and `read` passed cases
-    (None: every failed and 60 passed ones). `beside` is measured once the arms were (harm, what the
-    model knows, learning curves, temperatures): what the minutes have no room for is cut first.
+    (None: every failed and 60 passed ones). `others` is what endpoints are sent beside the arms (a
+    judge, changed facts); `assumed` says what minutes of requests stand on. `beside` is measured
+    once the arms were (harm, what the model knows, learning curves, temperatures): what the minutes
+    have no room for is cut first.
     `whole` are the minutes in which nothing of `cuts` would be left out (None: nothing is).
     """
 
@@ -48,6 +70,8 @@ class Plan(Record):
     arms: tuple[PlannedArm, ...]
     across: tuple[PlannedArm, ...] = ()
     read: int | None = None
+    others: tuple[Sent, ...] = ()
+    assumed: str = ""
     beside: tuple[Extra, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
@@ -57,3 +81,31 @@ class Plan(Record):
     looks_scope: Scope = "folder"
     visible: Visible
     limited: bool = False
+
+    @property
+    def sent(self) -> Sent | None:
+        """Return all that endpoints are sent; half of reading across is expected to be asked."""
+        arms = [arm.sent for arm in self.arms if arm.sent and not arm.because]
+        across = [arm.sent for arm in self.across if arm.sent]
+        every = [*arms, *across, *self.others]
+        if not every:
+            return None
+        share = [1.0] * len(arms) + [0.5] * len(across) + [1.0] * len(self.others)
+
+        def total(key: str, shares: bool = False) -> float | None:
+            values: list[float | None] = [getattr(one, key) for one in every]
+            known = [value for value in values if value is not None]
+            if len(known) < len(values):
+                return None
+            return sum(v * (s if shares else 1.0) for v, s in zip(known, share, strict=True))
+
+        return Sent(
+            what="in all",
+            requests=round(total("requests", True) or 0),
+            most_requests=round(total("most_requests") or 0),
+            tokens=round(total("tokens", True) or 0),
+            most_tokens=round(total("most_tokens") or 0),
+            usd=total("usd", True),
+            most_usd=total("most_usd"),
+            minutes=round(total("minutes", True) or 0.0, 2),
+        )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuneworthy.ledger.store import Ledger
 
 REPLIES = "replies.jsonl"
+_TAIL = 4_000_000  # bytes at the end that are read for times
 
 
 def note(path: Path, line: dict[str, Any]) -> None:
@@ -27,6 +28,21 @@ def note(path: Path, line: dict[str, Any]) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def timed(home: Path, most: int = 500) -> list[float]:
+    """Return the seconds of the last replies that were paid for in a store, none where there are
+    none: what the next request may take."""
+    try:
+        with (home / REPLIES).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            found = [_parsed(line) for line in file.read().splitlines()[-most:]]
+    except OSError:
+        return []
+    seconds = [
+        one["reply"].get("seconds") for one in found if one and isinstance(one["reply"], dict)
+    ]
+    return [float(s) for s in seconds if isinstance(s, int | float) and s > 0]
 
 
 def read_back(ledger: Ledger) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit import Audit
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.cuts import Choice, cuts, rows_of, tries
+from tuneworthy.matrix.sending import WORD, BestPrompt, Remote, judged, of_arm
 from tuneworthy.matrix.specs import (
     chooses,
     is_recorded,
@@ -26,6 +28,7 @@ from tuneworthy.matrix.specs import (
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
+CHANGED = 60  # facts that are changed in the documents, at most (staleness.MOST)
 ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
 
 
@@ -56,7 +59,7 @@ class Facts:
     available: Mapping[str, str]
     sizes: Sizes
     speed: Speed | None
-    price: float | None = None
+    remote: Remote | None = None
     looks: int = 1
     limited: bool = False
 
@@ -86,6 +89,8 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         dev=max((len(part.dev) for part in facts.split.parts), default=0),
         arms=tuple(planned),
         across=across,
+        others=tuple(_others(facts, arms, planned)),
+        assumed=facts.remote.assumed if facts.remote else "",
         read=choice.read,
         cuts=said,
         minutes=round(_sum(planned), 2),
@@ -143,34 +148,95 @@ def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator
         return
     most = None if choice.read is None else 2 * choice.read
     few = min(ON_FAILURES, ON_FAILURES if choice.read is None else choice.read)
+    before = [arm.spec for arm in planned if not arm.because]
     for spec in on_failures(task):
         if not lacking(spec, facts.available):
-            yield _asked(facts, spec, whole, (task.seed,), few)
+            yield _asked(facts, spec, _Some(whole, (task.seed,), few), before)
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue
         for spec in probes_of(arm.spec, facts.sizes.train):
             folds = arm.folds[:1] if trains(spec) else arm.folds
-            yield _asked(facts, spec, folds, arm.seeds[:1], most)
+            yield _asked(facts, spec, _Some(folds, arm.seeds[:1], most), before)
 
 
-def _asked(
-    facts: Facts,
-    spec: Spec,
-    folds: tuple[int, ...],
-    seeds: tuple[int, ...],
-    most: int | None = None,
-) -> PlannedArm:
-    scored = sum(len(facts.split.parts[fold].test) for fold in folds)
-    work = _work(spec, facts, min(scored, most or scored))
-    return PlannedArm(
-        spec=spec,
-        folds=folds,
-        seeds=seeds,
-        requests=work.requests,
-        tokens=round(work.read + work.written),
-        minutes=round(facts.speed.minutes(work), 3) if facts.speed else 0.0,
-    )
+@dataclass(frozen=True)
+class _Some:
+    """The folds and seeds that an arm is asked in, and the most cases (None: all of them)."""
+
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    most: int | None
+
+
+def _asked(facts: Facts, spec: Spec, some: _Some, before: Sequence[Spec]) -> PlannedArm:
+    scored = sum(len(facts.split.parts[fold].test) for fold in some.folds)
+    cases = min(scored, some.most or scored)
+    sent = _sent(facts, spec, cases, before)
+    plain = {"spec": spec, "folds": some.folds, "seeds": some.seeds}
+    return PlannedArm(**plain, **_costs(facts, _work(spec, facts, cases), sent))
+
+
+def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
+    """Return requests, tokens, minutes and dollars of an arm: of endpoints where it asks one."""
+    minutes = facts.speed.minutes(work) if facts.speed else 0.0
+    if sent is None:
+        return {"requests": work.requests, "tokens": round(work.read + work.written),
+                "minutes": round(minutes, 3)}  # fmt: skip
+    return {"requests": sent.most_requests, "tokens": sent.most_tokens, "minutes": sent.minutes,
+            "usd": sent.most_usd, "sent": sent}  # fmt: skip
+
+
+def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent | None:
+    """Return what endpoints are sent for an arm; these arms are measured before it."""
+    if facts.remote is None:
+        return None
+    shots = max((s.options.get("k", 0) for s in before), default=0)
+    searches = [one for one in (*before, spec) if one.options.get("budget")]
+    words = max((int(one.options.get("words", 0)) for one in searches), default=0)
+    grown = max(2 * facts.remote.notes, WORD * words) if searches else 0
+    if grown:  # a search may double the examples, and adds 16 where there are none
+        shots = max(16, 2 * shots)
+    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.learning)})
+    rows = cases
+    if not shots and not spec.options.get("k"):  # one prompt in all folds: a row is asked once
+        rows = min(cases, facts.audit.scored)
+    asked = of_arm(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
+    return facts.remote.sent(spec.name, asked)
+
+
+def _others(facts: Facts, arms: list[Spec], planned: Sequence[PlannedArm]) -> Iterator[Sent]:
+    """Yield what endpoints are sent beside the arms: by a judge, and on facts that were changed."""
+    if facts.remote is None:
+        return
+    kept = [arm for arm in planned if not arm.because]
+    answers = sum(_answered(facts, arm, arms) for arm in kept)
+    if (sent := judged(facts.remote, answers)) is not None:
+        yield sent
+    reads = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
+    if facts.task.data.docs and reads:
+        cases = min(facts.audit.scored, CHANGED)
+        asked = [
+            three
+            for spec in reads
+            for three in of_arm(facts.remote, facts.task, spec,
+                                facts.sizes.model_copy(update={"cases": cases}),
+                                BestPrompt(16, 2 * facts.remote.notes, cases))
+        ]  # fmt: skip
+        if (sent := facts.remote.sent("changed facts", asked)) is not None:
+            yield sent
+
+
+def _reads(spec: Spec) -> bool:
+    return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
+
+
+def _answered(facts: Facts, arm: PlannedArm, arms: list[Spec]) -> float:
+    """Return how many answers of an arm are scored: of cases, of dev rows, and those of trials."""
+    parts = [facts.split.parts[fold] for fold in arm.folds]
+    dev = wants_dev(facts.task, arm.spec, arms) or trains(arm.spec)
+    rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)
+    return max(rows, float(arm.sent.most_requests) if arm.sent else 0.0)
 
 
 def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
@@ -217,12 +283,8 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     work = _work(spec, facts, scored + extra)
     if taught and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
-    tokens = round(work.read + work.written)
-    return PlannedArm(
-        spec=spec,
-        folds=tuple(range(len(parts))),
-        seeds=seeds,
-        requests=work.requests,
-        tokens=tokens,
-        minutes=round(facts.speed.minutes(work), 3) if facts.speed else 0.0,
-    )
+    at = [one.name for one in arms].index(spec.name)  # its options may have been cut
+    before = [one for one in arms[:at] if not lacking(one, facts.available)]
+    sent = _sent(facts, spec, scored + extra, before)
+    plain = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
+    return PlannedArm(**plain, **_costs(facts, work, sent))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from tuneworthy.core.audit import Audit, Visible
-from tuneworthy.core.beside import Extra
 from tuneworthy.core.evidence import ArmResult, Pair
-from tuneworthy.core.looks import look_line
-from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped
 from tuneworthy.report._time import timing_line
-from tuneworthy.stats.power import worth
 
 if TYPE_CHECKING:  # the report computes no statistics, so it loads none
     from tuneworthy.verdict.recompute import Recomputed
@@ -137,79 +132,6 @@ def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
         first, *more = wrapped(shown(text, plain), width - 10, "")
         yield Text("  ").append(cell(LEVELS[seen.level], 8), styles[seen.level]).append(first)
         yield from (Text(" " * 10 + line) for line in more)
-
-
-def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
-    """Return what will be run and what it costs, before a request is sent."""
-    split = f"{plan.k} folds" if plan.k > 1 else "one split"
-    head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
-    lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
-    if plan.limited:
-        lines.append(Text("  NOT A VERDICT: rows are limited", "bold"))
-    name = width - 50
-    lines.append(
-        Text("  " + cell("arm", name) + " requests      tokens  minutes      $ at most", "dim")
-    )
-    for arm in plan.arms:
-        lines += _planned(arm, name, width, plain)
-    kept = [arm for arm in plan.arms if not arm.because]
-    total = sum(arm.usd for arm in kept if arm.usd is not None)
-    priced = any(arm.usd is not None for arm in kept)
-    sums = (sum(a.requests for a in kept), sum(a.tokens for a in kept), plan.minutes)
-    cost = words.amount(total) if priced else "—"
-    lines.append(Text(_planned_line("together", name, sums, cost), "bold"))
-    if plan.across:
-        more = (sum(a.requests for a in plan.across), sum(a.tokens for a in plan.across),
-                sum(a.minutes for a in plan.across))  # fmt: skip
-        lines.append(Text(_planned_line("to see what was wrong, at most", name, more, "—")))
-    if plan.beside:
-        lines += _beside(plan.beside, name, width, plain)
-    if plan.cuts:
-        cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
-        if plan.whole is not None:
-            cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
-        lines += [Text(x) for x in wrapped(shown(cuts, plain), width)]
-    if plan.looks > 1:
-        fresh = worth(plan.scored, plan.looks)
-        text = (
-            f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
-            "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
-            "supplies them from the inputs of data.unlabelled."
-        )
-        lines += [Text(x) for x in wrapped(text, width)]
-    lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
-    return finished(lines, plain)
-
-
-def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield what is measured beside the arms, with its minutes, and what is left out, with why."""
-    kept = [extra for extra in extras if not extra.because]
-    sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
-    yield Text(_planned_line("beside the arms", name, sums, "—"))
-    reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
-    told = [", ".join(extra.what for extra in kept)] if kept else []
-    for why in reasons:
-        told.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
-    for line in wrapped(shown(f"Beside the arms: {'; '.join(told)}.", plain), width):
-        yield Text(line)
-
-
-def _planned_line(title: str, name: int, sums: tuple[int, int, float], cost: str) -> str:
-    requests, tokens, minutes = sums
-    figures = (f"{requests:,}", 9), (f"{tokens:,}", 12), (f"{minutes:.1f}", 8), (cost, 15)
-    return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in figures)
-
-
-def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
-    title = shown(arm.spec.name, plain)
-    if arm.because:
-        why = shown(f"not run: {arm.because}", plain)
-        first, *more = wrapped(why, width - name - 3, "")
-        yield Text(f"  {cell(title, name)} {first}", "dim")
-        yield from (Text(" " * (name + 3) + line, "dim") for line in more)
-        return
-    cost = words.amount(arm.usd) if arm.usd is not None else "—"
-    yield Text(_planned_line(title, name, (arm.requests, arm.tokens, arm.minutes), cost))
 
 
 def compare_screen(

@@ -13,12 +13,12 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
+from tuneworthy.report._plan import money_line, plan_screen
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import bar, cell, finished, room, show, shown, strip, wrapped
 from tuneworthy.report._tables import (
     audit_screen,
     compare_screen,
-    plan_screen,
     recompute_screen,
     table,
 )
@@ -30,6 +30,7 @@ __all__ = [
     "compare_screen",
     "ladder_screen",
     "live",
+    "money_line",
     "plan_screen",
     "recompute_screen",
     "room",

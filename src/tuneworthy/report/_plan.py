@@ -1,0 +1,134 @@
+"""The plan in a terminal: arms with requests, tokens, minutes and dollars, before any is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+
+from rich.text import Text
+
+from tuneworthy.core.beside import Extra
+from tuneworthy.core.looks import look_line
+from tuneworthy.core.plan import Plan, PlannedArm, Sent
+from tuneworthy.report import _words as words
+from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.report._tables import counted_rows, visible_line
+from tuneworthy.stats.power import worth
+
+Sums = tuple[float, float, float, float | None, float | None]
+
+
+def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
+    """Return what will be run and what it costs, before a request is sent."""
+    split = f"{plan.k} folds" if plan.k > 1 else "one split"
+    head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
+    lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
+    if plan.limited:
+        lines.append(Text("  NOT A VERDICT: rows are limited", "bold"))
+    name = width - 56
+    titles = ("requests", 9), ("tokens", 12), ("minutes", 9), ("$ expected", 12), ("$ at most", 11)
+    header = "".join(cell(title, wide, right=True) for title, wide in titles)
+    lines.append(Text("  " + cell("arm", name) + header, "dim"))
+    for arm in plan.arms:
+        lines += _planned(arm, name, width, plain)
+    kept = [arm for arm in plan.arms if not arm.because]
+    lines.append(Text(_line("together", name, _total(map(_sums, kept))), "bold"))
+    if plan.across:
+        most = _total((a.requests, a.tokens, a.minutes, a.usd, a.usd) for a in plan.across)
+        lines.append(
+            Text(_line("to see what was wrong, at most", name, (*most[:3], None, most[4])))
+        )
+    lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
+    if plan.beside:
+        lines += _beside(plan.beside, name, width, plain)
+    lines += [Text(x) for x in wrapped(shown(_money(plan), plain), width)] if plan.sent else []
+    lines += _cuts(plan, width, plain)
+    if plan.looks > 1:
+        fresh = worth(plan.scored, plan.looks)
+        text = (
+            f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
+            "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
+            "supplies them from the inputs of data.unlabelled."
+        )
+        lines += [Text(x) for x in wrapped(text, width)]
+    lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
+    return finished(lines, plain)
+
+
+def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
+    if plan.cuts:
+        cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
+        if plan.whole is not None:
+            cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
+        yield from (Text(x) for x in wrapped(shown(cuts, plain), width))
+
+
+def money_line(sent: Sent) -> str:
+    """Return what requests to endpoints cost, expected and at most: `about $.12, at most $.80`."""
+    if sent.usd is None or sent.most_usd is None:
+        return "no price (set economics.prices)"
+    return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
+
+
+def _money(plan: Plan) -> str:
+    sent = plan.sent
+    assert sent is not None  # the caller looked
+    return (
+        f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
+        f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
+        f" longest; retries aside): {money_line(sent)}. Minutes: {plan.assumed}."
+    )
+
+
+def _sums(arm: PlannedArm) -> Sums:
+    if arm.sent is None:
+        return arm.requests, arm.tokens, arm.minutes, arm.usd, arm.usd
+    return _of(arm.sent)
+
+
+def _of(sent: Sent) -> Sums:
+    return sent.requests, sent.tokens, sent.minutes, sent.usd, sent.most_usd
+
+
+def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
+    """Return the sums; of dollars those that are known, None where none is."""
+    found = list(rows)
+
+    def dollars(at: int) -> float | None:
+        known = [float(row[at] or 0.0) for row in found if row[at] is not None]
+        return sum(known) if known else None
+
+    plain = [sum(float(row[at] or 0.0) for row in found) for at in range(3)]
+    return plain[0], plain[1], plain[2], dollars(3), dollars(4)
+
+
+def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iterator[Text]:
+    """Yield what is measured beside the arms, with its minutes, and what is left out, with why."""
+    kept = [extra for extra in extras if not extra.because]
+    sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
+    yield Text(_line("beside the arms", name, (*sums, None, None)))
+    reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
+    told = [", ".join(extra.what for extra in kept)] if kept else []
+    for why in reasons:
+        told.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
+    for line in wrapped(shown(f"Beside the arms: {'; '.join(told)}.", plain), width):
+        yield Text(line)
+
+
+def _line(title: str, name: int, sums: Sums) -> str:
+    requests, tokens, minutes, *usd = sums
+    costs = ["—" if one is None else words.amount(one) for one in usd]
+    figures = (f"{requests:,.0f}", 9), (f"{tokens:,.0f}", 12), (f"{minutes:.1f}", 9)
+    cells = (*figures, (costs[0], 12), (costs[1], 11))
+    return "  " + cell(title, name) + "".join(cell(t, w, right=True) for t, w in cells)
+
+
+def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
+    title = shown(arm.spec.name, plain)
+    if arm.because:
+        why = shown(f"not run: {arm.because}", plain)
+        first, *more = wrapped(why, width - name - 3, "")
+        yield Text(f"  {cell(title, name)} {first}", "dim")
+        yield from (Text(" " * (name + 3) + line, "dim") for line in more)
+        return
+    yield Text(_line(title, name, _sums(arm)))

@@ -18,18 +18,15 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
-from tuneworthy.models import _memory
-from tuneworthy.models._config import read_config
-from tuneworthy.models._device import ANYWHERE, Placement, cpu_engine, free_memory, total_memory
+from tuneworthy.models._device import ANYWHERE, Placement
 from tuneworthy.models._device import marks as marks_of
 from tuneworthy.models._doctor import calm_torch, settled
 from tuneworthy.models._thinking import NEVER, Setting, Thinking, bare
 from tuneworthy.models._thought import Watch, watch_for
-from tuneworthy.models._weights import check_folder, shapes, weights_hash
+from tuneworthy.models._weights import check_folder, weights_hash
 
 try:
     calm_torch()
-    import torch
 
     from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
@@ -40,8 +37,8 @@ try:
         set_thinking,
         tokenizer_hash,
     )
-    from tuneworthy.models._products import able
     from tuneworthy.models._render import Refused
+    from tuneworthy.models._sizes import check_memory, tokens_of
     from tuneworthy.models._template import answer_ids, date_of, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
@@ -78,7 +75,7 @@ class HF:
         self.context: int | None = getattr(config, "max_position_embeddings", None)
         self.net = _forward.open_net(module)
         self.ends = ends_of(module, tokenizer)
-        self.tokens = _batch_tokens(module)
+        self.tokens = tokens_of(module)
         self.adapter: Adapter | None = None
         self._words: Any = None
         self._guides: dict[str, Any] = {}
@@ -348,7 +345,7 @@ def load(
     """
     files = check_folder(folder)
     device, precision = settled(place, precision)
-    _check_memory(files, precision, device)
+    check_memory(files, precision, device)
     tokenizer, module = opened(folder, files, precision, device)
     module = module.eval().requires_grad_(False).to(device)
     check_values(module, tokenizer, folder)
@@ -363,42 +360,6 @@ def load(
     model = HF(spec, module, tokenizer, fingerprint(marks), state)
     model.net.fit.rows = place.batch
     return model
-
-
-def _check_memory(files: Sequence[Path], precision: str, device: str) -> None:
-    """Refuse a model that has no room for weights and a batch, before anything is read."""
-    folder, size = files[0].parent, getattr(torch, precision).itemsize
-    general = device != "cpu" or not cpu_engine()
-    try:
-        shape = _memory.shape_of(read_config(folder), shapes(files))
-        tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-        parts = _memory.asking(shape, size, tokens, general=general)
-    except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
-        raise ModelError(
-            "the sizes in the config make no decoder", where=str(folder), got=str(error)
-        ) from error
-    if device == "cpu" and size < 4 and not able():  # packed for the products, a second copy
-        parts = {**parts, "packed": parts["weights"]}
-    # On their way to a GPU the weights are held by this process one tensor at a time.
-    largest = {"largest tensor": 4 * max(map(math.prod, shapes(files).values()), default=0)}
-    needs = {"cpu": parts if device == "cpu" else largest, device: parts}
-    for where, need in needs.items():
-        _memory.refuse(
-            f"the model does not fit in the free memory ({where})",
-            need,
-            free_memory(where),
-            where=str(folder),
-            fix="choose a smaller model, free some memory, or serve it and use openai:NAME@URL",
-        )
-
-
-def _batch_tokens(module: Any) -> int:
-    sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
-    shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
-    size, total = module.dtype.itemsize, total_memory(device)
-    if device != "cpu":  # what others hold of a GPU stays theirs; on a CPU a batch, and so the last
-        total = min(total, free_memory(device) + size * shape.values)  # bit, must not depend on it
-    return _memory.batch_tokens(shape, size, device, total)
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:

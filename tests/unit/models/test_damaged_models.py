@@ -94,9 +94,9 @@ def test_a_config_without_architectures_still_opens(folder):
 
 
 def test_a_larger_config_is_refused_before_it_is_built(folder, monkeypatch):
-    from tuneworthy.models import hf
+    from tuneworthy.models import _sizes
 
-    monkeypatch.setattr(hf, "free_memory", lambda device: 10**18)
+    monkeypatch.setattr(_sizes, "free_memory", lambda device: 10**18)
     for key, value in (("num_hidden_layers", 1999), ("hidden_size", 4800), ("vocab_size", 10**7)):
         before = (folder / "config.json").read_text()
         config(folder, **{key: value})

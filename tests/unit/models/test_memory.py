@@ -97,11 +97,11 @@ def test_a_config_without_sizes_is_refused():
 def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, monkeypatch):
     import transformers
 
-    from tuneworthy.models import hf
+    from tuneworthy.models import _sizes, hf
 
     folder = folders["llama"]
     shape = _memory.shape_of(hf.read_config(folder), hf.shapes(hf.check_folder(folder)))
-    tokens = _memory.batch_tokens(shape, 4, "cpu", hf.total_memory("cpu"))
+    tokens = _memory.batch_tokens(shape, 4, "cpu", _sizes.total_memory("cpu"))
     need = int(1.1 * sum(_memory.asking(shape, 4, tokens).values())) + 1
     opened = []
     read = transformers.AutoModelForCausalLM.from_pretrained
@@ -109,12 +109,12 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
         transformers.AutoModelForCausalLM, "from_pretrained",
         lambda *a, **k: opened.append(a) or read(*a, **k),
     )  # fmt: skip
-    monkeypatch.setattr(hf, "free_memory", lambda device: need - 2)
+    monkeypatch.setattr(_sizes, "free_memory", lambda device: need - 2)
     with pytest.raises(ModelError, match="does not fit in the free memory") as caught:
         hf.load(folder, "hf:m", "float32")
     assert "weights" in caught.value.got
     assert not opened
-    monkeypatch.setattr(hf, "free_memory", lambda device: need)
+    monkeypatch.setattr(_sizes, "free_memory", lambda device: need)
     assert hf.load(folder, "hf:m", "float32").tokens == tokens
     assert opened
 
@@ -122,14 +122,14 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
 @pytest.mark.full
 def test_the_way_to_a_gpu_leads_through_the_memory(folders, monkeypatch):
     """A GPU with room is of no use where the weights do not fit into memory on their way."""
-    from tuneworthy.models import hf
+    from tuneworthy.models import _sizes, hf
 
     files = hf.check_folder(folders["llama"])
-    monkeypatch.setattr(hf, "total_memory", lambda device: 80 * 10**9)
+    monkeypatch.setattr(_sizes, "total_memory", lambda device: 80 * 10**9)
     free = {"cuda": 80 * 10**9, "cpu": 10**9}
-    monkeypatch.setattr(hf, "free_memory", free.__getitem__)
-    hf._check_memory(files, "bfloat16", "cuda")
+    monkeypatch.setattr(_sizes, "free_memory", free.__getitem__)
+    _sizes.check_memory(files, "bfloat16", "cuda")
     for short in free:
-        monkeypatch.setattr(hf, "free_memory", {**free, short: 1000}.__getitem__)
+        monkeypatch.setattr(_sizes, "free_memory", {**free, short: 1000}.__getitem__)
         with pytest.raises(ModelError, match=f"free memory \\({short}\\)"):
-            hf._check_memory(files, "bfloat16", "cuda")
+            _sizes.check_memory(files, "bfloat16", "cuda")

@@ -105,7 +105,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
     """`cuda` is said, and the loader's own word for the place is sent to the processor."""
     import transformers
 
-    from tuneworthy.models import _doctor, hf
+    from tuneworthy.models import _doctor, _sizes, hf
 
     given, read = [], transformers.AutoModelForCausalLM.from_pretrained
 
@@ -115,8 +115,8 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
 
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", caught)
     monkeypatch.setattr(hf, "settled", lambda place, precision: ("cuda", "float32"))
-    monkeypatch.setattr(hf, "free_memory", lambda device: 10**11)
-    monkeypatch.setattr(hf, "total_memory", lambda device: 10**11)
+    monkeypatch.setattr(_sizes, "free_memory", lambda device: 10**11)
+    monkeypatch.setattr(_sizes, "total_memory", lambda device: 10**11)
     import torch
 
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, *given, **named: self)
@@ -184,24 +184,24 @@ def test_the_memory_of_apples_gpu_is_what_it_shares(monkeypatch):
 def test_a_batch_on_a_gpu_follows_the_memory_that_is_free(folders, monkeypatch):
     from types import SimpleNamespace
 
-    from tuneworthy.models import hf
+    from tuneworthy.models import _sizes, hf
 
     module = hf.load(folders["llama"], "hf:x", "float32").module
     weights = sum(w.numel() for w in module.parameters()) * 4
-    monkeypatch.setattr(hf, "total_memory", lambda device: 10**11)
+    monkeypatch.setattr(_sizes, "total_memory", lambda device: 10**11)
     placed = SimpleNamespace(
         named_parameters=module.named_parameters, config=module.config, dtype=module.dtype,
         device=SimpleNamespace(type="cuda"),
     )  # fmt: skip
     found = []
     for free in (10**11 - weights, 10**8, 5 * 10**7):
-        monkeypatch.setattr(hf, "free_memory", lambda device, free=free: free)
-        found.append(hf._batch_tokens(placed))
+        monkeypatch.setattr(_sizes, "free_memory", lambda device, free=free: free)
+        found.append(_sizes.tokens_of(placed))
     assert found[0] == 131_072
     assert found == sorted(found, reverse=True)
     assert len(set(found)) == 3
     placed.device.type = "cpu"  # the control: there it must not depend on what else runs
-    assert hf._batch_tokens(placed) == 16_384
+    assert _sizes.tokens_of(placed) == 16_384
 
 
 class Held:

@@ -176,7 +176,7 @@ def study(folder, model):
 def test_a_thinking_model_ends_in_the_verdict_of_its_twin(made, tmp_path, monkeypatch):
     from tuneworthy.models import hf
 
-    monkeypatch.setattr(hf, "precision_for", lambda device: "float32")
+    monkeypatch.setattr(hf, "settled", lambda place, precision: ("cpu", "float32"))
     plain, arms = study(tmp_path / "one", made["plain"])
     assert plain.arm == "zero_shot", plain
     for name in ("open", "hybrid", "unsaid"):

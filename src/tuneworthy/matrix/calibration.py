@@ -47,7 +47,8 @@ def calibrate(
     found = Judged(**plain, swap=_share([one == two for one, two in both if one and two]),
                    fooled=_fooled(judging, [row[0] for row in rows]))  # fmt: skip
     found = found.model_copy(update=_against_humans(rows, both))
-    return found.model_copy(update={"refused": _refused(found)})
+    lost = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
+    return found.model_copy(update={"refused": lost or _refused(found)})
 
 
 def _against_humans(

@@ -7,12 +7,14 @@ goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import made_by
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.escape import quoted
 from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import digest
@@ -36,13 +38,15 @@ class Judging:
 
     0 where the right answer wins in both orders, .5 where the orders disagree. An answer that is
     the right one needs no judge. `store` keeps replies (`Ledger.unit`), `salt` tells studies
-    started anew apart.
+    started anew apart. A judge that can't be asked any more (its alias moved) gives no verdict and
+    says why; it is not asked again.
     """
 
     task: Task
     model: Model
     store: Store
     salt: str = ""
+    gone: list[ModelError] = field(default_factory=list, compare=False)
     by_set = True  # asked in batches: a re-scoring one by one would cost twenty requests an answer
 
     def __call__(self, case: Case, answer: Answer) -> Score | Unscored:
@@ -54,21 +58,26 @@ class Judging:
         known = {i: score for i, pair in enumerate(zip(cases, answers, strict=True))
                  if (score := _known(*pair)) is not None}  # fmt: skip
         open_ = [i for i in range(len(cases)) if i not in known]
-        found = self.verdicts([cases[i] for i in open_], [answers[i].text for i in open_])
-        judged = dict(zip(open_, map(grade, found), strict=True))
+        found = self._told([cases[i] for i in open_], [answers[i].text for i in open_])
+        judged = {i: grade(both, why) for i, (both, why) in zip(open_, found, strict=True)}
         return [known.get(i) or judged[i] for i in range(len(cases))]
 
     def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Both]:
         """Return who won against the right answer in each order, for each text."""
+        return [both for both, _ in self._told(cases, texts)]
+
+    def _told(self, cases: Sequence[Case], texts: Sequence[str]) -> list[tuple[Both, str]]:
+        """Return the verdicts on each text, and why there is none where a request failed."""
         prompts: list[Prompt] = []
         for case, text in zip(cases, texts, strict=True):
             prompts.append(comparison(self.task, case, text, case.output, self.salt))
             prompts.append(comparison(self.task, case, case.output, text, self.salt))
-        said = [None if r.error else verdict(r.text) for r in self._replies(prompts)]
-        return [
-            (_FIRST[one] if one else None, _SECOND[other] if other else None)
-            for one, other in zip(said[::2], said[1::2], strict=True)
-        ]
+        replies, out = self._replies(prompts), list[tuple[Both, str]]()
+        for first, second in zip(replies[::2], replies[1::2], strict=True):
+            one, other = (None if r.error else verdict(r.text) for r in (first, second))
+            both = (_FIRST[one] if one else None, _SECOND[other] if other else None)
+            out.append((both, first.error or second.error or ""))
+        return out
 
     def _replies(self, prompts: Sequence[Prompt]) -> list[Reply]:
         limits, out = limits_for(self.task, ROOM, seed=self.task.seed), list[Reply]()
@@ -78,18 +87,35 @@ class Judging:
         for start in range(0, len(prompts), size):
             shard = prompts[start : start + size]
             key = digest({**source, "prompts": [[m.plain() for m in p] for p in shard]})
-            stored = self.store(key, lambda s=shard: {"replies": self._asked(s, limits)})  # type: ignore[misc]
+            try:
+                stored = self.store(key, lambda s=shard: {"replies": self._asked(s, limits)})  # type: ignore[misc]
+            except ModelError as error:  # never stored: what was stored before is still read
+                self.gone[:] = self.gone or [error]
+                lost = Reply(text="", finish="error", error=self.lost)
+                out += [lost] * len(shard)
+                continue
             out += [Reply.model_validate(reply) for reply in stored["replies"]]
         return out
 
+    @property
+    def lost(self) -> str:
+        """Return why the judge can't be asked any more, or ""."""
+        return f"{self.gone[0].what} ({self.gone[0].got})" if self.gone else ""
+
     def _asked(self, prompts: Sequence[Prompt], limits: Limits) -> list[dict[str, Any]]:
+        if self.gone:
+            raise self.gone[0]
         return [reply.plain() for reply in self.model.reply(prompts, limits)]
 
 
-def grade(both: Both) -> Score | Unscored:
-    """Return the score that two verdicts are worth: a flipped one is a tie."""
+def grade(both: Both, why: str = "") -> Score | Unscored:
+    """Return the score that two verdicts are worth: a flipped one is a tie.
+
+    `why` says why there is no verdict, where that is known.
+    """
     if None in both:
-        return Unscored(reason="the judge gave no verdict")
+        reason = "the judge gave no verdict"
+        return Unscored(reason=f"{reason}: {quoted(why)}" if why else reason)
     if "gold" not in both:
         return Score(value=1, why="the judge finds it as good as the right answer or better")
     if both == ("gold", "gold"):

@@ -13,6 +13,7 @@ import numpy as np
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.core.evidence import Cut
 from tuneworthy.core.run import Run
 from tuneworthy.metrics import score_all
@@ -31,10 +32,13 @@ def ask_longer(
     fitted: Fitted,
     scored: tuple[Pairs, Mapping[str, Query]],
     folds: int,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:
     """Return the scores of cut answers that were asked again with more room, by case.
 
-    None where the arm has no longer answers: the limit is not ours.
+    None where the arm has no longer answers: the limit is not ours. A model that can't be asked any
+    more leaves the rest out: they count as if more room could have made all of them right. `note`
+    is told so.
 
     `scored` holds the answers with their scores, and the queries by case. A sample is asked first;
     the rest (up to MOST over all folds) only where one of the sample gained.
@@ -44,13 +48,19 @@ def ask_longer(
         return None
     waiting = sorted(answer.case for answer, score in pairs if _lost(answer, score) > 0)
     worth = {answer.case: _lost(answer, score) for answer, score in pairs}
-    found: dict[str, float] = {}
+    found, tried = dict[str, float](), set[str]()
     for most in (FIRST, MOST):
-        rest = [case for case in _spread(waiting, -(-most // folds)) if case not in found]
+        rest = [case for case in _spread(waiting, -(-most // folds)) if case not in tried]
+        tried |= set(rest)
         if rest:
-            answers = fitted.longer([queries[case] for case in rest])
+            try:
+                answers = fitted.longer([queries[case] for case in rest])
+            except (ModelError, NumericError) as error:
+                note(f"cut answers were not asked again: {error.what} ({error.got})")
+                break
             scores = score_all(metric, [gold[case] for case in rest], answers)
-            found |= {case: _value(score) for case, score in zip(rest, scores, strict=True)}
+            new = zip(rest, scores, strict=True)  # one without a score shows no lack of a gain
+            found |= {case: score.value for case, score in new if isinstance(score, Score)}
         if not any(value > 1 - worth[case] for case, value in found.items()):
             break
     return found

@@ -175,7 +175,8 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     scores = score_all(bench.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
-    timed = _latency(bench, unit, fitted, test, everyone)
+    timed, told = _latency(bench, unit, fitted, test, everyone), list[str]()
+    parts = len(bench.split.parts)
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -183,7 +184,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         state="measured",
         answers=tuple(test),
         scores=tuple(scores),
-        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), len(bench.split.parts)),
+        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), parts, told.append),
         dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,
@@ -192,7 +193,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         fit_seconds=round(seconds, 3),
         latency_ms=timed.ms,
         latency_concurrency=timed.concurrency,
-        notes=(*fitted.notes, *getattr(fitted.model, "notes", ())),
+        notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *told),
         artefact=_near(fitted.artefact, bench.task.folder),
     )
 

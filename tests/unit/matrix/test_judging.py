@@ -8,7 +8,7 @@ import pytest
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.errors import DataError
+from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.folds import Part, Split
@@ -106,6 +106,43 @@ def test_replies_are_stored_and_not_asked_again():
     assert len(asked) == 160
     assert judging(count, kept).all(CASES, answers()) == first
     assert len(asked) == 160
+
+
+class Moves(Scripted):
+    """A sound judge whose alias moves after so many requests."""
+
+    def __init__(self, after):
+        super().__init__("scripted:judge", by_truth)
+        self.after, self.asked = after, 0
+
+    def reply(self, prompts, limits):
+        self.asked += len(prompts)
+        if self.asked > self.after:
+            raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")
+        return super().reply(prompts, limits)
+
+
+def test_a_judge_whose_alias_moves_leaves_cases_unscored_with_the_reason():
+    judge, kept = Moves(after=70), []
+    metric = judge_metric(TASK, judge, lambda key, make: kept.append(make()) or kept[-1])
+    found = metric.all(CASES, answers())
+    assert [isinstance(score, Unscored) for score in found] == [False] * 32 + [True] * 48
+    assert found[-1].reason.startswith("the judge gave no verdict: ")
+    assert "m-1, then m-2" in found[-1].reason
+    asked = judge.asked
+    assert "m-1, then m-2" in metric(CASES[0], Answer(case="c0", text="another")).reason
+    assert judge.asked == asked, "it is not asked in vain"
+    assert len(kept) == 1, "what failed is not stored"
+
+
+def test_a_judge_whose_alias_moves_while_it_is_checked_is_refused_with_the_reason():
+    for after in (0, 100, 200):
+        judge = Judging(TASK, Moves(after), lambda key, make: make())
+        found = calibrate(judge, CASES, grades())
+        assert found.refused.startswith("it could not be asked to the end: the endpoint changed")
+        assert "m-1, then m-2" in found.refused
+    whole = Judging(TASK, Moves(10_000), lambda key, make: make())
+    assert calibrate(whole, CASES, grades()).refused == ""
 
 
 def test_it_is_a_metric_with_validity():

@@ -5,6 +5,7 @@ import pytest
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.matrix.longer import FIRST, MOST, ask_longer, cut
 
@@ -57,6 +58,26 @@ def test_nothing_is_asked_where_no_answer_was_cut_or_the_arm_can_not_be_asked():
     still = Fitted(answer=lambda queries: [], learned=False)
     assert ask_longer(metric, GOLD, still, (pairs(), queries()), 1) is None
     assert found == []
+
+
+def test_a_model_that_can_not_be_asked_again_leaves_all_open_and_says_so():
+    def moved(queries):
+        raise ModelError("the endpoint changed the model", got="m-1, then m-2")
+
+    said, fitted = [], Fitted(answer=lambda queries: [], learned=False, longer=moved)
+    found = ask_longer(metric, GOLD, fitted, (pairs(), queries()), 1, said.append)
+    assert found == {}
+    assert said == ["cut answers were not asked again: the endpoint changed the model"
+                    " (m-1, then m-2)"]  # fmt: skip
+    cells = {answer.case: (answer, score) for answer, score in pairs()}
+    assert cut([run(found)], cells).gain == 1.0, "more room could have made all of them right"
+
+
+def test_a_longer_answer_without_a_score_shows_no_lack_of_a_gain():
+    def lost(case, answer):
+        return Unscored(reason="the judge gave no verdict")
+
+    assert ask_longer(lost, GOLD, asked([]), (pairs(), queries()), 1) == {}
 
 
 def test_folds_share_the_sample():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import psutil
 from pydantic import Field
@@ -91,6 +91,11 @@ def marks(device: str, precision: str) -> dict[str, str]:
         plain = torch.get_float32_matmul_precision() == "highest"
         found["products"] = "fp32" if plain else "tf32"
     return found
+
+
+def exact(tensor: Any) -> Any:
+    """Return a tensor in double precision; Apple's GPU has none, so its numbers come to the CPU."""
+    return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
 
 
 def release(device: str) -> None:

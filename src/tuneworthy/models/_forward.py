@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models._attention import NAME, Part, Prefix, Sight, additive, rooms
 from tuneworthy.models._decoder import Decoder, open_decoder
-from tuneworthy.models._device import cpu_engine
+from tuneworthy.models._device import cpu_engine, exact
 from tuneworthy.models._fitting import Fit
 from tuneworthy.models._runs import FINE, alike
 
@@ -140,7 +140,8 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
     precisions feel at every layer; the same operations in the same order give the same anywhere.
     """
     rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
-    error = (found.double() - truth.double()).std(-1) / truth.double().std(-1)
+    found, truth = exact(found), exact(truth)
+    error = (found - truth).std(-1) / truth.std(-1)
     return bool(error.median() <= (_ROUNDED if rough else _EXACT))
 
 

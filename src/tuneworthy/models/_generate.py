@@ -20,6 +20,7 @@ from tuneworthy.core.answer import Finish
 from tuneworthy.core.model import Limits
 from tuneworthy.ledger import signals
 from tuneworthy.models._attention import Prefix
+from tuneworthy.models._device import exact
 from tuneworthy.models._forward import Net, State, begin, read_prefix, step
 from tuneworthy.models._grammar import Guide, allowed
 from tuneworthy.models._lanes import lanes, side_by_side
@@ -278,7 +279,7 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
 
     `top_p` keeps the fewest tokens whose probability reaches it.
     """
-    chances = torch.softmax(logits.double() / temperature, -1)
+    chances = torch.softmax(exact(logits) / temperature, -1)
     if top_p < 1:
         ranked, order = chances.sort(dim=-1, descending=True, stable=True)
         ranked[(ranked.cumsum(-1) - ranked) >= top_p] = 0

@@ -18,6 +18,7 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import NumericError
 from tuneworthy.ledger import signals
 from tuneworthy.models import _generate
+from tuneworthy.models._device import exact
 from tuneworthy.models._forward import PROBE, same_logits
 from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
 from tuneworthy.training.batches import parts
@@ -142,8 +143,8 @@ def _group(net: Net, tuned: Any, rows: Sequence[Rendered]) -> list[list[float]]:
     with tuned.adapter.applied(tuned.module):
         new = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
     targets = torch.tensor([t for row in rows for t in row.ids[row.first :]], device=own.device)
-    before, after = (-table.gather(-1, targets[:, None])[:, 0].double() for table in (own, new))
-    apart = (new.exp() * (new - own)).sum(-1).double()
+    before, after = (-exact(table.gather(-1, targets[:, None])[:, 0]) for table in (own, new))
+    apart = exact((new.exp() * (new - own)).sum(-1))
     sizes = [row.trained for row in rows]
     split = (values.split(sizes) for values in (before, after, apart))
     return [
@@ -175,8 +176,8 @@ def _open(module: Any) -> Net:
 
 def _singular(first: Any, second: Any) -> Any:
     """Return the singular values of B A from r × r matrices."""
-    b = torch.linalg.qr(second.detach().double().cpu(), mode="r").R
-    a = torch.linalg.qr(first.detach().double().cpu().t(), mode="r").R
+    b = torch.linalg.qr(second.detach().cpu().double(), mode="r").R
+    a = torch.linalg.qr(first.detach().cpu().double().t(), mode="r").R
     return torch.linalg.svdvals(b @ a.t())
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tuneworthy.core.errors import NumericError
+from tuneworthy.models._device import exact
 from tuneworthy.training.render import Rendered
 
 _LEFT = 1e-3  # nats a token; below it a gradient may well round to zero
@@ -45,8 +46,8 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
     for name, layer in wrapped.named_modules():
         if not hasattr(layer, "lora_A") or "default" not in getattr(layer, "lora_A", {}):
             continue
-        a = layer.lora_A["default"].weight.detach().double()
-        b = layer.lora_B["default"].weight.detach().double()
+        a = exact(layer.lora_A["default"].weight.detach())
+        b = exact(layer.lora_B["default"].weight.detach())
         found = re.search(r"\.(\d+)\.", name)
         where = found.group(1) if found else name
         square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2

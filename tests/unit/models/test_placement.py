@@ -250,3 +250,38 @@ def test_a_model_that_was_closed_gives_its_weights_back(tmp_path):
     assert models.close_one() == "hf:./b"
     assert kept() is None
     assert models.close_one() is None  # the base stays
+
+
+def test_nothing_in_double_precision_is_asked_of_apples_gpu():
+    """It has no such numbers: what draws, compares and sums in double takes them to the CPU."""
+    import torch
+
+    from tuneworthy.models._device import exact
+
+    class Apples(torch.Tensor):
+        """A tensor that says it lies on `mps`, and refuses what that refuses."""
+
+        device = torch.device("mps")
+
+        def double(self):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+        def cpu(self):
+            return self.as_subclass(torch.Tensor)
+
+    found = exact(torch.tensor([1.5, 2.5]).as_subclass(Apples))
+    assert found.dtype == torch.float64
+    assert found.tolist() == [1.5, 2.5]
+    assert exact(torch.tensor([1.5])).dtype == torch.float64  # elsewhere it stays where it lies
+
+
+def test_no_file_of_the_general_path_makes_doubles_on_the_device():
+    from pathlib import Path
+
+    import tuneworthy
+
+    home = Path(tuneworthy.__file__).parent
+    files = ["models/_forward.py", "models/_generate.py", "models/_score.py",
+             "models/_device_attention.py", "training/forward.py", "training/loop.py",
+             "training/figures.py"]  # fmt: skip
+    assert not [name for name in files if ".double()" in (home / name).read_text("utf-8")]

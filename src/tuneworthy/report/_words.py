@@ -86,8 +86,7 @@ def points(value: float) -> str:
 
 def signed(value: float) -> str:
     """Return a difference in points with its sign: `+2`, `−2.5`, `0`."""
-    text = points(value)
-    return text if text.startswith("−") or text == "0" else f"+{text}"
+    return text if (text := points(value)).startswith("−") or text == "0" else f"+{text}"
 
 
 def span(pair: Pair | Interval) -> str:

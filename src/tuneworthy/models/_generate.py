@@ -69,6 +69,11 @@ class Drawn:
     sums: list[float] | None = None
     thought: Thought | None = None
 
+    @property
+    def unended(self) -> bool:
+        """Say whether the row was cut in a thought."""
+        return self.finish == "length" and self.thought is not None and self.thought.inside
+
 
 @dataclass
 class _Row:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
-from tuneworthy.models._thinking import Tags, Thinking
+from tuneworthy.models._thinking import Tags, Thinking, bare
 
 _TAIL = 24  # tokens in which the tag that ends a thought is looked for: it has at most as many
 _SHORT = 16  # tokens of a thought that nobody expected; an empty one has four or five
@@ -56,6 +56,21 @@ def watch_for(
     begun = thinking.begun if thinking.state == "open" or held else None
     answer = max(limits.max_tokens, 1)
     return Watch(thinking.tags, begun, most or answer, answer, answer + most, text)
+
+
+def answer_of(
+    thought: Thought | None, ids: Sequence[int], text: Callable[[Sequence[int]], str]
+) -> tuple[str, int]:
+    """Return the answer in a row's ids, and how many of them are the thought before it."""
+    if thought is None or not thought.tokens:
+        return text(ids), 0
+    return bare(thought.lead + text(ids[thought.tokens :])), thought.tokens
+
+
+def before(text: str, stop: Sequence[str]) -> str:
+    """Return a text up to the first of the words that stop it."""
+    cuts = [text.find(word) for word in stop if word in text]
+    return text[: min(cuts)] if cuts else text
 
 
 def _check(thinking: Thinking, limits: Limits) -> None:

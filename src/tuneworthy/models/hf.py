@@ -21,8 +21,8 @@ from tuneworthy.core.record import digest
 from tuneworthy.models._device import ANYWHERE, Placement
 from tuneworthy.models._device import marks as marks_of
 from tuneworthy.models._doctor import calm_torch, settled
-from tuneworthy.models._thinking import NEVER, Setting, Thinking, bare
-from tuneworthy.models._thought import Watch, watch_for
+from tuneworthy.models._thinking import NEVER, Setting, Thinking
+from tuneworthy.models._thought import Watch, answer_of, before, watch_for
 from tuneworthy.models._weights import check_folder, weights_hash
 
 try:
@@ -223,12 +223,9 @@ class HF:
         return [self._as_reply(i, one, limits) for i, one in zip(ids, drawn, strict=True)]
 
     def _as_reply(self, ids: Sequence[int], one: Any, limits: Limits) -> Reply:
-        thought, begun = one.thought, 0
-        text = self._text(one.ids)
-        if thought is not None and (begun := thought.tokens):
-            text = bare(thought.lead + self._text(one.ids[begun:]))
+        text, begun = answer_of(one.thought, one.ids, self._text)
         return Reply(
-            text=_before(text, limits.stop),
+            text=before(text, limits.stop),
             tokens_in=len(ids),
             tokens_cached=one.cached,
             tokens_out=one.made,
@@ -245,7 +242,7 @@ class HF:
             start = self.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]
             ids = [[*row, *start] for row in ids]  # a grammar can't wait for the model to think
         drawn = self._once(ids, limits, watch, (samples, look))
-        late = [k for k, one in enumerate(drawn) if one.finish == "length" and _cut(one.thought)]
+        late = [k for k, one in enumerate(drawn) if one.unended]
         if (
             late and watch and watch.most < limits.thought_tokens
         ):  # it thinks after all: asked again, with room for a thought
@@ -374,12 +371,3 @@ def fingerprint(marks: dict[str, str]) -> dict[str, str]:
 
 def _refused(why: str) -> Reply:
     return Reply(text="", finish="error", error=why)
-
-
-def _cut(thought: Any) -> bool:
-    return thought is not None and bool(thought.inside)
-
-
-def _before(text: str, stop: Sequence[str]) -> str:
-    cuts = [text.find(word) for word in stop if word in text]
-    return text[: min(cuts)] if cuts else text

@@ -76,6 +76,7 @@ def written(folder, template, first="<think>", ends=True):
             begins = (["assistant"] if not first else []) + ["</think>"]
             for word in begins:
                 head[words[label], column[word]] = 10.0
+        head[words["x"], column[WORDS[-1]]] = 1.0  # the last token too says something
         chain = ["<think>", *THOUGHT] + ([] if not ends else ["</think>"])
         if first:
             head[words[first], column["assistant"]] = 30.0

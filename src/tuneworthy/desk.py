@@ -62,6 +62,7 @@ from tuneworthy.models._roles import (
 from tuneworthy.retrieval.gold import completed
 from tuneworthy.shelf import put
 
+Tell = Callable[[str, Any], None]
 UNLOCKED = "-unlocked"  # behind the name of the results folder
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
@@ -94,7 +95,7 @@ class Desk:
     ledger: Ledger
     wishes: Wishes
     study: str
-    tell: Callable[[str, Any], None]
+    tell: Tell
     purse: Purse | None = None
     salt: str = ""
 
@@ -336,20 +337,17 @@ class Desk:
         }
 
 
-def read(path: Path, wishes: Wishes) -> tuple[Loaded, Split]:
+def read(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> tuple[Loaded, Split]:
     """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
     how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
-    loaded = load(read_task(path), *how)
-    loaded = completed(loaded)
+    loaded = completed(load(read_task(path), *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
 
 
 @contextmanager
-def open_desk(
-    path: Path, wishes: Wishes, tell: Callable[[str, Any], None] = lambda event, data: None
-) -> Iterator[Desk]:
+def open_desk(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> Iterator[Desk]:
     """Open a task with its rows and its ledger (one writer), and close them after."""
-    loaded, parts = read(path, wishes)
+    loaded, parts = read(path, wishes, tell)
     task = loaded.task
     with open_ledger(task.folder) as ledger:
         nobody = Sealed((), lambda door, purpose: None)

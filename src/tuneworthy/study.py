@@ -87,12 +87,12 @@ class Study:
         return self.verdict._repr_html_()
 
 
-def check(path: Path, wishes: Wishes = Wishes()) -> Audit:
+def check(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Audit:
     """Read and audit the rows and recorded answers of a task, and what would block a verdict.
 
     Nothing is sent and no arm is scored. Raises what `plan` and `run` would of arms and files.
     """
-    loaded, parts = read(path, wishes)
+    loaded, parts = read(path, wishes, watch or (lambda event, data: None))
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = odd_answers(loaded, recorded(loaded, cases), parts.early)

@@ -14,6 +14,7 @@ from tuneworthy.cli._options import (
     show,
     show_json,
     task_path,
+    telling,
 )
 
 
@@ -29,7 +30,7 @@ def command(
     from tuneworthy.study import Wishes, check
 
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
-    audit = check(task_path(task), wishes)
+    audit = check(task_path(task), wishes, telling)
     if json:
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -21,9 +21,10 @@ from tuneworthy.data.lines import opened
 from tuneworthy.data.locked import divided
 from tuneworthy.data.open_answers import MUST_SAY, demands, silent
 from tuneworthy.data.raw import Fault
-from tuneworthy.data.reading import Draw, Kept, read_file, with_contexts
+from tuneworthy.data.reading import Draw, Kept, Progress, read_file, with_contexts
 
 MAX_ROWS = 100_000  # of a file with more, so many are drawn: memory stays bounded
+MANY = 20_000  # rows that take seconds to be compared with each other
 NOT_DRAWN = "not drawn"
 Policy = Literal["stop", "exclude", "draft"]
 
@@ -77,21 +78,27 @@ def load(
     max_bad: float = 0.01,
     limit: int | None = None,
     unlock: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Loaded:
     """Read all rows of a task and fill in what they say about it.
 
     Bad rows raise DataError, or are left out under `exclude` as long as they are at most `max_bad`
     of all rows. `draft` stops like `stop`, before there is a task file: its hints name none of
     `check`'s options alone. `limit` keeps so many rows a file, drawn by content. `unlock` gives the
-    locked rows as the test file; else they are set aside.
+    locked rows as the test file; else they are set aside. `say` is told how far long files are.
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
-        files, docs = _read(task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed))
+        files, docs = _read(
+            task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed, Progress(say))
+        )
         _leave_out_variants(task, files, bad)
         _leave_out_silent(task, files, bad)
         bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        return _finished(task, files, docs, bad, Reading(bad_rows, unlock))
+        found = _finished(task, files, docs, bad, Reading(bad_rows, unlock))
+        if len(found.everyone) >= MANY:
+            say(f"comparing {len(found.everyone):,} rows with each other")
+        return found
     finally:
         bad.close()
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.raw import FIELDS, Fault, Raw
 from tuneworthy.data.rows import read_rows, to_case
 
+_LOOKED = 1000  # rows between two looks at the clock
 _SPARE = 20_000  # rows held above those that stay, so that a cut is rare
 
 
@@ -42,10 +45,28 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class Draw:
-    """How many rows of a file stay, and the seed of the draw where there are more."""
+    """How many rows of a file stay, and the seed of the draw where there are more.
+
+    `seen(name, rows)` is called now and then while a file is read.
+    """
 
     keep: int
     seed: int
+    seen: Callable[[str, int], None] = lambda name, rows: None
+
+
+class Progress:
+    """Says how many rows of a file were read, every few seconds at most: of short files nothing."""
+
+    def __init__(self, say: Callable[[str], None], every: float = 3.0) -> None:
+        self._say, self._every, self._last = say, every, time.monotonic()
+
+    def __call__(self, name: str, rows: int) -> None:
+        """Say it where it is time to."""
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            self._say(f"{quoted(name, 60)}: {rows:,} rows read")
 
 
 def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool = True) -> Kept:
@@ -58,6 +79,8 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
     last: tuple[bytes, int] | None = None  # the rank that is too late once a cut has been made
     for raw in read_rows(path, name):
         kept.rows += 1
+        if kept.rows % _LOOKED == 0:
+            draw.seen(name, kept.rows)
         if isinstance(raw, Fault):
             bad.add(raw)
             continue

@@ -9,6 +9,9 @@ from typing import Any
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._json import atom
 
+MATCHED = 90_000  # pairs of elements of two lists that are all set beside each other
+COMMON = 50  # elements that may share a leaf where lists are longer than that
+
 
 def f1(gold: Any, said: Any) -> float:
     """Return 2 * common leaves / (leaves of one + leaves of the other)."""
@@ -67,10 +70,88 @@ def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[s
 
 
 def _paired(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+    """Return the elements of two lists paired so that the most leaves agree.
+
+    Equal ones first: that loses nothing, as what two elements share with a third they share with
+    each other. Of what is left, lists of more than MATCHED pairs are paired greedily.
+    """
     if len(gold) <= 1 and len(said) <= 1:
         return list(zip(gold, said, strict=False))
-    if not gold or not said:
-        return []
+    equal, gold, said = _equal(gold, said)
+    return equal + _matched(gold, said)
+
+
+def _equal(gold: list[Any], said: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
+    """Return the equal elements in pairs, and what is left of both lists."""
+    there: dict[str, list[int]] = {}
+    for at, other in enumerate(said):
+        there.setdefault(_name(other), []).append(at)
+    pairs, rest, taken = list[tuple[Any, Any]](), list[Any](), set[int]()
+    for one in gold:
+        if places := there.get(_name(one)):
+            taken.add(at := places.pop(0))
+            pairs.append((one, said[at]))
+        else:
+            rest.append(one)
+    return pairs, rest, [other for at, other in enumerate(said) if at not in taken]
+
+
+def _name(value: Any) -> str:
+    """Return one text for all values that share every leaf: keys and lists in any order."""
+    if isinstance(value, dict):
+        return "{" + ",".join(sorted(f"{k!r}:{_name(v)}" for k, v in value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(sorted(map(_name, value))) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """Return the text of a scalar, one for 1 and 1.0, another for true."""
+    whole = isinstance(value, float) and value.is_integer()
+    return repr(int(value) if whole else value)
+
+
+def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+    """Return elements paired by the leaves they share, the most first, the others in order.
+
+    A leaf that many elements have says little and is not looked at.
+    """
+    where: dict[str, list[int]] = {}
+    for at, other in enumerate(said):
+        for leaf in set(_leaves_of(other, "")):
+            where.setdefault(leaf, []).append(at)
+    shared: Counter[tuple[int, int]] = Counter()
+    for at, one in enumerate(gold):
+        for leaf in set(_leaves_of(one, "")):
+            places = where.get(leaf, ())
+            shared.update((at, other) for other in places if len(places) <= COMMON)
+    pairs, mine, theirs = list[tuple[Any, Any]](), set[int](), set[int]()
+    for (at, other), _ in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
+        if at not in mine and other not in theirs:
+            mine.add(at)
+            theirs.add(other)
+            pairs.append((gold[at], said[other]))
+    left = ([v for i, v in enumerate(gold) if i not in mine],
+            [v for i, v in enumerate(said) if i not in theirs])  # fmt: skip
+    return pairs + list(zip(*left, strict=False))
+
+
+def _leaves_of(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves_of(inner, f"{path}.{key!r}")
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from _leaves_of(inner, f"{path}[]")
+    else:
+        yield f"{path}={_scalar(value)}"
+
+
+def _matched(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
+    if len(gold) * len(said) <= 1:
+        return list(zip(gold, said, strict=False))
+    if len(gold) * len(said) > MATCHED:
+        return _greedy(gold, said)
     from scipy.optimize import linear_sum_assignment  # slow to import, rarely needed
 
     shared = [[common(one, other) for other in said] for one in gold]

@@ -19,6 +19,11 @@ def says(text: str, phrase: str) -> bool:
 
     An empty phrase is said by no text.
     """
+    return holds(normal(text), phrase)
+
+
+def holds(text: str, phrase: str) -> bool:
+    """Say the same of a text in normal form, which several phrases can be looked for in."""
     wanted = normal(phrase)
     if not wanted:
         return False
@@ -26,7 +31,7 @@ def says(text: str, phrase: str) -> bool:
     after = r"(?!\w)" if _word(wanted[-1]) else ""
     before += r"(?<!\d[.,])" if wanted[0].isdigit() else ""
     after += r"(?![.,]\d)" if wanted[-1].isdigit() else ""
-    return re.search(before + re.escape(wanted) + after, normal(text)) is not None
+    return re.search(before + re.escape(wanted) + after, text) is not None
 
 
 def _word(character: str) -> bool:

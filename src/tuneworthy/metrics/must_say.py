@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._phrases import says
+from tuneworthy.metrics._phrases import holds, normal
 
 DEMANDS = True  # a row without `must_say` and `must_not_say` can't be scored
 
@@ -26,9 +26,10 @@ def score(
         return Unscored(reason="the row has neither `must_say` nor `must_not_say`")
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
-    if said := [phrase for phrase in case.must_not_say if says(answer.text, phrase)]:
+    text = normal(answer.text)
+    if said := [phrase for phrase in case.must_not_say if holds(text, phrase)]:
         return Score(value=0, why=f"says what it must not: {_listed(said)}")
-    missing = [phrase for phrase in case.must_say if not says(answer.text, phrase)]
+    missing = [phrase for phrase in case.must_say if not holds(text, phrase)]
     if missing:
         met = len(case.must_say) - len(missing)
         why = f"{met} of {len(case.must_say)} demands met; not said: {_listed(missing)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
@@ -49,7 +50,7 @@ def score(
 def _why(right: list[str], said: list[str]) -> str:
     missing, extra = Counter(right) - Counter(said), Counter(said) - Counter(right)
     parts = [
-        f"{what}: {quoted(' '.join(bag.elements()), 120)}"
+        f"{what}: {quoted(' '.join(islice(bag.elements(), 121)), 120)}"
         for what, bag in (("missing words", missing), ("extra words", extra))
         if bag
     ]

@@ -140,14 +140,17 @@ def study(home: Path, device: str, tiny: bool) -> dict[str, Any]:
     done = run(labelled(home / "study", folder, device, 48 if tiny else 240), Wishes(brief=True))
     seconds = time.perf_counter() - begun
     runs = done.results.runs
-    used = next(run for run in runs if run.spec.name == "lora" and run.state == "measured")
+    used = [r for r in runs if r.spec.arm == "lora" and r.state == "measured" and not r.spec.of]
+    if not used:
+        because = "; ".join(f"{r.spec.name}: {r.state} {r.because}" for r in runs)
+        return {**absent(f"lora was not measured: {because[:300]}"), "error": True}
     return {
         "seconds": figure(seconds, "s", 1),
         "verdict": {"value": done.verdict.arm, "status": done.verdict.status},
-        "measured": sorted({run.spec.name for run in runs if run.state == "measured"}),
+        "measured": sorted({run.spec.arm for run in runs if run.state == "measured"}),
         "report": (done.folder / "report.html").exists(),
-        "rate": (used.trace or {}).get("rate"),
-        "fingerprint": dict(used.fingerprint),
+        "rate": (used[0].trace or {}).get("rate"),
+        "fingerprint": dict(used[0].fingerprint),
     }
 
 

@@ -57,7 +57,9 @@ def test_all_models_and_parts_were_tried(told):
         assert set(parts) == PARTS
         assert parts["parity"]["logits, fp32, TF32 off"]["value"] <= 1e-3
         assert parts["parity"]["argmax, bf16, off ties"]["value"] >= 0.9  # few rows
-        assert parts["loss"]["loss of the last step"]["value"] <= 0.01
+        loss = parts["loss"]["loss of the last step"]
+        assert loss["value"] <= 0.01
+        assert abs(loss["first"] / loss["ours"] - 1) > 0.01, "the control: training changes it"
         assert parts["generation"]["ours"]["value"] > 0
         assert parts["lora"]["plain loop"]["value"] > 0
         if find_spec("trl"):
@@ -69,7 +71,7 @@ def test_a_study_ran_to_its_end_on_the_general_path(told):
     assert {"zero_shot", "lora"} <= set(study["measured"])
     assert study["report"]
     assert study["verdict"]["value"]
-    assert study["fingerprint"]["cpu_engine"] == "off" or "cpu_engine" in str(study["fingerprint"])
+    assert study["fingerprint"]["cpu_engine"] == "off"
     assert told[0]["versions"]["torch"]
     assert told[0]["machine"]["cores"]
     assert told[0]["tiny"] is True

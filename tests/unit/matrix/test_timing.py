@@ -77,3 +77,17 @@ def test_the_time_of_this_program_is_not_that_of_others():
     whole, _, own = (b - a for a, b in zip(begun, timing._used(), strict=True))
     assert own >= 0.3
     assert whole > 0
+
+
+@pytest.mark.parametrize(("full", "asked"), [(None, 32), (5, 5), (128, 40)])
+def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked):
+    """Of as many rows as the model reads at once, or all there are; 32 where it does not say."""
+    model = Scripted("scripted:timed", lambda prompt, limits: "one")
+    if full:
+        model.full = full
+    right, sizes = model.reply, []
+    monkeypatch.setattr(
+        model, "reply", lambda prompts, *rest: sizes.append(len(prompts)) or right(prompts, *rest)
+    )
+    timing.speed(TASK, CASES, model)
+    assert sizes == [1, *[asked] * 2 * timing.TURNS]

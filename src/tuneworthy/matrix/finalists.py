@@ -22,6 +22,7 @@ from tuneworthy.core.settled import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
+from tuneworthy.data.copies import plain_key, whole
 from tuneworthy.data.files import matched_by, recorded_files
 from tuneworthy.matrix.ballot import in_order
 from tuneworthy.matrix.built import Built, scores_of
@@ -135,14 +136,15 @@ class Stored(_Scored):
 def recorded(task: Task, pool: Sequence[Query], labelled: Sequence[Case]) -> Recorded:
     """Return the recorded answers to new inputs by arm and id; empty where a file has none.
 
-    A new input with the id of a labelled row has none by that id: nothing says whose answer it is.
+    A new input with the id of a row that asks something else has none: whose would it be?
     Answers that are matched by order are those of the scored rows alone.
     """
-    taken = {case.id for case in labelled}
+    taken = {case.id: plain_key(whole(case)) for case in labelled}
     new = [
-        Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")
+        case
         for at, query in enumerate(pool)
-        if query.id not in taken
+        for case in [Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")]
+        if taken.get(query.id) in (None, plain_key(whole(case)))
     ]
     found: dict[str, dict[str, Answer]] = {}
     for name, file in recorded_files(task).items():

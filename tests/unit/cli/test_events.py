@@ -21,7 +21,7 @@ SMALL = Some(minutes=0.2, because="")
 def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
     lines = []
     arms = [Some(because=""), Some(because="needs bigger")]
-    plan = Some(arms=arms, minutes=12.1, across=across, beside=beside)
+    plan = Some(arms=arms, sent=None, minutes=12.1, across=across, beside=beside)
     Watcher(Some(say=lines.append))("plan", plan)
     assert lines[0].endswith(said)
 

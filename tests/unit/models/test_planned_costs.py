@@ -87,7 +87,11 @@ ARMS = {
 }
 
 
-@pytest.mark.parametrize("arms", ARMS.values(), ids=ARMS)
+FULL = [pytest.param(arms, id=name, marks=pytest.mark.full if name in ("search", "draft") else ())
+        for name, arms in ARMS.items()]  # fmt: skip
+
+
+@pytest.mark.parametrize("arms", FULL)
 def test_the_plan_bounds_what_is_sent(tmp_path, server, arms):
     path = study(tmp_path, server, arms)
     planned = plan(path)
@@ -98,6 +102,7 @@ def test_the_plan_bounds_what_is_sent(tmp_path, server, arms):
         check(planned, server)
 
 
+@pytest.mark.full
 def test_a_search_with_a_larger_model_is_planned(tmp_path, server):
     path = study(tmp_path, server, ["zero_shot", {"gepa": {"budget": 3}}], teacher="SPEC")
     planned = plan(path)

@@ -302,3 +302,26 @@ def test_the_command_takes_answers_from_a_pipe(study, tmp_path, capsys, monkeypa
     assert command(["settle", str(path), "--clicks", "5"]) == 0
     assert "a larger --clicks" in capsys.readouterr().err
     assert command(["settle", str(tmp_path / "nowhere")]) == 2
+
+
+def test_an_answer_to_a_labelled_row_is_none_to_an_input_with_its_id(tmp_path):
+    path, gold = recorded(tmp_path, pool=40)
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").open()]
+    taken = [{"id": f"r{at}", "input": row["input"]} for at, row in enumerate(rows)]
+    studies.lines(tmp_path / "pool.jsonl", taken)
+    tuneworthy.run(path)
+    with pytest.raises(TaskError, match="recorded answers to the new inputs are missing"):
+        settled(path, gold)
+
+
+def test_a_log_that_is_matched_by_order_has_no_answers_to_new_inputs(tmp_path):
+    path, gold = recorded(tmp_path, pool=40)
+    keys = json.loads(path.read_text())
+    keys["present"]["match"] = "order"
+    bare = [json.loads(line) for line in (tmp_path / "present.jsonl").open()][:120]
+    studies.lines(tmp_path / "present.jsonl", [{"answer": one["answer"]} for one in bare])
+    path.write_text(json.dumps(keys))
+    tuneworthy.run(path)
+    with pytest.raises(TaskError, match="recorded answers to the new inputs are missing") as told:
+        settled(path, gold)
+    assert "present" in told.value.got

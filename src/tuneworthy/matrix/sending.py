@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tuneworthy.core.arm import Asks, Recipe, Sizes
+from tuneworthy.core.arm import LONGER, Asks, Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.plan import Sent
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
+from tuneworthy.matrix.longer import FIRST
+from tuneworthy.matrix.longer import MOST as MORE
 from tuneworthy.matrix.specs import is_recorded, trains
 from tuneworthy.models import _prices, is_local
 from tuneworthy.models._endpoint import OPENAI
@@ -38,6 +40,7 @@ CONTROLS = 100  # wrong answers with and without an order behind them (calibrati
 _HEAD = 32  # tokens of a request around its messages, at most: the marks of a chat template
 _TURN = 16  # tokens around one message, at most
 _BYTES = 4  # of a token of English, about; the longest answer is taken as twice that
+CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm asked again: rounded up in 20 folds
 ROLES = ("bigger", "present")  # needs that say which model an arm asks in place of the base
 
 
@@ -62,7 +65,8 @@ class Remote:
 
     `few` has the lengths of the longest rows, which a search may draw; `notes` are the bytes of the
     longest words that it may try. `seconds` a request, `timed`
-    earlier ones it is the median of (0: none, it is assumed).
+    earlier ones it is the median of (0: none, it is assumed). `thought`: the most tokens of a
+    thought before an answer.
     """
 
     rates: Mapping[str, Rate]
@@ -74,6 +78,7 @@ class Remote:
     timed: int = 0
     at_once: int = 8
     grades: int = 0
+    thought: int = 0
 
     @property
     def assumed(self) -> str:
@@ -95,7 +100,8 @@ class Remote:
             read = mean.requests * mean.read
             usual.append((read + written, rate.dollars(read, written)))
             long = few if mean.few else most
-            written = long.most * (self.mean.cap if mean.written is None else mean.written)
+            longest = self.mean.cap if mean.written is None else mean.written
+            written = long.most * (longest + self.thought)
             read = long.most * (long.read + _HEAD)
             worst.append((read + written, rate.dollars(read, written)))
         requests = sum(mean.requests for _, mean, _, _ in found)
@@ -137,6 +143,7 @@ def remote(
         timed=len(seconds),
         at_once=task.max_connections,
         grades=_grades(task),
+        thought=0 if task.thinking == "off" else task.thinking_tokens,
     )
 
 
@@ -245,7 +252,23 @@ def of_arm(
     mean_of, *others = (_asks(spec, one) for one in some)
     if spec.role == "placebo":  # it is handed the prompt that its arm ended up with
         mean_of = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in mean_of)
-    return list(zip(mean_of, *others, strict=True))
+    asked = list(zip(mean_of, *others, strict=True))
+    return (
+        [*asked, _again(asked[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought)]
+        if asked
+        else []
+    )
+
+
+def _again(asked: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
+    """Return the requests that ask cut answers again: none expected, a sample at most."""
+    first, second, third = (
+        one.model_copy(
+            update={"requests": 0, "most": min(CUT_AT_MOST, one.most), "written": longest}
+        )
+        for one in asked
+    )
+    return first, second, third
 
 
 def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:

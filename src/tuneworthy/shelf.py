@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError
 
 from tuneworthy.core.errors import StoreError, TaskError
-from tuneworthy.core.record import Record, digest
+from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results
 from tuneworthy.core.units import counted
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
@@ -94,7 +94,7 @@ def _found(path: Path) -> Path | None:
     for home in (path, Path()):
         latest = home / "results" / "latest"
         if home == path and latest.exists():
-            return home / "results" / latest.read_text("utf-8").strip()
+            return home / "results" / plain_file(latest, 1000).decode("utf-8").strip()
         if (home / "results" / path.name / FILE).exists():
             return home / "results" / path.name
     return None
@@ -103,7 +103,7 @@ def _found(path: Path) -> Path | None:
 def read(folder: Path) -> Results:
     """Return a study's results from its folder; raises TaskError for a file of another version."""
     try:
-        return Results.model_validate(json.loads((folder / FILE).read_text("utf-8")))
+        return Results.model_validate(json.loads(plain_file(folder / FILE)))
     except OSError as error:
         raise TaskError(
             "the results can't be read",

@@ -77,7 +77,7 @@ def _drawn(name: str, strategy: st.SearchStrategy, count: int, seed: int) -> lis
     found: list = []
 
     @hypothesis.seed(seed + int(hashlib.sha256(name.encode()).hexdigest()[:6], 16))
-    @settings(max_examples=count + count // 4, database=None, deadline=None, phases=[Phase.generate],
+    @settings(max_examples=2 * count, database=None, deadline=None, phases=[Phase.generate],
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(strategy)
     def take(value) -> None:
@@ -104,6 +104,8 @@ def drawn(name: str, strategy: st.SearchStrategy, count: int, index: int):
 def rows_of(home: Path) -> dict[int, str] | None:
     """Return the rows of a store, by number with their hash; None where it can't be read."""
     store = home / ".tuneworthy" / "ledger.sqlite"
+    if not store.is_file():
+        return None
     try:
         with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
             return dict(connection.execute("SELECT seq, link FROM rows"))

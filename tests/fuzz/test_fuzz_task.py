@@ -30,6 +30,39 @@ LIKELY = ["rows.jsonl", "logged.jsonl", "../rows.jsonl", ".", "/", "/dev/null", 
           {"lora": "rows.jsonl"}, {"other": {"file": "logged.jsonl", "tool": "tune"}},
           {"model": "scripted:echo", "grades": "none.csv"}, {"m": {"in": -1}}, "x" * 300,
           1e-12, 1e-13, 0.999999999, 1e15, 10**15, 2**32 - 1, [["a"]], {"tune": "nobody"}]  # fmt: skip
+SOUND = {
+    "data.dev_share": [0.01, 0.99, 0.5], "data.locked": [0.0, 0.2, 0.49], "data.folds": [2, 5, 20],
+    "data.largest_group": [1, 10**6], "data.unlabelled": ["rows.jsonl", "logged.jsonl"],
+    "data.docs": ["rows.jsonl", "logged.jsonl"], "data.test": ["rows.jsonl"],
+    "output.type": ["json", "label", "text", "number"],
+    "output.labels": [["refund"], [], ["a", "a"], ["refund", "delivery", "warranty", "\u202e"]],
+    "output.max_tokens": [1, 10**6], "output.schema": [{}, {"type": "object"}, "rows.jsonl"],
+    "success.metric": ["exact", "fields_f1", "rouge_l", "outline", "code", "must_say", "number",
+                       "style_match", "exact+rouge_l", "./score.py:score", "token_f1+code"],
+    "success.options": [{"require": ["For"]}, {"run": True}, {"ignore": ["a"]}, {}],
+    "success.target": [0, 1, 0.5], "success.margin": [1e-12, 1e-6, 0.05, 0.999999],
+    "success.floor": [0, 1], "success.pass_at": [0, 1], "success.motive": ["quality", "cost"],
+    "success.limits.valid": [0, 1], "success.limits.p95_ms": [1e-12, 1e15],
+    "success.limits.general_drop": [0, 1], "success.limits.local_only": [True, False],
+    "success.finalists": [{"prompt": "zero_shot"}, {"tune": "lora"}, {"keep": "present"}],
+    "success.judge": [{"model": "scripted:echo", "grades": "logged.jsonl"}],
+    "present.model": ["scripted:echo", "scripted:noisy"], "present.prompt": ["rows.jsonl", "none.txt"],
+    "present.options": [{"temperature": 1.0}, {"max_tokens": -1}, {"x": 1}],
+    "present.tool": ["prompt", "tune", "keep"], "bigger": ["scripted:noisy"],
+    "teacher": ["scripted:echo"], "tune": ["scripted:echo"], "thinking": ["on", "off", "auto"],
+    "model": ["scripted:noisy", "scripted:empty", "scripted:./logged.jsonl"],
+    "options": [{"model": {"top_p": 2}}, {"judge": {}}], "max_connections": [1, 1000],
+    "arms": ["auto", ["majority", "tfidf"], ["copy_input", "zero_shot", "few_shot", "nearest_shots"],
+             ["majority", {"vote": {"k": 3}}], ["oracle", "zero_shot", "constrained"],
+             ["majority", {"few_shot": {"k": 10**6}}], ["zero_shot", {"zero_shot": {"seed": 1}}]],
+    "knowledge.changed_share": [0, 1], "knowledge.over": ["30d", "1h", "0.001y"],
+    "economics.requests_per_month": [0, 1e15, 1e-12], "economics.value_of_correct": [0, 1e15],
+    "economics.horizon_months": [1e-12, 1e15], "economics.label_each": [0, 1e15],
+    "economics.prices": [{}, {"scripted:echo": {"in": 1, "out": 2}}],
+    "budget.minutes": [1e-12, 1e15, 0.5], "budget.usd": [0, 1e15], "budget.tokens": [0, 1, 10**15],
+    "budget.stop_early": [True], "seeds": [1, 3], "seed": [0, 2**32 - 1], "executor": ["local"],
+    "name": ["A", "con", "a" * 64], "instruction": ["", "\x1b[31m{{ x }}", "a" * 5000, "{0.__class__}"],
+}  # fmt: skip
 BROKEN = ["[", "{", ": :", "a: *b", "a: &b [*b]", "!!python/object:os.system {}", "<<: {a: 1}",
           "- a", "a:\n\t- b", "? a\n: b", "--- a\n--- b", "a: |\n  b", "%YAML 9.9", "\x00", "\ufeff",
           "a: 'b", "seed: 0x10", "seed: 1_000", "a: !!binary x", "name: &a b\nmodel: *a",
@@ -42,11 +75,13 @@ def tasks(draw):
     keys = {"name": "fuzzed", "data": {"file": "rows.jsonl"}, "model": "scripted:echo",
             "present": {"answers": "logged.jsonl"}, "seeds": 1,
             "arms": ["present", "majority", "zero_shot"]}  # fmt: skip
-    for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True)):
-        value = draw(st.one_of(st.sampled_from(LIKELY), st.sampled_from(LIKELY), values()))
-        _put(keys, path.split("."), value)
+    sound = draw(st.integers(0, 3)) > 0
+    for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=4, unique=True)):
+        likely = st.sampled_from(SOUND[path] if sound and path in SOUND else LIKELY)
+        if not sound or path in SOUND:
+            _put(keys, path.split("."), draw(likely if sound else st.one_of(likely, values())))
     text = json.dumps(keys, ensure_ascii=draw(st.booleans()))
-    how = draw(st.sampled_from(["", "", "", "", "", "cut", "broken", "words"]))
+    how = draw(st.sampled_from(["", "cut", "broken", "words"])) if not sound else ""
     if how == "cut":
         return text[: draw(st.integers(0, len(text)))]
     if how == "broken":

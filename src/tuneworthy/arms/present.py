@@ -12,6 +12,7 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits
+from tuneworthy.core.record import plain_file
 from tuneworthy.core.record import Record
 from tuneworthy.prompting.messages import build
 
@@ -33,7 +34,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     model = setup.models.get("present")
     if model is None:
         raise DoesNotApply("`present` has neither logged answers nor a model")
-    text = (setup.task.folder / present.prompt).read_text("utf-8") if present.prompt else None
+    file = setup.task.folder / present.prompt if present.prompt else None
+    text = plain_file(file).decode("utf-8") if file else None
     recipe = Recipe(kind="file", text=text) if text is not None else Recipe(kind="zero")
     usual = limits_for(setup.task, room(setup), seed=seed).model_dump()
     limits = Limits.model_validate({**usual, **present.options})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +55,15 @@ def digest(value: Any, length: int = 64) -> str:
     """Return the first `length` hex digits of the SHA-256 of a value's canonical JSON."""
     text = canonical(value).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:length]
+
+
+def plain_file(path: Path, most: int = -1) -> bytes:
+    """Return the bytes of a file, at most `most`; OSError for a pipe or device, which may wait."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        return file.read(most)
 
 
 def file_sha256(path: Path) -> str:

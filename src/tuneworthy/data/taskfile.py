@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from tuneworthy.core.errors import SecurityError, TaskError
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, plain_file
 from tuneworthy.core.task import Task
 from tuneworthy.data import plain_yaml
 from tuneworthy.data.plain_yaml import Plain
@@ -65,8 +65,7 @@ def task_schema() -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(plain_yaml.MAX_BYTES + 1)
+        raw = plain_file(path, plain_yaml.MAX_BYTES + 1)
     except ValueError:  # a NUL character
         raise TaskError(
             "this is no path", where=str(path), fix="remove the NUL character"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuneworthy.core.errors import StoreError
+from tuneworthy.core.record import plain_file
 from tuneworthy.ledger.mirror import REPLIES
 
 HEAD = "head"
@@ -34,7 +35,7 @@ class Head:
     def __init__(self, store: Path) -> None:
         self._mirror, self._fd = store.with_name(REPLIES), -1
         with contextlib.suppress(OSError):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             self._fd = os.open(store.with_name(HEAD), flags, 0o600)
 
     def note(self, seq: int, link: str) -> None:
@@ -53,7 +54,7 @@ class Head:
 def read_end(store: Path) -> End | None:
     """Return what was written down, None where nothing was or it can't be read."""
     try:
-        seq, link, mirror = store.with_name(HEAD).read_text("ascii").split()
+        seq, link, mirror = plain_file(store.with_name(HEAD), _SIZE).decode("ascii").split()
         return End(int(seq), link, int(mirror))
     except (OSError, ValueError):
         return None

@@ -73,8 +73,20 @@ class Row(NamedTuple):
 
     @property
     def content(self) -> Any:
-        """Return the value, decoded."""
-        return json.loads(self.value)
+        """Return the value, decoded; StoreError where it is none that we wrote."""
+        try:
+            found = json.loads(self.value)
+        except (ValueError, TypeError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise StoreError(
+                "the store was changed by something else than tuneworthy",
+                where=f"ledger.sqlite, row {self.seq}",
+                got=str(self.value),
+                fix="restore ledger.sqlite from a backup, or remove it and run again",
+                kept="the store as it is, untouched",
+            )
+        return found
 
 
 def text(value: Any) -> str:
@@ -87,7 +99,8 @@ def text(value: Any) -> str:
 
 def link(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
     """Return the hash of a row: SHA-256 over the hash before it and the row's content."""
-    content = json.dumps([previous, seq, *entry, at], separators=(",", ":"))
+    # What we wrote is text and numbers; bytes that somebody put there give another hash.
+    content = json.dumps([previous, seq, *entry, at], separators=(",", ":"), default=repr)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

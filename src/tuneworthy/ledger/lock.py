@@ -79,7 +79,7 @@ def holder(path: Path) -> dict[str, Any] | None:
     `alive` is False where that process is gone on this host: another one has its pid now, or none.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:

@@ -51,7 +51,7 @@ def read_back(ledger: Ledger) -> int:
     An attempt that was left open by the same request is settled by it. Calling again adds nothing.
     """
     path, count = ledger.home / REPLIES, 0
-    if not path.exists():
+    if not path.is_file():
         return 0
     settled = {row.name for row in ledger.journal.rows("outcome")}
     waiting = {

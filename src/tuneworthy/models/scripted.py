@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
-from tuneworthy.core.record import canonical
+from tuneworthy.core.record import canonical, plain_file
 
 Respond = Callable[[Prompt, Limits], str]
 
@@ -95,7 +95,7 @@ _BUILT_IN: dict[str, Respond] = {"echo": _echo, "noisy": _noisy, "empty": _empty
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return plain_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("the replies can't be read", where=str(path), got=str(error)) from error
 

@@ -1,5 +1,7 @@
 """Records, digests, the error tree, the escaper and the registry."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +92,14 @@ def test_plugins_are_found_without_import_and_checked_on_load():
     with pytest.raises(errors.TaskError) as caught:
         plugins.load("metrics", "zzz")
     assert "accuracy" in caught.value.fix
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    from tuneworthy.core.record import plain_file
+
+    (tmp_path / "a").write_bytes(b"abc")
+    assert (plain_file(tmp_path / "a"), plain_file(tmp_path / "a", 2)) == (b"abc", b"ab")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match=r"no plain file|Is a directory|No such file"):
+            plain_file(path)

@@ -53,8 +53,11 @@ class Ended:
 
 def texts(most: int = 40) -> st.SearchStrategy[str]:
     """Return texts of ordinary and of nasty characters."""
-    part = st.one_of(st.text(max_size=8), st.sampled_from(NASTY),
-                     st.sampled_from(["a", "yes", "no", "refund", "order 7", "1", "2.5"]))  # fmt: skip
+    part = st.one_of(
+        st.text(max_size=8),
+        st.sampled_from(NASTY),
+        st.sampled_from(["a", "yes", "no", "refund", "order 7", "1", "2.5"]),
+    )
     return st.lists(part, max_size=5).map(lambda parts: "".join(parts)[:most])
 
 

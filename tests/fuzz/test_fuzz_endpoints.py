@@ -44,13 +44,42 @@ def replies():
     fault = st.sampled_from(["context_length_exceeded", "insufficient_quota", "invalid_api_key",
                              "model_not_found", "rate_limit_exceeded", "", None, 5])  # fmt: skip
     failed = st.builds(
-        lambda s, c, m, h: {"status": s, "json": {"error": {"code": c, "message": m}}, "headers": h},
-        status, fault, text, st.sampled_from([{}, {"retry-after": "1e12"}, {"retry-after": "-5"},
-            {"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, {"location": "http://127.0.0.1:9/"},
-            {"x-echo": CANARY}, {"content-encoding": "gzip"}]))  # fmt: skip
-    raw = st.one_of(st.binary(max_size=30), st.sampled_from(
-        [b"<html>bad gateway</html>", b"", b"[" * 20000, b'{"choices":', b"data: [DONE]\n\n", b"null",
-         b'{"a": ' + b"9" * 5000 + b"}", b"\xff\xfe", CANARY.encode()]))  # fmt: skip
+        lambda s, c, m, h: {
+            "status": s,
+            "json": {"error": {"code": c, "message": m}},
+            "headers": h,
+        },
+        status,
+        fault,
+        text,
+        st.sampled_from(
+            [
+                {},
+                {"retry-after": "1e12"},
+                {"retry-after": "-5"},
+                {"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"},
+                {"location": "http://127.0.0.1:9/"},
+                {"x-echo": CANARY},
+                {"content-encoding": "gzip"},
+            ]
+        ),
+    )
+    raw = st.one_of(
+        st.binary(max_size=30),
+        st.sampled_from(
+            [
+                b"<html>bad gateway</html>",
+                b"",
+                b"[" * 20000,
+                b'{"choices":',
+                b"data: [DONE]\n\n",
+                b"null",
+                b'{"a": ' + b"9" * 5000 + b"}",
+                b"\xff\xfe",
+                CANARY.encode(),
+            ]
+        ),
+    )
     bare = st.builds(
         lambda r, s: {"raw": r, "status": s}, raw, st.sampled_from([200, 200, 500, 401])
     )

@@ -62,8 +62,20 @@ def inputs(draw):
     if how == "header":
         key = draw(st.sampled_from(["dtype", "shape", "data_offsets", "length", "name", "none"]))
     if how == "tokenizer":
-        key = draw(st.sampled_from(["model", "added_tokens", "eos_token", "chat_template", "version",
-                                    "tokenizer_class", "model_max_length", "auto_map"]))  # fmt: skip
+        key = draw(
+            st.sampled_from(
+                [
+                    "model",
+                    "added_tokens",
+                    "eos_token",
+                    "chat_template",
+                    "version",
+                    "tokenizer_class",
+                    "model_max_length",
+                    "auto_map",
+                ]
+            )
+        )
     if how == "file":
         value = st.sampled_from(["remove", "folder", "fifo", "link", "lfs", "text", "empty"])
     return how, draw(st.sampled_from(FILES)), key, draw(value), draw(st.integers(0, 10**6))

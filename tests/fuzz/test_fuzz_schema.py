@@ -8,10 +8,37 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.full
 COUNT = 90
-PATTERNS = ["^(a+)+$", "(a|aa)+$", "(", "[", "^.*$", "\\p{L}", "(?<=a)b", "a{99999}", "(?P<x>a)(?P=x)",
-            "(.*)*x", "(?i)a", "\\", "\x00", "(((a{1,99}){1,99}){1,99}){1,99}"]  # fmt: skip
-REFS = ["#", "#/$defs/a", "#/$defs/none", "#/properties/a", "#a", "http://127.0.0.1:9/s.json",
-        "file:///etc/passwd", "other.json", "#/$defs/a/items", "#/~2", "#/%", "", "urn:x"]  # fmt: skip
+PATTERNS = [
+    "^(a+)+$",
+    "(a|aa)+$",
+    "(",
+    "[",
+    "^.*$",
+    "\\p{L}",
+    "(?<=a)b",
+    "a{99999}",
+    "(?P<x>a)(?P=x)",
+    "(.*)*x",
+    "(?i)a",
+    "\\",
+    "\x00",
+    "(((a{1,99}){1,99}){1,99}){1,99}",
+]
+REFS = [
+    "#",
+    "#/$defs/a",
+    "#/$defs/none",
+    "#/properties/a",
+    "#a",
+    "http://127.0.0.1:9/s.json",
+    "file:///etc/passwd",
+    "other.json",
+    "#/$defs/a/items",
+    "#/~2",
+    "#/%",
+    "",
+    "urn:x",
+]
 TYPES = ["object", "array", "string", "number", "integer", "boolean", "null", "objekt", 5, None,
          ["string", "null"], [], ["string", "string"]]  # fmt: skip
 

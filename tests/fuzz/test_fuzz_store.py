@@ -12,19 +12,43 @@ from tuneworthy.ledger.store import open_ledger
 
 pytestmark = pytest.mark.full
 COUNT = 100
-TARGETS = [".tuneworthy/ledger.sqlite", ".tuneworthy/ledger.sqlite", ".tuneworthy/ledger.sqlite-wal",
-           ".tuneworthy/head", ".tuneworthy/lock", ".tuneworthy/replies.jsonl", ".tuneworthy",
-           ".tuneworthy/blobs", "results", "results/latest", "RESULTS/results.json",
-           "RESULTS/results.json", "RESULTS/verdict.json", "RESULTS/report.html",
-           ".tuneworthy/.gitignore", ".tuneworthy/ledger.sqlite-shm"]  # fmt: skip
+TARGETS = [
+    ".tuneworthy/ledger.sqlite",
+    ".tuneworthy/ledger.sqlite",
+    ".tuneworthy/ledger.sqlite-wal",
+    ".tuneworthy/head",
+    ".tuneworthy/lock",
+    ".tuneworthy/replies.jsonl",
+    ".tuneworthy",
+    ".tuneworthy/blobs",
+    "results",
+    "results/latest",
+    "RESULTS/results.json",
+    "RESULTS/results.json",
+    "RESULTS/verdict.json",
+    "RESULTS/report.html",
+    ".tuneworthy/.gitignore",
+    ".tuneworthy/ledger.sqlite-shm",
+]
 HOW = ["cut", "cut", "flip", "flip", "insert", "empty", "remove", "folder", "link", "dangling",
        "fifo", "text", "sql", "double", "zeros"]  # fmt: skip
-SQL = ["UPDATE rows SET value = '{}' WHERE seq = 3", "DELETE FROM rows WHERE seq > 5",
-       "DELETE FROM rows", "DROP TABLE rows", "PRAGMA user_version = 99", "CREATE VIEW v AS SELECT 1",
-       "UPDATE rows SET seconds = 1e308", "UPDATE rows SET name = NULL", "DELETE FROM sqlite_sequence",
-       "UPDATE rows SET value = 'x'", "PRAGMA application_id = 1", "UPDATE rows SET at = x'ff'",
-       "CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM rows; END",
-       "UPDATE rows SET seq = seq + 1000000", "UPDATE sqlite_sequence SET seq = 1"]  # fmt: skip
+SQL = [
+    "UPDATE rows SET value = '{}' WHERE seq = 3",
+    "DELETE FROM rows WHERE seq > 5",
+    "DELETE FROM rows",
+    "DROP TABLE rows",
+    "PRAGMA user_version = 99",
+    "CREATE VIEW v AS SELECT 1",
+    "UPDATE rows SET seconds = 1e308",
+    "UPDATE rows SET name = NULL",
+    "DELETE FROM sqlite_sequence",
+    "UPDATE rows SET value = 'x'",
+    "PRAGMA application_id = 1",
+    "UPDATE rows SET at = x'ff'",
+    "CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM rows; END",
+    "UPDATE rows SET seq = seq + 1000000",
+    "UPDATE sqlite_sequence SET seq = 1",
+]
 COMMANDS = [
     ["run", "--no-progress"],
     ["report"],
@@ -71,8 +95,12 @@ def spoil(home, target, how, number, statement):
         else:
             path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        make = {"folder": path.mkdir, "link": lambda: path.symlink_to("/etc/hostname"),
-                "dangling": lambda: path.symlink_to("none"), "fifo": lambda: os.mkfifo(path)}  # fmt: skip
+        make = {
+            "folder": path.mkdir,
+            "link": lambda: path.symlink_to("/etc/hostname"),
+            "dangling": lambda: path.symlink_to("none"),
+            "fifo": lambda: os.mkfifo(path),
+        }
         make.get(how, lambda: None)()
     elif not path.is_dir():
         changed = {"cut": raw[:at], "empty": b"", "text": b"no store\n", "double": raw + raw,

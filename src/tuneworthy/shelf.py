@@ -143,7 +143,8 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
         if whole:
             ledger.verify()
         if results.course is not None:  # settled: what came of clicks, which the ledger has
-            stored = results.plain() if ledger.get(settled_key(results)) else None
+            known = ledger.get(settled_key(results)) is not None
+            stored = results.plain() if known else None
         else:
             stored = ledger.get(key)
     if stored is None:

@@ -12,8 +12,7 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits
-from tuneworthy.core.record import plain_file
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import Record, plain_file
 from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0

@@ -17,6 +17,8 @@ TuneworthyError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuneworthy.core.escape import quoted, visible
 
 KEPT = "the store and all past results; `tuneworthy run` continues where it stopped"
@@ -26,15 +28,23 @@ class TuneworthyError(Exception):
     """A failure that says what, where, what was got, how to fix it and what was kept.
 
     Every part is escaped and `got` cut to 200 characters, so data can't forge a line of the
-    message or reach the terminal as a control sequence.
+    message or reach the terminal as a control sequence. Several places take a line each.
     """
 
     exit_code = 1
 
     def __init__(
-        self, what: str, *, where: str = "", got: str = "", fix: str = "", kept: str = KEPT
+        self,
+        what: str,
+        *,
+        where: str | Sequence[str] = "",
+        got: str = "",
+        fix: str = "",
+        kept: str = KEPT,
     ) -> None:
-        self.what, self.where, self.fix, self.kept = map(visible, (what, where, fix, kept))
+        places = [where] if isinstance(where, str) else where
+        self.where = "\n         ".join(map(visible, places))
+        self.what, self.fix, self.kept = map(visible, (what, fix, kept))
         self.got = quoted(got)
         super().__init__(str(self))
 

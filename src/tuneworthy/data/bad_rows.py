@@ -76,12 +76,12 @@ class BadRows:
             what = f"more bad rows than --max-bad allows ({max_bad:.1%}): {what}"
         raise DataError(what, where=self._where(), got=first.got, fix=self._fix(first, policy))
 
-    def _where(self) -> str:
+    def _where(self) -> list[str]:
         also = [f"{fault.place()}: {fault.why}" for fault in self.first[1:]]
         lines = [quoted(self.first[0].place()), *map(quoted, also)]
         if self.count > SHOWN:
             lines.append(f"and {self.count - SHOWN:,} more")
-        return "\n         ".join(lines)
+        return lines
 
     def _fix(self, first: Fault, policy: str) -> str:
         listed = f" (listed in {LIST})" if self._listed and self.path.exists() else ""

@@ -18,6 +18,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 _KEPT = 8  # compiled templates
+# Some templates write today's date into every prompt: then answers of two days would be answers to
+# two prompts, under one key. The date is the one that Llama 3.2's own template falls back to.
+TODAY = datetime(2024, 7, 26)
 _COMPILED: dict[str, Any] = {}
 
 
@@ -95,7 +98,7 @@ def _environment() -> Any:
     found.filters["tojson"] = _json
     found.globals |= {
         "raise_exception": _raise,
-        "strftime_now": lambda form: datetime.now().strftime(form),
+        "strftime_now": TODAY.strftime,
         "dict": _Dict(),
         "namespace": _Namespace,
     }

@@ -23,7 +23,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.models import _attention
 from tuneworthy.models._config import read_config
 from tuneworthy.models._render import Refused, rendered
-from tuneworthy.models._template import conversation, one_template, undated
+from tuneworthy.models._template import conversation, one_template
 from tuneworthy.models._thinking import NEVER, Setting, Thinking, settled
 from tuneworthy.models._weights import sha256, shapes
 
@@ -50,7 +50,6 @@ def opened(
     transformers.utils.logging.disable_progress_bar()
     with _hushed(), _told(folder):
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        tokenizer.chat_template = undated(tokenizer.chat_template)
         _check_room(folder, files, options)
         module, found = transformers.AutoModelForCausalLM.from_pretrained(
             folder,

@@ -6,10 +6,8 @@ message's own text is encoded as the text it is. Knows no model.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from tuneworthy.core.case import Message
@@ -18,8 +16,6 @@ from tuneworthy.models._render import Refused, rendered
 from tuneworthy.models._thinking import TAGS, Tags, opened
 
 _TAIL = 40  # tokens at a prompt's end in which a tag that opens a thought is looked for
-TODAY = datetime(2024, 7, 26)
-_NOW = re.compile(r"""strftime_now\s*\(\s*(?P<mark>['"])(?P<form>[^'"\\]*)(?P=mark)\s*\)""")
 _PRIVATE = (0xF0000, 0x100000)  # two ranges no text uses: stand-ins for special tokens
 
 
@@ -49,30 +45,6 @@ def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
         return []
     ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
     return ids
-
-
-def undated(template: Any) -> Any:
-    """Return a chat template (or several, by name) with a fixed date in the place of today's.
-
-    Some templates write today's date into every prompt: then answers of two days would be answers
-    to two prompts, under one key. The date is the one that Llama 3.2's own template falls back to.
-    """
-    if isinstance(template, dict):
-        return {name: undated(one) for name, one in template.items()}
-    return _NOW.sub(_fixed, template) if isinstance(template, str) else template
-
-
-def date_of(template: Any) -> str:
-    """Return today's date where a chat template may still write it into a prompt, else "".
-
-    That is one that works out the form of the date; its date belongs to the model's fingerprint.
-    """
-    called = re.search(r"strftime_now\s*\(", str(template or ""))
-    return datetime.now().date().isoformat() if called else ""
-
-
-def _fixed(call: re.Match[str]) -> str:
-    return json.dumps(TODAY.strftime(call["form"]), ensure_ascii=False)
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:

@@ -27,6 +27,7 @@ from tuneworthy.models._weights import check_folder, weights_hash
 
 try:
     calm_torch()
+    import torch  # noqa: F401  the first to be missing
 
     from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
@@ -39,7 +40,7 @@ try:
     )
     from tuneworthy.models._render import Refused
     from tuneworthy.models._sizes import check_memory, tokens_of
-    from tuneworthy.models._template import answer_ids, date_of, prompt_ids, text_ids
+    from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",
@@ -351,7 +352,7 @@ def load(
         "weights": weights_hash(files),
         **marks_of(device, precision),
         "tokenizer": tokenizer_hash(folder),
-        "template": digest([str(tokenizer.chat_template), date_of(tokenizer.chat_template)]),
+        "template": digest(str(tokenizer.chat_template)),
         "thinking": state.state,
     }
     model = HF(spec, module, tokenizer, fingerprint(marks), state)

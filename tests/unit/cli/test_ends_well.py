@@ -151,7 +151,10 @@ def test_d11_report_files_on_a_full_disk(tmp_path, capsys):
 @pytest.mark.parametrize("word", COMMANDS)
 def test_d11_ctrl_c_while_a_command_starts(word, tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT)
-    code = "from tuneworthy.cli import main; print('here', flush=True); main()"
+    code = (  # a job in the background of a shell inherits that Ctrl-C is ignored
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from tuneworthy.cli import main; print('here', flush=True); main()"
+    )
     words = (
         [word, "list"] if word == "models" else [word] if word == "doctor" else [word, str(path)]
     )

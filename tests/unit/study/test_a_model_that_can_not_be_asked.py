@@ -93,7 +93,8 @@ def test_d4_where_no_arm_is_left_the_model_is_named(tmp_path):
 def test_a_model_that_can_not_be_opened_is_tried_once():
     tried = []
 
-    def start(spec):
+    def start(spec, fields):
+        assert fields == {}
         tried.append(spec)
         raise ModelError("no room")
 

@@ -10,7 +10,7 @@ from tests import studies
 
 from tuneworthy import shelf
 from tuneworthy.cli._frame import run as command
-from tuneworthy.core.errors import TaskError
+from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.models import scripted
 from tuneworthy.study import run
 from tuneworthy.verdict.recompute import recompute
@@ -103,10 +103,14 @@ def test_a_changed_score_or_grade_of_a_judged_study_is_found(tmp_path, monkeypat
     path = study.folder / "results.json"
     change(whole := json.loads(path.read_text()))
     path.write_text(json.dumps(whole))
-    found = shelf.recompute(study.folder)
+    with pytest.raises(StoreError, match="not those that the ledger holds"):
+        shelf.recompute(study.folder)
+    alone = tmp_path / "alone"  # without its ledger the evidence itself tells
+    shutil.copytree(study.folder, alone)
+    found = shelf.recompute(alone)
     assert found.hash != study.verdict.evidence_hash
     assert any(line.startswith(("evidence/arms/", "evidence/pairs/")) for line in found.differs)
-    assert command(["report", str(study.folder), "--recompute"]) == 1
+    assert command(["report", str(alone), "--recompute"]) == 1
 
 
 def test_judged_results_without_grades_are_refused_with_what_to_do(tmp_path, monkeypatch):

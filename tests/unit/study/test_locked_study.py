@@ -119,6 +119,9 @@ def test_recorded_answers_without_ids_keep_their_order(path):
     logged = {row["id"]: row for row in map(json.loads, lines)}
     bare = [{"answer": row["answer"]} for row in logged.values()]
     studies.lines(path.parent / "logged.jsonl", bare)
+    task = json.loads(path.read_text())
+    task["present"]["match"] = "order"
+    path.write_text(json.dumps(task))
     for wishes in (Wishes(), UNLOCK):
         results = tuneworthy.run(path, wishes).results
         given = {a.case: a.text for r in results.runs if r.spec.name == "present"

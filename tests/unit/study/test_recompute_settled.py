@@ -158,7 +158,9 @@ def test_settled_pairs_are_taken_where_the_metric_is_the_users_own(tmp_path, cap
     assert same(done).taken[:2] == ("scores", "settled pairs")
     assert command(["report", str(done.folder), "--recompute"]) == 0
     assert "Taken as stored: scores, settled pairs" in capsys.readouterr().out
-    changed(done.folder, score)
-    found = shelf.recompute(done.folder).differs
+    alone = tmp_path / "alone"  # beside its ledger a change is refused
+    shutil.copytree(done.folder, alone)
+    changed(alone, score)
+    found = shelf.recompute(alone).differs
     assert any(line.startswith("evidence/hash") for line in found)
     assert any(line.startswith("evidence/arms/") for line in found)

@@ -12,6 +12,7 @@ from tuneworthy.core.plugins import load
 from tuneworthy.metrics import _leaves, rouge_l
 
 LONG = 200_000
+ENDS = 30  # seconds: many times what is needed; quadratic work takes minutes
 
 
 def words(seed, size=LONG):
@@ -40,7 +41,7 @@ def test_a_long_text_is_scored_in_seconds(metric):
     started = time.process_time()
     found = load("metrics", metric).score(case(words(0)), said, {})
     assert 0 <= found.value <= 1
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < ENDS
 
 
 def test_many_demands_on_a_long_text_are_looked_for_in_seconds():
@@ -51,7 +52,7 @@ def test_many_demands_on_a_long_text_are_looked_for_in_seconds():
         case("x", must_say=demands), Answer(case="c", text=text), {}
     )
     assert found.value == 0
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < ENDS
 
 
 def test_long_lists_of_objects_are_scored_in_seconds():
@@ -65,7 +66,7 @@ def test_long_lists_of_objects_are_scored_in_seconds():
     near = score(case(gold), Answer(case="c", text=json.dumps({"items": changed})), {})
     assert near.value == pytest.approx(2 / 3, abs=0.01)  # names and kinds agree, no q
     assert score(case(gold), Answer(case="c", text=objects(7)), {}).value < 0.8
-    assert time.process_time() - started < 8
+    assert time.process_time() - started < 3 * ENDS
 
 
 def test_bits_count_what_rapidfuzz_counts(monkeypatch):

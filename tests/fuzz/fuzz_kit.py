@@ -26,7 +26,7 @@ CANARY = "sk-canary-9f27c1d04be85a36d7f0"
 _known: dict[str, list] = {}
 SEED = []  # what `--fuzz-seed` says
 SECONDS = 90.0  # an input may take, on a machine that does other work too
-EVERY = 14  # one input in so many is run as a process of its own
+EVERY = 12  # one input in so many is run as a process of its own
 CODES = {"run": {0, 1, 2, 3, 4, 5, 6, 7}, "settle": {0, 1, 2, 5, 6, 7}}
 FAILURES = {1: ("ModelError", "ProviderError", "NumericError"),
             2: ("TaskError", "NotInstalled", "SecurityError"), 5: ("DataError",),
@@ -130,7 +130,7 @@ def holds(home: Path, words: list[str], *, real: bool = False) -> Ended:
     """
     before, results = rows_of(home), files_of(home)
     ended = _as_process(words) if real else _in_process(words)
-    said = f"{words} ended with {ended.code}:\n{ended.text[-3000:]}{_trace(home.parent)}"
+    said = f"{words} ended with {ended.code}:\n{ended.text[-6000:]}{_trace(home.parent)}"
     assert "BUG" not in ended.err, said
     assert "Traceback" not in ended.text, said
     assert ended.code in CODES.get(words[0], {0, 1, 2, 5, 6, 7}), said
@@ -185,7 +185,7 @@ def _decoded(raw: bytes) -> str:
 
 def _trace(folder: Path) -> str:
     bugs = sorted(folder.glob("tuneworthy-bug-*.txt"))
-    return "".join("\n" + bug.read_text()[-3000:] for bug in bugs)
+    return "".join("\n" + bug.read_text()[-6000:] for bug in bugs)
 
 
 def _no_key(folder: Path, ended: Ended) -> None:

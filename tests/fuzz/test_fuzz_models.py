@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz_kit import drawn, holds, indices, values
+from fuzz_kit import drawn, holds, indices, real, values
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "models"))
@@ -151,4 +151,5 @@ def test_model_folder(index, home, whole, monkeypatch, tmp_path):
     keys = {"name": "fuzzed", "data": {"file": "rows.jsonl"}, "model": "hf:./model", "seeds": 1,
             "arms": ["majority", "zero_shot"], "output": {"max_tokens": 4}}  # fmt: skip
     (home / "task.yaml").write_text(json.dumps(keys))
-    holds(home, ["run", str(home / "task.yaml"), "--no-progress", "--brief"])
+    words = ["run", str(home / "task.yaml"), "--no-progress", "--brief"]
+    holds(home, words, real=real(index))

@@ -355,7 +355,15 @@ def load(
         "template": digest(str(tokenizer.chat_template)),
         "thinking": state.state,
     }
-    model = HF(spec, module, tokenizer, fingerprint(marks), state)
+    try:
+        model = HF(spec, module, tokenizer, fingerprint(marks), state)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
+        raise ModelError(
+            "the model can't be run as its config.json says",
+            where=str(folder / "config.json"),
+            got=f"{type(error).__name__}: {error}",
+            fix="compare it with the config of the original, or download the model again",
+        ) from error
     model.net.fit.rows = place.batch
     return model
 

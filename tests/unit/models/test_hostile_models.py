@@ -283,7 +283,7 @@ def test_rendering_equals_that_of_transformers(folders):
         "{{ n.i }}{% generation %}{{ m['content'].upper() }}{% endgeneration %}{% endfor %}",
         "{% macro say(m) %}{{ m.role }}: {{ m.content | indent(2) }}{% endmacro %}"
         "{% for m in messages %}{{ say(m) }}\n{% endfor %}{{ {'a': 'é<'} | tojson(indent=2) }}"
-        "{{ tools is none }}{{ documents is none }}{{ dict(a=1) }}{{ strftime_now('%Y') }}",
+        "{{ tools is none }}{{ documents is none }}{{ dict(a=1) }}{{ strftime_now is defined }}",
     ]
     for template in templates:
         for header_too in (True, False):

@@ -100,7 +100,7 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
     from tuneworthy.models import _sizes, hf
 
     folder = folders["llama"]
-    shape = _memory.shape_of(hf.read_config(folder), hf.shapes(hf.check_folder(folder)))
+    shape = _memory.shape_of(_sizes.read_config(folder), _sizes.shapes(hf.check_folder(folder)))
     tokens = _memory.batch_tokens(shape, 4, "cpu", _sizes.total_memory("cpu"))
     need = int(1.1 * sum(_memory.asking(shape, 4, tokens).values())) + 1
     opened = []

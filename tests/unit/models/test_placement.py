@@ -210,9 +210,10 @@ class Held:
     alive: ClassVar = weakref.WeakSet()
     opened: ClassVar = []
 
-    def __init__(self, spec):
+    def __init__(self, spec, fields):
         if sum(4 for _ in self.alive) + 4 > 10:
             raise DoesNotFit("the model does not fit in the free memory")
+        assert fields == {}
         self.spec, self.fingerprint = spec, {"device": "cpu"}
         self.alive.add(self)
         self.opened.append(spec)
@@ -242,9 +243,8 @@ def test_a_model_that_was_closed_gives_its_weights_back(tmp_path):
 
     for name in ("a", "b"):
         build("llama", tmp_path / name)
-    models = Models(
-        {"base": "hf:./a", "bigger": "hf:./b"}, lambda spec: open_model(spec, folder=tmp_path)
-    )
+    wanted = {"base": "hf:./a", "bigger": "hf:./b"}
+    models = Models(wanted, lambda spec, fields: open_model(spec, folder=tmp_path))
     kept = weakref.ref(models["bigger"].module)
     assert models["base"].spec == "hf:./a"
     assert models.close_one() == "hf:./b"

@@ -40,7 +40,7 @@ def opened(made):
 
     def get(name, thinking="auto"):
         if (name, thinking) not in kept:
-            kept[name, thinking] = load(made[name], f"hf:{name}", "float32", thinking)
+            kept[name, thinking] = load(made[name], f"hf:{name}", "float32", thinking=thinking)
         return kept[name, thinking]
 
     return get
@@ -125,7 +125,7 @@ def test_off_is_refused_where_a_model_always_thinks(made):
     from tuneworthy.models.hf import load
 
     with pytest.raises(ModelError, match="always thinks"):
-        load(made["open"], "hf:open", "float32", "off")
+        load(made["open"], "hf:open", "float32", thinking="off")
 
 
 def test_a_request_may_not_contradict_what_was_settled(opened):

@@ -21,6 +21,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.core.settled import Choice, Click, Ended
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.desk import Desk, Wishes, open_desk
+from tuneworthy.ledger.trouble import writing
 from tuneworthy.matrix.ballot import Ballot, Question, agreement
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.finalists import Finalists, recorded
@@ -133,7 +134,8 @@ class Settling:
         folder = shelf.put(results, home, self._desk.study, SUFFIX)
         rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
+        with writing(folder / GOLD):
+            (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
         return Settlement(results, folder, len(rows))
 
     def _refuse(self) -> None:

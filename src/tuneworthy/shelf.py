@@ -59,6 +59,7 @@ def _json(record: Record, indent: int | None = None) -> str:
 
 def _replace(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # what was left there, and may be no file
     part.write_text(text, "utf-8", errors="backslashreplace")
     part.replace(path)
 

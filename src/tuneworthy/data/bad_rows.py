@@ -47,6 +47,7 @@ class BadRows:
         with contextlib.suppress(OSError):  # a folder that can't be written loses only the list
             if self._file is None:
                 self.path.parent.mkdir(exist_ok=True)
+                self.path.unlink(missing_ok=True)  # a link or a pipe is not written through
                 self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(asdict(fault)) + "\n")
 

@@ -45,6 +45,7 @@ _FOLDER = ("a folder stands where a file is to be written", "name a file inside 
 _WRITING = {
     errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
     errno.ENOENT: _NO_FOLDER, errno.ENOTDIR: _TAKEN, errno.EISDIR: _FOLDER,
+    errno.ENXIO: ("a pipe stands where a file is to be written", "name a file: -o PATH"),
 }  # fmt: skip
 _SQLITE = {
     "SQLITE_FULL": _FULL, "SQLITE_READONLY": _READ_ONLY, "SQLITE_PERM": _DENIED,
@@ -74,9 +75,12 @@ def guarded(path: Path) -> Iterator[None]:
 def writing(path: Path) -> Iterator[None]:
     """Turn OSError inside the block into StoreError: `path` is a file that the user asked for.
 
-    No permission to write there and a read-only disk are one to whoever reads it.
+    No permission to write there and a read-only disk are one to whoever reads it. A pipe is
+    refused: to open one waits for a reader.
     """
     try:
+        if path.is_fifo():
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), str(path))
         yield
     except OSError as error:
         raise from_system(error, str(path)) from error

@@ -222,3 +222,34 @@ def test_d11_no_name_id_or_file_reaches_the_terminal_as_a_control_sequence(tmp_p
         assert harmless(shown.out), words
         assert harmless(shown.err), words
         assert "BUG" not in shown.err, (words, shown.err)
+
+
+def test_d11_a_pipe_where_a_file_belongs_is_waited_for_by_no_command(tmp_path, capsys):
+    path = studies.write(tmp_path, arms=studies.LIGHT)
+    assert run(["run", str(path), "--no-progress"]) == 0
+    folder = next((tmp_path / "results").glob("planted-*"))
+    places = {
+        folder / "report.html": {0}, folder / "results.json.part": {0},
+        folder / "results.json": {0, 2},
+        tmp_path / "results" / "latest": {0, 2}, tmp_path / ".tuneworthy" / "replies.jsonl": {0},
+        tmp_path / ".tuneworthy" / "head": {0}, tmp_path / "logged.jsonl": {0, 5},
+        tmp_path / ".tuneworthy" / "bad_rows.jsonl": {0}, path: {0, 2},
+    }  # fmt: skip
+    for place, codes in places.items():
+        before = place.read_bytes() if place.exists() else None
+        place.unlink(missing_ok=True)
+        os.mkfifo(place)
+        assert run(["report", str(tmp_path)]) in codes, place
+        assert run(["check", str(path)]) in codes, place
+        assert run(["run", str(path), "--no-progress"]) in codes, place
+        told(capsys)
+        place.unlink(missing_ok=True)
+        if before is not None:
+            place.write_bytes(before)
+    os.mkfifo(tmp_path / "out.html")
+    assert run(["report", str(tmp_path), "-o", str(tmp_path / "out.html")]) == 7
+    assert (
+        run(["init", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out.html"), "--force"])
+        == 7
+    )
+    assert "a pipe stands" in told(capsys)

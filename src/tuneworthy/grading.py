@@ -42,7 +42,7 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
 
 
 def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
-    """Return what scores hang on: the metric's code and options, the output, and the judge."""
+    """Return what scores depend on: the metric's code and options, the output, and the judge."""
     judge = dict(models["judge"].fingerprint) if chosen(task) == JUDGE else None
     return digest({**fingerprint(task), "output": task.output.plain(), "judge": judge})
 

@@ -22,8 +22,7 @@ from tuneworthy.models import content_of
 from tuneworthy.models._minilm import missing
 
 FOLDER = "all studies of this folder"
-"""Whose fresh starts are counted: a study that begins after one must not read what it left behind.
-"""
+"""The name under which the ledger counts the fresh starts of all studies of a folder."""
 
 
 def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[s
 
 
 def results_key(study: str, models: Iterable[str], folder: Path) -> str:
-    """Return what a study's results hang on: the study, the code, models that may be replaced."""
+    """Return the key of a study's results: its hash, the code, models that may be replaced."""
     files = {spec: content_of(spec, folder) for spec in models}
     return digest({"what": "results", "study": study, "made_by": made_by(EVERYTHING),
                    "models": files})  # fmt: skip

@@ -20,7 +20,7 @@ AGAIN = "Give this answer once more, exactly in the form that was asked for and 
 
 
 def held(model: Model, rule: Grammar, limits: Limits) -> Ask:
-    """Return how to ask for legal answers within limits.
+    """Return a function that asks for answers under a grammar, within limits.
 
     Labels are scored with their end-of-turn token as continuations, and the likeliest is taken,
     where the model can do that and does not think first; all else is decoded under the grammar.

@@ -62,7 +62,7 @@ class Progress:
         self._say, self._every, self._last = say, every, time.monotonic()
 
     def __call__(self, name: str, rows: int) -> None:
-        """Say it where it is time to."""
+        """Print the progress if the interval has passed."""
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now

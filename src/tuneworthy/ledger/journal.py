@@ -73,7 +73,7 @@ class Row(NamedTuple):
 
     @property
     def content(self) -> Any:
-        """Return the value, decoded; StoreError where it is none that we wrote."""
+        """Return the decoded value. Raises StoreError where we did not write it."""
         try:
             found = json.loads(self.value)
         except (ValueError, TypeError, RecursionError):

@@ -266,7 +266,7 @@ def _latency(
 def _open_limits(
     task: Task, runs: Sequence[Run], states: Mapping[str, LimitState]
 ) -> dict[str, str]:
-    """Return why the limit on the tail of the latency is neither shown kept nor broken."""
+    """Return why `limits.p95_ms` is neither met nor violated: how many prompts were timed."""
     limit = task.success.limits.p95_ms
     if limit is None or states["p95_ms"] != "not shown":
         return {}

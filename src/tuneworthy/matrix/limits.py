@@ -120,7 +120,7 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
 
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
-    """Return why times show a limit on their 95th percentile neither kept nor broken."""
+    """Return why these times show the limit on their 95th percentile neither met nor violated."""
     late, timed = sum(ms > limit for ms in times), counted(len(times), "prompt")
     were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < FEWEST:

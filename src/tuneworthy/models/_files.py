@@ -99,7 +99,7 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
 
 
 def plain_json(raw: bytes) -> Any:
-    """Return the value of JSON bytes. Raises ValueError, also where it is too deep or holds NaN."""
+    """Parse JSON bytes. Raises ValueError, also for too deep nesting and for NaN."""
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_constant)
     except RecursionError:

@@ -114,7 +114,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("amount", "confidence", "counted", "cut_line", "duration", "headline", "left_line",
+    names = ("amount", "confidence", "counted", "duration", "headline", "left_line",
              "limit_lines", "next_line", "not_certain", "pays_line", "points", "score",
              "scored_line", "signed", "span", "status_line", "target_line", "use_line",
              "wrong_line")  # fmt: skip

@@ -61,7 +61,7 @@ class _Tail:
 
     @property
     def text(self) -> str:
-        """Return all that the reply adds."""
+        """Return the whole text that the reply adds."""
         closing = self.thought.end + self.thought.gap if self.thought else ""
         return closing + self.answer + self.end
 

@@ -255,13 +255,12 @@ def _cut(ruling: Ruling) -> str:
         f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {named(arm)}, which may"
         f" have cost it {points(arm.cut.gain)}"
     )
-    if not arm.cut.asked:
-        return f"{ended}: with longer answers another arm may be named."
-    times = f"with {LONGER} times the tokens"
-    return (
-        f"{ended} (asked again {times}: {arm.cut.gained:,} of {arm.cut.asked:,} scored higher);"
-        " with longer answers another arm may be named."
-    )
+    if arm.cut.asked:
+        again = f"{arm.cut.gained:,} of {arm.cut.asked:,}"
+        ended += f" (asked again with {LONGER} times the tokens, {again} scored higher)"
+    if ruling.reason == "cut":
+        return f"{ended}. A dearer arm may only seem better for that reason."
+    return f"{ended}; with longer answers another arm may be named."
 
 
 def _refused(evidence: Evidence, ruling: Ruling) -> str:

@@ -1,0 +1,158 @@
+"""Default studies of real rows: what is named, how firmly, in how many minutes, what is left out.
+
+usage: real_sets.py DATA LABEL [--source FOLDER] [--minutes M] [--sets a,b] [--rows N]
+
+DATA holds one folder a public set (`train.jsonl`, `task.json`); of each the first N rows (400) are
+all the labelled rows there are. LABEL names the figures (before, after, full), FOLDER is the `src`
+of the code that runs (this one's unless said). A set that LABEL has is not run again: to go on is
+to call again. Writes bench/results/real_sets.json; without LABEL it prints the table of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from _bench import RESULTS, machine
+
+SETS: dict[str, dict[str, Any]] = {
+    "banking77": {"output": {"type": "label"}, "success": {"metric": "accuracy"}},
+    "e2e_style": {"output": {"type": "text"}, "success": {"metric": "rouge_l"}},
+    "gsm8k": {"output": {"type": "number"}, "success": {"metric": "number"}},
+    "piqa_general": {"output": {"type": "label"}, "success": {"metric": "accuracy"}},
+    "snips_json": {"output": {"type": "json"}, "success": {"metric": "fields_f1"}},
+    "xquad_docs": {"output": {"type": "text"}, "success": {"metric": "token_f1"},
+                   "data": {"docs": "docs.jsonl"}},
+}  # fmt: skip
+BESIDE = ("harms", "changes", "search")
+CALL = """
+import json, sys, time
+begun = time.perf_counter()
+import tuneworthy
+from tuneworthy.study import Wishes, run
+seen = []
+def watch(event, data):
+    if event == "arm":
+        seen.append((time.perf_counter() - begun, data.spec.name))
+study = run(sys.argv[1], Wishes(), watch)
+where = str(study.folder.resolve())
+print(json.dumps([time.perf_counter() - begun, where, seen, tuneworthy.__version__]))
+"""
+
+
+def written(data: Path, name: str, folder: Path, rows: int, minutes: float | None) -> Path:
+    """Write the task of a set with its first rows; return the task file."""
+    about = json.loads((data / name / "task.json").read_text("utf-8"))
+    lines = (data / name / "train.jsonl").read_text("utf-8").splitlines()
+    if len(lines) < rows:
+        lines += (data / name / "test.jsonl").read_text("utf-8").splitlines()
+    told = [_row(name, json.loads(line)) for line in lines[:rows]]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in told), "utf-8")
+    how = SETS[name]
+    task: dict[str, Any] = {"name": name, "instruction": about["instruction"] or CHOOSE, **how}
+    task["data"] = {"train": "rows.jsonl", **how.get("data", {})}
+    if minutes is not None:
+        task["budget"] = {"minutes": minutes}
+    if "docs" in task["data"]:
+        text = (data / name / "docs.jsonl").read_text("utf-8")
+        (folder / "docs.jsonl").write_text(text, "utf-8")
+    path = folder / "task.yaml"
+    path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
+    return path
+
+
+CHOOSE = "Which of the two ends suits the beginning? Answer with A or B."
+
+
+def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return input and output of a row; a choice between two texts becomes the labels A and B."""
+    if name != "piqa_general":
+        return {"input": row["input"], "output": row["output"]}
+    one, two = row["meta"]["choices"]
+    text = f"{row['input']}\nA: {one}\nB: {two}"
+    return {"input": text, "output": "AB"[row["meta"]["gold"]]}
+
+
+def studied(path: Path, source: Path) -> dict[str, Any]:
+    """Run the study of a task file with the code at `source`; return what it said, in figures."""
+    inherited = {**os.environ, "PYTHONPATH": str(source), "TUNEWORTHY_LOOKS": "folder"}
+    words = [sys.executable, "-c", CALL, path.name]
+    done = subprocess.run(words, cwd=path.parent, stdout=subprocess.PIPE, env=inherited, check=True)
+    seconds, folder, seen, version = json.loads(done.stdout.decode().strip().splitlines()[-1])
+    results = json.loads((Path(folder) / "results.json").read_text("utf-8"))
+    verdict, evidence, plan = (results[key] for key in ("verdict", "evidence", "plan"))
+    named = next((arm for arm in verdict["arms"] if arm["name"] == verdict["arm"]), None)
+    ends = [*(start for start, _ in seen[1:]), seconds]
+    spent: dict[str, float] = {}
+    for (start, arm), end in zip(seen, ends, strict=True):
+        spent[arm] = round(spent.get(arm, 0.0) + end - start, 1)
+    wrong = {row["cause"]: row["share"] for row in verdict["wrong"]}
+    return {
+        "use": verdict["use"], "arm": verdict["arm"], "status": verdict["status"],
+        "left": (verdict["left_on_table"] or {}).get("points"),
+        "score": named and named["score"], "minutes": round(seconds / 60, 2),
+        "arms": {a["name"]: a["score"] for a in verdict["arms"] if a["score"]},
+        "deltas": {a["name"]: a["delta"] for a in verdict["arms"] if a["delta"]},
+        "left_out": [a["spec"]["name"] for a in plan["arms"] if a["because"]],
+        "cuts": plan["cuts"], "beside": [key for key in BESIDE if evidence.get(key)],
+        "wrong": wrong, "next": verdict["next"]["do"], "because": verdict["because"],
+        "spent": spent, "version": version,
+    }  # fmt: skip
+
+
+def table(told: dict[str, dict[str, Any]]) -> str:
+    """Return one line a set and label."""
+    lines = []
+    for name in SETS:
+        for label, sets in told.items():
+            if (one := sets.get(name)) is None:
+                continue
+            score, left = one["score"], one["left"]
+            at = "{mean:.2f} ({low:.2f} to {high:.2f})".format(**score) if score else "-"
+            points = "-" if left is None else f"{left:.3f}"
+            lines.append(
+                f"{name:<13} {label:<7} {one['minutes']:>6.1f} min  {one['arm'] or 'none':<28}"
+                f" {at:<22} {one['status']:<12} left {points:>6}  beside {one['beside']}"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what LABEL lacks, set after set, and print the table."""
+    ask = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    ask.add_argument("data", type=Path, nargs="?")
+    ask.add_argument("label", nargs="?")
+    ask.add_argument("--source", type=Path, default=Path(__file__).parents[1] / "src")
+    ask.add_argument("--minutes", type=float)
+    ask.add_argument("--rows", type=int, default=400)
+    ask.add_argument("--sets", default=",".join(SETS))
+    given = ask.parse_args()
+    path = RESULTS / "real_sets.json"
+    told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for name in given.sets.split(",") if given.label else ():
+        if name in told.get(given.label, {}):
+            continue
+        with tempfile.TemporaryDirectory() as home:
+            task = written(given.data.resolve(), name, Path(home), given.rows, given.minutes)
+            load = round(os.getloadavg()[0], 2)
+            found = studied(task, given.source.resolve())
+        found |= {"rows": given.rows, "date": time.strftime("%Y-%m-%d"), "cpu": machine()["cpu"],
+                  "load_before": load}  # fmt: skip
+        told = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        told.setdefault(given.label, {})[name] = found
+        path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        print(f"  {name}: {found['minutes']} min, {found['arm']}", file=sys.stderr, flush=True)
+    print(table(told))
+
+
+if __name__ == "__main__":
+    main()

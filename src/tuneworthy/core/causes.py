@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 from pydantic import Field
@@ -17,6 +18,8 @@ Remedy = Literal[
 
 Cause = Literal[Remedy, "reading", "label", "hard", "few"]
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
+IN_PASSAGES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
+"""Causes in which the answer stands in a passage: no training without passages repairs them."""
 
 
 class Base(Record):
@@ -134,3 +137,23 @@ class Diagnosis(Record):
     said: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     because: str = ""
+
+
+def share_of(wrong: Sequence[Wrong], causes: Collection[str]) -> float:
+    """Return the share of the failures (0 to 1) that have one of these causes."""
+    return min(1.0, sum(row.share for row in wrong if row.cause in causes))
+
+
+def speaks_against(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
+    """Return whether a diagnosis speaks against an arm that learns and repairs these causes.
+
+    It does where the largest cause lies in passages and the arm does not repair it. It does not
+    where too few failures were read to say (a row `few`), nor where most of them have no remedy.
+    """
+    if any(row.cause == "few" for row in wrong):
+        return False
+    told = [row for row in wrong if row.cause in (*REMEDIES, "reading", "label", "hard")]
+    first = max(told, key=lambda row: row.share, default=None)
+    if first is None or first.cause not in IN_PASSAGES:
+        return False
+    return "learnable" in repairs and first.cause not in repairs

@@ -33,7 +33,7 @@ from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.grading import grades_of, metric_digest, metric_of, refusal
-from tuneworthy.identity import generation, identity_of, results_key
+from tuneworthy.identity import generation, identity_of, more_minutes, results_key
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, ahead, count
 from tuneworthy.ledger.mirror import timed
@@ -72,7 +72,7 @@ class Wishes:
     """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying.
 
     `brief`: nothing is asked of a model beside the arms and what shows what was wrong. `unlock`:
-    the locked rows are scored, and they alone.
+    the locked rows are scored, and they alone. `more`: minutes in which a study goes on.
     """
 
     bad_rows: Literal["stop", "exclude"] = "stop"
@@ -82,6 +82,7 @@ class Wishes:
     pay: bool = False
     brief: bool = False
     unlock: bool = False
+    more: float | None = None
 
 
 @dataclass
@@ -270,6 +271,9 @@ class Desk:
         scored = list(self._scored().values())
         grades = grades_of(self.task, scored)
         refused = refusal(self.metric, scored, grades, self.models.specs)
+        stored = self.ledger.frozen(self.study, "plan")
+        plan = Plan.model_validate(stored) if stored else None
+        staged = plan is not None and plan.staged
         return Shape(
             task=self.task,
             study=self.study,
@@ -280,7 +284,14 @@ class Desk:
             blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
             pool=len(self.loaded.unlabelled),
             limited=self.wishes.limit is not None,
+            possible=plan.possible if plan and staged else 0,
+            looked=plan.looks_at if plan and staged else {},
         )
+
+    @property
+    def minutes(self) -> float:
+        """Return the minutes that the study may take in all, those of `--more` included."""
+        return self.task.budget.minutes + sum(more_minutes(self.ledger, self.study))
 
     def refuse_unpaid(self) -> None:
         """Refuse, before anything is sent, a remote model without a cap on what it may cost."""
@@ -313,7 +324,9 @@ class Desk:
         return Results.model_validate(stored)
 
     def _key(self) -> str:
-        return results_key(self.study, self.models.specs, self.task.folder)
+        times = len(more_minutes(self.ledger, self.study))
+        study = f"{self.study}, more {times}" if times else self.study
+        return results_key(study, self.models.specs, self.task.folder)
 
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.code import EVERYTHING, made_by
+from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
@@ -78,6 +79,32 @@ def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[s
     study = digest({**identity, "fresh": number}) if number else name
     kept = ledger.freeze(study, "salt", {"salt": str(starts) if starts else ""})
     return study, str(kept["salt"])
+
+
+def more_minutes(ledger: Ledger, study: str) -> list[float]:
+    """Return the minutes that a study was given later, one number for each `--more`."""
+    found: list[float] = []
+    while added := ledger.frozen(study, f"more-{len(found) + 1}"):
+        found.append(float(added["minutes"]))
+    return found
+
+
+def go_on(ledger: Ledger, study: str, minutes: float) -> None:
+    """Give a study more minutes: its stage rule goes on where it had no room.
+
+    It stays one study: the bounds paid for every arm that the rule may run before the first was
+    scored. Raises TaskError where there is no study to go on with, or no rule that would use them.
+    """
+    stored = ledger.frozen(study, "plan")
+    if stored is None or not stored["staged"]:
+        raise TaskError(
+            "there is no study that more minutes could continue",
+            where="--more",
+            got="no study of these rows and this task" if stored is None else "a fixed plan",
+            fix="run it first without --more" if stored is None else "raise budget.minutes",
+        )
+    name = f"more-{len(more_minutes(ledger, study)) + 1}"
+    ledger.freeze(study, name, {"minutes": minutes})
 
 
 def results_key(study: str, models: Iterable[str], folder: Path) -> str:

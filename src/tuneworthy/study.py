@@ -30,11 +30,13 @@ from tuneworthy.data.looks import looked, marks
 from tuneworthy.data.recorded import odd_answers, recorded
 from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases
 from tuneworthy.grading import blocks_ahead
+from tuneworthy.identity import go_on
 from tuneworthy.ledger.elsewhere import ahead
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix.choice import best_on_dev, best_prompt
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.explained import explained
+from tuneworthy.matrix.follow import Follow, with_minutes
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
@@ -48,6 +50,7 @@ from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 NOT_READ = "the minutes have no room to read the matrix across (budget.minutes)"
+EXTRA_SHARE = 0.25  # of the minutes: the most that is spent beside the arms under the stage rule
 Watch = Callable[[str, Any], None]
 """Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
 
@@ -141,6 +144,8 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
     """
     tell = watch or (lambda event, data: None)
     with open_desk(Path(path), wishes, tell) as desk:
+        if wishes.more is not None:
+            go_on(desk.ledger, desk.study, wishes.more)
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
@@ -153,11 +158,18 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         tell("plan", planned)
         runs: list[Run] = []
         recipes = [Recipe() for _ in desk.split.parts]
-        for results in _steps(desk, planned, runs, recipes, tell):
+        follow = _follow(desk, planned, runs, recipes)
+        staged = planned.staged
+        for results in (
+            _followed(desk, follow) if staged else _steps(desk, planned, runs, recipes, tell)
+        ):
             tell("step", results)
-        if not any(r.state == "measured" and r.spec.role == "candidate" for r in runs):
+        if not _named(runs):
             raise _nothing(runs)
-        results = desk.finish(_results(desk, planned, runs, recipes))
+        if staged:
+            planned = with_minutes(planned, follow.left, EXTRA_SHARE * desk.minutes)
+        results = _results(desk, planned, runs, recipes)
+        results = desk.finish(results.model_copy(update={"steps": tuple(follow.steps)}))
         tell("done", results)
         return Study(results, desk.write(results))
 
@@ -189,10 +201,29 @@ def _steps(
         runs += new
         # Later arms stand on the prompt that is best on dev in their own fold.
         recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
-        if any(run.state == "measured" and run.spec.role == "candidate" for run in runs):
+        if _named(runs):
             yield _results(desk, planned, runs)
     if not read:
         _probe(desk, bench, planned, runs, recipes, tell)
+
+
+def _followed(desk: Desk, follow: Follow) -> Iterator[Results]:
+    """Measure by the stage rule; yield what the study says after each arm."""
+    for _ in follow.run():
+        if _named(follow.runs):
+            yield _results(desk, follow.plan, follow.runs)
+
+
+def _follow(desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe]) -> Follow:
+    def diagnose() -> Diagnosis | None:
+        return _diagnosed(desk, planned, runs)
+
+    bench = replace(desk.bench(), runs=runs)  # the list itself: it grows
+    return Follow(bench, planned, desk.shape, runs, recipes, desk.minutes, diagnose, desk.tell)
+
+
+def _named(runs: Sequence[Run]) -> bool:
+    return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
 
 
 def _probe(
@@ -233,11 +264,7 @@ def _results(
     )
     findings: tuple[Finding, ...] = ()
     if recipes is not None:
-        found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
-        if found and planned.read == 0:  # without placebos anything that helps would be a cause
-            found = Diagnosis(arm=found.arm, n_fail=found.n_fail, n_pass=found.n_pass,
-                              doubts=found.doubts, because=NOT_READ)  # fmt: skip
-        evidence = evidence.model_copy(update={"diagnosis": found})
+        evidence = evidence.model_copy(update={"diagnosis": _diagnosed(desk, planned, runs)})
         asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
         evidence = beside(asking, evidence)
         findings = ask_all(evidence, desk.task)
@@ -256,6 +283,15 @@ def _results(
         policy=policy,
         grades=_graded(desk),
     )
+
+
+def _diagnosed(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+    cases = tuple(desk.sealed.open("compare").values())
+    found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
+    if found and planned.read == 0:  # without placebos anything that helps would be a cause
+        return Diagnosis(arm=found.arm, n_fail=found.n_fail, n_pass=found.n_pass,
+                         doubts=found.doubts, because=NOT_READ)  # fmt: skip
+    return found
 
 
 def _graded(desk: Desk) -> tuple[Grade, ...] | None:

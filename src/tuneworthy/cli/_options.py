@@ -38,6 +38,23 @@ def task_path(path: Path) -> Path:
     return path / "task.yaml" if path.is_dir() else path
 
 
+def minutes(text: str) -> float:
+    """Return the minutes of a time written as `10m`, `1.5h`, `90s` or `10`; else TaskError."""
+    from tuneworthy.core.errors import TaskError
+
+    units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "m")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 100_000:
+        raise TaskError(
+            "that is no time to go on for", where="--more", got=text, fix="write 10m, 90s or 1h"
+        )
+    return value
+
+
 def share(text: str) -> float:
     """Return a share written as `1%` or `0.01`; raises TaskError outside 0 to 1."""
     from tuneworthy.core.errors import TaskError

@@ -14,6 +14,7 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
+    minutes,
     said,
     share,
     show,
@@ -36,6 +37,9 @@ def command(
         bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
     ] = False,
     brief: Brief = False,
+    more: Annotated[
+        str | None, typer.Option("--more", help="Go on with this study for so long (10m, 1h).")
+    ] = None,
     unlock: Annotated[
         bool,
         typer.Option("--unlock", help="Score on the locked rows (data.locked) alone; counted."),
@@ -58,7 +62,7 @@ def command(
     from tuneworthy.verdict.exit_code import exit_code
 
     wishes = Wishes(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
-                    unlock=unlock)  # fmt: skip
+                    unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
     with stoppable(), watching(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:

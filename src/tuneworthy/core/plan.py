@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tuneworthy.core.audit import Visible
 from tuneworthy.core.beside import Extra
 from tuneworthy.core.looks import Scope
@@ -35,6 +37,9 @@ class PlannedArm(Record):
     `requests` and `tokens` (prompt + answer) are totals; `minutes` an estimate from this machine's
     timing, or from seconds a request of an endpoint. `sent` is what endpoints are sent, None where
     none is asked; `requests`, `tokens` and `usd` are then its worst case.
+    `follow_up`: it runs only where the stage rule asks for it (see matrix/stages.py), after the
+    arms that always run. `look_after`: the folds after which the rule looks at its score and may
+    stop it; 0: it runs on all its folds.
     """
 
     spec: Spec
@@ -46,6 +51,22 @@ class PlannedArm(Record):
     usd: float | None = None
     sent: Sent | None = None
     because: str = ""
+    follow_up: bool = False
+    look_after: int = 0
+
+    @property
+    def first_minutes(self) -> float:
+        """Return the minutes until the rule looks at its score: those of all folds without one."""
+        return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
+
+
+class Step(Record):
+    """One decision of the stage rule: what it did with an arm, why, after how many minutes."""
+
+    arm: str
+    do: Literal["run", "leave out", "stop", "all folds"]
+    why: str
+    minutes: float
 
 
 class Plan(Record):
@@ -59,6 +80,9 @@ class Plan(Record):
     once the arms were (harm, what the model knows, learning curves, temperatures): what the minutes
     have no room for is cut first.
     `whole` are the minutes in which nothing of `cuts` would be left out (None: nothing is).
+    `staged`: the stage rule decides which follow-up arms run; the bounds pay for every arm that it
+    may run (`possible`). `minutes` are then those of the arms that always run and of the dearest
+    training arm up to its first look.
     """
 
     task: str
@@ -81,6 +105,17 @@ class Plan(Record):
     looks_scope: Scope = "folder"
     visible: Visible
     limited: bool = False
+    staged: bool = False
+
+    @property
+    def possible(self) -> int:
+        """Return how many arms may be compared: all that can be named and are not left out."""
+        return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
+
+    @property
+    def looks_at(self) -> dict[str, int]:
+        """Return the folds after which the rule looks at an arm's score, by its name."""
+        return {arm.spec.name: arm.look_after for arm in self.arms if arm.look_after}
 
     @property
     def sent(self) -> Sent | None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from tuneworthy.core.audit import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.plan import Plan
+from tuneworthy.core.plan import Plan, Step
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
 from tuneworthy.core.settled import Course
@@ -44,7 +44,7 @@ class Results(Record):
     `split` says which rows each fold learnt from and was scored on, `policy` is the user's side of
     the rule: with them the verdict can be computed again from this record alone. `grades` are
     those of humans, which correct a judge; None where no judge grades. `course` is what settling
-    the study took, None where it was not settled.
+    the study took, None where it was not settled. `steps` are the decisions of the stage rule.
     """
 
     task: Task
@@ -60,3 +60,4 @@ class Results(Record):
     policy: Policy | None = None
     grades: tuple[Grade, ...] | None = None
     course: Course | None = None
+    steps: tuple[Step, ...] = ()

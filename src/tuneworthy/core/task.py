@@ -147,12 +147,15 @@ class Budget(Record):
     """`minutes` shapes the plan; `usd` and `tokens` are hard caps.
 
     `stop_early`: an arm is stopped as soon as it cannot win; every bound is then a betting bound.
+    `stages`: a rule decides, after the cheap arms, which others are worth their minutes; false runs
+    every arm.
     """
 
     minutes: Positive = 20
     usd: Amount | None = None
     tokens: Annotated[int, Field(ge=0, le=10**15)] | None = None
     stop_early: bool = False
+    stages: bool = True
 
 
 class Task(Record):
@@ -214,6 +217,7 @@ class Task(Record):
         run. Keys added since count where they are set, so that older tasks keep their hash.
         """
         early = set() if self.budget.stop_early else {"stop_early"}
+        early |= {"stages"} if self.budget.stages else set()
         data, success = self.data, self.success
         nothing = set() if data.locked else {"locked"}
         nothing |= set() if data.largest_group else {"largest_group"}

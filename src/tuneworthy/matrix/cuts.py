@@ -6,33 +6,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
+from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.specs import trains, variant_of
 
 LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
 LEAST_LEARNT = 100  # rows that training is cut to at the least
+FIRST_FOLDS = 2  # folds that a training arm is scored on before the stage rule looks at it
+SEARCHED = 0.15  # of the minutes: the most that a search for a prompt is planned to take
 SHOWN = 4  # examples that stay in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What may be cut: seeds and folds of training arms, the most examples, variants an arm.
+    """What may be cut: seeds and folds of training arms, and the most examples in a prompt.
 
-    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for
-    and 0 for no search at all; `taught` the training arms that are kept, None for all of them;
-    `rows` the most that they learn from, None for all; `read` as in `Plan`.
+    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for;
+    `rows` the most that training arms learn from, None for all; `read` as in `Plan`; `parts` the
+    folds that any arm is scored on, None for all.
     """
 
     seeds: int
     folds: int
     most_k: int | None
-    variants: int
     tried: int | None = None
-    taught: frozenset[str] | None = None
     rows: int | None = None
     read: int | None = None
+    parts: int | None = None
 
 
 @dataclass
@@ -58,75 +59,54 @@ class _Path:
 
 
 def cuts(
-    task: Task, arms: Sequence[Spec], start: Choice, rows: int, readable: bool
+    arms: Sequence[Spec], start: Choice, rows: int, readable: bool
 ) -> Iterator[tuple[Choice, tuple[str, ...]]]:
     """Yield choices, each leaving out more, with all that is said of it.
 
-    In order: what was wrong is read on 60 cases a kind, where planted causes are still named well
-    (FINDINGS); variants, searches, the second seed, large k; read on 20 a kind; all training arms
-    but one; folds, rows to learn from, reading; another training arm in its place; training.
-    `arms`: those that can be measured here. `rows`: how many there are to learn from.
+    No arm is dropped for another: all of them get fewer examples, folds and rows. In order: what
+    was wrong is read on 60 cases a kind, where planted causes are still named well (FINDINGS); the
+    second seed; training on fewer folds; large k; read on 20; training from fewer rows; every arm
+    on fewer folds; reading. `arms`: those that can be measured here. `rows`: how many there are to
+    learn from.
     """
     path = _Path(start, {}, readable)
     yield from path.read(60)
-    while path.now.variants:  # the last one declared is the first to go
-        last = path.now.variants - 1
-        out = [spec.name for spec in arms if variant_of(task, spec) == last]
-        text = f"left out: {', '.join(out)}"
-        yield path.cut(f"variant {last}", text, variants=last)
-    most = max((tries(spec) for spec in arms), default=0)
-    while most > LEAST_TRIED:
-        most = max(LEAST_TRIED, most // 2)
-        yield path.cut("search", f"a search for a prompt tries {most} of them", tried=most)
-    if search := [spec.name for spec in arms if tries(spec)]:
-        yield path.cut("search", f"left out: {', '.join(search)}", tried=0)
     taught = [spec for spec in arms if trains(spec)]
     if taught and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
         yield path.cut("seeds", text, seeds=1)
+    folds = path.now.folds
+    for fewer in range(folds - 1, 1, -1) if taught else ():
+        yield path.cut("folds", f"training arms on {fewer} of {folds} folds", folds=fewer)
     if any(spec.options.get("k", 0) > SHOWN for spec in arms):
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
     yield from path.read(20)
-    if not taught:
-        yield from path.read(0)
-        return
-    yield from _training(path, taught, rows)
-
-
-def _training(
-    path: _Path, arms: Sequence[Spec], rows: int
-) -> Iterator[tuple[Choice, tuple[str, ...]]]:
-    """Yield fewer training arms, then a smaller training of each one alone, then none.
-
-    The longest stays what uses most of what the task gives (passages, say), then the simplest.
-    """
-    rank = sorted(arms, key=lambda spec: (-len(load("arms", spec.arm).NEEDS), spec.simplicity))
-    names = [spec.name for spec in rank]
-
-    def kept(branch: _Path, some: list[str]) -> tuple[Choice, tuple[str, ...]]:
-        text = f"of {', '.join(names)} only {', '.join(some)}"
-        return branch.cut("training", text, taught=frozenset(some))
-
-    for most in range(len(names) - 1, 1, -1):
-        yield kept(path, names[:most])
-    for at, name in enumerate(names):
-        branch = _Path(path.now, dict(path.said), path.readable)
-        if len(names) > 1:
-            yield kept(branch, [name])
-        folds = branch.now.folds
-        while branch.now.folds > 2:
-            fewer = branch.now.folds - 1
-            yield branch.cut("folds", f"training arms on {fewer} of {folds} folds", folds=fewer)
-        learnt = rows_of(rank[at], rows)
-        while learnt > LEAST_LEARNT:
-            learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
-            if learnt == LEAST_LEARNT:
-                yield from branch.read(0)
-            yield branch.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
-        yield from branch.read(0)
+    learnt = max((rows_of(spec, rows) for spec in taught), default=0)
+    while learnt > LEAST_LEARNT:
+        learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
+        yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
+    for fewer in range(folds - 1, 1, -1):
+        yield path.cut("parts", f"every arm is scored on {fewer} of {folds} folds", parts=fewer)
     yield from path.read(0)
-    yield path.cut("training", f"left out: {', '.join(names)}", taught=frozenset())
+
+
+def staged(task: Task) -> bool:
+    """Return whether the rule is in force; a race (`budget.stop_early`) has a rule of its own."""
+    return task.budget.stages and not task.budget.stop_early
+
+
+def follows_up(task: Task, spec: Spec) -> bool:
+    """Return whether an arm waits for the rule: it trains, searches, or varies another arm."""
+    return trains(spec) or tries(spec) > 0 or variant_of(task, spec) >= 0
+
+
+def look_after(spec: Spec, folds: int, split: Split) -> int:
+    """Return the folds after which an arm is looked at, 0 where it runs on all of them at once.
+
+    Rows in the order of time are not looked at in between: the first ones don't stand for all.
+    """
+    return FIRST_FOLDS if trains(spec) and folds > FIRST_FOLDS and not split.by_time else 0
 
 
 def tries(spec: Spec) -> int:

@@ -27,7 +27,7 @@ def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
     """Return what may be measured beside a plan's arms, each with its minutes or why it is cut.
 
     They share what the arms and reading across leave of the budget, in the order of KINDS.
-    `brief`: none of them is wanted.
+    `brief`: none of them is wanted. Under the stage rule they share what is left at the end.
     """
     across = reading_minutes(plan.across)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
@@ -35,7 +35,7 @@ def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
         if brief:
             extra = extra.model_copy(update={"because": BRIEF})
-        elif extra.minutes > max(left, 0.0):
+        elif not plan.staged and extra.minutes > max(left, 0.0):
             extra = extra.model_copy(update={"because": NO_ROOM})
         else:
             left -= extra.minutes

@@ -8,12 +8,23 @@ from typing import Any
 
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit import Audit
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent
+from tuneworthy.core.plan import Plan, PlannedArm, Sent
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.cuts import Choice, cuts, rows_of, tries
+from tuneworthy.matrix.cuts import (
+    FIRST_FOLDS,
+    LEAST_TRIED,
+    SEARCHED,
+    Choice,
+    cuts,
+    follows_up,
+    look_after,
+    rows_of,
+    staged,
+    tries,
+)
 from tuneworthy.matrix.sending import WORD, BestPrompt, Remote, judged, of_arm
 from tuneworthy.matrix.specs import (
     chooses,
@@ -66,15 +77,18 @@ class Facts:
 
 def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan; what the minutes have no room for is cut in a fixed, printed order."""
-    most = max((1 + variant_of(facts.task, spec) for spec in arms), default=0)
-    choice = Choice(facts.task.seeds, len(facts.split.learning), None, most)
+    by_rule, minutes = staged(facts.task), facts.task.budget.minutes
+    choice = Choice(_seeds(facts.task), len(facts.split.learning), None)
+    choice = replace(choice, tried=_tried(facts, arms, choice)) if by_rule else choice
     said: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_across(shown, planned, choice))
-    whole = _sum(planned) + reading_minutes(across)
+    needed = needed_minutes if by_rule else _sum
+    whole = needed(planned) + reading_minutes(across)
     able = [spec for spec in arms if not lacking(spec, facts.available)]
-    for step, texts in cuts(facts.task, able, choice, facts.sizes.train, bool(across)):
-        if _sum(planned) + reading_minutes(across) <= facts.task.budget.minutes:
+    learnt, readable = facts.sizes.train, bool(across)
+    for step, texts in cuts(able, choice, learnt, readable):
+        if needed(planned) + reading_minutes(across) <= minutes:
             break
         choice, said = step, texts
         shown, planned = _arms(facts, arms, choice)
@@ -93,7 +107,8 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         assumed=facts.remote.assumed if facts.remote else "",
         read=choice.read,
         cuts=said,
-        minutes=round(_sum(planned), 2),
+        minutes=round(needed(planned), 2),
+        staged=by_rule,
         whole=round(whole, 2) if said else None,
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
         looks=facts.looks,
@@ -104,6 +119,32 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
 
 def _sum(arms: Sequence[PlannedArm]) -> float:
     return sum(arm.minutes for arm in arms)
+
+
+def needed_minutes(arms: Sequence[PlannedArm]) -> float:
+    """Return the minutes of the arms that always run and of the dearest training arm, all folds.
+
+    Of the follow-up arms the stage rule runs one after the other, as far as the minutes go.
+    """
+    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    return always + max((arm.minutes for arm in arms if trains(arm.spec)), default=0.0)
+
+
+def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:
+    """Return how many prompts a search tries, so that it takes its share of the minutes at most."""
+    most = max((tries(spec) for spec in arms), default=0)
+    while most > LEAST_TRIED:
+        planned = _arms(facts, arms, replace(choice, tried=most))[1]
+        searches = [arm.minutes for arm in planned if tries(arm.spec)]
+        if max(searches, default=0.0) <= SEARCHED * facts.task.budget.minutes:
+            break
+        most = max(LEAST_TRIED, most // 2)
+    return most or None
+
+
+def _seeds(task: Task) -> int:
+    """Return the seeds of training arms: one under the stage rule where nobody asked for more."""
+    return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
 
 
 def reading_minutes(across: Sequence[PlannedArm]) -> float:
@@ -268,11 +309,10 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
 def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> PlannedArm:
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
-    taught, search = trains(spec), choice.tried == 0 and tries(spec)
-    dropped = taught and choice.taught is not None and spec.name not in choice.taught
-    if variant_of(facts.task, spec) >= choice.variants or search or dropped:
-        return PlannedArm(spec=spec, because=NO_ROOM)
-    parts = facts.split.learning[: choice.folds if taught else None]
+    taught, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
+    parts = facts.split.learning[: choice.folds if taught else choice.parts]
+    if by_rule and tries(spec):  # a search asks its dev rows for every prompt that it tries
+        parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
@@ -286,5 +326,8 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     at = [one.name for one in arms].index(spec.name)  # its options may have been cut
     before = [one for one in arms[:at] if not lacking(one, facts.available)]
     sent = _sent(facts, spec, scored + extra, before)
-    plain = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
+    plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
+    if by_rule:
+        look = look_after(spec, len(parts), facts.split)
+        plain |= {"follow_up": follows_up(facts.task, spec), "look_after": look}
     return PlannedArm(**plain, **_costs(facts, work, sent))

@@ -118,9 +118,9 @@ def _tried(
     found, own = probes_of(spec, rows), table.get(spec.name)
     if getattr(arm, "ON_FAILURES", False) and own is None:
         return [spec, *found]
-    if hasattr(arm, "pilot") or (own is not None and _hopeful(own, base)):
-        return found
-    return []
+    if own is None:  # a pilot runs before the arm itself is paid for
+        return found if hasattr(arm, "pilot") else []
+    return found if _hopeful(own, base) else []
 
 
 def _hopeful(own: Column, base: Column) -> bool:

@@ -65,6 +65,8 @@ def shape_of(results: Results) -> Shape:
         pool=stored.pool,
         limited=stored.limited,
         grades=grades,
+        possible=results.plan.possible if results.plan.staged else 0,
+        looked=results.plan.looks_at if results.plan.staged else {},
     )
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 from tuneworthy.core.arm import LONGER
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.results import Results
 
+TRAINED = ("tune", "distil")
 FIRST = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
 def cautions(results: Results) -> list[str]:
     """Return one sentence for each caution, the gravest first; data in it is quoted."""
     seen = {kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in FIRST}
-    return _cut(results) + [_sentence(text) for kind in FIRST for text in seen[kind]]
+    return (
+        _untrained(results)
+        + _cut(results)
+        + [_sentence(text) for kind in FIRST for text in seen[kind]]
+    )
 
 
 def _cut(results: Results) -> list[str]:
@@ -24,6 +32,23 @@ def _cut(results: Results) -> list[str]:
         " output.max_tokens before you trust this score."
         for arm in named
         if arm.cut and arm.cut.gain > margin
+    ]
+
+
+def _untrained(results: Results) -> list[str]:
+    """Return a caution where the minutes left out every training arm, and what it would take."""
+    taught = [arm for arm in results.evidence.arms if arm.tool in TRAINED and not arm.present]
+    if not taught or any(arm.score for arm in taught):
+        return []
+    left_out = [arm.name for arm in taught if arm.because == NO_ROOM]
+    minutes = {arm.spec.name: arm.first_minutes for arm in results.plan.arms}
+    if not left_out:
+        return []
+    least = min(left_out, key=lambda name: minutes.get(name, 0.0))
+    need = max(1, math.ceil(minutes.get(least, 0.0)))
+    return [
+        f"No arm was trained: the minutes had no room. {least} alone needs about {need} more:"
+        f" tuneworthy run --more {need}m."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which arms `auto` takes: variants where the minutes allow, none too dear for all cases."""
+"""Which arms `auto` takes, which of them wait for the stage rule, and what the minutes cut."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.plan import Facts, Speed, make, reading_minutes
 from tuneworthy.matrix.specs import needs_of, on_failures, specs
+from tuneworthy.matrix.stages import order
 
 IDS = tuple(f"c{i}" for i in range(50))
 
@@ -55,103 +56,106 @@ def planned(job, speed):
     return make(facts(job, speed), specs(job), "rows", "study")
 
 
-def test_the_minutes_cut_the_largest_variant_first():
-    job = task(budget={"minutes": 1})
-    left = {}
-    for speed in (1e6, *range(3000, 600, -100), 10.0):
-        plan = planned(job, speed)
-        arms = {arm.spec.name: arm for arm in plan.arms}
-        out = [n for n in arms if n.startswith("nearest") and arms[n].because]
-        left[speed] = sorted(out)
-        said = [cut for cut in plan.cuts if "nearest" in cut]
-        assert len(said) == len(out)
-        assert not arms["nearest_shots"].because
-    assert left[1e6] == []
-    assert left[10.0] == ["nearest_shots(k=16)", "nearest_shots(k=4)"]
-    assert ["nearest_shots(k=16)"] in left.values()
+def test_variants_searches_and_training_wait_for_the_stage_rule():
+    job = task()
+    known = facts(job, 1e6, training="")
+    arms = make(known, specs(job), "rows", "study").arms
+    waiting = {arm.spec.name for arm in arms if arm.follow_up}
+    assert waiting == {"nearest_shots(k=4)", "nearest_shots(k=16)", "optimised_prompt", "lora"}
+    fixed = make(facts(task(budget={"stages": False}), 1e6, training=""), specs(job), "rows", "s")
+    assert not any(arm.follow_up for arm in fixed.arms)
+    assert not fixed.staged
 
 
-def test_a_search_tries_fewer_prompts_before_training_is_cut():
+def test_a_slow_machine_leaves_out_no_arm():
+    for speed in (1e6, 1000.0, 10.0):
+        job = task(budget={"minutes": 1})
+        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
+        because = {arm.spec.name for arm in plan.arms if arm.because}
+        assert not {"lora", "optimised_prompt", "nearest_shots"} & because
+        assert bool(plan.cuts) == (speed < 1e6)
+
+
+def test_a_search_takes_a_share_of_the_minutes_at_most():
     tried = {}
     for speed in (1e6, 1000.0, 500.0, 300.0, 10.0):
         plan = planned(task(budget={"minutes": 1}), speed)
         arm = next(arm for arm in plan.arms if arm.spec.arm == "optimised_prompt")
-        tried[speed] = 0 if arm.because else arm.spec.options["budget"]
-        said = [cut for cut in plan.cuts if cut.startswith("a search")]
-        if tried[speed]:
-            last = f"a search for a prompt tries {tried[speed]} of them"
-            assert said[-1:] == [last] * bool(said)
-    assert (tried[1e6], tried[10.0]) == (8, 0)
+        tried[speed] = arm.spec.options["budget"]
+        assert arm.minutes <= 0.15 or tried[speed] == 2
+    assert (tried[1e6], tried[10.0]) == (8, 2)
     assert list(tried.values()) == sorted(tried.values(), reverse=True)
     own = task(budget={"minutes": 1}, arms=("zero_shot", {"optimised_prompt": {"budget": 16}}))
     assert planned(own, 10.0).arms[1].spec.options["budget"] == 16, "what the user wrote stands"
 
 
-def test_training_is_left_out_last_and_is_said():
-    because = {}
-    for speed in (10.0, 1e6):
-        job = task(budget={"minutes": 1})
-        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
-        because[speed] = next(arm.because for arm in plan.arms if arm.spec.arm == "lora")
-        if speed == 10.0:
-            assert plan.cuts[-1] == "left out: lora"
-            assert (plan.whole or 0) > plan.minutes
-            assert "left out: optimised_prompt" in plan.cuts[:-1]
-    assert "no room" in because[10.0]
-    assert because[1e6] == ""
+def folded(job, speed):
+    """Five folds of ten rows to score and 320 to learn from."""
+    known = facts(job, speed, training="")
+    parts = tuple(
+        Part(train=IDS[: 10 * i] + IDS[10 * i + 10 :], dev=(), test=IDS[10 * i : 10 * i + 10])
+        for i in range(5)
+    )
+    sizes = known.sizes.model_copy(update={"train": 320, "cases": 50})
+    return replace(known, split=Split(k=5, parts=parts), sizes=sizes)
 
 
-def test_reading_across_counts_towards_the_minutes_and_is_cut_before_training():
-    read, left = {}, {}
-    for speed in (1e6, *range(1000, 10, -10)):
+def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
+    seen = []
+    for speed in (1e6, *range(4000, 10, -10)):
         job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
-        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
-        read[speed], left[speed] = plan.read, [a.spec.name for a in plan.arms if a.because]
-        room = plan.minutes + reading_minutes(plan.across) <= 5
-        assert room or left[speed], "all that is planned fits, or all that can be cut was"
+        plan = make(folded(job, speed), specs(job), "rows", "study")
+        zero, nearest, lora = plan.arms
+        rows = lora.spec.options["rows"] or 320
+        seen.append((len(lora.folds), nearest.spec.options["k"], rows, len(zero.folds)))
+        assert lora.look_after == (2 if len(lora.folds) > 2 else 0)
+        said = {"training arms on": len(lora.folds) < 5, "training on": rows < 320,
+                "every arm": len(zero.folds) < 5}  # fmt: skip
+        for text, told in said.items():
+            assert any(cut.startswith(text) for cut in plan.cuts) == told
+    assert seen[0] == (5, 8, 320, 5)
+    assert seen[-1] == (2, 4, 100, 2)
+    assert seen == sorted(seen, reverse=True), "in this order, and none comes back"
+    assert len(set(seen)) > 8
+
+
+def test_reading_across_counts_towards_the_minutes_and_is_cut_last():
+    read, least = {}, set()
+    for speed in (1e6, *range(4000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
+        plan = make(folded(job, speed), specs(job), "rows", "study")
+        read[speed] = plan.read
+        room = plan.minutes + reading_minutes(plan.across) <= 5.01  # minutes are rounded
+        assert room or plan.read == 0, "all that is planned fits, or all that can be cut was"
         assert (plan.read == 0) == (not plan.across)
         said = [cut for cut in plan.cuts if cut.startswith("what was wrong")]
         assert bool(said) == (plan.read is not None)
         assert plan.read != 0 or said[-1] == "what was wrong is not read across"
         if plan.read:  # by its most cases, whatever the rows
             assert all(probe.requests <= 2 * plan.read for probe in plan.across)
+        if plan.read == 0:
+            least.add(len(plan.arms[0].folds))
     order = [99 if most is None else most for most in read.values()]
     assert order == sorted(order, reverse=True)
     assert read[1e6] is None
-    assert {20, 0} & set(read.values())
-    assert all(read[speed] == 0 for speed in read if left[speed])
+    assert {60, 20, 0} <= set(read.values())
+    assert least == {2}
 
 
-def test_of_two_that_train_the_one_that_reads_passages_stays_longest():
+def test_the_rule_takes_first_what_reads_passages_unless_what_is_wrong_says_otherwise():
     data = Data(file="rows.jsonl", docs="docs.jsonl")
-    kept = []
-    for speed in (1e6, *range(1000, 10, -10)):
-        job = task(budget={"minutes": 5}, arms=("zero_shot", "lora", "rag_lora"))
-        known = facts(job.model_copy(update={"data": data}), speed, training="")
-        longer = replace(known, sizes=known.sizes.model_copy(update={"passage": 100.0}))
-        plan = make(longer, specs(job), "rows", "study")
-        taught = [a.spec.name for a in plan.arms if a.spec.tool == "tune" and not a.because]
-        kept.append(taught)
-        if len(taught) == 1:
-            assert f"of rag_lora, lora only {taught[0]}" in plan.cuts
-    kept = [names for names, before in zip(kept, [None, *kept], strict=False) if names != before]
-    assert kept == [["lora", "rag_lora"], ["rag_lora"], ["lora"], []]
+    job = task(arms=("zero_shot", "lora", "rag_lora"))
+    known = facts(job.model_copy(update={"data": data}), 1e6, training="")
+    arms = make(known, specs(job), "rows", "study").arms
+    assert [arm.spec.name for arm in order(arms, {})] == ["rag_lora", "lora"]
+    asked = {"lora": 0.5, "rag_lora": 0.2}
+    assert [arm.spec.name for arm in order(arms, asked)] == ["lora", "rag_lora"]
 
 
-def test_training_learns_from_fewer_rows_before_it_is_left_out():
-    learnt = []
-    for speed in (1e6, *range(2000, 10, -10)):
-        job = task(budget={"minutes": 5}, arms=("zero_shot", "lora", {"lora": {"epochs": 1}}))
-        known = facts(job, speed, training="")
-        many = replace(known, sizes=known.sizes.model_copy(update={"train": 320}))
-        plan = make(many, specs(job), "rows", "study")
-        short, own = (arm for arm in plan.arms if arm.spec.tool == "tune")
-        assert own.spec.options["rows"] is None, "what the user wrote stands"
-        rows = 0 if short.because else short.spec.options["rows"]
-        assert not rows or f"training on {rows} of 320 rows" in plan.cuts
-        learnt.append(320 if rows is None else rows)
-    assert learnt == sorted(learnt, reverse=True)
-    assert {320, 260, 210, 170, 140, 110, 100, 0} >= set(learnt) >= {320, 170, 100, 0}
+def test_what_the_user_wrote_is_not_cut():
+    job = task(budget={"minutes": 1}, arms=("zero_shot", {"lora": {"epochs": 1}}))
+    plan = make(folded(job, 10.0), specs(job), "rows", "study")
+    assert plan.arms[1].spec.options["rows"] is None
 
 
 def test_what_nobody_would_read_across_is_not_said_to_be_cut():

@@ -1,0 +1,389 @@
+"""How often the stage rule errs: many simulated studies with the rule itself in the loop.
+
+usage: stages.py [studies a cell]   1,000 unless said; every cell is stored when it is done.
+A study is drawn (0/1 scores of arms of known truth on the same rows, five folds, fitted arms that
+scatter from fold to fold), then `matrix/follow.py` takes its arms by the shipped rule and the
+shipped comparison and ladder name one. Beside it the fixed plan at equal cost: every arm runs,
+training on as many folds as the staged study paid for on average. A diagnosis is drawn too: it
+points to the best training arm in nine studies of ten, else to the other one.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _bench import RESULTS, write
+from scipy.special import ndtri
+from scipy.stats import norm
+from threadpoolctl import threadpool_limits
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.evidence import Evidence, Policy
+from tuneworthy.core.plan import Plan, PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.split import Part, Split
+from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Wrong
+from tuneworthy.matrix.columns import by_spec, column, competing
+from tuneworthy.matrix.cuts import look_after
+from tuneworthy.matrix.follow import Follow
+from tuneworthy.matrix.pairs import Shape, pairs
+from tuneworthy.matrix.specs import trains
+from tuneworthy.stats import bounds
+from tuneworthy.stats.discordant import FEW, discordant
+from tuneworthy.verdict.rule import boards, rule
+
+FOLDS, MARGIN, RHO, POINTS = 5, 0.05, 0.6, 0.9
+ARMS = ("tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained", "rag", "lora", "rag_lora")
+VARIANT = ("nearest_shots(k=16)", "nearest_shots")
+COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
+WORLDS: dict[str, tuple[float, ...]] = {
+    # tfidf zero few nearest constrained rag lora rag_lora nearest(16)
+    "all equal": (0.8,) * 9,
+    "a classifier is enough": (0.97, 0.4, 0.5, 0.7, 0.6, 0.5, 0.97, 0.97, 0.72),
+    "the classifier is near perfect": (0.99, 0.4, 0.5, 0.7, 0.6, 0.5, 0.98, 0.98, 0.72),
+    "prompts are enough": (0.5, 0.6, 0.78, 0.8, 0.8, 0.62, 0.8, 0.8, 0.8),
+    "tuning 5 better": (0.6, 0.55, 0.68, 0.7, 0.7, 0.6, 0.75, 0.75, 0.7),
+    "tuning 15 better": (0.5, 0.45, 0.6, 0.65, 0.66, 0.55, 0.8, 0.8, 0.66),
+    "reading": (0.1, 0.05, 0.07, 0.08, 0.05, 0.3, 0.1, 0.45, 0.09),
+    "closed-book tuning alone": (0.3, 0.2, 0.3, 0.35, 0.3, 0.25, 0.55, 0.4, 0.36),
+}
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One simulated study: truth and scores by arm, the fold of each row, what was diagnosed."""
+
+    names: tuple[str, ...]
+    truth: np.ndarray
+    scores: np.ndarray
+    fold: np.ndarray
+    wrong: tuple[Wrong, ...]
+
+
+def main() -> None:
+    """Run what is not stored yet; write bench/results/stages.json."""
+    studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    path = RESULTS / "stages.part.json"
+    told = stored(path, studies)
+    todo = [
+        (w, n, sd) for w in (*WORLDS, RANDOM) for n, sd in ((150, 0.0), (400, 0.0), (400, 0.02))
+    ]
+    begun = time.time()
+    with ProcessPoolExecutor(2, initializer=alone) as pool:
+        jobs = {
+            pool.submit(cell, *one, studies): one for one in todo if name(*one) not in told["cells"]
+        }
+        for job in as_completed(jobs):
+            told["cells"][name(*jobs[job])] = job.result()
+            keep(path, told)
+            print(f"{time.time() - begun:7.0f} s  {name(*jobs[job])}", file=sys.stderr, flush=True)
+    told["summary"] = summary(told["cells"])
+    write("stages", told)
+    for what, figure in told["summary"].items():
+        print(f"{what}: {figure}")
+
+
+def alone() -> None:
+    """Keep one process to one thread, and give bounds of single pairs a quicker loop."""
+    threadpool_limits(1)
+    shipped = bounds.discordant
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        wins, losses = rng.integers(0, 75, 2).tolist()
+        level = float(rng.uniform(0.001, 0.05))
+        pairs_of = [f(wins, losses, 150, level) for f in (shipped, quick)]
+        assert np.allclose(*pairs_of, atol=1e-9), (wins, losses, level)
+    bounds.discordant = quick
+
+
+def quick(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tuple[float, float]:
+    """Return what `stats.discordant` returns, for one pair: floats are quicker than arrays of 1."""
+    if wins + losses < few:
+        low, high = SLOW(wins, losses, n, level, few)
+        return float(low), float(high)
+    z = float(ndtri(1 - level))
+    return _root(wins, losses, n, z), _root(wins, losses, n, -z)
+
+
+def _root(wins: int, losses: int, n: int, z: float) -> float:
+    low, high = -1 + 1e-9, 1 - 1e-9
+    for _ in range(50):
+        diff = (low + high) / 2
+        b = -wins - losses + (2 * n - wins + losses) * diff
+        q = (math.sqrt(max(b * b + 8 * n * losses * diff * (1 - diff), 0.0)) - b) / (4 * n)
+        spread = max(n * (2 * q + diff * (1 - diff)), 1e-12)
+        if (wins - losses - n * diff) / math.sqrt(spread) > z:
+            low = diff
+        else:
+            high = diff
+    return low
+
+
+SLOW = discordant
+
+
+def name(world: str, n: int, sd: float) -> str:
+    """Return the name of a cell."""
+    return f"{world} | n {n} | sd {sd}"
+
+
+def cell(world: str, n: int, sd: float, studies: int) -> dict[str, Any]:
+    """Return shares over simulated studies of one world, staged and fixed."""
+    rng = np.random.default_rng(int(digest([world, n, sd], 12), 16))
+    drawn = [draw(rng, world, n, sd) for _ in range(studies)]
+    staged = [follow(one) for one in drawn]
+    cost = float(np.mean([one["training"] for one in staged]))
+    folds = max(1, min(FOLDS, round(cost * FOLDS / sum(COST.values()))))
+    equal = [fixed(one, folds) for one in drawn]
+    return {
+        "studies": studies,
+        "staged": shares(drawn, staged),
+        "fixed, equal cost": {**shares(drawn, equal), "folds": folds},
+        "whole cost": sum(COST.values()),
+    }
+
+
+def draw(rng: np.random.Generator, world: str, n: int, sd: float) -> Drawn:
+    """Return one study's scores; `sd`: how much a retraining scatters from fold to fold."""
+    names = (*ARMS, VARIANT[0])
+    truth = np.array(WORLDS.get(world) or np.clip(rng.normal(0.78, 0.06, len(names)), 0.05, 0.99))
+    fold = np.arange(n) % FOLDS
+    shift = np.where([load("arms", kind(a)).TOOL == "tune" for a in names], sd, 0.0)
+    by_fold = np.clip(truth + shift * rng.standard_normal((FOLDS, len(names))), 0.001, 0.999)
+    latent = np.sqrt(RHO) * rng.standard_normal((n, 1))
+    latent = latent + np.sqrt(1 - RHO) * rng.standard_normal((n, len(names)))
+    scores = (latent < norm.ppf(by_fold)[fold]).astype(float)
+    lora, reads = (truth[names.index(a)] for a in ("lora", "rag_lora"))
+    reading = (reads >= lora) == (rng.random() < POINTS)
+    cause = "reading" if reading else "learnable"
+    found = Wrong(cause=cause, share=0.6, low=0.5, high=0.7, n=100, arm=None, placebo=None)
+    return Drawn(names, truth, scores, fold, (found,))
+
+
+def kind(arm: str) -> str:
+    """Return the module of an arm."""
+    return arm.split("(")[0]
+
+
+SPECS = {
+    a: Spec(
+        name=a,
+        arm=kind(a),
+        options={"k": 16} if "(" in a else {},
+        tool=load("arms", kind(a)).TOOL or None,
+        simplicity=load("arms", kind(a)).SIMPLICITY,
+    )
+    for a in (*ARMS, VARIANT[0])
+}
+TASK = Task(name="stages", data={"file": "rows.jsonl"}, success={"margin": MARGIN})
+POLICY = Policy(margin=MARGIN)
+
+
+class Simulated(Follow):
+    """The shipped executor, with drawn scores in place of models."""
+
+    drawn: Drawn
+
+    def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
+        new = [run(self.drawn, arm.spec, fold) for fold in folds]
+        self.runs += new
+        self.spent += arm.minutes * len(folds) / len(arm.folds)
+        return new
+
+    def _probe(self, trained: bool) -> None:
+        return
+
+    def _leave_out(self, arm: PlannedArm, why: str) -> None:
+        return
+
+
+def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
+    """Return one fold of an arm, as `measure` would."""
+    at = np.flatnonzero(drawn.fold == fold)
+    values = drawn.scores[at, drawn.names.index(spec.name)]
+    learned = spec.arm not in ("zero_shot", "rag")
+    return Run.model_construct(
+        spec=spec, seed=0, fold=fold, state="measured", because="", dev=None, learned=learned,
+        answers=tuple(ANSWERS[i] for i in at), scores=tuple(RIGHT if v else WRONG for v in values),
+        recipe=None, notes=(), fingerprint={}, longer=None, latency_ms=None, fit_seconds=0.0,
+    )  # fmt: skip
+
+
+RIGHT, WRONG = Score(value=1.0), Score(value=0.0)
+ANSWERS = [Answer(case=f"c{i:04}", text="", seconds=0.0, finish="stop") for i in range(400)]
+
+
+def split_of(n: int) -> Split:
+    """Return five folds of n rows."""
+    ids = [a.case for a in ANSWERS[:n]]
+    parts = []
+    for fold in range(FOLDS):
+        rest = tuple(i for at, i in enumerate(ids) if at % FOLDS != fold)
+        cut = len(rest) // 5
+        parts.append(Part(train=rest[cut:], dev=rest[:cut], test=tuple(ids[fold::FOLDS])))
+    return Split(k=FOLDS, parts=tuple(parts))
+
+
+SPLITS = {n: split_of(n) for n in (150, 400)}
+
+
+def follow(drawn: Drawn) -> dict[str, Any]:
+    """Return what the staged study names, and what it trained."""
+    shape = shape_of(drawn)
+    arms = [
+        PlannedArm(
+            spec=spec,
+            folds=tuple(range(FOLDS)),
+            seeds=(0,),
+            minutes=COST.get(spec.arm, 1.0),
+            follow_up=trains(spec) or spec.name == VARIANT[0],
+            look_after=look_after(spec, FOLDS, shape.split),
+        )
+        for spec in SPECS.values()
+    ]
+    plan = Plan.model_construct(arms=tuple(arms), across=(), read=60, staged=True)
+    looked = {a.spec.name: a.look_after for a in arms if a.look_after}
+    shape = replace(shape, possible=len(arms), looked=looked)
+    runs: list[Run] = []
+    told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
+    room = sum(a.minutes for a in arms if not trains(a.spec)) + COST["rag_lora"]
+    done = Simulated(
+        bench=BENCH, plan=plan, shape=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
+        diagnose=lambda: told, tell=lambda event, data: None,
+    )  # fmt: skip
+    done.drawn = drawn
+    for _ in done.run():
+        pass
+    return {**named(shape, runs), **spent(runs)}
+
+
+class _Bench:
+    """What the executor reads of a bench."""
+
+    task = TASK
+
+
+BENCH: Any = _Bench()
+
+
+def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
+    """Return what a study names that runs every arm, its training arms on so many folds."""
+    runs = [
+        run(drawn, spec, fold)
+        for spec in SPECS.values()
+        for fold in range(folds if trains(spec) else FOLDS)
+    ]
+    return {**named(shape_of(drawn), runs), **spent(runs)}
+
+
+def shape_of(drawn: Drawn) -> Shape:
+    """Return the comparison of a study."""
+    return Shape(task=TASK, study="stages", split=SPLITS[len(drawn.fold)], groups={})
+
+
+def spent(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what training cost, and which arms ran."""
+    cost = sum(COST[r.spec.arm] / FOLDS for r in runs if trains(r.spec))
+    return {"training": cost, "ran": {r.spec.name for r in runs}}
+
+
+def named(shape: Shape, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the named arm, whether firmly, and the most that each measured arm may be better."""
+    columns = [one for rs in by_spec(runs).values() if (one := column(rs))]
+    seats = competing(columns, shape.task)
+    final = [rivals[0].spec.name for rivals in seats.values()]
+    arms = {one.spec.name: one for one in columns}
+    found = pairs(shape, arms, final, {})
+    evidence = Evidence.model_construct(
+        arms=tuple(result(arms[a], a in final) for a in arms), pairs=tuple(found), blocks=(),
+        limited=False, trends=(), settled=(), diagnosis=None, n=len(shape.split.scored),
+    )  # fmt: skip
+    ruling = rule(boards(evidence, POLICY), POLICY)
+    arm = ruling.arm.name if ruling.arm else None
+    highs = {pair.arm: pair.high for pair in found if pair.versus == arm}
+    return {"arm": arm, "firm": ruling.status == "firm", "highs": highs}
+
+
+def result(one: Any, final: bool) -> Any:
+    """Return an arm as the ladder reads it."""
+    from tuneworthy.core.evidence import ArmResult, Interval
+
+    mean = float(one.values(sorted(one.cells)).mean())
+    spec = one.spec
+    return ArmResult(
+        name=spec.name, tool=spec.tool, role="candidate", simplicity=spec.simplicity, options={},
+        state="measured", score=Interval(mean=mean, low=0, high=1), finalist=final, compared=True,
+        n=len(one.cells), learned=one.learned,
+    )  # fmt: skip
+
+
+def shares(drawn: Sequence[Drawn], found: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return how often a bound broke, a firm word was wrong, and the best arm was never run."""
+    counts: dict[str, float] = dict.fromkeys(
+        ("bound broken", "firm", "firm and wrong", "never run", "missed", "regret", "training"), 0.0
+    )
+    for one, said in zip(drawn, found, strict=True):
+        truth = dict(zip(one.names, one.truth.tolist(), strict=True))
+        own, best = truth.get(said["arm"] or "", 0.0), max(truth.values())
+        counts["bound broken"] += any(truth[b] - own > high for b, high in said["highs"].items())
+        counts["firm"] += said["firm"]
+        counts["firm and wrong"] += said["firm"] and best - own > MARGIN + 1e-9
+        ran = max(truth[a] for a in said["ran"])
+        counts["never run"] += ran < best - 1e-9
+        counts["missed"] += ran < best - MARGIN - 1e-9
+        counts["regret"] += 100 * (best - own)
+        counts["training"] += said["training"]
+    return {what: round(total / len(drawn), 4) for what, total in counts.items()}
+
+
+def summary(cells: dict[str, Any]) -> dict[str, float]:
+    """Return the worst of each promise over all cells, and firmness beside the fixed plan."""
+
+    def worst(what: str) -> float:
+        return max(one["staged"][what] for one in cells.values())
+
+    gains = [one["staged"]["firm"] - one["fixed, equal cost"]["firm"] for one in cells.values()]
+    cost = [one["staged"]["training"] / one["whole cost"] for one in cells.values()]
+    return {
+        "bound broken, worst cell (limit .05)": worst("bound broken"),
+        "firm and wrong, worst cell (limit .05)": worst("firm and wrong"),
+        "best arm, a margin better, never run, worst cell (limit .05)": worst("missed"),
+        "firm, points beyond the fixed plan of equal cost, mean": round(100 * np.mean(gains), 1),
+        "firm, points beyond the fixed plan of equal cost, least": round(100 * min(gains), 1),
+        "training cost, share of the fixed plan, mean": round(float(np.mean(cost)), 2),
+    }
+
+
+def stored(path: Path, studies: int) -> dict[str, Any]:
+    """Return the cells that were done with this many studies."""
+    import json
+
+    told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return told if told.get("studies") == studies else {"studies": studies, "cells": {}}
+
+
+def keep(path: Path, told: dict[str, Any]) -> None:
+    """Store the cells so far."""
+    import json
+
+    part = path.with_suffix(".tmp")
+    part.write_text(json.dumps(told, indent=1), "utf-8")
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The stage rule: which arms are worth their minutes once the cheap ones are scored. Pure.
+
+It is written down before the first arm runs, as a rule and not as a list, so its choices may depend
+on scored rows: the bounds pay for every arm that it could have run (`Shape.possible`), and an arm
+that it may stop between two folds pays for both looks (`Shape.looked`). Knows no arm by name.
+Decision 003 gives the reasons; `bench/stages.py` simulates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.matrix.columns import PRESENT, Column, by_spec, column
+from tuneworthy.matrix.compare import against
+from tuneworthy.matrix.pairs import ALPHA, LOOK_SHARE, Shape, pair_of
+from tuneworthy.matrix.specs import trains
+from tuneworthy.matrix.turns import rung
+from tuneworthy.stats.bounds import level
+
+Standing = Literal["lost", "won", "open"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The rule over the runs so far: `shape` of the comparison, runs that grow, arms that run."""
+
+    shape: Shape
+    runs: Sequence[Run]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Return the candidates that were measured so far."""
+        found = (column(runs) for runs in by_spec(self.runs).values())
+        return [one for one in found if one is not None and one.spec.role == "candidate"]
+
+    def beyond_reach(self, spec: Spec) -> str:
+        """Return why no score of an arm could make it worth a climb, or "" where one could.
+
+        A measured arm of a rung no dearer leaves less than the margin up to a perfect score: the
+        bound of a perfect arm against it, at the level of one more arm than there may be.
+        """
+        task, strict = self.shape.task, self._level(1)
+        money = task.economics
+        if task.success.motive != "quality" or self.shape.grades is not None:
+            return ""
+        if money.value_of_correct is not None and money.requests_per_month is not None:
+            return ""
+        for one in sorted(self.columns, key=lambda c: rung(c.spec)):
+            if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
+                continue
+            if 1 - _mean(one) > task.success.margin:  # its bound lies above its mean
+                continue
+            high = pair_of(self.shape, _perfect(one, spec), one, strict).high
+            if high <= task.success.margin:
+                return (
+                    f"no score of it could be worth it: {one.spec.name} leaves at most"
+                    f" {100 * high:.1f} points to a perfect score, less than the margin"
+                )
+        return ""
+
+    def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
+        """Return how an arm stands after its first folds against the arms of simpler tools."""
+        strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
+        pairs = against(self.shape, [r for r in self.runs if r not in new], new, strict)
+        lost = [pair for pair in pairs if pair.high <= margin]
+        points = f"{100 * margin:g} points"
+        if lost:
+            best = min(lost, key=lambda pair: pair.high)
+            return "lost", f"shown to be at most {points} better than {best.versus}"
+        if pairs and all(pair.low > margin for pair in pairs):
+            return "won", f"shown to be more than {points} better than every arm of a simpler tool"
+        return "open", "neither shown better nor shown not to be worth it"
+
+    def contends(self, spec: Spec) -> bool:
+        """Return whether an arm's tool may still be named: none of another tool beats it by far.
+
+        By far: its best arm is shown to be worse than the leader by more than the margin.
+        """
+        columns = self.columns
+        own = [one for one in columns if one.spec.tool == spec.tool]
+        if not own or len(columns) < 2:
+            return True
+        best, leader = (max(some, key=_mean) for some in (own, columns))
+        if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
+            return True
+        found = pair_of(self.shape, best, leader, self._level())
+        return found.high > -self.shape.task.success.margin
+
+    def _level(self, more: int = 0) -> float:
+        return level(ALPHA, self.shape.looks, max(2, self.shape.possible + more))
+
+
+def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
+    """Return follow-up arms in the order in which the rule takes them.
+
+    Training arms first: what was wrong asks for them (`wanted`: the share of failures that an arm
+    may repair, by name), then what uses most of what the task gives, then the simplest.
+    """
+
+    def key(arm: PlannedArm) -> tuple[bool, float, int, int, str]:
+        spec = arm.spec
+        share = round(wanted.get(spec.name, 0.0), 6)
+        uses = len(load("arms", spec.arm).NEEDS)
+        return not trains(spec), -share, -uses, spec.simplicity, spec.name
+
+    return sorted((arm for arm in arms if arm.follow_up and not arm.because), key=key)
+
+
+def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
+    """Return whether an arm runs whatever is beyond reach: it is free, or what failures are of.
+
+    References and recorded systems cost nothing; failures are those of what runs today, else of
+    the simplest prompt.
+    """
+    spec = arm.spec
+    if spec.role == "reference" or spec.arm in (PRESENT, "answers"):
+        return True
+    prompts = [
+        one.spec for one in arms
+        if not one.because and one.spec.tool == "prompt" and one.spec.role == "candidate"
+    ]  # fmt: skip
+    return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
+
+
+def _perfect(one: Column, spec: Spec) -> Column:
+    """Return a column that is right on every case of another: the most that an arm could score."""
+    cells: dict[str, tuple[Answer, Score | Unscored]] = {
+        i: (answer, Score(value=1.0)) for i, (answer, _) in one.cells.items()
+    }
+    return Column(spec, cells, one.fold, False, ())
+
+
+def _mean(one: Column) -> float:
+    return float(one.values(sorted(one.cells)).mean())

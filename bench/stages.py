@@ -205,10 +205,10 @@ class Simulated(Follow):
         return new
 
     def _probe(self, trained: bool) -> None:
-        return
+        del trained  # the diagnosis is drawn
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
-        return
+        del arm, why
 
 
 def run(drawn: Drawn, spec: Spec, fold: int) -> Run:

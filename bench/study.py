@@ -6,10 +6,13 @@ hundreds of answers already, so one is usual. The peer is scikit-learn for the c
 nearest examples; transformers `generate` for answers (sorted by length, 64 rows a batch, left
 padding, our precision), held to a tree of labels for the constrained arm; TRL's SFTTrainer for the
 adapter. Both sides get the same rows, prompts, caps on tokens, training steps, dev answers and
-answers timed one at a time; neither stops early, and nothing is cached from before. Told apart: our
-seconds for placebos, and for the same study again with one arm more, where all other answers are in
-the store. Ours starts in a process of its own, so the peer's imports are timed in one too. What one
-side need not do (prompts read once for two arms) is left as it is.
+answers timed one at a time; neither stops early (`budget.stages: false`), and nothing is cached
+from before. Told apart: our seconds for placebos, for the same study again with one arm more, where
+all other answers are in the store, and for a verdict as `tuneworthy run` reaches it, by the stage
+rule and with its placebos, beside TRL's one fine-tune (train + evaluate): with all arms and without
+the classifier, which leaves nothing to gain on these rows. Ours starts in a process of its own, so
+the peer's imports are timed in one too. What one side need not do (prompts read once for two arms)
+is left as it is.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ from trl import SFTConfig, SFTTrainer
 """
 
 
-def made(folder: Path, rows: int) -> Path:
+def made(folder: Path, rows: int, **budget: Any) -> Path:
     """Write the task with its logged answers and arms; return the task file."""
     path = write_task("clause_type", folder, n=rows * 3 // 2)
     lines = (folder / "test.jsonl").read_text("utf-8").splitlines()
@@ -84,7 +87,7 @@ def made(folder: Path, rows: int) -> Path:
     task = {
         "name": "study", "instruction": loaded.task.instruction, "output": output, "arms": arms,
         "data": {"train": "train.jsonl", "test": "test.jsonl"}, "seeds": 1,
-        "present": {"answers": "logged.jsonl"}, "budget": {"minutes": 10_000},
+        "present": {"answers": "logged.jsonl"}, "budget": {"minutes": 10_000, **budget},
     }  # fmt: skip
     path.write_text(json.dumps(task), "utf-8")  # JSON is YAML
     return path
@@ -280,6 +283,19 @@ def peer(path: Path, results: Results) -> Peer:
     )
 
 
+def verdict(rows: int, without: Sequence[str] = (), **budget: Any) -> tuple[float, str]:
+    """Return the seconds that a whole verdict takes, placebos included, and what it says."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = made(Path(folder), rows, **budget)
+        task = json.loads(path.read_text("utf-8"))
+        task["arms"] = [arm for arm in task["arms"] if arm not in without]
+        path.write_text(json.dumps(task), "utf-8")
+        took, _, results = ours(path)
+        said = results.verdict
+        print(f"  verdict: {took:.1f} s, {said.use} {said.arm} {said.status}", file=sys.stderr)
+        return took, f"{said.use}: {said.arm}, {said.status}"
+
+
 def main() -> None:
     """Run both sides, print the ratio and write bench/results/study.json."""
     warnings.filterwarnings("ignore")
@@ -291,9 +307,12 @@ def main() -> None:
     again: list[float] = []
     placebos: list[float] = []
     starts: list[float] = []
+    trl: list[float] = []
+    whole: dict[str, list[float]] = {"all arms": [], "no classifier": []}
+    said: dict[str, set[str]] = {name: set() for name in whole}
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
-            path = made(Path(folder), rows)
+            path = made(Path(folder), rows, stages=False)
             took, probed, results = ours(path)
             other = peer(path, results)
             seconds["ours"].append(round(took - probed, 2))
@@ -308,18 +327,30 @@ def main() -> None:
             subprocess.run([sys.executable, "-c", START], check=True)
             starts.append(round(time.perf_counter() - begun, 2))
             seconds["stitched"].append(round(other.run() + starts[-1], 2))
+            trl.append(round(other.seconds["lora"], 2))
+        for name, without in (("all arms", ()), ("no classifier", ("tfidf",))):
+            took, told_so = verdict(rows, without)
+            whole[name].append(round(took, 2))
+            said[name].add(told_so)
     median = medians(seconds)
     ratio = ratios(median, "ours")["stitched"]
     cached = round(median["stitched"] / statistics.median(again), 1)
     scores = {a.name: a.score.mean if a.score else None for a in results.evidence.arms}
+    fixed = {name: verdict(rows, out, stages=False)[1]
+             for name, out in (("all arms", ()), ("no classifier", ("tfidf",)))}  # fmt: skip
+    per_tune = {name: round(statistics.median(took) / statistics.median(trl), 2)
+                for name, took in whole.items()}  # fmt: skip
     what = f"a study of {rows} + {rows // 2} rows, times stitched tools, equal work"
     told = {
         "n": n, "rows": rows, "seconds": seconds, "median": median, "ratio": ratio,
         "stitched_by_arm": {k: round(v, 2) for k, v in other.seconds.items()},
         "scores": {"ours": scores, "stitched": other.right}, "again": again, "placebos": placebos,
-        "start_of_stitched": starts,
+        "start_of_stitched": starts, "trl_fine_tune": trl, "verdict": whole,
+        "said": {name: sorted(texts) for name, texts in said.items()}, "said_by_all_arms": fixed,
         "summary": {f"{what} (goal 3.5)": ratio,
-                    "again with one arm more, times the whole of stitched tools (goal 5)": cached},
+                    "again with one arm more, times the whole of stitched tools (goal 5)": cached,
+                    **{f"whole verdict over one TRL fine-tune, {name} (goal 1)": ratio_of
+                       for name, ratio_of in per_tune.items()}},
     }  # fmt: skip
     print(f"study: {what}: {ratio} (n = {n})")
     write("study", told)

@@ -40,7 +40,7 @@ from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix import latency
 from tuneworthy.matrix.longer import ask_longer
 from tuneworthy.matrix.roles import is_base, not_asked, roles_of, unopened
-from tuneworthy.matrix.specs import chooses
+from tuneworthy.matrix.specs import DEV_ASKED, chooses
 from tuneworthy.metrics import score_all
 
 SHARD = 64
@@ -165,11 +165,12 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     everyone = _everyone(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
-    more = sorted(set(part.dev) - set(everyone)) if by_dev else []
+    dev_ids = sorted(part.dev)[:DEV_ASKED]
+    more = sorted(set(dev_ids) - set(everyone)) if by_dev else []
     scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
     answers = dict(_answers(bench, fitted, source, scored, more))
     if by_dev:
-        dev = _mean(bench, [bench.learn[i] for i in sorted(part.dev)], answers)
+        dev = _mean(bench, [bench.learn[i] for i in dev_ids], answers)
     test = [answers[i] for i in sorted(part.test)]
     gold = bench.sealed.open("score")
     scores = score_all(bench.metric, [gold[a.case] for a in test], test)

@@ -27,6 +27,7 @@ from tuneworthy.matrix.cuts import (
 )
 from tuneworthy.matrix.sending import WORD, BestPrompt, Remote, judged, of_arm
 from tuneworthy.matrix.specs import (
+    DEV_ASKED,
     chooses,
     is_recorded,
     lacking,
@@ -319,7 +320,7 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     times = len(parts) * len(seeds)
     dev = wants_dev(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
-    extra = sum(len(part.dev) for part in parts) * len(seeds) if dev and not taught else 0
+    extra = sum(min(len(part.dev), DEV_ASKED) for part in parts) if dev and not taught else 0
     work = _work(spec, facts, scored + extra)
     if taught and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})

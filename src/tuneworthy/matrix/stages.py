@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from tuneworthy.core.answer import Answer, Score, Unscored
+import numpy as np
+
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
@@ -21,7 +22,8 @@ from tuneworthy.matrix.compare import against
 from tuneworthy.matrix.pairs import ALPHA, LOOK_SHARE, Shape, pair_of
 from tuneworthy.matrix.specs import trains
 from tuneworthy.matrix.turns import rung
-from tuneworthy.stats.bounds import level
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Folds
 
 Standing = Literal["lost", "won", "open"]
 
@@ -42,11 +44,10 @@ class Rule:
     def beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worth a climb, or "" where one could.
 
-        A measured arm of a rung no dearer leaves less than the margin up to a perfect score: the
-        bound of a perfect arm against it, at the level of one more arm than there may be.
+        A measured arm of a rung no dearer leaves less than the margin up to a perfect score, by
+        the lower end of its own score.
         """
-        task, strict = self.shape.task, self._level(1)
-        money = task.economics
+        task, money = self.shape.task, self.shape.task.economics
         if task.success.motive != "quality" or self.shape.grades is not None:
             return ""
         if money.value_of_correct is not None and money.requests_per_month is not None:
@@ -54,13 +55,13 @@ class Rule:
         for one in sorted(self.columns, key=lambda c: rung(c.spec)):
             if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
                 continue
-            if 1 - _mean(one) > task.success.margin:  # its bound lies above its mean
+            if 1 - _mean(one) > task.success.margin:  # its bound lies above that
                 continue
-            high = pair_of(self.shape, _perfect(one, spec), one, strict).high
-            if high <= task.success.margin:
+            left = 1 - own_low(self.shape, one)
+            if left <= task.success.margin:
                 return (
                     f"no score of it could be worth it: {one.spec.name} leaves at most"
-                    f" {100 * high:.1f} points to a perfect score, less than the margin"
+                    f" {100 * left:.1f} points to a perfect score, less than the margin"
                 )
         return ""
 
@@ -92,8 +93,8 @@ class Rule:
         found = pair_of(self.shape, best, leader, self._level())
         return found.high > -self.shape.task.success.margin
 
-    def _level(self, more: int = 0) -> float:
-        return level(ALPHA, self.shape.looks, max(2, self.shape.possible + more))
+    def _level(self) -> float:
+        return bounds.level(ALPHA, self.shape.looks, max(2, self.shape.possible))
 
 
 def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
@@ -128,12 +129,16 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
 
 
-def _perfect(one: Column, spec: Spec) -> Column:
-    """Return a column that is right on every case of another: the most that an arm could score."""
-    cells: dict[str, tuple[Answer, Score | Unscored]] = {
-        i: (answer, Score(value=1.0)) for i, (answer, _) in one.cells.items()
-    }
-    return Column(spec, cells, one.fold, False, ())
+def own_low(shape: Shape, one: Column) -> float:
+    """Return the lower bound of an arm's own score, one-sided at the error of one look."""
+    ids = sorted(one.cells)
+    folds = np.array([one.fold[i] for i in ids])
+    factor = shape.factor(folds) if one.learned else 1.0
+    fitted: dict[str, Any] = (
+        {"factor": factor, "folds": Folds(folds, one.retrained)} if factor > 1 else {}
+    )
+    found = bounds.mean_interval(one.values(ids), 2 * shape.tail, shape.grouped(ids), **fitted)
+    return found[1]
 
 
 def _mean(one: Column) -> float:

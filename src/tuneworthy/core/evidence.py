@@ -78,7 +78,9 @@ class ArmResult(Record):
     days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
     `expires` the day on which the model it stands on is announced to end (year-month-day). The
     score stands on `fits` fits (0: nothing was learnt here), which learnt from `learnt_from` rows
-    (the fewest and the most); it is that of one more such fit.
+    (the fewest and the most); it is that of one more such fit. `repairs` are the causes of failure
+    that it may repair (see matrix/remedies.py); `more_minutes` and `more_usd` what measuring it is
+    planned to take where the minutes had no room for it, None where that was not planned.
     """
 
     name: str
@@ -119,6 +121,9 @@ class ArmResult(Record):
     expires: str | None = None
     fits: int = 0
     learnt_from: tuple[int, int] | None = None
+    repairs: tuple[str, ...] = ()
+    more_minutes: float | None = None
+    more_usd: float | None = None
 
     @property
     def rows_learnt(self) -> str:

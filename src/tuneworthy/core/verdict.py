@@ -46,12 +46,16 @@ class ByMargin(Record):
 
 
 class Next(Record):
-    """The cheapest next step and its size."""
+    """The cheapest next step and its size.
+
+    `minutes` are whole ones of the machine, for a step that runs it and whose time was planned.
+    """
 
     do: str
     rows: int | None = None
     clicks: int | None = None
     usd: float | None = None
+    minutes: int | None = None
     why: str
 
 

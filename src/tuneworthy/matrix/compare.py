@@ -43,6 +43,7 @@ from tuneworthy.matrix.graded import graded_score
 from tuneworthy.matrix.limits import limit_states, why_p95_open
 from tuneworthy.matrix.longer import cut
 from tuneworthy.matrix.pairs import ALPHA, Shape, pair_of, pairs
+from tuneworthy.matrix.remedies import repairs
 from tuneworthy.matrix.turns import rung
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
@@ -104,6 +105,7 @@ def _result(
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
         "simplicity": spec.simplicity, "options": spec.options,
+        "repairs": tuple(sorted(repairs(spec))),
     }  # fmt: skip
     if column is None:
         bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])

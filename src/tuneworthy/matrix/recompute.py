@@ -19,6 +19,7 @@ from tuneworthy.matrix.explained import explained
 from tuneworthy.matrix.limits import all_judged
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.reading import across
+from tuneworthy.matrix.remedies import with_minutes
 from tuneworthy.metrics import JUDGE, chosen, score_all
 
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -35,6 +36,7 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
     split = shape.split
     again = compare(shape, results.cases, results.runs)
     again = explained(split, results.cases, results.runs, again)
+    again = with_minutes(again, results.plan)
     beside = set(Evidence.model_fields) - again.model_fields_set
     carried = {field: getattr(stored, field) for field in beside}
     if metric is not None and stored.diagnosis is not None and whole(results, split):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneworthy.core.causes import Cause, Wrong, share_of, speaks_against
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.plan import NO_ROOM, Plan
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Tool
@@ -58,3 +60,20 @@ def against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
     """Return whether the diagnosis speaks against an arm: training that brings no passages, where
     most failures lack a passage or can't be read out of one."""
     return speaks_against(wrong, repairs(spec))
+
+
+def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
+    """Return the evidence with what measuring each arm takes that the minutes had no room for.
+
+    An arm whose work was not estimated (0 minutes, nothing sent) keeps None.
+    """
+    planned = {one.spec.name: one for one in plan.arms if one.minutes or one.sent}
+    arms = tuple(
+        arm.model_copy(
+            update={"more_minutes": one.minutes, "more_usd": one.usd if one.sent else 0.0}
+        )
+        if (one := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
+        else arm
+        for arm in evidence.arms
+    )
+    return evidence.model_copy(update={"arms": arms})

@@ -18,7 +18,8 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._cells import nulls
 
 NOT_MEASURED = re.compile(r"^not measured \((.*?)\)")
-DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "/tool", "/prior", "/placebo")
+DOES_NOT_APPLY = ("next/rows", "next/clicks", "next/usd", "next/minutes", "/tool", "/prior",
+                  "/placebo")  # fmt: skip
 
 
 def missing(results: Results) -> list[dict[str, Any]]:

@@ -362,11 +362,12 @@ def wrong_lines(results: Results) -> str:
 
 
 def size_of(step: Next) -> str:
-    """Return how much work a next step is: `about 71 clicks`, `380 rows`, `$1.20`."""
+    """Return how much work a next step is: `about 71 clicks`, `12 minutes`, `$1.20`."""
     sizes = [
         f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
         counted(step.rows, "row") if step.rows is not None else "",
-        f"${amount(step.usd)}" if step.usd is not None else "",
+        counted(step.minutes, "minute") if step.minutes is not None else "",
+        f"${amount(step.usd)}" if step.usd else "",
     ]
     return ", ".join(size for size in sizes if size)
 
@@ -377,8 +378,7 @@ def next_line(results: Results) -> str:
     size = f", {size_of(step)}" if size_of(step) else ""
     if step.do == "settle":
         return f"To be sure within {points(margin)} points: tuneworthy settle{size}"
-    why = f": {visible(step.why)}" if step.why else ""
-    return f"Next: {visible(step.do)}{size}{why}"
+    return f"Next: {visible(step.do)}{size}" + (f": {visible(step.why)}" if step.why else "")
 
 
 def target_line(verdict: Verdict, target: float) -> str:

@@ -22,6 +22,7 @@ NEXT = {
     "rows": "this step is not counted in rows",
     "clicks": "this step is not counted in clicks",
     "usd": "no price is known for this step (key economics.label_each)",
+    "minutes": "this step is not counted in minutes of a machine",
 }
 
 

@@ -1,13 +1,11 @@
-"""The cheapest next step and its size. Costs are compared in labels: a click is a fifth of one."""
+"""The cheapest next step and its size. Minutes, money and clicks are compared in labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.units import about
 from tuneworthy.core.verdict import Next
 from tuneworthy.stats.sizing import Size
@@ -15,23 +13,16 @@ from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
 from tuneworthy.verdict.drift import turned
 from tuneworthy.verdict.economics import unknown
+from tuneworthy.verdict.effort import CLICK, Offer
 from tuneworthy.verdict.flips import Key, Stretch, stretches
 from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
+from tuneworthy.verdict.unmeasured import beside, bigger, may_gain, measure
 from tuneworthy.verdict.words import a_tool, named, points
 
-CLICK = 0.2  # of a label
 EVEN = 0.5
 """A pool with fewer inputs than asked for is offered from this chance or that of labels on."""
 REPAIR_FORM = "repair the metric or the parser, then run again"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A step with its cost in labels."""
-
-    labels: float
-    step: Next
 
 
 def next_step(
@@ -57,28 +48,46 @@ def next_step(
         return Next(do=REPAIR_FORM, why=f"{lost(form)}, and every comparison counts them as wrong")
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))
-    if left_out := _left_out(evidence, ruling, target_met):
-        return left_out
-    if _bigger_wanted(evidence, ruling, target_met) and _shown(ruling, target_met):
-        return _bigger(evidence, ruling)
+    before = _before_rows(evidence, policy, board, ruling)
+    open_now = None if before else contest(evidence, policy, board, ruling)
+    offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
+    short = target_met is False
+    if not _done(ruling, short) and (more := measure(evidence, policy, ruling.arm, short)):
+        return _cheapest([more, *(offer for offer in offers if offer.settles)])
+    larger = _bigger_wanted(evidence, policy, ruling, short)
+    if larger and (short or ruling.status == "firm"):  # shown to fall short: few rows never do
+        return _bigger(evidence, policy, ruling)
+    if before:
+        return before
+    if larger and (open_now is None or open_now.size is None):  # rows would show no more
+        return _bigger(evidence, policy, ruling)
+    if not offers:
+        return Next(do="measure another arm", why="there is no second arm to compare on these rows")
+    return _cheapest(offers)
+
+
+def _before_rows(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Next | None:
+    """Return the step where no further rows would help, or not before it is taken."""
     if policy.motive == "cost" and (need := _cost_keys(board)):
         return need
     if ruling.status == "firm":
-        return _firm(evidence, ruling)
+        return _firm(evidence, policy, ruling)
     if ruling.shaken:
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
     if turned(board, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
-    open_now = contest(evidence, policy, board, ruling)
-    sized = open_now is not None and open_now.size is not None
-    if _bigger_wanted(evidence, ruling, target_met) and not sized:  # rows would show no more
-        return _bigger(evidence, ruling)
-    offers = _offers(evidence, policy, board, ruling, open_now)
-    if not offers:
-        return Next(do="measure another arm", why="there is no second arm to compare on these rows")
+    return None
+
+
+def _cheapest(offers: Sequence[Offer]) -> Next:
     return min(offers, key=lambda offer: offer.labels).step
+
+
+def _done(ruling: Ruling, short: bool) -> bool:
+    """Return whether what was measured decides: firm, with an arm that reaches the target."""
+    return ruling.status == "firm" and ruling.use != "none" and not short
 
 
 _WHY_NEWER = (
@@ -104,33 +113,14 @@ def _failed(evidence: Evidence) -> int | None:
     return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
 
 
-def _left_out(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> Next | None:
-    """Return the step to more minutes where a tool was left out and what was measured is open.
-
-    A machine's minutes are cheaper than labels, and the tool left out may be the one to name.
-    """
-    if ruling.status == "firm" and ruling.use != "none" and target_met is not False:
-        return None
-    measured = {arm.tool for arm in evidence.arms if arm.score}
-    left = [a for a in evidence.arms if a.because == NO_ROOM and a.tool not in measured]
-    if not left:
-        return None
-    names = ", ".join(named(arm) for arm in left)
-    why = f"the minutes had no room to measure {names}; `tuneworthy plan` says what all takes"
-    return Next(do="raise budget.minutes", why=why)
-
-
-def _bigger_wanted(evidence: Evidence, ruling: Ruling, target_met: bool | None) -> bool:
+def _bigger_wanted(evidence: Evidence, policy: Policy, ruling: Ruling, short: bool) -> bool:
     measured = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
-    return not measured and (ruling.use == "none" or target_met is False)
+    return not measured and (short or (ruling.use == "none" and may_gain(evidence, policy, None)))
 
 
-def _shown(ruling: Ruling, target_met: bool | None) -> bool:
-    """Return whether these rows show that what was measured falls short: few rows never do."""
-    return ruling.status == "firm" or target_met is False
-
-
-def _bigger(evidence: Evidence, ruling: Ruling) -> Next:
+def _bigger(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
+    if offer := bigger(evidence, policy, ruling.arm):
+        return offer.step
     reason = "no arm beats the reference" if ruling.use == "none" else "the target is not reached"
     why = f"{reason}, and whether a larger model could do it is not measured (key `bigger`)"
     return Next(do="measure bigger", rows=evidence.n, why=why)
@@ -145,9 +135,10 @@ def _cost_keys(board: Board) -> Next | None:
     return None
 
 
-def _firm(evidence: Evidence, ruling: Ruling) -> Next:
+def _firm(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
     if ruling.use == "keep":
-        return Next(do="keep", why="nothing measured here is worth the change")
+        why = f"nothing measured here is worth the change{beside(evidence, policy, ruling.arm)}"
+        return Next(do="keep", why=why)
     if ruling.arm is None:
         why = "no measured arm beats the reference: look at the rows and at what the input holds"
         return Next(do="rethink the task", why=why)
@@ -156,7 +147,7 @@ def _firm(evidence: Evidence, ruling: Ruling) -> Next:
     if curve and curve.last_doubling and curve.last_doubling.low > 0:
         gained = points(curve.last_doubling.mean)
         why += f", but may raise its score: the last doubling of them gained {gained}"
-    return Next(do="use it", why=why)
+    return Next(do="use it", why=why + beside(evidence, policy, ruling.arm))
 
 
 def _offers(
@@ -167,6 +158,8 @@ def _offers(
     open_now: Contest | None,
 ) -> list[Offer]:
     offers = _economics(board, policy, ruling)
+    if policy.motive == "quality" and (larger := bigger(evidence, policy, ruling.arm)):
+        offers.append(larger)
     if open_now is None:
         return offers
     if open_now.size is None:
@@ -190,7 +183,8 @@ def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -
         f" with a chance of {about(chance)}{open_now.why}"
     )
     usd = None if policy.label_each is None else clicks * CLICK * policy.label_each
-    return [Offer(clicks * CLICK, Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why))]
+    step = Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why)
+    return [Offer(clicks * CLICK, step, settles=chance >= EVEN)]
 
 
 def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
@@ -202,7 +196,7 @@ def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
         f"with {rows:,} more labelled rows the chance to show whether {named(open_now.arm)} is"
         f" worth it against {named(open_now.versus)} is {about(size.chance)}{sooner}{open_now.why}"
     )
-    return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why))
+    return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why), settles=size.chance >= EVEN)
 
 
 def _collect(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:

@@ -7,6 +7,7 @@ import pytest
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
@@ -51,6 +52,16 @@ def test_the_seed_best_on_dev_is_the_artefact_scored_not_the_best_on_the_scored_
     found = arm(compare(shape(), cases(), runs), "lora")
     assert (found.seed, found.seeds, found.score.mean) == (1, 2, pytest.approx(0.4))
     assert found.seed_sd == pytest.approx(0.6 / 2**0.5, abs=1e-6)
+
+
+def test_every_arm_says_what_it_may_repair_measured_or_not():
+    runs = [made("lora", "tune", 1.0, fold) for fold in (0, 1)]
+    left = Run(spec=Spec(name="rag_lora", arm="rag_lora", tool="tune"), seed=0, fold=None,
+               state="skipped", because=NO_ROOM)  # fmt: skip
+    found = compare(shape(), cases(), [*runs, left])
+    assert arm(found, "lora").repairs == ("latent", "learnable")
+    assert arm(found, "rag_lora").repairs == ("knowledge", "latent", "learnable", "reading")
+    assert arm(found, "rag_lora").more_minutes is None
 
 
 def test_the_arm_with_the_best_score_takes_its_tools_place_whatever_its_dev_score():

@@ -2,10 +2,13 @@
 
 import pytest
 
+from tuneworthy.core.audit import Visible
 from tuneworthy.core.causes import Wrong
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
-from tuneworthy.matrix.remedies import BY_REMEDY, against, repairs, wanted
+from tuneworthy.matrix.remedies import BY_REMEDY, against, repairs, wanted, with_minutes
 
 
 def spec(arm, role="candidate", tool=None):
@@ -96,3 +99,34 @@ def test_the_diagnosis_speaks_against_training_that_brings_no_passages(
     assert against(spec("rag_lora"), rows(**wrong)) is with_passages
     assert not against(spec("few_shot"), rows(**wrong))
     assert not against(spec("bigger"), rows(**wrong))
+
+
+def result(name, because="", score=None):
+    return ArmResult(name=name, tool="tune", role="candidate", simplicity=0, options={},
+                     state="skipped" if because else "measured", because=because,
+                     score=score)  # fmt: skip
+
+
+def test_an_arm_left_out_for_minutes_says_what_it_would_take():
+    sent = Sent(what="d", requests=9, most_requests=9, tokens=9, most_tokens=9, usd=1.0,
+                most_usd=2.0, minutes=4.0)  # fmt: skip
+    arms = [
+        PlannedArm(spec=Spec(name="a", arm="lora"), minutes=11.2, because=NO_ROOM),
+        PlannedArm(spec=Spec(name="b", arm="lora"), because=NO_ROOM),
+        PlannedArm(spec=Spec(name="c", arm="lora"), minutes=3.0, because="needs a GPU"),
+        PlannedArm(spec=Spec(name="d", arm="lora"), minutes=4.0, usd=2.0, sent=sent),
+        PlannedArm(spec=Spec(name="e", arm="lora"), minutes=5.0),
+    ]
+    plan = Plan(task="t", rows="r", k=0, scored=1, train=1, dev=1, arms=tuple(arms),
+                visible=Visible(n=1, d=0.1, factor=1.0, prompts=None, fitted=None))  # fmt: skip
+    found = Evidence(
+        task="t", hash="h", n=1, looks=1, alpha=0.05, pairs=(),
+        arms=(result("a", NO_ROOM), result("b", NO_ROOM), result("c", "needs a GPU"),
+              result("d", f"{NO_ROOM}: the rule chose another"),
+              result("e", score=Interval(mean=0.5, low=0.4, high=0.6)), result("f", NO_ROOM)),
+    )  # fmt: skip
+    told = {arm.name: (arm.more_minutes, arm.more_usd) for arm in with_minutes(found, plan).arms}
+    assert told == {
+        "a": (11.2, 0.0), "b": (None, None), "c": (None, None), "d": (4.0, 2.0),
+        "e": (None, None), "f": (None, None),
+    }  # fmt: skip

@@ -183,6 +183,12 @@ def test_a_next_step_says_its_size(results):
     assert words.next_line(changed(results, next=step)) == (
         "Next: label, 380 rows: the rival is open"
     )
+    step = Next(do="raise budget.minutes", minutes=12, usd=0.0, why="one arm had no room")
+    assert words.next_line(changed(results, next=step)) == (
+        "Next: raise budget.minutes, 12 minutes: one arm had no room"
+    )
+    assert words.size_of(Next(do="x", minutes=1, usd=1.2, why="")) == "1 minute, $1.20"
+    assert words.next_line(changed(results, next=Next(do="keep", why=""))) == "Next: keep"
 
 
 def test_a67_a_limit_with_braces_in_its_name_is_text(results):

@@ -14,6 +14,7 @@ from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.known import Share
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
 from tuneworthy.questions import ask_all
@@ -158,6 +159,7 @@ def scenes():
         "cost-keep": lambda: (cost(0.5), (), cheap),
         "limit-broken": lambda: (limited_arm(), (), valid),
         "second-look-few-rows": lambda: (few_rows(), (), thin),
+        "reader-left-out": lambda: (reader_left_out(), (), plain),
     }
 
 
@@ -186,6 +188,29 @@ def blocked():
 def few_rows():
     columns = {t: (t, scores(60, 0.7, i)) for i, t in enumerate(("prompt", "tune"))}
     return evidence(columns, looks=2)
+
+
+def reader_left_out():
+    """Return questions with passages that can't be read, and training with passages left out."""
+    columns = {
+        "copy_input": (None, scores(400, 0.044, 1, 0.6)),
+        "zero_shot": ("prompt", scores(400, 0.05, 2, 0.6)),
+        "rag": ("context", scores(400, 0.08, 3, 0.6), {"repairs": ("knowledge", "retrieval")}),
+        "lora": ("tune", scores(400, 0.05, 4, 0.6), {"repairs": ("latent", "learnable")}),
+    }
+    found = evidence(columns)
+    left = arm("rag_lora", "tune", 0, 1).model_copy(update={
+        "score": None, "state": "skipped", "because": NO_ROOM, "n": 0, "finalist": False,
+        "repairs": ("knowledge", "latent", "learnable", "reading"), "more_minutes": 11.2,
+        "more_usd": 0.0,
+    })  # fmt: skip
+    shares = {"reading": (0.91, 0.877, 0.936), "hard": (0.09, 0.064, 0.123)}
+    wrong = [
+        Wrong(cause=cause, share=mean, low=low, high=high, n=380, arm=None, placebo=None)
+        for cause, (mean, low, high) in shares.items()
+    ]
+    seen = Diagnosis(arm="zero_shot", n_fail=380, n_pass=20, wrong=tuple(wrong))
+    return found.model_copy(update={"arms": (*found.arms, left), "diagnosis": seen})
 
 
 def _with_findings(found, policy):

@@ -1,0 +1,186 @@
+"""Arms that were not measured: what the diagnosis says for them, and what measuring them costs.
+
+Knows what an arm may repair (`ArmResult.repairs`), never an arm by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from math import ceil
+
+from tuneworthy.core.causes import Diagnosis, Wrong, share_of, speaks_against
+from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.units import percent
+from tuneworthy.core.verdict import Next
+from tuneworthy.matrix.remedies import BY_TOOL
+from tuneworthy.verdict.board import rung
+from tuneworthy.verdict.effort import A_MODEL, Offer, in_labels
+from tuneworthy.verdict.words import named
+
+STAY: frozenset[str] = frozenset({"reading", "retrieval"})
+"""Causes that hold of what the measured remedies leave, so that another arm for them may do more:
+a failure that retrieval finds, or that a trained reader reads, has another cause."""
+NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
+"""Causes that no arm repairs: the score itself is wrong there."""
+
+
+def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool) -> Offer | None:
+    """Return the offer of minutes for an arm that they had no room for and that may change the
+    verdict, or None.
+
+    That is one that may repair a share of the failures large enough to gain the margin. Where the
+    diagnosis names none, it is every arm of a tool that was not measured at all, but for those that
+    the diagnosis speaks against. `now` is the arm named now. `short`: the target is missed, so that
+    any gain counts.
+    """
+    if not (short or may_gain(evidence, policy, now)):
+        return None
+    if arm := _best(evidence, policy):
+        return _offer(policy, [arm], _why_named(evidence, arm))
+    tools = {arm.tool for arm in evidence.arms if arm.score}
+    wrong = _wrong(evidence)
+    left = [
+        arm
+        for arm in _left_out(evidence)
+        if arm.tool not in tools and not speaks_against(wrong, arm.repairs)
+    ]
+    if not left:
+        return None
+    names = ", ".join(named(arm) for arm in left)
+    return _offer(policy, left, f"the minutes had no room to measure {names}")
+
+
+def beside(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
+    """Return what a firm verdict leaves unsaid: an arm not measured that may do better, or ""."""
+    arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None
+    return f"; {_why_named(evidence, arm)}{_how([arm])[1]}" if arm else ""
+
+
+def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
+    """Return whether an arm could be better by the margin than the one named now.
+
+    Not where too little is left to gain, or too few failures that an arm can repair: a wrong label
+    or metric is none of them. Under motive cost an arm need not gain anything.
+    """
+    if policy.motive == "cost":
+        return True
+    if now and now.score and 1 - now.score.low < policy.margin:
+        return False
+    seen = evidence.diagnosis
+    if seen is None or not seen.n_fail:
+        return True
+    lost = sum(row.low for row in seen.wrong if row.cause in NOT_THE_MODEL)
+    room = [1 - arm.score.mean for arm in evidence.arms if arm.name == seen.arm and arm.score]
+    # Where scores are graded a row may pass and still leave something to gain.
+    return (1 - lost) * max(_fails(seen), *room, 0.0) >= policy.margin
+
+
+def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> Offer | None:
+    """Return the offer to name a larger model where the diagnosis says that one may be needed."""
+    there = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
+    if there or not may_gain(evidence, policy, now):
+        return None
+    if _gain(evidence, BY_TOOL["bigger"]) < policy.margin:
+        return None
+    why = f"{_share(evidence, BY_TOOL['bigger'])} that a larger model may repair"
+    why += f"{_causes(evidence, BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
+    return Offer(A_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
+
+
+def _best(evidence: Evidence, policy: Policy) -> ArmResult | None:
+    """Return the arm left out that may repair enough of the failures to gain the margin, if any.
+
+    Of those that may repair at least half of what the best of them may, it is the cheapest.
+    """
+    left = [a for a in _left_out(evidence) if _gain(evidence, a.repairs) >= policy.margin]
+    most = max((_gain(evidence, arm.repairs) for arm in left), default=0.0)
+
+    def cost(arm: ArmResult) -> tuple[bool, float, float, tuple[int, int, str]]:
+        labels = in_labels(arm.more_minutes, arm.more_usd, policy.label_each)
+        return arm.more_minutes is None, labels, -_gain(evidence, arm.repairs), rung(arm)
+
+    fit = [arm for arm in left if 2 * _gain(evidence, arm.repairs) >= most]
+    return min(fit, key=cost, default=None)
+
+
+def _left_out(evidence: Evidence) -> list[ArmResult]:
+    """Return the arms that could be named and that the minutes had no room for."""
+    return [
+        arm
+        for arm in evidence.arms
+        if arm.because.startswith(NO_ROOM) and arm.role == "candidate" and not arm.score
+    ]
+
+
+def _wrong(evidence: Evidence) -> tuple[Wrong, ...]:
+    return evidence.diagnosis.wrong if evidence.diagnosis else ()
+
+
+def _open(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
+    """Return the causes among these that no measured arm stands for already.
+
+    A cause is found by the arm that repairs it: where that arm was measured on all rows, its score
+    holds what the repair is worth, and another arm of the kind need not do more.
+    """
+    done = {
+        cause
+        for arm in evidence.arms
+        if arm.score and arm.role == "candidate"
+        for cause in arm.repairs
+    }
+    return frozenset(repairs) - (done - STAY)
+
+
+def _gain(evidence: Evidence, repairs: Collection[str]) -> float:
+    """Return the share of the rows that an arm which repairs these causes may gain."""
+    seen = evidence.diagnosis
+    if seen is None or not seen.n_fail:
+        return 0.0
+    return share_of(seen.wrong, _open(evidence, repairs)) * _fails(seen)
+
+
+def _fails(seen: Diagnosis) -> float:
+    return seen.n_fail / (seen.n_fail + seen.n_pass)
+
+
+def _why_named(evidence: Evidence, arm: ArmResult) -> str:
+    return (
+        f"{_share(evidence, arm.repairs)} that {named(arm)} may repair"
+        f"{_causes(evidence, arm.repairs)}, and the minutes had no room to measure it"
+    )
+
+
+def _share(evidence: Evidence, repairs: Collection[str]) -> str:
+    """Return how many of the failures have one of these causes: `91 % of the failures have …`."""
+    wrong = _wrong(evidence)
+    few = "as far as so few can show, " if any(row.cause == "few" for row in wrong) else ""
+    share = percent(round(share_of(wrong, _open(evidence, repairs)), 2))
+    return f"{few}{share} of the failures have a cause"
+
+
+def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
+    """Return the causes meant, each with its share where there are several: ` (reading)`."""
+    rows = [row for row in _wrong(evidence) if row.cause in _open(evidence, repairs) and row.share]
+    if len(rows) == 1:
+        return f" ({rows[0].cause})"
+    return f" ({', '.join(f'{row.cause} {percent(round(row.share, 2))}' for row in rows)})"
+
+
+def _how(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
+    """Return the minutes that measuring these arms takes, where all are known, and how it is done.
+
+    A minute begun is a minute: `run --more` takes whole ones.
+    """
+    minutes = [arm.more_minutes for arm in arms]
+    if any(one is None for one in minutes):
+        return None, "; `tuneworthy plan` says what all takes"
+    whole = max(1, ceil(sum(one for one in minutes if one is not None)))
+    return whole, f": `tuneworthy run --more {whole}m`"
+
+
+def _offer(policy: Policy, arms: Sequence[ArmResult], why: str) -> Offer:
+    (minutes, how), prices = _how(arms), [arm.more_usd for arm in arms]
+    usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
+    step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")
+    return Offer(in_labels(minutes, usd, policy.label_each), step)

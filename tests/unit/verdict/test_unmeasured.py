@@ -1,0 +1,247 @@
+"""The next step where an arm was not measured: what the diagnosis says for it, and at what cost."""
+
+import pytest
+import verdict_scenes as scenes
+
+from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.evidence import Policy
+from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.verdict.decide import decide
+from tuneworthy.verdict.effort import in_labels
+
+PLAIN = Policy(margin=0.05)
+LORA = ("learnable", "latent")
+READER = ("knowledge", "latent", "learnable", "reading")
+RAG = ("knowledge", "retrieval")
+READING = {"reading": 0.91, "hard": 0.09}
+
+
+def diagnosis(shares, n_fail=380, n_pass=20):
+    rows = [
+        Wrong(cause=cause, share=share, low=share, high=share, n=n_fail, arm=None, placebo=None)
+        for cause, share in shares.items()
+    ]
+    return Diagnosis(arm="zero_shot", n_fail=n_fail, n_pass=n_pass, wrong=tuple(rows))
+
+
+def left_out(name, tool, repairs, minutes=None, usd=None, because=NO_ROOM, role="candidate"):
+    blank = scenes.arm(name, tool, 0, 1, role=role)
+    update = {"score": None, "state": "skipped", "because": because, "repairs": repairs,
+              "more_minutes": minutes, "more_usd": usd, "finalist": False, "n": 0}  # fmt: skip
+    return blank.model_copy(update=update)
+
+
+def study(wrong, *left, taught=LORA, **more):
+    """Return a study in which nothing is shown to beat the reference, with arms left out."""
+    columns = {
+        "copy_input": (None, scenes.scores(90, 0.08, 1, 0.6)),
+        "rag": ("context", scenes.scores(90, 0.13, 2, 0.6), {"repairs": RAG}),
+    }
+    if taught is not None:
+        columns["lora"] = ("tune", scenes.scores(90, 0.05, 3, 0.6), {"repairs": taught})
+    found = scenes.evidence(columns, **more)
+    update = {"arms": (*found.arms, *left), "diagnosis": wrong and diagnosis(wrong)}
+    return found.model_copy(update=update)
+
+
+def step(found, policy=PLAIN):
+    return decide(found, (), policy).next
+
+
+def test_without_an_arm_left_out_rows_are_labelled():
+    found = study({"hard": 1.0})
+    assert decide(found, (), PLAIN).use == "none"
+    assert (step(found).do, step(found).minutes) == ("label", None)
+    assert step(found).rows > 200
+
+
+def test_an_arm_that_the_diagnosis_names_comes_before_hundreds_of_labels():
+    reader = left_out("rag_lora", "tune", READER, minutes=11.2, usd=0.0)
+    found = step(study(READING, reader))
+    assert found.do == "raise budget.minutes"
+    assert (found.minutes, found.rows, found.usd) == (12, None, 0.0)
+    assert found.why == (
+        "91 % of the failures have a cause that `rag_lora` may repair (reading), and the minutes"
+        " had no room to measure it: `tuneworthy run --more 12m`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "wrong", "left", "do", "named"),
+    [
+        ("closed-book training does not repair reading", {"reading": 0.9},
+         [("lora2", "distil", LORA, 3.0)], "measure bigger", "reading"),
+        ("the share is too small to gain the margin", {"learnable": 0.04, "hard": 0.96},
+         [("rag_lora", "tune", READER, 3.0)], "label", ""),
+        ("a measured arm stands for its cause", {"learnable": 0.9},
+         [("rag_lora", "tune", READER, 3.0)], "label", ""),
+        ("retrieval stays where retrieval was measured", {"retrieval": 0.7},
+         [("rag(k=8)", "context", RAG, 2.0)], "raise budget.minutes", "`rag(k=8)`"),
+        ("knowledge does not", {"knowledge": 0.7},
+         [("rag(k=8)", "context", RAG, 2.0)], "label", ""),
+        ("of two that repair alike, the cheaper", {"reading": 0.9},
+         [("bigger", "bigger", ("capability", "reading"), 40.0),
+          ("rag_lora", "tune", READER, 9.0)], "raise budget.minutes", "`rag_lora`"),
+        ("one that repairs far more goes before a cheaper one", {"reading": 0.7, "retrieval": 0.2},
+         [("rag(k=8)", "context", RAG, 1.0),
+          ("rag_lora", "tune", READER, 9.0)], "raise budget.minutes", "`rag_lora`"),
+        ("one whose minutes are known goes before one whose are not", {"reading": 0.9},
+         [("bigger", "bigger", ("capability", "reading"), None),
+          ("rag_lora", "tune", READER, 9.0)], "raise budget.minutes", "`rag_lora`"),
+        ("a named arm goes before a tool that nothing speaks for", {"reading": 0.9},
+         [("distil", "distil", LORA, 1.0),
+          ("rag_lora", "tune", READER, 9.0)], "raise budget.minutes", "`rag_lora`"),
+        ("no larger model repairs the metric", {"metric": 0.99, "hard": 0.01},
+         [("distil", "distil", LORA, 1.0)], "label", ""),
+        ("nothing speaks against a tool that was not measured", {"convention": 0.9},
+         [("distil", "distil", LORA, 1.0)], "raise budget.minutes", "`distil`"),
+    ],
+)  # fmt: skip
+def test_the_diagnosis_decides_which_arm_is_worth_its_minutes(case, wrong, left, do, named):
+    arms = [left_out(name, tool, causes, minutes) for name, tool, causes, minutes in left]
+    found = step(study(wrong, *arms))
+    assert found.do == do, case
+    assert named in found.why, case
+
+
+def test_an_arm_that_can_not_be_measured_here_is_not_offered():
+    reader = left_out("rag_lora", "tune", READER, 3.0, because="needs a GPU")
+    assert step(study({"reading": 0.9}, reader)).do == "measure bigger"
+    reader = left_out("rag_lora", "tune", READER, 3.0, role="ceiling")
+    assert step(study({"reading": 0.9}, reader)).do == "measure bigger"
+
+
+def test_the_causes_meant_are_listed_with_their_shares():
+    reader = left_out("rag_lora", "tune", READER, 3.0)
+    mixed = {"reading": 0.62, "learnable": 0.2, "format": 0.18}
+    why = step(study(mixed, reader, taught=None)).why
+    assert why.startswith("82 % of the failures have a cause that `rag_lora` may repair")
+    assert "(reading 62 %, learnable 20 %)" in why
+    few = {"few": 1.0, "reading": 0.9}
+    assert step(study(few, reader)).why.startswith("as far as so few can show, 90 % of the fail")
+
+
+def test_without_planned_minutes_the_plan_is_asked():
+    found = step(study({"reading": 0.9}, left_out("rag_lora", "tune", READER)))
+    assert (found.do, found.minutes) == ("raise budget.minutes", None)
+    assert found.why.endswith("no room to measure it; `tuneworthy plan` says what all takes")
+
+
+def test_several_tools_without_a_diagnosis_are_measured_together():
+    arms = [left_out("distil", "distil", LORA, 4.2, 0.25), left_out("lora", "tune", LORA, 3.1, 0.5)]
+    found = step(study(None, *arms, taught=None))
+    assert (found.do, found.minutes, found.usd) == ("raise budget.minutes", 8, 0.75)
+    assert "`distil`, `lora`: `tuneworthy run --more 8m`" in found.why
+    arms[1] = left_out("lora", "tune", LORA, None, 0.5)
+    found = step(study(None, *arms, taught=None))
+    assert (found.minutes, found.usd) == (None, 0.75)
+    arms[0] = left_out("distil", "distil", LORA, 4.2)
+    assert step(study(None, *arms, taught=None)).usd is None
+
+
+def clicks(wins, losses, n, apart, *left, wrong=None, pool=5000, factor=1.0):
+    """Return a study of two arms that answer `apart` of n rows differently, and what is left."""
+    one = scenes.pair("schema", "prompt", wins, losses, n, 0.035, factor, apart=apart)
+    arms = scenes.arm("prompt", "prompt", 140, n), scenes.arm("schema", "schema", 150, n), *left
+    update = {"arms": arms, "pairs": (one, scenes.mirrored(one)), "pool": pool,
+              "diagnosis": wrong and diagnosis(wrong, 60, n - 60)}  # fmt: skip
+    return scenes.worked()[0].model_copy(update=update)
+
+
+FEW_CLICKS = (18, 4, 300, 22)
+
+
+def test_few_clicks_that_settle_it_come_before_minutes_that_cost_more():
+    plain = step(clicks(*FEW_CLICKS))
+    assert plain.do == "settle"
+    worth = plain.clicks * 0.2 / 0.2  # minutes of a machine that cost as much
+    dear = left_out("rag_lora", "tune", READER, worth + 5)
+    cheap = left_out("rag_lora", "tune", READER, worth - 5)
+    found = step(clicks(*FEW_CLICKS, dear, wrong=READING))
+    assert (found.do, found.clicks) == ("settle", plain.clicks)
+    assert step(clicks(*FEW_CLICKS, cheap, wrong=READING)).do == "raise budget.minutes"
+
+
+def test_dollars_count_as_the_labels_that_they_would_buy():
+    sent = left_out("rag_lora", "tune", READER, 1.0, 20.0)
+    found = clicks(*FEW_CLICKS, sent, wrong=READING)
+    assert step(found).do == "settle"
+    dear_labels = PLAIN.model_copy(update={"label_each": 50.0})
+    assert step(found, dear_labels).do == "raise budget.minutes"
+    assert in_labels(10.0, 2.0, 0.5) == 6.0
+    assert in_labels(None, None, None) == 0.0
+    assert in_labels(0.0, 1.0, 0.0) == 4.0  # a price of 0 is no scale
+
+
+def test_clicks_that_would_not_settle_it_come_after_the_arm():
+    def found(pool, *left):
+        wide = {"pool": pool, "factor": 1.5, "wrong": READING if left else None}
+        return step(clicks(13, 5, 250, 60, *left, **wide))
+
+    reader = left_out("rag_lora", "tune", READER, 400.0)
+    assert (found(5000, reader).do, found(5000, reader).clicks) == ("settle", 240)
+    assert found(700, reader).do == "raise budget.minutes"
+    alone = found(700)
+    assert (alone.do, alone.clicks) == ("settle", 168)
+    assert "a chance of about 45 %" in alone.why
+
+
+def test_a_firm_verdict_says_which_arm_may_do_better_still():
+    reader = left_out("rag_lora", "tune", READER, 11.2)
+    found = scenes.ladder_up_to("prompt").model_copy(update={"diagnosis": diagnosis(READING)})
+    plain = step(found)
+    assert plain.do == "use it"
+    tools = [arm for arm in found.arms if arm.tool in (None, "classifier", "prompt")]
+    found = found.model_copy(update={"arms": (*tools, reader)})
+    assert step(found).do == "use it"
+    assert step(found).why == (
+        "more labelled rows would not change which arm that is; 91 % of the failures"
+        " have a cause that `rag_lora` may repair (reading),"
+        " and the minutes had no room to measure it: `tuneworthy run --more 12m`"
+    )
+    high = scenes.ladder_up_to("prompt", gain=0.395)
+    left = {"arms": (*(a for a in high.arms if a.tool in (None, "classifier", "prompt")), reader)}
+    full = high.model_copy(update={**left, "diagnosis": diagnosis(READING)})
+    assert step(full).why == plain.why, "less than the margin is left to gain"
+    spent = found.model_copy(update={"diagnosis": None})
+    assert step(spent).why == "more labelled rows would not change which arm that is"
+
+
+def test_a_larger_model_is_asked_for_where_the_diagnosis_names_it():
+    named = step(study({"reading": 0.8, "hard": 0.2}))
+    assert (named.do, named.rows) == ("measure bigger", 90)
+    assert named.why == (
+        "80 % of the failures have a cause that a larger model may repair (reading), and none is"
+        " measured (key `bigger`)"
+    )
+    firm = scenes.no_better(300, 0.3, 0.5, 0.12)
+    firm = firm.model_copy(update={"diagnosis": diagnosis({"reading": 0.8}, 210, 90)})
+    assert decide(firm, (), PLAIN).status == "firm"
+    assert (step(firm).do, step(firm).why) == ("measure bigger", named.why)
+    priced = PLAIN.model_copy(update={"motive": "cost"})
+    assert step(study({"reading": 0.8}), priced).do != "measure bigger"
+
+
+def test_no_arm_is_offered_where_the_base_fails_too_little_to_gain_the_margin():
+    reader = left_out("rag_lora", "tune", READER, 3.0)
+    distil = left_out("distil", "distil", LORA, 3.0)
+
+    def found(*left, cause="convention"):
+        whole = study(None, *left)
+        return whole.model_copy(update={"diagnosis": diagnosis({cause: 0.9}, 4, 96)})
+
+    assert step(found(reader, distil)).do == "label"
+    assert step(found(reader, distil, cause="reading")).do == "label"
+    graded = found(distil)
+    base = scenes.arm("zero_shot", "prompt", 60, 100).model_copy(update={"finalist": False})
+    graded = graded.model_copy(update={"arms": (*graded.arms, base)})
+    assert step(graded).do == "raise budget.minutes"  # rows that pass score .6 on average
+    cost = PLAIN.model_copy(update={"motive": "cost"})
+    assert step(found(distil), cost).do == "raise budget.minutes"  # it need not gain anything
+    aim = PLAIN.model_copy(update={"target": 0.99})
+    named = scenes.ladder_up_to("prompt")
+    update = {"arms": (*(a for a in named.arms if a.tool in (None, "prompt")), distil),
+              "diagnosis": diagnosis({"learnable": 0.9}, 4, 396)}  # fmt: skip
+    missed = named.model_copy(update=update)
+    assert decide(missed, (), aim).target_met is False
+    assert step(missed, aim).do == "raise budget.minutes"  # any gain counts

@@ -10,8 +10,9 @@ A module in `arms/` defines
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm, active ingredient out
     REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
-                read across with it. PLACEBO says in words what its placebo is. PERMUTED = True:
-                the placebo is its own answers scored against another case's gold
+                read across with it, and matrix/remedies.py has the causes it may repair. PLACEBO
+                says in words what its placebo is. PERMUTED = True: the placebo is its own answers
+                scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` runs it at where the
                 minutes allow: they are the first thing that the plan cuts
     ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on

@@ -11,6 +11,7 @@ import tuneworthy
 from tuneworthy import shelf
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
+from tuneworthy.core.plan import NO_ROOM
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,22 @@ def test_one_changed_score_is_found(folder, capsys):
 def test_whatever_is_changed_shows(folder, change, where):
     changed(folder, change)
     assert any(line.startswith(where) for line in shelf.recompute(folder).differs)
+
+
+def test_what_an_arm_left_out_would_take_is_read_from_the_plan(folder):
+    def left_out(whole):
+        run = next(run for run in whole["runs"] if run["spec"]["name"] == "tfidf")
+        spec = {**run["spec"], "name": "another"}
+        whole["plan"]["arms"].append({"spec": spec, "minutes": 5.5, "because": NO_ROOM})
+        whole["runs"].append(
+            {"spec": spec, "seed": 0, "fold": None, "state": "skipped", "because": NO_ROOM}
+        )
+        blank = whole["evidence"]["arms"][0]
+        whole["evidence"]["arms"].append({**blank, "name": "another"})
+
+    changed(folder, left_out)
+    told = [line for line in shelf.recompute(folder).differs if "more_minutes" in line]
+    assert [line.partition(": ")[2] for line in told] == ["stored None, recomputed 5.5"]
 
 
 def test_a_verdict_file_that_was_edited_shows_by_its_bytes(folder):

@@ -274,7 +274,16 @@ def follow(drawn: Drawn) -> dict[str, Any]:
 class _Bench:
     """What the executor reads of a bench."""
 
-    task = TASK
+    task, study = TASK, "stages"
+
+    class ledger:  # noqa: N801
+        """Keeps nothing."""
+
+        @staticmethod
+        def freeze(study: str, kind: str, value: Any) -> Any:
+            """Return the value."""
+            del study, kind
+            return value
 
 
 BENCH: Any = _Bench()

@@ -17,6 +17,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.ledger.store import Ledger
+from tuneworthy.matrix.follow import spent_in
 from tuneworthy.matrix.specs import specs
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
@@ -89,22 +90,27 @@ def more_minutes(ledger: Ledger, study: str) -> list[float]:
     return found
 
 
-def go_on(ledger: Ledger, study: str, minutes: float) -> None:
+def go_on(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
     """Give a study more minutes: its stage rule goes on where it had no room.
 
-    It stays one study: the bounds paid for every arm that the rule may run before the first was
-    scored. Raises TaskError where there is no study to go on with, or no rule that would use them.
+    They count from what it took so far, which may be more than its `budget`. It stays one study:
+    the bounds paid for every arm that the rule may run before the first was scored. Raises
+    TaskError where there is no finished study to go on with, or no rule that would use them.
     """
     stored = ledger.frozen(study, "plan")
-    if stored is None or not stored["staged"]:
+    before = more_minutes(ledger, study)
+    had = budget + sum(before)
+    spent = ledger.frozen(study, spent_in(had))
+    if stored is None or not stored["staged"] or spent is None:
+        fixed = stored is not None and not stored["staged"]
         raise TaskError(
-            "there is no study that more minutes could continue",
+            "there is no finished study that more minutes could continue",
             where="--more",
-            got="no study of these rows and this task" if stored is None else "a fixed plan",
-            fix="run it first without --more" if stored is None else "raise budget.minutes",
+            got="a plan without the stage rule" if fixed else "none of this task and these rows",
+            fix="raise budget.minutes" if fixed else "run it first without --more",
         )
-    name = f"more-{len(more_minutes(ledger, study)) + 1}"
-    ledger.freeze(study, name, {"minutes": minutes})
+    added = minutes + max(0.0, float(spent["minutes"]) - had)
+    ledger.freeze(study, f"more-{len(before) + 1}", {"minutes": round(added, 4)})
 
 
 def results_key(study: str, models: Iterable[str], folder: Path) -> str:

@@ -36,11 +36,12 @@ from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.matrix.choice import best_on_dev, best_prompt
 from tuneworthy.matrix.compare import compare
 from tuneworthy.matrix.explained import explained
-from tuneworthy.matrix.follow import Follow, with_minutes
+from tuneworthy.matrix.follow import Follow, room_beside
 from tuneworthy.matrix.measure import Bench
 from tuneworthy.matrix.probing import probes
 from tuneworthy.matrix.race import Field, raced
 from tuneworthy.matrix.reading import across
+from tuneworthy.matrix.remedies import with_minutes
 from tuneworthy.matrix.specs import specs, trains, wants_dev
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
@@ -145,7 +146,7 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
     tell = watch or (lambda event, data: None)
     with open_desk(Path(path), wishes, tell) as desk:
         if wishes.more is not None:
-            go_on(desk.ledger, desk.study, wishes.more)
+            go_on(desk.ledger, desk.study, wishes.more, desk.task.budget.minutes)
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
@@ -167,7 +168,7 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         if not _named(runs):
             raise _nothing(runs)
         if staged:
-            planned = with_minutes(planned, follow.left, EXTRA_SHARE * desk.minutes)
+            planned = room_beside(planned, follow.left, EXTRA_SHARE * desk.minutes)
         results = _results(desk, planned, runs, recipes)
         results = desk.finish(results.model_copy(update={"steps": tuple(follow.steps)}))
         tell("done", results)
@@ -262,6 +263,7 @@ def _results(
     evidence = explained(desk.split, cases, runs, compare(desk.shape, cases, runs)).model_copy(
         update={"looks_scope": desk.looks.scope, "locked": desk.wishes.unlock}
     )
+    evidence = with_minutes(evidence, planned)
     findings: tuple[Finding, ...] = ()
     if recipes is not None:
         evidence = evidence.model_copy(update={"diagnosis": _diagnosed(desk, planned, runs)})

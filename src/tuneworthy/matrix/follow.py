@@ -80,6 +80,8 @@ class Follow:
             self._follow_up(arm, shares)
             yield
         self._probe(trained=True)
+        kept = {"minutes": round(self.spent, 4)}
+        self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
 
     def _beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
@@ -193,7 +195,12 @@ class Follow:
         self.spent += float(kept["minutes"])
 
 
-def with_minutes(plan: Plan, left: float, share: float) -> Plan:
+def spent_in(minutes: float) -> str:
+    """Return the name under which the ledger keeps what a study took of the minutes it had."""
+    return f"spent of {minutes:g} minutes"
+
+
+def room_beside(plan: Plan, left: float, share: float) -> Plan:
     """Return the plan with what may be measured beside the arms in the minutes that are left.
 
     The kinds share at most this `share` of them, in their order.

@@ -5,7 +5,7 @@ from tests.unit.matrix.test_auto_arms import facts
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.matrix.extras import BRIEF, HARM, KINDS, KNOWN, SHAKES, extras, left_out
-from tuneworthy.matrix.follow import with_minutes
+from tuneworthy.matrix.follow import room_beside
 from tuneworthy.matrix.plan import make
 from tuneworthy.matrix.specs import specs
 
@@ -16,7 +16,7 @@ def planned(speed, minutes=1.0, brief=False, **more):
                arms=("zero_shot", "lora"), **more)  # fmt: skip
     known = facts(job, speed, training="")
     plan = make(known, specs(job), "rows", "study")
-    return with_minutes(plan.model_copy(update={"beside": extras(known, plan, brief)}),
+    return room_beside(plan.model_copy(update={"beside": extras(known, plan, brief)}),
                         minutes - plan.minutes, minutes).beside  # fmt: skip
 
 

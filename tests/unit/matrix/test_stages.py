@@ -14,7 +14,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
 from tuneworthy.matrix.columns import by_spec, column
-from tuneworthy.matrix.follow import Follow, with_minutes
+from tuneworthy.matrix.follow import Follow, room_beside
 from tuneworthy.matrix.pairs import LOOK_SHARE, Shape, pairs
 from tuneworthy.matrix.specs import trains
 
@@ -78,7 +78,9 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", **task):
                   looked=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
-    follow = Drawn(SimpleNamespace(task=job), plan, shape, [], [Recipe()] * FOLDS, minutes,
+    ledger = SimpleNamespace(freeze=lambda study, kind, value: value)
+    bench = SimpleNamespace(task=job, ledger=ledger, study="s")
+    follow = Drawn(bench, plan, shape, [], [Recipe()] * FOLDS, minutes,
                    lambda: found, lambda event, data: None)  # fmt: skip
     follow.right = {spec(name).name: share for name, share in right.items()}
     for _ in follow.run():
@@ -200,6 +202,6 @@ def test_beside_the_arms_takes_its_share_of_what_is_left():
 
     kinds = tuple(Extra(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0)))
     plan = Plan.model_construct(arms=(), beside=kinds)
-    kept = [e.what for e in with_minutes(plan, 10.0, 4.0).beside if not e.because]
+    kept = [e.what for e in room_beside(plan, 10.0, 4.0).beside if not e.because]
     assert kept == ["a", "c"]
-    assert all(e.because == NO_ROOM for e in with_minutes(plan, -1.0, 4.0).beside)
+    assert all(e.because == NO_ROOM for e in room_beside(plan, -1.0, 4.0).beside)

@@ -65,9 +65,8 @@ def cuts(
 
     No arm is dropped for another: all of them get fewer examples, folds and rows. In order: what
     was wrong is read on 60 cases a kind, where planted causes are still named well (FINDINGS); the
-    second seed; training on fewer folds; large k; read on 20; training from fewer rows; every arm
-    on fewer folds; reading. `arms`: those that can be measured here. `rows`: how many there are to
-    learn from.
+    second seed; large k; read on 20; training from fewer rows; every arm on fewer folds; reading.
+    `arms`: those that can be measured here. `rows`: how many there are to learn from.
     """
     path = _Path(start, {}, readable)
     yield from path.read(60)
@@ -75,9 +74,6 @@ def cuts(
     if taught and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
         yield path.cut("seeds", text, seeds=1)
-    folds = path.now.folds
-    for fewer in range(folds - 1, 1, -1) if taught else ():
-        yield path.cut("folds", f"training arms on {fewer} of {folds} folds", folds=fewer)
     if any(spec.options.get("k", 0) > SHOWN for spec in arms):
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
@@ -86,6 +82,7 @@ def cuts(
     while learnt > LEAST_LEARNT:
         learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
         yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
+    folds = path.now.folds
     for fewer in range(folds - 1, 1, -1):
         yield path.cut("parts", f"every arm is scored on {fewer} of {folds} folds", parts=fewer)
     yield from path.read(0)

@@ -40,6 +40,7 @@ from tuneworthy.matrix.specs import (
 
 # Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
 TRAINING = 3.3
+LONGEST = 1.5  # times the minutes: beyond it a training arm is not planned on all folds
 CHANGED = 60  # facts that are changed in the documents, at most (staleness.MOST)
 ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
 
@@ -94,6 +95,10 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         choice, said = step, texts
         shown, planned = _arms(facts, arms, choice)
         across = tuple(_across(shown, planned, choice))
+    if by_rule and (folds := _too_long(planned, minutes)):
+        choice = replace(choice, folds=FIRST_FOLDS)
+        said = (*said, f"training arms on {FIRST_FOLDS} of {folds} folds")
+        shown, planned = _arms(facts, arms, choice)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
         task=study,
@@ -123,12 +128,24 @@ def _sum(arms: Sequence[PlannedArm]) -> float:
 
 
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
-    """Return the minutes of the arms that always run and of the dearest training arm, all folds.
+    """Return the minutes of the arms that always run, and of the dearest training arm until the
+    stage rule looks at it.
 
-    Of the follow-up arms the stage rule runs one after the other, as far as the minutes go.
+    Of the follow-up arms the rule runs one after the other, as far as the minutes go.
     """
     always = sum(arm.minutes for arm in arms if not arm.follow_up)
-    return always + max((arm.minutes for arm in arms if trains(arm.spec)), default=0.0)
+    return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+
+
+def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
+    """Return the folds of training arms where not even `LONGEST` times the minutes hold them all.
+
+    Such an arm runs on its first folds alone, and need not pay for a look between two of them.
+    """
+    taught = [arm for arm in arms if trains(arm.spec) and arm.look_after]
+    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    most = max(taught, key=lambda arm: arm.minutes, default=None)
+    return len(most.folds) if most and always + most.minutes > LONGEST * minutes else 0
 
 
 def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:

@@ -30,9 +30,11 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     header = "".join(cell(title, wide, right=True) for title, wide in titles)
     lines.append(Text("  " + cell("arm", name) + header, "dim"))
     for arm in plan.arms:
-        lines += _planned(arm, name, width, plain)
-    kept = [arm for arm in plan.arms if not arm.because]
+        if not arm.follow_up:
+            lines += _planned(arm, name, width, plain)
+    kept = [arm for arm in plan.arms if not arm.because and not arm.follow_up]
     lines.append(Text(_line("together", name, _total(map(_sums, kept))), "bold"))
+    lines += _follow_up(plan, name, width, plain)
     if plan.across:
         most = _total((a.requests, a.tokens, a.minutes, a.usd, a.usd) for a in plan.across)
         lines.append(
@@ -53,6 +55,24 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
         lines += [Text(x) for x in wrapped(text, width)]
     lines += [Text(x) for x in wrapped(visible_line(plan.visible), width)]
     return finished(lines, plain)
+
+
+def _follow_up(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
+    """Yield the arms that the stage rule may run, and by what it goes."""
+    waiting = [arm for arm in plan.arms if arm.follow_up]
+    if not waiting:
+        return
+    text = (
+        "Then, one after the other, what the scores and causes so far make worth its minutes"
+        " (docs/why/stages.md); the bounds pay for all of them:"
+    )
+    yield from (Text(x, "dim") for x in wrapped(shown(text, plain), width))
+    for arm in waiting:
+        yield from _planned(arm, name, width, plain)
+        if arm.look_after:
+            folds = f"looked at after {arm.look_after} of {len(arm.folds)} folds"
+            why = shown(f"{folds}: {arm.first_minutes:.1f} minutes", plain)
+            yield from (Text(x, "dim") for x in wrapped(why, width, " " * (name + 3)))
 
 
 def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:

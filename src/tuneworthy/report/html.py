@@ -27,6 +27,7 @@ from tuneworthy.report._tables import visible_line
 
 HERE = Path(__file__).parent
 NOT_MEASURED = "not measured"
+STEPS = {"run": "run", "leave out": "not run", "stop": "stopped", "all folds": "run on all folds"}
 WHOLE = Markup('<span class="whole">{}</span>')
 
 
@@ -120,6 +121,7 @@ def _templates() -> jinja2.Environment:
              "wrong_line")  # fmt: skip
     found.globals |= {name: getattr(words, name) for name in names}
     found.filters["ticks"] = _ticks
+    found.globals["step_name"] = STEPS.__getitem__
     found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
     found.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
     return found

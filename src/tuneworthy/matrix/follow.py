@@ -129,10 +129,10 @@ class Follow:
         return NO_ROOM if self._cost(arm.first_minutes) > room else ""
 
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
-        self.tell("arm", arm)
+        part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
+        self.tell("arm", part)
         able = [one.spec for one in self.plan.arms if not one.because]
         dev = wants_dev(self.bench.task, arm.spec, able)
-        part = arm.model_copy(update={"folds": folds})
         with self._timed(f"{arm.spec.name} {folds}"):
             new = measure(self.bench, part, self.recipes, dev)
         self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
@@ -193,6 +193,11 @@ class Follow:
         took = {"minutes": round((time.perf_counter() - begun) / 60, 4)}
         kept = self.bench.ledger.freeze(self.bench.study, f"minutes of {what}", took)
         self.spent += float(kept["minutes"])
+
+
+def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
+    """Return the requests of some of an arm's folds."""
+    return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 
 
 def spent_in(minutes: float) -> str:

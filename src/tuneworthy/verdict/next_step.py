@@ -53,7 +53,9 @@ def next_step(
     offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
     short = target_met is False
     if not _done(ruling, short) and (more := measure(evidence, policy, ruling.arm, short)):
-        return _cheapest([more, *(offer for offer in offers if offer.settles)])
+        # Rows can't settle what an arm that was not trained would have done.
+        others = [] if ruling.untrained else [offer for offer in offers if offer.settles]
+        return _cheapest([more, *others])
     larger = _bigger_wanted(evidence, policy, ruling, short)
     if larger and (short or ruling.status == "firm"):  # shown to fall short: few rows never do
         return _bigger(evidence, policy, ruling)

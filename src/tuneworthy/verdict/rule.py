@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tuneworthy.core.causes import share_of, speaks_against
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.trend import Trend
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
@@ -17,6 +19,7 @@ from tuneworthy.verdict.drift import turned
 from tuneworthy.verdict.economics import Prices, priced
 from tuneworthy.verdict.refused import refused
 
+TRAINED: tuple[Use, ...] = ("tune", "distil")
 Reason = Literal[
     "first rung",
     "climbed",
@@ -39,7 +42,8 @@ class Ruling:
     runs today were refused for their form, by more than the margin, and it is not the one named.
     `short_of` is a reference that another arm is shown to beat and the named one is not. `cut` is
     an arm whose answers the token limit ended: with longer ones another arm may be named. A dearer
-    arm is then not named in place of it.
+    arm is then not named in place of it. `untrained` is a training arm that the minutes left out:
+    without it the ruling would be firm.
     """
 
     use: Use
@@ -52,6 +56,7 @@ class Ruling:
     refused: bool = False
     short_of: ArmResult | None = None
     cut: ArmResult | None = None
+    untrained: ArmResult | None = None
 
     @property
     def named(self) -> tuple[Use, str | None]:
@@ -80,10 +85,11 @@ class Boards:
     refused: float = 0.0
     trends: tuple[Trend, ...] = ()
     longer: tuple[tuple[ArmResult, Board], ...] = ()
+    untrained: tuple[ArmResult, ...] = ()
 
 
 def boards(evidence: Evidence, policy: Policy) -> Boards:
-    """Return the boards of this evidence; of the policy they need the floor alone."""
+    """Return the boards of this evidence; of the policy they need the floor and the margin."""
     failing = {
         arm.name: arm.score_if_right - arm.score.mean
         for arm in evidence.arms
@@ -103,7 +109,32 @@ def boards(evidence: Evidence, policy: Policy) -> Boards:
             for arm in sorted(cut, key=rung)
             if arm.cut
         ),
+        untrained=untrained(evidence, policy.margin),
     )
+
+
+def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
+    """Return the training arms that the minutes left out and that may change what is named.
+
+    All of them where no arm was trained; else one that may repair what no trained arm stands for:
+    failures enough to gain the margin, or any cause where none was read.
+    """
+    seen, taught = evidence.diagnosis, [arm for arm in evidence.arms if arm.tool in TRAINED]
+    wrong = seen.wrong if seen else ()
+    left = [
+        arm
+        for arm in taught
+        if arm.role == "candidate" and not arm.score and arm.because.startswith(NO_ROOM)
+        if not speaks_against(wrong, arm.repairs)
+    ]
+    measured = [arm for arm in taught if arm.score]
+    if not measured:
+        return tuple(left)
+    known = {cause for arm in measured for cause in arm.repairs} - {"reading"}
+    if seen is None or not wrong:
+        return tuple(arm for arm in left if not set(arm.repairs) <= known)
+    fails = seen.n_fail / (seen.n_fail + seen.n_pass)
+    return tuple(arm for arm in left if share_of(wrong, set(arm.repairs) - known) * fails >= margin)
 
 
 def rule(laid: Boards, policy: Policy) -> Ruling:
@@ -115,8 +146,19 @@ def rule(laid: Boards, policy: Policy) -> Ruling:
         ruling = replace(ruling, status="provisional", shaken=True)
     if laid.refused > policy.margin and ruling.use != "keep":  # today's score can only rise
         ruling = replace(ruling, status="provisional", left=None, refused=True)
+    if ruling.status == "firm" and laid.untrained and _may_be_beaten(ruling, policy):
+        ruling = replace(ruling, status="provisional", untrained=laid.untrained[0])
     doubtful = laid.limited or turned(laid.seen, policy, laid.trends, ruling.arm)
     return replace(ruling, status="provisional") if doubtful else ruling
+
+
+def _may_be_beaten(ruling: Ruling, policy: Policy) -> bool:
+    """Return whether training that was left out could be worth it: a trained arm is not named, and
+    the named one leaves the margin up to a perfect score."""
+    if ruling.use in TRAINED or policy.motive == "cost":
+        return False
+    score = ruling.arm.score if ruling.arm else None
+    return score is None or 1 - score.mean >= policy.margin
 
 
 def _uncut(laid: Boards, policy: Policy, ruling: Ruling) -> Ruling:

@@ -16,6 +16,7 @@ from tuneworthy.core.verdict import Next
 from tuneworthy.matrix.remedies import BY_TOOL
 from tuneworthy.verdict.board import rung
 from tuneworthy.verdict.effort import A_MODEL, Offer, in_labels
+from tuneworthy.verdict.rule import untrained
 from tuneworthy.verdict.words import named
 
 STAY: frozenset[str] = frozenset({"reading", "retrieval"})
@@ -30,20 +31,20 @@ def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bo
     verdict, or None.
 
     That is one that may repair a share of the failures large enough to gain the margin. Where the
-    diagnosis names none, it is every arm of a tool that was not measured at all, but for those that
-    the diagnosis speaks against. `now` is the arm named now. `short`: the target is missed, so that
-    any gain counts.
+    diagnosis names none, it is every arm of a tool that was not measured at all, or that trains and
+    keeps the verdict open, but for those that the diagnosis speaks against. `now` is the arm named
+    now. `short`: the target is missed, so that any gain counts.
     """
     if not (short or may_gain(evidence, policy, now)):
         return None
     if arm := _best(evidence, policy):
         return _offer(policy, [arm], _why_named(evidence, arm))
     tools = {arm.tool for arm in evidence.arms if arm.score}
-    wrong = _wrong(evidence)
+    wrong, taught = _wrong(evidence), untrained(evidence, policy.margin)
     left = [
         arm
         for arm in _left_out(evidence)
-        if arm.tool not in tools and not speaks_against(wrong, arm.repairs)
+        if (arm.tool not in tools or arm in taught) and not speaks_against(wrong, arm.repairs)
     ]
     if not left:
         return None

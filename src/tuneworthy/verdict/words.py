@@ -64,6 +64,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _no_present(policy, board),
         _shaken(ruling),
         _cut(ruling),
+        _untrained(ruling),
         _refused(evidence, ruling),
         _unanswered(scene),
         _lost(ruling),
@@ -261,6 +262,13 @@ def _cut(ruling: Ruling) -> str:
     if ruling.reason == "cut":
         return f"{ended}. A dearer arm may only seem better for that reason."
     return f"{ended}; with longer answers another arm may be named."
+
+
+def _untrained(ruling: Ruling) -> str:
+    if ruling.untrained is None:
+        return ""
+    arm = named(ruling.untrained)
+    return f"Whether {arm} would be better is not known: the minutes had no room to measure it."
 
 
 def _refused(evidence: Evidence, ruling: Ruling) -> str:

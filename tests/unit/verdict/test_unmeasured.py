@@ -8,6 +8,7 @@ from tuneworthy.core.evidence import Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.verdict.decide import decide
 from tuneworthy.verdict.effort import in_labels
+from tuneworthy.verdict.rule import untrained
 
 PLAIN = Policy(margin=0.05)
 LORA = ("learnable", "latent")
@@ -186,25 +187,43 @@ def test_clicks_that_would_not_settle_it_come_after_the_arm():
     assert "a chance of about 45 %" in alone.why
 
 
-def test_a_firm_verdict_says_which_arm_may_do_better_still():
+def test_no_verdict_is_firm_while_training_that_may_win_was_left_out():
     reader = left_out("rag_lora", "tune", READER, 11.2)
     found = scenes.ladder_up_to("prompt").model_copy(update={"diagnosis": diagnosis(READING)})
-    plain = step(found)
-    assert plain.do == "use it"
+    plain = decide(found, (), PLAIN)
+    assert (plain.status, plain.next.do) == ("firm", "use it")
     tools = [arm for arm in found.arms if arm.tool in (None, "classifier", "prompt")]
-    found = found.model_copy(update={"arms": (*tools, reader)})
-    assert step(found).do == "use it"
-    assert step(found).why == (
-        "more labelled rows would not change which arm that is; 91 % of the failures"
-        " have a cause that `rag_lora` may repair (reading),"
+    open_now = decide(found.model_copy(update={"arms": (*tools, reader)}), (), PLAIN)
+    assert (open_now.arm, open_now.status) == (plain.arm, "provisional")
+    said = "Whether `rag_lora` would be better is not known: the minutes had no room to measure it."
+    assert said in open_now.because
+    assert open_now.next.do == "raise budget.minutes"
+    assert open_now.next.why == (
+        "91 % of the failures have a cause that `rag_lora` may repair (reading),"
         " and the minutes had no room to measure it: `tuneworthy run --more 12m`"
     )
+    unread = found.model_copy(update={"arms": (*tools, reader), "diagnosis": None})
+    assert decide(unread, (), PLAIN).next.do == "raise budget.minutes"
+    for change in ({"because": "needs a GPU"}, {"tool": "context"}):
+        other = reader.model_copy(update=change)
+        kept = found.model_copy(update={"arms": (*tools, other)})
+        assert decide(kept, (), PLAIN).status == "firm"
+
+
+def test_a_verdict_stays_firm_where_training_could_gain_less_than_the_margin():
+    reader = left_out("rag_lora", "tune", READER, 11.2)
     high = scenes.ladder_up_to("prompt", gain=0.395)
     left = {"arms": (*(a for a in high.arms if a.tool in (None, "classifier", "prompt")), reader)}
     full = high.model_copy(update={**left, "diagnosis": diagnosis(READING)})
-    assert step(full).why == plain.why, "less than the margin is left to gain"
-    spent = found.model_copy(update={"diagnosis": None})
-    assert step(spent).why == "more labelled rows would not change which arm that is"
+    assert (decide(full, (), PLAIN).status, step(full).do) == ("firm", "use it")
+    assert step(full).why == "more labelled rows would not change which arm that is"
+
+
+def test_a_trained_arm_stands_for_those_that_repair_no_more():
+    taught = study({"convention": 0.9}, left_out("rag_lora", "tune", READER, 3.0))
+    same = study(None, left_out("lora(epochs=5)", "tune", LORA, 3.0))
+    more = study(None, left_out("rag_lora", "tune", READER, 3.0))
+    assert [untrained(found, 0.05) != () for found in (taught, same, more)] == [False, False, True]
 
 
 def test_a_larger_model_is_asked_for_where_the_diagnosis_names_it():

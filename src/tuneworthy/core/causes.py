@@ -16,7 +16,11 @@ Remedy = Literal[
 ]
 """What an intervention repairs, the cheapest first."""
 
-Cause = Literal[Remedy, "reading", "label", "hard", "few"]
+Cause = Literal[Remedy, "reading", "label", "hard", "few", "chance", "untried"]
+"""The class of a failed case. `chance`: a remedy rescues it, and so does its placebo. `untried`: a
+remedy that may rescue it was not tried on it. Neither is a cause."""
+NO_CAUSES = frozenset({"few", "chance", "untried"})
+"""Classes that say nothing of what is wrong with a case."""
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
 IN_PASSAGES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
 """Causes in which the answer stands in a passage: no training without passages repairs them."""
@@ -94,7 +98,13 @@ class Effect(Record):
 
 
 class Wrong(Record):
-    """A cause of failures, with its share of them."""
+    """A class of failures with its share of all `n` of them: a cause, `chance` or `untried`.
+
+    Shares of one diagnosis add up to 1, as every failure is in one class; `few` comes first where
+    failures are too few to say, holds of them all and counts those that were read. `low` and `high`
+    are the share on other rows (95 %), where every untried case may be of this cause or not. The
+    share of `untried` says what this study did and has no interval.
+    """
 
     cause: str
     share: float
@@ -103,6 +113,21 @@ class Wrong(Record):
     n: int
     arm: str | None
     placebo: str | None
+
+
+class Untried(Record):
+    """How many failures wait for one remedy: nothing cheaper rescues them, and it was not tried.
+
+    `passed` of them it passes, but its placebo was not asked of them. `tried` failures it was tried
+    on beside its placebo; `because` says why it was tried on none, where that is known.
+    """
+
+    name: str
+    remedy: Remedy
+    n: int
+    passed: int = 0
+    tried: int = 0
+    because: str = ""
 
 
 class Shared(Record):
@@ -114,16 +139,17 @@ class Shared(Record):
 
 
 class Diagnosis(Record):
-    """What was wrong, cause by cause. `cause` names the one of every failed case.
+    """What was wrong, class by class. `cause` names the class of every failed case.
 
-    A case that a dearer remedy was not tried on, and that nothing cheaper rescues, is not in
-    `cause`, nor is one that only remedies rescue whose placebo does so too. `wrong` are shares of
-    the failures with Clopper-Pearson intervals, the largest first; a row's `n` counts the failures
-    that its share is taken of. `few`: too few failures to say, so the two likeliest stand there
-    after a row `few`, which holds of them all. `said` are relations on the task in plain words
-    (retrieval against reading, what constraining costs, how much the passages can show at all).
-    `doubts` are right answers to look at again. `because` says why there is no diagnosis, or why
-    only a part of what was wrong could be read: then no row `hard` stands for the rest.
+    `wrong` has the classes with their shares of all failures, the likeliest cause first, `chance`
+    and `untried` last. `few`: too few failures to say; a row `few`, which holds of them all, then
+    stands before the others, and alone below eight. `untried` says which remedies the untried cases
+    wait for. `estimates`, where there are such, are the shares of the causes expected if those not
+    tried are like those tried: they order `wrong`, and a row's `n` counts the failures that its
+    share is taken of. `said` are relations on the task in plain words (retrieval against reading,
+    what constraining costs, how much the passages can show at all). `doubts` are right answers to
+    look at again. `because` says why there is no diagnosis (then `wrong` is empty), or why only a
+    part of what was wrong could be read: then no row `hard` stands for the rest.
     """
 
     arm: str
@@ -132,6 +158,8 @@ class Diagnosis(Record):
     effects: tuple[Effect, ...] = ()
     wrong: tuple[Wrong, ...] = ()
     cause: dict[str, Cause] = Field(default_factory=dict)
+    untried: tuple[Untried, ...] = ()
+    estimates: tuple[Wrong, ...] = ()
     overlap: tuple[Shared, ...] = ()
     few: bool = False
     said: tuple[str, ...] = ()

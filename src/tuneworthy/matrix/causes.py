@@ -1,4 +1,4 @@
-"""From what each remedy did to what was wrong: a cause for every failed case, with shares. Pure.
+"""From what each remedy did to what was wrong: a class for every failed case, with shares. Pure.
 
 1. A case's cause is the cheapest acting remedy that rescues it while its placebo does not. Real
    retrieval repairs the same as the gold passage, so both find `knowledge`.
@@ -7,23 +7,24 @@
    called so. `label`: nothing acts and many failures have labels that contradict others.
    `reading`: the answers stand in the passages, and the gold passage is shown to help less than a
    quarter. The last two take only cases that no acting remedy rescues; what they leave is `hard`.
-   A case that an acting remedy and its placebo both rescue, and nothing else, is not hard, and has
-   no cause: chance may have rescued it. It is said how many there are; shares stay those of FAIL.
-3. Shares of FAIL with Clopper-Pearson intervals, the largest first, ties to the cheaper cause.
-   Where nothing but scoring the same answers again was tried, nobody can say what is hard: what
-   that finds has its rows, the rest has no cause, and `because` says so.
-4. Few failures (40 or fewer; below 60 where nothing acts): the row `few`, which holds of them all,
-   and, from 8 failures on, the two likeliest causes by the same rules without asking whether a
-   remedy acts. On fewer it was never measured how often that is right: half of two is one answer.
-   So too where nothing acts and a remedy that does pass more was put beside its placebo on fewer
-   than 60 of them (the minutes had no room for more): then `n` counts those.
+3. Two classes are no causes. `chance`: an acting remedy and its placebo both rescue the case, and
+   nothing else does. `untried`: a remedy that may rescue it was not tried on it (`matrix.classes`
+   says when). With them every failed case is in one class, and shares of all failures add up to 1,
+   with Clopper-Pearson intervals in which an untried case may be of any cause it was not tried for.
+4. Few failures (40 or fewer; below 60 where nothing acts): the row `few` comes first, which holds
+   of them all, and, from 8 failures on, the likeliest causes by the same rules without asking
+   whether a remedy acts. On fewer it was never measured how often that is right: half of two is one
+   answer. So too where nothing acts and a remedy that does pass more was put beside its placebo on
+   fewer than 60 of them (the minutes had no room for more): then `n` of that row counts those.
 
-A remedy that was tried on a part of the failures only (a pilot on one fold) leaves the others
-without a cause: they are neither rescued nor hard, and stand in no entry of `cause`. From there on
-shares are those among the cases that were tried, times the share of the failures that came so far.
-This takes for granted that who was tried does not depend on the cause. The interval is the product
-of the exact bounds of these shares, the error split evenly among them (Bonferroni), so it is
-rather too wide; the row's `n` counts the cases that its last share was taken of.
+Causes stand in the order of their estimates, ties to the cheaper one; `chance` and `untried` stand
+last. Where everything was tried the estimates are the shares. A remedy that was tried on a part of
+the failures only (a pilot on one fold) leaves the others out of its estimate: from there on shares
+are those among the cases that were tried, times the share of the failures that came so far. This
+takes for granted that who was tried does not depend on the cause. The interval is the product of
+the exact bounds of these shares, the error split evenly among them (Bonferroni), so it is rather
+too wide. What is known of the others for sure limits an estimate: the arm itself may fail cases
+that its pilot was not tried on.
 """
 
 from __future__ import annotations
@@ -34,41 +35,27 @@ from math import prod
 from typing import NamedTuple
 
 from tuneworthy.core.causes import (
+    NO_CAUSES,
     REMEDIES,
     Base,
     Cause,
     Diagnosis,
     Effect,
     Intervention,
-    Remedy,
     Shared,
+    Untried,
 )
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.matrix.effects import LEVEL, asked, both, effect, interval
+from tuneworthy.matrix.classes import Cases, Class, Rest, Stage, classes, stages
+from tuneworthy.matrix.effects import LEVEL, both, effect, interval
 from tuneworthy.matrix.relations import Pair, contradicted, not_found, not_read
 
-FEW, FEW_SILENT, NAMED, LEAST = 40, 60, 2, 8
+FEW, FEW_SILENT, LEAST = 40, 60, 8
 CAUSES: tuple[Cause, ...] = (
     "metric", "format", "convention", "knowledge", "retrieval", "reading", "latent", "capability",
-    "learnable", "label", "hard", "few",
+    "learnable", "label", "hard", "chance", "untried", "few",
 )  # fmt: skip
 UNTRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
-REPAIRS: dict[Remedy, Cause] = {"retrieval": "knowledge"}
-
-Cases = frozenset[str]
-
-
-class _Stage(NamedTuple):
-    """The remedies of one cause: which cases they were tried on, and which they rescue.
-
-    `name` and `placebo` are those of the effect that rescues the most.
-    """
-
-    cause: Cause
-    asked: Cases
-    rescued: Cases
-    name: str
-    placebo: str | None
 
 
 class _Found(NamedTuple):
@@ -80,6 +67,16 @@ class _Found(NamedTuple):
     before: tuple[tuple[Cases, Cases], ...]
     name: str | None = None
     placebo: str | None = None
+
+
+class _Seen(NamedTuple):
+    """The estimated causes, every case in its class, which remedies the untried cases wait for, and
+    what is said of relations on the task."""
+
+    estimates: list[_Found]
+    classes: list[Class]
+    untried: tuple[Untried, ...]
+    said: list[str]
 
 
 def diagnose(base: Base, interventions: Sequence[Intervention]) -> Diagnosis:
@@ -113,24 +110,24 @@ def attribute(
     acting = any(one.acts for one in ranked)
     read = _read(base, pairs)
     few = len(base.fails) <= FEW or (not acting and read < FEW_SILENT)
-    found, said = _causes(base, pairs, few)
-    if unasked:
-        found = [one for one in found if one.cause != "hard"]
-    rows = [(one.cause, _row(base, one)) for one in found if one.cases]
-    rows.sort(key=lambda row: (-row[1].share, CAUSES.index(row[0])))
-    tiny = len(base.fails) < LEAST
-    wrong = [] if tiny else [row for _, row in rows]
-    names = {} if tiny else {case: one.cause for one in found for case in one.cases}
+    seen = _seen(base, pairs, few, hard=not unasked)
+    rows, estimates = _rows(base, seen)
+    tiny, silent = len(base.fails) < LEAST, all(row.cause in NO_CAUSES for row in rows)
+    named = not tiny and not (silent and unasked)
+    wrong = rows if named else []
+    names = {case: one.cause for one in seen.classes for case in one.cases} if named else {}
     if few and (wrong or not unasked):
-        wrong = [_too_few(read), *wrong[:NAMED]]
+        wrong = [_too_few(read), *wrong]
         names = dict.fromkeys(base.fails, "few")
     return blank.model_copy(
         update={
             "wrong": tuple(wrong),
             "cause": dict(sorted(names.items())),
+            "untried": seen.untried if wrong and not tiny else (),
+            "estimates": tuple(estimates) if named else (),
             "overlap": tuple(_overlap(ranked)),
             "few": few,
-            "said": tuple(said),
+            "said": tuple(seen.said),
             "because": unasked.replace("what was", "what else was", 1) if wrong else unasked,
         }
     )
@@ -166,58 +163,55 @@ def _unasked(pairs: Sequence[Pair]) -> str:
     )
 
 
-def _causes(base: Base, pairs: Sequence[Pair], few: bool) -> tuple[list[_Found], list[str]]:
-    """Return the causes of all failed cases that were tried far enough, and what is said of them.
+def _seen(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _Seen:
+    """Return what is known of the failed cases, and what is expected of all of them.
 
     Only acting remedies count; with few failures all of them do whose placebo, if any, was asked.
+    `hard`: a remedy asked a model, so what nothing rescues may be called so.
     """
     used = [(tried, one) for tried, one in pairs if one.acts or (few and not tried.because)]
-    stages = _stages(base, used)
-    found, left, said = _walk(base, stages)
+    others = [pair for pair in pairs if pair not in used]
+    walked = stages(base, used)
+    found, left = _walk(base, walked)
     lost, unread = not_found(base, pairs, few), not_read(base, pairs, few)
     torn = contradicted(base, pairs, few)
+    rest = Rest(
+        label=frozenset(base.conflicts if torn.holds else ()),
+        reading=frozenset((base.literal or ()) if unread.holds else ()),
+        chance=_by_chance(base, pairs),
+        hard=hard,
+    )
+    known, untried = classes(base, walked, others, rest)
+    label = left.cases & rest.label
+    reading = (left.cases & rest.reading) - label
+    nothing = left.cases - label - reading - rest.chance if hard else frozenset()
+    ends: list[tuple[Cause, Cases]] = [("label", label), ("reading", reading), ("hard", nothing)]
+    found += [left._replace(cause=cause, cases=cases) for cause, cases in ends]
     if lost.holds:
-        found = [
-            one._replace(cause="retrieval") if one.cause == "knowledge" else one for one in found
-        ]
-    label = left.cases & frozenset(base.conflicts if torn.holds else ())
-    reading = left.cases & frozenset((base.literal or ()) if unread.holds else ()) - label
-    others = left.cases - label - reading
-    chance, told = _by_chance(base, pairs, others)
-    rest: list[tuple[Cause, Cases]] = [
-        ("label", label), ("reading", reading), ("hard", others - chance),
-    ]  # fmt: skip
-    found += [left._replace(cause=cause, cases=cases) for cause, cases in rest]
-    return found, [one for one in (lost.said, unread.said, torn.said, told, *said) if one]
+        found = [one._replace(cause=_not_found(one.cause)) for one in found]
+        known = [one._replace(cause=_not_found(one.cause)) for one in known]
+    said = [one for one in (lost.said, unread.said, torn.said, _chances(base, known)) if one]
+    return _Seen(found, known, untried, said)
 
 
-def _by_chance(base: Base, pairs: Sequence[Pair], left: Cases) -> tuple[Cases, str]:
-    """Return the cases left that pass with an acting remedy and with its placebo, and a line."""
-    acting = (both(base, tried) for tried, one in pairs if one.acts)
-    found = left & frozenset().union(*acting)
-    many = f"{len(found)} of {len(base.fails)} failures pass with a remedy and with its placebo too"
-    return found, f"{many}: chance may be why, so they have no cause" if found else ""
+def _not_found(cause: Cause) -> Cause:
+    """Return what a cause is called where passages that would help are not found."""
+    return "retrieval" if cause == "knowledge" else cause
 
 
-def _stages(base: Base, pairs: Sequence[Pair]) -> list[_Stage]:
-    """Return the remedies by the cause that they find, the cheapest first.
-
-    A case counts as tried where any remedy of that cause was tried on it: choosing by who was
-    rescued would find too many.
-    """
-    stages: dict[Cause, _Stage] = {}
-    for tried, one in pairs:
-        cause = REPAIRS.get(one.remedy, one.remedy)
-        new = _Stage(cause, asked(base, tried), frozenset(one.rescued), one.name, one.placebo)
-        old = stages.setdefault(cause, new)
-        lead = new if len(new.rescued) > len(old.rescued) else old
-        stages[cause] = lead._replace(
-            asked=old.asked | new.asked, rescued=old.rescued | new.rescued
-        )
-    return list(stages.values())
+def _by_chance(base: Base, pairs: Sequence[Pair]) -> Cases:
+    """Return the failed cases that pass with an acting remedy and with its placebo."""
+    return frozenset().union(*(both(base, tried) for tried, one in pairs if one.acts))
 
 
-def _walk(base: Base, stages: Sequence[_Stage]) -> tuple[list[_Found], _Found, list[str]]:
+def _chances(base: Base, known: Sequence[Class]) -> str:
+    """Return what is said of the cases that chance may have rescued, "" where there is none."""
+    n = next((len(one.cases) for one in known if one.cause == "chance"), 0)
+    many = f"{n} of {len(base.fails)} failures pass with a remedy and with its placebo too"
+    return f"{many}: chance may be why, so they have no cause" if n else ""
+
+
+def _walk(base: Base, walked: Sequence[Stage]) -> tuple[list[_Found], _Found]:
     """Go from the cheapest remedy to the dearest; return the causes and who is left at the end.
 
     Where a remedy was tried on a part of those left, the others drop out and `before` keeps the
@@ -225,12 +219,9 @@ def _walk(base: Base, stages: Sequence[_Stage]) -> tuple[list[_Found], _Found, l
     """
     pool = within = frozenset(base.fails)
     before: tuple[tuple[Cases, Cases], ...] = ()
-    found, said = [], []
-    for stage in stages:
+    found = []
+    for stage in walked:
         tried = pool & stage.asked
-        if pool and len(tried) < len(pool):
-            many = f"{stage.name} was tried on {len(tried)} of {len(pool)} failures"
-            said.append(f"{many} that nothing cheaper rescues")
         if not tried:
             continue
         if tried < pool:
@@ -238,10 +229,54 @@ def _walk(base: Base, stages: Sequence[_Stage]) -> tuple[list[_Found], _Found, l
         hit = pool & stage.rescued
         found.append(_Found(stage.cause, hit, within, before, stage.name, stage.placebo))
         pool -= hit
-    return found, _Found("hard", pool, within, before), said
+    return found, _Found("hard", pool, within, before)
 
 
-def _row(base: Base, found: _Found) -> Wrong:
+def _rows(base: Base, seen: _Seen) -> tuple[list[Wrong], list[Wrong]]:
+    """Return a row a class in order, and the estimates where a case was not tried, else none."""
+    rows = {one.cause: _row(base, one) for one in seen.classes}
+    known = {one.cause: one for one in seen.classes}
+    estimates = {
+        one.cause: _limited(base, _estimate(base, one), known[one.cause])
+        for one in seen.estimates
+        if one.cause in known
+    }
+
+    def key(cause: Cause) -> tuple[bool, float, int]:
+        one = estimates.get(cause, rows[cause])
+        return cause in NO_CAUSES, -one.share if cause in estimates else 0.0, CAUSES.index(cause)
+
+    order = sorted(known, key=key)
+    told = [estimates[cause] for cause in order if cause in estimates]
+    return [rows[cause] for cause in order], told if "untried" in known else []
+
+
+def _row(base: Base, one: Class) -> Wrong:
+    """Return the share of a class among all failures; an untried case may be of it or not."""
+    least = interval(base, one.cases, base.fails, LEVEL)
+    most = interval(base, one.cases | one.most, base.fails, LEVEL) if one.most else least
+    open_ = one.cause == "untried"  # what this study did, not what rows are like
+    return Wrong(
+        cause=one.cause,
+        share=least.mean,
+        low=least.mean if open_ else least.low,
+        high=least.mean if open_ else most.high,
+        n=len(base.fails),
+        arm=one.name,
+        placebo=one.placebo,
+    )
+
+
+def _limited(base: Base, one: Wrong, known: Class) -> Wrong:
+    """Return an estimate within what is known: the cases of this cause, and those it may have."""
+    least, most = len(known.cases), len(known.cases | known.most)
+    share = round(min(max(one.share, least / len(base.fails)), most / len(base.fails)), 9)
+    return one.model_copy(
+        update={"share": share, "low": min(one.low, share), "high": max(one.high, share)}
+    )
+
+
+def _estimate(base: Base, found: _Found) -> Wrong:
     links = [*found.before, (found.cases, found.within)]
     parts = [interval(base, cases, within, LEVEL / len(links)) for cases, within in links]
     return Wrong(

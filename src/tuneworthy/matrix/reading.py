@@ -5,15 +5,16 @@ Knows no arm by name; what an arm repairs it declares itself (REMEDY). Asks no m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
-from tuneworthy.core.causes import Base, Diagnosis, Intervention
+from tuneworthy.core.causes import Base, Diagnosis, Intervention, Remedy, Wrong
+from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.run import NOT_ASKED, Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
 from tuneworthy.matrix.causes import attribute, diagnose
@@ -114,6 +115,7 @@ def across(
     if fails:
         free = rescored(task, metric, known, base.answers, least, task.seed)
     tried = [*free, *_interventions(task, known, table, base, metric)]
+    tried += _left_out(task, runs, {one.remedy for one in tried if one.asks})
     found = _with_whole_arms(ground, tried, table, diagnose(ground, tried))
     cases = [case for case in cases if case.id in base.passed or case.id not in split.early]
     ids = {case.id for case in cases}
@@ -129,26 +131,58 @@ def _with_whole_arms(
     """Return the diagnosis with the cases that an arm rescues where its pilot was shown to act.
 
     A pilot beside its placebo shows that a remedy acts; the arm itself learns from all rows and
-    rescues more. Its placebo stays that of the pilot, which learnt from fewer rows.
+    rescues more. Its placebo stays that of the pilot, which learnt from fewer rows. On cases that
+    the pilot was not tried on the arm shows what it does not rescue, whether the pilot acts or not.
     """
     whole = {f"{name} pilot": column for name, column in table.items()}
-    out, effects = [], []
+    out, effects, named = [], [], set()
     for one in tried:
         effect = next(effect for effect in found.effects if effect.name == one.name)
         column, versus = whole.get(one.name), one.placebo_passed
-        if effect.acts and column and versus and set(one.passed) <= set(column.passed):
-            passed = {i: column.passed[i] for i in one.passed}
-            fails = [i for i in base.fails if i in passed and i in versus]
+        if column and versus and set(one.passed) <= set(column.passed):
+            passed = dict(column.passed)
+            if effect.acts:
+                fails = [i for i in base.fails if i in one.passed and i in versus]
+                effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
+                named.add(one.name)
+            else:
+                passed |= one.passed
             one = one.model_copy(update={"passed": passed})
-            effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
         out.append(one)
         effects.append(effect)
     if out == list(tried):
         return found
-    named = attribute(base, out, effects)
-    wrong = [row.model_copy(update={"arm": row.arm and row.arm.removesuffix(" pilot")})
-             for row in named.wrong]  # fmt: skip
-    return named.model_copy(update={"wrong": tuple(wrong)})
+
+    def by_arm(rows: Sequence[Wrong]) -> tuple[Wrong, ...]:
+        short = {name: name.removesuffix(" pilot") for name in named}
+        return tuple(row.model_copy(update={"arm": short.get(row.arm or "", row.arm)})
+                     for row in rows)  # fmt: skip
+
+    again = attribute(base, out, effects)
+    return again.model_copy(
+        update={"wrong": by_arm(again.wrong), "estimates": by_arm(again.estimates)}
+    )
+
+
+def _left_out(task: Task, runs: Sequence[Run], asked: Collection[Remedy]) -> list[Intervention]:
+    """Return the remedies that were not tried though they apply here, and why: nothing passes.
+
+    The minutes had no room for them, their model can't be asked, or they failed. Only those whose
+    kind (`asked` are the others) no arm of the study stands for.
+    """
+    found: dict[str, Intervention] = {}
+    for run in runs:
+        remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
+        because = run.because
+        stopped = because == NO_ROOM or because.startswith(NOT_ASKED) or run.state == "failed"
+        if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
+            continue
+        if remedy is None or remedy in asked or variant_of(task, run.spec) >= 0:
+            continue
+        found[run.spec.name] = Intervention(
+            name=run.spec.name, remedy=remedy, passed={}, because=because
+        )
+    return list(found.values())
 
 
 def _interventions(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneworthy.core.causes import REMEDIES, Diagnosis
+from tuneworthy.core.causes import NO_CAUSES, REMEDIES, Diagnosis
 from tuneworthy.planted._plant import CONTROL, NUDGED, Planted
 from tuneworthy.stats.bounds import rate
 
@@ -40,7 +40,8 @@ class Outcome:
 
 def outcome(plant: Planted, found: Diagnosis) -> Outcome:
     """Return what a diagnosis calls a plant."""
-    causes = tuple(row.cause for row in found.wrong if row.cause != "few")
+    causes = tuple(row.cause for row in found.wrong if row.cause not in NO_CAUSES)
+    causes = causes or ("untried",)
     acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
     named = "few" if found.few else causes[0]
     given = {case: cause for case, cause in found.cause.items() if cause in REMEDIES}

@@ -32,12 +32,14 @@ class Facts:
 def facts(found: Diagnosis) -> Facts | None:
     """Return the share of facts against behaviour; None where no failure has either cause.
 
-    Where a remedy was tried on a part of the failures only, the interval is that of so many.
+    Where a remedy was tried on a part of the failures only, shares are the estimates and the
+    interval is that of so many.
     Where no passage was shown, all that is not explained otherwise is counted as facts.
     """
-    shares = {row.cause: row.share for row in found.wrong}
+    rows = found.estimates or found.wrong
+    shares = {row.cause: row.share for row in rows}
     lacks, ways = (sum(shares.get(c, 0.0) for c in kinds) for kinds in (FACTS, BEHAVIOUR))
-    least = min((row.n for row in found.wrong), default=0)
+    least = min((row.n for row in rows), default=0)
     shown = any(one.remedy in FACTS and one.n_fail for one in found.effects)
     whole = lacks + ways if shown else 1.0
     n = round(whole * least)

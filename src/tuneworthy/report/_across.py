@@ -12,6 +12,7 @@ from markupsafe import Markup
 from tuneworthy.core.causes import Diagnosis, Effect
 from tuneworthy.core.results import Results
 from tuneworthy.matrix.context_curve import Curve, context_curves
+from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg
 from tuneworthy.report import _words as words
@@ -23,7 +24,7 @@ LISTED = 12  # doubtful answers shown
 SHADES = {
     "metric": "c0", "format": "c1", "convention": "c2", "knowledge": "c3", "retrieval": "c4",
     "reading": "c5", "latent": "c6", "capability": "c7", "learnable": "c8", "label": "c9",
-    "hard": "c10",
+    "hard": "c10", "chance": "c11", "untried": "c12",
 }  # fmt: skip
 
 
@@ -39,16 +40,30 @@ def across(results: Results) -> dict[str, Any] | None:
         seen = Diagnosis(arm=seen.arm, n_fail=seen.n_fail, n_pass=seen.n_pass,
                          doubts=seen.doubts, because=BLOCKED)  # fmt: skip
     rows = [wrong for wrong in seen.wrong if wrong.cause != "few"]
+    whole = causes.percents(rows)
     parts = [
-        (round(wrong.share * wrong.n), SHADES[wrong.cause], f"{wrong.cause}: {share(wrong.share)}")
-        for wrong in rows
-    ]
+        (round(one.share * one.n), SHADES[one.cause],
+         f"{causes.title(one.cause)}: {whole[one.cause]} %")
+        for one in rows
+    ]  # fmt: skip
     return {
         "seen": seen,
         "most": LISTED,
-        "first": words.wrong_lines(results),
-        "rows": [(wrong, SHADES[wrong.cause], cases_of(seen, wrong.cause)) for wrong in rows],
-        "bar": svg.shares(parts, "Shares of the failed cases by cause") if parts else "",
+        "first": causes.wrong_lines(results),
+        "few": causes.few_line(seen.wrong),
+        "rows": [
+            {
+                "wrong": one,
+                "shade": SHADES[one.cause],
+                "count": cases_of(seen, one.cause),
+                "title": causes.title(one.cause),
+                "percent": whole[one.cause],
+                "line": causes.wrong_line(one, seen, whole[one.cause]),
+            }
+            for one in rows
+        ],
+        "expected": causes.expected_line(seen),
+        "bar": svg.shares(parts, "Shares of the failed cases by class") if parts else "",
         "rates": rates(),
         "effects": [(effect, remedy_line(effect)) for effect in seen.effects],
         "floor": floor_line(results),
@@ -66,11 +81,6 @@ def curve_of(curve: Curve) -> Markup | None:
     if len(points) < 2:
         return None
     return charts.curve([points], [], ("examples in the prompt", "score"), dots=True)
-
-
-def share(value: float) -> str:
-    """Return a share in whole per cent: `68 %`."""
-    return f"{100 * value:.0f} %"
 
 
 def cases_of(seen: Diagnosis, cause: str) -> int:

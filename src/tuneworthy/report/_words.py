@@ -12,7 +12,7 @@ from tuneworthy.core.evidence import ArmResult, Cut, Interval, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS
-from tuneworthy.core.verdict import Next, Verdict, Wrong
+from tuneworthy.core.verdict import Next, Verdict
 from tuneworthy.questions import CHECKLIST
 
 TRAINED = ("tune", "distil")
@@ -54,19 +54,6 @@ UNITS = {
     "chance": (1.0, "", "chance {:.2f}"),
 }
 UNKNOWN = "no reason was recorded"
-PHRASES = {
-    "metric": "were right, only the metric refused them",
-    "format": "were the format",
-    "convention": "were a convention that the prompt does not state",
-    "knowledge": "lacked knowledge that a passage holds",
-    "retrieval": "had a passage that is not found",
-    "reading": "had their passage and could not be read out of it",
-    "latent": "are right in some of several samples",
-    "capability": "need a more capable model",
-    "learnable": "can be learnt from your examples",
-    "label": "have doubtful right answers",
-    "hard": "are hard for this model: no remedy tried on it is shown to rescue them",
-}
 
 
 def headline(use: str, status: str) -> str:
@@ -324,41 +311,6 @@ def _bound(value: Any) -> str:
     if not isinstance(value, int | float):
         return "?"
     return f"{value:,.0f}" if value >= 2 else score(float(value))
-
-
-def wrong_line(wrong: Wrong) -> str:
-    """Return one cause of the failures in a plain sentence, with what showed it."""
-    if wrong.cause == "few":
-        many = f"{counted(wrong.n, 'failure')} read"
-        return f"{many}: too few to say for certain; the likeliest follow."
-    were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
-    shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
-    placebo = f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
-    count, shares = round(wrong.share * wrong.n), (wrong.share, wrong.low, wrong.high)
-    mean, low, high = (f"{100 * value:.0f}" for value in shares)
-    many = f"{count:,} of {counted(wrong.n, 'failure')} ({mean} %, on other rows {low} to {high} %)"
-    return f"{many} {were}{shown}{placebo}."
-
-
-def wrong_lines(results: Results) -> str:
-    """Return what was wrong in a few sentences: of whom, the leading causes, the rest; or "".
-
-    Where causes could not be read, or only a part of them, the reason stands there. Nothing is
-    said of a blocked study.
-    """
-    wrong, seen = results.verdict.wrong, results.evidence.diagnosis
-    told = wrong[: 3 if wrong and wrong[0].cause == "few" else 2]
-    if results.verdict.status == "blocked" or not (told or (seen and seen.n_fail)):
-        return ""
-    said = " ".join(wrong_line(one) for one in told)
-    if seen is None:
-        return said
-    lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
-    rest = seen.n_fail - sum(round(w.share * w.n) for w in told if w.cause != "few")
-    more = f"The other {rest:,} have other causes, or none." if rest > 0 and not seen.few else ""
-    if seen.because:
-        more = f"{visible(seen.because[:1].upper() + seen.because[1:])}."
-    return " ".join(part for part in (lead, said, more) if part)
 
 
 def size_of(step: Next) -> str:

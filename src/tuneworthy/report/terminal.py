@@ -10,6 +10,7 @@ from rich.text import Text
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.results import Results
 from tuneworthy.report import _words as words
+from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
@@ -173,7 +174,7 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
-    if said := words.wrong_lines(results):
+    if said := wrong_lines(results):
         text = shown(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     if five := words.checklist_line(results.verdict):

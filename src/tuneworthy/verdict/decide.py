@@ -14,7 +14,7 @@ from tuneworthy.core.changes import for_verdict
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import GridPoint
-from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm
+from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import answered
 from tuneworthy.verdict.board import Board, rung
 from tuneworthy.verdict.economics import priced
@@ -73,7 +73,8 @@ def decide(
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
     known |= _deltas_known(plain, ruling)
-    return Verdict(**parts, missing={**reasons(plain, by_name, known), **_unread(evidence)})
+    told = {**_unread(evidence), **_untried(evidence, parts["wrong"])}
+    return Verdict(**parts, missing={**reasons(plain, by_name, known), **told})
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
@@ -168,6 +169,18 @@ def _unknown_left(ruling: Ruling) -> str:
     if ruling.refused:
         return _REFUSED
     return _ALONE if ruling.arm else _NO_REFERENCE
+
+
+def _untried(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
+    """Return what the row `untried` waits for, as the reason why it names no arm."""
+    waits = evidence.diagnosis.untried if evidence.diagnosis else ()
+    why = "; ".join(
+        f"{one.name}: not tried on {one.n:,} of them" + (f" ({one.because})" if one.because else "")
+        for one in waits
+    )
+    at = [number for number, row in enumerate(wrong) if row.cause == "untried"]
+    keys = ("arm", "placebo")
+    return {f"/wrong/{i}/{key}": why for i in at for key in keys} if why else {}
 
 
 def _unread(evidence: Evidence) -> dict[str, str]:

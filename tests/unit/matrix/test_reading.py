@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import pytest
 from tests import studies
 
+from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.run import NOT_ASKED, Run, Spec
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix.probing import PASSED, probes
-from tuneworthy.matrix.reading import columns
+from tuneworthy.matrix.reading import across, columns
+from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, plan_screen
@@ -102,10 +105,16 @@ def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monk
     done = study()
     assert done.results.plan.read == 20
     seen = done.results.evidence.diagnosis
-    assert (seen.n_fail, len(seen.cause)) == (60, 20)
-    assert done.verdict.wrong[0].cause == "convention"
+    assert (seen.n_fail, len(seen.cause)) == (60, 60)
+    rows = [(row.cause, round(row.share * row.n)) for row in done.verdict.wrong]
+    assert rows == [("convention", 20), ("untried", 40)]
+    assert [(one.name, one.tried, one.passed) for one in seen.untried] == [
+        ("nearest_shots", 20, 40)
+    ]
     told = " ".join(ladder_screen(done.results, 80, False).plain.split())
-    assert "20 of" in told
+    few = "Only 20 of 60 failures were tried far enough to have a cause: nearest_shots was tried"
+    assert told.index(few) < told.index("20 of 60 failures (33 %")
+    assert "The other 40: not tried 40 (67 %)." in told
     monkeypatch.undo()
 
 
@@ -193,6 +202,85 @@ def test_the_screens_say_what_was_wrong_in_a_sentence(study):
     html = page(results)
     assert 'href="#cause=convention"' in html
     assert "What exactly was wrong?" in html
+
+
+def copies(results, spec, right, folds=range(5)):
+    """Return runs of an arm as if it had been measured: those of zero_shot with other scores."""
+    own = [run for run in results.runs if run.spec.name == "zero_shot" and run.fold in folds]
+    return [
+        run.model_copy(
+            update={
+                "spec": spec,
+                "scores": tuple(
+                    score.model_copy(update={"value": float(right(answer.case, score.value))})
+                    for answer, score in zip(run.answers, run.scores, strict=True)
+                ),
+                "recipe": None,
+            }
+        )
+        for run in own
+    ]
+
+
+def reread(results, runs):
+    metric = scorer(results.task)
+    return across(results.task, results.cases, runs, metric, results.split, results.cases)
+
+
+TRAINED = Spec(name="lora", arm="lora", tool="tune", simplicity=60)
+
+
+def test_a_whole_arm_shows_what_it_fails_where_its_pilot_was_not_tried(study):
+    """The pilot and its placebo stand on one fold; the arm itself passes half of the failures."""
+    results = study(n=900, arms=["majority", "zero_shot"]).results
+    small = TRAINED.model_copy(update={"name": "lora pilot", "role": "ceiling"})
+    beside = TRAINED.model_copy(update={"name": "lora pilot placebo", "role": "placebo",
+                                        "of": "lora pilot"})  # fmt: skip
+
+    def half(case, was):
+        return was or int(case[1:]) % 12 < 6
+
+    pilots = [
+        *copies(results, beside, lambda case, was: was, [0]),
+        *copies(results, TRAINED, half),
+    ]
+    acting = reread(results, [*results.runs, *copies(results, small, half, [0]), *pilots])
+    counts = {row.cause: round(row.share * row.n) for row in acting.wrong}
+    mine = {a.case for r in results.runs if r.fold == 0 for a in r.answers} & set(acting.cause)
+    rescued = sum(half(case, False) for case in acting.cause)
+    assert acting.n_fail == sum(counts.values()) == 300
+    assert counts["learnable"] == sum(half(case, False) for case in mine)
+    assert counts["untried"] == rescued - counts["learnable"]
+    assert counts["hard"] == 300 - rescued
+    assert {row.arm for row in acting.wrong} == {"lora", None}
+    (wait,) = acting.untried
+    assert (wait.n, wait.passed, wait.tried) == (counts["untried"],) * 2 + (len(mine),)
+    never = copies(results, small, lambda case, was: was, [0])
+    silent = reread(results, [*results.runs, *never, *pilots])
+    assert not any(effect.acts for effect in silent.effects)
+    assert {row.cause for row in silent.wrong} == {"hard"}, "shown to rescue less than a quarter"
+
+
+@pytest.mark.parametrize(
+    ("state", "because", "waits"),
+    [
+        ("skipped", NO_ROOM, True),
+        ("skipped", f"{NOT_ASKED}: no answer", True),
+        ("failed", "the loss is not finite", True),
+        ("skipped", "it needs a model whose weights are here", False),
+    ],
+)
+def test_what_there_was_no_room_for_leaves_failures_untried(study, state, because, waits):
+    results = study(reads=False).results
+    lost = Run(spec=TRAINED, seed=0, fold=None, state=state, because=because)
+    seen = reread(results, [*results.runs, lost])
+    assert [row.cause for row in seen.wrong] == ["untried" if waits else "hard"]
+    assert [(one.name, one.n, one.because) for one in seen.untried] == (
+        [("lora", 60, because)] if waits else []
+    )
+    other = lost.model_copy(update={"spec": Spec(name="few_shot", arm="few_shot")})
+    again = reread(results, [*results.runs, other])
+    assert {row.cause for row in again.wrong} == {"hard"}, "examples were tried: nearest_shots"
 
 
 def test_the_same_study_again_reads_the_same(study):

@@ -176,6 +176,16 @@ def test_a_plain_variant_of_every_cause_is_named(cause, variant):
     assert outcome(made, diagnose(made.base, made.interventions)).named == cause
 
 
+def test_a_plant_without_a_tried_failure_is_called_untried_and_counts_as_a_miss():
+    made = plant("format", 0, 60)
+    found = diagnose(made.base, made.interventions)
+    rows = [row for row in found.wrong if row.cause == "format"]
+    open_ = [row.model_copy(update={"cause": "untried"}) for row in rows]
+    one = outcome(made, found.model_copy(update={"wrong": tuple(open_)}))
+    assert (one.named, one.first, one.likely) == ("untried",) * 2 + (("untried",),)
+    assert tally([one])["all"]["right"]["share"] == 0
+
+
 def test_the_tally_counts_what_was_named_and_keeps_the_misses():
     right, wrong = (plant("format", n, 8) for n in (0, 1))
     found = diagnose(right.base, right.interventions)

@@ -51,7 +51,7 @@ def test_few_failures_have_no_cause_and_more_rows_are_not_asked_for(tmp_path):
     assert few.verdict.wrong == ()
     assert "recorded answers" in few.verdict.missing["/wrong"]
     some = study(tmp_path / "some", fails=0.25, form=0.4)
-    assert [row.cause for row in some.verdict.wrong] == ["few", "format"]
+    assert [row.cause for row in some.verdict.wrong] == ["few", "format", "untried"]
     (found,) = [q for q in some.verdict.questions if q.name == "behaviour_not_facts"]
     assert "no remedy that asks a model" in found.because
     assert "rows" not in found.next
@@ -59,5 +59,5 @@ def test_few_failures_have_no_cause_and_more_rows_are_not_asked_for(tmp_path):
 
 def test_many_failures_of_form_have_that_cause_alone(tmp_path):
     many = study(tmp_path, fails=0.6, form=0.9)
-    assert [row.cause for row in many.verdict.wrong] == ["format"]
+    assert [row.cause for row in many.verdict.wrong] == ["format", "untried"]
     assert answers(many)["behaviour_not_facts"][0] == "not_measured"

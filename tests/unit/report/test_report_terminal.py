@@ -8,7 +8,6 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
-from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.evidence import Cut
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
@@ -313,40 +312,6 @@ def test_the_live_view_draws_on_a_terminal():
     assert "▪▪▪▪▪▪▪ " in lines[0]
     assert "125 of 250" in lines[0]
     assert lines[-1] == "  if you stopped now: no verdict yet"
-
-
-def test_the_first_screen_says_who_fails_and_that_there_is_more(results):
-    wrong = (Wrong(cause="format", share=0.5, low=0.4, high=0.6, n=60, arm="constrained",
-                   placebo="a random legal answer"),)  # fmt: skip
-    seen = Diagnosis(arm="zero_shot", n_fail=60, n_pass=40, wrong=wrong)
-    told = changed(results, wrong=wrong)
-    told = told.model_copy(
-        update={"evidence": told.evidence.model_copy(update={"diagnosis": seen})}
-    )
-    said = words.wrong_lines(told)
-    assert said.startswith("zero_shot fails 60 of 100. 30 of 60 failures (50 %, on other rows 40")
-    assert said.endswith("The other 30 have other causes, or none.")
-    assert words.wrong_lines(changed(results, wrong=())) == ""
-    unread = seen.model_copy(update={"wrong": (), "because": "what was wrong was not read: why"})
-    silent = read_as(changed(results, wrong=()), unread)
-    assert words.wrong_lines(silent) == (
-        "zero_shot fails 60 of 100. What was wrong was not read: why."
-    )
-    part = read_as(told, unread.model_copy(update={"wrong": wrong}))
-    assert words.wrong_lines(part).endswith("does not. What was wrong was not read: why.")
-    stopped = changed(told, status="blocked")
-    assert words.wrong_lines(stopped) == ""
-    assert "(50 %" in page(told)
-    assert "(50 %" not in page(stopped)
-    assert "The study is blocked: what was wrong is not said" in page(stopped)
-    assert "What was wrong was not read: why." in page(silent)
-    nothing = unread.model_copy(update={"n_fail": 0})
-    assert words.wrong_lines(read_as(changed(results, wrong=()), nothing)) == ""
-
-
-def read_as(results, seen):
-    evidence = results.evidence.model_copy(update={"diagnosis": seen})
-    return results.model_copy(update={"evidence": evidence})
 
 
 def test_a_plan_with_cuts_says_which_minutes_leave_nothing_out(results):

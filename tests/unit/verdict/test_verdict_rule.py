@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.causes import Diagnosis, Untried, Wrong
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
@@ -441,6 +441,24 @@ def test_what_was_wrong_is_not_said_of_a_blocked_study_and_its_reason_is():
     part = decide(found.model_copy(update={"diagnosis": seen}), (), PLAIN)
     assert part.wrong
     assert part.missing["/wrong"] == "the rest was not read"
+
+
+def test_the_class_of_untried_failures_says_what_it_waits_for():
+    found = refusing()
+    open_ = Wrong(cause="untried", share=0.3, low=0.3, high=0.3, n=222, arm=None, placebo=None)
+    waits = (
+        Untried(name="lora", remedy="learnable", n=60, because="no room"),
+        Untried(name="rag", remedy="retrieval", n=6, tried=12),
+    )
+    rows = (*found.diagnosis.wrong, open_)
+    seen = found.diagnosis.model_copy(update={"wrong": rows, "untried": waits})
+    missing = decide(found.model_copy(update={"diagnosis": seen}), (), PLAIN).missing
+    why = "lora: not tried on 60 of them (no room); rag: not tried on 6 of them"
+    assert missing["/wrong/1/arm"] == missing["/wrong/1/placebo"] == why
+    assert missing["/wrong/0/placebo"] == "its remedy has no placebo"
+    unread = seen.model_copy(update={"untried": ()})
+    other = decide(found.model_copy(update={"diagnosis": unread}), (), PLAIN).missing
+    assert other["/wrong/1/arm"] == "no arm is named here"
 
 
 def refusing(cause="metric", remedy="tolerant metric", low=0.7, arm="today"):

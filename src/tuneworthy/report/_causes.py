@@ -1,0 +1,173 @@
+"""What was wrong, in sentences whose counts add up to all failures. Computes no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.core.causes import NO_CAUSES, Diagnosis, Untried
+from tuneworthy.core.escape import visible
+from tuneworthy.core.results import Results
+from tuneworthy.core.verdict import Wrong
+from tuneworthy.report._words import counted
+
+PHRASES = {
+    "metric": "were right, only the metric refused them",
+    "format": "were the format",
+    "convention": "were a convention that the prompt does not state",
+    "knowledge": "lacked knowledge that a passage holds",
+    "retrieval": "had a passage that is not found",
+    "reading": "had their passage and could not be read out of it",
+    "latent": "are right in some of several samples",
+    "capability": "need a more capable model",
+    "learnable": "can be learnt from your examples",
+    "label": "have doubtful right answers",
+    "hard": "are hard for this model: no remedy tried on it is shown to rescue them",
+    "chance": "pass with a remedy and with its placebo too: that may be chance",
+    "untried": "were not tried far enough to have a cause",
+}
+TITLES = {"chance": "may be chance", "untried": "not tried"}
+NAMED = 2  # causes that have a sentence of their own; the others are counted
+
+
+def title(cause: str) -> str:
+    """Return the name of a class as a table shows it: `format`, `not tried`."""
+    return TITLES.get(cause, visible(cause))
+
+
+def percents(rows: Sequence[Wrong]) -> dict[str, int]:
+    """Return the shares of classes in whole per cent; shares that add up to 1 add up to 100.
+
+    What rounding down leaves goes to the largest remainders (Hamilton's method).
+    """
+    exact = {row.cause: 100 * row.share for row in rows}
+    found = {cause: int(value + 1e-9) for cause, value in exact.items()}
+    left = round(sum(exact.values())) - sum(found.values())
+    for cause in sorted(exact, key=lambda cause: found[cause] - exact[cause])[: max(left, 0)]:
+        found[cause] += 1
+    return found
+
+
+def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None = None) -> str:
+    """Return one class of the failures in a plain sentence, with what showed it.
+
+    `percent` is its share in whole per cent, where those of all classes shall add up.
+    """
+    were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
+    shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
+    shown += f", {visible(wrong.placebo)} does not" if wrong.arm and wrong.placebo else ""
+    mean = f"{round(100 * wrong.share) if percent is None else percent} %"
+    within = f", on other rows {100 * wrong.low:.0f} to {100 * wrong.high:.0f} %"
+    if wrong.cause == "untried":
+        within = ""
+        shown = f": {why}" if (why := why_untried(seen)) else ""
+    many = f"{_count(wrong):,} of {counted(wrong.n, 'failure')} ({mean}{within})"
+    return f"{many} {were}{shown}."
+
+
+def few_line(rows: Sequence[Wrong]) -> str:
+    """Return that the failures read are too few, which is said before any share; or ""."""
+    few = [row for row in rows if row.cause == "few"]
+    more = "; the likeliest causes follow" if len(rows) > len(few) else ""
+    said = "too few to say for certain"
+    return f"{counted(few[0].n, 'failure')} read: {said}{more}." if few else ""
+
+
+def why_untried(seen: Diagnosis | None) -> str:
+    """Return which remedies the untried failures wait for, and why: at most two, then a count."""
+    waits = seen.untried if seen else ()
+    said = [_why(one, seen.n_fail) for one in waits[:2]] if seen else []
+    if len(waits) > 2:
+        said.append(f"{counted(len(waits) - 2, 'more remedy', 'more remedies')}")
+    return "; ".join(said)
+
+
+def _why(one: Untried, fails: int) -> str:
+    name = visible(one.name)
+    if not one.tried:
+        return (
+            f"{name} was not tried ({visible(one.because)})"
+            if one.because
+            else (f"{name} was not tried on a failure")
+        )
+    many = f"{name} was tried beside its placebo on {one.tried:,} of {counted(fails, 'failure')}"
+    return f"{many} and passes {one.passed:,} of the others" if one.passed else many
+
+
+def expected_line(seen: Diagnosis | None) -> str:
+    """Return what is expected where remedies were tried on a part; "" where nothing more is.
+
+    Only of causes that were found and that may be more than was found.
+    """
+    if seen is None:
+        return ""
+    known = {row.cause: row.share for row in seen.wrong}
+    more = [row for row in seen.estimates if row.share > known.get(row.cause, 1.0) + 0.005]
+    if not more:
+        return ""
+    parts = [
+        f"about {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f})"
+        f" {PHRASES.get(row.cause, row.cause).partition(':')[0]}"
+        for row in more
+    ]
+    return f"If those not tried are like those tried, of all failures {'; '.join(parts)}."
+
+
+def wrong_lines(results: Results) -> str:
+    """Return what was wrong in a few sentences whose counts add up to all failures; or "".
+
+    Of whom; that failures, or those tried, are few; the leading causes; how many are in each other
+    class. Where causes could not be read, or only a part of them, the reason stands there. Nothing
+    is said of a blocked study.
+    """
+    wrong, seen = results.verdict.wrong, results.evidence.diagnosis
+    if results.verdict.status == "blocked" or not (wrong or (seen and seen.n_fail)):
+        return ""
+    rows = [row for row in wrong if row.cause != "few"]
+    if seen is None:
+        told = [few_line(wrong), *(wrong_line(row) for row in rows[:NAMED])]
+        return " ".join(part for part in told if part)
+    lead = f"{visible(seen.arm)} fails {seen.n_fail:,} of {seen.n_fail + seen.n_pass:,}."
+    whole = percents(rows)
+    causes = [row for row in rows if row.cause not in NO_CAUSES][:NAMED]
+    told = [wrong_line(row, seen, whole[row.cause]) for row in causes]
+    rest = [row for row in rows if row not in causes]
+    because = f"{visible(seen.because[:1].upper() + seen.because[1:])}." if seen.because else ""
+    return " ".join(
+        part
+        for part in (
+            lead, few_line(wrong), _few_tried(seen, rows), *told,
+            _others(seen, rows, rest, whole), expected_line(seen), because,
+        )
+        if part
+    )  # fmt: skip
+
+
+def _few_tried(seen: Diagnosis, rows: Sequence[Wrong]) -> str:
+    """Return that most failures were not tried, and why: said before the shares."""
+    open_ = sum(_count(row) for row in rows if row.cause == "untried")
+    if 2 * open_ < seen.n_fail or not open_:
+        return ""
+    tried = seen.n_fail - open_
+    said = f"Only {tried:,} of {counted(seen.n_fail, 'failure')} were tried far enough to have a"
+    why = why_untried(seen)
+    return f"{said} cause{f': {why}' if why else ''}."
+
+
+def _others(
+    seen: Diagnosis, rows: Sequence[Wrong], rest: Sequence[Wrong], whole: dict[str, int]
+) -> str:
+    """Return the classes without a sentence of their own, each with its count and share."""
+    lost = seen.n_fail - sum(map(_count, rows))
+    parts = [f"{title(row.cause)} {_count(row):,} ({whole[row.cause]} %)" for row in rest]
+    said = []
+    if parts:
+        open_ = any(row.cause == "untried" for row in rest) and not _few_tried(seen, rows)
+        told = f": {why}" if open_ and (why := why_untried(seen)) else ""
+        said.append(f"The other {sum(map(_count, rest)):,}: {', '.join(parts)}{told}.")
+    if lost > 0 and rows and not seen.few:  # stored before every failure was in a class
+        said.append(f"Of the other {lost:,} no class was recorded.")
+    return " ".join(said)
+
+
+def _count(row: Wrong) -> int:
+    return round(row.share * row.n)

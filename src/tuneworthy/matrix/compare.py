@@ -45,6 +45,7 @@ from tuneworthy.matrix.longer import cut
 from tuneworthy.matrix.pairs import ALPHA, Shape, pair_of, pairs
 from tuneworthy.matrix.remedies import repairs
 from tuneworthy.matrix.turns import rung
+from tuneworthy.matrix.wide import why_wide
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
@@ -120,6 +121,7 @@ def _result(
     if sd is None:
         missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
     devs = [run.dev for run in column.runs if run.dev is not None]
+    wide = why_wide(shape, column, ids, fields["score"], len(rivals or ()))
     stopped = next((r.because for r in runs if r.state == "stopped_early"), "")
     return ArmResult(
         **plain,
@@ -138,6 +140,7 @@ def _result(
         limits=states,
         missing=missing,
         present=spec.arm == PRESENT,
+        wide=wide,
     )
 
 

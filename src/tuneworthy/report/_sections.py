@@ -108,14 +108,18 @@ def _stretch(point: ByMargin, results: Results) -> dict[str, Any]:
 
 
 def forest(results: Results) -> dict[str, Any]:
-    """Return the forest plot: every measured arm with its interval on one axis."""
+    """Return the forest plot: every measured arm with its interval on one axis.
+
+    `wide` says of each arm whose interval is wider than that of independent rows why it is.
+    """
     scale, target = charts.forest_scale(results), results.task.success.target
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"arm": arm, "row": charts.forest_row(arm, scale, _seed_means(results, arm), target)}
         for arm in words.ladder_order(results.evidence.arms)
         if arm.score and arm.role != "placebo"
     ]
-    return {"rows": rows, "axis": charts.axis(scale), "target": target}
+    wide = [(row["arm"].name, words.wide_line(row["arm"])) for row in rows if row["arm"].wide]
+    return {"rows": rows, "axis": charts.axis(scale), "target": target, "wide": wide}
 
 
 def _seed_means(results: Results, arm: ArmResult) -> list[float]:

@@ -36,6 +36,10 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         if arm.state != "measured":
             why = shown(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
+    for arm in words.ladder_order(results.evidence.arms):
+        if arm.wide:
+            why = shown(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
+            lines += [Text(x, "dim") for x in wrapped(why, width)]
     if said := shown(timing_line(results), plain):
         lines += [Text(x, "dim") for x in wrapped(said, width)]
     return finished(lines, plain)

@@ -86,6 +86,12 @@ def score(value: float) -> str:
     return f"{value:.2f}".removeprefix("0")
 
 
+def wide_line(arm: ArmResult) -> str:
+    """Return by how much an arm's interval is wider than that of independent rows, and why; ""."""
+    first, *reasons = arm.wide or ("",)
+    return f"{first}{': ' if reasons else ''}{'; '.join(reasons)}"
+
+
 def unanswered_line(arm: ArmResult) -> str:
     """Return how many cases an arm has no scored answer to, and what they can hide."""
     known = arm.score is not None and arm.score_if_right is not None

@@ -117,7 +117,8 @@ def _templates() -> jinja2.Environment:
     )
     names = ("amount", "confidence", "counted", "duration", "headline", "left_line",
              "limit_lines", "next_line", "not_certain", "pays_line", "points", "score",
-             "scored_line", "signed", "span", "status_line", "target_line", "use_line")  # fmt: skip
+             "scored_line", "signed", "span", "status_line", "target_line", "use_line",
+             "wide_line")  # fmt: skip
     found.globals |= {name: getattr(words, name) for name in names}
     found.filters["ticks"] = _ticks
     found.globals["step_name"] = STEPS.__getitem__

@@ -318,3 +318,24 @@ def test_a_plan_with_cuts_says_which_minutes_leave_nothing_out(results):
     plan = results.plan.model_copy(update={"cuts": ("left out: lora",), "whole": 46.2})
     said = " ".join(plan_screen(plan).plain.split())
     assert "With budget: {minutes: 47} nothing of this is left out." in said
+
+
+def test_an_arm_with_a_wide_interval_says_why_in_the_table_and_on_the_page(results):
+    why = ("30 points wide, 1.8 times as wide as 160 independent rows would leave it (17 points)",
+           "its folds differ by more than their rows explain: .20, .09")  # fmt: skip
+    line = f"{why[0]}: {why[1]}"
+    assert words.wide_line(results.evidence.arms[0]) == ""
+    assert "intervals are wide" not in page(results)
+    arms = tuple(
+        arm.model_copy(update={"wide": why}) if arm.name == "lora" else arm
+        for arm in results.evidence.arms
+    )
+    evidence = results.evidence.model_copy(update={"arms": arms})
+    wide = results.model_copy(update={"evidence": evidence})
+    told = " ".join(table(wide, 80).plain.split())
+    assert told.count(f"lora, 95 %: {line}") == 1
+    html = page(wide)
+    assert f'title="{line}"' in html
+    assert f"<dt>lora</dt><dd>{line}</dd>" in html
+    alone = arms[-1].model_copy(update={"wide": why[:1]})
+    assert words.wide_line(alone) == why[0]

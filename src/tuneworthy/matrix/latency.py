@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Query
+from tuneworthy.models._reply_cache import uncached
 
 PROMPTS, LEAST, SECONDS = 30, 3, 0.5
 # A limit on the 95th percentile is met with 59 prompts in time, or 93 of which one is late.
@@ -47,8 +48,18 @@ def one_at_a_time(
     """Return the times of prompts asked one at a time: what .5 s holds, at least 3; or `every`.
 
     None where 3 take more than 10 s. `every` is for a limit on the tail: nothing is warm where
-    answers came from the ledger, so one prompt is asked before.
+    answers came from the ledger, so one prompt is asked before. Each request is sent to the model.
     """
+    with uncached():
+        return _timed(answer, queries, check, every)
+
+
+def _timed(
+    answer: Callable[[Sequence[Query]], list[Answer]],
+    queries: Sequence[Query],
+    check: Callable[[], None],
+    every: bool,
+) -> Timed:
     if every:
         answer(queries[:1])
     times: list[float] = []

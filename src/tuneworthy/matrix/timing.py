@@ -13,6 +13,7 @@ from tuneworthy.core.model import Limits, Model
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.matrix.plan import Speed
+from tuneworthy.models._reply_cache import uncached
 from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
@@ -87,10 +88,11 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
     """
     queries = [case.query() for case in cases[: getattr(model, "full", ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
-    model.reply(prompts[:1], Limits(max_tokens=1))
-    begun = _used()
-    short = _seconds(model, prompts, 1)
-    long = _seconds(model, prompts, 9)
+    with uncached():
+        model.reply(prompts[:1], Limits(max_tokens=1))
+        begun = _used()
+        short = _seconds(model, prompts, 1)
+        long = _seconds(model, prompts, 9)
     shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
     read = sum(model.count_tokens(p) - shared for p in prompts) + shared
     written = 8 * len(prompts) / max(long - short, 1e-3)

@@ -13,6 +13,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
 from tuneworthy.models._device import Placement, placed, release
+from tuneworthy.models._reply_cache import Cached, ReplyCache
 
 BASE = "base"
 TRAIN = ("torch", "transformers", "peft")
@@ -34,7 +35,7 @@ class Models(Mapping[str, Model]):
     one does not fit, those that were not asked for longest are closed, one after the other, until
     it does; a closed one is opened again when it is read again. The base model stays: the whole
     study counts with it. One that can't be opened raises the same error whenever it is read,
-    without another try.
+    without another try. Greedy replies of local models are kept while the study runs.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Models(Mapping[str, Model]):
         fields: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._wanted, self._start, self._fields = dict(wanted), start, fields or {}
+        self._cache = ReplyCache()
         self._open: dict[tuple[str, str], Model] = {}
         self._failed: dict[tuple[str, str], TuneworthyError] = {}
 
@@ -63,7 +65,8 @@ class Models(Mapping[str, Model]):
     def _opened(self, role: str) -> Model:
         while True:
             try:
-                return self._start(self._wanted[role], self._fields.get(role, {}))
+                model = self._start(self._wanted[role], self._fields.get(role, {}))
+                return model.cached(self._cache) if isinstance(model, Cached) else model
             except DoesNotFit as error:
                 if not self.close_one():
                     self._failed[self._key(role)] = error

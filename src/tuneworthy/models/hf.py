@@ -21,6 +21,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.models._device import ANYWHERE, Placement
 from tuneworthy.models._device import marks as marks_of
 from tuneworthy.models._doctor import calm_torch, settled
+from tuneworthy.models._reply_cache import Cached
 from tuneworthy.models._thinking import NEVER, Setting, Thinking
 from tuneworthy.models._thought import Watch, answer_of, before, watch_for
 from tuneworthy.models._weights import check_folder, weights_hash
@@ -52,7 +53,7 @@ except ImportError as missing:
 ENGINE = "hf-15"  # raised when the engine's own answers may change
 
 
-class HF:
+class HF(Cached):
     """A causal language model of transformers behind the Model and Scorer protocols.
 
     `module` and `tokenizer` are for training; they are never changed from here. `shard` is how
@@ -116,6 +117,9 @@ class HF:
         holds what comes after the thought. Whether it thinks was settled when it was opened. Raises
         ModelError or TaskError.
         """
+        return self._recalled(prompts, limits, self._reply)
+
+    def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         rendered = [self._ids(prompt) for prompt in prompts]
         asked = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
         if not asked:
@@ -154,6 +158,7 @@ class HF:
             replies.append(
                 _refused(row) if isinstance(row, str) else self._as_reply(row, one, limits)
             )
+        self._keep(prompts, limits, replies, labels, sums)
         return replies, sums
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
@@ -178,6 +183,11 @@ class HF:
 
         Where the prompt opens a thought, it is closed without a word.
         """
+        return self._recalled_scores(prompts, continuations, self._logprobs)
+
+    def _logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
         ids = [self._ids(prompt, answer_ids) for prompt in prompts]
         if bad := next((text for text in ids if isinstance(text, str)), None):
             raise ModelError("a prompt can't be scored", got=bad)

@@ -15,11 +15,12 @@ from pathlib import Path
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, plain_file
+from tuneworthy.models._reply_cache import Cached
 
 Respond = Callable[[Prompt, Limits], str]
 
 
-class Scripted:
+class Scripted(Cached):
     """A model that says what `respond` returns. Tokens are words; no time is measured.
 
     An answer of more than `max_tokens` words is cut, with finish `length`; an exception of
@@ -33,6 +34,9 @@ class Scripted:
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         """Answer each prompt; one reply a prompt, in order."""
+        return self._recalled(prompts, limits, self._reply)
+
+    def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         return [self._one(prompt, limits) for prompt in prompts]
 
     def count_tokens(self, prompt: Prompt) -> int:

@@ -1,0 +1,150 @@
+"""Replies that local models gave before in this study: an equal request is generated only once.
+
+A greedy reply depends on the model, the prompt and the limits alone, but several units ask for the
+same one: dev rows of one fold are scored rows of another, and arms try prompts that others asked.
+The cache lives as long as the models of a study (models/_roles.py); replies of endpoints have the
+ledger. Where requests are timed, `uncached()` sends each of them to the model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+
+from tuneworthy.core.model import Limits, Prompt, Reply
+from tuneworthy.core.record import canonical, digest
+
+MOST, CHARACTERS = 20_000, 16_000_000  # results that are kept, and the characters of their texts
+_uncached: ContextVar[bool] = ContextVar("uncached", default=False)
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Send every request to the model for a while, as timing needs it."""
+    before = _uncached.set(True)
+    try:
+        yield
+    finally:
+        _uncached.reset(before)
+
+
+class ReplyCache:
+    """The latest results by the digest of their request; the oldest are dropped first."""
+
+    def __init__(self, most: int = MOST, characters: int = CHARACTERS) -> None:
+        self._most, self._room = most, characters
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def each(self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
+        """Return the result of each key; `ask` gives those of the positions that are missing.
+
+        Equal keys are asked once. A reply with an error is returned and not kept.
+        """
+        found = {key: self._kept[key] for key in keys if key in self._kept}
+        missing = {key: at for at, key in reversed(list(enumerate(keys))) if key not in found}
+        places = sorted(missing.values())
+        for at, one in zip(places, ask(places) if places else (), strict=True):
+            found[keys[at]] = one
+            self.keep(keys[at], one)
+        for key in found:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        return [found[key] for key in keys]
+
+    def get(self, key: str) -> Any:
+        """Return the result of a key, None where it is not kept."""
+        return self._kept.get(key)
+
+    def keep(self, key: str, one: Any) -> None:
+        """Keep a result, unless it is an error, None or there already."""
+        if one is None or getattr(one, "error", None) or key in self._kept:
+            return
+        self._kept[key] = one
+        self._room -= _length(one)
+        while self._kept and (len(self._kept) > self._most or self._room < 0):
+            self._room += _length(self._kept.popitem(last=False)[1])
+
+
+class Cached:
+    """What engines share that keep their replies: `fingerprint` names the model and its adapter."""
+
+    fingerprint: dict[str, str]
+    cache: ReplyCache | None = None
+
+    def cached(self, cache: ReplyCache) -> Self:
+        """Return this engine with a cache; the weights are shared, and stay open with it."""
+        other = copy.copy(self)
+        other.__dict__ |= {"cache": cache, "_shared": self}
+        return other
+
+    def _recalled(
+        self,
+        prompts: Sequence[Prompt],
+        limits: Limits,
+        ask: Callable[[Sequence[Prompt], Limits], list[Reply]],
+    ) -> list[Reply]:
+        """Return the reply to each prompt, from the cache where it was given before."""
+        if self.cache is None or limits.temperature > 0 or _uncached.get():
+            return ask(prompts, limits)
+        keys = self._keys(prompts, limits)
+        return self.cache.each(keys, lambda at: ask([prompts[k] for k in at], limits))
+
+    def recall(self, prompt: Prompt, limits: Limits) -> Reply | None:
+        """Return the reply to a request where it was given before, else None; nothing is asked."""
+        if self.cache is None or _uncached.get():
+            return None
+        found: Reply | None = self.cache.get(self._keys([prompt], limits)[0])
+        return found
+
+    def _recalled_scores(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[Sequence[str]],
+        ask: Callable[[Sequence[Prompt], Sequence[Sequence[str]]], list[list[float]]],
+    ) -> list[list[float]]:
+        """Return the log-probabilities of continuations, from the cache as far as they are there.
+
+        Only where they are the same for every prompt, as labels are.
+        """
+        first = list(continuations[0]) if continuations else []
+        alike = all(list(texts) == first for texts in continuations)
+        if self.cache is None or not alike or _uncached.get():
+            return ask(prompts, continuations)
+        keys = self._keys(prompts, {"labels": first})
+        return self.cache.each(keys, lambda at: ask([prompts[k] for k in at], [first for _ in at]))
+
+    def _keep(
+        self,
+        prompts: Sequence[Prompt],
+        limits: Limits,
+        replies: Sequence[Reply],
+        labels: Sequence[str],
+        sums: Sequence[list[float] | None],
+    ) -> None:
+        """Keep greedy replies and the log-probabilities of labels that were read with them."""
+        if self.cache is None or limits.temperature > 0:
+            return
+        both = (limits, replies), ({"labels": list(labels)}, sums)
+        for what, some in both:
+            for key, one in zip(self._keys(prompts, what), some, strict=True):
+                self.cache.keep(key, one)
+
+    def _keys(self, prompts: Sequence[Prompt], limits: Limits | Mapping[str, Any]) -> list[str]:
+        """Return the key of each request: the model, the limits and the prompt by content."""
+        plain, rule = limits, ""
+        if isinstance(limits, Limits):
+            plain = limits.plain()
+            rule = limits.grammar.model_dump_json() if limits.grammar else ""  # the order counts
+        head = canonical([self.fingerprint, plain, rule])
+        return [digest([head, [turn.plain() for turn in prompt]]) for prompt in prompts]
+
+
+def _length(one: Any) -> int:
+    return len(getattr(one, "text", ""))

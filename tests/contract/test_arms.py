@@ -9,6 +9,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.task import TOOLS, Data, Output, Task
+from tuneworthy.data.docs import Doc
 from tuneworthy.metrics import scorer
 from tuneworthy.models.scripted import Scripted
 
@@ -90,6 +91,30 @@ def test_an_arm_that_learns_says_whether_it_chooses_on_dev_rows(name, tmp_path):
         assert fitted.recipe is None, "a prompt is chosen on dev before it is handed on"
     elif fitted.learned and fitted.recipe is None:
         assert dev.seen, "it chooses nothing: write CHOOSES = False"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_arm_that_chooses_its_prompt_says_so(name, tmp_path):
+    """Else the prompts are missing in its key, and it stands on what was best for another arm."""
+    arm = load("arms", name)
+    prompts = Watched((Recipe(), Recipe(kind="nearest", k=2)))
+    model = Scripted("scripted:shown", lambda prompt, limits: "refund" if prompt[2:] else "none")
+    dev = [c.model_copy(update={"output": "refund", "context": "p"}) for c in cases()[20:30]]
+    docs = (Doc(id="d", text="a parcel and a refund"),)
+    more = {"prompts": prompts, "models": {"base": model, "bigger": model}, "docs": docs}
+    try:
+        fitted = arm.fit(setup(tmp_path, dev=dev, **more), arm.Options(), 1)
+    except DoesNotApply as reason:
+        pytest.skip(str(reason))
+    assert prompts.seen is getattr(arm, "CHOOSES_PROMPT", False)
+    if prompts.seen:
+        assert getattr(arm, "CHOOSES", True), "its key must hold the metric"
+        assert fitted.recipe == prompts[1]
+        assert fitted.learned
+        assert fitted.notes[-1].startswith("stands on nearest_shots")
+        best = {**more, "prompts": (), "recipe": Recipe(kind="nearest", k=1)}
+        apart = arm.fit(setup(tmp_path, **best), arm.Options(), 1)
+        assert (apart.recipe.k, apart.learned) == (1, True), "without prompts: the best so far"
 
 
 @pytest.mark.parametrize("name", LIGHT)

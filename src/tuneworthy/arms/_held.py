@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuneworthy.arms._classified import likeliest, softmax
-from tuneworthy.arms._prompted import as_answer, summed
+from tuneworthy.arms._prompted import as_answer, room, summed
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Setup
+from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Message, Query
+from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Grammar, Limits, Model, Scorer
 from tuneworthy.prompting.messages import build
 
@@ -77,8 +78,10 @@ def drafted(
     return answers
 
 
-def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | None:
-    """Return what gives the answer to a query that is known from the free one to the same prompt.
+def standing(
+    setup: Setup, rule: Grammar, recipe: Recipe
+) -> Callable[[Query], Answer | None] | None:
+    """Return what gives the answer to a query that is known from the free one to its prompt.
 
     Where every token that the model chose of itself is allowed, the grammar forbids nothing on the
     way: greedy decoding under it takes the same ones. Of labels the likeliest is known where they
@@ -90,14 +93,19 @@ def standing(setup: Setup, rule: Grammar) -> Callable[[Query], Answer | None] | 
         return None
     stands = {
         answer.case: answer
-        for answer in setup.given()
+        for answer in setup.given(recipe)
         if not answer.error
         if (answer.labels if labels else answer.finish == "stop" and model.holds(answer.text, rule))
     }
 
+    free, recalls = limits_for(setup.task, room(setup)), not labels and hasattr(model, "recall")
+
     def known(query: Query) -> Answer | None:
         answer = stands.get(query.id)
-        same = tuple(build(setup.task, query, setup.recipe, setup.train)) if answer else ()
+        same = tuple(build(setup.task, query, recipe, setup.train)) if answer or recalls else ()
+        if answer is None and recalls and (reply := model.recall(same, free)) is not None:
+            answer = as_answer(query, same, reply)
+            answer = answer if answer.finish == "stop" and model.holds(answer.text, rule) else None
         if answer is None or answer.prompt != same:
             return None
         if not labels or not answer.labels:

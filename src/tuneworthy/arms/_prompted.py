@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tuneworthy.arms._choice import DEV_MOST
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
@@ -31,14 +32,14 @@ def prompted(
 
     It counts as learned where training rows decide what the prompt says. `labels`: the task's
     labels are scored in the same reading where that is cheap, so that an arm that stands on this
-    prompt need not read it again; not of dev cases, which none asks again.
+    prompt need not read it again; of dev cases only those that it chooses the prompt on.
     """
     asked: Any = model or setup.models["base"]
     limits = limits_for(setup.task, room(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and names and hasattr(asked, "reply_scored")
 
-    dev = {case.id for case in setup.dev}
+    dev = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
 
     def some(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]

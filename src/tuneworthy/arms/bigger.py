@@ -1,15 +1,23 @@
-"""The best prompt so far, asked of the larger model that the task names."""
+"""A prompt asked of the larger model that the task names: the one that suits it best on dev."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tuneworthy.arms import _choice
 from tuneworthy.arms._prompted import prompted
-from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
+from tuneworthy.models import is_local
 
 TOOL, ROLE, SIMPLICITY = "bigger", "candidate", 10
 NEEDS = frozenset({"bigger"})
 REMEDY = "capability"
+CHOOSES_PROMPT = True
 
 
 class Options(Record):
@@ -21,19 +29,34 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on `setup.recipe`, chosen on the base model. Raises DoesNotApply.
+    """Return the arm on the prompt that is best on dev rows of the larger model.
 
-    The prompt is the same on purpose: only the model differs.
+    Of a paid one at most 2 prompts are tried. It counts as learned where the prompt does. Raises
+    DoesNotApply.
     """
     if (model := setup.models.get("bigger")) is None:
         raise DoesNotApply("the task's `bigger` is not set, or can't be opened here")
-    return prompted(setup, setup.recipe, model=model)
+
+    def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
+        return prompted(setup, recipe, model=model).answer(queries)
+
+    most = _choice.PROMPTS if is_local(model.spec) else _choice.PAID
+    recipe, notes = _choice.chosen(setup, ask, most=most)
+    return replace(prompted(setup, recipe, model=model), notes=notes)
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
+    """Return the requests: one a case, and dev rows to choose the prompt."""
+    read = sizes.shared + sizes.asked
+    answers = Asks(role="bigger", requests=sizes.cases, most=sizes.cases, read=read)
+    return (answers, _choice.asks(sizes, role="bigger", most=_choice.PAID))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work, with the examples of the best prompt.
+    """Return the work, with the examples that the prompt brings and the dev rows to choose it.
 
     In tokens: the minutes of a plan are those of the base model, too few for a larger one.
     """
-    read = sizes.shared + sizes.cases * sizes.asked
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    tried, written = _choice.work(sizes)
+    read = sizes.shared + sizes.cases * sizes.asked + tried
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

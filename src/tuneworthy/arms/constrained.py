@@ -1,14 +1,15 @@
-"""The best prompt of the training fold, with decoding held to the schema or the label list."""
+"""A prompt with decoding held to the schema or the label list."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
+from tuneworthy.arms import _choice
 from tuneworthy.arms._held import drafted, held, standing
 from tuneworthy.arms._prompted import prompted, room
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.limits import limits_for
@@ -21,6 +22,7 @@ from tuneworthy.prompting.messages import build
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "format", "a random legal answer"
+CHOOSES_PROMPT = True
 
 
 class Options(Record):
@@ -37,29 +39,42 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return the arm on `setup.recipe`. Raises DoesNotApply for free text."""
+    """Return the arm on the prompt that is best on dev rows under the grammar.
+
+    It counts as learned where the prompt or the grammar does. Raises DoesNotApply for free text.
+    """
     outputs = [case.output for case in setup.train]
     rule = grammar(setup.task, outputs)
     if rule is None:
         raise DoesNotApply("the answers are free text: there is nothing to constrain")
     if options.random:
         return _random(rule, outputs, seed)
-    model, recipe = setup.models["base"], setup.recipe
-    ask, free, valid = (
-        held(model, rule, limits_for(setup.task, room(setup))),
-        prompted(setup, recipe),
-        validity(setup.task),
-    )
+    model, valid = setup.models["base"], validity(setup.task)
+    ask = held(model, rule, limits_for(setup.task, room(setup)))
 
-    def answer(queries: Sequence[Query]) -> list[Answer]:
+    def answer(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         if options.draft:
-            return drafted(queries, free.answer(queries), ask, valid)
+            return drafted(queries, prompted(setup, recipe).answer(queries), ask, valid)
         return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
 
+    def tried(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
+        known = None if options.draft else standing(setup, rule, recipe)
+        told = {q.id: a for q in queries if known and (a := known(q)) is not None}
+        rest = [query for query in queries if query.id not in told]
+        told |= {one.case: one for one in (answer(recipe, rest) if rest else ())}
+        return [told[query.id] for query in queries]
+
+    recipe, notes = _choice.chosen(setup, tried)
     taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
     learned = taught or recipe.learned
-    known = None if options.draft else standing(setup, rule)
-    return Fitted(answer=answer, learned=learned, recipe=recipe, model=model, known=known)
+    return Fitted(
+        answer=lambda queries: answer(recipe, queries),
+        learned=learned,
+        recipe=recipe,
+        model=model,
+        notes=notes,
+        known=None if options.draft else standing(setup, rule, recipe),
+    )
 
 
 def _untaught(setup: Setup) -> str:
@@ -91,14 +106,16 @@ def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case with the schema or labels beside it, and each free draft."""
+    """Return the requests: one a case with the schema or labels beside it, each free draft, and
+    dev rows to choose the prompt on (their drafts were asked by the prompt arms)."""
     read = sizes.shared + sizes.asked
     cases = sizes.cases
     rest = cases / 2 if options.draft else cases
     held_to = Asks(requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft)
-    # A draft is the best prompt's own answer: where that was asked before, it comes from the store.
+    # A draft is its prompt's own answer: where that was asked before, it comes from the store.
     free = (Asks(requests=0, most=cases, read=read),) if options.draft else ()
-    return () if options.random else (held_to, *free)
+    tried = _choice.asks(sizes, sizes.form + sizes.answer * options.draft)
+    return () if options.random else (held_to, *free, tried)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
@@ -108,4 +125,6 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     own = sizes.asked
     read = sizes.shared + drafts * own + asked * (own + sizes.labels)
     written = (drafts + (0 if sizes.labels else asked)) * sizes.answer
-    return Work(requests=drafts + asked, read=read, written=written)
+    more, texts = _choice.work(sizes, sizes.labels)
+    written += 0 if sizes.labels else texts
+    return Work(requests=drafts + asked, read=read + more, written=written)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from tuneworthy.arms._choice import DEV_LEAST
 from tuneworthy.arms._prompted import mean_score, prompted
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
@@ -16,11 +17,11 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
 CONTEXT = True
-DEV_LEAST, DEV_MOST = 10, 40  # dev rows that a set of examples is tried on
+TRIED = 20  # dev rows that each set of examples is tried on: sets differ by little
 
 
 class Options(Record):
-    """`k` examples: of `draws` sets the one best on (at most 40) dev rows, the first one varied.
+    """`k` examples: of `draws` sets the one best on (at most 20) dev rows, the first one varied.
 
     `shuffled` deals their answers out wrongly (the placebo).
     """
@@ -42,7 +43,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     sets = [tuple(fixed(setup.train, options.k, seed))]
     sets += [drawn(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)]
     arms = [prompted(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
-    dev = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
+    dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED]
     if options.draws == 1 or len(dev) < DEV_LEAST:
         best, told = arms[0], []
     else:
@@ -63,7 +64,7 @@ def placebo(options: Options) -> Options:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: the cases, and each set of examples tried on dev rows in each fold."""
-    tried = min(sizes.dev, DEV_MOST) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
@@ -73,7 +74,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: the examples are part of the shared prompt, read once a set."""
-    tried = min(sizes.dev, DEV_MOST) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
+    tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     asked = sizes.cases + sizes.folds * options.draws * tried
     shared = (sizes.shared + options.k * sizes.shot) * (
         1 + sizes.folds * options.draws * bool(tried)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
+from tuneworthy.arms import _choice
 from tuneworthy.arms._context import budget, length
 from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
@@ -23,6 +25,7 @@ TOOL, ROLE, SIMPLICITY = "", "ceiling", 10
 NEEDS = frozenset({"model", "gold_passage"})
 REMEDY = "knowledge"
 PLACEBO = "another passage of the same length"
+CHOOSES_PROMPT = True
 _PART = Cut(size=600, overlap=0)  # how a passage that is too long is taken apart
 
 
@@ -34,15 +37,26 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the best prompt so far; a case without a passage is asked without one."""
-    asked = prompted(setup, setup.recipe)
+    """Return the arm on the prompt that is best on dev rows with their gold passages.
+
+    A case without a passage is asked without one. It counts as learned where the prompt does.
+    """
     shown = _wrong(setup) if options.wrong else _right
 
-    def answer(queries: Sequence[Query]) -> list[Answer]:
-        return asked.answer([_led(setup, query, shown(query), options.tokens) for query in queries])
+    def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
+        own = replace(setup, recipe=recipe)
+        led = [_led(own, query, shown(query), options.tokens) for query in queries]
+        return prompted(setup, recipe).answer(led)
 
-    learned = asked.learned or (options.wrong and not setup.docs)
-    return Fitted(answer=answer, learned=learned, recipe=setup.recipe, model=asked.model)
+    recipe, notes = _choice.chosen(setup, ask, gold=True)
+    learned = recipe.learned or (options.wrong and not setup.docs)
+    return Fitted(
+        answer=lambda queries: ask(recipe, queries),
+        learned=learned,
+        recipe=recipe,
+        model=setup.models["base"],
+        notes=notes,
+    )
 
 
 def placebo(options: Options) -> Options:
@@ -89,13 +103,16 @@ def _parts(model: Model, query: Query, passage: str, most: int) -> str:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case, with its passages and examples."""
-    passages = min(sizes.passage, options.tokens * sizes.unit)
-    read = sizes.shared + sizes.asked + passages
-    return (Asks(requests=sizes.cases, most=sizes.cases, read=read),)
+    """Return the requests: one a case, with its passage and examples; dev rows to choose."""
+    passage = min(sizes.passage, options.tokens * sizes.unit)
+    read = sizes.shared + sizes.asked + passage
+    answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
+    return (answers, _choice.asks(sizes, passage))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passage and examples."""
-    read = sizes.shared + sizes.cases * (sizes.asked + min(sizes.passage, options.tokens))
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    """Return the work: each input brings its own passage and examples; dev rows to choose."""
+    passage = min(sizes.passage, options.tokens)
+    tried, written = _choice.work(sizes, passage)
+    read = sizes.shared + sizes.cases * (sizes.asked + passage) + tried
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
+from tuneworthy.arms import _choice
 from tuneworthy.arms._context import Reader, documents, machine, recalled, retrieved
-from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.case import Query
 from tuneworthy.core.record import Record
 from tuneworthy.retrieval.chunks import Cut
 
@@ -15,6 +19,7 @@ TOOL, ROLE, SIMPLICITY = "context", "candidate", 10
 NEEDS = frozenset({"model", "docs"})
 REMEDY = "retrieval"
 PLACEBO = "random passages, as many and as long"
+CHOOSES_PROMPT = True
 VARIANTS = ({"k": 4},)  # a small model reads one passage better than four: which is measured
 
 
@@ -33,15 +38,24 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the best prompt so far; it sees the documents as of each row's time.
+    """Return the arm on the prompt that it reads passages with best, by dev rows with passages.
 
-    Raises DoesNotApply without documents.
+    It sees the documents as of each row's time. It counts as learned where the prompt does. Raises
+    DoesNotApply without documents.
     """
     found, notes = documents(setup, Cut(size=options.size), options.dense)
-    model, recipe = setup.models["base"], setup.recipe
+    model = setup.models["base"]
     search = retrieved(found, options.k, random=options.random)
-    reader = Reader(setup, model, recipe, search, options.tokens, setup.train)
-    notes += () if options.random else recalled(found, setup, options.k)
+
+    def reading(recipe: Recipe) -> Reader:
+        return Reader(setup, model, recipe, search, options.tokens, setup.train)
+
+    def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
+        return reading(recipe).answer(queries)
+
+    recipe, how = _choice.chosen(setup, ask)
+    reader = reading(recipe)
+    notes += how if options.random else (*recalled(found, setup, options.k), *how)
     return Fitted(
         answer=reader.answer,
         longer=reader.longer,
@@ -63,14 +77,16 @@ def here(options: Options) -> dict[str, str]:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case, with its passages and examples."""
+    """Return the requests: one a case, with its passages and examples; dev rows to choose."""
     passages = min(options.k * sizes.passage, options.tokens * sizes.unit)
     read = sizes.shared + sizes.asked + passages
-    return (Asks(requests=sizes.cases, most=sizes.cases, read=read),)
+    answers = Asks(requests=sizes.cases, most=sizes.cases, read=read)
+    return (answers, _choice.asks(sizes, passages))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: each input brings its own passages and examples."""
+    """Return the work: each input brings its own passages and examples; dev rows to choose."""
     passages = min(options.k * sizes.passage, options.tokens)
-    read = sizes.shared + sizes.cases * (sizes.asked + passages)
-    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)
+    tried, written = _choice.work(sizes, passages)
+    read = sizes.shared + sizes.cases * (sizes.asked + passages) + tried
+    return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer + written)

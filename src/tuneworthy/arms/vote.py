@@ -1,4 +1,4 @@
-"""The majority of several samples of the best prompt so far: right, but not every time."""
+"""The majority of several samples of a prompt: right, but not every time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import as_answer, room, summed
+from tuneworthy.arms import _choice
+from tuneworthy.arms._prompted import as_answer, prompted, room, summed
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import LONGER, Fitted, Setup, Sizes, Work
+from tuneworthy.core.arm import LONGER, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
@@ -22,6 +23,7 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
 NEEDS = frozenset({"model"})
 REMEDY = "latent"
 PERMUTED = True
+CHOOSES_PROMPT = True
 ON_FAILURES = True
 
 
@@ -34,11 +36,19 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Return the arm on `setup.recipe`; `Answer.samples` holds all that was drawn, in order.
+    """Return the arm on the prompt that is best on dev rows; `Answer.samples` holds all draws.
+
+    The prompt is chosen by one greedy answer a dev row, not by the majority of samples, which would
+    cost m times as much. It counts as learned where the prompt does.
 
     Its placebo needs no request: the same samples scored against another case's gold (PERMUTED).
     """
-    model, recipe, kind = setup.models["base"], setup.recipe, setup.task.output.type
+    model, kind = setup.models["base"], setup.task.output.type
+
+    def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
+        return prompted(setup, recipe).answer(queries)
+
+    recipe, notes = _choice.chosen(setup, ask)
     drawn_as = {"temperature": options.temperature, "top_p": options.top_p, "seed": seed}
     limits = limits_for(setup.task, room(setup), **drawn_as)
 
@@ -55,7 +65,14 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return answer(queries, times(limits, LONGER))
 
-    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=model, longer=longer)
+    return Fitted(
+        answer=answer,
+        learned=recipe.learned,
+        recipe=recipe,
+        model=model,
+        longer=longer,
+        notes=notes,
+    )
 
 
 def drawn(model: Model, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
@@ -79,8 +96,17 @@ def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
     return voters[votes.index(max(counts, key=counts.__getitem__))]
 
 
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests: m a case, and one a dev row and prompt to choose the prompt."""
+    asked, read = options.m * sizes.cases, sizes.shared + sizes.asked
+    return (Asks(requests=asked, most=asked, read=read), _choice.asks(sizes))
+
+
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: m requests a case, with the examples of the best prompt."""
+    """Return the work: m requests a case, with the examples of the prompt; dev rows to choose.
+
+    The greedy answers to dev rows are those that the prompt arms gave before.
+    """
     asked = options.m * sizes.cases
     read = options.m * sizes.shared + asked * sizes.asked
     return Work(requests=asked, read=read, written=asked * sizes.answer)

@@ -26,6 +26,9 @@ A module in `arms/` defines
                 they are not one a case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
                 dev rows together, and `setup.dev` is empty
+    CHOOSES_PROMPT (optional) True: it chooses the prompt that it stands on among `setup.prompts`,
+                on dev rows in its own setting (see arms/_choice.py). A placebo is handed no
+                prompts and stands on `setup.recipe`, the prompt that its arm chose
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     here(options) -> dict                    (optional) what of this machine, beside the models it
                 asks, changes its answers (an encoder that was fetched or not): part of every key
@@ -88,7 +91,8 @@ class Sizes(Record):
     passage of the documents (0 without documents), `form` the schema or labels that a request for
     a constrained answer brings. `unit`: the length of a token (of 4 bytes where lengths are bytes).
     `folds`: how often an arm is fitted. `examples`: how many the best prompt so far may bring for
-    each input, which are shared with no other.
+    each input, which are shared with no other. `prompts`: how many prompts an arm that chooses its
+    own is handed (0 or 1: there is nothing to choose).
     """
 
     cases: int
@@ -105,6 +109,7 @@ class Sizes(Record):
     unit: float = 1.0
     folds: int = 1
     examples: int = 4
+    prompts: int = 0
 
     @property
     def asked(self) -> float:
@@ -143,12 +148,14 @@ class Setup:
 
     `models` has the keys base, tune, bigger, teacher as far as the task names them, and reflection
     (the teacher, else the bigger one: it writes prompts), each opened when first read. `recipe` is
-    the best prompt of this fold so far, by dev score. `folder` is this unit's own: what an arm
-    leaves there survives a kill; `common` is one for all units, for what no row changes (vectors of
-    the documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
+    the best prompt of this fold so far, by dev score. `prompts` are the simplest few prompts that
+    were measured in this fold, the simplest first: only for an arm that CHOOSES_PROMPT, empty where
+    none was measured and for a placebo. `folder` is this unit's own: what an arm leaves there
+    survives a kill; `common` is one for all units, for what no row changes (vectors of the
+    documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
     progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
-    this arm by case id, where it has any. `given()` returns what the base model answered freely
-    under `recipe` in this fold, where an arm before asked it.
+    this arm by case id, where it has any. `given(recipe)` returns what the base model answered
+    freely and greedily under a recipe in this fold, where an arm before asked it.
     """
 
     task: Task
@@ -158,11 +165,12 @@ class Setup:
     score: Callable[[Case, Answer], Score | Unscored]
     folder: Path
     recipe: Recipe = Recipe()
+    prompts: Sequence[Recipe] = ()
     unlabelled: Sequence[Query] = ()
     docs: Sequence[Any] = ()
     recorded: Mapping[str, Answer] = field(default_factory=dict)
     common: Path | None = None
-    given: Callable[[], Sequence[Answer]] = tuple
+    given: Callable[[Recipe], Sequence[Answer]] = lambda recipe: ()
     say: Callable[[str], None] = lambda text: None
 
 

@@ -6,6 +6,7 @@ ladder; the bounds of all pairs hold together, so the choice is paid for.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,6 +51,7 @@ from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, cluster_numbers
 
 LOST = 1e-9  # a score below it is a total loss
+_FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
 TAIL = 20  # the 95th percentile of fewer times is little more than the slowest of them
 
 
@@ -127,7 +129,7 @@ def _result(
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or "; ".join(sorted({n for run in column.runs for n in run.notes})),
+        because=stopped or noted(column.runs),
         seed=best.most_common(1)[0][0],
         seeds=len(seeds),
         n=len(ids),
@@ -141,6 +143,20 @@ def _result(
         missing=missing,
         present=spec.arm == PRESENT,
         wide=wide,
+    )
+
+
+def noted(runs: Sequence[Run]) -> str:
+    """Return the notes of an arm's runs, each once.
+
+    Of notes that differ in their figures alone, as those of folds do, the first one is shown.
+    """
+    alike: dict[str, list[str]] = {}
+    for note in sorted(note for run in runs for note in run.notes):
+        alike.setdefault(_FIGURE.sub("", note), []).append(note)
+    return "; ".join(
+        some[0] if len(set(some)) == 1 else f"{some[0]}; the figures differ over {len(some)} runs"
+        for some in alike.values()
     )
 
 

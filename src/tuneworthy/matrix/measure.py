@@ -38,9 +38,10 @@ from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.matrix import latency
+from tuneworthy.matrix.choice import simplest_prompts
 from tuneworthy.matrix.longer import ask_longer
 from tuneworthy.matrix.roles import is_base, not_asked, roles_of, unopened
-from tuneworthy.matrix.specs import DEV_ASKED, chooses
+from tuneworthy.matrix.specs import DEV_ASKED, chooses, chooses_prompt
 from tuneworthy.metrics import score_all
 
 SHARD = 64
@@ -79,7 +80,10 @@ class Bench:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One arm, seed and fold, before it is run. `seeds`: one of several is chosen on dev."""
+    """One arm, seed and fold, before it is run. `seeds`: one of several is chosen on dev.
+
+    `prompts`: those that the arm chooses its own prompt among.
+    """
 
     spec: Spec
     seed: int
@@ -88,6 +92,7 @@ class _Unit:
     recipe: Recipe
     dev: bool
     seeds: bool = False
+    prompts: tuple[Recipe, ...] = ()
 
 
 def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
@@ -98,7 +103,7 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
     spec = planned.spec
     if because := planned.because or _unopened(bench, spec):
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
-    runs = []
+    runs, own = [], chooses_prompt(spec)
     for seed in planned.seeds:
         for fold in planned.folds:
             bench.check()
@@ -107,7 +112,8 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
             logs = bench.recorded.get(spec.name, {})
             if logs and not part.train and begins_later(logs, part.test):
                 continue
-            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several)
+            some = simplest_prompts(bench.runs, fold, bench.task.seed) if own else ()
+            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, some)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -160,7 +166,8 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         source: dict[str, Any] = {"unit": identity}
     else:  # the answers depend on no row and no metric: they are shared by all folds
         same = {"recipe": (fitted.recipe or Recipe()).plain(), "learn": None, "metric": None}
-        source = {"unlearned": {**identity, **same}}
+        own = {key: value for key, value in identity.items() if key != "prompts"}
+        source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
     everyone = _everyone(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
@@ -212,24 +219,29 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
         score=bench.metric,
         folder=folder,
         recipe=unit.recipe,
+        prompts=unit.prompts,
         unlabelled=bench.unlabelled,
         docs=bench.docs,
         recorded=bench.recorded.get(unit.spec.name, {}),
         common=bench.ledger.folder(COMMON),
-        given=lambda: _given(bench, unit),
+        given=lambda recipe: _given(bench, unit, recipe),
         say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
     )
 
 
-def _given(bench: Bench, unit: _Unit) -> list[Answer]:
-    """Return what the base model answered freely under the unit's recipe and fold so far."""
+def _given(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
+    """Return what the base model answered freely under a recipe in the unit's fold so far.
+
+    Not a majority of samples (`vote`): it is no greedy answer.
+    """
     base = dict(bench.models["base"].fingerprint)
     return [
         answer
         for run in bench.runs
         if run.spec.tool == "prompt" and run.state == "measured" and run.fold == unit.fold
-        if run.recipe == unit.recipe and run.fingerprint == base
+        if run.recipe == recipe and run.fingerprint == base
         for answer in run.answers
+        if not answer.samples
     ]
 
 
@@ -266,6 +278,7 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
         },
         "metric": bench.metric_digest if chooses(spec) else None,
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
+        **({"prompts": [one.plain() for one in unit.prompts]} if unit.prompts else {}),
     }
 
 

@@ -12,7 +12,8 @@ from tuneworthy.core.plan import Plan, PlannedArm, Sent
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
-from tuneworthy.data.folds import Split
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.matrix.choice import PROMPTS
 from tuneworthy.matrix.cuts import (
     FIRST_FOLDS,
     LEAST_TRIED,
@@ -29,6 +30,7 @@ from tuneworthy.matrix.sending import WORD, BestPrompt, Remote, judged, of_arm
 from tuneworthy.matrix.specs import (
     DEV_ASKED,
     chooses,
+    chooses_prompt,
     is_recorded,
     lacking,
     on_failures,
@@ -183,11 +185,14 @@ def _arms(facts: Facts, arms: list[Spec], choice: Choice) -> tuple[Facts, list[P
 def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
     """Return the facts with the most examples that a prompt among the arms brings for an input.
 
-    Where none does, they stay as they are: a search for a prompt may add some.
+    Where none does, they stay as they are: a search for a prompt may add some. And with the number
+    of prompts that an arm may choose its own among.
     """
     shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
     most = max(shots, default=facts.sizes.examples)
-    sizes = facts.sizes.model_copy(update={"examples": most})
+    prompts = {s.arm for s in arms if s.tool == "prompt" and not is_recorded(facts.task, s)}
+    handed = min(len(prompts), PROMPTS)
+    sizes = facts.sizes.model_copy(update={"examples": most, "prompts": handed})
     return replace(facts, sizes=sizes)
 
 
@@ -256,7 +261,7 @@ def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent 
     grown = max(2 * facts.remote.notes, WORD * words) if searches else 0
     if grown:  # a search may double the examples, and adds 16 where there are none
         shots = max(16, 2 * shots)
-    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.learning)})
+    sizes = _sizes(facts, spec, cases)
     rows = cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: a row is asked once
         rows = min(cases, facts.audit.scored)
@@ -317,11 +322,29 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
-    sizes = facts.sizes.model_copy(update={"cases": cases, "folds": len(facts.split.learning)})
+    sizes = _sizes(facts, spec, cases)
     if not chooses(spec):
         sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
     work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
     return work
+
+
+def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
+    """Return how many dev rows are asked beside the scored ones.
+
+    A prompt without examples or a search is the same in all folds: a row is asked once.
+    """
+    if spec.options.get("k") or spec.options.get("budget"):
+        return sum(min(len(part.dev), DEV_ASKED) for part in parts)
+    scored = {case for part in parts for case in part.test}
+    return len({case for part in parts for case in sorted(part.dev)[:DEV_ASKED]} - scored)
+
+
+def _sizes(facts: Facts, spec: Spec, cases: int) -> Sizes:
+    """Return the sizes of an arm that is asked so many cases in all folds."""
+    handed = facts.sizes.prompts if chooses_prompt(spec) else 0
+    folds = len(facts.split.learning)
+    return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
 
 
 def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> PlannedArm:
@@ -337,7 +360,7 @@ def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> Plan
     times = len(parts) * len(seeds)
     dev = wants_dev(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
-    extra = sum(min(len(part.dev), DEV_ASKED) for part in parts) if dev and not taught else 0
+    extra = _dev_rows(parts, spec) * len(seeds) if dev and not taught else 0
     work = _work(spec, facts, scored + extra)
     if taught and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})

@@ -20,6 +20,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.matrix.causes import FEW_SILENT
+from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
 from tuneworthy.matrix.reading import Column, base_of, columns, compared
@@ -43,8 +44,7 @@ class Probe:
 
         A placebo is handed the prompt that its arm ended up with in each fold.
         """
-        own = {r.fold: r.recipe for r in runs if r.spec.name == self.planned.spec.of and r.recipe}
-        recipes = [own.get(fold, recipe) for fold, recipe in enumerate(recipes)]
+        recipes = own_prompts(runs, self.planned.spec.of, recipes)
         # Nothing is chosen between a pilot's epochs: it and its placebo both keep the last.
         trained = hasattr(load("arms", self.planned.spec.arm), "pilot")
         dev: dict[str, Any] = {"dev": ()} if trained else {}

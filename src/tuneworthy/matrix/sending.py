@@ -239,7 +239,7 @@ def of_arm(
     """
     if is_recorded(task, spec):
         return []
-    counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds")}
+    counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds", "prompts")}
     more, mean = float(best.grown), found.mean
     some = [
         mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,

@@ -122,7 +122,7 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
 def _order(spec: Spec) -> tuple[int, int, int, str]:
     """Place references first and a ceiling in front of the context arms, after the prompts.
 
-    A ceiling stands on the best prompt, so prompts are measured before it.
+    A ceiling chooses the prompt it stands on, so prompts are measured before it.
     """
     from tuneworthy.core.task import TOOLS
 
@@ -141,6 +141,11 @@ def most_rows(spec: Spec) -> int | None:
 def chooses(spec: Spec) -> bool:
     """Return whether an arm chooses something on dev rows; else it learns from them too."""
     return bool(getattr(load("arms", spec.arm), "CHOOSES", True))
+
+
+def chooses_prompt(spec: Spec) -> bool:
+    """Return whether an arm chooses the prompt it stands on; a placebo takes that of its arm."""
+    return spec.role != "placebo" and _says(spec.arm, "CHOOSES_PROMPT")
 
 
 def is_recorded(task: Task, spec: Spec) -> bool:

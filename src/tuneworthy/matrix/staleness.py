@@ -31,6 +31,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import moment
 from tuneworthy.data.sealed import Sealed
+from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.matrix.freshness import Changed, Told, changed, freshness
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.specs import trains
@@ -94,15 +95,16 @@ def ask(
 ) -> list[Asked]:
     """Change up to 60 facts in the documents and return which arms say the new ones.
 
-    Those that read documents are asked again. Others (a tuned model, a prompt) are not: what they
-    said before the change is what they would say after it. Trained arms that read documents are
-    left out, as they would have to be trained again. Empty where no fact can be changed.
+    Those that read documents are asked again, with the prompts that they chose. Others (a tuned
+    model, a prompt) are not: what they said before the change is what they would say after it.
+    Trained arms that read documents are left out, as they would have to be trained again. Empty
+    where no fact can be changed.
     """
     sealed = bench.sealed.open("freshness")
     after = _some(changed(bench.docs, list(sealed.values()), bench.task.seed))
     if not after.facts:
         return []
-    now, found = _changed(bench, after), []
+    now, found = replace(_changed(bench, after), runs=()), []  # no prompt is chosen anew
     folds = tuple(at for at, part in enumerate(now.split.parts) if part.test)
     for planned in arms:
         reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
@@ -111,7 +113,7 @@ def ask(
             continue
         if reads:
             once = planned.model_copy(update={"folds": folds, "seeds": planned.seeds[:1]})
-            own = measure(now, once, recipes, False)
+            own = measure(now, once, own_prompts(own, planned.spec.name, recipes), False)
         answers = _answers(own)
         if answers:
             told = freshness(planned.spec.name, answers, after.facts)

@@ -41,7 +41,7 @@ MEANS = {
     "prompt": "The model as it is, asked with this prompt",
     "schema": "The model as it is, its answers held to your form",
     "context": "The model as it is, given passages of your documents",
-    "bigger": "The same prompt on the larger model",
+    "bigger": "The larger model, asked with a prompt chosen for it",
     "tune": "The model trained on your examples",
     "distil": "A small model trained on a larger one's answers",
     "other": "A system by its recorded answers; its tool is not given",

@@ -64,7 +64,7 @@ def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp
     setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))
     asked = [case.query() for case in rows]
     free = zero_shot.prompted(setup, setup.recipe).answer(asked)
-    setup = replace(setup, given=lambda: free)
+    setup = replace(setup, given=lambda recipe: free)
     fitted = constrained.fit(setup, constrained.Options(), 0)
     held = fitted.answer(asked)
     stands = [fitted.known(query) for query in asked]

@@ -8,7 +8,7 @@ import pytest
 from arms_kit import SCHEMA, Scoring, json_cases, queries, setup
 from tests import studies
 
-from tuneworthy.arms import constrained, nearest_shots
+from tuneworthy.arms import _prompted, constrained, nearest_shots
 from tuneworthy.arms._held import AGAIN
 from tuneworthy.arms._prompted import prompted
 from tuneworthy.core.arm import Recipe
@@ -162,7 +162,7 @@ def test_a_free_answer_that_the_grammar_would_not_change_is_known(tmp_path):
             for answer, text, more in zip(free, texts, [
                 {}, {}, {"finish": "length"}, {"error": "down"}, {"prompt": ()}, {}], strict=False)
         ]  # fmt: skip
-        parts = replace(parts, given=lambda: said, models={"base": model("scripted:x", respond)})
+        parts = replace(parts, given=lambda _: said, models={"base": model("scripted:x", respond)})
         fitted = constrained.fit(parts, constrained.Options(**changes), 0)
         return fitted.known and [(a := fitted.known(q)) and a.text for q in queries(kind)]
 
@@ -180,7 +180,7 @@ class Beside(Scoring):
         return self.reply(prompts, limits), [rows[0], None, *rows[2:]]
 
 
-def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path):
+def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path, monkeypatch):
     parts = setup(lambda prompt, limits: "whatever", tmp_path, "label")
     parts = replace(parts, models={"base": Beside("scripted:x", lambda prompt, limits: "so")},
                     recipe=Recipe(kind="nearest", k=4))  # fmt: skip
@@ -193,11 +193,14 @@ def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path):
     dev = [case.query() for case in parts.dev]
     mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
     assert [a.case for a in mixed] == [q.id for q in (asked[0], *dev, *asked[2:])]
-    assert not any(a.labels for a in mixed[1:-6]), "dev cases are asked by nobody again"
-    assert [a.labels is None for a in (mixed[0], *mixed[-6:])] == [False, True, *[False] * 5]
+    assert [a.labels is None for a in mixed] == [False, True, *[False] * 9], "to choose a prompt"
+    monkeypatch.setattr(_prompted, "DEV_MOST", 1)
+    mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
+    few = [False, True, *[True] * 3, *[False] * 6]
+    assert [a.labels is None for a in mixed] == few, "other dev cases are asked by nobody again"
     for idle in (fit(parts, nearest_shots.placebo(options), 0), prompted(parts, parts.recipe)):
         assert not any(a.labels for a in idle.answer(asked))
-    fitted = constrained.fit(replace(parts, given=lambda: free), constrained.Options(), 0)
+    fitted = constrained.fit(replace(parts, given=lambda recipe: free), constrained.Options(), 0)
     known, scored = [fitted.known(query) for query in asked], fitted.answer(asked)
     assert known[1] is None
     for one, two in zip(known, scored, strict=True):

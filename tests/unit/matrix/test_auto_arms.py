@@ -201,3 +201,34 @@ def test_training_on_short_rows_is_planned_by_its_steps():
     assert trained[95] == 2 * 320 * 100
     large = arm.estimate(short, arm.Options(epochs=2, batch=32)).trained
     assert large == 2 * 320 * 20
+
+
+def test_the_plan_pays_for_the_choice_of_a_prompt_where_there_is_one_to_choose():
+    def minutes(*arms, dev=40):
+        job = task(arms=arms, budget={"minutes": 9999})
+        found = facts(job, 100.0)
+        found = replace(found, sizes=found.sizes.model_copy(update={"dev": dev}))
+        plan = make(found, specs(job), "rows", "study")
+        return {arm.spec.name: arm.minutes for arm in (*plan.arms, *plan.across)}
+
+    plain = minutes("zero_shot", "constrained")
+    both, few = (minutes("zero_shot", "few_shot", "constrained", dev=n) for n in (40, 9))
+    assert both["constrained"] > plain["constrained"] == few["constrained"]
+    assert both["constrained placebo"] == plain["constrained placebo"], "it takes its arm's prompt"
+    assert both["zero_shot"] == few["zero_shot"]
+
+
+def test_the_plan_counts_the_answers_that_are_asked_for():
+    """One prompt in all folds: its dev rows are scored rows of other folds, and asked once."""
+    job = task(arms=("zero_shot", "few_shot", "nearest_shots"))
+    parts = tuple(
+        Part(train=IDS[10:], dev=tuple(i for i in IDS if i not in test)[:8], test=test)
+        for test in (IDS[:25], IDS[25:])
+    )
+    found = replace(facts(job, 1e6), split=Split(k=2, parts=parts))
+    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    assert counts == {"zero_shot": 50, "few_shot": 50 + 16, "nearest_shots": 50 + 16}
+    apart = tuple(part.model_copy(update={"dev": ("x", "y")}) for part in parts)
+    found = replace(found, split=Split(k=2, parts=apart))
+    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    assert counts == {"zero_shot": 52, "few_shot": 54, "nearest_shots": 54}

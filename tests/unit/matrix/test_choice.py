@@ -4,11 +4,18 @@ import pytest
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.run import RECORDED, Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix.best import best_runs
-from tuneworthy.matrix.choice import best_by_fold, best_last, best_on_dev, best_prompt
+from tuneworthy.matrix.choice import (
+    best_by_fold,
+    best_last,
+    best_on_dev,
+    best_prompt,
+    own_prompts,
+    simplest_prompts,
+)
 from tuneworthy.matrix.columns import column
 from tuneworthy.matrix.knowing import _adapters
 from tuneworthy.matrix.reading import columns
@@ -68,6 +75,52 @@ def test_d7_the_best_prompt_so_far_is_one_that_may_be_named():
     assert best_prompt(runs[:1], 0, 0).k == 1
     assert best_prompt(runs, 1, 0).k == 7
     assert best_prompt([], 0, 0) == Recipe()
+
+
+def shown(name, recipe, simplicity, fold=0, **more):
+    spec = Spec(name=name, arm=name, tool=more.pop("tool", "prompt"), simplicity=simplicity,
+                role=more.pop("role", "candidate"))  # fmt: skip
+    return Run(spec=spec, fold=fold, recipe=recipe, **{"seed": 0, "state": "measured", **more})
+
+
+def nearest(k):
+    return Recipe(kind="nearest", k=k)
+
+
+def test_the_simplest_prompts_are_the_plain_one_and_each_kind_with_the_fewest_examples():
+    few, words = Recipe(kind="few", k=8, shots=("a",)), Recipe(specification="Say it")
+    runs = [
+        shown("searched", words, 40),
+        shown("nearest", nearest(8), 30),
+        shown("nearest(k=4)", nearest(4), 30),
+        shown("nearest(k=16)", nearest(16), 30),
+        shown("few", few, 20),
+        shown("zero", Recipe(), 10),
+        shown("vote", few, 50),
+        shown("placebo", nearest(1), 1, role="placebo"),
+        shown("schema", nearest(2), 1, tool="schema"),
+        shown("other seed", nearest(2), 1, seed=1),
+        shown("on some cases", nearest(2), 1, state="stopped_early"),
+        shown("logged", nearest(2), 1, notes=(RECORDED,)),
+        shown("other fold", nearest(3), 1, fold=1),
+    ]
+    assert simplest_prompts(runs, 0, 0) == (Recipe(), few, nearest(4))
+    assert simplest_prompts(runs[:2], 0, 0) == (nearest(8), words)
+    assert simplest_prompts(runs, 1, 0) == (nearest(3),)
+    assert simplest_prompts([], 0, 0) == ()
+
+
+def test_the_plain_instruction_comes_before_a_simpler_arm():
+    today = Recipe(kind="file", text="x")
+    runs = [shown("present", today, 0), shown("zero", Recipe(), 10)]
+    assert simplest_prompts(runs, 0, 0) == (Recipe(), today)
+
+
+def test_a_placebo_stands_on_the_prompts_of_its_arm_by_fold():
+    runs = [shown("rag", nearest(4), 10, fold=1), shown("other", nearest(9), 10)]
+    best = [nearest(1), nearest(2)]
+    assert own_prompts(runs, "rag", best) == [nearest(1), nearest(4)]
+    assert own_prompts(runs, None, best) == best
 
 
 def test_d7_the_width_of_cross_fitting_counts_rows_to_learn_from_and_to_choose_on():

@@ -11,7 +11,7 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Success, Task
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.matrix.compare import compare
+from tuneworthy.matrix.compare import compare, noted
 from tuneworthy.matrix.pairs import Shape
 from tuneworthy.stats import bounds
 
@@ -229,3 +229,16 @@ def test_a_finalist_that_was_not_measured_is_said_and_the_others_compete():
     assert "gone was named before and not measured" in arm(found, "a").chosen
     alone = compare(one_split(task=task), cases(), runs[:1])
     assert "gone was named before and not measured" in arm(alone, "a").chosen
+
+
+def test_notes_of_folds_that_differ_in_their_figures_alone_are_shown_once():
+    def run(fold, *notes):
+        spec = Spec(name="rag", arm="rag", tool="context")
+        return Run(spec=spec, seed=0, fold=fold, state="measured", notes=notes)
+
+    same = "stands on zero_shot: few_shot was no better than zero_shot on 40 dev rows"
+    runs = [run(0, f"{same} (.21, .19)", "no vectors"), run(1, f"{same} (.20, .20)", "no vectors")]
+    both = f"no vectors; {same} (.20, .20); the figures differ over 2 runs"
+    assert noted([*runs, run(2)]) == both
+    assert noted(runs[1:]) == f"no vectors; {same} (.20, .20)"
+    assert noted([run(0)]) == ""

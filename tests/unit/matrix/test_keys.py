@@ -133,6 +133,37 @@ def test_d1_an_arm_that_chooses_by_score_chooses_anew_under_another_metric(opene
     assert asked(other, model, "zero_shot") == 0  # the same answers, scored otherwise
 
 
+def folded(bench, model, more, role="candidate", arm="constrained"):
+    """How many prompts an arm takes after other prompts were measured, and what it stands on."""
+    plan = planned(arm, bench)
+    plan = plan.model_copy(update={"spec": plan.spec.model_copy(update={"role": role})})
+    runs = [run for name in ("zero_shot", *more)
+            for run in measure(bench, planned(name, bench), BEST, False)]  # fmt: skip
+    before = model.asked
+    found = measure(replace(bench, runs=runs), plan, BEST, False)
+    return model.asked - before, found
+
+
+def test_the_prompts_that_an_arm_may_choose_belong_to_its_key_and_to_no_others(opened):
+    bench, model = opened
+    _, runs = folded(bench, model, ())
+    assert {run.recipe for run in runs} == {Recipe()}
+    assert folded(bench, model, ())[0] == 0
+    more, runs = folded(bench, model, ("few_shot",))
+    assert more == 2 * 2 * 10, "10 dev rows a fold with each prompt: the answers themselves stay"
+    assert all(
+        note.startswith("stands on zero_shot: few_shot was") for r in runs for note in r.notes
+    )
+    assert folded(bench, model, ("few_shot",))[0] == 0
+    assert folded(bench, model, ("few_shot",), arm="zero_shot")[0] == 0, "it chooses no prompt"
+
+
+def test_a_placebo_is_handed_no_prompts(opened):
+    bench, model = opened
+    _, runs = folded(bench, model, ("few_shot",), role="placebo")
+    assert [(run.recipe, run.notes) for run in runs] == [(Recipe(), ())] * 2
+
+
 def test_the_code_is_read_once_in_a_process(opened, monkeypatch):
     bench, model = opened
     code.made_by()

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import pytest
 from tests import studies
 
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.run import NOT_ASKED, Run, Spec
+from tuneworthy.core.task import Data, Task
 from tuneworthy.matrix import plan as planning
 from tuneworthy.matrix.probing import PASSED, probes
-from tuneworthy.matrix.reading import across, columns
+from tuneworthy.matrix.reading import _prompt_alone, across, columns
 from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
@@ -82,6 +85,29 @@ def test_a_placebo_is_asked_on_the_failed_cases_and_sixty_passed_ones(study):
     assert (result.role, result.state, result.score) == ("placebo", "stopped_early", None)
     assert "to read across" in results.verdict.missing[_pointer(results, SHOWN, "score")]
     assert all(run.latency_ms is None for run in results.runs if run.spec.name == SHOWN)
+
+
+def test_an_arm_is_compared_with_the_prompt_it_stands_on_in_each_fold():
+    """It stands on another prompt than the best one, and not on the same one in every fold."""
+    zero, near = Recipe(), Recipe(kind="nearest", k=4)
+
+    def column(arm, tool, recipes, right):
+        spec = Spec(name=arm, arm=arm, tool=tool, role="candidate")
+        return [
+            Run(spec=spec, seed=0, fold=fold, state="measured", recipe=recipe, dev=0.9,
+                answers=(Answer(case=f"c{fold}", text="x"),), scores=(Score(value=right[fold]),))
+            for fold, recipe in enumerate(recipes)
+        ]  # fmt: skip
+
+    few = [Recipe(kind="few", k=2, shots=(f"s{fold}",)) for fold in range(3)]
+    runs = [
+        *column("zero_shot", "prompt", [zero] * 3, (0, 0, 1)),
+        *column("few_shot", "prompt", few, (1, 0, 0)),
+        *column("nearest_shots", "prompt", [near] * 3, (1, 1, 1)),  # the best one
+        *column("rag", "context", [zero, few[1], zero], (1, 1, 1)),
+    ]
+    table = columns(Task(data=Data(file="rows.jsonl")), runs)
+    assert _prompt_alone(table, table["rag"]) == {"c0": False, "c1": False, "c2": True}
 
 
 def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):

@@ -1,6 +1,7 @@
 """How long a frozen model stays fresh, by declared or counted change; who follows documents."""
 
 import json
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -17,6 +18,7 @@ from tuneworthy.core.span import CENTURY, span
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.desk import Wishes, open_desk
+from tuneworthy.matrix import staleness
 from tuneworthy.matrix.limits import judged
 from tuneworthy.matrix.measure import measure
 from tuneworthy.matrix.specs import specs
@@ -164,6 +166,28 @@ def desk(tmp_path, monkeypatch):
             "arms": ["zero_shot", "oracle", {"rag": {"k": 1, "dense": False}}]}  # fmt: skip
     (tmp_path / "task.yaml").write_text(json.dumps(keys))
     return lambda: open_desk(tmp_path / "task.yaml", Wishes())
+
+
+def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, monkeypatch):
+    handed = {}
+
+    def noted(bench, planned, recipes, dev):
+        handed[planned.spec.name] = (bench.runs, list(recipes))
+        return measure(bench, planned, recipes, dev)
+
+    with desk() as one:
+        best, own = Recipe(kind="nearest", k=1), Recipe(kind="nearest", k=2)
+        bench = one.bench()
+        folds = tuple(range(len(bench.split.parts)))
+        arms = [PlannedArm(spec=spec, folds=folds, seeds=(0,)) for spec in specs(one.task)]
+        runs = [run.model_copy(update={"recipe": own}) for run in
+                measure(bench, arms[-1], [best for _ in folds], False)]  # fmt: skip
+        monkeypatch.setattr(staleness, "measure", noted)
+        ask(replace(bench, runs=runs), arms, runs, [best for _ in folds])
+    assert handed == {
+        "oracle": ((), [best for _ in folds]),
+        "rag(k=1, dense=False)": ((), [own for _ in folds]),
+    }
 
 
 def test_who_reads_the_documents_says_the_new_fact_and_the_others_the_old_one(desk):

@@ -51,6 +51,7 @@ def across(results: Results) -> dict[str, Any] | None:
         "most": LISTED,
         "first": causes.wrong_lines(results),
         "few": causes.few_line(seen.wrong),
+        "few_tried": causes.few_tried_line(seen),
         "rows": [
             {
                 "wrong": one,

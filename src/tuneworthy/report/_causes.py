@@ -105,11 +105,10 @@ def expected_line(seen: Diagnosis | None) -> str:
     if not more:
         return ""
     parts = [
-        f"about {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f})"
-        f" {PHRASES.get(row.cause, row.cause).partition(':')[0]}"
+        f"{100 * row.share:.0f} % {row.cause} ({100 * row.low:.0f} to {100 * row.high:.0f})"
         for row in more
     ]
-    return f"If those not tried are like those tried, of all failures {'; '.join(parts)}."
+    return f"If those not tried are like those tried, of all failures about {', '.join(parts)}."
 
 
 def wrong_lines(results: Results) -> str:
@@ -135,16 +134,16 @@ def wrong_lines(results: Results) -> str:
     return " ".join(
         part
         for part in (
-            lead, few_line(wrong), _few_tried(seen, rows), *told,
+            lead, few_line(wrong), few_tried_line(seen), *told,
             _others(seen, rows, rest, whole), expected_line(seen), because,
         )
         if part
     )  # fmt: skip
 
 
-def _few_tried(seen: Diagnosis, rows: Sequence[Wrong]) -> str:
-    """Return that most failures were not tried, and why: said before the shares."""
-    open_ = sum(_count(row) for row in rows if row.cause == "untried")
+def few_tried_line(seen: Diagnosis) -> str:
+    """Return that most failures were not tried, and why: said before the shares; or ""."""
+    open_ = sum(_count(row) for row in seen.wrong if row.cause == "untried")
     if 2 * open_ < seen.n_fail or not open_:
         return ""
     tried = seen.n_fail - open_
@@ -161,7 +160,7 @@ def _others(
     parts = [f"{title(row.cause)} {_count(row):,} ({whole[row.cause]} %)" for row in rest]
     said = []
     if parts:
-        open_ = any(row.cause == "untried" for row in rest) and not _few_tried(seen, rows)
+        open_ = any(row.cause == "untried" for row in rest) and not few_tried_line(seen)
         told = f": {why}" if open_ and (why := why_untried(seen)) else ""
         said.append(f"The other {sum(map(_count, rest)):,}: {', '.join(parts)}{told}.")
     if lost > 0 and rows and not seen.few:  # stored before every failure was in a class

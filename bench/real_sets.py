@@ -31,7 +31,8 @@ SETS: dict[str, dict[str, Any]] = {
     "xquad_docs": {"output": {"type": "text"}, "success": {"metric": "token_f1"},
                    "data": {"docs": "docs.jsonl"}},
 }  # fmt: skip
-BESIDE = ("harms", "changes", "search")
+BESIDE = ("harms", "changes")
+SEARCH = "optimised_prompt"
 CALL = """
 import json, sys, time
 begun = time.perf_counter()
@@ -101,7 +102,9 @@ def studied(path: Path, source: Path) -> dict[str, Any]:
         "arms": {a["name"]: a["score"] for a in verdict["arms"] if a["score"]},
         "deltas": {a["name"]: a["delta"] for a in verdict["arms"] if a["delta"]},
         "left_out": [a["spec"]["name"] for a in plan["arms"] if a["because"]],
-        "cuts": plan["cuts"], "beside": [key for key in BESIDE if evidence.get(key)],
+        "cuts": plan["cuts"], "steps": results.get("steps", []),
+        "beside": [*(key for key in BESIDE if evidence.get(key)),
+                   *(a["name"] for a in verdict["arms"] if a["name"] == SEARCH and a["score"])],
         "wrong": wrong, "next": verdict["next"]["do"], "because": verdict["because"],
         "spent": spent, "version": version,
     }  # fmt: skip

@@ -119,13 +119,21 @@ class Plan(Record):
 
     @property
     def sent(self) -> Sent | None:
-        """Return all that endpoints are sent; half of reading across is expected to be asked."""
-        arms = [arm.sent for arm in self.arms if arm.sent and not arm.because]
+        """Return all that endpoints are sent.
+
+        Half of reading across is expected to be asked, and half of what waits for the stage rule.
+        """
+        kept = [arm for arm in self.arms if arm.sent and not arm.because]
+        arms = [arm.sent for arm in kept if arm.sent]
         across = [arm.sent for arm in self.across if arm.sent]
         every = [*arms, *across, *self.others]
         if not every:
             return None
-        share = [1.0] * len(arms) + [0.5] * len(across) + [1.0] * len(self.others)
+        share = (
+            [0.5 if arm.follow_up else 1.0 for arm in kept]
+            + [0.5] * len(across)
+            + [1.0] * len(self.others)
+        )
 
         def total(key: str, shares: bool = False) -> float | None:
             values: list[float | None] = [getattr(one, key) for one in every]

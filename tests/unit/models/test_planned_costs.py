@@ -93,7 +93,8 @@ FULL = [pytest.param(arms, id=name, marks=pytest.mark.full if name in ("search",
 
 @pytest.mark.parametrize("arms", FULL)
 def test_the_plan_bounds_what_is_sent(tmp_path, server, arms):
-    path = study(tmp_path, server, arms)
+    every = {"usd": 1000, "minutes": 60, "stages": False}
+    path = study(tmp_path, server, arms, budget=every)
     planned = plan(path)
     assert not server.seen  # a plan sends nothing
     run(path)
@@ -110,6 +111,18 @@ def test_a_search_with_a_larger_model_is_planned(tmp_path, server):
     bounds(planned, server)
     gepa = next(arm.sent for arm in planned.arms if arm.spec.arm == "gepa")
     assert gepa.most_requests > gepa.requests > N
+
+
+def test_half_of_what_waits_for_the_stage_rule_is_expected(tmp_path, server):
+    arms = ["zero_shot", "few_shot", {"nearest_shots": {"k": 2}}, "optimised_prompt"]
+    by_rule = plan(study(tmp_path / "a", server, arms))
+    every = {"usd": 1000, "minutes": 60, "stages": False}
+    search, *_ = (arm.sent for arm in by_rule.arms if arm.follow_up)
+    others = [arm.sent.usd for arm in by_rule.arms if not arm.follow_up]
+    across = sum(arm.sent.usd for arm in by_rule.across)
+    assert by_rule.sent.usd == pytest.approx(sum(others) + (search.usd + across) / 2)
+    whole = plan(study(tmp_path / "b", server, arms, budget=every))
+    assert whole.sent.usd > by_rule.sent.usd
 
 
 def test_a_judge_is_planned(tmp_path, server):

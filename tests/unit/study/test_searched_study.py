@@ -15,7 +15,9 @@ ARMS = ["zero_shot", "optimised_prompt", "constrained"]
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched")
-    return tuneworthy.run(studies.write(folder, n=90, arms=ARMS, present=None, budget={"stages": False}))
+    return tuneworthy.run(
+        studies.write(folder, n=90, arms=ARMS, present=None, budget={"stages": False})
+    )
 
 
 def test_every_fold_keeps_what_it_tried_and_later_arms_stand_on_what_it_chose(study):

@@ -117,7 +117,8 @@ class Follow:
             return why
         trained = [one for one in self.rule.columns if trains(one.spec)]
         first = trains(spec) and not trained
-        if trains(spec) and trained and self.bench.task.arms == "auto":
+        named = spec.name in self.bench.task.success.finalists.values()
+        if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
             other = trained[0].spec.name
             if against(spec, wrong):
                 return f"{other} was trained, and what was wrong speaks against this one"

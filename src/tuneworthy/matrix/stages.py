@@ -17,6 +17,7 @@ import numpy as np
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import HardLimits
 from tuneworthy.matrix.columns import PRESENT, Column, by_spec, column
 from tuneworthy.matrix.compare import against
 from tuneworthy.matrix.pairs import ALPHA, LOOK_SHARE, Shape, pair_of
@@ -41,16 +42,27 @@ class Rule:
         found = (column(runs) for runs in by_spec(self.runs).values())
         return [one for one in found if one is not None and one.spec.role == "candidate"]
 
+    @property
+    def by_score(self) -> bool:
+        """Return whether scores alone decide which arm is named, so that they may stop one early.
+
+        Not where costs, hard limits or human grades of a judge have a say: the arm that leads by
+        its score may then not be the one to name.
+        """
+        success, money = self.shape.task.success, self.shape.task.economics
+        priced = money.value_of_correct is not None and money.requests_per_month is not None
+        limited = success.limits != HardLimits() or success.floor is not None
+        plain = success.motive == "quality" and self.shape.grades is None
+        return plain and not priced and not limited
+
     def beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worth a climb, or "" where one could.
 
         A measured arm of a rung no dearer leaves less than the margin up to a perfect score, by
         the lower end of its own score.
         """
-        task, money = self.shape.task, self.shape.task.economics
-        if task.success.motive != "quality" or self.shape.grades is not None:
-            return ""
-        if money.value_of_correct is not None and money.requests_per_month is not None:
+        task = self.shape.task
+        if not self.by_score:
             return ""
         for one in sorted(self.columns, key=lambda c: rung(c.spec)):
             if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
@@ -67,6 +79,8 @@ class Rule:
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
         """Return how an arm stands after its first folds against the arms of simpler tools."""
+        if not self.by_score:
+            return "open", "more than its score decides"
         strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
         pairs = against(self.shape, [r for r in self.runs if r not in new], new, strict)
         lost = [pair for pair in pairs if pair.high <= margin]
@@ -84,6 +98,8 @@ class Rule:
         By far: its best arm is shown to be worse than the leader by more than the margin.
         """
         columns = self.columns
+        if not self.by_score or spec.name in self.shape.task.success.finalists.values():
+            return True
         own = [one for one in columns if one.spec.tool == spec.tool]
         if not own or len(columns) < 2:
             return True

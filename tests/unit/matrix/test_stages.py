@@ -111,12 +111,21 @@ def test_nothing_dearer_runs_where_a_classifier_leaves_less_than_the_margin():
     "task",
     [
         {"success": {"motive": "cost"}},
+        {"success": {"limits": {"local_only": True}}},
+        {"success": {"floor": 0.5}},
         {"economics": Economics(value_of_correct=1.0, requests_per_month=1000.0)},
     ],
 )
-def test_where_prices_decide_no_score_is_out_of_reach(task):
-    found = followed({"tfidf": 0.99, "zero_shot": 0.2, "lora": 1.0}, **task)
-    assert "lora" in ran(found)
+def test_where_more_than_scores_decides_nothing_is_left_out_or_stopped(task):
+    near = {"nearest_shots": 0.3, "nearest_shots/16": 0.3}
+    found = followed({"tfidf": 0.99, "zero_shot": 0.2, **near, "lora": 0.4}, **task)
+    assert did(found) == {"lora": "all folds", "nearest_shots(k=16)": "run"}
+
+
+def test_an_arm_that_was_named_before_the_run_is_not_left_out_for_its_siblings():
+    arms = {"zero_shot": 0.1, "rag": 0.8, "lora": 0.2, "rag_lora": 0.3}
+    found = followed(arms, success={"finalists": {"tune": "lora"}})
+    assert {"lora", "rag_lora"} <= ran(found)
 
 
 def test_a_classifier_that_may_leave_the_margin_rules_nothing_out():

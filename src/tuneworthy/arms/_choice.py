@@ -18,7 +18,7 @@ from tuneworthy.core.arm import Asks, Recipe, Setup, Sizes
 from tuneworthy.core.case import Case, Query
 from tuneworthy.metrics import score_all
 
-DEV_LEAST, DEV_MOST = 10, 40  # dev rows that a prompt is chosen on
+DEV_LEAST, DEV_MOST = 10, 24  # dev rows that a prompt is chosen on
 GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
 PROMPTS, PAID = 3, 2  # prompts that are tried at most, here and of a model that costs money
 USUAL = 0.75  # of its dev rows that a further prompt is asked: it may be dropped at half of them
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
 
 
 def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -> Chosen:
-    """Return the simplest prompt that none of the others is shown to beat on (at most 40) dev rows.
+    """Return the simplest prompt that none of the others is shown to beat on (at most 24) dev rows.
 
     A prompt replaces a simpler one where its mean paired gain exceeds both .02 and its standard
     error. It is dropped at half of the rows where it scores no better there. With one prompt or

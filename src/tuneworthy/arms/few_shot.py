@@ -17,11 +17,11 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
 CONTEXT = True
-TRIED = 20  # dev rows that each set of examples is tried on: sets differ by little
+TRIED = 16  # dev rows that each set of examples is tried on: sets differ by little
 
 
 class Options(Record):
-    """`k` examples: of `draws` sets the one best on (at most 20) dev rows, the first one varied.
+    """`k` examples: of `draws` sets the one best on (at most 16) dev rows, the first one varied.
 
     `shuffled` deals their answers out wrongly (the placebo).
     """

@@ -11,7 +11,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.files import recorded_files
 
-DEV_ASKED = 40  # dev rows that a prompt or a seed is chosen on: no choice needs more
+DEV_ASKED = 24  # dev rows that a prompt or a seed is chosen on: no choice needs more
 _KEYS = {
     "labels": "output.labels (a closed set of answers)",
     "schema": "output.schema (JSON answers)",

@@ -44,8 +44,8 @@ def test_what_examples_were_chosen_on_is_not_asked_again(tmp_path):
     assert [run.dev for run in runs] == [1.0, 1.0]
     assert [run.dev for run in alone] == [1.0, 1.0]
     once = Counter(asked.values())
-    # Three sets are tried on 20 of the 25 dev rows; the set that is kept is asked the other five.
-    assert sum(asked.values()) == 2 * (50 + 3 * 20 + 5) + 2 * (50 + 25)
+    # Three sets are tried on 16 of the 25 dev rows; the set that is kept is asked 8 others.
+    assert sum(asked.values()) == 2 * (50 + 3 * 16 + 8) + 2 * (50 + 24)
     assert set(once) <= {1, 2}, "the prompts of the first set stand in both arms"
 
 

@@ -51,6 +51,7 @@ from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 NOT_READ = "the minutes have no room to read the matrix across (budget.minutes)"
+EXTRA_LEAST = 0.1  # of the minutes: what is spent beside the arms even where they took all
 EXTRA_SHARE = 0.25  # of the minutes: the most that is spent beside the arms under the stage rule
 Watch = Callable[[str, Any], None]
 """Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
@@ -168,7 +169,8 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         if not _named(runs):
             raise _nothing(runs)
         if staged:
-            planned = room_beside(planned, follow.left, EXTRA_SHARE * desk.minutes)
+            room = max(EXTRA_LEAST * desk.minutes, follow.left)
+            planned = room_beside(planned, room, EXTRA_SHARE * desk.minutes)
         results = _results(desk, planned, runs, recipes)
         results = desk.finish(results.model_copy(update={"steps": tuple(follow.steps)}))
         tell("done", results)

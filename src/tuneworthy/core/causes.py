@@ -54,6 +54,8 @@ class Intervention(Record):
     is one draw); None: this remedy has no placebo, then `because` says why. `alone` is the same for
     the prompt that the remedy stands on, by itself: it must do better than either. A case that was
     not asked is in none. `asks` is False where no model was asked: the same answers, scored again.
+    `unproved`: it has a placebo that was not asked although the remedy may act, so it can't be
+    shown to.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Intervention(Record):
     alone: dict[str, float] | None = None
     because: str = ""
     asks: bool = True
+    unproved: bool = False
 
 
 class Effect(Record):

@@ -137,7 +137,7 @@ def _may_rescue(base: Base, pair: Pair) -> bool:
     Not where it is shown to rescue less than a quarter of those that it was tried on.
     """
     tried, one = pair
-    if not one.n_fail:
+    if not one.n_fail or tried.unproved:
         return True
     if one.contrast:
         return one.contrast.high >= QUARTER

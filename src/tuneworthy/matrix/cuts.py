@@ -13,7 +13,8 @@ from tuneworthy.matrix.specs import trains, variant_of
 
 LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
 LEAST_LEARNT = 100  # rows that training is cut to at the least
-FIRST_FOLDS = 2  # folds that a training arm is scored on before the stage rule looks at it
+FIRST_FOLDS = 1  # folds that a training arm is scored on before the stage rule looks at it
+FEWEST = 2  # folds of a training arm that has no room for all of them
 SEARCHED = 0.15  # of the minutes: the most that a search for a prompt is planned to take
 SHOWN = 4  # examples that stay in a prompt whose examples differ by input
 

@@ -66,7 +66,12 @@ def effect(base: Base, tried: Intervention) -> Effect:
         other = _share(fails, rivals[contrasts.index(contrast)])
     needed = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
     told = other is None or other <= GUESSED
-    acts = bool(fails) and told and all(one.low > 0 for one in needed if one is not None)
+    acts = (
+        bool(fails)
+        and told
+        and not tried.unproved
+        and all(one.low > 0 for one in needed if one is not None)
+    )
     found = Effect(
         name=tried.name,
         remedy=tried.remedy,
@@ -81,7 +86,7 @@ def effect(base: Base, tried: Intervention) -> Effect:
         contrast=contrast,
         corrected=_corrected(contrast, other),
         acts=acts,
-        rescued=saved(fails, tried.passed, _versus(base, tried)),
+        rescued=() if tried.unproved else saved(fails, tried.passed, _versus(base, tried)),
     )
     return found.model_copy(update={"because": _because(found, tried, _share(fails, again))})
 
@@ -92,7 +97,12 @@ def saved(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ..
 
 
 def asked(base: Base, tried: Intervention) -> frozenset[str]:
-    """Return the failed cases of which it is known whether the remedy rescues them."""
+    """Return the failed cases of which it is known whether the remedy rescues them.
+
+    Without its placebo that is known of those alone that it fails.
+    """
+    if tried.unproved:
+        return frozenset(case for case in base.fails if tried.passed.get(case) is False)
     return frozenset(_asked(base.fails, tried.passed, _versus(base, tried)))
 
 

@@ -27,6 +27,7 @@ from tuneworthy.matrix.stages import Rule, always_runs, order
 from tuneworthy.models import is_local
 
 OVERRUN = 0.5  # of the minutes: how far the one training arm that a plan promises may exceed them
+SPARE = 0.1  # of the minutes: how far placebos of what was trained may exceed them
 KNOWN_PACE = 0.5  # minutes that must be measured before the plan's estimates are corrected
 SLOWEST = 4.0  # times as slow as planned, at most
 
@@ -165,7 +166,7 @@ class Follow:
         found = probes(self.bench, arms, self.runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
         cost = self._cost(sum(minutes.get(one.planned.spec.name, 0.0) for one in found))
-        return [] if trained and cost > self.left + OVERRUN * self.minutes else found
+        return [] if trained and cost > self.left + SPARE * self.minutes else found
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "leave out", why)

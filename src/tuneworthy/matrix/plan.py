@@ -15,6 +15,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.matrix.choice import PROMPTS
 from tuneworthy.matrix.cuts import (
+    FEWEST,
     FIRST_FOLDS,
     LEAST_TRIED,
     SEARCHED,
@@ -98,8 +99,8 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         shown, planned = _arms(facts, arms, choice)
         across = tuple(_across(shown, planned, choice))
     if by_rule and (folds := _too_long(planned, minutes)):
-        choice = replace(choice, folds=FIRST_FOLDS)
-        said = (*said, f"training arms on {FIRST_FOLDS} of {folds} folds")
+        choice = replace(choice, folds=FEWEST)
+        said = (*said, f"training arms on {FEWEST} of {folds} folds")
         shown, planned = _arms(facts, arms, choice)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -140,14 +141,12 @@ def needed_minutes(arms: Sequence[PlannedArm]) -> float:
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the folds of training arms where not even `LONGEST` times the minutes hold them all.
-
-    Such an arm runs on its first folds alone, and need not pay for a look between two of them.
-    """
+    """Return the folds of training arms where `LONGEST` times the minutes don't hold them all."""
     taught = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.minutes for arm in arms if not arm.follow_up)
     most = max(taught, key=lambda arm: arm.minutes, default=None)
-    return len(most.folds) if most and always + most.minutes > LONGEST * minutes else 0
+    long = most is not None and len(most.folds) > FEWEST
+    return len(most.folds) if most and long and always + most.minutes > LONGEST * minutes else 0
 
 
 def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:

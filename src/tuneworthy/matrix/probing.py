@@ -11,22 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
-from tuneworthy.matrix.causes import FEW_SILENT
 from tuneworthy.matrix.choice import own_prompts
 from tuneworthy.matrix.measure import Bench, measure
 from tuneworthy.matrix.plan import ON_FAILURES
-from tuneworthy.matrix.reading import Column, base_of, columns, compared
+from tuneworthy.matrix.reading import Column, base_of, columns, compared, hopeful
 from tuneworthy.matrix.specs import probes_of, trains, variant_of
 from tuneworthy.metrics import sees_sets
-from tuneworthy.stats import bounds
 
 PASSED = 60  # passed cases that a placebo is asked on
 PART = "asked on failed cases and some of the passed ones, to read across"
@@ -120,19 +116,7 @@ def _tried(
         return [spec, *found]
     if own is None:  # a pilot runs before the arm itself is paid for
         return found if hasattr(arm, "pilot") else []
-    return found if _hopeful(own, base) else []
-
-
-def _hopeful(own: Column, base: Column) -> bool:
-    """Return whether the arm is shown to pass more than the base, or failures are too few to say.
-
-    Else it cannot act (causes.diagnose asks for both), and its placebo is not worth asking.
-    """
-    ids = [i for i in base.passed if i in own.passed]
-    gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
-    fails = sum(not base.passed[i] for i in ids)
-    rescued = bool((gain > 0).any())
-    return rescued and (fails < FEW_SILENT or bounds.paired(gain, 0.025).low > 0)
+    return found if hopeful(own, base) else []
 
 
 def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Base, Diagnosis, Intervention, Remedy, Wrong
@@ -17,7 +19,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import NOT_ASKED, Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.matrix.causes import attribute, diagnose
+from tuneworthy.matrix.causes import FEW_SILENT, attribute, diagnose
 from tuneworthy.matrix.choice import best_last
 from tuneworthy.matrix.columns import PRESENT
 from tuneworthy.matrix.effects import saved
@@ -26,6 +28,7 @@ from tuneworthy.matrix.literal import literal
 from tuneworthy.matrix.measure import Metric
 from tuneworthy.matrix.rescore import passes, rescored, strangers
 from tuneworthy.matrix.specs import variant_of
+from tuneworthy.stats import bounds
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _interventions(
             continue
         if variant_of(task, column.spec) >= 0:
             continue
-        alone, because = _prompt_alone(table, column), ""
+        alone, because, unproved = _prompt_alone(table, column), "", False
         words, shares = "", None
         if getattr(arm, "PERMUTED", False):
             words, shares = "another case's answer", _permuted(task, cases, column, metric)
@@ -204,13 +207,29 @@ def _interventions(
             words = getattr(arm, "PLACEBO", f"the placebo of {name}")
             shares = {i: float(passed) for i, passed in other.passed.items()}
         elif hasattr(arm, "placebo"):
-            alone, because = {}, "its placebo was not asked: it does not pass more than the base"
+            alone, unproved = {}, hopeful(column, base)
+            why = (
+                "nothing shows that it acts" if unproved else "it does not pass more than the base"
+            )
+            because = f"its placebo was not asked: {why}"
         if alone:  # else a grammar is praised for the examples in the prompt it is used with
             words = f"{words} or its prompt alone" if words else "its prompt alone"
         by_itself = {i: float(passed) for i, passed in alone.items()}
         yield Intervention(name=name, remedy=remedy, passed=column.passed, because=because,
                            placebo=words or None, placebo_passed=shares,
-                           alone=by_itself or None)  # fmt: skip
+                           alone=by_itself or None, unproved=unproved)  # fmt: skip
+
+
+def hopeful(own: Column, base: Column) -> bool:
+    """Return whether the arm is shown to pass more than the base, or failures are too few to say.
+
+    Else it cannot act (causes.diagnose asks for both), and its placebo is not worth asking.
+    """
+    ids = [i for i in base.passed if i in own.passed]
+    gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
+    fails = sum(not base.passed[i] for i in ids)
+    rescued = bool((gain > 0).any())
+    return rescued and (fails < FEW_SILENT or bounds.paired(gain, 0.025).low > 0)
 
 
 def _prompt_alone(table: Mapping[str, Column], column: Column) -> dict[str, bool]:

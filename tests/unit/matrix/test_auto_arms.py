@@ -109,7 +109,7 @@ def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
         rows = lora.spec.options["rows"] or 320
         seen.append((nearest.spec.options["k"], rows, len(zero.folds)))
         folds.append(len(lora.folds))
-        assert lora.look_after == (2 if len(lora.folds) > 2 else 0)
+        assert lora.look_after == 1
         said = {"training arms on": len(lora.folds) < 5, "training on": rows < 320,
                 "every arm": len(zero.folds) < 5}  # fmt: skip
         for text, told in said.items():

@@ -665,3 +665,17 @@ def test_a_case_that_has_a_cause_is_not_said_to_have_none():
         ("reading", 40), ("latent", 20),
     ]  # fmt: skip
     assert not [line for line in found.said if "chance may be why" in line]
+
+
+def test_a_remedy_whose_placebo_was_not_asked_is_not_shown_to_act():
+    base = base_of(80, 80)
+    half = base.fails[:40]
+    alone = tried(base, "learnable", half, placebo=None)
+    assert effect(base, alone).acts, "the control: a remedy that has no placebo may act"
+    unproved = alone.model_copy(update={"unproved": True, "because": "its placebo was not asked"})
+    found = effect(base, unproved)
+    assert (found.acts, found.rescued) == (False, ())
+    seen = diagnose(base, [unproved])
+    shares = {row.cause: row.share for row in seen.wrong}
+    assert shares["untried"] >= 0.5
+    assert "learnable" not in shares

@@ -336,7 +336,9 @@ def test_a_grammar_is_not_praised_for_the_examples_in_its_prompt(study):
     found = study(output={"type": "label", "labels": labels}, success={}, arms=arms)
     seen = found.results.evidence.diagnosis
     effects = {effect.name: effect for effect in seen.effects}
-    assert effects["constrained"].rescue > 0.9, "the scripted model knows no grammar: same answers"
+    # The scripted model knows no grammar, so its answers are those of the prompt it stands on: in
+    # four folds that with examples, in one the plain one, as the dev rows chose.
+    assert effects["constrained"].rescue == effects["constrained"].placebo_rescue > 0.7
     assert not effects["constrained"].acts
     assert effects["constrained"].placebo.endswith("or its prompt alone")
     assert effects["nearest_shots"].acts

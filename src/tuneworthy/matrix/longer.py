@@ -19,7 +19,7 @@ from tuneworthy.core.run import Run
 from tuneworthy.metrics import score_all
 from tuneworthy.stats import bounds
 
-FIRST, MOST = 16, 60  # cut answers asked again over all folds: at first, and where one gained
+FIRST, MOST = 16, 60  # cut answers asked again: at first, and where one gained
 LEVEL = 0.05  # of the bound on what the answers not asked again would have gained
 
 Metric = Callable[[Case, Answer], Score | Unscored]
@@ -31,7 +31,7 @@ def ask_longer(
     gold: Mapping[str, Case],
     fitted: Fitted,
     scored: tuple[Pairs, Mapping[str, Query]],
-    folds: int,
+    fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:
     """Return the scores of cut answers that were asked again with more room, by case.
@@ -40,17 +40,20 @@ def ask_longer(
     more leaves the rest out: they count as if more room could have made all of them right. `note`
     is told so.
 
+    Only the first `fold` asks: a few rows take as long as many, as every further token is a step.
     `scored` holds the answers with their scores, and the queries by case. A sample is asked first;
-    the rest (up to MOST over all folds) only where one of the sample gained.
+    the rest (up to MOST) only where one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
         return None
+    if fold:
+        return {}
     waiting = sorted(answer.case for answer, score in pairs if _lost(answer, score) > 0)
     worth = {answer.case: _lost(answer, score) for answer, score in pairs}
     found, tried = dict[str, float](), set[str]()
     for most in (FIRST, MOST):
-        rest = [case for case in _spread(waiting, -(-most // folds)) if case not in tried]
+        rest = [case for case in _spread(waiting, most) if case not in tried]
         tried |= set(rest)
         if rest:
             try:

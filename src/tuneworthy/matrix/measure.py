@@ -184,7 +184,6 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
     timed, told = _latency(bench, unit, fitted, test, everyone), list[str]()
-    parts = len(bench.split.parts)
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -192,7 +191,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         state="measured",
         answers=tuple(test),
         scores=tuple(scores),
-        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), parts, told.append),
+        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), unit.fold, told.append),
         dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,

@@ -40,9 +40,9 @@ def queries():
 
 def test_a_sample_is_asked_first_and_more_only_where_one_gained():
     none, some = [], []
-    flat = ask_longer(metric, GOLD, asked(none, "no"), (pairs(), queries()), 1)
+    flat = ask_longer(metric, GOLD, asked(none, "no"), (pairs(), queries()), 0)
     assert (none, set(flat.values())) == ([FIRST], {0.0})
-    rich = ask_longer(metric, GOLD, asked(some), (pairs(), queries()), 1)
+    rich = ask_longer(metric, GOLD, asked(some), (pairs(), queries()), 0)
     assert some[0] == FIRST
     assert len(some) == 2
     assert MOST <= len(rich) <= FIRST + MOST
@@ -52,11 +52,11 @@ def test_a_sample_is_asked_first_and_more_only_where_one_gained():
 def test_nothing_is_asked_where_no_answer_was_cut_or_the_arm_can_not_be_asked():
     found = []
     ended = [(a.model_copy(update={"finish": "stop"}), s) for a, s in pairs()]
-    assert ask_longer(metric, GOLD, asked(found), (ended, queries()), 1) == {}
+    assert ask_longer(metric, GOLD, asked(found), (ended, queries()), 0) == {}
     right = [(a, Score(value=1.0)) for a, _ in pairs()]
-    assert ask_longer(metric, GOLD, asked(found), (right, queries()), 1) == {}
+    assert ask_longer(metric, GOLD, asked(found), (right, queries()), 0) == {}
     still = Fitted(answer=lambda queries: [], learned=False)
-    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 1) is None
+    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 0) is None
     assert found == []
 
 
@@ -65,7 +65,7 @@ def test_a_model_that_can_not_be_asked_again_leaves_all_open_and_says_so():
         raise ModelError("the endpoint changed the model", got="m-1, then m-2")
 
     said, fitted = [], Fitted(answer=lambda queries: [], learned=False, longer=moved)
-    found = ask_longer(metric, GOLD, fitted, (pairs(), queries()), 1, said.append)
+    found = ask_longer(metric, GOLD, fitted, (pairs(), queries()), 0, said.append)
     assert found == {}
     assert said == ["cut answers were not asked again: the endpoint changed the model"
                     " (m-1, then m-2)"]  # fmt: skip
@@ -77,13 +77,15 @@ def test_a_longer_answer_without_a_score_shows_no_lack_of_a_gain():
     def lost(case, answer):
         return Unscored(reason="the judge gave no verdict")
 
-    assert ask_longer(lost, GOLD, asked([]), (pairs(), queries()), 1) == {}
+    assert ask_longer(lost, GOLD, asked([]), (pairs(), queries()), 0) == {}
 
 
-def test_folds_share_the_sample():
+def test_the_first_fold_alone_asks():
     found = []
-    ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 5)
-    assert found == [4]
+    assert ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 3) == {}
+    assert found == []
+    ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 0)
+    assert found == [16]
 
 
 def run(longer):

@@ -219,6 +219,15 @@ def test_a_verdict_stays_firm_where_training_could_gain_less_than_the_margin():
     assert step(full).why == "more labelled rows would not change which arm that is"
 
 
+def test_a_trained_arm_that_is_named_needs_no_other_one():
+    reader = left_out("rag_lora", "tune", READER, 11.2)
+    found = scenes.ladder_up_to("tune")
+    named = decide(found, (), PLAIN)
+    assert (named.use, named.status) == ("tune", "firm")
+    both = found.model_copy(update={"arms": (*found.arms, reader)})
+    assert decide(both, (), PLAIN).status == "firm"
+
+
 def test_a_trained_arm_stands_for_those_that_repair_no_more():
     taught = study({"convention": 0.9}, left_out("rag_lora", "tune", READER, 3.0))
     same = study(None, left_out("lora(epochs=5)", "tune", LORA, 3.0))

@@ -77,7 +77,7 @@ class Drawn:
 def main() -> None:
     """Run what is not stored yet; write bench/results/stages.json."""
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    path = RESULTS / "stages.part.json"
+    path = RESULTS / "stages.json.part"
     told = stored(path, studies)
     todo = [
         (w, n, sd) for w in (*WORLDS, RANDOM) for n, sd in ((150, 0.0), (400, 0.0), (400, 0.02))

@@ -133,7 +133,8 @@ class Watcher:
             self._view.now(verdict.use, verdict.arm, left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)
-            self._view.progress(self._arm, self._done, self._total)
+            if self._arm:  # what is asked beside the arms has a line of its own
+                self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
         elif event == "plan":

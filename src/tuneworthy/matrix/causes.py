@@ -158,7 +158,7 @@ def _unasked(pairs: Sequence[Pair]) -> str:
     if not names:
         return UNTRIED
     return (
-        f"what was wrong was not read: nothing but {names} could be tried on recorded answers, and"
+        f"what was wrong was not read: nothing but {names} was tried, and"
         " no remedy that asks a model"
     )
 

@@ -23,7 +23,7 @@ from tuneworthy.matrix.pairs import Shape
 from tuneworthy.matrix.probing import Probe, probes
 from tuneworthy.matrix.remedies import against, wanted
 from tuneworthy.matrix.specs import trains, wants_dev
-from tuneworthy.matrix.stages import Rule, always_runs, order
+from tuneworthy.matrix.stages import Rule, always_runs, mean, order
 from tuneworthy.models import is_local
 
 OVERRUN = 0.5  # of the minutes: how far the one training arm that a plan promises may exceed them
@@ -36,7 +36,8 @@ SLOWEST = 4.0  # times as slow as planned, at most
 class Follow:
     """A plan under way: `bench.runs` and `recipes` (the best prompt by fold) grow with it.
 
-    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far.
+    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far; `waiting`
+    are training arms that their first folds left open.
     """
 
     bench: Bench
@@ -49,6 +50,7 @@ class Follow:
     tell: Callable[[str, Any], None]
     steps: list[Step] = field(default_factory=list)
     spent: float = 0.0
+    waiting: list[PlannedArm] = field(default_factory=list)
     _planned: float = 0.0
 
     @property
@@ -74,12 +76,16 @@ class Follow:
         found = self.diagnose() if self.plan.read != 0 else None
         wrong = found.wrong if found else ()
         shares = {arm.spec.name: wanted(arm.spec, wrong) for arm in self.plan.arms}
-        for arm in order(self.plan.arms, shares):
+        follow_up = order(self.plan.arms, shares)
+        for number, arm in enumerate(follow_up):
             if why := self._not_worth_it(arm, wrong):
                 self._leave_out(arm, why)
-                continue
-            self._follow_up(arm, shares)
-            yield
+            else:
+                self.waiting += self._follow_up(arm, shares)
+                yield
+            after = follow_up[number + 1 : number + 2]
+            if trains(arm.spec) and not any(trains(one.spec) for one in after):
+                yield from self._all_folds(self.waiting)  # every training arm was looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
         self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
@@ -88,8 +94,8 @@ class Follow:
         free = arm.because or always_runs(arm, self.plan.arms)
         return "" if free else self.rule.beyond_reach(arm.spec)
 
-    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> None:
-        """Measure an arm on its first folds, and on the others where that leaves it open."""
+    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> list[PlannedArm]:
+        """Measure an arm on its first folds; return it where that leaves it open."""
         share = shares[arm.spec.name]
         asked = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
         self._decide(arm, "run", asked)
@@ -97,19 +103,33 @@ class Follow:
         new = self._measure(arm, first)
         rest = arm.folds[len(first) :]
         if not rest or any(run.state != "measured" for run in new):
-            return
+            return []
         standing, why = self.rule.standing(new)
-        cost = self._cost(arm.minutes - arm.first_minutes)
-        if standing == "open" and cost <= self.left:
-            self._decide(arm, "all folds", why)
-            self._measure(arm, rest)
-            return
         if standing == "open":
-            why = f"{why}, and the minutes have no room for its other folds"
+            return [arm]
+        self._stop(arm, why)
+        return []
+
+    def _all_folds(self, waiting: Sequence[PlannedArm]) -> Iterator[None]:
+        """Give the other folds to the best of the open training arms; the others stop."""
+        columns = {one.spec.name: one for one in self.rule.columns}
+        ranked = sorted(waiting, key=lambda arm: -mean(columns[arm.spec.name]))
+        for place, arm in enumerate(ranked):
+            if place:
+                self._stop(arm, f"{ranked[0].spec.name} did better on the same rows")
+            elif self._cost(arm.minutes - arm.first_minutes) <= self.left:
+                self._decide(arm, "all folds", "neither shown better nor shown not to be worth it")
+                self._measure(arm, arm.folds[arm.look_after :])
+                yield
+            else:
+                self._stop(arm, "still open, and the minutes have no room for its other folds")
+
+    def _stop(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "stop", why)
-        note = f"scored on {len(first)} of {len(arm.folds)} folds: {why}"
-        last = self.runs[-1]
-        self.runs[-1] = last.model_copy(update={"notes": (*last.notes, note)})
+        note = f"scored on {arm.look_after} of {len(arm.folds)} folds: {why}"
+        last = max(at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name)
+        run = self.runs[last]
+        self.runs[last] = run.model_copy(update={"notes": (*run.notes, note)})
 
     def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str:
         """Return why a follow-up arm is not run, or ""."""
@@ -121,7 +141,7 @@ class Follow:
         named = spec.name in self.bench.task.success.finalists.values()
         if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
             other = trained[0].spec.name
-            if against(spec, wrong):
+            if against(spec, wrong) and not self.waiting:  # causes err: an open arm needs a rival
                 return f"{other} was trained, and what was wrong speaks against this one"
             if not self.rule.contends(spec):
                 return f"{other} was trained, and its tool is shown to be behind"

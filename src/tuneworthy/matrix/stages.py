@@ -67,7 +67,7 @@ class Rule:
         for one in sorted(self.columns, key=lambda c: rung(c.spec)):
             if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
                 continue
-            if 1 - _mean(one) > task.success.margin:  # its bound lies above that
+            if 1 - mean(one) > task.success.margin:  # its bound lies above that
                 continue
             left = 1 - own_low(self.shape, one)
             if left <= task.success.margin:
@@ -103,7 +103,7 @@ class Rule:
         own = [one for one in columns if one.spec.tool == spec.tool]
         if not own or len(columns) < 2:
             return True
-        best, leader = (max(some, key=_mean) for some in (own, columns))
+        best, leader = (max(some, key=mean) for some in (own, columns))
         if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
             return True
         found = pair_of(self.shape, best, leader, self._level())
@@ -157,5 +157,6 @@ def own_low(shape: Shape, one: Column) -> float:
     return found[1]
 
 
-def _mean(one: Column) -> float:
+def mean(one: Column) -> float:
+    """Return the mean score of an arm over the cases that it answered."""
     return float(one.values(sorted(one.cells)).mean())

@@ -300,7 +300,7 @@ def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
 
 
 def shape_of(drawn: Drawn) -> Shape:
-    """Return the comparison of a study."""
+    """Return the task, split and folds that the comparison of a simulated study needs."""
     return Shape(task=TASK, study="stages", split=SPLITS[len(drawn.fold)], groups={})
 
 

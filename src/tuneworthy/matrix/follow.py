@@ -111,11 +111,14 @@ class Follow:
         return []
 
     def _all_folds(self, waiting: Sequence[PlannedArm]) -> Iterator[None]:
-        """Give the other folds to the best of the open training arms; the others stop."""
+        """Give the other folds to the best of the open training arms; the others stop.
+
+        Where more than scores decides which arm is named, all of them get their other folds.
+        """
         columns = {one.spec.name: one for one in self.rule.columns}
         ranked = sorted(waiting, key=lambda arm: -mean(columns[arm.spec.name]))
         for place, arm in enumerate(ranked):
-            if place:
+            if place and self.rule.by_score:
                 self._stop(arm, f"{ranked[0].spec.name} did better on the same rows")
             elif self._cost(arm.minutes - arm.first_minutes) <= self.left:
                 self._decide(arm, "all folds", "neither shown better nor shown not to be worth it")

@@ -58,7 +58,7 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
 
 
 def _follow_up(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield the arms that the stage rule may run, and by what it goes."""
+    """Yield the follow-up arms, with a line on how the stage rule chooses among them."""
     waiting = [arm for arm in plan.arms if arm.follow_up]
     if not waiting:
         return

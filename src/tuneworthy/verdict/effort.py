@@ -11,10 +11,11 @@ LABEL_MINUTES = 0.5
 CLICK = 0.2
 """Of a label: which of two answers is better is seen at a glance."""
 MACHINE = 0.1
-"""Of a person's minute: nobody sits beside a machine, yet somebody waits for what it finds."""
+"""What a machine's minute costs, as a share of a person's minute: a person waits for the result but
+can do other work meanwhile."""
 LABEL_USD = 0.25
-"""Dollars that a label is worth where economics.label_each is not written: half a minute at $30 an
-hour."""
+"""Price of a label in dollars where economics.label_each is not set: half a minute of a person's time
+at $30 an hour."""
 A_MODEL = 30.0
 """Labels: a quarter of an hour of a person who names a model, gets it, and sees that it runs."""
 

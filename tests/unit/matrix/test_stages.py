@@ -123,6 +123,14 @@ def test_where_more_than_scores_decides_nothing_is_left_out_or_stopped(task):
     assert did(found) == {"lora": "all folds", "nearest_shots(k=16)": "run"}
 
 
+def test_where_more_than_scores_decides_every_training_arm_gets_all_its_folds():
+    arms = {"zero_shot": 0.2, "rag": 0.3, "lora": 0.4, "rag_lora": 0.45}
+    both = followed(arms, success={"floor": 0.1})
+    assert did(both) == {"rag_lora": "all folds", "lora": "all folds"}
+    near = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.36, "rag_lora": 0.38}
+    assert sorted(did(followed(near)).values()) == ["all folds", "stop"], "the control"
+
+
 def test_an_arm_that_was_named_before_the_run_is_not_left_out_for_its_siblings():
     arms = {"zero_shot": 0.1, "rag": 0.8, "lora": 0.2, "rag_lora": 0.3}
     found = followed(arms, success={"finalists": {"tune": "lora"}})

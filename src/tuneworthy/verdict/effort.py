@@ -14,8 +14,8 @@ MACHINE = 0.1
 """What a machine's minute costs, as a share of a person's minute: a person waits for the result but
 can do other work meanwhile."""
 LABEL_USD = 0.25
-"""Price of a label in dollars where economics.label_each is not set: half a minute of a person's time
-at $30 an hour."""
+"""Price of a label in dollars where economics.label_each is not set: half a minute of a person at
+$30 an hour."""
 A_MODEL = 30.0
 """Labels: a quarter of an hour of a person who names a model, gets it, and sees that it runs."""
 

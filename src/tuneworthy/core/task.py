@@ -142,6 +142,11 @@ class Economics(Record):
     horizon_months: Positive = 12
     prices: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def weighed(self) -> bool:
+        """Return whether a right answer has a value and a volume, so that costs decide as well."""
+        return self.value_of_correct is not None and self.requests_per_month is not None
+
 
 class Budget(Record):
     """`minutes` shapes the plan; `usd` and `tokens` are hard caps.

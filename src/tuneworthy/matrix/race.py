@@ -36,14 +36,13 @@ class Field:
 
 def not_raced(task: Task, split: Split) -> str:
     """Return why arms run on all their cases, or "" where they may be stopped early."""
-    money = task.economics
     if not task.budget.stop_early:
         return "budget.stop_early is not set"
     if split.clustered:
         return "rows come in groups: bets on single rows would not allow for unseen groups"
     if split.by_time:
         return "rows stand in the order of time: the first ones don't stand for all"
-    if money.value_of_correct is not None and money.requests_per_month is not None:
+    if task.economics.weighed:
         return "the economics compare the arms' means, and a mean stopped early is off"
     return ""
 

@@ -49,11 +49,10 @@ class Rule:
         Not where costs, hard limits or human grades of a judge have a say: the arm that leads by
         its score may then not be the one to name.
         """
-        success, money = self.shape.task.success, self.shape.task.economics
-        priced = money.value_of_correct is not None and money.requests_per_month is not None
+        task, success = self.shape.task, self.shape.task.success
         limited = success.limits != HardLimits() or success.floor is not None
         plain = success.motive == "quality" and self.shape.grades is None
-        return plain and not priced and not limited
+        return plain and not task.economics.weighed and not limited
 
     def beyond_reach(self, spec: Spec) -> str:
         """Return why no score of an arm could make it worth a climb, or "" where one could.

@@ -274,11 +274,13 @@ def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
-    """Return each arm's row over all cases, placebos included, with how many it fails."""
+    """Return each measured arm's row over all cases, placebos included, with how many it fails."""
     least, rows = results.task.success.passes_from, []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
         known = [v for v in matrix.values[name] if v is not None]
+        if not known:
+            continue
         failed = sum(v < least for v in known)
         rows.append({"name": name, "strip": _strip(name, matrix), "failed": failed,
                      "n": len(known), "listed": name in order})  # fmt: skip

@@ -13,8 +13,8 @@ A module in `arms/` defines
                 read across with it, and matrix/remedies.py has the causes it may repair. PLACEBO
                 says in words what its placebo is. PERMUTED = True: the placebo is its own answers
                 scored against another case's gold
-    VARIANTS    (optional) more options, as plain data, that `arms: auto` runs it at where the
-                minutes allow: they are the first thing that the plan cuts
+    VARIANTS    (optional) more options, as plain data, that `arms: auto` may run it at: the
+                stage rule decides, once the arm itself was scored
     ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on
                 60 of the failed cases only, to read across; named in `arms:` it runs on all
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of

@@ -125,13 +125,14 @@ def _learner(
     recipes: Sequence[Recipe],
     evidence: Evidence,
 ) -> _Learner:
-    seeds = planned.seeds[:1]
-    if len(planned.folds) == 1:  # folds are the repeats, else two seeds are
-        seeds = (planned.seeds * 2)[:2] if len(planned.seeds) > 1 else (seeds[0], seeds[0] + 1)
+    """Return what a curve is made from; its folds are those that the arm was scored on."""
     own = [run for run in runs if run.spec.name == planned.spec.name and run.state == "measured"]
+    folds, seeds = tuple(sorted({run.fold or 0 for run in own})), planned.seeds[:1]
+    if len(folds) == 1:  # folds are the repeats, else two seeds are
+        seeds = (planned.seeds * 2)[:2] if len(planned.seeds) > 1 else (seeds[0], seeds[0] + 1)
     whole = _scores([run for run in own if run.seed in seeds])
     rival, beat = _rival(runs, evidence)
-    return _Learner(planned, planned.folds, seeds, recipes, whole, rival, beat)
+    return _Learner(planned, folds, seeds, recipes, whole, rival, beat)
 
 
 def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:

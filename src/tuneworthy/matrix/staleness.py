@@ -109,7 +109,8 @@ def ask(
     for planned in arms:
         reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
-        if planned.because or (reads and trains(planned.spec)):
+        measured = any(run.state == "measured" for run in own)  # else the stage rule left it out
+        if not measured or (reads and trains(planned.spec)):
             continue
         if reads:
             once = planned.model_copy(update={"folds": folds, "seeds": planned.seeds[:1]})

@@ -68,6 +68,21 @@ def test_rows_that_others_deny_are_left_out_where_labels_are_wrong(tmp_path):
     assert seen.gain.low < seen.gain.mean < seen.gain.high
 
 
+def test_an_arm_that_was_scored_on_one_fold_has_its_curve_there(tmp_path):
+    """The stage rule may stop an arm after its first fold: the others were never fitted."""
+    path = studies.write(tmp_path, 120, arms=["majority", "tfidf", "zero_shot"], present=None)
+    with open_desk(path, Wishes()) as desk:
+        bench, runs = desk.bench(), []
+        recipes, planned = [Recipe() for _ in bench.split.parts], desk.plan().arms
+        for arm in planned:
+            first = arm.folds[:1] if arm.spec.arm == "tfidf" else arm.folds
+            runs += measure(bench, arm.model_copy(update={"folds": first}), recipes, False)
+        evidence = compare(desk.shape, list(desk.sealed.open("compare").values()), runs)
+        (curve,) = curves.learning_curves(bench, planned, runs, recipes, evidence)
+    assert {point.n for point in curve.points} == {24}
+    assert {point.repeats for point in curve.points} == {2}
+
+
 def test_one_split_takes_two_seeds_for_repeats(tmp_path):
     rows = studies.rows(60, seed=9)
     for at, row in enumerate(rows):

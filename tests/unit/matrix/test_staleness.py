@@ -184,6 +184,10 @@ def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, mon
                 measure(bench, arms[-1], [best for _ in folds], False)]  # fmt: skip
         monkeypatch.setattr(staleness, "measure", noted)
         ask(replace(bench, runs=runs), arms, runs, [best for _ in folds])
+        assert set(handed) == {"rag(k=1, dense=False)"}, "an arm that was not measured is not asked"
+        ceiling = next(arm for arm in arms if arm.spec.arm == "oracle")
+        runs += measure(bench, ceiling, [best for _ in folds], False)
+        ask(replace(bench, runs=runs), arms, runs, [best for _ in folds])
     assert handed == {
         "oracle": ((), [best for _ in folds]),
         "rag(k=1, dense=False)": ((), [own for _ in folds]),

@@ -36,6 +36,9 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Wrong
+from tuneworthy.matrix import cuts, stages
+from tuneworthy.matrix import follow as follow_module
+from tuneworthy.matrix import pairs as matrix_pairs
 from tuneworthy.matrix.columns import by_spec, column, competing
 from tuneworthy.matrix.cuts import look_after
 from tuneworthy.matrix.follow import Follow
@@ -378,11 +381,18 @@ def summary(cells: dict[str, Any]) -> dict[str, float]:
 
 
 def stored(path: Path, studies: int) -> dict[str, Any]:
-    """Return the cells that were done with this many studies."""
+    """Return the cells that were done with this many studies of this rule."""
     import json
 
     told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return told if told.get("studies") == studies else {"studies": studies, "cells": {}}
+    fresh = {"studies": studies, "code": code(), "cells": {}}
+    return told if all(told.get(key) == fresh[key] for key in ("studies", "code")) else fresh
+
+
+def code() -> str:
+    """Return a digest of the rule and the worlds: cells of another one don't count."""
+    files = [Path(str(module.__file__)) for module in (cuts, follow_module, matrix_pairs, stages)]
+    return digest([path.read_text("utf-8") for path in (*files, Path(__file__))], 16)
 
 
 def keep(path: Path, told: dict[str, Any]) -> None:

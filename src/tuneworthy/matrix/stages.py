@@ -31,7 +31,7 @@ Standing = Literal["lost", "won", "open"]
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule over the runs so far: `shape` of the comparison, runs that grow, arms that run."""
+    """The rule applied to the runs so far; `shape` holds the task, folds and levels of bounds."""
 
     shape: Shape
     runs: Sequence[Run]
@@ -129,10 +129,10 @@ def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[Plann
 
 
 def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether an arm runs whatever is beyond reach: it is free, or what failures are of.
+    """Return whether an arm runs even where no score could make it worth it.
 
-    References and recorded systems cost nothing; failures are those of what runs today, else of
-    the simplest prompt.
+    References and recorded systems cost nothing. The simplest prompt is the base arm whose failures
+    are diagnosed.
     """
     spec = arm.spec
     if spec.role == "reference" or spec.arm in (PRESENT, "answers"):

@@ -26,8 +26,8 @@ from tuneworthy.matrix.specs import trains, wants_dev
 from tuneworthy.matrix.stages import Rule, always_runs, mean, order
 from tuneworthy.models import is_local
 
-OVERRUN = 0.5  # of the minutes: how far the one training arm that a plan promises may exceed them
-SPARE = 0.1  # of the minutes: how far placebos of what was trained may exceed them
+OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
+SPARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
 KNOWN_PACE = 0.5  # minutes that must be measured before the plan's estimates are corrected
 SLOWEST = 4.0  # times as slow as planned, at most
 
@@ -209,9 +209,9 @@ class Follow:
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
-        """Add the minutes that something took when it was first done: a resumed study keeps them.
+        """Add the minutes that a step took; the ledger keeps them from its first run.
 
-        They decide what the rule has room for, so that it decides the same again.
+        A resumed study counts the same minutes, so the rule makes the same decisions.
         """
         begun = time.perf_counter()
         yield
@@ -231,9 +231,9 @@ def spent_in(minutes: float) -> str:
 
 
 def room_beside(plan: Plan, left: float, share: float) -> Plan:
-    """Return the plan with what may be measured beside the arms in the minutes that are left.
+    """Return the plan with the extra measurements that fit into the minutes that are left.
 
-    The kinds share at most this `share` of them, in their order.
+    They take at most `share` minutes together, in the order of the plan.
     """
     room, found = max(0.0, min(left, share)), []
     for extra in plan.beside:

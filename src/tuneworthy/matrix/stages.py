@@ -92,9 +92,9 @@ class Rule:
         return "open", "neither shown better nor shown not to be worth it"
 
     def contends(self, spec: Spec) -> bool:
-        """Return whether an arm's tool may still be named: none of another tool beats it by far.
+        """Return whether an arm's tool may still be named.
 
-        By far: its best arm is shown to be worse than the leader by more than the margin.
+        Not where its best arm is shown to be worse than the leader by more than the margin.
         """
         columns = self.columns
         if not self.by_score or spec.name in self.shape.task.success.finalists.values():

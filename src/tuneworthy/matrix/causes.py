@@ -158,8 +158,8 @@ def _unasked(pairs: Sequence[Pair]) -> str:
     if not names:
         return UNTRIED
     return (
-        f"what was wrong was not read: nothing but {names} was tried, and"
-        " no remedy that asks a model"
+        f"what was wrong was not read: nothing but {names} was tried, and no remedy that asks a"
+        " model (recorded answers allow none)"
     )
 
 

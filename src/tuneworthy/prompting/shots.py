@@ -14,6 +14,7 @@ from tuneworthy.prompting._variety import Feature, features, weight
 
 _AGAIN = 0.25  # what a feature is worth once more, of what it was worth before
 _READ = 2000  # characters of an input that are compared
+_NEAREST, _RANKED = 32, 4000  # neighbours kept of a text, and texts whose neighbours are kept
 _KEPT = 8  # pools kept: the folds of a study, for every arm that takes examples from them
 
 
@@ -76,15 +77,25 @@ class Nearest:
         """Read the inputs of the cases that can be examples; their order is nothing."""
         self._cases = sorted((c for c in train if refused(c) is None), key=lambda case: case.id)
         self._vectorizer: Any = None
+        self._known: dict[str, list[int]] = {}
         if self._cases:
             self._fit([case.input[:_READ] for case in self._cases])
 
     def ids(self, query: Query, k: int) -> tuple[str, ...]:
         """Return the ids of the k nearest cases, the nearest last, never the query's own."""
-        others = [at for at, case in enumerate(self._cases) if case.id != query.id]
-        likeness = self._likeness(query.input[:_READ])
-        best = sorted(others, key=lambda at: (-likeness[at], at))[: max(k, 0)]
+        ranked = self._ranked(query.input[:_READ], k + 1)
+        best = [at for at in ranked if self._cases[at].id != query.id][: max(k, 0)]
         return tuple(self._cases[at].id for at in reversed(best))
+
+    def _ranked(self, text: str, most: int) -> list[int]:
+        """Return the places of the nearest cases; several arms of a fold ask for the same text."""
+        if text not in self._known or len(self._known[text]) < min(most, len(self._cases)):
+            likeness = self._likeness(text)
+            order = sorted(range(len(self._cases)), key=lambda at: (-likeness[at], at))
+            while len(self._known) >= _RANKED:
+                del self._known[next(iter(self._known))]
+            self._known[text] = order[: max(most, _NEAREST)]
+        return self._known[text]
 
     def _fit(self, texts: list[str]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer

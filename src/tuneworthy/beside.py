@@ -84,8 +84,7 @@ def _rows(asking: Asking, evidence: Evidence) -> Found:
     bench = asking.bench
     ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
-    told = styles(bench.task, asking.cases, asking.runs)
-    yield "styles", told or "the answers are no free text"
+    yield "styles", styles(bench.task, asking.cases, asking.runs) or "no arm was measured"
     found = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
     yield "search", found or "no prompt was measured"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import numpy as np
 
@@ -14,17 +15,20 @@ from tuneworthy.core.task import Task
 from tuneworthy.metrics._style import LEAST, control, told_apart
 
 DRAWS = 5
+SHORTEST = 20  # characters that half of the right answers have at least
 
 
-def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...]:
-    """Return one record an arm of a task with free text, in the order of the runs; else none.
+def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
+    """Return one record an arm of a task with free text, in the order of the runs, or why none.
 
     Each fold of the first seed is told apart by itself, as `style_match` scores it, and the folds
     are averaged by their answers. Placebos and pilots are left out.
     """
     if task.output.type != "text":
-        return ()
+        return "the answers are no free text"
     gold = {case.id: case.output for case in cases}
+    if median(map(len, gold.values())) < SHORTEST:
+        return f"half of the right answers have fewer than {SHORTEST} characters: no style shows"
     chance = _control([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
     for run in runs:

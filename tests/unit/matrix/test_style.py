@@ -54,7 +54,12 @@ def test_each_arm_is_read_across_folds_beside_chance():
     chance = found["cold"].control
     assert 0.2 < chance.low <= chance.mean <= chance.high < 0.8
     label = TASK.model_copy(update={"output": Output(type="label")})
-    assert styles(label, CASES, runs) == ()
+    assert styles(label, CASES, runs) == "the answers are no free text"
+
+
+def test_answers_of_a_few_letters_have_no_style():
+    short = [case.model_copy(update={"output": "A7"}) for case in CASES]
+    assert "fewer than 20 characters" in styles(TASK, short, [run("warm", texts(str))])
 
 
 def test_answers_are_not_scored_again_one_by_one_under_a_metric_of_sets():

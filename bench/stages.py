@@ -1,11 +1,11 @@
 """How often the stage rule errs: many simulated studies with the rule itself in the loop.
 
 usage: stages.py [studies a cell]   1,000 unless said; every cell is stored when it is done.
-A study is drawn (0/1 scores of arms of known truth on the same rows, five folds, fitted arms that
-scatter from fold to fold), then `matrix/follow.py` takes its arms by the shipped rule and the
-shipped comparison and ladder name one. Beside it the fixed plan at equal cost: every arm runs,
-training on as many folds as the staged study paid for on average. A diagnosis is drawn too: it
-points to the best training arm in nine studies of ten, else to the other one.
+A study is drawn: scores of arms of known truth on the same rows, 0/1 or graded, alone or in groups;
+five folds; fitted arms scatter from fold to fold. Then `matrix/follow.py` takes its arms by the
+shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan at
+equal cost: every arm runs, training on as many folds as the staged study paid for on average. A
+diagnosis is drawn too: it points to the best training arm in nine studies of ten.
 """
 
 from __future__ import annotations
@@ -15,27 +15,39 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import _stage_worlds
 import numpy as np
 from _bench import RESULTS, write
+from _stage_worlds import (
+    ANSWERS,
+    FOLDS,
+    GRADED,
+    GROUPED,
+    HARD,
+    PLAIN,
+    RANDOM,
+    SCORES,
+    SPECS,
+    SPLITS,
+    VARIANT,
+    WORLDS,
+    Drawn,
+    draw,
+)  # fmt: skip
 from scipy.special import ndtri
-from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
-from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan, PlannedArm
-from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
-from tuneworthy.core.verdict import Wrong
 from tuneworthy.matrix import cuts, stages
 from tuneworthy.matrix import follow as follow_module
 from tuneworthy.matrix import pairs as matrix_pairs
@@ -48,33 +60,8 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import FEW, discordant
 from tuneworthy.verdict.rule import boards, rule
 
-FOLDS, MARGIN, RHO, POINTS = 5, 0.05, 0.6, 0.9
-ARMS = ("tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained", "rag", "lora", "rag_lora")
-VARIANT = ("nearest_shots(k=16)", "nearest_shots")
+MARGIN = 0.05
 COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
-WORLDS: dict[str, tuple[float, ...]] = {
-    # tfidf zero few nearest constrained rag lora rag_lora nearest(16)
-    "all equal": (0.8,) * 9,
-    "a classifier is enough": (0.97, 0.4, 0.5, 0.7, 0.6, 0.5, 0.97, 0.97, 0.72),
-    "the classifier is near perfect": (0.99, 0.4, 0.5, 0.7, 0.6, 0.5, 0.98, 0.98, 0.72),
-    "prompts are enough": (0.5, 0.6, 0.78, 0.8, 0.8, 0.62, 0.8, 0.8, 0.8),
-    "tuning 5 better": (0.6, 0.55, 0.68, 0.7, 0.7, 0.6, 0.75, 0.75, 0.7),
-    "tuning 15 better": (0.5, 0.45, 0.6, 0.65, 0.66, 0.55, 0.8, 0.8, 0.66),
-    "reading": (0.1, 0.05, 0.07, 0.08, 0.05, 0.3, 0.1, 0.45, 0.09),
-    "closed-book tuning alone": (0.3, 0.2, 0.3, 0.35, 0.3, 0.25, 0.55, 0.4, 0.36),
-}
-RANDOM = "random"
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """One simulated study: truth and scores by arm, the fold of each row, what was diagnosed."""
-
-    names: tuple[str, ...]
-    truth: np.ndarray
-    scores: np.ndarray
-    fold: np.ndarray
-    wrong: tuple[Wrong, ...]
 
 
 def main() -> None:
@@ -82,9 +69,9 @@ def main() -> None:
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     path = RESULTS / "stages.json.part"
     told = stored(path, studies)
-    todo = [
-        (w, n, sd) for w in (*WORLDS, RANDOM) for n, sd in ((150, 0.0), (400, 0.0), (400, 0.02))
-    ]
+    rows = [(w, *one) for w in (*WORLDS, RANDOM) for one in ((150, 0.0, PLAIN), (400, 0.02, PLAIN))]
+    rows += [(w, 400, 0.02, kind) for w in HARD for kind in (GROUPED, GRADED)]
+    todo = [*rows, *((w, 400, 0.0, PLAIN) for w in HARD)]
     begun = time.time()
     with ProcessPoolExecutor(2, initializer=alone) as pool:
         jobs = {
@@ -139,15 +126,15 @@ def _root(wins: int, losses: int, n: int, z: float) -> float:
 SLOW = discordant
 
 
-def name(world: str, n: int, sd: float) -> str:
+def name(world: str, n: int, sd: float, rows: str) -> str:
     """Return the name of a cell."""
-    return f"{world} | n {n} | sd {sd}"
+    return f"{world} | n {n} | sd {sd} | {rows}"
 
 
-def cell(world: str, n: int, sd: float, studies: int) -> dict[str, Any]:
+def cell(world: str, n: int, sd: float, rows: str, studies: int) -> dict[str, Any]:
     """Return shares over simulated studies of one world, staged and fixed."""
-    rng = np.random.default_rng(int(digest([world, n, sd], 12), 16))
-    drawn = [draw(rng, world, n, sd) for _ in range(studies)]
+    rng = np.random.default_rng(int(digest([world, n, sd, rows], 12), 16))
+    drawn = [draw(rng, world, n, sd, rows) for _ in range(studies)]
     staged = [follow(one) for one in drawn]
     cost = float(np.mean([one["training"] for one in staged]))
     folds = max(1, min(FOLDS, round(cost * FOLDS / sum(COST.values()))))
@@ -160,38 +147,6 @@ def cell(world: str, n: int, sd: float, studies: int) -> dict[str, Any]:
     }
 
 
-def draw(rng: np.random.Generator, world: str, n: int, sd: float) -> Drawn:
-    """Return one study's scores; `sd`: how much a retraining scatters from fold to fold."""
-    names = (*ARMS, VARIANT[0])
-    truth = np.array(WORLDS.get(world) or np.clip(rng.normal(0.78, 0.06, len(names)), 0.05, 0.99))
-    fold = np.arange(n) % FOLDS
-    shift = np.where([load("arms", kind(a)).TOOL == "tune" for a in names], sd, 0.0)
-    by_fold = np.clip(truth + shift * rng.standard_normal((FOLDS, len(names))), 0.001, 0.999)
-    latent = np.sqrt(RHO) * rng.standard_normal((n, 1))
-    latent = latent + np.sqrt(1 - RHO) * rng.standard_normal((n, len(names)))
-    scores = (latent < norm.ppf(by_fold)[fold]).astype(float)
-    lora, reads = (truth[names.index(a)] for a in ("lora", "rag_lora"))
-    reading = (reads >= lora) == (rng.random() < POINTS)
-    cause = "reading" if reading else "learnable"
-    found = Wrong(cause=cause, share=0.6, low=0.5, high=0.7, n=100, arm=None, placebo=None)
-    return Drawn(names, truth, scores, fold, (found,))
-
-
-def kind(arm: str) -> str:
-    """Return the module of an arm."""
-    return arm.split("(")[0]
-
-
-SPECS = {
-    a: Spec(
-        name=a,
-        arm=kind(a),
-        options={"k": 16} if "(" in a else {},
-        tool=load("arms", kind(a)).TOOL or None,
-        simplicity=load("arms", kind(a)).SIMPLICITY,
-    )
-    for a in (*ARMS, VARIANT[0])
-}
 TASK = Task(name="stages", data={"file": "rows.jsonl"}, success={"margin": MARGIN})
 POLICY = Policy(margin=MARGIN)
 
@@ -221,27 +176,9 @@ def run(drawn: Drawn, spec: Spec, fold: int) -> Run:
     learned = spec.arm not in ("zero_shot", "rag")
     return Run.model_construct(
         spec=spec, seed=0, fold=fold, state="measured", because="", dev=None, learned=learned,
-        answers=tuple(ANSWERS[i] for i in at), scores=tuple(RIGHT if v else WRONG for v in values),
+        answers=tuple(ANSWERS[i] for i in at), scores=tuple(SCORES[v] for v in values.tolist()),
         recipe=None, notes=(), fingerprint={}, longer=None, latency_ms=None, fit_seconds=0.0,
     )  # fmt: skip
-
-
-RIGHT, WRONG = Score(value=1.0), Score(value=0.0)
-ANSWERS = [Answer(case=f"c{i:04}", text="", seconds=0.0, finish="stop") for i in range(400)]
-
-
-def split_of(n: int) -> Split:
-    """Return five folds of n rows."""
-    ids = [a.case for a in ANSWERS[:n]]
-    parts = []
-    for fold in range(FOLDS):
-        rest = tuple(i for at, i in enumerate(ids) if at % FOLDS != fold)
-        cut = len(rest) // 5
-        parts.append(Part(train=rest[cut:], dev=rest[:cut], test=tuple(ids[fold::FOLDS])))
-    return Split(k=FOLDS, parts=tuple(parts))
-
-
-SPLITS = {n: split_of(n) for n in (150, 400)}
 
 
 def follow(drawn: Drawn) -> dict[str, Any]:
@@ -304,7 +241,8 @@ def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
 
 def shape_of(drawn: Drawn) -> Shape:
     """Return the task, split and folds that the comparison of a simulated study needs."""
-    return Shape(task=TASK, study="stages", split=SPLITS[len(drawn.fold)], groups={})
+    split, groups = SPLITS[len(drawn.fold), drawn.rows]
+    return Shape(task=TASK, study="stages", split=split, groups=groups)
 
 
 def spent(runs: Sequence[Run]) -> dict[str, Any]:
@@ -391,8 +329,9 @@ def stored(path: Path, studies: int) -> dict[str, Any]:
 
 def code() -> str:
     """Return a digest of the rule and the worlds: cells of another one don't count."""
-    files = [Path(str(module.__file__)) for module in (cuts, follow_module, matrix_pairs, stages)]
-    return digest([path.read_text("utf-8") for path in (*files, Path(__file__))], 16)
+    modules = (cuts, follow_module, matrix_pairs, stages, _stage_worlds)
+    files = [Path(__file__), *(Path(str(module.__file__)) for module in modules)]
+    return digest([path.read_text("utf-8") for path in files], 16)
 
 
 def keep(path: Path, told: dict[str, Any]) -> None:

@@ -36,8 +36,8 @@ SLOWEST = 4.0  # times as slow as planned, at most
 class Follow:
     """A plan under way: `bench.runs` and `recipes` (the best prompt by fold) grow with it.
 
-    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far; `waiting`
-    are training arms that their first folds left open.
+    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far; `looked`
+    has training arms that did not lose on their first folds, and why they won where they did.
     """
 
     bench: Bench
@@ -50,7 +50,7 @@ class Follow:
     tell: Callable[[str, Any], None]
     steps: list[Step] = field(default_factory=list)
     spent: float = 0.0
-    waiting: list[PlannedArm] = field(default_factory=list)
+    looked: list[tuple[PlannedArm, str]] = field(default_factory=list)
     _planned: float = 0.0
 
     @property
@@ -81,11 +81,11 @@ class Follow:
             if why := self._not_worth_it(arm, wrong):
                 self._leave_out(arm, why)
             else:
-                self.waiting += self._follow_up(arm, shares)
+                self._follow_up(arm, shares)
                 yield
             after = follow_up[number + 1 : number + 2]
             if trains(arm.spec) and not any(trains(one.spec) for one in after):
-                yield from self._all_folds(self.waiting)  # every training arm was looked at
+                yield from self._all_folds()  # every training arm was looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
         self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
@@ -94,32 +94,37 @@ class Follow:
         free = arm.because or always_runs(arm, self.plan.arms)
         return "" if free else self.rule.beyond_reach(arm.spec)
 
-    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> list[PlannedArm]:
-        """Measure an arm on its first folds; return it where that leaves it open."""
+    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> None:
+        """Measure an arm on its first folds; note how that leaves it standing."""
         share = shares[arm.spec.name]
         asked = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
         self._decide(arm, "run", asked)
         first = arm.folds[: arm.look_after] if arm.look_after else arm.folds
         new = self._measure(arm, first)
-        rest = arm.folds[len(first) :]
-        if not rest or any(run.state != "measured" for run in new):
-            return []
+        if len(first) == len(arm.folds) or any(run.state != "measured" for run in new):
+            return
         standing, why = self.rule.standing(new)
-        if standing == "open":
-            return [arm]
-        self._stop(arm, why)
-        return []
+        if standing == "lost":
+            self._stop(arm, why)
+        else:
+            self.looked.append((arm, why if standing == "won" else ""))
 
-    def _all_folds(self, waiting: Sequence[PlannedArm]) -> Iterator[None]:
-        """Give the other folds to the best of the open training arms; the others stop.
+    def _all_folds(self) -> Iterator[None]:
+        """Give training arms that did not lose their other folds, the best one first.
 
-        Where more than scores decides which arm is named, all of them get their other folds.
+        One that is shown to be no margin better than the best one stops. The best one stops where
+        it has won and all others have stopped.
         """
         columns = {one.spec.name: one for one in self.rule.columns}
-        ranked = sorted(waiting, key=lambda arm: -mean(columns[arm.spec.name]))
-        for place, arm in enumerate(ranked):
-            if place and self.rule.by_score:
-                self._stop(arm, f"{ranked[0].spec.name} did better on the same rows")
+        ranked = sorted(self.looked, key=lambda one: -mean(columns[one[0].spec.name]))
+        best = ranked[0][0].spec if ranked else None
+        stops = [won for _, won in ranked[:1]]
+        stops += [self.rule.behind(arm.spec, best) for arm, _ in ranked[1:] if best]
+        if not all(stops):
+            stops[0] = ""
+        for (arm, _), stop in zip(ranked, stops, strict=True):
+            if stop:
+                self._stop(arm, stop)
             elif self._cost(arm.minutes - arm.first_minutes) <= self.left:
                 self._decide(arm, "all folds", "neither shown better nor shown not to be worth it")
                 self._measure(arm, arm.folds[arm.look_after :])
@@ -144,7 +149,8 @@ class Follow:
         named = spec.name in self.bench.task.success.finalists.values()
         if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
             other = trained[0].spec.name
-            if against(spec, wrong) and not self.waiting:  # causes err: an open arm needs a rival
+            shown = all(won for _, won in self.looked)
+            if shown and against(spec, wrong):  # causes err: an open arm needs a rival
                 return f"{other} was trained, and what was wrong speaks against this one"
             if not self.rule.contends(spec):
                 return f"{other} was trained, and its tool is shown to be behind"

@@ -91,6 +91,21 @@ class Rule:
             return "won", f"shown to be more than {points} better than every arm of a simpler tool"
         return "open", "neither shown better nor shown not to be worth it"
 
+    def behind(self, spec: Spec, leader: Spec) -> str:
+        """Return why an arm needs no further folds beside the best one, or "".
+
+        It is then shown, at the level of a first look, to be at most a margin better.
+        """
+        columns = {one.spec.name: one for one in self.columns}
+        arm, best = columns[spec.name], columns[leader.name]
+        margin = self.shape.task.success.margin
+        if not self.by_score or not set(arm.cells) & set(best.cells):
+            return ""
+        found = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
+        points = f"{100 * margin:g} points"
+        lost = found.high <= margin
+        return f"shown to be at most {points} better than {leader.name}" if lost else ""
+
     def contends(self, spec: Spec) -> bool:
         """Return whether an arm's tool may still be named.
 

@@ -127,8 +127,8 @@ def test_where_more_than_scores_decides_every_training_arm_gets_all_its_folds():
     arms = {"zero_shot": 0.2, "rag": 0.3, "lora": 0.4, "rag_lora": 0.45}
     both = followed(arms, success={"floor": 0.1})
     assert did(both) == {"rag_lora": "all folds", "lora": "all folds"}
-    near = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.36, "rag_lora": 0.38}
-    assert sorted(did(followed(near)).values()) == ["all folds", "stop"], "the control"
+    apart = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.3, "rag_lora": 0.9}
+    assert did(followed(apart, arms=list(apart))) == {"rag_lora": "stop", "lora": "stop"}
 
 
 def test_an_arm_that_was_named_before_the_run_is_not_left_out_for_its_siblings():
@@ -153,6 +153,29 @@ def test_a_training_arm_stops_after_one_fold_where_it_lost_or_won():
     note = lost.runs[-1].notes[-1]
     assert note == f"scored on 1 of 5 folds: {why(lost, 'lora')}"
     assert lost.probed == [False, True], "placebos of what trains are asked after it"
+
+
+def folds_of(follow, arm):
+    return sum(run.spec.name == arm for run in follow.runs)
+
+
+def test_two_training_arms_that_may_both_be_named_get_all_folds_while_minutes_last():
+    near = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.36, "rag_lora": 0.38}
+    both = followed(near)
+    assert [folds_of(both, arm) for arm in ("lora", "rag_lora")] == [5, 5]
+    short = followed({**near, "rag_lora": 0.5}, minutes=9.0)
+    assert [folds_of(short, arm) for arm in ("lora", "rag_lora")] == [1, 5], "the best goes first"
+    assert "no room for its other folds" in why(short, "lora")
+
+
+def test_an_arm_that_won_gets_all_folds_only_where_another_may_be_better():
+    arms = {"zero_shot": 0.2, "rag": 0.2, "lora": 0.88, "rag_lora": 0.9}
+    both = followed(arms)
+    assert [folds_of(both, arm) for arm in ("lora", "rag_lora")] == [5, 5]
+    alone = followed({**arms, "lora": 0.3})
+    assert [folds_of(alone, arm) for arm in ("lora", "rag_lora")] == [1, 1]
+    assert "at most 5 points better than rag_lora" in why(alone, "lora")
+    assert not any("scored on" in note for run in both.runs for note in run.notes)
 
 
 def test_what_the_failures_ask_for_is_trained_first_and_what_they_speak_against_not_at_all():

@@ -19,9 +19,9 @@ from itertools import combinations
 from _bench import write
 
 from tuneworthy.core.causes import Base, Effect, Intervention
-from tuneworthy.matrix.causes import CAUSES as NAMES
-from tuneworthy.matrix.causes import attribute
-from tuneworthy.matrix.effects import effect
+from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
+from tuneworthy.diagnose.cause_shares import attribute
+from tuneworthy.diagnose.effects import effect
 from tuneworthy.planted import CAUSES, VARIANTS, Outcome, Planted, outcome, plant, table, tally
 from tuneworthy.report import _rates
 

@@ -1,6 +1,6 @@
 """How many clicks settle a verdict, and how many plain labels come to the same: measured.
 
-usage: settle.py [REPETITIONS] [FOLDER]
+usage: settling.py [REPETITIONS] [FOLDER]
 
 Simulated pairs of arms first, then two real sets of FOLDER (banking77, snips_json: train.jsonl and
 test.jsonl) on which right answers play the person. The systems are fitted on rows of their own; 250
@@ -30,9 +30,9 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.settled import Click
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.matrix.ballot import Ballot
-from tuneworthy.matrix.settling import Stream
 from tuneworthy.metrics import scorer
+from tuneworthy.settle.open_rows import Stream
+from tuneworthy.settle.pairwise_votes import Ballot
 from tuneworthy.stats import bounds
 from tuneworthy.stats.sizing import worth_it
 from tuneworthy.verdict.settled import Open

@@ -2,8 +2,8 @@
 
 usage: stages.py [studies a cell]   1,000 unless said; every cell is stored when it is done.
 A study is drawn: scores of arms of known truth on the same rows, 0/1 or graded, alone or in groups;
-five folds; fitted arms scatter from fold to fold. Then `matrix/follow.py` takes its arms by the
-shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan at
+five folds; fitted arms scatter from fold to fold. Then `measure/stage_runner.py` takes its arms by
+the shipped rule, and the shipped comparison and ladder name one. Beside it stands the fixed plan at
 equal cost: every arm runs, training on as many folds as the staged study paid for on average. A
 diagnosis is drawn too: it points to the best training arm in nine studies of ten.
 """
@@ -41,21 +41,22 @@ from _stage_worlds import (
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
+from tuneworthy.compare import pairs as matrix_pairs
+from tuneworthy.compare.columns import by_spec, column, competing
+from tuneworthy.compare.pairs import Shape, pairs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Task
-from tuneworthy.matrix import cuts, stages
-from tuneworthy.matrix import follow as follow_module
-from tuneworthy.matrix import pairs as matrix_pairs
-from tuneworthy.matrix.columns import by_spec, column, competing
-from tuneworthy.matrix.cuts import look_after
-from tuneworthy.matrix.follow import Follow
-from tuneworthy.matrix.pairs import Shape, pairs
-from tuneworthy.matrix.specs import trains
+from tuneworthy.measure import plan_cuts as cuts
+from tuneworthy.measure import stage_rule as stages
+from tuneworthy.measure import stage_runner as follow_module
+from tuneworthy.measure.plan_cuts import look_after
+from tuneworthy.measure.stage_runner import Follow
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import FEW, discordant
 from tuneworthy.verdict.rule import boards, rule

@@ -19,10 +19,10 @@ import numpy as np
 
 import tuneworthy
 from tuneworthy.core.answer import Score
-from tuneworthy.desk import Wishes, read
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.quality import Quality, quality
 from tuneworthy.retrieval.vectors import encoder_here
+from tuneworthy.session import Wishes, read
 from tuneworthy.stats.bounds import paired
 
 INSTRUCTION = "Answer the question in as few words as possible."

@@ -23,7 +23,7 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.matrix.freshness import Told, changed, faithfulness, freshness
+from tuneworthy.extras.changed_facts import Told, changed, faithfulness, freshness
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
 from tuneworthy.suite import policy_faq

@@ -21,7 +21,7 @@ from typing import Any
 
 import tuneworthy
 from tuneworthy.core.results import Results
-from tuneworthy.matrix.reading import Column, columns
+from tuneworthy.diagnose.diagnosis import Column, columns
 from tuneworthy.stats.bounds import rate
 
 ROWS, VARIANTS, CONTROLS = 120, 3, 10

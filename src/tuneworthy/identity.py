@@ -13,12 +13,12 @@ from tuneworthy.core.code import EVERYTHING, made_by
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
+from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.ledger.store import Ledger
-from tuneworthy.matrix.follow import spent_in
-from tuneworthy.matrix.specs import specs
+from tuneworthy.measure.stage_runner import spent_in
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models._minilm import missing

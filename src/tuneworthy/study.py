@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.beside import Asking, beside, sliced
+from tuneworthy.compare.choice import best_on_dev, best_prompt
+from tuneworthy.compare.comparison import compare
+from tuneworthy.compare.trends import explained
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit import Audit, Observation
 from tuneworthy.core.case import Case
@@ -20,6 +22,7 @@ from tuneworthy.core.looks import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import NOT_ASKED, Run
+from tuneworthy.core.specs import specs, trains, wants_dev
 from tuneworthy.core.units import counted
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import D, audit, with_more
@@ -28,25 +31,22 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import seen_locked
 from tuneworthy.data.looks import looked, marks
 from tuneworthy.data.recorded import odd_answers, recorded
-from tuneworthy.desk import Desk, Wishes, open_desk, read, scored_cases
-from tuneworthy.grading import blocks_ahead
+from tuneworthy.diagnose.diagnosis import across
+from tuneworthy.diagnose.remedies import with_minutes
+from tuneworthy.extras.runner import Asking, beside, sliced
 from tuneworthy.identity import go_on
+from tuneworthy.judge.grading import blocks_ahead
 from tuneworthy.ledger.elsewhere import ahead
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
-from tuneworthy.matrix.choice import best_on_dev, best_prompt
-from tuneworthy.matrix.compare import compare
-from tuneworthy.matrix.explained import explained
-from tuneworthy.matrix.follow import Follow, room_beside
-from tuneworthy.matrix.measure import Bench
-from tuneworthy.matrix.probing import probes
-from tuneworthy.matrix.race import Field, raced
-from tuneworthy.matrix.reading import across
-from tuneworthy.matrix.remedies import with_minutes
-from tuneworthy.matrix.specs import specs, trains, wants_dev
+from tuneworthy.measure.block_race import Field, raced
+from tuneworthy.measure.placebos import probes
+from tuneworthy.measure.stage_runner import Follow, room_beside
+from tuneworthy.measure.units import Bench
 from tuneworthy.models import is_local
 from tuneworthy.models._serving import serve_command
 from tuneworthy.questions import ask_all
-from tuneworthy.shelf import ready
+from tuneworthy.results_folder import ready
+from tuneworthy.session import Desk, Wishes, open_desk, read, scored_cases
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.core.causes import Base, Intervention
-from tuneworthy.matrix.effects import effect
+from tuneworthy.diagnose.effects import effect
 
 FAILS, PASSES, SAMPLE = 60, 600, 60
 RESCUE, BESIDE, HARM, HARM_BESIDE = 0.5, 0.1, 0.04, 0.06

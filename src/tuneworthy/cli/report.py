@@ -35,7 +35,7 @@ def command(
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.shelf import against_ledger, find, read
+    from tuneworthy.results_folder import against_ledger, find, read
 
     folder = find(study)
     if again:
@@ -78,7 +78,7 @@ def _write(target: Path, text: str, *, asked: bool) -> bool:
 def _recompute(folder: Path, json: bool) -> int:
     """Print what came out of judging a study again and return the exit code."""
     from tuneworthy.report.terminal import recompute_screen, room
-    from tuneworthy.shelf import recompute
+    from tuneworthy.results_folder import recompute
 
     found = recompute(folder)
     if json:

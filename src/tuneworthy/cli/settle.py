@@ -23,7 +23,7 @@ from tuneworthy.cli._options import (
 
 if TYPE_CHECKING:
     from tuneworthy.core.settled import Choice
-    from tuneworthy.settle import Settlement, Settling
+    from tuneworthy.settling import Settlement, Settling
 
 CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
 KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in CHOICES}}
@@ -54,8 +54,8 @@ def command(
     q (quit), or = and the right answer; one a line, so answers may be piped in. Every answer is
     kept at once. The settled verdict lies beside the study's, which stays as it is.
     """
-    from tuneworthy.desk import Wishes
-    from tuneworthy.settle import open_settling
+    from tuneworthy.session import Wishes
+    from tuneworthy.settling import open_settling
 
     wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad))
     with open_settling(task_path(task), wishes, clicks, telling) as settling:

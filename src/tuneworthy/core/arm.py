@@ -10,7 +10,7 @@ A module in `arms/` defines
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
     placebo(options) -> options              (optional) the same arm, active ingredient out
     REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
-                read across with it, and matrix/remedies.py has the causes it may repair. PLACEBO
+                read across with it, and diagnose/remedies.py has the causes it may repair. PLACEBO
                 says in words what its placebo is. PERMUTED = True: the placebo is its own answers
                 scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` may run it at: the
@@ -18,7 +18,7 @@ A module in `arms/` defines
     ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on
                 60 of the failed cases only, to read across; named in `arms:` it runs on all
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
-                its recipe (see matrix/context_curve.py)
+                its recipe (see extras/context_curve.py)
     pilot(options) -> options                (optional) a small run of the same arm: it is what is
                 set beside its placebo, before the arm itself is paid for, where that costs less
     estimate(sizes, options) -> Work         (optional) what it will cost, for the plan

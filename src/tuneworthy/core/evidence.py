@@ -79,7 +79,7 @@ class ArmResult(Record):
     `expires` the day on which the model it stands on is announced to end (year-month-day). The
     score stands on `fits` fits (0: nothing was learnt here), which learnt from `learnt_from` rows
     (the fewest and the most); it is that of one more such fit. `repairs` are the causes of failure
-    that it may repair (see matrix/remedies.py); `more_minutes` and `more_usd` what measuring it is
+    that it may repair (its `REMEDY`); `more_minutes` and `more_usd` what measuring it is
     planned to take where the minutes had no room for it, None where that was not planned. `wide`
     says by how much the score's interval is wider than that of as many independent rows, and why;
     empty where it is not.

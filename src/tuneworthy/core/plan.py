@@ -37,7 +37,7 @@ class PlannedArm(Record):
     `requests` and `tokens` (prompt + answer) are totals; `minutes` an estimate from this machine's
     timing, or from seconds a request of an endpoint. `sent` is what endpoints are sent, None where
     none is asked; `requests`, `tokens` and `usd` are then its worst case.
-    `follow_up`: it runs only where the stage rule asks for it (see matrix/stages.py), after the
+    `follow_up`: it runs only where the stage rule asks for it (`measure/stage_rule.py`), after the
     arms that always run. `look_after`: the folds after which the rule looks at its score and may
     stop it; 0: it runs on all its folds.
     """

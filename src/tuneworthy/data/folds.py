@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
+from tuneworthy.core.recorded import recorded_files
 from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups
-from tuneworthy.data.files import recorded_files
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.rows import moment
 

@@ -10,9 +10,9 @@ from tuneworthy.core.audit import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
+from tuneworthy.core.recorded import matched_by, recorded_files
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
-from tuneworthy.data.files import matched_by, recorded_files
 from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen

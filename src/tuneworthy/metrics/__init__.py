@@ -20,11 +20,11 @@ from tuneworthy.core import plugins
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
-from tuneworthy.metrics._scorer import Measure, Scorer, by_set, named, score_all
+from tuneworthy.metrics._scorer import Metric, Scorer, by_set, named, score_all
 from tuneworthy.metrics._user import is_own, located, measure
 from tuneworthy.metrics._validity import validity
 
-__all__ = ["JUDGE", "Measure", "Scorer", "by_set", "chosen", "fingerprint", "names", "score_all",
+__all__ = ["JUDGE", "Metric", "Scorer", "by_set", "chosen", "fingerprint", "names", "score_all",
            "scorer", "sees_sets"]  # fmt: skip
 DEFAULTS = {"json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number"}
 JUDGE = "judge"

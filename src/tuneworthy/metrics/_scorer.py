@@ -13,7 +13,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
 
-Measure = Callable[[Case, Answer], Score | Unscored]
+Metric = Callable[[Case, Answer], Score | Unscored]
 Scores = list[Score | Unscored]
 
 
@@ -25,7 +25,7 @@ class Scorer:
     an answer is valid. `by_set`: an answer's worth depends on the other answers given to `all`.
     """
 
-    parts: tuple[Measure, ...]
+    parts: tuple[Metric, ...]
     valid: Callable[[Answer], bool | None]
 
     @property
@@ -58,12 +58,12 @@ class Scorer:
         return least.model_copy(update={"valid": self.valid(answer)})
 
 
-def by_set(metric: Measure) -> bool:
+def by_set(metric: Metric) -> bool:
     """Say whether a metric looks at all answers of an arm together."""
     return bool(getattr(metric, "by_set", False))
 
 
-def score_all(metric: Measure, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
+def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
     """Return one score a case of the answers of one arm, in order.
 
     A metric with `all` is asked once; any other one case by case. Raises ValueError where cases
@@ -76,7 +76,7 @@ def score_all(metric: Measure, cases: Sequence[Case], answers: Sequence[Answer])
     return [metric(case, answer) for case, answer in zip(cases, answers, strict=True)]
 
 
-def named(task: Task, names: Sequence[str]) -> list[Measure]:
+def named(task: Task, names: Sequence[str]) -> list[Metric]:
     """Return the plug-ins of these names as metrics, called with the options of the task."""
     options = {
         **task.success.options,

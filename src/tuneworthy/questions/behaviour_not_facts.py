@@ -11,7 +11,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, percent_within
-from tuneworthy.matrix.causes import FEW, FEW_SILENT
+from tuneworthy.diagnose.cause_shares import FEW, FEW_SILENT
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
 from tuneworthy.questions._shown import finding, too_small, unmeasured

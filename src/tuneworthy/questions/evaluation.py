@@ -10,7 +10,7 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
 from tuneworthy.core.units import percent, points
-from tuneworthy.matrix.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED
+from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.stats.power import Z
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tuneworthy.core.causes import Diagnosis, Effect
 from tuneworthy.core.results import Results
-from tuneworthy.matrix.context_curve import Curve, context_curves
+from tuneworthy.extras.context_curve import Curve, context_curves
 from tuneworthy.report import _causes as causes
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _svg as svg

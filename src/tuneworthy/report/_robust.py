@@ -12,7 +12,7 @@ from tuneworthy.core.harm import Shake
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.results import Results
 from tuneworthy.core.slices import Slices
-from tuneworthy.matrix.rewording import WRAPPERS
+from tuneworthy.extras.rewording import WRAPPERS
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._charts import Line

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from tuneworthy.core.record import canonical
-from tuneworthy.matrix.ballot import Question
 from tuneworthy.metrics._json import parse
 from tuneworthy.report._screens import finished, shown, wrapped
 from tuneworthy.report._words import counted
+from tuneworthy.settle.pairwise_votes import Question
 
 KEYS = "[l]eft [r]ight [b]oth wrong [e]qual, both right [s]kip [q]uit =right answer"
 PREFERENCE = "better: [l]eft [r]ight, [b]oth bad [e]qually good [s]kip [q]uit =better text"

@@ -16,7 +16,7 @@ from tuneworthy.report._screens import cell, finished, shown, wrapped
 from tuneworthy.report._time import timing_line
 
 if TYPE_CHECKING:  # the report computes no statistics, so it loads none
-    from tuneworthy.verdict.recompute import Recomputed
+    from tuneworthy.recompute import Recomputed
 
 LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
 

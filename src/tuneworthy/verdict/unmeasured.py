@@ -11,9 +11,9 @@ from math import ceil
 from tuneworthy.core.causes import Diagnosis, Wrong, share_of, speaks_against
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
+from tuneworthy.core.repairs import BY_TOOL
 from tuneworthy.core.units import percent
 from tuneworthy.core.verdict import Next
-from tuneworthy.matrix.remedies import BY_TOOL
 from tuneworthy.verdict.board import rung
 from tuneworthy.verdict.effort import A_MODEL, Offer, in_labels
 from tuneworthy.verdict.rule import untrained

@@ -8,8 +8,8 @@ from tuneworthy.arms import gepa
 from tuneworthy.arms._reflected import fenced
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.plugins import load
+from tuneworthy.core.specs import lacking, needs_of, specs
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.matrix.specs import lacking, needs_of, specs
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.messages import build, specification
 

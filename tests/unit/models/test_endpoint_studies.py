@@ -136,7 +136,7 @@ def test_d8_a_moved_alias_fails_the_arms_after_it_and_keeps_those_before(study):
 
 
 def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypatch):
-    from tuneworthy import beside
+    from tuneworthy.extras import runner as beside
 
     def moved(*args):
         raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")

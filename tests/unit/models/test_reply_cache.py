@@ -6,7 +6,7 @@ import pytest
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Grammar, Limits
-from tuneworthy.matrix import latency
+from tuneworthy.measure import latency
 from tuneworthy.models._reply_cache import ReplyCache, uncached
 from tuneworthy.models._roles import Models
 from tuneworthy.models.scripted import Scripted

@@ -153,7 +153,7 @@ def test_a_task_gives_its_settings_to_every_model(opened):
 
 def study(folder, model):
     """Return the verdict of a study on 80 rows, a tenth of which the model gets wrong."""
-    from tuneworthy.desk import Wishes
+    from tuneworthy.session import Wishes
     from tuneworthy.study import run
 
     folder.mkdir()

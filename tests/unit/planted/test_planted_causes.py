@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.matrix.causes import diagnose
+from tuneworthy.diagnose.cause_shares import diagnose
 from tuneworthy.planted import CAUSES, VARIANTS, outcome, plant, table, tally
 from tuneworthy.planted._columns import _lesson, _shots, judge
 from tuneworthy.planted._likeness import Search, conflicting, same

@@ -3,9 +3,9 @@
 import pytest
 from study_fixture import study
 
+from tuneworthy.compare.two_studies import between, others
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.matrix.two_studies import between, others
 from tuneworthy.report.terminal import compare_screen
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tuneworthy.data.docs import read_docs
 from tuneworthy.data.rows import read_rows, to_case
-from tuneworthy.matrix.freshness import changed, told
+from tuneworthy.extras.changed_facts import changed, told
 from tuneworthy.retrieval.gold import inferred
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.quality import quality

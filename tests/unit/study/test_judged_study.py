@@ -8,12 +8,12 @@ import shutil
 import pytest
 from tests import studies
 
-from tuneworthy import shelf
+from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.models import scripted
+from tuneworthy.recompute import recompute
 from tuneworthy.study import run
-from tuneworthy.verdict.recompute import recompute
 
 
 def by_truth(prompt, limits):

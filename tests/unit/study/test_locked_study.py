@@ -12,7 +12,7 @@ from tuneworthy.core.errors import TaskError
 from tuneworthy.data.load import load
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.settle import open_settling
+from tuneworthy.settling import open_settling
 from tuneworthy.stats.bounds import level
 from tuneworthy.study import check
 

@@ -3,7 +3,7 @@
 import pytest
 from tests import studies
 
-from tuneworthy import shelf
+from tuneworthy import results_folder as shelf
 from tuneworthy.cli._options import minutes
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plan import NO_ROOM

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from tests import studies
 
-from tuneworthy import shelf
+from tuneworthy import results_folder as shelf
 from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import TaskError

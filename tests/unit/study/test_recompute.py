@@ -8,7 +8,7 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy import shelf
+from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plan import NO_ROOM
@@ -130,7 +130,7 @@ def test_recomputing_loads_no_torch(folder):
 
 
 def test_without_a_metric_the_diagnosis_is_taken_as_stored(made):
-    from tuneworthy.verdict.recompute import _taken
+    from tuneworthy.recompute import _taken
 
     assert _taken(made.results, None)[:2] == ("scores", "diagnosis")
 

@@ -7,10 +7,10 @@ import pytest
 from tests.unit.study.test_settle import fitted, recorded, said, settled
 
 import tuneworthy
-from tuneworthy import shelf
+from tuneworthy import results_folder as shelf
 from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import TaskError
-from tuneworthy.settle import open_settling
+from tuneworthy.settling import open_settling
 
 
 @pytest.fixture(scope="module")

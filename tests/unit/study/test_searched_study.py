@@ -7,7 +7,7 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.core.plan import Plan
-from tuneworthy.matrix.searching import searched
+from tuneworthy.extras.prompt_search import searched
 
 ARMS = ["zero_shot", "optimised_prompt", "constrained"]
 

@@ -16,7 +16,7 @@ from tuneworthy.cli._frame import run as command
 from tuneworthy.core.errors import TaskError
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.report._settle import progress_line, question_screen
-from tuneworthy.settle import open_settling
+from tuneworthy.settling import open_settling
 from tuneworthy.stats.bounds import level
 
 POOL = 300
@@ -197,7 +197,8 @@ def test_a_look_that_settles_counts_all_that_opened_the_rows_and_is_counted_by_l
 def test_a_killed_session_keeps_every_click(study):
     path, _, _ = study
     code = (
-        "import os, sys; from pathlib import Path; from tuneworthy.settle import open_settling\n"
+        "import os, sys; from pathlib import Path\n"
+        "from tuneworthy.settling import open_settling\n"
         f"with open_settling(Path({str(path)!r})) as settling:\n"
         "    for _ in range(5):\n"
         "        settling.question(); settling.click('left')\n"

@@ -8,8 +8,8 @@ from tests import studies
 from tuneworthy.core.errors import DataError, StoreError, TaskError
 from tuneworthy.core.results import Results
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.matrix import timing
-from tuneworthy.matrix.plan import Speed
+from tuneworthy.measure import timing
+from tuneworthy.measure.planning import Speed
 from tuneworthy.study import Wishes, check, plan, run
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.desk import Wishes, read
+from tuneworthy.session import Wishes, read
 from tuneworthy.suite import write
 
 ARMS = ["zero_shot", {"rag": {"dense": False, "k": 1}}, "oracle"]

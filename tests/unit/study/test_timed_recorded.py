@@ -8,10 +8,10 @@ from tests.studies import lines
 
 import tuneworthy
 from tuneworthy.questions import ask_all
+from tuneworthy.recompute import recompute
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 from tuneworthy.study import check
-from tuneworthy.verdict.recompute import recompute
 
 N = 180
 TOOLS = {"tune": "tune", "prompt": "prompt"}

@@ -1,11 +1,11 @@
 """Of one epoch and one seed there is nothing to choose: dev rows are read, and not answered."""
 
 import pytest
-from tests.unit.matrix.bench_kit import bench_of, cases, planned
+from tests.runner_kit import bench_of, cases, planned
 
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.matrix.measure import measure
+from tuneworthy.measure.units import measure
 
 LABELS = ("billing", "delivery", "defect")
 BEST = [Recipe(), Recipe()]

@@ -97,7 +97,7 @@ def test_the_plan_counts_passages_as_often_as_rows_are_read():
 
 
 def test_auto_asks_it_after_the_passages_alone():
-    from tuneworthy.matrix.specs import specs
+    from tuneworthy.core.specs import specs
 
     task = Task(data=Data(file="rows.jsonl", docs="docs.jsonl"))
     order = [spec.arm for spec in specs(task)]

@@ -10,7 +10,7 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.settled import Course
-from tuneworthy.verdict import replay
+from tuneworthy.settle import replay
 
 STUDY = scenes.evidence({"a": ("prompt", scenes.scores(60, 0.7)),
                          "b": ("tune", scenes.scores(60, 0.8, 1))})  # fmt: skip

@@ -10,9 +10,9 @@ from tuneworthy.core.case import Message, Query
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.settled import Click
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.matrix.ballot import Ballot
 from tuneworthy.metrics import scorer
-from tuneworthy.verdict.sequential import Sequential
+from tuneworthy.settle.pairwise_votes import Ballot
+from tuneworthy.settle.sequential import Sequential
 
 SAYS = {"small": "refund", "tuned": "delivery", "large": "warranty"}
 

@@ -1,0 +1,336 @@
+"""Read the matrix down: each arm's score, the arms that compete, their paired differences. Pure.
+
+Every measured candidate competes. The one with the best score takes its tool's place on the
+ladder; the bounds of all pairs hold together, so the choice is paid for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.compare.choice import best_by_fold
+from tuneworthy.compare.columns import (
+    PRESENT,
+    Column,
+    Mean,
+    by_spec,
+    column,
+    competing,
+    named_before,
+    shared,
+)
+from tuneworthy.compare.costs import request_cost, with_costs
+from tuneworthy.compare.cut_answers import cut
+from tuneworthy.compare.hard_limits import limit_states, why_p95_open
+from tuneworthy.compare.interval_width import why_wide
+from tuneworthy.compare.judge_correction import graded_score
+from tuneworthy.compare.pairs import ALPHA, Shape, pair_of, pairs
+from tuneworthy.compare.turn_order import rung
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.evidence import (
+    ArmResult,
+    Evidence,
+    Interval,
+    Latency,
+    LimitState,
+    Pair,
+    Tokens,
+)
+from tuneworthy.core.record import digest
+from tuneworthy.core.repairs import repairs
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.stats import bounds, many
+from tuneworthy.stats.clusters import Folds, cluster_numbers
+
+LOST = 1e-9  # a score below it is a total loss
+_FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
+TAIL = 20  # the 95th percentile of fewer times is little more than the slowest of them
+
+
+def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
+    """Return the evidence of all runs so far on the scored cases."""
+    table = by_spec(runs)
+    columns = {name: one for name, rs in table.items() if (one := column(rs)) is not None}
+    seats = competing(columns.values(), shape.task, _corrected(shape))
+    first = {rivals[0].spec.name: rivals for rivals in seats.values()}
+    compared = {one.spec.name: one for rivals in seats.values() for one in rivals}
+    arms = [
+        _result(shape, rs, columns.get(name), first.get(name)).model_copy(
+            update={"compared": name in compared}
+        )
+        for name, rs in table.items()
+    ]
+    references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
+    found_pairs = pairs(shape, compared, first, references)
+    differ = [p.differ / p.n for p in found_pairs if p.n and p.arm in first and p.versus in first]
+    found = Evidence(
+        task=shape.task.name,
+        hash=_hash(shape, cases, runs),
+        n=len(cases),
+        looks=shape.looks,
+        alpha=ALPHA,
+        arms=tuple(arms),
+        pairs=tuple(found_pairs),
+        blocks=shape.blocks,
+        d=round(float(np.mean(differ)), 6) if differ else None,
+        pool=shape.pool,
+        limited=shape.limited,
+        task_hash=shape.study,
+        seconds=_seconds(runs),
+        train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
+    )
+    return with_costs(found, shape.task, runs)
+
+
+def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float) -> list[Pair]:
+    """Return a new arm's runs so far against each arm of a simpler tool."""
+    columns = [one for rs in by_spec(runs).values() if (one := column(rs))]
+    own = column(new)
+    assert own is not None  # only what was measured is compared
+    seats = competing(columns, shape.task, _corrected(shape))
+    simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
+    return [pair_of(shape, own, one, level) for one in simpler]
+
+
+def _result(
+    shape: Shape, runs: Sequence[Run], column: Column | None, rivals: Sequence[Column] | None
+) -> ArmResult:
+    """Return an arm's figures; `rivals` are the arms of its tool where it takes their place."""
+    spec = runs[0].spec
+    plain: dict[str, Any] = {
+        "name": spec.name, "tool": spec.tool, "role": spec.role,
+        "simplicity": spec.simplicity, "options": spec.options,
+        "repairs": tuple(sorted(repairs(spec))),
+    }  # fmt: skip
+    if column is None:
+        bad = next((r for r in runs if r.state in {"failed", "skipped"}), runs[0])
+        return ArmResult(**plain, state=bad.state, because=bad.because)
+    ids = sorted(column.cells)
+    seeds = sorted({run.seed for run in column.runs})
+    best = Counter(run.seed for run in best_by_fold(column.runs))
+    fields, missing = _measures(shape, column, ids, rivals or ())
+    states = limit_states(shape.task, fields, column.runs)
+    missing |= _open_limits(shape.task, column.runs, states)
+    sd = _seed_sd(column.runs)
+    if sd is None:
+        missing["seed_sd"] = "one seed: how much a retraining differs was not measured"
+    devs = [run.dev for run in column.runs if run.dev is not None]
+    wide = why_wide(shape, column, ids, fields["score"], len(rivals or ()))
+    stopped = next((r.because for r in runs if r.state == "stopped_early"), "")
+    return ArmResult(
+        **plain,
+        **fields,
+        state="stopped_early" if stopped else "measured",
+        because=stopped or noted(column.runs),
+        seed=best.most_common(1)[0][0],
+        seeds=len(seeds),
+        n=len(ids),
+        learned=column.learned,
+        finalist=rivals is not None,
+        chosen=_chosen(shape, rivals) if rivals else "",
+        dev=round(float(np.mean(devs)), 6) if devs else None,
+        seed_sd=sd,
+        fit_seconds=round(sum(run.fit_seconds or 0.0 for run in column.runs), 3),
+        limits=states,
+        missing=missing,
+        present=spec.arm == PRESENT,
+        wide=wide,
+    )
+
+
+def noted(runs: Sequence[Run]) -> str:
+    """Return the notes of an arm's runs, each once.
+
+    Of notes that differ in their figures alone, as those of folds do, the first one is shown.
+    """
+    alike: dict[str, list[str]] = {}
+    for note in sorted(note for run in runs for note in run.notes):
+        alike.setdefault(_FIGURE.sub("", note), []).append(note)
+    return "; ".join(
+        some[0] if len(set(some)) == 1 else f"{some[0]}; the figures differ over {len(some)} runs"
+        for some in alike.values()
+    )
+
+
+def _seconds(runs: Sequence[Run]) -> float:
+    """Return the seconds that the units took, each measured once and stored."""
+    fit = sum(run.fit_seconds or 0.0 for run in runs)
+    return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
+
+
+def _corrected(shape: Shape) -> Mean | None:
+    """Return what gives an arm's mean as humans corrected it; None where no judge grades."""
+    grades = shape.grades
+    if grades is None:
+        return None
+
+    def mean(one: Column) -> float:
+        ids = sorted(one.cells)
+        answers = [one.cells[i][0] for i in ids]
+        return graded_score(one.values(ids), answers, grades, shape.grouped(ids).of)[0]
+
+    return mean
+
+
+def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
+    """Say how the first of the arms of one tool took its place on the ladder."""
+    spec, asked = rivals[0].spec, named_before(shape.task, rivals[0].spec)
+    whose = "of its tool" if spec.tool else "whose tool is not given"
+    if len(rivals) > 1:
+        lost = f" ({quoted(asked, 60)} was named before and not measured)" if asked else ""
+        return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{lost}"
+    if asked and asked != spec.name:
+        return f"the only arm {whose}: {quoted(asked, 60)} was named before and not measured"
+    if asked != spec.name:
+        return f"the only arm {whose}"
+    return "named before the run (success.finalists)"
+
+
+def _measures(
+    shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return score, validity, latency, tokens and cost of a column, and why what is null is so."""
+    answers = [column.cells[i][0] for i in ids]
+    score = _score(shape, column, ids, rivals)
+    valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
+    known = sum(v is not None for v in valid)
+    right = sum(v is True for v in valid)
+    errors = sum(isinstance(column.cells[i][1], Unscored) for i in ids)
+    missing: dict[str, str] = {}
+    fields: dict[str, Any] = {
+        "score": score,
+        "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
+        "valid": _interval((right / known, *bounds.rate(right, known))) if known else None,
+        "errors": errors,
+        "lost": _lost(shape, column, ids),
+        "cut": cut(column.runs, column.cells),
+        "latency_ms": _latency(column.runs, answers, missing),
+        "tokens": _tokens(answers, missing),
+        **request_cost(shape.task, answers, column.runs, missing),
+    }
+    if not known:
+        missing["valid"] = "no answer says whether it is valid"
+    return fields, missing
+
+
+def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
+    """Return the share of answers that score 0 where scores lie between 0 and 1."""
+    values = column.values(ids)
+    if np.isin(values, (0.0, 1.0)).all():
+        return None
+    lost = (values < LOST).astype(float)
+    return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
+
+
+def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]) -> Interval:
+    """Return the score with its interval; the best of several arms of a tool looks too good.
+
+    So the lower end of that one has the level at which none of their lower ends is too high.
+    """
+    values, groups = column.values(ids), shape.grouped(ids)
+    if shape.grades is not None:
+        answers = [column.cells[i][0] for i in ids]
+        return _interval(graded_score(values, answers, shape.grades, groups.of))
+    folds = np.array([column.fold[i] for i in ids])
+    factor = shape.factor(folds) if column.learned else 1.0
+    fitted: dict[str, Any] = {}
+    if factor > 1:
+        fitted = {"factor": factor, "folds": Folds(folds, column.retrained)}
+    mean, low, high = bounds.mean_interval(values, bounds.NAMED, groups, **fitted)
+    common = shared(rivals)
+    if len(rivals) > 1 and len(common) > 1:
+        scores = np.stack([one.values(common) for one in rivals], 1)
+        spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
+        level = 2 * many.choice_level(spread, bounds.NAMED / 2)
+        low = min(low, bounds.mean_interval(values, level, groups, **fitted)[1])
+    return _interval((mean, low, high))
+
+
+def _interval(three: tuple[float, float, float]) -> Interval:
+    mean, low, high = (round(float(value), 6) for value in three)
+    return Interval(mean=mean, low=low, high=high)
+
+
+def _latency(
+    runs: Sequence[Run], answers: Sequence[Answer], missing: dict[str, str]
+) -> Latency | None:
+    times = [ms for run in runs for ms in run.latency_ms or ()]
+    if not times and not any(run.fingerprint for run in runs):
+        times = [a.seconds * 1000 for a in answers if a.seconds is not None]
+    if not times:
+        missing["latency_ms"] = (
+            "no request to the endpoint was answered"
+            if any("endpoint" in run.fingerprint for run in runs)
+            else "not timed one at a time: it would take long; set success.limits.p95_ms to ask"
+            " for it"
+        )
+        return None
+    p50, p95 = (round(float(value), 3) for value in np.quantile(times, [0.5, 0.95]))
+    if len(times) < TAIL:
+        missing["latency_ms.p95"] = (
+            f"{len(times)} requests were timed; with success.limits.p95_ms set, more are"
+        )
+    if not any(run.latency_concurrency for run in runs):
+        missing["latency_ms.concurrency"] = "recorded answers do not say it"
+    at_once = max((run.latency_concurrency or 0 for run in runs), default=0)
+    return Latency(p50=p50, p95=p95 if len(times) >= TAIL else None, concurrency=at_once or None)
+
+
+def _open_limits(
+    task: Task, runs: Sequence[Run], states: Mapping[str, LimitState]
+) -> dict[str, str]:
+    """Return why `limits.p95_ms` is neither met nor violated: how many prompts were timed."""
+    limit = task.success.limits.p95_ms
+    if limit is None or states["p95_ms"] != "not shown":
+        return {}
+    return {"limits.p95_ms": why_p95_open([ms for r in runs for ms in r.latency_ms or ()], limit)}
+
+
+def _tokens(answers: Sequence[Answer], missing: dict[str, str]) -> Tokens | None:
+    read = [a.tokens_in for a in answers if a.tokens_in is not None]
+    written = [a.tokens_out for a in answers if a.tokens_out is not None]
+    if not read or not written:
+        missing["tokens"] = "the arm counts no tokens"
+        return None
+    return Tokens.model_validate(
+        {"in": round(float(np.mean(read)), 2), "out": round(float(np.mean(written)), 2)}
+    )
+
+
+def _seed_sd(runs: Sequence[Run]) -> float | None:
+    means = []
+    for seed in sorted({run.seed for run in runs}):
+        scores = [s for run in runs if run.seed == seed for s in run.scores]
+        means.append(np.mean([s.value if isinstance(s, Score) else 0.0 for s in scores]))
+    return round(float(np.std(means, ddof=1)), 6) if len(means) > 1 else None
+
+
+def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+    """Return the evidence hash: task, rows, what was run, answers, scores; never a time."""
+    return digest(
+        {
+            "task": shape.task.hash,
+            "cases": sorted(digest(case.plain() | {"where": ""}) for case in cases),
+            "looks": shape.looks,
+            "blocks": shape.blocks,
+            **({} if shape.grades is None else {"grades": sorted(map(str, shape.grades.items()))}),
+            "runs": [
+                {
+                    "spec": run.spec.plain(), "seed": run.seed, "fold": run.fold,
+                    "state": run.state, "dev": run.dev,
+                    "answers": [[a.case, a.text, a.finish, a.error] for a in run.answers],
+                    "scores": [score.plain() for score in run.scores],
+                    **({"longer": run.longer} if run.longer else {}),
+                }
+                for run in runs
+            ],
+        }
+    )  # fmt: skip

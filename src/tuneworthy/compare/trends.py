@@ -1,0 +1,87 @@
+"""What explains the intervals of an evidence: rows learnt from, and trends over time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.compare.built_cells import best_cells
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.run import Run
+from tuneworthy.core.specs import chooses, most_rows
+from tuneworthy.core.split import Split
+from tuneworthy.core.trend import Side, Trend
+from tuneworthy.data.rows import moment
+from tuneworthy.stats.trend import LEAST, largest_break
+
+TOO_FEW = f"fewer than {LEAST} independent rows, or a single time"
+
+
+def explained(
+    split: Split, cases: Sequence[Case], runs: Sequence[Run], found: Evidence
+) -> Evidence:
+    """Return the evidence with the rows that each arm learnt from, and each pair over time."""
+    arms = tuple(arm.model_copy(update=_fits(split, runs, arm)) for arm in found.arms)
+    trends = tuple(_trends(split, cases, runs, arms))
+    return found.model_copy(update={"arms": arms, "trends": trends})
+
+
+def _fits(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
+    """Return how many fits an arm's score stands on, and the fewest and most rows one learnt from.
+
+    The fits of further seeds are not counted: one of them a fold is what would be built.
+    """
+    own = [r for r in runs if r.spec.name == arm.name and r.state == "measured" and r.learned]
+    folds = sorted({run.fold or 0 for run in own})
+    if not arm.score or not folds:
+        return {"fits": 0, "learnt_from": None}
+    spec = own[0].spec
+    rows = [len(split.parts[fold].learnt(chooses(spec)).train) for fold in folds]
+    most = most_rows(spec) or max(rows)
+    return {"fits": len(folds), "learnt_from": (min(*rows, most), min(max(rows), most))}
+
+
+def _trends(
+    split: Split, cases: Sequence[Case], runs: Sequence[Run], arms: Sequence[ArmResult]
+) -> Iterator[Trend]:
+    """Yield the trend of each two finalists; none where a scored row has no time."""
+    times = {case.id: case.time for case in cases if case.time is not None}
+    if not cases or len(times) < len(cases):
+        return
+    names = [arm.name for arm in arms if arm.finalist and arm.score]
+    cells = {name: {i: v for i, (_, v) in best_cells(runs, name).items()} for name in names}
+    for arm, versus in combinations(names, 2):
+        yield _trend((arm, versus), (cells[arm], cells[versus]), times, split.groups)
+
+
+def _trend(
+    names: tuple[str, str],
+    cells: tuple[Mapping[str, float], Mapping[str, float]],
+    times: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> Trend:
+    ids = sorted(set(cells[0]) & set(cells[1]))
+    mine, its = (np.array([side[i] for i in ids]) for side in cells)
+    moments = np.array([moment(times[i]) for i in ids])
+    found = largest_break(mine - its, moments, [groups.get(i, i) for i in ids])
+    if found is None:
+        return Trend(arm=names[0], versus=names[1], n=len(ids), because=TOO_FEW)
+    first, after = found.before, ~found.before
+    at = int(np.flatnonzero(after)[moments[after].argmin()])
+    return Trend(
+        arm=names[0],
+        versus=names[1],
+        n=len(ids),
+        p=round(found.p, 6),
+        before=_side(mine[first], its[first]),
+        after=_side(mine[after], its[after]),
+        from_time=times[ids[at]],
+    )
+
+
+def _side(mine: np.ndarray, its: np.ndarray) -> Side:
+    return Side(n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(its.mean()), 6))

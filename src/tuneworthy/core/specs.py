@@ -1,0 +1,227 @@
+"""Which arms a task gets: from `arms:` in task.yaml, else every arm whose needs are met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.recorded import recorded_files
+from tuneworthy.core.run import Spec
+from tuneworthy.core.task import Task
+
+DEV_ASKED = 24  # dev rows that a prompt or a seed is chosen on: no choice needs more
+_KEYS = {
+    "labels": "output.labels (a closed set of answers)",
+    "schema": "output.schema (JSON answers)",
+    "docs": "data.docs",
+    "gold_passage": "rows with `context`",
+    "bigger": "bigger",
+    "teacher": "teacher",
+    "unlabelled": "data.unlabelled",
+    "present": "present",
+    "reflection": "teacher or bigger (a capable model that writes prompts)",
+}
+
+
+def specs(task: Task) -> list[Spec]:
+    """Return the arms of a task in ladder order, recorded systems one each.
+
+    Raises TaskError for an unknown arm, unknown options, a doubled name or an empty list.
+    """
+    if task.arms == "auto":
+        wanted: list[tuple[str, dict[str, Any]]] = [
+            (name, options)
+            for name in catalogue("arms")
+            if name != "answers" and not _says(name, "BY_NAME") and not _says(name, "ON_FAILURES")
+            for options in ({}, *variants(name))
+        ]
+        wanted += [("answers", {"name": name}) for name in task.answers]
+    else:
+        wanted = [pair for entry in task.arms for pair in _entry(entry, task)]
+    if not wanted:
+        raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
+    found = [_spec(name, options, task) for name, options in wanted]
+    names = [spec.name for spec in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        taken = [name for name in twice if name in task.answers]
+        fix = "give them different options, or leave one out"
+        raise TaskError(
+            "two arms have one name",
+            where=f"task.yaml answers.{taken[0]}" if taken else "task.yaml arms",
+            got=", ".join(twice),
+            fix="an arm is called so: give the recorded answers another name" if taken else fix,
+        )
+    return sorted(found, key=_order)
+
+
+def variants(arm: str) -> tuple[dict[str, Any], ...]:
+    """Return the further options that `arms: auto` runs an arm at, beside its own defaults."""
+    return tuple(getattr(load("arms", arm), "VARIANTS", ()))
+
+
+def variant_of(task: Task, spec: Spec) -> int:
+    """Return which of its arm's variants `arms: auto` added a spec as, from 0, or -1 for none."""
+    if task.arms != "auto" or spec.name == spec.arm:
+        return -1
+    found = (i for i, v in enumerate(variants(spec.arm)) if v.items() <= spec.options.items())
+    return next(found, -1)
+
+
+def on_failures(task: Task) -> list[Spec]:
+    """Return the arms that `arms: auto` asks on failed cases only: they are dear on every one."""
+    if task.arms != "auto":
+        return []
+    dear = [name for name in catalogue("arms") if _says(name, "ON_FAILURES")]
+    return sorted((_spec(name, {}, task) for name in dear), key=_order)
+
+
+def _says(arm: str, flag: str) -> bool:
+    return bool(getattr(load("arms", arm), flag, False))
+
+
+def _entry(entry: str | dict[str, dict[str, Any]], task: Task) -> list[tuple[str, dict[str, Any]]]:
+    pairs = [(entry, {})] if isinstance(entry, str) else list(entry.items())
+    wide: list[tuple[str, dict[str, Any]]] = []
+    for name, options in pairs:
+        if name in task.answers:
+            wide.append(("answers", {"name": name}))
+        elif name == "answers" and not options:
+            wide += [("answers", {"name": each}) for each in task.answers]
+        else:
+            wide.append((name, dict(options or {})))
+    return wide
+
+
+def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
+    arm = load("arms", name)
+    try:
+        filled = arm.Options.model_validate(options).plain()
+    except ValueError as error:
+        first = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
+        raise TaskError(
+            f"the options of arm `{name}` are wrong: {first['msg']}",
+            where=f"task.yaml arms.{name}.{'.'.join(map(str, first['loc']))}",
+            got=str(options),
+            fix=f"options of `{name}`: {', '.join(arm.Options.model_fields) or 'none'}",
+        ) from None
+    tool, label = arm.TOOL or None, name
+    if name == "answers":
+        label = options["name"]
+        tool = task.answers[label].tool
+    elif name == "present" and task.present and task.present.tool:
+        tool = task.present.tool
+    if extra := [f"{key}={value}" for key, value in options.items() if key != "name"]:
+        label = f"{name}({', '.join(extra)})"
+    return Spec(
+        name=label, arm=name, options=filled, tool=tool, role=arm.ROLE, simplicity=arm.SIMPLICITY
+    )
+
+
+def _order(spec: Spec) -> tuple[int, int, int, str]:
+    """Place references first and a ceiling in front of the context arms, after the prompts.
+
+    A ceiling chooses the prompt it stands on, so prompts are measured before it.
+    """
+    from tuneworthy.core.task import TOOLS
+
+    ceiling = spec.role == "ceiling"
+    unplaced = len(TOOLS) if spec.role == "candidate" else -1  # a recorded system without a tool
+    rung = TOOLS.index(spec.tool or "context") if spec.tool or ceiling else unplaced
+    return rung, 0 if ceiling else 1, spec.simplicity, spec.name
+
+
+def most_rows(spec: Spec) -> int | None:
+    """Return the most rows that an arm learns from by its options, None for all of them."""
+    most = spec.options.get("rows")
+    return most if isinstance(most, int) else None
+
+
+def chooses(spec: Spec) -> bool:
+    """Return whether an arm chooses something on dev rows; else it learns from them too."""
+    return bool(getattr(load("arms", spec.arm), "CHOOSES", True))
+
+
+def chooses_prompt(spec: Spec) -> bool:
+    """Return whether an arm chooses the prompt it stands on; a placebo takes that of its arm."""
+    return spec.role != "placebo" and _says(spec.arm, "CHOOSES_PROMPT")
+
+
+def is_recorded(task: Task, spec: Spec) -> bool:
+    """Return whether an arm is known by its recorded answers: it learns nothing and asks nobody."""
+    return spec.name in recorded_files(task)
+
+
+def wants_dev(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
+    """Return whether an arm needs dev scores: it is one of several prompts that are asked here.
+
+    The one best on dev is handed to later arms. Which arm of a tool is named is chosen elsewhere.
+    """
+
+    def prompts(one: Spec) -> bool:
+        return one.tool == "prompt" and one.role == "candidate" and not is_recorded(task, one)
+
+    return prompts(spec) and sum(map(prompts, arms)) > 1
+
+
+def trains(spec: Spec) -> bool:
+    """Return whether an arm trains a model: it comes last, after the matrix was read across."""
+    return "training" in load("arms", spec.arm).NEEDS
+
+
+def probes_of(spec: Spec, rows: int) -> list[Spec]:
+    """Return what may be asked to read the matrix across with an arm: its pilot, its placebo.
+
+    Of an arm that repairs nothing (it declares no REMEDY) that is none. There is no pilot where it
+    and its placebo learn from as many of the `rows` as the arm: then a placebo of the arm itself
+    costs no more and says more.
+    """
+    arm = load("arms", spec.arm)
+    if not getattr(arm, "REMEDY", None):
+        return []
+    small = spec
+    if hasattr(arm, "pilot"):
+        options = arm.pilot(arm.Options.model_validate(spec.options)).plain()
+        change = {"name": f"{spec.name} pilot", "role": "ceiling", "options": options}
+        pilot = spec.model_copy(update=change)
+        learnt = [min(most_rows(one) or rows, rows) for one in (pilot, spec)]
+        small = pilot if 2 * learnt[0] < learnt[1] else spec
+    found = [] if small is spec else [small]
+    if hasattr(arm, "placebo"):
+        options = arm.placebo(arm.Options.model_validate(small.options)).plain()
+        change = {"name": f"{small.name} placebo", "role": "placebo", "of": small.name,
+                  "options": options}  # fmt: skip
+        found.append(small.model_copy(update=change))
+    return found
+
+
+def lacking(spec: Spec, available: Mapping[str, str]) -> str:
+    """Return why an arm can't be measured here, or "" where all its needs are met.
+
+    `available` maps a need to "" (met) or to the reason that it is not.
+    """
+    needs = load("arms", spec.arm).NEEDS
+    reasons = [available[need] for need in sorted(needs) if available.get(need)]
+    return "; ".join(reasons)
+
+
+def needs_of(
+    task: Task, *, model: str, training: str, gold: bool, bigger: str = "", vectors: str = ""
+) -> dict[str, str]:
+    """Return {need: reason it is not met, or ""}; all but `gold` are given as such reasons."""
+    met = {
+        "labels": task.output.type == "label",
+        "schema": task.output.type == "json",
+        "docs": task.data.docs is not None,
+        "gold_passage": gold,
+        "bigger": task.bigger is not None,
+        "teacher": task.teacher is not None,
+        "unlabelled": task.data.unlabelled is not None,
+        "present": task.present is not None,
+        "reflection": (task.teacher or task.bigger) is not None,
+    }
+    reasons = {need: "" if ok else f"needs {_KEYS[need]}" for need, ok in met.items()}
+    reasons["bigger"] = reasons["bigger"] or bigger
+    reasons["reflection"] = reasons["reflection"] or ("" if task.teacher else bigger)
+    return {**reasons, "model": model, "training": training or model, "vectors": vectors}

@@ -1,0 +1,56 @@
+"""What blocks a verdict: contradictory answers, a broken metric, a single answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.case import Case
+from tuneworthy.core.task import Task
+from tuneworthy.diagnose.metric_ladder import (
+    GOLD_AUC,
+    GOLD_MEAN,
+    UNSCORED,
+    another_row,
+    ranked,
+    value,
+)  # fmt: skip
+from tuneworthy.metrics import Metric
+
+ONE_LOST = 1  # row that a metric may fail on: it can run out of time once
+
+
+def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> tuple[str, ...]:
+    """Return the reasons that block a verdict; a thin evaluation is none (it widens the bound)."""
+    reasons = [seen.text for seen in audit.observations if seen.level == "blocked"]
+    if audit.conflict_share >= task.success.margin:
+        share = f"{audit.conflict_share:.0%} of the scored rows"
+        reasons.append(f"the same input has contradictory answers in {share}")
+    if task.success.judge is None:  # a judge is checked on human grades instead
+        reasons += _metric(cases, metric)
+    return tuple(dict.fromkeys(reasons))
+
+
+def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
+    """Check the metric on gold: its own answer scores about 1, another row's answer less.
+
+    Broken if gold's mean is below .99, or the AUC of gold against another row's gold below .95, or
+    if it gives no score to more than one row and 1 % of them: a case without a score counts as all
+    wrong and as all right in every bound.
+    """
+    if not cases:
+        return []
+    gold = [value(metric, case, case.output) for case in cases]
+    scored = [score for score in gold if score is not None]
+    lost = len(gold) - len(scored)
+    if not scored or lost > max(ONE_LOST, UNSCORED * len(gold)):
+        return [f"the metric gives no score to {lost} of {len(gold)} gold answers"]
+    mean = float(np.mean(scored))
+    if mean < GOLD_MEAN:
+        return [f"the metric is broken: gold answers score {mean:.2f} on average, not 1"]
+    auc = ranked(cases, metric, gold, another_row(cases))
+    if auc is not None and auc < GOLD_AUC:
+        return [f"the metric is broken: it tells gold from another row's gold with AUC {auc:.2f}"]
+    return []

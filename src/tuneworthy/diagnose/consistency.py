@@ -1,0 +1,82 @@
+"""How consistent the examples are: contradictions, forms, neighbours, the rarest class. Pure.
+
+Each writes into `missing` why it returns None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.known import Share
+from tuneworthy.core.task import Task
+from tuneworthy.data.conflicts import contradicting
+from tuneworthy.diagnose.label_errors import doubts
+from tuneworthy.stats.bounds import rate
+
+_MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "), ("table", r"\|"),
+          ("field", r"[\w ]{1,30}: "))  # fmt: skip
+
+
+def contradictions(task: Task, rows: Sequence[Case]) -> Share | None:
+    """Return the share of rows whose input another row answers otherwise; None for no rows."""
+    torn = contradicting(rows, task.output.type == "text")
+    return proportion(sum(map(len, torn)), len(rows)) if rows else None
+
+
+def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
+    """Return the share of answers that have the most frequent form (see `form_of`)."""
+    if task.output.type == "label" or not rows:
+        missing["one_form"] = "labels have one form" if rows else "there are no rows"
+        return None
+    forms = Counter(form_of(case.output, task.output.type == "number") for case in rows)
+    return proportion(forms.most_common(1)[0][1], len(rows))
+
+
+def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
+    """Return the share of rows that 4 of their 5 nearest neighbours deny."""
+    if task.output.type != "label" or not rows:
+        missing["noise"] = "neighbours are compared for closed labels only"
+        return None
+    denied = [doubt for doubt in doubts(task, rows) if doubt.ground == "neighbours"]
+    return proportion(len(denied), len(rows))
+
+
+def fewest(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
+    """Return the rows of the rarest class."""
+    if task.output.type != "label" or not rows:
+        missing["fewest_of_a_class"] = "the answers are no closed set of labels"
+        return None
+    return min(Counter(case.output for case in rows).values())
+
+
+def form_of(text: str, number: bool = False) -> str:
+    """Return the form of an answer: type and key set of JSON, else how its lines are marked.
+
+    Of a number it is its last line with every figure alike, so that `12`, `#### 12` and `12 %`
+    are three forms.
+    """
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            return "broken JSON"
+        return f"object {sorted(found)}" if isinstance(found, dict) else "array"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if number and lines:
+        return re.sub(r"[-−+]?\d[\d.,]*", "0", lines[-1])
+    return " ".join(mark for mark, _ in groupby(map(_mark, lines)))
+
+
+def _mark(line: str) -> str:
+    return next((name for name, mark in _MARKS if re.match(mark, line)), "text")
+
+
+def proportion(k: int, n: int) -> Share:
+    """Return k of n with its exact interval. Raises ValueError for n = 0."""
+    low, high = (round(end, 6) for end in rate(k, n))
+    return Share(k=k, n=n, share=round(k / n, 6), low=low, high=high)

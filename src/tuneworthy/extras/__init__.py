@@ -1,0 +1,1 @@
+"""Optional measurements after the arms: they explain the verdict and name no arm."""

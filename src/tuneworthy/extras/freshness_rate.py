@@ -1,0 +1,214 @@
+"""How fast what a task needs to know changes, and who still says what was true before.
+
+A share f of facts changed within dt days, so with changes at a steady rate
+
+    rate = -ln(1 - f) / dt        days = -ln(1 - stale_ok) / rate
+
+is how long a frozen model keeps its stale answers at or below stale_ok (a century at
+most). The interval of f (Clopper-Pearson) goes through it too: its high end gives the low one of
+days.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log1p
+
+from tuneworthy.compare.choice import own_prompts
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Share
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run
+from tuneworthy.core.span import CENTURY, span
+from tuneworthy.core.specs import trains
+from tuneworthy.core.staleness import Staleness
+from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
+from tuneworthy.data.rows import moment
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.extras.changed_facts import Changed, Told, changed, freshness
+from tuneworthy.measure.units import Bench, measure
+from tuneworthy.retrieval.gold import unsupported
+from tuneworthy.retrieval.index import index
+from tuneworthy.stats.bounds import rate
+
+DAY = 86_400.0  # seconds
+MOST = 60  # facts that are changed and asked for again
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+READS = frozenset({"docs", "gold_passage"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an arm says of the changed facts; `reads`: it was shown the documents as they are now.
+
+    One that reads none answers as before the change: nobody told it.
+    """
+
+    told: Told
+    reads: bool
+
+
+def stale(
+    task: Task, cases: Sequence[Case], docs: Sequence[Doc], asked: Sequence[Asked] = ()
+) -> Staleness:
+    """Return how fast facts change and which arms follow: declared in the task, else counted.
+
+    `cases` are all labelled rows: those whose answer no passage in force today supports are listed
+    where there are documents. Never asks a model. What is not known is None, `because` says why.
+    """
+    found = _declared(task) or _counted(cases, docs)
+    ok = task.knowledge.stale_ok if task.knowledge else Staleness().stale_ok
+    known = found.changed is not None and found.over_days is not None
+    plain = task.output.type in ("text", "number")
+    return found.model_copy(
+        update={
+            "stale_ok": ok,
+            "days": lasting(found.changed, found.over_days, ok) if known else None,  # type: ignore[arg-type]
+            "faithful": _shares([one.told for one in asked if one.reads], "new"),
+            "stale": _shares([one.told for one in asked], "old"),
+            "unsupported": tuple(unsupported(index(docs), cases)) if docs and plain else (),
+        }
+    )
+
+
+def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
+    """Return how many days a model stays at or below a share of stale answers (a century at most).
+
+    Raises ValueError for a span that is not above 0.
+    """
+    if over_days <= 0:
+        raise ValueError(f"facts can't change within {over_days} days")
+    mean, low, high = (_days(f, over_days, stale_ok) for f in (share.share, share.high, share.low))
+    return Interval(mean=mean, low=low, high=high)
+
+
+def ask(
+    bench: Bench, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
+) -> list[Asked]:
+    """Change up to 60 facts in the documents and return which arms say the new ones.
+
+    Those that read documents are asked again, with the prompts that they chose. Others (a tuned
+    model, a prompt) are not: what they said before the change is what they would say after it.
+    Trained arms that read documents are left out, as they would have to be trained again. Empty
+    where no fact can be changed.
+    """
+    sealed = bench.sealed.open("freshness")
+    after = _some(changed(bench.docs, list(sealed.values()), bench.task.seed))
+    if not after.facts:
+        return []
+    now, found = replace(_changed(bench, after), runs=()), []  # no prompt is chosen anew
+    folds = tuple(at for at, part in enumerate(now.split.parts) if part.test)
+    for planned in arms:
+        reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
+        own = [run for run in runs if run.spec.name == planned.spec.name]
+        measured = any(run.state == "measured" for run in own)  # else the stage rule left it out
+        if not measured or (reads and trains(planned.spec)):
+            continue
+        if reads:
+            once = planned.model_copy(update={"folds": folds, "seeds": planned.seeds[:1]})
+            own = measure(now, once, own_prompts(own, planned.spec.name, recipes), False)
+        answers = _answers(own)
+        if answers:
+            told = freshness(planned.spec.name, answers, after.facts)
+            found.append(Asked(told, reads))
+    return found
+
+
+def _some(after: Changed) -> Changed:
+    """Return at most 60 of the changed facts, drawn by their case."""
+    kept = {f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST]}
+    facts = tuple(fact for fact in after.facts if fact.case in kept)
+    cases = tuple(case for case in after.cases if case.id in kept)
+    return replace(after, facts=facts, cases=cases)
+
+
+def _changed(bench: Bench, after: Changed) -> Bench:
+    """Return the same study on the changed documents and their cases alone, never timed."""
+    ids = {case.id for case in after.cases}
+    parts = tuple(
+        part.model_copy(update={"test": tuple(i for i in part.test if i in ids)})
+        for part in bench.split.parts
+    )
+    sealed = Sealed(
+        after.cases, lambda door, purpose: bench.ledger.door(bench.study, door, purpose)
+    )
+    split = bench.split.model_copy(update={"parts": parts})
+    return replace(bench, split=split, sealed=sealed, docs=after.docs, timed=False)
+
+
+def _answers(runs: Sequence[Run]) -> list[Answer]:
+    """Return one answer a case: of several seeds that of the first."""
+    found: dict[str, Answer] = {}
+    for run in sorted(runs, key=lambda one: one.seed):
+        for answer in run.answers:
+            found.setdefault(answer.case, answer)
+    return list(found.values())
+
+
+def _days(share: float, over_days: float, stale_ok: float) -> float:
+    if share <= 0 or stale_ok >= 1:
+        return CENTURY
+    if share >= 1 or stale_ok <= 0:
+        return 0.0
+    # log1p: beside 1, a share near 0 is lost and its logarithm is 0
+    return min(CENTURY, log1p(-stale_ok) / log1p(-share) * over_days)
+
+
+def _declared(task: Task) -> Staleness | None:
+    given = task.knowledge
+    if given is None or given.changed_share is None or given.over is None:
+        return None
+    share = given.changed_share
+    point = Share(k=0, n=0, share=share, low=share, high=share)
+    return Staleness(changed=point, declared=True, over_days=span(given.over))
+
+
+def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Staleness:
+    """Count the documents in force at one moment of which the last one seen is no longer so.
+
+    That moment is the first at which most documents are in force, so no document counts twice; the
+    last one is the latest date of a document or row.
+    """
+    if not docs:
+        return Staleness(because="there are no documents, and task.yaml has no `knowledge:`")
+    if any(_NUMBER.fullmatch(text) for doc in docs for text in (doc.since, doc.until) if text):
+        return Staleness(because="documents are dated by numbers, whose unit is not known")
+    spans = [(_moment(doc.since, -1.0), _moment(doc.until, 1.0)) for doc in docs]
+    dates = sorted({at for one in spans for at in one if abs(at) != float("inf")})
+    if not dates:
+        return Staleness(because="no document is dated, and task.yaml has no `knowledge:`")
+    times = (case.time for case in cases if case.time)
+    rows = [moment(text) for text in times if not _NUMBER.fullmatch(text)]
+    last = max([*dates, *rows])
+    count = {at: sum(since <= at < until for since, until in spans) for at in dates if at < last}
+    if not count or not max(count.values()):
+        return Staleness(because="all documents bear one date: no change can be seen")
+    first = max(count, key=lambda at: (count[at], -at))
+    k = sum(since <= first < until <= last for since, until in spans)
+    low, high = rate(k, count[first])
+    share = Share(k=k, n=count[first], share=k / count[first], low=low, high=high)
+    over = (last - first) / DAY
+    return Staleness(changed=share, over_days=round(over, 3) or over)  # seconds apart are above 0
+
+
+def _moment(text: str | None, sign: float) -> float:
+    return sign * float("inf") if text is None else moment(text)
+
+
+def _shares(told: Sequence[Told], kind: str) -> dict[str, Share]:
+    found: dict[str, Share] = {}
+    for one in told:
+        counts: Mapping[str, int] = {str(name): n for name, n in one.counts.items()}
+        if one.n:
+            k = counts[kind]
+            low, high = rate(k, one.n)
+            found[one.arm] = Share(k=k, n=one.n, share=k / one.n, low=low, high=high)
+    return found

@@ -1,0 +1,199 @@
+"""What training changed for the worse: general text, tail cases, calibration, refusals, facts.
+
+Against the base model, never the last tune. Only general text has a limit of the task
+(`general_drop`); the rest is shown, and asked about. Compare two arms at one task score: more
+training brings both more. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.compare.built_cells import best_cells, built, rare
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import NumericError
+from tuneworthy.core.harm import Harm
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Familiarity
+from tuneworthy.core.run import Run
+from tuneworthy.extras.known_facts import Probe, known_lost, probe
+from tuneworthy.extras.refusals import refusal_change
+from tuneworthy.extras.tuned_model import (
+    DRAWS,
+    Tuned,
+    divergence,
+    open_tuned,
+    relative_rise,
+    value_of,
+)  # fmt: skip
+from tuneworthy.measure.units import Bench
+from tuneworthy.stats.bounds import paired
+from tuneworthy.stats.summaries import ece
+
+LEAST, FACTS = 20, 10  # cases, well known facts: fewer say too little
+Found = Interval | str
+"""A figure with its interval, or why there is none."""
+
+
+def harm(
+    bench: Bench, runs: Sequence[Run], arm: str, known: Familiarity | None = None
+) -> Harm | None:
+    """Return what training this arm cost outside its task, None where it built no adapter.
+
+    Measured on the run that would be built (best on dev). `known`: what its base knew of the
+    rows' facts; without it no facts are asked again. Every figure is stored as a unit.
+    """
+    run = built(runs, arm)
+    if run is None:
+        return None
+    opened = open_tuned(bench, run)
+    found: dict[str, Any] = {}
+    told: dict[str, Found] = {
+        "tail": _tail(bench, runs, arm),
+        **_refusals(bench, runs, arm),
+    }
+    if isinstance(opened, str):
+        told |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
+    else:
+        told |= {"ece": _calibration(opened), "known": _facts(opened, known)}
+        found |= _texts(opened, told)
+    values = {name: value for name, value in told.items() if not isinstance(value, str)}
+    missing = {name: why for name, why in told.items() if isinstance(why, str)}
+    return Harm(arm=arm, missing=missing, **values, **found)
+
+
+def _texts(tuned: Tuned, told: dict[str, Found]) -> dict[str, Any]:
+    """Return the figures of general text and of the task; what is missing goes into `told`."""
+    found: dict[str, Any] = {}
+    try:
+        general, own = tuned.general(), tuned.on_task()
+    except NumericError as error:
+        told |= dict.fromkeys(("general", "kl_on", "kl_off"), str(error))
+        return found
+    if general:
+        found |= {"general": relative_rise(general), "general_n": len(general)}
+        found |= {"kl_off": divergence(general).mean}
+    else:
+        told |= dict.fromkeys(("general", "kl_off"), "the base wrote nothing that could be read")
+    if own:
+        found |= {"kl_on": divergence(own).mean}
+    else:
+        told["kl_on"] = "no answer with its prompt could be read again"
+    return found
+
+
+def untrained(runs: Sequence[Run]) -> str | None:
+    """Return the simplest prompt arm: the base model as it answers without training."""
+    prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
+    whole = [spec for spec in prompts if spec.role == "candidate"]
+    best = min(whole, key=lambda spec: (spec.simplicity, spec.name), default=None)
+    return best.name if best else None
+
+
+def _tail(bench: Bench, runs: Sequence[Run], arm: str) -> Found:
+    """Return the paired change of score on the quarter of cases with the rarest words."""
+    base = untrained(runs)
+    if base is None:
+        return "no prompt of the base model was measured to compare with"
+    own, before = best_cells(runs, arm), best_cells(runs, base)
+    gold = bench.sealed.open("harm")
+    both = [case for i, case in gold.items() if i in own and i in before]
+    ids = rare(both, list(bench.learn.values()))
+    if len(ids) < LEAST:
+        return f"{len(ids)} cases with rare words; {LEAST} are needed"
+    gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
+    groups = [gold[i].group or i for i in sorted(ids)]
+    bound = paired(gain, 0.025, groups=groups)
+    return _rounded(bound.mean, bound.low, bound.high)
+
+
+def _refusals(bench: Bench, runs: Sequence[Run], arm: str) -> dict[str, Found]:
+    base, names = untrained(runs), ("refusals", "refusals_wanted")
+    if bench.task.output.type != "text":
+        why = "answers have a fixed form: a refusal is an invalid answer and counts there"
+        return dict.fromkeys(names, why)
+    if base is None:
+        why = "no prompt of the base model was measured to compare with"
+        return dict.fromkeys(names, why)
+    cases = list(bench.sealed.open("harm").values())
+    before, after = (
+        {i: answer for i, (answer, _) in best_cells(runs, name).items()} for name in (base, arm)
+    )
+    return {
+        name: refusal_change(cases, before, after, wanted=wanted)
+        for name, wanted in zip(names, (False, True), strict=True)
+    }
+
+
+def _calibration(tuned: Tuned) -> Found:
+    """Return the change of the expected calibration error, both models scoring every label.
+
+    Both are asked with the tuned arm's own prompt; the interval is a paired bootstrap over cases.
+    """
+    rows = tuned.confidences()
+    if not rows:
+        return "the answers are no labels whose probabilities can be scored"
+    if len(rows) < LEAST:
+        return f"{len(rows)} cases; {LEAST} are needed"
+    gold = tuned.bench.sealed.open("harm")
+    sides = []
+    for side in ("before", "after"):
+        sure = np.array([row[side][1] for row in rows])
+        right = np.array([_right(tuned.bench, gold, row["case"], row[side][0]) for row in rows])
+        sides.append((sure, right))
+    return _ece_change(*sides)
+
+
+def _right(bench: Bench, gold: Mapping[str, Case], case: str, label: str) -> float:
+    value = value_of(bench, gold, Answer(case=case, text=label, finish="stop"))
+    return float(value is not None and value >= bench.task.success.passes_from)
+
+
+def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
+    n = len(before[0])
+    picked = np.random.default_rng(20_251).integers(0, n, (DRAWS // 4, n))
+
+    def change(at: Any) -> float:
+        sides = [ece(sure[at], right[at]) or 0.0 for sure, right in (before, after)]
+        return sides[1] - sides[0]
+
+    low, high = np.quantile([change(row) for row in picked], [0.025, 0.975])
+    mean = change(np.arange(n))
+    return _rounded(mean, min(low, mean), max(high, mean))
+
+
+def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
+    """Return the share of well known facts lost, of those that the adapter was not taught.
+
+    The same examples are shown as before, so that only the weights differ.
+    """
+    if known is None or not known.of:
+        return (known.because if known else "") or "what the base knows was not asked"
+    bench = tuned.bench
+    taught = set(bench.split.parts[tuned.run.fold or 0].train)
+    well = [i for i, kind in known.of.items() if kind == "highly_known" and i not in taught]
+    if len(well) < FACTS:
+        return f"{len(well)} well known facts were not among its training rows; {FACTS} are needed"
+    asked = {*known.of, *known.lost}
+    gold = {**bench.learn, **bench.sealed.open("harm")}
+    setup = Probe(
+        task=bench.task,
+        model=tuned.model,
+        metric=bench.metric,
+        pass_at=bench.task.success.passes_from,
+        train=[case for i, case in bench.learn.items() if i not in asked],
+        store=lambda key, make: bench.ledger.unit(key, "known", make, bench.study),
+        salt=bench.salt,
+    )
+    lost = known_lost(known, probe(setup, [gold[i] for i in well if i in gold]))
+    if lost.share is None:
+        return lost.because
+    return _rounded(lost.share.share, lost.share.low, lost.share.high)
+
+
+def _rounded(mean: float, low: float, high: float) -> Interval:
+    return Interval(mean=round(mean, 6), low=round(float(low), 6), high=round(float(high), 6))

@@ -1,0 +1,124 @@
+"""The knowledge probe inside a study: whether it is asked, of which cases, and what it may cost.
+
+Every reply is stored (see `matrix.known`), so a study that stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneworthy.compare.choice import best_last
+from tuneworthy.core.arm import Sizes, Work
+from tuneworthy.core.case import Case
+from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.known import Familiarity, Forgotten
+from tuneworthy.core.model import Model
+from tuneworthy.core.run import Run
+from tuneworthy.core.task import Task
+from tuneworthy.extras.known_facts import (
+    MOST,
+    MOST_PAID,
+    SAMPLES,
+    SETS,
+    SHOTS,
+    Probe,
+    known_lost,
+    probe,
+)
+from tuneworthy.measure.units import Bench
+
+FACTS = {"knowledge", "retrieval", "reading"}
+"""Causes that say: the answers are facts."""
+
+
+def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
+    """Return why the model is not asked what it knows, or "" where it is.
+
+    `facts`: there are documents, or rows with the passage that holds their answer.
+    """
+    if task.output.type == "label":
+        return "the answers are labels of a closed set, not facts"
+    named = {row.cause for row in seen.wrong} if seen else set()
+    if not facts and not named & FACTS:
+        return "nothing says that the answers are facts: no documents, and no such cause was found"
+    return ""
+
+
+def familiarity(bench: Bench, seen: Diagnosis | None) -> Familiarity:
+    """Return how well the base model knows the answers of at most 60 scored cases (30 paid ones).
+
+    To be called once the matrix was read across. Examples come from other rows. Raises ModelError
+    and what the ledger raises; what was answered before stays stored.
+    """
+    cases = list(bench.sealed.open("known").values())
+    facts = bool(bench.docs) or any(case.context for case in cases)
+    if why := unasked(bench.task, facts, seen):
+        return Familiarity(because=why)
+    if "base" not in bench.models:
+        return Familiarity(because="there is no model to ask")
+    bench.say("asking the model what it knows already")
+    return probe(_probe(bench, bench.models["base"], list(bench.learn.values())), cases)
+
+
+def forgotten(bench: Bench, before: Familiarity, runs: Sequence[Run]) -> Forgotten:
+    """Return which facts the base knew well before training and the trained model lost.
+
+    `runs` are those of one trained arm. Each case is asked of the model that never learnt from it:
+    that of its own fold, of several seeds the one best on dev. The examples are those of `before`.
+    """
+    if not before.of:
+        return Forgotten(because=before.because or "nothing was asked before training")
+    adapters = _adapters(runs)
+    if not adapters:
+        return Forgotten(because="no trained adapter is there to be asked")
+    base: Any = bench.models["tune"]
+    if dict(base.fingerprint) != dict(bench.models["base"].fingerprint):
+        return Forgotten(because="another model was trained than the one that was asked before")
+    gold = bench.sealed.open("known")
+    asked = {*before.of, *before.lost}
+    others = [case for name, case in bench.learn.items() if name not in asked]
+    after: dict[str, Any] = {}
+    for fold, run in sorted(adapters.items()):
+        mine = [gold[i] for i in sorted(set(bench.split.parts[fold].test) & set(before.of))]
+        if mine:
+            model = base.with_adapter(bench.task.folder / str(run.artefact))
+            after |= probe(_probe(bench, model, others), mine).of
+    return known_lost(before, Familiarity(of=after))
+
+
+def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
+    """Return what the probe asks of a model, at most: 25 prompts of 4 examples a case."""
+    cases = min(sizes.cases, MOST_PAID if paid else MOST)
+    if task.output.type == "label":
+        return Work()
+    asked = cases * SETS * (SAMPLES + 1)
+    each = sizes.own + SHOTS * sizes.shot
+    calls = SETS * (SAMPLES + 1)
+    shared = asked * sizes.shared if paid else calls * sizes.shared
+    return Work(requests=asked, read=shared + asked * each, written=asked * sizes.answer)
+
+
+def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
+    def store(key: str, make: Any) -> Mapping[str, Any]:
+        bench.check()
+        return bench.ledger.unit(key, "known", make, bench.study)
+
+    return Probe(
+        task=bench.task,
+        model=model,
+        metric=bench.metric,
+        pass_at=bench.task.success.passes_from,
+        train=train,
+        store=store,
+        salt=bench.salt,
+    )
+
+
+def _adapters(runs: Sequence[Run]) -> dict[int, Run]:
+    """Return the run of each fold that left an adapter, of several seeds the one best on dev."""
+    best: dict[int, Run] = {}
+    for run in best_last(runs):
+        if run.artefact and run.fold is not None and run.state == "measured":
+            best[run.fold] = run
+    return best

@@ -1,0 +1,239 @@
+"""Which facts of the rows a model knows already: what training on them would teach anew.
+
+SliCK (Gekhman et al. 2024, arXiv 2405.05904): each case is asked with several sets of examples,
+greedily and by sampling. Knows a model by its protocol only, no arm and no engine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case
+from tuneworthy.core.code import made_by
+from tuneworthy.core.known import KINDS, Familiarity, Forgotten, Known, Share
+from tuneworthy.core.limits import limits_for
+from tuneworthy.core.model import Model, Prompt, Reply
+from tuneworthy.core.record import digest
+from tuneworthy.core.task import Task
+from tuneworthy.diagnose.rescore import passes, tolerant
+from tuneworthy.metrics import Metric, by_set
+from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.shots import drawn, refused
+from tuneworthy.stats.bounds import rate
+
+SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
+MOST, MOST_PAID, LEAST_OF_A_TYPE = 60, 30, 5
+SHARD = 64
+Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
+"""Returns what is stored under a key, or calls for it and stores it (`Ledger.unit`)."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the probe works with.
+
+    `train` are labelled cases that examples are drawn from. `pass_at` is the score from which an
+    answer is right; how it is written is forgiven. `store` keeps replies (see `Store`), `salt`
+    tells studies started anew apart.
+    """
+
+    task: Task
+    model: Model
+    metric: Metric
+    pass_at: float
+    train: Sequence[Case]
+    store: Store
+    salt: str = ""
+
+
+def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
+    """Return how well the model knows the right answers of (a seeded choice of) cases.
+
+    At most 60 cases, 30 on a paid model; each is asked 25 times: 5 sets of 4 examples of its own
+    type, where that type has enough rows, each once greedily and 4 times at temperature .5. No
+    case that is asked is an example, nor is one of a case's own group.
+    """
+    if setup.task.output.type == "label":
+        return Familiarity(because="the answers are labels of a closed set, not facts")
+    if by_set(setup.metric):
+        return Familiarity(because="the metric looks at many answers together, not at a fact")
+    asked = _chosen(setup, cases)
+    ids = {case.id for case in asked}
+    pool = [case for case in setup.train if case.id not in ids and refused(case) is None]
+    if len(pool) < SHOTS:
+        why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
+        return Familiarity(because=why)
+    greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
+    lost: set[str] = set()
+    right = tolerant(setup.task, setup.metric)
+    for case, sample, reply in _asked(setup, asked, pool):
+        if reply.error:
+            lost.add(case.id)
+            continue
+        score = right(case, Answer(case=case.id, text=reply.text, finish=reply.finish))
+        (sampled if sample else greedy)[case.id].append(passes(score, setup.pass_at))
+    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in asked if c.id not in lost}
+    return _familiarity(asked, of, tuple(sorted(lost)))
+
+
+def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
+    """Return how well a fact is known, from which greedy and sampled answers were right.
+
+    Raises ValueError without a greedy answer: nothing was asked.
+    """
+    if not greedy:
+        raise ValueError("no greedy answer: nothing is known about this case")
+    if all(greedy):
+        return "highly_known"
+    if any(greedy):
+        return "maybe_known"
+    return "weakly_known" if any(sampled) else "unknown"
+
+
+def known_lost(before: Familiarity, after: Familiarity) -> Forgotten:
+    """Return which well known facts a change of the weights (an adapter) lost, of cases in both.
+
+    Facts that go the other way are counted beside them: chance moves cases both ways.
+    """
+    both = sorted(set(before.of) & set(after.of))
+    well = [i for i in both if before.of[i] == "highly_known"]
+    unsure = [i for i in both if before.of[i] in ("weakly_known", "unknown")]
+    learnt = tuple(i for i in unsure if after.of[i] == "highly_known")
+    if not well:
+        why = "no case was asked twice" if not both else "no fact was highly known before"
+        return Forgotten(learnt=learnt, unsure=len(unsure), because=why)
+    lost = tuple(i for i in well if after.of[i] in ("weakly_known", "unknown"))
+    return Forgotten(
+        lost=lost,
+        shaken=tuple(i for i in well if after.of[i] == "maybe_known"),
+        learnt=learnt,
+        unsure=len(unsure),
+        share=_share(len(lost), len(well)),
+    )
+
+
+def type_of(case: Case) -> str:
+    """Return what kind of fact a case asks for: `meta.type`, else its group, else ""."""
+    named = case.meta.get("type")
+    return named if isinstance(named, str) else case.group or ""
+
+
+def _chosen(setup: Probe, cases: Sequence[Case]) -> list[Case]:
+    most = MOST_PAID if getattr(setup.model, "paid", False) else MOST
+    ordered = sorted(cases, key=lambda case: case.id)
+    return random.Random(f"{setup.task.seed} known").sample(ordered, min(most, len(ordered)))
+
+
+def _asked(
+    setup: Probe, asked: Sequence[Case], pool: Sequence[Case]
+) -> Iterator[tuple[Case, int, Reply]]:
+    """Yield (case, sample, reply); sample 0 is greedy. Each shard is stored when it is whole."""
+    size = getattr(setup.model, "shard", SHARD)
+    ordered = sorted(asked, key=lambda case: (type_of(case), case.id))  # one prefix a type
+    for number in range(SETS):
+        shown = _Shown(pool, f"{setup.task.seed} known {number}")
+        for start in range(0, len(ordered), size):
+            shard = ordered[start : start + size]
+            sets = [shown.ids(case) for case in shard]
+            recipes = [Recipe(kind="few", k=len(shots), shots=shots) for shots in sets]
+            prompts = [
+                build(setup.task, case.query(), recipe, pool)
+                for case, recipe in zip(shard, recipes, strict=True)
+            ]
+            for sample in range(SAMPLES + 1):
+                for case, reply in zip(shard, _replies(setup, prompts, sample), strict=True):
+                    yield case, sample, reply
+
+
+class _Shown:
+    """One set of examples: 4 of a case's own type where there are as many, none of its group."""
+
+    def __init__(self, pool: Sequence[Case], seed: str) -> None:
+        self._cases = {case.id: case for case in pool}
+        types = defaultdict[str, list[Case]](list)
+        for case in pool:
+            types[type_of(case)].append(case)
+        self._everyone = drawn(pool, len(pool), seed)
+        self._of = {n: drawn(same, len(same), f"{seed} {n}") for n, same in types.items()}
+
+    def ids(self, case: Case) -> tuple[str, ...]:
+        """Return the ids of the examples shown with a case; the same for all of a type."""
+        own = self._apart(self._of.get(type_of(case), ()), case)
+        return own if len(own) == SHOTS else self._apart(self._everyone, case)
+
+    def _apart(self, ids: Sequence[str], case: Case) -> tuple[str, ...]:
+        free = (i for i in ids if case.group is None or self._cases[i].group != case.group)
+        return tuple(islice(free, SHOTS))
+
+
+def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply]:
+    limits = limits_for(
+        setup.task,
+        setup.task.output.max_tokens or 64,
+        temperature=TEMPERATURE if sample else 0.0,
+        seed=setup.task.seed,
+        sample=sample,
+    )
+    source = {"what": "known", "model": dict(setup.model.fingerprint), "made_by": made_by(),
+              "salt": setup.salt}  # fmt: skip
+    said = [[message.plain() for message in prompt] for prompt in prompts]
+    key = digest({**source, "limits": limits.plain(), "prompts": said})
+    stored = setup.store(
+        key, lambda: {"replies": [r.plain() for r in setup.model.reply(prompts, limits)]}
+    )
+    return [Reply.model_validate(reply) for reply in stored["replies"]]
+
+
+def _familiarity(asked: Sequence[Case], of: dict[str, Known], lost: tuple[str, ...]) -> Familiarity:
+    answers = SETS * (SAMPLES + 1)
+    if not of:
+        why = "no answer came back" if lost else "no rows with an answer to ask for"
+        return Familiarity(sets=SETS, answers=answers, lost=lost, because=why)
+    counts, n = Counter(of.values()), len(of)
+    unknown = _share(counts["unknown"], n)
+    types = defaultdict[str, list[str]](list)
+    for case in asked:
+        if case.id in of and type_of(case):
+            types[type_of(case)].append(case.id)
+    by_type = {
+        name: _share(sum(of[i] == "unknown" for i in ids), len(ids))
+        for name, ids in sorted(types.items())
+        if len(ids) >= LEAST_OF_A_TYPE
+    }
+    return Familiarity(
+        of=dict(sorted(of.items())),
+        shares={name: _share(counts[name], n) for name in KINDS},
+        unknown=unknown,
+        by_type=by_type,
+        sets=SETS,
+        answers=answers,
+        lost=lost,
+        said=_said(unknown, by_type),
+    )
+
+
+def _said(unknown: Share, by_type: Mapping[str, Share]) -> tuple[str, ...]:
+    lines = [
+        f"{unknown.k} of {unknown.n} rows ({unknown.low:.0%} to {unknown.high:.0%}) hold a fact "
+        "that the model never gave: training on them would teach it anew"
+    ]
+    lines += [
+        f"of type {name}: {share.k} of {share.n} ({share.low:.0%} to {share.high:.0%})"
+        for name, share in by_type.items()
+    ]
+    lines.append(
+        f"asked with {SETS} sets of examples; fewer sets than 10 call more known facts unknown"
+    )
+    return tuple(lines)
+
+
+def _share(k: int, n: int) -> Share:
+    low, high = rate(k, n)
+    return Share(k=k, n=n, share=k / n, low=low, high=high)

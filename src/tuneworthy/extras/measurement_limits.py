@@ -1,0 +1,232 @@
+"""How far the measurement can be trusted: what rows, metric, copies and repeats allow. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from tuneworthy.core.answer import Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair
+from tuneworthy.core.order import best_first
+from tuneworthy.core.run import Run
+from tuneworthy.core.soundness import Soundness
+from tuneworthy.core.task import Task
+from tuneworthy.data.audit import D
+from tuneworthy.data.load import Loaded
+from tuneworthy.diagnose.consistency import contradictions, fewest, noise, one_form, proportion
+from tuneworthy.diagnose.diagnosis import base_of, columns
+from tuneworthy.diagnose.metric_ladder import (
+    ANOTHER_ROW,
+    HALF,
+    MOST,
+    ONE_PART,
+    another_row,
+    cut,
+    one_part,
+    ranked,
+    value,
+)  # fmt: skip
+from tuneworthy.metrics import Metric
+from tuneworthy.stats.bounds import rate
+from tuneworthy.stats.discordant import FEW, discordant
+from tuneworthy.stats.power import Z, mde
+from tuneworthy.stats.sizing import graded, widened
+
+NOT_TWICE = "nothing was asked twice: answers that are logged or greedy do not change"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is examined: the task, its rows as loaded, the scored cases, and the metric."""
+
+    task: Task
+    loaded: Loaded
+    cases: Sequence[Case]
+    metric: Metric
+
+
+def soundness(
+    ground: Ground,
+    evidence: Evidence,
+    runs: Sequence[Run],
+    again: Mapping[str, bool] | None = None,
+) -> Soundness:
+    """Return what is known of rows and metric, `missing` saying why what is None is so.
+
+    `again` says of each case whether what runs today passes when asked once more. A metric that
+    asks a judge is not examined here: every step of its ladder would be a paid request.
+    """
+    missing: dict[str, str] = {}
+    n, seen, differ = _visible(evidence, ground.task.success.margin)
+    if seen is None:
+        missing["mde"] = "no row was scored"
+    own = _own_scores(ground, missing)
+    ladder, gold = _ladder(ground, own, missing)
+    task, rows = ground.task, ground.loaded.everyone
+    return Soundness(
+        n=n,
+        mde=seen,
+        differ=differ,
+        ladder=ladder,
+        gold=gold,
+        unscored=proportion(own.count(None), len(own)) if own else None,
+        flips=_flips(task, runs, again, missing),
+        leak=leak(ground.loaded, runs),
+        contradictions=contradictions(task, rows),
+        one_form=one_form(task, rows, missing),
+        noise=noise(task, rows, missing),
+        fewest_of_a_class=fewest(task, rows, missing),
+        missing=missing,
+    )
+
+
+def leaked(loaded: Loaded) -> frozenset[str]:
+    """Return the test rows with a near-copy of the same answer among the rows learnt from."""
+    if loaded.test is None:
+        return frozenset()
+    test = {case.id for case in loaded.test}
+    found: set[str] = set()
+    for a, b, _ in loaded.alike.pairs:
+        pair = {loaded.alike.cases[a].id, loaded.alike.cases[b].id}
+        if pair & test and pair - test:
+            found |= pair & test
+    return frozenset(found)
+
+
+def leak(loaded: Loaded, runs: Sequence[Run]) -> float:
+    """Return the most that an arm's mean score moves when leaked test rows are left out.
+
+    0 where there are none: under folds near-copies stand in one fold. In score points.
+    """
+    gone = leaked(loaded)
+    moves = []
+    for scores in _by_arm(runs).values() if gone else ():
+        rest = [score for case, score in scores.items() if case not in gone]
+        if rest and len(rest) < len(scores):
+            moves.append(abs(float(np.mean(rest)) - float(np.mean(list(scores.values())))))
+    return round(max(moves, default=0.0), 6)
+
+
+def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Return each arm's score by case, what could not be scored counted as wrong."""
+    table: dict[str, dict[str, float]] = {}
+    for run in runs:
+        if run.state in {"measured", "stopped_early"} and run.spec.role == "candidate":
+            scores = table.setdefault(run.spec.name, {})
+            for answer, score in zip(run.answers, run.scores, strict=True):
+                scores[answer.case] = score.value if isinstance(score, Score) else 0.0
+    return table
+
+
+def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
+    """Return n, the smallest difference shown and the share of differing cases.
+
+    All three are those of the two best finalists, whose difference is the one to be seen. Where
+    they are more than a margin apart, the share is what it would be at the margin: the cases on
+    which they differ both ways, and the margin. Before two are measured it is taken to be .2, and
+    no width is added for folds.
+    """
+    scored = [a for a in evidence.arms if a.finalist and a.role == "candidate" and a.score]
+    best = best_first(evidence, scored)[:2]
+    pair = _pair(evidence, best) if len(best) == 2 else None
+    if pair is None or not pair.n:
+        n = evidence.n
+        return n, round(min(1.0, mde(n, D)), 6) if n else None, None
+    seen, differ = _seen(pair, margin)
+    return pair.n, round(min(1.0, seen), 6), round(differ, 6)
+
+
+def _seen(pair: Pair, margin: float) -> tuple[float, float]:
+    """Return the smallest difference that a pair shows, and the share of differing cases.
+
+    Groups and unstable folds have widened the pair's bounds, and exact ones are wider than the
+    normal's: the standard error is read from them. What their half-width covers is never shown.
+    """
+    z = NormalDist().inv_cdf(1 - pair.level)
+    error, differ = _error(pair, margin, z)
+    return max(z, Z * sqrt(pair.n / (pair.n + Z**2))) * error, differ
+
+
+def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
+    """Return the standard error of a difference of the margin at most, and the share differing.
+
+    Of graded scores the width is all there is to go by. Of 0/1 scores it says how much wider than
+    the normal the bounds are; where fewer than ten cases differ, exact ones stand for those that
+    would be found at the margin.
+    """
+    error = pair.error
+    if graded(pair):
+        return error, pair.differ / pair.n
+    net = abs(pair.wins - pair.losses) / pair.n
+    both, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
+    differ = 2 * both + least
+    if pair.differ < FEW:
+        counts = (both + least) * pair.n, both * pair.n
+        low, high = discordant(*counts, pair.n, pair.level)
+        return widened(pair) * float(high - low) / 2 / z, differ
+    plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
+    wide = max(pair.factor, error / plain) if plain else pair.factor
+    return wide * sqrt(differ / pair.n), differ
+
+
+def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
+    names = {arm.name for arm in two}
+    return next((pair for pair in evidence.pairs if {pair.arm, pair.versus} == names), None)
+
+
+def _own_scores(ground: Ground, missing: dict[str, str]) -> list[float | None]:
+    """Return what the metric gives the right answers themselves; empty where it is not asked."""
+    fields = ("ladder", "gold", "unscored")
+    if ground.task.success.judge is not None:
+        missing |= dict.fromkeys(fields, "a judge grades: its own checks stand for it")
+        return []
+    if not ground.cases:
+        missing |= dict.fromkeys(fields, "no row is scored")
+    return [value(ground.metric, case, case.output) for case in ground.cases[:MOST]]
+
+
+def _ladder(
+    ground: Ground, own: Sequence[float | None], missing: dict[str, str]
+) -> tuple[dict[str, float], float | None]:
+    cases = list(ground.cases)[:MOST]
+    scored = [score for score in own if score is not None]
+    if own and not scored:
+        missing |= dict.fromkeys(("ladder", "gold"), "the metric gives no right answer a score")
+    if not scored:
+        return {}, None
+    steps = {ANOTHER_ROW: another_row(cases), ONE_PART: one_part(cases), HALF: cut}
+    if ground.task.output.type == "label":  # a label is one word: replaced, it is another row's
+        del steps[ONE_PART]
+        missing[f"ladder/{ONE_PART}"] = "a label is one part: see another row's"
+    found = {name: ranked(cases, ground.metric, own, step) for name, step in steps.items()}
+    for name in (name for name, auc in found.items() if auc is None):
+        missing[f"ladder/{name}"] = "fewer than 10 rows have such an answer"
+    if ANOTHER_ROW in found and found[ANOTHER_ROW] is None:
+        missing["ladder"] = "fewer than 10 rows have another row's answer that is wrong for them"
+    known = {name: round(auc, 6) for name, auc in found.items() if auc is not None}
+    return known, round(float(np.mean(scored)), 6)
+
+
+def flips(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | None:
+    """Return the share of cases asked twice that pass once and fail once; None for no case."""
+    both = [case for case in first if case in again]
+    if not both:
+        return None
+    changed = sum(first[case] != again[case] for case in both)
+    low, high = rate(changed, len(both))
+    return Interval(mean=changed / len(both), low=low, high=high)
+
+
+def _flips(
+    task: Task, runs: Sequence[Run], again: Mapping[str, bool] | None, missing: dict[str, str]
+) -> Interval | None:
+    base = base_of(columns(task, runs))
+    found = flips(base.passed, again) if base and again else None
+    if found is None:
+        missing["flips"] = NOT_TWICE
+    return found

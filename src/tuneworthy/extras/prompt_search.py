@@ -1,0 +1,171 @@
+"""How far prompting was taken: what a search gained as its budget grew, and its share of tuning.
+
+Pure. Knows no arm by name: an arm that searched left `search` in the trace of its runs (see
+arms/_searched.py for its form). Dev rows say what the search gained, scored cases what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.compare.choice import best_last
+from tuneworthy.core.answer import Score
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import Evidence, Interval
+from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.search import PromptSearch, SearchStep
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Folds
+from tuneworthy.stats.ratio import share
+
+BY_HAND = "no search was run: only prompts written by hand were tried"
+LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
+TAIL = 0.025  # of a two-sided 95 % interval
+Steps = list[tuple[int, Mapping[str, float]]]
+"""One fold's search: prompts tried, and the score of the best so far on each dev row."""
+
+
+def searched(
+    task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
+) -> PromptSearch | None:
+    """Return what is known of the prompt; None where no prompt was measured.
+
+    Of several searches the one best on dev. `gain` is what the last doubling of its budget gained
+    on the dev rows of all folds; its lower end pays for having chosen among the prompts that were
+    new (Bonferroni). `rho` compares the prompt, the base and the tuned model on the scored cases.
+    """
+    kept = [r for r in runs if r.state == "measured" and r.spec.role == "candidate"]
+    prompts = [run for run in kept if run.spec.tool == "prompt"]
+    if not prompts:
+        return None
+    groups = {case.id: case.group or case.id for case in cases}
+    rho, why = _rho(kept, evidence, groups, task.seed, split)
+    found = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
+    if not found:
+        names = {run.spec.name for run in prompts}
+        logged = all(RECORDED in run.notes for run in prompts)
+        why = [LOGGED if logged else BY_HAND, *why]
+        best = max(sorted(names), key=lambda name: _dev(prompts, name))
+        return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
+    name = max(sorted({run.spec.name for run in found}), key=lambda name: _dev(found, name))
+    own = [run for run in found if run.spec.name == name]
+    folds = [_steps(run) for run in own]
+    gain, reason = _gain(folds, groups)
+    return PromptSearch(
+        arm=name,
+        budget=max(int((run.trace or {})["search"]["budget"]) for run in own),
+        steps=_pooled(folds),
+        gain=gain,
+        rho=rho,
+        optimised=True,
+        because="; ".join([*reason, *why]),
+    )
+
+
+def _dev(runs: Sequence[Run], name: str) -> float:
+    devs = [run.dev for run in runs if run.spec.name == name and run.dev is not None]
+    return fmean(devs) if devs else -1.0
+
+
+def _steps(run: Run) -> Steps:
+    told: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
+    return [(int(step["tried"]), step["scores"]) for step in told]
+
+
+def _pooled(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
+    """Return the steps over all folds; one that ended early stays where it was."""
+    found = []
+    for tried in sorted({tried for steps in folds for tried, _ in steps}):
+        scores = [value for steps in folds for value in _until(steps, tried).values()]
+        found.append(SearchStep(tried=tried, score=round(fmean(scores), 6), n=len(scores)))
+    return tuple(found)
+
+
+def _until(steps: Steps, tried: int) -> Mapping[str, float]:
+    return [scores for at, scores in steps if at <= tried][-1]
+
+
+def _gain(
+    folds: Sequence[Steps], groups: Mapping[str, str]
+) -> tuple[Interval | None, tuple[str, ...]]:
+    """Return the paired gain of the last doubling over the dev rows of all folds, or why not."""
+    last = max(steps[-1][0] for steps in folds)
+    half = max((at for steps in folds for at, _ in steps if 2 * at <= last), default=0)
+    if not half:
+        return None, ("one prompt was tried: the budget was never doubled",)
+    rows, diffs = list[str](), list[float]()
+    for steps in folds:
+        before, after = _until(steps, half), _until(steps, last)
+        rows += after
+        diffs += [after[case] - before[case] for case in after]
+    together = [groups.get(case, case) for case in rows]
+    low = bounds.paired(diffs, TAIL / (last - half), groups=together).low
+    bound = bounds.paired(diffs, TAIL, groups=together)
+    return _interval(bound.mean, low, bound.high), ()
+
+
+def _rho(
+    runs: Sequence[Run],
+    evidence: Evidence,
+    groups: Mapping[str, str],
+    seed: int,
+    split: Split,
+) -> tuple[Interval | None, list[str]]:
+    """Return (prompt - base) / (tune - base) on the cases all three answered, or why not."""
+    three = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]
+    three.append([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
+    prompt, tune, base = map(_cells, three)
+    if not tune:
+        return None, ["no tuned arm was measured beside it"]
+    ids = sorted(set(prompt) & set(tune) & set(base))
+    if not ids:
+        return None, ["prompt, base and tuned arm share no scored case"]
+    top = np.array([prompt[i][0] - base[i][0] for i in ids])
+    bottom = np.array([tune[i][0] - base[i][0] for i in ids])
+    folds = [tune[i][1] for i in ids]
+    together, factor = [groups.get(i, i) for i in ids], 1.0
+    if any(run.learned for some in three for run in some):  # recorded answers were not fitted here
+        factor = split.width_factor(folds)
+    bound = bounds.paired(
+        bottom, TAIL, factor, groups=together, folds=Folds(folds) if factor > 1 else None
+    )
+    if bound.low <= 0 <= bound.high:
+        return None, ["the tuned arm is not shown to differ from the base"]
+    if (found := share(top, bottom, 2 * TAIL, factor, together)) is None:
+        return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
+    return _interval(*found), []
+
+
+def _base(runs: Sequence[Run], evidence: Evidence) -> str:
+    """Return the name of what runs today, else of the simplest prompt."""
+    measured = {run.spec.name for run in runs}
+    today = [arm.name for arm in evidence.arms if arm.present and arm.name in measured]
+    plain = [run.spec for run in runs if run.spec.tool == "prompt"]
+    return today[0] if today else min(plain, key=lambda s: (s.simplicity, s.name)).name
+
+
+def _standing(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
+    """Return the runs of the arm that stands for a tool; what runs today stands for itself."""
+    names = {a.name for a in evidence.arms if a.finalist and a.tool == tool and not a.present}
+    return [run for run in runs if run.spec.name in names]
+
+
+def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
+    """Return {case: (score, fold)} of an arm's runs, of the seed best on dev in each fold."""
+    cells: dict[str, tuple[float, int]] = {}
+    for run in best_last(runs):
+        for answer, score in zip(run.answers, run.scores, strict=True):
+            value = score.value if isinstance(score, Score) else 0.0
+            cells[answer.case] = value, run.fold or 0
+    return cells
+
+
+def _interval(*three: float) -> Interval:
+    mean, low, high = (round(float(value), 6) for value in three)
+    return Interval(mean=mean, low=low, high=high)

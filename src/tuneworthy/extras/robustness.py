@@ -1,0 +1,216 @@
+"""How steady an arm is: asked at other temperatures, in other words, without its long prompt.
+
+The arm itself is fitted again as it was (a trained one loads its adapter) with its models behind a
+dial (`models/_dial.py`), and answers cases of its own fold. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.compare.built_cells import best_runs
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.harm import Shake
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.known import Share
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import RECORDED, Run
+from tuneworthy.core.specs import chooses
+from tuneworthy.extras.rewording import rewordings
+from tuneworthy.measure.model_roles import roles_of
+from tuneworthy.measure.units import COMMON, Bench, _identity, _Unit
+from tuneworthy.models import is_local
+from tuneworthy.models._dial import Change, Dial, dialled
+from tuneworthy.stats import bounds
+
+TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
+MOST, ENOUGH = 60, 40  # cases; a further fold is opened only below ENOUGH
+
+
+def to_shake(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the two best finalists that ask a model here, and the best trained one beside them."""
+    asks = {
+        r.spec.name
+        for r in runs
+        if r.state == "measured" and r.fingerprint and RECORDED not in r.notes
+    }
+    ranked = sorted(
+        (a for a in evidence.arms if a.finalist and a.score and a.name in asks),
+        key=lambda a: (-_mean(a), a.simplicity, a.name),
+    )
+    trained = [a for a in ranked if a.tool in ("tune", "distil")][:1]
+    return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
+
+
+def shake(bench: Bench, runs: Sequence[Run], arms: Sequence[str]) -> tuple[Shake, ...]:
+    """Return validity and score of these arms at five temperatures, and with changed prompts.
+
+    All arms answer the same cases: at most 60, of the first fold that all of them ran (and of the
+    next ones where that holds fewer than 40). An arm on a paid model is left out, and one whose
+    adapter is gone. Everything that is asked is stored by prompts and limits.
+    """
+    chosen = {name: best_runs(runs, name) for name in arms}
+    folds = _folds(chosen)
+    found: list[Shake] = []
+    for name, own in chosen.items():
+        fits = [fit for run in own if run.fold in folds if (fit := _fitted(bench, run))]
+        if fits and len(fits) == len(folds):
+            found += _shaken(bench, name, fits)
+        else:
+            bench.say(f"{name}: not asked at other temperatures: its models can't be asked again")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """An arm fitted again in one fold, behind a dial."""
+
+    run: Run
+    fitted: Fitted
+    dial: Dial
+
+
+def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
+    """Return the folds that are asked: the first that every arm ran, until 40 cases are there."""
+    ran = [{run.fold for run in own} for own in chosen.values() if own]
+    both = sorted(set.intersection(*ran), key=lambda f: f or 0) if ran else []
+    sizes = {run.fold: len(run.answers) for own in chosen.values() for run in own}
+    folds: list[int | None] = []
+    for fold in both:
+        if sum(sizes[f] for f in folds) < ENOUGH:
+            folds.append(fold)
+    return folds
+
+
+def _fitted(bench: Bench, run: Run) -> _Fit | None:
+    """Return the arm as it was fitted, None where that can't be had without training or paying."""
+    arm = load("arms", run.spec.arm)
+    roles = roles_of(bench.models, arm.NEEDS)
+    if not roles or not all(is_local(bench.models[role].spec) for role in roles):
+        return None
+    part = bench.split.parts[run.fold or 0].learnt(chooses(run.spec))
+    unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
+    named = {"what": "shake", "unit": _identity(bench, unit, arm)}
+    folder = bench.ledger.folder(digest(named))
+    if run.artefact:
+        built = bench.task.folder / Path(run.artefact)
+        if not built.exists():
+            return None
+        folder = built.parent
+    dial = Dial(seed=bench.task.seed)
+
+    def store(key: str, make: Any) -> dict[str, Any]:
+        return bench.ledger.unit(key, "shake", make, bench.study)
+
+    setup = Setup(
+        task=bench.task,
+        train=[bench.learn[i] for i in part.train],
+        dev=[bench.learn[i] for i in part.dev],
+        models={r: dialled(bench.models[r], dial, store, bench.salt) for r in roles},
+        score=bench.metric,
+        folder=folder,
+        recipe=run.recipe or Recipe(),
+        unlabelled=bench.unlabelled,
+        docs=bench.docs,
+        common=bench.ledger.folder(COMMON),
+    )
+    try:
+        fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
+    except DoesNotApply:
+        return None
+    return _Fit(run, fitted, dial)
+
+
+def _shaken(bench: Bench, name: str, fits: Sequence[_Fit]) -> Iterator[Shake]:
+    ids = _cases(bench, [fit.run for fit in fits])
+    for temperature in TEMPERATURES:
+        bench.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
+        answers = _asked(bench, fits, ids, (temperature, None))
+        yield from _told(bench, (name, "temperature", temperature), answers)
+    plain = {a.case: a.prompt for fit in fits for a in fit.run.answers if a.case in ids}
+    tool = fits[0].run.spec.tool if _single(bench, ids) else None
+    for one in rewordings(bench.task, list(plain.values()), tool):
+        bench.say(f"{name}: {one.how}")
+        answers = _asked(bench, fits, ids, (0.0, one.change))
+        yield from _told(bench, (name, one.how, 0.0), answers)
+
+
+def _single(bench: Bench, ids: frozenset[str]) -> bool:
+    """Return whether every input is one turn: else its earlier turns would pass for examples."""
+    return all(len(q.messages) == 1 for q in bench.sealed.queries(sorted(ids)))
+
+
+def _cases(bench: Bench, runs: Sequence[Run]) -> frozenset[str]:
+    """Return at most 60 ids of these runs' cases, drawn by the task's seed: the same for all."""
+    ids = [answer.case for run in runs for answer in run.answers]
+    ranked = sorted(ids, key=lambda i: digest([bench.task.seed, "shake", i]))
+    return frozenset(ranked[:MOST])
+
+
+def _asked(
+    bench: Bench,
+    fits: Sequence[_Fit],
+    ids: frozenset[str],
+    turn: tuple[float, Change | None],
+) -> list[Answer]:
+    found: list[Answer] = []
+    for fit in fits:
+        bench.check()
+        own = [answer.case for answer in fit.run.answers if answer.case in ids]
+        queries: Sequence[Query] = bench.sealed.queries(sorted(own))
+        with fit.dial.at(*turn):
+            found += fit.fitted.answer(queries)
+    return found
+
+
+def _told(bench: Bench, what: tuple[str, str, float], answers: Sequence[Answer]) -> Iterator[Shake]:
+    """Yield what came of one way of asking; nothing where no answer says whether it is valid."""
+    gold = bench.sealed.open("shake")
+    scores = [bench.metric(gold[answer.case], answer) for answer in answers]
+    valid = [_valid(score) for score in scores]
+    known = [v for v in valid if v is not None]
+    if not known:
+        return
+    values = np.array([s.value if isinstance(s, Score) else 0.0 for s in scores])
+    groups = [gold[a.case].group or a.case for a in answers]
+    low, high = bounds.rate(sum(known), len(known))
+    mean = [round(float(v), 6) for v in bounds.mean_interval(values, groups=groups)]
+    yield Shake(
+        arm=what[0],
+        how=what[1],
+        temperature=what[2],
+        n=len(answers),
+        valid=Share(k=sum(known), n=len(known), share=sum(known) / len(known), low=low, high=high),
+        score=Interval(mean=mean[0], low=mean[1], high=mean[2]),
+    )
+
+
+def _valid(score: Score | Unscored) -> bool | None:
+    return score.valid if isinstance(score, Score) else False
+
+
+def _mean(arm: ArmResult) -> float:
+    return arm.score.mean if arm.score else 0.0
+
+
+def estimate(sizes: Sizes, arms: int = 3) -> Work:
+    """Return what shaking so many arms asks of the machine, for the plan.
+
+    Nine ways of asking (five temperatures, three wordings, the other length of prompt), with the
+    examples of the best prompt.
+    """
+    cases = min(sizes.cases, MOST)
+    ways = len(TEMPERATURES) + 4
+    asked = arms * ways * cases
+    read = arms * ways * sizes.shared + asked * sizes.asked
+    return Work(requests=asked, read=read, written=asked * sizes.answer)

@@ -1,0 +1,150 @@
+"""What is measured beside the matrix once the arms were: it explains and names no arm.
+
+Each kind is a function of `matrix/` and asks as far as the plan has room; else it says why not.
+Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneworthy.compare.arm_slices import slices
+from tuneworthy.compare.costs import with_costs
+from tuneworthy.compare.hard_limits import all_judged
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.known import Familiarity
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.run import Run
+from tuneworthy.data.load import Loaded
+from tuneworthy.extras import freshness_rate as staleness
+from tuneworthy.extras import optional as extras
+from tuneworthy.extras.harm_checks import harm
+from tuneworthy.extras.knowledge_probe import familiarity
+from tuneworthy.extras.learning_curve import learning_curves
+from tuneworthy.extras.measurement_limits import Ground, soundness
+from tuneworthy.extras.prompt_search import searched
+from tuneworthy.extras.robustness import shake, to_shake
+from tuneworthy.extras.style_distance import styles
+from tuneworthy.extras.weight_changes import changes
+from tuneworthy.measure.units import Bench
+
+TRAINED = ("tune", "distil")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What the kinds work with: bench, rows, scored cases, plan, runs, each fold's best prompt."""
+
+    bench: Bench
+    loaded: Loaded
+    cases: tuple[Case, ...]
+    plan: Plan
+    runs: Sequence[Run]
+    recipes: Sequence[Recipe]
+
+    def cut(self, what: str) -> str:
+        """Return why a kind is not measured, or "" where it is planned."""
+        return extras.left_out(self.plan.beside, what)
+
+
+def beside(asking: Asking, evidence: Evidence) -> Evidence:
+    """Return the evidence with what was measured beside it, and why the rest was not.
+
+    Limits that only such a measurement can judge (`general_drop`, `context_faithful`) are judged.
+    A model that can't be asked any more (its alias moved, its weights are gone) leaves out what it
+    was asked for; the arms that were paid for keep their verdict.
+    """
+    missing = dict(evidence.missing)
+    for part, names in _PARTS:
+        found = {}
+        try:
+            for name, value in part(asking, evidence):
+                if isinstance(value, str):
+                    missing[name] = value
+                else:
+                    found[name] = value
+        except ModelError as error:
+            why = f"the model could not be asked: {error.what}"
+            missing |= {name: f"{why} ({error.got})" for name in names if name not in found}
+        evidence = evidence.model_copy(update=found)
+    evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known by now
+    arms = all_judged(asking.bench.task, evidence)
+    return evidence.model_copy(update={"arms": arms, "missing": missing})
+
+
+Found = Iterator[tuple[str, Any]]
+"""(field of the evidence, its value, or a text: why there is none)."""
+
+
+def _rows(asking: Asking, evidence: Evidence) -> Found:
+    bench = asking.bench
+    ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
+    yield "soundness", soundness(ground, evidence, asking.runs)
+    yield "styles", styles(bench.task, asking.cases, asking.runs) or "no arm was measured"
+    found = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
+    yield "search", found or "no prompt was measured"
+
+
+def _facts(asking: Asking, evidence: Evidence) -> Found:
+    bench = asking.bench
+    told = staleness.ask(bench, asking.plan.arms, asking.runs, asking.recipes) if bench.docs else ()
+    yield "staleness", staleness.stale(bench.task, asking.loaded.everyone, bench.docs, told)
+    if why := asking.cut(extras.KNOWN):
+        yield "known", Familiarity(because=why)
+    else:
+        yield "known", familiarity(bench, evidence.diagnosis)
+
+
+def _steady(asking: Asking, evidence: Evidence) -> Found:
+    why, arms = asking.cut(extras.SHAKES), to_shake(evidence, asking.runs)
+    if why or not arms:
+        yield "shakes", why or "no finalist asks a model here"
+        return
+    asked = shake(asking.bench, asking.runs, arms)
+    yield "shakes", asked or "no finalist could be asked again"
+
+
+def _tuned(asking: Asking, evidence: Evidence) -> Found:
+    """Yield harm and changes of the finalists that were trained here."""
+    names = [a.name for a in evidence.arms if a.finalist and a.tool in TRAINED and not a.present]
+    why = asking.cut(extras.HARM)
+    if why or not names:
+        yield from ((name, why or "no trained arm is a finalist") for name in ("harms", "changes"))
+        return
+    bench, runs = asking.bench, asking.runs
+    harms = [harm(bench, runs, name, evidence.known) for name in names]
+    yield "harms", tuple(one for one in harms if one)
+    told = [changes(bench, runs, name, evidence.shakes) for name in names]
+    yield "changes", tuple(one for one in told if one)
+
+
+def _learning(asking: Asking, evidence: Evidence) -> Found:
+    why = asking.cut(extras.CURVE)
+    skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
+    given = (asking.bench, asking.plan.arms, asking.runs, asking.recipes, evidence)
+    yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
+
+
+_PARTS = (
+    (_rows, ("soundness", "styles", "search")),
+    (_facts, ("staleness", "known")),
+    (_steady, ("shakes",)),
+    (_tuned, ("harms", "changes")),
+    (_learning, ("curves",)),
+)
+
+
+def sliced(asking: Asking, evidence: Evidence, arm: str | None, rival: str | None) -> Evidence:
+    """Return the evidence with the score of the named arm and its rival on parts of the cases."""
+    if arm is None:
+        missing = {**evidence.missing, "slices": "no arm is named"}
+        return evidence.model_copy(update={"missing": missing})
+    scored = {case.id for case in asking.cases}
+    others = [case for case in asking.loaded.everyone if case.id not in scored]
+    found = slices(asking.bench.task, asking.cases, asking.runs, (arm, rival), others)
+    return evidence.model_copy(update={"slices": (found,) if found else ()})

@@ -1,0 +1,238 @@
+"""A tuned model beside its base on the same tokens: general text, and its own answers to the task.
+
+What is asked is stored unit by unit; records are made of the figures elsewhere. The base's general
+passages are made once and serve every adapter on it. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Sizes, Work
+from tuneworthy.core.code import made_by
+from tuneworthy.core.errors import NumericError
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.limits import limits_for
+from tuneworthy.core.model import Scorer
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run
+from tuneworthy.extras.general_text import ROOM, chats, openings
+from tuneworthy.measure.units import Bench
+
+ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, asked again, labels scored
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One trained run with its base and its tuned model open. `answers` are those of its cases."""
+
+    bench: Bench
+    run: Run
+    base: Any
+    model: Any
+
+    @cached_property
+    def cases(self) -> list[str]:
+        """Return the ids of its answered cases, in an order of the task's seed."""
+        seed = self.bench.task.seed
+        ids = [a.case for a in self.run.answers if a.prompt and not a.error]
+        return sorted(ids, key=lambda i: digest([seed, "changes", i]))
+
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """Return its answers by case."""
+        return {answer.case: answer for answer in self.run.answers}
+
+    def unit(self, what: str, more: Any, make: Any) -> Any:
+        """Return a stored figure of this model, or make and store it."""
+        named = {"what": f"changes {what}", "made_by": made_by(), "salt": self.bench.salt,
+                 "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
+        study = self.bench.study
+        return self.bench.ledger.unit(digest(named), "changes", make, study)
+
+    def general(self) -> list[list[float]]:
+        """Return (tokens, base loss, tuned loss, KL) of each general text, in nats.
+
+        96 texts: the base's answers to 64 prompts of ours, and 32 beginnings that it continued.
+        """
+        from tuneworthy.training import changes
+
+        def make() -> dict[str, Any]:
+            return {"rows": changes.compared(self.base, self.model, self._general_rows())}
+
+        self.bench.say("general text, base beside tuned")
+        told = self.unit("general", _beginnings(), make)["rows"]
+        return [list(row) for row in told if row[0]]
+
+    def _general_rows(self) -> list[dict[str, Any]]:
+        """Return what the base wrote at temperature 1, made once for all adapters on it."""
+        from tuneworthy.training import changes
+
+        named = {"what": "general passages", "made_by": made_by(),
+                 "base": dict(self.base.fingerprint),
+                 "beginnings": _beginnings(), "salt": self.bench.salt}  # fmt: skip
+        found = self.bench.ledger.unit(
+            digest(named),
+            "changes",
+            lambda: {"rows": changes.passages(self.base, [*chats(), *openings()], ROOM, 0)},
+            self.bench.study,
+        )
+        return list(found["rows"])
+
+    def on_task(self) -> list[list[float]]:
+        """Return (tokens, base loss, tuned loss, KL) of the tuned model's own answers (≤ 60)."""
+        from tuneworthy.training import changes
+
+        def make() -> dict[str, Any]:
+            return {"rows": changes.compared(self.base, self.model, self._task_rows())}
+
+        told = self.unit("on task", self._said(ON_TASK), make)["rows"]
+        return [list(row) for row in told if row[0]]
+
+    def _task_rows(self) -> list[dict[str, Any]]:
+        from tuneworthy.training import changes
+
+        own = [self.answers[i] for i in self.cases[:ON_TASK]]
+        return [changes.answered(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
+
+    def weights(self) -> dict[str, Any]:
+        """Return by layer: ratio, rank, effective rank, shift on and off the task."""
+        from tuneworthy.training import changes
+
+        def make() -> dict[str, Any]:
+            told: dict[str, Any] = {"layers": changes.weight_changes(self.model)}
+            for side, rows in (("on", self._task_rows()), ("off", self._general_rows()[::6])):
+                try:
+                    told[side] = changes.shifts(self.base, self.model, rows)
+                except NumericError:  # the loss, read before, says so with a reason
+                    told[side] = []
+            return told
+
+        return dict(self.unit("weights", self._said(ON_TASK), make))
+
+    def asked_again(self) -> list[dict[str, Any]]:
+        """Return {case, before, finish} of up to 12 cases: the tuned prompt, put to the base."""
+        ids = self.cases[:ASKED]
+        limits = limits_for(self.bench.task, self.bench.task.output.max_tokens or 256)
+
+        def make() -> dict[str, Any]:
+            replies = self.base.reply([self.answers[i].prompt for i in ids], limits)
+            rows = [(i, r) for i, r in zip(ids, replies, strict=True) if not r.error]
+            return {"rows": [{"case": i, "before": r.text, "finish": r.finish} for i, r in rows]}
+
+        return list(self.unit("asked", [self._said(ASKED), limits.plain()], make)["rows"])
+
+    def confidences(self) -> list[dict[str, Any]]:
+        """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
+
+        Empty where the task has no closed labels, or the model can't score given answers.
+        """
+        names = [str(label) for label in self.bench.task.output.labels or ()]
+        if self.bench.task.output.type != "label" or not names:
+            return []
+        if not isinstance(self.model, Scorer):
+            return []
+        ids = self.cases[:CONFIDENT]
+
+        def make() -> dict[str, Any]:
+            prompts = [self.answers[i].prompt for i in ids]
+            tables = [m.logprobs(prompts, [names] * len(ids)) for m in (self.base, self.model)]
+            before, after = ([_top(names, row) for row in table] for table in tables)
+            rows = zip(ids, before, after, strict=True)
+            return {"rows": [{"case": i, "before": b, "after": a} for i, b, a in rows]}
+
+        return list(self.unit("confidence", [self._said(CONFIDENT), names], make)["rows"])
+
+    def _said(self, most: int) -> str:
+        """Return a digest of what the first so many cases were asked and answered."""
+        own = [self.answers[i] for i in self.cases[:most]]
+        return digest([[a.case, [m.plain() for m in a.prompt], a.text, a.finish] for a in own])
+
+
+def _beginnings() -> list[Any]:
+    """Return what the general text hangs on, for its key."""
+    return [ROOM, openings(), [chat[0].content for chat in chats()]]
+
+
+def open_tuned(bench: Bench, run: Run) -> Tuned | str:
+    """Return a trained run with its models open, or why they can't be.
+
+    `run` has an artefact: an adapter folder, from the task's folder. Raises ModelError where the
+    adapter does not belong to the model.
+    """
+    base: Any = bench.models.get("tune")
+    folder = bench.task.folder / Path(str(run.artefact))
+    if base is None or not hasattr(base, "with_adapter"):
+        return "the tuned model's base can't be opened here"
+    if not (folder / "adapter_model.safetensors").exists():
+        return "the adapter that was trained no longer lies in .tuneworthy"
+    return Tuned(bench, run, base, base.with_adapter(folder, idle=True))
+
+
+def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
+    """Return the relative rise of cross-entropy a token, with a paired bootstrap over the texts.
+
+    `rows` are (tokens, loss before, loss after, …). Two-sided 95 %, percentiles of 4,000 seeded
+    draws. Raises ValueError for no rows: the mean of nothing is not a number.
+    """
+    table = _table(rows)
+    return _bootstrap(table, lambda sums: sums[..., 2] / sums[..., 1] - 1)
+
+
+def divergence(rows: Sequence[Sequence[float]]) -> Interval:
+    """Return the mean KL divergence a token (nats), with a bootstrap over the texts."""
+    return _bootstrap(_table(rows), lambda sums: sums[..., 3] / sums[..., 0])
+
+
+def _table(rows: Sequence[Sequence[float]]) -> np.ndarray[Any, Any]:
+    if not rows:
+        raise ValueError("no texts were read")
+    return np.array(rows, float)
+
+
+def _bootstrap(table: np.ndarray[Any, Any], figure: Any) -> Interval:
+    picked = np.random.default_rng(20_251).integers(0, len(table), (DRAWS, len(table)))
+    draws = figure(table[picked].sum(1))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    mean = float(figure(table.sum(0)))
+    return Interval(mean=round(mean, 6), low=round(float(low), 6), high=round(float(high), 6))
+
+
+def estimate(sizes: Sizes) -> Work:
+    """Return what harm and changes of one trained arm ask of the machine, for the plan.
+
+    General text is written once and read four times (twice by each model, with the shifts), task
+    answers four times, 12 prompts asked again, labels scored on 120 cases by both.
+    """
+    texts = len(chats()) + len(openings())
+    own = sizes.shared + sizes.own + sizes.answer
+    cases = min(sizes.cases, ON_TASK)
+    labels = 2 * min(sizes.cases, CONFIDENT) * (sizes.own + sizes.labels) if sizes.labels else 0
+    asked = min(sizes.cases, ASKED)
+    return Work(
+        requests=texts + asked,
+        read=4 * texts * (ROOM + 30) + 4 * cases * own + labels,
+        written=texts * ROOM + asked * sizes.answer,
+    )
+
+
+def _top(names: Sequence[str], row: Sequence[float]) -> list[Any]:
+    """Return the likeliest label and its probability among the labels."""
+    logs = np.array(row, float)
+    shares = np.exp(logs - logs.max())
+    at = int(shares.argmax())
+    return [names[at], round(float(shares[at] / shares.sum()), 6)]
+
+
+def value_of(bench: Bench, gold: Mapping[str, Any], answer: Answer) -> float | None:
+    """Return what an answer scores by the task's metric, None where it can't be scored."""
+    score = bench.metric(gold[answer.case], answer)
+    return score.value if isinstance(score, Score) else None

@@ -1,0 +1,111 @@
+"""What fine-tuning changed in one arm's model, made of figures that are stored unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuneworthy.compare.built_cells import built
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.changes import BeforeAfter, Changes, LayerChange
+from tuneworthy.core.errors import NumericError
+from tuneworthy.core.harm import Shake
+from tuneworthy.core.run import Run
+from tuneworthy.extras.tuned_model import Tuned, divergence, open_tuned, value_of
+from tuneworthy.measure.units import Bench
+
+SHOWN, LONGEST = 3, 400  # examples; characters of an answer that verdict.json holds
+
+
+def changes(
+    bench: Bench, runs: Sequence[Run], arm: str, shakes: Sequence[Shake] = ()
+) -> Changes | None:
+    """Return what training changed in this arm's model, None where it built no adapter.
+
+    `shakes` are what was measured at other temperatures, of which this arm's are kept.
+    """
+    run = built(runs, arm)
+    if run is None:
+        return None
+    warm = tuple(s for s in shakes if s.arm == arm and s.how == "temperature")
+    told: dict[str, Any] = {"arm": arm, "seed": run.seed, "fold": run.fold, "temperatures": warm}
+    opened = open_tuned(bench, run)
+    if isinstance(opened, str):
+        missing = dict.fromkeys(("ratio", "kl_on", "kl_off", "examples"), opened)
+        return Changes(**told, missing=missing)
+    weights, missing = opened.weights(), dict[str, str]()
+    told |= {"ratio": round(weights["layers"]["all"]["ratio"], 6), "layers": _layers(weights)}
+    told |= _divergences(opened, missing) | _examples(opened)
+    if not warm:
+        missing["temperatures"] = "it was not asked at other temperatures"
+    return Changes(**told, missing=missing)
+
+
+def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, read in (("on", tuned.on_task), ("off", tuned.general)):
+        try:
+            rows = read()
+        except NumericError as error:
+            missing[f"kl_{name}"] = str(error)
+            continue
+        if rows:
+            found |= {f"kl_{name}": divergence(rows), f"n_{name}": len(rows)}
+        else:
+            missing[f"kl_{name}"] = "no text could be read"
+    return found
+
+
+def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
+    named = {name: told for name, told in weights["layers"].items() if name != "all"}
+    order = sorted(named, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
+    return tuple(
+        LayerChange(
+            layer=name,
+            ratio=round(named[name]["ratio"], 6),
+            rank=named[name]["rank"],
+            effective_rank=_short(named[name]["effective_rank"]),
+            shift_on=_at(weights["on"], name),
+            shift_off=_at(weights["off"], name),
+        )
+        for name in order
+    )
+
+
+def _at(shifts: Sequence[float], name: str) -> float | None:
+    return _short(shifts[int(name)]) if name.isdigit() and int(name) < len(shifts) else None
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _examples(tuned: Tuned) -> dict[str, Any]:
+    """Return up to three prompts before and after: the first, in seeded order, that differ.
+
+    The order is the seed's, so nobody picked them; how many of those asked differ stands beside.
+    """
+    rows, gold = tuned.asked_again(), tuned.bench.sealed.open("changes")
+    differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
+    shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN]
+    return {
+        "examples": tuple(_example(tuned, gold, row) for row in shown),
+        "asked": len(rows),
+        "differ": len(differ),
+    }
+
+
+def _example(tuned: Tuned, gold: Mapping[str, Any], row: Mapping[str, Any]) -> BeforeAfter:
+    after = tuned.answers[row["case"]]
+    before = Answer(case=row["case"], text=row["before"], finish=row["finish"])
+    return BeforeAfter(
+        case=after.case,
+        before=_cut(before.text),
+        after=_cut(after.text),
+        score_before=value_of(tuned.bench, gold, before),
+        score_after=value_of(tuned.bench, gold, after),
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

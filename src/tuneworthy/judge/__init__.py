@@ -1,0 +1,1 @@
+"""Grade answers with a judge model that human grades keep in check."""

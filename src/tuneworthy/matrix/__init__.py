@@ -1,1 +1,0 @@
-"""Arms x cases: plan, measure, compare. Opens the sealed side; knows no verdict."""

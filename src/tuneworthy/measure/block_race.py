@@ -1,0 +1,133 @@
+"""Measure an arm block by block, and stop it where no climb to it could pay any more.
+
+Declared before the run (`budget.stop_early`). Every bound of such a study is a betting bound, which
+holds however often it is looked at; a simpler arm is never stopped, only the dearer ones behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tuneworthy.compare.comparison import against
+from tuneworthy.compare.pairs import ALPHA, Shape
+from tuneworthy.compare.turn_order import in_turn
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Run
+from tuneworthy.core.split import Part, Split
+from tuneworthy.core.task import Task
+from tuneworthy.measure.units import Bench, measure
+from tuneworthy.stats.bounds import level
+from tuneworthy.stats.race import losers
+
+BLOCK = 64  # cases between two looks where there is one split; else a fold is a block
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who is in the race: the comparison's shape, the runs so far, how many arms the plan has."""
+
+    shape: Shape
+    runs: Sequence[Run]
+    arms: int
+
+
+def not_raced(task: Task, split: Split) -> str:
+    """Return why arms run on all their cases, or "" where they may be stopped early."""
+    if not task.budget.stop_early:
+        return "budget.stop_early is not set"
+    if split.clustered:
+        return "rows come in groups: bets on single rows would not allow for unseen groups"
+    if split.by_time:
+        return "rows stand in the order of time: the first ones don't stand for all"
+    if task.economics.weighed:
+        return "the economics compare the arms' means, and a mean stopped early is off"
+    return ""
+
+
+def raced(
+    bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: Field
+) -> list[Run]:
+    """Return the runs of `measure`, of fewer cases where the arm cannot win any more.
+
+    Then a last run without answers says so (state `stopped_early`), after how many cases, and
+    against which arm. The blocks are units of their own, so a killed race goes on where it was.
+    """
+    task, arm = bench.task, load("arms", planned.spec.arm)
+    free = planned.because or arm.ROLE != "candidate"
+    if free or not_raced(task, bench.split):
+        return measure(bench, planned, recipes, dev)
+    done: list[Run] = []
+    blocks = list(_blocks(bench, planned, "training" in arm.NEEDS))
+    for number, (block, part) in enumerate(blocks, 1):
+        new = measure(block, part, recipes, dev)
+        if any(run.state != "measured" for run in new):
+            return new
+        done = _joined([*done, *new])
+        if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
+            asked = len({answer.case for run in done for answer in run.answers})
+            return [*done, _stopped(planned, done, _why(task, other, asked, bench))]
+    return done
+
+
+def _blocks(bench: Bench, planned: PlannedArm, whole: bool) -> Iterator[tuple[Bench, PlannedArm]]:
+    """Yield the bench and plan of each block: a fold, or 64 cases of the only one."""
+    parts = bench.split.parts
+    for fold in planned.folds:
+        cases = in_turn(parts[fold].test, {}, bench.task.seed)
+        size = len(cases) if whole or len(parts) > 1 else BLOCK
+        for start in range(0, len(cases), size):
+            block = frozenset(cases[start : start + size])
+            chosen = tuple(_cut(part, block if at == fold else frozenset())
+                           for at, part in enumerate(parts))  # fmt: skip
+            split = bench.split.model_copy(update={"parts": chosen})
+            first = fold == planned.folds[0] and start == 0
+            yield (
+                replace(bench, split=split, timed=bench.timed and first),
+                planned.model_copy(update={"folds": (fold,)}),
+            )
+
+
+def _cut(part: Part, block: frozenset[str]) -> Part:
+    """Return the part with the cases of the block alone to be asked, in the part's order."""
+    return part.model_copy(update={"test": tuple(one for one in part.test if one in block)})
+
+
+def _joined(runs: Sequence[Run]) -> list[Run]:
+    """Return one run a fold and seed: the answers of its blocks after one another."""
+    found: dict[tuple[int | None, int], Run] = {}
+    for run in runs:
+        key = (run.fold, run.seed)
+        if (before := found.get(key)) is None:
+            found[key] = run
+            continue
+        found[key] = before.model_copy(update={
+            "answers": (*before.answers, *run.answers), "scores": (*before.scores, *run.scores),
+        })  # fmt: skip
+    return list(found.values())
+
+
+def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
+    """Return an arm of a simpler tool that this one cannot beat by the margin any more, or ""."""
+    own = planned.spec.name
+    strict = level(ALPHA, field.shape.looks, max(2, field.arms))
+    pairs = against(field.shape, field.runs, done, strict)
+    highs = {(own, pair.versus): pair.high for pair in pairs}
+    out = (losers([pair.versus, own], highs, task.success.margin) for pair in pairs)
+    return next((lost[own] for lost in out if own in lost), "")
+
+
+def _why(task: Task, other: str, asked: int, bench: Bench) -> str:
+    return (
+        f"stopped after {asked:,} of {len(bench.split.scored):,} cases: shown to be at most "
+        f"{100 * task.success.margin:g} points better than {other}, so no climb to it would pay; "
+        "its mean is of those cases only and, stopped early, is off"
+    )
+
+
+def _stopped(planned: PlannedArm, done: Sequence[Run], because: str) -> Run:
+    return Run(
+        spec=planned.spec, seed=done[-1].seed, fold=None, state="stopped_early", because=because
+    )

@@ -1,0 +1,105 @@
+"""An arm as it would be built, asked for inputs that no study has scored; stored shard by shard.
+
+Where the study had one split the artefact is the one it scored. Under cross-fitting it is fitted
+on all rows, but for the rows of the last fold that it chooses on, if it chooses at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import Any
+
+from tuneworthy.compare.choice import best_prompt
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted, Recipe
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import DoesNotApply, ModelError
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import chooses
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.units import SHARD, Bench, _identity, _setup, _Unit
+
+
+class Built:
+    """One arm, fitted when it is first asked something that is not in the ledger.
+
+    `recorded` are its logged answers to the new inputs by id, where it is known by those alone.
+    """
+
+    def __init__(
+        self, bench: Bench, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
+    ) -> None:
+        spec = next(run.spec for run in runs if run.spec.name == name)
+        fold = len(bench.split.learning) - 1
+        self.bench = bench
+        if recorded:
+            both = {**bench.recorded.get(name, {}), **recorded}
+            self.bench = replace(bench, recorded={**bench.recorded, name: both})
+        recipe = recipe_before(runs, spec, fold, bench.task.seed)
+        part = whole(bench.split, fold).learnt(chooses(spec))
+        self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
+
+    def answers(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return one answer an input, in order. Raises ModelError where the arm can't be built."""
+        bench, size = self.bench, SHARD
+        found: list[Answer] = []
+        for start in range(0, len(queries), size):
+            bench.check()
+            shard = queries[start : start + size]
+            key = digest({"what": "built", "unit": self._named,
+                          "queries": [query.plain() for query in shard]})  # fmt: skip
+            stored = bench.ledger.unit(key, "answers", partial(self._ask, shard), bench.study)
+            found += [Answer.model_validate(answer) for answer in stored["answers"]]
+        return found
+
+    @cached_property
+    def _named(self) -> dict[str, Any]:
+        return _identity(self.bench, self._unit, load("arms", self._unit.spec.arm))
+
+    @cached_property
+    def _fitted(self) -> Fitted:
+        spec = self._unit.spec
+        arm = load("arms", spec.arm)
+        folder = self.bench.ledger.folder(digest({"what": "fit", "unit": self._named}))
+        options = arm.Options.model_validate(spec.options)
+        try:
+            fitted: Fitted = arm.fit(_setup(self.bench, self._unit, folder), options,
+                                     self._unit.seed)  # fmt: skip
+        except DoesNotApply as reason:
+            raise ModelError(
+                "an arm of the study can't be built", where=spec.name, got=str(reason),
+                fix="mend that, then settle again",
+            ) from None  # fmt: skip
+        return fitted
+
+    def _ask(self, queries: Sequence[Query]) -> dict[str, Any]:
+        return {"answers": [answer.plain() for answer in self._fitted.answer(queries)]}
+
+
+def whole(split: Split, fold: int) -> Part:
+    """Return what is built from: with several folds the scored rows are learnt from too."""
+    part = split.parts[fold]
+    if len(split.learning) == 1:
+        return part
+    added = tuple(one for one in part.test if one not in split.copies)
+    return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)
+
+
+def recipe_before(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
+    """Return the prompt that was best on dev in a fold before an arm was run."""
+    return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
+
+
+def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
+    """Return an arm's score on each case, of the runs with one seed; what failed scores 0."""
+    found: dict[str, float] = {}
+    for run in runs:
+        if run.spec.name == name and run.seed == seed and run.state == "measured":
+            values = (getattr(score, "value", 0.0) for score in run.scores)
+            found |= dict(zip((answer.case for answer in run.answers), values, strict=True))
+    return found

@@ -1,0 +1,373 @@
+"""What will be run and what it costs, made once, before the first arm. Knows no arm by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tuneworthy.compare.choice import PROMPTS
+from tuneworthy.core.arm import Sizes, Work
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.plan import Plan, PlannedArm, Sent
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Spec
+from tuneworthy.core.specs import (
+    DEV_ASKED,
+    chooses,
+    chooses_prompt,
+    is_recorded,
+    lacking,
+    on_failures,
+    probes_of,
+    trains,
+    variant_of,
+    wants_dev,
+)
+from tuneworthy.core.task import Task
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.plan_cuts import (
+    FEWEST,
+    FIRST_FOLDS,
+    LEAST_TRIED,
+    SEARCHED,
+    Choice,
+    cuts,
+    follows_up,
+    look_after,
+    rows_of,
+    staged,
+    tries,
+)
+from tuneworthy.measure.request_costs import WORD, BestPrompt, Remote, judged, of_arm
+
+# Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
+TRAINING = 3.3
+LONGEST = 1.5  # times the minutes: beyond it a training arm is not planned on all folds
+CHANGED = 60  # facts that are changed in the documents, at most (staleness.MOST)
+ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens a second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
+
+    `others`: the share of its processors' time that other programs took meanwhile.
+    """
+
+    read: float
+    written: float
+    others: float = 0.0
+
+    def minutes(self, work: Work) -> float:
+        """Return the minutes that some work takes."""
+        read = (work.read + TRAINING * work.trained) / self.read
+        return (read + work.written / self.written) / 60
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan is made from: the task's shape, this machine, and what is available."""
+
+    task: Task
+    split: Split
+    audit: Audit
+    available: Mapping[str, str]
+    sizes: Sizes
+    speed: Speed | None
+    remote: Remote | None = None
+    looks: int = 1
+    limited: bool = False
+
+
+def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
+    """Return the plan; what the minutes have no room for is cut in a fixed, printed order."""
+    by_rule, minutes = staged(facts.task), facts.task.budget.minutes
+    choice = Choice(_seeds(facts.task), len(facts.split.learning), None)
+    choice = replace(choice, tried=_tried(facts, arms, choice)) if by_rule else choice
+    said: tuple[str, ...] = ()
+    shown, planned = _arms(facts, arms, choice)
+    across = tuple(_across(shown, planned, choice))
+    needed = needed_minutes if by_rule else _sum
+    whole = needed(planned) + reading_minutes(across)
+    able = [spec for spec in arms if not lacking(spec, facts.available)]
+    learnt, readable = facts.sizes.train, bool(across)
+    for step, texts in cuts(able, choice, learnt, readable):
+        if needed(planned) + reading_minutes(across) <= minutes:
+            break
+        choice, said = step, texts
+        shown, planned = _arms(facts, arms, choice)
+        across = tuple(_across(shown, planned, choice))
+    if by_rule and (folds := _too_long(planned, minutes)):
+        choice = replace(choice, folds=FEWEST)
+        said = (*said, f"training arms on {FEWEST} of {folds} folds")
+        shown, planned = _arms(facts, arms, choice)
+    train = max((len(part.train) for part in facts.split.parts), default=0)
+    return Plan(
+        task=study,
+        rows=rows,
+        k=facts.split.k,
+        scored=facts.audit.scored,
+        train=train,
+        dev=max((len(part.dev) for part in facts.split.parts), default=0),
+        arms=tuple(planned),
+        across=across,
+        others=tuple(_others(facts, arms, planned)),
+        assumed=facts.remote.assumed if facts.remote else "",
+        read=choice.read,
+        cuts=said,
+        minutes=round(needed(planned), 2),
+        staged=by_rule,
+        whole=round(whole, 2) if said else None,
+        tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
+        looks=facts.looks,
+        visible=facts.audit.visible,
+        limited=facts.limited,
+    )
+
+
+def _sum(arms: Sequence[PlannedArm]) -> float:
+    return sum(arm.minutes for arm in arms)
+
+
+def needed_minutes(arms: Sequence[PlannedArm]) -> float:
+    """Return the minutes of the arms that always run, and of the dearest training arm until the
+    stage rule looks at it.
+
+    Of the follow-up arms the rule runs one after the other, as far as the minutes go.
+    """
+    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
+
+
+def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
+    """Return the folds of training arms where `LONGEST` times the minutes don't hold them all."""
+    taught = [arm for arm in arms if trains(arm.spec) and arm.look_after]
+    always = sum(arm.minutes for arm in arms if not arm.follow_up)
+    most = max(taught, key=lambda arm: arm.minutes, default=None)
+    long = most is not None and len(most.folds) > FEWEST
+    return len(most.folds) if most and long and always + most.minutes > LONGEST * minutes else 0
+
+
+def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:
+    """Return how many prompts a search tries, so that it takes its share of the minutes at most."""
+    most = max((tries(spec) for spec in arms), default=0)
+    while most > LEAST_TRIED:
+        planned = _arms(facts, arms, replace(choice, tried=most))[1]
+        searches = [arm.minutes for arm in planned if tries(arm.spec)]
+        if max(searches, default=0.0) <= SEARCHED * facts.task.budget.minutes:
+            break
+        most = max(LEAST_TRIED, most // 2)
+    return most or None
+
+
+def _seeds(task: Task) -> int:
+    """Return the seeds of training arms: one under the stage rule where nobody asked for more."""
+    return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
+
+
+def reading_minutes(across: Sequence[PlannedArm]) -> float:
+    """Return the minutes that reading across is expected to take: half of its upper end.
+
+    A placebo is asked only where its arm was shown to pass more than the base.
+    """
+    return _sum(across) / 2
+
+
+def _arms(facts: Facts, arms: list[Spec], choice: Choice) -> tuple[Facts, list[PlannedArm]]:
+    """Return the arms as cut, and the facts with the examples that the best prompt may bring."""
+    cut = [_cut(spec, choice, facts) for spec in arms]
+    facts = with_examples(facts, [s for s in cut if not _planned(facts, s, choice, arms).because])
+    return facts, [_planned(facts, spec, choice, arms) for spec in cut]
+
+
+def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
+    """Return the facts with the most examples that a prompt among the arms brings for an input.
+
+    Where none does, they stay as they are: a search for a prompt may add some. And with the number
+    of prompts that an arm may choose its own among.
+    """
+    shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
+    most = max(shots, default=facts.sizes.examples)
+    prompts = {s.arm for s in arms if s.tool == "prompt" and not is_recorded(facts.task, s)}
+    handed = min(len(prompts), PROMPTS)
+    sizes = facts.sizes.model_copy(update={"examples": most, "prompts": handed})
+    return replace(facts, sizes=sizes)
+
+
+def _by_input(spec: Spec, facts: Facts) -> bool:
+    """Return whether most of what an arm reads differs by input: nothing is read once for all."""
+    work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
+    return work.read >= facts.sizes.cases * single.read / 2
+
+
+def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator[PlannedArm]:
+    """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold.
+
+    Variants of an arm repair what the arm itself does: they are not asked beside a placebo.
+    """
+    task, whole = facts.task, tuple(range(len(facts.split.learning)))
+    if choice.read == 0:
+        return
+    most = None if choice.read is None else 2 * choice.read
+    few = min(ON_FAILURES, ON_FAILURES if choice.read is None else choice.read)
+    before = [arm.spec for arm in planned if not arm.because]
+    for spec in on_failures(task):
+        if not lacking(spec, facts.available):
+            yield _asked(facts, spec, _Some(whole, (task.seed,), few), before)
+    for arm in planned:
+        if arm.because or variant_of(task, arm.spec) >= 0:
+            continue
+        for spec in probes_of(arm.spec, facts.sizes.train):
+            folds = arm.folds[:1] if trains(spec) else arm.folds
+            yield _asked(facts, spec, _Some(folds, arm.seeds[:1], most), before)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """The folds and seeds that an arm is asked in, and the most cases (None: all of them)."""
+
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    most: int | None
+
+
+def _asked(facts: Facts, spec: Spec, some: _Some, before: Sequence[Spec]) -> PlannedArm:
+    scored = sum(len(facts.split.parts[fold].test) for fold in some.folds)
+    cases = min(scored, some.most or scored)
+    sent = _sent(facts, spec, cases, before)
+    plain = {"spec": spec, "folds": some.folds, "seeds": some.seeds}
+    return PlannedArm(**plain, **_costs(facts, _work(spec, facts, cases), sent))
+
+
+def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
+    """Return requests, tokens, minutes and dollars of an arm: of endpoints where it asks one."""
+    minutes = facts.speed.minutes(work) if facts.speed else 0.0
+    if sent is None:
+        return {"requests": work.requests, "tokens": round(work.read + work.written),
+                "minutes": round(minutes, 3)}  # fmt: skip
+    return {"requests": sent.most_requests, "tokens": sent.most_tokens, "minutes": sent.minutes,
+            "usd": sent.most_usd, "sent": sent}  # fmt: skip
+
+
+def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent | None:
+    """Return what endpoints are sent for an arm; these arms are measured before it."""
+    if facts.remote is None:
+        return None
+    shots = max((s.options.get("k", 0) for s in before), default=0)
+    searches = [one for one in (*before, spec) if one.options.get("budget")]
+    words = max((int(one.options.get("words", 0)) for one in searches), default=0)
+    grown = max(2 * facts.remote.notes, WORD * words) if searches else 0
+    if grown:  # a search may double the examples, and adds 16 where there are none
+        shots = max(16, 2 * shots)
+    sizes = _sizes(facts, spec, cases)
+    rows = cases
+    if not shots and not spec.options.get("k"):  # one prompt in all folds: a row is asked once
+        rows = min(cases, facts.audit.scored)
+    asked = of_arm(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
+    return facts.remote.sent(spec.name, asked)
+
+
+def _others(facts: Facts, arms: list[Spec], planned: Sequence[PlannedArm]) -> Iterator[Sent]:
+    """Yield what endpoints are sent beside the arms: by a judge, and on facts that were changed."""
+    if facts.remote is None:
+        return
+    kept = [arm for arm in planned if not arm.because]
+    answers = sum(_answered(facts, arm, arms) for arm in kept)
+    if (sent := judged(facts.remote, answers)) is not None:
+        yield sent
+    reads = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
+    if facts.task.data.docs and reads:
+        cases = min(facts.audit.scored, CHANGED)
+        asked = [
+            three
+            for spec in reads
+            for three in of_arm(facts.remote, facts.task, spec,
+                                facts.sizes.model_copy(update={"cases": cases}),
+                                BestPrompt(16, 2 * facts.remote.notes, cases))
+        ]  # fmt: skip
+        if (sent := facts.remote.sent("changed facts", asked)) is not None:
+            yield sent
+
+
+def _reads(spec: Spec) -> bool:
+    return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
+
+
+def _answered(facts: Facts, arm: PlannedArm, arms: list[Spec]) -> float:
+    """Return how many answers of an arm are scored: of cases, of dev rows, and those of trials."""
+    parts = [facts.split.parts[fold] for fold in arm.folds]
+    dev = wants_dev(facts.task, arm.spec, arms) or trains(arm.spec)
+    rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)
+    return max(rows, float(arm.sent.most_requests) if arm.sent else 0.0)
+
+
+def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
+    """Return the spec with fewer prompts to try, fewer rows to learn from, or fewer examples that
+    are not shared by all."""
+    if choice.rows and rows_of(spec, facts.sizes.train) > choice.rows:
+        return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
+    if choice.tried and tries(spec) > choice.tried:
+        spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
+    k = spec.options.get("k", 0)
+    if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
+        return spec
+    if not _by_input(spec, facts):  # read once for all: cutting saves little
+        return spec
+    return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
+
+
+def _work(spec: Spec, facts: Facts, cases: int) -> Work:
+    arm = load("arms", spec.arm)
+    if not hasattr(arm, "estimate"):
+        return Work()
+    sizes = _sizes(facts, spec, cases)
+    if not chooses(spec):
+        sizes = sizes.model_copy(update={"train": sizes.train + sizes.dev, "dev": 0})
+    work: Work = arm.estimate(sizes, arm.Options.model_validate(spec.options))
+    return work
+
+
+def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
+    """Return how many dev rows are asked beside the scored ones.
+
+    A prompt without examples or a search is the same in all folds: a row is asked once.
+    """
+    if spec.options.get("k") or spec.options.get("budget"):
+        return sum(min(len(part.dev), DEV_ASKED) for part in parts)
+    scored = {case for part in parts for case in part.test}
+    return len({case for part in parts for case in sorted(part.dev)[:DEV_ASKED]} - scored)
+
+
+def _sizes(facts: Facts, spec: Spec, cases: int) -> Sizes:
+    """Return the sizes of an arm that is asked so many cases in all folds."""
+    handed = facts.sizes.prompts if chooses_prompt(spec) else 0
+    folds = len(facts.split.learning)
+    return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
+
+
+def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> PlannedArm:
+    if reason := lacking(spec, facts.available):
+        return PlannedArm(spec=spec, because=reason)
+    taught, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
+    parts = facts.split.learning[: choice.folds if taught else choice.parts]
+    if by_rule and tries(spec):  # a search asks its dev rows for every prompt that it tries
+        parts = parts[:FIRST_FOLDS]
+    if is_recorded(facts.task, spec):
+        parts = facts.split.parts
+    seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
+    times = len(parts) * len(seeds)
+    dev = wants_dev(facts.task, spec, arms)
+    scored = sum(len(part.test) for part in parts) * len(seeds)
+    extra = _dev_rows(parts, spec) * len(seeds) if dev and not taught else 0
+    work = _work(spec, facts, scored + extra)
+    if taught and times > 1:
+        work = work.model_copy(update={"trained": work.trained * times})
+    at = [one.name for one in arms].index(spec.name)  # its options may have been cut
+    before = [one for one in arms[:at] if not lacking(one, facts.available)]
+    sent = _sent(facts, spec, scored + extra, before)
+    plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
+    if by_rule:
+        look = look_after(spec, len(parts), facts.split)
+        plain |= {"follow_up": follows_up(facts.task, spec), "look_after": look}
+    return PlannedArm(**plain, **_costs(facts, work, sent))

@@ -1,0 +1,311 @@
+"""What endpoints are sent: requests, tokens and dollars of a plan, expected and at most.
+
+A server is sent the whole prompt with every request: nothing is read once for all, as on this
+machine. Expected tokens are bytes / 4, as `Remote.count_tokens` counts them. At most they are
+bytes, as the caps reserve them, with every answer at its longest. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from tuneworthy.core.arm import LONGER, Asks, Recipe, Sizes
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.plan import Sent
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Spec
+from tuneworthy.core.specs import is_recorded, trains
+from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
+from tuneworthy.measure.longer_answers import FIRST
+from tuneworthy.measure.longer_answers import MOST as MORE
+from tuneworthy.models import _prices, is_local
+from tuneworthy.models._endpoint import OPENAI
+from tuneworthy.prompting.judging import comparison
+from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.wordings import wordings
+from tuneworthy.retrieval.chunks import Cut
+
+SECONDS = 2.0  # a request takes, where none was timed before: documented in task-yaml.md
+FEW = 60  # rows that are asked again and again
+NOTED = 1_000  # rows that are read to see how long notes on a task are
+WORD = 8  # bytes of a word that a model writes into a prompt
+JUDGED = 120  # tokens of a judge's reply (judging.ROOM)
+CONTROLS = 100  # wrong answers with and without an order behind them (calibration.CANARIES)
+_HEAD = 32  # tokens of a request around its messages, at most: the marks of a chat template
+_TURN = 16  # tokens around one message, at most
+_BYTES = 4  # of a token of English, about; the longest answer is taken as twice that
+CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm asked again: rounded up in 20 folds
+ROLES = ("bigger", "present")  # needs that say which model an arm asks in place of the base
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One model behind an endpoint: USD per million tokens, in and out, or None."""
+
+    model: str
+    usd: Mapping[str, float] | None
+
+    def dollars(self, read: float, written: float) -> float | None:
+        """Return the price of so many tokens, None where the model has none."""
+        if self.usd is None:
+            return None
+        dear = max(self.usd.get("in", 0.0), self.usd.get("cache_write", 0.0))
+        return (read * dear + written * self.usd.get("out", 0.0)) / 1e6
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The models behind endpoints by role, and the lengths of rows: of all, and at most.
+
+    `few` has the lengths of the longest rows, which a search may draw; `notes` are the bytes of the
+    longest words that it may try. `seconds` a request, `timed`
+    earlier ones it is the median of (0: none, it is assumed). `thought`: the most tokens of a
+    thought before an answer.
+    """
+
+    rates: Mapping[str, Rate]
+    mean: Sizes
+    most: Sizes
+    few: Sizes
+    notes: int = 0
+    seconds: float = SECONDS
+    timed: int = 0
+    at_once: int = 8
+    grades: int = 0
+    thought: int = 0
+
+    @property
+    def assumed(self) -> str:
+        """Return what the minutes of requests stand on."""
+        source = f"median of {self.timed:,} earlier ones" if self.timed else "assumed"
+        return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
+
+    def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> Sent | None:
+        """Return what endpoints are sent of some requests; None where none of them is asked.
+
+        Each is given three times: by mean lengths, by the most, and by the longest rows.
+        """
+        found = [(self.rates[one[0].role], *one) for one in asked if one[0].role in self.rates]
+        if not found:
+            return None
+        usual, worst = list[tuple[float, float | None]](), list[tuple[float, float | None]]()
+        for rate, mean, most, few in found:
+            written = mean.requests * (self.mean.answer if mean.written is None else mean.written)
+            read = mean.requests * mean.read
+            usual.append((read + written, rate.dollars(read, written)))
+            long = few if mean.few else most
+            longest = self.mean.cap if mean.written is None else mean.written
+            written = long.most * (longest + self.thought)
+            read = long.most * (long.read + _HEAD)
+            worst.append((read + written, rate.dollars(read, written)))
+        requests = sum(mean.requests for _, mean, _, _ in found)
+        return Sent(
+            what=what,
+            requests=round(requests),
+            most_requests=round(sum(most.most for _, _, most, _ in found)),
+            tokens=round(sum(tokens for tokens, _ in usual)),
+            most_tokens=round(sum(tokens for tokens, _ in worst)),
+            usd=_sum([usd for _, usd in usual]),
+            most_usd=_sum([usd for _, usd in worst]),
+            minutes=round(requests * self.seconds / self.at_once / 60, 3),
+        )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known), 6) if len(known) == len(values) else None
+
+
+def remote(
+    task: Task, cases: Sequence[Case], sizes: Sizes, docs: Sequence[Doc], seconds: Sequence[float]
+) -> Remote | None:
+    """Return the models of a task behind endpoints, None where it names none.
+
+    `cases` are all labelled rows, `sizes` their mean lengths; `seconds` those of earlier requests.
+    """
+    rates = {role: _rate(task, spec) for role, spec in _named(task) if spec and not is_local(spec)}
+    if not rates:
+        return None
+    mean = sizes.model_copy(update={"form": _form(task) / _BYTES})
+    return Remote(
+        rates=rates,
+        mean=mean,
+        most=_longest(task, cases, mean, docs, sizes.cases),
+        few=_longest(task, cases, mean, docs, FEW),
+        notes=max((_size(w.text) for w in wordings(task, cases[:NOTED])), default=0),
+        seconds=median(seconds) if seconds else SECONDS,
+        timed=len(seconds),
+        at_once=task.max_connections,
+        grades=_grades(task),
+        thought=0 if task.thinking == "off" else task.thinking_tokens,
+    )
+
+
+def _named(task: Task) -> Iterator[tuple[str, str | None]]:
+    yield from (("base", task.model), ("bigger", task.bigger), ("teacher", task.teacher))
+    yield "reflection", task.teacher or task.bigger
+    yield "present", task.present.model if task.present and not task.present.answers else None
+    yield "judge", task.success.judge.model if task.success.judge else None
+
+
+def _rate(task: Task, spec: str) -> Rate:
+    name, _, url = spec.removeprefix("openai:").partition("@")
+    known = _prices.listed(name, url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+    price: Any = task.economics.prices.get(name, known.rates if known else None)
+    if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
+        return Rate(name, None)
+    try:
+        usd = {key: float(price[key]) for key in ("in", "out", "cache_write") if key in price}
+    except (TypeError, ValueError):
+        return Rate(name, None)
+    return Rate(name, usd)
+
+
+def _grades(task: Task) -> int:
+    """Return how many human grades there may be: the lines of their file."""
+    path = task.folder / task.success.judge.grades if task.success.judge else None
+    if path is None or not path.is_file():
+        return 0
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def _form(task: Task) -> int:
+    """Return the bytes of the schema or labels that a constrained request brings."""
+    value = task.output.json_schema or list(task.output.labels or ())
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 300
+
+
+def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int) -> Sizes:
+    """Return lengths in bytes: inputs as long as the n longest are on average, examples the longest
+    of all."""
+    empty = Query(id="", messages=(Message(role="user", content=""),))
+    shared = sum(_size(turn.content) + _TURN for turn in build(task, empty, Recipe(), ()))
+    own = sorted((sum(_size(m.content) + _TURN for m in c.messages) for c in cases), reverse=True)
+    answers = [_size(case.output) for case in cases]
+    some = own[: max(n, 1)]
+    passage = max((_size(doc.text) for doc in docs), default=0)
+    return mean.model_copy(
+        update={
+            "shared": shared + _prompt_file(task),
+            "own": sum(some) / max(len(some), 1),
+            "shot": max((_both(case) for case in cases), default=0) + 2 * _TURN,
+            "answer": max(answers, default=0),
+            "labels": sum(_size(str(label)) for label in task.output.labels or ()),
+            "passage": min(passage, 2 * Cut().size),
+            "form": _form(task),
+            "unit": float(_BYTES),
+        }
+    )
+
+
+def _both(case: Case) -> int:
+    return sum(_size(m.content) + _TURN for m in case.messages) + _size(case.output)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _prompt_file(task: Task) -> int:
+    path = task.folder / task.present.prompt if task.present and task.present.prompt else None
+    return path.stat().st_size if path is not None and path.is_file() else 0
+
+
+@dataclass(frozen=True)
+class BestPrompt:
+    """What the best prompt before an arm may bring: `shots` examples, bytes that a search added.
+
+    `rows` are expected to be asked: a row whose prompt is the same in several folds is asked once.
+    """
+
+    shots: int
+    grown: int
+    rows: int
+
+
+def of_arm(
+    found: Remote, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
+) -> list[tuple[Asks, Asks, Asks]]:
+    """Return the requests of an arm by mean lengths, the most, and the longest rows.
+
+    `sizes` say how many cases, rows and folds there are at most.
+    """
+    if is_recorded(task, spec):
+        return []
+    counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds", "prompts")}
+    more, mean = float(best.grown), found.mean
+    some = [
+        mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,
+                                "shared": mean.shared + more / _BYTES / 2})
+    ]  # fmt: skip
+    some += [
+        one.model_copy(update={**counts, "examples": best.shots, "shared": one.shared + more})
+        for one in (found.most, found.few)
+    ]
+    mean_of, *others = (_asks(spec, one) for one in some)
+    if spec.role == "placebo":  # it is handed the prompt that its arm ended up with
+        mean_of = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in mean_of)
+    asked = list(zip(mean_of, *others, strict=True))
+    return (
+        [*asked, _again(asked[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought)]
+        if asked
+        else []
+    )
+
+
+def _again(asked: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
+    """Return the requests that ask cut answers again: none expected, a sample at most."""
+    first, second, third = (
+        one.model_copy(
+            update={"requests": 0, "most": min(CUT_AT_MOST, one.most), "written": longest}
+        )
+        for one in asked
+    )
+    return first, second, third
+
+
+def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
+    arm = load("arms", spec.arm)
+    options = arm.Options.model_validate(spec.options)
+    if hasattr(arm, "asks"):
+        own: tuple[Asks, ...] = arm.asks(sizes, options)
+        return own
+    if trains(spec) or not arm.NEEDS & {"model", *ROLES}:
+        return ()
+    role = next((need for need in ROLES if need in arm.NEEDS), "base")
+    read, each = sizes.shared + sizes.own, 1.0
+    if hasattr(arm, "estimate"):
+        work = arm.estimate(sizes.model_copy(update={"cases": 1, "dev": 0}), options)
+        each = float(max(work.requests, 1))
+        read = work.read / each
+    asked = each * sizes.cases
+    return (Asks(role=role, requests=asked, most=asked, read=read),)
+
+
+def judged(found: Remote, answers: float) -> Sent | None:
+    """Return what a judge behind an endpoint is sent: two requests an answer, and its trial.
+
+    The trial judges each human grade, and wrong answers with words behind them.
+    """
+    if "judge" not in found.rates:
+        return None
+    asked = 2 * (answers + found.grades + CONTROLS)
+    empty = Case(id="", messages=(Message(role="user", content=""),), output="")
+    turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
+    frame = sum(_size(turn.content) + _TURN for turn in turns)
+
+    def each(sizes: Sizes, answer: float, per: float) -> Asks:
+        read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
+        return Asks(role="judge", requests=asked, most=asked, read=read, written=float(JUDGED))
+
+    long = found.mean.cap * 2 * _BYTES
+    one = (each(found.mean, found.mean.answer, _BYTES), each(found.most, long, 1),
+           each(found.few, long, 1))  # fmt: skip
+    return found.sent("the judge", [one])

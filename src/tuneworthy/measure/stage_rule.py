@@ -1,0 +1,176 @@
+"""The stage rule: which arms are worth their minutes once the cheap ones are scored. Pure.
+
+It is written down before the first arm runs, as a rule and not as a list, so its choices may depend
+on scored rows: the bounds pay for every arm that it could have run (`Shape.possible`), and an arm
+that it may stop between two folds pays for both looks (`Shape.looked`). Knows no arm by name.
+Decision 003 gives the reasons; `bench/stages.py` simulates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tuneworthy.compare.columns import PRESENT, Column, by_spec, column
+from tuneworthy.compare.comparison import against
+from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, Shape, pair_of
+from tuneworthy.compare.turn_order import rung
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import trains
+from tuneworthy.core.task import HardLimits
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import Folds
+
+Standing = Literal["lost", "won", "open"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The rule applied to the runs so far; `shape` holds the task, folds and levels of bounds."""
+
+    shape: Shape
+    runs: Sequence[Run]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Return the candidates that were measured so far."""
+        found = (column(runs) for runs in by_spec(self.runs).values())
+        return [one for one in found if one is not None and one.spec.role == "candidate"]
+
+    @property
+    def by_score(self) -> bool:
+        """Return whether scores alone decide which arm is named, so that they may stop one early.
+
+        Not where costs, hard limits or human grades of a judge have a say: the arm that leads by
+        its score may then not be the one to name.
+        """
+        task, success = self.shape.task, self.shape.task.success
+        limited = success.limits != HardLimits() or success.floor is not None
+        plain = success.motive == "quality" and self.shape.grades is None
+        return plain and not task.economics.weighed and not limited
+
+    def beyond_reach(self, spec: Spec) -> str:
+        """Return why no score of an arm could make it worth a climb, or "" where one could.
+
+        A measured arm of a rung no dearer leaves less than the margin up to a perfect score, by
+        the lower end of its own score.
+        """
+        task = self.shape.task
+        if not self.by_score:
+            return ""
+        for one in sorted(self.columns, key=lambda c: rung(c.spec)):
+            if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
+                continue
+            if 1 - mean(one) > task.success.margin:  # its bound lies above that
+                continue
+            left = 1 - own_low(self.shape, one)
+            if left <= task.success.margin:
+                return (
+                    f"no score of it could be worth it: {one.spec.name} leaves at most"
+                    f" {100 * left:.1f} points to a perfect score, less than the margin"
+                )
+        return ""
+
+    def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
+        """Return how an arm stands after its first folds against the arms of simpler tools."""
+        if not self.by_score:
+            return "open", "more than its score decides"
+        strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
+        pairs = against(self.shape, [r for r in self.runs if r not in new], new, strict)
+        lost = [pair for pair in pairs if pair.high <= margin]
+        points = f"{100 * margin:g} points"
+        if lost:
+            best = min(lost, key=lambda pair: pair.high)
+            return "lost", f"shown to be at most {points} better than {best.versus}"
+        if pairs and all(pair.low > margin for pair in pairs):
+            return "won", f"shown to be more than {points} better than every arm of a simpler tool"
+        return "open", "neither shown better nor shown not to be worth it"
+
+    def behind(self, spec: Spec, leader: Spec) -> str:
+        """Return why an arm needs no further folds beside the best one, or "".
+
+        It is then shown, at the level of a first look, to be at most a margin better.
+        """
+        columns = {one.spec.name: one for one in self.columns}
+        arm, best = columns[spec.name], columns[leader.name]
+        margin = self.shape.task.success.margin
+        if not self.by_score or not set(arm.cells) & set(best.cells):
+            return ""
+        found = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
+        points = f"{100 * margin:g} points"
+        lost = found.high <= margin
+        return f"shown to be at most {points} better than {leader.name}" if lost else ""
+
+    def contends(self, spec: Spec) -> bool:
+        """Return whether an arm's tool may still be named.
+
+        Not where its best arm is shown to be worse than the leader by more than the margin.
+        """
+        columns = self.columns
+        if not self.by_score or spec.name in self.shape.task.success.finalists.values():
+            return True
+        own = [one for one in columns if one.spec.tool == spec.tool]
+        if not own or len(columns) < 2:
+            return True
+        best, leader = (max(some, key=mean) for some in (own, columns))
+        if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
+            return True
+        found = pair_of(self.shape, best, leader, self._level())
+        return found.high > -self.shape.task.success.margin
+
+    def _level(self) -> float:
+        return bounds.level(ALPHA, self.shape.looks, max(2, self.shape.possible))
+
+
+def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
+    """Return follow-up arms in the order in which the rule takes them.
+
+    Training arms first: what was wrong asks for them (`wanted`: the share of failures that an arm
+    may repair, by name), then what uses most of what the task gives, then the simplest.
+    """
+
+    def key(arm: PlannedArm) -> tuple[bool, float, int, int, str]:
+        spec = arm.spec
+        share = round(wanted.get(spec.name, 0.0), 6)
+        uses = len(load("arms", spec.arm).NEEDS)
+        return not trains(spec), -share, -uses, spec.simplicity, spec.name
+
+    return sorted((arm for arm in arms if arm.follow_up and not arm.because), key=key)
+
+
+def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
+    """Return whether an arm runs even where no score could make it worth it.
+
+    References and recorded systems cost nothing. The simplest prompt is the base arm whose failures
+    are diagnosed.
+    """
+    spec = arm.spec
+    if spec.role == "reference" or spec.arm in (PRESENT, "answers"):
+        return True
+    prompts = [
+        one.spec for one in arms
+        if not one.because and one.spec.tool == "prompt" and one.spec.role == "candidate"
+    ]  # fmt: skip
+    return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
+
+
+def own_low(shape: Shape, one: Column) -> float:
+    """Return the lower bound of an arm's own score, one-sided at the error of one look."""
+    ids = sorted(one.cells)
+    folds = np.array([one.fold[i] for i in ids])
+    factor = shape.factor(folds) if one.learned else 1.0
+    fitted: dict[str, Any] = (
+        {"factor": factor, "folds": Folds(folds, one.retrained)} if factor > 1 else {}
+    )
+    found = bounds.mean_interval(one.values(ids), 2 * shape.tail, shape.grouped(ids), **fitted)
+    return found[1]
+
+
+def mean(one: Column) -> float:
+    """Return the mean score of an arm over the cases that it answered."""
+    return float(one.values(sorted(one.cells)).mean())

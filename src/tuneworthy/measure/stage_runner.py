@@ -1,0 +1,251 @@
+"""Measure the arms of a plan by the stage rule: the cheap ones, then what is worth its minutes.
+
+Every arm that always runs is measured first, and what was wrong with the base is read. Then the
+rule (`measure/stage_rule.py`) takes the follow-up arms one after the other. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuneworthy.compare.choice import best_prompt
+from tuneworthy.compare.columns import by_spec, column
+from tuneworthy.compare.pairs import Shape
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Step
+from tuneworthy.core.run import Run
+from tuneworthy.core.specs import trains, wants_dev
+from tuneworthy.diagnose.remedies import against, wanted
+from tuneworthy.measure.placebos import Probe, probes
+from tuneworthy.measure.stage_rule import Rule, always_runs, mean, order
+from tuneworthy.measure.units import Bench, measure
+from tuneworthy.models import is_local
+
+OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
+SPARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
+KNOWN_PACE = 0.5  # minutes that must be measured before the plan's estimates are corrected
+SLOWEST = 4.0  # times as slow as planned, at most
+
+
+@dataclass
+class Follow:
+    """A plan under way: `bench.runs` and `recipes` (the best prompt by fold) grow with it.
+
+    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far; `looked`
+    has training arms that did not lose on their first folds, and why they won where they did.
+    """
+
+    bench: Bench
+    plan: Plan
+    shape: Shape
+    runs: list[Run]
+    recipes: list[Recipe]
+    minutes: float
+    diagnose: Callable[[], Diagnosis | None]
+    tell: Callable[[str, Any], None]
+    steps: list[Step] = field(default_factory=list)
+    spent: float = 0.0
+    looked: list[tuple[PlannedArm, str]] = field(default_factory=list)
+    _planned: float = 0.0
+
+    @property
+    def rule(self) -> Rule:
+        """Return the rule over the runs so far."""
+        return Rule(self.shape, self.runs)
+
+    @property
+    def left(self) -> float:
+        """Return the minutes that are left."""
+        return self.minutes - self.spent
+
+    def run(self) -> Iterator[None]:
+        """Measure arm after arm; yield after each."""
+        always = [arm for arm in self.plan.arms if not arm.follow_up]
+        for arm in always:
+            if why := self._beyond_reach(arm):
+                self._leave_out(arm, why)
+                continue
+            self._measure(arm, arm.folds)
+            yield
+        self._probe(trained=False)
+        found = self.diagnose() if self.plan.read != 0 else None
+        wrong = found.wrong if found else ()
+        shares = {arm.spec.name: wanted(arm.spec, wrong) for arm in self.plan.arms}
+        follow_up = order(self.plan.arms, shares)
+        for number, arm in enumerate(follow_up):
+            if why := self._not_worth_it(arm, wrong):
+                self._leave_out(arm, why)
+            else:
+                self._follow_up(arm, shares)
+                yield
+            after = follow_up[number + 1 : number + 2]
+            if trains(arm.spec) and not any(trains(one.spec) for one in after):
+                yield from self._all_folds()  # every training arm was looked at
+        self._probe(trained=True)
+        kept = {"minutes": round(self.spent, 4)}
+        self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
+
+    def _beyond_reach(self, arm: PlannedArm) -> str:
+        free = arm.because or always_runs(arm, self.plan.arms)
+        return "" if free else self.rule.beyond_reach(arm.spec)
+
+    def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> None:
+        """Measure an arm on its first folds; note how that leaves it standing."""
+        share = shares[arm.spec.name]
+        asked = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
+        self._decide(arm, "run", asked)
+        first = arm.folds[: arm.look_after] if arm.look_after else arm.folds
+        new = self._measure(arm, first)
+        if len(first) == len(arm.folds) or any(run.state != "measured" for run in new):
+            return
+        standing, why = self.rule.standing(new)
+        if standing == "lost":
+            self._stop(arm, why)
+        else:
+            self.looked.append((arm, why if standing == "won" else ""))
+
+    def _all_folds(self) -> Iterator[None]:
+        """Give training arms that did not lose their other folds, the best one first.
+
+        One that is shown to be no margin better than the best one stops. The best one stops where
+        it has won and all others have stopped.
+        """
+        columns = {one.spec.name: one for one in self.rule.columns}
+        ranked = sorted(self.looked, key=lambda one: -mean(columns[one[0].spec.name]))
+        best = ranked[0][0].spec if ranked else None
+        stops = [won for _, won in ranked[:1]]
+        stops += [self.rule.behind(arm.spec, best) for arm, _ in ranked[1:] if best]
+        if not all(stops):
+            stops[0] = ""
+        for (arm, _), stop in zip(ranked, stops, strict=True):
+            if stop:
+                self._stop(arm, stop)
+            elif self._cost(arm.minutes - arm.first_minutes) <= self.left:
+                self._decide(arm, "all folds", "neither shown better nor shown not to be worth it")
+                self._measure(arm, arm.folds[arm.look_after :])
+                yield
+            else:
+                self._stop(arm, "still open, and the minutes have no room for its other folds")
+
+    def _stop(self, arm: PlannedArm, why: str) -> None:
+        self._decide(arm, "stop", why)
+        note = f"scored on {arm.look_after} of {len(arm.folds)} folds: {why}"
+        last = max(at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name)
+        run = self.runs[last]
+        self.runs[last] = run.model_copy(update={"notes": (*run.notes, note)})
+
+    def _not_worth_it(self, arm: PlannedArm, wrong: Sequence[Wrong]) -> str:
+        """Return why a follow-up arm is not run, or ""."""
+        spec = arm.spec
+        if why := self.rule.beyond_reach(spec):
+            return why
+        trained = [one for one in self.rule.columns if trains(one.spec)]
+        first = trains(spec) and not trained
+        named = spec.name in self.bench.task.success.finalists.values()
+        if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
+            other = trained[0].spec.name
+            shown = all(won for _, won in self.looked)
+            if shown and against(spec, wrong):  # causes err: an open arm needs a rival
+                return f"{other} was trained, and what was wrong speaks against this one"
+            if not self.rule.contends(spec):
+                return f"{other} was trained, and its tool is shown to be behind"
+        if not trains(spec) and not self.rule.contends(spec):
+            return "its tool is shown to be behind by more than the margin"
+        room = self.left + (OVERRUN * self.minutes if first else 0.0)
+        return NO_ROOM if self._cost(arm.first_minutes) > room else ""
+
+    def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
+        part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
+        self.tell("arm", part)
+        able = [one.spec for one in self.plan.arms if not one.because]
+        dev = wants_dev(self.bench.task, arm.spec, able)
+        with self._timed(f"{arm.spec.name} {folds}"):
+            new = measure(self.bench, part, self.recipes, dev)
+        self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
+        self.runs += new
+        folds_in_all = range(len(self.recipes))
+        # Later arms stand on the prompt that is best on dev in their own fold.
+        self.recipes[:] = [best_prompt(self.runs, f, self.bench.task.seed) for f in folds_in_all]
+        return new
+
+    def _probe(self, trained: bool) -> None:
+        """Ask the placebos (and the pilots of trained arms) that show what was wrong."""
+        if self.plan.read == 0:
+            return
+        for probe in self._probes(trained):
+            self.tell("arm", probe.planned)
+            with self._timed(f"probe {probe.planned.spec.name}"):
+                self.runs += probe.run(self.bench, self.recipes, self.runs)
+
+    def _probes(self, trained: bool) -> list[Probe]:
+        measured = {name for name, runs in by_spec(self.runs).items() if column(runs)}
+        dear = [arm for arm in self.plan.across if arm.spec.role == "candidate"]
+        arms = [*self.plan.arms, *dear]
+        if trained:
+            arms = [arm for arm in arms if trains(arm.spec) and arm.spec.name in measured]
+            arms = [arm for arm in arms if self.rule.contends(arm.spec)]
+        else:
+            arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
+        paid = not is_local(self.bench.task.model)
+        found = probes(self.bench, arms, self.runs, paid, self.plan.read)
+        minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
+        cost = self._cost(sum(minutes.get(one.planned.spec.name, 0.0) for one in found))
+        return [] if trained and cost > self.left + SPARE * self.minutes else found
+
+    def _leave_out(self, arm: PlannedArm, why: str) -> None:
+        self._decide(arm, "leave out", why)
+        left_out = arm.model_copy(update={"because": why})
+        self.tell("arm", left_out)
+        self.runs += measure(self.bench, left_out, self.recipes, False)
+
+    def _decide(self, arm: PlannedArm, do: str, why: str) -> None:
+        step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
+        self.steps.append(Step.model_validate(step))
+
+    def _cost(self, planned: float) -> float:
+        """Return the minutes that planned ones take at the pace that was measured so far."""
+        if self._planned < KNOWN_PACE:
+            return planned
+        return planned * min(SLOWEST, max(1 / SLOWEST, self.spent / self._planned))
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """Add the minutes that a step took; the ledger keeps them from its first run.
+
+        A resumed study counts the same minutes, so the rule makes the same decisions.
+        """
+        begun = time.perf_counter()
+        yield
+        took = {"minutes": round((time.perf_counter() - begun) / 60, 4)}
+        kept = self.bench.ledger.freeze(self.bench.study, f"minutes of {what}", took)
+        self.spent += float(kept["minutes"])
+
+
+def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
+    """Return the requests of some of an arm's folds."""
+    return round(arm.requests * len(folds) / max(len(arm.folds), 1))
+
+
+def spent_in(minutes: float) -> str:
+    """Return the name under which the ledger keeps what a study took of the minutes it had."""
+    return f"spent of {minutes:g} minutes"
+
+
+def room_beside(plan: Plan, left: float, share: float) -> Plan:
+    """Return the plan with the extra measurements that fit into the minutes that are left.
+
+    They take at most `share` minutes together, in the order of the plan.
+    """
+    room, found = max(0.0, min(left, share)), []
+    for extra in plan.beside:
+        if not extra.because and extra.minutes > room:
+            extra = extra.model_copy(update={"because": NO_ROOM})
+        elif not extra.because:
+            room -= extra.minutes
+        found.append(extra)
+    return plan.model_copy(update={"beside": tuple(found)})

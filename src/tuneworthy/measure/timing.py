@@ -1,0 +1,123 @@
+"""Time this machine for the plan: prompt tokens and answer tokens a second, under 20 seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import psutil
+
+from tuneworthy.core.arm import Recipe, Sizes
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.model import Limits, Model
+from tuneworthy.core.task import Task
+from tuneworthy.data.docs import Doc
+from tuneworthy.measure.planning import Speed
+from tuneworthy.models._reply_cache import uncached
+from tuneworthy.prompting.messages import build
+from tuneworthy.retrieval.chunks import chunked
+
+SAMPLE = 24
+ROWS = 32  # asked at once where the model names no full batch
+TURNS = 2  # the quicker call counts: single ones scattered by a fifth
+BUSY = 0.25  # share of the processors' time that others take beside this program
+_SHORT = 0.3  # seconds of all processors in which no share can be told
+
+
+def sizes(
+    task: Task,
+    cases: Sequence[Case],
+    train: int,
+    dev: int,
+    model: Model | None,
+    docs: Sequence[Doc] = (),
+) -> Sizes:
+    """Return the mean lengths of a sample of cases, in the model's tokens (else characters / 4)."""
+
+    def count(messages: Sequence[Message]) -> int:
+        if model is not None:
+            return model.count_tokens(messages)
+        return sum(len(message.content) for message in messages) // 4
+
+    def length(text: str) -> int:
+        return count([Message(role="user", content=text)])
+
+    step = max(1, len(cases) // SAMPLE)
+    some = list(cases)[::step][:SAMPLE]
+    bare, empty = length(""), Query(id="", messages=(Message(role="user", content=""),))
+    shared = count(build(task, empty, Recipe(), ()))
+    own = [length(case.input) - bare for case in some]
+    answer = [length(case.output) - bare + 1 for case in some]
+    mean_own, mean_answer = sum(own) / len(own), sum(answer) / len(answer)
+    labels = task.output.labels or ()
+    return Sizes(
+        cases=len(cases),
+        train=train,
+        dev=dev,
+        shared=shared,
+        own=mean_own,
+        shot=mean_own + mean_answer + 10,
+        answer=mean_answer,
+        cap=task.output.max_tokens or 256,
+        labels=float(sum(length(label) - bare + 1 for label in labels)),
+        passage=_passage(docs, lambda text: length(text) - bare),
+    )
+
+
+def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
+    """Return the mean length of a sample of passages, 0 without documents."""
+    step = max(1, len(docs) // SAMPLE)
+    found = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
+    return sum(found) / len(found) if found else 0.0
+
+
+def busy(speed: Speed) -> str:
+    """Return a warning where other programs kept this machine busy meanwhile, else ""."""
+    if speed.others < BUSY:
+        return ""
+    return (
+        f"other programs take {100 * speed.others:.0f} % of this machine: the plan is timed as it"
+        " is now, and may leave out what a quiet machine has room for"
+    )
+
+
+def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
+    """Return what this machine reads and writes a second, from a few short warm calls.
+
+    Of a full batch of the model, as the study will ask: fewer rows leave a GPU idle.
+    """
+    queries = [case.query() for case in cases[: getattr(model, "full", ROWS)]]
+    prompts = [build(task, query, Recipe(), ()) for query in queries]
+    with uncached():
+        model.reply(prompts[:1], Limits(max_tokens=1))
+        begun = _used()
+        short = _seconds(model, prompts, 1)
+        long = _seconds(model, prompts, 9)
+    shared = model.count_tokens(prompts[0][:-1]) if len(prompts[0]) > 1 else 0
+    read = sum(model.count_tokens(p) - shared for p in prompts) + shared
+    written = 8 * len(prompts) / max(long - short, 1e-3)
+    return Speed(max(read, 1) / max(short, 1e-3), written, _others(begun, _used()))
+
+
+def _used() -> tuple[float, float, float]:
+    """Return processor seconds since the machine's start: all, idle ones, this program's own."""
+    times = psutil.cpu_times()
+    twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user time too
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return sum(times) - twice, idle, time.process_time()
+
+
+def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
+    """Return the share of the processors' time that is neither idle nor this program's."""
+    whole, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
+    return max(0.0, 1 - (idle + own) / whole) if whole > _SHORT else 0.0
+
+
+def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
+    """Return the seconds of the quickest of a few calls."""
+    taken: list[float] = []
+    for _ in range(TURNS):
+        start = time.perf_counter()
+        model.reply(prompts, Limits(max_tokens=tokens))
+        taken.append(time.perf_counter() - start)
+    return min(taken)

@@ -1,0 +1,390 @@
+"""Run one arm on its folds and seeds, unit by unit; what is stored is never run again.
+
+A unit is (arm, options, seed, fold, shard), named by the content of everything that can change it.
+Knows no arm by name and no verdict. The sealed side is opened here, to score, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tuneworthy.compare.choice import simplest_prompts
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.code import made_by
+from tuneworthy.core.errors import (
+    DoesNotApply,
+    ModelError,
+    NumericError,
+    ProviderError,
+    TaskError,
+)
+from tuneworthy.core.memory import give_back
+from tuneworthy.core.model import Model
+from tuneworthy.core.plan import PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import DEV_ASKED, chooses, chooses_prompt
+from tuneworthy.core.task import Task
+from tuneworthy.data.fingerprint import docs_digest, file_digest
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.data.recorded import begins_later
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.ledger.store import Ledger
+from tuneworthy.measure import latency
+from tuneworthy.measure.longer_answers import ask_longer
+from tuneworthy.measure.model_roles import is_base, not_asked, roles_of, unopened
+from tuneworthy.metrics import Metric, score_all
+
+SHARD = 64
+COMMON = "common"  # the folder that all units share
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
+
+    `metric_digest` names the metric's code (and its judge), `salt` tells studies started anew
+    apart, `recorded` are logged answers by spec name and case, `runs` what was measured before.
+    `timed`: prompts are timed one at a time as well.
+    """
+
+    task: Task
+    study: str
+    split: Split
+    sealed: Sealed
+    learn: Mapping[str, Case]
+    models: Mapping[str, Model]
+    ledger: Ledger
+    metric: Metric
+    metric_digest: str
+    salt: str = ""
+    recorded: Mapping[str, Mapping[str, Answer]] = field(default_factory=dict)
+    unlabelled: Sequence[Query] = ()
+    docs: Sequence[Any] = ()
+    runs: Sequence[Run] = ()
+    say: Callable[[str], None] = lambda text: None
+    done: Callable[[int], None] = lambda answers: None
+    check: Callable[[], None] = lambda: None
+    timed: bool = True
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One arm, seed and fold, before it is run. `seeds`: one of several is chosen on dev.
+
+    `prompts`: those that the arm chooses its own prompt among.
+    """
+
+    spec: Spec
+    seed: int
+    fold: int
+    part: Part
+    recipe: Recipe
+    dev: bool
+    seeds: bool = False
+    prompts: tuple[Recipe, ...] = ()
+
+
+def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
+    """Return one Run a fold and seed of a planned arm, from the ledger where it is there.
+
+    `recipes` is the best prompt so far by fold; `dev` asks for dev scores as well.
+    """
+    spec = planned.spec
+    if because := planned.because or _unopened(bench, spec):
+        return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
+    runs, own = [], chooses_prompt(spec)
+    for seed in planned.seeds:
+        for fold in planned.folds:
+            bench.check()
+            several = len(planned.seeds) > 1
+            part = bench.split.parts[fold].learnt(chooses(spec))
+            logs = bench.recorded.get(spec.name, {})
+            if logs and not part.train and begins_later(logs, part.test):
+                continue
+            some = simplest_prompts(bench.runs, fold, bench.task.seed) if own else ()
+            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, some)
+            runs.append(_run(bench, unit))
+            if runs[-1].state in {"skipped", "failed"}:
+                return [runs[-1]]
+    return runs
+
+
+def _run(bench: Bench, unit: _Unit) -> Run:
+    arm = load("arms", unit.spec.arm)
+    identity = _identity(bench, unit, arm)
+    scored = bench.sealed.digest(unit.part.test)
+    key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev,
+                  "cases": scored, **({"seeds": True} if unit.seeds else {})})  # fmt: skip
+    if stored := bench.ledger.get(key):
+        return Run.model_validate(stored)
+    try:
+        run = _measured(bench, unit, arm, identity)
+    except DoesNotApply as reason:
+        run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
+    except (ModelError, NumericError) as error:
+        run = _failed(unit, str(error))
+    except ProviderError as error:
+        if any(is_base(bench.models, role) for role in roles_of(bench.models, arm.NEEDS)):
+            raise
+        bench.say(f"{unit.spec.name}: {not_asked(error)}")
+        return _failed(unit, not_asked(error))  # not stored: it may be mended
+    give_back()
+    bench.ledger.put(key, "run", run.plain(), study=bench.study)
+    return run
+
+
+def _unopened(bench: Bench, spec: Spec) -> str:
+    why = unopened(bench.models, load("arms", spec.arm).NEEDS)
+    if why:
+        bench.say(f"{spec.name}: {why}")
+    return why
+
+
+def _failed(unit: _Unit, because: str) -> Run:
+    return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
+
+
+def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+    spec, part = unit.spec, unit.part
+    folder = bench.ledger.folder(digest({"what": "fit", "unit": identity}))
+    setup = _setup(bench, unit, folder)
+    start = time.perf_counter()
+    fitted: Fitted = arm.fit(setup, arm.Options.model_validate(spec.options), unit.seed)
+    seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
+    if fitted.learned:
+        source: dict[str, Any] = {"unit": identity}
+    else:  # the answers depend on no row and no metric: they are shared by all folds
+        same = {"recipe": (fitted.recipe or Recipe()).plain(), "learn": None, "metric": None}
+        own = {key: value for key, value in identity.items() if key != "prompts"}
+        source = {"unlearned": {**own, **same}}
+    shared = unit.dev and not fitted.learned
+    everyone = _everyone(bench.split) if shared else sorted(part.test)
+    dev = (fitted.trace or {}).get("dev")
+    by_dev = unit.dev or (unit.seeds and dev is None)
+    dev_ids = sorted(part.dev)[:DEV_ASKED]
+    more = sorted(set(dev_ids) - set(everyone)) if by_dev else []
+    scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
+    answers = dict(_answers(bench, fitted, source, scored, more))
+    if by_dev:
+        dev = _mean(bench, [bench.learn[i] for i in dev_ids], answers)
+    test = [answers[i] for i in sorted(part.test)]
+    gold = bench.sealed.open("score")
+    scores = score_all(bench.metric, [gold[a.case] for a in test], test)
+    queries = {query.id: query for query in scored}
+    pairs = list(zip(test, scores, strict=True))
+    timed, told = _latency(bench, unit, fitted, test, everyone), list[str]()
+    return Run(
+        spec=spec,
+        seed=unit.seed,
+        fold=unit.fold,
+        state="measured",
+        answers=tuple(test),
+        scores=tuple(scores),
+        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), unit.fold, told.append),
+        dev=dev,
+        learned=fitted.learned,
+        recipe=fitted.recipe,
+        fingerprint=dict(fitted.model.fingerprint) if fitted.model else {},
+        trace=fitted.trace,
+        fit_seconds=round(seconds, 3),
+        latency_ms=timed.ms,
+        latency_concurrency=timed.concurrency,
+        notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *told),
+        artefact=_near(fitted.artefact, bench.task.folder),
+    )
+
+
+def _near(path: Path | None, home: Path) -> str | None:
+    return None if path is None else Path(os.path.relpath(path, home)).as_posix()
+
+
+def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
+    return Setup(
+        task=bench.task,
+        train=[bench.learn[i] for i in unit.part.train],
+        dev=[bench.learn[i] for i in unit.part.dev],
+        models=bench.models,
+        score=bench.metric,
+        folder=folder,
+        recipe=unit.recipe,
+        prompts=unit.prompts,
+        unlabelled=bench.unlabelled,
+        docs=bench.docs,
+        recorded=bench.recorded.get(unit.spec.name, {}),
+        common=bench.ledger.folder(COMMON),
+        given=lambda recipe: _given(bench, unit, recipe),
+        say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
+    )
+
+
+def _given(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
+    """Return what the base model answered freely under a recipe in the unit's fold so far.
+
+    Not a majority of samples (`vote`): it is no greedy answer.
+    """
+    base = dict(bench.models["base"].fingerprint)
+    return [
+        answer
+        for run in bench.runs
+        if run.spec.tool == "prompt" and run.state == "measured" and run.fold == unit.fold
+        if run.recipe == recipe and run.fingerprint == base
+        for answer in run.answers
+        if not answer.samples
+    ]
+
+
+def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
+    """Return everything that can change what the arm learns and answers.
+
+    The metric is part of it where the arm chooses something by score.
+    """
+    task, spec = bench.task, unit.spec
+    source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
+    models = {
+        role: dict(bench.models[role].fingerprint) for role in roles_of(bench.models, arm.NEEDS)
+    }
+    learn = {
+        side: digest([bench.learn[i].plain() | {"where": ""} for i in sorted(ids)])
+        for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
+    }
+    recorded = bench.recorded.get(spec.name, {})
+    return {
+        "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
+        | _around(bench, spec, arm),
+        "made_by": made_by(),
+        "seed": unit.seed,
+        "salt": bench.salt,
+        "learn": learn,
+        "recipe": unit.recipe.plain(),
+        "models": models,
+        "task": {
+            "instruction": task.instruction,
+            "output": task.output.plain(),
+            "present": _present(task),
+            "thinking": [task.thinking, task.thinking_tokens],
+            "options": task.options,
+        },
+        "metric": bench.metric_digest if chooses(spec) else None,
+        "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
+        **({"prompts": [one.plain() for one in unit.prompts]} if unit.prompts else {}),
+    }
+
+
+def _present(task: Task) -> dict[str, Any] | None:
+    """Return what runs today, its prompt by content."""
+    if task.present is None:
+        return None
+    prompt = task.present.prompt
+    plain = task.present.model_dump(mode="json", exclude={"match"})  # logged answers count as read
+    return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
+
+
+def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+    """Return what else an arm's answers hang on: the documents, and what this machine adds."""
+    found: dict[str, Any] = {}
+    if "docs" in arm.NEEDS and bench.docs:
+        found["docs"] = docs_digest(bench.docs)
+    if hasattr(arm, "here"):
+        found["here"] = arm.here(arm.Options.model_validate(spec.options))
+    return found
+
+
+def _everyone(split: Split) -> list[str]:
+    return sorted({i for part in split.learning for i in part.test})
+
+
+def _answers(
+    bench: Bench,
+    fitted: Fitted,
+    source: dict[str, Any],
+    scored: Sequence[Query],
+    dev_ids: Sequence[str],
+) -> Iterator[tuple[str, Answer]]:
+    """Yield (case id, answer) for sealed and dev cases, shard by shard, each stored when whole.
+
+    A model that runs here is asked for the shards that are missing together, as far as they fit
+    into one: its batches stay full.
+    """
+    size = getattr(fitted.model, "shard", SHARD)
+    most = size if hasattr(fitted.model, "shard") else 0
+    waiting: dict[str, Sequence[Query]] = {}
+    for what, queries in (("answers", scored), ("dev", [bench.learn[i].query() for i in dev_ids])):
+        for start in range(0, len(queries), size):
+            shard = queries[start : start + size]
+            key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
+            if (stored := bench.ledger.get(key)) is not None:
+                yield from _read(stored)
+                continue
+            if sum(map(len, waiting.values())) + len(shard) > most:
+                yield from _asked(bench, fitted, waiting)
+                waiting = {}
+            waiting[key] = shard
+    yield from _asked(bench, fitted, waiting)
+
+
+def _asked(
+    bench: Bench, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
+) -> Iterator[tuple[str, Answer]]:
+    """Ask all shards at once, but for what is known beforehand; store each under its key."""
+    bench.check()
+    every = [query for shard in shards.values() for query in shard]
+    told = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
+    asked = [query for query in every if query.id not in told]
+    answers = fitted.answer(asked) if asked else []
+    if [answer.case for answer in answers] != [query.id for query in asked]:
+        raise TaskError(
+            "an arm must give one answer a query, in order",
+            got=f"{len(answers)} answers to {len(asked)} queries",
+            fix="mend its `answer`",
+        )
+    told |= {answer.case: answer for answer in answers}
+    for key, shard in shards.items():
+        own = {"answers": [told[query.id].plain() for query in shard]}
+        bench.ledger.put(key, "answers", own, study=bench.study)
+        bench.done(len(shard))
+        yield from _read(own)
+
+
+def _read(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
+    yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
+
+
+def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
+    """Return the mean dev score; an answer that could not be scored counts as wrong."""
+    scores = score_all(bench.metric, cases, [answers[case.id] for case in cases])
+    values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
+    return sum(values) / len(values) if values else None
+
+
+def _latency(
+    bench: Bench, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], everyone: Sequence[str]
+) -> latency.Timed:
+    """Return the times of an arm's requests; measured once, and stored with the run.
+
+    A local model is timed on the first fold and seed, where it has just answered, so it is warm;
+    with a limit on the tail each fold of that seed times its share of the prompts. Requests to an
+    endpoint were timed where they were sent: asked again they would come from the ledger.
+    """
+    if not bench.timed or bench.recorded.get(unit.spec.name):
+        return latency.NOT_TIMED
+    if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
+        return latency.of_requests(answers)
+    tail = bench.task.success.limits.p95_ms is not None
+    if unit.seed != bench.task.seed or not (unit.fold == 0 or tail):
+        return latency.NOT_TIMED
+    share = -(-latency.TAIL_PROMPTS // len(bench.split.parts))
+    own = [answer.case for answer in answers]
+    ids = own[:share] if tail else everyone[: latency.PROMPTS]
+    ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
+    queries = bench.sealed.queries(ids, gold_passage=ceiling)
+    return latency.one_at_a_time(fitted.answer, queries, bench.check, tail)

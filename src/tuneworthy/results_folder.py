@@ -1,0 +1,202 @@
+"""Where finished studies lie: results/<name>-<hash8>/ and results/latest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticSerializationError
+
+from tuneworthy.core.errors import StoreError, TaskError
+from tuneworthy.core.record import Record, digest, plain_file
+from tuneworthy.core.results import Results
+from tuneworthy.core.units import counted
+from tuneworthy.ledger.store import HOME, STORE, open_ledger
+from tuneworthy.ledger.trouble import writing
+
+if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
+    from tuneworthy.recompute import Ask, Recomputed
+
+FILE = "results.json"
+VERDICT = "verdict.json"
+
+
+def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
+    """Write a study's files under `home`/results and return their folder.
+
+    `suffix` is added to the folder's name: what came of the study later lies beside it.
+    `results/latest` is a text file with the folder's name. Each file is replaced whole.
+    """
+    from tuneworthy.report.html import page
+    from tuneworthy.report.json import verdict_json
+
+    folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / FILE, _json(results))
+        _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
+        _replace(folder / "plan.json", _json(results.plan, 2) + "\n")
+        _replace(folder / "report.html", page(results))
+        _replace(home / "results" / "latest", folder.name + "\n")
+    return folder
+
+
+def ready(home: Path) -> None:
+    """Make the folder of finished studies. Raises StoreError where none can be made."""
+    with writing(home / "results"):
+        (home / "results").mkdir(parents=True, exist_ok=True)
+
+
+def _json(record: Record, indent: int | None = None) -> str:
+    """Return a record as JSON; half of a character pair, which UTF-8 lacks, as its escape."""
+    try:
+        return record.model_dump_json(by_alias=True, indent=indent)
+    except PydanticSerializationError:
+        return json.dumps(record.plain(), indent=indent)
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # what was left there, and may be no file
+    part.write_text(text, "utf-8", errors="backslashreplace")
+    part.replace(path)
+
+
+def find(path: Path) -> Path:
+    """Return the results folder for a folder, a study's name, a verdict.json or a task folder.
+
+    Raises TaskError where there is none.
+    """
+    try:
+        found = _found(path)
+    except (OSError, ValueError) as error:
+        raise TaskError(
+            "the results can't be found",
+            where=str(path),
+            got=str(error),
+            fix="correct the path, or name the results folder itself",
+        ) from None
+    if found:
+        return found
+    raise TaskError(
+        "there is no finished study here",
+        where=str(path),
+        fix="`tuneworthy run` makes one; a results folder, its name or a verdict.json names it",
+    )
+
+
+def _found(path: Path) -> Path | None:
+    if path.is_file():
+        path = path.parent
+    if (path / FILE).exists():
+        return path
+    for home in (path, Path()):
+        latest = home / "results" / "latest"
+        if home == path and latest.exists():
+            return home / "results" / plain_file(latest, 1000).decode("utf-8").strip()
+        if (home / "results" / path.name / FILE).exists():
+            return home / "results" / path.name
+    return None
+
+
+def read(folder: Path) -> Results:
+    """Return a study's results from its folder; raises TaskError for a file of another version."""
+    try:
+        return Results.model_validate(json.loads(plain_file(folder / FILE)))
+    except OSError as error:
+        raise TaskError(
+            "the results can't be read",
+            where=str(folder / FILE),
+            got=error.strerror or "",
+            fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise TaskError(
+            "these results were written by another version, or were changed",
+            where=str(folder / FILE),
+            got=str(error).splitlines()[0],
+            fix="`tuneworthy run` writes them again from the store; nothing is measured twice",
+        ) from None
+
+
+def settled_key(results: Results) -> str:
+    """Return the key under which the ledger notes that it wrote these settled results."""
+    return digest({"what": "settled results", "results": results.plain()})
+
+
+def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> str:
+    """Compare results with the ledger of their study; return why they could not be, or "".
+
+    With `whole` every row of the ledger is read and its chain of hashes computed again. Raises
+    StoreError where the ledger has other results, has none of this study, or lost its end.
+    """
+    home = folder.resolve().parent.parent
+    if folder.resolve().parent.name != "results" or not (home / HOME / STORE).exists():
+        return "no ledger lies beside these results, so they were not compared with it"
+    key = str(results.reproduce.get("stored", ""))
+    if not key and results.course is None:
+        return "these results name no entry of the ledger, so they were not compared with it"
+    path = folder / FILE
+    study = str(results.reproduce.get("study", ""))
+    with open_ledger(home, write=False) as ledger:
+        if whole:
+            ledger.verify()
+        if results.course is not None:  # settled: what came of clicks, which the ledger has
+            known = ledger.get(settled_key(results)) is not None
+            stored = results.plain() if known else None
+        else:
+            stored = ledger.get(key)
+    if stored is None:
+        raise StoreError(
+            "the ledger does not hold these results: it was cut, or is another study's",
+            where=str(path),
+            got=f"study {study[:8]}, not in {home / HOME / STORE}",
+            fix="`tuneworthy run` writes the results of what the ledger holds; to show these "
+            "without a ledger, copy their folder elsewhere",
+            kept="both, untouched",
+        )
+    differs = [] if results.plain() == stored else _places(stored, results.plain())
+    if differs:
+        raise StoreError(
+            f"the results are not those that the ledger holds: {counted(len(differs), 'place')}",
+            where=str(path),
+            got=differs[0],
+            fix="`tuneworthy run` writes them again from the ledger; nothing is measured twice",
+            kept="both, untouched",
+        )
+    return ""
+
+
+def _places(stored: Any, found: Any) -> list[str]:
+    from tuneworthy.recompute import differences
+
+    return [line.replace("recomputed", "found") for line in differences("", stored, found)]
+
+
+def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
+    """Return a stored study judged again from its folder, without model or rows.
+
+    Where its ledger lies beside it, the folder must hold what the ledger does (StoreError).
+    `ask` asks the questions of evidence: all of them, as the study did, where None. Scores of
+    the user's own metric, which is not run as the folder may come from somebody else, and of a
+    judge are taken as stored. verdict.json must be, byte for byte, what comes out.
+    """
+    from tuneworthy.metrics import JUDGE, chosen, scorer
+    from tuneworthy.metrics._user import is_own
+    from tuneworthy.questions import ask_all
+    from tuneworthy.recompute import recompute as judged
+    from tuneworthy.report.json import verdict_json
+
+    results = read(folder)
+    against_ledger(folder, results, whole=True)
+    name = chosen(results.task)
+    metric = None if is_own(name) or name == JUDGE else scorer(results.task)
+    again = judged(results, ask or ask_all, metric)
+    text = (verdict_json(again.verdict) + "\n").encode("utf-8", "backslashreplace")
+    path = folder / VERDICT
+    if path.is_file() and path.read_bytes() == text:
+        return again
+    lacking = "differs from what was recomputed" if path.is_file() else "is not there"
+    return replace(again, differs=(*again.differs, f"{VERDICT} {lacking}"))

@@ -1,0 +1,391 @@
+"""All that a study has open: its task, rows, ledger, models and folders. Knows no rule."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from tuneworthy import __version__
+from tuneworthy.compare.pairs import Shape
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.audit import Audit
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.model import Model
+from tuneworthy.core.plan import Plan
+from tuneworthy.core.plugins import load as plugin
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import NOT_ASKED
+from tuneworthy.core.specs import lacking, needs_of, specs
+from tuneworthy.core.task import Task
+from tuneworthy.data.answers import Aligned
+from tuneworthy.data.audit import audit, with_more
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.folds import Split, split
+from tuneworthy.data.infer import answer_limit
+from tuneworthy.data.load import Loaded, load
+from tuneworthy.data.looks import marks
+from tuneworthy.data.recorded import odd_answers, recorded
+from tuneworthy.data.sealed import Sealed
+from tuneworthy.data.taskfile import read_task
+from tuneworthy.diagnose.blocks import blocks
+from tuneworthy.extras.optional import extras
+from tuneworthy.identity import generation, identity_of, more_minutes, results_key
+from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
+from tuneworthy.ledger import signals
+from tuneworthy.ledger.elsewhere import Looks, ahead, count
+from tuneworthy.ledger.mirror import timed
+from tuneworthy.ledger.purse import Purse, unsettled
+from tuneworthy.ledger.store import Ledger, open_ledger
+from tuneworthy.measure import planning, timing
+from tuneworthy.measure.request_costs import remote
+from tuneworthy.measure.units import Bench
+from tuneworthy.models import first_use, is_local, open_model
+from tuneworthy.models._doctor import installed
+from tuneworthy.models._minilm import missing
+from tuneworthy.models._request import RequestOptions
+from tuneworthy.models._roles import (
+    Models,
+    check_device,
+    placement,
+    request_fields,
+    tokens,
+    unusable,
+)
+from tuneworthy.results_folder import put
+from tuneworthy.retrieval.gold import completed
+
+Tell = Callable[[str, Any], None]
+UNLOCKED = "-unlocked"  # behind the name of the results folder
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying.
+
+    `brief`: nothing is asked of a model beside the arms and what shows what was wrong. `unlock`:
+    the locked rows are scored, and they alone. `more`: minutes in which a study goes on.
+    """
+
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+    limit: int | None = None
+    fresh: bool = False
+    pay: bool = False
+    brief: bool = False
+    unlock: bool = False
+    more: float | None = None
+
+
+@dataclass
+class Desk:
+    """What is open while a study runs; see `open_desk`."""
+
+    task: Task
+    loaded: Loaded
+    split: Split
+    sealed: Sealed
+    ledger: Ledger
+    wishes: Wishes
+    study: str
+    tell: Tell
+    purse: Purse | None = None
+    salt: str = ""
+
+    @property
+    def seed(self) -> int:
+        """Return the first seed of the task."""
+        return self.task.seed
+
+    @cached_property
+    def models(self) -> Models:
+        """Return the models that can be opened here, by role."""
+        task = self.task
+        tune = task.tune or (task.model if is_local(task.model) else None)
+        wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
+                  "present": task.present.model if task.present else None,
+                  "reflection": task.teacher or task.bigger,
+                  "judge": task.success.judge.model if task.success.judge else None}  # fmt: skip
+        usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
+
+        def opened(spec: str, fields: Mapping[str, Any]) -> Model:
+            if said := first_use(spec):
+                self.tell("say", said)
+            asked = RequestOptions(fields, task.max_connections, lambda t: self.tell("say", t))
+            prices = task.economics.prices
+            place = placement(task)
+            return open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
+                              requests=asked, place=place)  # fmt: skip
+
+        return Models(usable, opened, request_fields(task))
+
+    @cached_property
+    def available(self) -> dict[str, str]:
+        """Return {need: why it is not met here, or ""}."""
+        task = self.task
+        tune = task.tune or task.model
+        training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
+        gold = any(case.context for case in self.loaded.everyone)
+        return needs_of(
+            task,
+            model=unusable(task.model),
+            training=training,
+            gold=gold,
+            bigger=unusable(task.bigger) if task.bigger else "",
+            vectors=missing(),
+        )
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Return the audit of the rows; tokens are counted where a model will read them."""
+        model = self._model
+        sizes = (tokens(model), model.context) if model else (None, None)
+        found = audit(self.loaded, self.split, *sizes)
+        return with_more(found, odd_answers(self.loaded, self._logged, self.split.early))
+
+    @cached_property
+    def _model(self) -> Model | None:
+        """Return the base model where an arm asks it and it is local, else None.
+
+        A remote one is neither timed nor asked to count: every request of it may be paid.
+        """
+        if not is_local(self.task.model):
+            return None
+        arms = [spec for spec in specs(self.task) if not lacking(spec, self.available)]
+        asked = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
+        return self.models["base"] if asked and "base" in self.models else None
+
+    @cached_property
+    def metric(self) -> Any:
+        """Return the task's metric: (case, answer) -> Score | Unscored."""
+        return metric_of(self.task, self.models, self._judged, self.salt)
+
+    def _judged(self, key: str, make: Callable[[], Any]) -> Mapping[str, Any]:
+        return self.ledger.unit(key, "judged", make, self.study)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Return which study of these scored cases this is, and count it."""
+        return self.counted(self.study)
+
+    def counted(self, study: str) -> Looks:
+        """Count a look at the scored cases under a name, once, and say what is wrong with that."""
+        found = count(self.ledger, study, *self.opened())
+        if found.trouble:
+            self.tell("say", found.trouble)
+        return found
+
+    def ahead(self) -> Looks:
+        """Return which look this study would be, without counting it."""
+        return ahead(self.ledger, self.study, *self.opened())
+
+    def opened(self) -> tuple[str, tuple[str, ...]]:
+        """Return what the scored cases are known again by: their digest, and a mark of each."""
+        cases = list(self._scored().values())
+        return rows_digest(cases), marks(cases)
+
+    def _scored(self) -> dict[str, Case]:
+        return self.sealed.open("compare")
+
+    def plan(self, keep: bool = True) -> Plan:
+        """Return the plan that is frozen in the ledger, else a new one; `keep` freezes that."""
+        stored = self.ledger.frozen(self.study, "plan")
+        if stored is None:
+            made = self._plan()
+            if not keep:
+                return made
+            stored = self.ledger.freeze(self.study, "plan", made.plain())
+        return Plan.model_validate(stored)
+
+    def _plan(self) -> Plan:
+        arms, task = specs(self.task), self.task
+        part = max(self.split.parts, key=lambda p: len(p.train), default=None)
+        train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
+        model = self._model
+        speed = timing.speed(task, self.loaded.cases, model) if model else None
+        if speed and (said := timing.busy(speed)):
+            self.tell("say", said)
+        docs = self.loaded.docs
+        sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
+        facts = planning.Facts(
+            task=task,
+            split=self.split,
+            audit=self.audit,
+            available=self.available,
+            sizes=sizes,
+            speed=speed,
+            remote=remote(task, self.loaded.everyone, sizes, docs, timed(self.ledger.home)),
+            looks=self.ahead().look,
+            limited=self.wishes.limit is not None,
+        )
+        plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+        facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
+        more = {"beside": extras(facts, plan, self.wishes.brief), "looks_scope": self.ahead().scope}
+        return plan.model_copy(update=more)
+
+    def bench(self) -> Bench:
+        """Return what every unit works with."""
+        task = self.task
+        return Bench(
+            task=task,
+            study=self.study,
+            split=self.split,
+            sealed=self.sealed,
+            learn={case.id: case for case in self._learnable()},
+            models=self.models,
+            ledger=self.ledger,
+            metric=self.metric,
+            metric_digest=metric_digest(task, self.models),
+            salt=self.salt,
+            recorded=self._recorded(),
+            unlabelled=self.loaded.unlabelled,
+            docs=self.loaded.docs,
+            say=lambda text: self.tell("say", text),
+            done=lambda answers: self.tell("answers", answers),
+            check=signals.check,
+        )
+
+    def _learnable(self) -> list[Case]:
+        return [*self.loaded.cases, *(self.loaded.dev or ())]
+
+    @cached_property
+    def _logged(self) -> dict[str, Aligned]:
+        """Return the logged answers of each recorded system, read once."""
+        return recorded(self.loaded, scored_cases(self.loaded, self.split))
+
+    def _recorded(self) -> dict[str, dict[str, Answer]]:
+        """Return the logged answers of each recorded system, by case id."""
+        return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Return what the comparison needs besides the runs."""
+        scored = list(self._scored().values())
+        grades = grades_of(self.task, scored)
+        refused = refusal(self.metric, scored, grades, self.models.specs)
+        stored = self.ledger.frozen(self.study, "plan")
+        plan = Plan.model_validate(stored) if stored else None
+        staged = plan is not None and plan.staged
+        return Shape(
+            task=self.task,
+            study=self.study,
+            split=self.split,
+            groups=self.split.groups,
+            looks=self.looks.look,
+            grades=grades,
+            blocks=(*blocks(self.task, self.audit, scored, self.metric), *refused),
+            pool=len(self.loaded.unlabelled),
+            limited=self.wishes.limit is not None,
+            possible=plan.possible if plan and staged else 0,
+            looked=plan.looks_at if plan and staged else {},
+        )
+
+    @property
+    def minutes(self) -> float:
+        """Return the minutes that the study may take in all, those of `--more` included."""
+        return self.task.budget.minutes + sum(more_minutes(self.ledger, self.study))
+
+    def refuse_unpaid(self) -> None:
+        """Refuse, before anything is sent, a remote model without a cap on what it may cost."""
+        if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
+            return
+        paid = sorted({spec for spec in self.models.specs if not is_local(spec)})
+        if paid:
+            raise TaskError(
+                "a paid model has no cap on what it may cost",
+                where="task.yaml budget.usd",
+                got=", ".join(paid),
+                fix="set budget.usd, or allow it with --pay",
+            )
+
+    def finished(self) -> Results | None:
+        """Return the stored results of this study where it ended before, else None."""
+        stored = self.ledger.get(self._key())
+        return Results.model_validate(stored) if stored else None
+
+    def finish(self, results: Results) -> Results:
+        """Store the results and return them as stored: running again gives the same bytes.
+
+        Not where a model could not be asked: the next run tries it again, and nothing else.
+        """
+        if any(run.because.startswith(NOT_ASKED) for run in results.runs):
+            return results
+        key = self._key()
+        named = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
+        stored = self.ledger.put(key, "results", named.plain(), study=self.study)
+        return Results.model_validate(stored)
+
+    def _key(self) -> str:
+        times = len(more_minutes(self.ledger, self.study))
+        study = f"{self.study}, more {times}" if times else self.study
+        return results_key(study, self.models.specs, self.task.folder)
+
+    def write(self, results: Results) -> Path:
+        """Write verdict, report and plan under results/ and return their folder."""
+        return put(results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else "")
+
+    def reproduce(self) -> dict[str, Any]:
+        """Return versions, hardware and commands: what somebody needs to see the same numbers."""
+        run = "tuneworthy run --unlock" if self.wishes.unlock else "tuneworthy run"
+        return {
+            "tuneworthy": __version__,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "versions": {name: found for name in PACKAGES if (found := installed(name))},
+            "rows": rows_digest(self.loaded.cases),
+            "study": self.study,
+            "seed": self.task.seed,
+            "looks": self.looks.look,
+            "commands": ["tuneworthy check", "tuneworthy plan", run],
+            **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
+            **unsettled(self.purse),
+        }
+
+
+def read(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> tuple[Loaded, Split]:
+    """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
+    how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
+    loaded = completed(load(read_task(path), *how, say=lambda text: tell("say", text)))
+    return loaded, split(loaded)
+
+
+@contextmanager
+def open_desk(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> Iterator[Desk]:
+    """Open a task with its rows and its ledger (one writer), and close them after."""
+    loaded, parts = read(path, wishes, tell)
+    task = loaded.task
+    with open_ledger(task.folder) as ledger:
+        nobody = Sealed((), lambda door, purpose: None)
+        desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
+        chosen = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
+        identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **chosen}
+        check_device(task, desk.models.specs)
+        desk.study, desk.salt = generation(ledger, identity, wishes.fresh)
+        scored = scored_cases(loaded, parts)
+        desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
+        desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
+        desk.task = _fitting(desk)
+        yield desk
+
+
+def _fitting(desk: Desk) -> Task:
+    """Return the task with an inferred `max_tokens` counted by the model that will answer."""
+    task = desk.task
+    if "output.max_tokens" not in task.inferred or desk._model is None:
+        return task
+    most = answer_limit([case.output for case in desk.loaded.cases], tokens(desk._model))
+    output = task.output.model_copy(update={"max_tokens": most})
+    return task.model_copy(update={"output": output}).at(task.folder)
+
+
+def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
+    """Return the cases that are scored, in the order of their files."""
+    tested = {i for part in parts.parts for i in part.test}
+    return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]

@@ -1,0 +1,88 @@
+"""A settled study settled again from the clicks and answers it stored. Asks no model and nobody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tuneworthy.compare.comparison import compare
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import Evidence, Policy
+from tuneworthy.core.results import Results
+from tuneworthy.core.settled import Course, Ended
+from tuneworthy.diagnose.recomputed import older, shape_of
+from tuneworthy.metrics import Metric
+from tuneworthy.settle.finalists import Stored
+from tuneworthy.settle.pairwise_votes import Ballot
+from tuneworthy.settle.sequential import Sequential, settled_hash
+
+
+def unsettled(results: Results) -> Results:
+    """Return the results with the study's own look and pool, as they were before settling.
+
+    Their pairs and hash are still the settled ones. Raises TaskError where the clicks were not
+    stored.
+    """
+    course, stored = results.course, results.evidence
+    if course is None:
+        if stored.settled is None:
+            return results
+        raise older("don't hold the clicks they were settled by", "settle", "clicks")
+    plain = {"looks": course.looks, "pool": course.pool, "settled": None}
+    return results.model_copy(update={"evidence": stored.model_copy(update=plain)})
+
+
+def by_score(results: Results) -> bool:
+    """Say whether the clicks give points of the task's metric, so that it has to be asked."""
+    return results.course is not None and not _ballot(results, None).by_preference
+
+
+def settled_again(
+    results: Results, study: Evidence, policy: Policy, metric: Metric | None
+) -> tuple[Evidence, tuple[str, ...]]:
+    """Return the settled evidence, and what of it could not be done again.
+
+    `study` is the study's evidence, computed anew; it is returned where nothing was settled.
+    Without the `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
+    """
+    course, stored = results.course, results.evidence
+    if course is None:
+        return study, ()
+    if metric is None and by_score(results):
+        return _as_stored(stored, study, course), ()
+    shape = replace(shape_of(results), looks=stored.looks)
+    found = compare(shape, results.cases, results.runs).pairs
+    arms, ballot = Stored(results, study, shape.split, course), _ballot(results, metric)
+    pairs, lost = Sequential(study, policy, arms, ballot, found), list[str]()
+    said: Ended = stored.settled.ended if stored.settled else "stopped"
+    try:
+        if course.drawn or said != "stopped":
+            pairs.question()
+        pairs.take(*course.clicks)
+    except LookupError:
+        lost.append("settled: the stored clicks lead to an answer that is not stored")
+    ended = pairs.ended or ("patience" if said == "patience" else "stopped")
+    return pairs.evidence(stored.looks, ended), tuple(lost)
+
+
+def _as_stored(stored: Evidence, study: Evidence, course: Course) -> Evidence:
+    """Return the study's evidence with the pairs that settling bounded as they were stored.
+
+    Those are known by their level: that of a later look.
+    """
+    there = {(pair.arm, pair.versus): pair for pair in stored.pairs}
+    both = ((pair, there.get((pair.arm, pair.versus), pair)) for pair in study.pairs)
+    pairs = tuple(own if own.level == other.level else other for own, other in both)
+    plain = {key: getattr(stored, key) for key in ("settled", "looks", "pool")}
+    if stored.settled:
+        plain["hash"] = settled_hash(study.hash, stored.settled, course.clicks)
+    return study.model_copy(update={**plain, "pairs": pairs})
+
+
+def _ballot(results: Results, metric: Metric | None) -> Ballot:
+    """Return the ballot; preferences ask no metric, so that one of theirs may be missing."""
+    return Ballot(results.task, metric or _unasked, results.evidence.task_hash)
+
+
+def _unasked(case: Case, answer: Answer) -> Score | Unscored:
+    return Unscored(reason=f"no metric is there to score case {case.id}, {answer.text[:20]!r}")

@@ -1,0 +1,130 @@
+"""Slices of the cases: who is in them, small ones greyed, and no case picked by its own failure."""
+
+import pytest
+
+from tuneworthy.compare.arm_slices import slices
+from tuneworthy.compare.built_cells import best_cells, best_runs, built, rare
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.stats.bounds import rate
+
+TASK = Task(data=Data(file="rows.jsonl"), output=Output(type="text"))
+
+
+def case(number, text="some words", **more):
+    turn = (Message(role="user", content=text),)
+    return Case(id=f"c{number:03}", messages=turn, output=more.pop("output", "yes"), **more)
+
+
+def run(name, cases, values, **more):
+    return Run(
+        spec=Spec(name=name, arm=name, tool="prompt"),
+        seed=more.pop("seed", 0),
+        fold=more.pop("fold", 0),
+        state="measured",
+        answers=tuple(Answer(case=c.id, text="x") for c in cases),
+        scores=tuple(Score(value=float(v)) for v in values),
+        **more,
+    )
+
+
+def by_kind(found, kind):
+    return {one.name: one for one in found.slices if one.kind == kind}
+
+
+def test_a_planted_weakness_stands_in_its_slice_and_nowhere_else():
+    cases = [case(i, "word " * (1 + i)) for i in range(90)]
+    weak = [0.0 if i >= 60 else 1.0 for i in range(90)]  # long inputs fail
+    found = slices(TASK, cases, [run("a", cases, weak), run("b", cases, [1] * 90)], ("a", "b"))
+    length = by_kind(found, "length")
+    assert [one.score.mean for one in length.values()] == [1.0, 1.0, 0.0]
+    assert length["long"].delta.high < 0
+    assert length["short"].delta.low <= 0 <= length["short"].delta.high
+    assert length["long"].score.high == pytest.approx(rate(0, 30)[1], abs=1e-6)
+    assert found.n == 90
+    assert "slices were looked at" in found.said[0]
+
+
+def test_without_a_weakness_no_slice_shows_one():
+    cases = [case(i, "word " * (1 + i % 7)) for i in range(80)]
+    values = [i % 2 for i in range(80)]
+    found = slices(TASK, cases, [run("a", cases, values), run("b", cases, values)], ("a", "b"))
+    assert found.slices
+    assert all(one.delta.low <= 0 <= one.delta.high for one in found.slices)
+
+
+def test_small_slices_are_marked_and_counted():
+    cases = [case(i) for i in range(45)]
+    found = slices(TASK, cases, [run("a", cases, [1] * 45)], ("a", None))
+    length = by_kind(found, "length")
+    assert {one.n for one in length.values()} == {15}
+    assert all(one.small and one.rival is None and one.delta is None for one in length.values())
+    assert any("greyed" in line for line in found.said)
+
+
+def test_the_hardest_tenth_is_chosen_by_other_arms_alone():
+    cases = [case(i) for i in range(100)]
+    own = [0.0 if i < 10 else 1.0 for i in range(100)]  # what a and b fail is easy for the others
+    other = [0.0 if i >= 90 else 1.0 for i in range(100)]
+    runs = [run("a", cases, own), run("b", cases, own), run("z", cases, other)]
+    hard = by_kind(slices(TASK, cases, runs, ("a", "b")), "hardest")
+    assert hard["the hardest tenth for the other arms"].score.mean == 1.0
+    assert hard["the hardest tenth for the other arms"].n == 10
+    alone = slices(TASK, cases, runs[:2], ("a", "b"))
+    assert not by_kind(alone, "hardest")
+    assert "no other arm" in alone.missing["hardest"]
+
+
+def test_classes_groups_and_times_have_slices_where_rows_have_them():
+    label = Task(data=Data(file="rows.jsonl"), output=Output(type="label", labels=("x", "y")))
+    cases = [
+        case(i, output="xy"[i % 2], group=f"g{i // 30}", time=f"2024-01-{1 + i // 3:02}")
+        for i in range(60)
+    ]
+    found = slices(label, cases, [run("a", cases, [i % 2 for i in range(60)])], ("a", None))
+    assert {n: s.score.mean for n, s in by_kind(found, "class").items()} == {"x": 0.0, "y": 1.0}
+    assert set(by_kind(found, "group")) == {"g0", "g1"}
+    assert all(s.score.high - s.score.low < 0.5 for s in by_kind(found, "group").values())
+    assert list(by_kind(found, "time")) == ["oldest", "between", "newest"]
+    few = [case(i) for i in range(6)]
+    bare = slices(TASK, few, [run("a", few, [1] * 6)], ("a", None))
+    assert {"class", "group", "time", "hardest"} <= set(bare.missing)
+
+
+def test_an_arm_without_a_score_has_no_slices():
+    assert slices(TASK, [case(0)], [], ("a", None)) is None
+
+
+def test_rare_words_are_those_that_few_rows_hold():
+    cases = [case(i, "the common words") for i in range(9)]
+    odd = [case(50 + i, f"xylophone{i} quasar{i} words") for i in range(3)]
+    assert rare([*cases, *odd]) == {c.id for c in odd}
+    assert rare(cases[:3]) == frozenset()
+    elsewhere = [case(100 + i, "xylophone0 quasar0 words") for i in range(40)]
+    assert odd[0].id not in rare([*cases[:6], odd[0], case(9, "zebra")], elsewhere)
+
+
+def test_the_run_that_would_be_built_is_best_on_dev():
+    cases = [case(0), case(1)]
+    first = run("a", cases[:1], [0], dev=0.4, fold=0, artefact="f0")
+    best = run("a", cases[:1], [1], dev=0.6, fold=0, seed=1, artefact="f0s1")
+    other = run("a", cases[1:], [1], dev=0.5, fold=1, artefact="f1")
+    assert best_runs([first, best, other], "a") == [best, other]
+    assert built([first, best, other], "a") == best
+    assert {i: s for i, (_, s) in best_cells([first, best, other], "a").items()} == {
+        "c000": 1.0, "c001": 1.0,
+    }  # fmt: skip
+    assert built([run("a", cases, [1, 1])], "a") is None
+
+
+def test_slices_survive_json_inside_the_evidence():
+    from tuneworthy.core.evidence import Evidence
+
+    cases = [case(i) for i in range(30)]
+    found = slices(TASK, cases, [run("a", cases, [1] * 30)], ("a", None))
+    one = Evidence(
+        task="t", hash="h", n=30, looks=1, alpha=0.05, arms=(), pairs=(), slices=(found,)
+    )
+    assert Evidence.model_validate(one.plain()) == one

@@ -1,0 +1,133 @@
+"""Which causes an arm may repair, and what a diagnosis says for it and against it."""
+
+import pytest
+
+from tuneworthy.core.audit import Visible
+from tuneworthy.core.causes import Wrong
+from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.repairs import BY_REMEDY, repairs
+from tuneworthy.core.run import Spec
+from tuneworthy.diagnose.remedies import against, wanted, with_minutes
+
+
+def spec(arm, role="candidate", tool=None):
+    if tool is None and arm in catalogue("arms"):
+        tool = load("arms", arm).TOOL or None
+    return Spec(name=arm, arm=arm, role=role, tool=tool)
+
+
+def rows(**shares):
+    return [
+        Wrong(cause=cause, share=share, low=0.0, high=1.0, n=100, arm=None, placebo=None)
+        for cause, share in shares.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arm", "causes"),
+    [
+        ("zero_shot", set()),
+        ("few_shot", {"convention"}),
+        ("nearest_shots", {"convention"}),
+        ("optimised_prompt", {"convention"}),
+        ("vote", {"latent"}),
+        ("constrained", {"format"}),
+        ("rag", {"knowledge", "retrieval"}),
+        ("bigger", {"capability", "reading"}),
+        ("lora", {"learnable", "latent"}),
+        ("prompt_lora", {"learnable", "latent"}),
+        ("rag_lora", {"learnable", "latent", "reading", "knowledge"}),
+        ("tfidf", set()),
+    ],
+)
+def test_an_arm_repairs_what_it_declares(arm, causes):
+    assert repairs(spec(arm)) == causes
+
+
+def test_every_remedy_that_an_arm_declares_stands_in_the_table():
+    declared = {getattr(load("arms", arm), "REMEDY", None) for arm in catalogue("arms")}
+    assert declared - {None} <= set(BY_REMEDY)
+
+
+def test_what_can_not_be_named_repairs_nothing():
+    assert repairs(spec("oracle", role="ceiling")) == frozenset()
+    assert repairs(spec("lora", role="placebo")) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("tool", "causes"),
+    [("tune", {"learnable", "latent"}), ("context", {"knowledge", "retrieval"}), ("prompt", set())],
+)
+def test_a_system_known_by_its_answers_repairs_what_its_tool_does(tool, causes):
+    assert repairs(spec("answers", tool=tool)) == causes
+    assert repairs(Spec(name="x", arm="not_installed_here", tool=tool)) == causes
+
+
+def test_recorded_answers_without_a_tool_repair_nothing():
+    assert repairs(Spec(name="x", arm="answers")) == frozenset()
+
+
+def test_an_arm_is_wanted_for_the_share_of_failures_whose_causes_it_repairs():
+    wrong = rows(reading=0.6, learnable=0.1, hard=0.3)
+    assert wanted(spec("rag_lora"), wrong) == pytest.approx(0.7)
+    assert wanted(spec("lora"), wrong) == pytest.approx(0.1)
+    assert wanted(spec("bigger"), wrong) == pytest.approx(0.6)
+    assert wanted(spec("few_shot"), wrong) == 0.0
+    assert wanted(spec("rag_lora"), []) == 0.0
+    assert wanted(spec("rag_lora"), rows(reading=0.7, learnable=0.6)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "closed_book", "with_passages"),
+    [
+        ({"reading": 0.9, "hard": 0.1}, True, False),
+        ({"knowledge": 0.6, "learnable": 0.3}, True, False),
+        ({"retrieval": 0.6, "learnable": 0.3}, True, True),  # it searches as retrieval does
+        ({"learnable": 0.5, "reading": 0.4}, False, False),
+        ({"hard": 0.7, "reading": 0.3}, False, False),  # most have no remedy that was tried
+        ({"few": 1.0, "reading": 0.9}, False, False),  # too few to speak against anything
+        ({"convention": 0.9}, False, False),
+        ({"a later class": 0.6, "reading": 0.4}, True, False),
+        ({}, False, False),
+    ],
+)
+def test_the_diagnosis_speaks_against_training_that_brings_no_passages(
+    wrong, closed_book, with_passages
+):
+    assert against(spec("lora"), rows(**wrong)) is closed_book
+    assert against(spec("rag_lora"), rows(**wrong)) is with_passages
+    assert not against(spec("few_shot"), rows(**wrong))
+    assert not against(spec("bigger"), rows(**wrong))
+
+
+def result(name, because="", score=None):
+    return ArmResult(name=name, tool="tune", role="candidate", simplicity=0, options={},
+                     state="skipped" if because else "measured", because=because,
+                     score=score)  # fmt: skip
+
+
+def test_an_arm_left_out_for_minutes_says_what_it_would_take():
+    sent = Sent(what="d", requests=9, most_requests=9, tokens=9, most_tokens=9, usd=1.0,
+                most_usd=2.0, minutes=4.0)  # fmt: skip
+    arms = [
+        PlannedArm(spec=Spec(name="a", arm="lora"), minutes=11.2, because=NO_ROOM),
+        PlannedArm(spec=Spec(name="b", arm="lora"), because=NO_ROOM),
+        PlannedArm(spec=Spec(name="c", arm="lora"), minutes=3.0, because="needs a GPU"),
+        PlannedArm(spec=Spec(name="d", arm="lora"), minutes=4.0, usd=2.0, sent=sent),
+        PlannedArm(spec=Spec(name="e", arm="lora"), minutes=5.0),
+    ]
+    plan = Plan(task="t", rows="r", k=0, scored=1, train=1, dev=1, arms=tuple(arms),
+                visible=Visible(n=1, d=0.1, factor=1.0, prompts=None, fitted=None))  # fmt: skip
+    found = Evidence(
+        task="t", hash="h", n=1, looks=1, alpha=0.05, pairs=(),
+        arms=(result("a", NO_ROOM), result("b", NO_ROOM), result("c", "needs a GPU"),
+              result("d", f"{NO_ROOM}: the rule chose another"),
+              result("e", score=Interval(mean=0.5, low=0.4, high=0.6)), result("f", NO_ROOM)),
+    )  # fmt: skip
+    told = {arm.name: (arm.more_minutes, arm.more_usd) for arm in with_minutes(found, plan).arms}
+    assert told == {
+        "a": (11.2, 0.0), "b": (None, None), "c": (None, None), "d": (4.0, 2.0),
+        "e": (None, None), "f": (None, None),
+    }  # fmt: skip

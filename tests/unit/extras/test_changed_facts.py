@@ -1,0 +1,124 @@
+"""A fact is changed in the documents alone; who says the new one, and who the old."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.case import Case, Message
+from tuneworthy.data.docs import Doc
+from tuneworthy.extras.changed_facts import Fact, changed, faithfulness, freshness, told
+from tuneworthy.suite import policy_faq
+
+FACT = Fact(case="a", old="19 days", new="9 days")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("9 days", "new"),
+        ("It is 9.", "new"),
+        ("19 days", "old"),
+        ("Nineteen days", "other"),
+        ("It was 19 days and is 9 days now", "other"),
+        ("days", "other"),
+        ("", "other"),
+    ],
+)
+def test_an_answer_says_the_new_fact_the_old_one_or_something_else(answer, said):
+    assert told(answer, FACT) == said
+
+
+def test_facts_that_no_word_tells_apart_are_refused():
+    with pytest.raises(ValueError, match="told apart"):
+        told("9", Fact(case="a", old="9", new="9 days"))
+
+
+def policy():
+    made = policy_faq.make(0, 120)
+    docs = tuple(Doc.model_validate(doc) for doc in made.docs)
+    rows = [
+        Case(
+            id=f"q{at}",
+            messages=(Message(role="user", content=row["input"]),),
+            output=row["output"],
+            time=row["time"],
+            meta={"doc_id": row["context"]["doc"]},
+        )
+        for at, row in enumerate(made.rows)
+    ]
+    return docs, rows
+
+
+def test_each_asked_document_states_the_new_fact_and_no_longer_the_old_one():
+    docs, rows = policy()
+    after = changed(docs, rows, 0)
+    texts, before = ({doc.id: doc.text for doc in found} for found in (after.docs, docs))
+    names = {case.id: case.meta["doc_id"] for case in rows}
+    assert len(after.facts) >= 110
+    for fact, case in zip(after.facts, after.cases, strict=True):
+        assert (case.id, case.output) == (fact.case, fact.new)
+        text = texts[names[fact.case]]
+        assert case.context == text
+        assert told(text, fact) == "new"
+        assert told(before[names[fact.case]], fact) == "old"
+        assert fact.old.split()[1] == fact.new.split()[1], "the unit stays"
+    asked = {names[fact.case] for fact in after.facts}
+    assert all(texts[one] == before[one] for one in before if one not in asked)
+    assert changed(docs, rows, 0) == after
+    assert changed(docs[::-1], rows[::-1], 0).facts == after.facts
+    assert changed(docs, rows, 1).facts != after.facts
+
+
+def answers(facts, say):
+    return [Answer(case=fact.case, text=say(fact)) for fact in facts]
+
+
+def test_a_reader_is_fresh_and_a_memory_is_stale():
+    facts = changed(*policy(), 0).facts
+    n = len(facts)
+    reader = freshness("reader", answers(facts, lambda f: f.new), facts)
+    memory = freshness("memory", answers(facts, lambda f: f.old), facts)
+    assert reader.counts == {"new": n, "old": 0, "other": 0}
+    assert memory.counts == {"new": 0, "old": n, "other": 0}
+    assert reader.shares["new"].mean == 1
+    assert reader.shares["new"].low > 0.96
+    assert reader.shares["old"].high < 0.04
+
+
+def test_faithfulness_counts_conflicts_alone():
+    facts = [Fact(case=f"c{n}", old=f"{n} days", new=f"{n + 50} days") for n in range(40)]
+    alone = [Answer(case=f"c{n}", text=f"{n} days" if n < 30 else "?") for n in range(40)]
+    shown = [Answer(case=f"c{n}", text=f"{n + 50 if n < 27 else n} days") for n in range(40)]
+    seen = faithfulness("oracle", shown, alone, facts)
+    assert (seen.n, seen.counts) == (30, {"new": 27, "old": 3, "other": 0})
+    assert seen.shares["new"].low < 0.9 < seen.shares["new"].high
+    nothing = faithfulness("oracle", shown, answers(facts, lambda f: "?"), facts)
+    assert (nothing.n, nothing.shares) == (0, None)
+
+
+def test_what_cannot_be_changed_takes_no_part():
+    docs = (Doc(id="d", text="The town has 5 gates."),)
+    turn = (Message(role="user", content="?"),)
+
+    def case(name, output, **meta):
+        return Case(id=name, messages=turn, output=output, meta=meta)
+
+    known = case("a", "5 gates", doc_id="d")
+    assert changed(docs, [known], 0).facts == (), "there is no other answer of its form"
+    rivals = [known, case("b", "7 gates"), case("c", "seven gates", doc_id="d")]
+    after = changed(docs, rivals, 0)
+    assert after.facts == (Fact(case="a", old="5 gates", new="7 gates"),)
+    assert after.docs[0].text == "The town has 7 gates."
+    far = [known.model_copy(update={"meta": {"doc_id": "x"}}), *rivals[1:]]
+    assert changed(docs, far, 0).facts == ()
+
+
+@given(st.lists(st.sampled_from(["9 days", "19 days", "none", "9 and 19 days"]), max_size=30))
+def test_the_three_kinds_add_up(said):
+    facts = [FACT.model_copy(update={"case": f"{n}"}) for n in range(len(said))]
+    told_of = freshness("x", [Answer(case=f"{n}", text=t) for n, t in enumerate(said)], facts)
+    assert sum(told_of.counts.values()) == told_of.n == len(said)
+    if said:
+        assert sum(share.mean for share in told_of.shares.values()) == pytest.approx(1)
+        assert told_of.counts["new"] == said.count("9 days")

@@ -1,0 +1,178 @@
+"""Arms asked at other temperatures and in other words: the same cases, the same arm, stored."""
+
+import pytest
+from tests.runner_kit import bench_of, cases, planned
+
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.model import Limits
+from tuneworthy.core.record import digest
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.extras.rewording import LONG, SHORT, rewordings
+from tuneworthy.extras.robustness import TEMPERATURES, shake, to_shake
+from tuneworthy.measure.units import measure
+from tuneworthy.models._dial import Dial, dialled
+from tuneworthy.models.scripted import Scripted, last_user
+from tuneworthy.prompting.messages import build
+
+LABELS = ("billing", "delivery", "defect")
+TASK = Task(
+    instruction="Name the topic.",
+    data=Data(file="rows.jsonl"),
+    output=Output(type="label", labels=LABELS, max_tokens=8),
+)
+
+
+class Asked:
+    """A model that knows every topic, and at a temperature breaks its form that often."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, prompt, limits):
+        self.seen.append((tuple(m.content for m in prompt), limits.temperature))
+        right = next(label for label in LABELS if label in last_user(prompt))
+        draw = int(digest([last_user(prompt), limits.seed], 8), 16) / 16**8
+        return f"It is {right}, I think" if draw < limits.temperature / 2 else right
+
+
+@pytest.fixture
+def opened(tmp_path):
+    asked = Asked()
+    with bench_of(tmp_path, TASK, cases(60, LABELS), {"base": Scripted("scripted:t", asked)}) as b:
+        yield b, asked
+
+
+def runs_of(bench, *arms):
+    recipes = [Recipe() for _ in bench.split.parts]
+    return [run for arm in arms for run in measure(bench, planned(arm, bench), recipes, False)]
+
+
+def test_validity_falls_with_the_temperature_as_it_was_planted(opened):
+    bench, _ = opened
+    runs = runs_of(bench, "zero_shot")
+    found = shake(bench, runs, ["zero_shot"])
+    curve = [one for one in found if one.how == "temperature"]
+    assert [one.temperature for one in curve] == list(TEMPERATURES)
+    valid = [one.valid.share for one in curve]
+    assert valid[0] == 1.0
+    assert valid[0] > valid[2] > valid[4]
+    assert abs(valid[4] - 0.35) < 0.2
+    assert all(one.n == one.valid.n <= 60 for one in curve)
+    assert all(one.score.low <= one.score.mean <= one.score.high for one in found)
+    answered = [a.text for run in runs for a in run.answers]
+    assert all(text in LABELS for text in answered), "the study's own answers stay cold"
+
+
+def test_nothing_is_asked_twice(opened):
+    bench, asked = opened
+    runs = runs_of(bench, "few_shot")
+    first = shake(bench, runs, ["few_shot"])
+    count = len(asked.seen)
+    assert shake(bench, runs, ["few_shot"]) == first
+    assert len(asked.seen) == count
+
+
+def test_an_arm_that_chose_on_dev_keeps_what_it_chose(opened):
+    bench, asked = opened
+    runs = runs_of(bench, "few_shot")
+    asked.seen.clear()
+    shake(bench, runs, ["few_shot"])
+    warm = {head for head, temperature in asked.seen if temperature > 0}
+    own = {tuple(m.content for m in a.prompt) for run in runs for a in run.answers}
+    assert warm
+    assert warm <= own
+
+
+def test_all_arms_are_asked_the_same_cases(opened):
+    bench, asked = opened
+    runs = runs_of(bench, "zero_shot", "few_shot")
+    asked.seen.clear()
+    found = shake(bench, runs, ["zero_shot", "few_shot"])
+    assert {one.n for one in found} == {found[0].n}
+    inputs = {head[-1] for head, t in asked.seen if t == 1.3}
+    assert len(inputs) == found[0].n
+
+
+def test_other_words_and_the_other_length_of_prompt(opened):
+    bench, _ = opened
+    runs = runs_of(bench, "few_shot", "zero_shot")
+    found = shake(bench, runs, ["few_shot", "zero_shot"])
+    hows = {arm: {s.how for s in found if s.arm == arm} for arm in ("few_shot", "zero_shot")}
+    assert hows["few_shot"] == {"temperature", "reworded 1", "reworded 2", "reworded 3", SHORT}
+    assert hows["zero_shot"] == hows["few_shot"]
+    assert all(one.valid.share == 1 for one in found if one.how != "temperature")
+
+
+def prompts_of(kind, train):
+    recipe = Recipe(kind=kind, k=2 if kind == "few" else 0)
+    return [build(TASK, case.query(), recipe, train) for case in train[:3]]
+
+
+def test_rewordings_change_the_instruction_alone():
+    train = cases(9, LABELS)
+    found = {one.how: one for one in rewordings(TASK, prompts_of("few", train), "prompt")}
+    for prompt in prompts_of("few", train):
+        for how in ("reworded 1", "reworded 2", "reworded 3"):
+            new = found[how].change(prompt)
+            assert "Name the topic." in new[0].content
+            assert new[0].content != prompt[0].content
+            assert list(new[1:]) == list(prompt[1:])
+        bare = found[SHORT].change(prompt)
+        assert [m.content for m in bare] == ["Name the topic.", prompt[-1].content]
+    assert LONG not in found
+
+
+def test_a_short_prompt_is_written_out_and_a_user_s_own_is_left_alone():
+    train = cases(9, LABELS)
+    hows = [one.how for one in rewordings(TASK, prompts_of("short", train), "tune")]
+    assert LONG in hows
+    assert SHORT not in hows
+    own = [build(TASK, c.query(), Recipe(kind="file", text="Sort: {input}"), ()) for c in train]
+    assert rewordings(TASK, own, "keep") == []
+    assert SHORT not in [r.how for r in rewordings(TASK, prompts_of("few", train), "schema")]
+
+
+def test_the_dial_overrides_what_the_arm_asks_and_stores_it(tmp_path):
+    seen, kept = [], {}
+
+    def respond(prompt, limits):
+        seen.append(limits)
+        return "yes"
+
+    def store(key, make):
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    dial = Dial(seed=7)
+    model = dialled(Scripted("scripted:t", respond), dial, store)
+    prompt = cases(1, LABELS)[0].messages
+    model.reply([prompt], Limits(max_tokens=3))
+    with dial.at(0.7):
+        model.reply([prompt], Limits(max_tokens=3))
+        model.reply([prompt], Limits(max_tokens=3))
+    model.reply([prompt], Limits(max_tokens=3))
+    assert [(one.temperature, one.seed) for one in seen] == [(0, 0), (0.7, 7)]
+    assert model.count_tokens(prompt) > 0
+    assert model.respond is respond  # what it does not define is the model's own
+
+
+def test_the_two_best_and_the_tuned_one_are_shaken():
+    def arm(name, mean, tool="prompt", **more):
+        score = Interval(mean=mean, low=mean, high=mean)
+        return ArmResult(name=name, tool=tool, role="candidate", simplicity=1, options={},
+                         state="measured", score=score, finalist=True, **more)  # fmt: skip
+
+    arms = (arm("keep", 0.9, "keep"), arm("tfidf", 0.95, "classifier"), arm("few", 0.8),
+            arm("held", 0.7, "schema"), arm("lora", 0.5, "tune"))  # fmt: skip
+    evidence = Evidence(task="t", hash="h", n=9, looks=1, alpha=0.05, arms=arms, pairs=())
+    runs = [
+        Run(spec=Spec(name=a.name, arm=a.name), seed=0, fold=0, state="measured",
+            fingerprint={} if a.name == "tfidf" else {"engine": "hf"})
+        for a in arms
+    ]  # fmt: skip
+    assert to_shake(evidence, runs) == ("keep", "few", "lora")
+    assert to_shake(evidence, runs[2:]) == ("few", "held", "lora")

@@ -1,0 +1,234 @@
+"""Which arms `auto` takes, which of them wait for the stage rule, and what the minutes cut."""
+
+from dataclasses import replace
+
+from tuneworthy.core.arm import Sizes
+from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.specs import needs_of, on_failures, specs
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.planning import Facts, Speed, make, reading_minutes
+from tuneworthy.measure.stage_rule import order
+
+IDS = tuple(f"c{i}" for i in range(50))
+
+
+def task(**more):
+    output = Output(type="label", labels=("a", "b"), max_tokens=4)
+    return Task(data=Data(file="rows.jsonl"), output=output, **more)
+
+
+def names(job):
+    return [spec.name for spec in specs(job)]
+
+
+def test_auto_leaves_dear_arms_to_the_failures_and_a_list_does_not():
+    dear = [n for n in catalogue("arms") if getattr(load("arms", n), "ON_FAILURES", False)]
+    assert dear
+    assert not set(dear) & set(names(task()))
+    assert [spec.arm for spec in on_failures(task())] == dear
+    assert set(dear) <= set(names(task(arms=tuple(dear))))
+
+
+def test_auto_adds_the_variants_and_a_list_does_not():
+    assert {"nearest_shots", "nearest_shots(k=4)", "nearest_shots(k=16)"} <= set(names(task()))
+    assert names(task(arms=("nearest_shots",))) == ["nearest_shots"]
+    listed = names(task(arms=("nearest_shots", {"nearest_shots": {"k": 64}})))
+    assert listed == ["nearest_shots", "nearest_shots(k=64)"]
+
+
+def facts(job, speed, training="no torch"):
+    split = Split(k=1, parts=(Part(train=IDS[:20], dev=IDS[20:25], test=IDS[25:]),))
+    sizes = Sizes(cases=25, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
+    available = needs_of(job, model="", training=training, gold=False, vectors="needs MiniLM")
+    return Facts(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
+
+
+AUDIT = Audit(
+    rows=50, used=50, excluded={}, scored=25, folds=1, conflict_share=0.0, observations=(),
+    classes=None, lengths={}, unit="tokens",
+    visible=Visible(n=25, d=0.2, factor=1.0, prompts=None, fitted=None),
+)  # fmt: skip
+
+
+def planned(job, speed):
+    return make(facts(job, speed), specs(job), "rows", "study")
+
+
+def test_variants_searches_and_training_wait_for_the_stage_rule():
+    job = task()
+    known = facts(job, 1e6, training="")
+    arms = make(known, specs(job), "rows", "study").arms
+    waiting = {arm.spec.name for arm in arms if arm.follow_up}
+    assert waiting == {"nearest_shots(k=4)", "nearest_shots(k=16)", "optimised_prompt", "lora"}
+    fixed = make(facts(task(budget={"stages": False}), 1e6, training=""), specs(job), "rows", "s")
+    assert not any(arm.follow_up for arm in fixed.arms)
+    assert not fixed.staged
+
+
+def test_a_slow_machine_leaves_out_no_arm():
+    for speed in (1e6, 1000.0, 10.0):
+        job = task(budget={"minutes": 1})
+        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
+        because = {arm.spec.name for arm in plan.arms if arm.because}
+        assert not {"lora", "optimised_prompt", "nearest_shots"} & because
+        assert bool(plan.cuts) == (speed < 1e6)
+
+
+def test_a_search_takes_a_share_of_the_minutes_at_most():
+    tried = {}
+    for speed in (1e6, 1000.0, 500.0, 300.0, 10.0):
+        plan = planned(task(budget={"minutes": 1}), speed)
+        arm = next(arm for arm in plan.arms if arm.spec.arm == "optimised_prompt")
+        tried[speed] = arm.spec.options["budget"]
+        assert arm.minutes <= 0.15 or tried[speed] == 2
+    assert (tried[1e6], tried[10.0]) == (8, 2)
+    assert list(tried.values()) == sorted(tried.values(), reverse=True)
+    own = task(budget={"minutes": 1}, arms=("zero_shot", {"optimised_prompt": {"budget": 16}}))
+    assert planned(own, 10.0).arms[1].spec.options["budget"] == 16, "what the user wrote stands"
+
+
+def folded(job, speed):
+    """Five folds of ten rows to score and 320 to learn from."""
+    known = facts(job, speed, training="")
+    parts = tuple(
+        Part(train=IDS[: 10 * i] + IDS[10 * i + 10 :], dev=(), test=IDS[10 * i : 10 * i + 10])
+        for i in range(5)
+    )
+    sizes = known.sizes.model_copy(update={"train": 320, "cases": 50})
+    return replace(known, split=Split(k=5, parts=parts), sizes=sizes)
+
+
+def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
+    seen, folds = [], []
+    for speed in (1e6, *range(4000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
+        plan = make(folded(job, speed), specs(job), "rows", "study")
+        zero, nearest, lora = plan.arms
+        rows = lora.spec.options["rows"] or 320
+        seen.append((nearest.spec.options["k"], rows, len(zero.folds)))
+        folds.append(len(lora.folds))
+        assert lora.look_after == 1
+        said = {"training arms on": len(lora.folds) < 5, "training on": rows < 320,
+                "every arm": len(zero.folds) < 5}  # fmt: skip
+        for text, told in said.items():
+            assert any(cut.startswith(text) for cut in plan.cuts) == told
+    assert seen[0] == (8, 320, 5)
+    assert seen[-1] == (4, 100, 2)
+    assert (folds[0], folds[-1]) == (5, 2)
+    assert set(folds) == {2, 5}, "all folds, or no look between two of them"
+    assert seen == sorted(seen, reverse=True), "in this order, and none comes back"
+    assert len(set(seen)) > 8
+
+
+def test_reading_across_counts_towards_the_minutes_and_is_cut_last():
+    read, least = {}, set()
+    for speed in (1e6, *range(4000, 10, -10)):
+        job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
+        plan = make(folded(job, speed), specs(job), "rows", "study")
+        read[speed] = plan.read
+        room = plan.minutes + reading_minutes(plan.across) <= 5.01  # minutes are rounded
+        assert room or plan.read == 0, "all that is planned fits, or all that can be cut was"
+        assert (plan.read == 0) == (not plan.across)
+        said = [cut for cut in plan.cuts if cut.startswith("what was wrong")]
+        assert bool(said) == (plan.read is not None)
+        assert plan.read != 0 or said[-1] == "what was wrong is not read across"
+        if plan.read:  # by its most cases, whatever the rows
+            assert all(probe.requests <= 2 * plan.read for probe in plan.across)
+        if plan.read == 0:
+            least.add(len(plan.arms[0].folds))
+    order = [99 if most is None else most for most in read.values()]
+    assert order == sorted(order, reverse=True)
+    assert read[1e6] is None
+    assert {60, 20, 0} <= set(read.values())
+    assert least == {2}
+
+
+def test_the_rule_takes_first_what_reads_passages_unless_what_is_wrong_says_otherwise():
+    data = Data(file="rows.jsonl", docs="docs.jsonl")
+    job = task(arms=("zero_shot", "lora", "rag_lora"))
+    known = facts(job.model_copy(update={"data": data}), 1e6, training="")
+    arms = make(known, specs(job), "rows", "study").arms
+    assert [arm.spec.name for arm in order(arms, {})] == ["rag_lora", "lora"]
+    asked = {"lora": 0.5, "rag_lora": 0.2}
+    assert [arm.spec.name for arm in order(arms, asked)] == ["lora", "rag_lora"]
+
+
+def test_what_the_user_wrote_is_not_cut():
+    job = task(budget={"minutes": 1}, arms=("zero_shot", {"lora": {"epochs": 1}}))
+    plan = make(folded(job, 10.0), specs(job), "rows", "study")
+    assert plan.arms[1].spec.options["rows"] is None
+
+
+def test_what_nobody_would_read_across_is_not_said_to_be_cut():
+    job = task(budget={"minutes": 1}, arms=("majority", "zero_shot"))
+    plan = make(facts(job, 1.0), specs(job), "rows", "study")
+    assert (plan.across, plan.cuts, plan.read, plan.whole) == ((), (), None, None)
+
+
+def test_an_arm_without_its_vectors_or_its_larger_model_is_skipped_with_why():
+    arms = {arm.spec.name: arm for arm in planned(task(), 1e6).arms}
+    assert arms["embedding_head"].because == "needs MiniLM"
+    assert "bigger" in arms["bigger"].because
+    met = needs_of(task(bigger="hf:x/y"), model="", training="", gold=False, bigger="needs torch")
+    assert met["bigger"] == "needs torch"
+    assert needs_of(task(bigger="hf:x/y"), model="", training="", gold=False)["bigger"] == ""
+
+
+def test_an_arm_on_the_best_prompt_is_planned_with_the_examples_that_it_may_bring():
+    few, many = (
+        {arm.spec.name: arm for arm in planned(task(arms=arms), 1e6).arms}
+        for arms in (("zero_shot", "constrained"), ("zero_shot", {"nearest_shots": {"k": 16}},
+                                                    "constrained"))
+    )  # fmt: skip
+    more = many["constrained"].tokens - few["constrained"].tokens
+    assert more == 25 * (16 - 4) * 40
+    shared = {arm.spec.name: arm for arm in planned(
+        task(arms=("zero_shot", {"few_shot": {"k": 16}}, "constrained")), 1e6).arms}  # fmt: skip
+    assert shared["constrained"].tokens == few["constrained"].tokens  # those are read once
+
+
+def test_training_on_short_rows_is_planned_by_its_steps():
+    """Every step reads all weights, so a step of four short rows takes as long as a longer one."""
+    short = Sizes(cases=25, train=320, dev=5, shared=50, own=15, shot=20, answer=5, cap=8, labels=0)
+    arm = load("arms", "lora")
+    trained = {
+        own: arm.estimate(short.model_copy(update={"own": own}), arm.Options(epochs=2)).trained
+        for own in (5, 15, 95)
+    }
+    assert trained[5] == trained[15] == 2 * 80 * 256
+    assert trained[95] == 2 * 320 * 100
+    large = arm.estimate(short, arm.Options(epochs=2, batch=32)).trained
+    assert large == 2 * 320 * 20
+
+
+def test_the_plan_pays_for_the_choice_of_a_prompt_where_there_is_one_to_choose():
+    def minutes(*arms, dev=40):
+        job = task(arms=arms, budget={"minutes": 9999})
+        found = facts(job, 100.0)
+        found = replace(found, sizes=found.sizes.model_copy(update={"dev": dev}))
+        plan = make(found, specs(job), "rows", "study")
+        return {arm.spec.name: arm.minutes for arm in (*plan.arms, *plan.across)}
+
+    plain = minutes("zero_shot", "constrained")
+    both, few = (minutes("zero_shot", "few_shot", "constrained", dev=n) for n in (40, 9))
+    assert both["constrained"] > plain["constrained"] == few["constrained"]
+    assert both["constrained placebo"] == plain["constrained placebo"], "it takes its arm's prompt"
+    assert both["zero_shot"] == few["zero_shot"]
+
+
+def test_the_plan_counts_the_answers_that_are_asked_for():
+    """One prompt in all folds: its dev rows are scored rows of other folds, and asked once."""
+    job = task(arms=("zero_shot", "few_shot", "nearest_shots"))
+    parts = tuple(
+        Part(train=IDS[10:], dev=tuple(i for i in IDS if i not in test)[:8], test=test)
+        for test in (IDS[:25], IDS[25:])
+    )
+    found = replace(facts(job, 1e6), split=Split(k=2, parts=parts))
+    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    assert counts == {"zero_shot": 50, "few_shot": 50 + 16, "nearest_shots": 50 + 16}
+    apart = tuple(part.model_copy(update={"dev": ("x", "y")}) for part in parts)
+    found = replace(found, split=Split(k=2, parts=apart))
+    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    assert counts == {"zero_shot": 52, "few_shot": 54, "nearest_shots": 54}

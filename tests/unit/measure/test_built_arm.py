@@ -1,0 +1,52 @@
+"""What is built from a study: which rows it learns from, and which prompt it stands on."""
+
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.data.folds import Part, Split
+from tuneworthy.measure.built_arm import recipe_before, scores_of, whole
+
+
+def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice():
+    parts = (
+        Part(train=("c", "d"), dev=("e",), test=("a", "b")),
+        Part(train=("a",), dev=("b",), test=("c", "d", "x")),
+    )
+    split = Split(k=2, parts=parts, copies=("x",))
+    assert whole(split, 1).train == ("a", "c", "d")
+    assert whole(split, 1).dev == ("b",)
+
+
+def test_with_one_split_it_is_what_was_scored():
+    part = Part(train=("c", "d"), dev=("e",), test=("a", "b"))
+    assert whole(Split(k=1, parts=(part,)), 0) == part
+
+
+def prompt(name, dev, k, **more):
+    spec = Spec(name=name, arm=name, tool="prompt")
+    return Run(spec=spec, seed=0, fold=1, state="measured", dev=dev,
+               recipe=Recipe(kind="few", k=k), **more)  # fmt: skip
+
+
+def test_an_arm_stands_on_the_best_prompt_that_was_run_before_it():
+    later = Spec(name="constrained", arm="constrained", tool="schema")
+    runs = [
+        prompt("one", 0.5, 1),
+        prompt("two", 0.7, 2),
+        Run(spec=later, seed=0, fold=1, state="measured"),
+        prompt("three", 0.9, 3),
+    ]
+    assert recipe_before(runs, later, 1, 0).k == 2
+    assert recipe_before(runs, later, 0, 0) == Recipe()  # another fold
+    assert recipe_before(runs, runs[0].spec, 1, 0) == Recipe()
+
+
+def test_scores_are_those_of_the_seed_that_is_built():
+    answer = Answer(case="a", text="x")
+    runs = [
+        prompt("one", 0.5, 1, answers=(answer,), scores=(Score(value=value),)).model_copy(
+            update={"seed": seed}
+        )
+        for seed, value in ((0, 0.25), (1, 0.75))
+    ]
+    assert scores_of(runs, "one", 1) == {"a": 0.75}

@@ -1,0 +1,111 @@
+"""D3: cut answers are asked again with more room, a sample first."""
+
+import pytest
+
+from tuneworthy.compare.cut_answers import cut
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.arm import Fitted
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.measure.longer_answers import FIRST, MOST, ask_longer
+
+CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
+         for k in range(100)]  # fmt: skip
+GOLD = {case.id: case for case in CASES}
+
+
+def metric(case, answer):
+    return Score(value=float(answer.text == case.output))
+
+
+def pairs(cut_from=0, text="y"):
+    out = []
+    for k, case in enumerate(CASES):
+        ended = "length" if k >= cut_from else "stop"
+        out.append((Answer(case=case.id, text=text, finish=ended), Score(value=0.0)))
+    return out
+
+
+def asked(found, text="yes"):
+    def longer(queries):
+        found.append(len(queries))
+        return [Answer(case=q.id, text=text) for q in queries]
+
+    return Fitted(answer=lambda queries: [], learned=False, longer=longer)
+
+
+def queries():
+    return {c.id: Query(id=c.id, messages=c.messages) for c in CASES}
+
+
+def test_a_sample_is_asked_first_and_more_only_where_one_gained():
+    none, some = [], []
+    flat = ask_longer(metric, GOLD, asked(none, "no"), (pairs(), queries()), 0)
+    assert (none, set(flat.values())) == ([FIRST], {0.0})
+    rich = ask_longer(metric, GOLD, asked(some), (pairs(), queries()), 0)
+    assert some[0] == FIRST
+    assert len(some) == 2
+    assert MOST <= len(rich) <= FIRST + MOST
+    assert set(rich.values()) == {1.0}
+
+
+def test_nothing_is_asked_where_no_answer_was_cut_or_the_arm_can_not_be_asked():
+    found = []
+    ended = [(a.model_copy(update={"finish": "stop"}), s) for a, s in pairs()]
+    assert ask_longer(metric, GOLD, asked(found), (ended, queries()), 0) == {}
+    right = [(a, Score(value=1.0)) for a, _ in pairs()]
+    assert ask_longer(metric, GOLD, asked(found), (right, queries()), 0) == {}
+    still = Fitted(answer=lambda queries: [], learned=False)
+    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 0) is None
+    assert found == []
+
+
+def test_a_model_that_can_not_be_asked_again_leaves_all_open_and_says_so():
+    def moved(queries):
+        raise ModelError("the endpoint changed the model", got="m-1, then m-2")
+
+    said, fitted = [], Fitted(answer=lambda queries: [], learned=False, longer=moved)
+    found = ask_longer(metric, GOLD, fitted, (pairs(), queries()), 0, said.append)
+    assert found == {}
+    assert said == ["cut answers were not asked again: the endpoint changed the model"
+                    " (m-1, then m-2)"]  # fmt: skip
+    cells = {answer.case: (answer, score) for answer, score in pairs()}
+    assert cut([run(found)], cells).gain == 1.0, "more room could have made all of them right"
+
+
+def test_a_longer_answer_without_a_score_shows_no_lack_of_a_gain():
+    def lost(case, answer):
+        return Unscored(reason="the judge gave no verdict")
+
+    assert ask_longer(lost, GOLD, asked([]), (pairs(), queries()), 0) == {}
+
+
+def test_the_first_fold_alone_asks():
+    found = []
+    assert ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 3) == {}
+    assert found == []
+    ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 0)
+    assert found == [16]
+
+
+def run(longer):
+    return Run(spec=Spec(name="a", arm="a"), seed=0, fold=None, state="measured", longer=longer)
+
+
+def cells(cut_from):
+    return {answer.case: (answer, score) for answer, score in pairs(cut_from)}
+
+
+def test_what_the_limit_may_have_cost_is_bounded_by_what_was_asked_again():
+    assert cut([run({})], cells(100)) is None
+    unknown = cut([run({})], cells(80))
+    assert (unknown.n, unknown.wrong, unknown.asked, unknown.gain) == (20, 20, 0, 0.2)
+    whole = cut([run({f"c{k:03}": float(k < 85) for k in range(80, 100)})], cells(80))
+    assert (whole.asked, whole.gained, whole.gain) == (20, 5, 0.05)
+    part = cut([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0))
+    assert (part.asked, part.gained) == (20, 0)
+    assert 0.8 * 0.13 < part.gain < 0.8 * 0.15  # none of 20: 13.9 % at most
+    text = {"c099": (Answer(case="c099", text="", finish="length"), Unscored(reason="x"))}
+    assert cut([run({})], text).gain == pytest.approx(1.0)
+    assert cut([run(None)], text).gain == 0.0  # the arm is cut like that where it runs

@@ -1,0 +1,245 @@
+"""The stage rule: what it leaves out, trains first, stops after one fold; what its bounds pay."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tuneworthy.compare.columns import by_spec, column
+from tuneworthy.compare.pairs import LOOK_SHARE, Shape, pairs
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.causes import Diagnosis, Wrong
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import trains
+from tuneworthy.core.split import Part, Split
+from tuneworthy.core.task import Economics, Task
+from tuneworthy.measure.stage_runner import Follow, room_beside
+
+FOLDS, N = 5, 400
+IDS = [f"c{i:03}" for i in range(N)]
+SPLIT = Split(
+    k=FOLDS,
+    parts=tuple(
+        Part(train=tuple(sorted(set(IDS) - set(IDS[f::FOLDS]))), dev=(), test=tuple(IDS[f::FOLDS]))
+        for f in range(FOLDS)
+    ),
+)
+
+
+def spec(name):
+    arm, _, k = name.partition("/")
+    module = load("arms", arm)
+    told = {"tool": module.TOOL or None, "role": module.ROLE, "simplicity": module.SIMPLICITY}
+    more = {"name": f"{arm}(k={k})", "options": {"k": int(k)}} if k else {"name": arm}
+    return Spec(arm=arm, **told, **more)
+
+
+class Drawn(Follow):
+    """The executor with drawn scores in place of models; every arm is right with its own share."""
+
+    right: dict
+
+    def _measure(self, arm, folds):
+        rng = np.random.default_rng(len(arm.spec.name))
+        hits = rng.permutation(N) < round(self.right[arm.spec.name] * N)
+        new = [
+            Run(spec=arm.spec, seed=0, fold=fold, state="measured", learned=trains(arm.spec),
+                answers=tuple(Answer(case=i, text="", seconds=0.0) for i in IDS[fold::FOLDS]),
+                scores=tuple(Score(value=float(v)) for v in hits[fold::FOLDS]))
+            for fold in folds
+        ]  # fmt: skip
+        self.runs += new
+        self.spent += arm.minutes * len(folds) / len(arm.folds)
+        self._planned = self.spent
+        return new
+
+    def _probe(self, trained):
+        self.probed = [*getattr(self, "probed", []), trained]
+
+    def _leave_out(self, arm, why):
+        self._decide(arm, "leave out", why)
+
+
+def followed(right, minutes=60.0, wrong=(), arms="auto", **task):
+    """Run the rule over arms that are right with these shares; return it, finished."""
+    job = Task(data={"file": "rows.jsonl"}, arms=arms, **task)
+    planned = []
+    for name in right:
+        one = spec(name)
+        waits = trains(one) or "/" in name
+        planned.append(PlannedArm(spec=one, folds=tuple(range(FOLDS)), seeds=(0,), follow_up=waits,
+                                  minutes=5.0 if trains(one) else 1.0,
+                                  look_after=1 if trains(one) else 0))  # fmt: skip
+    plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
+    shape = Shape(task=job, study="s", split=SPLIT, groups={}, possible=plan.possible,
+                  looked=plan.looks_at)  # fmt: skip
+    rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
+    found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
+    ledger = SimpleNamespace(freeze=lambda study, kind, value: value)
+    bench = SimpleNamespace(task=job, ledger=ledger, study="s")
+    follow = Drawn(bench, plan, shape, [], [Recipe()] * FOLDS, minutes,
+                   lambda: found, lambda event, data: None)  # fmt: skip
+    follow.right = {spec(name).name: share for name, share in right.items()}
+    for _ in follow.run():
+        pass
+    return follow
+
+
+def did(follow):
+    return {step.arm: step.do for step in follow.steps}
+
+
+def why(follow, arm):
+    return next(step.why for step in reversed(follow.steps) if step.arm == arm)
+
+
+def ran(follow):
+    return {run.spec.name for run in follow.runs}
+
+
+def test_nothing_dearer_runs_where_a_classifier_leaves_less_than_the_margin():
+    found = followed({"tfidf": 0.99, "zero_shot": 0.2, "few_shot": 0.4, "lora": 1.0})
+    assert ran(found) == {"tfidf", "zero_shot"}, "failures are read of the simplest prompt"
+    assert did(found) == {"few_shot": "leave out", "lora": "leave out"}
+    assert "tfidf leaves at most" in why(found, "lora")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"success": {"motive": "cost"}},
+        {"success": {"limits": {"local_only": True}}},
+        {"success": {"floor": 0.5}},
+        {"economics": Economics(value_of_correct=1.0, requests_per_month=1000.0)},
+    ],
+)
+def test_where_more_than_scores_decides_nothing_is_left_out_or_stopped(task):
+    near = {"nearest_shots": 0.3, "nearest_shots/16": 0.3}
+    found = followed({"tfidf": 0.99, "zero_shot": 0.2, **near, "lora": 0.4}, **task)
+    assert did(found) == {"lora": "all folds", "nearest_shots(k=16)": "run"}
+
+
+def test_where_more_than_scores_decides_every_training_arm_gets_all_its_folds():
+    arms = {"zero_shot": 0.2, "rag": 0.3, "lora": 0.4, "rag_lora": 0.45}
+    both = followed(arms, success={"floor": 0.1})
+    assert did(both) == {"rag_lora": "all folds", "lora": "all folds"}
+    apart = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.3, "rag_lora": 0.9}
+    assert did(followed(apart, arms=list(apart))) == {"rag_lora": "stop", "lora": "stop"}
+
+
+def test_an_arm_that_was_named_before_the_run_is_not_left_out_for_its_siblings():
+    arms = {"zero_shot": 0.1, "rag": 0.8, "lora": 0.2, "rag_lora": 0.3}
+    found = followed(arms, success={"finalists": {"tune": "lora"}})
+    assert {"lora", "rag_lora"} <= ran(found)
+
+
+def test_a_classifier_that_may_leave_the_margin_rules_nothing_out():
+    found = followed({"tfidf": 0.95, "zero_shot": 0.2, "lora": 0.9})
+    assert "lora" in ran(found)
+
+
+def test_a_training_arm_stops_after_one_fold_where_it_lost_or_won():
+    lost = followed({"tfidf": 0.8, "zero_shot": 0.2, "lora": 0.4})
+    won = followed({"tfidf": 0.4, "zero_shot": 0.2, "lora": 0.9})
+    near = followed({"tfidf": 0.7, "zero_shot": 0.2, "lora": 0.76})
+    folds = [len([r for r in f.runs if r.spec.name == "lora"]) for f in (lost, won, near)]
+    assert folds == [1, 1, 5]
+    assert [did(f)["lora"] for f in (lost, won, near)] == ["stop", "stop", "all folds"]
+    assert why(lost, "lora") == "shown to be at most 5 points better than tfidf"
+    note = lost.runs[-1].notes[-1]
+    assert note == f"scored on 1 of 5 folds: {why(lost, 'lora')}"
+    assert lost.probed == [False, True], "placebos of what trains are asked after it"
+
+
+def folds_of(follow, arm):
+    return sum(run.spec.name == arm for run in follow.runs)
+
+
+def test_two_training_arms_that_may_both_be_named_get_all_folds_while_minutes_last():
+    near = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.36, "rag_lora": 0.38}
+    both = followed(near)
+    assert [folds_of(both, arm) for arm in ("lora", "rag_lora")] == [5, 5]
+    short = followed({**near, "rag_lora": 0.5}, minutes=9.0)
+    assert [folds_of(short, arm) for arm in ("lora", "rag_lora")] == [1, 5], "the best goes first"
+    assert "no room for its other folds" in why(short, "lora")
+
+
+def test_an_arm_that_won_gets_all_folds_only_where_another_may_be_better():
+    arms = {"zero_shot": 0.2, "rag": 0.2, "lora": 0.88, "rag_lora": 0.9}
+    both = followed(arms)
+    assert [folds_of(both, arm) for arm in ("lora", "rag_lora")] == [5, 5]
+    alone = followed({**arms, "lora": 0.3})
+    assert [folds_of(alone, arm) for arm in ("lora", "rag_lora")] == [1, 1]
+    assert "at most 5 points better than rag_lora" in why(alone, "lora")
+    assert not any("scored on" in note for run in both.runs for note in run.notes)
+
+
+def test_what_the_failures_ask_for_is_trained_first_and_what_they_speak_against_not_at_all():
+    arms = {"zero_shot": 0.1, "rag": 0.3, "lora": 0.12, "rag_lora": 0.8}
+    reading = followed(arms, wrong=[("reading", 0.9)])
+    assert did(reading)["rag_lora"] == "stop"
+    assert did(reading)["lora"] == "leave out"
+    assert "speaks against" in why(reading, "lora")
+    asked = next(step.why for step in reading.steps if step.arm == "rag_lora")
+    assert asked == "it may repair 90% of the failures"
+    behind = followed({"zero_shot": 0.1, "rag": 0.8, "lora": 0.2, "rag_lora": 0.3})
+    assert [step.arm for step in behind.steps] == ["rag_lora", "rag_lora", "lora"]
+    assert "shown to be behind" in why(behind, "lora")
+    listed = followed(arms, wrong=[("reading", 0.9)], arms=tuple(arms))
+    assert {"lora", "rag_lora"} <= ran(listed), "what the user listed is trained"
+
+
+def test_a_variant_runs_only_where_its_tool_may_still_be_named():
+    far = followed({"tfidf": 0.9, "zero_shot": 0.1, "nearest_shots": 0.5, "nearest_shots/16": 0.6})
+    near = followed({"tfidf": 0.6, "zero_shot": 0.1, "nearest_shots": 0.6, "nearest_shots/16": 0.6})
+    assert did(far)["nearest_shots(k=16)"] == "leave out"
+    assert did(near)["nearest_shots(k=16)"] == "run"
+
+
+def test_the_first_training_arm_may_exceed_the_minutes_by_a_half_and_no_other_arm():
+    arms = {"zero_shot": 0.1, "few_shot": 0.4, "nearest_shots/16": 0.5, "lora": 0.9}
+    for minutes, expected in ((2.5, "stop"), (1.5, "leave out")):  # 2 are spent, lora asks for 1
+        found = followed(arms, minutes=minutes)
+        assert did(found)["lora"] == expected
+    assert why(found, "lora") == why(found, "nearest_shots(k=16)") == NO_ROOM
+    assert followed(arms, minutes=60.0).left == pytest.approx(57.0)
+
+
+def test_an_open_arm_keeps_its_first_folds_where_the_others_have_no_room():
+    found = followed({"tfidf": 0.7, "zero_shot": 0.2, "lora": 0.76}, minutes=3.5)
+    assert did(found)["lora"] == "stop"
+    assert "no room for its other folds" in why(found, "lora")
+
+
+def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
+    found = followed({"tfidf": 0.7, "zero_shot": 0.2, "few_shot": 0.3, "lora": 0.76})
+    columns = {name: column(runs) for name, runs in by_spec(found.runs).items()}
+    assert len(columns["lora"].runs) == FOLDS
+
+    def told(**change):
+        shape = replace(found.shape, **{"possible": 0, "looked": {}, **change})
+        both = pairs(shape, columns, ["lora", "tfidf"], {})
+        return [next(p for p in both if (p.arm, p.versus) == (arm, "tfidf"))
+                for arm in ("few_shot", "lora")]  # fmt: skip
+
+    plain, paid = told(), told(possible=9)
+    last, first = told(looked={"lora": 1}), told(looked={"lora": FOLDS})
+    assert paid[0].high > plain[0].high
+    assert paid[0].level == pytest.approx(plain[0].level * 3 / 8, rel=0.2)
+    assert plain[1].low > last[1].low > first[1].low
+    assert last[0] == first[0] == plain[0], "only pairs of the arm that was looked at pay for it"
+    assert LOOK_SHARE < 0.5
+
+
+def test_beside_the_arms_takes_its_share_of_what_is_left():
+    from tuneworthy.core.beside import Extra
+
+    kinds = tuple(Extra(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0)))
+    plan = Plan.model_construct(arms=(), beside=kinds)
+    kept = [e.what for e in room_beside(plan, 10.0, 4.0).beside if not e.because]
+    assert kept == ["a", "c"]
+    assert all(e.because == NO_ROOM for e in room_beside(plan, -1.0, 4.0).beside)

@@ -1,0 +1,93 @@
+"""The plan's speed is that of the quickest of a few calls; what others take is told."""
+
+import time
+from collections import namedtuple
+
+import pytest
+
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.task import Data, Output, Task
+from tuneworthy.measure import timing
+from tuneworthy.models.scripted import Scripted
+
+TASK = Task(
+    data=Data(file="rows.jsonl"), instruction="Say it.", output=Output(type="text"),
+    success={"metric": "exact"},
+)  # fmt: skip
+CASES = [
+    Case(id=str(n), messages=(Message(role="user", content=f"What is {n}?"),), output=str(n))
+    for n in range(40)
+]
+
+
+def measured(monkeypatch, slow):
+    """Measure with a clock: a call takes .5 s, .1 s more a token, and `slow` at times."""
+    now, calls = [0.0], []
+
+    def answer(prompt, limits):
+        return "one"
+
+    model = Scripted("scripted:timed", answer)
+    right = model.reply
+
+    def reply(prompts, limits, *rest):
+        calls.append(limits.max_tokens)
+        now[0] += 0.5 + 0.1 * (limits.max_tokens - 1) + slow(len(calls))
+        return right(prompts, limits, *rest)
+
+    monkeypatch.setattr(model, "reply", reply)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    return timing.speed(TASK, CASES, model), calls
+
+
+def test_one_slow_call_changes_no_plan(monkeypatch):
+    steady, calls = measured(monkeypatch, lambda turn: 0.0)
+    assert steady.written == pytest.approx(8 * 32 / 0.8)
+    assert calls[0] == 1  # the first is warm-up
+    assert sorted(set(calls)) == [1, 9]
+    shaken, _ = measured(monkeypatch, lambda turn: 3.0 * (turn in (1, 2, 4, 6)))
+    assert (shaken.read, shaken.written) == pytest.approx((steady.read, steady.written))
+    loaded, _ = measured(monkeypatch, lambda turn: 0.5)
+    assert loaded.read == pytest.approx(steady.read / 2)
+
+
+def test_what_other_programs_take_is_what_is_neither_idle_nor_ours():
+    begun = (1000.0, 400.0, 30.0)
+    assert timing._others(begun, (1010.0, 402.0, 35.0)) == pytest.approx(0.3)
+    assert timing._others(begun, (1010.0, 405.0, 35.02)) == 0.0  # clocks tick apart
+    assert timing._others(begun, (1000.2, 400.0, 30.0)) == 0.0  # too short to tell
+
+
+def test_time_of_guests_is_counted_once_and_waiting_is_idle(monkeypatch):
+    names = "user nice system idle iowait irq softirq steal guest guest_nice"
+    times = namedtuple("times", names)(50, 1, 5, 30, 4, 1, 1, 2, 7, 1)
+    monkeypatch.setattr(timing.psutil, "cpu_times", lambda: times)
+    whole, idle, _ = timing._used()
+    assert (whole, idle) == (94, 34)
+    others = namedtuple("times", "user system idle")(50, 5, 30)  # of other systems
+    monkeypatch.setattr(timing.psutil, "cpu_times", lambda: others)
+    assert timing._used()[:2] == (85, 30)
+
+
+def test_the_time_of_this_program_is_not_that_of_others():
+    begun = timing._used()
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    whole, _, own = (b - a for a, b in zip(begun, timing._used(), strict=True))
+    assert own >= 0.3
+    assert whole > 0
+
+
+@pytest.mark.parametrize(("full", "asked"), [(None, 32), (5, 5), (128, 40)])
+def test_the_speed_is_that_of_a_full_batch_of_the_model(monkeypatch, full, asked):
+    """Of as many rows as the model reads at once, or all there are; 32 where it does not say."""
+    model = Scripted("scripted:timed", lambda prompt, limits: "one")
+    if full:
+        model.full = full
+    right, sizes = model.reply, []
+    monkeypatch.setattr(
+        model, "reply", lambda prompts, *rest: sizes.append(len(prompts)) or right(prompts, *rest)
+    )
+    timing.speed(TASK, CASES, model)
+    assert sizes == [1, *[asked] * 2 * timing.TURNS]

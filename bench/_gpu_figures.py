@@ -20,7 +20,7 @@ from tuneworthy.models.hf import HF, load
 from tuneworthy.training.batches import order
 from tuneworthy.training.forward import open_net
 from tuneworthy.training.loop import Pace, rate_at, train
-from tuneworthy.training.memory import make_room
+from tuneworthy.training.memory_fit import make_room
 from tuneworthy.training.render import Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 

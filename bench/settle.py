@@ -28,14 +28,14 @@ from _systems import labels, records
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Pair
-from tuneworthy.core.settled import Click
+from tuneworthy.core.settlement import Click
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.open_rows import Stream
 from tuneworthy.settle.pairwise_votes import Ballot
 from tuneworthy.stats import bounds
 from tuneworthy.stats.sizing import worth_it
-from tuneworthy.verdict.settled import Open
+from tuneworthy.verdict.open_pairs import Open
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05
 LEVEL = bounds.level(ALPHA, 2, 2)

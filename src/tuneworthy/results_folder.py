@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError
 
+from tuneworthy.core.counting import counted
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results
-from tuneworthy.core.units import counted
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
 from tuneworthy.ledger.trouble import writing
 

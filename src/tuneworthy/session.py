@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tuneworthy import __version__
 from tuneworthy.compare.pairs import Shape
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model

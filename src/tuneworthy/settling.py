@@ -19,7 +19,7 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical, digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.settled import Choice, Click, Ended
+from tuneworthy.core.settlement import Choice, Click, Ended
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.ledger.trouble import writing
 from tuneworthy.session import Desk, Wishes, open_desk
@@ -28,8 +28,8 @@ from tuneworthy.settle.open_rows import fresh, gold_rows
 from tuneworthy.settle.pairwise_votes import Ballot, Question, agreement
 from tuneworthy.settle.sequential import Sequential
 from tuneworthy.verdict.decide import decide, grid
+from tuneworthy.verdict.open_pairs import Open, standing
 from tuneworthy.verdict.policy import policy_of
-from tuneworthy.verdict.settled import Open, standing
 
 SUFFIX, GOLD = "-settled", "settled.jsonl"
 

@@ -13,17 +13,17 @@ from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.trends import explained
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.audit import Audit, Observation
+from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.counting import counted
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.looks import look_line
+from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
 from tuneworthy.core.run import NOT_ASKED, Run
 from tuneworthy.core.specs import specs, trains, wants_dev
-from tuneworthy.core.units import counted
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.audit import D, audit, with_more
 from tuneworthy.data.fingerprint import rows_digest

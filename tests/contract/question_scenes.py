@@ -7,13 +7,13 @@ bound just on the other side of the threshold, so the answer must be not measure
 from tuneworthy.core.causes import Diagnosis, Effect, Wrong
 from tuneworthy.core.curve import LearningCurve, LearningPoint
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Familiarity, Share
 from tuneworthy.core.run import RECORDED
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.soundness import Soundness
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Data, Economics, Success, Task
 from tuneworthy.stats.bounds import rate
 

@@ -10,7 +10,7 @@ import pytest
 from tuneworthy.stats import bounds
 from tuneworthy.stats.betting import Bets
 from tuneworthy.stats.discordant import discordant
-from tuneworthy.verdict.settled import Open
+from tuneworthy.verdict.open_pairs import Open
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))
 import verdict_scenes as scenes

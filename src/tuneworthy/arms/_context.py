@@ -11,8 +11,8 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import LONGER, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, thought_room, times
 from tuneworthy.core.model import Model
+from tuneworthy.core.request_limits import limits_for, thought_room, times
 from tuneworthy.prompting.messages import Cited, build
 from tuneworthy.retrieval.chunks import Chunk, Cut
 from tuneworthy.retrieval.index import Index, index

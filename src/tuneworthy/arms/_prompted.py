@@ -11,8 +11,8 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, thought_room, times
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
+from tuneworthy.core.request_limits import limits_for, thought_room, times
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build
 

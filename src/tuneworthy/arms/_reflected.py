@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from tuneworthy.arms._searched import Prompt, Search, Trials, kept, write
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.limits import limits_for
 from tuneworthy.core.record import digest
+from tuneworthy.core.request_limits import limits_for
 from tuneworthy.prompting.messages import specification
 
 _TOKENS = 3  # an answer may have so many tokens for each word that is asked for, at most

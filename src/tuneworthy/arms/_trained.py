@@ -16,9 +16,9 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Model, Prompt
 from tuneworthy.core.record import Record
+from tuneworthy.core.request_limits import limits_for, times
 from tuneworthy.prompting.messages import build
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.

@@ -12,9 +12,9 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Grammar
 from tuneworthy.core.record import Record
+from tuneworthy.core.request_limits import limits_for
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.grammar import grammar
 from tuneworthy.prompting.messages import build

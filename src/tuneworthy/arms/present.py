@@ -10,9 +10,9 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record, plain_file
+from tuneworthy.core.request_limits import limits_for, times
 from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0

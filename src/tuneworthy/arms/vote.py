@@ -12,9 +12,9 @@ from tuneworthy.arms._prompted import as_answer, prompted, room, summed
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import LONGER, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
-from tuneworthy.core.limits import limits_for, times
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
+from tuneworthy.core.request_limits import limits_for, times
 from tuneworthy.core.task import OutputType
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.same_answer import said

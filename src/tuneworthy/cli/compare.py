@@ -18,8 +18,8 @@ Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a ve
 def command(first: Study, second: Study, json: Json = False) -> None:
     """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
     from tuneworthy.compare.two_studies import between, others
+    from tuneworthy.core.counting import doing
     from tuneworthy.core.record import canonical
-    from tuneworthy.core.units import doing
     from tuneworthy.report.terminal import compare_screen, room
     from tuneworthy.results_folder import against_ledger, find, read
 

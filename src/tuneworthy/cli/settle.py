@@ -22,7 +22,7 @@ from tuneworthy.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from tuneworthy.core.settled import Choice
+    from tuneworthy.core.settlement import Choice
     from tuneworthy.settling import Settlement, Settling
 
 CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")

@@ -10,7 +10,7 @@ from tuneworthy.compare.choice import best_by_fold, best_on_dev
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.run import Run
-from tuneworthy.retrieval.words import words
+from tuneworthy.retrieval.tokens import words
 
 
 def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:

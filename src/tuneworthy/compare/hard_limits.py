@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuneworthy.core.counting import counted, percent_within
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, LimitState
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.known import Share
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import counted, percent_within
 from tuneworthy.stats.bounds import rate
 
 FEWEST = 59  # times that can show a 95th percentile to be kept: .95 ** 59 is below .05

@@ -11,9 +11,9 @@ import numpy as np
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import Column
 from tuneworthy.compare.pairs import Shape
+from tuneworthy.core.counting import counted, points
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.core.units import counted, points
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective
 

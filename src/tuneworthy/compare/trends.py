@@ -10,11 +10,11 @@ import numpy as np
 
 from tuneworthy.compare.built_cells import best_cells
 from tuneworthy.core.case import Case
+from tuneworthy.core.difference_trend import Side, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.specs import chooses, most_rows
 from tuneworthy.core.split import Split
-from tuneworthy.core.trend import Side, Trend
 from tuneworthy.data.rows import moment
 from tuneworthy.stats.trend import LEAST, largest_break
 

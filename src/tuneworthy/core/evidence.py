@@ -9,23 +9,23 @@ from pydantic import Field
 
 from tuneworthy.core.arm import Role
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.changes import Changes
+from tuneworthy.core.counting import about_rows
 from tuneworthy.core.curve import LearningCurve
+from tuneworthy.core.difference_trend import Trend
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.harm import Harm, Shake
 from tuneworthy.core.interval import Interval as Interval
 from tuneworthy.core.known import Familiarity
-from tuneworthy.core.looks import Scope
+from tuneworthy.core.look_text import Scope
+from tuneworthy.core.model_changes import Changes
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
-from tuneworthy.core.settled import Settled
+from tuneworthy.core.settlement import Settled
 from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.style import Style
 from tuneworthy.core.task import HardLimits, Tool
-from tuneworthy.core.trend import Trend
-from tuneworthy.core.units import about_rows
 
 LimitState = Literal["met", "violated", "not shown", "not measured"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tuneworthy.core.audit import Visible
-from tuneworthy.core.beside import Extra
-from tuneworthy.core.looks import Scope
+from tuneworthy.core.audit_report import Visible
+from tuneworthy.core.extra import Extra
+from tuneworthy.core.look_text import Scope
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.plan import Plan, Step
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
-from tuneworthy.core.settled import Course
+from tuneworthy.core.settlement import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.recorded import recorded_files
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 

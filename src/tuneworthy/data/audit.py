@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit import Audit, Observation, Visible
+from tuneworthy.core.audit_report import Audit, Observation, Visible
 from tuneworthy.core.case import Case
 from tuneworthy.data.conflicts import conflicts
 from tuneworthy.data.copies import whole

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from tuneworthy.core.counting import counted
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
-from tuneworthy.core.units import counted
 from tuneworthy.data.raw import Fault
 from tuneworthy.data.rows import moment, read_rows
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuneworthy.core.counting import counted, doing
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, Task
-from tuneworthy.core.units import counted, doing
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.open_answers import proposed

@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuneworthy.core.answer_files import recorded_files
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
-from tuneworthy.core.recorded import recorded_files
 from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Task

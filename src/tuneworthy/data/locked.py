@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
+from tuneworthy.core.counting import counted, doing
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.looks import paid
+from tuneworthy.core.look_text import paid
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import counted, doing
 from tuneworthy.data.copies import alike, asked, copy_groups, plain_key
 from tuneworthy.data.looks import opened
 

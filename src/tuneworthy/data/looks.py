@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
-from tuneworthy.core.looks import Scope, look_line
+from tuneworthy.core.look_text import Scope, look_line
 from tuneworthy.core.record import digest
 from tuneworthy.data.copies import asked, plain_key
 from tuneworthy.stats.power import worth

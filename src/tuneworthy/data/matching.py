@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.counting import counted, doing
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
-from tuneworthy.core.units import counted, doing
 from tuneworthy.data.copies import plain_key
 from tuneworthy.data.order_fit import misfit
 from tuneworthy.data.raw import Raw

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
+from tuneworthy.core.counting import counted, doing
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.units import counted, doing
 from tuneworthy.data.conflicts import conflicts
 from tuneworthy.data.docs import blank
 from tuneworthy.data.load import Loaded

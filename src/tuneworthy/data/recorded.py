@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.answer_files import matched_by, recorded_files
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.recorded import matched_by, recorded_files
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
 from tuneworthy.data.fingerprint import file_digest

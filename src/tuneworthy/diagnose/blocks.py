@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.metric_ladder import (

@@ -17,7 +17,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.record import Record
 from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.words import covers, words
+from tuneworthy.retrieval.tokens import covers, words
 from tuneworthy.stats.bounds import rate
 
 Said = Literal["new", "old", "other"]

@@ -20,6 +20,7 @@ from tuneworthy.compare.choice import own_prompts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Share
 from tuneworthy.core.plan import PlannedArm
@@ -28,7 +29,6 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.core.span import CENTURY, span
 from tuneworthy.core.specs import trains
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import moment

@@ -18,9 +18,9 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.code import made_by
 from tuneworthy.core.known import KINDS, Familiarity, Forgotten, Known, Share
-from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Model, Prompt, Reply
 from tuneworthy.core.record import digest
+from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.rescore import passes, tolerant
 from tuneworthy.metrics import Metric, by_set

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tuneworthy.core.arm import Work
-from tuneworthy.core.beside import Extra
+from tuneworthy.core.extra import Extra
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.specs import trains
 from tuneworthy.extras import knowledge_probe as knowing
 from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
-from tuneworthy.extras.learning_curve import LEARNERS, curve_minutes
+from tuneworthy.extras.training_size_curve import LEARNERS, curve_minutes
 from tuneworthy.measure.planning import Facts, reading_minutes
 from tuneworthy.models import is_local
 

@@ -25,11 +25,11 @@ from tuneworthy.extras import freshness_rate as staleness
 from tuneworthy.extras import optional as extras
 from tuneworthy.extras.harm_checks import harm
 from tuneworthy.extras.knowledge_probe import familiarity
-from tuneworthy.extras.learning_curve import learning_curves
 from tuneworthy.extras.measurement_limits import Ground, soundness
 from tuneworthy.extras.prompt_search import searched
 from tuneworthy.extras.robustness import shake, to_shake
 from tuneworthy.extras.style_distance import styles
+from tuneworthy.extras.training_size_curve import learning_curves
 from tuneworthy.extras.weight_changes import changes
 from tuneworthy.measure.units import Bench
 

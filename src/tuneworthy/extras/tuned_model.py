@@ -19,9 +19,9 @@ from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.code import made_by
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Scorer
 from tuneworthy.core.record import digest
+from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
 from tuneworthy.extras.general_text import ROOM, chats, openings
 from tuneworthy.measure.units import Bench

@@ -7,9 +7,9 @@ from typing import Any
 
 from tuneworthy.compare.built_cells import built
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.changes import BeforeAfter, Changes, LayerChange
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.harm import Shake
+from tuneworthy.core.model_changes import BeforeAfter, Changes, LayerChange
 from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import Tuned, divergence, open_tuned, value_of
 from tuneworthy.measure.units import Bench

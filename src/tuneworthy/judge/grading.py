@@ -7,7 +7,7 @@ from typing import Any
 
 from tuneworthy.compare.judge_correction import completed
 from tuneworthy.core.answer import Unscored
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Model

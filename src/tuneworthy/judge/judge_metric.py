@@ -15,9 +15,9 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.code import made_by
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
-from tuneworthy.core.limits import limits_for
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import digest
+from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.task import Task
 from tuneworthy.metrics import Scorer
 from tuneworthy.metrics._validity import validity

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.looks import Scope
+from tuneworthy.core.look_text import Scope
 from tuneworthy.ledger.store import LEAST_SHARED, Ledger
 
 SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneworthy.compare.choice import PROMPTS
 from tuneworthy.core.arm import Sizes, Work
-from tuneworthy.core.audit import Audit
+from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.plan import Plan, PlannedArm, Sent
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec

@@ -26,7 +26,7 @@ from tuneworthy.core.errors import (
     ProviderError,
     TaskError,
 )
-from tuneworthy.core.memory import give_back
+from tuneworthy.core.free_memory import give_back
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load

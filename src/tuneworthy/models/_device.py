@@ -11,7 +11,7 @@ import psutil
 from pydantic import Field
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.memory import give_back
+from tuneworthy.core.free_memory import give_back
 from tuneworthy.core.record import Record
 
 _GROUP = Path("/sys/fs/cgroup")

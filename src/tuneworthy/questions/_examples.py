@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tuneworthy.core.counting import counted, percent
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.units import counted, percent
 from tuneworthy.questions._shown import unmeasured
 
 LEAST, LEAST_OF_A_CLASS = 50, 10  # default

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
+from tuneworthy.core.counting import Bounded
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.units import Bounded
 
 MOST = 100  # times the rows there are: beyond, no number is a plan
 POWER = 2.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import expm1, log1p
 
+from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.known import Share
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent, points
 from tuneworthy.questions._arms import SIMPLER, TRAINED, between, finalists, named
 from tuneworthy.questions._money import INPUTS, retraining
 from tuneworthy.questions._shown import enough

@@ -6,11 +6,11 @@ from functools import partial
 from math import ceil
 
 from tuneworthy.core.causes import Diagnosis
+from tuneworthy.core.counting import percent, percent_within
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent, percent_within
 from tuneworthy.diagnose.cause_shares import FEW, FEW_SILENT
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._causes import Facts, facts, training_acts, unknown

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from tuneworthy.core.counting import points, points_within
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import points, points_within
 from tuneworthy.questions._arms import TRAINED, between, finalists, named
 from tuneworthy.questions._shown import finding, too_small, unmeasured
 

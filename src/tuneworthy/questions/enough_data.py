@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tuneworthy.core.counting import counted, points, points_within
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import counted, points, points_within
 from tuneworthy.questions._arms import (
     TRAINED,
     between,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from math import ceil
 
+from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent, points
 from tuneworthy.diagnose.metric_ladder import ANOTHER_ROW, GOLD_AUC, GOLD_MEAN, UNSCORED
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.stats.power import Z

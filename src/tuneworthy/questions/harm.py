@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
+from tuneworthy.core.counting import percent, percent_within
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent, percent_within
 from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, named, trained_here
 from tuneworthy.questions._shown import enough, finding, unmeasured
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent
 from tuneworthy.questions._shown import finding, unmeasured
 from tuneworthy.questions._staleness import DAYS, facts_needed, too_dear, unfaithful
 

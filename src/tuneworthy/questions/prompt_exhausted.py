@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from tuneworthy.core.counting import percent_within, points_within
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import percent_within, points_within
 from tuneworthy.questions._arms import named
 from tuneworthy.questions._shown import finding, too_small, unmeasured
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from tuneworthy.core.counting import about, points_within
 from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.order import best_first
 from tuneworthy.core.task import Task
-from tuneworthy.core.units import about, points_within
 from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
 from tuneworthy.questions._shown import finding
 from tuneworthy.stats.sizing import at_next_look, worth_it

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.changes import Changes, LayerChange
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
+from tuneworthy.core.model_changes import Changes, LayerChange
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.known import Familiarity, Share
 from tuneworthy.core.results import Results
 from tuneworthy.core.span import CENTURY
-from tuneworthy.core.staleness import Staleness
 
 LISTED = 12  # rows without support shown
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.looks import look_line
+from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.questions import CHECKLIST

@@ -7,8 +7,8 @@ from math import ceil
 
 from rich.text import Text
 
-from tuneworthy.core.beside import Extra
-from tuneworthy.core.looks import look_line
+from tuneworthy.core.extra import Extra
+from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm, Sent
 from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.audit_report import Audit, Visible
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import Latency
 from tuneworthy.core.results import Results
-from tuneworthy.core.trend import Trend
 from tuneworthy.verdict.drift import break_line, said
 from tuneworthy.verdict.policy import policy_of
 from tuneworthy.verdict.rule import boards

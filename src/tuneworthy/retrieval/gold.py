@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tuneworthy.core.audit import Observation
+from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
 from tuneworthy.retrieval.chunks import Chunk
 from tuneworthy.retrieval.index import Index, index
-from tuneworthy.retrieval.words import covers
+from tuneworthy.retrieval.tokens import covers
 
 DEEP, NEAR = 10, 3  # passages that are looked through for the answer
 MOST = 5000  # rows that are looked at; of more, so many by a hash of their id

@@ -19,8 +19,8 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import moment
 from tuneworthy.retrieval.chunks import Chunk, Cut, chunked
 from tuneworthy.retrieval.fusion import fused
+from tuneworthy.retrieval.tokens import terms
 from tuneworthy.retrieval.vectors import Array, Encoder, vectors
-from tuneworthy.retrieval.words import terms
 
 DEPTH = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
 Asked = tuple[str, str | None]

@@ -8,7 +8,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.record import Record
 from tuneworthy.retrieval.index import Index
-from tuneworthy.retrieval.words import covers, words
+from tuneworthy.retrieval.tokens import covers, words
 from tuneworthy.stats.bounds import mean_interval
 
 KS = (1, 5, 10)

@@ -13,13 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.answer_files import matched_by, recorded_files
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.recorded import matched_by, recorded_files
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
-from tuneworthy.core.settled import Course
+from tuneworthy.core.settlement import Course
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers

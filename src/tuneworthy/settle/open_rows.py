@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.case import Case, Query
-from tuneworthy.core.settled import Click
+from tuneworthy.core.settlement import Click
 from tuneworthy.data.copies import plain_key
 from tuneworthy.settle.pairwise_votes import Ballot, Range, right_answer
 from tuneworthy.stats.betting import Sequence

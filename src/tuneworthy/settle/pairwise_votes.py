@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.record import canonical
-from tuneworthy.core.settled import Click
+from tuneworthy.core.settlement import Click
 from tuneworthy.core.task import Task
 from tuneworthy.data.infer import ZERO_ONE
 from tuneworthy.metrics import Metric, chosen

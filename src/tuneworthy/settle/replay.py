@@ -9,7 +9,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.results import Results
-from tuneworthy.core.settled import Course, Ended
+from tuneworthy.core.settlement import Course, Ended
 from tuneworthy.diagnose.recomputed import older, shape_of
 from tuneworthy.metrics import Metric
 from tuneworthy.settle.finalists import Stored

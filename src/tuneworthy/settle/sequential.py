@@ -15,10 +15,10 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Query
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.record import digest
-from tuneworthy.core.settled import Click, Course, Drawn, Ended, Settled
+from tuneworthy.core.settlement import Click, Course, Drawn, Ended, Settled
 from tuneworthy.settle.open_rows import Stream
 from tuneworthy.settle.pairwise_votes import Ballot, Question, agreement
-from tuneworthy.verdict.settled import Names, Open, Tightened, standing, tightened
+from tuneworthy.verdict.open_pairs import Names, Open, Tightened, standing, tightened
 
 
 class Arms(Protocol):

@@ -8,7 +8,7 @@ from math import isnan
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.core.task import TOOLS
-from tuneworthy.verdict.limits import broken
+from tuneworthy.verdict.limit_states import broken
 
 Bound = tuple[float, float, float]
 UNKNOWN: Bound = (0.0, -1.0, 1.0)  # two scores in [0, 1] can't differ by more

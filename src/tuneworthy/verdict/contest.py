@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
 from tuneworthy.stats.sizing import Outlook, Size, at_next_look, within, worth_it
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.prices import priced
 from tuneworthy.verdict.rule import Ruling, still_open
-from tuneworthy.verdict.words import rival
+from tuneworthy.verdict.sentences import rival
 
 
 @dataclass(frozen=True)

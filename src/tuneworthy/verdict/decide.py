@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import tuneworthy
-from tuneworthy.core.changes import for_verdict
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
+from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import answered
 from tuneworthy.verdict.board import Board, rung
-from tuneworthy.verdict.economics import priced
 from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
+from tuneworthy.verdict.open_pairs import said
+from tuneworthy.verdict.prices import priced
 from tuneworthy.verdict.rule import Ruling, boards, rule
-from tuneworthy.verdict.settled import said
-from tuneworthy.verdict.words import because
+from tuneworthy.verdict.sentences import because
 from tuneworthy.verdict.worth import economics
 
 ROLES = ("reference", "candidate", "ceiling", "placebo")

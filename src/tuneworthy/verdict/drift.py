@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.core.trend import Trend
 from tuneworthy.verdict.board import Board, rung
 
 LEVEL = 0.01  # of all tests of one verdict together: a warning that is often false is not read

@@ -12,7 +12,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.verdict import ByMargin
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import Prices, priced
+from tuneworthy.verdict.prices import Prices, priced
 from tuneworthy.verdict.rule import Boards, Ruling, on_board, rule
 
 Key = Literal["value_of_correct", "requests_per_month"]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tuneworthy.core.counting import about
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.units import about
 from tuneworthy.core.verdict import Next
 from tuneworthy.stats.sizing import Size
 from tuneworthy.verdict.board import Board
 from tuneworthy.verdict.contest import Contest, contest
 from tuneworthy.verdict.drift import turned
-from tuneworthy.verdict.economics import unknown
 from tuneworthy.verdict.effort import CLICK, Offer
 from tuneworthy.verdict.flips import Key, Stretch, stretches
+from tuneworthy.verdict.prices import unknown
 from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
+from tuneworthy.verdict.sentences import a_tool, named, points
 from tuneworthy.verdict.unmeasured import beside, bigger, may_gain, measure
-from tuneworthy.verdict.words import a_tool, named, points
 
 EVEN = 0.5
 """A pool with fewer inputs than asked for is offered from this chance or that of labels on."""

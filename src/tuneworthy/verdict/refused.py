@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuneworthy.core.counting import points
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.units import points
 
 FORM = ("metric", "format")
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.causes import share_of, speaks_against
+from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.trend import Trend
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
 from tuneworthy.verdict.board import Board, lay_out, rung
 from tuneworthy.verdict.drift import turned
-from tuneworthy.verdict.economics import Prices, priced
+from tuneworthy.verdict.prices import Prices, priced
 from tuneworthy.verdict.refused import refused
 
 TRAINED: tuple[Use, ...] = ("tune", "distil")

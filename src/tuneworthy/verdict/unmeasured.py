@@ -9,15 +9,15 @@ from collections.abc import Collection, Sequence
 from math import ceil
 
 from tuneworthy.core.causes import Diagnosis, Wrong, share_of, speaks_against
+from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.repairs import BY_TOOL
-from tuneworthy.core.units import percent
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.board import rung
 from tuneworthy.verdict.effort import A_MODEL, Offer, in_labels
 from tuneworthy.verdict.rule import untrained
-from tuneworthy.verdict.words import named
+from tuneworthy.verdict.sentences import named
 
 STAY: frozenset[str] = frozenset({"reading", "retrieval"})
 """Causes that hold of what the measured remedies leave, so that another arm for them may do more:

@@ -14,7 +14,7 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.stats.economics import chance_better
 from tuneworthy.verdict.board import Board, rung
-from tuneworthy.verdict.economics import (
+from tuneworthy.verdict.prices import (
     KEYS,
     break_even,
     cost_of,

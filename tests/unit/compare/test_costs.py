@@ -5,8 +5,8 @@ import pytest
 from tuneworthy.compare.costs import request_cost, with_costs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Data, Economics, Knowledge, Task
 
 MONEY = {"engineer_hour": 90, "hours_to_build": 40, "hours_per_retrain": 8, "label_each": 0.5,

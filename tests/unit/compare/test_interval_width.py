@@ -11,9 +11,9 @@ from tuneworthy.compare.pairs import Shape
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
+from tuneworthy.core.counting import points
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Task
-from tuneworthy.core.units import points
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.stats import bounds
 

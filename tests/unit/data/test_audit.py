@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.core.audit import Audit, Observation
+from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import split

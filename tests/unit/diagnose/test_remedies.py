@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.core.audit import Visible
+from tuneworthy.core.audit_report import Visible
 from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent

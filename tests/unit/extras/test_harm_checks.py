@@ -11,11 +11,11 @@ from tests.runner_kit import bench_of, cases, planned
 from tuneworthy.compare.hard_limits import with_general
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Sizes
-from tuneworthy.core.changes import for_verdict
 from tuneworthy.core.evidence import ArmResult
 from tuneworthy.core.harm import Harm
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Familiarity
+from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras import harm_checks as harms

@@ -9,7 +9,7 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.run import Spec
-from tuneworthy.extras import learning_curve as curves
+from tuneworthy.extras import training_size_curve as curves
 from tuneworthy.measure.planning import Facts, Speed
 from tuneworthy.measure.units import measure
 from tuneworthy.session import Wishes, open_desk

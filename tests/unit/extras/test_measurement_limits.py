@@ -65,7 +65,7 @@ def test_a_metric_that_sees_nothing_is_at_one_half_and_blocks():
 
 
 def load_audit(cases):
-    from tuneworthy.core.audit import Audit, Visible
+    from tuneworthy.core.audit_report import Audit, Visible
 
     task = Task(data=Data(file="rows.jsonl"), output=Output(type="json"))
     nothing = {"prompt": (0, 0, 0, 0), "answer": (0, 0, 0, 0)}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tuneworthy.core.arm import Sizes
-from tuneworthy.core.audit import Audit, Visible
+from tuneworthy.core.audit_report import Audit, Visible
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.specs import needs_of, on_failures, specs
 from tuneworthy.core.task import Data, Output, Task

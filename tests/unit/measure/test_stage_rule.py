@@ -236,7 +236,7 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
 
 
 def test_beside_the_arms_takes_its_share_of_what_is_left():
-    from tuneworthy.core.beside import Extra
+    from tuneworthy.core.extra import Extra
 
     kinds = tuple(Extra(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0)))
     plan = Plan.model_construct(arms=(), beside=kinds)

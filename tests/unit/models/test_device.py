@@ -54,7 +54,7 @@ def test_a_training_step_stays_on_the_device(module, checkpointing):
     import torch
 
     from tuneworthy.training import forward
-    from tuneworthy.training.memory import checkpoint_layers
+    from tuneworthy.training.memory_fit import checkpoint_layers
     from tuneworthy.training.render import Rendered
     from tuneworthy.training.twin import LoraShape, lora_twin
 

@@ -156,7 +156,7 @@ def test_the_memory_estimate_knows_the_family(opened):
 
     from tuneworthy.training.forward import answer_logits, open_net
     from tuneworthy.training.loop import Pace
-    from tuneworthy.training.memory import estimate
+    from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.render import Rendered
     from tuneworthy.training.twin import LoraShape, lora_twin
 

@@ -8,8 +8,8 @@ from models_kit import ask
 from thinking_kit import ASKED, HYBRID, LABELS, OPEN, PLAIN, THOUGHT, written
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.limits import limits_for, thought_room
 from tuneworthy.core.model import Grammar, Limits
+from tuneworthy.core.request_limits import limits_for, thought_room
 from tuneworthy.core.task import Data, Task
 
 pytestmark = pytest.mark.full

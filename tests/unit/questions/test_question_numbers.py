@@ -9,9 +9,9 @@ import pytest
 
 from tuneworthy.core.causes import Diagnosis, Effect, Wrong
 from tuneworthy.core.evidence import Evidence
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Share
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.core.task import Data, Economics, Success, Task
 from tuneworthy.questions import _causes, _shown, _staleness, economics, evaluation, simpler_tool
 from tuneworthy.stats.bounds import rate

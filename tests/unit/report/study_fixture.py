@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import beta, norm
 
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.audit import Audit, Observation, Visible
+from tuneworthy.core.audit_report import Audit, Observation, Visible
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
 from tuneworthy.core.finding import Finding

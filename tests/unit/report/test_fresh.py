@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
+from tuneworthy.core.freshness import Staleness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Familiarity, Share
 from tuneworthy.core.span import CENTURY
-from tuneworthy.core.staleness import Staleness
 from tuneworthy.report._fresh import fresh
 
 

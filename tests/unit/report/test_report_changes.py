@@ -4,10 +4,10 @@ import pytest
 from markupsafe import Markup
 from study_fixture import study
 
-from tuneworthy.core.changes import BeforeAfter, Changes, LayerChange
 from tuneworthy.core.harm import Harm, Shake
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.known import Share
+from tuneworthy.core.model_changes import BeforeAfter, Changes, LayerChange
 from tuneworthy.core.slices import Slice, Slices
 from tuneworthy.report import _charts as charts
 from tuneworthy.report._changes import changed

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import Cut, chunked, pieces
 from tuneworthy.retrieval.fusion import fused
-from tuneworthy.retrieval.words import covers, terms
+from tuneworthy.retrieval.tokens import covers, terms
 
 TEXT = "One stands here. Two follows it! Is three a question? “Four is said.” Five ends. "
 

@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Message, Query
-from tuneworthy.core.settled import Click
+from tuneworthy.core.settlement import Click
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.open_rows import Stream, fresh, gold_rows

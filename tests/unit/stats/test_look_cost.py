@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import stats_looks as looks
 
-from tuneworthy.core.looks import look_line, paid
+from tuneworthy.core.look_text import look_line, paid
 from tuneworthy.stats import bounds, power
 from tuneworthy.stats.sizing import at_next_look
 

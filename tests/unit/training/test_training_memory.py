@@ -77,7 +77,7 @@ def gradients(net, weights, batch, budget=10**9):
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
     from tuneworthy.training.loop import Pace
-    from tuneworthy.training.memory import estimate
+    from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
 
     net, weights = adapted(tiny.model(kind, dtype=dtype, **SHAPE))
@@ -94,7 +94,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
 def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
     from tuneworthy.training import by_hand
     from tuneworthy.training.loop import Pace
-    from tuneworthy.training.memory import estimate
+    from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
 
     net, _ = adapted(tiny.model("llama", dtype=dtype, **SHAPE), hand=True)
@@ -120,7 +120,7 @@ def test_checkpointing_changes_no_bit_of_the_gradients(tiny, dtype, shared, thre
     """With and without a shared prompt, whose keys the layer must not append a second time."""
     import torch
 
-    from tuneworthy.training.memory import checkpoint_layers
+    from tuneworthy.training.memory_fit import checkpoint_layers
 
     torch.set_num_threads(threads)  # two: parts side by side
     batch = rows(6, shared)
@@ -141,7 +141,7 @@ def test_a_cache_that_is_appended_to_twice_is_seen(tiny, monkeypatch):
     """The control: without the cache put back, the second pass reads keys that it made itself."""
     from torch.utils.checkpoint import CheckpointError
 
-    from tuneworthy.training import memory
+    from tuneworthy.training import memory_fit as memory
 
     net, weights = adapted(tiny.model("llama", **SHAPE))
     monkeypatch.setattr(memory, "Cache", type("NoCache", (), {}))
@@ -164,7 +164,7 @@ def test_a_dropped_layer_is_seen(tiny):
 
 
 def room(net, free, monkeypatch, wanted=None):
-    from tuneworthy.training import memory
+    from tuneworthy.training import memory_fit as memory
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.twin import LoraShape
 
@@ -173,7 +173,7 @@ def room(net, free, monkeypatch, wanted=None):
 
 
 def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
-    from tuneworthy.training import memory
+    from tuneworthy.training import memory_fit as memory
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.twin import LoraShape
 
@@ -274,7 +274,7 @@ def test_a_step_of_one_row_that_does_not_fit_ends_training_with_its_reason(tiny,
 
 
 def test_the_general_path_reads_as_many_tokens_at_once_as_fit(tiny, monkeypatch):
-    from tuneworthy.training import memory
+    from tuneworthy.training import memory_fit as memory
 
     monkeypatch.setattr(memory, "total_memory", lambda device: 0)
     monkeypatch.setenv("TUNEWORTHY_CPU_ENGINE", "0")

@@ -3,8 +3,8 @@
 import pytest
 from verdict_scenes import evidence, scores
 
+from tuneworthy.core.difference_trend import Side, Trend
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.trend import Side, Trend
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.drift import LEVEL, said, shown, turned
 from tuneworthy.verdict.rule import boards, rule

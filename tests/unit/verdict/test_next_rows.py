@@ -3,8 +3,8 @@
 import pytest
 import verdict_scenes as scenes
 
+from tuneworthy.core.counting import about
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.units import about
 from tuneworthy.stats.sizing import worth_it
 from tuneworthy.verdict.decide import decide
 

@@ -3,8 +3,8 @@
 import pytest
 from verdict_scenes import evidence, scores
 
+from tuneworthy.core.counting import about_rows
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.units import about_rows
 from tuneworthy.verdict.board import lay_out
 from tuneworthy.verdict.worth import economics
 

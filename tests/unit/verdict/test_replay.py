@@ -9,7 +9,7 @@ from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settled import Course
+from tuneworthy.core.settlement import Course
 from tuneworthy.settle import replay
 
 STUDY = scenes.evidence({"a": ("prompt", scenes.scores(60, 0.7)),

@@ -8,7 +8,7 @@ import verdict_scenes as scenes
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settled import Click
+from tuneworthy.core.settlement import Click
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
 from tuneworthy.settle.pairwise_votes import Ballot

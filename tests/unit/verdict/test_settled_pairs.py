@@ -4,9 +4,9 @@ import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settled import Settled
+from tuneworthy.core.settlement import Settled
 from tuneworthy.verdict.decide import decide
-from tuneworthy.verdict.settled import Open, Tightened, said, standing, tightened
+from tuneworthy.verdict.open_pairs import Open, Tightened, said, standing, tightened
 
 
 def names(found):

@@ -17,7 +17,7 @@ from tuneworthy.verdict.asked import NOT_ASKED
 from tuneworthy.verdict.board import UNKNOWN, lay_out
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
-from tuneworthy.verdict.limits import broken
+from tuneworthy.verdict.limit_states import broken
 from tuneworthy.verdict.missing import reasons
 
 PLAIN = Policy(margin=0.05)

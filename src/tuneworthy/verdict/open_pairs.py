@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
-from tuneworthy.core.settled import Settled
+from tuneworthy.core.settlement import Settled
 from tuneworthy.stats.sizing import within, worth_it
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import priced
+from tuneworthy.verdict.prices import priced
 from tuneworthy.verdict.rule import Ruling, boards, rule, still_open
 
 Names = tuple[str, str]

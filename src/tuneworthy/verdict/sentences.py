@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.arm import LONGER
+from tuneworthy.core.counting import counted
+from tuneworthy.core.counting import points as points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
-from tuneworthy.core.looks import look_line
-from tuneworthy.core.units import counted
-from tuneworthy.core.units import points as points
+from tuneworthy.core.look_text import look_line
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
 from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.economics import cost_of, priced
-from tuneworthy.verdict.limits import broken, open_limits
+from tuneworthy.verdict.limit_states import broken, open_limits
+from tuneworthy.verdict.prices import cost_of, priced
 from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
 

@@ -92,3 +92,35 @@ def test_the_check_can_fail(tmp_path, monkeypatch):
     bad = SRC / "core" / "_planted.py"
     monkeypatch.setattr(Path, "read_text", lambda self, *a: "import torch\nimport tuneworthy.cli\n")
     assert len(list(faults(bad))) == 2
+
+
+def modules():
+    """Return the dotted name of every module below the package, with its path."""
+    for path in FILES:
+        parts = path.relative_to(SRC).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            yield name, path
+
+
+def test_no_import_goes_round():
+    """Imports for type checking and inside functions count too."""
+    known = dict(modules())
+    graph = {}
+    for name, path in known.items():
+        needs = {one.removeprefix("tuneworthy.") for one in imports(path)} & set(known) - {name}
+        # `from package import module` needs the module, not all that the package names.
+        graph[name] = {n for n in needs if not any(o.startswith(f"{n}.") for o in needs)}
+    while free := [name for name, needs in graph.items() if not needs & set(graph)]:
+        for name in free:
+            del graph[name]
+    # What is left stands on a circle or above one.
+    circle = {name for name in graph if any(name in needs for needs in graph.values())}
+    assert not circle
+
+
+def test_no_two_modules_share_a_name():
+    """Plug-in folders and commands are named after what users write, so they may repeat a name."""
+    files = [path for path in FILES if room(path) not in PLUGINS and path.name != "__init__.py"]
+    leaves = [path.stem for path in files]
+    assert sorted(name for name in set(leaves) if leaves.count(name) > 1) == []

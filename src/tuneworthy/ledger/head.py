@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import plain_file
-from tuneworthy.ledger.mirror import REPLIES
 
 HEAD = "head"
+REPLIES = "replies.jsonl"  # the mirror: paid replies once more, as plain text
 _SIZE = 128  # bytes; always the same, so that one write replaces the whole
 
 

@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tuneworthy.ledger.store import Ledger
+from tuneworthy.ledger.head import REPLIES
 
-REPLIES = "replies.jsonl"
+if TYPE_CHECKING:
+    from tuneworthy.ledger.paid import PaidRequests
+
 _TAIL = 4_000_000  # bytes at the end that are read for times
 
 
@@ -45,7 +46,7 @@ def timed(home: Path, most: int = 500) -> list[float]:
     return [float(s) for s in seconds if isinstance(s, int | float) and s > 0]
 
 
-def read_back(ledger: Ledger) -> int:
+def read_back(ledger: PaidRequests) -> int:
     """Store the replies that the mirror has and the ledger lacks, with their cost; return how many.
 
     An attempt that was left open by the same request is settled by it. Calling again adds nothing.

@@ -17,7 +17,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
 
 if TYPE_CHECKING:
-    from tuneworthy.ledger.store import Ledger
+    from tuneworthy.ledger.paid import PaidRequests
 
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
@@ -87,7 +87,7 @@ class Purse:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: PaidRequests,
         usd: Money | None = None,
         tokens: int | None = None,
         study: str = "",
@@ -265,7 +265,7 @@ def _told(value: Money | None) -> Decimal | None:
     return None if told is None or not told.is_finite() or told < 0 else told
 
 
-def _account(ledger: Ledger, study: str) -> Account:
+def _account(ledger: PaidRequests, study: str) -> Account:
     """Return the account of a study as the ledger has it: no outcome counts as the worst case."""
     outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
     account = Account()

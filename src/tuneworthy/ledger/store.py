@@ -25,8 +25,9 @@ from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.blobs import require_whole, sweep
 from tuneworthy.ledger.disk import trust
+from tuneworthy.ledger.head import REPLIES
 from tuneworthy.ledger.lock import WriterLock, take
-from tuneworthy.ledger.mirror import REPLIES, note, read_back
+from tuneworthy.ledger.mirror import note, read_back
 from tuneworthy.ledger.trouble import guarded, malformed
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import: `--help` must not pay for it
@@ -386,9 +387,8 @@ def _closed(path: Path) -> None:
 def _text(value: Any) -> str:
     from tuneworthy.ledger.journal import text
 
-    return text(
-        value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-    )
+    record = isinstance(value, BaseModel)
+    return text(value.model_dump(mode="json", by_alias=True) if record else value)
 
 
 def _object(row: Row) -> dict[str, Any]:

@@ -10,7 +10,6 @@ diagnosis is drawn too: it points to the best training arm in nine studies of te
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -38,7 +37,6 @@ from _stage_worlds import (
     Drawn,
     draw,
 )  # fmt: skip
-from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from tuneworthy.compare import pairs as matrix_pairs
@@ -57,8 +55,6 @@ from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module
 from tuneworthy.measure.plan_cuts import look_after
 from tuneworthy.measure.stage_runner import Follow
-from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import FEW, discordant
 from tuneworthy.verdict.rule import boards, rule
 
 MARGIN = 0.05
@@ -89,42 +85,8 @@ def main() -> None:
 
 
 def alone() -> None:
-    """Keep one process to one thread, and give bounds of single pairs a quicker loop."""
+    """Keep one process to one thread."""
     threadpool_limits(1)
-    shipped = bounds.discordant
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        wins, losses = rng.integers(0, 75, 2).tolist()
-        level = float(rng.uniform(0.001, 0.05))
-        pairs_of = [f(wins, losses, 150, level) for f in (shipped, quick)]
-        assert np.allclose(*pairs_of, atol=1e-9), (wins, losses, level)
-    bounds.discordant = quick
-
-
-def quick(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tuple[float, float]:
-    """Return what `stats.discordant` returns, for one pair: floats are quicker than arrays of 1."""
-    if wins + losses < few:
-        low, high = SLOW(wins, losses, n, level, few)
-        return float(low), float(high)
-    z = float(ndtri(1 - level))
-    return _root(wins, losses, n, z), _root(wins, losses, n, -z)
-
-
-def _root(wins: int, losses: int, n: int, z: float) -> float:
-    low, high = -1 + 1e-9, 1 - 1e-9
-    for _ in range(50):
-        diff = (low + high) / 2
-        b = -wins - losses + (2 * n - wins + losses) * diff
-        q = (math.sqrt(max(b * b + 8 * n * losses * diff * (1 - diff), 0.0)) - b) / (4 * n)
-        spread = max(n * (2 * q + diff * (1 - diff)), 1e-12)
-        if (wins - losses - n * diff) / math.sqrt(spread) > z:
-            low = diff
-        else:
-            high = diff
-    return low
-
-
-SLOW = discordant
 
 
 def name(world: str, n: int, sd: float, rows: str) -> str:

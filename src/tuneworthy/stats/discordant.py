@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.special import ndtri
+from scipy.stats import beta
 
 Array = np.ndarray[Any, Any]
 
@@ -35,9 +37,10 @@ def discordant(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tu
     if not many.all():
         low[~many], high[~many] = _combined(wins[~many], losses[~many], n, level[~many])
     if many.any():
-        z = norm.ppf(1 - level[many])
-        low[many] = _root(wins[many], losses[many], n, z)
-        high[many] = _root(wins[many], losses[many], n, -z)
+        z = ndtri(1 - level[many])
+        bound = _root_of_one if wins.size == 1 else _root
+        low[many] = bound(wins[many], losses[many], n, z)
+        high[many] = bound(wins[many], losses[many], n, -z)
     return low, high
 
 
@@ -63,4 +66,20 @@ def _root(wins: Array, losses: Array, n: int, z: Array) -> Array:
         middle = (low + high) / 2
         above = _score(wins, losses, n, middle) > z
         low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return low
+
+
+def _root_of_one(wins: Array, losses: Array, n: int, z: Array) -> float:
+    """Return the same root of a single pair, bit for bit: floats are quicker than arrays of one."""
+    won, lost, least = float(wins[0]), float(losses[0]), float(z[0])
+    low, high = -1 + 1e-9, 1 - 1e-9
+    for _ in range(50):
+        diff = (low + high) / 2
+        b = -won - lost + (2 * n - won + lost) * diff
+        q = (sqrt(max(b * b + 8 * n * lost * diff * (1 - diff), 0.0)) - b) / (4 * n)
+        variance = max(n * (2 * q + diff * (1 - diff)), 1e-12)
+        if (won - lost - n * diff) / sqrt(variance) > least:
+            low = diff
+        else:
+            high = diff
     return low

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple, Protocol
 
@@ -200,6 +201,11 @@ def widened(seen: Seen) -> float:
     Cross-fitting, unstable folds, groups and looks at every row widen them. To two places: the
     bounds are rounded.
     """
-    low, high = discordant(seen.wins, seen.losses, seen.n, seen.level)
-    plain = float(high) - float(low)
+    plain = _plain_width(seen.wins, seen.losses, seen.n, seen.level)
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))
+
+
+@lru_cache(maxsize=256)  # a search over sizes asks for the same pair again and again
+def _plain_width(wins: int, losses: int, n: int, level: float) -> float:
+    low, high = discordant(wins, losses, n, level)
+    return float(high) - float(low)

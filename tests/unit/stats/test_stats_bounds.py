@@ -14,7 +14,7 @@ from tuneworthy.stats.clusters import (
     fold_widening,
     widening,
 )
-from tuneworthy.stats.discordant import clopper_pearson
+from tuneworthy.stats.discordant import clopper_pearson, discordant
 from tuneworthy.stats.graded import bca
 
 
@@ -33,6 +33,17 @@ def test_the_worked_example(wins, losses, mean, low, high):
     assert found[3:] == (wins, losses, wins + losses, 250)
     mirrored = bounds.paired(-diffs(wins, losses, 250), 0.05 / 3, 1.5)
     assert (-mirrored.high, -mirrored.low) == pytest.approx((found.low, found.high), abs=1e-8)
+
+
+def test_one_pair_has_the_bounds_that_it_has_among_many():
+    rng = np.random.default_rng(5)
+    n = 300
+    losses = rng.integers(0, 60, 200) / 2
+    wins = losses + rng.integers(0, 40, 200)
+    levels = 10 ** rng.uniform(-5, -1, 200)
+    many = np.array(discordant(wins, losses, n, levels))
+    alone = [discordant(w, x, n, a) for w, x, a in zip(wins, losses, levels, strict=True)]
+    assert (many == np.array(alone).T).all(), "bit for bit"
 
 
 def test_width_factor_of_the_folds():

@@ -17,6 +17,12 @@ TURN = (Message(role="user", content="?"),)
 TOOLS = ("keep", "prompt", "schema", "tune")
 STUDIES, ALLOWED = 460, 37  # 5 % and three standard errors: more refute it, fewer don't prove it
 N = 200
+IDS = [f"c{i}" for i in range(N)]
+PARTS = tuple(Part(train=tuple(IDS), dev=(), test=tuple(IDS[f::5])) for f in range(5))
+CASES = [Case(id=i, messages=TURN, output="yes") for i in IDS]
+SCORES = {right: Score(value=float(right), valid=True) for right in (True, False)}
+ANSWERS = {(i, right): Answer(case=i, text="yes" if right else "no")
+           for i in IDS for right in (True, False)}  # fmt: skip
 
 
 def verdict(rng, truth, policy, prices=()):
@@ -24,22 +30,19 @@ def verdict(rng, truth, policy, prices=()):
 
     `prices`: what each arm costs, USD for 1,000 requests and a month.
     """
-    ids = [f"c{i}" for i in range(N)]
-    parts = tuple(Part(train=tuple(ids), dev=(), test=tuple(ids[f::5])) for f in range(5))
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": policy.margin})
-    shape = Shape(task, "study", Split(k=5, parts=parts), {})
-    cases = [Case(id=i, messages=TURN, output="yes") for i in ids]
+    shape = Shape(task, "study", Split(k=5, parts=PARTS), {})
     ease, runs = rng.random(N), []
     for tool, q in zip(TOOLS, truth, strict=False):
         own = np.where(rng.random(N) < 0.6, ease, rng.random(N)) < q  # hard cases are hard for all
-        right = dict(zip(ids, own, strict=True))
-        for fold, part in enumerate(parts):
-            answers = tuple(Answer(case=i, text="yes" if right[i] else "no") for i in part.test)
-            scores = tuple(Score(value=float(right[i]), valid=True) for i in part.test)
+        right = dict(zip(IDS, own.tolist(), strict=True))
+        for fold, part in enumerate(PARTS):
+            answers = tuple(ANSWERS[i, right[i]] for i in part.test)
+            scores = tuple(SCORES[right[i]] for i in part.test)
             spec = Spec(name=tool, arm="answers", tool=tool)
             runs.append(Run(spec=spec, seed=0, fold=fold, state="measured", answers=answers,
                             scores=scores))  # fmt: skip
-    found = compare(shape, cases, runs)
+    found = compare(shape, CASES, runs)
     costs = {tool: {"usd_per_1k": usd, "build_usd": 0.0, "upkeep_usd_month": month}
              for tool, (usd, month) in zip(TOOLS, prices, strict=False)}  # fmt: skip
     arms = tuple(arm.model_copy(update=costs.get(arm.name, {})) for arm in found.arms)

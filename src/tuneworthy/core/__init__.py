@@ -1,1 +1,1 @@
-"""The nouns: frozen records that every room reads and writes. Knows no files or models."""
+"""Frozen records that every package reads and writes. Opens no files and loads no models."""

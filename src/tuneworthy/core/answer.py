@@ -1,4 +1,4 @@
-"""What came back for a case, and what it was worth."""
+"""Records of one answer to a case and of its score."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ Finish = Literal["stop", "length", "error"]
 
 
 class Answer(Record):
-    """One answer: text, tokens, seconds, cost. What was not measured is None, never 0.
+    """One answer: text, tokens, seconds, cost. A value that was not measured is None, never 0.
 
-    `finish` is `stop` where the answer ended by itself, `length` where the token limit cut it,
-    None where a recorded answer does not say. `prompt` is what was sent, for the case page.
-    `labels` holds label -> probability where a closed label set was scored. `passages` are the ids
-    of the documents whose passages the prompt cites, in its order. `tokens_thought` are those of
-    the reasoning before the answer, part of `tokens_out`. `samples` are all the texts drawn where
-    the answer was chosen among several; tokens, seconds and cost are their sums. `served` and
-    `system_fingerprint` name the model behind an endpoint that answered, `concurrency` is how many
-    requests were under way there.
+    `finish` is `stop` if the answer ended by itself, `length` if the token limit cut it, None if a
+    recorded answer does not say. `prompt` holds the messages that were sent. `labels` maps label ->
+    probability where a closed label set was scored. `passages` are the ids of the documents cited
+    in the prompt, in prompt order. `tokens_thought` counts the reasoning before the answer; it is
+    part of `tokens_out`. `samples` are all sampled texts where the answer was chosen among several;
+    tokens, seconds and cost are then sums over the samples. `served` and `system_fingerprint` name
+    the model that an endpoint reports, `concurrency` is the number of requests in flight there.
     """
 
     case: str
@@ -45,10 +44,10 @@ class Answer(Record):
 
 
 class Score(Record):
-    """The worth of one answer in [0, 1], with why, what was extracted and whether it is valid.
+    """The score of one answer in [0, 1], with its reason, the extracted answer and its validity.
 
-    `valid`: the answer ended by itself and parses (json: matches the schema; label: equals a
-    label after trimming space and case; number: one number; text: not empty).
+    `valid`: the answer ended by itself and parses (json: matches the schema; label: equals a label
+    after trimming space and case; number: one number; text: not empty).
     """
 
     value: float = Field(ge=0, le=1)
@@ -58,6 +57,6 @@ class Score(Record):
 
 
 class Unscored(Record):
-    """No score could be given, and why. It bounds the mean (all wrong .. all right)."""
+    """The reason why an answer has no score. The mean is then bounded: all wrong .. all right."""
 
     reason: Text

@@ -1,4 +1,4 @@
-"""Which files of recorded answers a task names, by the name of the system that gave them."""
+"""Recorded answers of a task: the file of each system, and how its answers match rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuneworthy.core.task import Match, Task
 
 
 def recorded_files(task: Task) -> dict[str, str]:
-    """Return {name of a recorded system: its file}; what runs today is `present`."""
+    """Return {name of a recorded system: its file}; the system in production is `present`."""
     files = {name: source.file for name, source in task.answers.items()}
     if task.present and task.present.answers:
         files["present"] = task.present.answers
@@ -14,7 +14,7 @@ def recorded_files(task: Task) -> dict[str, str]:
 
 
 def matched_by(task: Task, name: str) -> tuple[Match | None, str]:
-    """Return how a recorded system's answers are matched, and the key where that is written."""
+    """Return how a recorded system's answers match rows, and the task.yaml key that says so."""
     if name in task.answers:
         return task.answers[name].match, f"answers.{name}"
     return task.present.match if task.present else None, "present"

@@ -1,39 +1,40 @@
-"""The arm contract: one way to get answers. An arm is a module; these are its types.
+"""The arm contract: an arm is one way to get answers, and a module; these are its types.
 
 A module in `arms/` defines
 
     TOOL        one of core.task.TOOLS, or "" for a reference or ceiling that is no tool
     ROLE        "candidate" | "reference" | "ceiling"
     SIMPLICITY  an int; smaller is simpler inside a tool
-    NEEDS       a frozenset of NEEDS below; what is missing makes the arm `skipped`, with why
+    NEEDS       a frozenset of NEEDS below; an unmet need makes the arm `skipped`, with the reason
     Options     a Record with a default for every field
     fit(setup, options, seed) -> Fitted      (raises DoesNotApply(why), or a TuneworthyError)
-    placebo(options) -> options              (optional) the same arm, active ingredient out
-    REMEDY      (optional) what kind of failure it repairs, a core.causes.Remedy: the matrix is then
-                read across with it, and diagnose/remedies.py has the causes it may repair. PLACEBO
-                says in words what its placebo is. PERMUTED = True: the placebo is its own answers
+    placebo(options) -> options              (optional) the same arm without its active ingredient
+    REMEDY      (optional) the kind of failure it repairs, a core.causes.Remedy: the diagnosis then
+                uses the arm, and diagnose/remedies.py has the causes it may repair. PLACEBO says
+                in words what its placebo is. PERMUTED = True: the placebo is its own answers
                 scored against another case's gold
     VARIANTS    (optional) more options, as plain data, that `arms: auto` may run it at: the
                 stage rule decides, once the arm itself was scored
-    ON_FAILURES (optional) True: too dear for every case. Under `arms: auto` it is asked on
-                60 of the failed cases only, to read across; named in `arms:` it runs on all
+    ON_FAILURES (optional) True: too expensive for every case. Under `arms: auto` it runs on 60 of
+                the failed cases only, for the diagnosis; named in `arms:` it runs on all cases
     CONTEXT     (optional) True: its score is a point of the context curve, at the `kind` and `k` of
                 its recipe (see extras/context_curve.py)
-    pilot(options) -> options                (optional) a small run of the same arm: it is what is
-                set beside its placebo, before the arm itself is paid for, where that costs less
-    estimate(sizes, options) -> Work         (optional) what it will cost, for the plan
-    asks(sizes, options) -> tuple[Asks, ...] (optional) the requests that an endpoint is sent, where
-                they are not one a case with the prompt of `estimate`
+    pilot(options) -> options                (optional) a smaller run of the same arm, compared with
+                its placebo before the arm itself is paid for, where that costs less
+    estimate(sizes, options) -> Work         (optional) its expected cost, for the plan
+    asks(sizes, options) -> tuple[Asks, ...] (optional) its requests to an endpoint, if they are not
+                one per case with the prompt of `estimate`
     CHOOSES     (optional) False: it chooses nothing on dev rows. It then learns from training and
                 dev rows together, and `setup.dev` is empty
-    CHOOSES_PROMPT (optional) True: it chooses the prompt that it stands on among `setup.prompts`,
-                on dev rows in its own setting (see arms/_choice.py). A placebo is handed no
-                prompts and stands on `setup.recipe`, the prompt that its arm chose
+    CHOOSES_PROMPT (optional) True: it chooses its prompt among `setup.prompts`, on dev rows in its
+                own setting (see arms/_choice.py). A placebo gets no prompts and uses
+                `setup.recipe`, the prompt that its arm chose
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
-    here(options) -> dict                    (optional) what of this machine, beside the models it
-                asks, changes its answers (an encoder that was fetched or not): part of every key
+    here(options) -> dict                    (optional) properties of this machine, other than its
+                models, that change its answers (is an encoder downloaded?): part of every key
 
-It never sees a scored case's output: `Setup` has training and dev cases, `answer` gets queries.
+An arm never sees the output of a scored case: `Setup` has training and dev cases, `answer` gets
+queries.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
      "model", "present", "vectors", "reflection"}
 )  # fmt: skip
-LONGER = 4  # times the tokens that a cut answer is asked again with
+LONGER = 4  # factor on the token limit when a truncated answer is generated again
 
 
 class Recipe(Record):
-    """How a prompt is built, so that later arms can stand on the best one (see prompting/).
+    """How a prompt is built, so that later arms can reuse the best one (see prompting/).
 
-    `kind`: zero (instruction and what an answer looks like), few (k fixed shots), nearest (k shots
-    nearest the query), short (the instruction alone), file (the user's own template `text`,
-    `{input}` replaced). Shots are ids of training cases. `specification` stands in place of the
-    task's own words (instruction and what an answer looks like), `reminder` after each input; a
-    short or file recipe has neither.
+    `kind`: zero (instruction and answer format), few (k fixed shots), nearest (the k shots nearest
+    to the query), short (the instruction alone), file (the user's own template `text`, with
+    `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's own
+    words (instruction and answer format), `reminder` follows each input; a short or file recipe has
+    neither.
     """
 
     kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
@@ -77,22 +78,22 @@ class Recipe(Record):
 
     @property
     def learned(self) -> bool:
-        """Return whether training rows decide what the prompt says: its examples or its words."""
+        """Return whether training rows decide the prompt's examples or its wording."""
         written = self.specification is not None or self.reminder is not None
         return self.kind in ("few", "nearest") or written
 
 
 class Sizes(Record):
-    """Counts and mean lengths, in tokens, that an estimate is made from.
+    """Counts and mean lengths, in tokens, for cost estimates.
 
-    `cases` will be answered (scored and dev); `train`, `dev` are rows of one fold; `shared` is
-    the prompt prefix common to all, `own` the rest of a prompt, `shot` one example, `answer` a
-    gold answer, `cap` the most an answer may take, `labels` all labels together, `passage` a
-    passage of the documents (0 without documents), `form` the schema or labels that a request for
-    a constrained answer brings. `unit`: the length of a token (of 4 bytes where lengths are bytes).
-    `folds`: how often an arm is fitted. `examples`: how many the best prompt so far may bring for
-    each input, which are shared with no other. `prompts`: how many prompts an arm that chooses its
-    own is handed (0 or 1: there is nothing to choose).
+    `cases` is the number of cases to answer (scored and dev); `train`, `dev` are rows of one fold;
+    `shared` is the prompt prefix common to all, `own` the rest of a prompt, `shot` one example,
+    `answer` a gold answer, `cap` the token limit of an answer, `labels` all labels together,
+    `passage` a passage of the documents (0 without documents), `form` the schema or labels that a
+    request for a constrained answer carries. `unit`: the length of a token (4 bytes where lengths
+    are in bytes). `folds`: how often an arm is fitted. `examples`: how many examples per input the
+    best prompt so far may add; they are not shared between inputs. `prompts`: how many prompts an
+    arm that chooses its own gets (0 or 1: there is no choice).
     """
 
     cases: int
@@ -113,12 +114,12 @@ class Sizes(Record):
 
     @property
     def asked(self) -> float:
-        """Return the tokens of an input with the examples that the best prompt brings for it."""
+        """Return the tokens of an input plus the examples that the best prompt adds for it."""
         return self.own + self.examples * self.shot
 
 
 class Work(Record):
-    """What an arm asks of the machine: requests, tokens read, written and trained on."""
+    """The cost of an arm: requests, and tokens read, written and trained on."""
 
     requests: int = 0
     read: float = 0.0
@@ -127,11 +128,11 @@ class Work(Record):
 
 
 class Asks(Record):
-    """Requests that an arm makes of one model, each with its whole prompt: what a server is sent.
+    """Requests that an arm sends to one model, each with its whole prompt.
 
-    `role` is a key of `Setup.models`. `requests` are expected, `most` the most there may be; `read`
+    `role` is a key of `Setup.models`. `requests` is the expected number, `most` the maximum; `read`
     are the tokens of a prompt, `written` those of an answer (None: an answer of the task). `few`:
-    asked of some rows again and again, which may be longer than most.
+    the requests repeat a few rows, which may be longer than most.
     """
 
     role: str = "base"
@@ -147,15 +148,15 @@ class Setup:
     """What an arm may learn from: training cases, dev cases (inside the training fold), models.
 
     `models` has the keys base, tune, bigger, teacher as far as the task names them, and reflection
-    (the teacher, else the bigger one: it writes prompts), each opened when first read. `recipe` is
-    the best prompt of this fold so far, by dev score. `prompts` are the simplest few prompts that
-    were measured in this fold, the simplest first: only for an arm that CHOOSES_PROMPT, empty where
-    none was measured and for a placebo. `folder` is this unit's own: what an arm leaves there
-    survives a kill; `common` is one for all units, for what no row changes (vectors of the
-    documents), None where nothing is kept. `score` is the task's metric; `say(text)` shows
+    (the teacher, else the bigger model: it writes prompts); each model loads on first access.
+    `recipe` is the best prompt of this fold so far, by dev score. `prompts` are the simplest few
+    prompts measured in this fold, simplest first: only for an arm that CHOOSES_PROMPT, empty if
+    none was measured and for a placebo. `folder` belongs to this unit: files that an arm leaves
+    there survive a kill. `common` is shared by all units, for data that does not depend on rows
+    (document vectors); None where nothing is kept. `score` is the task's metric; `say(text)` shows
     progress; `docs` are (id, title, text, from, to) records. `recorded` holds the logged answers of
-    this arm by case id, where it has any. `given(recipe)` returns what the base model answered
-    freely and greedily under a recipe in this fold, where an arm before asked it.
+    this arm by case id, if there are any. `given(recipe)` returns the base model's unconstrained
+    greedy answers under a recipe in this fold, if an earlier arm requested them.
     """
 
     task: Task
@@ -176,15 +177,14 @@ class Setup:
 
 @dataclass(frozen=True)
 class Fitted:
-    """An arm ready to answer: `answer(queries)` gives one answer a query, in order.
+    """An arm ready to answer: `answer(queries)` returns one answer per query, in order.
 
     `learned`: the answers depend on the training rows (its paired bounds are then widened under
-    cross-fitting). `recipe`: the prompt it stands on, if any. `trace`: per-step and per-run
-    figures of training. `artefact`: what was written to `setup.folder`. `model` is what
-    answers, for latency and fingerprint. `known(query)` returns the answer that `answer` would give
-    where that is known beforehand, else None: what is known is not asked for. `longer(queries)`
-    gives the answers with LONGER times the tokens, for answers that the token limit ended; None
-    where that limit is not ours.
+    cross-fitting). `recipe`: the prompt it uses, if any. `trace`: per-step and per-run figures of
+    training. `artefact`: what was written to `setup.folder`. `model` is the answering model, for
+    latency and fingerprint. `known(query)` returns the cached or computed answer if `answer` would
+    return the same without a request, else None. `longer(queries)` returns the answers with LONGER
+    times the tokens, for answers that the token limit cut; None where that limit is not ours.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]

@@ -1,4 +1,4 @@
-"""What the data audit saw, before a penny is spent."""
+"""Records of the data audit, which runs before anything costs money."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tuneworthy.core.record import Record
 
 
 class Observation(Record):
-    """One thing seen in the rows: what, how many, which ids, and what to do.
+    """One finding about the rows: its kind, text, count, ids and fix.
 
     `level`: note (goes on), warning (goes on, printed with ids), blocked (the verdict says so).
-    `ids` are at most 20 case ids or `file:line` places; `count` is all of them.
+    `ids` are at most 20 case ids or `file:line` places; `count` covers all of them.
     """
 
     kind: str
@@ -23,10 +23,11 @@ class Observation(Record):
 
 
 class Visible(Record):
-    """What these rows can show: the smallest difference seen with power .8, in score points.
+    """The smallest difference that these rows can show with power .8, in score points.
 
-    `n` scored rows, `d` share of rows on which two arms are taken to differ, `factor` the width
-    factor of cross-fitting for arms that learn from the rows.
+    `n` scored rows, `d` the assumed share of rows on which two arms differ, `factor` the width
+    factor of cross-fitting for arms that learn from the rows. `prompts` is for arms that do not
+    learn, `fitted` for those that do.
     """
 
     n: int
@@ -37,7 +38,7 @@ class Visible(Record):
 
 
 class Audit(Record):
-    """The rows in figures. Counts are rows; lengths are tokens where a tokenizer counted them.
+    """Statistics of the rows. Counts are rows; lengths are tokens where a tokenizer counted them.
 
     `conflict_share`: share of the scored rows touched by contradictory answers. `lengths`:
     quantiles 0, .5, .95, 1 of prompt and answer length in `unit`.

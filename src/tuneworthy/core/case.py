@@ -1,4 +1,4 @@
-"""A case is a row with its right answer; a query is what an arm may see of it."""
+"""A case is a row with its gold answer; a query is the part of it that an arm may see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Message(Record):
 
 
 class Query(Record):
-    """What an arm sees of a scored case: never output, accepted or meta.
+    """The part of a scored case that an arm sees: never output, accepted or meta.
 
     `gold_passage` is filled only for arms whose ROLE is ceiling.
     """
@@ -37,7 +37,7 @@ class Query(Record):
 
 
 class Case(Record):
-    """A row: the conversation up to the answer, and what is right there.
+    """A row: the conversation up to the answer, and the gold answer.
 
     `output` is the gold answer as text (a JSON answer as its JSON text). `id` is the row's own id
     or a hash of its content, so it does not depend on the order of rows. `where` is `file:line`.
@@ -62,7 +62,7 @@ class Case(Record):
         return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
 
     def query(self, *, gold_passage: bool = False) -> Query:
-        """Return what an arm may see of this case."""
+        """Return the query of this case: the part that an arm may see."""
         return Query(
             id=self.id,
             messages=self.messages,

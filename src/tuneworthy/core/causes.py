@@ -1,4 +1,4 @@
-"""The matrix read across: what was tried on the cases that the base fails, and what it showed."""
+"""Records of the diagnosis: the remedies tried on the base arm's failures, and their effects."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tuneworthy.core.record import Record
 Remedy = Literal[
     "metric", "format", "convention", "knowledge", "retrieval", "latent", "capability", "learnable"
 ]
-"""What an intervention repairs, the cheapest first."""
+"""The kind of failure that an intervention repairs, cheapest first."""
 
 Cause = Literal[Remedy, "reading", "label", "hard", "few", "chance", "untried"]
 """The class of a failed case. `chance`: a remedy rescues it, and so does its placebo. `untried`: a
 remedy that may rescue it was not tried on it. Neither is a cause."""
 NO_CAUSES = frozenset({"few", "chance", "untried"})
-"""Classes that say nothing of what is wrong with a case."""
+"""Classes that say nothing about what is wrong with a case."""
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
 IN_PASSAGES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
-"""Causes in which the answer stands in a passage: no training without passages repairs them."""
+"""Causes where the answer is in a passage: training without passages can't repair them."""
 
 
 class Base(Record):
-    """What is read across: the cases that the base fails and passes, all of them, by id.
+    """The base arm of a diagnosis: the ids of all cases it fails and passes.
 
-    `rerun` is how the base did when asked once more (a sampled deployment); empty where its
-    answers are greedy or logged, so that asking again changes nothing. `groups` maps case to
-    group where cases belong together. `conflicts` are failed cases whose label contradicts others
-    (see matrix/labels). `literal` are failed cases whose gold answer stands word for word in their
-    passage, None where no case has one.
+    `rerun` maps case -> passed in a second run of the base (a sampled deployment); empty where its
+    answers are greedy or logged, so that a second run changes nothing. `groups` maps case to group
+    where cases belong together. `conflicts` are failed cases whose label contradicts others (see
+    diagnose/labels). `literal` are failed cases whose passage contains the gold answer word for
+    word, None if no case has a passage.
     """
 
     arm: str
@@ -47,15 +47,14 @@ class Base(Record):
 
 
 class Intervention(Record):
-    """One remedy beside its placebo, on the failed cases and on all or a sample of the passed ones.
+    """One remedy and its placebo, run on the failed cases and on all or some of the passed ones.
 
-    `passed` says of each case asked whether it passes now. `placebo_passed` the same with the
-    active ingredient taken out, as the share of the placebo's draws that pass (0 or 1 where there
-    is one draw); None: this remedy has no placebo, then `because` says why. `alone` is the same for
-    the prompt that the remedy stands on, by itself: it must do better than either. A case that was
-    not asked is in none. `asks` is False where no model was asked: the same answers, scored again.
-    `unproved`: it has a placebo that was not asked although the remedy may act, so it can't be
-    shown to.
+    `passed` maps each case tried -> whether it passes now. `placebo_passed` is the same for the
+    placebo (active ingredient removed), as the share of the placebo's draws that pass (0 or 1 for a
+    single draw); None: this remedy has no placebo, and `because` says why. `alone` is the same for
+    the remedy's prompt without the remedy: the remedy must beat both. A case that was not tried is
+    in none of them. `asks` is False if no model was called: the same answers, scored again.
+    `unproved`: its placebo was not run although the remedy may act, so its effect can't be shown.
     """
 
     name: str
@@ -70,17 +69,17 @@ class Intervention(Record):
 
 
 class Effect(Record):
-    """What one intervention did, in cases (net, gain) and in shares of the failures (contrast).
+    """The effect of one intervention: net and gain in cases, contrast as a share of the failures.
 
-    With FAIL and PASS the cases that the base fails and passes:
-    `net` is passes beyond the placebo's, `gain` beyond the base asked again, both scaled to all
-    cases; `contrast` is the share of FAIL rescued beyond the placebo's share. Two-sided 95 %.
-    A remedy that stands on a prompt must beat that prompt alone as well: `net`, `contrast` and
-    `placebo_rescue` are then beside the one of the two that leaves it less.
-    `rescued` are the failed cases that pass while the placebo fails them. `corrected` is contrast
-    / (1 - placebo's share), None where that share is above .95. `acts`: all three lower ends are
-    above 0; one that could not be measured is None, takes no part and is named in `because`.
-    `n_fail` and `n_pass` count the cases asked.
+    With FAIL and PASS the cases that the base fails and passes: `net` is passes minus the
+    placebo's, `gain` passes minus those of a second run of the base, both scaled to all cases;
+    `contrast` is the share of FAIL rescued minus the placebo's share. Two-sided 95 %. A remedy that
+    builds on a prompt must beat that prompt alone as well: `net`, `contrast` and `placebo_rescue`
+    then compare with whichever of the two leaves the smaller effect. `rescued` are the failed cases
+    that pass while the placebo fails them. `corrected` is contrast / (1 - placebo's share), None
+    where that share is above .95. `acts`: all three lower bounds are above 0; one that could not be
+    measured is None, is ignored and is named in `because`. `n_fail` and `n_pass` count the cases
+    tried.
     """
 
     name: str
@@ -119,10 +118,11 @@ class Wrong(Record):
 
 
 class Untried(Record):
-    """How many failures wait for one remedy: nothing cheaper rescues them, and it was not tried.
+    """Failures that one remedy was not tried on: nothing cheaper rescues them.
 
-    `passed` of them it passes, but its placebo was not asked of them. `tried` failures it was tried
-    on beside its placebo; `because` says why it was tried on none, where that is known.
+    `passed` of them pass with the remedy, but its placebo was not run on them. `tried` is the
+    number of failures it was tried on together with its placebo; `because` says why that is none,
+    if known.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Untried(Record):
 
 
 class Shared(Record):
-    """How many failed cases two interventions both rescue."""
+    """The number of failed cases that two interventions both rescue."""
 
     one: str
     other: str
@@ -142,17 +142,18 @@ class Shared(Record):
 
 
 class Diagnosis(Record):
-    """What was wrong, class by class. `cause` names the class of every failed case.
+    """Why the base arm fails: classes of failure with their shares; `cause` maps each failed case.
 
     `wrong` has the classes with their shares of all failures, the likeliest cause first, `chance`
-    and `untried` last. `few`: too few failures to say; a row `few`, which holds of them all, then
-    stands before the others, and alone below eight. `untried` says which remedies the untried cases
-    wait for. `estimates`, where there are such, are the shares of the causes expected if those not
-    tried are like those tried: they order `wrong`, and a row's `n` counts the failures that its
-    share is taken of. `said` are relations on the task in plain words (retrieval against reading,
-    what constraining costs, how much the passages can show at all). `doubts` are right answers to
-    look at again. `because` says why there is no diagnosis (then `wrong` is empty), or why only a
-    part of what was wrong could be read: then no row `hard` stands for the rest.
+    and `untried` last. `few`: too few failures for a statement; then a row `few`, which covers all
+    of them, comes first, and below eight failures it is the only row. `untried` lists the remedies
+    that were not tried on the untried cases. `estimates`, if present, are the expected shares of
+    the causes if the untried cases resemble the tried ones: they order `wrong`, and a row's `n`
+    counts the failures that its share is taken of. `said` are relations on the task in plain words
+    (retrieval against reading, the cost of constrained output, how much the passages can show at
+    all). `doubts` are gold answers to check. `because` says why there is no diagnosis (then `wrong`
+    is empty), or why only part of the failures could be diagnosed: then no row `hard` covers the
+    rest.
     """
 
     arm: str
@@ -176,15 +177,15 @@ def share_of(wrong: Sequence[Wrong], causes: Collection[str]) -> float:
 
 
 def speaks_against(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
-    """Return whether a diagnosis speaks against an arm that learns and repairs these causes.
+    """Return whether a diagnosis argues against an arm that learns and repairs these causes.
 
-    It does where the largest cause lies in passages and the arm does not repair it. It does not
-    where too few failures were read to say (a row `few`), nor where most of them have no remedy.
+    It does if the largest cause is one of IN_PASSAGES and the arm does not repair it. It does not
+    if too few failures were diagnosed (a row `few`), or if most of them have no remedy.
     """
     if any(row.cause == "few" for row in wrong):
         return False
-    told = [row for row in wrong if row.cause in (*REMEDIES, "reading", "label", "hard")]
-    first = max(told, key=lambda row: row.share, default=None)
+    causes = [row for row in wrong if row.cause in (*REMEDIES, "reading", "label", "hard")]
+    first = max(causes, key=lambda row: row.share, default=None)
     if first is None or first.cause not in IN_PASSAGES:
         return False
     return "learnable" in repairs and first.cause not in repairs

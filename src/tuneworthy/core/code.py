@@ -1,7 +1,7 @@
-"""Which code made a value: it belongs to the key of what is stored, so that nothing stale is read.
+"""Digest of the source code that made a value: part of each cache key, so that no entry is stale.
 
-A key that lacked it gave the answers of an older version back after an upgrade, or after a change
-in code that several arms share.
+Without it in the key, the cache returned answers of an older version after an upgrade, or after a
+change in code that several arms share.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from tuneworthy import __version__
 
 _ROOT = Path(__file__).resolve().parent.parent
-# What turns a row into an answer: how a case is shown, how prompts are built, what arms share, how
-# passages are found, how a model is trained and asked. An arm's own file is named beside it.
+# Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,
+# training and generation. Callers add the arm's own file.
 ANSWERS = (
     "arms/_*.py", "core/case.py", "models/*.py", "prompting/*.py", "retrieval/*.py",
     "training/*.py",
@@ -24,16 +24,16 @@ EVERYTHING = ("**/*.py",)
 
 
 def made_by(patterns: tuple[str, ...] = ANSWERS) -> dict[str, str]:
-    """Return the version and a digest of source files (patterns from the package's folder).
+    """Return the version and a digest of source files (patterns relative to the package's folder).
 
-    The files are read once in a process, so all keys of a run name the same code.
+    The files are read once per process, so all keys of a run name the same code.
     """
     return {"version": __version__, "source": source_digest(patterns)}
 
 
 @cache
 def source_digest(patterns: tuple[str, ...]) -> str:
-    """Return 16 hex digits over the names and the bytes of the files that match."""
+    """Return 16 hex digits over the names and bytes of the matching files."""
     total = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in _ROOT.glob(pattern)}):
         content = hashlib.sha256(path.read_bytes()).hexdigest()

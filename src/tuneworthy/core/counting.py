@@ -1,4 +1,4 @@
-"""How a number is said in a sentence: points of a score, shares, counts, with their ends."""
+"""Format numbers for sentences: score points, shares and counts, with their bounds."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Bounded(Protocol):
 
     @property
     def low(self) -> float:
-        """Return the lower end."""
+        """Return the lower bound."""
 
     @property
     def high(self) -> float:
-        """Return the upper end."""
+        """Return the upper bound."""
 
 
 def points(share: float) -> str:
-    """Return a difference in words: `7.2 points`, `1 point`."""
+    """Return a difference as score points: `7.2 points`, `1 point`."""
     number = _tenths(share)
     return f"{number} point" if number == "1" else f"{number} points"
 
@@ -33,7 +33,7 @@ def percent(share: float) -> str:
 
 
 def about(chance: float) -> str:
-    """Return a predicted chance to the nearest 5 %: `about 60 %`, `less than 5 %`."""
+    """Return a predicted probability rounded to 5 %: `about 60 %`, `less than 5 %`."""
     steps = round(20 * chance)
     if 0 < steps < 20:
         return f"about {5 * steps} %"
@@ -41,7 +41,7 @@ def about(chance: float) -> str:
 
 
 def counted(n: float, noun: str) -> str:
-    """Return a count with its noun in the plural where it is not 1: `1 row`, `1,250 rows`."""
+    """Return a count with its noun, plural unless it is 1: `1 row`, `1,250 rows`."""
     return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")
 
 
@@ -59,17 +59,17 @@ def doing(n: int, noun: str, verb: str) -> str:
 
 
 def points_within(found: Bounded, more: str = "") -> str:
-    """Return points with their ends: `8 points (2 to 14)`; `more` follows in the bracket."""
+    """Return points with their bounds: `8 points (2 to 14)`; `more` follows in the bracket."""
     return f"{points(found.mean)} ({_ends(found)}{_then(more)})"
 
 
 def percent_within(found: Bounded, more: str = "") -> str:
-    """Return a share with its ends: `42 % (30 to 55 %)`; `more` follows in the bracket."""
+    """Return a share with its bounds: `42 % (30 to 55 %)`; `more` follows in the bracket."""
     return f"{percent(found.mean)} ({_ends(found)} %{_then(more)})"
 
 
-def _ends(found: Bounded) -> str:
-    return f"{_tenths(found.low)} to {_tenths(found.high)}"
+def _ends(value: Bounded) -> str:
+    return f"{_tenths(value.low)} to {_tenths(value.high)}"
 
 
 def _then(more: str) -> str:

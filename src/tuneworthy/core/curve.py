@@ -1,4 +1,4 @@
-"""The learning curve of an arm that learns: its score over how many rows it learnt from."""
+"""The learning curve of an arm: its score against the number of training rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tuneworthy.core.task import Tool
 
 
 class LearningPoint(Record):
-    """The score after learning from `rows` rows, on `n` scored cases, over `repeats` draws.
+    """The score after training on `rows` rows, on `n` scored cases, over `repeats` draws.
 
-    `rows` counts labelled rows, dev rows among them in the share that the whole fold has.
+    `rows` counts labelled rows, including dev rows in the same proportion as in the whole fold.
     """
 
     rows: int
@@ -20,11 +20,12 @@ class LearningPoint(Record):
 
 
 class Cleaning(Record):
-    """What leaving out training rows with doubtful answers is worth to an arm.
+    """The gain of an arm from leaving out training rows with doubtful answers.
 
-    `dropped` of `rows` training rows a fold are denied by a copy or by their neighbours. `gain` is
-    the paired gain on `n` scored cases (two-sided 95 %), None where nothing was left out; then
-    `because` says why. Scored cases keep their own answers, so their noise hides some of the gain.
+    `dropped` of `rows` training rows per fold are contradicted by a copy or by their neighbours.
+    `gain` is the paired gain on `n` scored cases (two-sided 95 %), None if nothing was left out;
+    then `because` says why. Scored cases keep their own answers, so their noise hides some of the
+    gain.
     """
 
     arm: str
@@ -36,12 +37,12 @@ class Cleaning(Record):
 
 
 class LearningCurve(Record):
-    """Scores over rows, and what more rows would be worth.
+    """Scores against training rows, and the value of more rows.
 
     `last_doubling` is the paired gain of the last doubling of rows (two-sided 95 %). `needed` is
-    how many rows in all the arm needs to beat `rival`, the best arm that learns nothing, by the
-    margin, `low` and `high` its 80 % interval; None where the curve does not say, then `because`
-    says why. `cleaning` is what better labels are worth, None where it was not measured.
+    the total number of rows the arm needs to beat `rival`, the best arm that learns nothing, by the
+    margin, `low` and `high` its 80 % interval; None if the curve does not tell, then `because` says
+    why. `cleaning` is the value of better labels, None if it was not measured.
     """
 
     arm: str

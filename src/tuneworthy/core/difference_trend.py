@@ -1,4 +1,4 @@
-"""Whether the paired difference of two arms moves with time."""
+"""The change over time of the paired difference of two arms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuneworthy.core.record import Record
 
 
 class Side(Record):
-    """The mean scores of the two arms on the `n` rows of one side of a break in time."""
+    """The mean scores of the two arms on the `n` rows before, or after, a break in time."""
 
     n: int
     arm: float
@@ -14,15 +14,16 @@ class Side(Record):
 
     @property
     def lead(self) -> float:
-        """Return by how much `arm` is ahead of `versus`."""
+        """Return the lead of `arm` over `versus`."""
         return self.arm - self.versus
 
 
 class Trend(Record):
-    """The largest break of `arm` minus `versus` over time, on the rows that both answered.
+    """The largest break over time of `arm` minus `versus`, on the rows that both answered.
 
-    `p` is the share of random orders of the rows (of whole groups) that show one as large, None
-    where it was not tested; `because` says why. `from_time` is the earliest time after the break.
+    `p` is the share of random permutations of the rows (of whole groups) with a break at least as
+    large, None if it was not tested; `because` says why. `from_time` is the earliest time after the
+    break.
     """
 
     arm: str
@@ -35,7 +36,7 @@ class Trend(Record):
     because: str = ""
 
     def seen_from(self, arm: str) -> Trend:
-        """Return the same trend with `arm` as the first of the two."""
+        """Return the same trend with `arm` as the first of the two arms."""
         if arm == self.arm:
             return self
         turned = {side: _turned(getattr(self, side)) for side in ("before", "after")}

@@ -1,4 +1,4 @@
-"""A right answer that may be wrong, and why it is doubted."""
+"""A gold answer that may be wrong, with the reason."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Ground = Literal["conflict", "neighbours", "consensus"]
 
 
 class Doubt(Record):
-    """One reason to look at a case's label again; a case may have several.
+    """One reason to check a case's label; a case may have several.
 
     `conflict`: the same input has another answer elsewhere. `neighbours`: at least 4 of the 5
-    nearest inputs have one other label. `consensus`: the arms that pass most cases agree on
+    nearest inputs share one other label. `consensus`: the arms that pass most cases agree on
     another answer. `why` says it in a sentence for the user.
     """
 

@@ -1,4 +1,4 @@
-"""What task.yaml may say of a model behind an endpoint: its prices and its request fields."""
+"""Checks of the task.yaml keys for a model behind an endpoint: prices and request fields."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens")
-MOST_PRICE = 1e6  # USD per million tokens; the dearest model known costs a few hundred
+MOST_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
 # Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
 OWN_FIELDS = (
     "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
@@ -15,7 +15,7 @@ OWN_FIELDS = (
 
 
 def price_fault(key: str, value: Any) -> str:
-    """Return what is wrong with one line of a price, or ""."""
+    """Return what is wrong with one entry of a price, or ""."""
     if key not in PRICE_KEYS:
         return "a price has no such key"
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""One error tree, one exit code a class.
+"""The error classes, one exit code per class.
 
 TuneworthyError
 ├── TaskError        2   task file, command line, options that contradict each other
@@ -6,11 +6,11 @@ TuneworthyError
 │   └── SecurityError 2  something we refuse to open, run, send or expose
 ├── DataError        5   rows, files, labels, splits, leakage
 ├── ModelError       1   weights, tokenizer, template, adapter, engine, device, memory
-│   └── DoesNotFit   1   a model, a batch or a training step has no room in the free memory
-├── ProviderError    1   an endpoint, after the retry policy is spent
+│   └── DoesNotFit   1   a model, a batch or a training step exceeds the free memory
+├── ProviderError    1   an endpoint, after the last retry
 ├── NumericError     1   non-finite, exploding or non-learning training
 ├── BudgetError      6   a money or token cap is reached
-└── StoreError       7   busy, locked, full, read-only, malformed, newer than us
+└── StoreError       7   busy, locked, full, read-only, malformed, newer than this version
 
 `DoesNotApply` is no error: an arm raises it to say why it can't be measured on this task.
 """
@@ -25,10 +25,10 @@ KEPT = "the store and all past results; `tuneworthy run` continues where it stop
 
 
 class TuneworthyError(Exception):
-    """A failure that says what, where, what was got, how to fix it and what was kept.
+    """An error with five parts: what, where, what was got, how to fix it, what was kept.
 
-    Every part is escaped and `got` cut to 200 characters, so data can't forge a line of the
-    message or reach the terminal as a control sequence. Several places take a line each.
+    Every part is escaped and `got` is cut to 200 characters, so data can't forge a line of the
+    message or send a control sequence to the terminal. Each of several places gets its own line.
     """
 
     exit_code = 1
@@ -62,13 +62,13 @@ class TuneworthyError(Exception):
 
 
 class TaskError(TuneworthyError):
-    """The task file or the command line asks for something that can't be."""
+    """The task file or the command line asks for something impossible."""
 
     exit_code = 2
 
 
 class NotInstalled(TaskError):
-    """A part that this command needs is not installed."""
+    """A package that this command needs is not installed."""
 
 
 class SecurityError(TaskError):
@@ -76,25 +76,25 @@ class SecurityError(TaskError):
 
 
 class DataError(TuneworthyError):
-    """Rows, files, labels or splits that can't be measured on."""
+    """Rows, files, labels or splits that can't be used for measurement."""
 
     exit_code = 5
 
 
 class ModelError(TuneworthyError):
-    """Weights, tokenizer, template, adapter, engine, device or memory."""
+    """A fault in weights, tokenizer, template, adapter, engine, device or memory."""
 
 
 class DoesNotFit(ModelError):
-    """A model, a batch or a training step has no room in the memory that is free."""
+    """A model, a batch or a training step exceeds the free memory."""
 
 
 class ProviderError(TuneworthyError):
-    """An endpoint failed and the retry policy is spent."""
+    """An endpoint failed after the last retry."""
 
 
 class NumericError(TuneworthyError):
-    """Training that is not finite or does not learn."""
+    """Training is not finite or does not learn."""
 
 
 class BudgetError(TuneworthyError):
@@ -104,7 +104,7 @@ class BudgetError(TuneworthyError):
 
 
 class StoreError(TuneworthyError):
-    """The ledger is busy, full, read-only, malformed or newer than us."""
+    """The ledger is busy, full, read-only, malformed or newer than this version."""
 
     exit_code = 7
 

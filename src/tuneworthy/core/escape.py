@@ -1,4 +1,4 @@
-"""The one escaper: data shown in a terminal, in HTML, in a script block or in a CSV cell."""
+"""Escape data for a terminal, HTML, a script block or a CSV cell; the only module that does."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def _shown(char: str) -> str:
 
 
 def quoted(text: str, limit: int = 200) -> str:
-    """Return data for a message: one line, escaped, at most `limit` characters of it."""
+    """Return data for a message: escaped, on one line, at most `limit` characters."""
     shown = visible(str(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def for_terminal(text: str) -> str:
-    """Return JSON text that says the same and holds no control, bidi or zero-width character.
+    """Return equivalent JSON text without control, bidi or zero-width characters.
 
-    JSON escapes those below space alone; its texts may hold all others as `\\u009b` as well.
+    JSON itself escapes only those below space; its strings may hold all others as `\\u009b` as
+    well.
     """
     return "".join(char if char == "\n" or _shown(char) == char else _unit(char) for char in text)
 
@@ -44,12 +45,12 @@ def _unit(char: str) -> str:
 
 
 def for_html(text: str) -> str:
-    """Return text safe as HTML content and in quoted attributes."""
+    """Return text that is safe as HTML content and in quoted attributes."""
     return html.escape(text.encode("utf-8", "replace").decode(), quote=True)
 
 
 def for_script(value: Any) -> str:
-    """Return JSON for a `<script type="application/json">` block; no text of it can end the block.
+    """Return JSON for a `<script type="application/json">` block; its text can't end the block.
 
     Raises ValueError for NaN and infinity: a number that was not measured is null.
     """
@@ -58,6 +59,6 @@ def for_script(value: Any) -> str:
 
 
 def for_csv(text: str) -> str:
-    """Return a cell that no spreadsheet reads as a formula (a leading quote is added)."""
+    """Return a cell that no spreadsheet reads as a formula (a quote is put in front)."""
     lead = text.lstrip("\u200b\u200c\u200d\ufeff ")
     return "'" + text if lead[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -1,4 +1,4 @@
-"""The matrix read down: arms with their scores, finalists with their paired differences."""
+"""Evidence for the verdict: the arms with their scores and the paired differences of finalists."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Tokens(Record):
 
 
 class Cut(Record):
-    """Answers that the token limit ended: `n`, of which `wrong` are not fully right.
+    """Answers that the token limit cut: `n`, of which `wrong` are not fully right.
 
-    Of `asked` that were asked again with more tokens `gained` scored higher. `gain` is the most
-    that the limit may have cost the arm's score.
+    `asked` of them were generated again with more tokens; `gained` of those scored higher. `gain`
+    is the most that the limit may have cost the arm's score.
     """
 
     n: int
@@ -64,25 +64,25 @@ class Cut(Record):
 
 
 class ArmResult(Record):
-    """One arm down the matrix. What was not measured is None; `because` says why.
+    """The result of one arm. A value that was not measured is None; `because` says why.
 
-    `n` counts scored cases. `valid` is the share of valid answers. `limits` maps each limit of
-    the task to its state. `compared`: it competes, and bounds of pairs hold for it; `finalist`: it
-    takes its tool's place on the ladder. `seed_sd`: spread over retrainings, None below two seeds.
-    `errors`: answers that failed (they stay in n and count as wrong; `score_if_right` bounds the
-    mean from above). `cut`: answers that the token limit ended, None where there is none. `lost`:
-    share of graded answers that score 0, None for scores of 0 and 1.
-    `missing`: field -> reason.
-    `present`: this is what runs today. `build_usd` is its one-off cost, `upkeep_usd_month` what
-    it costs a month beside its requests; of that, `retrain_usd` falls due every `retrain_days`
-    days. `usd_per_1k_se` is the standard error of its cost, `price_from` where that comes from,
-    `expires` the day on which the model it stands on is announced to end (year-month-day). The
-    score stands on `fits` fits (0: nothing was learnt here), which learnt from `learnt_from` rows
-    (the fewest and the most); it is that of one more such fit. `repairs` are the causes of failure
-    that it may repair (its `REMEDY`); `more_minutes` and `more_usd` what measuring it is
-    planned to take where the minutes had no room for it, None where that was not planned. `wide`
-    says by how much the score's interval is wider than that of as many independent rows, and why;
-    empty where it is not.
+    `n` counts scored cases. `valid` is the share of valid answers. `limits` maps each limit of the
+    task to its state. `compared`: the arm competes, and simultaneous bounds hold for its pairs;
+    `finalist`: it represents its tool on the ladder. `seed_sd`: standard deviation over
+    retrainings, None below two seeds. `errors`: answers that failed (they stay in n and count as
+    wrong; `score_if_right` bounds the mean from above). `cut`: answers that the token limit cut,
+    None if there are none. `lost`: share of graded answers that score 0, None for scores of 0 and
+    1. `missing`: field -> reason.
+
+    `present`: this is the system in production. `build_usd` is its one-off cost, `upkeep_usd_month`
+    its monthly cost apart from requests; of that, `retrain_usd` falls due every `retrain_days`
+    days. `usd_per_1k_se` is the standard error of its cost, `price_from` the source of the price,
+    `expires` the announced end of life of its model (year-month-day). The score is based on `fits`
+    fits (0: nothing was trained here), each trained on `learnt_from` rows (the fewest and the
+    most); it estimates the score of one more such fit. `repairs` are the causes of failure that it
+    may repair (its `REMEDY`); `more_minutes` and `more_usd` are the planned cost of measuring it if
+    `budget.minutes` had no room for it, None if that was not planned. `wide` says by how much, and
+    why, the score's interval is wider than that of as many independent rows; empty if it is not.
     """
 
     name: str
@@ -130,22 +130,22 @@ class ArmResult(Record):
 
     @property
     def rows_learnt(self) -> str:
-        """Return how many rows its fits learnt from: `about 80 rows`, or "" where none did."""
+        """Return the number of rows its fits learnt from: `about 80 rows`, or "" if none did."""
         return about_rows(*self.learnt_from) if self.learnt_from else ""
 
     @property
     def competes(self) -> bool:
-        """Return whether bounds of pairs hold for it (evidence of 0.1.0 knows finalists alone)."""
+        """Return whether bounds of its pairs hold (evidence of 0.1.0 records finalists alone)."""
         return self.compared or self.finalist
 
 
 class Pair(Record):
-    """Paired difference `arm` minus `versus` on the n cases both answered.
+    """Paired difference `arm` minus `versus` on the n cases that both answered.
 
     `low` and `high` are one-sided bounds, already widened by `factor`: `high` at `level`, `low` at
-    `low_level` (None: at `level`, too). See stats.many.pair_levels. `differ` is the number of
-    cases on which the scores differ, `apart` the number on which the answers do (None: they can't
-    be compared).
+    `low_level` (None: at `level` as well). See stats.many.pair_levels. `differ` is the number of
+    cases whose scores differ, `apart` the number whose answers differ (None: they can't be
+    compared).
     """
 
     arm: str
@@ -165,24 +165,24 @@ class Pair(Record):
 
     @property
     def error(self) -> float:
-        """Return the standard error that the bounds stand for."""
+        """Return the standard error that the bounds imply."""
         ends = (self.level, self.low_level or self.level)
         z = sum(NormalDist().inv_cdf(1 - level) for level in ends)
         return (self.high - self.low) / z
 
 
 class Evidence(Record):
-    """All that the verdict may look at. Pure data: no files, no clock.
+    """All input of the verdict. Pure data: no files, no clock.
 
     `pairs` holds every ordered pair with a finalist in it, and each compared arm against each
-    reference.
-    `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a broken
-    metric). `looks_scope` says whose studies `looks` counts, `locked` that the cases are rows which
-    nobody was shown before this study. `seconds` is the wall time of the units. `train` counts
-    labelled training rows, `pool` the inputs without answers. `hash` covers task, rows, plan,
-    answers, scores. `diagnosis` is the matrix read across, None where nothing was read. `trends`
-    has each two finalists over time, where every scored row has one. What was measured beside the
-    matrix follows, None or empty where it was not; `missing` says why, by field.
+    reference. `blocks` are reasons that block a verdict (a leak left in, contradictory labels, a
+    broken metric). `looks_scope` says whose studies `looks` counts, `locked` that the cases are
+    locked rows, which nobody saw before this study. `seconds` is the wall time of the units.
+    `train` counts labelled training rows, `pool` the inputs without answers. `hash` covers task,
+    rows, plan, answers, scores. `diagnosis` explains the base arm's failures, None if it was not
+    made. `trends` has every two finalists over time, if every scored row has a time. The fields
+    from `soundness` to `settled` are the optional measurements, None or empty if not measured;
+    `missing` says why, by field.
     """
 
     task: str
@@ -218,7 +218,7 @@ class Evidence(Record):
 
 
 class Policy(Record):
-    """The user's side of the rule, fixed before the run: no field of it is measured.
+    """The user's part of the decision rule, fixed before the run: no field of it is measured.
 
     `margin_is_default`: the user wrote none, so prices may replace it (also by a smaller one).
     """

@@ -1,4 +1,4 @@
-"""What a study measures beside the matrix: each kind with its minutes, or why it is left out."""
+"""The optional measurements of a study: each kind with its minutes, or why it is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuneworthy.core.record import Record
 
 
 class Extra(Record):
-    """One kind of measurement after the arms, as `what` names it; `because` says why it is cut."""
+    """One optional measurement after the arms, named by `what`; `because` says why it is cut."""
 
     what: str
     requests: int = 0

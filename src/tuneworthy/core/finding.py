@@ -1,4 +1,4 @@
-"""What a question found: an answer with its number, or why there is none."""
+"""The answer to one question with its number, or the reason why there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Freed memory, given back to the system: a long study would otherwise grow with every arm."""
+"""Return freed memory to the system; without it a long study grows with every arm."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def give_back() -> bool:
-    """Give freed memory back where the C library keeps it (glibc); return whether any went.
+    """Trim the heap where the C library keeps freed memory (glibc); return whether any was freed.
 
-    Blocks that many threads freed stay with the process in heaps of their own: after a LoRA run
-    some .8 GB of them. It takes up to .1 s, so it belongs between arms and not inside one.
+    Blocks that many threads freed stay in per-thread heaps of the process: some .8 GB after a LoRA
+    run. It takes up to .1 s, so call it between arms, not inside one.
     """
     trim = _trim()
     return bool(trim and trim(0))
@@ -19,7 +19,7 @@ def give_back() -> bool:
 
 @lru_cache(maxsize=1)
 def _trim() -> Any:
-    """Return glibc's malloc_trim, None where another C library is used."""
+    """Return glibc's malloc_trim, None with another C library."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

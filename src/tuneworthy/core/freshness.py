@@ -1,4 +1,4 @@
-"""How fast what the task needs to know changes, and which arms still say what was true before."""
+"""How fast the facts of a task change, and which arms still give outdated answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tuneworthy.core.record import Record
 
 
 class Staleness(Record):
-    """Change of facts over time, and what it does to answers.
+    """The rate of change of facts, and its effect on answers.
 
     `changed` is the share of facts that changed within `over_days` days, declared (then its
     interval is a point) or counted in dated passages. `days` is how long a frozen model keeps its
-    stale answers at or below `stale_ok`: -ln(1 - stale_ok) / rate, rate = -ln(1 - changed) /
+    outdated answers at or below `stale_ok`: -ln(1 - stale_ok) / rate, rate = -ln(1 - changed) /
     over_days. `faithful` is, by arm, the share of changed facts answered as the passage says;
-    `stale` the share still answered as before. `unsupported` are cases whose right answer stands in
-    no current passage. `because` says why nothing is known.
+    `stale` the share still answered as before. `unsupported` are cases whose gold answer is in no
+    current passage. `because` says why nothing is known.
     """
 
     changed: Share | None = None

@@ -1,4 +1,4 @@
-"""What an arm costs outside its task, and how steady it is inside it."""
+"""Side effects of an arm outside its task, and its robustness inside it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tuneworthy.core.record import Record
 
 
 class Harm(Record):
-    """What training changed for the worse, against the base model (intervals two-sided 95 %).
+    """What training made worse, against the base model (intervals two-sided 95 %).
 
-    `general` is the relative rise of cross-entropy a token on general text, of `general_n` texts.
+    `general` is the relative rise of cross-entropy per token on general text, of `general_n` texts.
     `tail` is the change of score on the cases with rare words, `ece` of the expected calibration
-    error, `known` the share of facts known well before that is lost. `kl_on` and `kl_off` are
-    mean KL divergences from the base in nats a token, on and off the task. `refusals` is the
-    change of the share of refusals where the right answer is none, `refusals_wanted` where it is
+    error, `known` the share of the previously well-known facts that is lost. `kl_on` and `kl_off`
+    are mean KL divergences from the base in nats per token, on and off the task. `refusals` is the
+    change of the share of refusals where the gold answer is none, `refusals_wanted` where it is
     one. `missing`: field -> reason for every None.
     """
 
@@ -34,7 +34,7 @@ class Harm(Record):
 
 
 class Shake(Record):
-    """One arm asked differently: at a temperature, or with another instruction."""
+    """Robustness of one arm: its score at a temperature, or with another instruction."""
 
     arm: str
     how: str

@@ -1,4 +1,4 @@
-"""Whether a judge may be believed: against itself, against humans, against tricks."""
+"""The check of a judge: against itself, against humans, against tricks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tuneworthy.core.record import Record
 
 
 class Judged(Record):
-    """A model that grades, checked on the answers that humans graded.
+    """A judge model, checked on the answers that humans graded.
 
-    `graded` counts them. `swap` is the share on which both orders of the two answers gave one
-    verdict, `kappa` the agreement with the humans (weighted by distance), `length` how far its
-    grade leaves theirs for an answer twice as long, `fooled` how many more wrong answers pass with
-    an order written behind them than with idle words there. `warning` names a judge of an arm's
-    own family. `refused` says why it does not count, "" where it does. `missing`: field -> reason
-    for every None.
+    `graded` counts them. `swap` is the share on which both orders of the two answers gave the same
+    verdict, `kappa` the agreement with the humans (weighted by distance), `length` how much its
+    grade departs from theirs for an answer twice as long, `fooled` how many more wrong answers pass
+    with an injected instruction at the end than with neutral words there. `warning` names a judge
+    of an arm's own model family. `refused` says why the judge does not count, "" if it does.
+    `missing`: field -> reason for every None.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What a model knows of the facts in the rows, as asking it with examples shows."""
+"""The knowledge probe: which facts of the rows a model knows, by few-shot questions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS: tuple[Known, ...] = get_args(Known)
 
 
 class Share(Record):
-    """A share of rows, k of n, with its two-sided 95 % interval (Clopper-Pearson)."""
+    """A proportion of rows, k of n, with its two-sided 95 % interval (Clopper-Pearson)."""
 
     k: int
     n: int
@@ -23,13 +23,13 @@ class Share(Record):
 
 
 class Familiarity(Record):
-    """How well a model knows the right answers of the rows that were asked.
+    """How well a model knows the gold answers of the probed rows.
 
-    `of` gives each case its kind: highly known (right in every greedy answer), maybe known
-    (in some), weakly known (in sampled answers only), unknown (in none). `unknown` is the share of
-    rows that training on would teach new facts, `by_type` the same for each type of fact with
-    at least 5 rows asked. `answers` is how many answers each case was judged by. `lost` are cases
-    whose answers did not come back. `because` says why nothing was asked.
+    `of` gives each case its kind: highly known (right in every greedy answer), maybe known (in
+    some), weakly known (in sampled answers only), unknown (in none). `unknown` is the share of rows
+    that would teach new facts in training, `by_type` the same for each type of fact with at least 5
+    probed rows. `answers` is the number of answers per case. `lost` are cases whose requests
+    failed. `because` says why nothing was probed.
     """
 
     of: dict[str, Known] = Field(default_factory=dict)
@@ -47,8 +47,8 @@ class Forgotten(Record):
     """Facts that a model knew well before a change of its weights, and knows less well after.
 
     `lost`: highly known before, now right in no greedy answer; `shaken`: now right in some only.
-    `share` is lost among the highly known. `learnt`: right in no greedy answer before, now in
-    every one, of `unsure` such cases. `because` says why there is nothing to compare.
+    `share` is the lost share of the highly known. `learnt`: right in no greedy answer before, now
+    in every one, of `unsure` such cases. `because` says why there is nothing to compare.
     """
 
     lost: tuple[str, ...] = ()

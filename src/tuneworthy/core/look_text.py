@@ -1,4 +1,4 @@
-"""How a look at the same cases is told: which one it is, what it pays, and what nothing pays for.
+"""Text about repeated looks at the same cases: which look it is, and which level its bounds use.
 
 Pure text, for the audit, the plan, the verdict and the report.
 """
@@ -17,13 +17,13 @@ ONLY_HERE = "counted in this folder only"
 
 def paid(look: int) -> str:
     """Return the error level that all bounds of a look share: `.05/12` at the third."""
-    from tuneworthy.stats.bounds import look_cost  # scipy is slow to import: not for a record
+    from tuneworthy.stats.bounds import look_cost  # lazy: scipy is slow to import
 
     return ".05" if look < 2 else f".05/{look_cost(look):g}"
 
 
 def look_line(look: int, scope: Scope, locked: bool = False) -> str:
-    """Return a line: which look this is, the level of its bounds, and what no level corrects.
+    """Return one line: which look this is, the level of its bounds, and what no level corrects.
 
     `locked`: the cases are locked rows, unlocked for this look.
     """

@@ -1,4 +1,4 @@
-"""The seam to a language model: one method, and the fake behind it is public (`scripted`)."""
+"""The protocols of a language model and the records of a request; `scripted` is the public fake."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Prompt = Sequence[Message]
 
 
 class Grammar(Record):
-    """What an answer must match: a JSON schema (`json`), a label list (`labels`) or a `regex`.
+    """A constraint on an answer: a JSON schema (`json`), a label list (`labels`) or a `regex`.
 
-    `spaced`: JSON has a space after each comma and colon, as the answers learnt from have it.
+    `spaced`: JSON has a space after each comma and colon, as in the training answers.
     """
 
     kind: Literal["json", "labels", "regex"]
@@ -26,10 +26,10 @@ class Grammar(Record):
 
 
 class Limits(Record):
-    """How an answer is drawn. `temperature` 0 is greedy. `seed` and `sample` name one draw.
+    """Sampling parameters. `temperature` 0 is greedy. `seed` and `sample` identify one draw.
 
-    `thinking`: whether the model reasons before it answers (`auto`: only where it can't be switched
-    off); a thought has `thought_tokens` of its own beside `max_tokens`.
+    `thinking`: whether the model reasons before it answers (`auto`: only if that can't be switched
+    off); the reasoning has `thought_tokens` of its own in addition to `max_tokens`.
     """
 
     max_tokens: int = Field(gt=0)
@@ -44,12 +44,12 @@ class Limits(Record):
 
 
 class Reply(Record):
-    """What a model said to one prompt. `seconds` is the share of its batch, by tokens.
+    """A model's reply to one prompt. `seconds` is its share of the batch, by tokens.
 
-    `text` is the answer without the thought before it; `tokens_thought` are the thought's tokens,
-    counted in `tokens_out`. Of an endpoint: `served` and `system_fingerprint` name the model that
-    answered, as the server states them; `seconds` are those of the request, and `concurrency` is
-    how many requests were under way when it was sent.
+    `text` is the answer without the reasoning before it; `tokens_thought` counts the reasoning and
+    is included in `tokens_out`. From an endpoint: `served` and `system_fingerprint` name the model
+    as the server states it; `seconds` are those of the request, and `concurrency` is the number of
+    requests in flight when it was sent.
     """
 
     text: Text
@@ -68,10 +68,10 @@ class Reply(Record):
 
 @runtime_checkable
 class Model(Protocol):
-    """A way to get replies. Every attribute is content: it is part of each answer's cache key.
+    """A source of replies. Every attribute is content: it is part of each answer's cache key.
 
     `spec` is the name in task.yaml; `fingerprint` names engine, precision, weights, tokenizer,
-    template and versions; `context` is the most tokens of prompt plus answer (None: unknown).
+    template and versions; `context` is the maximum of prompt plus answer tokens (None: unknown).
     """
 
     spec: str
@@ -79,20 +79,20 @@ class Model(Protocol):
     context: int | None
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt; one reply a prompt, in order.
+        """Return one reply per prompt, in order.
 
         Raises ModelError or ProviderError. A single row that fails is a Reply with `error`.
         """
         ...
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return the tokens of the rendered prompt, generation header included."""
+        """Return the token count of the rendered prompt, generation header included."""
         ...
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A model that can also say how likely given answers are."""
+    """A model that can also return log-probabilities of given answers."""
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]

@@ -1,4 +1,4 @@
-"""What fine-tuning changed in a model: weights, representations, what it says next."""
+"""What fine-tuning changed in a model: weights, representations, next-token distribution."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tuneworthy.core.record import Record
 class LayerChange(Record):
     """What training changed in one layer.
 
-    `ratio` is the Frobenius norm of the weight change over that of the weights. `effective_rank`
-    is exp(entropy of the singular values of the change), the mean over its matrices, at most
-    `rank`; None where nothing changed. `shift_on` and `shift_off` are how far the layer's output
-    moved on and off the task: mean norm of the move over the norm before.
+    `ratio` is the Frobenius norm of the weight change over that of the weights. `effective_rank` is
+    exp(entropy of the singular values of the change), the mean over the layer's matrices, at most
+    `rank`; None if nothing changed. `shift_on` and `shift_off` are how far the layer's output moved
+    on and off the task: mean norm of the change over the norm before.
     """
 
     layer: str
@@ -30,7 +30,7 @@ class LayerChange(Record):
 
 
 class BeforeAfter(Record):
-    """One prompt answered by the base and by the tuned model, with what each answer scored."""
+    """One prompt answered by the base and by the tuned model, with the score of each answer."""
 
     case: str
     before: str
@@ -40,13 +40,13 @@ class BeforeAfter(Record):
 
 
 class Changes(Record):
-    """What training changed in one arm's model, against its base, on the very same tokens.
+    """What training changed in one arm's model, against its base, on identical tokens.
 
-    `kl_on` and `kl_off` are mean KL divergences of the tuned model from the base in nats a token:
-    on its own answers to the task (`n_on` of them), and on general text (`n_off` texts).
-    `examples` show the same prompt before and after; `differ` of `asked` prompts were answered
-    otherwise. `temperatures` are its validity and score when it is asked less coldly.
-    `missing`: field -> reason for every None.
+    `kl_on` and `kl_off` are mean KL divergences of the tuned model from the base in nats per token:
+    on its own answers to the task (`n_on` of them), and on general text (`n_off` texts). `examples`
+    show the same prompt before and after; the answers to `differ` of `asked` prompts differ.
+    `temperatures` are its validity and score at higher temperatures. `missing`: field -> reason for
+    every None.
     """
 
     arm: str
@@ -66,5 +66,5 @@ class Changes(Record):
 
 
 def for_verdict(changes: Sequence[Changes]) -> dict[str, Any] | None:
-    """Return what verdict.json holds under `changes`: one entry an arm, None without any."""
-    return {"arms": [one.plain() for one in changes]} if changes else None
+    """Return the value of `changes` in verdict.json: one entry per arm, None without any."""
+    return {"arms": [change.plain() for change in changes]} if changes else None

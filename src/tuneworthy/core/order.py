@@ -1,4 +1,4 @@
-"""Which of several arms scores highest, judged on the cases that they share."""
+"""Rank arms by score on the cases that they share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 
 
 def best_first(evidence: Evidence, arms: Sequence[ArmResult]) -> list[ArmResult]:
-    """Return arms by their mean difference to the others, the highest first; ties stay in order.
+    """Return arms by their mean difference to the others, the highest first; ties keep their order.
 
-    Differences are the paired ones, as arms may be scored on different cases (recorded answers on
-    the earliest rows too). Means are compared only where two arms were not paired.
+    The differences are the paired ones, because arms may be scored on different cases (recorded
+    answers cover the earliest rows too). Means are compared only for arms that were not paired.
     """
     means = {(pair.arm, pair.versus): pair.mean for pair in evidence.pairs}
 
     def ahead(arm: ArmResult, other: ArmResult) -> float:
-        if (found := means.get((arm.name, other.name))) is not None:
-            return found
-        if (found := means.get((other.name, arm.name))) is not None:
-            return -found
+        if (mean := means.get((arm.name, other.name))) is not None:
+            return mean
+        if (mean := means.get((other.name, arm.name))) is not None:
+            return -mean
         return _mean(arm) - _mean(other)
 
     def lead(arm: ArmResult) -> float:

@@ -1,4 +1,4 @@
-"""What will be run, frozen in the ledger before the first arm: arms, folds, seeds, and the cost."""
+"""The plan, frozen in the ledger before the first arm runs: arms, folds, seeds and the cost."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NO_ROOM = "the minutes have no room for it (budget.minutes)"
 
 
 class Sent(Record):
-    """What endpoints are sent: requests, tokens (prompt and answer), dollars, minutes.
+    """The load on endpoints: requests, tokens (prompt and answer), dollars, minutes.
 
-    `most_...` is the worst case: every request that may be made, a token for each byte of a prompt
-    (as the caps reserve it), every answer at its longest; retries aside. `usd` and `most_usd` are
+    `most_...` is the worst case: every request that may be made, one token per byte of a prompt (as
+    the caps reserve it), every answer at its token limit; without retries. `usd` and `most_usd` are
     None where a model has no price. `minutes` are those of the expected requests.
     """
 
@@ -34,12 +34,12 @@ class Sent(Record):
 class PlannedArm(Record):
     """One arm of the plan. `folds` and `seeds` it runs on; `because` says why it is left out.
 
-    `requests` and `tokens` (prompt + answer) are totals; `minutes` an estimate from this machine's
-    timing, or from seconds a request of an endpoint. `sent` is what endpoints are sent, None where
-    none is asked; `requests`, `tokens` and `usd` are then its worst case.
-    `follow_up`: it runs only where the stage rule asks for it (`measure/stage_rule.py`), after the
-    arms that always run. `look_after`: the folds after which the rule looks at its score and may
-    stop it; 0: it runs on all its folds.
+    `requests` and `tokens` (prompt + answer) are totals; `minutes` is an estimate from this
+    machine's timing, or from an endpoint's seconds per request. `sent` is the load on endpoints,
+    None if the arm uses none; `requests`, `tokens` and `usd` are then its worst case. `follow_up`:
+    it runs only if the stage rule selects it (`measure/stage_rule.py`), after the arms that always
+    run. `look_after`: the number of folds after which the rule checks its score and may stop it; 0:
+    it runs on all its folds.
     """
 
     spec: Spec
@@ -56,12 +56,13 @@ class PlannedArm(Record):
 
     @property
     def first_minutes(self) -> float:
-        """Return the minutes until the rule looks at its score: those of all folds without one."""
+        """Return the minutes until the stage rule checks its score (all minutes without a
+        check)."""
         return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
 
 
 class Step(Record):
-    """One decision of the stage rule: what it did with an arm, why, after how many minutes."""
+    """One decision of the stage rule: its action on an arm, the reason, and the minutes so far."""
 
     arm: str
     do: Literal["run", "leave out", "stop", "all folds"]
@@ -70,19 +71,18 @@ class Step(Record):
 
 
 class Plan(Record):
-    """The experiment, before it is run. `cuts` are what the minutes left no room for, in order.
+    """The experiment, before it runs. `cuts` are what `budget.minutes` had no room for, in order.
 
-    `across` may be asked to see what was wrong: placebos, pilots, and arms too dear for every case
-    (role candidate), each as if it had to be asked: an upper end, half of which counts towards the
-    budget, and not in `minutes`. They are asked of at most `read` failed and `read` passed cases
-    (None: every failed and 60 passed ones). `others` is what endpoints are sent beside the arms (a
-    judge, changed facts); `assumed` says what minutes of requests stand on. `beside` is measured
-    once the arms were (harm, what the model knows, learning curves, temperatures): what the minutes
-    have no room for is cut first.
-    `whole` are the minutes in which nothing of `cuts` would be left out (None: nothing is).
-    `staged`: the stage rule decides which follow-up arms run; the bounds pay for every arm that it
-    may run (`possible`). `minutes` are then those of the arms that always run and of the dearest
-    training arm up to its first look.
+    `across` are the arms that the diagnosis may run: placebos, pilots, and arms too expensive for
+    every case (role candidate). Each is costed as if it had to run: an upper bound, half of which
+    counts towards the budget, and not in `minutes`. They run on at most `read` failed and `read`
+    passed cases (None: every failed and 60 passed ones). `others` is the endpoint load apart from
+    the arms (a judge, changed facts); `assumed` names the assumptions behind minutes of requests.
+    `beside` are the optional measurements after the arms (harm, knowledge probe, learning curves,
+    temperatures): they are cut first if the minutes run out. `whole` are the minutes that would
+    avoid all `cuts` (None: there are none). `staged`: the stage rule decides which follow-up arms
+    run; the bounds pay for every arm that it may run (`possible`). `minutes` are then those of the
+    arms that always run and of the most expensive training arm up to its first check.
     """
 
     task: str
@@ -109,19 +109,19 @@ class Plan(Record):
 
     @property
     def possible(self) -> int:
-        """Return how many arms may be compared: all that can be named and are not left out."""
+        """Return how many arms may be compared: all candidates that are not left out."""
         return sum(not arm.because and arm.spec.role == "candidate" for arm in self.arms)
 
     @property
     def looks_at(self) -> dict[str, int]:
-        """Return the folds after which the rule looks at an arm's score, by its name."""
+        """Return {arm name: number of folds after which the stage rule checks its score}."""
         return {arm.spec.name: arm.look_after for arm in self.arms if arm.look_after}
 
     @property
     def sent(self) -> Sent | None:
-        """Return all that endpoints are sent.
+        """Return the total load on endpoints.
 
-        Half of reading across is expected to be asked, and half of what waits for the stage rule.
+        Half of the diagnosis is expected to run, and half of the arms that wait for the stage rule.
         """
         kept = [arm for arm in self.arms if arm.sent and not arm.because]
         arms = [arm.sent for arm in kept if arm.sent]
@@ -136,7 +136,7 @@ class Plan(Record):
         )
 
         def total(key: str, shares: bool = False) -> float | None:
-            values: list[float | None] = [getattr(one, key) for one in every]
+            values: list[float | None] = [getattr(load, key) for load in every]
             known = [value for value in values if value is not None]
             if len(known) < len(values):
                 return None

@@ -1,8 +1,8 @@
-"""A folder is a registry: a file is a plug-in, its name the plug-in's name.
+"""Plug-ins by folder: each file of a folder is a plug-in with the file's name.
 
-Names and first docstring lines are read by `ast` without importing; a plug-in is imported when it
-is used, and then its promised names are checked. Other packages add plug-ins through the
-entry-point group `tuneworthy.<kind>`.
+Names and first docstring lines are read by `ast` without importing; a plug-in is imported on first
+use, and then its required names are checked. Other packages add plug-ins through the entry-point
+group `tuneworthy.<kind>`.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @lru_cache
 def catalogue(kind: str) -> dict[str, str]:
-    """Return {plug-in name: first docstring line}, sorted by name, without importing any."""
-    found = {
+    """Return {plug-in name: first docstring line}, sorted by name, without importing plug-ins."""
+    lines = {
         path.stem: _first_line(path)
         for path in sorted((_ROOT / kind).glob("*.py"))
         if not path.name.startswith("_")
     }
     for point in entry_points(group=f"tuneworthy.{kind}"):
-        found.setdefault(point.name, f"from {point.value}")
-    return dict(sorted(found.items()))
+        lines.setdefault(point.name, f"from {point.value}")
+    return dict(sorted(lines.items()))
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """Import one plug-in and check the names it promised.
+    """Import one plug-in and check that it defines the required names.
 
-    Raises TaskError where no plug-in has this name (it lists those that exist, nearest first) or
-    where the file lacks a promised name.
+    Raises TaskError if no plug-in has this name (it lists those that exist, nearest first) or if
+    the file lacks a required name.
     """
     if name not in catalogue(kind):
         near = difflib.get_close_matches(name, catalogue(kind), n=1)

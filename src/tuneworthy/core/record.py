@@ -1,4 +1,4 @@
-"""Frozen records with a JSON round trip, and the content hashes that name them and files."""
+"""Frozen records with a JSON round trip, and content hashes of records and files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A frozen value: equal content means equal record; unknown fields are refused."""
+    """A frozen value: records with equal content are equal; unknown fields are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants"
     )
 
     def plain(self) -> dict[str, Any]:
-        """Return the record as JSON-ready plain data, by public field names (aliases)."""
+        """Return the record as JSON-ready plain data, with public field names (aliases)."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def well_formed(text: str) -> str:
-    """Return a text with each half of a character pair replaced by U+FFFD; else unchanged.
+    """Return a text with each lone surrogate replaced by U+FFFD; else unchanged.
 
-    A server can cut an answer inside a pair. Such a text can't be written as UTF-8, and tokenizers
-    refuse it; decoders put U+FFFD in the place of what is no character.
+    A server can cut an answer inside a surrogate pair. Such a text can't be written as UTF-8, and
+    tokenizers refuse it; decoders use U+FFFD as the replacement character.
     """
     try:
         text.encode("utf-8")
@@ -39,11 +39,11 @@ def well_formed(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(well_formed)]
-"""A text from outside that is stored, scored, tokenized and written."""
+"""Text from outside that is stored, scored, tokenized and written."""
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, NaN refused (ValueError)."""
+    """Return the canonical JSON of a value: sorted keys, no spaces, NaN refused (ValueError)."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", by_alias=True)
     return json.dumps(
@@ -58,7 +58,7 @@ def digest(value: Any, length: int = 64) -> str:
 
 
 def plain_file(path: Path, most: int = -1) -> bytes:
-    """Return the bytes of a file, at most `most`; OSError for a pipe or device, which may wait."""
+    """Return at most `most` bytes of a file; OSError for a pipe or device, which could block."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -1,4 +1,4 @@
-"""Which causes of failure an arm may repair, by what its module and its spec declare. Pure."""
+"""The causes of failure that an arm may repair, from what its module and spec declare. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BY_REMEDY: dict[str, frozenset[Cause]] = {
     "capability": frozenset({"capability", "reading"}),
     "learnable": frozenset({"learnable", "latent"}),
 }
-"""The causes that an arm with this REMEDY may repair. What a model knows and does not always say
-(latent) is repaired by a majority of samples and by training; what it can't read, by a larger
-one."""
+"""The causes that an arm with this REMEDY may repair. Majority voting and training both repair
+`latent` (the model knows the answer but does not always give it); a larger model repairs
+`reading`."""
 BY_TOOL: dict[Tool, frozenset[Cause]] = {
     "schema": BY_REMEDY["format"],
     "context": BY_REMEDY["retrieval"],
@@ -26,10 +26,11 @@ BY_TOOL: dict[Tool, frozenset[Cause]] = {
     "tune": BY_REMEDY["learnable"],
     "distil": BY_REMEDY["learnable"],
 }
-"""The same for an arm that declares no REMEDY (recorded answers, say): a prompt may be anything."""
+"""The same for an arm without a REMEDY (such as recorded answers); a prompt is not listed, because
+it may repair anything or nothing."""
 READS: frozenset[Cause] = frozenset({"reading", "knowledge"})
-"""What training with documents in the prompt repairs too: it brings the facts and learns to read
-them. It searches as retrieval does, so what retrieval does not find it does not find either."""
+"""What training with documents in the prompt repairs as well: it supplies the facts and teaches the
+model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
 
 
 def repairs(spec: Spec) -> frozenset[str]:
@@ -39,5 +40,5 @@ def repairs(spec: Spec) -> frozenset[str]:
     module = load("arms", spec.arm) if spec.arm in catalogue("arms") else None
     needs: frozenset[str] = getattr(module, "NEEDS", frozenset())
     remedy = getattr(module, "REMEDY", None)
-    found = BY_REMEDY.get(remedy or "", BY_TOOL.get(spec.tool or "keep", frozenset()))
-    return frozenset(found | (READS if {"training", "docs"} <= needs else frozenset()))
+    causes = BY_REMEDY.get(remedy or "", BY_TOOL.get(spec.tool or "keep", frozenset()))
+    return frozenset(causes | (READS if {"training", "docs"} <= needs else frozenset()))

@@ -1,4 +1,4 @@
-"""How the models of a task are asked: one place that turns its settings into Limits."""
+"""Turn the settings of a task into request Limits, in one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuneworthy.core.task import Task
 
 
 def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
-    """Return limits with the task's settings of thinking; `max_tokens` are those of the answer."""
+    """Return limits with the task's thinking settings; `max_tokens` are those of the answer."""
     return Limits(
         max_tokens=max_tokens,
         thinking=task.thinking,
@@ -19,14 +19,14 @@ def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
 
 
 def thought_room(task: Task, model: Model) -> int:
-    """Return the tokens that a model's thought may take beside its answer, 0 where none is due."""
+    """Return the reasoning tokens that a model may add to its answer, 0 if it does not reason."""
     return task.thinking_tokens if getattr(model, "thinks", False) else 0
 
 
 def times(limits: Limits, factor: int) -> Limits:
-    """Return limits with so many times the tokens, of the answer and of the thought."""
-    rooms = {
+    """Return limits with the answer and reasoning tokens multiplied by a factor."""
+    tokens = {
         "max_tokens": factor * limits.max_tokens,
         "thought_tokens": factor * limits.thought_tokens,
     }
-    return limits.model_copy(update=rooms)
+    return limits.model_copy(update=tokens)

@@ -1,4 +1,4 @@
-"""A finished (or stopped) study as one record: what report, compare and the lab read."""
+"""The record of a finished (or stopped) study, which report, compare and the lab read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuneworthy.core.verdict import Verdict
 
 
 class GridPoint(Record):
-    """The verdict at one margin and volume, computed by `decide`; the report's sliders read it."""
+    """The verdict at one margin and volume, computed by `decide`, for the report's sliders."""
 
     margin: float
     requests_per_month: float | None
@@ -30,7 +30,7 @@ class GridPoint(Record):
 
 
 class Grade(Record):
-    """What humans gave to one answer of a case, 0 to 1; `answer` without the space around it."""
+    """The human grade of one answer of a case, 0 to 1; `answer` is stripped of outer whitespace."""
 
     case: str
     answer: str
@@ -41,10 +41,10 @@ class Results(Record):
     """The whole study. `cases` are the scored cases (opened), `runs` one per arm, seed and fold.
 
     `reproduce` holds versions, hardware, commands and wall seconds as plain strings and numbers.
-    `split` says which rows each fold learnt from and was scored on, `policy` is the user's side of
-    the rule: with them the verdict can be computed again from this record alone. `grades` are
-    those of humans, which correct a judge; None where no judge grades. `course` is what settling
-    the study took, None where it was not settled. `steps` are the decisions of the stage rule.
+    `split` says which rows each fold learnt from and was scored on, `policy` is the user's part of
+    the decision rule: with both the verdict can be recomputed from this record alone. `grades` are
+    the human grades that correct a judge; None if no judge grades. `course` is the log of settling
+    the study, None if it was not settled. `steps` are the decisions of the stage rule.
     """
 
     task: Task

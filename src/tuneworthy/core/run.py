@@ -1,4 +1,4 @@
-"""One arm on some cases: what it was, what it answered, what that was worth."""
+"""One arm on some cases: its spec, answers and scores."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tuneworthy.core.task import Tool
 
 RECORDED = "recorded answers"
 NOT_ASKED = "its model can't be asked"
-"""How `because` begins where an arm has no answers for want of a model: that may be mended, so such
-a run is not stored and the study's results are not the last ones."""
+"""Prefix of `because` for an arm without answers because its model is unavailable. That can be
+fixed, so such a run is not stored and the study's results are not final."""
 State = Literal["measured", "stopped_early", "skipped", "failed"]
 
 
 class Spec(Record):
-    """Name + options + seed: enough to rebuild what made a result.
+    """Name, options and seed: enough to rebuild a result.
 
-    `of` names the arm whose placebo this is.
+    `of` names the arm that this is the placebo of.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Run(Record):
 
     `dev` is the mean dev score inside the training fold (None: no dev answers were needed).
     `fit_seconds` is measured once and stored, as is `latency_ms`: of single requests, with at most
-    `latency_concurrency` of them under way at once. `fold` is None for one split. `artefact` is
-    where what was built lies, from the task's folder. `longer` holds the score of cut answers that
-    were asked again with more tokens, by case; None where the token limit is not ours.
+    `latency_concurrency` in flight. `fold` is None for one split. `artefact` is the path of the
+    trained artefact, relative to the task's folder. `longer` holds the score of truncated answers
+    that were generated again with more tokens, by case; None where the token limit is not ours.
     """
 
     spec: Spec

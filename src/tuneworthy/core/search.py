@@ -1,4 +1,4 @@
-"""How far prompting was taken: what a search for a better prompt gained as its budget grew."""
+"""The gain of a prompt search against its budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tuneworthy.core.record import Record
 
 
 class SearchStep(Record):
-    """The best prompt so far after `tried` prompts: its mean score on `n` dev cases."""
+    """The best prompt after `tried` prompts: its mean score on `n` dev cases."""
 
     tried: int
     score: float
@@ -15,12 +15,12 @@ class SearchStep(Record):
 
 
 class PromptSearch(Record):
-    """A search for a prompt under a declared budget of prompts tried.
+    """A prompt search under a declared budget of prompts tried.
 
-    `gain` is what the last doubling of the budget gained on dev (paired, two-sided 95 %). `rho` is
-    the share of the tuning gain that the best prompt reaches, (prompt - base) / (tune - base),
-    None where tune - base is not shown to differ from 0 (`because` says so). `optimised`: a
-    search was run at all, and not only prompts written by hand or recorded elsewhere.
+    `gain` is the gain on dev of the last doubling of the budget (paired, two-sided 95 %). `rho` is
+    the share of the tuning gain that the best prompt reaches, (prompt - base) / (tune - base), None
+    if tune - base is not shown to differ from 0 (`because` says so). `optimised`: a search was run,
+    not only prompts written by hand or recorded elsewhere.
     """
 
     arm: str

@@ -1,4 +1,4 @@
-"""Clicks on the inputs where finalists differ, and what settling a study by them came to."""
+"""Pairwise votes on inputs where finalists differ, and the outcome of settling a study by them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Ended = Literal["firm", "pool", "patience", "stopped", "elsewhere"]
 
 
 class Click(Record):
-    """What a person said of two answers to one input, shown without names and on shuffled sides.
+    """A person's vote on two answers to one input, shown without names and on shuffled sides.
 
     `left` and `right` are the two texts. `wrong`: both are; `equal`: both are right; `typed`: the
-    right answer was written (`gold`), `skip`: can't say. `again`: the pair had been shown before,
-    sides swapped; such a click is compared with the first and changes no bound.
+    person wrote the right answer (`gold`), `skip`: no decision. `again`: the pair was shown before,
+    sides swapped; such a vote is compared with the first and changes no bound.
     """
 
     input: str
@@ -29,15 +29,15 @@ class Click(Record):
 
 
 class Settled(Record):
-    """How a study was settled.
+    """The outcome of settling a study.
 
-    `look` is the how-manieth look at the scored cases it was, `inputs` the new ones drawn, of which
-    `differing` had answers that differ. `clicks` counts all, with `skipped` (counted against both
-    sides) and the `again` shown twice, of which `agreed`. `points` are of the task's score, or
-    shares of preference where answers are free text. `left` is what was left on the table before
-    and after, in those points. `ended` says why: nothing that clicks can close is open (firm), no
-    input is left (pool), the clicks allowed are spent (patience), the person stopped, or what is
-    open is not between two answers (elsewhere).
+    `look` is the ordinal of this look at the scored cases (1 = first), `inputs` the number of new
+    inputs drawn, of which `differing` had answers that differ. `clicks` counts all votes, with
+    `skipped` (counted against both sides) and the `again` shown twice, of which `agreed`. `points`
+    are of the task's score, or shares of preference where answers are free text. `left` is the
+    left-on-table value before and after, in those points. `ended` says why: no open question that
+    votes can decide (firm), no input left (pool), the allowed votes are spent (patience), the
+    person stopped, or the open question is not between two answers (elsewhere).
     """
 
     look: int
@@ -53,17 +53,17 @@ class Settled(Record):
 
 
 class Drawn(Record):
-    """A new input, in the order of drawing, and the answers to it that were looked at, by arm."""
+    """A new input, in drawing order, with the answers that were compared, by arm."""
 
     query: Query
     answers: dict[str, Answer]
 
 
 class Course(Record):
-    """All that settling took, so that it can be done again without a model or a person.
+    """The log of settling, enough to repeat it without a model or a person.
 
-    `looks` and `pool` are those of the study before it was settled, `new` counts the inputs there
-    were to draw, `mute` names the arms that could not answer them.
+    `looks` and `pool` are those of the study before it was settled, `new` counts the inputs
+    available to draw, `mute` names the arms that could not answer them.
     """
 
     looks: int

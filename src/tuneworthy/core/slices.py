@@ -1,4 +1,4 @@
-"""How an arm does on parts of the scored cases: long ones, rare ones, one class, the hardest."""
+"""The score of an arm on parts of the scored cases: long, rare, one class, the hardest."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
 Kind = Literal["length", "class", "group", "time", "rare words", "hardest"]
-SMALL = 20  # cases; a slice of fewer is shown greyed: its interval says little
+SMALL = 20  # cases; the report greys out smaller slices, whose intervals say little
 
 
 class Slice(Record):
     """One part of the scored cases: `score` of the arm, `rival` of its rival on the same cases.
 
-    `delta` is arm minus rival, paired. Intervals are two-sided 95 %, each by itself.
+    `delta` is arm minus rival, paired. Each interval is two-sided 95 %, without correction for the
+    others.
     """
 
     kind: Kind
@@ -28,15 +29,15 @@ class Slice(Record):
 
     @property
     def small(self) -> bool:
-        """Return whether the slice holds too few cases to say much."""
+        """Return whether the slice has fewer than SMALL cases."""
         return self.n < SMALL
 
 
 class Slices(Record):
-    """An arm beside its rival on every slice of the cases both answered.
+    """An arm and its rival on every slice of the cases that both answered.
 
-    `said` are sentences on how to read the table; `missing` maps a kind of slice to why there is
-    none of it.
+    `said` are sentences on how to read the table; `missing` maps a kind of slice to why it is
+    absent.
     """
 
     arm: str

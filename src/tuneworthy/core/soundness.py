@@ -1,4 +1,4 @@
-"""How far the measurement itself can be trusted: rows, metric, leak, asking again, judge."""
+"""How far the measurement can be trusted: rows, metric, leakage, repeatability, judge."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from tuneworthy.core.record import Record
 
 
 class Soundness(Record):
-    """What was found about rows and metric before any arm is believed.
+    """Checks of rows and metric, made before any arm's score is trusted.
 
-    `mde` is the smallest paired difference that these rows can show (80 % power, two-sided .05),
-    in score points, on `n` cases at `differ`, the share of them on which the two best arms differ
-    (or would, a margin apart); None before two are measured, then .2 is taken. `ladder` is the
-    metric's AUC of the right answers against worse ones, by how they were made worse; `gold` the
-    mean score of the right answers themselves, `unscored` the share of them that the metric gives
-    no score. `flips` is how often asking again changes whether
-    a case passes, `leak` the most that a score moves when near-copies are left out,
-    `contradictions` the share of rows whose answer another row denies, `one_form` the share of
-    answers that have the most frequent form, `noise` the share of rows that their neighbours deny.
-    `judge` is why a judge is refused, "" where there is none or it is sound. `missing`: field ->
-    reason for every None.
+    `mde` is the smallest paired difference that these rows can show (80 % power, two-sided .05), in
+    score points, on `n` cases at `differ`, the share of them on which the two best arms differ (or
+    would, a margin apart); None before two are measured, then .2 is assumed. `ladder` is the
+    metric's AUC of the gold answers against corrupted ones, by kind of corruption; `gold` the mean
+    score of the gold answers themselves, `unscored` the share of them without a score. `flips` is
+    how often a second run changes whether a case passes, `leak` the largest change of a score when
+    near-copies are left out, `contradictions` the share of rows whose answer another row
+    contradicts, `one_form` the share of answers in the most frequent form, `noise` the share of
+    rows that their neighbours contradict. `judge` is why a judge is refused, "" if there is none or
+    it is sound. `missing`: field -> reason for every None.
     """
 
     n: int

@@ -1,4 +1,4 @@
-"""A span of time as a task writes it: a number and h, d, w, m or y."""
+"""Parse a duration as a task writes it: a number and h, d, w, m or y."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
 CENTURY = 36_525.0
-"""Days: the longest span that is taken as known."""
+"""The longest duration that is accepted, in days."""
 
 
 def span(text: str) -> float:
-    """Return the days of a span such as `30d`, `6w`, `1y`.
+    """Return the days of a duration such as `30d`, `6w`, `1y`.
 
-    Raises ValueError, with what is wrong, for another text and for a span that is not above 0 or
-    is longer than a century.
+    Raises ValueError, with the reason, for another text and for a duration that is not above 0 or
+    exceeds a century.
     """
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([hdwmy])", text.strip())
-    if found is None:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([hdwmy])", text.strip())
+    if match is None:
         raise ValueError("this is no span of time")
-    days = float(found[1]) * DAYS[found[2]]
+    days = float(match[1]) * DAYS[match[2]]
     if days <= 0:
         raise ValueError("the span of time must be above 0")
     if days > CENTURY:

@@ -1,4 +1,4 @@
-"""Which arms a task gets: from `arms:` in task.yaml, else every arm whose needs are met."""
+"""The arms of a task: from `arms:` in task.yaml, else every arm whose needs are met."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 
-DEV_ASKED = 24  # dev rows that a prompt or a seed is chosen on: no choice needs more
+DEV_ASKED = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _KEYS = {
     "labels": "output.labels (a closed set of answers)",
     "schema": "output.schema (JSON answers)",
@@ -26,15 +26,17 @@ _KEYS = {
 
 
 def specs(task: Task) -> list[Spec]:
-    """Return the arms of a task in ladder order, recorded systems one each.
+    """Return the arms of a task in ladder order, one per recorded system.
 
-    Raises TaskError for an unknown arm, unknown options, a doubled name or an empty list.
+    Raises TaskError for an unknown arm, unknown options, a duplicate name or an empty list.
     """
     if task.arms == "auto":
         wanted: list[tuple[str, dict[str, Any]]] = [
             (name, options)
             for name in catalogue("arms")
-            if name != "answers" and not _says(name, "BY_NAME") and not _says(name, "ON_FAILURES")
+            if name != "answers"
+            and not _has_flag(name, "BY_NAME")
+            and not _has_flag(name, "ON_FAILURES")
             for options in ({}, *variants(name))
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
@@ -42,8 +44,8 @@ def specs(task: Task) -> list[Spec]:
         wanted = [pair for entry in task.arms for pair in _entry(entry, task)]
     if not wanted:
         raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
-    found = [_spec(name, options, task) for name, options in wanted]
-    names = [spec.name for spec in found]
+    arms = [_spec(name, options, task) for name, options in wanted]
+    names = [spec.name for spec in arms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         taken = [name for name in twice if name in task.answers]
         fix = "give them different options, or leave one out"
@@ -53,31 +55,31 @@ def specs(task: Task) -> list[Spec]:
             got=", ".join(twice),
             fix="an arm is called so: give the recorded answers another name" if taken else fix,
         )
-    return sorted(found, key=_order)
+    return sorted(arms, key=_order)
 
 
 def variants(arm: str) -> tuple[dict[str, Any], ...]:
-    """Return the further options that `arms: auto` runs an arm at, beside its own defaults."""
+    """Return the extra options that `arms: auto` runs an arm at, besides its defaults."""
     return tuple(getattr(load("arms", arm), "VARIANTS", ()))
 
 
 def variant_of(task: Task, spec: Spec) -> int:
-    """Return which of its arm's variants `arms: auto` added a spec as, from 0, or -1 for none."""
+    """Return the index of the variant that `arms: auto` added as this spec, or -1 for none."""
     if task.arms != "auto" or spec.name == spec.arm:
         return -1
-    found = (i for i, v in enumerate(variants(spec.arm)) if v.items() <= spec.options.items())
-    return next(found, -1)
+    matches = (i for i, v in enumerate(variants(spec.arm)) if v.items() <= spec.options.items())
+    return next(matches, -1)
 
 
 def on_failures(task: Task) -> list[Spec]:
-    """Return the arms that `arms: auto` asks on failed cases only: they are dear on every one."""
+    """Return the arms that `arms: auto` runs on failed cases only, because they are expensive."""
     if task.arms != "auto":
         return []
-    dear = [name for name in catalogue("arms") if _says(name, "ON_FAILURES")]
-    return sorted((_spec(name, {}, task) for name in dear), key=_order)
+    costly = [name for name in catalogue("arms") if _has_flag(name, "ON_FAILURES")]
+    return sorted((_spec(name, {}, task) for name in costly), key=_order)
 
 
-def _says(arm: str, flag: str) -> bool:
+def _has_flag(arm: str, flag: str) -> bool:
     return bool(getattr(load("arms", arm), flag, False))
 
 
@@ -120,9 +122,9 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
 
 
 def _order(spec: Spec) -> tuple[int, int, int, str]:
-    """Place references first and a ceiling in front of the context arms, after the prompts.
+    """Return the sort key of an arm: references first, a ceiling before the context arms.
 
-    A ceiling chooses the prompt it stands on, so prompts are measured before it.
+    A ceiling chooses its prompt, so it follows the prompts, which are measured first.
     """
     from tuneworthy.core.task import TOOLS
 
@@ -133,49 +135,49 @@ def _order(spec: Spec) -> tuple[int, int, int, str]:
 
 
 def most_rows(spec: Spec) -> int | None:
-    """Return the most rows that an arm learns from by its options, None for all of them."""
+    """Return the maximum of rows that an arm learns from by its options, None for all of them."""
     most = spec.options.get("rows")
     return most if isinstance(most, int) else None
 
 
 def chooses(spec: Spec) -> bool:
-    """Return whether an arm chooses something on dev rows; else it learns from them too."""
+    """Return whether an arm chooses something on dev rows; else it trains on them too."""
     return bool(getattr(load("arms", spec.arm), "CHOOSES", True))
 
 
 def chooses_prompt(spec: Spec) -> bool:
-    """Return whether an arm chooses the prompt it stands on; a placebo takes that of its arm."""
-    return spec.role != "placebo" and _says(spec.arm, "CHOOSES_PROMPT")
+    """Return whether an arm chooses its own prompt; a placebo takes that of its arm."""
+    return spec.role != "placebo" and _has_flag(spec.arm, "CHOOSES_PROMPT")
 
 
 def is_recorded(task: Task, spec: Spec) -> bool:
-    """Return whether an arm is known by its recorded answers: it learns nothing and asks nobody."""
+    """Return whether an arm has recorded answers: it learns nothing and calls no model."""
     return spec.name in recorded_files(task)
 
 
 def wants_dev(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
-    """Return whether an arm needs dev scores: it is one of several prompts that are asked here.
+    """Return whether an arm needs dev scores: it is one of several prompts measured in this study.
 
-    The one best on dev is handed to later arms. Which arm of a tool is named is chosen elsewhere.
+    The best one on dev is passed to later arms. `finalists` choose the arm of a tool elsewhere.
     """
 
-    def prompts(one: Spec) -> bool:
-        return one.tool == "prompt" and one.role == "candidate" and not is_recorded(task, one)
+    def is_prompt(arm: Spec) -> bool:
+        return arm.tool == "prompt" and arm.role == "candidate" and not is_recorded(task, arm)
 
-    return prompts(spec) and sum(map(prompts, arms)) > 1
+    return is_prompt(spec) and sum(map(is_prompt, arms)) > 1
 
 
 def trains(spec: Spec) -> bool:
-    """Return whether an arm trains a model: it comes last, after the matrix was read across."""
+    """Return whether an arm trains a model: it then runs last, after the diagnosis."""
     return "training" in load("arms", spec.arm).NEEDS
 
 
 def probes_of(spec: Spec, rows: int) -> list[Spec]:
-    """Return what may be asked to read the matrix across with an arm: its pilot, its placebo.
+    """Return what the diagnosis may run for an arm: its pilot and its placebo.
 
-    Of an arm that repairs nothing (it declares no REMEDY) that is none. There is no pilot where it
-    and its placebo learn from as many of the `rows` as the arm: then a placebo of the arm itself
-    costs no more and says more.
+    An arm that repairs nothing (no REMEDY) has none. There is a pilot only if it learns from less
+    than half as many of the `rows` as the arm: else a placebo of the arm itself costs no more and
+    says more.
     """
     arm = load("arms", spec.arm)
     if not getattr(arm, "REMEDY", None):
@@ -185,21 +187,21 @@ def probes_of(spec: Spec, rows: int) -> list[Spec]:
         options = arm.pilot(arm.Options.model_validate(spec.options)).plain()
         change = {"name": f"{spec.name} pilot", "role": "ceiling", "options": options}
         pilot = spec.model_copy(update=change)
-        learnt = [min(most_rows(one) or rows, rows) for one in (pilot, spec)]
+        learnt = [min(most_rows(arm_spec) or rows, rows) for arm_spec in (pilot, spec)]
         small = pilot if 2 * learnt[0] < learnt[1] else spec
-    found = [] if small is spec else [small]
+    probes = [] if small is spec else [small]
     if hasattr(arm, "placebo"):
         options = arm.placebo(arm.Options.model_validate(small.options)).plain()
         change = {"name": f"{small.name} placebo", "role": "placebo", "of": small.name,
                   "options": options}  # fmt: skip
-        found.append(small.model_copy(update=change))
-    return found
+        probes.append(small.model_copy(update=change))
+    return probes
 
 
 def lacking(spec: Spec, available: Mapping[str, str]) -> str:
-    """Return why an arm can't be measured here, or "" where all its needs are met.
+    """Return why an arm can't be measured here, or "" if all its needs are met.
 
-    `available` maps a need to "" (met) or to the reason that it is not.
+    `available` maps a need to "" (met) or to the reason why it is not.
     """
     needs = load("arms", spec.arm).NEEDS
     reasons = [available[need] for need in sorted(needs) if available.get(need)]
@@ -209,7 +211,7 @@ def lacking(spec: Spec, available: Mapping[str, str]) -> str:
 def needs_of(
     task: Task, *, model: str, training: str, gold: bool, bigger: str = "", vectors: str = ""
 ) -> dict[str, str]:
-    """Return {need: reason it is not met, or ""}; all but `gold` are given as such reasons."""
+    """Return {need: reason why it is not met, or ""}; all arguments but `gold` are such reasons."""
     met = {
         "labels": task.output.type == "label",
         "schema": task.output.type == "json",

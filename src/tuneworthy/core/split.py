@@ -1,4 +1,4 @@
-"""Which rows were learnt from and which were scored, as ids: stored with the results."""
+"""The rows that each fold learns from and is scored on, as ids; stored with the results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tuneworthy.core.record import Record
 
 
 class Part(Record):
-    """One part: ids to learn from, ids to choose on, ids to be scored; no id stands twice."""
+    """One fold: ids to learn from, ids to choose on, ids to score; no id occurs twice."""
 
     train: tuple[str, ...]
     dev: tuple[str, ...]
     test: tuple[str, ...]
 
     def learnt(self, chooses: bool) -> Part:
-        """Return the part as an arm learns from it: one that chooses nothing needs no dev rows."""
+        """Return the fold as an arm uses it: without a choice to make, dev rows become training
+        rows."""
         if chooses or not self.dev:
             return self
         both = tuple(sorted((*self.train, *self.dev)))
@@ -27,12 +28,12 @@ class Part(Record):
 
 
 class Split(Record):
-    """The parts of a study. `k` counts them (1: one split); `by_time`: each scored after learning.
+    """The `k` folds of a study (1: one split); `by_time`: each is scored after training.
 
-    A last part without rows to learn from is not counted: its rows stand before the first that can
-    be scored after learning, and recorded answers alone are scored on it.
-    `copies` are ids of exact copies, learnt from once only (the other copy is in `train`).
-    `groups` maps a scored id to the smallest id of its group, where a group has several.
+    A last part without training rows is not counted: its rows come before the first that can be
+    scored after training, and only recorded answers are scored on it. `copies` are ids of exact
+    copies that are trained on once only (the other copy is in `train`). `groups` maps a scored id
+    to the smallest id of its group, for groups of several.
     """
 
     k: int
@@ -44,15 +45,15 @@ class Split(Record):
     @property
     def clustered(self) -> bool:
         """Return whether groups matter: they are worth less than 9 in 10 independent rows."""
-        sizes = Counter(self.groups.get(one, one) for one in self.scored)
+        sizes = Counter(self.groups.get(case, case) for case in self.scored)
         rows = sum(sizes.values())
         return rows > 0 and rows**2 / sum(size**2 for size in sizes.values()) < 0.9 * rows
 
     def width_factor(self, folds: Iterable[int] | None = None) -> float:
-        """Return what widens a bound on fitted arms because their folds share training rows.
+        """Return the width factor of bounds on fitted arms, whose folds share training rows.
 
-        1 for one split. `folds` are the parts that the compared cases came from (None: all); rows
-        to learn from and to choose on count together (see stats.bounds.width_factor).
+        1 for one split. `folds` are the folds of the compared cases (None: all); training and dev
+        rows count together (see stats.bounds.width_factor).
         """
         from tuneworthy.stats.bounds import width_factor  # slow to import, rarely needed
 
@@ -65,15 +66,15 @@ class Split(Record):
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """Return the ids that are scored, part by part."""
-        return tuple(one for part in self.parts for one in part.test)
+        """Return the scored ids, part by part."""
+        return tuple(case for part in self.parts for case in part.test)
 
     @property
     def learning(self) -> tuple[Part, ...]:
-        """Return the parts that arms learn and answer in: all but those without rows to learn."""
+        """Return the parts that arms learn and answer in: those with training rows."""
         return tuple(part for part in self.parts if part.train)
 
     @property
     def early(self) -> frozenset[str]:
-        """Return the ids that recorded answers alone are scored on."""
-        return frozenset(one for part in self.parts if not part.train for one in part.test)
+        """Return the ids that only recorded answers are scored on."""
+        return frozenset(case for part in self.parts if not part.train for case in part.test)

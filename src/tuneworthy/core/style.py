@@ -1,4 +1,4 @@
-"""How well an arm's answers can be told from the right ones by their characters."""
+"""How well a classifier tells an arm's answers from the gold ones by their characters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tuneworthy.core.record import Record
 
 
 class Style(Record):
-    """One arm's answers against the right ones to the same inputs, read across folds.
+    """One arm's answers against the gold ones to the same inputs, cross-fitted.
 
-    `auc` is that of a cross-fitted classifier: .5 cannot be told apart, 1 always. `score` is the
-    mean of min(1, 2 (1 - P)), `n` the answers. `control` is the same AUC of right answers against
-    right answers (a random half of the rows each; mean, least and most of five draws): what lies
-    inside it is chance. None with `because` where too few answers are there.
+    `auc` is that of a cross-fitted classifier: .5 cannot tell them apart, 1 always can. `score` is
+    the mean of min(1, 2 (1 - P)), `n` the answers. `control` is the same AUC of gold answers
+    against gold answers (a random half of the rows each; mean, minimum and maximum of five draws):
+    values inside it are chance. None with `because` if there are too few answers.
     """
 
     arm: str

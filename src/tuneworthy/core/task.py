@@ -22,9 +22,9 @@ Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 
 
 class Data(Record):
-    """Where the rows lie: `file` (cross-fitted), or `train` and `test` of the user's own.
+    """The files with rows: `file` (cross-fitted), or the user's own `train` and `test`.
 
-    `locked` is the share of the scored rows that nobody is shown before `run --unlock`.
+    `locked` is the share of the scored rows that stay hidden until `run --unlock`.
     """
 
     file: str | None = None
@@ -40,7 +40,7 @@ class Data(Record):
 
 
 class Output(Record):
-    """What an answer looks like. `type`, `schema` and `labels` are inferred where missing."""
+    """The form of an answer. `type`, `schema` and `labels` are inferred if missing."""
 
     type: OutputType | None = None
     json_schema: str | dict[str, Any] | None = Field(default=None, alias="schema")
@@ -49,7 +49,7 @@ class Output(Record):
 
 
 class HardLimits(Record):
-    """Limits an arm must keep: violated (shown), met (shown) or not shown."""
+    """Limits that an arm must keep; each is violated (shown), met (shown) or not shown."""
 
     valid: Share | None = None
     p95_ms: Positive | None = None
@@ -59,18 +59,18 @@ class HardLimits(Record):
 
 
 class Judge(Record):
-    """A model that grades, and the human grades it is checked against."""
+    """A judge model, and the human grades it is checked against."""
 
     model: str
     grades: str
 
 
 class Success(Record):
-    """What success looks like; `margin` is the smallest difference worth having.
+    """The success criterion; `margin` is the smallest difference worth having.
 
-    `finalists` names, before the run, the arm that stands for a tool. `metric` is a name, names
-    joined by `+` (the least of them counts), `./file.py:function` or `judge`; `options` are those
-    of the named metrics.
+    `finalists` names, before the run, the arm that represents a tool. `metric` is a name, names
+    joined by `+` (the minimum counts), `./file.py:function` or `judge`; `options` are those of the
+    named metrics.
     """
 
     metric: str | None = None
@@ -86,20 +86,21 @@ class Success(Record):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the names that `metric` joins; none where it is a function of the user's."""
+        """Return the names that `metric` joins; none if it is a function of the user's."""
         if self.metric is None or any(mark in self.metric for mark in ":/\\"):
             return ()
         return tuple(part.strip() for part in self.metric.split("+"))
 
     @property
     def passes_from(self) -> float:
-        """Return the score from which a case passes; rows fill `pass_at` in when they are read."""
-        known = (value for value in (self.pass_at, self.target) if value is not None)
-        return next(known, 0.5)
+        """Return the score from which a case passes; reading the rows fills in `pass_at`."""
+        thresholds = (value for value in (self.pass_at, self.target) if value is not None)
+        return next(thresholds, 0.5)
 
 
 class Present(Record):
-    """What runs today: model, prompt file and options, or its logged answers (see `Recorded`)."""
+    """What runs in production: model, prompt file and options, or logged answers (see
+    `Recorded`)."""
 
     model: str | None = None
     prompt: str | None = None
@@ -110,9 +111,9 @@ class Present(Record):
 
 
 class Recorded(Record):
-    """Recorded answers of another system; without `tool` its place on the ladder is not known.
+    """Recorded answers of another system; without `tool` its place on the ladder is unknown.
 
-    `match`: what says which row an answer belongs to. None: its id, else its input; never order.
+    `match` says how an answer is matched to its row. None: by id, else by input; never by order.
     """
 
     file: str
@@ -121,7 +122,7 @@ class Recorded(Record):
 
 
 class Knowledge(Record):
-    """How fast facts change: `changed_share` of them in `over` (as 30d), `stale_ok` may be old."""
+    """How fast facts change: `changed_share` in `over` (as 30d); `stale_ok` may be outdated."""
 
     changed_share: Share | None = None
     over: str | None = None
@@ -129,7 +130,7 @@ class Knowledge(Record):
 
 
 class Economics(Record):
-    """Prices in one currency (USD), requests a month, hours; None is `not measured`."""
+    """Prices in one currency (USD), requests per month, hours; None is `not measured`."""
 
     requests_per_month: Amount | None = None
     value_of_correct: Amount | None = None
@@ -151,7 +152,7 @@ class Economics(Record):
 class Budget(Record):
     """`minutes` shapes the plan; `usd` and `tokens` are hard caps.
 
-    `stop_early`: an arm is stopped as soon as it cannot win; every bound is then a betting bound.
+    `stop_early`: an arm stops as soon as it cannot win; every bound is then a betting bound.
     `stages`: a rule decides, after the cheap arms, which others are worth their minutes; false runs
     every arm.
     """
@@ -164,13 +165,13 @@ class Budget(Record):
 
 
 class Task(Record):
-    """The content of task.yaml, checked, with what was inferred from the rows filled in.
+    """The content of task.yaml, checked, with inferred values filled in from the rows.
 
-    `inferred` names the keys that the rows supplied (`output.schema`, …); `folder` is where
-    relative paths start and is no part of the hash. `thinking`: whether a model that can reason
-    before it answers does so (`auto`: only where its template can't switch it off), in up to
-    `thinking_tokens` tokens beside those of the answer. `options` are request fields of a model
-    behind an endpoint, by role. `batch` is the largest number of rows in one batch.
+    `inferred` names the keys that the rows supplied (`output.schema`, …); relative paths start at
+    `folder`, which is not part of the hash. `thinking`: whether a model that can reason before it
+    answers does so (`auto`: only if its template can't switch it off), in up to `thinking_tokens`
+    tokens in addition to those of the answer. `options` are request fields of a model behind an
+    endpoint, by role. `batch` is the largest number of rows in one batch.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "task"
@@ -204,11 +205,11 @@ class Task(Record):
 
     @property
     def folder(self) -> Path:
-        """Return the folder of task.yaml, where relative paths start."""
+        """Return the folder of task.yaml, the base of relative paths."""
         return self._folder
 
     def at(self, folder: Path) -> Task:
-        """Return the same task, its relative paths starting at `folder`."""
+        """Return the same task with its relative paths based on `folder`."""
         copy = self.model_copy()
         copy._folder = folder
         return copy
@@ -217,9 +218,9 @@ class Task(Record):
     def hash(self) -> str:
         """Return the content hash (64 hex digits); caps, speed, executor and folder don't count.
 
-        A raised cap lets a stopped study go on, so caps are no part of what the study is; nor is
-        where inputs to settle on lie. To stop arms early is part of it: it is declared before the
-        run. Keys added since count where they are set, so that older tasks keep their hash.
+        A raised cap lets a stopped study go on, so caps are not part of its identity; nor is the
+        path of the inputs to settle on. `stop_early` counts: it is declared before the run. Keys
+        added since then count only if they are set, so that older tasks keep their hash.
         """
         early = set() if self.budget.stop_early else {"stop_early"}
         early |= {"stages"} if self.budget.stages else set()

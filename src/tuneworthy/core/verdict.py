@@ -1,4 +1,4 @@
-"""The verdict: verdict.json, the machine contract. A breaking change raises `schema`."""
+"""The record of verdict.json, the machine contract. A breaking change raises `schema`."""
 
 from __future__ import annotations
 

@@ -56,8 +56,7 @@ class PlannedArm(Record):
 
     @property
     def first_minutes(self) -> float:
-        """Return the minutes until the stage rule checks its score (all minutes without a
-        check)."""
+        """Return the minutes until the stage rule checks its score, or all if it never does."""
         return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
 
 

@@ -19,8 +19,7 @@ class Part(Record):
     test: tuple[str, ...]
 
     def learnt(self, chooses: bool) -> Part:
-        """Return the fold as an arm uses it: without a choice to make, dev rows become training
-        rows."""
+        """Return the fold as an arm uses it: without a choice to make, it trains on dev rows."""
         if chooses or not self.dev:
             return self
         both = tuple(sorted((*self.train, *self.dev)))

@@ -99,8 +99,7 @@ class Success(Record):
 
 
 class Present(Record):
-    """What runs in production: model, prompt file and options, or logged answers (see
-    `Recorded`)."""
+    """The production system: model, prompt file and options, or logged answers (see `Recorded`)."""
 
     model: str | None = None
     prompt: str | None = None

@@ -1,1 +1,1 @@
-"""Bounds, power and summaries: numpy and scipy only. Knows no records, files or models."""
+"""Bounds, power and summaries on numpy and scipy arrays; no records, files or models."""

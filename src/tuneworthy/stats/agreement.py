@@ -1,4 +1,4 @@
-"""How far two graders agree, and how much a grade hangs on something else: numpy and scipy only."""
+"""Agreement of two graders, and the slope of a grade on a covariate: numpy and scipy only."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from scipy.stats import t
 
 
 def weighted_kappa(one: Any, other: Any, levels: int) -> float | None:
-    """Return Cohen's kappa with linear weights of two lists of levels 0 .. levels - 1.
+    """Return Cohen's kappa with linear weights for two lists of levels 0 .. levels - 1.
 
-    None where nothing could be disagreed about: no grades, or both graders gave one level only.
-    Source: Cohen 1968.
+    None if disagreement is impossible: no grades, or both graders gave one level only. Source:
+    Cohen 1968.
     """
     a, b = (np.asarray(v, int).ravel() for v in (one, other))
     if not a.size or a.size != b.size:
         return None
-    seen = np.zeros((levels, levels))
-    np.add.at(seen, (a, b), 1 / a.size)
+    observed = np.zeros((levels, levels))
+    np.add.at(observed, (a, b), 1 / a.size)
     weights = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels))) / max(1, levels - 1)
-    chance = float((weights * np.outer(seen.sum(1), seen.sum(0))).sum())
-    return None if chance == 0 else 1 - float((weights * seen).sum()) / chance
+    chance = float((weights * np.outer(observed.sum(1), observed.sum(0))).sum())
+    return None if chance == 0 else 1 - float((weights * observed).sum()) / chance
 
 
 def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | None:
     """Return the least-squares slope of y on x with its two-sided interval by Student's t.
 
-    None below three points or where x does not vary.
+    None below three points or if x does not vary.
     """
     a, b = (np.asarray(v, float).ravel() for v in (x, y))
     off = a - a.mean() if a.size else a
@@ -35,7 +35,7 @@ def slope(x: Any, y: Any, level: float = 0.05) -> tuple[float, float, float] | N
     if a.size < 3 or spread == 0:
         return None
     steep = float(off @ b) / spread
-    rest = b - b.mean() - steep * off
-    se = float(np.sqrt(rest @ rest / (a.size - 2) / spread))
+    residual = b - b.mean() - steep * off
+    se = float(np.sqrt(residual @ residual / (a.size - 2) / spread))
     half = float(t.ppf(1 - level / 2, a.size - 2)) * se
     return steep, steep - half, steep + half

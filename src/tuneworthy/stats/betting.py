@@ -1,4 +1,4 @@
-"""A confidence sequence for a mean in [-1, 1]: valid at every look, at any number of rows."""
+"""A confidence sequence for a mean in [-1, 1]: valid at every look, for any number of rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Array = np.ndarray[Any, Any]
 
 
 class Bets:
-    """Bets against candidate means of streams whose values are seen one at a time.
+    """Betting test of candidate means, for streams whose values arrive one at a time.
 
-    `living` (R, M) says which of the `candidates` (M,) in [-1, 1] each of R streams has not ruled
-    out: True until the wealth of a bet against the candidate reaches 1 / alpha. Source: hedged
-    betting of Waudby-Smith and Ramdas, arXiv 2010.09686; bets use the past only.
+    `living` (R, M) is True for each of the `candidates` (M,) in [-1, 1] that each of R streams has
+    not rejected: until the wealth of a bet against the candidate reaches 1 / alpha. Source: hedged
+    betting of Waudby-Smith and Ramdas, arXiv 2010.09686; bets depend on past values only.
     """
 
     def __init__(self, candidates: Array, alpha: float, streams: int = 1) -> None:
@@ -31,9 +31,9 @@ class Bets:
         self._bet = slice(0, self._m.size)
 
     def rows_left(self, stream: int, at: int, values: Array, n_plan: int) -> float:
-        """Return in about how many rows a stream rules a candidate out if it goes on as `values`.
+        """Return roughly how many rows a stream needs to reject a candidate if `values` continue.
 
-        `at` is the candidate's place; 0 where it is ruled out, inf where bets on such values lose.
+        `at` is the candidate's index; 0 if it is already rejected, inf if bets on such values lose.
         """
         if not self.living[stream, at]:
             return 0.0
@@ -44,14 +44,15 @@ class Bets:
             (self._down[stream, at], np.log1p(-min(bet, self._cap_down[at]) * (x - m)).mean()),
         )
         goal = log(2 / self._alpha)
-        return float(min(max(goal - had, 0) / gain if gain > 0 else inf for had, gain in sides))
+        return float(
+            min(max(goal - log_wealth, 0) / gain if gain > 0 else inf for log_wealth, gain in sides)
+        )
 
     def see(self, values: Array | float, n_plan: int | Array) -> Array:
-        """Take in the next value in [-1, 1] of each stream and return `living`.
+        """Add the next value in [-1, 1] of each stream and return `living`.
 
-        The bet is sized for `n_plan` values in all (or (R, 1): each stream's own). It may differ
-        from call to call, as long as it depends on values seen before alone: the sequence stays
-        valid.
+        The bet is sized for `n_plan` values in all (or (R, 1): one per stream). `n_plan` may differ
+        from call to call if it depends only on earlier values: the sequence stays valid.
         """
         x = (np.asarray(values, float).reshape(-1, 1) + 1) / 2
         bet = np.sqrt(2 * log(2 / self._alpha) / (self._variance * n_plan))
@@ -62,7 +63,7 @@ class Bets:
         alive = self.living[:, on] & (np.maximum(up, down) + log(0.5) < log(1 / self._alpha))
         self.living = np.zeros_like(self.living)
         self.living[:, on] = alive
-        self._bet = _around(alive, on)  # what no stream holds possible needs no further bets
+        self._bet = _around(alive, on)  # candidates that every stream rejected need no more bets
         self._seen += 1
         self._total = self._total + x
         mean = self._total / (self._seen + 1)
@@ -72,7 +73,7 @@ class Bets:
 
 
 def _around(living: Array, of: slice) -> slice:
-    """Return from where to where any stream has a living candidate: a part of `of`."""
+    """Return the smallest slice, inside `of`, that holds the living candidates of all streams."""
     there = np.flatnonzero(living.any(0))
     if not there.size:
         return slice(of.start, of.start)
@@ -80,10 +81,10 @@ def _around(living: Array, of: slice) -> slice:
 
 
 def alive(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
-    """Return which candidate means each stream has not ruled out after its last value.
+    """Return which candidate means each stream has not rejected after each of its values.
 
-    `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is
-    (R, T, M); see `Bets`. Bets are sized for `n_plan` values.
+    `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is (R, T,
+    M); see `Bets`. Bets are sized for `n_plan` values.
     """
     values = np.asarray(streams, float)
     bets = Bets(candidates, alpha, values.shape[0])
@@ -99,15 +100,15 @@ def grid(step: float = 0.001) -> Array:
 
 
 def betting_cs(
-    D: Any,  # noqa: N803 - the paired differences are D everywhere in the docs
+    D: Any,  # noqa: N803 - the docs call the paired differences D
     alpha: float,
     n_plan: int,
     step: float = 0.001,
 ) -> list[tuple[float, float]]:
-    """Return (low, high) for the mean of D in [-1, 1] after each value, together 1 - alpha.
+    """Return (low, high) for the mean of D in [-1, 1] after each value, together at 1 - alpha.
 
-    One-sided level l is `alpha=2 * l`. Where values contradict every mean (their mean drifts),
-    the last interval that was not empty is kept.
+    For a one-sided level l pass `alpha=2 * l`. If the values contradict every mean (their mean
+    drifts), the last non-empty interval is kept.
     """
     candidates, out = grid(step), list[tuple[float, float]]()
     bets = Bets(candidates, alpha)
@@ -119,11 +120,11 @@ def betting_cs(
 
 
 class Sequence:
-    """Bounds on the mean of differences in [-1, 1], tightened value by value, valid at every one.
+    """Bounds on the mean of differences in [-1, 1], updated value by value and valid at each.
 
-    `level` is that of each one-sided bound. A difference may be known only to lie in a range
-    (nobody could say which answer is right): the upper bound then takes its upper end, the lower
-    bound its lower one.
+    `level` is that of each one-sided bound. A difference may be known only as a range (nobody could
+    say which answer is right): the upper bound then uses its upper end, the lower bound its lower
+    end.
     """
 
     def __init__(self, level: float, step: float = 0.001) -> None:
@@ -134,7 +135,7 @@ class Sequence:
         self._seen: list[float] = []
 
     def see(self, least: float, most: float, n_plan: int) -> None:
-        """Take in the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
+        """Add the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
         living = self._bets.see(np.array([least, most]), n_plan)
         below, above = (np.flatnonzero(row) for row in living)
         self.low = float(self._candidates[below[0]]) if below.size else self.low
@@ -147,14 +148,14 @@ class Sequence:
 
     @property
     def mean(self) -> float:
-        """Return the mean so far (a range counts by its middle), 0 before the first value."""
+        """Return the mean so far (a range counts by its midpoint), 0 before the first value."""
         return float(np.mean(self._seen)) if self._seen else 0.0
 
     def rows_left(self, targets: tuple[float, ...], before: Array, n_plan: int) -> float:
-        """Return about how many more rows bring a bound past the nearest of some means.
+        """Return roughly how many more rows move a bound past the nearest of some means.
 
-        Rows are taken to go on like those seen so far and `before`, an earlier sample; inf where
-        those say that no number of rows would do it.
+        Future rows are assumed to resemble those so far and `before`, an earlier sample; inf if no
+        number of such rows suffices.
         """
         values = np.concatenate([before, self._seen])
         if not values.size:

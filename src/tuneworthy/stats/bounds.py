@@ -1,9 +1,9 @@
-"""How sure a score or a difference is, from the rows at hand.
+"""Confidence bounds of a score or a paired difference.
 
 Rates: Clopper-Pearson. Paired 0/1: exact below ten differing pairs, else a score bound. Graded: the
-wider of Student's t and a BCa bootstrap, or, where few full-size differences were seen, of
-Student's t and a bound that allows for one more. Groups: the same, widened, and allowing for a
-group that was not seen. Knows arrays only: no records, files or models.
+wider of Student's t and a BCa bootstrap, or, if few full-size differences were observed, of
+Student's t and a bound that allows for one more. Groups: the same, widened, and allowing for an
+unobserved group. Works on arrays only: no records, files or models.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Array = np.ndarray[Any, Any]
 
 
 SHARE = 0.7
-"""The share of alpha that a study spends. Spent whole, up to 5.4 % of the score bounds of two arms
-broke by simulation; the promise is 5 % with room to show it."""
+"""The share of alpha that a study spends. If all of it were spent, up to 5.4 % of the score bounds
+of two arms broke in simulation; the promise is 5 %, with a reserve."""
 
 
 NAMED = 0.04
-"""Level of the interval of an arm's score where one arm is named by the same rows: by its luck it
-was named, too. At .05 the interval of the named arm covered .937 in the worst of 300 cells."""
+"""Level of the interval of an arm's score if the same rows chose the arm, which favours lucky arms.
+At .05 the interval of the chosen arm covered .937 in the worst of 300 cells."""
 
 
 class Bound(NamedTuple):
-    """A mean paired difference with one-sided bounds, each at the level that was asked for."""
+    """A mean paired difference with one-sided bounds, each at the requested level."""
 
     mean: float
     low: float
@@ -45,7 +45,7 @@ class Bound(NamedTuple):
 def rate(k: int, n: int, level: float = 0.05) -> tuple[float, float]:
     """Return the exact (Clopper-Pearson) two-sided interval of a share, k of n.
 
-    Raises ValueError for n = 0 or k outside 0..n: a rate of nothing is not 0.
+    Raises ValueError for n = 0 or k outside 0..n: a rate of no rows is not 0.
     """
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"no rate of {k} in {n}")
@@ -63,8 +63,8 @@ def mean_interval(
     """Return mean, low and high of scores in [0, 1], two-sided at `level`.
 
     0/1 scores of independent rows get Clopper-Pearson, others the bounds of `paired` on [0, 1].
-    Rows of one group widen it. So do `factor` and `folds` of a cross-fitted arm that learns, as in
-    `paired`: the score is that of the artefact that would be built, one more fit. Raises
+    Groups of rows widen the interval. So do `factor` and `folds` of a cross-fitted arm that learns,
+    as in `paired`: the score is that of the artefact that would be built, one more fit. Raises
     ValueError for no scores.
     """
     values = _checked(scores, 0.0)
@@ -85,13 +85,13 @@ def paired(
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with one-sided bounds, each at `level`.
 
-    `factor` widens pairs that involve a fitted arm (see `width_factor`). `folds` names the fold
-    of each row of such a pair: where the folds' means scatter beyond row noise (an unstable arm),
-    the bounds widen further, as they do by what a retraining is taken to differ. `groups` names
-    rows that belong together (`Groups`, where a larger group than any of these may come). 0/1
-    scores that differ on fewer than `few` rows get exact bounds; with 0 the score bound holds at
-    any count, for sums of parts, where ends that are each too wide add up. Differences below 1e-9
-    are ties. Raises ValueError for no rows, or values that are not finite or outside [-1, 1].
+    `factor` widens pairs that involve a fitted arm (see `width_factor`). `folds` names the fold of
+    each row of such a pair: if the fold means scatter beyond row noise (an unstable arm), the
+    bounds widen further, as they do by the assumed sd of a retraining. `groups` names rows that
+    belong together (`Groups` if a larger group than any of these may occur). 0/1 scores that differ
+    on fewer than `few` rows get exact bounds; with `few` 0 the score bound is used at any count,
+    for sums of parts, where bounds that are each too wide add up. Differences below 1e-9 are ties.
+    Raises ValueError for no rows, or values that are not finite or outside [-1, 1].
     """
     values = _checked(diffs, -1.0)
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
@@ -105,19 +105,18 @@ def paired(
 
 
 def width_factor(folds_run: int, n_test: float, n_train: float) -> float:
-    """Return how much wider a fitted pair's interval is when folds share training rows.
+    """Return the width factor of a fitted pair's interval, whose folds share training rows.
 
-    `n_test`, `n_train`: mean rows a fold. 1.5 at 5 of 5 folds, 1.22 at 2 of 5; one split is 1.
+    `n_test`, `n_train`: mean rows per fold. 1.5 at 5 of 5 folds, 1.22 at 2 of 5; one split is 1.
     """
     return float(np.sqrt(1 + folds_run * n_test / n_train)) if folds_run > 1 else 1.0
 
 
 def look_cost(looks: int) -> float:
-    """Return by what a look at the same cases divides alpha: 1 for the first, then 2 L (L - 1).
+    """Return the divisor of alpha for a look at the same cases: 1 for the first, then 2 L (L - 1).
 
-    The first look pays nothing, and however many there are, all together spend at most 1.5 alpha:
-    1 / (2 L (L - 1)) summed from the second look on is 1/2. Divided by L, ten would spend 2.9
-    alpha.
+    The first look is free, and any number of looks spends at most 1.5 alpha together: 1 / (2 L (L -
+    1)) summed from the second look on is 1/2. With a divisor of L, ten looks would spend 2.9 alpha.
     """
     if looks < 1:
         raise ValueError(f"no level for look {looks}")
@@ -127,8 +126,8 @@ def look_cost(looks: int) -> float:
 def level(alpha: float, looks: int = 1, arms: int = 2) -> float:
     """Return the one-sided error level of each bound of `arms` arms, by Bonferroni.
 
-    SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` does better where all rows
-    are known.
+    SHARE * alpha / (look_cost(looks) * (arms - 1)); `many.pair_levels` is less conservative if all
+    rows are known.
     """
     if arms < 1:
         raise ValueError(f"no level for {arms} arms")
@@ -146,15 +145,15 @@ def _checked(values: Any, lowest: float) -> Array:
 
 
 def _units(n: int, groups: Any) -> tuple[Array | None, float]:
-    """Return the group number of each row (None: each stands for itself), and the largest group."""
-    of, largest = groups if isinstance(groups, Groups) else (groups, 0.0)
-    numbers = None if of is None else cluster_numbers(of, n)
+    """Return the group number of each row (None: rows are independent), and the largest group."""
+    labels, largest = groups if isinstance(groups, Groups) else (groups, 0.0)
+    numbers = None if labels is None else cluster_numbers(labels, n)
     alone = numbers is None or (numbers.max() + 1 == n and largest <= 1)
     return (None, 0.0) if alone else (numbers, largest)
 
 
 class _Rows(NamedTuple):
-    """Rows whose mean is bounded, `tail` of error each side: values from `lowest` to 1."""
+    """Rows whose mean is bounded, with error `tail` on each side; values from `lowest` to 1."""
 
     values: Array
     tail: float
@@ -165,12 +164,12 @@ class _Rows(NamedTuple):
     def ends(
         self, plain: tuple[float, float] | None, factor: float, folds: Folds | None
     ) -> tuple[float, float]:
-        """Return low and high; `plain` bounds independent rows, None where they are graded."""
+        """Return low and high; `plain` bounds independent rows, None if they are graded."""
         mean = float(self.values.mean())
         wide = 1.0
         if self.units is not None:
             wide = widening(self.values, self.units, self.tail)
-        low, high = _stretched(mean, plain or self._graded(), wide, self.lowest)
+        low, high = _widened_bounds(mean, plain or self._graded(), wide, self.lowest)
         if self.units is not None:
             sums = [np.bincount(self.units, side) for side in self._sides()]
             sizes = np.bincount(self.units).astype(float)
@@ -178,19 +177,20 @@ class _Rows(NamedTuple):
             low, high = min(low, unseen_low), max(high, unseen_high)
         if folds is not None:
             factor = fold_widening(self.values, folds, factor, wide)
-        return _stretched(mean, (low, high), factor, self.lowest)
+        return _widened_bounds(mean, (low, high), factor, self.lowest)
 
     def _graded(self) -> tuple[float, float]:
         """Return bounds of independent graded rows.
 
-        A bootstrap can't draw what was not seen, and noise hides that it was not: with losses of
-        1 % inside small noise 22 % of the BCa bounds of 75 rows broke by simulation. So a side
-        with fewer than ten full-size differences gets a bound that allows for one more.
+        A bootstrap can't draw a value that was not observed, and noise hides that it is missing:
+        with losses of 1 % inside small noise, 22 % of the BCa bounds of 75 rows broke in
+        simulation. So a side with fewer than ten full-size differences gets a bound that allows for
+        one more.
         """
         low, high = student(self.values, self.tail)
         unseen_low, unseen_high = self._unseen(self._sides(), np.ones(self.values.size))
         low, high = min(low, unseen_low), max(high, unseen_high)
-        if unseen_low <= 1 and unseen_high >= -1:  # both sides allow for what was not seen
+        if unseen_low <= 1 and unseen_high >= -1:  # both sides allow for an unobserved unit
             return low, high
         drawn = bca(self.values, self.tail)
         return (
@@ -199,24 +199,24 @@ class _Rows(NamedTuple):
         )
 
     def _sides(self) -> list[Array]:
-        """Return the values seen from below (turned over) and from above."""
+        """Return the values reflected (for the lower bound) and unchanged (for the upper bound)."""
         return [1 + self.lowest - self.values, self.values]
 
     def _unseen(self, sums: list[Array], sizes: Array) -> tuple[float, float]:
-        """Return bounds that allow for a unit that was not seen; 2 and -2 where enough were.
+        """Return bounds that allow for an unobserved unit; 2 and -2 if enough were observed.
 
-        A tail too small to be drawn is bounded so, however many were seen.
+        A `tail` below LEAST, too small for a bootstrap, always gets these bounds.
         """
-        found = [
+        tops = [
             -2.0
             if unseen.full_size(side, sizes, self.largest) >= unseen.ENOUGH and self.tail >= LEAST
             else unseen.worst_unit(side, sizes, self.tail, self.largest)
             for side in sums
         ]
-        return 2.0 if found[0] == -2.0 else 1 + self.lowest - found[0], found[1]
+        return 2.0 if tops[0] == -2.0 else 1 + self.lowest - tops[0], tops[1]
 
 
-def _stretched(
+def _widened_bounds(
     mean: float, bounds: tuple[float, float], wide: float, lowest: float
 ) -> tuple[float, float]:
     if np.isinf(wide):

@@ -1,4 +1,4 @@
-"""Rows that belong together (groups, folds) are not independent: how much wider is needed."""
+"""Width factors for rows that are not independent: groups and folds."""
 
 from __future__ import annotations
 
@@ -10,57 +10,61 @@ from scipy.stats import norm, t
 Array = np.ndarray[Any, Any]
 
 FEWEST = 1.5
-"""Below so many effective groups the rows say nothing about other groups."""
+"""With fewer effective groups the rows say nothing about other groups."""
 
 
 RETRAINED = 0.02
-"""Sd of an arm's score from one training to the next that is taken for granted at least, where the
-folds show less: five of them show none in half of the studies where it is 3 points. Without it up
-to 7.3 % of the bounds broke (3 points, 900 rows, two arms), with it 4.3 % (simulated)."""
+"""Minimum sd of an arm's score between trainings, used if the folds show less: in half of the
+studies where it is 3 points, five folds show none. Without it up to 7.3 % of the bounds broke (3
+points, 900 rows, two arms), with it 4.3 % (simulated)."""
 
 
 class Folds(NamedTuple):
-    """The fold of each row of a cross-fitted arm, and the sd from fit to fit that is taken for
-    granted at least (see RETRAINED)."""
+    """The fold of each row of a cross-fitted arm, and the minimum sd between fits.
+
+    See RETRAINED for that sd.
+    """
 
     of: Any
     retrained: float = 0.0
 
 
 class Groups(NamedTuple):
-    """The group of each row, and the rows of the largest group there may be where that is larger
-    than any of these."""
+    """The group of each row, and the size of the largest possible group.
+
+    `largest` counts only if it exceeds every group of these rows.
+    """
 
     of: Any
     largest: float = 0.0
 
 
 def cluster_numbers(groups: Any, n: int) -> Array:
-    """Return a number from 0 a row; rows of one group share it, None stands for itself.
+    """Return the group number of each row, from 0; a row with group None is a group of its own.
 
-    Raises ValueError where there are not as many groups as rows.
+    Raises ValueError if there are not as many groups as rows.
     """
     labels = list(groups)
     if len(labels) != n:
         raise ValueError(f"{len(labels)} groups for {n} rows")
-    seen: dict[Any, int] = {}
+    numbers: dict[Any, int] = {}
     keys = [(label, -1) if label is not None else (None, i) for i, label in enumerate(labels)]
-    return np.array([seen.setdefault(key, len(seen)) for key in keys])
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
 def effective(numbers: Array) -> float:
-    """Return how many groups of equal size these are worth: (sum of sizes)^2 / sum of squares."""
+    """Return the effective number of equal groups: (sum of sizes)^2 / sum of squares."""
     sizes = np.bincount(numbers).astype(float)
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def widening(values: Array, numbers: Array, level: float) -> float:
-    """Return how much wider groups make a bound of the mean: at least 1, infinite for one group.
+    """Return how much groups widen a bound of the mean: at least 1, infinite for one group.
 
     The ratio of the CR2 standard error to that of independent rows, at least 1, times t / z at the
     one-sided `level`, with the degrees of freedom of the effective number of groups less one.
-    Infinite below 1.5 effective groups. Groups of one row each leave the width alone. Source: Bell
-    and McCaffrey (2002); Imbens and Kolesar (2016); Pustejovsky and Tipton (2018).
+    Infinite below 1.5 effective groups. Groups of one row each leave the width unchanged. Source:
+    Bell and McCaffrey (2002); Imbens and Kolesar (2016); Pustejovsky and Tipton (2018).
     """
     if int(numbers.max()) + 1 == values.size:
         return 1.0
@@ -83,10 +87,11 @@ def widening(values: Array, numbers: Array, level: float) -> float:
 def fold_widening(values: Array, folds: Folds, factor: float, wide: float = 1.0) -> float:
     """Return the width factor of a cross-fitted pair whose folds may disagree beyond chance.
 
-    The artefact that will be built is one more fit, so what the K fits scatter beyond row noise
+    The artefact that will be built is one more fit, so the scatter of the K fits beyond row noise
     counts (1 + 1/K) times: sqrt(factor^2 + excess * (1 + 1/K) / SE^2), excess = variance of the
-    fold means - K SE^2, at least `retrained`^2. `wide` is what groups already widen the SE. Equal
-    folds leave `factor` if `retrained` is 0; so do values without any spread, and a single fold.
+    fold means - K SE^2, at least `retrained`^2. `wide` is the factor by which groups already widen
+    the SE. The result is `factor` for equal folds if `retrained` is 0, for values without spread,
+    and for a single fold.
     """
     numbers = cluster_numbers(folds.of, values.size)
     sizes = np.bincount(numbers)

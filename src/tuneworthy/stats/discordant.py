@@ -12,7 +12,7 @@ from scipy.stats import beta
 Array = np.ndarray[Any, Any]
 
 FEW = 10
-"""Below this many differing pairs the exact bounds are used: a bootstrap may be [0, 0] there."""
+"""With fewer differing pairs the bounds are exact: a bootstrap may return [0, 0] there."""
 
 
 def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
@@ -24,9 +24,9 @@ def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
 
 
 def discordant(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tuple[Array, Array]:
-    """Return one-sided bounds of (wins - losses) / n, each at `level`; arrays run in parallel.
+    """Return one-sided bounds of (wins - losses) / n, each at `level`; arrays are elementwise.
 
-    Below `few` differing pairs two Clopper-Pearson bounds of the two shares are combined
+    Below `few` differing pairs the Clopper-Pearson bounds of the two shares are combined
     (conservative on purpose); from there on, the score bound of Tango (1998).
     """
     wins, losses, level = np.broadcast_arrays(
@@ -51,7 +51,7 @@ def _combined(wins: Array, losses: Array, n: int, level: Array) -> tuple[Array, 
 
 
 def _score(wins: Array, losses: Array, n: int, diff: Array) -> Array:
-    """Return Tango's statistic for a difference: it falls as the difference grows."""
+    """Return Tango's statistic for a difference; it decreases as the difference grows."""
     b = -wins - losses + (2 * n - wins + losses) * diff
     root = np.sqrt(np.maximum(b * b + 8 * n * losses * diff * (1 - diff), 0))
     q = (root - b) / (4 * n)
@@ -62,7 +62,7 @@ def _score(wins: Array, losses: Array, n: int, diff: Array) -> Array:
 def _root(wins: Array, losses: Array, n: int, z: Array) -> Array:
     low = np.full(wins.shape, -1 + 1e-9)
     high = np.full(wins.shape, 1 - 1e-9)
-    for _ in range(50):  # 2 / 2**50: beyond what a double shows of a mean
+    for _ in range(50):  # bisection to 2 / 2**50, below the double precision of a mean
         middle = (low + high) / 2
         above = _score(wins, losses, n, middle) > z
         low, high = np.where(above, middle, low), np.where(above, high, middle)

@@ -1,4 +1,4 @@
-"""When a dearer or harder arm pays: break-even volume, the margin that pays, and how sure."""
+"""When a more expensive arm pays: break-even volume, paying margin, and their probability."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def breakeven(
     v: float,
     dq: float,
 ) -> tuple[Side, float | None]:
-    """Return on which side of how many requests a month arm b pays against arm a.
+    """Return the range of requests per month in which arm b pays against arm a: side and volume.
 
-    dF, dU: one-off cost and monthly upkeep, b - a; H: months; dc: cost a request, a - b; v: value
+    dF, dU: one-off cost and monthly upkeep, b - a; H: months; dc: cost per request, a - b; v: value
     of one more right answer; dq: score, b - a. ("never", None) has no volume.
     """
     fixed, gain = dF / H + dU, dc + v * dq
@@ -37,9 +37,9 @@ def paying_margin(
     v: float,
     V: float,  # noqa: N803
 ) -> float:
-    """Return the gain in right answers a request that pays for a climb; at least 0.
+    """Return the gain in right answers per request that pays for a climb; at least 0.
 
-    V: requests a month. Raises ValueError where answers or requests are worth nothing.
+    V: requests per month. Raises ValueError if answers or requests are worth nothing.
     """
     if v * V <= 0:
         raise ValueError("the margin needs a value of a right answer and a volume above 0")
@@ -52,7 +52,7 @@ def net_value(q: float, c: float, v: float) -> float:
 
 
 def chance_better(mean: float, se: float) -> float:
-    """Return the chance that a difference of net values is above 0, by the normal curve."""
+    """Return the probability that a difference of net values is above 0, by the normal law."""
     if se <= 0:
         return 0.5 if mean == 0 else float(mean > 0)
     return float(norm.cdf(mean / se))

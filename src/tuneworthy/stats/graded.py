@@ -11,7 +11,7 @@ from scipy.stats import norm, t
 Array = np.ndarray[Any, Any]
 
 DRAWS = 5000
-LEAST = 3e-4  # the smallest tail that is drawn: 160,000 means
+LEAST = 3e-4  # the smallest tail for a bootstrap: 160,000 means
 TIE = 1e-9
 _CHUNK = 2_000_000
 
@@ -25,7 +25,7 @@ def bca(values: Array, tail: float) -> tuple[float, float]:
     rows = np.sort(values)
     mean = float(rows.mean())
     draws = _drawn(rows.tobytes(), DRAWS * 2 ** int(np.ceil(np.log2(max(1, 50 / tail / DRAWS)))))
-    tied = np.abs(draws - mean) < TIE  # else the order of a sum decides what is below the mean
+    tied = np.abs(draws - mean) < TIE  # else rounding decides which draws are below the mean
     below = float(((draws < mean) & ~tied).mean() + 0.5 * tied.mean())
     shift = float(norm.ppf(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     speed = _acceleration(rows)
@@ -36,7 +36,7 @@ def bca(values: Array, tail: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=8)
 def _drawn(rows: bytes, draws: int) -> Array:
-    """Return bootstrap means of rows: the same pair of arms is bounded at several levels."""
+    """Return cached bootstrap means of rows: a pair of arms is bounded at several levels."""
     values = np.frombuffer(rows)
     return means(values, np.ones(values.size), draws)
 
@@ -44,9 +44,9 @@ def _drawn(rows: bytes, draws: int) -> Array:
 def student(values: Array, tail: float) -> tuple[float, float]:
     """Return lower and upper bounds of the mean by Student's t, `tail` of error each.
 
-    BCa learns its correction from the rows it corrects, so where few of them are far out it is too
-    narrow on both sides: at a tail of .035 on 100 rows up to .11 of the bounds broke by simulation.
-    The wider of the two broke in at most .04, for a width of up to a tenth more.
+    BCa estimates its correction from the same rows, so with few extreme rows it is too narrow on
+    both sides: at a tail of .035 on 100 rows up to .11 of the bounds broke in simulation. The wider
+    of the two broke in at most .04, for up to a tenth more width.
     """
     mean, n = float(values.mean()), values.size
     if n < 2:
@@ -56,7 +56,7 @@ def student(values: Array, tail: float) -> tuple[float, float]:
 
 
 def means(sums: Array, sizes: Array, draws: int) -> Array:
-    """Return so many means of units drawn with replacement; the same draws for the same sizes."""
+    """Return bootstrap means of units; the draws depend on the number of units only."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // sums.size)
     parts = []

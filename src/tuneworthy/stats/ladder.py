@@ -1,4 +1,4 @@
-"""The ladder rule: climb only when the rung below is beaten; say how much may be left."""
+"""The ladder rule: climb only if the rung below is beaten; report how much may be left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ Array = np.ndarray[Any, Any]
 
 
 class Rung(NamedTuple):
-    """The arm named, the most another arm may be better by, and whether that is small enough."""
+    """The chosen arm, the most that another arm may be better by, and whether that is firm.
+
+    `firm`: what is left is within the margin for every arm.
+    """
 
     name: str
     left: float
@@ -26,10 +29,10 @@ def climb(
 ) -> Rung:
     """Return the first rung that no other arm beats, with what may be left on the table.
 
-    `order`: the rungs, simplest first; `others` are arms that were compared, but stand on no rung.
-    `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided bounds. `margin`: smallest
-    gain worth a climb, or `margin(s, b)` for a climb from s to b. s is beaten if some b has low > 0
-    and mean >= margin. Raises ValueError for no rungs.
+    `order`: the rungs, simplest first; `others` are arms that were compared but have no rung.
+    `bounds[b, s]` starts with (mean, low, high) of b - s, one-sided bounds. `margin`: smallest gain
+    worth a climb, or `margin(s, b)` for a climb from s to b. s is beaten if some b has low > 0 and
+    mean >= margin. Raises ValueError for no rungs.
     """
     if not order:
         raise ValueError("no arm to name")
@@ -51,8 +54,8 @@ def climb_many(
     """Return rung number, points left and firmness of many studies at once.
 
     Arrays are (..., S, B): entry [s, b] is about b - s, the S rungs simplest first and the same
-    arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. The last
-    rung stands where all are beaten.
+    arms first among the B rivals; the diagonal is 0 and never beats. `margin` broadcasts. If all
+    rungs are beaten, the last one is returned.
     """
     beaten = ((low > 0) & (mean >= margin)).any(-1)
     rung = np.where(beaten.all(-1), beaten.shape[-1] - 1, (~beaten).argmax(-1))

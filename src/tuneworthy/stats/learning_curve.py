@@ -1,7 +1,8 @@
-"""How many rows a learner needs to reach a score, from its scores on fewer rows.
+"""Extrapolate a learner's score: how many rows it needs to reach a goal.
 
 loss(n) = b / (n0 + n**beta) + e, the rectified scaling law of Lin et al. 2024 (arXiv 2402.02314):
-flat while few rows teach nothing, then a power law, then a floor. Knows arrays only.
+flat while there are too few rows to learn from, then a power law, then a floor. Works on arrays
+only.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ Array = np.ndarray[Any, Any]
 
 BETAS = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 FLATS = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
-"""n0 over nmax**beta: how much of the measured range lies before the bend."""
+"""n0 over nmax**beta: the part of the measured range before the bend."""
 DRAWS, LEVEL = 400, 0.8
 WIDEST, FURTHEST = 4.0, 4.0
-SIZES = 3  # fewer sizes than this say nothing about a bend
+SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
 STEEPER = 0.8  # share of draws in which the last doubling gains more than the one before
 
 
 class Needed(NamedTuple):
-    """Rows needed with their 80 % interval, each None where the curve does not say: then why."""
+    """Rows needed with their 80 % interval, each None if the curve does not tell; then why."""
 
     rows: float | None
     low: float | None
@@ -32,10 +33,10 @@ class Needed(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Scores of one learner at several sizes beside the score it is to beat, cell by cell.
+    """Scores of one learner at several sizes and the score that it must beat, cell by cell.
 
     A cell is one case in one repeat. `scores` [cells, sizes] and `rival` [cells] lie in [0, 1];
-    `cases` and `repeats` [cells] are numbers from 0: what is drawn anew together.
+    `cases` and `repeats` [cells] are numbers from 0: the units of the bootstrap.
     """
 
     scores: Array
@@ -45,13 +46,12 @@ class Cells(NamedTuple):
 
 
 def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int = 0) -> Needed:
-    """Return how many rows are needed to beat the rival by `margin`, or why nobody can say.
+    """Return how many rows are needed to beat the rival by `margin`, or why that is unknown.
 
-    Cases and repeats are drawn anew 400 times (with replacement, both ways at once), and every
-    draw is read with a curve chosen by how well it fits, so that curves which these sizes can't
-    tell apart widen the interval. None where the interval is wider than 4 times, where it lies
-    beyond 4 times the rows at hand, or while the curve still steepens. Raises ValueError for
-    sizes that do not rise.
+    Cases and repeats are resampled 400 times (with replacement, both ways at once). Each draw uses
+    a curve sampled by its fit, so curves that these sizes can't tell apart widen the interval. None
+    if the interval is wider than 4 times, if it lies beyond 4 times the rows at hand, or while the
+    curve still steepens. Raises ValueError for sizes that do not rise.
     """
     x = np.asarray(sizes, float)
     if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
@@ -62,23 +62,23 @@ def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int =
         return Needed(None, None, None, "no case was scored beside the arm to beat")
     draws = _draws(cells, seed)
     losses, goal = 1 - draws[:, :-1], 1 - draws[:, -1] - margin
-    found = _read(x, losses, goal, seed)
-    low, rows, high = (float(v) for v in _quantiles(found))
-    if high <= x[-1]:  # shown at the rows at hand: no curve has to be trusted
+    needed = _read(x, losses, goal, seed)
+    low, rows, high = (float(v) for v in _quantiles(needed))
+    if high <= x[-1]:  # reached within the rows at hand: no extrapolation
         return Needed(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
     return _refused(x, losses, (low, rows, high)) or Needed(rows, low, high)
 
 
-def _quantiles(found: Array) -> Array:
+def _quantiles(rows: Array) -> Array:
     tail = (1 - LEVEL) / 2
-    return np.quantile(found, [tail, 0.5, 1 - tail], method="inverted_cdf")
+    return np.quantile(rows, [tail, 0.5, 1 - tail], method="inverted_cdf")
 
 
 def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> Needed | None:
-    """Return why no number is given, or None where one is."""
+    """Return why no number is given, or None if one is."""
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
-    per = gains / np.diff(np.log2(x))  # a doubling, also where a size was left out
+    per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out
     if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER and per[:, -1].mean() > 0:
         return Needed(None, None, None, "pre-power: the curve still steepens, so more rows may "
                       "bring more than it shows; try more before concluding no")  # fmt: skip
@@ -93,10 +93,10 @@ def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> Need
 
 
 def _draws(cells: Cells, seed: int) -> Array:
-    """Return mean scores [draws, sizes + 1 (the rival)], cases and repeats drawn anew.
+    """Return bootstrap mean scores [draws, sizes + 1 (the rival)] over cases and repeats.
 
     Seeds score the same cases: both are drawn at once and their weights multiplied (Owen 2007, the
-    pigeonhole bootstrap). Under folds a case has one repeat, so drawing cases moves repeats as
+    pigeonhole bootstrap). Under folds a case has one repeat, so drawing cases varies repeats as
     well; drawing both would count their noise twice (80 % intervals then held 96 %, simulated).
     """
     rng = np.random.default_rng(seed)
@@ -139,19 +139,19 @@ def _reached(b: Array, e: Array, goal: Array, shape: tuple[float, float]) -> Arr
 
 
 def _whitener(losses: Array) -> Array:
-    """Return W with W'W the inverse covariance of the drawn losses, its diagonal lifted a little.
+    """Return W with W'W the inverse covariance of the drawn losses, with a small ridge.
 
-    Sizes share their cases, so their losses move together; the lift keeps curves that no draw
-    tells apart from being told apart by rounding.
+    Sizes share their cases, so their losses are correlated; the ridge stops rounding errors from
+    separating curves that no draw tells apart.
     """
     covariance = np.cov(losses, rowvar=False)
-    lift = 0.05 * float(np.mean(np.diag(covariance))) + 1e-8
-    chol = np.linalg.cholesky(covariance + lift * np.eye(losses.shape[1]))
+    ridge = 0.05 * float(np.mean(np.diag(covariance))) + 1e-8
+    chol = np.linalg.cholesky(covariance + ridge * np.eye(losses.shape[1]))
     return np.asarray(np.linalg.inv(chol))
 
 
 def _fit(shape: Array, losses: Array, whiten: Array) -> tuple[Array, Array, Array]:
-    """Return b >= 0, 0 <= e and the misfit of every draw for one shape: least squares, whitened."""
+    """Return b >= 0, 0 <= e and the misfit of every draw for one shape: whitened least squares."""
     u, one, y = whiten @ shape, whiten @ np.ones_like(shape), losses @ whiten.T
     uu, u1, ones, uy, y1 = u @ u, u @ one, one @ one, y @ u, y @ one
     det = uu * ones - u1 * u1
@@ -160,5 +160,5 @@ def _fit(shape: Array, losses: Array, whiten: Array) -> tuple[Array, Array, Arra
     level = np.maximum(y1 / ones, 0.0)
     b, e = np.where(e < 0, floorless, b), np.maximum(e, 0.0)
     b, e = np.where(b < 0, 0.0, b), np.where(b < 0, level, e)
-    rest = y - b[:, None] * u - e[:, None] * one
-    return b, e, (rest * rest).sum(1)
+    residual = y - b[:, None] * u - e[:, None] * one
+    return b, e, (residual * residual).sum(1)

@@ -1,7 +1,7 @@
-"""Levels for many arms compared on the same rows: one error for all of them together.
+"""Simultaneous levels for many arms compared on the same rows: one error for all of them.
 
-The arms' means are taken as jointly normal with the covariance that the rows show; the level of a
-pair is that at which no other arm of the same family errs either (max-t). Arrays only.
+The arms' means are taken as jointly normal with the covariance of the rows; the level of a pair is
+that at which no other arm of the same family errs either (max-t). Arrays only.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from scipy.stats import norm
 Array = np.ndarray[Any, Any]
 
 DRAWS = 10_000
-SMALL = 0.005  # below it so many draws say too little of a tail: Bonferroni is within 15 % there
-_ZERO = 1e-12  # a variance below it is that of two arms with the same score in every row
+SMALL = 0.005  # below it the draws estimate a tail poorly: Bonferroni is within 15 % there
+_ZERO = 1e-12  # a variance below it means two arms with the same score in every row
 
 
 def covariance(scores: Array, numbers: Array | None = None) -> Array:
-    """Return the covariance (A, A) of the means of `scores` (n, A); rows of a group go together.
+    """Return the covariance (A, A) of the means of `scores` (n, A), clustered by group.
 
     `numbers` (n,) gives each row its group, 0 to G - 1.
     """
@@ -37,9 +37,9 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
 
     At that level the chance that any bound of b - s breaks, over all its rivals s, is `tail`.
     `spread` is the covariance of the arms' means; `rivals` (A, A) says which s count for b (all
-    others where it is None). An arm with one rival, or none, has `tail` itself; so have arms that
-    never differ. Source: Hsu (1984), multiple comparisons with the best; max-t of Hothorn,
-    Bretz and Westfall (2008).
+    others if None). An arm with one rival, or none, has `tail` itself; so have arms that never
+    differ. Source: Hsu (1984), multiple comparisons with the best; max-t of Hothorn, Bretz and
+    Westfall (2008).
     """
     count = len(spread)
     there = ~np.eye(count, dtype=bool)
@@ -53,7 +53,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
         own = np.flatnonzero(there[b])
         if own.size > 1:
             most = np.full(DRAWS, -np.inf)
-            for s in own:  # one rival at a time stays in the cache
+            for s in own:  # one rival at a time fits in the CPU cache
                 np.maximum(most, (draws[b] - draws[s]) / np.sqrt(variance[b, s]), out=most)
             levels[b] = _level(most, tail, own.size)
     return levels
@@ -62,7 +62,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
 def choice_level(spread: Array, tail: float) -> float:
     """Return the level at which none of the arms' own bounds breaks, with error `tail` together.
 
-    For the score of an arm that was named as the best of several by the same rows.
+    For the score of an arm that the same rows chose as the best of several.
     """
     variance = np.diag(spread)
     own = np.flatnonzero(variance > _ZERO)
@@ -92,6 +92,6 @@ def _level(most: Array, tail: float, count: int) -> float:
     """
     if tail < SMALL:
         return tail / count
-    found = float(norm.sf(np.quantile(most, 1 - tail)))
-    found = float(f"{found:.6g}")  # the order in which rows are summed moves the last digits
-    return min(tail, max(tail / count, found))
+    value = float(norm.sf(np.quantile(most, 1 - tail)))
+    value = float(f"{value:.6g}")  # summation order changes the last digits
+    return min(tail, max(tail / count, value))

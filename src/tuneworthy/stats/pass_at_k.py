@@ -1,4 +1,4 @@
-"""Pass@k from m samples a case: the chance that one of k samples is right. Knows no model.
+"""Pass@k from m samples per case: the chance that one of k samples is right. Knows no model.
 
 Chen et al. 2021 (arXiv 2107.03374), equation 1: unbiased, unlike 1 - (1 - h/m)^k.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import comb
 
-TOO_EASY = 0.95  # above it chance alone passes nearly all: nothing can be seen beyond it
+TOO_EASY = 0.95  # above it chance alone passes nearly all cases: no effect can show
 
 
 def pass_at_k(m: int, h: int, k: int) -> float:
-    """Return the chance that k of m samples, of which h are right, hold a right one.
+    """Return the chance that k of m samples, of which h are right, include a right one.
 
     1 - C(m - h, k) / C(m, k). Raises ValueError unless 0 <= h <= m and 1 <= k <= m.
     """
@@ -24,7 +24,7 @@ def pass_at_k(m: int, h: int, k: int) -> float:
 def pass_curve(right: Sequence[int], m: int) -> dict[int, float]:
     """Return {k: mean pass@k over the cases} for k = 1, 2, 4, … and m; empty without a case.
 
-    `right` says of each case how many of its m samples are right.
+    `right` holds the number of right samples of each case, of m.
     """
     ks = sorted({m, *(2**power for power in range(m.bit_length()) if 2**power <= m)})
     return {k: sum(pass_at_k(m, h, k) for h in right) / len(right) for k in ks} if right else {}
@@ -34,6 +34,6 @@ def corrected(rate: float, chance: float) -> float | None:
     """Return the rate beyond chance, (rate - chance) / (1 - chance); None above TOO_EASY.
 
     `chance` is the same rate with the samples scored against another case's gold: with two labels
-    16 guesses always hold the right one. It may be negative.
+    16 guesses always hold the right one. The result may be negative.
     """
     return None if chance > TOO_EASY else (rate - chance) / (1.0 - chance)

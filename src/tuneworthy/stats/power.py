@@ -1,4 +1,4 @@
-"""What so many rows can show, and how many rows a question still needs."""
+"""Statistical power: what n rows can show, and how many rows a question needs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tuneworthy.stats.bounds import look_cost
 from tuneworthy.stats.discordant import discordant
 
 Z = 2.80
-"""Normal quantiles of a two-sided 5 % test and of power .8, added; its square is 7.84."""
+"""Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""
 EXACT = 400
-"""Rows up to which the chance to show a gain is summed over all outcomes."""
+"""Up to this many rows the chance to show a gain is summed over all outcomes."""
 
 
 def mde(n: int, d: float, factor: float = 1.0) -> float:
-    """Return the smallest true difference seen with power .8 on n rows (two-sided 5 %).
+    """Return the smallest true difference detected with power .8 on n rows (two-sided 5 %).
 
     `d` is the share of rows on which the two arms' scores differ, `factor` the width factor of
-    cross-fitting. Above 1 nothing can be seen. Raises ValueError for n < 1.
+    cross-fitting. Above 1 nothing can be detected. Raises ValueError for n < 1.
     """
     if n < 1:
         raise ValueError("no rows show nothing")
@@ -35,20 +35,20 @@ def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
 
 
 def worth(n: int, look: int, level: float = 0.05) -> int:
-    """Return how many fresh cases would show what n cases show at this look of them.
+    """Return how many fresh cases would show as much as n cases at this look.
 
-    A bound at `level` / `look_cost(look)` is wider by the ratio of the normal quantiles; rows
-    count as its square. At the first look it is n.
+    A bound at `level` / `look_cost(look)` is wider by the ratio of the normal quantiles; rows count
+    as its square. At the first look it is n.
     """
     paid = level / look_cost(look)
     return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - paid)) ** 2)
 
 
 def chance_shown(n: int, d: float, gain: float, level: float) -> float:
-    """Return the chance that n independent rows show a true gain: its lower bound lies above 0.
+    """Return the chance that n independent rows show a true gain: its lower bound is above 0.
 
     `d` is the share of rows on which the two arms' 0/1 scores differ, at least the gain; `level`
-    that of the bound. Summed over all outcomes up to 400 rows, from there on by the normal law.
+    that of the bound. Summed over all outcomes up to 400 rows, beyond that by the normal law.
     Raises ValueError for no rows, or a gain that is not positive.
     """
     if n < 1 or gain <= 0:
@@ -61,6 +61,6 @@ def chance_shown(n: int, d: float, gain: float, level: float) -> float:
     losses = losses - wins  # every pair with wins + losses <= n
     weight = binom.pmf(wins + losses, n, differ)
     weight = weight * binom.pmf(wins, wins + losses, (1 + gain / differ) / 2)
-    some = weight > 1e-9  # the rest is rarer than the last digit that is told
-    low = np.asarray(discordant(wins[some], losses[some], n, level)[0])
-    return float(weight[some][low > 0].sum())
+    likely = weight > 1e-9  # the rest is below the last digit shown
+    low = np.asarray(discordant(wins[likely], losses[likely], n, level)[0])
+    return float(weight[likely][low > 0].sum())

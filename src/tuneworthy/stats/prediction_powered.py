@@ -1,7 +1,8 @@
-"""A mean from many grades of a judge and few of humans; a biased judge widens it, no more.
+"""A mean from many judge grades and few human ones; a biased judge only widens the bounds.
 
-Source: Angelopoulos et al. 2023, prediction-powered inference (arXiv 2301.09633): what the judge
-says on the rows that no human graded, corrected by how far humans differ from it on those they did.
+Source: Angelopoulos et al. 2023, prediction-powered inference (arXiv 2301.09633): the judge's mean
+on the rows that no human graded, corrected by the difference of humans and judge on the rows that
+both graded.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import numpy as np
 from scipy.stats import t
 
 Array = np.ndarray[Any, Any]
-FEW = 10  # corrections unlike the commonest one, below which one more is assumed at each end
+FEW = 10  # with fewer corrections unlike the mode, one more is assumed at each end
 
 
 class Powered(NamedTuple):
-    """A corrected mean with one-sided bounds, each at the level that was asked for."""
+    """A corrected mean with one-sided bounds, each at the requested level."""
 
     mean: float
     low: float
@@ -28,11 +29,11 @@ def powered(
 ) -> Powered:
     """Return mean_N(judge) + mean_m(human - graded) with bounds by Student's t, m - 1 degrees.
 
-    `judge`: the judge's values on the N rows that no human graded, `graded` and `human` both on
-    the m rows (a random part) that humans did. SE^2 = var_N / N + var_m / m; without other rows the
-    humans alone count. All values lie in [`lowest`, 1]; `wide` multiplies the width. Where fewer
-    than ten corrections differ from the commonest, one row more is assumed at the end of each side:
-    a sample can't show the rare error that it lacks. Raises ValueError below two graded rows.
+    `judge`: the judge's values on the N rows that no human graded; `graded` (judge) and `human` on
+    the m rows (a random part) that humans graded. SE^2 = var_N / N + var_m / m; without other rows
+    the humans alone count. All values lie in [`lowest`, 1]; `wide` multiplies the width. If fewer
+    than ten corrections differ from the mode, one more row is assumed at the end of each side: a
+    sample can't show the rare error that it lacks. Raises ValueError below two graded rows.
     """
     many, own, right = (np.asarray(v, float).ravel() for v in (judge, graded, human))
     if right.size < 2 or own.size != right.size:
@@ -54,5 +55,5 @@ def powered(
 
 
 def _apart(values: Array) -> int:
-    """Return how many values differ from the commonest."""
+    """Return how many values differ from the mode."""
     return int(values.size - np.unique(values, return_counts=True)[1].max())

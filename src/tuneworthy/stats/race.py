@@ -1,7 +1,7 @@
 """Which arms of a race cannot win any more, by bounds that hold at every look. Arrays only.
 
-A fixed-n bound holds at one look. Where answers cost money and an arm is to be stopped as soon as
-it cannot win, every bound of the study is a betting bound instead (see `betting`).
+A fixed-n bound holds at one look only. If answers cost money and an arm stops as soon as it cannot
+win, every bound of the study is a betting bound instead (see `betting`).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, wid
 def losers(
     order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
 ) -> dict[str, str]:
-    """Return {arm that cannot win: the arm it cannot win against}.
+    """Return {arm that cannot win: the arm that excludes it}.
 
     `order`: simplest first; `highs[b, s]` is an upper bound of b - s that holds at every look. An
-    arm is out where it is shown to be no more than `margin` better than a simpler one that is in:
-    no climb to it would pay. A simpler one is out where it is shown worse by `margin`: it is
-    beaten. So whoever is out is at most `margin` better than some arm that is in. A pair without a
-    bound says nothing.
+    arm is out if it is shown to be at most `margin` better than a simpler arm that is in: no climb
+    to it would pay. A simpler arm is out if it is shown to be worse by `margin`: it is beaten. So
+    each arm that is out is at most `margin` better than some arm that is in. A pair without a bound
+    excludes nobody.
     """
     out: dict[str, str] = {}
     kept: list[str] = []
     for arm in order:
-        held = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
-        if held:
-            out[arm] = held[0]
+        blockers = [other for other in kept if highs.get((arm, other), 1.0) <= margin]
+        if blockers:
+            out[arm] = blockers[0]
             continue
         beaten = [other for other in kept if highs.get((other, arm), 1.0) <= -margin]
         out |= dict.fromkeys(beaten, arm)
@@ -50,9 +50,9 @@ def sequential(
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with bounds that hold at every look.
 
-    `diffs` stand in the order in which the cases were asked, which must not hang on the scores;
+    `diffs` are in the order in which the cases were run, which must not depend on the scores;
     `n_plan` is how many cases were planned. The bounds are one-sided, each at `level`, and only
-    ever close in. `factor` and `folds` widen them as in `bounds.paired`, and so do `groups`: few
+    ever tighten. `factor` and `folds` widen them as in `bounds.paired`, and so do `groups`: few
     near-copies among rows that are independent otherwise. Raises ValueError for no rows or values
     outside [-1, 1]. Source: arXiv 2010.09686.
     """

@@ -1,4 +1,4 @@
-"""What share one mean is of another, on the same rows: bootstrap of rows, or of whole groups."""
+"""The ratio of two means on the same rows: bootstrap of rows, or of whole groups."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def share(
 ) -> tuple[float, float, float] | None:
     """Return mean(top) / mean(bottom) with its two-sided percentile interval at `level`.
 
-    Both hold one value a row, in the same order. `factor` widens what both means scatter (see
+    Both hold one value per row, in the same order. `factor` widens the deviation of both means (see
     stats.bounds.width_factor); rows of one group are drawn together. The draws have a fixed seed.
-    None where the interval has no end: where a tail of the draws has a mean of `bottom` on the
-    other side of 0. Raises ValueError for no rows, unequal lengths or a mean of `bottom` of 0.
+    None if the interval is unbounded: if a tail of the draws has a mean of `bottom` on the other
+    side of 0. Raises ValueError for no rows, unequal lengths or a mean of `bottom` of 0.
     """
     over, under = np.asarray(top, float).ravel(), np.asarray(bottom, float).ravel()
     if not over.size or over.size != under.size:
@@ -36,7 +36,7 @@ def share(
     ratios = np.divide(drawn[0], drawn[1], out=np.full(DRAWS, np.inf), where=there)
     if (lost := float(np.isinf(ratios).mean())) >= level / 2:
         return None
-    # a lost draw may lie at either end: each tail gives up as many draws as were lost
+    # a lost draw may belong to either tail, so each tail shrinks by the share of lost draws
     tail = max(level / 2 - lost, 0.0)
     low, high = np.quantile(ratios[np.isfinite(ratios)], (tail, 1 - tail))
     return centre[0] / centre[1], float(low), float(high)

@@ -1,8 +1,9 @@
-"""How many more rows settle a pair of arms, and the chance that so many rows do.
+"""How many more rows settle a pair of arms, and the chance that a number of rows does.
 
-The chance is predictive: the mean on N rows is taken to be normal around the mean seen on n, with
-what n rows leave open of the truth and what the new rows add. Source: O'Hagan et al. (2005),
-"Assurance in clinical trial design", with a flat prior. It is a forecast, never a bound.
+The chance is predictive: the mean on N rows is taken as normal around the mean observed on n, with
+the uncertainty about the truth after n rows and the sampling noise of the new rows. Source: O'Hagan
+et al. (2005), "Assurance in clinical trial design", with a flat prior. It is a forecast, never a
+bound.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from scipy.stats import norm
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant
 
-GRADED = 1e-5  # a mean further from (wins - losses) / n than it is rounded comes from graded scores
-POWER = 0.8  # the chance that a size is made for
+GRADED = 1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
+POWER = 0.8  # the target chance of a size
 LITTLE = 0.25
-"""Below this chance at `Outlook.far` rows no size is named: three of four such plans buy nothing.
-It takes a rival within a cheaper arm's margin, or a margin too small for the rows."""
+"""Below this chance at `Outlook.far` rows no size is named: three of four such plans gain nothing.
+It happens with a rival within a cheaper arm's margin, or a margin too small for the rows."""
 BETS = 1.5
-"""Times as many new inputs as plain rows: bounds that hold at every click are wider."""
+"""New inputs per plain row: bounds that hold at every click are wider."""
 
 
 class Seen(Protocol):
     """A paired difference on n rows with one-sided bounds, each at `level`.
 
-    `factor` is the width factor of cross-fitting that stands in them.
+    `factor` is the width factor of cross-fitting that the bounds include.
     """
 
     @property
     def n(self) -> int:
-        """Return the rows."""
+        """Return the number of rows."""
 
     @property
     def mean(self) -> float:
@@ -71,11 +72,11 @@ class Seen(Protocol):
 
 
 class Size(NamedTuple):
-    """Rows that settle a pair with chance .8, or as many as anybody labels where that takes more.
+    """Rows that settle a pair with chance .8, or the labelling maximum if that takes more.
 
-    `inputs` are fresh ones, clicked on one by one, answered by the arms as they stand; `rows` in
-    all are scored as the pair was: cross-fitting, unstable folds and groups widen its bounds there,
-    too. `chance` is that of `rows`, `sooner` that of twice the rows of now where it lies below.
+    `inputs` are fresh ones, clicked on one by one, answered by the arms as they are; `rows` (in
+    all) are scored as the pair was: cross-fitting, unstable folds and groups widen its bounds there
+    too. `chance` is that of `rows`, `sooner` that of twice the present rows if that is fewer.
     """
 
     inputs: int
@@ -84,16 +85,16 @@ class Size(NamedTuple):
     sooner: float | None
 
     def more(self, n: int) -> int:
-        """Return how many scored rows are still needed beside n; at least 1."""
+        """Return how many scored rows are needed in addition to n; at least 1."""
         return max(1, self.rows - n)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What more rows would show of a pair, with bounds at `level`. `seen` has rows.
+    """A forecast of what more rows would show about a pair, with bounds at `level`.
 
-    The pair is settled where the upper bound is at most `below`, or where the lower bound is above
-    `above` and the mean at least `least`.
+    `seen` has rows. The pair is settled if the upper bound is at most `below`, or if the lower
+    bound is above `above` and the mean at least `least`.
     """
 
     seen: Seen
@@ -104,11 +105,11 @@ class Outlook:
 
     @property
     def far(self) -> int:
-        """Return the most rows that anybody labels: four times as many as now, or 1,000."""
+        """Return the labelling maximum: four times the present rows, or 1,000."""
         return max(4 * self.seen.n, 1000)
 
     def chance(self, rows: int) -> float:
-        """Return the chance that the pair is settled at so many rows in all; 0 up to those seen."""
+        """Return the chance that the pair is settled at `rows` rows in all; 0 up to n."""
         n = self.seen.n
         if rows <= n:
             return 0.0
@@ -117,7 +118,7 @@ class Outlook:
         return self._chance(rows, wide, spread)
 
     def clicked(self, inputs: int) -> float:
-        """Return the chance that so many fresh inputs, clicked on one by one, settle the pair."""
+        """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
         n, rows = self.seen.n, max(1, round(inputs / BETS))
         narrow = 1 / self.seen.factor if graded(self.seen) else 1.0
         return self._chance(rows, narrow, self._spread * sqrt(1 + n / rows))
@@ -128,7 +129,7 @@ class Outlook:
         return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
 
     def size(self) -> Size | None:
-        """Return the rows for a chance of .8; None where even far more rows have little chance."""
+        """Return the rows for a chance of .8; None if even `far` rows have little chance."""
         n, most = self.seen.n, self.far
         if self.chance(most) < LITTLE:
             return None
@@ -138,10 +139,10 @@ class Outlook:
 
     @property
     def _spread(self) -> float:
-        """Return the standard error of the mean seen; one differing row more keeps it above 0.
+        """Return the standard error of the observed mean; one extra differing row keeps it above 0.
 
-        Groups and unstable folds are in it. The factor of cross-fitting is not: it is there for
-        bounds to be safe, and the mean does not scatter so much.
+        It includes groups and unstable folds. It excludes the factor of cross-fitting: that makes
+        bounds safe, and the mean itself scatters less.
         """
         seen = self.seen
         if graded(seen):
@@ -152,15 +153,15 @@ class Outlook:
 
     def _chance(self, rows: int, wide: float, spread: float) -> float:
         mean, (down, up) = self.seen.mean, self._halves(rows, wide)
-        spread = max(spread, 1e-9)  # bounds of no width
+        spread = max(spread, 1e-9)  # bounds may have no width
         under = norm.cdf((self.below - up - mean) / spread)
         over = norm.cdf((mean - max(self.least, self.above + down)) / spread)
         return float(min(1.0, under + over))
 
     def _halves(self, rows: int, wide: float) -> tuple[float, float]:
-        """Return how far the bounds lie below and above the mean on so many rows like those seen.
+        """Return how far the bounds lie below and above the mean on `rows` similar rows.
 
-        Where few rows differ the exact bounds close in faster than with a root of the rows.
+        With few differing rows the exact bounds tighten faster than the square root of the rows.
         """
         seen = self.seen
         if graded(seen):
@@ -173,7 +174,7 @@ class Outlook:
 
 
 def worth_it(seen: Seen, margin: float, level: float, shift: float = 0.0) -> Outlook:
-    """Return what more rows would show of a rival: not worth it, or better by the margin.
+    """Return the forecast for a rival: not worth it, or better by the margin.
 
     `shift` is added to the difference.
     """
@@ -181,25 +182,25 @@ def worth_it(seen: Seen, margin: float, level: float, shift: float = 0.0) -> Out
 
 
 def within(seen: Seen, margin: float, level: float) -> Outlook:
-    """Return what more rows would show of an arm: at most `margin` worse than another, or more."""
+    """Return the forecast for an arm: at most `margin` worse than another, or more."""
     return Outlook(seen, level, -margin, -margin, -margin)
 
 
 def at_next_look(level: float, looks: int) -> float:
-    """Return what the level of a bound at this look is at the next one."""
+    """Return the level that a bound at this look will have at the next one."""
     return level * bounds.look_cost(looks) / bounds.look_cost(looks + 1)
 
 
 def graded(seen: Seen) -> bool:
-    """Return whether scores between 0 and 1 made this difference, as far as the mean tells."""
+    """Return whether scores between 0 and 1 made this difference, as far as the mean shows."""
     return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED
 
 
 def widened(seen: Seen) -> float:
-    """Return by how much a 0/1 pair's bounds are wider than those of independent rows; at least 1.
+    """Return how much wider a 0/1 pair's bounds are than those of independent rows; at least 1.
 
-    Cross-fitting, unstable folds, groups and looks at every row widen them. To two places: the
-    bounds are rounded.
+    Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
+    decimals, because the bounds are rounded.
     """
     plain = _plain_width(seen.wins, seen.losses, seen.n, seen.level)
     return max(1.0, seen.factor, round((seen.high - seen.low) / plain, 2))

@@ -1,4 +1,4 @@
-"""Scores of a whole set of answers: they can't be paired by case, so they are shown, not ruled by.
+"""Corpus-level scores: they have no value per case to pair, so they are shown but decide nothing.
 
 None means not measurable on these rows: never 0 or NaN.
 """
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 
 def macro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
-    """Return the mean over labels (seen in either) of F1; a label never hit counts 0."""
+    """Return the mean F1 over all labels in either list; a label without a hit counts 0."""
     right, wrong, missed = _counts(gold, said)
     if not right.size:
         return None
@@ -23,7 +23,7 @@ def macro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
 
 
 def micro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
-    """Return F1 of all labels pooled; with one answer a case it equals accuracy."""
+    """Return F1 pooled over all labels; with one answer per case it equals accuracy."""
     right, wrong, missed = (int(part.sum()) for part in _counts(gold, said))
     total = 2 * right + wrong + missed
     return 2 * right / total if total else None
@@ -44,7 +44,7 @@ def _counts(gold: Sequence[str], said: Sequence[str]) -> tuple[Array, Array, Arr
 def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
     """Return the expected calibration error over equal-width bins: |confidence - accuracy|.
 
-    `confidence` in [0, 1]; a bin holds its upper edge. Source: Guo et al., arXiv 1706.04599.
+    `confidence` in [0, 1]; a bin includes its upper edge. Source: Guo et al., arXiv 1706.04599.
     """
     sure, right = np.asarray(confidence, float), np.asarray(correct, float)
     if sure.shape != right.shape:
@@ -56,7 +56,7 @@ def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:
 
 
 def auroc(scores: Any, positive: Any) -> float | None:
-    """Return the chance that a positive scores above a negative, ties half; None for one class."""
+    """Return the chance that a positive outscores a negative, ties half; None for one class."""
     values, mark = np.asarray(scores, float), np.asarray(positive, bool)
     if values.shape != mark.shape:
         raise ValueError(f"{values.size} scores for {mark.size} marks")

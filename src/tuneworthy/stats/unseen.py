@@ -1,7 +1,7 @@
-"""An upper bound of a mean that allows for one unit (row or group) that these rows do not hold.
+"""An upper bound of a mean that allows for one unobserved unit (row or group).
 
-A bootstrap and a normal bound see only what was drawn. Where few differences near the end of the
-range were seen, a rare total loss or win may be missing. Arrays only.
+A bootstrap and a normal bound know only observed values. With few differences near the end of the
+range, a rare total loss or win may be missing. Arrays only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 _STEPS = 60
 ENOUGH = 10.0
-"""From so many full-size differences on, a normal or bootstrap bound is trusted by itself."""
+"""With this many full-size differences a normal or bootstrap bound is trusted by itself."""
 
 
 def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
@@ -23,8 +23,8 @@ def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
 
     `sums` and `sizes` (G,) are each unit's sum of values in [-1, 1] and its number of rows. A unit
     counts by the square of its share of the largest possible one, so small noise adds up to
-    nothing: a count against the range, not against 0. What all rows have in common counts nothing:
-    it says no more of a rare extreme.
+    nothing: a count against the range, not against 0. A value common to all rows counts nothing: it
+    does not show that extremes were observed.
     """
     big, mean = max(float(sizes.max()), largest), float(sums.sum() / sizes.sum())
     return float((np.maximum(sums - max(mean, 0.0) * sizes, 0.0) ** 2).sum()) / big**2
@@ -33,24 +33,24 @@ def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
 def worst_unit(sums: Array, sizes: Array, tail: float, largest: float = 0.0) -> float:
     """Return the upper bound of a mean, at the one-sided level `tail`, by Gaffke's construction.
 
-    One unit at the end of the range (1 a row, as large as the largest unit or `largest` rows)
-    is added to the units, every unit gets a random Exp(1) weight, and the bound is the 1 - `tail`
-    quantile of the weighted mean. For 0/1 rows it is Clopper-Pearson. The quantile is computed by
-    a saddlepoint approximation, so it has no random draws: its tail is within 3 % of the exact one
-    (up to 10 % with one or two units, on the safe side). Source: Gaffke (2005); Learned-Miller and
-    Thomas, arXiv 1905.06208; Lugannani and Rice (1980).
+    One unit at the end of the range (1 per row, as large as the largest unit or `largest` rows) is
+    added to the units, every unit gets a random Exp(1) weight, and the bound is the 1 - `tail`
+    quantile of the weighted mean. For 0/1 rows it is Clopper-Pearson. The quantile is computed by a
+    saddlepoint approximation, without random draws: its tail is within 3 % of the exact one (up to
+    10 % with one or two units, on the safe side). Source: Gaffke (2005); Learned-Miller and Thomas,
+    arXiv 1905.06208; Lugannani and Rice (1980).
     """
     big = max(float(sizes.max()), largest)
     units = np.stack([np.append(sums, big), np.append(sizes, big)], 1)
     kinds, counts = np.unique(np.round(units, 9), axis=0, return_counts=True)
-    found = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]))
-    return float(found[0])
+    bound = quantiles(kinds[None, :, 0], kinds[None, :, 1], counts[None, :], np.array([tail]))
+    return float(bound[0])
 
 
 def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
     """Return the 1 - `tail` quantile (R,) of the weighted mean of the units of many samples.
 
-    `sums`, `sizes` and `times` (how often a unit is there) are (R, K); weights are Exp(1).
+    `sums`, `sizes` and `times` (multiplicity of a unit) are (R, K); weights are Exp(1).
     """
     low = (sums * times).sum(1) / (sizes * times).sum(1)
     high = np.ones(low.size)
@@ -72,10 +72,10 @@ def quantiles(sums: Array, sizes: Array, times: Array, tail: Array) -> Array:
 
 
 def _saddle(parts: Array, times: Array, start: Array) -> Array:
-    """Return where the slope of the cumulants is 0, as a share of their pole, from `start`.
+    """Return the saddlepoint as a share of the pole of the cumulants, from `start`.
 
-    The slope rises from below 0 at share 0 to infinity at share 1: Newton's step where it stays
-    between what was tried, else the middle.
+    There the slope of the cumulants is 0; it rises from below 0 at share 0 to infinity at share 1.
+    Newton's step if it stays inside the bracket, else bisection.
     """
     scaled = parts / np.maximum(parts.max(1, keepdims=True), 1e-300)
     low, high, at = np.zeros(len(parts)), np.ones(len(parts)), start
@@ -92,9 +92,9 @@ def _saddle(parts: Array, times: Array, start: Array) -> Array:
 
 
 def _above(parts: Array, sizes: Array, times: Array, at: Array) -> tuple[Array, Array]:
-    """Return the chance (R,) that a weighted sum of `parts` is above 0, and how fast it falls.
+    """Return the chance (R,) that a weighted sum of `parts` is above 0, and its log-slope.
 
-    The second is minus the slope of its logarithm as the bound rises, to first order.
+    The log-slope is minus the derivative of its logarithm as the bound rises, to first order.
     """
     pole = at / np.maximum(parts.max(1), 1e-300)
     spread = 1 - pole[:, None] * parts

@@ -1,1 +1,1 @@
-"""Rows from files: load, audit, folds, and the sealed side. Knows no model and no arm."""
+"""Read rows, documents and task files; audit, fingerprint and split them. Calls no model."""

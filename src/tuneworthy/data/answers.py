@@ -1,4 +1,4 @@
-"""Recorded answers of another system, read and aligned to cases (see data/matching.py)."""
+"""Read recorded answers of another system and align them to cases (see data/matching.py)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from tuneworthy.data.raw import Fault, Raw
 NONE = "no recorded answer"
 NULL = "the recorded answer is null"
 FINISH = ("stop", "length", "error")
-# A month of work and a million dollars for one answer: beyond is a unit or a typing error, and
-# one such number would rule every mean of its arm.
+# A month of work and a million dollars for one answer: a larger value is a unit or typing error,
+# and one such value would dominate every mean of its arm.
 MOST = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """One answer a case, in their order, and the places (file:line) of answers to no row.
+    """One answer per case, in case order, and the places (file:line) of unmatched answers.
 
-    `by` is what matched them; `differ` are places of answers whose id is that of a row and whose
-    input is another (only where the task file says to match by id).
+    `strangers` are the places of answers that belong to no row. `by` is the key that matched the
+    answers; `differ` are places of answers with the id of a row but another input (only if the task
+    file says to match by id).
     """
 
     answers: tuple[Answer, ...]
@@ -42,9 +43,9 @@ class Aligned:
 def read_answers(
     path: Path, cases: Sequence[Case], match: Match | None = None, key: str = "answers.NAME"
 ) -> list[Answer]:
-    """Return one answer a case, in order; a case without one gets an Answer with `error`.
+    """Return one answer per case, in order; a case without one gets an Answer with `error`.
 
-    Raises what `align` does.
+    Raises the errors of `align`.
     """
     return [*align(path, cases, match=match, key=key).answers]
 
@@ -56,16 +57,16 @@ def align(
     match: Match | None = None,
     key: str = "answers.NAME",
 ) -> Aligned:
-    """Read the answers to `cases`; an answer to one of the `others` is no stranger.
+    """Return the recorded answers aligned to `cases`; answers to `others` are not strangers.
 
     Rows are {"id", "answer", "seconds"?, "usd"?, "tokens_in"?, "tokens_out"?, "finish"?}, or have
-    an `input` in place of the id; `key` is where the task file names them. Raises DataError for a
-    bad row, a number that can't be (see MOST), answers that can't be matched (see data/matching.py)
+    an `input` instead of the id; `key` is the task-file key that names them. Raises DataError for a
+    bad row, an impossible number (see MOST), answers that can't be matched (see data/matching.py)
     or a file that matches no case.
     """
     rows = _rows(path)
-    found = matched(Log(path, rows, match, key), cases, others)
-    if rows and not found.rows:
+    matches = matched(Log(path, rows, match, key), cases, others)
+    if rows and not matches.rows:
         raise DataError(
             "no recorded answer belongs to a row of this task",
             where=str(path),
@@ -74,23 +75,23 @@ def align(
         )
     missing = [Answer(case=case.id, text="", finish="error", error=NONE) for case in cases]
     answers = [
-        _answer(found.rows[case.id], case) if case.id in found.rows else none
+        _answer(matches.rows[case.id], case) if case.id in matches.rows else none
         for case, none in zip(cases, missing, strict=True)
     ]
-    return Aligned(tuple(answers), _strangers(rows, found, (*cases, *others)), found.by,
-                   found.differ)  # fmt: skip
+    return Aligned(tuple(answers), _strangers(rows, matches, (*cases, *others)), matches.by,
+                   matches.differ)  # fmt: skip
 
 
 def _strangers(
-    rows: Sequence[Raw], found: Matched, known: Sequence[Case | Query]
+    rows: Sequence[Raw], matches: Matched, known: Sequence[Case | Query]
 ) -> tuple[str, ...]:
     """Return the places of answers that belong to none of the known rows."""
-    if found.by == "order":
+    if matches.by == "order":
         return ()
-    if found.by == "id":
-        names = {one.id for one in known}
+    if matches.by == "id":
+        names = {case.id for case in known}
         return tuple(row.where for row in rows if given(row, "id") not in names)
-    texts = {plain_key(text) for one in known for text in keys(one)}
+    texts = {plain_key(text) for case in known for text in keys(case)}
     return tuple(r.where for r in rows if plain_key(given(r, "input") or "") not in texts)
 
 
@@ -113,7 +114,7 @@ def _rows(path: Path) -> list[Raw]:
 
 
 def _check_fields(row: Raw) -> None:
-    """Refuse seconds, dollars, tokens and finishes that can't be, also of rows matched to none."""
+    """Refuse impossible seconds, dollars, tokens and finishes, in unmatched rows as well."""
     for key, most in MOST.items():
         whole, value = key.startswith("tokens"), row.fields.get(key)
         if value is None:

@@ -1,4 +1,4 @@
-"""The audit: what the rows are, what is odd about them, and what they can show."""
+"""The audit of the rows: statistics, anomalies, and the smallest difference they can show."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from tuneworthy.stats.clusters import cluster_numbers, effective
 from tuneworthy.stats.power import mde, rows_needed
 from tuneworthy.stats.unseen import worst_unit
 
-D = 0.2  # the share of rows on which two arms differ, until it is measured
+D = 0.2  # assumed share of rows on which two arms differ, until it is measured
 COPY = "copy of a training row"
 Count = Callable[[str], int]
 
-STABLE = 1.3  # how much the scatter of folds widens a stable arm's bound beyond f (simulated)
+STABLE = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
 
 
 def audit(
     loaded: Loaded, split: Split, count_tokens: Count | None = None, context: int | None = None
 ) -> Audit:
-    """Return the audit of loaded rows; nothing is sent and no model is asked.
+    """Return the audit of loaded rows; it sends nothing and calls no model.
 
-    `count_tokens` counts the tokens of a text (without it lengths are characters); `context` is
-    the most tokens that prompt and answer may have together.
+    `count_tokens` counts the tokens of a text (without it lengths are characters); `context` is the
+    maximum of prompt plus answer tokens.
     """
     everyone = loaded.everyone
     ids = set(split.scored)
     scored = [case for case in everyone if case.id in ids]
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
-    visible = _visible(split, sum(one.id not in split.early for one in scored))
-    found = [*observed(loaded, scored), *_few(loaded, visible), *_clustered(loaded, split)]
+    visible = _visible(split, sum(case.id not in split.early for case in scored))
+    observations = [*observed(loaded, scored), *_few(loaded, visible), *_clustered(loaded, split)]
     if count_tokens:
-        found += lengths.observed()
-    touched = sum(one in ids for group in conflicts(loaded) for one in group)
+        observations += lengths.observed()
+    touched = sum(case_id in ids for group in conflicts(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
     left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
     if loaded.aside:
@@ -55,7 +55,7 @@ def audit(
         scored=len(scored),
         folds=split.k,
         conflict_share=round(touched / len(scored), 6) if scored else 0.0,
-        observations=tuple(found),
+        observations=tuple(observations),
         classes=dict(Counter(c.output for c in everyone).most_common()) if closed else None,
         lengths={"prompt": _quantiles(lengths.asked), "answer": _quantiles(lengths.answered)},
         unit="tokens" if count_tokens else "characters",
@@ -64,23 +64,26 @@ def audit(
 
 
 def with_more(found: Audit, more: Iterable[Observation]) -> Audit:
-    """Return the audit with further observations."""
+    """Return the audit with more observations."""
     return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
 def _visible(split: Split, n: int) -> Visible:
-    """Return what the rows show that every arm is scored on (recorded ones may have more)."""
+    """Return the smallest visible difference on the rows that every arm is scored on.
+
+    Recorded answers may have more rows.
+    """
     factor = split.width_factor() * (STABLE if len(split.learning) > 1 else 1.0)
     prompts, fitted = (_points(mde(n, D, f)) if n else None for f in (1.0, factor))
     return Visible(n=n, d=D, factor=round(factor, 4), prompts=prompts, fitted=fitted)
 
 
 def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
-    """Yield how many independent groups the scored rows are worth, and what those can show."""
+    """Yield the effective number of groups of the scored rows, and what they can show."""
     if not split.clustered:
         return
     numbers = cluster_numbers(
-        [split.groups.get(one, one) for one in split.scored], len(split.scored)
+        [split.groups.get(case, case) for case in split.scored], len(split.scored)
     )
     groups, worth = int(numbers.max()) + 1, effective(numbers)
     sizes = np.bincount(numbers).astype(float)

@@ -1,4 +1,4 @@
-"""All bad rows of a study: the first twenty shown, all of them in `.tuneworthy/bad_rows.jsonl`."""
+"""Collect a study's bad rows: twenty are shown, all go to `.tuneworthy/bad_rows.jsonl`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIST = ".tuneworthy/bad_rows.jsonl"
 class BadRows:
     """Collects bad rows in bounded memory and decides whether they stop the study.
 
-    All of them are `listed` in a file, but for a study that has no task file yet.
+    All of them are `listed` in a file, except for a study that has no task file yet.
     """
 
     def __init__(self, folder: Path, listed: bool = True) -> None:
@@ -32,7 +32,7 @@ class BadRows:
         self._file: IO[str] | None = None
 
     def add(self, fault: Fault) -> None:
-        """Take one bad row."""
+        """Add one bad row."""
         self.reasons[fault.why] += 1
         if len(self.first) < SHOWN:
             self.first.append(fault)
@@ -44,15 +44,15 @@ class BadRows:
     def _write(self, fault: Fault) -> None:
         if not self._listed:
             return
-        with contextlib.suppress(OSError):  # a folder that can't be written loses only the list
+        with contextlib.suppress(OSError):  # in a read-only folder only the list is lost
             if self._file is None:
                 self.path.parent.mkdir(exist_ok=True)
-                self.path.unlink(missing_ok=True)  # a link or a pipe is not written through
+                self.path.unlink(missing_ok=True)  # never write through a link or a pipe
                 self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
             self._file.write(json.dumps(asdict(fault)) + "\n")
 
     def close(self) -> None:
-        """Finish the list; where no row is bad, an old list is removed."""
+        """Close the list; without bad rows, remove an old list."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -62,11 +62,11 @@ class BadRows:
 
     @property
     def count(self) -> int:
-        """Return how many rows are bad."""
+        """Return the number of bad rows."""
         return self.reasons.total()
 
     def judge(self, rows: int, policy: str, max_bad: float) -> None:
-        """Raise DataError where bad rows stop the study: any by default, else above `max_bad`."""
+        """Raise DataError if bad rows stop the study: any by default, else more than `max_bad`."""
         if not self.count or (policy == "exclude" and self.count <= max_bad * rows):
             return
         first = self.first[0]

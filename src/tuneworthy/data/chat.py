@@ -1,4 +1,4 @@
-"""OpenAI chat rows: the turns up to the last assistant turn, and that turn as the answer."""
+"""OpenAI chat rows: the turns up to the last assistant turn, with that turn as the answer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROLES: dict[str, Speaker] = {
 
 
 def read_chat(turns: Any) -> tuple[tuple[Message, ...], str | None]:
-    """Return the conversation and its answer (None where it ends with a user turn).
+    """Return the conversation and its answer (None if it ends with a user turn).
 
-    Raises BadRow where roles are unknown or out of order, or content is no text.
+    Raises BadRow if roles are unknown or out of order, or content is not text.
     """
     if not isinstance(turns, list) or not turns:
         raise BadRow("`messages` is no list of turns", str(turns), 'write [{"role": ...}]')

@@ -1,4 +1,4 @@
-"""Contradictions: the same input with another answer."""
+"""Contradictions: rows with the same input and different answers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tuneworthy.core.record import canonical
 from tuneworthy.data.copies import plain_key, whole
 from tuneworthy.data.load import Loaded
 
-_ALIKE = 0.3  # word overlap (F1) below which two free texts are taken to contradict each other
+_ALIKE = 0.3  # two free texts contradict each other below this word overlap (F1)
 
 
 def conflicts(loaded: Loaded) -> list[list[str]]:
-    """Return the ids of each input whose rows contradict each other.
+    """Return the ids of rows that contradict each other, one list per input.
 
-    Two rows agree where one's answer is the other's or is among its accepted ones. Free texts may
-    be worded in many ways: they contradict each other only where they share hardly a word.
+    Two rows agree if one's answer is the other's or is among its accepted ones. Free texts can be
+    worded in many ways: they contradict each other only if they share hardly a word.
     """
     text = loaded.task.output.type == "text"
     return [[case.id for case in same] for same in contradicting(loaded.everyone, text)]
 
 
 def contradicting(cases: Iterable[Case], text: bool) -> list[list[Case]]:
-    """Return the cases of each input whose answers contradict each other; `text`: free texts."""
+    """Return the cases that contradict each other, one list per input; `text`: free texts."""
     rows: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         rows[plain_key(whole(case))].append(case)
@@ -37,7 +37,7 @@ def contradicting(cases: Iterable[Case], text: bool) -> list[list[Case]]:
 
 
 def against(one: Case, other: Case, text: bool) -> bool:
-    """Say whether two cases of one input contradict each other; `text`: their answers are free."""
+    """Return whether two cases of one input contradict each other; `text`: free answers."""
     mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
     if _form(one.output) in theirs or _form(other.output) in mine:
         return False
@@ -45,7 +45,7 @@ def against(one: Case, other: Case, text: bool) -> bool:
 
 
 def _form(text: str) -> str:
-    """Return an answer in one form: JSON with sorted keys, else without case and space."""
+    """Return an answer in normal form: JSON with sorted keys, else without case and space."""
     if text.lstrip()[:1] in {"{", "["}:
         try:
             return canonical(json.loads(text))

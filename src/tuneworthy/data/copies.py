@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuneworthy.core.case import Case
 
-NEAR = 0.8  # Jaccard of 5-character shingles from which two inputs are near-copies
+NEAR = 0.8  # Jaccard similarity of 5-character shingles from which inputs are near-copies
 _WINDOW, _BANDS, _ROWS = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
@@ -24,26 +24,26 @@ Words = NDArray[np.uint64]
 
 
 def asked(case: Case) -> str:
-    """Return what a case asks: its turns without the system prompt."""
+    """Return the input of a case: its turns without the system prompt."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(m.content for m in case.messages if m.role != "system")
 
 
 def whole(case: Case) -> str:
-    """Return every turn of a case, the system prompt included."""
+    """Return every turn of a case, including the system prompt."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(f"{m.role}: {m.content}" for m in case.messages)
 
 
 def plain_key(text: str) -> str:
-    """Return text with one case, one spacing and one Unicode form."""
+    """Return text with case, spacing and Unicode form normalised."""
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def loose_key(text: str) -> str:
-    """Return the plain key without punctuation; signs of arithmetic and before digits stay."""
+    """Return the plain key without punctuation; arithmetic signs and signs before digits stay."""
     key = plain_key(text)
     return _SPACE.sub(" ", _MARKS.sub(" ", key)).strip() or key
 
@@ -68,35 +68,36 @@ def _hashed(codes: NDArray[np.uint32]) -> Words:
 
 
 def jaccard(a: Words, b: Words) -> float:
-    """Return the share of shingles that two texts have in common."""
+    """Return the Jaccard similarity of two shingle sets."""
     both = np.intersect1d(a, b, assume_unique=True).size
     return float(both / (a.size + b.size - both))
 
 
 class Union:
-    """Groups that grow by joining: which items belong together."""
+    """A union-find (disjoint-set) of items 0 .. size - 1."""
 
     def __init__(self, size: int) -> None:
         self.parent = list(range(size))
 
     def find(self, item: int) -> int:
-        """Return the name of an item's group."""
+        """Return the representative of an item's group."""
         while self.parent[item] != item:
             self.parent[item] = self.parent[self.parent[item]]
             item = self.parent[item]
         return item
 
     def join(self, one: int, other: int) -> None:
-        """Put two items, and all that belongs to them, into one group."""
+        """Merge the groups of two items."""
         a, b = self.find(one), self.find(other)
         self.parent[max(a, b)] = min(a, b)
 
 
 def near_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
-    """Return pairs of near-copies with the same answer, enough of them to connect every group.
+    """Return pairs of near-copies with the same answer, enough to connect every group.
 
-    Candidates come from MinHash bands, each is confirmed by its exact Jaccard. In a band with
-    many rows each row is compared with its neighbours only, so the time stays linear.
+    Candidates come from MinHash bands (locality-sensitive hashing); each is confirmed by its exact
+    Jaccard similarity. In a band with many rows each row is compared with its neighbours only, so
+    the time stays linear.
     """
     rows = _same_answer(answers)
     if not rows:
@@ -124,7 +125,7 @@ def _same_answer(answers: Sequence[str]) -> list[int]:
 
 
 def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Return MinHash signatures, a row a text, computed for many texts at once."""
+    """Return MinHash signatures, one row per text, computed for many texts at once."""
     rng = np.random.default_rng(7)
     size, shift = _BANDS * _ROWS, np.uint64(32)
     odd = rng.integers(1, 2**63, size, dtype=np.uint64) | np.uint64(1)
@@ -139,11 +140,11 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
 
 
 def _joined(texts: Sequence[str]) -> tuple[Words, NDArray[np.intp]]:
-    """Return the shingle hashes of all texts in one array, and where each text's begin."""
+    """Return the shingle hashes of all texts in one array, and the start index of each text."""
     padded = [text.ljust(_WINDOW, "\0") for text in texts]
     ends = np.cumsum([len(text) for text in padded])
     keep = np.ones(int(ends[-1]) - _WINDOW + 1, dtype=bool)
-    for back in range(1, _WINDOW):  # windows that would run from one text into the next
+    for back in range(1, _WINDOW):  # drop windows that cross into the next text
         keep[ends[:-1] - back] = False
     starts = np.concatenate([[0], ends[:-1]]) - (_WINDOW - 1) * np.arange(len(padded))
     return _hashed(_codes("".join(padded)))[keep], starts
@@ -159,7 +160,7 @@ def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[
     for step in (1, 2, 3):
         same = np.flatnonzero(sorted_key[step:] == sorted_key[:-step])
         yield from zip(order[same].tolist(), order[same + step].tolist(), strict=True)
-        if same.size > key.size / 2:  # a template: most rows share the band, neighbours will do
+        if same.size > key.size / 2:  # a template: most rows share the band, neighbours suffice
             return
 
 
@@ -170,7 +171,7 @@ def _may_be_near(a: Words, b: Words) -> bool:
 
 @dataclass(frozen=True)
 class Alike:
-    """What is alike among cases: loose keys and near-copies, by position."""
+    """Similarities of cases: loose keys and near-copies, by position."""
 
     cases: tuple[Case, ...]
     keys: tuple[str, ...]
@@ -178,14 +179,14 @@ class Alike:
 
 
 def alike(cases: Sequence[Case]) -> Alike:
-    """Compare all cases with each other, in about linear time."""
+    """Return the copies and near-copies among cases, in about linear time."""
     keys = [loose_key(asked(case)) for case in cases]
     pairs = near_pairs(keys, [plain_key(case.output) for case in cases])
     return Alike(tuple(cases), tuple(keys), tuple(pairs))
 
 
 def copy_groups(like: Alike) -> list[int]:
-    """Return a group number for each case: copies, near-copies and rows of one `group` share it."""
+    """Return a group number per case, shared by copies, near-copies and rows of one `group`."""
     groups = Union(len(like.cases))
     first: dict[tuple[str, str], int] = {}
     for row, case in enumerate(like.cases):

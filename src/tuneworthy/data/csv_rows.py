@@ -1,4 +1,4 @@
-"""CSV rows: a header line, then one row a record; quoted fields may hold line breaks."""
+"""CSV rows: a header line, then one record per row; quoted fields may hold line breaks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LISTS = {"accepted", "must_say", "must_not_say"}
 
 
 def read_csv(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
-    """Yield a Raw for each record and a Fault for each that has another number of columns.
+    """Yield a Raw for each record, or a Fault if its number of columns differs from the header.
 
-    Raises DataError where the header is no header: a semicolon file, no known column, too many.
+    Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
     """
     records = _records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
     header: list[str] | None = None
@@ -118,8 +118,8 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
         twice = next(n for n in names if names.count(n) > 1)
         raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
     if "input" not in names:
-        found = {field: meant(names, field) for field in ("input", "output")}
-        renamed = [f"`{name}` to `{field}`" for field, name in found.items() if name]
+        similar = {field: meant(names, field) for field in ("input", "output")}
+        renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
         columns = "the first line names the columns: input,output (and id, group, time, context)"
         raise DataError(
             "the header has no column `input`", where=f"{shown}:1", got=", ".join(names),

@@ -1,4 +1,4 @@
-"""Documents a task may look things up in: id, title, text, and from when to when it holds."""
+"""Documents for retrieval: id, title, text, and the dates between which they are valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIELDS = {"id", "title", "text", "from", "to"}
 
 
 class Doc(Record):
-    """One document. `from` and `to` say when its facts hold (ISO dates), None: always."""
+    """One document. `from` and `to` bound the validity of its facts (ISO dates), None: always."""
 
     id: str
     text: str
@@ -27,10 +27,10 @@ class Doc(Record):
 
 
 def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
-    """Read documents, in file order; one without text among others stays.
+    """Return the documents of a file, in file order; a blank one among others stays.
 
-    Raises DataError at the first that can't be read, and where none has text: nothing could be
-    looked up.
+    Raises DataError at the first unreadable document, and if none has text: retrieval would find
+    nothing.
     """
     docs: dict[str, Doc] = {}
     for raw in read_rows(path, shown):
@@ -52,7 +52,7 @@ def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
 
 
 def blank(docs: Iterable[Doc]) -> list[str]:
-    """Return the ids of documents whose text is nothing but space: nothing is found in them."""
+    """Return the ids of documents with only whitespace as text: retrieval finds nothing there."""
     return [doc.id for doc in docs if not doc.text.strip()]
 
 

@@ -23,7 +23,7 @@ _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 @dataclass(frozen=True)
 class DraftedTask:
-    """A task file as text, and what was seen in the rows, a sentence a line."""
+    """A task file as text, and observations about the rows, one sentence per line."""
 
     text: str
     seen: tuple[str, ...]
@@ -32,10 +32,10 @@ class DraftedTask:
 def draft(
     rows: Path, answers: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> DraftedTask:
-    """Look at rows and draft the task file that would lie in `folder` (default: beside them).
+    """Return a drafted task file for `folder` (default: the folder of the rows).
 
-    `answers` maps a name to a file of recorded answers; the name `present` is what runs today.
-    Raises DataError where the rows can't be read.
+    `answers` maps a name to a file of recorded answers; the name `present` is the production
+    system. Raises DataError if the rows can't be read.
     """
     folder = rows.parent if folder is None else folder
     if not rows.exists():
@@ -43,7 +43,7 @@ def draft(
             "there is no such file", where=str(rows), got=f"looked in {rows.absolute().parent}",
             fix="correct the path of the rows; it starts at the folder you are in",
         )  # fmt: skip
-    next(read_rows(rows, rows.name), None)  # an unreadable file is said at once
+    next(read_rows(rows, rows.name), None)  # report an unreadable file before anything else
     file = _from(folder, rows)
     loaded = load(Task(data=Data(file=file)).at(folder), "draft")
     blocks = [_head(rows, loaded), _data(file, loaded), _output(loaded), _success(loaded)]
@@ -192,7 +192,7 @@ def _plain(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return text as a YAML scalar; a JSON string is one."""
+    """Return text as a YAML scalar (a JSON string is one)."""
     simple = text and all(c in _NAME + "/" for c in text) and text[0].isalpha()
     words = {"true", "false", "null", "yes", "no"}
     return text if simple and text.lower() not in words else json.dumps(text, ensure_ascii=True)

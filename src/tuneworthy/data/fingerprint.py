@@ -1,4 +1,4 @@
-"""Digests of what a study reads: its rows and documents, in any order, and its files."""
+"""Digests of a study's inputs: rows and documents in any order, and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.core.record import Record, digest, file_sha256
 
 
 def rows_digest(cases: Iterable[Case]) -> str:
-    """Return 64 hex digits over all rows; any change of any field but `where` changes them."""
+    """Return 64 hex digits over all rows; they change with any field except `where`."""
     rows = sorted(
         hashlib.sha256(
             case.model_dump_json(exclude={"where"}).encode("utf-8", "replace")
@@ -22,7 +22,7 @@ def rows_digest(cases: Iterable[Case]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return 64 hex digits over a file's bytes, "" where there is none: its reader says so."""
+    """Return 64 hex digits over a file's bytes, "" for a missing file (its reader reports that)."""
     return file_sha256(path) if path.is_file() else ""
 
 

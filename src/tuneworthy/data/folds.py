@@ -1,7 +1,7 @@
-"""Which rows are learnt from and which are scored: folds, one split, forward chaining, dev rows.
+"""Split rows into training, dev and test: folds, one split, forward chaining.
 
-All choices come from the seed and the cases' ids, so the order of the rows does not matter. Rows
-of one group, and copies and near-copies of an input, always stand in one part.
+All choices depend on the seed and the cases' ids only, not on the order of the rows. Rows of one
+group, and copies and near-copies of an input, always go to the same part.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tuneworthy.data.rows import moment
 ONE_SPLIT_FROM = 1_000  # labelled rows
 FOLDS, TEST_SHARE = 5, 0.3
 DEV_LEAST, DEV_MOST = 40, 300
-SMALL_SHARE = 0.25  # of few rows: the most that is held back to reach DEV_LEAST
+SMALL_SHARE = 0.25  # with few rows: the largest share held out to reach DEV_LEAST
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows with what a split goes by: group -> its cases, in an order of the seed."""
+    """The rows of a split, as groups in an order that depends on the seed."""
 
     groups: tuple[tuple[Case, ...], ...]
     seed: int
@@ -37,11 +37,10 @@ class _Rows:
 
 
 def split(loaded: Loaded, k: int | None = None) -> Split:
-    """Return the parts: `k` or the task's folds, or one split from 1,000 rows or with a test file.
+    """Return the split: `k` or the task's folds, or one part from 1,000 rows or with a test file.
 
-    In the order of time recorded answers are scored on the earliest rows too, which stand in a
-    last part of their own. Raises DataError where the rows are too few (or too much alike) to be
-    split at all.
+    With forward chaining, recorded answers are scored on the earliest rows too, which form an extra
+    last part. Raises DataError if the rows are too few (or too similar) to be split at all.
     """
     rows = _rows(loaded)
     scored = rows.groups if loaded.test is None else _grouped(loaded, loaded.test)
@@ -53,7 +52,7 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
     else:
         wanted = k or (FOLDS if loaded.task.data.folds == "auto" else loaded.task.data.folds)
         parts = _folded(loaded, rows, int(wanted))
-    gone = {one for part in parts for one in copies if one not in part.test}
+    gone = {copy for part in parts for copy in copies if copy not in part.test}
     parts = [_without(part, copies) for part in parts]
     k = len(parts)
     if rows.by_time and recorded_files(loaded.task):
@@ -68,25 +67,25 @@ def split(loaded: Loaded, k: int | None = None) -> Split:
 
 
 def _early(loaded: Loaded, parts: Sequence[Part]) -> list[Part]:
-    """Return a part of the rows that no arm can be scored on after learning from earlier ones.
+    """Return a part of the rows that come too early to be scored after training.
 
-    Recorded answers learnt nothing here, so they are scored on every row.
+    Recorded answers are not trained here, so they are scored on every row.
     """
-    scored = {one for part in parts for one in part.test}
+    scored = {case_id for part in parts for case_id in part.test}
     rest = tuple(sorted(case.id for case in loaded.cases if case.id not in scored))
     return [Part(train=(), dev=(), test=rest)] if rest else []
 
 
 def _without(part: Part, copies: frozenset[str]) -> Part:
     return Part(
-        train=tuple(one for one in part.train if one not in copies),
-        dev=tuple(one for one in part.dev if one not in copies),
+        train=tuple(case_id for case_id in part.train if case_id not in copies),
+        dev=tuple(case_id for case_id in part.dev if case_id not in copies),
         test=part.test,
     )
 
 
 def _copies(cases: Sequence[Case]) -> frozenset[str]:
-    """Return the ids of rows that say exactly what a row with a smaller id says."""
+    """Return the ids of exact copies of a row with a smaller id."""
     first: dict[tuple[object, ...], str] = {}
     gone = set()
     for case in sorted(cases, key=lambda case: case.id):
@@ -101,13 +100,13 @@ def _rows(loaded: Loaded) -> _Rows:
     groups = _grouped(loaded, cases)
     groups.sort(key=lambda rows: _rank(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
-    if by_time:  # a group is known from its last row on, so none of it is learnt too early
+    if by_time:  # order a group by its last row, so that no row trains before its time
         groups.sort(key=lambda rows: max(moment(case.time or "0") for case in rows))
     return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
 
 
 def _grouped(loaded: Loaded, cases: Sequence[Case]) -> list[tuple[Case, ...]]:
-    """Return the groups of some of the rows; copies in other files tie rows together too."""
+    """Return the groups of some of the rows; copies in other files connect rows too."""
     mine = {case.id for case in cases}
     members: dict[int, list[Case]] = defaultdict(list)
     for case, group in zip(loaded.everyone, copy_groups(loaded.alike), strict=True):
@@ -132,8 +131,8 @@ def _folded(loaded: Loaded, rows: _Rows, k: int) -> list[Part]:
     if rows.by_time:
         blocks = _in_order(rows.groups, min(k + 1, len(rows.groups)))
         return [
-            _part(loaded, sum(blocks[:one], ()), _ids(blocks[one]), rows)
-            for one in range(1, len(blocks))
+            _part(loaded, sum(blocks[:block], ()), _ids(blocks[block]), rows)
+            for block in range(1, len(blocks))
         ]
     blocks = _balanced(rows, min(k, len(rows.groups)))
     return [_part(loaded, _rest(rows.groups, block), _ids(block), rows) for block in blocks]
@@ -169,12 +168,12 @@ def _label(rows: Sequence[Case]) -> str:
 
 
 def _balanced(rows: _Rows, k: int) -> list[Groups]:
-    """Deal groups into k blocks of like size and, for labels, of like mixture."""
+    """Return k blocks of groups, of similar size and, for labels, of similar mixture."""
     blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
     size, held = [0] * k, [Counter[str]() for _ in range(k)]
     for group in sorted(rows.groups, key=len, reverse=True):  # stable: ties keep the seed's order
         label = _label(group) if rows.labelled else ""
-        best = min(range(k), key=lambda one: (held[one][label], size[one], one))
+        best = min(range(k), key=lambda block: (held[block][label], size[block], block))
         blocks[best].append(group)
         size[best] += len(group)
         held[best][label] += len(group)
@@ -182,7 +181,7 @@ def _balanced(rows: _Rows, k: int) -> list[Groups]:
 
 
 def _in_order(groups: Groups, k: int) -> list[Groups]:
-    """Cut groups into k blocks of like size, keeping their order."""
+    """Return k blocks of groups, of similar size, in the given order."""
     total, done = sum(map(len, groups)), 0
     blocks: list[list[tuple[Case, ...]]] = [[] for _ in range(k)]
     for group in groups:
@@ -203,7 +202,7 @@ def _tail(groups: Groups, share: int) -> int:
 
 
 def _drawn(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
-    """Draw groups with about `share` rows in all, each label in its proportion; never all."""
+    """Return random groups with about `share` rows in all, stratified by label; never all."""
     pool = rows.groups if groups is None else groups
     taken, held = [], 0
     for group in _mixed(pool, rows)[:-1]:
@@ -214,7 +213,7 @@ def _drawn(rows: _Rows, share: int, groups: Groups | None = None) -> Groups:
 
 
 def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
-    """Order groups so that any first part of them has the labels in their proportion."""
+    """Return groups in an order such that every prefix has the labels in proportion."""
     by: dict[str, list[tuple[Case, ...]]] = defaultdict(list)
     for group in groups:
         by[_label(group) if rows.labelled else ""].append(group)
@@ -223,11 +222,11 @@ def _mixed(groups: Groups, rows: _Rows) -> list[tuple[Case, ...]]:
         for members in by.values()
         for index, group in enumerate(members)
     ]
-    return [group for *_, group in sorted(placed, key=lambda one: one[:2])]
+    return [group for *_, group in sorted(placed, key=lambda entry: entry[:2])]
 
 
 def _part(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> Part:
-    """Return one part: dev rows are those of the user's file, else drawn from the rows to learn."""
+    """Return one part; dev rows come from the user's file, else from the training rows."""
     if loaded.dev is not None:
         dev = tuple(sorted(case.id for case in loaded.dev))
         return Part(train=_ids(learn), dev=dev, test=test)
@@ -239,10 +238,10 @@ def _part(loaded: Loaded, learn: Groups, test: tuple[str, ...], rows: _Rows) -> 
 
 
 def dev_size(rows: int, share: float) -> int:
-    """Return how many rows to choose on: the share, at most 300 rows and never above half.
+    """Return the number of dev rows: the share, at most 300 rows and never above half.
 
-    Few rows get more than their share, up to 40, so that a choice on them means something; but no
-    more than a quarter of the rows: what is chosen on is not learnt from.
+    With few rows dev gets more than its share, up to 40, so that a choice on it means something;
+    but no more than a quarter of the rows, because dev rows are not trained on.
     """
     least = min(DEV_LEAST, int(SMALL_SHARE * rows))
     return min(max(round(share * rows), least), DEV_MOST, rows // 2)

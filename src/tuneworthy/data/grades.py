@@ -1,4 +1,4 @@
-"""Human grades of answers: what a judge is checked against and corrected by."""
+"""Human grades of answers, which check and correct a judge."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tuneworthy.data.raw import Fault
 from tuneworthy.data.rows import read_rows
 
 Grades = Mapping[tuple[str, str], float]
-"""(case id, answer without the space around it) -> grade: 1 as good as the right answer or better,
-0 worse, .5 undecided; where several humans graded one answer, their mean."""
+"""(case id, answer stripped of outer whitespace) -> grade: 1 as good as the gold answer or better,
+0 worse, .5 undecided; the mean if several humans graded one answer."""
 _FORM = '{"id": a row\'s id, "answer": the text that was graded, "grade": 0, 0.5 or 1}'
 
 
 def read_grades(path: Path) -> dict[tuple[str, str], float]:
-    """Read a file of human grades. Raises DataError naming the first line that is no grade."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    """Return the human grades of a file. Raises DataError naming the first invalid line."""
+    grades_of: dict[tuple[str, str], list[float]] = defaultdict(list)
     for raw in read_rows(path, path.name):
         if isinstance(raw, Fault):
             raise DataError(raw.why, where=raw.where, got=raw.got, fix=raw.fix)
@@ -27,8 +27,8 @@ def read_grades(path: Path) -> dict[tuple[str, str], float]:
         if name in (None, "") or not isinstance(answer, str) or number is None:
             got = ", ".join(f"{key}: {str(value)[:40]}" for key, value in raw.fields.items())
             raise DataError("this is no grade", where=raw.where, got=got, fix=f"write {_FORM}")
-        found[str(name), answer.strip()].append(number)
-    return {key: sum(grades) / len(grades) for key, grades in found.items()}
+        grades_of[str(name), answer.strip()].append(number)
+    return {key: sum(grades) / len(grades) for key, grades in grades_of.items()}
 
 
 def _number(value: object) -> float | None:

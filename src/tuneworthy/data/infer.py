@@ -1,4 +1,4 @@
-"""What the rows say about the task: output type, schema, labels, metric, answer length."""
+"""Infer from the rows what task.yaml leaves out: output type, schema, labels, metric, limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SLACK, _STEP = 16, 16
 
 
 def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
-    """Return the output type: as written, else by schema, labels or metric, else by the rows."""
+    """Return the output type: as written, else from schema, labels, metric or rows."""
     out = task.output
     if out.type is not None:
         return out.type
@@ -44,7 +44,7 @@ def output_type(task: Task, outputs: Sequence[str]) -> OutputType:
 
 
 def type_of_rows(outputs: Sequence[str]) -> OutputType:
-    """Return what answers look like: json, label (few, short, repeated), number, else text."""
+    """Return the type of the answers: json, label (few, short, repeated), number, else text."""
     if all(text.lstrip()[:1] in {"{", "["} for text in outputs) and all(map(_is_json, outputs)):
         return "json"
     if few_and_repeated(outputs):
@@ -55,7 +55,7 @@ def type_of_rows(outputs: Sequence[str]) -> OutputType:
 
 
 def few_and_repeated(outputs: Sequence[str]) -> bool:
-    """Return whether answers are few distinct short texts, most of them seen more than once."""
+    """Return whether answers are few distinct short texts, most of them occurring repeatedly."""
     spelled = Counter(outputs)
     counts: Counter[str] = Counter()
     for text, n in spelled.items() if len(spelled) <= 3 * _LABELS else ():
@@ -77,12 +77,12 @@ def _is_json(text: str) -> bool:
 
 
 def label_key(text: str) -> str:
-    """Return a label without what people vary: case, space, Unicode form."""
+    """Return a label with case, space and Unicode form normalised."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Iterator[Fault]:
-    """Yield a fault for each row whose label is a variant of a more frequent one, or undeclared."""
+    """Yield a fault per row whose label is undeclared or a rare variant of a frequent one."""
     if declared is not None:
         yield from _undeclared(cases, declared)
         return
@@ -141,33 +141,33 @@ def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = No
 def resolved(
     task: Task, kind: OutputType, outputs: Sequence[str], metric: str | None = None
 ) -> Task:
-    """Return the task with every missing key that rows can supply, named in `inferred`.
+    """Return the task with every missing key that rows can supply, listed in `inferred`.
 
-    `metric` is what the rows themselves ask to be scored by; None: by their output type.
+    `metric` is the metric that the rows themselves call for; None: by their output type.
     """
-    found: list[str] = ["output.type"] * (task.output.type is None)
+    inferred: list[str] = ["output.type"] * (task.output.type is None)
     out: dict[str, Any] = {"type": kind}
     if kind == "json":
         out["json_schema"] = _schema(task, outputs)
-        found += ["output.schema"] * (task.output.json_schema is None)
+        inferred += ["output.schema"] * (task.output.json_schema is None)
     if kind == "label" and task.output.labels is None:
         out["labels"] = tuple(sorted(set(outputs)))
-        found.append("output.labels")
+        inferred.append("output.labels")
     if task.output.max_tokens is None:
         out["max_tokens"] = answer_limit(outputs)
-        found.append("output.max_tokens")
+        inferred.append("output.max_tokens")
     success: dict[str, Any] = {}
     metric = task.success.metric or metric or METRICS[kind]
     if task.success.metric is None:
         success["metric"] = metric
-        found.append("success.metric")
+        inferred.append("success.metric")
     if task.success.pass_at is None:
         success["pass_at"] = _pass_at(metric, task.success.target)
-        found.append("success.pass_at")
+        inferred.append("success.pass_at")
     update: dict[str, Any] = {
         "output": Output.model_copy(task.output, update=out),
         "success": task.success.model_copy(update=success),
-        "inferred": tuple(found),
+        "inferred": tuple(inferred),
     }
     return task.model_copy(update=update).at(task.folder)
 

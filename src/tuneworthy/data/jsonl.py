@@ -1,4 +1,4 @@
-"""JSON Lines: one JSON object a line, strictly read, every fault with its line and column."""
+"""Strict JSON Lines reader: one JSON object per line, every fault with its line and column."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_DEPTH = 64
 
 
 class _Refused(Exception):
-    """A value that JSON text can hold and a row can't."""
+    """A value that is valid JSON text but not allowed in a row."""
 
 
 def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
-    """Yield a Raw for each object and a Fault for each line that is none; blank lines are skipped.
+    """Yield a Raw per object and a Fault per line that is none; blank lines are skipped.
 
-    Raises DataError where the whole file is something else: a JSON array, a pretty-printed object.
+    Raises DataError if the whole file has another format: a JSON array, a pretty-printed object.
     """
     first = True
     for line in lines(path, skip):
@@ -62,7 +62,7 @@ def _parsed(text: str, line: Line, where: str) -> Raw | Fault:
         return _bad_json(text, line, where, error)
     except RecursionError:
         return Fault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
-    except ValueError as error:  # a whole number of thousands of digits
+    except ValueError as error:  # an integer with thousands of digits
         return Fault(where, "number too long", str(error), "write the number as text")
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "a single value"
@@ -155,7 +155,7 @@ def _deep(value: Any, depth: int = 1) -> bool:
     if depth > MAX_DEPTH:
         return True
     inner = value.values() if isinstance(value, dict) else value
-    return any(_deep(one, depth + 1) for one in inner)
+    return any(_deep(child, depth + 1) for child in inner)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number)

@@ -1,4 +1,4 @@
-"""Exact and normalised copies between train, dev and test: refused, or the train copy left out."""
+"""Leaks between train, dev and test: copies are an error, or the training copy is left out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Files = dict[str, tuple[Case, ...]]
 def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]]]:
     """Return the files without copies of test rows in train, and {reason: ids left out}.
 
-    A copy has the same input after case, space and Unicode form; or after punctuation too, with
-    the same answer. Raises DataError for a train copy unless the policy is `exclude`.
+    A copy has the same input after normalising case, space and Unicode form; or after removing
+    punctuation too, with the same answer. Raises DataError for a training copy unless the policy is
+    `exclude`.
     """
     out, left = dict(files), {}
     test = files.get("test", ())
@@ -34,7 +35,7 @@ def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]
 
 
 def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
-    """Return {id: (row, other)} for the rows whose input stands among the others."""
+    """Return {id: (row, other)} for the rows whose input is among the others."""
     others = tuple(others)
     if not rows or not others:
         return {}
@@ -43,13 +44,13 @@ def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case
     for other in others:
         exact.setdefault(plain_key(whole(other)), other)
         loose.setdefault((loose_key(asked(other)), plain_key(other.output)), other)
-    found = {}
+    pairs = {}
     for row in rows:
         match = exact.get(plain_key(whole(row)))
         match = match or loose.get((loose_key(asked(row)), plain_key(row.output)))
         if match is not None:
-            found[row.id] = (row, match)
-    return found
+            pairs[row.id] = (row, match)
+    return pairs
 
 
 def _without(cases: tuple[Case, ...], pairs: dict[str, tuple[Case, Case]]) -> tuple[Case, ...]:

@@ -1,4 +1,4 @@
-"""Lines of a text file, one at a time and never longer than a limit, whatever ends them."""
+"""Read a text file line by line, with a length limit and any line ending."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _UTF16 = {b"\xff\xfe\x00\x00": "UTF-32", b"\x00\x00\xfe\xff": "UTF-32", b"\xff\x
 
 @dataclass(frozen=True)
 class Line:
-    """One line without its end: number from 1, bytes (None: longer than the limit), length.
+    """One line without its line ending: number from 1, bytes (None: over the limit), length.
 
-    `ended` is False for a last line without an end.
+    `ended` is False for a last line without a line ending.
     """
 
     number: int
@@ -40,9 +40,9 @@ class Line:
 
 
 def opened(path: Path, shown: str) -> int:
-    """Check that a file can be read as text; return the bytes of its byte order mark.
+    """Check that a file is readable text; return the length of its byte order mark.
 
-    Raises DataError for what is missing, no file, empty, compressed or not UTF-8.
+    Raises DataError if it is missing, no regular file, empty, compressed or not UTF-8.
     """
     try:
         if path.is_dir():
@@ -87,7 +87,7 @@ def _check_head(head: bytes, path: Path, shown: str) -> int:
 
 
 def lines(path: Path, skip: int = 0) -> Iterator[Line]:
-    """Yield the lines of a file; LF, CRLF and CR all end one. A longer line has raw None."""
+    """Yield the lines of a file, ended by LF, CRLF or CR. A line over the limit has raw None."""
     number, parts, length = 0, [], 0
     with path.open("rb") as file:
         file.seek(skip)
@@ -108,7 +108,7 @@ def lines(path: Path, skip: int = 0) -> Iterator[Line]:
 
 
 def _pieces(file: object) -> Iterator[bytes]:
-    """Yield lines with their ends, or parts of long lines; no CRLF is torn between chunks."""
+    """Yield lines with their endings, or parts of long lines; a CRLF is never split."""
     held = b""
     while chunk := file.read(_CHUNK):  # type: ignore[attr-defined]
         chunk = held + chunk

@@ -1,4 +1,4 @@
-"""Load a task's rows: every row becomes a case or is accounted for by reason."""
+"""Load a task's rows: every row becomes a case or is counted under a reason."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from tuneworthy.data.open_answers import MUST_SAY, demands, silent
 from tuneworthy.data.raw import Fault
 from tuneworthy.data.reading import Draw, Kept, Progress, read_file, with_contexts
 
-MAX_ROWS = 100_000  # of a file with more, so many are drawn: memory stays bounded
-MANY = 20_000  # rows that take seconds to be compared with each other
+MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
+MANY = 20_000  # from this many rows the pairwise comparison takes seconds
 NOT_DRAWN = "not drawn"
 Policy = Literal["stop", "exclude", "draft"]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How rows are read: what to do with bad ones, and whether the locked ones are unlocked."""
+    """How rows are read: the policy for bad ones, and whether the locked ones are unlocked."""
 
     policy: Policy
     unlock: bool
@@ -41,10 +41,10 @@ class Reading:
 class Loaded:
     """A task with its rows. `cases` are the rows of `file` or `train`; `test`, `dev` own files.
 
-    `aside` are labelled rows that this study leaves alone: the locked ones. Where they are
-    `unlocked` they are `test`, and of a test file of the user's own the others are `aside`.
-    rows = cases + test + dev + aside + unlabelled + excluded, always. `excluded` maps a reason to
-    its number of rows, `excluded_at` to at most 20 ids or places of them.
+    `aside` are labelled rows that this study does not use: the locked ones. If they are `unlocked`
+    they become `test`, and the other rows of the user's own test file become `aside`. rows = cases
+    + test + dev + aside + unlabelled + excluded, always. `excluded` maps a reason to its number of
+    rows, `excluded_at` to at most 20 of their ids or places.
     """
 
     task: Task
@@ -68,7 +68,7 @@ class Loaded:
 
     @cached_property
     def alike(self) -> Alike:
-        """Return what is alike among all labelled rows, compared once."""
+        """Return the copies and near-copies among all labelled rows, computed once."""
         return alike(self.everyone)
 
 
@@ -80,12 +80,13 @@ def load(
     unlock: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Loaded:
-    """Read all rows of a task and fill in what they say about it.
+    """Return a task with all its rows and with the keys that the rows supply.
 
-    Bad rows raise DataError, or are left out under `exclude` as long as they are at most `max_bad`
-    of all rows. `draft` stops like `stop`, before there is a task file: its hints name none of
-    `check`'s options alone. `limit` keeps so many rows a file, drawn by content. `unlock` gives the
-    locked rows as the test file; else they are set aside. `say` is told how far long files are.
+    Bad rows raise DataError, or are left out under `exclude` if they are at most `max_bad` of all
+    rows. `draft` stops like `stop`, but before a task file exists: its hints do not rely on
+    `check`'s options alone. `limit` is the maximum of rows per file, sampled by content. `unlock`
+    returns the locked rows as the test file; else they are set aside. `say` gets the progress of
+    long files.
     """
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
@@ -95,10 +96,10 @@ def load(
         _leave_out_variants(task, files, bad)
         _leave_out_silent(task, files, bad)
         bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        found = _finished(task, files, docs, bad, Reading(bad_rows, unlock))
-        if len(found.everyone) >= MANY:
-            say(f"comparing {len(found.everyone):,} rows with each other")
-        return found
+        loaded = _finished(task, files, docs, bad, Reading(bad_rows, unlock))
+        if len(loaded.everyone) >= MANY:
+            say(f"comparing {len(loaded.everyone):,} rows with each other")
+        return loaded
     finally:
         bad.close()
 
@@ -121,7 +122,7 @@ def _read(task: Task, bad: BadRows, draw: Draw) -> tuple[dict[str, Kept], tuple[
 
 
 def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
-    """Take out labels that are spelled or typed another way than most are."""
+    """Remove rows whose label is a rare spelling or type of a frequent label."""
     train = [case.output for case in files["main"].cases]
     if not train or output_type(task, train) != "label":
         return
@@ -138,7 +139,7 @@ def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> Non
 
 
 def _leave_out_silent(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
-    """Take out rows that demand nothing where the metric scores by what is demanded."""
+    """Remove rows without demands if the metric scores by demands."""
     if MUST_SAY not in task.success.metrics:
         return
     for kept in (kept for key, kept in files.items() if key != "pool"):
@@ -168,7 +169,7 @@ def _finished(
     if empty := next((files[key].name for key, cases in labelled.items() if not cases), None):
         raise DataError("no row of the file is left", where=empty, got="0 rows",
                         fix="correct the bad rows, or add rows")  # fmt: skip
-    parted = divided(task, labelled, how.unlock)  # before anything is learnt from the rows
+    parted = divided(task, labelled, how.unlock)  # before anything is inferred from the rows
     labelled = parted.files
     excluded = dict(bad.reasons)
     at = {why: tuple(places) for why, places in bad.places.items()}
@@ -180,9 +181,9 @@ def _finished(
     outputs = [case.output for case in labelled["main"]]
     kind = output_type(task, outputs)
     everyone = [case for cases in labelled.values() for case in cases or ()]
-    asked = MUST_SAY if kind == "text" and all(map(demands, everyone)) else None
+    metric = MUST_SAY if kind == "text" and all(map(demands, everyone)) else None
     return Loaded(
-        task=resolved(task, kind, outputs, asked),
+        task=resolved(task, kind, outputs, metric),
         cases=labelled["main"],
         test=labelled.get("test"),
         dev=labelled.get("dev"),
@@ -199,7 +200,7 @@ def _finished(
 
 
 def _apart(files: dict[str, Kept]) -> dict[str, tuple[Case, ...]]:
-    """Make ids differ between files: a train or dev row with a test row's id is renamed."""
+    """Return the files with distinct ids: a train or dev row with a test row's id is renamed."""
     taken: set[str] = set()
     out: dict[str, tuple[Case, ...]] = {}
     for key in ("test", "main", "dev"):

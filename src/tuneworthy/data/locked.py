@@ -1,7 +1,7 @@
-"""The locked share: rows that nobody is shown before `tuneworthy run --unlock`.
+"""The locked share: rows that stay hidden until `tuneworthy run --unlock`.
 
-Which rows those are follows from what they ask, not from ids, order, labels or the seed: the same
-row is locked in every folder, and a larger share locks the same rows and some more.
+The choice depends on the rows' inputs only, not on ids, order, labels or the seed: the same row is
+locked in every folder, and a larger share locks the same rows and some more.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tuneworthy.data.looks import opened
 
 LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
 DIGITS = 12
-GAINS = (0.1, 0.2)  # whose chance to be shown is told
+GAINS = (0.1, 0.2)  # true gains whose chance to be shown is reported
 Files = dict[str, tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
 class Divided:
-    """The files as a study reads them, and the rows that it leaves alone (`why` says which)."""
+    """The files that a study reads, and the rows that it does not use (`why` says which)."""
 
     files: Files
     aside: tuple[Case, ...] = ()
@@ -36,20 +36,20 @@ class Divided:
 
 
 def divided(task: Task, files: Files, unlock: bool) -> Divided:
-    """Take the locked rows out of the files; with `unlock` they are the test file instead.
+    """Return the files without the locked rows; with `unlock` these are the test file instead.
 
-    They are drawn from the rows that are scored: those of `test` where there is such a file, else
-    of `file` or `train`. Raises TaskError where nothing is locked that could be unlocked, and
-    DataError where no row would be left on one side.
+    They are drawn from the scored rows: those of `test` if there is such a file, else of `file` or
+    `train`. Raises TaskError if nothing is locked that could be unlocked, and DataError if one side
+    would have no rows.
     """
     share, key = task.data.locked, "test" if "test" in files else "main"
     if not share:
         if unlock:
             raise _nothing(str(task.data.locked))
         return Divided(files)
-    shut = _drawn(files, key, share)
-    locked = tuple(case for case in files[key] if case.id in shut)
-    others = tuple(case for case in files[key] if case.id not in shut)
+    locked_ids = _drawn(files, key, share)
+    locked = tuple(case for case in files[key] if case.id in locked_ids)
+    others = tuple(case for case in files[key] if case.id not in locked_ids)
     if not others or (unlock and not locked):
         raise _one_sided(task, len(locked), len(files[key]))
     if not unlock:
@@ -60,9 +60,9 @@ def divided(task: Task, files: Files, unlock: bool) -> Divided:
 
 
 def _drawn(files: Files, key: str, share: float) -> set[str]:
-    """Return the ids of the rows that are locked, whole groups of copies and of `group` together.
+    """Return the ids of the locked rows; groups of copies and of `group` are locked whole.
 
-    A group with a row among those to choose on stays open: that row would give it away.
+    A group that has a row in the dev file stays open: that row would reveal it.
     """
     dev = files.get("dev", ()) if key == "main" else ()
     cases = (*files[key], *dev)
@@ -79,9 +79,9 @@ def _drawn(files: Files, key: str, share: float) -> set[str]:
 
 
 def _place(rows: Sequence[Case]) -> float:
-    """Return where a group stands between 0 and 1: by the least digest of what it holds.
+    """Return the position of a group in [0, 1): the smallest digest of its inputs.
 
-    The name of a `group` stands for all its rows, so that rows added to it change nothing.
+    The name of a `group` represents all its rows, so that added rows change nothing.
     """
     least = min(
         digest(["group", case.group] if case.group is not None else plain_key(asked(case)))
@@ -91,9 +91,9 @@ def _place(rows: Sequence[Case]) -> float:
 
 
 def seen_locked(n: int, earlier: int, differ: float) -> Observation:
-    """Return what `check` says of n locked rows that `earlier` studies opened.
+    """Return the observation of `check` about n locked rows that `earlier` studies opened.
 
-    `differ` is the share of rows on which two arms are taken to differ.
+    `differ` is the assumed share of rows on which two arms differ.
     """
     from tuneworthy.stats.bounds import level
     from tuneworthy.stats.power import chance_shown

@@ -1,4 +1,4 @@
-"""Scored cases that earlier studies opened: how they are known again, and what to say of it."""
+"""Recognise scored cases that earlier studies opened, and report it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tuneworthy.core.record import digest
 from tuneworthy.data.copies import asked, plain_key
 from tuneworthy.stats.power import worth
 
-DIGITS = 12  # of a hash: two of a million different inputs share one with a chance of 1 in 500
+DIGITS = 12  # hex digits of a hash: among a million inputs a collision has a chance of 1 in 500
 
 
 def marks(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return a short digest of what each case asks, sorted, each once.
+    """Return short digests of the cases' inputs, sorted and unique.
 
-    Ids, answers, system prompts, case and spaces don't count: a row that was renamed, relabelled
-    or put under another instruction is still a row that was seen.
+    Ids, answers, system prompts, case and spaces don't count: a row that was renamed, relabelled or
+    put under another instruction counts as opened before.
     """
     return tuple(sorted({digest(plain_key(asked(case)), DIGITS) for case in cases}))
 
@@ -31,7 +31,7 @@ def opened(earlier: int) -> str:
 
 
 def looked(earlier: int, scored: int, scope: Scope) -> Observation | None:
-    """Return what to say where so many earlier studies opened these scored cases, None for none."""
+    """Return the observation that `earlier` studies opened these scored cases, None without any."""
     if not earlier or not scored:
         return None
     look = earlier + 1

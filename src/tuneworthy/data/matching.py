@@ -1,7 +1,7 @@
-"""Which recorded answer belongs to which row: by id, else by input, by order only if asked for.
+"""Match recorded answers to rows: by id, else by input, by order only on request.
 
-An order says nothing of itself: a log that was sorted or shuffled gives each row the answer to
-another. So without ids and inputs a log is refused until the task file says `match: order`.
+Order is no evidence: a sorted or shuffled log gives each row the answer to another. So a log
+without ids and inputs is refused until the task file says `match: order`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHOWN = 3
 class Log:
     """The rows of a file of recorded answers, and how the task file says to match them.
 
-    `key` is where that is said in the task file: `present`, `answers.NAME`.
+    `key` is the task-file key that says so: `present`, `answers.NAME`.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Matched:
-    """The row of the log by case id, what matched them, and places of rows with other inputs."""
+    """The row of the log by case id, the key that matched them, and places with other inputs."""
 
     rows: dict[str, Raw]
     by: Match
@@ -50,8 +50,8 @@ class Matched:
 def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()) -> Matched:
     """Return which row of the log answers which case; the others may be answered too.
 
-    Raises DataError where nothing says it: no ids and no inputs; an id given twice; the ids of
-    these rows beside other inputs; one input with several answers; an order that does not fit.
+    Raises DataError if the match is unclear: no ids and no inputs; a duplicate id; ids of these
+    rows with other inputs; one input with several answers; an order that does not fit.
     """
     if log.match == "order":
         return _by_order(log, cases)
@@ -59,20 +59,20 @@ def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()
     if log.match is not None and not (ids if log.match == "id" else inputs):
         _lacking(log, log.match)
     if log.match == "id" or (log.match is None and ids):
-        found = _by_id(log, cases)
+        matches = _by_id(log, cases)
         if log.match == "id" or not inputs:
-            return found
-        if found.differ:
-            _other_inputs(log, found)
-        if found.rows and len(found.rows) >= _known_inputs(log, cases):
-            return found
+            return matches
+        if matches.differ:
+            _other_inputs(log, matches)
+        if matches.rows and len(matches.rows) >= _known_inputs(log, cases):
+            return matches
     if inputs:
         return _by_input(log, cases, others)
     _unknown(log, cases)
 
 
 def given(row: Raw, key: str) -> str | None:
-    """Return the id or the input of a row as text, None where it has none."""
+    """Return the id or the input of a row as text, None if it has none."""
     value = row.fields.get(key)
     if key == "id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -110,7 +110,7 @@ def _lacking(log: Log, key: Match) -> NoReturn:
 
 def _by_id(log: Log, cases: Sequence[Case]) -> Matched:
     by_name = {case.id: case for case in cases}
-    found: dict[str, Raw] = {}
+    row_of: dict[str, Raw] = {}
     first: dict[str, str] = {}
     differ = []
     for row in log.rows:
@@ -124,19 +124,19 @@ def _by_id(log: Log, cases: Sequence[Case]) -> Matched:
             )
         first[name] = row.where
         if case := by_name.get(name):
-            found[case.id] = row
+            row_of[case.id] = row
             if (text := given(row, "input")) is not None and not _asks(case, text):
                 differ.append(row.where)
-    return Matched(found, "id", tuple(differ))
+    return Matched(row_of, "id", tuple(differ))
 
 
-def _other_inputs(log: Log, found: Matched) -> NoReturn:
-    same = len(found.rows) - len(found.differ)
+def _other_inputs(log: Log, matches: Matched) -> NoReturn:
+    same = len(matches.rows) - len(matches.differ)
     raise DataError(
         "recorded answers have the ids of these rows beside other inputs",
-        where=", ".join(found.differ[:_SHOWN]),
-        got=f"{same:,} of {len(found.rows):,} have the input of the row with their id,"
-        f" {len(found.differ):,} have another",
+        where=", ".join(matches.differ[:_SHOWN]),
+        got=f"{same:,} of {len(matches.rows):,} have the input of the row with their id,"
+        f" {len(matches.differ):,} have another",
         fix=f"under `{log.key}` write `match: input` where the ids are those of other rows, or"
         " `match: id` where the same inputs are only written another way",
     )
@@ -146,7 +146,7 @@ def _other_inputs(log: Log, found: Matched) -> NoReturn:
 
 
 def keys(case: Case | Query) -> tuple[str, ...]:
-    """Return the texts that a log may call a row's input: the last turn, or all turns."""
+    """Return the texts that a log may use as a row's input: the last turn, or all turns."""
     whole = "\n".join(m.content for m in case.messages if m.role != "system")
     return (case.input,) if whole == case.input else (case.input, whole)
 
@@ -156,16 +156,16 @@ def _asks(case: Case | Query, text: str) -> bool:
 
 
 def _known_inputs(log: Log, cases: Sequence[Case]) -> int:
-    """Return how many cases the log has the input of."""
+    """Return how many cases have their input in the log."""
     texts = {plain_key(given(row, "input") or "") for row in log.rows}
     return sum(any(plain_key(text) in texts for text in keys(case)) for case in cases)
 
 
 def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -> Matched:
-    """Match by input as it is written, else apart from case, spaces and Unicode form.
+    """Match by exact input, else after normalising case, spaces and Unicode form.
 
-    Where rows share an input, their answers are told apart by nothing: they are taken in the order
-    of both files if that can change no score, else refused.
+    If rows share an input, nothing identifies their answers: they are matched in the order of both
+    files if that can change no score, else refused.
     """
     exact, loose = defaultdict[str, list[Raw]](list), defaultdict[str, list[Raw]](list)
     for row in log.rows:
@@ -174,28 +174,28 @@ def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -
         loose[plain_key(text)].append(row)
     groups: dict[tuple[str, ...], tuple[list[Raw], list[Case | Query]]] = {}
     scored = {case.id for case in cases}
-    for case in (*as_written(cases), *(one for one in others if one.id not in scored)):
+    for case in (*as_written(cases), *(other for other in others if other.id not in scored)):
         rows = next((exact[text] for text in keys(case) if text in exact), None)
         rows = rows or next((r for t in keys(case) if (r := loose.get(plain_key(t)))), None)
         if rows:
             groups.setdefault(tuple(r.where for r in rows), (rows, []))[1].append(case)
-    found: dict[str, Raw] = {}
+    row_of: dict[str, Raw] = {}
     unclear = []
     for rows, alike in groups.values():
         if not any(case.id in scored for case in alike):
             continue
-        if _told_apart(rows, alike):
+        if _is_ambiguous(rows, alike):
             unclear.append(rows)
         for at, case in enumerate(alike):
             if case.id in scored:
-                found[case.id] = rows[min(at, len(rows) - 1)]
+                row_of[case.id] = rows[min(at, len(rows) - 1)]
     if unclear:
         _several(unclear)
-    return Matched(found, "input")
+    return Matched(row_of, "input")
 
 
-def _told_apart(rows: Sequence[Raw], alike: Sequence[Case | Query]) -> bool:
-    """Return whether it matters, and is not known, which of these answers is whose."""
+def _is_ambiguous(rows: Sequence[Raw], alike: Sequence[Case | Query]) -> bool:
+    """Return whether it is unknown, and matters, which of these answers belongs to which case."""
     if len({repr(row.fields.get("answer", row.fields.get("output"))) for row in rows}) == 1:
         fewer = len(rows) < len(alike)  # then turns before the last one must not differ
         return fewer and len({_question(case) for case in alike}) > 1
@@ -207,7 +207,7 @@ def _question(case: Case | Query) -> str:
 
 
 def _right(case: Case | Query) -> str:
-    """Return all that says what is right; rows that agree in it score one answer alike."""
+    """Return all gold fields of a case; cases that agree in them score an answer equally."""
     if isinstance(case, Query):
         return ""
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
@@ -250,7 +250,7 @@ def _by_order(log: Log, cases: Sequence[Case]) -> Matched:
     _refuse_names(log, both)
     _refuse_inputs(log, both)
     pairs = [(_text(row), case.output) for row, case in both if _text(row) and case.output]
-    if said := misfit([one for one, _ in pairs], [other for _, other in pairs]):
+    if said := misfit([answer for answer, _ in pairs], [gold for _, gold in pairs]):
         raise DataError(
             "recorded answers fit their rows better in another order than by `match: order`",
             where=log.path.name,
@@ -270,10 +270,10 @@ def _refuse_names(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
 
 
 def _refuse_inputs(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
-    told = [(row, case, text) for row, case in both if (text := given(row, "input")) is not None]
-    other = [row for row, case, text in told if not _asks(case, text)]
+    named = [(row, case, text) for row, case in both if (text := given(row, "input")) is not None]
+    other = [row for row, case, text in named if not _asks(case, text)]
     if other:
-        _refused(log, "inputs", len(told) - len(other), other, "input")
+        _refused(log, "inputs", len(named) - len(other), other, "input")
 
 
 def _refused(log: Log, what: str, same: int, other: Sequence[Raw], key: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What is odd about rows, one check a function; each says how many, which, and what to do."""
+"""Anomalies of the rows, one check per function; each reports count, ids and a fix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DOMINANT = 0.9
 
 
 def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
-    """Yield what is odd about the rows themselves (lengths in tokens are not among it)."""
+    """Yield the anomalies of the rows themselves (lengths in tokens are checked elsewhere)."""
     yield from loaded.observations
     yield from _conflicting(loaded)
     yield from _copies(loaded)
@@ -43,7 +43,7 @@ def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
 
 
 def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") -> Observation:
-    """Return an observation of so many ids; the first twenty are kept."""
+    """Return an observation about these ids; the first twenty are kept."""
     return Observation(
         kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:SHOWN]), fix=fix
     )
@@ -57,7 +57,7 @@ def _blank_docs(loaded: Loaded) -> Iterator[Observation]:
 
 
 def _conflicting(loaded: Loaded) -> Iterator[Observation]:
-    ids = [one for group in conflicts(loaded) for one in group]
+    ids = [case_id for group in conflicts(loaded) for case_id in group]
     if ids:
         fix = "correct them, or list the other right answers under `accepted`"
         text = f"{doing(len(ids), 'row', 'contradict')} another row: the same input, another answer"
@@ -132,7 +132,7 @@ def _test_labels(loaded: Loaded) -> Iterator[Observation]:
         yield seen("test_only_label", "warning", text, lost, fix)
     if unseen := sorted(train - test):
         text = f"{counted(len(unseen), 'label')} of the training rows are in no test row"
-        yield seen("train_only_label", "warning", text, [quoted(one, 40) for one in unseen])
+        yield seen("train_only_label", "warning", text, [quoted(label, 40) for label in unseen])
 
 
 def _gold(loaded: Loaded) -> Iterator[Observation]:
@@ -140,13 +140,13 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
     if loaded.task.output.type != "json" or not isinstance(schema, dict):
         return
     check = checker(schema)
-    known: dict[str, str | None] = {}
+    checked: dict[str, str | None] = {}
     wrong: list[tuple[Case, str]] = []
     late: list[str] = []
     for case in loaded.everyone:
-        if case.output not in known:
-            known[case.output] = check(case.output)
-        why = known[case.output]
+        if case.output not in checked:
+            checked[case.output] = check(case.output)
+        why = checked[case.output]
         if why is None:
             late.append(case.id)
         elif why:
@@ -164,7 +164,7 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
 
 
 def _cut(loaded: Loaded) -> Iterator[Observation]:
-    """Answers that stop in the middle where nearly all others end with a full stop."""
+    """Yield answers without final punctuation if nearly all others have it."""
     if loaded.task.output.type != "text":
         return
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
@@ -186,15 +186,15 @@ def _unseen(loaded: Loaded) -> Iterator[Observation]:
 
 
 def _private(loaded: Loaded) -> Iterator[Observation]:
-    found: dict[str, list[str]] = defaultdict(list)
+    ids_of: dict[str, list[str]] = defaultdict(list)
     for case in loaded.everyone:
         text = "\n".join((*(m.content for m in case.messages), case.output))
         for kind in private_kinds(text):
-            found[kind].append(case.id)
+            ids_of[kind].append(case.id)
     task = loaded.task
     specs = (task.model, task.bigger, task.teacher, task.present.model if task.present else None)
     remote = any(spec and spec.startswith("openai:") for spec in specs)
-    for kind, ids in sorted(found.items()):
+    for kind, ids in sorted(ids_of.items()):
         text = f"{doing(len(ids), 'row', 'seem')} to hold a{'n' * (kind == 'e-mail')} {kind}"
         fix = "they would be sent to a remote model: mask them first" if remote else ""
         yield seen("private", "warning" if remote or kind == "key" else "note", text, ids, fix)

@@ -1,4 +1,4 @@
-"""What rows with open answers ask to be scored by: demands, a fixed layout, Python."""
+"""Choose a metric for rows with open answers: demands, a fixed layout, or Python code."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from tuneworthy.core.case import Case
 from tuneworthy.data.raw import Fault
 
 MUST_SAY = "must_say"
-MOST = 0.9  # of the rows that must share a form before it is proposed
-_READ = 300  # rows that are looked at
+MOST = 0.9  # share of rows that must have a form before its metric is proposed
+_READ = 300  # rows to inspect
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
 def demands(case: Case) -> bool:
-    """Say whether a row demands or forbids that something is said."""
+    """Return whether a row demands or forbids some content."""
     return bool(case.must_say or case.must_not_say)
 
 
 def silent(case: Case) -> Fault:
-    """Return the fault of a row that demands nothing under a metric of demands."""
+    """Return the fault of a row without demands, for a metric of demands."""
     fix = "write `must_say` or `must_not_say` in every row, or name another metric"
     return Fault(case.where, "the row demands nothing", "no `must_say`, no `must_not_say`", fix,
                  MUST_SAY, case.id)  # fmt: skip
 
 
 def proposed(cases: Sequence[Case]) -> tuple[str, str] | None:
-    """Return a metric for free text and why, or None where nothing speaks for another than words.
+    """Return a metric for free text with its reason, or None for the default word overlap.
 
-    Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with
-    one that reads the content: `must_say` where every row has demands, else words in common.
+    Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
+    content metric: `must_say` if every row has demands, else word overlap.
     """
-    some = cases[:_READ]
-    said = bool(cases) and all(map(demands, cases))
-    if some and sum(_python(case.output) for case in some) >= MOST * len(some):
-        end = MUST_SAY if said else "rouge_l"
+    sample = cases[:_READ]
+    demanding = bool(cases) and all(map(demands, cases))
+    if sample and sum(_python(case.output) for case in sample) >= MOST * len(sample):
+        end = MUST_SAY if demanding else "rouge_l"
         return f"code+{end}", "the answers are Python: it must parse and define the same names"
-    forms = Counter(tuple(_headings(case.output)) for case in some)
+    forms = Counter(tuple(_headings(case.output)) for case in sample)
     titles, count = forms.most_common(1)[0] if forms else ((), 0)
-    if titles and count >= MOST * len(some):
-        end = MUST_SAY if said else "token_f1"
+    if titles and count >= MOST * len(sample):
+        end = MUST_SAY if demanding else "token_f1"
         return f"outline+{end}", "the answers share their headings"
-    return (MUST_SAY, "share of each row's `must_say` that is said") if said else None
+    return (MUST_SAY, "share of each row's `must_say` that is said") if demanding else None
 
 
 def _headings(text: str) -> list[str]:
-    """Return the headings of a text without the marks that some write behind them too."""
+    """Return the headings of a text, without any closing `#` marks."""
     return [title.rstrip().rstrip("#").rstrip() for title in _HEADING.findall(text)]
 
 
 def _python(text: str) -> bool:
-    """Say whether a text is Python that defines something; plain words may be Python too."""
+    """Return whether a text is Python that defines something; plain words can parse as well."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

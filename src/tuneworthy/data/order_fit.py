@@ -1,9 +1,9 @@
-"""Do answers fit their rows in the order in which both are written? For logs without ids.
+"""Test whether answers fit their rows in file order, for logs without ids.
 
-The answers are compared with the right answers by the words that they share (Jaccard). In a
-shuffled log that is no more than in a random order: the test is a permutation test with the
-moments of Hoeffding (1951), "A combinatorial central limit theorem". A log that lacks a row, or has
-one twice, fits up to there and is shifted by one behind it: that is looked for by shift.
+The answers are compared with the gold answers by shared words (Jaccard similarity). In a shuffled
+log they fit no better than in a random order: the test is a permutation test with the moments of
+Hoeffding (1951), "A combinatorial central limit theorem". A log with a missing or duplicate row
+fits up to that row and is shifted by one after it: the module tests each shift.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from scipy.sparse import csr_array
 
 from tuneworthy.data.copies import plain_key
 
-LEAST = 8  # answers below which no order can be told from another
-SURE = 2.33  # standard deviations above a random order; a shuffled log has them once in 100
+LEAST = 8  # minimum number of answers for a test
+SURE = 2.33  # standard deviations above a random order; a shuffled log passes once in 100
 SHIFTED = 4.0  # standard deviations by which a shift of the last rows must fit better
 SHIFTS = (1, -1, 2, -2, 3, -3)
-_SAMPLE = 600  # answers that are compared with each other
-_WORDS = 300  # distinct words of a text that are compared
+_SAMPLE = 600  # maximum of answers in the pairwise comparison
+_WORDS = 300  # maximum of distinct words per text
 _WORD = re.compile(r"\w+")
 Array = np.ndarray[Any, Any]
 
 
 def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
-    """Return how answers fit another order better than the given one, in words; "" if they don't.
+    """Return how answers fit another order better than the given one, or "" if they don't.
 
-    Answer k stands beside the right answer of row k. Answers that are all alike fit any order.
+    Answer k belongs to the gold answer of row k. Identical answers fit any order.
     """
     if len(answers) < LEAST:
         return ""
@@ -45,7 +45,7 @@ def misfit(answers: Sequence[str], right: Sequence[str]) -> str:
 def _random(
     answers: Sequence[str], right: Sequence[str], words: Sequence[Sequence[frozenset[str]]]
 ) -> str:
-    """Return what speaks for another order where the given one fits no better than a random one."""
+    """Return the evidence for another order if the given one fits no better than a random one."""
     at = np.arange(len(answers))
     if at.size > _SAMPLE:
         at = np.sort(np.random.default_rng(0).choice(at, _SAMPLE, replace=False))
@@ -78,7 +78,7 @@ def _equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
 
 
 def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> str:
-    """Return from where on the answers fit the rows a few places further, "" if nowhere."""
+    """Return the row from which answers fit better a few rows further, "" if there is none."""
     own = np.array([_jaccard(a, b) for a, b in zip(answers, right, strict=True)])
     for shift in SHIFTS:
         at = np.arange(max(0, -shift), min(len(own), len(own) - shift))
@@ -100,10 +100,10 @@ def _shifted(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]])
 
 
 def _likeness(answers: Sequence[frozenset[str]], right: Sequence[frozenset[str]]) -> Array:
-    """Return the Jaccard of each answer's words and those of each right answer."""
+    """Return the Jaccard similarity of each answer with each gold answer, by words."""
     number: dict[str, int] = {}
-    for some in (*answers, *right):
-        for word in some:
+    for words in (*answers, *right):
+        for word in words:
             number.setdefault(word, len(number))
 
     def table(texts: Sequence[frozenset[str]]) -> csr_array:
@@ -125,11 +125,11 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _words(texts: Sequence[str]) -> list[frozenset[str]]:
-    """Return the first distinct words of each text; a text without words is one word itself."""
+    """Return the first distinct words of each text; a text without words is itself one word."""
     return [_word_set(text) for text in texts]
 
 
 def _word_set(text: str) -> frozenset[str]:
     key = plain_key(text[: 20 * _WORDS])
-    found = dict.fromkeys(_WORD.findall(key)) or {key: None}
-    return frozenset(list(found)[:_WORDS])
+    words = dict.fromkeys(_WORD.findall(key)) or {key: None}
+    return frozenset(list(words)[:_WORDS])

@@ -1,7 +1,7 @@
-"""YAML as plain data with the line of every key: no tags, no duplicate keys, few aliases.
+"""Parse YAML into plain data with the line of every key: no tags, no duplicate keys, few aliases.
 
-Values follow YAML 1.2: `no` and `yes` are words, `1e-4` is a number, dates stay text. Knows
-nothing of tasks.
+Values follow YAML 1.2: `no` and `yes` are words, `1e-4` is a number, dates stay text. Independent
+of tasks.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Plain:
     lines: dict[Path_, int] = field(default_factory=dict)
 
     def line(self, path: Path_) -> int:
-        """Return the line of a key path, or of its nearest parent that is in the file."""
+        """Return the line of a key path, or of its nearest parent in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 def dotted(path: Path_) -> str:
-    """Return a key path as people write it: `success.limits.valid`, `arms[2]`."""
+    """Return a key path in dotted form: `success.limits.valid`, `arms[2]`."""
     text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return text.removeprefix(".")
 
 
 def parse(text: str, name: str) -> Plain:
-    """Read one YAML document. Raises TaskError with `name:line` where it is not plain YAML."""
+    """Return one YAML document as plain data. Raises TaskError with `name:line` for the rest."""
     try:
         return _Builder(name, YAML(typ="safe", pure=True).parse(text)).document()
     except MarkedYAMLError as error:
@@ -87,12 +87,12 @@ class _Builder:
         self.aliases = self.nodes = 0
 
     def document(self) -> Plain:
-        seen = False
+        started = False
         for event in self.events:
             if isinstance(event, DocumentStartEvent):
-                if seen:
+                if started:
                     raise self.fault("a second document starts", event, "---", "keep one document")
-                seen = True
+                started = True
             elif isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent):
                 self.out.data = self.node(event, ())
         return self.out

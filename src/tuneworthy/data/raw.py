@@ -1,4 +1,4 @@
-"""A row as it stands in its file, or what is wrong with it."""
+"""A row as it is in its file, or its fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALSO_CALLED = {
 
 
 def meant(names: Iterable[str], field: str) -> str | None:
-    """Return which of these names probably means a field, None where none does."""
+    """Return which of these names probably means a field, None if none does."""
     others = [name for name in names if name not in FIELDS]
     near = [name for name in others if _ALSO_CALLED.get(name.lower()) == field]
     return next(iter(near or difflib.get_close_matches(field, others, n=1, cutoff=0.6)), None)
@@ -25,7 +25,7 @@ def meant(names: Iterable[str], field: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """One row before it is read: `file:line` and its fields."""
+    """One unparsed row: `file:line` and its fields."""
 
     where: str
     fields: dict[str, Any]
@@ -43,10 +43,10 @@ class Fault:
     id: str = ""
 
     def place(self) -> str:
-        """Return where the row is, with its field and id as far as known."""
+        """Return the place of the row, with its field and id if known."""
         name = f", field `{self.field}`" if self.field else ""
         return self.where + name + (f", id {self.id}" if self.id else "")
 
 
 class BadRow(Exception):
-    """Raised while a row is read: its arguments are why, got, fix, field."""
+    """Raised while a row is parsed; its arguments are why, got, fix, field."""

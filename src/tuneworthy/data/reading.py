@@ -1,4 +1,4 @@
-"""One file of rows into cases with stable ids, in bounded memory; faults go to the bad rows."""
+"""Read one file of rows into cases with stable ids, in bounded memory; faults go to BadRows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.data.raw import FIELDS, Fault, Raw
 from tuneworthy.data.rows import read_rows, to_case
 
-_LOOKED = 1000  # rows between two looks at the clock
-_SPARE = 20_000  # rows held above those that stay, so that a cut is rare
+_LOOKED = 1000  # rows between two checks of the clock
+_SPARE = 20_000  # rows buffered above the sample size, so that a cut is rare
 
 
 @dataclass
 class Kept:
-    """The rows of one file that stay, and what was seen while reading it.
+    """The rows kept of one file, and its reading statistics.
 
     `scalars` maps the place of a row whose answer is a bare number or true/false to that type.
     """
@@ -37,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    rank: tuple[bytes, int]  # by the seeded hash; where two ids are one, by the order of the file
+    rank: tuple[bytes, int]  # by the seeded hash; for equal ids by the order of the file
     case: Case
     id_kind: str
     scalar: str
@@ -45,7 +45,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class Draw:
-    """How many rows of a file stay, and the seed of the draw where there are more.
+    """The maximum of rows to keep per file, and the seed for sampling a larger file.
 
     `seen(name, rows)` is called now and then while a file is read.
     """
@@ -56,7 +56,7 @@ class Draw:
 
 
 class Progress:
-    """Says how many rows of a file were read, every few seconds at most: of short files nothing."""
+    """Reports the rows read of a file, at most every few seconds; short files stay silent."""
 
     def __init__(self, say: Callable[[str], None], every: float = 3.0) -> None:
         self._say, self._every, self._last = say, every, time.monotonic()
@@ -70,13 +70,14 @@ class Progress:
 
 
 def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool = True) -> Kept:
-    """Read one file. Where it has more than `draw.keep` rows, that many are drawn.
+    """Return the rows of one file; a file with more than `draw.keep` rows is sampled.
 
-    The draw goes by a seeded hash of the row's id or content, so it does not depend on the order.
+    The sample is chosen by a seeded hash of the row's id or content, so it does not depend on the
+    order.
     """
     kept = Kept(name)
     drawn: list[_Drawn] = []
-    last: tuple[bytes, int] | None = None  # the rank that is too late once a cut has been made
+    last: tuple[bytes, int] | None = None  # the highest rank kept by the last cut
     for raw in read_rows(path, name):
         kept.rows += 1
         if kept.rows % _LOOKED == 0:
@@ -98,7 +99,7 @@ def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool
             kept.not_drawn += _cut(drawn, draw.keep)
             last = drawn[-1].rank
     kept.not_drawn += _cut(drawn, draw.keep)
-    drawn.sort(key=lambda one: one.rank[1])
+    drawn.sort(key=lambda row: row.rank[1])
     _name(kept, drawn, bad)
     return kept
 
@@ -108,47 +109,47 @@ def _rank(seed: int, name: str) -> bytes:
 
 
 def _cut(drawn: list[_Drawn], keep: int) -> int:
-    """Keep the first `keep` by rank, in that order, where there are more; return how many went."""
+    """Keep the first `keep` rows by rank, sorted; return how many were removed."""
     if len(drawn) <= keep:
         return 0
-    drawn.sort(key=lambda one: one.rank)
+    drawn.sort(key=lambda row: row.rank)
     gone = len(drawn) - keep
     del drawn[keep:]
     return gone
 
 
 def _kinds(raw: Raw) -> tuple[str, str]:
-    """Return the JSON type of a row's own id, and of its answer where that is a bare value."""
+    """Return the JSON type of a row's own id, and of its answer if that is a bare value."""
     own, answer = raw.fields.get("id"), raw.fields.get("output")
     bare = answer is not None and not isinstance(answer, str | dict | list)
     return ("" if own in (None, "") else type(own).__name__), type(answer).__name__ * bare
 
 
 def _name(kept: Kept, drawn: Sequence[_Drawn], bad: BadRows) -> None:
-    """Give each case its id; a second row with one's own id is bad, as is an id of rare type."""
-    kinds = Counter(one.id_kind for one in drawn if one.id_kind)
+    """Give each case its id; a duplicate own id is bad, as is an id of a rare type."""
+    kinds = Counter(row.id_kind for row in drawn if row.id_kind)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind], default="")
     own: dict[str, str] = {}
     times: Counter[str] = Counter()
-    for one in drawn:
-        case = one.case
-        if one.id_kind and (fault := _bad_id(one, usual, own)):
+    for row in drawn:
+        case = row.case
+        if row.id_kind and (fault := _bad_id(row, usual, own)):
             bad.add(fault)
             continue
-        if one.id_kind:
+        if row.id_kind:
             own[case.id] = case.where
         else:
             times[case.id] += 1
             if times[case.id] > 1:
                 case = case.model_copy(update={"id": f"{case.id}-{times[case.id]}"})
-        if one.scalar:
-            kept.scalars[case.where] = one.scalar
+        if row.scalar:
+            kept.scalars[case.where] = row.scalar
         kept.cases.append(case)
 
 
-def _bad_id(one: _Drawn, usual: str, own: dict[str, str]) -> Fault | None:
-    case = one.case
-    if one.id_kind != usual:
+def _bad_id(row: _Drawn, usual: str, own: dict[str, str]) -> Fault | None:
+    case = row.case
+    if row.id_kind != usual:
         fix = f"write every id as {'text' if usual == 'str' else 'a whole number'}"
         return Fault(case.where, "ids of mixed type", case.id, fix, "id", case.id)
     if case.id in own:
@@ -160,8 +161,8 @@ def _bad_id(one: _Drawn, usual: str, own: dict[str, str]) -> Fault | None:
 def with_contexts(cases: Iterable[Case], docs: Sequence[Doc], bad: BadRows) -> list[Case]:
     """Return the cases with the text of the document that `context` or `meta.doc_id` names.
 
-    A named document that is not among the documents makes the row bad; without documents an id
-    in `meta` says nothing. A document without text is no passage: its rows have none.
+    A row that names a missing document is bad; without documents an id in `meta` is ignored. A
+    document without text is no passage: its rows have none.
     """
     texts = {doc.id: doc.text if doc.text.strip() else None for doc in docs}
     out = []

@@ -1,4 +1,4 @@
-"""The recorded answers that a task names: read once, and what is odd about them."""
+"""Read the recorded answers that a task names, once, and report their anomalies."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.observations import seen
 
 GOLD = 20
-"""From so many answers on that all equal the right ones, that is said: few systems are so good."""
+"""Minimum number of answers, all equal to the gold ones, for a warning: few systems are so good."""
 
 
 def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     """Return the answers of each recorded system to the scored cases.
 
     Rows that are set aside are matched with them, so that answers without ids keep their order.
-    Raises DataError for a file that is missing or can't be matched (see `align`), and for one that
-    is the file of right answers itself.
+    Raises DataError for a file that is missing or can't be matched (see `align`), and for the file
+    of gold answers itself.
     """
     folder = loaded.task.folder
     others: list[Case | Query] = [*loaded.everyone, *loaded.unlabelled]
     files = recorded_files(loaded.task)
     more = loaded.aside
-    if loaded.unlocked and loaded.test and not loaded.aside:  # of one file: the rows learnt from
+    if loaded.unlocked and loaded.test and not loaded.aside:  # one file: these are training rows
         more = loaded.cases
     refuse_gold(loaded.task, files)
-    found = {
+    aligned = {
         name: align(folder / file, [*scored, *more], others, *matched_by(loaded.task, name))
         for name, file in files.items()
     }
-    return {name: replace(one, answers=one.answers[: len(scored)]) for name, one in found.items()}
+    return {name: replace(log, answers=log.answers[: len(scored)]) for name, log in aligned.items()}
 
 
 def begins_later(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
@@ -50,9 +50,9 @@ def begins_later(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
 def odd_answers(
     loaded: Loaded, found: Mapping[str, Aligned], early: Collection[str] = ()
 ) -> Iterator[Observation]:
-    """Yield what is odd about recorded answers: rows without one, answers to no row, no tool.
+    """Yield anomalies of recorded answers: rows without one, unmatched answers, no tool.
 
-    `early` are ids that are scored only where a file answers some of them.
+    `early` are ids that are scored only if a file answers some of them.
     """
     files = recorded_files(loaded.task)
     for name, aligned in found.items():
@@ -77,9 +77,9 @@ def odd_answers(
 
 
 def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
-    """Refuse the file of right answers where answers of a system are wanted.
+    """Refuse the file of gold answers as recorded answers of a system.
 
-    It has answers too (`output`), all right: whatever it is compared with, it would win.
+    It has answers too (`output`), all right: it would win every comparison.
     """
     data, folder = task.data, task.folder
     rows = [name for name in (data.file, data.train, data.test, data.dev) if name]
@@ -98,7 +98,7 @@ def refuse_gold(task: Task, files: Mapping[str, str]) -> None:
 def _gold(
     aligned: Aligned, cases: Mapping[str, Case], name: str, file: str
 ) -> Iterator[Observation]:
-    """Yield a warning where every answer is the right one, byte for byte."""
+    """Yield a warning if every answer equals the gold one, byte for byte."""
     said = [(a, cases[a.case]) for a in aligned.answers if a.error is None and a.case in cases]
     if len(said) < GOLD or any(answer.text != case.output for answer, case in said):
         return
@@ -114,7 +114,7 @@ def _gold(
 
 
 def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
-    """Yield how answers were matched where that may be wrong."""
+    """Yield how answers were matched if that may be wrong."""
     if aligned.by == "order":
         text = (
             f"the answers of `{quoted(name, 60)}` in {file} are matched to the rows by their order"
@@ -134,7 +134,7 @@ def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
 
 
 def _asked(aligned: Aligned, early: Collection[str]) -> Aligned:
-    if not early or not begins_later({one.case: one for one in aligned.answers}, early):
+    if not early or not begins_later({answer.case: answer for answer in aligned.answers}, early):
         return aligned
     return replace(aligned, answers=tuple(a for a in aligned.answers if a.case not in early))
 

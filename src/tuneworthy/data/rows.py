@@ -1,4 +1,4 @@
-"""One raw row into a Case (or a Query, where it has no answer); every field checked."""
+"""Turn one raw row into a Case (or a Query without an answer), checking every field."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 
 def read_rows(path: Path, shown: str) -> Iterator[Raw | Fault]:
-    """Yield the rows of a JSONL, CSV or TSV file, one at a time, faults among them."""
+    """Yield the rows and faults of a JSONL, CSV or TSV file, one at a time."""
     skip = opened(path, shown)
     reader = read_csv if path.suffix.lower() in {".csv", ".tsv"} else read_jsonl
     return reader(path, shown, skip)
 
 
 def to_case(raw: Raw, *, answered: bool = True) -> Case | Fault:
-    """Return the case of a row, or why it can't be one; without an id of its own it gets a hash."""
+    """Return the case of a row, or its fault; a row without an id gets a content hash."""
     try:
         return _case(raw, answered)
     except BadRow as error:
@@ -68,7 +68,7 @@ def _case(raw: Raw, answered: bool) -> Case:
         messages=messages,
         output=answer or "",
         where=raw.where,
-        # A record notes which of its fields were given: naming defaults costs 500 bytes a row.
+        # pydantic records which fields were set: passing defaults costs 500 bytes per row.
         **{name: value for name, value in fields.items() if value},
     )
 
@@ -117,7 +117,7 @@ def _answer(row: dict[str, Any], said: str | None) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return an answer as text: text as it is, anything else as its JSON text."""
+    """Return an answer as text: text unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -166,7 +166,7 @@ def _id(value: Any) -> str:
 
 
 def _content_id(messages: tuple[Message, ...], answer: str | None, row: dict[str, Any]) -> str:
-    """Return 16 hex digits that name a row by what it says, wherever it stands."""
+    """Return 16 hex digits that identify a row by its content, independent of its place."""
     turns = [(m.role, m.content) for m in messages]
     rest = [row[key] for key in _SAYS if row.get(key) is not None]
     text = _ENCODER.encode([turns, answer, rest])
@@ -197,7 +197,7 @@ def _time(value: Any) -> str | None:
 
 
 def moment(text: str) -> float:
-    """Return a row's time as a number to order by: an ISO date as UTC seconds, else the number."""
+    """Return a row's time as a sortable number: an ISO date as UTC seconds, else the number."""
     if re.fullmatch(r"-?[0-9]{1,16}(\.[0-9]+)?", text):
         return float(text)
     parsed = datetime.fromisoformat(text.strip())

@@ -1,4 +1,4 @@
-"""JSON schemas: read from a file, inferred from answers, and checked without any network."""
+"""JSON schemas: read from a file, inferred from answers, and checked without network access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BYTES, _MAX_KEYS, _MAX_ENUM = 1_000_000, 100, 20
 
 
 def read_schema(path: Path, shown: str) -> dict[str, Any]:
-    """Read a JSON schema file. Raises TaskError where it is none."""
+    """Return the JSON schema in a file. Raises TaskError if there is none."""
     try:
         opened(path, shown)
         with path.open("rb") as file:
@@ -36,7 +36,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def checked_schema(value: Any, shown: str) -> dict[str, Any]:
-    """Return the schema if it is one and refers to nothing outside itself, else TaskError."""
+    """Return the schema if it is valid and refers to nothing outside itself, else TaskError."""
     where = f"output.schema: {shown}"
     if not isinstance(value, dict):
         raise TaskError("the schema is no object", where=where, got=str(value), fix="write {...}")
@@ -56,9 +56,9 @@ def checked_schema(value: Any, shown: str) -> dict[str, Any]:
 
 
 def checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
-    """Return a function that says what is wrong with a JSON answer.
+    """Return a function that returns what is wrong with a JSON answer.
 
-    It returns "" for nothing, and None where the schema ran past its time on this answer.
+    That function returns "" for a valid answer, and None if the check timed out.
     """
     check = checked(schema)
 
@@ -74,10 +74,10 @@ def checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
 
 
 def inferred_schema(outputs: Iterable[str]) -> dict[str, Any]:
-    """Return the schema that the training answers suggest.
+    """Return the schema inferred from the training answers.
 
     Keys that every object has are required; a key set that looks closed allows no others; a text
-    field becomes an enum only where it looks clearly closed (see `_closed`).
+    field becomes an enum only if it looks clearly closed (see `_closed`).
     """
     return _of([json.loads(text) for text in outputs])
 
@@ -92,7 +92,7 @@ def _of(values: Sequence[Any]) -> dict[str, Any]:
     if objects := [value for value in values if isinstance(value, dict)]:
         out.update(_object(objects))
     if lists := [value for value in values if isinstance(value, list)]:
-        out["items"] = _of([item for one in lists for item in one])
+        out["items"] = _of([item for items in lists for item in items])
     texts = [value for value in values if isinstance(value, str)]
     if texts and set(kinds) <= {"string", "null"} and _closed(texts):
         out["enum"] = [*sorted(set(texts)), *([None] if "null" in kinds else [])]
@@ -100,10 +100,10 @@ def _of(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    counts = Counter(key for one in objects for key in one)
+    counts = Counter(key for record in objects for key in record)
     inner: dict[str, list[Any]] = {}
-    for one in objects:
-        for key, value in one.items():
+    for record in objects:
+        for key, value in record.items():
             inner.setdefault(key, []).append(value)
     rare = sum(n == 1 for n in counts.values())
     if len(counts) > _MAX_KEYS or (len(objects) >= 20 and rare > max(3, len(counts) / 2)):
@@ -116,7 +116,7 @@ def _object(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _closed(texts: Sequence[str]) -> bool:
-    """Return whether words look like a closed list: few, short, each seen often."""
+    """Return whether words look like a closed list: few, short, each frequent."""
     counts = Counter(texts)
     return (
         len(counts) <= _MAX_ENUM

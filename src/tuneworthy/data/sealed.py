@@ -1,7 +1,7 @@
-"""The sealed side: scored cases whose answers can be seen through two logged doors only.
+"""Sealed scored cases: their answers are accessible through two logged methods only.
 
-An arm gets `queries()`, which hold no answer. `audit()` shows figures about the cases, for the
-audit and the plan; `open()` shows the cases themselves, for scoring alone.
+An arm gets `queries()`, which hold no answer. `audit()` returns statistics of the cases, for the
+audit and the plan; `open()` returns the cases themselves, for scoring only.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Log = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Outline:
-    """What may be known of sealed cases without seeing one: digest, lengths, answer counts.
+    """Statistics of sealed cases that reveal no case: digest, lengths, answer counts.
 
-    `inputs` and `outputs` are lengths in characters, sorted; `answers` counts the distinct
-    answers where they are at most 300 (a label set), else None.
+    `inputs` and `outputs` are lengths in characters, sorted; `answers` counts the distinct answers
+    if there are at most 300 (a label set), else None.
     """
 
     n: int
@@ -33,7 +33,7 @@ class Outline:
 
 
 class Sealed:
-    """Scored cases. `log(door, purpose)` is called before either door opens."""
+    """Scored cases. `log(door, purpose)` is called before `audit` and `open` return anything."""
 
     __slots__ = ("__cases", "__log")
 
@@ -54,22 +54,22 @@ class Sealed:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Return the ids, in the order given."""
+        """Return the ids, in the given order."""
         return tuple(self.__cases)
 
     def queries(
         self, ids: Sequence[str] | None = None, gold_passage: bool = False
     ) -> tuple[Query, ...]:
-        """Return what an arm may see; no door is opened. The gold passage is for ceilings only."""
+        """Return what an arm may see, unlogged. The gold passage is for ceilings only."""
         chosen = self.ids if ids is None else ids
-        return tuple(self.__cases[one].query(gold_passage=gold_passage) for one in chosen)
+        return tuple(self.__cases[name].query(gold_passage=gold_passage) for name in chosen)
 
     def digest(self, ids: Sequence[str]) -> str:
-        """Return a digest of these cases, answers included; it shows nothing, so no door opens."""
-        return rows_digest(self.__cases[one] for one in ids)
+        """Return a digest of these cases with their answers; unlogged: it reveals nothing."""
+        return rows_digest(self.__cases[name] for name in ids)
 
     def audit(self, purpose: str) -> Outline:
-        """Open the first door, logged: figures about the cases, and no case."""
+        """Return statistics of the cases, and no case; logged."""
         self.__log("audit", _said(purpose))
         cases = list(self.__cases.values())
         answers = Counter(case.output for case in cases)
@@ -82,7 +82,7 @@ class Sealed:
         )
 
     def open(self, purpose: str) -> dict[str, Case]:
-        """Open the second door, logged: the cases with their answers by id, for scoring."""
+        """Return the cases with their answers by id, for scoring; logged."""
         self.__log("open", _said(purpose))
         return dict(self.__cases)
 

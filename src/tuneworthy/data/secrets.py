@@ -1,4 +1,4 @@
-"""Keys and private data in text: patterns of provider keys, e-mail, phone and card numbers."""
+"""Detect keys and private data in text: provider keys, e-mail, phone and card numbers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PHONE = re.compile(
 
 
 def has_key(text: str) -> bool:
-    """Return whether text holds something shaped like a provider key or a private key."""
+    """Return whether text contains a string shaped like a provider key or a private key."""
     return _KEYS.search(text) is not None
 
 
 def private_kinds(text: str) -> set[str]:
-    """Return which kinds of private data a text seems to hold: key, e-mail, card, phone."""
+    """Return the kinds of private data that a text seems to contain: key, e-mail, card, phone."""
     kinds = set()
     if _KEYS.search(text):
         kinds.add("key")
     if "@" in text and _MAIL.search(text):
         kinds.add("e-mail")
-    if any(_luhn(found.group()) for found in _CARD.finditer(text)):
+    if any(_luhn(match.group()) for match in _CARD.finditer(text)):
         kinds.add("card")
     if "+" in text and _PHONE.search(text):
         kinds.add("phone")

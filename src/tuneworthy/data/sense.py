@@ -1,4 +1,4 @@
-"""Keys of a task that are right alone and make no sense together."""
+"""Check a task for keys that are valid alone but contradict each other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scrip
 
 
 def check_sense(task: Task, plain: Plain, name: str) -> None:
-    """Raise TaskError where keys contradict each other or a name is not known."""
+    """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
              _present, _fields, _executor)  # fmt: skip
     if faults := [fault for part in parts for fault in part(task)]:
@@ -120,7 +120,7 @@ def _joined(names: Sequence[str]) -> Iterator[Fault]:
 
 
 def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[Fault]:
-    """Yield a fault for each option that none of the metrics has, or whose value it refuses."""
+    """Yield a fault for each option that no named metric has, or whose value it refuses."""
     kinds = [kind for name in names if (kind := _options_of(name)) is not None]
     known = [field for kind in kinds for field in kind.model_fields]
     for key, value in options.items():
@@ -187,7 +187,7 @@ def _arms(task: Task) -> Iterator[Fault]:
 
 
 def _finalists(task: Task) -> Iterator[Fault]:
-    """Yield a fault for each arm that is to stand for a tool and can't."""
+    """Yield a fault for each arm that can't represent its tool."""
     known = [*task.answers, *plugins.catalogue("arms")]
     for tool, name in task.success.finalists.items():
         path, head = ("success", "finalists", tool), re.split(r"[ (]", name)[0]
@@ -221,7 +221,7 @@ def _models(task: Task) -> Iterator[Fault]:
 
 
 def _prices(task: Task) -> Iterator[Fault]:
-    """Yield a fault for each price that none can be: unknown keys, text, amounts below zero."""
+    """Yield a fault for each invalid price: unknown keys, text, amounts below zero."""
     example = "{in: 0.4, out: 1.6} in USD per million tokens"
     for name, price in task.economics.prices.items():
         path = ("economics", "prices", name)
@@ -240,7 +240,7 @@ def _prices(task: Task) -> Iterator[Fault]:
 
 
 def _present(task: Task) -> Iterator[Fault]:
-    """Yield a fault for each option that no model takes, or whose value can be none."""
+    """Yield a fault for each option that no model takes, or with an invalid value."""
     known = list(Limits.model_fields)
     for key, value in (task.present.options if task.present else {}).items():
         path = ("present", "options", key)
@@ -262,11 +262,11 @@ def _present(task: Task) -> Iterator[Fault]:
 def _fields(task: Task) -> Iterator[Fault]:
     """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
     judge = task.success.judge.model if task.success.judge else None
-    asked = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
+    specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
              "teacher": task.teacher, "judge": judge}  # fmt: skip
     for role, fields in task.options.items():
-        if fields and not (asked[role] or "").startswith("openai:"):
-            got = f"{role} is {asked[role] or 'not set'}"
+        if fields and not (specs[role] or "").startswith("openai:"):
+            got = f"{role} is {specs[role] or 'not set'}"
             fix = f"name an endpoint (openai:NAME@URL) as `{role}`, or remove these options"
             yield Fault(("options", role), "no endpoint takes these options", got, fix)
         for key in fields:
@@ -274,11 +274,11 @@ def _fields(task: Task) -> Iterator[Fault]:
                 fix = "remove it; output.max_tokens and thinking_tokens set the token limit"
                 what = "tuneworthy sets this request field itself"
                 yield Fault(("options", role, key), what, key, fix)
-            elif _KEY.search(key):  # a request is stored, and its fields are shown
+            elif _KEY.search(key):  # requests are stored and shown, so a key would leak
                 yield Fault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
 
 
 def _executor(task: Task) -> Iterator[Fault]:
-    if task.executor != "local":  # a name of the contract that nothing answers to yet
+    if task.executor != "local":  # part of the contract, not implemented yet
         got, fix = task.executor, "write `local`, or leave the key out"
         yield Fault(("executor",), "work runs on this machine only, so far", got, fix)

@@ -1,4 +1,4 @@
-"""What is wrong in a task, as one TaskError: the first fault in front, the others counted."""
+"""Collect the faults of a task file into one TaskError: the first in full, the others counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_WRITTEN = {"inferred"}  # filled by us, never read from the file
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: the key path, what, what was got, and how to fix it."""
+    """One fault: the key path, what is wrong, what was got, and how to fix it."""
 
     path: Path_
     what: str
@@ -34,7 +34,7 @@ def names(record: type[Record]) -> dict[str, str]:
 
 
 def section(record: type[Record], key: str) -> type[Record] | None:
-    """Return the record behind a key, where the key holds a section."""
+    """Return the record class of a key that holds a section, else None."""
     name = names(record).get(key)
     if name is None:
         return None
@@ -44,14 +44,14 @@ def section(record: type[Record], key: str) -> type[Record] | None:
 def _record_in(kind: Any) -> type[Record] | None:
     if get_origin(kind) is dict:
         return None
-    for one in (kind, *get_args(kind)):
-        if isinstance(one, type) and issubclass(one, Record):
-            return one
+    for candidate in (kind, *get_args(kind)):
+        if isinstance(candidate, type) and issubclass(candidate, Record):
+            return candidate
     return None
 
 
 def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> list[Fault]:
-    """Return a fault for every key that no section knows, with the nearest known key."""
+    """Return a fault per unknown key, with the nearest known key."""
     faults = []
     known = names(record)
     for key, value in data.items():
@@ -81,7 +81,7 @@ def _unknown(key: str, known: list[str], path: Path_) -> Fault:
 
 
 def validation_faults(error: ValidationError, data: Any) -> list[Fault]:
-    """Return the faults that pydantic found, one a key path, in words."""
+    """Return pydantic's errors as faults in words, one per key path."""
     faults: dict[Path_, Fault] = {}
     for detail in error.errors(include_url=False, include_context=True):
         path, value = _in_file(detail["loc"], data)
@@ -94,7 +94,10 @@ def validation_faults(error: ValidationError, data: Any) -> list[Fault]:
 
 
 def _in_file(loc: tuple[int | str, ...], data: Any) -> tuple[Path_, Any]:
-    """Follow a pydantic location as far as it is in the file (it also names union branches)."""
+    """Return a pydantic location and its value, as far as the file has it.
+
+    The location also names union branches, which the file does not have.
+    """
     path: list[int | str] = []
     for part in loc:
         if _holds(data, part):
@@ -183,7 +186,7 @@ def _shown(value: Any) -> str:
 
 
 def raise_faults(faults: list[Fault], plain: Plain, name: str) -> NoReturn:
-    """Raise the TaskError of the faults, in the order of the file."""
+    """Raise one TaskError for the faults, in the order of the file."""
     ordered = sorted(faults, key=lambda f: plain.line(f.path))
     first, others = ordered[0], ordered[1:]
     what = first.what

@@ -1,4 +1,4 @@
-"""Read task.yaml into a checked Task; say file, line and key of what is wrong in it."""
+"""Read task.yaml into a checked Task; errors name file, line and key."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tuneworthy.data.task_faults import (
 
 _SECRET_NAMES = re.compile(r"(?i)(^|_)(key|token|secret|password)$")
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
-_SMALLEST = 1e-12  # of a number that is not 0: a smaller one overflows what is divided by it
+_SMALLEST = 1e-12  # smallest nonzero number; division by a smaller one overflows
 _REFERENCE = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def read_task(path: Path) -> Task:
-    """Read a task file; relative paths in it start at its folder.
+    """Return the task of a task file; relative paths in it start at its folder.
 
-    Raises TaskError with `file:line key.path` for what can't be, SecurityError for a pasted key
+    Raises TaskError with `file:line key.path` for invalid content, SecurityError for a pasted key
     (never shown) or a YAML tag.
     """
     path = Path(path)
@@ -99,7 +99,7 @@ def _refuse_keys(text: str, name: str) -> None:
 
 
 def _refuse_characters(plain: Plain, name: str, value: Any, path: plain_yaml.Path_) -> None:
-    """Refuse NUL and lone surrogates: no path, no name and no text in UTF-8 can hold them."""
+    """Refuse NUL and lone surrogates: UTF-8 text, names and paths can't contain them."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_characters(plain, name, key, (*path, key))
@@ -146,7 +146,7 @@ def _long_answers(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(record: type[Record], data: dict[str, Any]) -> dict[str, Any]:
-    """Drop `key: null` in the sections: an empty key means its default."""
+    """Return the sections without `key: null`: an empty key means its default."""
     out = {}
     for key, value in data.items():
         inner = section(record, key)

@@ -1,1 +1,1 @@
-"""The append-only store of everything that was done. Knows no statistics and no model."""
+"""The append-only store of a study's results and costs. Independent of statistics and models."""

@@ -1,7 +1,8 @@
-"""Folders of files that are whole or absent: checkpoints, adapters, what a unit leaves on disk.
+"""Atomic folders of files, whole or absent: checkpoints, adapters, other files of a unit.
 
-Knows nothing of what the files hold. Written aside, synced, listed with sizes and SHA-256 in a
-manifest, then renamed; a truncated, flipped, missing or added file makes the folder unusable.
+Independent of the files' content. A folder is written under a temporary name, synced, listed with
+sizes and SHA-256 in a manifest, then renamed; a truncated, flipped, missing or added file makes it
+unusable.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _OLD = ".old-"
 
 
 def publish(folder: Path, final: Path | None = None) -> Path:
-    """Make a written folder whole, then move it to `final` (default: it stays where it is).
+    """Write the manifest of a complete folder and move it to `final` (default: leave it in place).
 
-    Every file is synced, then the manifest, then the rename. A whole folder that is already at
-    `final` stays and the new one is dropped. Raises StoreError where the disk fails.
+    Every file is synced, then the manifest, then the rename. If `final` already is a whole folder,
+    it stays and the new one is dropped. Raises StoreError if the disk fails.
     """
     with guarded(folder):
         files = {name: _entry(folder / name) for name in sorted(_names(folder))}
@@ -51,9 +52,9 @@ def publish(folder: Path, final: Path | None = None) -> Path:
 
 @contextmanager
 def writing(final: Path) -> Iterator[Path]:
-    """Give an empty folder to write into; at the end of the block it appears whole at `final`.
+    """Yield an empty folder to write into; after the block it appears whole at `final`.
 
-    If the block raises (or the process dies) nothing appears, and what was there before stays.
+    If the block raises (or the process dies) nothing appears, and the previous content stays.
     """
     part = final.with_name(f".{final.name}{_PART}{os.getpid()}")
     with guarded(final):
@@ -69,7 +70,7 @@ def writing(final: Path) -> Iterator[Path]:
 
 
 def faults(folder: Path) -> list[str]:
-    """Return why a folder is not whole, [] if it is: each missing, added, cut or changed file."""
+    """Return why a folder is not whole: each missing, added, cut or changed file; [] if it is."""
     try:
         written = (folder / MANIFEST).read_text("utf-8")
         files = json.loads(written)["files"]
@@ -78,46 +79,46 @@ def faults(folder: Path) -> list[str]:
         there = set(_names(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{MANIFEST}: {error}"]
-    found = [f"{name}: not listed" for name in sorted(there - set(files))]
+    reasons = [f"{name}: not listed" for name in sorted(there - set(files))]
     for name, entry in files.items():
-        if name not in there:  # a listed path that leaves the folder is never in `there`
-            found.append(f"{name}: missing")
+        if name not in there:  # a listed path outside the folder is never in `there`
+            reasons.append(f"{name}: missing")
         elif (size := (folder / name).stat().st_size) != entry["bytes"]:
-            found.append(f"{name}: {size} bytes, {entry['bytes']} expected")
+            reasons.append(f"{name}: {size} bytes, {entry['bytes']} expected")
         elif file_sha256(folder / name) != entry["sha256"]:
-            found.append(f"{name}: its content changed")
-    return found
+            reasons.append(f"{name}: its content changed")
+    return reasons
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a folder was published and no byte of it changed since."""
+    """Return whether a folder was published and no byte of it changed since."""
     return not faults(folder)
 
 
 def require_whole(folder: Path) -> Path:
     """Return the folder if it is whole; raise StoreError that names the bad files."""
-    if found := faults(folder):
+    if reasons := faults(folder):
         raise StoreError(
             "a stored artefact is not whole",
             where=str(folder),
-            got="; ".join(found),
+            got="; ".join(reasons),
             fix="remove this folder and run again: the unit that made it is run anew",
         )
     return folder
 
 
 def newest_whole(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
-    """Return the last whole one of folders given oldest first, and what to say of those refused."""
-    said: list[str] = []
+    """Return the last whole folder (they come oldest first), and warnings about the others."""
+    warnings: list[str] = []
     for folder in reversed(list(folders)):
-        if not (found := faults(folder)):
-            return folder, said
-        said.append(f"{folder.name} is not whole ({found[0]}), the one before is used")
-    return None, said
+        if not (reasons := faults(folder)):
+            return folder, warnings
+        warnings.append(f"{folder.name} is not whole ({reasons[0]}), the one before is used")
+    return None, warnings
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Remove what a killed writer left half-written, at any depth; return what was removed."""
+    """Remove half-written folders of a killed writer, at any depth; return the removed ones."""
     left = re.compile(rf"\.(?P<name>.+)({re.escape(_PART)}|{re.escape(_OLD)})\d+")
     gone = []
     for path in sorted(parent.rglob(".*")):
@@ -125,7 +126,7 @@ def sweep(parent: Path) -> list[Path]:
             continue
         final = path.with_name(match["name"])
         if _OLD in path.name and not final.exists():
-            os.rename(path, final)  # killed between the two renames: the former one is back
+            os.rename(path, final)  # killed between the two renames: restore the old folder
             continue
         shutil.rmtree(path, ignore_errors=True)
         gone.append(path)
@@ -133,7 +134,7 @@ def sweep(parent: Path) -> list[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power loss."""
+    """Sync a folder, so that renames in it survive a power loss."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -156,7 +157,7 @@ def _move(folder: Path, final: Path) -> None:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Yield relative paths of all files but the manifest; a link or device is refused."""
+    """Yield relative paths of all files but the manifest; refuse a link or device."""
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -175,7 +176,7 @@ def _entry(path: Path) -> dict[str, object]:
 
 
 def _rendered(files: object) -> str:
-    """Return the manifest's text. It is compared byte for byte, so a flip in it shows too."""
+    """Return the manifest's text; it is compared byte for byte, so a bit flip in it shows too."""
     body = json.dumps(files, sort_keys=True)
     total = hashlib.sha256(body.encode()).hexdigest()
     return f'{{"schema": 1, "digest": "{total}", "files": {body}}}\n'

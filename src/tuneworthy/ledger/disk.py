@@ -1,6 +1,6 @@
-"""Is this a disk that SQLite can trust? Network disks are refused, doubtful ones said aloud.
+"""Check that a disk is safe for SQLite: network disks are refused, doubtful ones get a warning.
 
-Knows no SQL. Write-ahead logging needs shared memory and locks that network disks do not keep.
+Knows no SQL. Write-ahead logging needs shared memory and locks that network disks do not provide.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SYNCED = (
 
 
 def filesystem(folder: Path) -> str:
-    """Return the type of the file system that holds a folder (`ext4`, `nfs4`), "" if unknown."""
+    """Return the file system type of a folder (`ext4`, `nfs4`), "" if unknown."""
     import psutil
 
     try:
@@ -41,7 +41,7 @@ def filesystem(folder: Path) -> str:
 
 
 def trust(folder: Path) -> str:
-    """Return "" for a disk to trust, else a warning; raise StoreError for a network disk."""
+    """Return "" for a trusted disk, else a warning; raise StoreError for a network disk."""
     kind = filesystem(folder)
     plain = kind.removeprefix("fuse.")
     if kind in NETWORK or (kind != plain and plain.startswith(NETWORK_FUSE)):

@@ -1,8 +1,9 @@
-"""Which studies of this user opened which cases, in all folders: digests alone, in one file.
+"""Count which cases this user's studies opened, over all folders: one file of digests.
 
-`$XDG_STATE_HOME/tuneworthy/looks.jsonl` (else `~/.local/state/tuneworthy/`) is appended to, a line
-a study: its hash, the digest of its scored rows, a mark a case. `TUNEWORTHY_LOOKS=folder` switches
-it off. It never stops a run: what is wrong with it is told, and looks are counted per folder.
+`$XDG_STATE_HOME/tuneworthy/looks.jsonl` (else `~/.local/state/tuneworthy/`) is append-only, one
+line per study: its hash, the digest of its scored rows, one mark per case.
+`TUNEWORTHY_LOOKS=folder` switches it off. It never stops a run: its faults are reported, and looks
+are then counted per folder.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from tuneworthy.ledger.store import LEAST_SHARED, Ledger
 
 SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"
 FILE, FROZEN = "looks.jsonl", "looks elsewhere"
-WAIT = 2.0  # seconds for another writer to finish its one line
+WAIT = 2.0  # seconds to wait for another writer's lock
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Which look at some cases this is, whose studies are counted, and what is wrong ("": nothing).
+    """The ordinal of this look at some cases, whose studies count, and any trouble ("": none).
 
     The trouble is a sentence for the user.
     """
@@ -38,63 +39,64 @@ class Looks:
 
 
 def count(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> Looks:
-    """Count a study that opens cases, in its folder and among the user's; return its look.
+    """Record a study that opens cases, in its folder and for the user; return its look.
 
-    A study counts once, in whatever folder it is run or run again. What is known of other folders
-    when it first opens the cases is kept in the ledger, so that a resumed study gets the same.
+    A study counts once, in whatever folder it runs or runs again. The looks of other folders are
+    frozen in the ledger when the study first opens the cases, so that a resumed study gets the
+    same.
     """
     own = ledger.looks(study, rows, marks)
-    found = _Found(*_opened(rows, marks, study))
-    value = {"studies": sorted(found.studies - _here(ledger) - {study}), "scope": found.scope}
+    earlier = _EarlierStudies(*_opened(rows, marks, study))
+    value = {"studies": sorted(earlier.studies - _here(ledger) - {study}), "scope": earlier.scope}
     kept = ledger.freeze(study, FROZEN, value)
-    return Looks(own + len(kept["studies"]), kept["scope"], found.trouble)
+    return Looks(own + len(kept["studies"]), kept["scope"], earlier.trouble)
 
 
 def ahead(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
-    """Return which look a study would be; nothing is counted. `ledger`: None where none is yet."""
-    found = _Found(*_opened(rows, marks))
+    """Return which look a study would be, without counting it. `ledger` may be None."""
+    earlier = _EarlierStudies(*_opened(rows, marks))
     here = _here(ledger) if ledger else set()
     own = ledger.looked(rows, marks) if ledger else 0
-    return Looks(own + len(found.studies - here - {study}) + 1, found.scope, found.trouble)
+    return Looks(own + len(earlier.studies - here - {study}) + 1, earlier.scope, earlier.trouble)
 
 
 @dataclass(frozen=True)
-class _Found:
+class _EarlierStudies:
     studies: set[str]
     scope: Scope
     trouble: str
 
 
 def _here(ledger: Ledger) -> set[str]:
-    """Return the studies that the ledger counts itself."""
+    """Return the studies that the ledger itself counts."""
     return {row.study for row in ledger.journal.rows("look")}
 
 
 def _opened(
     rows: str, marks: Sequence[str], study: str | None = None
 ) -> tuple[set[str], Scope, str]:
-    """Return the studies that opened these cases before, and note `study` behind them."""
+    """Return the studies that opened these cases before, then append `study` to the file."""
     if os.environ.get(SWITCH, "") == FOLDER:
         return set(), "folder", ""
     try:
         with _file(_home() / FILE, write=study is not None) as fd:
             text = b"" if fd is None else _whole(fd)
             lines, bad = _lines(text)
-            found = set(_matching(lines, rows, marks, study))
+            studies = set(_matching(lines, rows, marks, study))
             there = any(line["study"] == study and line["rows"] == rows for line in lines)
             if fd is not None and study is not None and not there:
                 _append(fd, text, {"study": study, "rows": rows, "marks": list(marks)})
     except (OSError, RuntimeError) as error:  # no home folder is a RuntimeError
         why = getattr(error, "strerror", None) or str(error)
         return set(), "folder", f"looks are counted in this folder only: {why} ({_shown()})"
-    said = f"{bad} lines of {_shown()} can't be read: the studies they name are not counted"
-    return found, "user", said if bad else ""
+    trouble = f"{bad} lines of {_shown()} can't be read: the studies they name are not counted"
+    return studies, "user", trouble if bad else ""
 
 
 def _matching(
     lines: Sequence[dict[str, Any]], rows: str, marks: Sequence[str], study: str | None
 ) -> Iterator[str]:
-    """Yield the studies that opened the rows, or a good part of them, before `study` did."""
+    """Yield the studies that opened the rows, or enough of the cases, before `study` did."""
     wanted = set(marks)
     for line in lines:
         if line["study"] == study and line["rows"] == rows:
@@ -105,8 +107,8 @@ def _matching(
 
 
 def _lines(text: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the entries of a file, and how many of its lines are none (a writer was killed)."""
-    found, bad = [], 0
+    """Return the entries of a file, and the number of invalid lines (a writer was killed)."""
+    entries, bad = [], 0
     for line in text.split(b"\n"):
         try:
             entry = json.loads(line) if line.strip() else None
@@ -116,9 +118,9 @@ def _lines(text: bytes) -> tuple[list[dict[str, Any]], int]:
             continue
         kinds = (("study", str), ("rows", str), ("marks", list))
         good = isinstance(entry, dict) and all(isinstance(entry.get(k), t) for k, t in kinds)
-        found += [entry] if good else []
+        entries += [entry] if good else []
         bad += not good
-    return found, bad
+    return entries, bad
 
 
 def _home() -> Path:
@@ -135,7 +137,7 @@ def _shown() -> str:
 
 @contextmanager
 def _file(path: Path, *, write: bool) -> Iterator[int | None]:
-    """Yield the open file, locked against other writers; None where there is none to read."""
+    """Yield the open file, locked against other writers; None if there is none to read."""
     if write:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
@@ -174,7 +176,7 @@ def _whole(fd: int) -> bytes:
 
 def _append(fd: int, text: bytes, entry: dict[str, Any]) -> None:
     line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-    left = line if not text or text.endswith(b"\n") else b"\n" + line  # behind a torn line
+    left = line if not text or text.endswith(b"\n") else b"\n" + line  # after a torn line
     while left:
         left = left[os.write(fd, left) :]
     os.fsync(fd)

@@ -1,10 +1,10 @@
-"""Planted failures for the crash tests: die, fail or be stopped at the k-th durable step.
+"""Fault injection for the crash tests: die, fail or stop at the k-th durable step.
 
-Knows nothing of what is stored. `TW_FAILPOINT=name:k:action` acts on the k-th time that a
-failpoint whose name matches is passed (`*` matches all, `put.*` both sides of a put); `k+` acts
-from the k-th on. Actions: `kill` (SIGKILL), `term` (SIGTERM), `raise` (the disk is full), `note`
-(nothing but the line on stderr), or the name of an errno (`EIO`, `EROFS`, `EMFILE`, ...). Unset, a
-failpoint costs one look-up.
+Independent of the store. `TW_FAILPOINT=name:k:action` acts on the k-th pass through a failpoint
+with a matching name (`*` matches all, `put.*` both sides of a put); `k+` acts from the k-th on.
+Actions: `kill` (SIGKILL), `term` (SIGTERM), `raise` (the disk is full), `note` (only the line on
+stderr), or the name of an errno (`EIO`, `EROFS`, `EMFILE`, ...). If it is unset, a failpoint costs
+one look-up.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _lock = threading.Lock()
 
 
 def failpoint(name: str) -> None:
-    """Do what `TW_FAILPOINT` asks at this step, or nothing.
+    """Perform the action of `TW_FAILPOINT` for this step, if any.
 
-    Raises OSError where the action is `raise` or an errno name; TaskError where it can't be read.
+    Raises OSError if the action is `raise` or an errno name; TaskError if it can't be parsed.
     """
     if spec := os.environ.get(VARIABLE):
         _act(name, spec)
@@ -40,7 +40,7 @@ def _act(name: str, spec: str) -> None:
     wanted = int(when.removesuffix("+"))
     if count != wanted and not (when.endswith("+") and count > wanted):
         return
-    # The harness reads this line to learn what was in flight when the process died.
+    # The test harness reads this line to know which step the process died in.
     os.write(2, f"failpoint {name} {count} {action}\n".encode())
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""How far a ledger had come, in a small file beside it: its last row, and the size of its mirror.
+"""The head file beside a ledger: its last row and the size of its mirror, to detect lost data.
 
-SQLite recovers to an older state without a word where its journal file (`ledger.sqlite-wal`) is
-lost, and a file that was cut between two rows is whole again. What the ledger holds less than
-this file says was lost. It is written after each commit and not synced: after a power failure it
-may lag behind the ledger, never lead it.
+SQLite silently recovers to an older state if its journal file (`ledger.sqlite-wal`) is lost, and a
+file cut between two rows is valid again. If the ledger holds less than this file says, data was
+lost. The head file is written after each commit and not synced: after a power failure it may be
+behind the ledger, never ahead of it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import plain_file
 
 HEAD = "head"
-REPLIES = "replies.jsonl"  # the mirror: paid replies once more, as plain text
-_SIZE = 128  # bytes; always the same, so that one write replaces the whole
+REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
+_SIZE = 128  # bytes; constant, so that one write replaces the whole file
 
 
 class End(NamedTuple):
-    """The number and the hash of the last row, and the bytes of the mirror (0: there is none)."""
+    """Number and hash of the last row, and the bytes of the mirror (0: there is none)."""
 
     seq: int
     link: str
@@ -30,7 +30,7 @@ class End(NamedTuple):
 
 
 class Head:
-    """The file, open for writing until `close`. What can't be written is let go: it is a check."""
+    """The head file, open for writing until `close`; write errors are ignored: it is a check."""
 
     def __init__(self, store: Path) -> None:
         self._mirror, self._fd = store.with_name(REPLIES), -1
@@ -39,7 +39,7 @@ class Head:
             self._fd = os.open(store.with_name(HEAD), flags, 0o600)
 
     def note(self, seq: int, link: str) -> None:
-        """Write down the last row, and how long the mirror is now."""
+        """Write the last row and the current size of the mirror."""
         text = f"{seq} {link} {_size(self._mirror)} ".ljust(_SIZE - 1) + "\n"
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, text.encode(), 0)
@@ -52,7 +52,7 @@ class Head:
 
 
 def read_end(store: Path) -> End | None:
-    """Return what was written down, None where nothing was or it can't be read."""
+    """Return the content of the head file, None if it is missing or unreadable."""
     try:
         seq, link, mirror = plain_file(store.with_name(HEAD), _SIZE).decode("ascii").split()
         return End(int(seq), link, int(mirror))
@@ -61,15 +61,15 @@ def read_end(store: Path) -> End | None:
 
 
 def forget(store: Path) -> None:
-    """Remove the file: the store begins anew."""
+    """Remove the head file: the store starts from empty."""
     store.with_name(HEAD).unlink(missing_ok=True)
 
 
 def lost(store: Path, seq: int, link: str | None, noted: End | None) -> StoreError | None:
-    """Return the error for a store, or a mirror, that holds less than was written; else None.
+    """Return the error for a store, or a mirror, that lost data; else None.
 
-    `seq` is the last row that the store has, `link` the hash that the noted row has in it. A
-    mirror that is not there at all was removed on purpose: the store has every reply of it.
+    `seq` is the last row of the store, `link` the hash that the store has for the noted row. A
+    missing mirror was removed on purpose: the store has all its replies.
     """
     if noted is None:
         return None

@@ -1,8 +1,8 @@
-"""The one table: rows are appended, chained by hash, never changed. All SQL of the store is here.
+"""The store's only table: append-only rows in a hash chain. All SQL of the store is here.
 
-Knows nothing of what rows mean. Imports SQLAlchemy, so light commands import this file lazily.
-Each append is one transaction, on the disk (`synchronous=FULL`) when it returns. The hash of a
-row covers the row and the hash before it, so an edited, removed or swapped row shows (A86).
+Independent of what rows mean. Imports SQLAlchemy, so light commands import this file lazily. Each
+append is one transaction, on the disk (`synchronous=FULL`) when it returns. The hash of a row
+covers the row and the previous hash, so an edited, removed or swapped row is detected (A86).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ROWS = sa.Table(
 
 
 class Entry(NamedTuple):
-    """What is appended. `name` is unique within its `sort`, None where rows may repeat."""
+    """A row to append. `name` is unique within its `sort`, None if rows may repeat."""
 
     sort: str
     name: str | None
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A stored row. `seq` is the order of things; `at` is wall time and only for show."""
+    """A stored row. `seq` is the order of rows; `at` is wall time, for display only."""
 
     seq: int
     sort: str
@@ -73,12 +73,12 @@ class Row(NamedTuple):
 
     @property
     def content(self) -> Any:
-        """Return the decoded value. Raises StoreError where we did not write it."""
+        """Return the decoded value. Raises StoreError if something else wrote it."""
         try:
-            found = json.loads(self.value)
+            content = json.loads(self.value)
         except (ValueError, TypeError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            content = None
+        if not isinstance(content, dict):
             raise StoreError(
                 "the store was changed by something else than tuneworthy",
                 where=f"ledger.sqlite, row {self.seq}",
@@ -86,26 +86,26 @@ class Row(NamedTuple):
                 fix="restore ledger.sqlite from a backup, or remove it and run again",
                 kept="the store as it is, untouched",
             )
-        return found
+        return content
 
 
 def text(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, ASCII (foreign text can hold anything).
+    """Return the canonical JSON of a value: sorted keys, ASCII (outside text can hold anything).
 
-    Raises ValueError for NaN and infinity: what was not measured is None.
+    Raises ValueError for NaN and infinity: a value that was not measured is None.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def link(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
-    """Return the hash of a row: SHA-256 over the hash before it and the row's content."""
-    # What we wrote is text and numbers; bytes that somebody put there give another hash.
+    """Return the hash of a row: SHA-256 over the previous hash and the row's content."""
+    # We write text and numbers only; bytes from elsewhere change the hash.
     content = json.dumps([previous, seq, *entry, at], separators=(",", ":"), default=repr)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 class Journal:
-    """An open store. A writer has one connection, a reader one transaction for each question."""
+    """An open store. A writer has one connection, a reader one transaction per query."""
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path, self.write = path, write
@@ -133,8 +133,8 @@ class Journal:
         return [row.seq for row in rows]
 
     def check_end(self) -> None:
-        """Raise StoreError where rows at the end, or of the mirror, are gone (see `head.py`)."""
-        noted = read_end(self.path)  # first: a writer may append while we look
+        """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
+        noted = read_end(self.path)  # first: a writer may append meanwhile
         seq = self.counted()
         query = sa.select(ROWS.c.link).where(ROWS.c.seq == (noted.seq if noted else seq))
         with self._transaction() as connection:
@@ -147,13 +147,13 @@ class Journal:
                 self._head.note(seq, link)
 
     def find(self, sort: str, name: str) -> Row | None:
-        """Return the row with this name; raise StoreError where its content was edited."""
+        """Return the row with this name, or None; raise StoreError if its content was edited."""
         wanted = (ROWS.c.sort == sort) & (ROWS.c.name == name)
         with self._transaction() as connection:
-            found = connection.execute(sa.select(ROWS).where(wanted)).first()
-            if found is None:
+            values = connection.execute(sa.select(ROWS).where(wanted)).first()
+            if values is None:
                 return None
-            row = Row(*found)
+            row = Row(*values)
             before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
             previous = connection.execute(before).scalar() if row.seq > 1 else GENESIS
         if previous is None or link(previous, row.seq, row[1:7], row.at) != row.link:
@@ -166,17 +166,17 @@ class Journal:
         if study is not None:
             query = query.where(ROWS.c.study == study)
         with self._transaction() as connection:
-            return [Row(*found) for found in connection.execute(query)]
+            return [Row(*values) for values in connection.execute(query)]
 
     def all_rows(self) -> Iterator[Row]:
         """Yield every row in order, in one read transaction."""
         query = sa.select(ROWS).order_by(ROWS.c.seq).execution_options(yield_per=500)
         with self._transaction() as connection:
-            for found in connection.execute(query):
-                yield Row(*found)
+            for values in connection.execute(query):
+                yield Row(*values)
 
     def verify(self) -> int:
-        """Recompute the chain and return the number of rows; raise StoreError where it breaks."""
+        """Recompute the hash chain; return the number of rows, raise StoreError if it is broken."""
         previous, count = GENESIS, 0
         for row in self.all_rows():
             count += 1
@@ -190,7 +190,7 @@ class Journal:
         return count
 
     def counted(self) -> int:
-        """Return how many rows were ever appended, as SQLite itself counts them."""
+        """Return how many rows were ever appended, by SQLite's own counter."""
         query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'rows'")
         with self._transaction() as connection:
             return int(connection.execute(query).scalar() or 0)
@@ -199,15 +199,15 @@ class Journal:
         """Run SQLite's integrity check; raise StoreError (with a quarantine copy) if it fails."""
         with guarded(self.path):
             with self._transaction() as connection:
-                said = connection.execute(sa.text("PRAGMA integrity_check")).scalars().all()
-            if said != ["ok"]:
-                raise malformed(self.path, "; ".join(map(str, said)))
+                report = connection.execute(sa.text("PRAGMA integrity_check")).scalars().all()
+            if report != ["ok"]:
+                raise malformed(self.path, "; ".join(map(str, report)))
 
     def schema(self) -> set[tuple[str, str, str | None]]:
-        """Return what the file defines: (type, name, SQL) of every table, index, view, trigger."""
+        """Return the file's schema: (type, name, SQL) of every table, index, view, trigger."""
         with self._transaction() as connection:
-            found = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
-            return {(row[0], row[1], row[2]) for row in found}
+            rows = connection.execute(sa.text("SELECT type, name, sql FROM sqlite_master"))
+            return {(row[0], row[1], row[2]) for row in rows}
 
     def version(self) -> int:
         """Return the schema version of the file."""
@@ -215,7 +215,7 @@ class Journal:
             return int(connection.execute(sa.text("PRAGMA user_version")).scalar() or 0)
 
     def close(self) -> None:
-        """Close the store; a writer's journal file is folded into it."""
+        """Close the store; SQLite merges a writer's journal file into it."""
         with self.lock:
             self.closed = True
             self.engine.dispose()
@@ -223,7 +223,7 @@ class Journal:
                 self._head.close()
 
     def tampered(self, seq: int, got: str) -> StoreError:
-        """Return the error for a row that is not what was written."""
+        """Return the error for a row that was changed after writing."""
         return StoreError(
             "the store was changed by something else than tuneworthy",
             where=f"{self.path}, row {seq}",
@@ -236,7 +236,7 @@ class Journal:
 def _insert(connection: sa.Connection, entry: Entry) -> Row:
     last = sa.select(ROWS.c.seq, ROWS.c.link).order_by(ROWS.c.seq.desc()).limit(1)
     seq, previous = connection.execute(last).first() or (0, GENESIS)
-    # Wall time is for show: order is `seq`, so a clock that jumps changes nothing.
+    # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = Row(seq + 1, *entry, at, link(previous, seq + 1, entry, at))
     connection.execute(sa.insert(ROWS).values(row._asdict()))
@@ -244,7 +244,7 @@ def _insert(connection: sa.Connection, entry: Entry) -> Row:
 
 
 def engine(path: Path, *, write: bool) -> sa.Engine:
-    """Return an engine on an existing store: BEGIN IMMEDIATE for a writer, read-only otherwise."""
+    """Return an engine on an existing store: BEGIN IMMEDIATE for a writer, else read-only."""
     made = sa.create_engine(
         "sqlite://", creator=lambda: connect(path, write=write), poolclass=StaticPool
     )
@@ -257,13 +257,13 @@ def engine(path: Path, *, write: bool) -> sa.Engine:
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Return a connection to an existing store that trusts nothing the file defines."""
+    """Return a connection to an existing store that trusts nothing defined in the file."""
     mode = "rw" if write else _reading(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,
         timeout=10,
-        isolation_level=None,  # transactions are begun by us, not by the driver's guess
+        isolation_level=None,  # we begin transactions ourselves, not the driver
         check_same_thread=False,
     )
     try:
@@ -282,7 +282,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def _reading(path: Path) -> str:
-    # Without a journal and in a folder we can't write to, SQLite can't make its shared memory;
-    # then nobody else can write there either and the file is as good as immutable.
+    # In a read-only folder without a journal SQLite can't create its shared memory; nobody else
+    # can write there either, so the file may be opened as immutable.
     still = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
     return "ro&immutable=1" if still else "ro"

@@ -1,9 +1,9 @@
-"""One writer per study folder: the kernel holds the lock, the file says who has it.
+"""One writer per study folder: the kernel holds the lock, the file names the holder.
 
-Knows no SQL. The lock is `flock` on `.tuneworthy/lock`: taken atomically, gone with the process
-(crash, SIGKILL, reboot), never unlinked, so there is no stale lock to guess about. What the file
-says (host, pid, start of the process, since) is for the message, and text left in it by a
-holder that is gone says that the last run ended badly.
+Knows no SQL. The lock is `flock` on `.tuneworthy/lock`: taken atomically, released with the process
+(crash, SIGKILL, reboot), never unlinked, so there is no stale lock to detect. The file's text
+(host, pid, start of the process, since) is for the message; text left by a dead holder shows that
+the last run ended badly.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _held: set[int] = set()
 
 @dataclass
 class WriterLock:
-    """A held lock. `dirty`: the last holder never released it (killed, or the power went)."""
+    """A held lock. `dirty`: the last holder never released it (killed, or power loss)."""
 
     path: Path
     fd: int
     dirty: bool
 
     def release(self, *, clean: bool = True) -> None:
-        """Let the next writer in; unless `clean`, it will check the store before it trusts it."""
+        """Release the lock; unless `clean`, the next writer checks the store first."""
         if self.fd < 0:
             return
         if clean:
@@ -43,10 +43,10 @@ class WriterLock:
 
 
 def take(path: Path, *, trusted: bool = True) -> WriterLock:
-    """Take the writer's lock, or raise StoreError that says who holds it; then nothing changed.
+    """Return the writer's lock, or raise StoreError that names its holder and change nothing.
 
-    `trusted`: this disk's locks are known to hold between machines or it is no shared disk.
-    Elsewhere a lock left by another host is not taken over, since its holder may be alive.
+    `trusted`: this disk's locks are known to hold between machines, or it is not shared. On other
+    disks a lock left by another host is not taken over, since its holder may be alive.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -60,35 +60,35 @@ def take(path: Path, *, trusted: bool = True) -> WriterLock:
             raise
         if _same_file(fd, path):
             break
-        os.close(fd)  # somebody removed the file between open and flock: it locks nobody out
+        os.close(fd)  # the file was removed between open and flock, so this lock is void
     left = _read(fd)
     if left and not trusted and left.get("host") != socket.gethostname():
         os.close(fd)
         raise _foreign(path, left)
     dirty = os.fstat(fd).st_size > 0
     name = json.dumps(_me()).encode()
-    os.pwrite(fd, name, 0)  # written over, then cut: a kill in between leaves it dirty, not clean
+    os.pwrite(fd, name, 0)  # overwrite, then truncate: a kill in between leaves it dirty
     os.ftruncate(fd, len(name))
     _held.add(fd)
     return WriterLock(path, fd, dirty)
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Return who wrote the lock file last (host, pid, started, since), or None if it was released.
+    """Return the last holder in the lock file (host, pid, started, since), or None if released.
 
-    `alive` is False where that process is gone on this host: another one has its pid now, or none.
+    `alive` is False if that process is gone on this host: its pid is free or reused.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:
-        found = _read(fd)
+        owner = _read(fd)
     finally:
         os.close(fd)
-    if found is not None:
-        found["alive"] = _alive(found)
-    return found
+    if owner is not None:
+        owner["alive"] = _alive(owner)
+    return owner
 
 
 def process_start(pid: int) -> float | None:
@@ -101,12 +101,12 @@ def process_start(pid: int) -> float | None:
         return None
 
 
-def _alive(found: dict[str, Any]) -> bool:
-    if found.get("host") != socket.gethostname():
-        return True  # can't be seen from here, so it is taken to live
-    began = process_start(int(found.get("pid", -1)))
-    # A pid is reused after a crash or a reboot; pid and start together are not.
-    return began is not None and abs(began - float(found.get("started") or 0)) < 2
+def _alive(owner: dict[str, Any]) -> bool:
+    if owner.get("host") != socket.gethostname():
+        return True  # not visible from this host, so assume that it lives
+    began = process_start(int(owner.get("pid", -1)))
+    # A pid may be reused after a crash or a reboot; pid plus start time is unique.
+    return began is not None and abs(began - float(owner.get("started") or 0)) < 2
 
 
 def _me() -> dict[str, Any]:
@@ -122,10 +122,10 @@ def _me() -> dict[str, Any]:
 
 def _read(fd: int) -> dict[str, Any] | None:
     try:
-        found = json.loads(os.pread(fd, 4096, 0) or b"null")
+        owner = json.loads(os.pread(fd, 4096, 0) or b"null")
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return owner if isinstance(owner, dict) else None
 
 
 def _same_file(fd: int, path: Path) -> bool:
@@ -137,7 +137,7 @@ def _same_file(fd: int, path: Path) -> bool:
 
 def _busy(path: Path) -> StoreError:
     who = None
-    for _ in range(20):  # the winner writes its name just after it wins
+    for _ in range(20):  # the holder writes its name just after taking the lock
         who = holder(path)
         if who and who["alive"]:
             break
@@ -166,7 +166,7 @@ def _foreign(path: Path, left: dict[str, Any]) -> StoreError:
 
 
 def _forget_in_child() -> None:
-    # A forked child shares the lock; without this it would hold it after the writer has died.
+    # A forked child shares the lock and would keep it after the writer has died.
     for fd in _held:
         os.close(fd)
     _held.clear()

@@ -1,6 +1,6 @@
-"""Make a store, and bring the store of an older release up to date, with a backup first.
+"""Create a store, and migrate the store of an older release, after a backup.
 
-Knows no meaning of rows. `STEPS[v]` turns a store of version v into one of v + 1, in one
+Independent of what rows mean. `STEPS[v]` turns a store of version v into one of v + 1, in one
 transaction with the version number: a kill leaves the old or the new version, nothing between.
 """
 
@@ -22,7 +22,7 @@ from tuneworthy.ledger.trouble import guarded, malformed
 
 VERSION = 1
 STEPS: dict[int, Callable[[sa.Connection], None]] = {}
-# Written out, not rendered from journal.ROWS: a store must not change with SQLAlchemy's release.
+# Written out, not rendered from journal.ROWS: a store must not depend on SQLAlchemy's release.
 SCHEMA = (
     """CREATE TABLE rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sort TEXT NOT NULL, name TEXT, kind TEXT NOT NULL,
@@ -34,7 +34,7 @@ _MAGIC = b"SQLite format 3\x00"
 
 
 def create(path: Path) -> None:
-    """Make an empty store, whole or not at all: built beside its place, synced, renamed."""
+    """Create an empty store atomically: written under a temporary name, synced, renamed."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     forget(path)
@@ -61,7 +61,7 @@ def _define(connection: sqlite3.Connection) -> None:
 
 
 def inspect(path: Path) -> None:
-    """Read the file's header, touching nothing; refuse what is no store, or one newer than us."""
+    """Check the file's header without changes; refuse other files and newer stores."""
     if path.is_symlink() or not path.is_file():
         raise StoreError(
             "the store is not a plain file", where=str(path), fix="remove it and run again"
@@ -92,7 +92,7 @@ def refuse_newer(path: Path, version: int) -> None:
 
 
 def migrate(journal: Journal) -> Path | None:
-    """Bring a store to this release's version; return the backup made first, None if up to date."""
+    """Migrate a store to this release's version; return the backup, None if it was up to date."""
     version = journal.version()
     refuse_newer(journal.path, version)
     if version == VERSION:
@@ -117,7 +117,7 @@ def migrate(journal: Journal) -> Path | None:
 
 
 def backup(path: Path, version: int) -> Path:
-    """Copy a store, its journal folded in, to `ledger.v<version>.backup.sqlite` and return that."""
+    """Copy a store with its journal to `ledger.v<version>.backup.sqlite` and return that path."""
     final = path.with_name(f"{path.stem}.v{version}.backup.sqlite")
     part = final.with_name(final.name + ".part")
     with guarded(final):
@@ -137,7 +137,7 @@ def backup(path: Path, version: int) -> Path:
 
 
 def check_schema(journal: Journal) -> None:
-    """Refuse a store that defines anything we did not: a trigger, view or table (attack A54)."""
+    """Refuse a store with definitions that are not ours: a trigger, view or table (attack A54)."""
     connection = sqlite3.connect(":memory:")
     try:
         _define(connection)

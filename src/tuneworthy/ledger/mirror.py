@@ -1,7 +1,7 @@
-"""Paid replies, once more as plain text: the last resort if the store is lost.
+"""The mirror: a plain-text copy of paid replies, the last resort if the store is lost.
 
-Knows no SQL. A line is on the disk before the store has the reply, so a kill between the two
-loses nothing either: what the store lacks is read back when it is opened next.
+Knows no SQL. A line is on the disk before the store has the reply, so a kill between the two loses
+nothing: the next opening reads back what the store lacks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tuneworthy.ledger.head import REPLIES
 if TYPE_CHECKING:
     from tuneworthy.ledger.paid import PaidRequests
 
-_TAIL = 4_000_000  # bytes at the end that are read for times
+_TAIL = 4_000_000  # bytes at the end of the file to read for times
 
 
 def note(path: Path, line: dict[str, Any]) -> None:
@@ -32,24 +32,28 @@ def note(path: Path, line: dict[str, Any]) -> None:
 
 
 def timed(home: Path, most: int = 500) -> list[float]:
-    """Return the seconds of the last replies that were paid for in a store, none where there are
-    none: what the next request may take."""
+    """Return the seconds of a store's last paid replies, to estimate those of the next request.
+
+    Empty if there are none.
+    """
     try:
         with (home / REPLIES).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            found = [_parsed(line) for line in file.read().splitlines()[-most:]]
+            replies = [_parsed(line) for line in file.read().splitlines()[-most:]]
     except OSError:
         return []
     seconds = [
-        one["reply"].get("seconds") for one in found if one and isinstance(one["reply"], dict)
+        reply["reply"].get("seconds")
+        for reply in replies
+        if reply and isinstance(reply["reply"], dict)
     ]
     return [float(s) for s in seconds if isinstance(s, int | float) and s > 0]
 
 
 def read_back(ledger: PaidRequests) -> int:
-    """Store the replies that the mirror has and the ledger lacks, with their cost; return how many.
+    """Store the replies that the ledger lacks, with their cost; return how many.
 
-    An attempt that was left open by the same request is settled by it. Calling again adds nothing.
+    Each settles an open attempt of the same request. A second call adds nothing.
     """
     path, count = ledger.home / REPLIES, 0
     if not path.is_file():
@@ -62,21 +66,21 @@ def read_back(ledger: PaidRequests) -> int:
     }
     with path.open("rb") as lines:
         for line in lines:
-            found = _parsed(line)
-            if found is None or ledger.get(found["key"]) is not None:
+            entry = _parsed(line)
+            if entry is None or ledger.get(entry["key"]) is not None:
                 continue
-            key, study = found["key"], found["study"]
-            cost = {"usd": found["usd"], "tokens": found["tokens"]}
+            key, study = entry["key"], entry["study"]
+            cost = {"usd": entry["usd"], "tokens": entry["tokens"]}
             number = waiting.pop((study, key), None) or ledger.attempt(key, cost, study)
-            ledger.outcome(number, cost, study, (key, found["reply"]), mirror=False)
+            ledger.outcome(number, cost, study, (key, entry["reply"]), mirror=False)
             count += 1
     return count
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
-        whole = isinstance(found, dict) and {"key", "reply", "study", "usd", "tokens"} <= set(found)
+        entry = json.loads(line)
+        whole = isinstance(entry, dict) and {"key", "reply", "study", "usd", "tokens"} <= set(entry)
     except ValueError:
-        return None  # a line that was being written when the power went
-    return found if whole else None
+        return None  # a line torn by a power loss
+    return entry if whole else None

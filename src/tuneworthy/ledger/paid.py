@@ -1,4 +1,4 @@
-"""What the purse and the mirror need of a ledger; the store provides it."""
+"""The part of a ledger that the purse and the mirror use; the store implements it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class PaidRequests(Protocol):
-    """A ledger that records paid requests; `accounts` holds the account of each study."""
+    """A ledger of paid requests; `accounts` holds the account of each study."""
 
     home: Path
     journal: Journal
@@ -20,7 +20,7 @@ class PaidRequests(Protocol):
         """Return the value stored under a key, or None."""
 
     def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
-        """Return what was frozen for a study, or None."""
+        """Return the value frozen for a study, or None."""
 
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
         """Store a decision and return the stored one: the first write wins."""
@@ -37,4 +37,4 @@ class PaidRequests(Protocol):
         *,
         mirror: bool = True,
     ) -> None:
-        """Record what an attempt cost, and its reply."""
+        """Record the cost of an attempt, and its reply."""

@@ -1,8 +1,8 @@
-"""Money and tokens: the worst case is reserved before a request is sent, or it isn't sent.
+"""Hard caps on money and tokens: a request is sent only after its worst case is reserved.
 
-Knows no provider. An attempt is a row on the disk before the request leaves; its outcome is a row
-after. An attempt without outcome (killed in flight, timed out) may have been billed: it is
-listed, and counted at its worst case for good. Sums are Decimal, never float.
+Independent of providers. An attempt is a row on the disk before the request is sent; its outcome is
+a row after. An attempt without outcome (killed in flight, timed out) may have been billed: it is
+listed, and its worst case stays counted. Sums are Decimal, never float.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 Money = Decimal | float | int | str
 # Decimal rounds sums to 28 digits by default: a price of 1e-30 beside 0.3 would vanish.
 _EXACT = Context(prec=400)
-LISTED = 20  # attempts of unknown outcome that are listed one by one
+LISTED = 20  # maximum of attempts with unknown outcome to list one by one
 UNSETTLED = "unknown outcomes"
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A reservation: the right to send one request once. `retry_key` is the same for each retry.
+    """A reservation to send one request once. `retry_key` is the same for each retry.
 
-    Send `retry_key` as the Idempotency-Key header: a server that knows it bills a request once.
+    Send `retry_key` as the Idempotency-Key header: a server that supports it bills a request once.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Unknown:
-    """An attempt whose outcome is not known: it may have been billed up to `usd`."""
+    """An attempt with unknown outcome: it may have been billed up to `usd`."""
 
     number: int
     key: str
@@ -58,7 +58,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Spend:
-    """What a study has cost. `usd` and `tokens` include reserved requests and unknown outcomes."""
+    """The cost of a study. `usd` and `tokens` include reserved requests and unknown outcomes."""
 
     usd: Decimal
     tokens: int
@@ -68,7 +68,7 @@ class Spend:
 
 @dataclass
 class Account:
-    """What is committed for one study: settled plus reserved plus unknown. Shared by its purses."""
+    """The committed cost of one study: settled plus reserved plus unknown. Shared by its purses."""
 
     usd: Decimal = Decimal(0)
     tokens: int = 0
@@ -80,9 +80,9 @@ class Account:
 class Purse:
     """Hard caps on the money and tokens of one study, over all its threads, runs and retries.
 
-    `usd` and `tokens` None: no cap. Local work needs no purse. `salt` tells studies started anew
-    apart: it belongs to the key of a request, so that `--fresh` asks again. Raises BudgetError
-    (exit 6).
+    `usd` and `tokens` None: no cap. Local work needs no purse. `salt` distinguishes studies started
+    anew: it is part of a request's key, so that `--fresh` sends it again. Raises BudgetError (exit
+    6).
     """
 
     def __init__(
@@ -100,22 +100,22 @@ class Purse:
             self._account = ledger.accounts.setdefault(study, _account(ledger, study))
 
     def recorded(self, key: str) -> dict[str, Any] | None:
-        """Return the stored reply to a request, or None: what is stored is never sent again."""
+        """Return the stored reply to a request, or None; a stored request is never sent again."""
         return self.ledger.get(key)
 
     def recall(self, what: str) -> dict[str, Any] | None:
-        """Return what this study has learnt of an endpoint under a name, or None."""
+        """Return what this study has stored about an endpoint under a name, or None."""
         return self.ledger.frozen(self.study, what)
 
     def learn(self, what: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Keep what was learnt of an endpoint and return what is kept: the first one stays."""
+        """Store a fact about an endpoint and return the stored one: the first write wins."""
         return self.ledger.freeze(self.study, what, value)
 
     def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Ticket:
         """Reserve the worst case of one attempt, durably, and return the ticket to send it with.
 
-        `usd` None means that the model has no price: refused under a money cap (TaskError). Where
-        only requests in flight on other threads stand in the way, it waits for them to settle.
+        `usd` None means that the model has no price: refused under a money cap (TaskError). If only
+        requests in flight on other threads exceed the cap, it waits for them to settle.
         """
         if usd is None and self.cap_usd is not None:
             raise TaskError(
@@ -148,16 +148,16 @@ class Purse:
         tokens: int | None,
         reply: dict[str, Any] | None = None,
     ) -> None:
-        """Record what an attempt really cost, and its reply under the ticket's key, in one step.
+        """Record the actual cost of an attempt, and its reply under the ticket's key, in one step.
 
-        None means not known: the worst case stays counted. So does a cost that can't be true
-        (negative, not finite). A cost above the worst case is counted as told.
+        None means unknown: the worst case stays counted. So it does for an impossible cost
+        (negative, not finite). A cost above the worst case is counted as reported.
         """
         account = self._account
         if reply is not None and not ticket.key:
             raise ValueError("a reply needs the key of its request: reserve(..., key=...)")
-        real_usd, told = _told(usd), _told(tokens)
-        real_tokens = None if told is None else int(told)
+        real_usd, amount = _plausible(usd), _plausible(tokens)
+        real_tokens = None if amount is None else int(amount)
         cost = {"usd": None if real_usd is None else str(real_usd), "tokens": real_tokens}
         with account.settled:
             if account.live.get(ticket.number) is None:
@@ -165,7 +165,7 @@ class Purse:
             stored = None if reply is None else (ticket.key, reply)
             try:
                 self.ledger.outcome(ticket.number, cost, self.study, stored)
-            except BaseException:  # its outcome stays unknown: counted at its worst case
+            except BaseException:  # its outcome stays unknown, counted at the worst case
                 del account.live[ticket.number]
                 account.settled.notify_all()
                 raise
@@ -178,13 +178,13 @@ class Purse:
             account.settled.notify_all()
 
     def spent(self) -> Spend:
-        """Return what is committed so far, with each attempt whose outcome is not known."""
+        """Return the committed cost so far, with each attempt of unknown outcome."""
         account = self._account
         with account.settled:
             return Spend(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
 
     def left(self) -> tuple[Decimal | None, int | None]:
-        """Return the money and tokens that may still be reserved; None where there is no cap."""
+        """Return the money and tokens that may still be reserved; None without a cap."""
         account = self._account
         with account.settled:
             usd = None if self.cap_usd is None else _EXACT.subtract(self.cap_usd, account.usd)
@@ -198,7 +198,7 @@ class Purse:
         )
 
     def _others(self) -> bool:
-        """Tell whether another thread has a request in flight, which may settle below its worst."""
+        """Return whether another thread has a request in flight; it may settle below its worst."""
         me = threading.get_ident()
         return any(ticket.thread != me for ticket in self._account.live.values())
 
@@ -231,21 +231,23 @@ class Purse:
 
 
 def unsettled(purse: Purse | None) -> dict[str, Any]:
-    """Return the attempts whose cost is not known, with their worst prices, as plain text.
+    """Return the attempts of unknown cost, with their worst prices, as plain text.
 
-    Empty where there are none. They were sent, and killed in flight, cut or answered without a
-    count of tokens: each may have been billed up to its worst price, which stays counted.
+    Empty if there are none. They were sent, and then killed in flight, cut or answered without a
+    token count: each may have been billed up to its worst price, which stays counted.
     """
-    found = purse.spent().unknown if purse else ()
-    if not found:
+    unknown = purse.spent().unknown if purse else ()
+    if not unknown:
         return {}
-    usd = sum((one.usd for one in found), Decimal(0))
-    tokens = sum(one.tokens for one in found)
-    lines = [f"#{one.number} of {one.at}: up to ${one.usd.normalize():f}" for one in found[:LISTED]]
-    more = [f"and {len(found) - LISTED:,} more"] if len(found) > LISTED else []
-    noun = "request" if len(found) == 1 else "requests"
+    usd = sum((item.usd for item in unknown), Decimal(0))
+    tokens = sum(item.tokens for item in unknown)
+    lines = [
+        f"#{item.number} of {item.at}: up to ${item.usd.normalize():f}" for item in unknown[:LISTED]
+    ]
+    more = [f"and {len(unknown) - LISTED:,} more"] if len(unknown) > LISTED else []
+    noun = "request" if len(unknown) == 1 else "requests"
     return {
-        UNSETTLED: f"{len(found):,} {noun} sent whose outcome is not known: up to"
+        UNSETTLED: f"{len(unknown):,} {noun} sent whose outcome is not known: up to"
         f" ${usd.normalize():f} and {tokens:,} tokens may have been billed for them",
         "requests of unknown outcome": lines + more,
     }
@@ -256,17 +258,17 @@ def exact(value: Money) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
-def _told(value: Money | None) -> Decimal | None:
-    """Return what a provider said if it can be true, else None."""
+def _plausible(value: Money | None) -> Decimal | None:
+    """Return a cost that a provider reported, or None if it is impossible."""
     try:
-        told = None if value is None else exact(value)
+        amount = None if value is None else exact(value)
     except InvalidOperation:
         return None
-    return None if told is None or not told.is_finite() or told < 0 else told
+    return None if amount is None or not amount.is_finite() or amount < 0 else amount
 
 
 def _account(ledger: PaidRequests, study: str) -> Account:
-    """Return the account of a study as the ledger has it: no outcome counts as the worst case."""
+    """Return the account of a study from the ledger; without an outcome the worst case counts."""
     outcomes = {row.name: row.content for row in ledger.journal.rows("outcome", study)}
     account = Account()
     for row in ledger.journal.rows("attempt", study):

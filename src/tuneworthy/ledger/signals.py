@@ -1,8 +1,8 @@
-"""Stop at a safe point: the first signal asks, the second one exits at once.
+"""Stop at a safe point: the first signal requests a stop, the second one exits at once.
 
-Knows nothing of studies. SIGINT, SIGTERM and SIGHUP inside `stoppable()` set a flag; `check()`
-raises `Stopped` at the next safe point, where everything said to be saved is saved. The
-guarantee against losing work is the ledger, not this: a signal only shortens the loss.
+Independent of studies. SIGINT, SIGTERM and SIGHUP inside `stoppable()` set a flag; `check()` raises
+`Stopped` at the next safe point, where everything reported as saved is saved. The ledger, not this
+module, guarantees against losing work: a clean stop only shortens the loss.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _asked: int | None = None
 
 
 class Stopped(BaseException):
-    """The user or the system asked to stop; all that was finished is stored, so run again.
+    """The user or the system requested a stop; finished work is stored, so run again.
 
-    Like KeyboardInterrupt no `Exception`: an arm that fails softly must not swallow it.
+    Like KeyboardInterrupt it is no `Exception`: an arm that catches failures must not swallow it.
     """
 
     def __init__(self, exit_code: int) -> None:
@@ -32,9 +32,10 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn signals into a stop at the next safe point, for the time of the block.
+    """Turn signals inside the block into a stop at the next safe point.
 
-    Outside the main thread (the lab's workers) handlers can't be set, so nothing changes there.
+    Outside the main thread (the lab's workers) handlers can't be set, so the block changes nothing
+    there.
     """
     global _asked
     if threading.current_thread() is not threading.main_thread():
@@ -50,18 +51,18 @@ def stoppable() -> Iterator[None]:
 
 
 def asked() -> int | None:
-    """Return the exit code of the stop that was asked for (130 or 143), or None."""
+    """Return the exit code of the requested stop (130 or 143), or None."""
     return _asked
 
 
 def check() -> None:
-    """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was asked for."""
+    """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was requested."""
     if _asked is not None:
         raise Stopped(_asked)
 
 
 def wait(seconds: float) -> None:
-    """Sleep, but raise Stopped within a moment of a signal (waiting on a 429 can take minutes)."""
+    """Sleep, but raise Stopped soon after a signal (waiting on a 429 can take minutes)."""
     end = time.monotonic() + seconds
     while True:
         check()

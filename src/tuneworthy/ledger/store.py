@@ -1,8 +1,8 @@
-"""The ledger: what was done once is kept and never done again. To resume is to call again.
+"""The ledger: a result is stored once and never recomputed. To resume is to call again.
 
-Knows no statistics and no model. `.tuneworthy/` beside task.yaml holds ledger.sqlite (appended to,
-never changed), blobs/ (artefacts) and lock (who writes). A key is the content hash of everything
-that can change the value. A writer is alone; readers never block it.
+Independent of statistics and models. `.tuneworthy/` beside task.yaml holds ledger.sqlite
+(append-only), blobs/ (artefacts) and lock (the writer). A key is the content hash of everything
+that can change the value. There is one writer; readers never block it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from tuneworthy.ledger.lock import WriterLock, take
 from tuneworthy.ledger.mirror import note, read_back
 from tuneworthy.ledger.trouble import guarded, malformed
 
-if TYPE_CHECKING:  # SQLAlchemy is slow to import: `--help` must not pay for it
+if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.journal import Entry, Journal, Row
     from tuneworthy.ledger.purse import Account
 
 HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
-LEAST_SHARED = 0.05  # of the cases: fewer can't move a mean by the usual margin
+LEAST_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[Path, int] = {}
 
 
 class Ledger:
-    """An open ledger. Every write is on the disk when the call returns. Safe between threads.
+    """An open ledger. Every write is on the disk when the call returns. Thread-safe.
 
-    `home` is the `.tuneworthy` folder; `recovered` is True where the last writer did not end well
-    and the store was checked. Writes to a ledger opened for reading raise StoreError.
+    `home` is the `.tuneworthy` folder; `recovered` is True if the last writer did not end well and
+    the store was checked. Writes to a ledger opened for reading raise StoreError.
     """
 
     def __init__(self, home: Path, journal: Journal, lock: WriterLock | None) -> None:
@@ -55,23 +55,23 @@ class Ledger:
         self._making: dict[str, threading.RLock] = {}
         _open_here[journal.path] = _open_here.get(journal.path, 0) + 1
 
-    # Units: a value under a key, made once.
+    # Units: a value under a key, computed once.
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Return the value stored under a key, or None; StoreError where it was edited."""
+        """Return the value stored under a key, or None; StoreError if it was edited."""
         row = self.journal.find("unit", key)
         return None if row is None else _object(row)
 
     def put(
         self, key: str, kind: str, value: Any, study: str = "", seconds: float | None = None
     ) -> dict[str, Any]:
-        """Store a value under a key and return it as it will be read; the same again is no write.
+        """Store a value under a key and return it as it will be read; an equal value is no write.
 
-        `value` is JSON-ready data or a record. Raises StoreError where the key holds another one:
-        a key names content, so two contents mean that the store or the key is wrong.
+        `value` is JSON-ready data or a record. Raises StoreError if the key holds another value: a
+        key names content, so two contents mean that the store or the key is wrong.
         """
-        found, stored = self._first("put", self._entry("unit", key, kind, study, value, seconds))
-        if found and stored.value != _text(value):
+        exists, stored = self._first("put", self._entry("unit", key, kind, study, value, seconds))
+        if exists and stored.value != _text(value):
             raise StoreError(
                 "the store was tampered with, or one key was used for two things",
                 where=f"{self.journal.path}, row {stored.seq}, {kind} {key}",
@@ -81,13 +81,13 @@ class Ledger:
         return _object(stored)
 
     def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
-        """Return what is stored under a key, or make it, store it with its wall seconds, return it.
+        """Return the stored value of a key, or compute, time and store it.
 
-        A stop that was asked for is obeyed before and after, never in between (`Stopped`).
+        A requested stop takes effect before and after, never in between (`Stopped`).
         """
         with self.journal.lock:
             turn = self._making.setdefault(key, threading.RLock())
-        with turn:  # two threads that want one unit make it once
+        with turn:  # two threads that need the same unit compute it once
             if (stored := self.get(key)) is not None:
                 return stored
             signals.check()
@@ -103,19 +103,19 @@ class Ledger:
         return [str(row.name) for row in rows if kind in (None, row.kind)]
 
     def seconds(self, key: str) -> float | None:
-        """Return the wall seconds that a unit took when it was made, None if not measured."""
+        """Return the wall seconds that a unit took to compute, None if not measured."""
         row = self.journal.find("unit", key)
         return None if row is None else row.seconds
 
     def study_seconds(self, study: str) -> float | None:
-        """Return the summed wall seconds of the units a study made, None if none was measured.
+        """Return the summed wall seconds of the units a study computed, None if none was measured.
 
-        Each unit is measured once, when it is made, so the sum is the same after a resume.
+        Each unit is measured once, when it is computed, so the sum is the same after a resume.
         """
-        known = [r.seconds for r in self.journal.rows("unit", study) if r.seconds is not None]
-        return sum(known) if known else None
+        times = [r.seconds for r in self.journal.rows("unit", study) if r.seconds is not None]
+        return sum(times) if times else None
 
-    # What is decided or opened once for a study.
+    # Decisions and openings, recorded once per study.
 
     def freeze(self, study: str, kind: str, value: Any) -> dict[str, Any]:
         """Store a decision (the plan, the task) and return the stored one: the first write wins."""
@@ -123,26 +123,26 @@ class Ledger:
         return _object(self._first("freeze", self._entry("frozen", name, kind, study, value))[1])
 
     def frozen(self, study: str, kind: str) -> dict[str, Any] | None:
-        """Return what was frozen for a study, or None."""
+        """Return the value frozen for a study, or None."""
         row = self.journal.find("frozen", _text([study, kind]))
         return None if row is None else _object(row)
 
     def door(self, study: str, door: str, purpose: str) -> None:
-        """Log that a door to the sealed cases was opened, and for what; each purpose once."""
+        """Log an access to the sealed cases (`door`) and its purpose; each purpose once."""
         value = {"door": door, "purpose": purpose}
         name = _text([study, door, purpose])
         self._first("door", self._entry("door", name, door, study, value))
 
     def doors(self, study: str) -> list[dict[str, Any]]:
-        """Return the doors a study opened, in order: door, purpose, at (wall time)."""
+        """Return the logged accesses of a study, in order: door, purpose, at (wall time)."""
         return [{**row.content, "at": row.at} for row in self.journal.rows("door", study)]
 
     def looks(self, study: str, rows: str, marks: Sequence[str] = ()) -> int:
-        """Return the how-manieth study this is to open these cases, counting it once.
+        """Return the ordinal of this study among those that open these cases, counting it once.
 
-        `rows` is their digest, `marks` one a case. A study counts where it opened the same rows,
-        or at least 1 in 20 of these cases. The number is fixed by the order of first opening, so a
-        resumed study gets its own again, whatever was opened since.
+        `rows` is their digest, `marks` one per case. A study counts if it opened the same rows, or
+        at least 1 in 20 of these cases. The order of first opening fixes the number, so a resumed
+        study gets its own again, whatever was opened since.
         """
         value = {"rows": rows, "marks": list(marks)}
         own = self._first("look", self._entry("look", _text([rows, study]), rows, study, value))[1]
@@ -153,20 +153,20 @@ class Ledger:
         return len(self._lookers(rows, marks))
 
     def _lookers(self, rows: str, marks: Sequence[str], before: int | None = None) -> set[str]:
-        """Return the studies that opened these cases, or a good part of them, before a row."""
-        wanted, found = set(marks), set()
+        """Return the studies that opened these cases, or enough of them, before a row."""
+        wanted, studies = set(marks), set()
         for row in self.journal.rows("look"):
             same = wanted & set(row.content.get("marks", ()))
             if before is not None and row.seq >= before:
                 break
             if row.kind == rows or (same and len(same) >= LEAST_SHARED * len(wanted)):
-                found.add(row.study)
-        return found
+                studies.add(row.study)
+        return studies
 
-    # What happened, for the live view.
+    # Events, for the live view.
 
     def log(self, study: str, kind: str, value: Any) -> int:
-        """Append an event and return its number; events repeat and decide nothing."""
+        """Append an event and return its number; events may repeat and affect no result."""
         self._own()
         return self.journal.append("log", self._entry("event", None, kind, study, value))[0]
 
@@ -175,10 +175,10 @@ class Ledger:
         rows = self.journal.rows("event", study, after)
         return [{"seq": r.seq, "kind": r.kind, "at": r.at, "value": r.content} for r in rows]
 
-    # Money: rows only; purse.py holds the rule.
+    # Money: rows only; the caps are in purse.py.
 
     def attempt(self, key: str, worst: dict[str, Any], study: str = "") -> int:
-        """Record that a paid request is about to be sent, at its worst-case cost; its number."""
+        """Record that a paid request is about to be sent, at its worst-case cost; return its id."""
         self._own()
         value = {"key": key, **worst}
         return self.journal.append("attempt", self._entry("attempt", None, "", study, value))[0]
@@ -192,10 +192,10 @@ class Ledger:
         *,
         mirror: bool = True,
     ) -> None:
-        """Record what an attempt cost and, in the same transaction, the reply (key, value).
+        """Record the cost of an attempt and, in the same transaction, the reply (key, value).
 
-        `cost` has usd (text) and tokens; None where it is not known. A reply is also noted in
-        replies.jsonl, unless it was read from there.
+        `cost` has usd (text) and tokens; None if unknown. A reply is also noted in replies.jsonl,
+        unless it was read from there.
         """
         self._own()
         entries = [self._entry("outcome", str(attempt), "", study, cost)]
@@ -211,7 +211,7 @@ class Ledger:
     # Files.
 
     def folder(self, key: str) -> Path:
-        """Return blobs/<key>/, made if need be: what a unit leaves there survives a kill."""
+        """Return blobs/<key>/, created if missing: files that a unit puts there survive a kill."""
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
         path = self.home / BLOBS / name
         if self._lock is not None:
@@ -230,7 +230,7 @@ class Ledger:
         return self.journal.verify()
 
     def close(self) -> None:
-        """Close the ledger and let the next writer in. Closing twice does nothing."""
+        """Close the ledger and release its lock. Closing twice does nothing."""
         if self._pid != os.getpid() or self.journal.path not in _open_here:
             return
         self.journal.close()
@@ -251,7 +251,7 @@ class Ledger:
         self.close()
 
     def _first(self, step: str, entry: Entry) -> tuple[bool, Row]:
-        """Return (was it there, the stored row) of a named entry, appending it if it is new."""
+        """Return (did it exist, the stored row) of a named entry, appending it if it is new."""
         assert entry.name is not None
         with self.journal.lock:
             if (row := self.journal.find(entry.sort, entry.name)) is not None:
@@ -284,10 +284,10 @@ class Ledger:
 def open_ledger(
     folder: Path, *, write: bool = True, say: Callable[[str], None] | None = None
 ) -> Ledger:
-    """Open (and make, if `write`) the ledger of a study folder, the one that holds task.yaml.
+    """Return the ledger of a study folder (with task.yaml); create it if `write` and missing.
 
     Raises StoreError: another writer, a newer or malformed store, a network, full or read-only
-    disk; then nothing is changed but for a quarantine copy of a malformed store. `say` gets
+    disk; then nothing is changed except for a quarantine copy of a malformed store. `say` gets
     warnings (default: stderr).
     """
     home = Path(folder) / HOME
@@ -318,7 +318,7 @@ def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
 
 
 def _keep_out_of_git(home: Path) -> None:
-    """Leave a .gitignore, so that answers and rows are not committed by accident."""
+    """Write a .gitignore, so that answers and rows are not committed by accident."""
     ignore = home / ".gitignore"
     with guarded(home):
         if not ignore.exists():
@@ -326,7 +326,7 @@ def _keep_out_of_git(home: Path) -> None:
 
 
 def _opened(path: Path, *, check: bool) -> Journal:
-    """Return the writer's journal on a store that is made, of our version, and sound."""
+    """Return the writer's journal on an existing store of our version that passed its checks."""
     from tuneworthy.ledger import migrations
     from tuneworthy.ledger.journal import Journal
 
@@ -360,8 +360,8 @@ def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
         if not path.exists():
             raise StoreError("there is no ledger here", where=str(path),
                              fix="run `tuneworthy run` first")  # fmt: skip
-        # Opening and closing the file by hand would drop the locks that SQLite holds in this very
-        # process (a POSIX rule), so the header is read only where no ledger is open on it.
+        # Closing the file would drop the POSIX locks that SQLite holds on it in this process, so
+        # read the header only if no ledger has it open.
         if not _open_here.get(path):
             migrations.inspect(path)
         journal = Journal(path, write=False)
@@ -392,8 +392,8 @@ def _text(value: Any) -> str:
 
 
 def _object(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = row.content
-    return found
+    content: dict[str, Any] = row.content
+    return content
 
 
 def _aloud(warning: str) -> None:

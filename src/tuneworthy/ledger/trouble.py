@@ -1,4 +1,4 @@
-"""What the disk or the database said, as the one error a user sees: StoreError, exit 7.
+"""Translate disk and database errors into the one error that a user sees: StoreError, exit 7.
 
 Knows no SQL. Disk full, read-only, no permission, too many files, I/O error, locked, malformed.
 """
@@ -65,7 +65,7 @@ def guarded(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise from_sqlite(error, path) from error
     except Exception as error:
-        # SQLAlchemy wraps the driver's error in `orig`; it is not imported here, it is slow.
+        # SQLAlchemy wraps the driver's error in `orig`; it is slow to import, so not done here.
         if isinstance(inner := getattr(error, "orig", None), sqlite3.Error):
             raise from_sqlite(inner, path) from error
         raise
@@ -73,10 +73,10 @@ def guarded(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn OSError inside the block into StoreError: `path` is a file that the user asked for.
+    """Turn OSError inside the block into StoreError: `path` is an output file of the user's.
 
-    No permission to write there and a read-only disk are one to whoever reads it. A pipe is
-    refused: to open one waits for a reader.
+    The message does not distinguish missing permission from a read-only disk. A pipe is refused:
+    opening one blocks until it has a reader.
     """
     try:
         if path.is_fifo():
@@ -87,18 +87,18 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def from_system(error: OSError, where: str) -> StoreError:
-    """Return the StoreError for what the system said of a file or of the output."""
+    """Return the StoreError for an OSError on a file or on the output."""
     what, fix = _WRITING.get(error.errno or 0) or _OSERROR.get(error.errno or 0, _DISK)
     return StoreError(what, where=where, got=str(error), fix=fix)
 
 
 def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return the StoreError for what SQLite said; a malformed store is copied to quarantine."""
+    """Return the StoreError for a SQLite error; a malformed store is copied to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
     if name.startswith(MALFORMED) or "malformed" in str(error):
         return malformed(path, str(error))
-    found = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
-    return StoreError(found[0], where=str(path), got=f"{error} {name}".strip(), fix=found[1])
+    message = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
+    return StoreError(message[0], where=str(path), got=f"{error} {name}".strip(), fix=message[1])
 
 
 def malformed(path: Path, got: str) -> StoreError:
@@ -117,7 +117,7 @@ def malformed(path: Path, got: str) -> StoreError:
 def quarantine(path: Path) -> Path | None:
     """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
 
-    None where no copy could be made (a full or read-only disk): the original is never touched.
+    None if no copy could be made (a full or read-only disk): the original is never touched.
     """
     folder = path.parent / "quarantine"
     try:

@@ -182,9 +182,9 @@ class Fitted:
     `learned`: the answers depend on the training rows (its paired bounds are then widened under
     cross-fitting). `recipe`: the prompt it uses, if any. `trace`: per-step and per-run figures of
     training. `artefact`: what was written to `setup.folder`. `model` is the answering model, for
-    latency and fingerprint. `known(query)` returns the cached or computed answer if `answer` would
-    return the same without a request, else None. `longer(queries)` returns the answers with LONGER
-    times the tokens, for answers that the token limit cut; None where that limit is not ours.
+    latency and fingerprint. `known(query)` returns the answer of `answer` if it is available
+    without a request, else None. `longer(queries)` returns the answers with LONGER times the
+    tokens, for answers that the token limit cut; None where that limit is not ours.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]

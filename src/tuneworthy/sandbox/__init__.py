@@ -1,1 +1,1 @@
-"""Code and schemas of others, run in a child process that can be killed. Knows no task."""
+"""Run untrusted code and schemas in a child process that can be killed. Knows no task."""

@@ -1,10 +1,11 @@
-"""The child process that runs code we don't trust to end: one JSON line in, one out.
+"""The child process for untrusted code: one JSON line in, one out.
 
-Run by path and alone: it imports nothing of tuneworthy. It limits its own memory, time and
-network before it loads the code, gives the code no stdin and no stdout of ours, and dies by
-alarm when one call runs past its seconds. When the parent ends, the kernel kills its group.
+It is run by path and imports nothing of tuneworthy. It limits its own memory, time and network
+before it loads the code, gives the code neither our stdin nor our stdout, and an alarm kills it if
+one call exceeds its seconds. When the parent ends, the kernel kills its group.
 
-Argument: the read end of a pipe whose other end the parent alone holds.
+Argument: the read end of a pipe whose other end only the parent holds.
+
 In   {"source", "path", "name"} or {"schema"}, with "memory" in bytes; then {"args", "seconds"}
 Out  {"ready": true, "network": "cut" | "refused"} or {"fatal": why}; then {"value"} or {"error"}
 """
@@ -31,7 +32,7 @@ _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 
 
 def limit(kind: int, soft: int) -> None:
-    """Lower one resource limit, where the system has it."""
+    """Lower one resource limit, if the system has it."""
     hard = resource.getrlimit(kind)[1]
     most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
     with contextlib.suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
@@ -39,13 +40,13 @@ def limit(kind: int, soft: int) -> None:
 
 
 def end_with_parent(pipe: int) -> None:
-    """Have this process group killed when the other end of a pipe is closed.
+    """Make the kernel kill this process group when the other end of a pipe closes.
 
-    Linux does it: signal-driven I/O (fcntl(2), F_SETOWN and F_SETSIG) sends a signal of our choice
-    to a whole group, and needs no turn of the interpreter, which a regular expression may hold.
-    Elsewhere a thread waits.
+    On Linux signal-driven I/O (fcntl(2), F_SETOWN and F_SETSIG) sends a chosen signal to the whole
+    group; it does not need the interpreter, which a regular expression may block. On other systems
+    a thread waits.
     """
-    if os.getpgid(0) != os.getpid():  # a group that is not ours alone
+    if os.getpgid(0) != os.getpid():  # the group has other processes
         return
     try:
         fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpid())
@@ -54,7 +55,7 @@ def end_with_parent(pipe: int) -> None:
     except (AttributeError, OSError):
         threading.Thread(target=_await_end, args=(pipe,), daemon=True).start()
         return
-    if select.select([pipe], [], [], 0)[0]:  # closed before we asked
+    if select.select([pipe], [], [], 0)[0]:  # closed before the signal was set up
         os.killpg(0, signal.SIGKILL)
 
 
@@ -64,7 +65,7 @@ def _await_end(pipe: int) -> None:
 
 
 def cut_network() -> str:
-    """Leave the network by a namespace of our own; where the kernel says no, refuse sockets."""
+    """Enter a network namespace of our own, and refuse sockets if the kernel does not allow it."""
     user, group = os.getuid(), os.getgid()
     cut = False
     try:
@@ -89,8 +90,8 @@ def cut_network() -> str:
 
 
 def function(order: dict[str, Any]) -> Callable[..., Any]:
-    """Load the user's function from the source that was read when the study began."""
-    sys.path.append(os.path.dirname(order["path"]))  # last: nothing of the library is shadowed
+    """Return the user's function, loaded from the source that was read when the study began."""
+    sys.path.append(os.path.dirname(order["path"]))  # last, so that it shadows no library module
     names: dict[str, Any] = {"__name__": "tuneworthy_metric", "__file__": order["path"]}
     exec(compile(order["source"], order["path"], "exec"), names)
     if not callable(names.get(order["name"])):
@@ -100,13 +101,13 @@ def function(order: dict[str, Any]) -> Callable[..., Any]:
 
 
 class SchemaFault(Exception):
-    """A JSON schema that can't be used; the text says why."""
+    """A JSON schema that can't be used; the text is the reason."""
 
 
 def schema(value: dict[str, Any]) -> Callable[[Any], str]:
-    """Return a function that says what of a value breaks a JSON schema, "" for nothing.
+    """Return a function that returns how a value violates a JSON schema, "" if it does not.
 
-    Nothing is fetched. Raises SchemaFault where the schema is none, or can't be used.
+    Nothing is fetched. Raises SchemaFault if the schema is invalid or can't be used.
     """
     import jsonschema
     from referencing import Registry
@@ -138,7 +139,7 @@ def schema(value: dict[str, Any]) -> Callable[[Any], str]:
 
 
 def resolve(value: dict[str, Any]) -> None:
-    """Look every reference of a schema up; raises what `referencing` does for one that dangles."""
+    """Look up every reference of a schema; raise the error of `referencing` for a dangling one."""
     from referencing import Registry, Resource
     from referencing.jsonschema import DRAFT202012
 
@@ -158,7 +159,7 @@ def resolve(value: dict[str, Any]) -> None:
 
 
 def plain(value: Any) -> float | str | None:
-    """Return a value that a JSON line can carry: None, a float or a text."""
+    """Return a value that fits in a JSON line: None, a float or a text."""
     if value is None or isinstance(value, str):
         return value
     if hasattr(value, "__float__"):
@@ -168,14 +169,14 @@ def plain(value: Any) -> float | str | None:
 
 
 def why(error: BaseException) -> str:
-    """Return one line: what was raised, and the last line of the user's code that was reached."""
+    """Return one line: the exception, and the last line of the user's code in its traceback."""
     text = f"{type(error).__name__}: {error}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     return f"{text} (line {frames[-1].lineno})" if frames else text
 
 
 def call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
-    """Run one call inside its seconds and return the line to send back."""
+    """Run one call within its time limit and return the line to send back."""
     seconds = order["seconds"]
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 2)
@@ -184,7 +185,7 @@ def call(target: Callable[..., Any], order: dict[str, Any]) -> dict[str, Any]:
         return {"value": plain(target(*order["args"]))}
     except MemoryError:
         return {"error": "MemoryError: past the memory limit"}
-    except BaseException as error:  # sys.exit in a metric is a crash, not our end
+    except BaseException as error:  # sys.exit in a metric is a failed call, not our exit
         return {"error": why(error)[:500]}
     finally:
         signal.alarm(0)
@@ -196,7 +197,7 @@ def main() -> None:
         end_with_parent(int(sys.argv[1]))
     lines, out = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what the code prints must not look like an answer
+    os.dup2(2, 1)  # output printed by the code must not look like an answer
     order = json.loads(lines.readline())
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_AS, order["memory"])

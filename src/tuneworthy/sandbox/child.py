@@ -1,9 +1,8 @@
-"""A long-lived child process that runs one function, killed and started again on timeout.
+"""A long-lived child process that runs one function; it is killed on timeout and started again.
 
-The child gets no key and no path of ours from the environment, no network, limited memory and
-limited time (see _worker.py). It is started anew after a fork. It leads a process group of its
-own: whatever it started is killed with it, when it is stopped and when this process ends, also
-by SIGKILL.
+The child gets none of our keys and paths from the environment, no network, limited memory and
+limited time (see _worker.py). It is restarted after a fork. It leads its own process group: its
+descendants are killed with it when it is stopped and when this process ends, also by SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "SYSTEMROOT")
 
 
 class ChildFailed(Exception):
-    """A call in the child gave no value; the text says why."""
+    """A call in the child returned no value; the text is the reason."""
 
 
 class TimedOut(ChildFailed):
-    """A call ran past its seconds and the child was killed."""
+    """A call exceeded its time limit and the child was killed."""
 
 
 class Child:
     """A child process for one function; `call(*args)` returns its value or raises ChildFailed.
 
-    `longest` is the most bytes of an answer.
+    `longest` is the maximum of bytes of an answer.
     """
 
     def __init__(
@@ -60,14 +59,14 @@ class Child:
         self.network = ""
 
     def start(self) -> None:
-        """Start the child if it does not run. Raises ChildFailed where the code can't be loaded."""
+        """Start the child if it is not running. Raises ChildFailed if the code can't be loaded."""
         if self._process and self._owner == os.getpid():
             if not _ended(self._process):
                 return
-            self.stop()  # what it left running goes with it
+            self.stop()  # kills its remaining descendants as well
         threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        watched, life = os.pipe()  # `life` is closed by the end of this process, however it ends
+        watched, life = os.pipe()  # `life` closes when this process ends, however it ends
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-X", "utf8", str(_WORKER), str(watched)],
@@ -98,7 +97,7 @@ class Child:
         return answer.get("value")
 
     def stop(self) -> None:
-        """End the child."""
+        """Kill the child, if there is one."""
         if self._process:
             self._finalizer()
             self._process = None
@@ -111,7 +110,7 @@ class Child:
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
         except OSError:
-            pass  # the child is gone; reading says how
+            pass  # the child is gone; the read below reports how
         line = self._line(process, seconds)
         try:
             answer = json.loads(line)
@@ -138,7 +137,10 @@ class Child:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether a process has ended; it stays a zombie, so that its group keeps its number."""
+    """Return whether a process has ended, without reaping it.
+
+    As a zombie it keeps the number of its group reserved.
+    """
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -148,7 +150,7 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
 def _end(process: subprocess.Popen[bytes], owner: int, life: int) -> None:
     if owner != os.getpid():  # after a fork the child belongs to the parent
         return
-    if process.returncode is None:  # not reaped yet, so the number can't be another group's
+    if process.returncode is None:  # not reaped yet, so no other group can have its number
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()

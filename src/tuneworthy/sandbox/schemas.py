@@ -1,8 +1,8 @@
-"""JSON schemas of anybody: whether one can be used, and what of a value breaks it.
+"""Check untrusted JSON schemas, and values against them.
 
 A schema can be a program: a pattern that backtracks for ever, references that double with every
-level, a comparison of each item with each. One with such a keyword is read in a child process
-with a time limit; the others, which most are, in this process. Nothing is ever fetched.
+level, a comparison of each item with each. A schema with such a keyword runs in a child process
+with a time limit; the others, which are most, run in this process. Nothing is ever fetched.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
 __all__ = ["Check", "SchemaFault", "checked", "outside"]
 Check = Callable[[Any], str | None]
-"""Says what of a value breaks a schema: "" for nothing, None where it ran past its time."""
+"""Returns how a value violates a schema: "" if it does not, None if the check timed out."""
 
 DEPTH, NODES = 64, 20_000
 SECONDS, START_SECONDS, MEMORY = 2.0, 10.0, 1024**3
-PATIENCE = 3  # values that may run past their time, then no other is tried
+PATIENCE = 3  # timeouts after which no further value is checked
 _REFS = ("$ref", "$dynamicRef", "$recursiveRef")
 _RISKY = {*_REFS, "pattern", "patternProperties", "uniqueItems"}
 
 
 def checked(value: dict[str, Any]) -> Check:
-    """Return the check of a schema. Raises SchemaFault, whose text says why it can't be used."""
+    """Return the check of a schema. Raises SchemaFault with the reason why it can't be used."""
     nodes = list(_nodes(value))
     for node in nodes:
         for part in node.values() if isinstance(node, dict) else node:
@@ -41,7 +41,7 @@ def checked(value: dict[str, Any]) -> Check:
     return _check(json.dumps(value))
 
 
-@lru_cache(maxsize=4)  # a task asks for the check of its schema in several places
+@lru_cache(maxsize=4)  # several callers check the same schema
 def _check(text: str) -> Check:
     value = json.loads(text)
     keys = {key for node in _nodes(value) if isinstance(node, dict) for key in node}

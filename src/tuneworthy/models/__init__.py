@@ -1,4 +1,7 @@
-"""One engine a file behind the `Model` protocol. Knows no task, no arm and no metric."""
+"""Open language models by their spec, one engine a file behind the `Model` protocol.
+
+Knows no task, no arm and no metric.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,8 @@ def open_model(
     """Open the model that a spec names; relative paths start at `folder`.
 
     `purse`, `prices` (USD per million tokens: in, out, cached_in) and `requests` are for remote
-    models, `place` (device, precision, rows of a batch, thinking) for those that run here.
-    Weights that are open already are shared. Raises TaskError, NotInstalled, ModelError or
-    SecurityError.
+    models, `place` (device, precision, rows of a batch, thinking) for local ones. Weights that are
+    already open are shared. Raises TaskError, NotInstalled, ModelError or SecurityError.
     """
     kind, _, rest = spec.partition(":")
     if spec == "smollm2-135m":
@@ -54,29 +56,29 @@ def open_model(
 
 
 def is_local(spec: str) -> bool:
-    """Say whether a spec names a model that runs on this machine and costs no request."""
+    """Return whether a spec names a model that runs on this machine and costs no request."""
     return not spec.startswith("openai:")
 
 
 def content_of(spec: str, folder: Path) -> str:
-    """Return a digest of a model's files where the user can replace them, else "".
+    """Return a digest of a model's files if the user can replace them, else "".
 
-    Nothing is loaded; the hashes of large files are kept in the cache folder. A model of the hub is
-    named by its commit, and what an endpoint serves is seen when it answers.
+    Loads no weights; the hashes of large files are cached. A hub model is identified by its commit
+    instead, and an endpoint's model by what its replies report.
     """
     kind, _, rest = spec.partition(":")
     if kind == "scripted" and rest.endswith(".jsonl"):
-        found = [folder / rest]
+        paths = [folder / rest]
     elif kind == "hf" and rest.startswith(_PATHS):
         place = _place(rest, folder)
-        found = sorted(path for kept in _FILES for path in place.glob(kept))
+        paths = sorted(path for kept in _FILES for path in place.glob(kept))
     else:
         return ""
-    return digest({path.name: sha256(path) for path in found if path.is_file()})
+    return digest({path.name: sha256(path) for path in paths if path.is_file()})
 
 
 def first_use(spec: str) -> str:
-    """Return what to tell before a model is opened here for the first time, or ""."""
+    """Return the notice to show before this machine opens its first model, or ""."""
     if spec.startswith(("openai:", "scripted:")) or compiled_before():
         return ""
     return "compiling loops for this processor: up to half a minute, once"
@@ -84,19 +86,19 @@ def first_use(spec: str) -> str:
 
 def _local(path: Path, spec: str, place: Placement) -> Model:
     key = f"{path.resolve()}|{spec}|{place.plain()}"
-    if (found := _open.get(key)) is None:
+    if (model := _open.get(key)) is None:
         with at_rest(keep=True):
             engine = load("models", "hf")
         with at_rest():
-            found = _open[key] = engine.load(path, spec, place=place)
-    return found  # type: ignore[no-any-return]
+            model = _open[key] = engine.load(path, spec, place=place)
+    return model  # type: ignore[no-any-return]
 
 
 def _embedded_folder() -> Path:
     from tuneworthy.models._embedded import NAME, locate
 
-    if found := locate():
-        return found
+    if folder := locate():
+        return folder
     raise ModelError(
         "the embedded model is not on this machine yet",
         got=NAME,

@@ -1,6 +1,6 @@
-"""A LoRA adapter on weights that stay as they are: added by hooks, only while it is asked.
+"""Apply a LoRA adapter to a model by forward hooks, which leave the base weights unchanged.
 
-Two adapters and the base share one set of weights and never see each other. Reads the PEFT
+Two adapters and the base share one set of weights without affecting each other. Reads the PEFT
 format (safetensors). Knows no training.
 """
 
@@ -27,14 +27,14 @@ _HEAD = "base_model.model."
 
 @dataclass(frozen=True)
 class Adapter:
-    """Low-rank changes by layer name: (A, B, scale), and the hash of the file they lie in."""
+    """Low-rank changes by layer name, (A, B, scale), and the SHA-256 of their file."""
 
     changes: dict[str, tuple[Any, Any, float]]
     hash: str
 
     @contextmanager
     def applied(self, module: Any) -> Iterator[None]:
-        """Add the changes to the outputs of the layers; take them away afterwards."""
+        """Add the changes to the layers' outputs inside the `with` block."""
         layers = dict(module.named_modules())
         hooks = [
             layers[name].register_forward_hook(_added(*change))
@@ -57,10 +57,10 @@ def _added(first: Any, second: Any, scale: float) -> Any:
 
 
 def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False) -> Adapter:
-    """Return the adapter in `folder`, proved to belong to the base with this weights hash.
+    """Return the adapter in `folder`, checked to belong to the base with this weights hash.
 
-    Raises ModelError for another base, tensors that don't match or are left over, kinds of
-    adapter we can't apply exactly, and (unless `idle`) one that changes nothing.
+    Raises ModelError for another base, for tensors that don't match or are left over, for adapter
+    kinds that we can't apply exactly, and (unless `idle`) for an adapter that changes nothing.
     """
     file = folder / "adapter_model.safetensors"
     if not file.exists():
@@ -68,8 +68,8 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
     check_files(folder)
     check_safetensors(file)
     with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    _check_manifest(folder, weights, found)
+        file_hash = hashlib.file_digest(opened, "sha256").hexdigest()
+    _check_manifest(folder, weights, file_hash)
     config = _config(folder)
     changes = _paired(load_file(file), config, module, folder)
     if not all(bool(torch.isfinite(t).all()) for a, b, _ in changes.values() for t in (a, b)):
@@ -80,13 +80,13 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
             where=str(file),
             fix="train it (a fresh adapter is the base itself)",
         )
-    return Adapter(changes, found)
+    return Adapter(changes, file_hash)
 
 
 def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
     manifest = read_json(folder / MANIFEST)
     if not manifest and not (folder / MANIFEST).exists():
-        return  # an adapter of another tool: its shapes are all that can be checked
+        return  # written by another tool: only its shapes can be checked
     try:
         base = manifest["base"]["weights"]
         kept = manifest.get("files", {}).get("adapter_model.safetensors", {}).get("sha256")
@@ -168,7 +168,7 @@ def _paired(
 
 
 def _fits(first: Any, second: Any, weight: Any) -> bool:
-    """Say whether A and B are numbers of one rank, and their product has the layer's shape."""
+    """Return whether A and B are floats of one rank and their product has the layer's shape."""
     if not (first.ndim == second.ndim == 2 and first.is_floating_point()):
         return False
     same = first.shape[0] == second.shape[1] > 0 and second.is_floating_point()
@@ -176,7 +176,7 @@ def _fits(first: Any, second: Any, weight: Any) -> bool:
 
 
 def _targets(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
-    """Return the linear layers that the config names, none where it names them by a pattern."""
+    """Return the linear layers that the config lists; empty where it selects them by a pattern."""
     ends, chosen = config.get("target_modules"), ("layers_to_transform", "exclude_modules")
     if not isinstance(ends, list) or any(config.get(key) for key in chosen):
         return set()

@@ -1,10 +1,10 @@
-"""The forward pass of a BERT encoder in numpy: the token ids of a text in, its vector out.
+"""The forward pass of a BERT encoder in numpy, from token ids to a sentence vector.
 
-One text at a time: without padding there is little to gain from more (1.2 times, measured), and
-no text's numbers depend on its company.
+It takes one text at a time: without padding, batching gains little (1.2 times, measured), and a
+text's vector never depends on the other texts.
 
-After Devlin et al. 2018; mean over the tokens and length 1 after Reimers and Gurevych 2019
-(Sentence-BERT). Knows no text and no task.
+After Devlin et al. 2018; mean pooling and length 1 after Reimers and Gurevych 2019 (Sentence-BERT).
+Knows no text and no task.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Bert:
     """An encoder read from a checked folder with config.json and model.safetensors (float32)."""
 
     def __init__(self, folder: Path) -> None:
-        """Read shape and weights.
+        """Read the shape and the weights.
 
-        Raises KeyError, TypeError or ValueError where they are no such encoder.
+        Raises KeyError, TypeError or ValueError where they are not those of such an encoder.
         """
         config = read_json(folder / "config.json")
         if config["hidden_act"] != "gelu" or config["model_type"] != "bert":
@@ -52,19 +52,19 @@ class Bert:
         self._layers = [_layer(weights, f"encoder.layer.{at}.") for at in layers]
 
     def vector(self, ids: Sequence[int]) -> Floats:
-        """Return [size]: the mean over the vectors of the tokens, scaled to length 1."""
+        """Return [size]: the mean of the token vectors, scaled to length 1."""
         hidden = self._normed(self._words[list(ids)] + self._places[: len(ids)], self._norm)
         for layer in self._layers:
             hidden = self._normed(hidden + self._attended(hidden, layer), layer["seen"])
-            grown = _gelu(_through(hidden, layer["grow"]))
-            hidden = self._normed(hidden + _through(grown, layer["shrink"]), layer["out"])
+            inner = _gelu(_through(hidden, layer["grow"]))
+            hidden = self._normed(hidden + _through(inner, layer["shrink"]), layer["out"])
         mean = hidden.mean(0)
         scaled: Floats = mean / max(np.sqrt(mean @ mean), np.float32(1e-12))
         return scaled
 
     def _attended(self, hidden: Floats, layer: dict[str, Any]) -> Floats:
-        asked = _through(hidden, layer["ask"]).reshape(len(hidden), 3, self.heads, -1)
-        query, key, value = asked.transpose(1, 2, 0, 3)
+        heads = _through(hidden, layer["ask"]).reshape(len(hidden), 3, self.heads, -1)
+        query, key, value = heads.transpose(1, 2, 0, 3)
         score = query @ key.transpose(0, 2, 1) / np.float32(query.shape[-1] ** 0.5)
         share = np.exp(score - score.max(-1, keepdims=True))
         share /= share.sum(-1, keepdims=True)
@@ -79,7 +79,7 @@ class Bert:
 
 
 def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
-    """Raise ValueError where the weights are not those of the config, or not finite."""
+    """Raise ValueError where the weights do not match the config or are not finite."""
     size, inner = config["hidden_size"], config["intermediate_size"]
     if size < 1 or size % config["num_attention_heads"] or config["num_hidden_layers"] < 1:
         raise ValueError("the config names sizes that no encoder has")
@@ -99,21 +99,21 @@ def _check(weights: dict[str, Floats], config: dict[str, Any]) -> None:
 
 
 def read_floats(file: Path) -> dict[str, Floats]:
-    """Return the float32 tensors of a checked safetensors file, read in place; others are left."""
+    """Return the float32 tensors of a checked safetensors file; skip other dtypes."""
     with file.open("rb") as opened:
         length = struct.unpack("<Q", opened.read(8))[0]
         header = json.loads(opened.read(length))
     data = np.memmap(file, np.uint8, "r", offset=8 + length)
-    found: dict[str, Floats] = {}
+    tensors: dict[str, Floats] = {}
     for name, tensor in header.items():
         if name != "__metadata__" and tensor["dtype"] == "F32":
             low, high = tensor["data_offsets"]
-            found[name] = np.array(data[low:high]).view("<f4").reshape(tensor["shape"])
-    return found
+            tensors[name] = np.array(data[low:high]).view("<f4").reshape(tensor["shape"])
+    return tensors
 
 
 def _layer(weights: dict[str, Floats], lead: str) -> dict[str, Any]:
-    """Return the matrices of one layer, inputs first; query, key and value are one product."""
+    """Return the transposed matrices of one layer, with query, key and value as one product."""
     three = [_pair(weights, f"{lead}attention.self.{name}") for name in ("query", "key", "value")]
     ask = np.concatenate([pair[0] for pair in three]), np.concatenate([pair[1] for pair in three])
     linear = {

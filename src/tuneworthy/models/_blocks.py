@@ -1,8 +1,8 @@
-"""Blocks of bf16 products, as LLVM writes them: what `_products` loops over.
+"""LLVM code of the bf16 GEMM micro-kernels that `_products` loops over.
 
-A processor with AVX512 bf16 multiplies 32 pairs of bf16 and adds them to 16 sums of fp32 in one
-instruction (`vdpbf16ps`). Two rows that lie in memory one number after another need no packing for
-it (`block`); pairs of rows are put together as they are read (`strip`). Knows no model, no layer.
+AVX512 bf16 multiplies 32 pairs of bf16 and adds them to 16 fp32 sums in one instruction
+(`vdpbf16ps`). If both operands are contiguous along the summed axis they need no packing (`block`);
+otherwise pairs of rows are interleaved as they are read (`strip`). Knows no model, no layer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numba import types as untyped_types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic
 
-SIDE = 4  # rows of a block, either way: 16 sums and what they are made of fit the registers
+SIDE = 4  # rows and columns of a block: its 16 sums and their operands fit the registers
 _CHUNK = 64  # bytes that an instruction reads
-TALL, WIDE = 8, 32  # rows and columns of a strip
-FEW = 4  # rows of a strip of sums
+TALL, WIDE = 8, 32  # rows and columns of a strip tile
+FEW = 4  # rows of the smaller tile that adds to fp32 sums
 _NAME, _STRIP = "tuneworthy.block", "tuneworthy.strip"
 _FEW, _TALL = "tuneworthy.few", "tuneworthy.tall"
 _DOT = "llvm.x86.avx512bf16.dpbf16ps.512"
@@ -27,7 +27,7 @@ types: Any = untyped_types
 
 
 class _Bf16(ir.Type):  # type: ignore[misc]
-    """The type that llvmlite lacks."""
+    """The LLVM type `bfloat`, which llvmlite lacks."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -54,31 +54,31 @@ def _order(lanes: Sequence[int]) -> Any:
     return ir.Constant(ir.VectorType(_INT, len(lanes)), [ir.Constant(_INT, k) for k in lanes])
 
 
-def _folded(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
-    """Return the sums of 16 vectors' lanes in one vector, and which lane holds which sum.
+def _reduced(vectors: Sequence[Any], fold: Any) -> tuple[Any, list[int]]:
+    """Return the 16 vectors' horizontal sums in one vector, and which lane holds which sum.
 
-    Two vectors at a time: of every run of lanes one half stays and the other half is added to it,
-    until a run is one lane. `fold` (a, b, near, far) adds lanes of two vectors to other lanes: what
-    stays is a choice between the two, which costs less than moving lanes.
+    Pairwise reduction: of every group of lanes one half stays and the other half is added to it,
+    until a group is one lane. `fold` (a, b, near, far) adds lanes of two vectors to other lanes.
+    The lanes that stay are a blend, which is cheaper than a permutation.
     """
-    found, owner, size = list(vectors), [[n] * 16 for n in range(16)], 16
+    partial, owner, size = list(vectors), [[n] * 16 for n in range(16)], 16
     while size > 1:
         half = size // 2
         own = [k % size < half for k in range(16)]
         near = [k if mine else 16 + k for k, mine in enumerate(own)]
         far = [k + half if mine else 16 + k - half for k, mine in enumerate(own)]
-        found = [fold(a, b, near, far) for a, b in zip(found[::2], found[1::2], strict=True)]
+        partial = [fold(a, b, near, far) for a, b in zip(partial[::2], partial[1::2], strict=True)]
         owner = [
             [a[k] if mine else b[k] for k, mine in enumerate(own)]
             for a, b in zip(owner[::2], owner[1::2], strict=True)
         ]
         size = half
     place = {sums: lane for lane, sums in enumerate(owner[0])}
-    return found[0], [place[n] for n in range(16)]
+    return partial[0], [place[n] for n in range(16)]
 
 
 def _rows(b: Any, first: Any, stride: Any, last: Any, count: int = SIDE) -> list[Any]:
-    """Return the addresses of `count` rows; those behind the last one are the last one again."""
+    """Return the addresses of `count` rows, clamped to row `last`."""
     numbers = [_LONG(n) for n in range(count)]
     kept = [b.select(b.icmp_signed("<", n, last), n, last) for n in numbers]
     return [b.add(first, b.mul(stride, n)) for n in kept]
@@ -93,7 +93,7 @@ def _chunk(b: Any, at: Any, whole: bool) -> Any:
 
 
 def _sum_up(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
-    """Add the products of two sets of rows, of `size` bytes, to the sums."""
+    """Add the products of two sets of rows, each `size` bytes long, to the sums."""
     left, right = sides
     dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
 
@@ -113,12 +113,12 @@ def _sum_up(b: Any, sums: Sequence[Any], sides: Any, size: Any) -> None:
 
 
 def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[Any]) -> None:
-    """Write the 16 sums, plus what lies at `added` (none: 0), rounded once."""
+    """Write the 16 sums plus the values at `added` (address 0: none), rounded once."""
 
     def fold(x: Any, y: Any, near: Sequence[int], far: Sequence[int]) -> Any:
         return b.fadd(b.shuffle_vector(x, y, _order(near)), b.shuffle_vector(x, y, _order(far)))
 
-    total, order = _folded([b.load(place) for place in sums], fold)
+    total, order = _reduced([b.load(place) for place in sums], fold)
     whole = b.alloca(_SUMS)
     b.store(b.shuffle_vector(total, total, _order(order)), whole)
     with b.if_then(b.icmp_signed("!=", added[0], _LONG(0))):
@@ -128,13 +128,13 @@ def _written(b: Any, sums: Sequence[Any], added: Sequence[Any], out: Sequence[An
             fours = b.insert_element(fours, four, _INT(n))
         more = b.fpext(b.bitcast(fours, _ROUNDED), _SUMS)
         b.store(b.fadd(b.load(whole), more), whole)
-    told = b.bitcast(b.fptrunc(b.load(whole), _ROUNDED), _FOURS)
+    rounded = b.bitcast(b.fptrunc(b.load(whole), _ROUNDED), _FOURS)
     for n, row in enumerate(out):
-        b.store(b.extract_element(told, _INT(n)), b.inttoptr(row, _LONG.as_pointer()), align=2)
+        b.store(b.extract_element(rounded, _INT(n)), b.inttoptr(row, _LONG.as_pointer()), align=2)
 
 
 def _once(module: Any, name: str, count: int, write: Any) -> Any:
-    """Return a module's function of `count` addresses and sizes, written the first time."""
+    """Return the module's function of this name; define it with `count` int64 on first use."""
     made = module.globals.get(name)
     if made is None:
         made = ir.Function(module, ir.FunctionType(ir.VoidType(), [_LONG] * count), name)
@@ -160,16 +160,18 @@ def _block(b: Any, *given: Any) -> None:
 
 
 def _pairs(b: Any, near: Any, far: Any) -> list[Any]:
-    """Return two rows of 32 numbers as pairs of one column each: two times 16 columns."""
-    found = []
-    for half in (0, 4):  # as the processor does it: four columns of every eight
+    """Interleave two rows of 32 numbers into pairs by column: two vectors of 16 columns."""
+    interleaved = []
+    for half in (0, 4):  # in the order of the unpack instruction: four columns of every eight
         lanes = [8 * part + half + k for part in range(4) for k in range(4)]
-        found.append(b.shuffle_vector(near, far, _order([n for k in lanes for n in (k, 32 + k)])))
-    return found
+        interleaved.append(
+            b.shuffle_vector(near, far, _order([n for k in lanes for n in (k, 32 + k)]))
+        )
+    return interleaved
 
 
 def _spread(b: Any, at: Any, whole: bool) -> Any:
-    """Return the two numbers at an address 16 times; not `whole`: the first of them and 0."""
+    """Broadcast the two bf16 at an address to 16 lanes; unless `whole`, the first of them and 0."""
     if whole:
         two = b.load(b.inttoptr(at, _INT.as_pointer()), align=2)
     else:
@@ -181,10 +183,10 @@ def _spread(b: Any, at: Any, whole: bool) -> Any:
 
 
 def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = None) -> None:
-    """Add 32 columns of x w, for each of these rows of x, to the sums: two times 16 of each row.
+    """Add 32 columns of x w, for each of these rows of x, to the sums: two vectors of 16 a row.
 
-    `sides`: where w lies, how far from row to row, and how many rows it has. What lies `ahead`
-    bytes behind them is asked for.
+    `sides` are w's address, its row stride and its number of rows. Each row of w is prefetched
+    `ahead` bytes further on.
     """
     w, w_row, count = sides
     dot = _declared(b.module, ir.FunctionType(_SUMS, [_SUMS, _PAIRS, _PAIRS]), _DOT)
@@ -196,7 +198,7 @@ def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = No
         if whole:
             far = b.load(b.inttoptr(b.add(at, w_row), _PAIRS.as_pointer()), align=2)
         for line in [at, b.add(at, w_row)] if ahead else ():
-            _ask(b, b.add(line, ahead))
+            _prefetch(b, b.add(line, ahead))
         pairs = _pairs(b, near, far)
         for m, row in enumerate(rows):
             two = _spread(b, b.add(row, b.mul(number, _LONG(2))), whole)
@@ -212,7 +214,7 @@ def _pair_up(b: Any, sums: Sequence[Any], sides: Any, rows: Any, ahead: Any = No
 
 
 def _straight(b: Any, sums: Sequence[Any]) -> list[Any]:
-    """Return the 32 sums of each row in the order of their columns."""
+    """Return the 32 sums of each row in column order."""
     straight = _order([(k // 8 * 4 + k % 4) + 16 * (k % 8 // 4) for k in range(32)])
     pairs = zip(sums[::2], sums[1::2], strict=True)
     return [b.shuffle_vector(b.load(near), b.load(far), straight) for near, far in pairs]
@@ -220,20 +222,22 @@ def _straight(b: Any, sums: Sequence[Any]) -> list[Any]:
 
 def _strip(b: Any, *given: Any) -> None:
     x, x_row, w, w_row, count, y, y_row, v, v_row, more, add, add_row, out, out_row, last = given
-    told, sums = b.alloca(_WIDE), _zeros(b, 2 * TALL)
+    total, sums = b.alloca(_WIDE), _zeros(b, 2 * TALL)
     _pair_up(b, sums, (w, w_row, count), _rows(b, x, x_row, last, TALL))
     _pair_up(b, sums, (v, v_row, more), _rows(b, y, y_row, last, TALL))
-    found = _straight(b, sums)
+    totals = _straight(b, sums)
     places = zip(
         _rows(b, add, add_row, last, TALL), _rows(b, out, out_row, last, TALL), strict=True
     )
     for m, (more, to) in enumerate(places):
-        b.store(found[m], told)
+        b.store(totals[m], total)
         with b.if_then(b.icmp_signed("!=", add, _LONG(0))):
             held = b.load(b.inttoptr(more, _PAIRS.as_pointer()), align=2)
-            b.store(b.fadd(found[m], b.fpext(held, _WIDE)), told)
-        done = b.fptrunc(b.load(told), _PAIRS)
-        with b.if_then(b.icmp_signed("<=", _LONG(m), last)):  # a row again would be added twice
+            b.store(b.fadd(totals[m], b.fpext(held, _WIDE)), total)
+        done = b.fptrunc(b.load(total), _PAIRS)
+        with b.if_then(
+            b.icmp_signed("<=", _LONG(m), last)
+        ):  # a clamped row must not be written again: `add` may be `out`
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
 
 
@@ -242,7 +246,9 @@ def _added(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
     sums = _zeros(b, 2 * count)
     _pair_up(b, sums, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
     rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, count)]
-    held = [b.load(to, align=4) for to in rows]  # all before one is written: some are one row
+    held = [
+        b.load(to, align=4) for to in rows
+    ]  # read all before writing: clamped rows share an address
     for to, more, total in zip(rows, held, _straight(b, sums), strict=True):
         b.store(b.fadd(more, total), to, align=4)
 
@@ -256,19 +262,19 @@ def _tall(b: Any, *given: Any) -> None:
 
 
 def operation(write: Any) -> Any:
-    """Return what compiled code calls as a function and `write` writes for LLVM."""
-    done: Any = intrinsic(write)  # called in loops alone, with what comes after the context
+    """Return a numba intrinsic whose LLVM code `write` emits."""
+    done: Any = intrinsic(write)  # compiled code calls it without the context argument
     return done
 
 
 @operation
 def block(context: Any, given: Any) -> Any:  # noqa: ARG001
-    """In a loop: write SIDE by SIDE numbers of x wᵀ + y vᵀ + add, bf16, summed in fp32.
+    """In compiled code: write a SIDE × SIDE tile of x wᵀ + y vᵀ + add, bf16, summed in fp32.
 
-    `given` are addresses and, in bytes, from row to row: x, its rows, w, its rows, how many bytes
-    of a row are multiplied (of whole 32); y, its rows, v, its rows, bytes of a row (0: none); add
-    (0: none), its rows; out, its rows; and last, the number of the last row of x: rows behind it
-    are it again.
+    `given` are addresses and row strides in bytes: x, its stride, w, its stride, the bytes of a row
+    to multiply (a multiple of 32); y, its stride, v, its stride, bytes of a row (0: none); add (0:
+    none), its stride; out, its stride; and the index of x's last row, to which later rows are
+    clamped.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
@@ -280,11 +286,11 @@ def block(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 @operation
 def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
-    """In a loop: write TALL by WIDE numbers of x w + y v + add, bf16, summed in fp32.
+    """In compiled code: write a TALL × WIDE tile of x w + y v + add, bf16, summed in fp32.
 
-    `given` are addresses and, in bytes, from row to row: x, its rows, w, its rows, how many rows of
-    w there are; y, its rows, v, its rows, how many rows of v (0: none); add (0: none), its rows;
-    out, its rows; and last, the number of the last row of x.
+    `given` are addresses and row strides in bytes: x, its stride, w, its stride, the rows of w; y,
+    its stride, v, its stride, the rows of v (0: none); add (0: none), its stride; out, its stride;
+    and the index of x's last row.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
@@ -296,10 +302,10 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 @operation
 def few(context: Any, given: Any) -> Any:  # noqa: ARG001
-    """In a loop: add FEW by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
+    """In compiled code: add a FEW × WIDE tile of x w, of bf16 numbers, to fp32 sums in `out`.
 
-    `given` as for `strip`, without y, v and what it adds; and how many bytes behind a row of w what
-    will be read next lies, which is asked for.
+    `given` as for `strip`, without y, v and add; then the prefetch distance in bytes behind each
+    row of w.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
@@ -311,9 +317,9 @@ def few(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 @operation
 def tall(context: Any, given: Any) -> Any:  # noqa: ARG001
-    """In a loop: add TALL by WIDE sums of x w, of bf16 numbers, to what is there in fp32.
+    """In compiled code: add a TALL × WIDE tile of x w, of bf16 numbers, to fp32 sums in `out`.
 
-    `given` as for `strip`, without y, v and what it adds.
+    `given` as for `strip`, without y, v and add.
     """
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
@@ -324,7 +330,7 @@ def tall(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 
 def _pointer(kind: Any) -> Any:
-    """Return what makes an address of compiled code one of such numbers."""
+    """Return an intrinsic that casts an int64 address to a pointer to `kind`."""
 
     to = types.CPointer(kind)
 
@@ -340,19 +346,19 @@ halves, longs = _pointer(types.uint16), _pointer(types.int64)
 singles, doubles = _pointer(types.float32), _pointer(types.float64)
 
 
-def _ask(b: Any, at: Any) -> None:
+def _prefetch(b: Any, at: Any) -> None:
     place = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [place, _INT, _INT, _INT])
-    ask = _declared(b.module, kind, "llvm.prefetch.p0")
-    b.call(ask, [b.inttoptr(at, place), _INT(0), _INT(2), _INT(1)])
+    prefetch = _declared(b.module, kind, "llvm.prefetch.p0")
+    b.call(prefetch, [b.inttoptr(at, place), _INT(0), _INT(2), _INT(1)])
 
 
 @operation
 def fetch(context: Any, at: Any) -> Any:  # noqa: ARG001
-    """In a loop: ask for the 64 bytes at an address, which may be none, ahead of their use."""
+    """In compiled code: prefetch the 64 bytes at an address, which may be invalid."""
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
-        _ask(b, values[0])
+        _prefetch(b, values[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), write

@@ -1,7 +1,7 @@
-"""Render a chat template, as transformers does. Run in a child process: a template is a program.
+"""Render a chat template as transformers does. Runs in a child process: a template is a program.
 
-The child (sandbox/_worker.py) loads this file by path and alone, so it imports nothing of
-tuneworthy. A template may loop for ever or fill the memory: the child is then killed.
+The child (sandbox/_worker.py) loads this file alone, by path, so it imports nothing of tuneworthy.
+A template that loops for ever or fills the memory gets its child killed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 _KEPT = 8  # compiled templates
-# Some templates write today's date into every prompt: then answers of two days would be answers to
-# two prompts, under one key. The date is the one that Llama 3.2's own template falls back to.
+# Some templates write today's date into every prompt, so the prompt behind a cache key would change
+# daily. This fixed date is the fallback of Llama 3.2's own template.
 TODAY = datetime(2024, 7, 26)
 _COMPILED: dict[str, Any] = {}
 
 
 class _Generation(Extension):
-    """`{% generation %}…{% endgeneration %}` marks what a model wrote; here it is its content."""
+    """`{% generation %}…{% endgeneration %}`, which marks the model's text; renders its content."""
 
     tags: set[str] = {"generation"}  # noqa: RUF012  as its base class has it
 
     def parse(self, parser: Any) -> Any:
-        """Return the block's content as it stands, in a scope of its own."""
+        """Return the block's content unchanged, in its own scope."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         called = self.call_method("_content", [], [])
@@ -47,7 +47,7 @@ class _Dict:
         return dict(*pairs, **more)
 
     def fromkeys(self, *given: Any) -> dict[Any, Any]:
-        """Return the dict of keys, as `dict.fromkeys` does."""
+        """Return a dict of the keys, as `dict.fromkeys` does."""
         return dict.fromkeys(*given)
 
 
@@ -92,17 +92,17 @@ def _json(
 
 
 def _environment() -> Any:
-    found = ImmutableSandboxedEnvironment(
+    environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    found.filters["tojson"] = _json
-    found.globals |= {
+    environment.filters["tojson"] = _json
+    environment.globals |= {
         "raise_exception": _raise,
         "strftime_now": TODAY.strftime,
         "dict": _Dict(),
         "namespace": _Namespace,
     }
-    return found
+    return environment
 
 
 def render(
@@ -113,7 +113,8 @@ def render(
 ) -> str:
     """Return the text of a conversation of (role, content) turns.
 
-    `specials` are the tokenizer's special tokens by name; `header`: begin the model's next turn.
+    `specials` are the tokenizer's special tokens by name; `header` appends the start of the model's
+    next turn.
     """
     compiled = _COMPILED.get(template)
     if compiled is None:

@@ -1,8 +1,8 @@
-"""How an answer held to a grammar can end in time: a short way from any point to a legal end.
+"""End a grammar-constrained answer in time, by a short path from any point to a legal end.
 
-A small model that may go on inventing (keys, list items, words) does so until the token cap and
-leaves half an object. So a token is taken only if the answer can still end after it; else the
-shortest way found is taken instead. Knows no network.
+A small model may go on inventing (keys, list items, words) until the token cap and leave half an
+object. So a token is accepted only if the answer can still end after it; otherwise the shortest
+path found is taken. Knows no network.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 _CLOSERS = frozenset(b"}]")
 _QUOTE = ord('"')
 _PLAIN = ("q", "Z")  # letters that may both come next only inside a free string
-_SLACK = 8  # a token may make the way longer by a few tokens: looking starts that much earlier
+_SLACK = 8  # a token may lengthen the path by a few tokens, so checking starts that much earlier
 
 
 class Closer:
-    """Ways to end an answer on one vocabulary: which tokens close most, inside a string and out."""
+    """Finds ways to end an answer on one vocabulary, by ranking its closing tokens."""
 
     def __init__(self, words: Any) -> None:
-        """Rank every token once (about 0.1 s)."""
+        """Rank every token once, for use inside strings and outside (about 0.1 s)."""
         texts = [bytes(words.decode_bytes([token])) for token in range(words.vocab_size)]
         self._ends = frozenset(words.eos_tokens)
         self._plain = [words.tokenize_str(letter)[0] for letter in _PLAIN]
@@ -31,7 +31,7 @@ class Closer:
     def in_time(self, matcher: Any, token: int, left: int) -> int:
         """Return `token` if the answer can still end within `left` tokens, else one that ends it.
 
-        Where no way to end is found at all, the token stays.
+        Where no way to end is found, the token stays.
         """
         if token in self._ends or matcher.is_stopped():
             return token
@@ -43,24 +43,24 @@ class Closer:
         return way[0] if way else token
 
     def near(self, matcher: Any, room: int) -> int:
-        """Return from how many tokens before the end on `in_time` has to be asked."""
+        """Return from how many tokens before the end on `in_time` must be called."""
         way = self.way(matcher.deep_copy(), room)
         return (len(way) if way is not None else 0) + _SLACK
 
     def way(self, matcher: Any, most: int) -> list[int] | None:
-        """Return tokens (at most `most`) that end the answer, or None. The matcher is used up."""
-        taken: list[int] = []
+        """Return tokens (at most `most`) that end the answer, or None. Consumes the matcher."""
+        path: list[int] = []
         while not matcher.is_stopped():
             if matcher.is_accepting():
-                taken.append(min(self._ends))
+                path.append(min(self._ends))
                 break
-            if len(taken) >= most:
+            if len(path) >= most:
                 return None
             token = self._best(matcher)
             if token is None or not matcher.consume_token(token):
                 return None
-            taken.append(token)
-        return taken if len(taken) <= most else None
+            path.append(token)
+        return path if len(path) <= most else None
 
     def _best(self, matcher: Any) -> int | None:
         row = np.zeros((self._inside.size + 31) // 32, dtype=np.int32)
@@ -75,10 +75,10 @@ class Closer:
 
 
 def _rank(text: bytes, *, inside: bool) -> int:
-    """Return how late a token comes in the search for an end: the smaller, the better.
+    """Return a token's rank in the search for an end; smaller is better.
 
-    Inside a free string the quote has to come first (a brace would be content); outside, what
-    closes most, then an empty string, a digit, and of all others the longest.
+    Inside a free string the quote comes first (a brace would be content). Outside: the token that
+    closes most, then an empty string, a digit, and then the longest.
     """
     closes = sum(byte in _CLOSERS for byte in text)
     quotes = text.count(_QUOTE)

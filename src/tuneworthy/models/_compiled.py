@@ -1,8 +1,8 @@
-"""What loops over numbers are compiled with: bf16 by its bits, sums in fp32, exponentials.
+"""Building blocks of the numba loops: compilation, bf16 by its bits, fp32 sums, exponentials.
 
-numba knows no bf16: an array of it comes as uint16 and is widened as it is read, rounded as it is
-written. Only the first use on a machine compiles; then the code lies beside the file. Knows no
-model and no layer.
+numba has no bf16: such an array comes as uint16, is widened on load and rounded on store. Only the
+first use on a machine compiles; the code is then cached next to this file. Knows no model and no
+layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload, register_jitable
 
 from tuneworthy.models._loops import KEPT
 
-# Sums may be taken in any order; NaN stays NaN, so that broken weights are seen.
+# Sums may be reordered, but NaN must stay NaN, so that broken weights are noticed.
 _FAST: dict[str, Any] = {
     "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"},
 }  # fmt: skip
@@ -27,7 +27,7 @@ _F = np.float32
 
 
 def compiled(loop: Any) -> Any:
-    """Return a loop compiled; raises TypeError where it is given what it was not made for."""
+    """Return a loop compiled by numba; it raises TypeError for unsupported argument types."""
     return _cached(lambda cache: njit(nogil=True, cache=cache, **_FAST)(loop))
 
 
@@ -37,19 +37,19 @@ def _cached(make: Any) -> Any:
     where.CACHE_DIR = kept or str(KEPT)
     try:
         return make(True)
-    except RuntimeError:  # there is no folder to keep it in: compiled in every process
+    except RuntimeError:  # no writable cache folder: compile in every process
         return make(False)
     finally:
         where.CACHE_DIR = kept
 
 
 def outside(loop: Any, signature: Any) -> Any:
-    """Return a loop compiled as C calls it, with its address."""
+    """Return a loop compiled as a C function, which has an address."""
     return _cached(lambda cache: cfunc(signature, cache=cache, **_FAST)(loop))
 
 
 def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
-    """Return a function of compiled code that LLVM writes by `write(builder, *values)`."""
+    """Return a numba intrinsic whose LLVM code `write(builder, *values)` emits."""
 
     def one(context: Any, x: Any) -> Any:  # noqa: ARG001
         return result(*arguments), lambda context, builder, sig, given: write(builder, *given)
@@ -61,13 +61,13 @@ def _operation(arguments: tuple[Any, ...], result: Any, write: Any) -> Any:
 
 
 def _rounded(b: Any, x: Any) -> Any:
-    bits = b.bitcast(x, _INT)  # to the nearest, and of two as near to the even one
+    bits = b.bitcast(x, _INT)  # round to nearest, ties to even
     odd = b.and_(b.lshr(bits, _INT(16)), _INT(1))
     return b.trunc(b.lshr(b.add(bits, b.add(odd, _INT(0x7FFF))), _INT(16)), _SHORT)
 
 
 def _greater(b: Any, x: Any, y: Any) -> Any:
-    flags = ["nnan", "nsz"]  # else LLVM does not see the greatest of many in it
+    flags = ["nnan", "nsz"]  # else LLVM does not recognise a maximum reduction
     return b.select(b.fcmp_ordered(">", x, y, flags=flags), x, y, flags=flags)
 
 
@@ -94,23 +94,23 @@ _flush = _operation(
 
 
 def get(a: Any, k: Any) -> Any:
-    """In a loop: a[k], bf16 as fp32."""
+    """In compiled code: return a[k], bf16 widened to fp32."""
 
 
 def put(a: Any, k: Any, x: Any) -> Any:
-    """In a loop: a[k] = x, rounded to what a holds."""
+    """In compiled code: set a[k] = x, rounded to a's type."""
 
 
 def wide(a: Any, x: Any) -> Any:
-    """In a loop: x in the precision that sums over a are taken in."""
+    """In compiled code: return x in the precision of sums over a."""
 
 
 def larger(x: Any, y: Any) -> Any:
-    """In a loop: the larger of two numbers; which one, where one is NaN, is not said."""
+    """In compiled code: return the larger of two numbers; either one if one is NaN."""
 
 
 def exp(a: Any, x: Any) -> Any:
-    """In a loop: e to the x, as exact as what `a` holds."""
+    """In compiled code: return e to the x, to the precision of `a`."""
 
 
 @overload(get, strict=False)
@@ -141,7 +141,7 @@ def _larger_of(x: Any, y: Any) -> Any:  # noqa: ARG001
 
 @register_jitable
 def _exp32(x: Any) -> Any:
-    """exp(x) within 2e-7; 0 below -80 (1.8e-35), and what exceeds fp32 above 88 is not sought.
+    """exp(x) within 2e-7; 0 below -80 (1.8e-35); x is capped at 88, near fp32's overflow.
 
     2^k · e^r with |r| ≤ ln(2) / 2, e^r by the minimax polynomial of Cephes' expf.
     """
@@ -160,10 +160,10 @@ def _exp32(x: Any) -> Any:
 
 @register_jitable
 def _exp16(x: Any) -> Any:
-    """exp(x) within 1e-5, a hundredth of what rounding to bf16 moves; 0 below -80, at most 1.7e38.
+    """exp(x) within 1e-5, a hundredth of bf16's rounding error; 0 below -80, at most 1.7e38.
 
-    2^k · 2^f with |f| ≤ 1/2, 2^f by the polynomial of degree 4 whose largest relative error is
-    least (2.6e-6; found by reweighted least squares). Half the operations of `_exp32`.
+    2^k · 2^f with |f| ≤ 1/2, 2^f by the polynomial of degree 4 with the least maximum relative
+    error (2.6e-6; found by reweighted least squares). Half the operations of `_exp32`.
     """
     scaled = _least(x * _F(1.44269504), _F(127.0))
     k = _nearest(scaled)
@@ -183,16 +183,16 @@ def _exp_of(a: Any, x: Any) -> Any:
 
 
 def now(call: Any, *given: Any) -> None:
-    """Make a call at once."""
+    """Make a call at once, the default of the `do` parameters."""
     call(*given)
 
 
 def bits(tensor: Any) -> Any:
-    """Return a tensor's memory as numba reads it."""
+    """Return a tensor's memory as a numpy array, bf16 as uint16."""
     half = tensor.dtype == torch.bfloat16
     return (tensor.view(torch.uint16) if half else tensor).numpy()
 
 
 def wide_of(dtype: Any) -> Any:
-    """Return fp32, or fp64 for fp64: what sums and scores are taken in."""
+    """Return the dtype of sums and scores: fp64 for fp64, else fp32."""
     return torch.float64 if dtype == torch.float64 else torch.float32

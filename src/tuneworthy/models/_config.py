@@ -1,6 +1,6 @@
-"""The config of a model, checked before transformers sees it: no code, sane sizes.
+"""Check a model's config before transformers reads it: no code, plausible sizes.
 
-A config is data of others: it may ask for code of its own, or lie about the model. Knows no torch.
+A config is untrusted data: it may request its own code or misstate the model. Knows no torch.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _MORE = ("intermediate_size", "n_inner", "ffn_dim", "moe_intermediate_size",
          "max_position_embeddings", "n_positions")  # fmt: skip
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok")
 _MOST_LAYERS, _MOST_EXPERTS, _MOST = 2_000, 10_000, 2**40
-_DEEP = 100  # levels: transformers goes through a config by recursion
+_DEEP = 100  # levels: transformers traverses a config recursively
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json of a model folder.
 
-    Raises ModelError where it is missing, no JSON object, or names sizes that no model has.
+    Raises ModelError where it is missing, no JSON object, or has implausible sizes.
     """
     config = read_json(folder / "config.json", "the folder has no config.json, so it is no model")
     for part in _parts(config):
@@ -37,10 +37,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def refuse_code(folder: Path) -> None:
-    """Raise SecurityError where a config asks for code: of its own, or a kernel of the hub."""
+    """Raise SecurityError if a config requests code: its own, or a kernel from the hub."""
     for name in _CONFIGS:
         for key, value in _walk(read_json(folder / name), folder / name):
-            if why := _asks(key, value):
+            if why := _requested_code(key, value):
                 raise SecurityError(
                     f"the model wants to run {why}",
                     where=str(folder / name),
@@ -51,9 +51,9 @@ def refuse_code(folder: Path) -> None:
 
 
 def check_sizes(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Raise ModelError where the config names a larger model than the weight files hold.
+    """Raise ModelError if the config describes a larger model than the weight files hold.
 
-    What is not in the files would be made up and filled with random numbers.
+    transformers would fill the missing tensors with random numbers.
     """
     longest = max((max(t.shape, default=1) for t in tensors.values()), default=0)
     for part in _parts(config):
@@ -94,8 +94,8 @@ def _bounds() -> Iterator[tuple[str, tuple[int, int]]]:
 
 def _check_count(folder: Path, name: str, value: Any, between: tuple[int, int]) -> None:
     low, high = between
-    values = value if isinstance(value, list) and value else [value]  # some have one a layer
-    if value is None or all(type(one) is int and low <= one <= high for one in values):
+    values = value if isinstance(value, list) and value else [value]  # some list one per layer
+    if value is None or all(type(item) is int and low <= item <= high for item in values):
         return
     raise ModelError(
         "the config names a size that no model has",
@@ -106,7 +106,7 @@ def _check_count(folder: Path, name: str, value: Any, between: tuple[int, int]) 
 
 
 def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Return every key and its value, at every level."""
+    """Yield every key and its value, at every level."""
     if depth > _DEEP:
         raise ModelError("a config is nested too deeply", where=str(where), fix="download again")
     if isinstance(value, Mapping):
@@ -118,18 +118,18 @@ def _walk(value: Any, where: Path, depth: int = 0) -> Iterator[tuple[str, Any]]:
             yield from _walk(inner, where, depth + 1)
 
 
-def _asks(key: str, value: Any) -> str:
-    """Return what code a key asks for, or ""."""
+def _requested_code(key: str, value: Any) -> str:
+    """Return what code a key requests, or ""."""
     if not value:
         return ""
     if key in ("auto_map", "custom_generate", "custom_pipelines"):
         return "code of its own"
     if key in ("kernel_config", "use_kernels", "use_kernel_forward_from_hub"):
         return "kernels of the hub"
-    # `org/name` names a kernel of the hub, which is fetched and run
+    # `org/name` is a kernel on the hub, which transformers would fetch and run
     if key.strip("_").startswith(("attn_implementation", "experts_implementation")):
-        said = [value] if isinstance(value, str) else list(_texts(value))
-        return "a kernel of the hub" if any("/" in text for text in said) else ""
+        names = [value] if isinstance(value, str) else list(_texts(value))
+        return "a kernel of the hub" if any("/" in text for text in names) else ""
     return ""
 
 

@@ -1,12 +1,12 @@
-"""The decoder layers of the Llama family, read straight from their weights, for answers on a CPU.
+"""Run the decoder layers of the Llama family directly from their weights, for inference on a CPU.
 
-transformers' own way spends a third of its time between the matrix products: modules, small
-operations, an attention kernel made for long rows. Here a layer is some thirty operations, and the
-adapter's are among them. Taken only where a probe gives the logits of the model itself
-(`_forward.open_net`). Knows no sampling and no text.
+transformers spends a third of its time outside the matrix products: modules, small operations, an
+attention kernel made for long rows. Here a layer is some thirty operations, including those of an
+adapter. Used only where a probe gives the model's own logits (`_forward.open_net`). Knows no
+sampling and no text.
 
 Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, length, group,
-width].
+width], where "kept heads" are the key/value heads.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tuneworthy.models._team import ALONE, Team
 
 FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
 _ROPES = {"default", "linear", "llama3"}
-_SCORES = 1 << 20  # bytes of attention scores taken at once: they stay in the cache of a core
-_LEAST = 16  # queries of a row at once, at least
+_SCORES = 1 << 20  # bytes of attention scores computed at once: they fit a core's cache
+_LEAST = 16  # minimum queries of a row at once
 
 Change = tuple[Any, Any, float]
 
 
 def known(module: Any) -> bool:
-    """Return whether the layers of this causal language model are those that this file reads."""
+    """Return whether this file can run the layers of this causal language model."""
     config = module.config
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     full = getattr(config, "sliding_window", None) is None or not getattr(
@@ -48,11 +48,11 @@ def known(module: Any) -> bool:
 
 @dataclass(frozen=True)
 class Fan:
-    """Linear layers that read the same input, and the low-rank changes added to them.
+    """Linear layers that read the same input, with the low-rank changes added to them.
 
-    `packed` are all their weights as one, in the order that the product reads (a copy), or None.
-    `a` [ranks, in] holds the A of all changes, `b` each B times its scale, [out, rank] or None.
-    `plain`: products are taken of the weights as they lie (`_products`).
+    `packed` is a copy of all their weights as one matrix in oneDNN's packed order, or None. `a`
+    [ranks, in] holds the A of all changes, `b` each B times its scale, [out, rank] or None.
+    `plain`: the GEMM reads the unpacked weights (`_products`).
     """
 
     names: tuple[str, ...]
@@ -64,19 +64,19 @@ class Fan:
     plain: bool = False
 
     def adapted(self, changes: Mapping[str, Change]) -> Fan:
-        """Return the same layers with the changes of theirs."""
+        """Return the same layers with their share of the changes."""
         own = [changes.get(name) for name in self.names]
         if not any(own):
             return self
         firsts = [change[0] for change in own if change]
         seconds = [change and change[1] * change[2] for change in own]
-        if self.plain:  # ranks of zeros, up to what is multiplied at once
+        if self.plain:  # zero-pad the ranks to the GEMM's grain
             firsts = [pad(a, (0, 0, 0, -len(a) % GRAIN)) for a in firsts]
             seconds = [b if b is None else pad(b, (0, -b.shape[1] % GRAIN)) for b in seconds]
         return replace(self, a=torch.cat(firsts), b=tuple(seconds))
 
     def __call__(self, x: Any, add: Any = None, team: Team = ALONE) -> Any:
-        """Return the layers' outputs side by side for x [N, in], plus `add` (of one layer)."""
+        """Return the concatenated outputs for x [N, in], plus `add` (if there is one layer)."""
         if self.plain:
             return self._plain(x, add, team)
         if self.packed is not None:
@@ -138,7 +138,7 @@ class Layer:
 class Decoder:
     """All layers of one model, its final norm and output layer [vocabulary, hidden].
 
-    `steps`: a step of many rows is taken as one of a row alone is (`_steps`).
+    `steps`: decoding steps of any batch size run in `_steps`; if False, only those of one row.
     """
 
     body: Any
@@ -151,7 +151,7 @@ class Decoder:
 
     @cached_property
     def lying(self) -> _places.Layers:
-        """Return the layers as `_steps` reads them."""
+        """Return the address table of the layers for `_steps`."""
         return _places.open_layers(self.layers, self.norm, self.head, self.steps)
 
     def adapted(self, changes: Mapping[str, Change]) -> Decoder:
@@ -161,8 +161,8 @@ class Decoder:
     def __call__(self, ids: Any, position: Any, cache: Any, sight: Sight, keep: int) -> Any:
         """Return the logits of the last `keep` tokens (0: all) of ids [rows, length].
 
-        Keys and values are appended to `cache` (rooms of `_attention`); `position` counts each
-        row's real tokens; `sight` says what a token looks at.
+        Appends keys and values to `cache` (`_attention.Room` layers). `position` counts each row's
+        real tokens; `sight` is the attention mask.
         """
         if not self.steps or torch.get_num_threads() == 1:
             return self._read(ids, position, cache, (sight, keep), ALONE)
@@ -176,54 +176,56 @@ class Decoder:
         x = self.body.embed_tokens(ids).flatten(0, 1)
         last = len(self.layers) - 1
         half = self.width // 2
-        turn = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
+        angles = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
         hide = _hidden(sight, rows)
         plain = self.steps and sight.real is not None
         past = sight.prefix.columns if plain and sight.prefix else None
-        none = x.new_empty(self.kept, self.width, 0), x.new_empty(self.kept, 0, self.width)
+        no_prefix = x.new_empty(self.kept, self.width, 0), x.new_empty(self.kept, 0, self.width)
         for number, layer in enumerate(self.layers):
-            held = layer.into(_normed(x, layer.first), team=team).view(rows, length, -1, self.width)
-            q, k = self._turned(held, layer, turn)
-            keys, values = cache.layers[number].update(k, held[:, :, -self.kept :].transpose(1, 2))
-            if keep and number == last:  # of its other tokens only keys and values are needed
+            heads = layer.into(_normed(x, layer.first), team=team).view(
+                rows, length, -1, self.width
+            )
+            q, k = self._turned(heads, layer, angles)
+            keys, values = cache.layers[number].update(k, heads[:, :, -self.kept :].transpose(1, 2))
+            if keep and number == last:  # other tokens need only their keys and values
                 q, hide = q[:, :, -keep:], hide if hide.ndim == 1 else hide[:, -keep:]
                 x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
             if plain:
-                own, before = (keys, values), past[number] if past else none
+                own, before = (keys, values), past[number] if past else no_prefix
                 how = sight.real.shape[1], layer.scale
-                seen = _reading.attended(q, own, before, hide, how)
+                attended = _reading.attended(q, own, before, hide, how)
             else:
-                seen = _attended(q, (keys, values, sight, number), hide, layer.scale)
-            x = layer.out(seen, x, team)
+                attended = _attended(q, (keys, values, sight, number), hide, layer.scale)
+            x = layer.out(attended, x, team)
             both = layer.up(_normed(x, layer.second), team=team)
             x = layer.down(_kernels.gated(both), x, team)
         return self.head(_normed(x, self.norm), team=team).view(rows, keep or length, -1)
 
     def step(self, tokens: Any, position: Any, cache: Any, prefix: Any) -> Any:
-        """Return the logits [rows, vocabulary] after one token more of each row, [rows, 1]."""
+        """Return the logits [rows, vocabulary] after one more token of each row, [rows, 1]."""
         x = self.body.embed_tokens(tokens)[:, 0].clone()
-        turn = self.body.rotary_emb(x, position)
-        cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in turn)
+        angles = self.body.rotary_emb(x, position)
+        cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in angles)
         real = position[:, 0] - (prefix.length if prefix else 0)
         place = prefix, (cache.layers[0].filled - real).numpy()
         logits = _steps.run(x, self.lying, (cos, sin), cache, place)
         return self.head(_normed(x, self.norm)) if logits is None else logits
 
-    def _turned(self, held: Any, layer: Layer, turn: Sequence[Any]) -> tuple[Any, Any]:
+    def _turned(self, heads: Any, layer: Layer, angles: Sequence[Any]) -> tuple[Any, Any]:
         """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""
-        count = held.shape[2] - 2 * self.kept
+        count = heads.shape[2] - 2 * self.kept
         if layer.q_norm and layer.k_norm:
-            parts = held[:, :, : -self.kept].split((count, self.kept), 2)
+            parts = heads[:, :, : -self.kept].split((count, self.kept), 2)
             normed = [
                 _normed(part.reshape(-1, self.width), norm).view(part.shape)
                 for part, norm in zip(parts, (layer.q_norm, layer.k_norm), strict=True)
             ]
-            held = torch.cat(normed, 2)
-        return _kernels.turned(held, count, self.kept, (turn[0], turn[1]))
+            heads = torch.cat(normed, 2)
+        return _kernels.turned(heads, count, self.kept, (angles[0], angles[1]))
 
 
 def open_decoder(module: Any) -> Decoder | None:
-    """Return the decoder of a causal language model, None where its layers are not known."""
+    """Return the decoder of a causal language model, None if its layers are not supported."""
     if not known(module):
         return None
     body, config, head = module.get_decoder(), module.config, module.get_output_embeddings()
@@ -266,7 +268,7 @@ def _layer(layer: Any, fan: Any, norm: Any) -> Layer:
 
 
 def _packed(weights: tuple[Any, ...], biases: tuple[Any, ...]) -> tuple[Any, Any] | None:
-    """Return weights and biases as one layer's, packed; None where torch cannot do it."""
+    """Return weights and biases merged and packed for oneDNN; None where torch cannot do it."""
     given = [bias is not None for bias in biases]
     if any(given) and not all(given):
         return None
@@ -288,19 +290,20 @@ def _normed(x: Any, norm: tuple[Any, float]) -> Any:
 
 
 def _hidden(sight: Sight, rows: int) -> Any:
-    """Return how many keys each row hides, [rows], or what is added to its scores."""
+    """Return how many first keys of each row are padding, [rows], or the additive mask."""
     if sight.real is not None:
         return (~sight.real).sum(1)
     return sight.mask[:, 0].expand(rows, -1, -1)
 
 
-def _attended(q: Any, held: tuple[Any, Any, Sight, int], hide: Any, scale: float) -> Any:
-    """Return what queries [rows, kept heads, length, group, width] see: [rows · length, heads].
+def _attended(q: Any, context: tuple[Any, Any, Sight, int], hide: Any, scale: float) -> Any:
+    """Return the attention output of queries [rows, kept heads, length, group, width].
 
-    Scores are taken of a few rows, and of long rows a few queries at a time, so that they stay in
-    a core's cache; keys behind the last of those queries are left out.
+    The result is [rows · length, heads]. Scores are computed for a few rows at a time, and for long
+    rows a few queries at a time, so that they fit a core's cache; keys after the last of those
+    queries are skipped.
     """
-    keys, values, sight, number = held
+    keys, values, sight, number = context
     prefix, causal = sight.prefix, sight.real is not None
     own = sight.real.shape[1] if causal else sight.mask.shape[3]
     before = (prefix.keys[number], prefix.values[number]) if prefix else None
@@ -313,54 +316,54 @@ def _attended(q: Any, held: tuple[Any, Any, Sight, int], hide: Any, scale: float
     out = q.new_empty(rows, length, kept, group, q.shape[4])
     for start in range(0, rows, step):
         part = slice(start, start + step)
-        mine, shared, ahead = (keys[part], values[part]), before, 0
-        if before and joins:  # a copy of a short prefix costs less than products of its own
-            mine, shared, ahead = _beside(before, mine, own), None, past
+        own_part, shared, ahead = (keys[part], values[part]), before, 0
+        if before and joins:  # copying a short prefix is cheaper than separate products
+            own_part, shared, ahead = _prepended(before, own_part, own), None, past
         hidden = hide[part]
         for first in range(0, length, block):
-            some = slice(first, min(first + block, length))
-            seen = ahead + (own - length + some.stop if causal else own)
-            near = _kernels.whole(seen, mine[1].shape[2])
-            asked = q[part, :, some].flatten(2, 3)
+            queries = slice(first, min(first + block, length))
+            visible = ahead + (own - length + queries.stop if causal else own)
+            near = _kernels.whole(visible, own_part[1].shape[2])
+            query = q[part, :, queries].flatten(2, 3)
             if not causal:
-                hidden = hide[part, some].contiguous()
-            count = some.stop - first
-            place = (group, count, seen, ahead, int(causal))
-            given = (mine[0][..., :near], mine[1][:, :, :near])
-            found = _joined(asked, given, shared, (hidden, place, scale))
-            out[part, some] = found.view(-1, kept, count, group, q.shape[4]).transpose(1, 2)
+                hidden = hide[part, queries].contiguous()
+            count = queries.stop - first
+            place = (group, count, visible, ahead, int(causal))
+            pair = (own_part[0][..., :near], own_part[1][:, :, :near])
+            output = _joined(query, pair, shared, (hidden, place, scale))
+            out[part, queries] = output.view(-1, kept, count, group, q.shape[4]).transpose(1, 2)
     return out.view(rows * length, -1)
 
 
-def _beside(before: Any, own: tuple[Any, Any], count: int) -> tuple[Any, Any]:
-    """Return the keys and values of the prefix and, behind them, `count` of each row's own."""
+def _prepended(before: Any, own: tuple[Any, Any], count: int) -> tuple[Any, Any]:
+    """Return the prefix's keys and values followed by the first `count` of each row's own."""
     (old_keys, old_values), (keys, values) = before, own
     past, width = old_values.shape[2:]
     space = past + _kernels.whole(count)
     shape = values.shape[:2]
-    found = keys.new_empty(*shape, width, space), values.new_empty(*shape, space, width)
-    found[0][..., :past], found[0][..., past : past + count] = old_keys, keys[..., :count]
-    found[1][:, :, :past], found[1][:, :, past : past + count] = old_values, values[:, :, :count]
-    found[1][:, :, past + count :] = 0
-    return found
+    joined = keys.new_empty(*shape, width, space), values.new_empty(*shape, space, width)
+    joined[0][..., :past], joined[0][..., past : past + count] = old_keys, keys[..., :count]
+    joined[1][:, :, :past], joined[1][:, :, past : past + count] = old_values, values[:, :, :count]
+    joined[1][:, :, past + count :] = 0
+    return joined
 
 
 def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, float]) -> Any:
     """Attend to a row's own keys and to those of the shared prefix [1, kept heads, width, length].
 
-    The products are taken in the run's precision, all else in fp32: their rounding leaves the
-    logits as near those of an fp32 run (FINDINGS).
+    Products run in the model's precision, all else in fp32; their rounding leaves the logits as
+    close to those of an fp32 run (FINDINGS).
     """
     keys, values = own
     rows, kept, queries, width = q.shape
     scores = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1)).view(rows, kept, queries, -1)
     shared = None
     if before:
-        asked = q.transpose(0, 1).reshape(kept, -1, width)
-        shared = torch.bmm(asked, before[0][0]).view(kept, rows, queries, -1)
+        queries_by_head = q.transpose(0, 1).reshape(kept, -1, width)
+        shared = torch.bmm(queries_by_head, before[0][0]).view(kept, rows, queries, -1)
     _kernels.weigh(scores, shared, *how)
     out = torch.bmm(scores.flatten(0, 1), values.flatten(0, 1)).view(rows, kept, queries, width)
     if shared is not None:
-        told = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)
-        out.add_(told.transpose(0, 1))
+        prefix_out = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)
+        out.add_(prefix_out.transpose(0, 1))
     return out

@@ -1,4 +1,4 @@
-"""The device that models run on, how it computes, and how much memory it has. Knows no model."""
+"""The device that models run on, its precision, and its free memory. Knows no model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 class Placement(Record):
-    """Where a local model runs and how: device, precision, and the most rows of one batch.
+    """Where and how a local model runs: device, precision, and the most rows of one batch.
 
-    `auto` is the GPU that torch sees, and the precision measured to be faster there. `thinking`:
+    `auto` is the GPU that torch finds, and the precision measured to be faster there. `thinking`:
     see Task.
     """
 
@@ -34,7 +34,7 @@ ANYWHERE = Placement()
 
 
 def device() -> str:
-    """Return `cuda` where torch sees such a GPU, else `mps` where it sees Apple's, else `cpu`."""
+    """Return `cuda` if torch finds such a GPU, else `mps` if it finds Apple's, else `cpu`."""
     import torch
 
     if torch.cuda.is_available():
@@ -43,16 +43,16 @@ def device() -> str:
 
 
 def placed(wanted: str) -> str:
-    """Return the device that a task asks for. Raises TaskError where this machine lacks it."""
+    """Return the device that a task requests. Raises TaskError if this machine lacks it."""
     import torch
 
-    there = {
+    available = {
         "auto": lambda: True,
         "cpu": lambda: True,
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
     }
-    if not there[wanted]():
+    if not available[wanted]():
         raise TaskError(
             "torch sees no such device on this machine",
             where="task.yaml: device",
@@ -63,10 +63,10 @@ def placed(wanted: str) -> str:
 
 
 def allow_tf32(device: str, precision: str) -> None:
-    """Let fp32 products on CUDA use TF32; other devices and precisions are left as they are.
+    """Allow TF32 for fp32 products on CUDA; other devices and precisions stay as they are.
 
-    It keeps fp32's range and ten bits of the mantissa; without it fp32 leaves the matrix units of
-    such a GPU idle.
+    TF32 keeps fp32's range and ten bits of the mantissa; without it fp32 leaves the GPU's matrix
+    units idle.
     """
     if (device, precision) == ("cuda", "float32"):
         import torch
@@ -75,31 +75,30 @@ def allow_tf32(device: str, precision: str) -> None:
 
 
 def marks(device: str, precision: str) -> dict[str, str]:
-    """Return what of a device answers may depend on, for a model's fingerprint.
+    """Return the properties of a device that replies may depend on, for a model's fingerprint.
 
-    The threads of torch on a CPU alone, and whether its engine is off; on CUDA how fp32 products
-    are taken.
+    On a CPU torch's threads and whether the CPU engine is off; on CUDA the mode of fp32 products.
     """
     import torch
 
-    found = {"device": device, "precision": precision}
+    properties = {"device": device, "precision": precision}
     if device == "cpu":
-        found["threads"] = str(torch.get_num_threads())
+        properties["threads"] = str(torch.get_num_threads())
         if not cpu_engine():
-            found["cpu_engine"] = "off"
+            properties["cpu_engine"] = "off"
     elif (device, precision) == ("cuda", "float32"):
         plain = torch.get_float32_matmul_precision() == "highest"
-        found["products"] = "fp32" if plain else "tf32"
-    return found
+        properties["products"] = "fp32" if plain else "tf32"
+    return properties
 
 
 def exact(tensor: Any) -> Any:
-    """Return a tensor in double precision; Apple's GPU has none, so its numbers come to the CPU."""
+    """Return a tensor in double precision, on the CPU where Apple's GPU lacks it."""
     return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
 
 
 def release(device: str) -> None:
-    """Give memory back that nothing uses any more: to the system, and to the device."""
+    """Return unused memory to the system and to the device."""
     gc.collect()
     give_back()
     if device == "cpu":
@@ -110,31 +109,31 @@ def release(device: str) -> None:
 
 
 def cpu_engine() -> bool:
-    """Return whether the CPU engine may be taken: TUNEWORTHY_CPU_ENGINE=0 turns it off.
+    """Return whether the CPU engine may be used; TUNEWORTHY_CPU_ENGINE=0 turns it off.
 
-    Then a model on a CPU takes the general path, the one that GPUs take.
+    A model on a CPU then takes the general path, as on GPUs.
     """
     return os.environ.get("TUNEWORTHY_CPU_ENGINE") != "0"
 
 
 def free_memory(device: str) -> int:
-    """Return the bytes that this process can still take on the device."""
+    """Return the bytes that this process can still allocate on the device."""
     if device == "cpu":
         limit, used = _group()
         return min(int(psutil.virtual_memory().available), max(limit - used, 0))
     import torch
 
-    if device == "mps":  # memory that the processor shares
+    if device == "mps":  # memory shared with the CPU
         left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
         cached = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
         return max(0, min(int(left), free_memory("cpu")) + int(cached))
-    # What torch has taken from the GPU and holds back for itself is free to us.
+    # Memory that torch has reserved and not allocated is free to us.
     kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     return int(torch.cuda.mem_get_info()[0] + kept)
 
 
 def total_memory(device: str) -> int:
-    """Return the bytes of memory of the device, or as many as this process may take of them."""
+    """Return the device's memory in bytes, or the container's limit if that is lower."""
     if device == "cpu":
         return min(int(psutil.virtual_memory().total), _group()[0])
     import torch
@@ -145,7 +144,7 @@ def total_memory(device: str) -> int:
 
 
 def _group() -> tuple[int, int]:
-    """Return limit and use (bytes) of the container that we run in; a file cache is not in use."""
+    """Return limit and use (bytes) of the container that we run in, without its file cache."""
     try:
         limit = int((_GROUP / "memory.max").read_text("ascii"))
         used = int((_GROUP / "memory.current").read_text("ascii"))

@@ -1,8 +1,8 @@
 """Attention of the general path, on any device: torch's fused kernels under one additive mask.
 
-A shared prefix and a row's own tokens are read together, in blocks of rows and of queries, so that
-neither scores nor masks of quadratic size are held. A decoding step after a prefix, and scores that
-are bounded (soft-capped), are written out in such blocks, their parts joined by log-sum-exp. Knows
+A shared prefix and a row's own tokens are read together, in blocks of rows and queries, so that
+neither scores nor masks take quadratic memory. A decoding step after a prefix, and soft-capped
+scores, are computed without a fused kernel in such blocks, their parts merged by log-sum-exp. Knows
 no cache and no model.
 """
 
@@ -23,7 +23,7 @@ Mask = Callable[[slice, slice], Any]
 
 @dataclass(frozen=True)
 class How:
-    """What is done with scores: multiplied by `scale`, then bounded by `softcap`, if any.
+    """Treatment of scores: multiplied by `scale`, then soft-capped at `softcap`, if any.
 
     `held` is the most bytes of scores, masks or copies at once.
     """
@@ -40,47 +40,47 @@ def attend(
     mask: Mask,
     how: How,
 ) -> Any:
-    """Return what queries [rows, heads, length, width] see, in the same shape.
+    """Return the attention output of queries [rows, heads, length, width], in the same shape.
 
     `own` are keys and values [rows, kept heads, keys, width], `shared` those of a prefix [1, …].
-    `mask(rows, queries)` returns which of its own keys a row sees (bool), or what is added to their
-    scores: [rows or 1, 1, queries, keys].
+    `mask(rows, queries)` returns the mask over a row's own keys, boolean (True: visible) or
+    additive: [rows or 1, 1, queries, keys].
     """
     rows, heads, length, width = query.shape
     kept = own[0].shape[1]
     packed = query.reshape(rows, kept, heads // kept, length, width)
     fused = how.softcap is None and not (shared and length == 1)
-    found = []
-    for some, parts in _blocks(packed, own, shared, (how, fused)):
-        keys, values = own[0][some], own[1][some]
-        if fused and shared:  # copied for these rows and this layer alone
+    results = []
+    for batch, parts in _blocks(packed, own, shared, (how, fused)):
+        keys, values = own[0][batch], own[1][batch]
+        if fused and shared:  # the copy covers only these rows of this layer
             count = keys.shape[0]
             keys, values = (
                 torch.cat([ours.expand(count, *ours.shape[1:]), theirs], 2)
                 for ours, theirs in zip(shared, (keys, values), strict=True)
             )
-        seen = []
+        outputs = []
         for part in parts:
-            asked = packed[some, :, :, part]
-            hidden = mask(some, part)
-            given = (keys, values)
-            seen.append(
-                _fused(asked, given, hidden, how)
+            queries = packed[batch, :, :, part]
+            hidden = mask(batch, part)
+            pair = (keys, values)
+            outputs.append(
+                _fused(queries, pair, hidden, how)
                 if fused
-                else _joined(asked, given, shared, (hidden, how))
+                else _joined(queries, pair, shared, (hidden, how))
             )
-        found.append(seen[0] if len(seen) == 1 else torch.cat(seen, 3))
-    out = found[0] if len(found) == 1 else torch.cat(found)
+        results.append(outputs[0] if len(outputs) == 1 else torch.cat(outputs, 3))
+    out = results[0] if len(results) == 1 else torch.cat(results)
     return out.reshape(rows, heads, length, -1)
 
 
 def _blocks(
     packed: Any, own: tuple[Any, Any], shared: Any, way: tuple[How, bool]
 ) -> Iterator[tuple[slice, list[slice]]]:
-    """Yield rows, and for them the blocks of queries, within the bytes that may be held.
+    """Yield slices of rows, each with its blocks of queries, within the byte limit `how.held`.
 
-    On CUDA the fused kernels keep no scores, so the mask counts; elsewhere torch may write the
-    scores out in fp32.
+    On CUDA the fused kernels store no scores, so the mask sets the size; elsewhere torch may write
+    the scores out in fp32.
     """
     rows, kept, group, length, _ = packed.shape
     how, fused = way
@@ -97,30 +97,30 @@ def _blocks(
         yield slice(start, min(start + many, rows)), parts
 
 
-def _fused(asked: Any, given: tuple[Any, Any], hidden: Any, how: How) -> Any:
-    """Attend by one fused kernel; the query heads of a group share keys, so they are queries."""
-    rows, kept, group, count, width = asked.shape
-    past = given[0].shape[2] - hidden.shape[3]
-    seen = pad(hidden, (past, 0)) if past else hidden  # nothing of the prefix is hidden
+def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: How) -> Any:
+    """Attend by one fused kernel; query heads that share keys are folded into the queries."""
+    rows, kept, group, count, width = queries.shape
+    past = pair[0].shape[2] - hidden.shape[3]
+    mask = pad(hidden, (past, 0)) if past else hidden  # the prefix is always visible
     out = scaled_dot_product_attention(
-        asked.reshape(rows, kept, group * count, width),
-        *given,
-        attn_mask=seen.repeat(1, 1, group, 1),
+        queries.reshape(rows, kept, group * count, width),
+        *pair,
+        attn_mask=mask.repeat(1, 1, group, 1),
         scale=how.scale,
     )
     return out.view(rows, kept, group, count, -1)
 
 
 def _joined(
-    asked: Any, given: tuple[Any, Any], shared: tuple[Any, Any] | None, how: tuple[Any, How]
+    queries: Any, pair: tuple[Any, Any], shared: tuple[Any, Any] | None, how: tuple[Any, How]
 ) -> Any:
-    """Attend to own and to shared tokens apart, and join the two by their log-sum-exp: exact."""
-    rows, kept, group, count, width = asked.shape
+    """Attend to own and shared tokens separately; merge both exactly by their log-sum-exp."""
+    rows, kept, group, count, width = queries.shape
     hidden, terms = how
-    own = asked.reshape(rows, kept, group * count, width)
-    out, weight = _written(own, *given, hidden, terms)
+    own = queries.reshape(rows, kept, group * count, width)
+    out, weight = _written(own, *pair, hidden, terms)
     if shared:
-        flat = own.transpose(0, 1).reshape(1, kept, -1, width)  # no key of the prefix is copied
+        flat = own.transpose(0, 1).reshape(1, kept, -1, width)  # copies no key of the prefix
         first, first_weight = _written(flat, *shared, None, terms)
         first = first.view(kept, rows, group * count, -1).transpose(0, 1)
         first_weight = first_weight.view(kept, rows, group * count).transpose(0, 1)
@@ -130,7 +130,7 @@ def _joined(
 
 
 def _written(query: Any, key: Any, value: Any, mask: Any, how: How) -> Any:
-    """Return attended values and the log-sum-exp of the scores; going backward both are found anew.
+    """Return attended values and the log-sum-exp of the scores; the backward pass recomputes both.
 
     So a layer keeps no scores for the backward pass, whatever the length of its rows.
     """
@@ -146,7 +146,9 @@ def _scores(query: Any, key: Any, value: Any, mask: Any, how: How) -> tuple[Any,
     if how.softcap is not None:
         scores = torch.tanh(scores / how.softcap) * how.softcap
     if mask is not None:
-        mask = mask.repeat(1, 1, scores.shape[2] // mask.shape[2], 1)  # heads of a group
+        mask = mask.repeat(
+            1, 1, scores.shape[2] // mask.shape[2], 1
+        )  # the heads of a group share it
         added = mask.dtype != torch.bool
         scores = scores + mask if added else scores.masked_fill(~mask, float("-inf"))
     return torch.softmax(scores, -1).to(value.dtype) @ value, torch.logsumexp(scores, -1)

@@ -1,8 +1,8 @@
-"""A model asked otherwise than its arm wants: warmer, or with its prompts changed.
+"""Wrap a model so that its requests differ from what its arm sends: warmer, or changed prompts.
 
-An arm is handed this in place of its model and does what it always does; the dial is turned once
-it is fitted, so what it learns and chooses is what it learnt and chose before. Every reply is
-stored under its prompts and its limits. Knows no arm and no task.
+An arm gets the wrapper in place of its model and runs as always. The setting changes only after the
+arm is fitted, so its fit is unaffected. Every reply is stored under its prompts and limits. Knows
+no arm and no task.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tuneworthy.core.record import digest
 
 Change = Callable[[Prompt], Prompt]
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
-"""Returns what is stored under a key, or calls for it and stores it (`Ledger.unit`)."""
+"""Return the stored value of a key, or compute and store it (`Ledger.unit`)."""
 
 
 @dataclass
 class Dial:
-    """How models are asked: `temperature` None leaves it to the arm; `change` edits each prompt."""
+    """Request settings: `temperature` None leaves it to the arm; `change` edits each prompt."""
 
     seed: int = 0
     temperature: float | None = None
@@ -32,7 +32,7 @@ class Dial:
 
     @contextmanager
     def at(self, temperature: float | None = None, change: Change | None = None) -> Iterator[None]:
-        """Turn the dial for a while."""
+        """Apply these settings inside the `with` block."""
         before = self.temperature, self.change
         self.temperature, self.change = temperature, change
         try:
@@ -42,13 +42,13 @@ class Dial:
 
 
 def dialled(model: Any, dial: Dial, store: Store, salt: str = "") -> Any:
-    """Return the model behind a dial; it scores given answers where the model does."""
+    """Return the model behind a dial; it scores continuations if the model does."""
     kind = DialledScorer if isinstance(model, Scorer) else Dialled
     return kind(model, dial, store, salt)
 
 
 class Dialled:
-    """A model behind a dial. All it does not define is the model's own."""
+    """A model whose requests follow a dial. All other attributes are the model's own."""
 
     def __init__(self, model: Model, dial: Dial, store: Store, salt: str = "") -> None:
         self._model, self._dial, self._store, self._salt = model, dial, store, salt
@@ -68,38 +68,40 @@ class Dialled:
         return self._model.count_tokens(prompt)
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt as the dial stands; from the store where it was asked before."""
-        asked = self._changed(prompts)
+        """Answer each prompt under the dial's settings; return stored replies where they exist."""
+        changed = self._changed(prompts)
         if self._dial.temperature is not None:
             warmth = {"temperature": self._dial.temperature, "seed": self._dial.seed}
             limits = limits.model_copy(update=warmth)
-        rule = limits.grammar.model_dump_json() if limits.grammar else ""  # its keys are ordered
-        key = self._key("reply", asked, [limits.plain(), rule])
-        found = self._store(
-            key, lambda: {"replies": [r.plain() for r in self._model.reply(asked, limits)]}
+        rule = (
+            limits.grammar.model_dump_json() if limits.grammar else ""
+        )  # the order of its keys matters
+        key = self._key("reply", changed, [limits.plain(), rule])
+        stored = self._store(
+            key, lambda: {"replies": [r.plain() for r in self._model.reply(changed, limits)]}
         )
-        return [Reply.model_validate(reply) for reply in found["replies"]]
+        return [Reply.model_validate(reply) for reply in stored["replies"]]
 
     def _changed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         change = self._dial.change
         return [change(prompt) if change else prompt for prompt in prompts]
 
-    def _key(self, what: str, asked: Sequence[Prompt], more: Any) -> str:
-        said = [[message.plain() for message in prompt] for prompt in asked]
-        return digest({"what": f"dial {what}", "model": dict(self.fingerprint), "prompts": said,
+    def _key(self, what: str, prompts: Sequence[Prompt], more: Any) -> str:
+        messages = [[message.plain() for message in prompt] for prompt in prompts]
+        return digest({"what": f"dial {what}", "model": dict(self.fingerprint), "prompts": messages,
                        "made_by": made_by(), "more": more, "salt": self._salt})  # fmt: skip
 
 
 class DialledScorer(Dialled):
-    """The same for a model that says how likely given answers are; no temperature acts on that."""
+    """The same for a model that scores continuations, which temperature does not affect."""
 
     def logprobs(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
     ) -> list[list[float]]:
-        """Return the log-probability of each continuation of each prompt, as it was changed."""
-        asked = self._changed(prompts)
+        """Return the log-probability of each continuation of each prompt, with prompts changed."""
+        changed = self._changed(prompts)
         inner: Any = self._model
         given = [list(texts) for texts in continuations]
-        key = self._key("logprobs", asked, given if given[1:] != given[:-1] else given[:1])
-        found = self._store(key, lambda: {"rows": inner.logprobs(asked, continuations)})
-        return [list(row) for row in found["rows"]]
+        key = self._key("logprobs", changed, given if given[1:] != given[:-1] else given[:1])
+        stored = self._store(key, lambda: {"rows": inner.logprobs(changed, continuations)})
+        return [list(row) for row in stored["rows"]]

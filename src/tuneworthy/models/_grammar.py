@@ -1,7 +1,7 @@
-"""Decoding held to a grammar: which tokens may come next, and what is left when none is lost.
+"""Grammar-constrained decoding: which tokens may come next.
 
-JSON is written compactly or, where the grammar says so, with one space after comma and colon.
-Knows no network.
+JSON is written compactly or, if the grammar says so, with one space after comma and colon. Knows no
+network.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator"
 
 
 class Guide:
-    """One grammar on one vocabulary; `begin()` gives a fresh matcher a row.
+    """One grammar on one vocabulary; `begin()` returns a fresh matcher for a row.
 
-    Raises TaskError where the grammar can't be compiled: its message says which keyword.
+    Raises TaskError where the grammar can't be compiled; its message names the keyword.
     """
 
     def __init__(self, words: Any, grammar: Grammar, closer: Closer | None = None) -> None:
@@ -47,7 +47,7 @@ class Guide:
 
 
 def vocabulary(tokenizer: Any, size: int, ends: Sequence[int]) -> Any:
-    """Return the tokenizer as the grammar engine sees it (about a second; keep it)."""
+    """Return the tokenizer in the grammar engine's form (about a second; keep it)."""
     return llguidance.hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=list(ends))
 
 

@@ -1,4 +1,4 @@
-"""A model of the hub by name, as a folder on disk. Only weights, config and tokenizer are taken."""
+"""Download a hub model by name into a folder: only weights, config and tokenizer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _AGAIN = "delete the folder and run again; or download it and write hf:./folder"
 
 
 def snapshot(name: str) -> Path:
-    """Return the folder of ORG/NAME or ORG/NAME@COMMIT; what is on disk already is not asked for.
+    """Return the folder of ORG/NAME or ORG/NAME@COMMIT; make no request if it is complete on disk.
 
-    A half-downloaded model is completed. Raises TaskError for a name that can't be one, ModelError
-    where it can't be had, or completed.
+    Completes a partial download. Raises TaskError for an invalid name, ModelError if the model
+    can't be downloaded or completed.
     """
     repo, _, revision = name.partition("@")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", repo):
@@ -29,20 +29,20 @@ def snapshot(name: str) -> Path:
         raise NotInstalled(
             "models of the hub need the extra `train`", fix="pip install 'tuneworthy[train]'"
         ) from missing
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "repo_id": repo,
         "revision": revision or None,
         "allow_patterns": list(_TAKEN),
     }
     lost = "it is not on this machine"
-    try:  # what is on disk already is not asked for, if it is whole
-        here = Path(snapshot_download(**asked, local_files_only=True))
+    try:  # a complete copy on disk needs no request
+        here = Path(snapshot_download(**request, local_files_only=True))
         if not (lost := unfinished(here)):
             return here
     except Exception:
         pass
     try:
-        folder = Path(snapshot_download(**asked))
+        folder = Path(snapshot_download(**request))
     except Exception as error:
         raise ModelError(
             "the model can't be had from the hub",
@@ -57,16 +57,16 @@ def snapshot(name: str) -> Path:
 
 
 def unfinished(folder: Path, blobs: bool = True) -> str:
-    """Return what is missing in a snapshot of the hub's cache, or "".
+    """Return what is missing from a snapshot in the hub's cache, or "".
 
-    `blobs`: a file whose download did not end counts too, unless it is there by now.
+    `blobs`: also count a file whose download did not end, unless the file exists by now.
     """
     try:
         check_folder(folder)
     except ModelError as error:
         return f"{error.what} ({error.got or Path(error.where).name})"
     except SecurityError:
-        return ""  # it is refused, with its reason, when it is opened
+        return ""  # opening it raises this error again
     halves = sorted((folder.parent.parent / "blobs").glob("*.incomplete")) if blobs else []
     open_ = [path.name for path in halves if not _finished(path)]
     return f"a download that did not end: {', '.join(open_[:3])}" if open_ else ""

@@ -1,10 +1,10 @@
-"""What stands between the matrix products of a layer, each in one pass over its numbers.
+"""Element-wise and reduction kernels of a layer (norm, RoPE, softmax, gate), each in one pass.
 
-torch takes a norm, a rotation or a softmax in bf16 as four to eight operations that each read and
-write all of it, by way of fp32 copies; on a CPU these cost as much as the products (FINDINGS).
+torch computes a norm, a rotation or a softmax in bf16 as four to eight operations that each read
+and write all of it, by way of fp32 copies; on a CPU these cost as much as the products (FINDINGS).
 Here each is one compiled loop: sums and exponentials are fp32 (fp64 for fp64), and the result is
-rounded once. Arrays must be contiguous. A kernel runs on the calling thread and lets others run
-beside it. Knows no model.
+rounded once. Arrays must be contiguous. A kernel runs on the calling thread and releases the GIL.
+Knows no model.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numba.extending import register_jitable
 
 from tuneworthy.models._compiled import bits, compiled, exp, get, larger, now, put, wide, wide_of
 
-_RUN = 32  # scores are taken in whole runs of as many: what is left over is slow
-_N = np.uint64  # of an index that may be negative numba asks whether it is, and LLVM gives up
+_RUN = 32  # rows of scores are padded to a multiple of this: a remainder loop is slow
+_N = np.uint64  # for a signed index numba adds a wrap-around test, and LLVM does not vectorise
 
 
 @compiled
 def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
-    """In a loop: `rms_norm`."""
+    """In compiled code: `rms_norm`."""
     size = x.shape[1]
     for n in range(len(x)):
         row, done, total = x[n], out[n], wide(x, 0.0)
@@ -37,7 +37,7 @@ def rms(x: Any, weight: Any, eps: float, out: Any, factors: Any) -> None:
 
 @compiled
 def gate(both: Any, out: Any, columns: Any) -> None:
-    """In a loop: `gated`, the columns from the first to before the second of `columns`."""
+    """In compiled code: `gated`, for the half-open range `columns`."""
     (start, stop), size, one = columns, out.shape[1], wide(out, 1.0)
     for n in range(len(out)):
         first, up, done = (
@@ -114,7 +114,7 @@ def _filled(out: Any, start: Any, stop: Any, value: Any) -> None:
 
 
 @register_jitable
-def _up(count: int) -> int:
+def _round_up(count: int) -> int:
     return (count + _RUN - 1) // _RUN * _RUN
 
 
@@ -122,7 +122,7 @@ def _up(count: int) -> int:
 def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any) -> None:
     rows, kept, queries, width, past, scale = sizes
     (group, block, seen, ahead, causal), (pads, mask) = place, hide
-    by, least, behind = wide(own, scale), wide(own, -np.inf), _up(past)
+    by, least, behind = wide(own, scale), wide(own, -np.inf), _round_up(past)
     near, at, none = table[behind:], _N(0), _N(0)
     for r in range(rows):
         for h in range(kept):
@@ -130,7 +130,7 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
             for q in range(queries):
                 line = q // group % block
                 count = seen - (block - 1 - line) * causal
-                end = min(_up(count), width)
+                end = min(_round_up(count), width)
                 top = least
                 if past:
                     top = _scaled(shared, back, (_N(past), _N(past), none, none), by, table, top)
@@ -139,14 +139,14 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
                     top = _scaled(own, at, (_N(ahead), _N(ahead), none, none), by, near, top)
                     hidden = mask[r, line, : count - ahead]
                     top = _masked(own, at + _N(ahead), hidden, by, near[ahead:], top)
-                    _filled(near, _N(count), _N(_up(count)), least)
+                    _filled(near, _N(count), _N(_round_up(count)), least)
                 else:
-                    last = min(ahead + pads[r], count - 1)  # padding sees itself: no sum is 0
+                    last = min(ahead + pads[r], count - 1)  # padding attends to itself: no sum is 0
                     sees = (_N(end), _N(count), _N(ahead), _N(last))
                     top = _scaled(own, at, sees, by, near, top)
-                    if end < _up(count):
-                        _filled(near, _N(end), _N(_up(count)), least)
-                total = wide(own, 1.0) / _powers(own, table, _N(behind + _up(count)), top)
+                    if end < _round_up(count):
+                        _filled(near, _N(end), _N(_round_up(count)), least)
+                total = wide(own, 1.0) / _powers(own, table, _N(behind + _round_up(count)), top)
                 if past:
                     _written(table, _N(past), total, shared, back)
                 _written(near, _N(end), total, own, at)
@@ -157,7 +157,7 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
 
 
 def whole(count: int, most: int | None = None) -> int:
-    """Return how many scores a row of `count` should have to be weighed fast, `most` at most."""
+    """Return `count` rounded up to a multiple of 32, `most` at most."""
     runs = -(-count // _RUN) * _RUN
     return runs if most is None else min(runs, most)
 
@@ -166,7 +166,7 @@ def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) ->
     """Return y = weight · factor · x for x [N, size], and the factors [N, 1], fp32 or wider.
 
     `norm` is (weight, eps); the factor of a row is 1 / sqrt(mean(x²) + eps). y is written into
-    `out` where it is given. `do` makes the call: at once, or written down.
+    `out` if given. `do` makes the call at once or records it.
     """
     out = torch.empty_like(x) if out is None else out
     factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
@@ -185,9 +185,9 @@ def gated(both: Any) -> Any:
 def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[Any, Any]:
     """Return queries and keys rotated by position (RoPE), of heads [rows, length, heads, width].
 
-    The first `count` heads are queries and then `kept` keys; `angles` are cos and sin, [rows,
-    length, width / 2]. Queries come as [rows, kept, length, group, width], keys as [rows, kept,
-    length, width].
+    The first `count` heads are queries, the next `kept` are keys; `angles` are cos and sin, [rows,
+    length, width / 2]. Queries are returned as [rows, kept, length, group, width], keys as [rows,
+    kept, length, width].
     """
     rows, length, _, width = heads.shape
     queries = heads.new_empty(rows, kept, length, count // kept, width)
@@ -200,14 +200,15 @@ def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[
 def weigh(
     own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float, do: Any = now
 ) -> None:
-    """Turn scores into attention weights, where they lie: softmax(scale · scores).
+    """Turn scores into attention weights in place: softmax(scale · scores).
 
     `own` [rows, kept heads, queries, keys] and `shared` [kept heads, rows, queries, past] (or None)
-    are one row of scores each. `place` is (group, block, seen, ahead, causal): query q is that of
-    token q / group modulo `block`, and it sees the first `seen` of the own keys (what lies behind
-    is no score). `causal` 1: only the block's last token sees them all, the one before it all but
-    the last, and so on. `hide` is None or, of the keys from `ahead` on, either how many each row
-    hides, [rows], or an additive mask [rows, block, seen - ahead]. `do` as in `rms_norm`.
+    together form one row of scores per query. `place` is (group, block, seen, ahead, causal): query
+    q belongs to token q / group modulo `block`, and it attends to the first `seen` of the own keys
+    (later entries are no scores). `causal` 1: only the block's last token attends to them all, the
+    one before it to all but the last, and so on. `hide` is None or, for the keys from `ahead` on,
+    either how many first ones each row hides, [rows], or an additive mask [rows, block, seen -
+    ahead]. `do` as in `rms_norm`.
     """
     rows, kept, queries, keys = own.shape
     shared = own.new_empty(kept, rows, queries, 0) if shared is None else shared

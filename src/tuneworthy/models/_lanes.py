@@ -1,7 +1,7 @@
-"""Batches side by side, one core each: no core waits for another at every small operation.
+"""Run batches in parallel, one core each, so that cores need not synchronise at every operation.
 
-A step of decoding is some thousand small operations; split over two cores, each of them ends in a
-wait for the other. What it brings is measured in FINDINGS.md. Knows no model.
+A decoding step is some thousand small operations; split over two cores, each of them ends with one
+core waiting for the other. The gain is measured in FINDINGS.md. Knows no model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def lanes(device: Any, rows: int) -> int:
-    """Return how many batches to run side by side: the threads of torch, 1 on a GPU or few rows."""
+    """Return how many batches to run in parallel: torch's threads, 1 on a GPU or for few rows."""
     threads = torch.get_num_threads()
     return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
 
@@ -28,10 +28,10 @@ def side_by_side(
     count: int,
     ahead: Callable[[], object] | None = None,
 ) -> list[Result]:
-    """Return the result of each part, in order, `count` at a time; torch's threads are shared out.
+    """Return the result of each part, in order; run `count` in parallel on a share of the threads.
 
-    `ahead` runs beside them from the start. The first error is raised once the parts that had
-    begun are over.
+    `ahead` runs in parallel with them from the start. The first error is raised once the parts that
+    had started are done.
     """
     if ahead is None and (count < 2 or len(parts) < 2):
         return [work(part) for part in parts]
@@ -48,4 +48,6 @@ def side_by_side(
                 leading.result()
             return done
     finally:
-        torch.set_num_threads(threads)  # a lane's number became that of threads yet to start
+        torch.set_num_threads(
+            threads
+        )  # set_num_threads in a worker also sets the default of new threads

@@ -1,7 +1,7 @@
-"""What a study has learnt of one model at one endpoint, kept with the study.
+"""Facts that a study learns about one model at one endpoint, stored with the study.
 
-A resumed study begins with it, so its requests are the same as before. The first thing learnt
-stays: a value is never replaced.
+A resumed study starts with them, so its requests stay the same. The first value of a fact stays: it
+is never replaced.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tuneworthy.core.record import digest
 
 ANSWERS, SERVED, THINKS, ROOM = "answers", "served", "thinks", "room"
 CHANGED, UNASKED = "fingerprint changed", "thinks unasked"
-_SAID = (THINKS, UNASKED, ROOM, CHANGED)
+_NOTED = (THINKS, UNASKED, ROOM, CHANGED)
 
 
 class Learned:
-    """Facts by name, each a small record; `say` is told a fact that comes with a `note`."""
+    """Facts by name, each a small record; `say` receives the `note` of a new fact."""
 
     def __init__(
         self, purse: Any, fingerprint: Mapping[str, str], say: Callable[[str], None]
@@ -30,7 +30,7 @@ class Learned:
         self._lock = threading.RLock()
 
     def get(self, what: str) -> dict[str, Any] | None:
-        """Return a fact, or None where it was not learnt."""
+        """Return a fact, or None if it was not learnt."""
         with self._lock:
             if what not in self._facts:
                 kept = self._purse and self._purse.recall(f"{self._name}: {what}")
@@ -43,10 +43,10 @@ class Learned:
             return self.get(what) is not None and what not in self._new
 
     def learn(self, what: str, value: dict[str, Any], note: str = "") -> dict[str, Any]:
-        """Keep a fact and return it; the fact that was learnt before where there is one."""
+        """Store a fact and return it; if it was learnt before, return the stored one."""
         with self._lock:
-            if (known := self.get(what)) is not None:
-                return known
+            if (stored := self.get(what)) is not None:
+                return stored
             made = {**value, "note": note} if note else value
             self._new.add(what)
             if self._purse is not None:
@@ -57,11 +57,11 @@ class Learned:
         return made
 
     def without(self, parameter: str) -> bool:
-        """Return whether the endpoint refuses a parameter, so that it is asked without it."""
+        """Return whether the endpoint refuses a parameter, which is then left out of requests."""
         return self.get(f"without {parameter}") is not None
 
     def notes(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
-        """Return what the reader of the results must know of how the endpoint was asked."""
-        names = (*_SAID, *(f"without {parameter}" for parameter in parameters))
-        found = [self.get(name) for name in names]
-        return tuple(str(fact["note"]) for fact in found if fact and fact.get("note"))
+        """Return the notes that readers of the results need on how the endpoint was called."""
+        names = (*_NOTED, *(f"without {parameter}" for parameter in parameters))
+        facts = [self.get(name) for name in names]
+        return tuple(str(fact["note"]) for fact in facts if fact and fact.get("note"))

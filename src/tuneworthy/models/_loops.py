@@ -1,4 +1,4 @@
-"""Where compiled loops are kept, and whether they were compiled before. Imports no compiler."""
+"""The cache folder of compiled loops, and whether it is filled. Imports no compiler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneworthy.core.record import file_sha256
 
-# numba asks whether a loop's own file has changed, not whether those have that it takes from.
+# numba's cache checks a loop's own file for changes, but not the files it imports from.
 PARTS = (
     "_blocks",
     "_compiled",
@@ -19,10 +19,10 @@ PARTS = (
     "_steps",
     "_team",
 )
-_SAID = "".join(file_sha256(Path(__file__).with_name(f"{part}.py")) for part in PARTS)
-KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SAID.encode()).hexdigest()[:12]}"
+_SOURCES = "".join(file_sha256(Path(__file__).with_name(f"{part}.py")) for part in PARTS)
+KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SOURCES.encode()).hexdigest()[:12]}"
 
 
 def compiled_before() -> bool:
-    """Return whether there are loops that were kept, as far as can be seen from here."""
+    """Return whether cached loops exist, as far as this module can tell."""
     return KEPT.exists() or "NUMBA_CACHE_DIR" in os.environ

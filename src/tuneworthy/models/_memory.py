@@ -1,7 +1,7 @@
-"""What a model takes in memory, from its config and the shapes of its tensors alone.
+"""Estimate a model's memory from its config and the shapes of its tensors alone.
 
-Bytes by part, for asking and for training a low-rank adapter. Nothing is opened and nothing is
-measured here; how near it comes stands in FINDINGS.md. Knows no torch.
+Bytes by part, for inference and for training a low-rank adapter. Nothing is opened or measured
+here; FINDINGS.md states the accuracy. Knows no torch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import Any, Literal
 
 from tuneworthy.core.errors import DoesNotFit, ModelError
 
-Way = Literal["autograd", "checkpointing", "written out"]  # how a gradient is found
+Way = Literal["autograd", "checkpointing", "written out"]  # how gradients are computed
 HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
-_LONG_GELU = {"gelu_new", "gelu_fast", "gelu_python"}  # written out, so four steps are kept
+_LONG_GELU = {
+    "gelu_new",
+    "gelu_fast",
+    "gelu_python",
+}  # computed step by step: autograd keeps four results
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model"),
@@ -29,12 +33,13 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a dense decoder, and how it is built as far as memory feels it.
+    """Sizes of a dense decoder, and what of its structure affects memory.
 
-    `query` and `key` are heads × width, `inner` the width inside the MLP, `norms` that of all
-    norms of a layer together. `branches` of the inner width are kept by the MLP; `fused`: query,
-    key and value are one product; `capped`: scores are bounded, so they are written out; `window`:
-    a layer sees this many tokens. `linears` are (in, out) by name, of the layers only.
+    `query` and `key` are heads × width, `inner` the width inside the MLP, `norms` the total width
+    of a layer's norms. The MLP keeps `branches` tensors of the inner width for the backward pass;
+    `fused`: query, key and value are one product; `capped`: scores are soft-capped, so no fused
+    kernel applies; `window`: the attention span of a layer in tokens. `linears` are (in, out) by
+    name, of the layers only.
     """
 
     values: int
@@ -55,7 +60,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows read at once: how many, padded tokens of each, shared tokens before, tokens scored."""
+    """Rows read at once: how many, padded tokens of each, shared prefix tokens, scored tokens."""
 
     rows: int
     length: int
@@ -69,8 +74,8 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
     Raises ModelError where the config lacks the sizes of a decoder.
     """
     config = config.get("text_config") or config
-    found = {key: _first(config, names) for key, names in _NAMES.items()}
-    hidden, heads, layers = found["hidden"], found["heads"], found["layers"]
+    sizes_ = {key: _first(config, names) for key, names in _NAMES.items()}
+    hidden, heads, layers = sizes_["hidden"], sizes_["heads"], sizes_["layers"]
     if not (hidden and heads and layers):
         raise ModelError(
             "the config names no sizes of a decoder",
@@ -79,10 +84,10 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
             "an OpenAI-compatible endpoint and use openai:NAME@URL",
         )
     width = config.get("head_dim") or hidden // heads
-    query, key = heads * width, (found["kept"] or heads) * width
+    query, key = heads * width, (sizes_["kept"] or heads) * width
     experts = config.get("num_experts_per_tok")
-    inner = found["inner"] or 4 * hidden
-    if experts:  # of the experts only those that are asked
+    inner = sizes_["inner"] or 4 * hidden
+    if experts:  # only the active experts
         inner = experts * (config.get("moe_intermediate_size") or inner)
     inside = {name: shape for name, shape in tensors.items() if _IN_LAYER.search(name)}
     linears = {n: (s[1], s[0]) for n, s in inside.items() if len(s) == 2 and min(s) > 1}
@@ -125,8 +130,8 @@ def asking(
 def batch_tokens(shape: Shape, size: int, device: str, total: int) -> int:
     """Return how many padded tokens the engine reads at once.
 
-    Their keys and values take a quarter of what the weights leave of the device's `total` bytes:
-    not of what is free now, because a batch must not depend on what else is running.
+    Their keys and values take a quarter of the device's `total` bytes less the weights: not of what
+    is free now, because a batch must not depend on other processes.
     """
     left = total - size * shape.values
     each = size * 2 * shape.key * shape.layers
@@ -142,13 +147,13 @@ def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, 
 
 
 def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[int, int]]) -> int:
-    """Return the bytes that one token leaves behind for the backward pass, in all layers.
+    """Return the bytes that one token keeps for the backward pass, in all layers.
 
-    In single precision the inputs of linear layers are kept once, below it a single-precision
-    copy for every adapted layer; norms keep a single-precision input.
+    In single precision the inputs of linear layers are kept once; in half precision each adapted
+    layer keeps a single-precision copy. Norms keep a single-precision input.
     """
-    seen = 2 * shape.query + 2 * shape.key + (shape.query + shape.key if shape.fused else 0)
-    each = 4 * shape.norms + size * (seen + shape.branches * shape.inner)
+    attention = 2 * shape.query + 2 * shape.key + (shape.query + shape.key if shape.fused else 0)
+    each = 4 * shape.norms + size * (attention + shape.branches * shape.inner)
     if size == 4:
         each += 4 * (2 * shape.hidden + shape.inner)
     copied = sum(width for width, _ in linears.values()) if size < 4 else 0
@@ -156,7 +161,7 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
 
 
 def written_out(shape: Shape, size: int, rank: int, linears: Mapping[str, Any]) -> int:
-    """Return the same where the gradient is written out (training/stack.py): no copies, no mask."""
+    """Return the same for the hand-written gradient (training/stack.py): no copies, no mask."""
     each = 4 * shape.hidden + 3 * shape.query + 4 * shape.key + 3 * shape.inner
     return size * (shape.layers * each + rank * len(linears))
 
@@ -170,10 +175,10 @@ def training(
     lanes: int = 1,
     way: Way = "autograd",
 ) -> dict[str, int]:
-    """Return bytes by part of one training step, weights left out: they are there already.
+    """Return bytes by part of one training step, without the weights, which are loaded already.
 
     `adapter` is (rank, targets); `step` are the parts of one step, `lanes` of them read at once.
-    With `way` checkpointing only what goes into a layer is kept, and one layer at a time is whole.
+    With `way` checkpointing only a layer's inputs are kept, and one layer at a time in full.
     """
     rank, targets = adapter
     linears = adapted(shape, targets)
@@ -188,12 +193,12 @@ def training(
     if way == "checkpointing":
         inputs = size * shape.hidden * shape.layers
         tokens = at_once(lambda part: part.rows * part.length)
-        # The keys and values of a shared prompt stay: the rows read them.
+        # The keys and values of a shared prompt stay in memory for the rows.
         held = trunk * size * 2 * shape.key * shape.layers
         kept = inputs * (tokens + trunk) + held + kept // shape.layers
     return {
         "adapter": 4 * numbers,
-        # Of each part, until all are there; where it is written out, of one part and the sum.
+        # One per part until they are summed; the hand-written gradient holds one part and the sum.
         "gradient": 4 * numbers * (2 if way == "written out" else 1 + len(step)),
         "optimizer": 8 * numbers,
         "activations": kept,
@@ -205,7 +210,7 @@ def training(
 def refuse(
     what: str, parts: Mapping[str, int], free: int, *, where: str, fix: str, held: float = 1.1
 ) -> None:
-    """Raise DoesNotFit where `parts` (bytes), times what is held for each byte, exceed `free`."""
+    """Raise DoesNotFit if `parts` (bytes) times `held`, the overhead factor, exceed `free`."""
     need = held * sum(parts.values())
     if need > free:
         largest = sorted(parts.items(), key=lambda part: -part[1])
@@ -221,23 +226,25 @@ def refuse(
 def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
     tokens, seen = part.rows * part.length, part.shared + part.length
     kept = tokens * token
-    if way == "written out":  # attention weights, and the shared keys and values once a row
+    if (
+        way == "written out"
+    ):  # attention weights, and one copy of the shared keys and values per row
         weights = shape.heads * tokens * min(seen, 512)
         kept += size * shape.layers * (weights + part.rows * part.shared * 2 * shape.key)
-        # The last layer reads on, from its attention, for tokens alone that are scored.
+        # After its attention the last layer computes only scored tokens.
         passed = tokens + part.shared - part.scored
         kept -= size * passed * (2 * shape.hidden + 3 * shape.inner)
-    elif shape.capped:  # scores are found anew going backward; keys and values stand beside
+    elif shape.capped:  # the backward pass recomputes scores; keys and values are copied
         kept += size * shape.layers * part.rows * part.shared * 2 * shape.key
     elif part.shared or (shape.window and seen > shape.window):
-        # Under a mask, keys and values are copied for every row and query head; so is the mask.
+        # With a mask, torch copies keys, values and the mask for every row and query head.
         copies = part.rows * seen * 2 * shape.query - tokens * 2 * shape.key
         kept += size * shape.layers * (copies + tokens * seen)
     return kept
 
 
 def _scores(shape: Shape, part: Part) -> int:
-    """Return the bytes of bounded scores that one layer holds at once, in fp32, thrice."""
+    """Return the bytes of soft-capped scores that one layer holds at once: three fp32 copies."""
     seen = part.shared + part.length
     return 3 * min(HELD, 4 * shape.heads * part.rows * part.length * seen)
 
@@ -245,7 +252,7 @@ def _scores(shape: Shape, part: Part) -> int:
 def _branches(
     config: Mapping[str, Any], inner: int, layers: int, linears: Mapping[str, tuple[int, int]]
 ) -> int:
-    """Return how many times the inner width the MLP keeps, its last input left out."""
+    """Return how many tensors of the inner width the MLP keeps, besides its last input."""
     wide = [out // inner for _, out in linears.values() if out in (inner, 2 * inner)]
     if sum(wide) >= 2 * layers:
         return 3  # gate, its activation, and the other branch

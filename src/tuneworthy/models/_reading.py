@@ -1,8 +1,8 @@
-"""What many tokens of a row see of the prefix and of their own row, as one compiled loop.
+"""Prefill attention: many tokens of a row over the prefix and their own row, in one compiled loop.
 
-Products are those of `_products`, of keys and values as they lie: nothing is copied, and what is
-hidden from a block of queries is not multiplied. Sums and exponentials are fp32, scores and weights
-are rounded as torch's products round them. Knows no layer.
+Products are those of `_products`, on keys and values in place: nothing is copied, and keys hidden
+from a whole block of queries are skipped. Sums and exponentials are fp32; scores and weights are
+rounded as torch's products round them. Knows no layer.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
 from tuneworthy.models._products import address, noted, strips
 from tuneworthy.models._row_attention import shares, up
 
-_QUERIES = 32  # tokens that ask at once: more see what is hidden from the first of them
+_QUERIES = (
+    32  # tokens in a block of queries: larger blocks compute more scores that the causal mask hides
+)
 
 
 def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
-    """In a loop: out = x w + add, of so many columns; `add` may be empty, or `out`."""
+    """In compiled code: out = x w + add, for the first `columns`; `add` may be empty, or `out`."""
 
 
 @overload(_times, strict=False)
 def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
         none = add[:0, :0]
-        told = noted(x, w, (none, none), add, out)
-        strips(address(told), 0, columns)
+        operands = noted(x, w, (none, none), add, out)
+        strips(address(operands), 0, columns)
 
     def whole(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
         for m in range(len(x)):
@@ -50,11 +52,11 @@ def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
     first token sees, how many queries a token has, and the scale.
     """
     past, hide, seen, group, scale = place
-    own = up(past)  # where the row's columns begin
+    own = up(past)  # first column of the row's own tokens
     end = own + up(seen + (rows - 1) // group)
     for q in range(rows):
         limit = seen + q // group
-        count, first = own + up(limit), own + min(hide, limit - 1)  # padding sees itself
+        count, first = own + up(limit), own + min(hide, limit - 1)  # padding attends to itself
         row, line = scores[q][:end], table[:count]
         for k in range(count):
             line[k] = get(row, k) * scale
@@ -82,37 +84,38 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
             for first in range(0, length, _QUERIES):
                 stop = min(first + _QUERIES, length)
                 seen, count = filled - length + stop, (stop - first) * group
-                asked = q[r, h, first * group : stop * group]
+                queries = q[r, h, first * group : stop * group]
                 if past:
-                    _times(asked, old_keys[h], start, none, scores)
-                _times(asked, keys[r, h], up(seen), none, scores[:, start:])
+                    _times(queries, old_keys[h], start, none, scores)
+                _times(queries, keys[r, h], up(seen), none, scores[:, start:])
                 at = (past, hide[r], filled - length + first + 1, group, by)
                 _weighed(scores, count, at, table)
                 for g in range(group):
-                    near, told = scores[g:count:group], out[r, first:stop, h * group + g]
-                    width, more = told.shape[1], none
+                    near, target = scores[g:count:group], out[r, first:stop, h * group + g]
+                    width, more = target.shape[1], none
                     if past:
-                        _times(near[:, :past], old_values[h], width, none, told)
-                        more = told
-                    _times(near[:, start : start + seen], values[r, h], width, more, told)
+                        _times(near[:, :past], old_values[h], width, none, target)
+                        more = target
+                    _times(near[:, start : start + seen], values[r, h], width, more, target)
 
 
 def attended(q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[int, float]) -> Any:
-    """Return what queries [rows, kept heads, length, group, width] see: [rows · length, heads].
+    """Return the attention output of queries [rows, kept heads, length, group, width].
 
-    `own` are the rows' keys [rows, kept heads, width, columns] (whole WIDEs) and values [rows, kept
-    heads, columns, width], `before` those of the prefix alike, without the first axis, `hide` how
-    many first columns of each row are padding. `how`: the columns that are filled, of which the
-    last token sees all, the one before it all but the last; and the scale.
+    The result is [rows · length, heads]. `own` are the rows' keys [rows, kept heads, width,
+    columns] (whole WIDEs) and values [rows, kept heads, columns, width], `before` those of the
+    prefix in the same form, without the first axis, `hide` how many first columns of each row are
+    padding. `how`: the filled columns, of which the last token sees all, the one before it all but
+    the last; and the scale.
     """
     rows, kept, length, group, width = q.shape
     filled, scale = how
-    asked = q.reshape(rows, kept, length * group, width)
+    queries = q.reshape(rows, kept, length * group, width)
     out = q.new_empty(rows, length, kept * group, width)
     columns = before[0].shape[2] + own[0].shape[3]
     scores = q.new_empty(_QUERIES * group, columns)
     table = torch.empty(columns, dtype=wide_of(q.dtype)).numpy()
     pairs = tuple(map(bits, own)), tuple(map(bits, before))
     given = (hide.numpy(), filled, scale)
-    _attended(bits(asked), *pairs, given, (bits(scores), table), bits(out))
+    _attended(bits(queries), *pairs, given, (bits(scores), table), bits(out))
     return out.view(rows * length, -1)

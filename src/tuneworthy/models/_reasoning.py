@@ -1,6 +1,6 @@
-"""Take the reasoning out of a server's reply: fields of the common providers, tags in the text.
+"""Separate the reasoning from a server's reply: fields of the common providers, tags in the text.
 
-The reasoning is no part of the answer; its tokens are counted and priced with it.
+The reasoning is not part of the answer; its tokens are counted and priced with it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# (opening, closing, whether the closing tag may stand alone: the prompt template opened it)
+# (opening tag, closing tag, whether the prompt template may have opened it already)
 _TAGS = (
     ("<think>", "</think>", True),
     ("<thinking>", "</thinking>", False),
@@ -33,8 +33,8 @@ def separate(text: str) -> Separated:
     rest, thought = text, ""
     while opened := next((tag for tag in _TAGS if rest.lstrip().startswith(tag[0])), None):
         inside = rest.lstrip().removeprefix(opened[0])
-        found, closed, after = inside.partition(opened[1])
-        thought += found
+        inner, closed, after = inside.partition(opened[1])
+        thought += inner
         if not closed:
             return Separated("", thought, unfinished=True)
         rest = after.lstrip("\r\n ")
@@ -47,7 +47,7 @@ def separate(text: str) -> Separated:
 
 
 def told(message: Mapping[str, Any]) -> str:
-    """Return the reasoning that a message carries in fields of its own, "" where there is none."""
+    """Return the reasoning in a message's own fields, "" if there is none."""
     for name in _FIELDS:
         if isinstance(message.get(name), str) and message[name].strip():
             return str(message[name])
@@ -57,20 +57,20 @@ def told(message: Mapping[str, Any]) -> str:
 
 
 def answer_parts(content: list[Any]) -> list[Any]:
-    """Return the parts of a content list that are no reasoning."""
+    """Return the parts of a content list that are not reasoning."""
     return [p for p in content if not (isinstance(p, dict) and p.get("type") in _PARTS)]
 
 
 def counted(usage: Mapping[str, Any]) -> int | None:
-    """Return the reasoning tokens that a usage record states, None where it states none."""
+    """Return the reasoning tokens that a usage record states, None if it states none."""
     for place in ("completion_tokens_details", "output_tokens_details"):
         if isinstance(usage.get(place), dict) and "reasoning_tokens" in usage[place]:
-            found = usage[place]["reasoning_tokens"]
+            count = usage[place]["reasoning_tokens"]
             break
     else:
-        found = usage.get("reasoning_tokens")
-    sane = isinstance(found, int) and not isinstance(found, bool) and found >= 0
-    return int(found) if sane else None
+        count = usage.get("reasoning_tokens")
+    sane = isinstance(count, int) and not isinstance(count, bool) and count >= 0
+    return int(count) if sane else None
 
 
 def _listed(value: Any) -> list[dict[str, Any]]:
@@ -78,8 +78,8 @@ def _listed(value: Any) -> list[dict[str, Any]]:
 
 
 def _texts(parts: Any) -> str:
-    found = []
+    texts = []
     for part in _listed(parts):
         value = next((part[k] for k in ("text", "summary", "thinking", "data") if k in part), "")
-        found.append(value if isinstance(value, str) else _texts(value))
-    return "\n".join(text for text in found if text)
+        texts.append(value if isinstance(value, str) else _texts(value))
+    return "\n".join(text for text in texts if text)

@@ -1,4 +1,4 @@
-"""Remove an API key from all text that a server sends, before anything else sees that text.
+"""Remove an API key from all text that a server sends, before anything else reads that text.
 
 A server can echo the key as it is, percent-encoded, in base64 (also inside a longer header) or in
 hex. Lone surrogates, which no UTF-8 file can hold, are replaced in the same pass.
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-LEAST = 8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may be a word of an answer
-SHOWN = 4  # first characters of a key (`sk-…`) that say nothing alone
+LEAST = 8  # a shorter key ("none", "EMPTY", "ollama") is no secret, and may occur in answers
+SHOWN = 4  # leading characters of a key (`sk-…`) that reveal nothing
 REMOVED = "[key removed]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Redactor:
-    """Removes one key in every spelling from text and from parsed JSON. No key: changes nothing."""
+    """Removes one key in every spelling from text and JSON. Without a key it changes nothing."""
 
     def __init__(self, key: str | None) -> None:
         spelled = set(_spellings(key)) if key and len(key) >= LEAST else set()
@@ -35,7 +35,7 @@ class Redactor:
         return _SURROGATE.sub("\ufffd", text)
 
     def end(self, text: str) -> str:
-        """Return a text that was cut, without the beginning of a key that it may end with."""
+        """Return a truncated text without the beginning of a key at its end."""
         cuts = [
             size
             for key in self._spelled
@@ -65,10 +65,10 @@ def _spellings(key: str) -> Iterator[str]:
     percent = "".join(f"%{byte:02X}" for byte in raw)
     for quoted in (quote(key, safe=""), quote(quote(key, safe=""), safe=""), percent):
         yield quoted
-        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
+        yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
     yield raw.hex()
     yield raw.hex().upper()
-    for before in range(3):  # base64 spells a text in three ways, by where in its group it begins
+    for before in range(3):  # base64 has three spellings of a text, by its offset modulo 3 bytes
         whole = base64.b64encode(b"\0" * before + raw).decode()
         inner = whole[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
         yield inner

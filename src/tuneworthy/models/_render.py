@@ -1,7 +1,7 @@
 """Render chat templates in a child process, with limits of time, memory and size.
 
-A template comes with a model and is a program: one that loops or multiplies strings costs its row,
-and after a few such rows the model, never the study. Knows no tokenizer.
+A template comes with a model and is a program. One that loops or multiplies strings fails its row,
+and after a few such rows the model, but never the study. Knows no tokenizer.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 SECONDS = 10.0  # of one rendering
 MEMORY = 1 << 30  # bytes of the child
 LONGEST = 32_000_000  # bytes of a rendered conversation
-STRIKES = 3  # renderings out of time, after which the model is given up
+STRIKES = 3  # timeouts after which the model is given up
 _SOURCE = Path(__file__).with_name("_chat.py")
 _late: dict[str, int] = {}
 
 
 class Refused(Exception):
-    """This one conversation can't be asked; the text is the reason shown."""
+    """This conversation can't be rendered; the text is the reason shown."""
 
 
 def rendered(
@@ -33,8 +33,8 @@ def rendered(
 ) -> str:
     """Return the text of a conversation; `header` begins the model's next turn.
 
-    Raises Refused where the template fails on this conversation or takes longer than SECONDS, and
-    ModelError once it has done that STRIKES times.
+    Raises Refused if the template fails on this conversation or takes longer than SECONDS, and
+    ModelError once it has timed out STRIKES times.
     """
     child = _child()
     try:
@@ -51,7 +51,9 @@ def rendered(
     except ChildFailed as failed:
         why = quoted(str(failed), 300)
         raise Refused(f"the chat template refuses the conversation: {why}") from failed
-    except BaseException:  # stopped in mid-call: the child's next line would answer this one
+    except (
+        BaseException
+    ):  # interrupted in mid-call: the child's pending reply would be read by the next call
         child.stop()
         raise
     if not isinstance(text, str):

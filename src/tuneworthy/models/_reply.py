@@ -1,6 +1,6 @@
-"""From the JSON of a chat completion to a Reply: text, reasoning, tokens, how it ended.
+"""Convert the JSON of a chat completion to a Reply: text, reasoning, tokens, how it ended.
 
-Whatever a server sends gives a Reply; what can't be true is not known. Knows no price.
+Any server output yields a Reply; impossible values become None. Knows no price.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tuneworthy.core.model import Limits, Reply
 from tuneworthy.models import _reasoning
 from tuneworthy.models._request import LABEL
 
-NAME_ROOM = 200  # characters of a model's name or fingerprint that are kept
+NAME_ROOM = 200  # most characters kept of a model's name or fingerprint
 
 
 def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
-    """Return the reply that a completion holds; `most` is the most tokens that it can have.
+    """Return the reply in a completion; `most` is the upper bound of its token counts.
 
     A reply that ends inside its reasoning has an empty text. Reasoning tokens that a server does
     not count are estimated by the share of characters.
@@ -31,7 +31,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     reasons = bool(thought.strip()) or parted.unfinished
     if reasons or _reasoning.counted(usage):
-        wrong = ""  # a reply that is all reasoning has no text, and nothing is wrong with it
+        wrong = ""  # a reply that is all reasoning has no text, which is no fault
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
         text = _label(text)
@@ -49,7 +49,7 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
 
 
 def _content(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the text of a message, and what is wrong with it (or "")."""
+    """Return the text of a message, and its fault or ""."""
     content = message.get("content")
     if isinstance(content, list):
         kept = _reasoning.answer_parts(content)
@@ -65,8 +65,12 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _finish(reason: Any) -> tuple[Finish, str]:
-    """Return how an answer ended, and what is wrong with that (or "")."""
-    if reason is None or reason in ("stop", "eos", "end_turn"):  # some end a whole one with null
+    """Return how an answer ended, and a fault or ""."""
+    if reason is None or reason in (
+        "stop",
+        "eos",
+        "end_turn",
+    ):  # some servers end a complete answer with null
         return "stop", ""
     if reason in ("length", "max_tokens"):
         return "length", ""
@@ -79,27 +83,29 @@ def _finish(reason: Any) -> tuple[Finish, str]:
 
 def _label(text: str) -> str:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return str(found[LABEL]) if isinstance(found, dict) and LABEL in found else text
+    return str(value[LABEL]) if isinstance(value, dict) and LABEL in value else text
 
 
 def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
-    """Return the tokens that a server states, reasoning included in those of the answer."""
+    """Return the token counts that a server states; those of the answer include reasoning."""
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    asked, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
+    prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
     reasoned = _count(_reasoning.counted(usage), most)
-    if reasoned and made is not None and asked is not None:
-        beside = usage.get("total_tokens") == asked + made + reasoned  # xAI, Gemini count it apart
-        made = _count(made + reasoned, most) if beside or reasoned > made else made
-    return {"tokens_in": asked, "tokens_out": made, "tokens_cached": _count(cached, asked or 0),
+    if reasoned and made is not None and prompt is not None:
+        separate = (
+            usage.get("total_tokens") == prompt + made + reasoned
+        )  # xAI, Gemini count it separately
+        made = _count(made + reasoned, most) if separate or reasoned > made else made
+    return {"tokens_in": prompt, "tokens_out": made, "tokens_cached": _count(cached, prompt or 0),
             "tokens_thought": reasoned}  # fmt: skip
 
 
 def _estimated(made: int | None, thought: str, text: str) -> int:
-    """Return the tokens of reasoning that nobody counted: by characters, 1 at least."""
+    """Estimate the reasoning tokens from the share of characters, at least 1."""
     if made is None:
         return max(1, len(thought) // 4)
     share = len(thought) / (len(thought) + len(text)) if thought or text else 1.0

@@ -1,9 +1,9 @@
-"""Replies that local models gave before in this study: an equal request is generated only once.
+"""Cache of local models' replies within a study, so that equal requests are generated only once.
 
-A greedy reply depends on the model, the prompt and the limits alone, but several units ask for the
-same one: dev rows of one fold are scored rows of another, and arms try prompts that others asked.
-The cache lives as long as the models of a study (models/_roles.py); replies of endpoints have the
-ledger. Where requests are timed, `uncached()` sends each of them to the model.
+A greedy reply depends on the model, the prompt and the limits alone, but several units send the
+same request: dev rows of one fold are scored rows of another, and arms try prompts that others
+sent. The cache lives as long as the models of a study (models/_roles.py); the ledger stores
+endpoints' replies. Where requests are timed, `uncached()` sends each of them to the model.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, Self
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
 
-MOST, CHARACTERS = 20_000, 16_000_000  # results that are kept, and the characters of their texts
+MOST, CHARACTERS = 20_000, 16_000_000  # limits of the cache: results, and characters of their texts
 _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 
 @contextmanager
 def uncached() -> Iterator[None]:
-    """Send every request to the model for a while, as timing needs it."""
+    """Bypass the cache inside the block, as timing requires."""
     before = _uncached.set(True)
     try:
         yield
@@ -43,27 +43,27 @@ class ReplyCache:
         return len(self._kept)
 
     def each(self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
-        """Return the result of each key; `ask` gives those of the positions that are missing.
+        """Return the result of each key; `ask` computes those at the missing positions.
 
-        Equal keys are asked once. A reply with an error is returned and not kept.
+        Equal keys are computed once. A reply with an error is returned and not cached.
         """
-        found = {key: self._kept[key] for key in keys if key in self._kept}
-        missing = {key: at for at, key in reversed(list(enumerate(keys))) if key not in found}
+        results = {key: self._kept[key] for key in keys if key in self._kept}
+        missing = {key: at for at, key in reversed(list(enumerate(keys))) if key not in results}
         places = sorted(missing.values())
-        for at, one in zip(places, ask(places) if places else (), strict=True):
-            found[keys[at]] = one
-            self.keep(keys[at], one)
-        for key in found:
+        for at, result in zip(places, ask(places) if places else (), strict=True):
+            results[keys[at]] = result
+            self.keep(keys[at], result)
+        for key in results:
             if key in self._kept:
                 self._kept.move_to_end(key)
-        return [found[key] for key in keys]
+        return [results[key] for key in keys]
 
     def get(self, key: str) -> Any:
-        """Return the result of a key, None where it is not kept."""
+        """Return the cached result of a key, else None."""
         return self._kept.get(key)
 
     def keep(self, key: str, one: Any) -> None:
-        """Keep a result, unless it is an error, None or there already."""
+        """Cache a result, unless it is an error, None or cached already."""
         if one is None or getattr(one, "error", None) or key in self._kept:
             return
         self._kept[key] = one
@@ -73,13 +73,13 @@ class ReplyCache:
 
 
 class Cached:
-    """What engines share that keep their replies: `fingerprint` names the model and its adapter."""
+    """Base of engines that cache replies; `fingerprint` identifies the model and its adapter."""
 
     fingerprint: dict[str, str]
     cache: ReplyCache | None = None
 
     def cached(self, cache: ReplyCache) -> Self:
-        """Return this engine with a cache; the weights are shared, and stay open with it."""
+        """Return this engine with a cache; it shares the weights and keeps them open."""
         other = copy.copy(self)
         other.__dict__ |= {"cache": cache, "_shared": self}
         return other
@@ -90,18 +90,18 @@ class Cached:
         limits: Limits,
         ask: Callable[[Sequence[Prompt], Limits], list[Reply]],
     ) -> list[Reply]:
-        """Return the reply to each prompt, from the cache where it was given before."""
+        """Return the reply to each prompt, from the cache where it is cached."""
         if self.cache is None or limits.temperature > 0 or _uncached.get():
             return ask(prompts, limits)
         keys = self._keys(prompts, limits)
         return self.cache.each(keys, lambda at: ask([prompts[k] for k in at], limits))
 
     def recall(self, prompt: Prompt, limits: Limits) -> Reply | None:
-        """Return the reply to a request where it was given before, else None; nothing is asked."""
+        """Return the cached reply to a request, else None; generate nothing."""
         if self.cache is None or _uncached.get():
             return None
-        found: Reply | None = self.cache.get(self._keys([prompt], limits)[0])
-        return found
+        reply: Reply | None = self.cache.get(self._keys([prompt], limits)[0])
+        return reply
 
     def _recalled_scores(
         self,
@@ -109,9 +109,9 @@ class Cached:
         continuations: Sequence[Sequence[str]],
         ask: Callable[[Sequence[Prompt], Sequence[Sequence[str]]], list[list[float]]],
     ) -> list[list[float]]:
-        """Return the log-probabilities of continuations, from the cache as far as they are there.
+        """Return the log-probabilities of continuations, from the cache where they are cached.
 
-        Only where they are the same for every prompt, as labels are.
+        Caches only if all prompts have the same continuations, as labels are.
         """
         first = list(continuations[0]) if continuations else []
         alike = all(list(texts) == first for texts in continuations)
@@ -128,23 +128,25 @@ class Cached:
         labels: Sequence[str],
         sums: Sequence[list[float] | None],
     ) -> None:
-        """Keep greedy replies and the log-probabilities of labels that were read with them."""
+        """Cache greedy replies and the log-probabilities of labels that were computed with them."""
         if self.cache is None or limits.temperature > 0:
             return
         both = (limits, replies), ({"labels": list(labels)}, sums)
-        for what, some in both:
-            for key, one in zip(self._keys(prompts, what), some, strict=True):
-                self.cache.keep(key, one)
+        for what, results in both:
+            for key, result in zip(self._keys(prompts, what), results, strict=True):
+                self.cache.keep(key, result)
 
     def _keys(self, prompts: Sequence[Prompt], limits: Limits | Mapping[str, Any]) -> list[str]:
         """Return the key of each request: the model, the limits and the prompt by content."""
         plain, rule = limits, ""
         if isinstance(limits, Limits):
             plain = limits.plain()
-            rule = limits.grammar.model_dump_json() if limits.grammar else ""  # the order counts
+            rule = (
+                limits.grammar.model_dump_json() if limits.grammar else ""
+            )  # the order of its keys matters
         head = canonical([self.fingerprint, plain, rule])
         return [digest([head, [turn.plain() for turn in prompt]]) for prompt in prompts]
 
 
-def _length(one: Any) -> int:
-    return len(getattr(one, "text", ""))
+def _length(result: Any) -> int:
+    return len(getattr(result, "text", ""))

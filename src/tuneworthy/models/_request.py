@@ -1,4 +1,4 @@
-"""The body of one request: what is asked, in which form, with how much room. Sends nothing."""
+"""Build the body of one request: messages, response format, token limit. Sends nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from tuneworthy.core.record import canonical
 LABEL = "label"
 ROOMS = ("max_tokens", "max_completion_tokens")
 SWITCH = "chat_template_kwargs"
-DROPPED = ("temperature", "top_p", "seed", SWITCH, *ROOMS)  # asked without, where it is refused
+DROPPED = (
+    "temperature",
+    "top_p",
+    "seed",
+    SWITCH,
+    *ROOMS,
+)  # parameters that are left out if refused
 # Model families whose chat template has a switch for thinking, as vLLM and SGLang pass it on.
 _FAMILIES = (
     (re.compile(r"qwen-?3|qwq|glm-?4\.[5-9]|glm-?[5-9]|smollm-?3|hunyuan", re.I),
      "enable_thinking"),
     (re.compile(r"deepseek-v3\.[1-9]|granite-?(3\.[2-9]|4)", re.I), "thinking"),
 )  # fmt: skip
-# Hosted APIs that have a form of their own for it: write that into `options`.
+# Hosted APIs with another form of the switch, which the user writes into `options`.
 _HOSTED = ("openai.com", "azure.com", "openrouter.ai", "mistral.ai", "anthropic.com",
            "googleapis.com", "groq.com", "x.ai", "deepseek.com", "aliyuncs.com")  # fmt: skip
 _REFUSES = re.compile(
@@ -34,9 +40,7 @@ _TOO_LONG = re.compile(r"context|too (?:large|long|many)", re.I)
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """How an endpoint is asked: the user's request fields, how many requests at a time, whom to
-    tell what is learnt of it.
-    """
+    """Settings of an endpoint: the user's request fields, parallel requests, message callback."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     connections: int = 8
@@ -46,7 +50,7 @@ class RequestOptions:
 def body(
     name: str, prompt: Prompt, limits: Limits, form: Any, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the request without its token limit; the user's `fields` win over the defaults."""
+    """Return the request without its token limit; the user's `fields` override the defaults."""
     made: dict[str, Any] = {
         "model": name,
         "messages": [{"role": m.role, "content": m.content} for m in prompt],
@@ -62,11 +66,11 @@ def body(
 
 
 def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
-    """Return the field that turns a model's thinking on or off, {} where no form is known.
+    """Return the field that turns a model's thinking on or off, {} if no form is known.
 
-    `auto` turns it off: a model then thinks only where it can't be switched off.
+    `auto` turns it off: a model then thinks only if it can't be switched off.
     """
-    if any(host == known or host.endswith(f".{known}") for known in _HOSTED):
+    if any(host == hosted or host.endswith(f".{hosted}") for hosted in _HOSTED):
         return {}
     for family, key in _FAMILIES:
         if family.search(name):
@@ -75,27 +79,27 @@ def switch(name: str, host: str, limits: Limits) -> dict[str, Any]:
 
 
 def size(sent: Mapping[str, Any]) -> int:
-    """Return the most tokens that a request can have: a token is at least one byte."""
+    """Return an upper bound of a request's tokens: a token is at least one byte."""
     return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
 
 
 def refused(sent: Mapping[str, Any], why: str, parameter: str) -> str:
-    """Return the parameter of a request that a server refuses by name, "" where none is.
+    """Return the parameter of a request that a server refuses by name, or "".
 
-    `parameter` is the name in the field that some servers have for it.
+    `parameter` is the name in the field that some servers send with the error.
     """
     if not _REFUSES.search(why) or (_TOO_LONG.search(why) and parameter not in sent):
         return ""
     if parameter in DROPPED and parameter in sent:
         return parameter
     present = [name for name in DROPPED if name in sent]
-    named = [(found.start(), name) for name in present
-             if (found := re.search(rf"(?<![A-Za-z_]){name}(?![A-Za-z_])", why))]  # fmt: skip
+    named = [(match.start(), name) for name in present
+             if (match := re.search(rf"(?<![A-Za-z_]){name}(?![A-Za-z_])", why))]  # fmt: skip
     return min(named)[1] if named else ""
 
 
 def response_format(grammar: Grammar | None) -> dict[str, Any] | None:
-    """Return the form of an answer as servers take it. Raises TaskError for a regex."""
+    """Return the response format that servers accept. Raises TaskError for a regex."""
     if grammar is None:
         return None
     if grammar.kind == "regex":
@@ -118,7 +122,7 @@ def response_format(grammar: Grammar | None) -> dict[str, Any] | None:
 
 
 def _strict(schema: Any) -> bool:
-    """Say whether a schema meets the terms of `strict`: every object closed, every key required."""
+    """Return whether a schema satisfies `strict`: every object closed, every key required."""
     if isinstance(schema, list):
         return all(map(_strict, schema))
     if not isinstance(schema, dict):
@@ -132,7 +136,7 @@ def _strict(schema: Any) -> bool:
 
 
 def fields_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return several sets of request fields as one: later ones win, sections are joined."""
+    """Merge several sets of request fields: later ones win, nested objects are merged."""
     made: dict[str, Any] = {}
     for part in parts:
         for name, value in part.items():

@@ -1,4 +1,4 @@
-"""The models of a task by role, each opened when first read; why one can't be opened here."""
+"""The models of a task by role, each opened on first access; why one can't be opened here."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def request_fields(task: Task) -> dict[str, Mapping[str, Any]]:
     """Return the user's request fields (`options:`) by the role that sends them."""
     named: dict[str, Mapping[str, Any]] = {str(role): f for role, f in task.options.items()}
     reflects = "teacher" if task.teacher else "bigger"
-    found = {"base": named.get("model"), "reflection": named.get(reflects)}
-    found |= {role: named.get(role) for role in ("tune", "bigger", "teacher", "judge")}
-    return {role: fields for role, fields in found.items() if fields}
+    by_role = {"base": named.get("model"), "reflection": named.get(reflects)}
+    by_role |= {role: named.get(role) for role in ("tune", "bigger", "teacher", "judge")}
+    return {role: fields for role, fields in by_role.items() if fields}
 
 
 class Models(Mapping[str, Model]):
-    """The task's models by role, each opened when first read.
+    """The task's models by role, each opened on first access.
 
-    Roles with the same spec and the same request fields (`fields`, by role) share one model. Where
-    one does not fit, those that were not asked for longest are closed, one after the other, until
-    it does; a closed one is opened again when it is read again. The base model stays: the whole
-    study counts with it. One that can't be opened raises the same error whenever it is read,
-    without another try. Greedy replies of local models are kept while the study runs.
+    Roles with the same spec and the same request fields (`fields`, by role) share one model. If one
+    does not fit, the least recently used ones are closed one by one until it does; a closed one is
+    opened again on its next access. The base model stays open: the whole study needs it. One that
+    can't be opened raises the same error on every access, without another try. Greedy replies of
+    local models are cached while the study runs.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Models(Mapping[str, Model]):
         model = self._open.pop(key, None)
         if model is None:
             model = self._opened(role)
-        self._open[key] = model  # the last one: it was asked for just now
+        self._open[key] = model  # moves it to the end: the most recently used
         return model
 
     def _key(self, role: str) -> tuple[str, str]:
@@ -76,7 +76,7 @@ class Models(Mapping[str, Model]):
                 raise
 
     def close_one(self) -> str | None:
-        """Close the local model that was not asked for longest; return its spec, None if none."""
+        """Close the least recently used local model; return its spec, None if there is none."""
         kept = self._wanted.get(BASE)
         idle = [key for key in self._open if key[0] != kept and _in_memory(key[0])]
         if not idle:
@@ -88,7 +88,7 @@ class Models(Mapping[str, Model]):
         return idle[0][0]
 
     def is_base(self, role: str) -> bool:
-        """Return whether a role is that of the model that the study is about."""
+        """Return whether a role's model is the study's base model."""
         return role == BASE or self._wanted.get(role) == self._wanted.get(BASE)
 
     @property
@@ -98,9 +98,9 @@ class Models(Mapping[str, Model]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what the opened models note of how they had to be asked, each note once."""
-        found = [note for model in self._open.values() for note in getattr(model, "notes", ())]
-        return tuple(dict.fromkeys(found))
+        """Return the opened models' notes on how they had to be called, each note once."""
+        notes = [note for model in self._open.values() for note in getattr(model, "notes", ())]
+        return tuple(dict.fromkeys(notes))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._wanted)
@@ -123,18 +123,18 @@ def placement(task: Task) -> Placement:
 
 
 def check_device(task: Task, specs: Sequence[str]) -> None:
-    """Refuse a device that this machine lacks, before anything is opened. Raises TaskError."""
+    """Raise TaskError for a device that this machine lacks, before anything is opened."""
     if task.device != "auto" and any(_in_memory(spec) for spec in specs):
         placed(task.device)
 
 
 def _in_memory(spec: str) -> bool:
-    """Say whether a model's weights are held by this process."""
+    """Return whether this process holds a model's weights."""
     return is_local(spec) and not spec.startswith("scripted:")
 
 
 def unusable(spec: str) -> str:
-    """Return why a model can't be opened here, or ""; nothing is loaded to find out."""
+    """Return why a model can't be opened here, or ""; loads nothing."""
     if not is_local(spec) or spec.startswith("scripted:"):
         return ""
     if missing := [name for name in TRAIN if find_spec(name) is None]:

@@ -1,7 +1,7 @@
-"""What one token of each row sees of the prefix and of its own row, as loops of a step.
+"""Decode attention: one token of each row over the prefix and its own row, as loops of a step.
 
-Products of bf16 are taken a few queries at a time, of keys and values as they lie; sums and the
-softmax are fp32 (fp64 for fp64). Meanwhile what the next head needs is asked for. Knows no layer.
+bf16 products are computed a few queries at a time, on keys and values in place; sums and the
+softmax are fp32 (fp64 for fp64). Data of the next head is prefetched. Knows no layer.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tuneworthy.models._products import able, address
 
 @register_jitable
 def up(count: Any) -> Any:
-    """In a loop: return so many columns in whole WIDEs."""
+    """In compiled code: return `count` rounded up to a multiple of WIDE."""
     return (count + WIDE - 1) // WIDE * WIDE
 
 
 @register_jitable
 def shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
-    """Turn scores into attention weights, where they lie: their softmax.
+    """Turn scores into attention weights in place, by softmax.
 
-    Those from none[0] to none[1] and from `stop` on, which may be anything, count 0.
+    Entries none[0] to none[1] and from `stop` on are masked; their contents are ignored.
     """
     for j in range(none[0], none[1]):
         scores[j] = -np.inf
@@ -72,11 +72,11 @@ def _add(x: Any, w: Any, place: Any, out: Any) -> None:
 
 
 def _times(x: Any, w: Any, place: Any, out: Any) -> None:
-    """In a loop: add x w to `out`.
+    """In compiled code: add x w to `out`.
 
-    `place`: which number of a row of x the first row of w is multiplied with, where `out` begins,
-    how many columns are meant (a size that is no whole run is slow), and how many bytes behind w
-    the next one lies, which is asked for (0: nothing).
+    `place`: the index in a row of x that w's first row multiplies, the first column of `out`, the
+    number of columns (slow unless a multiple of WIDE), and the prefetch distance in bytes from each
+    row of w to the next head's (0: none).
     """
 
 
@@ -106,11 +106,11 @@ def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
 
 @register_jitable
 def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
-    """Write how much the queries [group, width] of one head heed each token of the prefix and row.
+    """Write the attention weights of the queries [group, width] of one head over prefix and row.
 
     `sides`: its keys [width, columns] and those of the prefix [width, columns]. `place`: how many
-    first columns of the row hide, how many are real or hidden, how many of them make whole runs;
-    the length of the prefix, the scale, and how far behind the next head lies.
+    first columns of the row are hidden, how many are filled, that number rounded up to whole WIDEs;
+    the length of the prefix, the scale, and the byte offset of the next head.
     """
     (keys, old_keys), (hide, stop, end, past, scale, far) = sides, place
     base = up(past)
@@ -127,21 +127,21 @@ def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
 
 
 @register_jitable
-def _gather(weights: Any, sides: Any, place: Any, found: Any, out: Any) -> None:
-    """Write the weighed values of the prefix [past, width] and of the row [columns, width]."""
-    (values, old_values), (_, stop, _, past, _, far), width = sides, place, found.shape[1]
-    found[:] = 0
-    _times(weights, old_values, (0, 0, width, 0), found)
-    _times(weights, values[:stop], (up(past), 0, width, far), found)
-    for g in range(len(found)):
-        near, to = found[g], out[g]
+def _gather(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
+    """Write the weighted sum of the values of prefix [past, width] and row [columns, width]."""
+    (values, old_values), (_, stop, _, past, _, far), width = sides, place, sums.shape[1]
+    sums[:] = 0
+    _times(weights, old_values, (0, 0, width, 0), sums)
+    _times(weights, values[:stop], (up(past), 0, width, far), sums)
+    for g in range(len(sums)):
+        near, to = sums[g], out[g]
         for w in range(width):
             put(to, w, near[w])
 
 
 @register_jitable
 def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
-    """Put key and value of the n-th head of all rows behind the others of its own."""
+    """Store key and value of head n (counted over all rows) in column `filled` of its cache."""
     (keys, values), kept, width = rooms, rooms[1].shape[1], rooms[1].shape[3]
     (r, g), count = divmod(n, kept), heads.shape[1] - 2 * kept
     for w in range(width):
@@ -151,25 +151,26 @@ def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
 
 @register_jitable
 def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
-    """In a loop: keep the new keys and values, and write what each row sees, [rows, heads, width].
+    """In compiled code: store the new keys and values; write the attention output.
 
-    `heads` [rows, heads, width] holds queries, keys and values; `rooms` are keys [rows, kept heads,
-    width, columns] and values [rows, kept heads, columns, width], of whole WIDEs of columns;
-    `before` those of the prefix alike, without the first axis. `place`: the columns that are
-    filled, how many first ones each row hides, how many make whole runs; the length of the prefix,
-    and the scale. `rough` is memory for one head: scores, weights and sums.
+    The output is [rows, heads, width]. `heads` [rows, heads, width] holds queries, keys and values;
+    `rooms` are keys [rows, kept heads, width, columns] and values [rows, kept heads, columns,
+    width], of whole WIDEs of columns; `before` those of the prefix in the same form, without the
+    first axis. `place`: the number of filled columns, how many first ones each row hides, the
+    filled ones rounded up to whole WIDEs; the length of the prefix, and the scale. `rough` is
+    scratch memory for one head: scores, weights and sums.
     """
     (keys, values), (filled, hidden, end, past, scale) = rooms, place
-    (old_keys, old_values), (table, weights, found) = before, rough
+    (old_keys, old_values), (table, weights, sums) = before, rough
     kept = keys.shape[1]
     group, all_ = heads.shape[1] // kept - 2, len(heads) * kept
     if all_:
         _keep(heads, rooms, 0, filled)
     for n in range(all_):
         r, g = divmod(n, kept)
-        some = slice(g * group, (g + 1) * group)
+        queries = slice(g * group, (g + 1) * group)
         at = (hidden[r], filled + 1, end, past, scale, keys.strides[1])
-        _weigh(heads[r, some], (keys[r, g], old_keys[g]), at, table, weights)
-        if n + 1 < all_:  # written a while before it is read: a read would wait for it
+        _weigh(heads[r, queries], (keys[r, g], old_keys[g]), at, table, weights)
+        if n + 1 < all_:  # stored well before it is read: an immediate read would stall
             _keep(heads, rooms, n + 1, filled)
-        _gather(weights, (values[r, g], old_values[g]), at, found, out[r, some])
+        _gather(weights, (values[r, g], old_values[g]), at, sums, out[r, queries])

@@ -1,18 +1,18 @@
-"""How rows are cut into runs that cost alike. Knows no model, no rows and no torch."""
+"""Cut rows into consecutive groups of similar cost. Knows no model, no rows and no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 LEAST, SHARE, MOST = 512, 0.05, 2048
-FINE = 256, 0.01  # the first two where a product of another length needs no preparation
+FINE = 256, 0.01  # LEAST and SHARE for a GEMM that needs no preparation for a new length
 
 
 def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
-    """Cut rows, costliest first, into runs whose padded costs (costliest × rows) are alike.
+    """Cut rows, costliest first, into groups of similar padded cost (costliest × rows).
 
-    At most `rows` rows and a padded cost of `most` each (a row above it stands alone); as few
-    runs as that allows, made a multiple of `count` where there are rows enough.
+    At most `rows` rows and a padded cost of `most` each (a row above it is a group of its own); as
+    few groups as that allows, rounded up to a multiple of `count` if there are enough rows.
     """
 
     def cut(limit: int) -> list[range]:
@@ -36,19 +36,19 @@ def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[ran
 def alike(
     lengths: Sequence[int], least: int = LEAST, share: float = SHARE, most: int = MOST
 ) -> list[range]:
-    """Cut rows, in their order, into runs of like length.
+    """Cut rows, in their order, into groups of similar length.
 
-    A run ends where the next row would leave more than `share` of it padding, once it has `least`
-    tokens: fewer are read no faster. More than `most` padded tokens are read slower: what a layer
-    makes of them no longer stays in the cache. A row above that stands alone.
+    A group ends where the next row would make more than `share` of it padding, once it has `least`
+    tokens: fewer are read no faster. More than `most` padded tokens are read slower: a layer's
+    activations no longer fit the cache. A row above that is a group of its own.
     """
-    runs, start, longest, sum_ = [], 0, 0, 0
+    runs, start, longest, total = [], 0, 0, 0
     for at, length in enumerate(lengths):
-        widest, tokens = max(longest, length), sum_ + length
+        widest, tokens = max(longest, length), total + length
         padded = widest * (at + 1 - start)
-        loose = sum_ >= least and padded - tokens > share * padded
+        loose = total >= least and padded - tokens > share * padded
         if at > start and (loose or padded > most):
             runs.append(range(start, at))
             start, widest, tokens = at, length, length
-        longest, sum_ = widest, tokens
+        longest, total = widest, tokens
     return [*runs, range(start, len(lengths))] if lengths else []

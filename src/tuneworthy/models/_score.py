@@ -1,6 +1,6 @@
-"""How likely given answers are: all continuations of a prompt as one tree, in one pass.
+"""Log-probabilities of given continuations: all those of a prompt as one tree, in one pass.
 
-A prompt is read once; beginnings that continuations have in common are read once. Knows no text.
+A prompt is read once, and so is each common prefix of its continuations. Knows no text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOGITS = 100_000_000  # floats of one pass's logits: 0.4 GB in fp32
 
 @dataclass(frozen=True)
 class Trie:
-    """Distinct beginnings of some continuations; node k is `tokens[k]` after its parent (-1: root).
+    """Distinct prefixes of some continuations; node k is `tokens[k]` after its parent (-1: root).
 
     `paths[c]` are the nodes at which the tokens of continuation c are predicted, root first.
     """
@@ -34,28 +34,28 @@ class Trie:
 
     @property
     def depth(self) -> list[int]:
-        """Return how many nodes lie above each node."""
-        found: list[int] = []
+        """Return the number of ancestors of each node."""
+        depths: list[int] = []
         for parent in self.parents:
-            found.append(0 if parent < 0 else found[parent] + 1)
-        return found
+            depths.append(0 if parent < 0 else depths[parent] + 1)
+        return depths
 
 
 def plant(continuations: Sequence[Ids]) -> Trie:
     """Return the trie of these continuations (each at least one token)."""
     tokens: list[int] = []
     parents: list[int] = []
-    known: dict[tuple[int, int], int] = {}
+    nodes: dict[tuple[int, int], int] = {}
     paths = []
     for ids in continuations:
         path = [-1]
         for token in ids[:-1]:
             step = (path[-1], token)
-            if step not in known:
-                known[step] = len(tokens)
+            if step not in nodes:
+                nodes[step] = len(tokens)
                 tokens.append(token)
                 parents.append(path[-1])
-            path.append(known[step])
+            path.append(nodes[step])
         paths.append(path)
     return Trie(tokens, parents, paths)
 
@@ -69,7 +69,7 @@ def logprobs(
     if not net.fits(longest):
         return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
     prefix, own = share_prefix(net, prompts, longest)
-    found: list[list[float]] = [[] for _ in prompts]
+    scores: list[list[float]] = [[] for _ in prompts]
     count = lanes(net.module.device, len(own))
     most = _LOGITS // count // net.vocab
 
@@ -87,12 +87,12 @@ def logprobs(
     def work(batch: list[int]) -> None:
         done = net.fit.run(scored, batch, cost, net.device)
         for k, sums in zip(batch, done, strict=True):
-            found[k] = sums
+            scores[k] = sums
 
     rows, tokens = net.fit.most(max(1, most // max(1, nodes)), Draw.tokens // count or 1)
     draw = Draw(room=nodes, ends=frozenset(), rows=rows, tokens=tokens * count)
     side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
-    return found
+    return scores
 
 
 def _batch(
@@ -106,12 +106,14 @@ def _batch(
 
 
 def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[list[float]]], int]:
-    """Return what sums up the same continuations for each row of a batch that was just read.
+    """Return a function that scores the same continuations for each row of a batch just read.
 
-    And how many tokens their tree has: it needs that much room.
+    Also return the number of nodes of their tree, for which the cache needs room.
     """
 
-    count = lanes(net.module.device, 1 << 30)  # as many as there may be: each takes its share
+    count = lanes(
+        net.module.device, 1 << 30
+    )  # the most parallel batches there may be, which share the memory
 
     def look(logits: Any, state: State) -> list[list[float]]:
         rows = len(logits)
@@ -160,20 +162,20 @@ def _inner(net: Net, state: State, tries: Sequence[Trie]) -> Any:
         return None
     planes = {id(trie): _plane(trie, width) for trie in tries}
     columns = zip(*(planes[id(trie)] for trie in tries), strict=True)
-    tokens, depth, seen = (torch.stack(column).to(net.module.device) for column in columns)
-    return tree(net, state, tokens, depth, seen)
+    tokens, depth, visible = (torch.stack(column).to(net.module.device) for column in columns)
+    return tree(net, state, tokens, depth, visible)
 
 
 def _plane(trie: Trie, width: int) -> tuple[Any, Any, Any]:
-    """Return tokens, depths and who sees whom of one trie, padded to `width` nodes."""
+    """Return tokens, depths and the attention mask of one trie, padded to `width` nodes."""
     tokens, depth = torch.zeros(2, width, dtype=torch.long)
     tokens[: len(trie.tokens)] = torch.tensor(trie.tokens, dtype=torch.long)
     depth[: len(trie.tokens)] = torch.tensor(trie.depth, dtype=torch.long)
-    seen = torch.eye(width, dtype=torch.bool)
+    visible = torch.eye(width, dtype=torch.bool)
     for node, parent in enumerate(trie.parents):
         if parent >= 0:
-            seen[node] |= seen[parent]
-    return tokens, depth, seen
+            visible[node] |= visible[parent]
+    return tokens, depth, visible
 
 
 def _looked_up(root: Any, inner: Any, nodes: list[int], tokens: list[int]) -> list[float]:
@@ -187,8 +189,8 @@ def _looked_up(root: Any, inner: Any, nodes: list[int], tokens: list[int]) -> li
         total = torch.logsumexp(inner.float(), -1)
         where = torch.tensor([nodes[k] for k in deeper], device=inner.device)
         what = torch.tensor([tokens[k] for k in deeper], device=inner.device)
-        found = (inner[where, what].float() - total[where]).tolist()
-        for k, value in zip(deeper, found, strict=True):
+        logs = (inner[where, what].float() - total[where]).tolist()
+        for k, value in zip(deeper, logs, strict=True):
             values[k] = value
     return values
 
@@ -202,7 +204,7 @@ def _spans(given: Sequence[Ids]) -> list[range]:
 
 
 def _one_by_one(net: Net, prompt: Ids, given: Sequence[Ids]) -> list[float]:
-    """Score each continuation by itself: for windows that a tree would not fit in."""
+    """Score each continuation separately: for windows too short for a tree."""
     sums = []
     for ids in given:
         signals.check()

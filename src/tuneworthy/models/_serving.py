@@ -7,14 +7,22 @@ import re
 import shlex
 from pathlib import Path
 
-_RANKS = (16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank takes; it holds 16 unasked
+_RANKS = (
+    16,
+    32,
+    64,
+    128,
+    256,
+    320,
+    512,
+)  # allowed values of vLLM's --max-lora-rank; 16 is its default
 
 
 def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     """Return the vLLM command for a base (`spec`, relative paths from `home`) with an adapter.
 
-    Then `openai:NAME@http://localhost:8000/v1` asks it. "" where the adapter is not there, or its
-    rank is one that vLLM can't serve.
+    Requests then go to `openai:NAME@http://localhost:8000/v1`. "" if the adapter is missing, or if
+    vLLM can't serve its rank.
     """
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
@@ -30,11 +38,11 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
 
 
 def _base(spec: str, home: Path) -> list[str] | None:
-    """Return what vLLM calls the base: a folder, or a name of the hub with its revision."""
+    """Return vLLM's name of the base: a folder, or a hub name with its revision."""
     from tuneworthy.models._embedded import NAME, locate
 
     if spec == NAME:
-        return [str(found)] if (found := locate()) else None
+        return [str(folder)] if (folder := locate()) else None
     kind, _, rest = spec.partition(":")
     if kind != "hf":
         return None

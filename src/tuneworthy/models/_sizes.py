@@ -18,10 +18,7 @@ from tuneworthy.models._weights import shapes
 
 
 def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
-    """Refuse a model that has no room for weights and a batch, before anything is read.
-
-    Raises ModelError.
-    """
+    """Raise ModelError if weights and a batch do not fit in memory, before anything is read."""
     folder, size = files[0].parent, getattr(torch, precision).itemsize
     general = device != "cpu" or not cpu_engine()
     try:
@@ -32,9 +29,9 @@ def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
         raise ModelError(
             "the sizes in the config make no decoder", where=str(folder), got=str(error)
         ) from error
-    if device == "cpu" and size < 4 and not able():  # packed for the products, a second copy
+    if device == "cpu" and size < 4 and not able():  # oneDNN packs a second copy of the weights
         parts = {**parts, "packed": parts["weights"]}
-    # On their way to a GPU the weights are held by this process one tensor at a time.
+    # While loading onto a GPU, this process holds one tensor at a time.
     largest = {"largest tensor": 4 * max(map(math.prod, shapes(files).values()), default=0)}
     needs = {"cpu": parts if device == "cpu" else largest, device: parts}
     for where, need in needs.items():
@@ -52,6 +49,6 @@ def tokens_of(module: Any) -> int:
     sizes = {name: tuple(weight.shape) for name, weight in module.named_parameters()}
     shape, device = _memory.shape_of(module.config.to_dict(), sizes), module.device.type
     size, total = module.dtype.itemsize, total_memory(device)
-    if device != "cpu":  # what others hold of a GPU stays theirs; on a CPU a batch, and so the last
+    if device != "cpu":  # leave other processes their GPU memory; on a CPU a batch, and so the last
         total = min(total, free_memory(device) + size * shape.values)  # bit, must not depend on it
     return _memory.batch_tokens(shape, size, device, total)

@@ -1,8 +1,8 @@
-"""One token more of each row through all decoder layers, as one compiled loop on each thread.
+"""One decoding step of all rows through all decoder layers, as one compiled loop on each thread.
 
 A step multiplies few numbers with all weights: calls between the products, and waits for memory
-that could have come before, took as long as they did (FINDINGS). Sums are fp32 (fp64 for fp64),
-and numbers are rounded where a product reads them. Knows no sampling and no text.
+that a prefetch avoids, took as long as the products (FINDINGS). Sums are fp32 (fp64 for fp64), and
+numbers are rounded where a product reads them. Knows no sampling and no text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tuneworthy.models._team import meet, together
 
 @register_jitable
 def _normed(x: Any, weight: Any, eps: Any) -> None:
-    """Take the RMSNorm of one head, where it lies."""
+    """Apply RMSNorm to one head in place."""
     total = wide(weight, 0.0)
     for k in range(len(x)):
         total += x[k] * x[k]
@@ -35,7 +35,7 @@ def _normed(x: Any, weight: Any, eps: Any) -> None:
 
 @register_jitable
 def _turned(x: Any, cos: Any, sin: Any) -> None:
-    """Turn one head by its position (RoPE), where it lies."""
+    """Rotate one head by its position (RoPE) in place."""
     half = len(cos)
     for k in range(half):
         a, b, c, s = x[k], x[half + k], get(cos, k), get(sin, k)
@@ -44,7 +44,7 @@ def _turned(x: Any, cos: Any, sin: Any) -> None:
 
 @register_jitable
 def _own(rows: Any, side: Any) -> Any:
-    """Return the rows of this thread: two at least, for a single one is added up otherwise."""
+    """Return the rows of this thread, at least two: a single row is summed in another order."""
     _, me, all_ = side
     if rows < 2 * all_:
         return slice(0, rows if me == 0 else 0)
@@ -53,7 +53,7 @@ def _own(rows: Any, side: Any) -> Any:
 
 @register_jitable
 def _share(count: Any, side: Any) -> Any:
-    """Return where the columns of this thread begin and end: whole blocks, and the rest."""
+    """Return the column range of this thread: whole blocks; the last thread takes the rest."""
     _, me, all_ = side
     start, stop = count // SIDE * me // all_ * SIDE, count // SIDE * (me + 1) // all_ * SIDE
     return start, count if me + 1 == all_ else stop
@@ -61,10 +61,10 @@ def _share(count: Any, side: Any) -> Any:
 
 @register_jitable
 def _fan(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) -> None:
-    """Write the outputs of linear layers that read the same input side by side, plus `add`.
+    """Write the concatenated outputs of linear layers that read the same input, plus `add`.
 
-    `which`: the number of the first of them, and of the one after the last. `given`: x, and x by
-    the A of their changes. Of each layer this thread writes its share.
+    `which` is the index range of these layers. `given`: x, and x times the A of their changes. This
+    thread writes its share of each layer.
     """
     (begin, end), (x, low) = which, given
     at = done = 0
@@ -83,7 +83,7 @@ def _fan(linears: Any, which: Any, given: Any, add: Any, out: Any, side: Any) ->
 
 @register_jitable
 def _positioned(heads: Any, layer: Any, turn: Any, kept: Any, own: Any) -> None:
-    """Norm and turn queries and keys of `heads` [rows, heads, width], where they lie."""
+    """Apply the norms and RoPE to queries and keys of `heads` [rows, heads, width] in place."""
     (norms, eps), count = layer, heads.shape[1] - 2 * kept
     for r in range(len(heads)):
         for h in range(count + kept):
@@ -100,11 +100,11 @@ def _positioned(heads: Any, layer: Any, turn: Any, kept: Any, own: Any) -> None:
 @register_jitable
 def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> None:
     linears, firsts, norms, eps, scale, none = weights
-    (inner, factors, heads, low, both, gated, seen), (scratch, some) = rough
+    (inner, factors, heads, low, both, gated, seen), (scratch, buffers) = rough
     (rooms, before), (turn, place, number) = held, at
     rows, kept, width = len(x), rooms[0].shape[1], rooms[0].shape[2]
     own, by_head = _own(rows, side), heads.reshape(rows, heads.shape[1] // width, width)
-    found = seen.reshape(rows, seen.shape[1] * width)
+    attended = seen.reshape(rows, seen.shape[1] * width)
 
     # 1. Queries, keys and values, and attention.
     rms(x[own], norms[0], eps[0], inner[own], factors[own])
@@ -113,10 +113,10 @@ def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> N
     _fan(linears, (0, 3), (inner, low), none, heads, side)
     meet(side, number + 1)
     _positioned(by_head[own], (norms, eps), turn, kept, scratch)
-    attend(by_head[own], rooms, before, (*place, wide(x, scale)), some, seen[own])
-    multiply(found[own], firsts[1], none, none, none, low[own])
+    attend(by_head[own], rooms, before, (*place, wide(x, scale)), buffers, seen[own])
+    multiply(attended[own], firsts[1], none, none, none, low[own])
     meet(side, number + 2)
-    _fan(linears, (3, 4), (found, low), x, x, side)
+    _fan(linears, (3, 4), (attended, low), x, x, side)
     meet(side, number + 3)
 
     # 2. The MLP.
@@ -146,8 +146,8 @@ def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -
             lying(x, rooms[n, 2], (kept, width, up(past))),
             lying(x, rooms[n, 3], (kept, past, width)),
         )
-        weights, some = weights_of(x, places[n], numbers[n]), ((keys, values), old)
-        _layer(x, weights, some, (angles, at, 8 * n), (given, mine), side)
+        weights, context = weights_of(x, places[n], numbers[n]), ((keys, values), old)
+        _layer(x, weights, context, (angles, at, 8 * n), (given, mine), side)
     if logits.shape[1]:
         norm, eps, head = last
         (inner, factors), none = given[:2], head[:0]
@@ -158,7 +158,7 @@ def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -
 
 
 def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tuple[Any, ...]:
-    """Return memory for what a layer writes on the way.
+    """Return scratch memory for the intermediate results of a layer.
 
     `sizes`: kept heads, width of a head, columns of the prefix and of a row.
     """
@@ -183,12 +183,12 @@ def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tupl
 
 
 def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]) -> Any:
-    """Take a token of each row, x [rows, hidden], through all layers, in place.
+    """Run one token of each row, x [rows, hidden], through all layers, in place.
 
-    Return the logits [rows, vocabulary], or None where the output layer is not taken here.
-    `angles` are cos and sin of their positions, [rows, width / 2]; keys and values go into `cache`
-    (turned rooms of `_attention`) behind what is there, of which the first columns are padding.
-    `place` is the prefix of the rows (or None) and how many columns each hides, [rows].
+    Return the logits [rows, vocabulary], or None if the output layer is computed elsewhere.
+    `angles` are cos and sin of their positions, [rows, width / 2]. Keys and values are appended to
+    `cache` (transposed `_attention.Room` layers), whose first columns are padding. `place` is the
+    prefix of the rows (or None) and how many columns each hides, [rows].
     """
     prefix, hidden = place
     rooms = [room.append() for room in cache.layers]
@@ -196,13 +196,13 @@ def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tupl
     filled, (_, kept, columns, width) = cache.layers[0].filled, rooms[0][1].shape
     past = prefix.length if prefix else 0
     pairs = zip(rooms, before, strict=True)
-    lie = np.array([[side.data_ptr() for side in (*own, *old)] for own, old in pairs])
+    addresses = np.array([[side.data_ptr() for side in (*own, *old)] for own, old in pairs])
     logits = x.new_empty(len(x), len(layers.last[2]))
     threads = torch.get_num_threads() if layers.shared else 1
     given = (
         bits(x),
         (layers.places, layers.numbers, layers.last),
-        (lie, (kept, width, columns)),
+        (addresses, (kept, width, columns)),
         (tuple(map(bits, angles)), filled - 1, hidden, whole(filled), past),
         (*_rough(layers, x, (kept, width, whole(past), columns), threads), bits(logits)),
     )

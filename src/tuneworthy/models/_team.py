@@ -1,8 +1,8 @@
-"""Products shared out over threads that wait for them: a product of a few rows takes microseconds.
+"""A thread pool whose workers busy-wait for parts of a GEMM: one of few rows takes microseconds.
 
-Threads of Python, or of torch, take as long to wake as such a product takes. Here helpers wait in a
-compiled loop that asks memory whether there is work, for as long as a `Team` is at it. Knows no
-model and no layer.
+Python's or torch's threads take as long to wake as such a product takes. Here the workers spin in a
+compiled loop that polls shared memory for work while a `Team` is entered. Knows no model and no
+layer.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ from tuneworthy.models._blocks import SIDE, WIDE, operation
 from tuneworthy.models._compiled import bits, compiled, now
 from tuneworthy.models._products import able, address, blocks, described, fits, noted, strips
 
-# Places on the board, the first in cache lines of their own. _WORK says in one number how many
-# parts there are (from bit 32) and how many are taken, so that none is taken of work that is over.
+# Indices of the shared counters; the first are in separate cache lines. _WORK packs the number of
+# parts (from bit 32) and of those taken, so that no part of finished work can be taken.
 _WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17, 18, 19, 24
-_ASKED, _BACK = 2, 9  # times that helpers were asked to make calls; those that are back from it
+_ROUNDS, _BACK = 2, 9  # rounds of Python calls started; workers that have finished the round
 _BLOCKS, _STRIPS = 1, 2
-_LOST, _WAITED = 8, 9  # of threads that meet: one will not come; times that others were let through
-_MUCH, _REST = 500, 16  # so many in one call: others are at work here, and some calls go alone
-_TURNS = 2  # parts for each thread: who is slower, or is not let through, leaves more to the others
-_PATIENCE = 1 << 12  # times that the board is asked before others are let through
+_LOST, _WAITED = 8, 9  # at barriers: a thread has failed; times that thread 0 yielded
+_MUCH, _REST = (
+    500,
+    16,
+)  # above _MUCH yields in a call other programs are busy: the next _REST calls run on one thread
+_TURNS = 2  # parts per thread: a slow or descheduled one leaves more to the others
+_PATIENCE = 1 << 12  # polls before a thread yields its core
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())
 
 
@@ -50,7 +53,7 @@ def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
 
 
 @operation
-def _tell(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
+def _store(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
         b.store_atomic(values[1], _place(values[0], b), "release", 8)
         return context.get_dummy_value()
@@ -77,15 +80,15 @@ def _pause(context: Any) -> Any:  # noqa: ARG001
 
 
 @register_jitable
-def _rest(asked: Any) -> Any:
+def _spin(polls: Any) -> Any:
     _pause()
-    if asked > _PATIENCE:
+    if polls > _PATIENCE:
         _yield()
-    return asked + 1
+    return polls + 1
 
 
 def meet(side: Any, number: Any) -> None:
-    """In a loop of several threads (`together`): wait until all are here, the number-th time."""
+    """In compiled code: wait at a barrier of the threads of `together`, for the number-th time."""
 
 
 @overload(meet, strict=False)
@@ -93,22 +96,22 @@ def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
     def wait(side: Any, number: Any) -> None:
         board, me, all_ = side
         if all_ > 1:
-            at, asked = address(board), 0
+            at, polls = address(board), 0
             _count(at)
             while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
-                asked = _rest(asked)
-            if me == 0 and asked > _PATIENCE:
-                board[_WAITED] += asked - _PATIENCE
+                polls = _spin(polls)
+            if me == 0 and polls > _PATIENCE:
+                board[_WAITED] += polls - _PATIENCE
 
     def alone(side: Any, number: Any) -> None:
         pass
 
-    return wait if able() else alone  # elsewhere there may be no instruction to wait with
+    return wait if able() else alone  # other processors may lack the pause instruction
 
 
 @register_jitable
 def _take(board: Any) -> Any:
-    """Do one part of the work that is on the board; return whether there was one."""
+    """Compute one part of the current product; return whether one was left."""
     at = address(board)
     work = _count(at + 8 * _WORK)
     number, parts = work & 0xFFFFFFFF, work >> 32
@@ -126,42 +129,42 @@ def _take(board: Any) -> Any:
 
 @compiled
 def _serve(board: Any, calls: int) -> Any:
-    """Take parts until more than `calls` times calls were asked for; return False to go home."""
-    at, asked = address(board) + 8 * _WORK, 0
+    """Compute parts until a new round of Python calls starts; return False when dismissed."""
+    at, polls = address(board) + 8 * _WORK, 0
     while not _read(at + 8 * _HOME):
-        if _read(at + 8 * _ASKED) > calls:
+        if _read(at + 8 * _ROUNDS) > calls:
             return True
         work = _read(at)
         if work & 0xFFFFFFFF < work >> 32:
             _take(board)
-            asked = 0
+            polls = 0
         else:
-            asked = _rest(asked)
+            polls = _spin(polls)
     return False
 
 
 @compiled
-def _ask(board: Any) -> None:
+def _start_calls(board: Any) -> None:
     at = address(board)
-    _tell(at + 8 * _BACK, 0)
-    _count(at + 8 * _ASKED)
+    _store(at + 8 * _BACK, 0)
+    _count(at + 8 * _ROUNDS)
 
 
 @compiled
-def _return(board: Any) -> None:
+def _finish_calls(board: Any) -> None:
     _count(address(board) + 8 * _BACK)
 
 
 @compiled
-def _await(board: Any) -> None:
-    at, asked = address(board), 0
+def _wait_calls(board: Any) -> None:
+    at, polls = address(board), 0
     while _read(at + 8 * _BACK) != board[_HELPERS]:
-        asked = _rest(asked)
+        polls = _spin(polls)
 
 
 @register_jitable
 def _fair(count: Any, threads: Any) -> Any:
-    """Return how many of `count` things one part is of: few parts, and no thread waits long."""
+    """Return the size of a part of `count` blocks: few parts, and no thread waits long."""
     part = most = -(-count // (_TURNS * threads))
     longest = count
     for size in range(most, most // 2, -1):
@@ -181,22 +184,22 @@ def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
     part = _fair(-(-columns // grain), board[_HELPERS] + 1) * grain
     parts = -(-columns // part)
     board[_KIND], board[_COLUMNS], board[_PART] = kind, columns, part
-    _tell(at + 8 * _DONE, 0)
-    _tell(at + 8 * _WORK, parts << 32)
+    _store(at + 8 * _DONE, 0)
+    _store(at + 8 * _WORK, parts << 32)
     while _take(board):
         pass
-    asked = 0
+    polls = 0
     while _read(at + 8 * _DONE) != parts:
-        asked = _rest(asked)
+        polls = _spin(polls)
 
 
 @compiled
 def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
         _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
-    else:  # nothing on a board: others may be at work alone too
-        told = noted(x, w, low, add, out)
-        blocks(address(told), 0, len(w))
+    else:  # no shared counters: other threads may use this instance at the same time
+        operands = noted(x, w, low, add, out)
+        blocks(address(operands), 0, len(w))
 
 
 @compiled
@@ -204,15 +207,15 @@ def _turned(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
         _lead(board, _STRIPS, w.shape[1], described(x, w, low[0], low[1], add, out))
     else:
-        told = noted(x, w, low, add, out)
-        strips(address(told), 0, w.shape[1])
+        operands = noted(x, w, low, add, out)
+        strips(address(operands), 0, w.shape[1])
 
 
 class Team:
-    """The calling thread and those that help it: `with team:` they wait for products.
+    """A pool of the calling thread and its workers; inside `with` they share products.
 
-    torch's own threads rest meanwhile: they would take the helpers' cores. A team is entered by
-    one thread at a time; outside of `with`, the calling thread works alone.
+    torch's own threads are set to 1 meanwhile: they would take the workers' cores. One thread at a
+    time may enter; outside of `with`, the calling thread works alone.
     """
 
     def __init__(self) -> None:
@@ -223,7 +226,7 @@ class Team:
         self.fault: Exception | None = None
 
     def __enter__(self) -> Team:
-        """Let helpers wait, one for each thread of torch but the caller's; none where not able."""
+        """Start a worker for each thread of torch but the caller's; none where not `able`."""
         self.threads = torch.get_num_threads()
         count = self.threads - 1 if able() else 0
         self.board[:] = 0
@@ -237,7 +240,7 @@ class Team:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Send the helpers home."""
+        """Stop the workers."""
         _dismiss(self.board)
         for helper in self.helpers:
             helper.join()
@@ -245,44 +248,44 @@ class Team:
         torch.set_num_threads(self.threads)
 
     def share(self, lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
-        """Make the calls of each list in their order, the lists at once.
+        """Make the calls of each list in order, the lists in parallel.
 
-        What has no helper is made by the calling thread. No call may ask the team for something.
+        The calling thread makes those without a worker. No call may use the pool itself.
         """
         count = int(self.board[_HELPERS])
         self.lists, own = lists[1 : count + 1], [*lists[:1], *lists[count + 1 :]]
         if self.lists:
-            _ask(self.board)
+            _start_calls(self.board)
         try:
             run(chain(*own))
         finally:
             if self.lists:
-                _await(self.board)
-            fault, self.fault, self.lists = self.fault, None, ()  # calls hold memory
+                _wait_calls(self.board)
+            fault, self.fault, self.lists = self.fault, None, ()  # the calls keep memory alive
         if fault is not None:
             raise fault
 
     def _help(self, number: int) -> None:
-        torch.set_num_threads(1)  # of this thread: the team has the cores
-        asked = 0
-        while _serve(self.board, asked):
-            asked += 1
+        torch.set_num_threads(1)  # applies to this thread: the pool already uses all cores
+        rounds = 0
+        while _serve(self.board, rounds):
+            rounds += 1
             try:
                 run(chain(*self.lists[number : number + 1]))
             except Exception as fault:
                 self.fault = fault
             finally:
-                _return(self.board)
+                _finish_calls(self.board)
 
     def product(
         self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
     ) -> Any:
         """Return x weightᵀ + y vᵀ + add, [N, out], bf16, each sum rounded once.
 
-        `low` is (y, v), [N, ranks] and [out, ranks] of whole GRAIN ranks, or None; `add` [N, out],
-        or [1, out] for every row, or None. `into`: where it is written, or None, which may be
-        `add`; and what makes the call: at once, or written down. The weight must fit; rows must be
-        contiguous, however far apart.
+        `low` is (y, v), [N, ranks] and [out, ranks] with a multiple of GRAIN ranks, or None; `add`
+        [N, out], or [1, out] for every row, or None. `into`: the output or None, which may be
+        `add`; and the function that makes the call at once or records it. The weight must fit; each
+        row must be contiguous, with any row stride.
         """
         out, do = into
         out = x.new_empty(len(x), len(weight)) if out is None else out
@@ -318,7 +321,7 @@ def run(calls: Iterable[Callable[[], Any]]) -> None:
 
 
 def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
-    """Refuse what would be read or written beside its memory."""
+    """Raise ValueError for shapes that would read or write out of bounds."""
     same = (*x.shape, *out.shape) == (len(x), len(weight), len(x), weight.shape[1])
     if not same or not whole or any(side.dtype != torch.bfloat16 for side in (x, weight, out)):
         raise ValueError(f"no bf16 product of {x.shape} and {weight.shape} into {out.shape}")
@@ -326,17 +329,17 @@ def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
 
 @compiled
 def _dismiss(board: Any) -> None:
-    _tell(address(board) + 8 * _HOME, 1)
+    _store(address(board) + 8 * _HOME, 1)
 
 
 class _Helpers:
-    """Threads that sleep between calls; one call at a time, or each could wait for the other's."""
+    """Threads that sleep between calls; one call at a time, or two could deadlock."""
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Forget threads: none come along into a forked process."""
+        """Reset after a fork: threads do not exist in the child process."""
         self.turn, self.alone = Lock(), 0
         self.pool = cache(lambda count: ThreadPoolExecutor(count, "step"))
 
@@ -366,11 +369,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
-    """Do work(board, number, of how many) on each of some threads at once: they may `meet`.
+    """Run work(counters, number, total) on several threads at once; they synchronise with `meet`.
 
-    On the calling thread alone where products are not taken here (`able`), while the helpers are at
-    work for somebody else, and for some calls after one that waited long: another program has a
-    core then, and one thread is faster.
+    Runs on the calling thread alone where the GEMM is not `able`, while the workers are busy with
+    another call, and for some calls after one that waited long: another program then uses a core,
+    and one thread is faster.
     """
     if threads > 1 and able() and _helpers.turn.acquire(blocking=False):
         try:
@@ -382,4 +385,4 @@ def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
     return work(np.zeros(1, np.int64), 0, 1)
 
 
-ALONE = Team()  # never entered: products on the calling thread
+ALONE = Team()  # never entered: computes products on the calling thread

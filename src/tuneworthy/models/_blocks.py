@@ -235,9 +235,8 @@ def _strip(b: Any, *given: Any) -> None:
             held = b.load(b.inttoptr(more, _PAIRS.as_pointer()), align=2)
             b.store(b.fadd(totals[m], b.fpext(held, _WIDE)), total)
         done = b.fptrunc(b.load(total), _PAIRS)
-        with b.if_then(
-            b.icmp_signed("<=", _LONG(m), last)
-        ):  # a clamped row must not be written again: `add` may be `out`
+        # a clamped row must not be written again: `add` may be `out`
+        with b.if_then(b.icmp_signed("<=", _LONG(m), last)):
             b.store(done, b.inttoptr(to, _PAIRS.as_pointer()), align=2)
 
 
@@ -246,9 +245,8 @@ def _added(b: Any, count: int, given: Sequence[Any], ahead: Any = None) -> None:
     sums = _zeros(b, 2 * count)
     _pair_up(b, sums, (w, w_row, size), _rows(b, x, x_row, last, count), ahead)
     rows = [b.inttoptr(to, _WIDE.as_pointer()) for to in _rows(b, out, out_row, last, count)]
-    held = [
-        b.load(to, align=4) for to in rows
-    ]  # read all before writing: clamped rows share an address
+    # read all before writing: clamped rows share an address
+    held = [b.load(to, align=4) for to in rows]
     for to, more, total in zip(rows, held, _straight(b, sums), strict=True):
         b.store(b.fadd(more, total), to, align=4)
 

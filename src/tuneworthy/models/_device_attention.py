@@ -146,9 +146,8 @@ def _scores(query: Any, key: Any, value: Any, mask: Any, how: How) -> tuple[Any,
     if how.softcap is not None:
         scores = torch.tanh(scores / how.softcap) * how.softcap
     if mask is not None:
-        mask = mask.repeat(
-            1, 1, scores.shape[2] // mask.shape[2], 1
-        )  # the heads of a group share it
+        # the heads of a group share it
+        mask = mask.repeat(1, 1, scores.shape[2] // mask.shape[2], 1)
         added = mask.dtype != torch.bool
         scores = scores + mask if added else scores.masked_fill(~mask, float("-inf"))
     return torch.softmax(scores, -1).to(value.dtype) @ value, torch.logsumexp(scores, -1)

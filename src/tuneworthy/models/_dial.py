@@ -73,9 +73,8 @@ class Dialled:
         if self._dial.temperature is not None:
             warmth = {"temperature": self._dial.temperature, "seed": self._dial.seed}
             limits = limits.model_copy(update=warmth)
-        rule = (
-            limits.grammar.model_dump_json() if limits.grammar else ""
-        )  # the order of its keys matters
+        # the order of its keys matters
+        rule = limits.grammar.model_dump_json() if limits.grammar else ""
         key = self._key("reply", changed, [limits.plain(), rule])
         stored = self._store(
             key, lambda: {"replies": [r.plain() for r in self._model.reply(changed, limits)]}

@@ -48,6 +48,5 @@ def side_by_side(
                 leading.result()
             return done
     finally:
-        torch.set_num_threads(
-            threads
-        )  # set_num_threads in a worker also sets the default of new threads
+        # set_num_threads in a worker also sets the default of new threads
+        torch.set_num_threads(threads)

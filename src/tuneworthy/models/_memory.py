@@ -17,11 +17,8 @@ from tuneworthy.core.errors import DoesNotFit, ModelError
 Way = Literal["autograd", "checkpointing", "written out"]  # how gradients are computed
 HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
-_LONG_GELU = {
-    "gelu_new",
-    "gelu_fast",
-    "gelu_python",
-}  # computed step by step: autograd keeps four results
+# computed step by step: autograd keeps four results
+_LONG_GELU = {"gelu_new", "gelu_fast", "gelu_python"}
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model"),
@@ -226,9 +223,8 @@ def refuse(
 def _kept(shape: Shape, size: int, part: Part, token: int, way: Way) -> int:
     tokens, seen = part.rows * part.length, part.shared + part.length
     kept = tokens * token
-    if (
-        way == "written out"
-    ):  # attention weights, and one copy of the shared keys and values per row
+    # attention weights, and one copy of the shared keys and values per row
+    if way == "written out":
         weights = shape.heads * tokens * min(seen, 512)
         kept += size * shape.layers * (weights + part.rows * part.shared * 2 * shape.key)
         # After its attention the last layer computes only scored tokens.

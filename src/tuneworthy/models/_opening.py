@@ -1,7 +1,7 @@
-"""Open tokenizer and weights with transformers, and refuse what it would quietly make up.
+"""Open tokenizer and weights with transformers; refuse models that it would silently complete.
 
-A tensor that is not in the files is filled with random numbers by transformers, and answers are
-then scored as if they were the model's. Knows no prompt of ours and no answer.
+transformers fills a tensor that is not in the files with random numbers, and the answers would then
+be scored as if they were the model's. Knows no prompt of ours and no answer.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tuneworthy.models._thinking import NEVER, Setting, Thinking, settled
 from tuneworthy.models._weights import sha256, shapes
 
 _SHOWN = 5  # tensors named in a message
-_PROBE = 16  # tokens that a model is tried on when it is opened
-_SPARE = 50_000_000  # numbers that a model may hold beyond its files, before it is built
+_PROBE = 16  # tokens of the probe when a model is opened
+_SPARE = 50_000_000  # parameters that a model may have beyond those in its files
 _LONGEST = 1_000_000  # characters of a chat template; the longest public ones have 20,000
 _ENDING = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$")
 _LOGGERS = ("transformers", "huggingface_hub", "tokenizers", "peft", "accelerate")
-_ASKED, _TOLD = "Is the parcel 4711 on its way?", "Answer in one word, please."
+_QUESTION, _INSTRUCTION = "Is the parcel 4711 on its way?", "Answer in one word, please."
 
 
 def opened(
@@ -43,31 +43,31 @@ def opened(
 
     On a GPU the weights are read straight into its memory.
 
-    Raises ModelError where transformers can't open them, the config is that of another model, or
+    Raises ModelError if transformers can't open them, the config is that of another model, or
     tensors are missing, left over or of another shape.
     """
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     transformers.utils.logging.disable_progress_bar()
-    with _hushed(), _told(folder):
+    with _hushed(), _as_model_error(folder):
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
         _check_room(folder, files, options)
-        module, found = transformers.AutoModelForCausalLM.from_pretrained(
+        module, report = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, precision),
             use_safetensors=True,
             attn_implementation=_attention.install(),
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused by name, below
+            ignore_mismatched_sizes=True,  # _check_tensors refuses them by name
             **({} if device == "cpu" else {"device_map": {"": device}}),
             **options,
         )
     _check_class(folder, type(module).__name__)
-    _check_tensors(folder, found)
+    _check_tensors(folder, report)
     return tokenizer, module
 
 
 def check_values(module: Any, tokenizer: Any, folder: Path) -> None:
-    """Raise ModelError for another model's tokenizer, NumericError for values not finite."""
+    """Raise ModelError for another model's tokenizer, NumericError for non-finite values."""
     rows = module.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
@@ -97,24 +97,24 @@ def tokenizer_hash(folder: Path) -> str:
 
 
 def ends_of(module: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end a turn, the tokenizer's own first. Raises ModelError if none."""
+    """Return the end-of-turn tokens, the tokenizer's own first. Raises ModelError if none."""
     configured = getattr(module.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     ends = [tokenizer.eos_token_id, *more]
-    found = list(dict.fromkeys(int(end) for end in ends if end is not None))
-    if not found:
+    unique = list(dict.fromkeys(int(end) for end in ends if end is not None))
+    if not unique:
         raise ModelError(
             "neither the tokenizer nor the generation config names an end-of-turn token",
             fix="choose an instruction-tuned model",
         )
-    return found
+    return unique
 
 
 def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
-    """Check the tokenizer's chat template, set its switch of thoughts, and say how it thinks.
+    """Check the tokenizer's chat template, set its thinking switch, return how the model thinks.
 
-    A tokenizer without a template is left alone: it is refused when a prompt is rendered. Raises
-    ModelError for a template that drops what it is given, or can't be set as asked.
+    A tokenizer without a template is left unchanged; rendering a prompt refuses it later. Raises
+    ModelError for a template that drops its input, or can't be set as requested.
     """
     if not tokenizer.chat_template:
         return NEVER
@@ -125,13 +125,13 @@ def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
 
     def question(template: str) -> str | None:
         try:
-            return rendered(template, tokenizer.special_tokens_map, [("user", _ASKED)], True)
+            return rendered(template, tokenizer.special_tokens_map, [("user", _QUESTION)], True)
         except Refused:
             return None
 
     words = [token.content for token in tokenizer.added_tokens_decoder.values()]
     tokenizer.chat_template, thinking = settled(template, words, setting, question)
-    for turns in ([("user", _ASKED)], [("system", _TOLD), ("user", _ASKED)]):
+    for turns in ([("user", _QUESTION)], [("system", _INSTRUCTION), ("user", _QUESTION)]):
         try:
             conversation(tokenizer, turns)
         except Refused as why:
@@ -145,9 +145,9 @@ def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
 
 
 def escape_logs() -> None:
-    """Let no control character reach the terminal in a line that these libraries log.
+    """Escape control characters in the lines that these libraries log to the terminal.
 
-    Their lines quote names and texts of a model's files, which are not ours.
+    Their lines quote names and texts of a model's files, which are untrusted.
     """
     for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
@@ -156,7 +156,7 @@ def escape_logs() -> None:
 
 
 class _Escaped(logging.Formatter):
-    """What another formatter makes of a record, its lines escaped."""
+    """A wrapper of another formatter that escapes its lines."""
 
     def __init__(self, inner: logging.Formatter | None) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _Escaped(logging.Formatter):
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what transformers reports of a model off the terminal: our own errors say it."""
+    """Silence transformers' reports about a model inside the block: our own errors cover them."""
     escape_logs()
     before = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
@@ -182,15 +182,16 @@ def _hushed() -> Iterator[None]:
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Turn whatever opening a model raises into a ModelError."""
+def _as_model_error(folder: Path) -> Iterator[None]:
+    """Turn any exception from opening a model into a ModelError."""
     try:
         yield
     except TuneworthyError:
         raise
-    except BaseException as error:  # files of others: any exception, and panics of the parsers
+    except BaseException as error:
+        # untrusted files may raise any exception, and the Rust parsers panic
         if not isinstance(error, Exception) and "Panic" not in type(error).__name__:
-            raise  # one of our own that asks the program to stop
+            raise  # a request to stop the program
         raise ModelError(
             "transformers can't open this model as a text generator",
             where=str(folder),
@@ -200,32 +201,33 @@ def _told(folder: Path) -> Iterator[None]:
 
 
 def _check_room(folder: Path, files: Sequence[Path], options: dict[str, Any]) -> None:
-    """Raise ModelError where the config builds a far larger model than the files hold.
+    """Raise ModelError if the config describes a far larger model than the files hold.
 
-    Built without memory, to be counted: what the files lack would be allocated and made up.
+    Builds it on the meta device to count its parameters: the missing ones would be allocated and
+    filled with random numbers.
     """
     config = transformers.AutoConfig.from_pretrained(folder, **options)
     with torch.device("meta"):
         blank = transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     built = sum(weight.numel() for weight in blank.parameters())
-    there = sum(torch.Size(shape).numel() for shape in shapes(files).values())
+    stored = sum(torch.Size(shape).numel() for shape in shapes(files).values())
     packed = 16 if read_config(folder).get("quantization_config") else 2
-    if built > packed * there + _SPARE:
+    if built > packed * stored + _SPARE:
         raise ModelError(
             "the config is not that of the weights",
             where=str(folder / "config.json"),
-            got=f"it builds a model of {built} numbers, the files hold {there}",
+            got=f"it builds a model of {built} numbers, the files hold {stored}",
             fix="copy config.json of this very model into the folder",
         )
 
 
 def _check_class(folder: Path, name: str) -> None:
-    """Raise ModelError where the config says that the weights are of another class."""
+    """Raise ModelError if the config says that the weights are of another class."""
     said = read_config(folder).get("architectures")
     if not said:
         return
-    names = [str(one) for one in said] if isinstance(said, list) else [str(said)]
-    stems = {_ENDING.sub("", one) for one in names if _ENDING.search(one)}
+    names = [str(name_) for name_ in said] if isinstance(said, list) else [str(said)]
+    stems = {_ENDING.sub("", name_) for name_ in names if _ENDING.search(name_)}
     if _ENDING.sub("", name) not in stems:
         raise ModelError(
             "the weights are of another class than the config's model_type",
@@ -235,16 +237,16 @@ def _check_class(folder: Path, name: str) -> None:
         )
 
 
-def _check_tensors(folder: Path, found: dict[str, Any]) -> None:
-    """Raise ModelError, with names, where tensors and model are not the same set.
+def _check_tensors(folder: Path, report: dict[str, Any]) -> None:
+    """Raise ModelError, with names, if tensors and model are not the same set.
 
-    Tied weights, and keys that the class declares ignorable, are left out by transformers.
+    transformers leaves out tied weights, and keys that the class declares ignorable.
     """
     wrong = [
         f"{what} {', '.join(names[:_SHOWN])}"
         + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         for what in ("missing", "unexpected", "mismatched")
-        if (names := sorted(map(_name, found.get(f"{what}_keys") or ())))
+        if (names := sorted(map(_name, report.get(f"{what}_keys") or ())))
     ]
     if wrong:
         raise ModelError(
@@ -258,5 +260,5 @@ def _check_tensors(folder: Path, found: dict[str, Any]) -> None:
 def _name(key: Any) -> str:
     if isinstance(key, str):
         return key
-    name, there, built = key
-    return f"{name} {list(there)} for {list(built)}"
+    name, shape, built = key
+    return f"{name} {list(shape)} for {list(built)}"

@@ -49,9 +49,8 @@ _KEPT = 512 << 10  # bytes of x per pass over the weights: they stay in the cach
 def able() -> bool:
     """Return whether this GEMM is used here: on other processors torch's is as fast or faster."""
     machine: Any = config
-    if (
-        machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT
-    ):  # numba compiles for another processor
+    # numba compiles for another processor
+    if machine.CPU_NAME or machine.CPU_FEATURES or machine.DISABLE_JIT:
         return False
     has = get_host_cpu_features()
     if not (has.get("avx512bf16") and has.get("avx512bw")) or has.get("amx-bf16"):
@@ -180,9 +179,8 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
     height = max(SIDE, _KEPT // size // SIDE * SIDE)
     for first in range(0, rows, height):
         stop = min(first + height, rows)
-        lines = (
-            SIDE * w_row + 63
-        ) // 64  # spread the prefetches over the blocks, which hide their latency
+        # spread the prefetches over the blocks, which hide their latency
+        lines = (SIDE * w_row + 63) // 64
         each = -(-lines // ((stop - first + SIDE - 1) // SIDE))
         for n in range(start, end, SIDE):
             ahead = w + n * w_row + _AHEAD

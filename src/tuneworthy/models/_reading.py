@@ -17,9 +17,8 @@ from tuneworthy.models._compiled import bits, compiled, get, put, wide, wide_of
 from tuneworthy.models._products import address, noted, strips
 from tuneworthy.models._row_attention import shares, up
 
-_QUERIES = (
-    32  # tokens in a block of queries: larger blocks compute more scores that the causal mask hides
-)
+# tokens in a block of queries: larger blocks compute more scores that the causal mask hides
+_QUERIES = 32
 
 
 def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:

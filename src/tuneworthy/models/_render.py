@@ -51,9 +51,8 @@ def rendered(
     except ChildFailed as failed:
         why = quoted(str(failed), 300)
         raise Refused(f"the chat template refuses the conversation: {why}") from failed
-    except (
-        BaseException
-    ):  # interrupted in mid-call: the child's pending reply would be read by the next call
+    except BaseException:
+        # interrupted in mid-call: the child's pending reply would be read by the next call
         child.stop()
         raise
     if not isinstance(text, str):

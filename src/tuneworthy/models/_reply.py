@@ -66,11 +66,8 @@ def _content(message: Mapping[str, Any]) -> tuple[str, str]:
 
 def _finish(reason: Any) -> tuple[Finish, str]:
     """Return how an answer ended, and a fault or ""."""
-    if reason is None or reason in (
-        "stop",
-        "eos",
-        "end_turn",
-    ):  # some servers end a complete answer with null
+    # some servers end a complete answer with null
+    if reason is None or reason in ("stop", "eos", "end_turn"):
         return "stop", ""
     if reason in ("length", "max_tokens"):
         return "length", ""
@@ -96,9 +93,8 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
     reasoned = _count(_reasoning.counted(usage), most)
     if reasoned and made is not None and prompt is not None:
-        separate = (
-            usage.get("total_tokens") == prompt + made + reasoned
-        )  # xAI, Gemini count it separately
+        # xAI, Gemini count it separately
+        separate = usage.get("total_tokens") == prompt + made + reasoned
         made = _count(made + reasoned, most) if separate or reasoned > made else made
     return {"tokens_in": prompt, "tokens_out": made, "tokens_cached": _count(cached, prompt or 0),
             "tokens_thought": reasoned}  # fmt: skip

@@ -141,9 +141,8 @@ class Cached:
         plain, rule = limits, ""
         if isinstance(limits, Limits):
             plain = limits.plain()
-            rule = (
-                limits.grammar.model_dump_json() if limits.grammar else ""
-            )  # the order of its keys matters
+            # the order of its keys matters
+            rule = limits.grammar.model_dump_json() if limits.grammar else ""
         head = canonical([self.fingerprint, plain, rule])
         return [digest([head, [turn.plain() for turn in prompt]]) for prompt in prompts]
 

@@ -14,13 +14,8 @@ from tuneworthy.core.record import canonical
 LABEL = "label"
 ROOMS = ("max_tokens", "max_completion_tokens")
 SWITCH = "chat_template_kwargs"
-DROPPED = (
-    "temperature",
-    "top_p",
-    "seed",
-    SWITCH,
-    *ROOMS,
-)  # parameters that are left out if refused
+# parameters that are left out if refused
+DROPPED = ("temperature", "top_p", "seed", SWITCH, *ROOMS)
 # Model families whose chat template has a switch for thinking, as vLLM and SGLang pass it on.
 _FAMILIES = (
     (re.compile(r"qwen-?3|qwq|glm-?4\.[5-9]|glm-?[5-9]|smollm-?3|hunyuan", re.I),

@@ -111,9 +111,8 @@ def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[
     Also return the number of nodes of their tree, for which the cache needs room.
     """
 
-    count = lanes(
-        net.module.device, 1 << 30
-    )  # the most parallel batches there may be, which share the memory
+    # the most parallel batches there may be, which share the memory
+    count = lanes(net.module.device, 1 << 30)
 
     def look(logits: Any, state: State) -> list[list[float]]:
         rows = len(logits)

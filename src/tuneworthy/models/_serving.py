@@ -7,15 +7,8 @@ import re
 import shlex
 from pathlib import Path
 
-_RANKS = (
-    16,
-    32,
-    64,
-    128,
-    256,
-    320,
-    512,
-)  # allowed values of vLLM's --max-lora-rank; 16 is its default
+# allowed values of vLLM's --max-lora-rank; 16 is its default
+_RANKS = (16, 32, 64, 128, 256, 320, 512)
 
 
 def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:

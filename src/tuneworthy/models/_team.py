@@ -31,10 +31,8 @@ _WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17,
 _ROUNDS, _BACK = 2, 9  # rounds of Python calls started; workers that have finished the round
 _BLOCKS, _STRIPS = 1, 2
 _LOST, _WAITED = 8, 9  # at barriers: a thread has failed; times that thread 0 yielded
-_MUCH, _REST = (
-    500,
-    16,
-)  # above _MUCH yields in a call other programs are busy: the next _REST calls run on one thread
+# above _MUCH yields in a call other programs are busy: the next _REST calls run on one thread
+_MUCH, _REST = 500, 16
 _TURNS = 2  # parts per thread: a slow or descheduled one leaves more to the others
 _PATIENCE = 1 << 12  # polls before a thread yields its core
 _yield: Any = types.ExternalFunction("sched_yield", types.int32())

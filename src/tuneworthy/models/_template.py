@@ -1,7 +1,7 @@
-"""From a conversation to the token ids that the model is asked with.
+"""Convert a conversation to the prompt's token ids.
 
-The chat template brings its own first token, so none is added. A special token that stands in a
-message's own text is encoded as the text it is. Knows no model.
+The chat template writes its own first token, so none is added. A special token in a message's own
+text is encoded as plain text. Knows no model.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models._render import Refused, rendered
 from tuneworthy.models._thinking import TAGS, Tags, opened
 
-_TAIL = 40  # tokens at a prompt's end in which a tag that opens a thought is looked for
-_PRIVATE = (0xF0000, 0x100000)  # two ranges no text uses: stand-ins for special tokens
+_TAIL = 40  # tokens at a prompt's end that are searched for an opening thought tag
+_PRIVATE = (0xF0000, 0x100000)  # two private Unicode ranges, for placeholders of special tokens
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the ids of the prompt, its header for the reply included.
+    """Return the ids of the prompt, with the header of the reply.
 
-    Raises ModelError where there is no chat template, Refused where it won't take the conversation.
+    Raises ModelError without a chat template, Refused if it rejects the conversation.
     """
     one_template(tokenizer)
-    cover = _cover(tokenizer, "".join(m.content for m in messages))
+    cover = _placeholders(tokenizer, "".join(m.content for m in messages))
     text = conversation(tokenizer, [(m.role, _hide(m.content, cover)) for m in messages])
     return _encode(tokenizer, text, cover)
 
 
 def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the ids after which an answer itself stands.
+    """Return the ids of the prompt up to where the answer starts.
 
-    They are those of the prompt; where it opens a thought, the thought is closed without a word.
+    If the prompt opens a thought, an empty one is closed first.
     """
     ids = prompt_ids(tokenizer, messages)
     return [*ids, *closing_ids(tokenizer, opened(tokenizer.decode(ids[-_TAIL:])))]
 
 
 def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
-    """Return the ids that end a thought and lead to the answer, none where no thought is open."""
+    """Return the ids that close a thought and lead to the answer, none if no thought is open."""
     if tags is None:
         return []
     ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
@@ -48,7 +48,7 @@ def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a reply's text, its special tokens spelt out as text."""
+    """Return the ids of a reply's text, with special tokens encoded as plain text."""
     ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
         "input_ids"
     ]
@@ -58,11 +58,11 @@ def text_ids(tokenizer: Any, text: str) -> list[int]:
 def conversation(
     tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None = None
 ) -> str:
-    """Return the rendered text of (role, content) turns and, where given, of the model's answer.
+    """Return the rendered text of (role, content) turns and, if given, of the model's answer.
 
-    Without an answer it ends where a reply begins. A template without a system role gets the system
-    text in the first user turn. Raises Refused where the template won't take the conversation, or
-    leaves a part of it out.
+    Without an answer it ends where a reply begins. If the template has no system role, the system
+    text goes in the first user turn. Raises Refused if the template rejects the conversation, or
+    leaves part of it out.
     """
     system = turns[0][1].strip() if turns and turns[0][0] == "system" else ""
     try:
@@ -84,11 +84,11 @@ def _applied(tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | Non
 
 
 def _whole(text: str, turns: Sequence[tuple[str, str]]) -> str:
-    """Return the text, or raise Refused where a turn is not in it (but for its blank space)."""
+    """Return the text; raise Refused if a turn is not in it, whitespace aside."""
     squeezed = ""
     for role, content in turns:
         if content.strip() in text or any(tag.end in content for tag in TAGS):
-            continue  # a thought in the model's own earlier turns is left out by design
+            continue  # templates leave out thoughts of earlier turns by design
         squeezed = squeezed or "".join(text.split())
         if "".join(content.split()) not in squeezed:
             raise Refused(f"the chat template leaves out or changes what a {role} turn says")
@@ -96,20 +96,20 @@ def _whole(text: str, turns: Sequence[tuple[str, str]]) -> str:
 
 
 def one_template(tokenizer: Any) -> str:
-    """Return the chat template that is used where the tokenizer has several.
+    """Return the chat template, the default one if the tokenizer has several.
 
-    Raises ModelError where it has none.
+    Raises ModelError if it has none.
     """
-    found = tokenizer.chat_template
-    if isinstance(found, dict):
-        found = found.get("default")
-    if not found:
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not template:
         raise ModelError(
             "the tokenizer has no chat template, so there is no right way to ask the model",
             got=str(getattr(tokenizer, "name_or_path", "")),
             fix="choose the instruction-tuned model of this family",
         )
-    return str(found)
+    return str(template)
 
 
 def _specials(tokenizer: Any) -> list[str]:
@@ -119,13 +119,13 @@ def _specials(tokenizer: Any) -> list[str]:
     )
 
 
-def _cover(tokenizer: Any, text: str) -> dict[str, str]:
-    """Return stand-in -> special token, for the special tokens that stand in the text."""
-    found = [token for token in _specials(tokenizer) if token in text]
+def _placeholders(tokenizer: Any, text: str) -> dict[str, str]:
+    """Return {placeholder: special token} for the special tokens in the text."""
+    tokens = [token for token in _specials(tokenizer) if token in text]
     for start in _PRIVATE:
-        names = [chr(start + k) for k in range(len(found))]
+        names = [chr(start + k) for k in range(len(tokens))]
         if not set(text).intersection(names):
-            return dict(zip(names, found, strict=True))
+            return dict(zip(names, tokens, strict=True))
     raise Refused("the text uses both private Unicode planes beside special tokens")
 
 
@@ -136,7 +136,7 @@ def _hide(text: str, cover: dict[str, str]) -> str:
 
 
 def _encode(tokenizer: Any, text: str, cover: dict[str, str]) -> list[int]:
-    """Return the ids of a rendered text; with covered tokens, of its pieces one by one."""
+    """Return the ids of a rendered text; with placeholders, encode it piece by piece."""
     whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not any(name in text for name in cover):
         return whole

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, checked: names, number types, shapes and where bytes lie.
+"""Read and check the header of a safetensors file: names, dtypes, shapes and byte ranges.
 
 Nothing else of the file is read. Knows no model.
 """
@@ -17,7 +17,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models._files import size_of
 
 _LFS = b"version https://git-lfs"
-_LARGEST = 100_000_000  # bytes of a header, as the format has it
+_LARGEST = 100_000_000  # bytes of a header, the limit of the format
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -31,22 +31,23 @@ _BITS = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One entry of a header: its number type and its shape."""
+    """One entry of a header: its dtype and its shape."""
 
     kind: str
     shape: tuple[int, ...]
 
     @property
     def whole(self) -> bool:
-        """Say whether it holds whole numbers, or yes and no: no weights, unless packed."""
+        """Return whether it holds integers or booleans, which only packed weights do."""
         return self.kind[0] in "IU" or self.kind == "BOOL"
 
 
 def header_of(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name.
 
-    Raises ModelError where it is cut, a pointer, or its header lies: unknown types, impossible
-    shapes, bytes that overlap, are left over or don't fit the shape; SecurityError for no file.
+    Raises ModelError if it is truncated, a git-LFS pointer, or has an inconsistent header (unknown
+    types, impossible shapes, bytes that overlap, are left over or don't fit the shape);
+    SecurityError if it is not a regular file.
     """
     size = size_of(file)
     if size is None:
@@ -65,11 +66,11 @@ def header_of(file: Path) -> dict[str, Tensor]:
         opened.seek(8)
         raw = opened.read(length)
     try:
-        found = json.loads(raw, object_pairs_hook=_once)
-        found.pop("__metadata__", None)
-        table = {str(name): _tensor(entry) for name, entry in found.items()}
-        _check_places([entry["data_offsets"] for entry in found.values()])
-        ends = [entry["data_offsets"][1] for entry in found.values()]
+        entries = json.loads(raw, object_pairs_hook=_once)
+        entries.pop("__metadata__", None)
+        table = {str(name): _tensor(entry) for name, entry in entries.items()}
+        _check_places([entry["data_offsets"] for entry in entries.values()])
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         why = str(error) if type(error) is ValueError else type(error).__name__
         raise _cut(file, size, f"its header can't be read: {why}") from error
@@ -79,10 +80,10 @@ def header_of(file: Path) -> dict[str, Tensor]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a name stands there twice")
-    return found
+    return unique
 
 
 def _tensor(entry: dict[str, Any]) -> Tensor:

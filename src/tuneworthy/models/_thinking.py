@@ -1,8 +1,8 @@
-"""Models that think before they answer: how their templates switch it, and where a thought ends.
+"""Models that think before they answer: their template switches, and the tags around a thought.
 
-All that is known of particular models stands in the two tables here, by what their public chat
-templates say (see the dates). The switch is written into the template itself, so that training,
-asking and the model's fingerprint share it. Knows no tokenizer and no torch.
+The two tables here hold all facts about particular models, from their public chat templates (see
+the dates). The switch is written into the template itself, so that training, inference and the
+model's fingerprint share it. Knows no tokenizer and no torch.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ State = Literal["none", "off", "open", "free", "maybe"]
 
 @dataclass(frozen=True)
 class Tags:
-    """What stands around a thought. `gap` is written between its end and the answer.
+    """The tags around a thought. `gap` is written between its end and the answer.
 
-    `always`: a model whose template has them thinks, though its prompt does not open a thought.
+    `always`: a model with these tags in its template thinks, even if its prompt opens no thought.
     """
 
     start: str
@@ -33,7 +33,7 @@ class Tags:
 
 @dataclass(frozen=True)
 class Switch:
-    """A variable of a chat template that turns thinking off and on; `word` must be in it too."""
+    """A template variable that turns thinking off and on; the template must also contain `word`."""
 
     name: str
     off: Any
@@ -60,11 +60,11 @@ TAGS = (
 SWITCHES = (
     Switch("enable_thinking", False, True),  # Qwen3, SmolLM3, GLM-4.5, EXAONE 4, Gemma 4
     Switch("thinking", False, True),  # DeepSeek V3.1, Granite 3.2
-    Switch("thinking_budget", 0, -1),  # Seed-OSS: 0 is none, -1 as much as it likes
+    Switch("thinking_budget", 0, -1),  # Seed-OSS: 0 is none, -1 unlimited
     Switch("reasoning", False, True),  # Command A Reasoning
     Switch("reasoning_effort", "none", "high", word="none"),  # Mistral; gpt-oss has no `none`
 )
-# Written around an answer by models that also think: no part of what was asked for.
+# Tags that thinking models write around an answer and that are not part of it.
 _AROUND = (
     ("<response>", "</response>"),  # Granite 3.2
     ("<answer>", "</answer>"),  # Hunyuan
@@ -75,10 +75,10 @@ _AROUND = (
 
 @dataclass(frozen=True)
 class Thinking:
-    """How a model that is open thinks.
+    """How an opened model thinks.
 
     `state`: `none` (nothing is known of thoughts), `off` (switched off), `open` (its prompt opens
-    the thought), `free` (it is to open one itself), `maybe` (it knows the tags and has no switch).
+    the thought), `free` (it opens one itself), `maybe` (it knows the tags and has no switch).
     `begun` are the tags of the thought that the prompt opens, or that the model is to open.
     """
 
@@ -88,7 +88,7 @@ class Thinking:
 
     @property
     def thinks(self) -> bool:
-        """Say whether a thought is expected before every answer."""
+        """Return whether a thought is expected before every answer."""
         return self.state in ("open", "free")
 
 
@@ -100,13 +100,13 @@ def settled(
 ) -> tuple[str, Thinking]:
     """Return the template with its switch set, and how the model then thinks.
 
-    `words` are the tokenizer's added tokens; `render` gives the prompt of a plain question under a
-    template, None where that fails. `auto` switches thinking off where that can be done. Raises
-    ModelError for `off` where the model thinks whatever it is told.
+    `words` are the tokenizer's added tokens; `render` returns the prompt of a plain question under
+    a template, None if that fails. `auto` switches thinking off if possible. Raises ModelError for
+    `off` if the model always thinks.
     """
-    known = set(words)
+    vocabulary = set(words)
     tags = tuple(
-        tag for tag in TAGS if any(t in template or t in known for t in (tag.start, tag.end))
+        tag for tag in TAGS if any(t in template or t in vocabulary for t in (tag.start, tag.end))
     )
     if switch := _switch(template, render):
         template = _set(template, switch, on := setting == "on")
@@ -147,7 +147,7 @@ def opened(text: str | None) -> Tags | None:
 
 
 def bare(text: str) -> str:
-    """Return an answer that came after a thought, without blanks and tags around it."""
+    """Return an answer after a thought, without whitespace and tags around it."""
     text = text.lstrip()
     for start, end in _AROUND:
         if text.startswith(start):
@@ -156,7 +156,7 @@ def bare(text: str) -> str:
 
 
 def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None:
-    """Return the switch that the template knows and that changes what it renders."""
+    """Return the switch that occurs in the template and changes what it renders."""
     for switch in SWITCHES:
         if not re.search(rf"\b{switch.name}\b", template):
             continue
@@ -170,5 +170,5 @@ def _switch(template: str, render: Callable[[str], str | None]) -> Switch | None
 
 def _set(template: str, switch: Switch, on: bool) -> str:
     value = switch.on if on else switch.off
-    said = str(value).lower() if isinstance(value, bool) else repr(value)
-    return f"{{% set {switch.name} = {said} +%}}{template}"
+    literal = str(value).lower() if isinstance(value, bool) else repr(value)
+    return f"{{% set {switch.name} = {literal} +%}}{template}"

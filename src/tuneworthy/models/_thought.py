@@ -1,6 +1,7 @@
-"""Where a row stands while it is decoded: at its head, in a thought, or in its answer.
+"""Track whether a decoded row is at its start, in a thought, or in its answer.
 
-A thought has tokens of its own; the cap of an answer counts from the thought's end. Knows no model.
+A thought has its own token limit; the cap of an answer counts from the thought's end. Knows no
+model.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
 from tuneworthy.models._thinking import Tags, Thinking, bare
 
-_TAIL = 24  # tokens in which the tag that ends a thought is looked for: it has at most as many
-_SHORT = 16  # tokens of a thought that nobody expected; an empty one has four or five
+_TAIL = 24  # last tokens searched for a closing tag, which is no longer than this
+_SHORT = 16  # token limit of an unexpected thought; an empty one has four or five
 
 
 @dataclass(frozen=True)
 class Watch:
-    """How thoughts are told from answers.
+    """How to separate thoughts from answers.
 
     `begun` are the tags of a thought that is open when the row begins; `most` is the most tokens of
     a thought, `answer` the most of an answer, `room` of both. `text` decodes ids, special tokens
@@ -41,19 +42,19 @@ def watch_for(
     *,
     expected: bool | None = None,
 ) -> Watch | None:
-    """Return how the thoughts of a model are told from its answers, None where none can come.
+    """Return how to separate a model's thoughts from its answers, None if it can't think.
 
-    Where none is `expected` (by default: where the model does not think), a grammar holds from the
-    first token, and a thought has only a little room. Without `thought_tokens` a thought shares
-    those of the answer. Raises ModelError where the limits contradict what was settled.
+    If no thought is `expected` (by default: if the model does not think), a grammar applies from
+    the first token, and a thought gets only a few tokens. Without `thought_tokens` a thought shares
+    those of the answer. Raises ModelError if the limits contradict the model's setting.
     """
     _check(thinking, limits)
     expected = thinking.thinks if expected is None else expected
-    held = limits.grammar is not None
-    if not thinking.tags or (held and not thinking.thinks):
+    constrained = limits.grammar is not None
+    if not thinking.tags or (constrained and not thinking.thinks):
         return None
     most = limits.thought_tokens if expected else min(_SHORT, limits.thought_tokens)
-    begun = thinking.begun if thinking.state == "open" or held else None
+    begun = thinking.begun if thinking.state == "open" or constrained else None
     answer = max(limits.max_tokens, 1)
     return Watch(thinking.tags, begun, most or answer, answer, answer + most, text)
 
@@ -61,20 +62,20 @@ def watch_for(
 def answer_of(
     thought: Thought | None, ids: Sequence[int], text: Callable[[Sequence[int]], str]
 ) -> tuple[str, int]:
-    """Return the answer in a row's ids, and how many of them are the thought before it."""
+    """Return the answer in a row's ids, and how many of the ids are the thought before it."""
     if thought is None or not thought.tokens:
         return text(ids), 0
     return bare(thought.lead + text(ids[thought.tokens :])), thought.tokens
 
 
 def before(text: str, stop: Sequence[str]) -> str:
-    """Return a text up to the first of the words that stop it."""
+    """Return a text up to its first stop word."""
     cuts = [text.find(word) for word in stop if word in text]
     return text[: min(cuts)] if cuts else text
 
 
 def _check(thinking: Thinking, limits: Limits) -> None:
-    """Raise ModelError where a request says otherwise than what the model was opened with."""
+    """Raise ModelError if a request contradicts the setting that the model was opened with."""
     wanted = {"on": thinking.state != "off", "off": not thinking.thinks}
     if not wanted.get(limits.thinking, True):
         raise ModelError(
@@ -85,10 +86,10 @@ def _check(thinking: Thinking, limits: Limits) -> None:
 
 
 class Thought:
-    """The thought of one row. `tokens` are its tokens so far, the tags around it included.
+    """The thought of one row. `tokens` counts its tokens so far, its tags included.
 
-    `lead` is what stood after its end in the last of them; of a thought without an end there is no
-    answer.
+    `lead` is the text after the closing tag within the tag's last token. Without a closing tag
+    there is no answer.
     """
 
     __slots__ = ("lead", "tags", "tokens", "watch", "where")
@@ -100,16 +101,16 @@ class Thought:
 
     @property
     def inside(self) -> bool:
-        """Say whether the next token belongs to a thought."""
+        """Return whether the next token belongs to a thought."""
         return self.where == "thought"
 
     @property
     def done(self) -> bool:
-        """Say whether the row is in its answer."""
+        """Return whether the row is in its answer."""
         return self.where == "answer"
 
     def take(self, ids: Sequence[int]) -> bool:
-        """Look at the row's ids, the last of which is new; say whether the row is over."""
+        """Process the row's ids, the last of which is new; return whether the row has ended."""
         if self.where == "head":
             self._begin(self.watch.text(ids).lstrip())
         if self.where == "thought":
@@ -123,7 +124,7 @@ class Thought:
             if text.startswith(tags.start):
                 self.where, self.tags = "thought", tags
                 return
-        text = text.rstrip("\ufffd")  # a letter of which some bytes are still to come
+        text = text.rstrip("\ufffd")  # an incomplete character
         if text and not any(tags.start.startswith(text) for tags in self.watch.tags):
             self.where = "answer"
 

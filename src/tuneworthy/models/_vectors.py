@@ -1,6 +1,6 @@
-"""A vector for each text (MiniLM), without torch: what classifiers and retrieval compare.
+"""Sentence vectors of texts (MiniLM), without torch, for classifiers and retrieval.
 
-A text's vector is the same bits whatever other texts it is read with. Knows no task.
+A text's vector has the same bits whatever other texts are in the batch. Knows no task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tuneworthy.models._minilm import locate, missing
 from tuneworthy.models._weights import check_safetensors
 from tuneworthy.models._wordpiece import WordPiece
 
-MOST = 256  # tokens of a text that are read, its two end marks included: as the model was trained
+MOST = 256  # maximum tokens of a text with [CLS] and [SEP], as the model was trained
 _KEPT = 20_000  # vectors kept in memory, 1.5 kB each
 
 
@@ -30,7 +30,7 @@ class Encoder:
     """Turns texts into vectors of length 1; the folder holds a BERT and its vocab.txt."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the weights. Raises ModelError where the folder holds no such encoder."""
+        """Open the weights. Raises ModelError if the folder holds no such encoder."""
         check_files(folder)
         try:
             check_safetensors(folder / "model.safetensors")
@@ -46,13 +46,13 @@ class Encoder:
         self._kept: dict[str, NDArray[np.float32]] = {}
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return [len(texts), size] float32, each row of length 1; a text is read up to MOST."""
+        """Return [len(texts), size] float32, each row of length 1; texts are cut to MOST tokens."""
         with _one_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             rows = list(pool.map(lambda text: self._net.vector(self._ids(text)), texts))
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def kept(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the same, from memory where a text was read before (the last 20,000 are kept)."""
+        """Return the same, with texts encoded before from memory (the last 20,000 are kept)."""
         distinct = list(dict.fromkeys(texts))
         new = [text for text in distinct if text not in self._kept]
         if len(self._kept) + len(new) > _KEPT:
@@ -63,27 +63,27 @@ class Encoder:
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 
     def cut(self, texts: Sequence[str]) -> int:
-        """Return how many texts are longer than what is read of them."""
+        """Return how many texts exceed the token limit."""
         return sum(len(self._pieces.ids(text)) > self._most for text in texts)
 
     def _ids(self, text: str) -> list[int]:
-        found = self._pieces.ids(text)
-        return found if len(found) <= self._most else [*found[: self._most - 1], found[-1]]
+        ids = self._pieces.ids(text)
+        return ids if len(ids) <= self._most else [*ids[: self._most - 1], ids[-1]]
 
 
 def encode(texts: Sequence[str], *, keep: bool = False) -> NDArray[np.float32]:
     """Return the vectors of texts by MiniLM, [len(texts), 384] float32, each of length 1.
 
-    `keep`: take from memory what was read before, and remember the rest; without it every text is
-    read, so that the time it takes is its own.
+    `keep`: reuse vectors computed before and remember the new ones; without it every text is
+    encoded, so that its time can be measured.
 
-    Raises ModelError, with the command that fetches it, where MiniLM is not on this machine.
+    Raises ModelError, with the command that downloads it, if MiniLM is not on this machine.
     """
     return encoder().kept(texts) if keep else encoder().encode(texts)
 
 
 def encoder() -> Encoder:
-    """Return MiniLM, opened once. Raises ModelError where it is not on this machine."""
+    """Return MiniLM, opened once. Raises ModelError if it is not on this machine."""
     if folder := locate():
         return _opened(folder)
     raise ModelError("there is no encoder on this machine yet", got="minilm", fix=missing())
@@ -95,7 +95,7 @@ def _opened(folder: Path) -> Encoder:
 
 
 def _one_thread() -> Any:
-    """Keep each product on one thread: texts run side by side, and bits don't depend on cores."""
+    """Limit each product to one thread: texts run in parallel, and bits don't depend on cores."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)

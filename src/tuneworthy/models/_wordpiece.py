@@ -1,8 +1,8 @@
-"""WordPiece as BERT reads text: cleaned, lower case, words cut into the longest known pieces.
+"""WordPiece tokenizer of BERT: clean, lower-case, cut words into the longest known pieces.
 
-After Devlin et al. 2018 (BERT, "uncased"), written to give the ids of the `tokenizers` package
-(BertNormalizer, BertPreTokenizer, WordPiece). One difference is meant: marks such as `[SEP]` inside
-a text are words like others, so that no text can end itself. Knows no model.
+After Devlin et al. 2018 (BERT, "uncased"), with the ids of the `tokenizers` package
+(BertNormalizer, BertPreTokenizer, WordPiece). One intended difference: markers such as `[SEP]`
+inside a text are ordinary words, so that no text can end itself. Knows no model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class WordPiece:
     """Cuts texts into the ids of a vocabulary; `words[i]` is the piece with id i."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Keep the vocabulary. Raises ValueError where a mark that every text needs is missing."""
+        """Store the vocabulary. Raises ValueError if a required special token is missing."""
         self._id = {word: at for at, word in enumerate(words)}
         lost = [mark for mark in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if mark not in self._id]
         if lost:
@@ -31,12 +31,12 @@ class WordPiece:
         self._pieces = lru_cache(1 << 16)(self._cut)
 
     def ids(self, text: str) -> list[int]:
-        """Return the ids of a text between its two end marks; nothing is cut off."""
+        """Return the ids of a text between [CLS] and [SEP], without truncation."""
         pieces = [piece for word in _words(text) for piece in self._pieces(word)]
         return [self._id["[CLS]"], *pieces, self._id["[SEP]"]]
 
     def _cut(self, word: str) -> tuple[int, ...]:
-        """Return the pieces of one word, the longest first from the left, or unknown as a whole."""
+        """Return the pieces of one word, longest match first from the left, or only [UNK]."""
         unknown = (self._id["[UNK]"],)
         if len(word) > _LONGEST:
             return unknown
@@ -54,7 +54,7 @@ class WordPiece:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text; every punctuation mark and ideograph is a word of its own."""
+    """Return the words of a text; every punctuation mark and ideograph is its own word."""
     clean = "".join(map(_clean, text))
     bare = (c for c in unicodedata.normalize("NFD", clean) if unicodedata.category(c) != "Mn")
     low = "".join(c.lower() for c in bare)  # by character: a final sigma is a sigma

@@ -1,7 +1,7 @@
-"""Models that run here: transformers weights (safetensors), base and LoRA adapters alike.
+"""Models that run on this machine: transformers weights (safetensors), base and LoRA adapters.
 
-Greedy by default, in batches, a shared prompt prefix read once; log-probabilities of given
-answers; decoding held to a grammar. Knows no task and no metric.
+Greedy by default, in batches, with a shared prompt prefix read once; log-probabilities of given
+answers; grammar-constrained decoding. Knows no task and no metric.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tuneworthy.models._weights import check_folder, weights_hash
 
 try:
     calm_torch()
-    import torch  # noqa: F401  the first to be missing
+    import torch  # noqa: F401  fails first without the extra
 
     from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
     from tuneworthy.models._adapter import Adapter, read_adapter
@@ -50,15 +50,15 @@ except ImportError as missing:
         "torch first)",
     ) from missing
 
-ENGINE = "hf-15"  # raised when the engine's own answers may change
+ENGINE = "hf-15"  # increased when the engine's own answers may change
 
 
 class HF(Cached):
     """A causal language model of transformers behind the Model and Scorer protocols.
 
-    `module` and `tokenizer` are for training; they are never changed from here. `shard` is how
-    many answers are asked for, and stored, at once: full lanes. `full` rows make a batch whose
-    speed is that of larger ones.
+    `module` and `tokenizer` are for training and never changed here. `shard` is how many answers
+    are requested, and stored, at once: enough for full parallel batches. `full` is the number of
+    rows from which a larger batch is no faster.
     """
 
     shard = 192
@@ -85,8 +85,8 @@ class HF(Cached):
     def with_adapter(self, folder: Path, *, idle: bool = False) -> HF:
         """Return this model with the LoRA adapter in `folder`; the weights are shared.
 
-        Raises ModelError where it belongs to another base, does not match, or (unless `idle`)
-        changes nothing.
+        Raises ModelError if it belongs to another base, does not match, or (unless `idle`) changes
+        nothing.
         """
         adapter = read_adapter(folder, self.module, self.fingerprint["weights"], idle=idle)
         other = HF.__new__(HF)
@@ -99,7 +99,7 @@ class HF(Cached):
 
     @property
     def full(self) -> int:
-        """Return how many rows make a full batch: on a CPU more are read no faster than 32."""
+        """Return the rows of a full batch: on a CPU more than 32 are no faster."""
         return self.net.fit.rows or (32 if self.net.device == "cpu" else _generate.Draw.rows)
 
     def count_tokens(self, prompt: Prompt) -> int:
@@ -110,36 +110,36 @@ class HF(Cached):
             raise ModelError(str(refusal)) from refusal
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt; a row that can't be asked is a Reply with `error`.
+        """Answer each prompt; a row that can't be rendered becomes a Reply with `error`.
 
         `max_tokens` counts the end-of-turn token, as servers do, and not the thought of a model
-        that thinks: that has `thought_tokens` (with 0 of them both share `max_tokens`). A grammar
-        holds what comes after the thought. Whether it thinks was settled when it was opened. Raises
-        ModelError or TaskError.
+        that thinks, which has `thought_tokens` (at 0 both share `max_tokens`). A grammar constrains
+        the text after the thought. Whether the model thinks was set on opening. Raises ModelError
+        or TaskError.
         """
         return self._recalled(prompts, limits, self._reply)
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
         rendered = [self._ids(prompt) for prompt in prompts]
-        asked = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
-        if not asked:
+        usable = [k for k, ids in enumerate(rendered) if not isinstance(ids, str)]
+        if not usable:
             return [_refused(ids) for ids in rendered if isinstance(ids, str)]
         if self._chosen(limits):
-            done = self._choose([rendered[k] for k in asked], limits)
+            done = self._choose([rendered[k] for k in usable], limits)
         else:
-            done = self._generate([rendered[k] for k in asked], limits)
-        found = dict(zip(asked, done, strict=True))
-        return [_refused(i) if isinstance(i, str) else found[k] for k, i in enumerate(rendered)]
+            done = self._generate([rendered[k] for k in usable], limits)
+        replies = dict(zip(usable, done, strict=True))
+        return [_refused(i) if isinstance(i, str) else replies[k] for k, i in enumerate(rendered)]
 
     def reply_scored(
         self, prompts: Sequence[Prompt], limits: Limits, labels: Sequence[str]
     ) -> tuple[list[Reply], list[list[float] | None]]:
-        """Return what `reply` gives, and what `logprobs` gives for the labels, of one reading.
+        """Return the results of `reply`, and of `logprobs` for the labels, from one prefill.
 
-        No log-probabilities (None) where a prompt can't be asked, and of no prompt where the labels
-        would take more than a quarter of what reading takes.
+        Log-probabilities are None for a prompt that can't be rendered, and for all prompts if the
+        labels would take more than a quarter of the prefill.
         """
-        if self.thinks:  # an answer comes after a thought, so nothing can be read before it
+        if self.thinks:  # the answer follows a thought that is not generated yet
             return self.reply(prompts, limits), [None] * len(prompts)
         rendered = [self._ids(prompt) for prompt in prompts]
         ids = [row for row in rendered if not isinstance(row, str)]
@@ -153,23 +153,23 @@ class HF(Cached):
         replies: list[Reply] = []
         sums: list[list[float] | None] = []
         for row in rendered:
-            one = None if isinstance(row, str) else next(drawn)
-            sums.append(one and one.sums)
+            answer = None if isinstance(row, str) else next(drawn)
+            sums.append(answer and answer.sums)
             replies.append(
-                _refused(row) if isinstance(row, str) else self._as_reply(row, one, limits)
+                _refused(row) if isinstance(row, str) else self._as_reply(row, answer, limits)
             )
         self._keep(prompts, limits, replies, labels, sums)
         return replies, sums
 
     def draws(self, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
-        """Return what `reply` gives for samples 0 to m - 1, each prompt read but once a batch."""
+        """Return the results of `reply` for samples 0 to m - 1; read each prompt once per batch."""
         if self._chosen(limits):
             each = (limits.model_copy(update={"sample": n}) for n in range(m))
-            return [self.reply(prompts, one) for one in each]
+            return [self.reply(prompts, sample_limits) for sample_limits in each]
         rendered = [self._ids(prompt) for prompt in prompts]
-        asked = [ids for ids in rendered if not isinstance(ids, str)]
-        rows = [ids for ids in asked for _ in range(m)]
-        done = iter(self._generate(rows, limits, list(range(m)) * len(asked)) if rows else [])
+        usable = [ids for ids in rendered if not isinstance(ids, str)]
+        rows = [ids for ids in usable for _ in range(m)]
+        done = iter(self._generate(rows, limits, list(range(m)) * len(usable)) if rows else [])
         table = [
             [_refused(ids)] * m if isinstance(ids, str) else [next(done) for _ in range(m)]
             for ids in rendered
@@ -181,7 +181,7 @@ class HF(Cached):
     ) -> list[list[float]]:
         """Return the summed log-probability of each continuation, end-of-turn token included.
 
-        Where the prompt opens a thought, it is closed without a word.
+        If the prompt opens a thought, an empty one is closed first.
         """
         return self._recalled_scores(prompts, continuations, self._logprobs)
 
@@ -197,19 +197,19 @@ class HF(Cached):
         if not ids:
             return []
         every = list(dict.fromkeys(text for texts in given for text in texts))
-        known = dict(zip(every, self._coded(every), strict=True))
-        coded = [[known[text] for text in texts] for texts in given]
+        ids_of = dict(zip(every, self._coded(every), strict=True))
+        coded = [[ids_of[text] for text in texts] for texts in given]
         with self._adapted():
-            found: list[list[float]] = _score.logprobs(self.net, ids, coded)
-        if any(math.isnan(value) for row in found for value in row):
+            scores: list[list[float]] = _score.logprobs(self.net, ids, coded)
+        if any(math.isnan(value) for row in scores for value in row):
             raise NumericError("the model's log-probabilities are not finite", where=self.spec)
-        return found
+        return scores
 
     def _coded(self, texts: Sequence[str]) -> list[list[int]]:
         return [[*text_ids(self.tokenizer, text), self.ends[0]] for text in texts]
 
     def _ids(self, prompt: Prompt, coded: Any = prompt_ids) -> list[int] | str:
-        """Return the prompt's ids, or why it can't be asked."""
+        """Return the prompt's ids, or why it can't be used."""
         try:
             ids: list[int] = coded(self.tokenizer, prompt)
         except Refused as refusal:
@@ -220,29 +220,29 @@ class HF(Cached):
 
     @property
     def thinks(self) -> bool:
-        """Say whether a thought is expected before every answer."""
+        """Return whether a thought is expected before every answer."""
         return self.thinking.thinks
 
     def _chosen(self, limits: Limits) -> bool:
-        """Say whether the answer is the likeliest of given labels, and not to be decoded."""
+        """Return whether the answer is picked among labels by likelihood instead of decoded."""
         return limits.grammar is not None and limits.grammar.kind == "labels" and not self.thinks
 
     def _generate(
         self, ids: Sequence[Any], limits: Limits, samples: Sequence[int] | None = None
     ) -> list[Reply]:
         drawn = self._drawn(ids, limits, samples)
-        return [self._as_reply(i, one, limits) for i, one in zip(ids, drawn, strict=True)]
+        return [self._as_reply(i, answer, limits) for i, answer in zip(ids, drawn, strict=True)]
 
-    def _as_reply(self, ids: Sequence[int], one: Any, limits: Limits) -> Reply:
-        text, begun = answer_of(one.thought, one.ids, self._text)
+    def _as_reply(self, ids: Sequence[int], answer: Any, limits: Limits) -> Reply:
+        text, begun = answer_of(answer.thought, answer.ids, self._text)
         return Reply(
             text=before(text, limits.stop),
             tokens_in=len(ids),
-            tokens_cached=one.cached,
-            tokens_out=one.made,
+            tokens_cached=answer.cached,
+            tokens_out=answer.made,
             tokens_thought=begun if self.thinking.tags else None,
-            seconds=one.seconds,
-            finish=one.finish,
+            seconds=answer.seconds,
+            finish=answer.finish,
         )
 
     def _drawn(
@@ -251,18 +251,19 @@ class HF(Cached):
         watch = watch_for(self.thinking, limits, self._raw)
         if watch and watch.begun and self.thinking.state == "free":
             start = self.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]
-            ids = [[*row, *start] for row in ids]  # a grammar can't wait for the model to think
+            # a grammar needs the thought to be open from the start
+            ids = [[*row, *start] for row in ids]
         drawn = self._once(ids, limits, watch, (samples, look))
-        late = [k for k, one in enumerate(drawn) if one.unended]
+        late = [k for k, answer in enumerate(drawn) if answer.unended]
         if (
             late and watch and watch.most < limits.thought_tokens
-        ):  # it thinks after all: asked again, with room for a thought
-            some = None if samples is None else [samples[k] for k in late]
+        ):  # it thinks unexpectedly: generate again, with room for a thought
+            late_samples = None if samples is None else [samples[k] for k in late]
             watch = watch_for(self.thinking, limits, self._raw, expected=True)
-            again = self._once([ids[k] for k in late], limits, watch, (some, None))
-            for k, one in zip(late, again, strict=True):
-                one.seconds, one.sums = one.seconds + drawn[k].seconds, drawn[k].sums
-                drawn[k] = one
+            again = self._once([ids[k] for k in late], limits, watch, (late_samples, None))
+            for k, answer in zip(late, again, strict=True):
+                answer.seconds, answer.sums = answer.seconds + drawn[k].seconds, drawn[k].sums
+                drawn[k] = answer
         return drawn
 
     def _once(
@@ -291,7 +292,7 @@ class HF(Cached):
         return drawn
 
     def _choose(self, ids: Sequence[Any], limits: Limits) -> list[Reply]:
-        """Take the likeliest label of all, exactly (or draw one, at a temperature)."""
+        """Return the likeliest label of each prompt, exactly (or sample one, at a temperature)."""
         assert limits.grammar is not None
         labels = [str(label) for label in limits.grammar.value]
         begun = time.perf_counter()
@@ -307,7 +308,7 @@ class HF(Cached):
         return replies
 
     def _guide(self, grammar: Grammar) -> Any:
-        key = grammar.model_dump_json()  # a digest would not see the order of keys, which counts
+        key = grammar.model_dump_json()  # a digest would ignore the order of keys, which matters
         if self._words is None:
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
             self._words = words, _closing.Closer(words)
@@ -316,11 +317,12 @@ class HF(Cached):
         return self._guides[key]
 
     def holds(self, text: str, grammar: Grammar) -> bool:
-        """Return whether a text is a whole answer under the grammar, as it would be decoded."""
+        """Return whether a text is a complete answer under the grammar, in its decoded form."""
         guide = self._guide(grammar)
         matcher = guide.begin()
         tokens = guide.words.tokenize_str(text)
-        legal = matcher.validate_tokens(tokens) == len(tokens)  # consuming others would be printed
+        # consuming illegal tokens would print a warning
+        legal = matcher.validate_tokens(tokens) == len(tokens)
         return bool(legal and matcher.consume_tokens(tokens) and matcher.is_accepting())
 
     def _text(self, ids: Sequence[int], whole: bool = False) -> str:
@@ -344,12 +346,11 @@ def load(
     place: Placement = ANYWHERE,
     thinking: Setting | None = None,
 ) -> HF:
-    """Open the model in `folder`. `precision` is measured on this machine where it is not given.
+    """Open the model in `folder`. Without `precision` the one measured to be faster here is used.
 
-    `place` says where it runs; its precision is taken where none is given by itself. Weights are
+    `place` sets device and precision; the argument `precision` overrides the latter. Weights are
     read straight into the memory of the device. `thinking`: see Task. Raises TaskError (no such
-    device), ModelError, SecurityError or NumericError; nothing of the model is run before the
-    checks.
+    device), ModelError, SecurityError or NumericError; nothing of the model runs before the checks.
     """
     files = check_folder(folder)
     device, precision = settled(place, precision)
@@ -379,7 +380,7 @@ def load(
 
 
 def fingerprint(marks: dict[str, str]) -> dict[str, str]:
-    """Return marks of a model with those of the engine: its own version and those of packages."""
+    """Return a model's marks plus those of the engine: its version and its packages' versions."""
     packages = ("torch", "transformers", "tokenizers", "llguidance")
     return {
         "engine": ENGINE,

@@ -1,10 +1,10 @@
 """Models behind an OpenAI-compatible server: vendors, vLLM, Ollama, llama.cpp, our own `serve`.
 
-Each attempt is reserved at its worst case before it is sent, and settled after, whatever happens.
-A prompt that fails is a reply with `error`; an endpoint that fails for all is a ProviderError; one
-that refuses every request of an arm, or serves another model than before, a ModelError: that arm
-alone fails. What is learnt of an endpoint (parameters it refuses, that it thinks, which model it
-serves) is kept with the study. Knows no task.
+Each attempt is reserved at its worst case before it is sent, and always settled afterwards. A
+failed prompt becomes a reply with `error`; an endpoint that fails for all raises ProviderError. One
+that refuses every request of an arm, or serves another model than before, raises ModelError: only
+that arm fails. Facts about an endpoint (parameters it refuses, that it thinks, which model it
+serves) are stored with the study. Knows no task.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from tuneworthy.models._reply import read_reply
 from tuneworthy.models._request import RequestOptions
 from tuneworthy.models._wire import Outcome, Policy, attempt, connect, pause, refusal
 
-ENGINE = "openai-2"  # 2: reasoning is taken out of the answer
+ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 
 
 class Remote:
-    """A model that is asked over HTTP. `price` is USD per million tokens (in, out, cached_in).
+    """A model called over HTTP. `price` is USD per million tokens (in, out, cached_in).
 
-    The key is part of no fingerprint, log or message. `notes` say how it had to be asked.
+    The key appears in no fingerprint, log or message. `notes` state how it had to be called.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Remote:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the results must know of how this endpoint was asked."""
+        """Return the notes that readers of the results need on how this endpoint was called."""
         return self._learned.notes(_request.DROPPED)
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
@@ -77,7 +77,7 @@ class Remote:
 
         Raises ProviderError (a refused key, an unknown model, no answer at all), ModelError (it
         refuses these requests, or serves another model now), BudgetError, SecurityError, and
-        TaskError for a grammar that servers do not know.
+        TaskError for a grammar that servers do not support.
         """
         form = _request.response_format(limits.grammar)
         refuse_resolved(self.where)
@@ -94,19 +94,19 @@ class Remote:
 
     @property
     def _fresh(self) -> dict[str, str]:
-        """Return what tells requests of a study started anew apart; nothing for the first one."""
+        """Return the salt of a study that was started anew; empty for the first run."""
         salt = getattr(self.purse, "salt", "")
         return {"salt": salt} if salt else {}
 
     def count_tokens(self, prompt: Prompt) -> int:
-        """Return an estimate (four bytes a token): the server's tokenizer is not known."""
+        """Return an estimate (four bytes a token): the server's tokenizer is unknown."""
         return sum(-(-len(m.content.encode("utf-8", "replace")) // 4) + 4 for m in prompt) + 3
 
     def _one(self, prompt: Prompt, limits: Limits, form: Any, call: Call) -> Reply:
-        """Return the reply to one prompt: the stored one, else what comes of asking."""
-        if (known := self._recorded(prompt, limits, form)) is not None:
+        """Return the reply to one prompt: the stored one, else that of a new request."""
+        if (stored := self._recorded(prompt, limits, form)) is not None:
             call.answered = True
-            return known
+            return stored
         begun, outcome, tries = time.monotonic(), Outcome("retry"), 0
         body: dict[str, Any] = {}
         while tries < self.policy.attempts:
@@ -121,10 +121,10 @@ class Remote:
                 call.answered = True
                 self._note(reply, limits)
                 if self._wants_room(reply, body, limits):
-                    continue  # at most once: the allowance is reserved from now on
+                    continue  # at most once: later requests reserve the allowance
                 return reply
             if outcome.kind == "row" and self._drop(body, outcome):
-                continue  # at most once a parameter
+                continue  # at most once per parameter
             tries += 1
             if outcome.kind != "retry":
                 break
@@ -135,13 +135,13 @@ class Remote:
         return call.fail(outcome, error, self._key(body, limits) if body else "")
 
     def _key(self, body: Mapping[str, Any], limits: Limits) -> str:
-        """Return the name of a request: the content of everything that can change its reply."""
+        """Return the key of a request: the digest of everything that can change its reply."""
         return digest({**self.fingerprint, "body": body, "sample": limits.sample, **self._fresh})
 
     def _recorded(self, prompt: Prompt, limits: Limits, form: Any) -> Reply | None:
-        """Return the stored reply to a prompt, None where there is none that can stand.
+        """Return the stored reply to a prompt, None if there is no usable one.
 
-        One that was cut in its reasoning, before an allowance was reserved, can't.
+        A reply that was cut in its reasoning, before an allowance was reserved, is not usable.
         """
         if self.purse is None:
             return None
@@ -159,7 +159,7 @@ class Remote:
     def _try(
         self, body: dict[str, Any], limits: Limits, seconds: float
     ) -> tuple[Outcome, Reply | None]:
-        """Reserve, send, settle: one attempt. A ticket is settled even where reading fails."""
+        """Make one attempt: reserve, send, settle. A ticket is settled even if reading fails."""
         size, room = _request.size(body), self._room(body)
         if room is None and getattr(self.purse, "cap_usd", None) is not None:
             raise _unbounded(self.spec)
@@ -186,7 +186,7 @@ class Remote:
 
     @contextmanager
     def _counted(self) -> Iterator[int]:
-        """Yield how many requests are under way, this one included."""
+        """Yield the number of concurrent requests, this one included."""
         with self._counter:
             self._under_way += 1
             now = self._under_way
@@ -201,14 +201,14 @@ class Remote:
             nothing = outcome.billed is False
             self.purse.settle(ticket, 0 if nothing else None, 0 if nothing else None)
             return
-        known = reply.tokens_in is not None and reply.tokens_out is not None
-        tokens = (reply.tokens_in or 0) + (reply.tokens_out or 0) if known else None
+        counted = reply.tokens_in is not None and reply.tokens_out is not None
+        tokens = (reply.tokens_in or 0) + (reply.tokens_out or 0) if counted else None
         cost = _prices.cost(self.price, reply)
         usd = cost if cost is not None or self.price else Decimal(0)
         self.purse.settle(ticket, usd, tokens, reply.plain())
 
     def _body(self, prompt: Prompt, limits: Limits, form: Any, allowance: int) -> dict[str, Any]:
-        """Return the request as this endpoint takes it, with room for answer and reasoning."""
+        """Return the request as this endpoint accepts it, with tokens for answer and reasoning."""
         host = urlsplit(self.where.origin).hostname or ""
         fields = _request.fields_of([_request.switch(self.name, host, limits), self.how.fields])
         made = _request.body(self.name, prompt, limits, form, fields)
@@ -224,20 +224,20 @@ class Remote:
         return next((int(body[name]) for name in _request.ROOMS if name in body), None)
 
     def _allowance(self, limits: Limits) -> int:
-        """Return the tokens that are reserved for reasoning beside those of the answer."""
+        """Return the tokens reserved for reasoning in addition to those of the answer."""
         thinks = limits.thinking == "on" or (
             limits.thinking == "auto" and self._learned.get(THINKS) is not None
         )
         return limits.thought_tokens if thinks else 0
 
     def _wants_room(self, reply: Reply, body: Mapping[str, Any], limits: Limits) -> bool:
-        """Return whether a reply was cut because its reasoning had no room of its own."""
+        """Return whether a reply was cut because no tokens were reserved for its reasoning."""
         cut = reply.finish == "length" and bool(reply.tokens_thought)
         room = self._room(body)
         return cut and room is not None and room < limits.max_tokens + self._allowance(limits)
 
     def _drop(self, body: Mapping[str, Any], outcome: Outcome) -> bool:
-        """Note a parameter that the server refuses by name; return whether to ask without it."""
+        """Record a parameter that the server refuses by name; return whether one was found."""
         name = _request.refused(body, outcome.why, outcome.parameter)
         if not name:
             return False
@@ -245,7 +245,7 @@ class Remote:
         if name in _request.ROOMS:
             other = next(room for room in _request.ROOMS if room != name)
             if not self._learned.without(other):
-                note = ""  # its other name is tried: the limit itself is kept
+                note = ""  # the limit is sent under its other name
             else:
                 note = f"{self.spec} takes no limit on the tokens of an answer"
                 self._learned.learn(ROOM, {"none": True})
@@ -255,7 +255,7 @@ class Remote:
     def _note(self, reply: Reply, limits: Limits) -> None:
         """Learn from a reply: that the endpoint answers, which model it serves, that it thinks.
 
-        Raises ModelError where another model answers than before in this study.
+        Raises ModelError if another model answers than before in this study.
         """
         self._learned.learn(ANSWERS, {"answered": True})
         if reply.tokens_thought and limits.thinking == "auto" and limits.thought_tokens:
@@ -273,11 +273,11 @@ class Remote:
         self._same_model(reply)
 
     def _same_model(self, reply: Reply) -> None:
-        """Compare the served model with the first of the study; case and `vendor/` don't count."""
+        """Compare the served model with the study's first one; ignore case and `vendor/`."""
         if reply.served is None:
             return
-        told = {"model": reply.served, "fingerprint": reply.system_fingerprint}
-        first = self._learned.learn(SERVED, told)
+        served = {"model": reply.served, "fingerprint": reply.system_fingerprint}
+        first = self._learned.learn(SERVED, served)
         if _plain(str(first["model"])) != _plain(reply.served):
             raise ModelError(
                 "the endpoint changed the model in mid-study, so this arm would mix two",
@@ -315,12 +315,12 @@ def open_remote(
 ) -> Remote:
     """Open NAME or NAME@URL. Raises SecurityError, or TaskError (a cap without a price).
 
-    `prices` are the user's; a model without one has its list price, if there is one.
+    `prices` are the user's; a model without one gets its list price, if there is one.
     """
     name, _, url = rest.partition("@")
     where = endpoint(url or None)
-    known = _prices.listed(name, where.url)
-    price = (prices or {}).get(name, known.rates if known else None)
+    listed = _prices.listed(name, where.url)
+    price = (prices or {}).get(name, listed.rates if listed else None)
     cap = getattr(purse, "cap_usd", None)
     if cap is not None and price is None:
         raise TaskError(

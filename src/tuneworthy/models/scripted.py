@@ -1,6 +1,6 @@
-"""A model whose answers are a function: for tests, docs and dry runs. No weights, no request.
+"""A model whose answers come from a function, for tests, docs and dry runs. No weights, no request.
 
-`scripted:echo` repeats the last user turn, `scripted:noisy` spoils some of its words,
+`scripted:echo` repeats the last user turn, `scripted:noisy` drops some of its words,
 `scripted:./replies.jsonl` answers from rows {"when": part of the prompt, "say": answer}.
 """
 
@@ -21,9 +21,9 @@ Respond = Callable[[Prompt, Limits], str]
 
 
 class Scripted(Cached):
-    """A model that says what `respond` returns. Tokens are words; no time is measured.
+    """A model that answers what `respond` returns. Tokens are words; no time is measured.
 
-    An answer of more than `max_tokens` words is cut, with finish `length`; an exception of
+    An answer of more than `max_tokens` words is cut, with finish `length`; an exception in
     `respond` becomes the row's error.
     """
 
@@ -33,7 +33,7 @@ class Scripted(Cached):
         self.context: int | None = None
 
     def reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
-        """Answer each prompt; one reply a prompt, in order."""
+        """Return one reply per prompt, in order."""
         return self._recalled(prompts, limits, self._reply)
 
     def _reply(self, prompts: Sequence[Prompt], limits: Limits) -> list[Reply]:
@@ -46,7 +46,7 @@ class Scripted(Cached):
     def _one(self, prompt: Prompt, limits: Limits) -> Reply:
         try:
             text = self.respond(prompt, limits)
-        except Exception as error:  # a script is a program of others
+        except Exception as error:  # a script is foreign code
             return Reply(text="", finish="error", error=f"{type(error).__name__}: {error}")
         words = text.split()
         cut = len(words) > limits.max_tokens
@@ -84,9 +84,9 @@ def _echo(prompt: Prompt, limits: Limits) -> str:  # noqa: ARG001
 
 
 def _noisy(prompt: Prompt, limits: Limits) -> str:
-    """Drop about a fifth of the words, by a draw of the prompt, the seed and the sample."""
-    said = canonical([m.plain() for m in prompt])
-    draw = random.Random(f"{limits.seed} {limits.sample} {said}")
+    """Drop about a fifth of the words, drawn by the prompt, the seed and the sample."""
+    messages = canonical([m.plain() for m in prompt])
+    draw = random.Random(f"{limits.seed} {limits.sample} {messages}")
     return " ".join(word for word in last_user(prompt).split() if draw.random() > 0.2)
 
 
@@ -121,8 +121,8 @@ def _canned(text: str, name: str) -> Respond:
             ) from error
 
     def respond(prompt: Prompt, limits: Limits) -> str:  # noqa: ARG001
-        asked = "\n".join(message.content for message in prompt)
-        fits = [(when, say) for when, say in rows if when in asked]
+        text = "\n".join(message.content for message in prompt)
+        fits = [(when, say) for when, say in rows if when in text]
         if not fits:
             raise LookupError("no reply fits this prompt")
         return max(fits, key=lambda row: len(row[0]))[1]

@@ -1,1 +1,1 @@
-"""How prompts are written: messages, shots, label and schema text, grammar. Knows no model."""
+"""Build prompts: messages, shots, label and schema text, grammar. Knows no model."""

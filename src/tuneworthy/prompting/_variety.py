@@ -1,6 +1,6 @@
-"""What an answer has that others may lack: its label, its keys, its label-like values, its size.
+"""Features of an answer for a varied choice of examples: label, keys, label-like values, size.
 
-Knows answers as text alone, so that the choice of examples needs no task.
+Reads answers as text alone, so that the choice of examples needs no task.
 """
 
 from __future__ import annotations
@@ -32,29 +32,31 @@ def features(outputs: Sequence[str]) -> list[frozenset[Feature]]:
 
 
 def weight(feature: Feature, share: float) -> float:
-    """Return what it is worth to cover a feature that this share of the answers has."""
+    """Return the value of covering a feature that this share of the answers has."""
     return 1 + share if feature[0] == "value" else 0.6 * share**0.5
 
 
 def _of_json(values: Sequence[Any]) -> list[frozenset[Feature]]:
     table = [list(_leaves(value, "")) for value in values]
-    seen: dict[str, set[str]] = defaultdict(set)
+    values_of: dict[str, set[str]] = defaultdict(set)
     rows: dict[str, int] = defaultdict(int)
-    for found in table:
-        for path in {path for path, _ in found}:
+    for leaves in table:
+        for path in {path for path, _ in leaves}:
             rows[path] += 1
-        for path, value in found:
-            seen[path].add(value)
+        for path, value in leaves:
+            values_of[path].add(value)
     limit = min(_VALUES, len(values) // 2)
     like_labels = {
-        path for path in seen if 1 < len(seen[path]) <= limit and rows[path] * 2 >= len(values)
+        path
+        for path in values_of
+        if 1 < len(values_of[path]) <= limit and rows[path] * 2 >= len(values)
     }
     return [
         frozenset(
-            {("key", path, "") for path, _ in found}
-            | {("value", path, value) for path, value in found if path in like_labels}
+            {("key", path, "") for path, _ in leaves}
+            | {("value", path, value) for path, value in leaves if path in like_labels}
         )
-        for found in table
+        for leaves in table
     ]
 
 

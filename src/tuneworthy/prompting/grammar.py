@@ -1,4 +1,4 @@
-"""What decoding may be held to: the label list, the JSON schema, or the form of a number."""
+"""The grammar that constrains decoding: the label list, the JSON schema, or a number's form."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DATA = {"enum", "const", "default", "examples"}
 
 
 def grammar(task: Task, answers: Sequence[str] = ()) -> Grammar | None:
-    """Return what an answer must match, or None for free text and where nothing is known.
+    """Return the grammar of the answers, or None for free text or an unknown form.
 
-    JSON is spaced as most of `answers` (those learnt from) are: another spacing is other tokens,
-    and a small model that has seen one form in its examples does worse when held to the other.
+    JSON is spaced like most of `answers` (the training ones): other spacing means other tokens, and
+    a small model does worse under a form that differs from its examples.
 
-    In a schema of the user's, an object that lists its properties and says nothing of others is
-    closed, so that a model can't go on inventing keys; an inferred schema says by itself which
-    objects are open.
+    In a user's schema, an object that lists its properties and does not mention others is closed,
+    so that a model can't go on inventing keys; an inferred schema states itself which objects are
+    open.
     """
     output = task.output
     if output.type == "label" and output.labels:
@@ -52,11 +52,11 @@ def _spaced(answers: Sequence[str]) -> bool:
 
 
 def ordered(schema: dict[str, Any], answers: Sequence[str]) -> dict[str, Any]:
-    """Return the schema with the keys of its objects in the order that the answers have them in.
+    """Return the schema with the keys of its objects in the order of the answers.
 
-    Under a grammar an answer can have its keys in the schema's order only, though any order says
-    the same: a model that would write another one is driven to leave keys out or to invent some.
-    Keys stand by their mean place in the answers (0 first, 1 last); those in none keep the end.
+    A grammar forces the schema's key order on the answer: a model that would write another order is
+    driven to leave keys out or to invent some. Keys are sorted by their mean position in the
+    answers (0 first, 1 last); keys in no answer come last.
     """
     values = []
     for text in answers:
@@ -78,7 +78,7 @@ def _ordered(node: Any, values: Sequence[Any]) -> Any:
         for value in objects:
             for at, key in enumerate(value):
                 places.setdefault(key, []).append((at + 0.5) / len(value))
-        means = {key: sum(found) / len(found) for key, found in places.items()}
+        means = {key: sum(positions) / len(positions) for key, positions in places.items()}
         keys = sorted(properties, key=lambda key: means.get(key, 2.0))
         inner = {key: [value[key] for value in objects if key in value] for key in keys}
         out["properties"] = {key: _ordered(properties[key], inner[key]) for key in keys}
@@ -89,10 +89,10 @@ def _ordered(node: Any, values: Sequence[Any]) -> Any:
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with every object closed that lists its properties and no more.
+    """Return the schema, closing each object that lists its properties and mentions no others.
 
-    A schema that builds an object from several parts comes back as it is: closing one part
-    would forbid what another part allows.
+    A schema that builds an object from several parts is returned unchanged: closing one part would
+    forbid what another part allows.
     """
     if any(node.keys() & _BUILT or _mixed(node) for node in _nodes(schema)):
         return schema
@@ -124,7 +124,7 @@ def _mixed(node: dict[str, Any]) -> bool:
 
 
 def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every schema inside a schema; a property's name is no keyword."""
+    """Yield every schema inside a schema; property names are not taken for keywords."""
     if isinstance(node, dict):
         yield node
         for key, value in node.items():

@@ -1,4 +1,4 @@
-"""A tolerant reading of an answer: what it would say if the form were forgiven.
+"""Lenient parsing of an answer, which ignores its form.
 
 It shows how much of the failure is form. It never counts as a score and never makes an answer
 valid.
@@ -18,10 +18,10 @@ _LONGEST, _TRIES = 200_000, 100
 
 
 def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> str | None:
-    """Return the answer found inside a text, or None where there is none or more than one.
+    """Return the answer inside a text, or None if there is none or more than one.
 
-    json: the first JSON object in prose or fences (else the first list); label: the one label
-    that stands in it; number: its only number; text: the text without space around it.
+    json: the first JSON object in prose or fences (else the first list); label: the only label that
+    occurs in it; number: its only number; text: the text without surrounding space.
     """
     text = text[:_LONGEST]
     if output_type == "json":
@@ -37,8 +37,8 @@ def lenient(text: str, output_type: OutputType, labels: Sequence[str] = ()) -> s
 def _first(text: str, bracket: str) -> str | None:
     """Return the first JSON value that opens with `bracket`.
 
-    After a failure the search goes on where reading stopped, so that a part of a broken object
-    is never taken for the answer.
+    After a failure the search continues where parsing stopped, so that a part of a broken object is
+    never taken for the answer.
     """
     decoder = json.JSONDecoder(parse_constant=_refuse)
     at = text.find(bracket)
@@ -49,7 +49,7 @@ def _first(text: str, bracket: str) -> str | None:
             return text[at : decoder.raw_decode(text, at)[1]]
         except json.JSONDecodeError as error:
             if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
-                return None  # cut: what follows is the inside of it
+                return None  # truncated: any later bracket is inside the value
             at = text.find(bracket, max(error.pos, at + 1))
         except (ValueError, RecursionError):
             return None
@@ -63,7 +63,7 @@ def _refuse(constant: str) -> NoReturn:
 def _only_label(text: str, labels: Sequence[str]) -> str | None:
     longest = sorted((label for label in labels if label.strip()), key=len, reverse=True)
     found: set[str] = set()
-    for label in longest:  # what a longer label covers is no mention of a shorter one
+    for label in longest:  # a match of a longer label does not count for a shorter one
         parts = re.split(r"[\s_-]+", label.strip())
         spaced = r"[\s_-]+".join(map(re.escape, parts))
         text, count = re.subn(rf"(?<!\w){spaced}(?!\w)", "\0", text, flags=re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""From a recipe to the messages that a model sees. Knows no model and no metric.
+"""Build the messages that a model sees from a recipe. Knows no model and no metric.
 
-The parts stand in the order in which they change least from query to query: specification,
-fixed examples, then the query, so that the prompts of one recipe share the longest prefix.
+Parts are ordered from fixed to varying (specification, fixed examples, query), so that the prompts
+of one recipe share the longest prefix.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HOLE = "{input}"
 
 
 Cited = tuple[str, str]
-"""A passage that is shown: what it is called (a title, or the id of its document) and its text."""
+"""A passage in a prompt: its name (a title, or the id of its document) and its text."""
 
 
 def build(
@@ -30,13 +30,12 @@ def build(
 ) -> tuple[Message, ...]:
     """Return the messages for one query: one system turn, the examples, the query's own turns.
 
-    The passages, or the query's gold passage, stand in front of its last user turn.
+    The passages, or the query's gold passage, precede its last user turn.
 
-    The query's own system turns stand in front of the specification; a recipe's reminder ends each
-    last user turn, its passages' too. A `file` recipe is the
-    user's text alone: with `{input}` it becomes the last user turn, without it the system turn.
-    Its own case is never among a query's examples. Raises ValueError for an example that is not
-    in `train`.
+    The query's own system turns precede the specification; a recipe's reminder ends each last user
+    turn, after its passages. A `file` recipe is the user's text alone: with `{input}` it becomes
+    the last user turn, without it the system turn. A query's own case is never among its examples.
+    Raises ValueError for an example that is not in `train`.
     """
     own, turns = _parted(query.messages)
     system = [*own, *([text] if (text := _standing(task, recipe)) and text not in own else [])]
@@ -52,12 +51,12 @@ def build(
 
 
 def specification(task: Task) -> str:
-    """Return what every prompt of the task says: the instruction and what an answer looks like."""
+    """Return the text in every prompt of the task: the instruction and the form of an answer."""
     return "\n".join(part for part in (task.instruction.strip(), form(task)) if part)
 
 
 def form(task: Task) -> str:
-    """Return what an answer looks like in one line, or "" where that is not known."""
+    """Return the form of an answer in one line, or "" if it is unknown."""
     output = task.output
     if output.type == "label" and output.labels:
         return f"Answer with exactly one of: {_listed(output.labels)}"
@@ -91,39 +90,39 @@ def _examples(
 ) -> list[tuple[Case, str]]:
     if recipe.kind in ("zero", "short") or not (recipe.shots or (recipe.k and train)):
         return []
-    known = pool(train)
-    names = [name for name in _names(task, query, recipe, known) if name != query.id]
-    if missing := [name for name in names if name not in known.by_id]:
+    pool_ = pool(train)
+    names = [name for name in _names(task, query, recipe, pool_) if name != query.id]
+    if missing := [name for name in names if name not in pool_.by_id]:
         raise ValueError(f"examples that are not among the training cases: {missing[:3]}")
-    cases = [case for name in names if refused(case := known.by_id[name]) is None]
-    return list(zip(cases, _answers(task, recipe, cases, known), strict=True))
+    cases = [case for name in names if refused(case := pool_.by_id[name]) is None]
+    return list(zip(cases, _answers(task, recipe, cases, pool_), strict=True))
 
 
-def _names(task: Task, query: Query, recipe: Recipe, known: Pool) -> Sequence[str]:
+def _names(task: Task, query: Query, recipe: Recipe, pool_: Pool) -> Sequence[str]:
     if recipe.shots:
         return recipe.shots
     if recipe.kind == "nearest":
-        return known.nearest.ids(query, recipe.k)
-    return fixed(known.train, recipe.k, task.seed)
+        return pool_.nearest.ids(query, recipe.k)
+    return fixed(pool_.train, recipe.k, task.seed)
 
 
-def _answers(task: Task, recipe: Recipe, cases: Sequence[Case], known: Pool) -> Sequence[str]:
-    """Return the answers shown: the right ones, or dealt out anew for the placebo.
+def _answers(task: Task, recipe: Recipe, cases: Sequence[Case], pool_: Pool) -> Sequence[str]:
+    """Return the examples' answers: the right ones, or shuffled ones for the placebo.
 
-    Fixed examples exchange theirs, so that the prompt holds the same texts. Nearest examples
-    often share one answer, so theirs are exchanged over all training cases.
+    Fixed examples exchange theirs, so that the prompt holds the same texts. Nearest examples often
+    share one answer, so theirs are exchanged over all training cases.
     """
     right = [case.output for case in cases]
     if not recipe.shuffled:
         return right
     if recipe.kind != "nearest" and len(set(right)) > 1:
         return dealt(right, task.seed)
-    others = known.dealt(task.seed)
+    others = pool_.dealt(task.seed)
     return [others[case.id] for case in cases]
 
 
 def _example(case: Case, own: Sequence[str]) -> list[Message]:
-    """Return a case's turns; a system turn that the query lacks leads its first user turn."""
+    """Return a case's turns; a system turn that the query lacks goes before its first user turn."""
     theirs, turns = _parted(case.messages)
     if others := [text for text in theirs if text not in own]:
         first = turns[0]
@@ -144,7 +143,7 @@ def _cited(passages: Sequence[Cited]) -> str:
 
 
 def _led(turns: Sequence[Message], text: str) -> list[Message]:
-    """Return the turns with a text in front of the last user turn's."""
+    """Return the turns with a text before the last user turn's."""
     return _last_user(turns, lambda content: f"{text}\n\n{content}")
 
 

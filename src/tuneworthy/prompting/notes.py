@@ -1,8 +1,8 @@
-"""What the training answers say about themselves, in sentences that a prompt can hold.
+"""Notes on the training answers, as sentences for a prompt.
 
-Fields of JSON answers (allowed values, formats, copied or not, which keys go together), labels
+Fields of JSON answers (allowed values, formats, copied or not, keys that occur together), labels
 (their words, a typical input), free text and numbers (length, form). Knows no model and no metric;
-everything is read from the cases it is given, in an order that is not that of the rows.
+everything is derived from the given cases, independent of the order of the rows.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from tuneworthy.core.case import Case
 
 FIELDS, VALUES, SHOWN = 40, 12, 3  # fields described, values of a closed list, examples a field
-_TELLS = 0.3  # of what the best word of a label stands out: less tells little
-_MOST = 0.9  # a format that so many values share is said
-_LONG = 60  # characters of a value that are shown
-_INPUT = 90  # characters of a typical input that are shown
+_TELLS = 0.3  # minimum score of a word, as a share of the label's best word
+_MOST = 0.9  # minimum share of values for a trait to be stated
+_LONG = 60  # most characters shown of a value
+_INPUT = 90  # most characters shown of a typical input
 _FORMS = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "a date as YYYY-MM-DD"),
     (re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2,4}"), "a date in figures"),
@@ -34,29 +34,33 @@ _FORMS = (
 def field_notes(cases: Sequence[Case]) -> tuple[str, ...]:
     """Return a line a field of the JSON answers, then which keys go with which value.
 
-    Fields stand by how many answers have them; those beyond 40 are left out. Nothing comes back
-    where the answers are no JSON objects.
+    Fields are sorted by how many answers have them; those beyond 40 are left out. Empty if the
+    answers are not JSON objects.
     """
     table = [(case, value) for case in cases if (value := _object(case.output)) is not None]
     if not table:
         return ()
-    found: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
+    by_path: dict[str, list[tuple[Case, Any]]] = defaultdict(list)
     for case, value in sorted(table, key=lambda pair: pair[0].id):
         for path, leaf in _leaves(value, ""):
-            found[path].append((case, leaf))
-    order = sorted(found, key=lambda path: (-len({c.id for c, _ in found[path]}), path))
-    lines = [_field(path, found[path], len(table)) for path in order[:FIELDS]]
-    return (*lines, *_together(found, [case for case, _ in table]))
+            by_path[path].append((case, leaf))
+    order = sorted(by_path, key=lambda path: (-len({c.id for c, _ in by_path[path]}), path))
+    lines = [_field(path, by_path[path], len(table)) for path in order[:FIELDS]]
+    return (*lines, *_together(by_path, [case for case, _ in table]))
 
 
 def label_notes(cases: Sequence[Case], labels: Sequence[str], *, words: bool) -> tuple[str, ...]:
-    """Return a line a label: three words that tell it from the others, or a typical input.
+    """Return a line a label: three words that distinguish it from the others, or a typical input.
 
-    A label without a training case is named alone.
+    A label without a training case has its name alone.
     """
-    known = [case for case in sorted(cases, key=lambda case: case.id) if case.output in set(labels)]
-    said = (_words(known) if words else _typical(known)) if known else {}
-    return tuple(f"- {label}: {said[label]}" if label in said else f"- {label}" for label in labels)
+    labelled = [
+        case for case in sorted(cases, key=lambda case: case.id) if case.output in set(labels)
+    ]
+    described = (_words(labelled) if words else _typical(labelled)) if labelled else {}
+    return tuple(
+        f"- {label}: {described[label]}" if label in described else f"- {label}" for label in labels
+    )
 
 
 def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
@@ -86,7 +90,7 @@ def text_notes(cases: Sequence[Case]) -> tuple[str, ...]:
 
 
 def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
-    """Return answers of the usual length, each different, one line each: what they read like."""
+    """Return distinct answers of about the median length, one line each, as style samples."""
     texts = sorted({" ".join(case.output.split()) for case in cases if case.output.strip()})
     if not texts:
         return ()
@@ -95,7 +99,7 @@ def samples(cases: Sequence[Case], count: int) -> tuple[str, ...]:
 
 
 def skeleton(cases: Sequence[Case]) -> str:
-    """Return the JSON form that most answers share, values as "…"; "" where there is none."""
+    """Return the JSON form that most answers share, values as "…"; "" if there is none."""
     values = [value for case in cases if (value := _object(case.output)) is not None]
     if not values:
         return ""
@@ -107,7 +111,7 @@ def _common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key in [key for key in counts if counts[key] * 2 >= len(values)]:
         inner = [value[key] for value in values if key in value]
-        whole = all(isinstance(one, dict) for one in inner)
+        whole = all(isinstance(value_, dict) for value_ in inner)
         out[key] = (_common(inner) or {"…": "…"}) if whole else _blank(inner[0])
     return out
 
@@ -116,15 +120,15 @@ def _blank(value: Any) -> Any:
     return ["…"] if isinstance(value, list) else "…"
 
 
-def _field(path: str, found: Sequence[tuple[Case, Any]], rows: int) -> str:
-    values = [value for _, value in found]
-    share = len({case.id for case, _ in found}) / rows
+def _field(path: str, pairs: Sequence[tuple[Case, Any]], rows: int) -> str:
+    values = [value for _, value in pairs]
+    share = len({case.id for case, _ in pairs}) / rows
     often = "" if share == 1 else " (optional)"
-    return f"- {path}{often}: {_kind(found, [_shown(v) for v in values])}"
+    return f"- {path}{often}: {_kind(pairs, [_shown(v) for v in values])}"
 
 
-def _kind(found: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
-    values = [value for _, value in found]
+def _kind(pairs: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
+    values = [value for _, value in pairs]
     counts = Counter(shown)
     usual = sorted(counts, key=lambda text: (-counts[text], len(text), text))
     if len(counts) <= VALUES and len(shown) >= 3 * len(counts):
@@ -137,7 +141,7 @@ def _kind(found: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) < len(values) or not texts:
         return f"as {examples}"
-    copied = [text.casefold() in case.input.casefold() for case, text in found]
+    copied = [text.casefold() in case.input.casefold() for case, text in pairs]
     if float(np.mean(copied)) >= _MOST:
         return f"copied from the input, as {examples}"
     for pattern, name in _FORMS:
@@ -146,45 +150,45 @@ def _kind(found: Sequence[tuple[Case, Any]], shown: Sequence[str]) -> str:
     return f"as {examples}"
 
 
-def _together(found: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case]) -> Iterator[str]:
-    """Yield, for the field with few values, which other keys go with each of them.
+def _together(by_path: dict[str, list[tuple[Case, Any]]], cases: Sequence[Case]) -> Iterator[str]:
+    """Yield, for the field with the fewest values, which other keys go with each of them.
 
-    Keys that a fifth of the answers with that value have; nothing where all answers have the same.
+    Keys that a fifth of the answers with that value have; nothing if all answers have the same.
     """
-    whole = {path: {c.id: _shown(v) for c, v in pairs} for path, pairs in found.items()}
-    some = [path for path in whole if len(whole[path]) < len(cases)]
+    whole = {path: {c.id: _shown(v) for c, v in pairs} for path, pairs in by_path.items()}
+    partial = [path for path in whole if len(whole[path]) < len(cases)]
     for path in sorted(whole, key=lambda path: (len(set(whole[path].values())), path)):
         kinds = Counter(whole[path].values())
-        if len(whole[path]) < len(cases) or not 2 <= len(kinds) <= VALUES or not some:
+        if len(whole[path]) < len(cases) or not 2 <= len(kinds) <= VALUES or not partial:
             continue
         for value, times in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0])):
-            ids = [i for i, said in whole[path].items() if said == value]
-            often = {p: sum(i in whole[p] for i in ids) / times for p in some}
-            keys = sorted((p for p in some if often[p] >= 0.2), key=lambda p: (-often[p], p))
+            ids = [i for i, shown in whole[path].items() if shown == value]
+            often = {p: sum(i in whole[p] for i in ids) / times for p in partial}
+            keys = sorted((p for p in partial if often[p] >= 0.2), key=lambda p: (-often[p], p))
             yield f"- with {path} {value}: {', '.join(keys) if keys else 'no other key'}"
         return
 
 
 def _words(cases: Sequence[Case]) -> dict[str, str]:
-    """Return for each label the three words whose TF-IDF stands out most against all inputs."""
+    """Return for each label the three words whose mean TF-IDF exceeds the overall mean most."""
     fitted = _vectors(cases, {"ngram_range": (1, 1), "token_pattern": r"[^\W\d_]{3,}"})
     if fitted is None:
         return {}
     matrix, names = fitted
     overall = np.asarray(matrix.mean(0)).ravel()
-    found = {}
+    by_label = {}
     for label, rows in _by_label(cases).items():
         beyond = np.asarray(matrix[rows].mean(0)).ravel() - overall
         best = np.lexsort((np.arange(beyond.size), -np.round(beyond, 9)))[:SHOWN]
         least = max(_TELLS * float(beyond.max()), 1e-9)
-        found[label] = ", ".join(str(names[at]) for at in best if beyond[at] >= least)
-    return {label: text for label, text in found.items() if text}
+        by_label[label] = ", ".join(str(names[at]) for at in best if beyond[at] >= least)
+    return {label: text for label, text in by_label.items() if text}
 
 
 def _typical(cases: Sequence[Case]) -> dict[str, str]:
-    """Return for each label the input nearest the middle of its inputs, as a short quotation."""
+    """Return for each label the input nearest the centroid of its inputs, as a short quotation."""
     fitted = _vectors(cases, {"ngram_range": (1, 2), "token_pattern": r"\w+"})
-    found = {}
+    by_label = {}
     for label, rows in _by_label(cases).items():
         at = rows[0]
         if fitted is not None:
@@ -192,8 +196,8 @@ def _typical(cases: Sequence[Case]) -> dict[str, str]:
             near = np.round(np.asarray(own @ own.mean(0).T).ravel(), 9)
             at = rows[int(near.argmax())]
         text = " ".join(cases[at].input.split())
-        found[label] = f'"{text if len(text) <= _INPUT else text[: _INPUT - 1] + "…"}"'
-    return found
+        by_label[label] = f'"{text if len(text) <= _INPUT else text[: _INPUT - 1] + "…"}"'
+    return by_label
 
 
 def _by_label(cases: Sequence[Case]) -> dict[str, list[int]]:

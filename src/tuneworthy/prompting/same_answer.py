@@ -1,4 +1,4 @@
-"""When two answers say the same: what votes are counted by. Knows no right answer."""
+"""Normalise answers so that equal ones can be counted as votes. Knows no right answer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tuneworthy.metrics._numbers import numbers
 
 
 def said(text: str, kind: OutputType | None) -> str:
-    """Return what an answer says, without what its form leaves free.
+    """Return an answer's normal form, without variations of its format.
 
-    json: its value, keys in order; number: the last number; else, and where it can't be read, its
-    words in lower case with single spaces.
+    json: its value, keys in order; number: the last number; otherwise, or if it can't be parsed,
+    its words in lower case with single spaces.
     """
     if kind == "json":
         try:
             return canonical(json.loads(text))
         except (ValueError, RecursionError):
-            pass  # no JSON: it says what it says
-    if kind == "number" and (found := numbers(text)):
-        return str(found[-1].value)
+            pass  # not JSON: compare it as text
+    if kind == "number" and (values := numbers(text)):
+        return str(values[-1].value)
     return " ".join(text.split()).casefold()

@@ -1,4 +1,4 @@
-"""A JSON schema in one short line that a small model can follow."""
+"""Describe a JSON schema in one short line that a small model can follow."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 LONGEST = 1500
-_PARTS = 5000  # of a form that are read: references can double with every level
+_PARTS = 5000  # most schema nodes rendered: references can double them with every level
 _ENUM_STEPS = (60, 12, 4, 0)
 
 
 def readable(schema: dict[str, Any]) -> str:
     """Return the form of a JSON answer in one line: keys, types, allowed values, nesting.
 
-    `"key"?` may be left out, `|` separates alternatives, `[x, …]` is a list. A long form loses
-    allowed values first (`…`), until it is short enough or has none left.
+    `"key"?` is optional, `|` separates alternatives, `[x, …]` is a list. A long form drops allowed
+    values first (`…`), until it is short enough or has none left.
     """
     text = ""
     for most in _ENUM_STEPS:
@@ -26,7 +26,7 @@ def readable(schema: dict[str, Any]) -> str:
 
 
 class _Form:
-    """One rendering of a schema, with at most `most` allowed values written out."""
+    """One rendering of a schema, with at most `most` allowed values listed."""
 
     def __init__(self, root: dict[str, Any], most: int) -> None:
         self._root, self._most = root, most
@@ -55,7 +55,7 @@ class _Form:
 
     def _referred(self, ref: str) -> str:
         if ref in self._open:
-            return "…"  # the same form again
+            return "…"  # a recursive reference
         target: Any = self._root
         for part in ref.removeprefix("#").strip("/").split("/"):
             name = part.replace("~1", "/").replace("~0", "~")

@@ -1,4 +1,4 @@
-"""Which training cases stand in a prompt as examples, and with which answers. Knows no model."""
+"""Choose the training cases shown as examples in a prompt, and their answers. Knows no model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 from tuneworthy.core.case import Case, Query
 from tuneworthy.prompting._variety import Feature, features, weight
 
-_AGAIN = 0.25  # what a feature is worth once more, of what it was worth before
-_READ = 2000  # characters of an input that are compared
-_NEAREST, _RANKED = 32, 4000  # neighbours kept of a text, and texts whose neighbours are kept
-_KEPT = 8  # pools kept: the folds of a study, for every arm that takes examples from them
+_AGAIN = 0.25  # factor on a feature's value each time it is covered again
+_READ = 2000  # most characters compared of an input
+_NEAREST, _RANKED = 32, 4000  # cached neighbours of a text, and texts with cached neighbours
+_KEPT = 8  # cached pools: the folds of a study, used by every arm with examples
 
 
 def refused(case: Case) -> str | None:
-    """Return why a case can't be an example in a prompt, or None where it can.
+    """Return why a case can't be an example in a prompt, or None if it can.
 
-    Its turns, system turns aside, must be user and assistant in turn, the user first and last.
+    Its turns, system turns aside, must alternate between user and assistant, the user first and
+    last.
     """
     roles = [message.role for message in case.messages if message.role != "system"]
     if "tool" in roles:
@@ -38,43 +39,46 @@ def refused(case: Case) -> str | None:
 def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     """Return the ids of k varied training cases, the same for every input.
 
-    Each next case covers what the earlier ones lack: labels, the values of fields that work like
-    labels, the keys that are present; of equals the frequent and the short one. The order of
-    `train` is nothing. Fewer than k come back where fewer can be examples.
+    Greedy cover: each next case adds features that the earlier ones lack (labels, the values of
+    label-like fields, the keys present), with a preference for frequent features and short cases.
+    Independent of the order of `train`. Returns fewer than k if fewer can be examples.
     """
     pool = sorted((case for case in train if refused(case) is None), key=lambda case: case.id)
     if not pool or k < 1:
         return ()
     table = features([case.output for case in pool])
-    common = Counter(feature for found in table for feature in found)
+    common = Counter(feature for row_features in table for feature in row_features)
     usual = median(map(_length, pool)) or 1
-    handicap = [max(_length(case) / usual, 1.0) ** 0.5 for case in pool]
-    luck = [0.9 + 0.2 * _chance(seed, case.id) for case in pool]
-    seen: Counter[Feature] = Counter()
+    length_penalty = [max(_length(case) / usual, 1.0) ** 0.5 for case in pool]
+    jitter = [0.9 + 0.2 * _chance(seed, case.id) for case in pool]
+    covered: Counter[Feature] = Counter()
     left, chosen = list(range(len(pool))), list[str]()
     while left and len(chosen) < k:
         gain = {
-            at: sum(_AGAIN ** seen[f] * weight(f, common[f] / len(pool)) for f in table[at])
+            at: sum(_AGAIN ** covered[f] * weight(f, common[f] / len(pool)) for f in table[at])
             for at in left
         }
-        best = max(left, key=lambda at: (gain[at] + 0.01) * luck[at] / handicap[at])
+        best = max(left, key=lambda at: (gain[at] + 0.01) * jitter[at] / length_penalty[at])
         left.remove(best)
-        seen.update(table[best])
+        covered.update(table[best])
         chosen.append(pool[best].id)
     return tuple(sorted(chosen, key=lambda name: _chance(seed, name)))
 
 
 def drawn(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]:
-    """Return the ids of k training cases drawn at random; the order of `train` is nothing."""
+    """Return the ids of k training cases drawn at random, independent of the order of `train`."""
     pool = sorted(case.id for case in train if refused(case) is None)
     return tuple(random.Random(seed).sample(pool, min(k, len(pool))))
 
 
 class Nearest:
-    """The training cases most like an input: cosine of TF-IDF over words and character n-grams."""
+    """Search for the training cases most similar to an input.
+
+    Similarity: cosine of TF-IDF over words and character n-grams.
+    """
 
     def __init__(self, train: Sequence[Case]) -> None:
-        """Read the inputs of the cases that can be examples; their order is nothing."""
+        """Index the inputs of the usable cases, independent of their order."""
         self._cases = sorted((c for c in train if refused(c) is None), key=lambda case: case.id)
         self._vectorizer: Any = None
         self._known: dict[str, list[int]] = {}
@@ -88,7 +92,7 @@ class Nearest:
         return tuple(self._cases[at].id for at in reversed(best))
 
     def _ranked(self, text: str, most: int) -> list[int]:
-        """Return the places of the nearest cases; several arms of a fold ask for the same text."""
+        """Return the positions of the nearest cases; cached, as several arms use the same text."""
         if text not in self._known or len(self._known[text]) < min(most, len(self._cases)):
             likeness = self._likeness(text)
             order = sorted(range(len(self._cases)), key=lambda at: (-likeness[at], at))
@@ -107,7 +111,7 @@ class Nearest:
         for name, part in parts:
             try:
                 part.fit(texts)
-            except ValueError:  # no word, or nothing but space, in any input
+            except ValueError:  # no input has a word
                 parts = [other for other in parts if other[0] != name]
         if parts:
             self._vectorizer = FeatureUnion(parts)
@@ -116,14 +120,15 @@ class Nearest:
     def _likeness(self, text: str) -> list[float]:
         if self._vectorizer is None:
             return [0.0] * len(self._cases)
-        found = (self._matrix @ self._vectorizer.transform([text]).T).toarray().ravel()
-        return [round(float(value), 9) for value in found]  # ties go by id on every machine
+        values = (self._matrix @ self._vectorizer.transform([text]).T).toarray().ravel()
+        # rounded, so that ties go by id on every machine
+        return [round(float(value), 9) for value in values]
 
 
 def dealt(answers: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Return the same answers dealt out anew, so that as few as possible keep their place.
+    """Return the same answers shuffled so that as few as possible keep their position.
 
-    It is the placebo of examples: all the same texts, with the link from input to answer cut.
+    It is the placebo of examples: the same texts without the link from input to answer.
     """
     order = list(range(len(answers)))
     random.Random(seed).shuffle(order)
@@ -139,10 +144,10 @@ def dealt(answers: Sequence[str], seed: int) -> tuple[str, ...]:
 
 
 class Pool:
-    """The training cases of one fold by id, with their index of neighbours once it is asked for."""
+    """The training cases of one fold by id, with a lazily built index of neighbours."""
 
     def __init__(self, train: Sequence[Case]) -> None:
-        """Keep the cases by id."""
+        """Store the cases by id."""
         self.train, self.size = train, len(train)
         self.by_id = {case.id: case for case in train}
         self._nearest: Nearest | None = None
@@ -167,18 +172,18 @@ _POOLS: list[Pool] = []
 
 
 def pool(train: Sequence[Case]) -> Pool:
-    """Return the pool of these training cases; the last few are kept, found by their very cases."""
-    for known in _POOLS:
-        if known.size == len(train) and (known.train is train or _all_in(known, train)):
-            known.train = train  # the next query finds it at a glance
-            return known
+    """Return the pool of these training cases; the last few are cached by identity of the cases."""
+    for cached in _POOLS:
+        if cached.size == len(train) and (cached.train is train or _all_in(cached, train)):
+            cached.train = train  # the next lookup compares only the list itself
+            return cached
     _POOLS.insert(0, Pool(train))
     del _POOLS[_KEPT:]
     return _POOLS[0]
 
 
-def _all_in(known: Pool, train: Sequence[Case]) -> bool:
-    return all(one is other for one, other in zip(known.train, train, strict=True))
+def _all_in(pool_: Pool, train: Sequence[Case]) -> bool:
+    return all(mine is other for mine, other in zip(pool_.train, train, strict=True))
 
 
 def _length(case: Case) -> int:

@@ -1,8 +1,8 @@
-"""Other words for the same task: specifications and reminders that a search for a prompt tries.
+"""Candidate wordings of a task: specifications and reminders that a prompt search tries.
 
-Each is an edit of the instruction, the form of an answer and what the training answers say about
-themselves (`notes`): parts are added, put in another order or said more strictly. A label is
-described, never renamed, so that every answer stays one of the task's own labels.
+Each is an edit of the instruction, the form of an answer and the `notes` on the training answers:
+parts are added, reordered or worded more strictly. A label is described, never renamed, so that
+every answer stays one of the task's own labels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ONLY = {
     "number": "Write the number and nothing else.",
     "text": "Write the answer and nothing else: no introduction, no remark.",
 }
-_SHORT = 200  # characters of an instruction that is short enough to be said again
+_SHORT = 200  # most characters of an instruction that a reminder repeats
 _FILL = (
     "Keep sentences short and leave a line between paragraphs.",
     "A page is easier to read when its margins are wide.",
@@ -32,37 +32,37 @@ _FILL = (
 
 
 class Wording(Record):
-    """What an edit is called, and the text that it gives."""
+    """The name of an edit, and its text."""
 
     name: str
     text: str
 
 
 def wordings(task: Task, train: Sequence[Case]) -> tuple[Wording, ...]:
-    """Return the specifications to try, the likeliest first; the task's own is not among them."""
+    """Return the specifications to try, the most promising first, without the task's own."""
     kind = task.output.type or "text"
     ask, only = task.instruction.strip(), _ONLY[kind]
     build = {"json": _json, "label": _labels}.get(kind, _text)
-    found = [
+    candidates = [
         Wording(name=name, text="\n".join(part for part in parts if part))
         for name, parts in build(task, train, ask, only)
     ]
     usual = specification(task)
-    texts = {w.text: w for w in reversed(found) if w.text.strip() and w.text != usual}
-    return tuple(w for w in found if texts.get(w.text) is w)
+    texts = {w.text: w for w in reversed(candidates) if w.text.strip() and w.text != usual}
+    return tuple(w for w in candidates if texts.get(w.text) is w)
 
 
 def reminders(task: Task) -> tuple[Wording, ...]:
-    """Return what may be said again after every input, nearest to where the answer begins."""
+    """Return texts that may be repeated after every input, next to where the answer begins."""
     only, ask = _ONLY[task.output.type or "text"].partition(":")[0], task.instruction.strip()
-    found = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
+    candidates = [Wording(name="answer only, after the input", text=f"{only.rstrip('.')}.")]
     if ask and len(ask) <= _SHORT:
-        found.append(Wording(name="instruction again, after the input", text=ask))
-    return tuple(found)
+        candidates.append(Wording(name="instruction again, after the input", text=ask))
+    return tuple(candidates)
 
 
 def irrelevant(own: str, text: str) -> str:
-    """Return `own` words, filled up with sentences about nothing here to as many as `text` has.
+    """Return `own` padded with irrelevant sentences to the number of words of `text`.
 
     With the task's own specification it is the placebo of a rewritten one.
     """

@@ -1,1 +1,1 @@
-"""Which passages answer a question: chunks, BM25, vectors, fusion. Knows no arm and no metric."""
+"""Find passages that answer a question: chunks, BM25, vectors, fusion. Knows no arm, no metric."""

@@ -1,4 +1,4 @@
-"""Documents into chunks: whole sentences up to a size, each repeating the end of the one before."""
+"""Split documents into chunks of whole sentences up to a size, with overlapping sentences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SPACE = re.compile(r"\s+")
 
 
 class Cut(Record):
-    """How documents are cut: at most `size` characters, `overlap` sentences repeated."""
+    """Chunking options: at most `size` characters, `overlap` sentences repeated."""
 
     size: Annotated[int, Field(ge=100, le=100_000)] = 1200
     overlap: Annotated[int, Field(ge=0, le=20)] = 1
 
 
 class Chunk(Record):
-    """A part of a document, word for word. `since` and `until` are the document's own."""
+    """A verbatim part of a document. `since` and `until` are the document's own."""
 
     doc: str
     part: int
@@ -37,17 +37,17 @@ class Chunk(Record):
 
     @property
     def searched(self) -> str:
-        """Return what is searched: the title in front of the text."""
+        """Return the searched text: the title followed by the text."""
         return f"{self.title}. {self.text}" if self.title else self.text
 
     @property
     def key(self) -> str:
-        """Return the hash of what is searched: equal texts have one vector."""
+        """Return the hash of the searched text: equal texts share one vector."""
         return digest(self.searched)
 
 
 def chunked(docs: Iterable[Doc], cut: Cut = Cut()) -> tuple[Chunk, ...]:
-    """Return the chunks of all documents, by document id: the order of the file is nothing."""
+    """Return the chunks of all documents, sorted by document id, whatever the order of the file."""
     return tuple(
         Chunk(
             doc=doc.id,
@@ -63,25 +63,25 @@ def chunked(docs: Iterable[Doc], cut: Cut = Cut()) -> tuple[Chunk, ...]:
 
 
 def pieces(text: str, cut: Cut = Cut()) -> list[str]:
-    """Return one text as pieces of whole sentences, each at most `cut.size` characters.
+    """Split a text into pieces of whole sentences, each at most `cut.size` characters.
 
-    A sentence that is longer is cut between words. No character but space at the ends is lost.
+    A longer sentence is split between words. Only whitespace at the ends is lost.
     """
     spans = [part for span in _sentences(text) for part in _short(text, span, cut.size)]
-    found, first = [], 0
+    result, first = [], 0
     while first < len(spans):
         start, last = spans[first][0], first
         while last + 1 < len(spans) and spans[last + 1][1] - start <= cut.size:
             last += 1
-        found.append(text[start : spans[last][1]])
+        result.append(text[start : spans[last][1]])
         if last + 1 == len(spans):
             break
         first = _again(spans, first, last, cut)
-    return found
+    return result
 
 
 def _again(spans: list[tuple[int, int]], first: int, last: int, cut: Cut) -> int:
-    """Return where the next piece starts: so many sentences back that it still gets a new one."""
+    """Return the next piece's first sentence: back by the overlap if a new one still fits."""
     end = spans[last + 1][1]
     start = max(first + 1, last + 1 - cut.overlap)
     while start <= last and end - spans[start][0] > cut.size:
@@ -91,8 +91,8 @@ def _again(spans: list[tuple[int, int]], first: int, last: int, cut: Cut) -> int
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for found in [*_END.finditer(text), None]:
-        end = len(text) if found is None else found.end()
+    for match in [*_END.finditer(text), None]:
+        end = len(text) if match is None else match.end()
         body = text[start:end]
         if body.strip():
             yield start + len(body) - len(body.lstrip()), start + len(body.rstrip())

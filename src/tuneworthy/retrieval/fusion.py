@@ -1,4 +1,4 @@
-"""Several rankings into one. Pure."""
+"""Merge several rankings into one. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ K = 60  # Cormack, Clarke and Buettcher (2009) found it good on TREC runs and ne
 def fused(rankings: Sequence[Sequence[int]], k: int = K) -> list[tuple[int, float]]:
     """Return (item, score) by reciprocal rank fusion, the best first.
 
-    score(item) = sum over rankings of 1 / (k + rank), ranks from 1; an item that a ranking lacks
-    gets nothing from it. Ties go to the smaller item. Source: Cormack, Clarke and Buettcher,
-    "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
+    score(item) = sum over rankings of 1 / (k + rank), ranks from 1; a ranking without the item adds
+    nothing. Ties go to the smaller item. Source: Cormack, Clarke and Buettcher, "Reciprocal Rank
+    Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
     """
     scores: dict[int, float] = defaultdict(float)
     for ranking in rankings:

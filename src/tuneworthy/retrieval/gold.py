@@ -1,6 +1,6 @@
-"""The passage that holds a row's answer: found where it is not given, and missed where it is gone.
+"""Infer the passage that holds a row's answer, and find answers that no passage supports.
 
-Reads answers: what it finds goes to a ceiling, to recall and to the audit, never to an arm that
+Reads gold answers: the results go to a ceiling, to recall and to the audit, never to an arm that
 can win.
 """
 
@@ -18,34 +18,38 @@ from tuneworthy.retrieval.chunks import Chunk
 from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.tokens import covers
 
-DEEP, NEAR = 10, 3  # passages that are looked through for the answer
-MOST = 5000  # rows that are looked at; of more, so many by a hash of their id
-_PLAIN = {"text", "number"}  # answers that can stand in a passage; a label or a record hardly does
+DEEP, NEAR = 10, 3  # top ranks that are searched for the answer
+MOST = 5000  # rows examined; of more, a sample by the hash of their id
+# output types whose answers can occur in a passage; labels and records rarely do
+_PLAIN = {"text", "number"}
 
 
 def completed(loaded: Loaded) -> Loaded:
-    """Return the rows with inferred passages where none is given, and with what was seen.
+    """Return the rows with inferred passages where none is given, and with the observations.
 
-    Only where there are documents and the answers are text or numbers. A passage is inferred if it
+    Only if there are documents and the answers are text or numbers. A passage is inferred if it
     ranks high (BM25) for the question and its answer together and holds the answer's words; the
     case is then marked `context_inferred`.
     """
     if not loaded.docs or loaded.task.output.type not in _PLAIN:
         return loaded
-    found = index(loaded.docs)
-    change = _inferring(found, loaded.everyone)
+    searcher = index(loaded.docs)
+    change = _inferring(searcher, loaded.everyone)
     out = replace(
         loaded,
         cases=tuple(map(change, loaded.cases)),
         test=None if loaded.test is None else tuple(map(change, loaded.test)),
         dev=None if loaded.dev is None else tuple(map(change, loaded.dev)),
     )
-    told = (*loaded.observations, *_observed(out.everyone, unsupported(found, out.everyone)))
-    return replace(out, observations=told)
+    observations = (
+        *loaded.observations,
+        *_observed(out.everyone, unsupported(searcher, out.everyone)),
+    )
+    return replace(out, observations=observations)
 
 
 def _inferring(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
-    bare = _some([case for case in cases if not case.context])
+    bare = _sampled([case for case in cases if not case.context])
     passages = {case.id: text for case in bare if (text := inferred(found, case))}
 
     def change(case: Case) -> Case:
@@ -57,7 +61,7 @@ def _inferring(found: Index, cases: Sequence[Case]) -> Callable[[Case], Case]:
 
 
 def inferred(found: Index, case: Case) -> str | None:
-    """Return the passage that most likely holds a case's answer, None where none is convincing."""
+    """Return the passage that most likely holds a case's answer, None if none is convincing."""
     for answer in (case.output, *case.accepted):
         (chunks,) = found.search([(f"{case.input} {answer}", case.time)], DEEP)
         if text := next((chunk.text for chunk in chunks if covers(chunk.text, answer)), None):
@@ -68,22 +72,24 @@ def inferred(found: Index, case: Case) -> str | None:
 def unsupported(found: Index, cases: Sequence[Case]) -> list[str]:
     """Return ids of cases whose answer no passage in force today supports.
 
-    Supported: the case's own document (`meta.doc_id`), or a passage that ranks among the first ten
-    for the question, holds the answer's words. Where the own document is no longer in force only
-    the first three count: its successor ranks there, and further down `11 days` is another rule's.
-    A row may have been right in its day: what it teaches is no longer so.
+    Supported: the case's own document (`meta.doc_id`), or a passage among the first ten for the
+    question, holds the answer's words. If the own document is no longer in force only the first
+    three count: its successor ranks there, and further down `11 days` belongs to another rule. A
+    row may have been right in its day, but what it teaches is outdated.
     """
-    some = _some(cases)
+    sample = _sampled(cases)
     force = found.in_force(None)
     own: dict[str, list[Chunk]] = {}
     for chunk, now in zip(found.chunks, force, strict=True):
         own.setdefault(chunk.doc, []).extend([chunk] if now else [])
-    ranked = found.search([(case.input, None) for case in some], DEEP)
+    ranked = found.search([(case.input, None) for case in sample], DEEP)
     gone = []
-    for case, chunks in zip(some, ranked, strict=True):
-        mine = own.get(str(case.meta.get("doc_id")))
-        near = chunks[:NEAR] if mine == [] else [*(mine or ()), *chunks]
-        if not any(covers(c.text, one) for c in near for one in (case.output, *case.accepted)):
+    for case, chunks in zip(sample, ranked, strict=True):
+        own_chunks = own.get(str(case.meta.get("doc_id")))
+        near = chunks[:NEAR] if own_chunks == [] else [*(own_chunks or ()), *chunks]
+        if not any(
+            covers(c.text, answer) for c in near for answer in (case.output, *case.accepted)
+        ):
             gone.append(case.id)
     return gone
 
@@ -94,14 +100,14 @@ def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
         out.append(seen("passage_inferred", "note", text, made))
     if gone:
-        asked = f" (of {MOST:,} looked at)" if len(cases) > MOST else ""
-        text = f"{len(gone):,} gold answers are supported by no current passage{asked}"
+        scope = f" (of {MOST:,} looked at)" if len(cases) > MOST else ""
+        text = f"{len(gone):,} gold answers are supported by no current passage{scope}"
         fix = "correct the answer, add the document, or give the row a `time`"
         out.append(seen("unsupported", "warning", text, gone, fix))
     return out
 
 
-def _some(cases: Sequence[Case]) -> Sequence[Case]:
+def _sampled(cases: Sequence[Case]) -> Sequence[Case]:
     if len(cases) <= MOST:
         return cases
     return sorted(cases, key=lambda case: digest(case.id))[:MOST]

@@ -1,7 +1,7 @@
-"""The index of a document collection: BM25 and, where there is an encoder, vectors, fused.
+"""The index of a document collection: BM25 and, if there is an encoder, vectors, fused.
 
-Search is exact: an approximate index takes longer to build than the questions of a study take, and
-would be one more source of error (FINDINGS). Knows no arm.
+Search is exact: building an approximate index takes longer than answering all questions of a study,
+and adds a source of error (FINDINGS). Knows no arm.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from tuneworthy.retrieval.vectors import Array, Encoder, vectors
 
 DEPTH = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
 Asked = tuple[str, str | None]
-"""A question and the time at which it is asked (None: now, by the latest documents)."""
-LIKE = 10  # texts nearest in length among which a stand-in is drawn
+"""A question and its time (None: now, by the latest documents)."""
+LIKE = 10  # candidates for a placebo: the texts nearest in length
 
 
 class Index:
-    """Chunks that can be searched as of a moment; build it with `index`."""
+    """Chunks that can be searched as of a moment; built by `index`."""
 
     def __init__(
         self, chunks: Sequence[Chunk], encoder: Encoder | None = None, rows: Array | None = None
     ) -> None:
-        """Read the chunks; `rows` are their vectors, made by `encoder`."""
+        """Index the chunks; `rows` are their vectors from `encoder`."""
         self.chunks, self.encoder, self._rows = tuple(chunks), encoder, rows
         self._bm25 = _bm25([terms(chunk.searched) for chunk in self.chunks])
         self._since = np.array([_edge(c.since, -math.inf) for c in self.chunks])
@@ -42,19 +42,19 @@ class Index:
 
     @property
     def dense(self) -> bool:
-        """Say whether vectors take part; else BM25 searches alone."""
+        """Return whether the search uses vectors; otherwise only BM25."""
         return self._rows is not None
 
     @property
     def last(self) -> float:
         """Return the moment of the latest version: when the last document came into force.
 
-        Where no document says since when it holds, when the last one ended. It needs no clock, so
-        a search tomorrow finds the same.
+        If no document has a start, when the last one ended. It needs no clock, so a search tomorrow
+        finds the same.
         """
         for edges in (self._since, self._until):
-            if (known := edges[np.isfinite(edges)]).size:
-                return float(known.max())
+            if (finite := edges[np.isfinite(edges)]).size:
+                return float(finite.max())
         return 0.0
 
     def in_force(self, time: str | None) -> Array:
@@ -65,14 +65,14 @@ class Index:
     def search(self, asked: Sequence[Asked], k: int) -> list[list[Chunk]]:
         """Return for each question its k best chunks in force at its time, the best first.
 
-        Fewer where fewer fit: BM25 alone finds nothing for a question without a known word.
+        There may be fewer: BM25 alone finds nothing for a question without a known word.
         """
-        return [[self.chunks[at] for at in found[:k]] for found in self.ranked(asked)]
+        return [[self.chunks[at] for at in positions[:k]] for positions in self.ranked(asked)]
 
     def ranked(self, asked: Sequence[Asked]) -> list[list[int]]:
         """Return for each question positions of chunks in force at its time, the best first."""
         allowed = [self.in_force(time) for _, time in asked]
-        most = DEPTH if self.dense and asked else None  # BM25 alone ranks all it finds
+        most = DEPTH if self.dense and asked else None  # BM25 alone ranks all matches
         lexical = [
             _order(self._lexical(question), where, above=0.0, most=most)
             for (question, _), where in zip(asked, allowed, strict=True)
@@ -85,12 +85,14 @@ class Index:
             for query, where in zip(queries, allowed, strict=True)
         ]
         both = zip(lexical, near, strict=True)
-        return [[at for at, _ in fused([one, two])] for one, two in both]
+        return [
+            [at for at, _ in fused([lexical_row, dense_row])] for lexical_row, dense_row in both
+        ]
 
     def stand_in(self, chunk: Chunk, seed: str, time: str | None = None) -> Chunk | None:
-        """Return a random chunk of about the same length from another document, None: no other.
+        """Return a random chunk of similar length from another document, None if there is none.
 
-        The placebo of a passage: as long, as much of this collection, and about something else.
+        The placebo of a passage: equally long, from the same collection, about something else.
         """
         force = np.flatnonzero(self.in_force(time)).tolist()
         others = [self.chunks[at] for at in force if self.chunks[at].doc != chunk.doc]
@@ -110,10 +112,10 @@ def index(
     encoder: Encoder | None = None,
     folder: Path | None = None,
 ) -> Index:
-    """Return the index of these documents; vectors that lie in `folder` are used again.
+    """Return the index of these documents; reuse vectors stored in `folder`.
 
-    BM25 is counted anew each time, for its weights depend on all chunks (10,000 take a second or
-    two). Raises ValueError where there is no text at all.
+    BM25 is rebuilt each time, because its weights depend on all chunks (10,000 take a second or
+    two). Raises ValueError if there is no text at all.
     """
     chunks = chunked(docs, cut)
     if not chunks:
@@ -125,32 +127,32 @@ def index(
 def like(texts: Sequence[str], text: str, seed: str) -> int | None:
     """Return the position of a random text among the ten nearest to `text` in length.
 
-    None of them holds `text` or is held by it; None where there is no such text.
+    Excludes texts that contain `text` or are contained in it; None if no text is left.
     """
-    others = [at for at, one in enumerate(texts) if one not in text and text not in one]
+    others = [at for at, other in enumerate(texts) if other not in text and text not in other]
     if not others:
         return None
     draw = random.Random(seed)
-    draw.shuffle(others)  # of equals in length none is preferred by its place
+    draw.shuffle(others)  # so that position does not decide between equal lengths
     return draw.choice(sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LIKE])
 
 
 def index_hash(docs: Sequence[Doc], cut: Cut = Cut(), encoder: Encoder | None = None) -> str:
-    """Return the hash of what an index finds: documents, how they are cut, and the encoder."""
-    held = [chunk.plain() for chunk in chunked(docs, cut)]
+    """Return the hash of an index's content: documents, chunking options, and the encoder."""
+    contents = [chunk.plain() for chunk in chunked(docs, cut)]
     made_by = dict(encoder.fingerprint) if encoder else None
-    return digest({"chunks": held, "cut": cut.plain(), "encoder": made_by})
+    return digest({"chunks": contents, "cut": cut.plain(), "encoder": made_by})
 
 
 def _bm25(corpus: list[list[str]]) -> Any:
-    """Return BM25 as Lucene counts it (k1 1.5, b 0.75), None where no chunk has a word."""
+    """Return BM25 as Lucene computes it (k1 1.5, b 0.75), None if no chunk has a word."""
     if not any(corpus):
         return None
     import bm25s
 
-    found = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
-    found.index(corpus, show_progress=False)
-    return found
+    engine = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
+    engine.index(corpus, show_progress=False)
+    return engine
 
 
 def _edge(text: str | None, none: float) -> float:
@@ -158,10 +160,10 @@ def _edge(text: str | None, none: float) -> float:
 
 
 def _order(scores: Array, allowed: Array, above: float, most: int | None = None) -> list[int]:
-    """Return the `most` best allowed positions; ties, also of rounding, go by position."""
+    """Return the `most` best allowed positions; ties, also by rounding, go by position."""
     rounded = np.round(scores, 6)
-    held = np.flatnonzero(allowed & (rounded > above))
-    if most is not None and len(held) > most:
-        held = held[rounded[held] >= np.partition(rounded[held], -most)[-most]]
-    ordered: list[int] = held[np.argsort(-rounded[held], kind="stable")][:most].tolist()
+    positions = np.flatnonzero(allowed & (rounded > above))
+    if most is not None and len(positions) > most:
+        positions = positions[rounded[positions] >= np.partition(rounded[positions], -most)[-most]]
+    ordered: list[int] = positions[np.argsort(-rounded[positions], kind="stable")][:most].tolist()
     return ordered

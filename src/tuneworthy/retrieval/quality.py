@@ -1,4 +1,4 @@
-"""How well passages are found: recall and reciprocal rank where the right passage is known."""
+"""Retrieval quality: recall and reciprocal rank for cases whose right passage is known."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ KS = (1, 5, 10)
 
 
 class Quality(Record):
-    """Retrieval in figures, over `n` cases whose passage is known, `inferred` of them inferred.
+    """Retrieval quality over `n` cases with a known passage, `inferred` of them inferred.
 
     `recall` maps k to the share of cases with a right passage among the first k, `mrr` is the mean
-    of 1/rank of the first right one (0 where none is ranked); two-sided 95 %. `dense` says whether
-    vectors took part. None where no case has a known passage.
+    of 1/rank of the first right one (0 if none is ranked); two-sided 95 %. `dense`: whether vectors
+    were used. None if no case has a known passage.
     """
 
     n: int
@@ -32,14 +32,14 @@ class Quality(Record):
 def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Quality:
     """Return recall at each k and the mean reciprocal rank of an index on these cases.
 
-    A passage is right where it is part of the case's document (`meta.doc_id`), or, where only a
-    text is known, part of that text or around it. Of a document in several chunks those that hold
+    A passage is right if it is part of the case's document (`meta.doc_id`), or, if only a text is
+    known, contained in that text or containing it. Of a document in several chunks those that hold
     the answer count, if any does.
     """
     known = [case for case in cases if case.meta.get("doc_id") is not None or case.context]
     pairs = [(case, right) for case in known if (right := _right(index, case))]
-    found = index.ranked([(case.input, case.time) for case, _ in pairs])
-    ranks = [_rank(each, right) for each, (_, right) in zip(found, pairs, strict=True)]
+    rankings = index.ranked([(case.input, case.time) for case, _ in pairs])
+    ranks = [_rank(ranking, right) for ranking, (_, right) in zip(rankings, pairs, strict=True)]
     inferred = sum(case.context_inferred for case, _ in pairs)
     if not ranks:
         return Quality(n=0, inferred=0, dense=index.dense, recall=None, mrr=None)
@@ -55,13 +55,15 @@ def quality(index: Index, cases: Sequence[Case], ks: Sequence[int] = KS) -> Qual
 def _right(index: Index, case: Case) -> set[int]:
     name = case.meta.get("doc_id")
     if name is not None and not case.context_inferred:
-        held = [at for at, chunk in enumerate(index.chunks) if chunk.doc == str(name)]
+        candidates = [at for at, chunk in enumerate(index.chunks) if chunk.doc == str(name)]
     else:
         text = " ".join(words(case.context or ""))
-        held = [at for at, chunk in enumerate(index.chunks) if _same(chunk.text, text)]
+        candidates = [at for at, chunk in enumerate(index.chunks) if _same(chunk.text, text)]
     answers = (case.output, *case.accepted)
-    strict = [at for at in held if any(covers(index.chunks[at].text, one) for one in answers)]
-    return set(strict or held)
+    strict = [
+        at for at in candidates if any(covers(index.chunks[at].text, answer) for answer in answers)
+    ]
+    return set(strict or candidates)
 
 
 def _same(text: str, other: str) -> bool:
@@ -69,8 +71,8 @@ def _same(text: str, other: str) -> bool:
     return bool(mine and other) and (mine in other or other in mine)
 
 
-def _rank(found: Sequence[int], right: set[int]) -> int | None:
-    return next((rank for rank, at in enumerate(found, 1) if at in right), None)
+def _rank(ranking: Sequence[int], right: set[int]) -> int | None:
+    return next((rank for rank, at in enumerate(ranking, 1) if at in right), None)
 
 
 def _mean(values: Sequence[float]) -> Interval:

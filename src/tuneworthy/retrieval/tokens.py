@@ -1,4 +1,4 @@
-"""The words of a text as they are searched and compared. Knows no language."""
+"""The words of a text for search and comparison. Knows no language."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import unicodedata
 
 _WORD = re.compile(r"\w+")
 _STEM = 4
-_ENOUGH = 0.8  # of the different words of an answer, so that up to four words must all stand there
+_ENOUGH = 0.8  # share of an answer's distinct words; up to four words must therefore all occur
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in one Unicode form and without case."""
+    """Return the words of a text, NFKC-normalised and case-folded."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def terms(text: str) -> list[str]:
-    """Return what BM25 counts: each word, and the first letters of a longer one.
+    """Return the BM25 terms: each word, and the first letters of a longer one.
 
-    `storing` and `storage` share a stem without a list of endings, in any language that inflects
+    So `storing` and `storage` share a stem without a list of endings, in any language that inflects
     at the end. Chosen on training questions (FINDINGS), not on the scored ones.
     """
-    found: list[str] = []
+    result: list[str] = []
     for word in words(text):
-        found.append(word)
+        result.append(word)
         if len(word) > _STEM:
-            found.append(f"{word[:_STEM]}~")
-    return found
+            result.append(f"{word[:_STEM]}~")
+    return result
 
 
 def covers(passage: str, answer: str) -> bool:
-    """Say whether a passage holds at least four fifths of an answer's different words."""
+    """Return whether a passage holds at least four fifths of an answer's distinct words."""
     wanted = set(words(answer))
     return bool(wanted) and len(wanted & set(words(passage))) >= _ENOUGH * len(wanted)

@@ -1,4 +1,4 @@
-"""Vectors of chunks, kept on disk by content: only what is new or changed is encoded."""
+"""Vectors of chunks, cached on disk by content: only new or changed chunks are encoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Encoder(Protocol):
-    """Texts into vectors. `fingerprint` names weights and versions: other ones, other vectors."""
+    """Encodes texts as vectors. `fingerprint` identifies weights and versions."""
 
     fingerprint: Mapping[str, str]
 
@@ -30,10 +30,10 @@ class Encoder(Protocol):
 
 
 class MiniLM:
-    """The fetched sentence encoder, as an Encoder."""
+    """The downloaded sentence encoder, as an Encoder."""
 
     def __init__(self) -> None:
-        """Open it. Raises ModelError where it is not on this machine."""
+        """Open it. Raises ModelError if it is not on this machine."""
         from tuneworthy.models import _minilm, _vectors
 
         self._opened = _vectors.encoder()
@@ -45,7 +45,7 @@ class MiniLM:
 
 
 def encoder_here() -> tuple[Encoder | None, str]:
-    """Return the encoder of this machine and "", or None and why there is none. No request."""
+    """Return this machine's encoder and "", or None and why there is none. Makes no request."""
     try:
         return MiniLM(), ""
     except ModelError as error:
@@ -55,19 +55,21 @@ def encoder_here() -> tuple[Encoder | None, str]:
 def vectors(chunks: Sequence[Chunk], cut: Cut, encoder: Encoder, folder: Path | None) -> Array:
     """Return one unit vector a chunk, as float32 [n, d].
 
-    With a folder, vectors of an earlier call are read there by the hash of their text, and what
-    was added is written; a file that can't be read is made anew.
+    With a folder, vectors are cached there by the hash of their text; a cache file that can't be
+    read is rebuilt.
     """
     about = {"cut": cut.plain(), "encoder": dict(encoder.fingerprint)}
     name = digest({**about, "source": source_digest(ENCODER)}, 16)
     file = folder / f"vectors-{name}.npz" if folder else None
-    known = _read(file)
+    cached = _read(file)
     keys = [chunk.key for chunk in chunks]
-    new = {key: chunk.searched for key, chunk in zip(keys, chunks, strict=True) if key not in known}
+    new = {
+        key: chunk.searched for key, chunk in zip(keys, chunks, strict=True) if key not in cached
+    }
     if new:
-        found = np.asarray(encoder.encode(list(new.values())), np.float32)
-        known |= dict(zip(new, found, strict=True))
-    table = np.stack([known[key] for key in keys])
+        encoded = np.asarray(encoder.encode(list(new.values())), np.float32)
+        cached |= dict(zip(new, encoded, strict=True))
+    table = np.stack([cached[key] for key in keys])
     if new and file:
         _write(file, dict(zip(keys, table, strict=True)))
     return table
@@ -77,14 +79,14 @@ def _read(file: Path | None) -> dict[str, Array]:
     if file is None or not file.exists():
         return {}
     try:
-        with np.load(file, allow_pickle=False) as held:
-            return dict(zip(held["keys"].tolist(), held["rows"], strict=True))
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}
 
 
 def _write(file: Path, table: Mapping[str, Array]) -> None:
-    """Write the file whole or not at all; a disk that is full costs time the next time, no more."""
+    """Write the file atomically; a failure only costs encoding again the next time."""
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

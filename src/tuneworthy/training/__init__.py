@@ -1,1 +1,1 @@
-"""Rendering, the flat training loop and adapters. Knows no metric and no arm."""
+"""Training of LoRA adapters: rendering, training loop, checkpoints. Knows no metric and no arm."""

@@ -1,6 +1,6 @@
-"""A sealed folder (adapter or checkpoint): whole or absent, bound by hash to its base.
+"""A sealed folder (adapter or checkpoint): complete or absent, bound by hash to its base.
 
-`tuneworthy.json` names every file with size and SHA-256 and is written last; the folder gets its
+`tuneworthy.json` lists every file with size and SHA-256 and is written last; the folder gets its
 name only when all of it is on disk. Knows no torch.
 """
 
@@ -30,7 +30,7 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict[str, Any] | None:
-    """Return the manifest of a whole folder with the file `needed`; None where it is not whole."""
+    """Return the manifest of a complete folder with the file `needed`, else None."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]
@@ -51,7 +51,7 @@ def publish(built: Path, folder: Path, what: str = "adapter") -> Path:
         failpoint(f"{what}.sync")
         _sync(path)
     _sync(built)
-    if folder.exists():  # a leftover that was not whole, else it would have been used
+    if folder.exists():  # an incomplete leftover: a complete one would have been used
         shutil.rmtree(folder)
     failpoint(f"{what}.before")
     os.replace(built, folder)

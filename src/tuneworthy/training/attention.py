@@ -1,7 +1,8 @@
-"""Causal attention and its gradient, written on a tape: rows side by side, queries in blocks.
+"""Causal attention and its gradient in the recorded training step, with queries in blocks.
 
-Heads are [rows, kept heads, group, length, width]; tokens of a span [tokens, heads · width]. Where
-padding is left out of the tokens, it is laid out here. Knows no layer and no model.
+Heads are [rows, kept heads, group, length, width] ("kept heads" are key/value heads); tokens of a
+span [tokens, heads · width]. If padding is left out of the tokens, it is inserted here. Knows no
+layer and no model.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from tuneworthy.models._kernels import weigh
 from tuneworthy.training import kernels
 from tuneworthy.training.tape import Span, Tape, Writer
 
-_BLOCK = 128  # queries attended to at once: their scores stay in the cache of a core
-_KEPT = 512  # with more keys, attention weights are computed again instead of kept
+_BLOCK = 128  # queries per block: their scores fit a core's cache
+_KEPT = 512  # with more keys, attention weights are recomputed instead of stored
 Held = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Attention:
-    """How the heads of a model lie: `kept` of keys and values, for `group` queries each."""
+    """The head layout of a model: `kept` key/value heads, each for `group` query heads."""
 
     kept: int
     group: int
@@ -32,57 +33,59 @@ class Attention:
     def forward(
         self, scale: float, span: Span, given: Sequence[Any], past: Held | None, tape: Tape
     ) -> Held:
-        """Write what the span's queries see into the last of `given`; return what is kept of it.
+        """Record the span's attention into the last of `given`; return its stored tensors.
 
-        `given` are q, k, v and that, of the span's tokens; `past` is what was kept of the prompt.
+        `given` are q, k, v and the output, of the span's tokens; `past` are the stored tensors of
+        the prompt.
         """
         (q, k, v, out), held = given, self._rooms(span, given[0].dtype, tape)
         old = past or {"keys": None, "values": None}
         for own, part, place in self._apart(span, tape):
-            mine = _of(held, part)
-            keys, values = (mine[name][:, :, None] for name in ("keys", "values"))
+            part_held = _of(held, part)
+            keys, values = (part_held[name][:, :, None] for name in ("keys", "values"))
             kernels.laid(k, place, old["keys"], span.angles, keys, own.do)
             kernels.laid(v, place, old["values"], None, values, own.do)
-            kernels.laid(q, place, None, span.angles, mine["turned"], own.do)
-            seen = own.lent(mine["turned"])
-            held["p"].append(self._attend(scale, span, mine, seen, own))
-            kernels.taken(seen, place, 0, None, out, own.do)
+            kernels.laid(q, place, None, span.angles, part_held["turned"], own.do)
+            output = own.lent(part_held["turned"])
+            held["p"].append(self._attend(scale, span, part_held, output, own))
+            kernels.taken(output, place, 0, None, out, own.do)
         return held
 
     def backward(
         self, scale: float, span: Span, held: Held, places: Sequence[Any], tape: Tape, sent: Any
     ) -> Any:
-        """Write a span's gradients of q, k and v; return those of all keys and values.
+        """Record a span's gradients of q, k and v; return those of all keys and values.
 
         `places` are the span's tokens of dq, dk, dv (written) and of the output's gradient; `sent`
-        is what rows that look back on the span returned.
+        is the return value of the rows that attend to this span.
         """
         (dq, dk, dv, dout), skipped = places, span.skipped
         slopes = [tape.lent(held[name]) for name in ("turned", "keys", "values")]
         parts = zip(self._apart(span, tape), held["p"], strict=True)
         for (own, part, place), weights in parts:
-            mine = [slope[part] for slope in slopes]
-            seen = own.lent(mine[0])
-            kernels.laid(dout, place, None, None, seen, own.do)  # no gradient comes from padding
-            self._slopes(scale, span, (_of(held, part), weights, seen), mine, own)
-            for slope, more in zip(mine[1:], sent or (), strict=False):
+            part_slopes = [slope[part] for slope in slopes]
+            doutput = own.lent(part_slopes[0])
+            kernels.laid(dout, place, None, None, doutput, own.do)  # padding has no gradient
+            self._slopes(scale, span, (_of(held, part), weights, doutput), part_slopes, own)
+            for slope, more in zip(part_slopes[1:], sent or (), strict=False):
                 kernels.gained(more, place[1], slope, own.do)
-            kernels.taken(mine[0], place, 0, span.angles, dq, own.do)
-            kernels.taken(mine[1][:, :, None], place, skipped, span.angles, dk, own.do)
-            kernels.taken(mine[2][:, :, None], place, skipped, None, dv, own.do)
+            kernels.taken(part_slopes[0], place, 0, span.angles, dq, own.do)
+            kernels.taken(part_slopes[1][:, :, None], place, skipped, span.angles, dk, own.do)
+            kernels.taken(part_slopes[2][:, :, None], place, skipped, None, dv, own.do)
         return slopes[1:]
 
     def _apart(self, span: Span, tape: Tape) -> Iterator[tuple[Writer, Any, tuple[Any, int]]]:
-        """Yield writers with their share of the rows, of a single one of its kept heads.
+        """Yield parallel writers, each with a share of the rows, or of a single row's kept heads.
 
-        And where that lies: the places of the rows among the tokens, and the first head.
+        Also yield the location of the share: the rows' start offsets among the tokens, and the
+        first head.
         """
-        one = span.rows == 1
-        for own, some in tape.apart(self.kept if one else span.rows):
-            if one:
-                yield own, (slice(0, 1), some), (span.starts, some.start)
+        single_row = span.rows == 1
+        for own, share in tape.apart(self.kept if single_row else span.rows):
+            if single_row:
+                yield own, (slice(0, 1), share), (span.starts, share.start)
             else:
-                yield own, (some,), (span.starts[some.start : some.stop + 1], 0)
+                yield own, (share,), (span.starts[share.start : share.stop + 1], 0)
 
     def _rooms(self, span: Span, dtype: Any, tape: Tape) -> Held:
         shape = (span.rows, self.kept, span.skipped + span.length, self.width)
@@ -93,8 +96,8 @@ class Attention:
     def _weights(self, scale: float, turned: Any, keys: Any, own: Writer) -> Any:
         """Return softmax(s · q kᵀ) of one block of queries, [rows · kept, queries, keys].
 
-        Of the block's queries the last sees all keys, the one before it all but the last. Scores
-        are rounded as the model's own are: the gradient is as near that of an fp32 run (FINDINGS).
+        The block's last query sees all keys, the one before it all but the last. Scores are rounded
+        as the model rounds its own: the gradient is as close to that of an fp32 run (FINDINGS).
         """
         packed, block, count = own.flat(turned), turned.shape[3], keys.shape[2]
         store = own.take if count <= _KEPT else own.lend
@@ -104,19 +107,19 @@ class Attention:
         return scores
 
     def _blocks(self, span: Span) -> list[tuple[slice, int]]:
-        """Return for each block of queries: which, and how many keys its last one sees."""
+        """Return each block of queries with the number of keys its last one sees."""
         starts = range(0, span.length, _BLOCK)
         stops = [min(start + _BLOCK, span.length) for start in starts]
         return [(slice(a, b), span.skipped + b) for a, b in zip(starts, stops, strict=True)]
 
-    def _attend(self, scale: float, span: Span, held: Held, seen: Any, own: Writer) -> list[Any]:
-        """Write what queries see; return the weights of each block, None where not kept."""
+    def _attend(self, scale: float, span: Span, held: Held, output: Any, own: Writer) -> list[Any]:
+        """Record the attention output; return the weights of each block, None where not stored."""
         kept = []
         for block, count in self._blocks(span):
             mark = own.brief.at
             keys, values = (held[name][:, :, :count] for name in ("keys", "values"))
             weights = self._weights(scale, held["turned"][:, :, :, block], keys, own)
-            own.product(weights, values.flatten(0, 1), seen[:, :, :, block])
+            own.product(weights, values.flatten(0, 1), output[:, :, :, block])
             kept.append(weights if count <= _KEPT else None)
             own.brief.at = mark
         return kept
@@ -124,24 +127,24 @@ class Attention:
     def _slopes(
         self, scale: float, span: Span, given: tuple[Any, ...], slopes: Sequence[Any], own: Writer
     ) -> None:
-        """Write the gradient of turned queries, of keys and of values.
+        """Record the gradient of rotated queries, of keys and of values.
 
-        `given`: what is held, the weights by block, and the gradient of what was seen. With P the
-        attention weights and dP = dO Vᵀ: dS = P · (dP - Σ P · dP). The last block of queries sees
-        all keys: it writes their gradient, the blocks before it add to that.
+        `given`: the stored tensors, the weights by block, and the gradient of the output. With P
+        the attention weights and dP = dO Vᵀ: dS = P · (dP - Σ P · dP). The last block of queries
+        sees all keys, so it writes their gradient and the blocks before it add to that.
         """
         (held, kept, dout), (dq, dk, dv) = given, slopes
         for (block, count), stored in reversed(list(zip(self._blocks(span), kept, strict=True))):
             mark, more = own.brief.at, block.stop < span.length
             turned, keys = held["turned"][:, :, :, block], held["keys"][:, :, :count]
             weights = self._weights(scale, turned, keys, own) if stored is None else stored
-            packed, asked = own.flat(dout[:, :, :, block]), own.flat(turned)
+            packed, queries = own.flat(dout[:, :, :, block]), own.flat(turned)
             values = held["values"][:, :, :count].flatten(0, 1)
             sloped = own.lent(weights)
             own.do(torch.bmm, packed, values.transpose(1, 2), out=sloped)
             kernels.score_slopes(weights, sloped, scale, own.do)
             own.product(sloped, keys.flatten(0, 1), dq[:, :, :, block])
-            own.product(sloped.transpose(1, 2), asked, dk[:, :, :count], more)
+            own.product(sloped.transpose(1, 2), queries, dk[:, :, :count], more)
             own.product(weights.transpose(1, 2), packed, dv[:, :, :count], more)
             own.brief.at = mark
 

@@ -1,4 +1,4 @@
-"""Which rows a step sees, in what order, and how they are grouped. Knows no model."""
+"""The rows of each training step, their order, and their grouping. Knows no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tuneworthy.models._runs import balanced
 from tuneworthy.training.render import Rendered
 
-_WORTH = 8  # a shorter shared prompt costs more in overhead than it saves
+_WORTH = 8  # minimum tokens of a shared prompt: below it the overhead exceeds the saving
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
@@ -18,9 +18,9 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def shared_length(rows: Sequence[Rendered]) -> int:
-    """Return how many first tokens all rows share and none trains; 0 where sharing does not pay.
+    """Return how many first tokens all rows share untrained; 0 if sharing does not pay.
 
-    One prompt token a row stays out, because the first answer token is predicted from it.
+    One prompt token a row is excluded, because the first answer token is predicted from it.
     """
     if len(rows) < 2:
         return 0
@@ -36,11 +36,11 @@ def shared_length(rows: Sequence[Rendered]) -> int:
 def parts(
     rows: Sequence[Rendered], budget: int, skipped: int = 0, count: int = 1
 ) -> list[list[int]]:
-    """Return indices of `rows` in groups of similar length that cost alike.
+    """Return indices of `rows` in groups of similar length and similar cost.
 
-    At most `budget` padded tokens each; a row above it stands alone. `skipped` first tokens of
-    every row are not counted (the shared prompt). `count` groups run side by side, so there are
-    that many, or a multiple, where there are rows enough.
+    At most `budget` padded tokens each; a row above it is a group of its own. `skipped` first
+    tokens of every row are not counted (the shared prompt). `count` groups run in parallel, so
+    there are that many, or a multiple, if there are enough rows.
     """
     ranked = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
     costs = [len(rows[i].ids) - skipped for i in ranked]

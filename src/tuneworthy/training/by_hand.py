@@ -1,8 +1,8 @@
-"""One training step through `stack`: the loss of answer tokens and the gradient of the adapters.
+"""One training step with a hand-written gradient: loss of answer tokens, adapters' gradient.
 
-The same figures as `forward`'s general way, proved on a probe before it is taken. A shared prompt
-is read with the rows that look back on it, as some tokens more of the same matrix, its gradient
-summed over all of them. Knows no optimizer and no task.
+The same figures as the general path in `forward`, checked on a probe before use. A shared prompt is
+read with the rows that attend to it, as additional tokens of the same matrix, its gradient summed
+over all of them. Knows no optimizer and no task.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tuneworthy.training.tape import Tape
 
 @dataclass(frozen=True)
 class Hand:
-    """A stack with what stands above it: the final norm and the output layer [vocabulary, hidden].
+    """A stack with the final norm and the output layer [vocabulary, hidden].
 
     `shares`: whether a prompt that all rows start with is read once.
     """
@@ -40,12 +40,12 @@ class Hand:
 
     @property
     def plain(self) -> bool:
-        """Return whether a team takes the products, those of the output layer too."""
+        """Return whether the thread pool's GEMM computes all products, the output layer's too."""
         return self.stack.plain and fits(self.head)
 
 
 def open_hand(module: Any, shares: bool) -> Hand | None:
-    """Return the fast way through this model, None where its layers are not known."""
+    """Return the fast path for this model, None if its layers are not supported."""
     stack = open_stack(module)
     if stack is None:
         return None
@@ -59,19 +59,19 @@ def backward(
 ) -> tuple[list[float], list[tuple[Any, Any]]]:
     """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss.
 
-    The gradients are good until the next call.
+    The gradients are valid until the next call.
     """
     stack, adapters = hand.stack, hand.stack.adapters
     tokens = sum(row.trained for row in batch)
     by_row, read = [0.0] * len(batch), 0
 
     def turn(group: list[int], rows: list[Rendered], x: Any, tape: Tape) -> None:
-        found, dx = _head(hand, rows, x, tape, 1 / tokens)
+        row_losses, dx = _head(hand, rows, x, tape, 1 / tokens)
         nonlocal read
         stack.backward(dx, tape)
         adapters.gather(first=read == 0)
         read += len(group)
-        for i, value in zip(group, found, strict=True):
+        for i, value in zip(group, row_losses, strict=True):
             by_row[i] = value
 
     _run(hand, batch, budget, turn)
@@ -80,12 +80,12 @@ def backward(
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def evaluate(hand: Hand, rows: Sequence[Rendered], budget: int) -> tuple[list[float], list[float]]:
-    """Return each row's summed loss (nats) and the loss of its last token, in the parts' order."""
+    """Return each row's summed loss (nats) and its last token's loss, in the parts' order."""
     sums: list[float] = []
     ends: list[float] = []
 
-    def turn(group: list[int], some: list[Rendered], x: Any, tape: Tape) -> None:  # noqa: ARG001
-        shares = _nll(hand, some, x, tape).split([row.trained for row in some])
+    def turn(group: list[int], part_rows: list[Rendered], x: Any, tape: Tape) -> None:  # noqa: ARG001
+        shares = _nll(hand, part_rows, x, tape).split([row.trained for row in part_rows])
         sums.extend(float(share.sum()) for share in shares)
         ends.extend(float(share[-1]) for share in shares)
 
@@ -101,7 +101,7 @@ def _run(
 ) -> None:
     """Read the batch in parts of at most `budget` padded tokens, each behind the shared prompt.
 
-    `turn(indices, rows, output, tape)` is called with each.
+    Calls `turn(indices, rows, output, tape)` for each part.
     """
     stack = hand.stack
     stack.adapters.refresh()
@@ -109,7 +109,7 @@ def _run(
     prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
     for group in parts(batch, budget, width):
         rows = [batch[i] for i in group]
-        lengths = [len(row.ids) - 1 - width for row in rows]  # the last token predicts nothing
+        lengths = [len(row.ids) - 1 - width for row in rows]  # no target follows the last token
         tape = stack.tape(lengths, [row.trained for row in rows], width)
         own = _inputs(rows, width, tape.spans[-1].length)
         with stack.team if stack.few(tape.tokens) else nullcontext():
@@ -118,9 +118,9 @@ def _run(
 
 
 def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
-    """Return whether loss and gradient are those of `truth(rows, weights)`, found by autograd.
+    """Return whether loss and gradient equal those of `truth(rows, weights)`, from autograd.
 
-    A fresh adapter's B is zero and so would be A's gradient: the probe runs on random ones.
+    A fresh adapter's B is zero, and then A's gradient is too: the probe uses random values of B.
     """
     weights = hand.stack.adapters.weights
     before = [weight.detach().clone() for weight in weights]
@@ -139,8 +139,8 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
     ours = torch.cat([slope.flatten() for _, slope in pairs]).double()
     theirs = torch.cat([slope.flatten() for slope in slopes]).double()
     size = float(ours.norm() / theirs.norm())
-    # In half precision a token's loss scatters by hundredths of a nat on either way, and more where
-    # it is large: the gradient is what a fault shows in.
+    # In half precision a token's loss varies by hundredths of a nat on both paths, and more where
+    # it is large; the gradient reveals a fault.
     slack = (0.02 if rough else 1e-4) * abs(sum(losses))
     slack += 0.05 * sum(row.trained for row in rows) if rough else 0
     near = abs(sum(by_row) - sum(losses)) <= slack and abs(size - 1) <= (0.1 if rough else 1e-4)
@@ -148,7 +148,7 @@ def proved(hand: Hand, rows: Sequence[Rendered], truth: Any) -> bool:
 
 
 def _inputs(rows: Sequence[Rendered], skipped: int, length: int) -> Any:
-    """Return the ids that are read, padded to a length."""
+    """Return the input ids of the rows, padded to a length."""
     ids = torch.zeros(len(rows), length, dtype=torch.long)
     for number, row in enumerate(rows):
         inputs = row.ids[skipped:-1]
@@ -179,8 +179,8 @@ def _head(
 ) -> tuple[list[float], Any]:
     """Return each row's summed loss, and the gradient of `scale` times their sum at x [M, hidden].
 
-    The first of those are answer tokens. The gradient of a token's loss at its logits is softmax -
-    one-hot; it takes the logits' place.
+    The first rows of x are those that predict answer tokens. The gradient of a token's loss at its
+    logits is softmax - one-hot; it overwrites the logits.
     """
     targets = _targets(rows)
     outer = x[: len(targets)]

@@ -1,7 +1,7 @@
-"""What an adapter changed: the weights by layer, what the model says next, what it represents.
+"""The effect of an adapter on weights by layer, next-token distribution, and representations.
 
-Base and tuned model read the very same tokens in the same batches, so every figure is paired and
-an adapter that changes nothing gives exactly 0. Knows no task, no metric and no arm.
+Base and tuned model read the very same tokens in the same batches, so every figure is paired and an
+adapter that changes nothing gives exactly 0. Knows no task, no metric and no arm.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tuneworthy.training.batches import parts
 from tuneworthy.training.forward import Net, answer_logits
 from tuneworthy.training.render import Rendered
 
-PART_TOKENS = 1024  # padded tokens read at once: their logits are the memory this takes
+PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 SHIFTED = 16  # rows on which representations are compared
 Text = Sequence[Message] | str
 
 
 def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> list[dict[str, Any]]:
-    """Return what the base itself writes after each beginning, at temperature 1.
+    """Return continuations that the base samples after each beginning, at temperature 1.
 
     `model` is a local engine without an adapter. A beginning is a conversation, or plain text that
-    is continued without a chat template. At most `most` tokens each. A row is {"ids", "first"}:
-    all token ids, and the index of the first one that was written.
+    is continued without a chat template. At most `most` tokens each. A row is {"ids", "first"}: all
+    token ids, and the index of the first sampled one.
     """
     heads = [_head(model, text) for text in beginnings]
     draw = _generate.Draw(
@@ -54,7 +54,7 @@ def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> li
 
 
 def answered(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
-    """Return a row of a prompt and the answer it got; `ended`: the answer ended by itself."""
+    """Return a row of a prompt and its answer; `ended`: the answer ended with an end token."""
     end = [model.ends[0]] if ended else []
     return _row(answer_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
 
@@ -64,43 +64,43 @@ def compared(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list
 
     Losses and KL(tuned from base) are sums over the row's tokens from `first` on, in nats; the KL
     is exact at each position. Rows without such a token, or longer than the model's context, get
-    [0, 0, 0, 0]. Raises NumericError where a figure is not finite.
+    [0, 0, 0, 0]. Raises NumericError if a figure is not finite.
     """
     rendered = [_rendered(row) for row in rows]
     fits = [i for i, row in enumerate(rendered) if row.trained and _fits(base, row)]
     net = _open(base.module)
-    found = [[0, 0.0, 0.0, 0.0] for _ in rows]
+    figures_by_row = [[0, 0.0, 0.0, 0.0] for _ in rows]
     for group in parts([rendered[i] for i in fits], PART_TOKENS):
         signals.check()
         batch = [fits[i] for i in group]
         for i, figures in zip(batch, _group(net, tuned, [rendered[i] for i in batch]), strict=True):
-            found[i] = figures
-    _check([value for row in found for value in row], base)
-    return found
+            figures_by_row[i] = figures
+    _check([value for row in figures_by_row for value in row], base)
+    return figures_by_row
 
 
 def weight_changes(tuned: Any) -> dict[str, dict[str, Any]]:
-    """Return by layer the size and the effective rank of the change that an adapter makes.
+    """Return by layer the size and the effective rank of an adapter's weight change.
 
-    Only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the singular values of B A
-    are those of Rb Ra'. `ratio` is ‖scale · B A‖ / ‖W‖ (Frobenius, over a layer's matrices
-    together); `effective_rank` is exp(entropy of the normalised singular values), the mean over
-    its matrices (Roy and Vetterli 2007), None where none changed. The key "all" is the whole model.
+    Only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the singular values of B A are
+    those of Rb Ra'. `ratio` is ‖scale · B A‖ / ‖W‖ (Frobenius, over a layer's matrices together);
+    `effective_rank` is exp(entropy of the normalised singular values), the mean over its matrices
+    (Roy and Vetterli 2007), None if none changed. The key "all" is the whole model.
     """
     modules = dict(tuned.module.named_modules())
     layers: dict[str, list[tuple[float, float, int, float | None]]] = {}
     for name, (first, second, scale) in tuned.adapter.changes.items():
         values = _singular(first, second) * abs(scale)
         weight = torch.linalg.vector_norm(modules[name].weight.detach().float()).item() ** 2
-        one = (float((values**2).sum()), weight, len(first), effective_rank(values.tolist()))
-        found = re.search(r"\.(\d+)\.", name)
-        layers.setdefault(found.group(1) if found else name, []).append(one)
-    told = {layer: _layer(rows) for layer, rows in layers.items()}
-    return {"all": _layer([row for rows in layers.values() for row in rows]), **told}
+        figures = (float((values**2).sum()), weight, len(first), effective_rank(values.tolist()))
+        match = re.search(r"\.(\d+)\.", name)
+        layers.setdefault(match.group(1) if match else name, []).append(figures)
+    by_layer = {layer: _layer(rows) for layer, rows in layers.items()}
+    return {"all": _layer([row for rows in layers.values() for row in rows]), **by_layer}
 
 
 def effective_rank(values: Sequence[float]) -> float | None:
-    """Return exp(entropy) of singular values as shares of their sum, None where all are 0."""
+    """Return exp(entropy) of singular values as shares of their sum, None if all are 0."""
     total = sum(values)
     if total <= 0:
         return None
@@ -109,10 +109,10 @@ def effective_rank(values: Sequence[float]) -> float | None:
 
 
 def shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
-    """Return by layer how far its output moved: mean ‖after − before‖ / ‖before‖.
+    """Return by layer the mean relative change of its output: ‖after − before‖ / ‖before‖.
 
     Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
-    NumericError where one is not finite.
+    NumericError if one is not finite.
     """
     rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][:SHIFTED]
     body, sums, count = base.module.get_decoder(), list[float](), 0
@@ -163,7 +163,7 @@ def _check(values: Sequence[float], model: Any) -> None:
 
 
 def _open(module: Any) -> Net:
-    """Take body and head apart where that gives the model's own logits."""
+    """Split the model into body and head if that gives the model's own logits."""
     body, head = module.get_decoder(), module.get_output_embeddings()
     ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE)]])
     ids = ids.to(module.device)
@@ -194,7 +194,7 @@ def _layer(rows: Sequence[tuple[float, float, int, float | None]]) -> dict[str, 
 def _head(model: Any, text: Text) -> list[int]:
     if not isinstance(text, str):
         return prompt_ids(model.tokenizer, text)
-    ids: list[int] = model.tokenizer(text)["input_ids"]  # with the model's own first token
+    ids: list[int] = model.tokenizer(text)["input_ids"]  # includes the model's first token (BOS)
     while ids and ids[-1] in model.ends:
         ids = ids[:-1]
     return ids

@@ -1,8 +1,8 @@
-"""A training run on disk, so that it goes on where it was interrupted, to the last bit.
+"""Checkpoints of a training run, from which it resumes bit for bit.
 
 A checkpoint is a sealed folder (see `adapter`) named by its step: the tensors as safetensors, the
-rest as JSON. The newest two are kept, so that one which is damaged costs one interval. Knows no
-model, no loss and no metric.
+rest as JSON. The newest two are kept, so that a damaged one costs one interval. Knows no model, no
+loss and no metric.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from tuneworthy.ledger import signals
 from tuneworthy.training.adapter import publish, read_sealed, seal
 
 TENSORS, REST = "state.safetensors", "run.json"
-EVERY = 30.0  # seconds of training between two checkpoints, at least
-SHARE = 0.01  # of the time of training, the most that checkpoints between epochs take
+EVERY = 30.0  # minimum seconds of training between two checkpoints
+SHARE = 0.01  # largest share of the training time that checkpoints between epochs take
 _KEPT = 2
 
 
 @dataclass
 class Run:
-    """What training changes: weights by name, the optimizer's state, what happened, seconds.
+    """The state of a training run: weights by name, the optimizer's state, history, seconds.
 
-    The step it stands at is the number of `steps`; `by_row` has a list for each epoch begun.
+    Its step number is the length of `steps`; `by_row` has a list for each epoch begun.
     """
 
     weights: dict[str, Any]
@@ -43,20 +43,20 @@ class Run:
 
     def tensors(self) -> dict[str, Any]:
         """Return weights and optimizer state by name, contiguous, on the CPU."""
-        found = dict(self.weights)
+        named = dict(self.weights)
         for name, weight in self.weights.items():
             for key, value in self.optimizer.state[weight].items():
-                found[f"{key} {name}"] = value
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+                named[f"{key} {name}"] = value
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
 
     def put_back(self, tensors: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
-        """Take the state of another run of the same weights."""
+        """Restore the state of another run of the same weights."""
         state: dict[int, dict[str, Any]] = {}
         for n, (name, weight) in enumerate(self.weights.items()):
             with torch.no_grad():
                 weight.copy_(tensors[name])
             parts = {key: tensors.get(f"{key} {name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            if parts["step"] is not None:  # else it never had a gradient
+            if parts["step"] is not None:  # None: the weight has never had a gradient
                 state[n] = parts
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -65,25 +65,25 @@ class Run:
 
 
 class Watch:
-    """Who looks on while a run trains, and may keep it; this one does neither."""
+    """Callbacks of a training run, which may save it; this base class does nothing."""
 
     def begin(self, run: Run) -> None:
-        """Put the state of an interrupted run into `run`, if there is one."""
+        """Restore the state of an interrupted run into `run`, if there is one."""
 
     def safe_point(self, run: Run, epoch_over: bool = False) -> None:
-        """Keep `run` if it is time to: it stands between two steps, or at the end of an epoch."""
+        """Save `run` if due; called between two steps and at the end of an epoch."""
 
     def say(self, text: str) -> None:
-        """Hear what the last step was."""
+        """Receive a line about the last step."""
 
 
 @dataclass
 class Checkpoints:
     """The checkpoints of one run in `folder`.
 
-    `about` is all that the run depends on (base, settings, seed, rows): one of another run is
-    never used. A checkpoint is due at the end of an epoch, at a request to stop, and after `EVERY`
-    seconds of training, or more where writing is slow.
+    `about` is all that the run depends on (base, settings, seed, rows): one of another run is never
+    used. A checkpoint is due at the end of an epoch, at a request to stop, and after `EVERY`
+    seconds of training, or later if writing is slow.
     """
 
     folder: Path
@@ -93,9 +93,9 @@ class Checkpoints:
     _due: float = 0.0
 
     def restore(self, run: Run, usable: Callable[[int], bool]) -> None:
-        """Put the newest whole checkpoint of this very run into `run`; remove all others.
+        """Restore the newest complete checkpoint of this run into `run`; remove all others.
 
-        `usable(step)` says whether what else a run at this step needs is there.
+        `usable(step)` returns whether the other files that a run at this step needs exist.
         """
         for folder in reversed(self._folders()):
             step, manifest = int(folder.name), read_sealed(folder, TENSORS)
@@ -113,9 +113,9 @@ class Checkpoints:
         self._due = run.seconds + EVERY
 
     def keep(self, run: Run, due: bool) -> None:
-        """Write a checkpoint if it is due and there is something new.
+        """Write a checkpoint if it is due and there was a step since the last.
 
-        Raises OSError or SafetensorError where it cannot be written; older ones stay whole.
+        Raises OSError or SafetensorError if it cannot be written; older ones stay complete.
         """
         step, stop = len(run.steps), signals.asked() is not None
         if step == self._step or not (due or stop or run.seconds >= self._due):
@@ -137,6 +137,6 @@ class Checkpoints:
         return {**self.about, "step": step}
 
     def _folders(self) -> list[Path]:
-        """Return what goes by the name of a checkpoint, oldest first."""
-        found = [p for p in self.folder.glob("*") if re.fullmatch("[1-9][0-9]*", p.name)]
-        return sorted(found, key=lambda path: int(path.name))
+        """Return the folders named like a checkpoint, oldest first."""
+        folders = [p for p in self.folder.glob("*") if re.fullmatch("[1-9][0-9]*", p.name)]
+        return sorted(folders, key=lambda path: int(path.name))

@@ -1,4 +1,4 @@
-"""What a training run is described by: shares, speed, size of the change; and whether it learnt."""
+"""Summary figures of a training run: shares, speed, size of the change; and whether it learned."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.models._device import exact
 from tuneworthy.training.render import Rendered
 
-_LEFT = 1e-3  # nats a token; below it a gradient may well round to zero
-_WORSE = 0.5  # nats a token by which a run may end above its start on the same rows
+_LEFT = 1e-3  # nats a token; below it a gradient may round to zero
+_WORSE = 0.5  # nats a token by which the loss of the first rows may rise over the run
 
 
 def summary(told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def summary(told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered]) 
         "loss_by_row": {"ids": list(ids), "epochs": told["by_row"]},
         "mask_share": answers / sum(len(row.ids) for row in rows),
         "answer_tokens": answers,
-        "truncated": 0,  # a row is trained on whole or left out; none is cut
+        "truncated": 0,  # a row is trained in full or left out; none is cut
         "clip_rate": sum(step["clipped"] for step in told["steps"]) / len(told["steps"]),
         "seconds": told["seconds"],
         "tokens_per_second": read / told["seconds"],
@@ -39,7 +39,8 @@ def summary(told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered]) 
 def update_ratio(wrapped: Any) -> dict[str, float]:
     """Return, by layer number, the Frobenius norm of the weight change over that of the weights.
 
-    The change of a matrix is scaling * B A; its norm is trace((B'B)(AA')), never B A itself.
+    The change of a matrix is scaling * B A; its norm is trace((B'B)(AA')), which avoids computing B
+    A.
     """
     change: dict[str, float] = {}
     weight: dict[str, float] = {}
@@ -48,17 +49,21 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
             continue
         a = exact(layer.lora_A["default"].weight.detach())
         b = exact(layer.lora_B["default"].weight.detach())
-        found = re.search(r"\.(\d+)\.", name)
-        where = found.group(1) if found else name
+        match = re.search(r"\.(\d+)\.", name)
+        layer_number = match.group(1) if match else name
         square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2
-        change[where] = change.get(where, 0.0) + max(square, 0.0)
+        change[layer_number] = change.get(layer_number, 0.0) + max(square, 0.0)
         norm = float(torch.linalg.vector_norm(layer.get_base_layer().weight.detach()))
-        weight[where] = weight.get(where, 0.0) + norm**2
-    return {where: math.sqrt(change[where] / weight[where]) for where in change if weight[where]}
+        weight[layer_number] = weight.get(layer_number, 0.0) + norm**2
+    return {
+        layer_number: math.sqrt(change[layer_number] / weight[layer_number])
+        for layer_number in change
+        if weight[layer_number]
+    }
 
 
 def check_learned(told: dict[str, Any], wrapped: Any, vocabulary: int) -> None:
-    """Raise NumericError where the adapter is not finite, did not move or did not learn."""
+    """Raise NumericError if the adapter is not finite, did not change or did not learn."""
     ratios = update_ratio(wrapped)
     if not all(math.isfinite(ratio) for ratio in ratios.values()):
         raise _failed("the trained adapter is not finite", f"update ratios {ratios}")
@@ -79,7 +84,7 @@ def check_learned(told: dict[str, Any], wrapped: Any, vocabulary: int) -> None:
 
 
 def _rise(told: dict[str, Any]) -> float:
-    """Return how much the rows of the first step lost: they were read before any update."""
+    """Return the increase in loss of the first step's rows, first read before any update."""
     first, last = told["first"], told["by_row"][-1]
     return float(sum(last[row] - told["by_row"][0][row] for row in first) / len(first))
 

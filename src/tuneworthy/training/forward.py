@@ -1,7 +1,8 @@
 """The loss of rendered rows: logits only at answer tokens, a shared prompt read once.
 
-Exact by construction: padding stands on the right, where no real token looks; the gradient of the
-shared prompt is the sum over all rows that read it. Knows no optimizer, no adapter and no task.
+Exact by construction: padding is on the right, where no real token attends; the gradient of the
+shared prompt is the sum over all rows that attend to it. Knows no optimizer, no adapter and no
+task.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from tuneworthy.training.render import Rendered
 
 @dataclass(frozen=True)
 class Net:
-    """A causal language model, taken apart as far as it allows.
+    """A causal language model, split into body and head where that is exact.
 
-    `head` is None where the logits are more than head(body): then the whole model is called.
-    `shares` says whether the keys and values of a prompt can be handed to many rows. `word` is the
-    name that this version of transformers gives the cache argument. `hand` is the way with a
-    gradient written out, where this model's layers allow it. `fit.tokens` are the most padded
-    tokens read at once, where that was found by memory.
+    `head` is None if the logits are more than head(body): then the whole model is called. `shares`:
+    whether many rows can use the keys and values of one prompt. `word` is the cache argument's name
+    in this version of transformers. `hand` is the path with a hand-written gradient, if this
+    model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
+    limits them.
     """
 
     module: Any
@@ -46,11 +47,11 @@ class Net:
 
     @property
     def proof(self) -> tuple[bool, bool, bool]:
-        """Return whether head, shared prompt and written-out gradient were proved right."""
+        """Return whether head, shared prompt and hand-written gradient passed their checks."""
         return self.head is not None, self.shares, self.hand is not None
 
     def rest(self) -> None:
-        """Let go of the memory that steps use again; the next step takes it anew."""
+        """Free the memory that steps reuse; the next step allocates it again."""
         if self.hand:
             self.hand.stack.rest()
 
@@ -64,7 +65,7 @@ class Trunk:
     leaves: list[Any]
 
     def slopes(self, left: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
-        """Send the gradients left on the keys and values through the prompt; return the weights'.
+        """Backpropagate the gradients of keys and values through the prompt; return the weights'.
 
         None for a weight, or a leaf of `left`, that has no part in it.
         """
@@ -72,10 +73,10 @@ class Trunk:
         used = [(made, slope) for made, slope in used if slope is not None and made.requires_grad]
         if not used:
             return [None] * len(weights)
-        found: Sequence[Any] = torch.autograd.grad(
+        gradients: Sequence[Any] = torch.autograd.grad(
             [made for made, _ in used], weights, [slope for _, slope in used], allow_unused=True
         )
-        return found
+        return gradients
 
 
 @dataclass
@@ -93,11 +94,11 @@ def open_net(
     share: bool = True,
     known: tuple[bool, bool, bool] | None = None,
 ) -> Net:
-    """Take a model apart and prove on `probe` (two or more ids) that nothing changes by it.
+    """Split a model into body and head; check on `probe` (two or more ids) that results agree.
 
-    Where body + head, or a split prompt, gives other logits than the model itself, that short cut
-    is not taken. `known` is the `proof` of a net of the same weights and adapter shape: it is not
-    proved again.
+    If body + head, or a split prompt, gives other logits than the model itself, that shortcut is
+    not used. `known` is the `proof` of a net with the same weights and adapter shape, which skips
+    the checks.
     """
     body, head = module.get_decoder(), module.get_output_embeddings()
     word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
@@ -112,7 +113,7 @@ def open_net(
 
 
 def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
-    """Return whether body + head, and a prompt read apart, give the model's own logits."""
+    """Return whether body + head, and a prompt read separately, give the model's own logits."""
     with torch.no_grad():
         ids = torch.tensor([list(probe)[:PROBE]], device=net.module.device)
         truth = net.module(input_ids=ids, use_cache=False).logits[0]
@@ -127,7 +128,7 @@ def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
 
 
 def _probe_rows(probe: Sequence[int]) -> list[Rendered]:
-    """Return two rows of unlike length that share a beginning."""
+    """Return two rows of different length that share a prefix."""
     ids = (list(probe) * 16)[:16]
     return [Rendered(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
 
@@ -135,12 +136,12 @@ def _probe_rows(probe: Sequence[int]) -> list[Rendered]:
 def _slopes(
     net: Net, rows: Sequence[Rendered], weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
-    """Return each row's loss and the gradient of the weights as autograd finds them."""
-    found = backward(net, rows, 1 << 20, weights)
+    """Return each row's loss and the gradient of the weights from autograd."""
+    by_row = backward(net, rows, 1 << 20, weights)
     slopes = [weight.grad for weight in weights]
     for weight in weights:
         weight.grad = None
-    return found, slopes
+    return by_row, slopes
 
 
 def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
@@ -154,7 +155,7 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
 
 
 def shared_trunk(net: Net, rows: Sequence[Rendered]) -> Trunk | None:
-    """Return the trunk of what all rows share, or None where they share too little."""
+    """Return the trunk of the rows' common prefix, or None if it is too short."""
     width = shared_length(rows) if net.shares else 0
     return read_trunk(net, rows[0].ids[:width]) if width else None
 
@@ -162,7 +163,7 @@ def shared_trunk(net: Net, rows: Sequence[Rendered]) -> Trunk | None:
 def answer_logits(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Any:
     """Return logits at the answer tokens of all rows, row after row: [answer tokens, vocabulary].
 
-    The last token of a row predicts nothing, so it is never read.
+    The last token of a row has no target, so it is never read.
     """
     skip = trunk.width if trunk else 0
     length = max(len(row.ids) for row in rows) - 1 - skip
@@ -184,11 +185,11 @@ def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
     logits = logits if logits.dtype == torch.float64 else logits.float()
     targets = [token for row in rows for token in row.ids[row.first :]]
     nll = cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
-    found = Losses(total=nll.sum())
+    result = Losses(total=nll.sum())
     for share in nll.detach().split([row.trained for row in rows]):
-        found.by_row.append(float(share.sum()))
-        found.end.append(float(share[-1]))
-    return found
+        result.by_row.append(float(share.sum()))
+        result.end.append(float(share[-1]))
+    return result
 
 
 def backward(
@@ -196,16 +197,16 @@ def backward(
 ) -> list[float]:
     """Add the gradient of the batch's mean loss to the weights; return each row's summed loss.
 
-    The mean is over all answer tokens, however the batch is cut. At most `budget` padded tokens
-    are read at once; the parts run side by side and their gradients are summed in fixed order.
-    Where the memory does not suffice, parts half as large are read, then and later.
+    The mean is over all answer tokens, however the batch is split. At most `budget` padded tokens
+    are read at once; the parts run in parallel and their gradients are summed in fixed order. If
+    memory runs out, parts are halved, from then on too.
     """
     if net.hand:
         by_row, slopes = by_hand.backward(net.hand, batch, budget)
         for weight, slope in slopes:
             weight.grad = slope
         return list(by_row)
-    least = min(len(row.ids) for row in batch)  # below it every row stands alone
+    least = min(len(row.ids) for row in batch)  # at this size every row is a part of its own
     size, device = net.fit.tokens or budget, net.module.device.type
     done, fitted = retried(lambda most: _gradient(net, batch, most, weights), size, least, device)
     if fitted != size:
@@ -229,12 +230,12 @@ def _gradient(
     towards = [*weights, *(leaf for leaf in leaves if leaf.requires_grad)]
 
     def work(group: list[int]) -> tuple[Losses, Any]:
-        found = losses(net, [batch[i] for i in group], trunk)
-        return found, torch.autograd.grad(found.total / tokens, towards, allow_unused=True)
+        result = losses(net, [batch[i] for i in group], trunk)
+        return result, torch.autograd.grad(result.total / tokens, towards, allow_unused=True)
 
     by_row, sums = [0.0] * len(batch), [None] * len(towards)
-    for group, (found, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
-        for i, value in zip(group, found.by_row, strict=True):
+    for group, (result, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
+        for i, value in zip(group, result.by_row, strict=True):
             by_row[i] = value
         sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
     if trunk:
@@ -257,8 +258,8 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
     if not rows:
         return None
     if net.hand:
-        found = Losses(None, *by_hand.evaluate(net.hand, rows, budget))
-        return _means(found, rows)
+        losses_ = Losses(None, *by_hand.evaluate(net.hand, rows, budget))
+        return _means(losses_, rows)
     with torch.no_grad():
         trunk = shared_trunk(net, rows)
     count, skipped = lanes(net.module.device, len(rows)), trunk.width if trunk else 0
@@ -266,8 +267,8 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def read(group: list[int]) -> list[tuple[float, float]]:
-        found = losses(net, [rows[i] for i in group], trunk)
-        return list(zip(found.by_row, found.end, strict=True))
+        losses_ = losses(net, [rows[i] for i in group], trunk)
+        return list(zip(losses_.by_row, losses_.end, strict=True))
 
     def cost(group: Sequence[int]) -> int:
         return len(group) * max(len(rows[i].ids) - skipped for i in group)
@@ -275,16 +276,16 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
     def work(group: list[int]) -> list[tuple[float, float]]:
         return net.fit.run(read, group, cost, net.module.device.type)
 
-    found = Losses(total=None)
+    losses_ = Losses(total=None)
     for part in side_by_side(work, groups, count):
-        found.by_row += [loss for loss, _ in part]
-        found.end += [end for _, end in part]
-    return _means(found, rows)
+        losses_.by_row += [loss for loss, _ in part]
+        losses_.end += [end for _, end in part]
+    return _means(losses_, rows)
 
 
-def _means(found: Losses, rows: Sequence[Rendered]) -> tuple[float, float]:
-    ends = torch.tensor(found.end, dtype=torch.float64).neg().exp()
-    return sum(found.by_row) / sum(row.trained for row in rows), float(ends.mean())
+def _means(losses_: Losses, rows: Sequence[Rendered]) -> tuple[float, float]:
+    ends = torch.tensor(losses_.end, dtype=torch.float64).neg().exp()
+    return sum(losses_.by_row) / sum(row.trained for row in rows), float(ends.mean())
 
 
 def _plain_cache(module: Any) -> bool:

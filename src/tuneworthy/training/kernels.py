@@ -1,8 +1,8 @@
-"""What stands between the matrix products of a gradient, each as one compiled loop.
+"""Element-wise and reduction kernels of the gradient, each as one compiled loop.
 
-As `models._kernels`: bf16 is widened as it is read, sums are fp32 (fp64 for fp64), the result is
-rounded once, and arrays must be contiguous. `do` makes a kernel's call: at once, or written down to
-be made again and again. Knows no layer, no optimizer and no task.
+As in `models._kernels`: bf16 is widened on load, sums are fp32 (fp64 for fp64), the result is
+rounded once, and arrays must be contiguous. `do` makes a kernel's call at once or records it for
+repeated runs. Knows no layer, no optimizer and no task.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _gate_back(gate: Any, up: Any, slope: Any, out: Any) -> None:
 
 
 @compiled
-def _turn_over(x: Any, out: Any) -> None:
+def _transpose(x: Any, out: Any) -> None:
     for k in range(x.shape[1]):
         for n in range(len(x)):
             out[k, n] = x[n, k]
@@ -105,7 +105,7 @@ def _taken(heads: Any, starts: Any, past: Any, angles: Any, head: Any, flat: Any
 
 
 @compiled
-def _gained(more: Any, head: Any, out: Any, table: Any) -> None:
+def _add_rows(more: Any, head: Any, out: Any, table: Any) -> None:
     for h in range(out.shape[1]):
         for t in range(out.shape[2]):
             to = out[0, h, t]
@@ -131,21 +131,21 @@ def _score_slopes(weights: Any, slopes: Any, scale: float) -> None:
 
 
 @compiled
-def _cross_entropy(logits: Any, aims: Any, scale: float, nll: Any, table: Any) -> None:
+def _cross_entropy(logits: Any, targets: Any, scale: float, nll: Any, table: Any) -> None:
     by = wide(logits, scale)
     for n in range(len(logits)):
-        row, aim, total = logits[n], aims[n], wide(logits, 0.0)
+        row, target, total = logits[n], targets[n], wide(logits, 0.0)
         top = wide(logits, -np.inf)
         for k in range(len(row)):
             top = larger(get(row, k), top)
         for k in range(len(row)):
             table[k] = exp(logits, get(row, k) - top)
             total += table[k]
-        nll[n] = np.log(total) + top - get(row, aim)
+        nll[n] = np.log(total) + top - get(row, target)
         total = by / total
         for k in range(len(row)):
             put(row, k, table[k] * total)
-        put(row, aim, table[aim] * total - by)
+        put(row, target, table[target] * total - by)
 
 
 def gate(g: Any, up: Any, out: Any, do: Any = now) -> Any:
@@ -165,7 +165,7 @@ def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = now) -> tuple[Any
 
 def turned_over(x: Any, out: Any, do: Any = now) -> None:
     """Write xᵀ into `out` [columns, rows]."""
-    do(_turn_over, bits(x), bits(out))
+    do(_transpose, bits(x), bits(out))
 
 
 def rms_norm_back(
@@ -173,8 +173,8 @@ def rms_norm_back(
 ) -> Any:
     """Write the gradient of RMSNorm's x [N, size], plus `add` (or None), into `out`; return it.
 
-    `norm`: the weight, and the factor [N, 1] of each row. With y = w · f · x and f the root's
-    inverse, dx = f · w · dy - f³ · x · mean(w · dy · x).
+    `norm`: the weight, and the factor [N, 1] of each row. With y = w · f · x, where f is 1 over the
+    root mean square, dx = f · w · dy - f³ · x · mean(w · dy · x).
     """
     add = x[:0] if add is None else add
     do(_rms_back, *map(bits, (slope, x, *norm, add, out)))
@@ -184,11 +184,12 @@ def rms_norm_back(
 def laid(
     flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = now
 ) -> None:
-    """Lay tokens out by row and head: `out` [rows, kept heads, group, past + length, width].
+    """Gather tokens by row and head into `out` [rows, kept heads, group, past + length, width].
 
-    `place`: row r is starts[r] to starts[r + 1] of `flat` [N, heads · width], and which kept head
-    is the first of `out`. In front of each row comes `before` [1, kept heads, past, width] (or
-    None), behind it zeros. `angles`, cos and sin [length, width / 2], rotate by position (RoPE).
+    `place`: the start offsets (row r is starts[r] to starts[r + 1] of `flat` [N, heads · width]),
+    and the first kept head of `out`. Each row is preceded by `before` [1, kept heads, past, width]
+    (or None) and followed by zeros. `angles`, cos and sin [length, width / 2], rotate by position
+    (RoPE).
     """
     starts, head = place
     before = out[:1, :, 0, :0] if before is None else before
@@ -199,25 +200,25 @@ def laid(
 def taken(
     heads: Any, place: tuple[Any, int], past: int, angles: Any, flat: Any, do: Any = now
 ) -> None:
-    """Write what lies by row and head, behind `past` tokens, into `flat`; what `laid` lays.
+    """Scatter [row, head] back to `flat`, skipping the first `past` tokens; the inverse of `laid`.
 
     `angles` rotate back.
     """
-    given = bits(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
-    do(_taken, *given, bits(_by_head(flat, heads)))
+    source = bits(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
+    do(_taken, *source, bits(_by_head(flat, heads)))
 
 
 def gained(more: Any, head: int, out: Any, do: Any = now) -> None:
-    """Add to `out` [1, kept heads, past, width] the sums of `more` [rows, heads, more, width].
+    """Add the row sums of `more` [rows, heads, more, width] to `out` [1, kept heads, past, width].
 
-    `head` is the first head that is meant. Each sum is rounded once.
+    `head` is the first head of `more` to add. Each sum is rounded once.
     """
     table = torch.empty(out.shape[3], dtype=wide_of(out.dtype)).numpy()
-    do(_gained, bits(more), head, bits(out), table)
+    do(_add_rows, bits(more), head, bits(out), table)
 
 
 def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
-    """Turn the gradient of attention weights P into that of the scores, where it lies.
+    """Turn the gradient of attention weights P into that of the scores, in place.
 
     dS = scale · P · (dP - Σ P · dP) by query; [..., keys] both.
     """
@@ -227,9 +228,9 @@ def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
 
 
 def cross_entropy(logits: Any, aims: Any, scale: float) -> Any:
-    """Return the loss (nats) of each aim under logits [N, vocabulary], fp32 or wider.
+    """Return the loss (nats) of each target in `aims` under logits [N, vocabulary], fp32 or wider.
 
-    In the logits' place is left the gradient of `scale` times the sum: softmax - one-hot.
+    Overwrites the logits with the gradient of `scale` times the sum: softmax - one-hot.
     """
     kind = wide_of(logits.dtype)
     nll, table = (torch.empty(size, dtype=kind) for size in logits.shape)

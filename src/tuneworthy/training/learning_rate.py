@@ -1,9 +1,9 @@
-"""The learning rate that a low-rank adapter starts from, by the size of the model it is put on.
+"""The peak learning rate of a low-rank adapter, by the size of its base model.
 
 Source, read on 2026-11-28: J. Schulman et al., "LoRA Without Regret" (Thinking Machines, 2025-09),
 and `hyperparam_utils` of its tinker-cookbook: 5e-5, ten times that for LoRA, times (2000 / hidden
-size) to a power fitted by family, for alpha 32 on all linear layers. No rate is above 1e-3, which
-was measured for SmolLM2-135M here; the rule is no measurement of ours. Knows no torch.
+size) to a power fitted by family, for alpha 32 on all linear layers. The rate is capped at 1e-3,
+which was measured here for SmolLM2-135M; the rule itself was not measured here. Knows no torch.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ class Rate:
 
 
 def rate_of(config: Any, wanted: float | None = None) -> Rate:
-    """Return the rate to train with: `wanted` where the user names one, else that of the rule.
+    """Return the learning rate: `wanted` if the user sets one, else that of the rule.
 
-    `config` is that of the model (transformers).
+    `config` is the model's transformers config.
     """
     if wanted is not None:
         return Rate(wanted, "set by the option `rate`")
     inner = config.get_text_config(decoder=True)
     hidden, family = int(inner.hidden_size), str(inner.model_type)
     name = next((name for name in _POWERS if family.startswith(name)), None)
-    power = _POWERS[name or "llama"]  # of the two the one that falls with size: the careful guess
+    # for other families the power that falls faster with size, as the safer choice
+    power = _POWERS[name or "llama"]
     ruled = float(f"{_FULL * _LORA * (_WIDTH / hidden) ** power:.1e}")
     fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
     why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}"

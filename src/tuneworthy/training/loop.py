@@ -1,8 +1,8 @@
-"""The training loop, flat, so that every step can be read and trusted.
+"""The training loop, kept flat for readability.
 
-The loss of a step is the sum over the batch's answer tokens divided by their number: how the batch
-is cut into parts cannot change it. A run is a `Run` and nothing besides: put one back and it goes
-on to the same last bit. Knows no task, no metric, no adapter format and no file.
+The loss of a step is the sum over the batch's answer tokens divided by their number, so how the
+batch is split into parts does not change it. `Run` is the whole state of a run: restored, it
+continues bit for bit. Knows no task, no metric, no adapter format and no file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tuneworthy.training.render import Rendered
 
 
 class Pace(Record):
-    """How long and how fast: epochs, rows a step, peak rate, share of warm-up, clipping norm.
+    """Training schedule: epochs, rows a step, peak rate, share of warm-up, clipping norm.
 
     `part_tokens` is the most padded tokens read at once; it changes memory and speed, not results.
     """
@@ -41,8 +41,8 @@ class Pace(Record):
 def rate_at(step: int, total: int, pace: Pace) -> float:
     """Return the rate of step 0 .. total - 1: linear warm-up, then half a cosine towards 0.
 
-    It is the usual schedule read one step ahead, so that neither the first nor the last step of a
-    short run is wasted on a rate of 0.
+    It is the usual schedule shifted by one step, so that neither the first nor the last step of a
+    short run has a rate of 0.
     """
     warm, now = math.ceil(pace.warmup * total), step + 1
     if now < warm:
@@ -59,26 +59,26 @@ def train(
     after_epoch: Callable[[int], bool | None],
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Train what requires a gradient; return `steps`, `by_row`, `first` and `seconds`.
+    """Train the weights that require a gradient; return `steps`, `by_row`, `first` and `seconds`.
 
-    `by_row`: mean loss by epoch and row, as the row was read; `first`: the rows of the first step;
-    `seconds`: of the steps alone. `after_epoch(number)` is called for every epoch that is over,
-    those before an interruption too; where it returns False, training ends.
+    `by_row`: mean loss by epoch and row, when the row was read; `first`: the rows of the first
+    step; `seconds`: of the steps alone. `after_epoch(number)` is called after every epoch, also for
+    those before an interruption; if it returns False, training ends.
 
     Raises NumericError on a loss or gradient that is not finite, before it reaches a weight.
     """
     watch = watch or Watch()
     named = {name: w for name, w in net.module.named_parameters() if w.requires_grad}
     weights = list(named.values())
-    # No weight decay: a low-rank update is small already, and decay would pull it to the base.
+    # No weight decay: a low-rank update is small already, and decay would pull it towards the base.
     optimizer = torch.optim.AdamW(weights, lr=pace.rate, weight_decay=0.0, fused=True)
     total = pace.epochs * math.ceil(len(rows) / pace.batch)
     run, number = Run(named, optimizer), 0
     watch.begin(run)
 
     for epoch in range(pace.epochs):
-        # 1. The order depends on seed and epoch alone, so a run that starts again sees the same.
-        turn = order(len(rows), seed, epoch)
+        # 1. The order depends on seed and epoch alone, so a restarted run uses the same.
+        row_order = order(len(rows), seed, epoch)
         if epoch == len(run.by_row):
             run.by_row.append([0.0] * len(rows))
 
@@ -89,21 +89,21 @@ def train(
             watch.safe_point(run)
             signals.check()
             begun = time.perf_counter()
-            chosen = turn[start : start + pace.batch]
+            chosen = row_order[start : start + pace.batch]
             batch = [rows[index] for index in chosen]
             where = f"epoch {epoch + 1}, step {number} of {total}"
 
-            # 2. One denominator for the whole step: the mean over parts would weigh them wrongly.
+            # 2. One denominator for the whole step: a mean over parts would weight them wrongly.
             tokens = sum(row.trained for row in batch)
 
-            # 3. Forward and backward: what all prompts start with is read once, the rest in parts
-            #    of similar length, side by side, their gradients summed in a fixed order.
+            # 3. Forward and backward: the prompts' common prefix is read once, the rest in parallel
+            #    parts of similar length, their gradients summed in a fixed order.
             loss = 0.0
             for i, value in enumerate(backward(net, batch, pace.part_tokens, weights)):
                 run.by_row[epoch][chosen[i]] = value / batch[i].trained
                 loss += value / tokens
 
-            # 4. Clip to a norm of at most `clip`; what is not finite stops here.
+            # 4. Clip to a norm of at most `clip`; stop on non-finite values.
             norm = float(torch.nn.utils.clip_grad_norm_(weights, pace.clip))
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise NumericError(
@@ -113,14 +113,14 @@ def train(
                     fix="lower the rate, or check the model's weights with `tuneworthy doctor`",
                 )
 
-            # 5. Warm-up and cosine give the rate of this very step.
+            # 5. Set the rate of this step by warm-up and cosine.
             rate = rate_at(number - 1, total, pace)
             for options in optimizer.param_groups:
                 options["lr"] = rate
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-            # 6. What happened, for the training curve.
+            # 6. Record the step for the training curve.
             read = sum(len(row.ids) for row in batch)
             run.steps.append(
                 {"epoch": epoch + 1, "loss": loss, "rate": rate, "norm": norm,
@@ -129,7 +129,7 @@ def train(
             run.seconds += time.perf_counter() - begun
             watch.say(f"{where}: loss {loss:.3f}")
 
-        # 7. An epoch is over: save, score on dev, and go on unless that says no.
+        # 7. After an epoch: save, score on dev, and stop if `after_epoch` says so.
         watch.safe_point(run, epoch_over=True)
         if after_epoch(epoch + 1) is False:
             break

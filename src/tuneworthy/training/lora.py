@@ -1,7 +1,7 @@
 """Train a low-rank adapter (LoRA) on a local model and keep the epoch that scores best on dev.
 
-The base is never touched (see `twin`). An interrupted run goes on from its last checkpoint; epochs
-that were saved and scored stay so. Knows no metric: `dev_score` says how good an adapter is.
+The base is never changed (see `twin`). An interrupted run resumes from its last checkpoint and
+keeps its saved and scored epochs. Knows no metric: `dev_score` rates an adapter.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from tuneworthy.training.render import Excluded, Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
-_BREATH = 8  # steps: the threads of each leave some 20 MB in heaps of their own
+_BREATH = 8  # steps between memory releases: each step's threads leave some 20 MB in their heaps
 
 
 class LoraSettings(LoraShape):
-    """What is trained and how fast; `share` reads a shared prompt once a step.
+    """LoRA shape and training options; `share` reads a shared prompt once a step.
 
-    `checkpointing` computes activations again going backward: less memory, the same gradients,
-    about a third more work. None: only where training does not fit otherwise.
-    `patience` stops training once the dev score has not risen for so many epochs, or is 1; the
-    rate of a step is what it would have been without.
+    `checkpointing` recomputes activations in the backward pass: less memory, the same gradients,
+    about a third more work. None: only if training does not fit otherwise. `patience` stops
+    training once the dev score has not risen for so many epochs, or is 1; it does not change the
+    rate schedule.
     """
 
     pace: Pace = Pace()
@@ -56,7 +56,7 @@ class LoraSettings(LoraShape):
 
 @dataclass(frozen=True)
 class Example:
-    """A row to learn from: the prompt as it will be asked, and the answer."""
+    """A training row: the prompt in its inference form, and the answer."""
 
     id: str
     messages: Sequence[Message]
@@ -65,7 +65,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a run learns from and is chosen by.
+    """The training data of a run and the dev data that select its epoch.
 
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
     Without it, or without dev examples, the last epoch is kept.
@@ -88,21 +88,21 @@ class Trained:
 def fit_lora(
     model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path
 ) -> Trained:
-    """Train an adapter in `folder/adapter`, or return the whole one that lies there.
+    """Train an adapter in `folder/adapter`, or return the complete one that is there.
 
     `model` has `.module` (a transformers causal LM), `.tokenizer`, `.context`, `.fingerprint`,
     `.spec`, `.count_tokens`. The epoch with the best dev score is kept, ties by lower dev loss.
-    Raises DataError where no row can be trained on, NumericError where training is not finite or
-    does not learn, ModelError where training and asking would render a prompt differently or the
-    run does not fit in memory, StoreError where the adapter cannot be written.
+    Raises DataError if no row can be trained on, NumericError if training is not finite or does not
+    learn, ModelError if training and inference would render a prompt differently or the run does
+    not fit in memory, StoreError if the adapter cannot be written.
     """
     if kept := load_trained(folder / "adapter"):
         return kept
     try:
         return _fit(model, lessons, settings, seed, folder)
     finally:
-        gc.collect()  # modules refer to themselves: what the run worked with would stay (.8 GB)
-        give_back()  # and what follows, the answers, takes as much again
+        gc.collect()  # modules form reference cycles: without this the run's memory stays (.8 GB)
+        give_back()  # the inference that follows needs as much again
 
 
 def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path) -> Trained:
@@ -114,10 +114,10 @@ def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
     watch = _Watch(lessons, wrapped, net, (rows, dev), folder, about)
-    told = train(net, rows.rows, settings.pace, seed, watch.after, watch)
-    check_learned(told, wrapped, model.module.config.get_text_config().vocab_size)
+    trace_data = train(net, rows.rows, settings.pace, seed, watch.after, watch)
+    check_learned(trace_data, wrapped, model.module.config.get_text_config().vocab_size)
     trace = {
-        **summary(told, [example.id for example in rows.used], rows.rows),
+        **summary(trace_data, [example.id for example in rows.used], rows.rows),
         "evaluations": watch.seen,
         "chosen": watch.best(),
         "stopped_early": watch.stopped,
@@ -134,7 +134,7 @@ def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder
 
 
 def _opened(model: Any, wrapped: Any, probe: Sequence[int], settings: LoraSettings) -> Net:
-    """Open the twin of a model; what its weights allow is proved once a process."""
+    """Open the twin of a model; run its checks once per process."""
     proofs = _PROOFS.setdefault(model, {})
     name = digest(settings.model_copy(update={"pace": Pace()}))
     net = open_net(wrapped.base_model.model, probe, settings.share, proofs.get(name))
@@ -143,7 +143,7 @@ def _opened(model: Any, wrapped: Any, probe: Sequence[int], settings: LoraSettin
 
 
 def load_trained(folder: Path) -> Trained | None:
-    """Return the adapter and trace of a whole folder; None where it is absent or not whole."""
+    """Return the adapter and trace of a complete folder, else None."""
     manifest = read_sealed(folder)
     if manifest is None or "trace.json" not in manifest["files"]:
         return None
@@ -152,7 +152,7 @@ def load_trained(folder: Path) -> Trained | None:
 
 @dataclass
 class _Rows:
-    """Examples as token ids: those that can be used, and the ids of the others by reason."""
+    """Examples as token ids: the usable ones, and the ids of the others by reason."""
 
     used: list[Example] = field(default_factory=list)
     rows: list[Rendered] = field(default_factory=list)
@@ -160,22 +160,22 @@ class _Rows:
 
     @staticmethod
     def of(model: Any, examples: Sequence[Example]) -> _Rows:
-        found = _Rows()
+        result = _Rows()
         for example in examples:
             row = render(model.tokenizer, example.messages, example.answer, model.context)
             if isinstance(row, Excluded):
-                found.excluded.setdefault(row.reason, []).append(example.id)
+                result.excluded.setdefault(row.reason, []).append(example.id)
             else:
-                found.used.append(example)
-                found.rows.append(row)
-        return found
+                result.used.append(example)
+                result.rows.append(row)
+        return result
 
     def account(self) -> dict[str, Any]:
         given = len(self.used) + sum(map(len, self.excluded.values()))
         return {"given": given, "used": len(self.used), "excluded": self.excluded}
 
     def digest(self, dev: _Rows) -> str:
-        """Return the hash of all that is learned from and chosen by: ids, texts and tokens."""
+        """Return the hash of all training and dev data: ids, texts and tokens."""
         given = [
             (e.id, [m.plain() for m in e.messages], e.answer, row.ids, row.first)
             for part in (self, dev)
@@ -184,7 +184,7 @@ class _Rows:
         return digest([given, self.excluded, dev.excluded])
 
     def check(self, model: Any) -> None:
-        """Refuse to train on nothing, or on prompts that the engine would count differently."""
+        """Raise on empty training data, or prompts that the engine counts differently."""
         if not self.rows:
             raise DataError(
                 "no row can be trained on",
@@ -193,18 +193,18 @@ class _Rows:
             )
         for example in self.used[:32]:
             ours = len(prompt_ids(model.tokenizer, example.messages))
-            if ours != (asked := model.count_tokens(example.messages)):
+            if ours != (counted := model.count_tokens(example.messages)):
                 raise ModelError(
                     "training and asking would render the same prompt differently",
                     where=example.id,
-                    got=f"{ours} tokens in training, {asked} when asked",
+                    got=f"{ours} tokens in training, {counted} when asked",
                     fix="report this model's chat template; until then `tune` another model",
                 )
 
 
 @dataclass
 class _Watch(Watch):
-    """Keeps the run; after each epoch saves the adapter, takes its dev loss and its dev score."""
+    """Saves the run; after each epoch saves the adapter and computes its dev loss and dev score."""
 
     lessons: Lessons
     wrapped: Any
@@ -222,7 +222,7 @@ class _Watch(Watch):
     def begin(self, run: Run) -> None:
         each = math.ceil(len(self.rows[0].rows) / self.about["settings"]["pace"]["batch"])
 
-        def usable(step: int) -> bool:  # the adapters of epochs before cannot be made again
+        def usable(step: int) -> bool:  # the adapters of earlier epochs cannot be recreated
             return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
 
         self.kept.restore(run, usable)
@@ -237,7 +237,7 @@ class _Watch(Watch):
         self.lessons.say(text)
 
     def after(self, epoch: int) -> bool:
-        """Save and score an epoch, or read what was found before; return whether to go on."""
+        """Save and score an epoch, or read its stored result; return whether to continue."""
         kept = self._scored(epoch) or self._score(epoch)
         self.seen.append(kept["told"])
         self.seconds += kept["seconds"]
@@ -246,10 +246,10 @@ class _Watch(Watch):
         return self.stopped is None
 
     def _scored(self, epoch: int) -> dict[str, Any] | None:
-        """Return what was found of an epoch before an interruption, if its adapter is whole."""
+        """Return the result of an epoch before an interruption, if its adapter is complete."""
         manifest = read_sealed(self.folder / "epochs" / str(epoch))
-        known = manifest and manifest | self.about | {"epoch": epoch} == manifest
-        return manifest.get("found") if manifest and known else None
+        same_run = manifest and manifest | self.about | {"epoch": epoch} == manifest
+        return manifest.get("found") if manifest and same_run else None
 
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
@@ -264,27 +264,32 @@ class _Watch(Watch):
         self._rest()
         rate = self.lessons.dev_score if self.lessons.dev else None
         score = None if rate is None else float(rate(built))
-        told: dict[str, Any] = {"epoch": epoch, "dev_score": score, "dev_loss": loss, "p_end": end}
-        told["update_ratio"] = update_ratio(self.wrapped)
-        found = {"told": told, "seconds": time.perf_counter() - begun}
+        evaluation: dict[str, Any] = {
+            "epoch": epoch,
+            "dev_score": score,
+            "dev_loss": loss,
+            "p_end": end,
+        }
+        evaluation["update_ratio"] = update_ratio(self.wrapped)
+        result = {"told": evaluation, "seconds": time.perf_counter() - begun}
         with _writing(folder):
-            seal(built, {**about, "found": found})
+            seal(built, {**about, "found": result})
             publish(built, folder, "scored")
         if score is not None:
             self.say(f"epoch {epoch}: dev score {score:.3f}")
-        return found
+        return result
 
     def _rest(self) -> None:
-        """Let go of what steps use again: what follows needs memory of its own."""
+        """Free the memory that steps reuse: scoring needs it."""
         self.net.rest()
         give_back()
 
     def _enough(self, epoch: int) -> str | None:
-        """Return why nothing is to be gained by another epoch, or None."""
+        """Return the reason to stop early, or None."""
         patience = self.about["settings"]["patience"]
         if patience is None or self.seen[0]["dev_score"] is None:
             return None
-        scores = [told["dev_score"] for told in self.seen]
+        scores = [evaluation["dev_score"] for evaluation in self.seen]
         if max(scores) >= 1:
             return "the dev score is 1"
         best = scores.index(max(scores)) + 1
@@ -296,15 +301,15 @@ class _Watch(Watch):
         if self.seen[0]["dev_score"] is None:
             return int(self.seen[-1]["epoch"])
 
-        def rank(told: dict[str, Any]) -> tuple[float, float, int]:
-            loss = float("inf") if told["dev_loss"] is None else told["dev_loss"]
-            return -told["dev_score"], loss, told["epoch"]
+        def rank(evaluation: dict[str, Any]) -> tuple[float, float, int]:
+            loss = float("inf") if evaluation["dev_loss"] is None else evaluation["dev_loss"]
+            return -evaluation["dev_score"], loss, evaluation["epoch"]
 
         return int(min(self.seen, key=rank)["epoch"])
 
 
 def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any]) -> Trained:
-    """Put the trace beside a copy of the chosen adapter, give both their name, drop the rest."""
+    """Copy the chosen adapter with the trace to its final folder; remove the rest."""
     built = folder / "epochs" / "new"
     with _writing(folder):
         shutil.rmtree(built, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Whether a training run fits in memory, and gradient checkpointing where it does not otherwise.
+"""Check that a training run fits in memory; turn on gradient checkpointing if it needs it.
 
 Knows no loop, no adapter format and no task.
 """
@@ -23,10 +23,10 @@ from tuneworthy.training.render import Rendered
 from tuneworthy.training.stack import ROUND
 from tuneworthy.training.twin import LoraShape
 
-# What the process holds for each byte in use: freed blocks of other sizes stay with it. On a
-# processor 1.55 was measured, with and without checkpointing; the figure for a GPU is a guess.
+# Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was
+# measured, with and without checkpointing; the figure for a GPU is a guess.
 _HELD = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
-_PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once, the most that fit are taken
+_PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once; the largest that fits is used
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 
 
@@ -35,34 +35,34 @@ def make_room(
 ) -> tuple[Net, dict[str, Any]]:
     """Return the net to train and the bytes by part that it will take.
 
-    `checkpointing` None: only where the activations do not fit otherwise; it is autograd's, so the
-    written-out gradient is then left aside. Raises ModelError where the run does not fit at all.
+    `checkpointing` None: only if the activations do not fit otherwise; it is autograd's, so it
+    disables the hand-written gradient. Raises ModelError if the run does not fit at all.
     """
     where = net.module.device.type
     free, spec = free_memory(where), net.module.config.model_type
-    found: dict[str, int] = {}
+    needs: dict[str, int] = {}
     general = where != "cpu" or not cpu_engine()
     for on in (False, True) if checkpointing is None else (checkpointing,):
         for size in _PARTS if general else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
-            found = estimate(net, rows, lora, own, on)
-            if _HELD[where] * sum(found.values()) > free:
+            needs = estimate(net, rows, lora, own, on)
+            if _HELD[where] * sum(needs.values()) > free:
                 continue
             if on:
                 checkpoint_layers(net)
             if general:
                 net.fit.tokens = size
-            told = {**found, "checkpointing": on, "part_tokens": size}
-            return replace(net, hand=None) if on else net, told
+            memory = {**needs, "checkpointing": on, "part_tokens": size}
+            return replace(net, hand=None) if on else net, memory
     what = "training does not fit in the free memory"
-    _memory.refuse(what, found, free, where=spec, fix=_FIX, held=_HELD[where])
+    _memory.refuse(what, needs, free, where=spec, fix=_FIX, held=_HELD[where])
     raise AssertionError("refuse raises where it does not fit")
 
 
 def estimate(
     net: Net, rows: Sequence[Rendered], lora: LoraShape, pace: Pace, checkpointing: bool = False
 ) -> dict[str, int]:
-    """Return the bytes by part of the costliest step of an epoch, weights left out."""
+    """Return the bytes by part of the costliest step of an epoch, without the weights."""
     weights = net.module.named_parameters()
     shapes = {
         name.replace(".base_layer", ""): tuple(weight.shape)
@@ -88,21 +88,24 @@ def estimate(
         )
 
     steps = {tuple(step) for step in _steps(net, rows, pace, count)}
-    found = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
-    # Dev rows are answered between epochs, in the room of the activations.
+    costliest = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
+    # Dev rows are answered between epochs, when the memory of the activations is free.
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
     general = device != "cpu" or not cpu_engine()
     need = _memory.asking(shape, size, tokens, general=general)
     answers = sum(need.values()) - need["weights"]
-    return {**found, "answers": max(0, answers - found["activations"] - found["logits"])}
+    return {
+        **costliest,
+        "answers": max(0, answers - costliest["activations"] - costliest["logits"]),
+    }
 
 
 def _steps(net: Net, rows: Sequence[Rendered], pace: Pace, count: int) -> list[list[_memory.Part]]:
-    """Return the parts of each step of an epoch as they will be read."""
-    turn = order(len(rows), 0, 0)
-    found = []
+    """Return the parts of each step of an epoch, grouped as in training."""
+    row_order = order(len(rows), 0, 0)
+    steps = []
     for start in range(0, len(rows), pace.batch):
-        batch = [rows[index] for index in turn[start : start + pace.batch]]
+        batch = [rows[index] for index in row_order[start : start + pace.batch]]
         shared = shared_length(batch) if net.shares else 0
         step = []
         for group in parts(batch, max(1, pace.part_tokens // count), shared, count):
@@ -113,16 +116,16 @@ def _steps(net: Net, rows: Sequence[Rendered], pace: Pace, count: int) -> list[l
             if net.head is None:
                 scored = len(group) * length
             step.append(_memory.Part(len(group), length, shared, scored))
-        found.append(step)
-    return found
+        steps.append(step)
+    return steps
 
 
 def checkpoint_layers(net: Net) -> None:
-    """Let each decoder layer keep only its input, and compute its inside again going backward.
+    """Make each decoder layer keep only its input and recompute its inside in the backward pass.
 
-    The same operations on the same numbers: gradients are equal bit for bit on a processor. Not
-    the switch of transformers, which works in training mode only (dropout on) and takes the cache
-    away, so that no prompt could be shared.
+    The same operations on the same numbers: gradients are equal bit for bit on a CPU. transformers'
+    own switch is not used: it works in training mode only (dropout on) and disables the cache, so
+    that no prompt could be shared.
     """
     layers = [part for part in net.body.modules() if isinstance(part, GradientCheckpointingLayer)]
     for index, layer in enumerate(layers):
@@ -131,12 +134,12 @@ def checkpoint_layers(net: Net) -> None:
 
 def _again(forward: Callable[..., Any], index: int) -> Callable[..., Any]:
     def run(*given: Any, **named: Any) -> Any:
-        caches = [one for one in (*given, *named.values()) if isinstance(one, Cache)]
+        caches = [value for value in (*given, *named.values()) if isinstance(value, Cache)]
         held = caches[0].layers[index] if caches else None
         before = dict(vars(held)) if held is not None else {}
 
         def once(*inputs: Any) -> Any:
-            if held is not None:  # the second time would append to what the first has appended
+            if held is not None:  # undo the first run's append, or the recomputation appends again
                 vars(held).update(before)
             return forward(*inputs, **named)
 

@@ -1,6 +1,6 @@
-"""What the written-out gradient is made of: adapted linear layers and RMSNorm.
+"""Adapted linear layers and RMSNorm with their gradients, for the recorded training step.
 
-They write their calls on a tape. Knows no attention and no model.
+They record their calls on a tape. Knows no attention and no model.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Linear:
 
 
 class Fan:
-    """Linear layers that read the same input: the small products of their adapters are one.
+    """Linear layers that read the same input; their adapters' A are multiplied as one matrix.
 
-    `a` and `b` are where the adapters' weights of this step lie in the model's precision (each A
-    times its scale), `slopes_of_a` and `slopes_of_b` where their gradients are written.
+    `a` and `b` are buffers of the adapters' weights of this step in the model's precision (each A
+    times its scale), `slopes_of_a` and `slopes_of_b` those of their gradients.
     """
 
     def __init__(self, *layers: Any) -> None:
@@ -47,13 +47,13 @@ class Fan:
         self.slopes_of_b: Sequence[Any] = ()
 
     def lay(self, firsts: Any, seconds: Any, slopes: tuple[Any, Any]) -> None:
-        """Take the fan's places: of all A and all B, [n], and of their gradients."""
+        """Set the buffers: views of all A and all B, [n], and of their gradients."""
         if self.ranks:
             self.a, self.slopes_of_a = (flat.view(self.ranks, -1) for flat in (firsts, slopes[0]))
         self.b, self.slopes_of_b = (self._seconds(flat) for flat in (seconds, slopes[1]))
 
     def refresh(self) -> None:
-        """Take note of the present weights of the adapters, once a step."""
+        """Update what depends on the adapters' weights, once a step; nothing here."""
 
     def _seconds(self, flat: Any) -> list[Any]:
         sizes = [len(linear.weight) * linear.rank for linear in self.linears]
@@ -66,7 +66,7 @@ class Fan:
         if self.ranks:
             low = tape.take((len(x), self.ranks), x.dtype)
             tape.do(torch.mm, x, self.a.t(), out=low)
-        found, at = [], 0
+        outputs, at = [], 0
         for linear, second in zip(self.linears, self.b, strict=True):
             y = tape.take((len(x), len(linear.weight)), x.dtype)
             if add is None:
@@ -78,31 +78,31 @@ class Fan:
             if linear.rank:
                 tape.do(y.addmm_, low[:, at : at + linear.rank], second.t())
             at += linear.rank
-            found.append(y)
-        return found, low
+            outputs.append(y)
+        return outputs, low
 
     def backward(
         self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
     ) -> Any:
-        """Return the gradient of x, if `whole`; that of the adapters is written to its place.
+        """Return the gradient of x, if `whole`; write that of the adapters to its buffers.
 
-        `kept` are x and what `forward` left. What is written for an A lacks its scale.
+        `kept` are x and the x Aᵀ of `forward`. The gradient of each A still lacks its scale.
         """
         x, low = kept
         dx = tape.lent(x)
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
-        at, fed = 0, False
-        found = zip(self.linears, self.b, self.slopes_of_b, slopes_of_y, strict=True)
-        for linear, second, slope, dy in found:
+        at, has_dx = 0, False
+        layers = zip(self.linears, self.b, self.slopes_of_b, slopes_of_y, strict=True)
+        for linear, second, slope, dy in layers:
             own = slice(at, at + linear.rank)
             if linear.rank:
                 tape.do(torch.mm, dy, second, out=down[:, own])
                 tape.do(torch.mm, dy.t(), low[:, own], out=slope)
-            if fed:
+            if has_dx:
                 tape.do(dx.addmm_, dy, linear.weight)
             elif whole:
                 tape.do(torch.mm, dy, linear.weight, out=dx)
-            at, fed = own.stop, whole
+            at, has_dx = own.stop, whole
         if down is not None:
             tape.do(torch.mm, down.t(), x, out=self.slopes_of_a)
             if whole:
@@ -111,9 +111,9 @@ class Fan:
 
 
 class Adapters:
-    """The adapters of all fans, flat: the A of all, then their B; and their gradient.
+    """The adapters of all layers in flat buffers: every A, then every B; and their gradient.
 
-    A step reads them in the model's precision, the A times their scale. They share one scale.
+    A step reads them in the model's precision, each A times its scale. All share one scale.
     """
 
     def __init__(self, fans: Sequence[Fan]) -> None:
@@ -125,7 +125,7 @@ class Adapters:
         self.rest()
 
     def rest(self) -> None:
-        """Let go of all memory; the next `refresh` takes it anew."""
+        """Free all memory; the next `refresh` allocates it again."""
         self.flat: Any = None
         self.slopes: Any = None
         self.total: Any = None
@@ -133,7 +133,7 @@ class Adapters:
         self.pairs: list[tuple[Any, Any]] = []
 
     def refresh(self) -> None:
-        """Read the present weights, once a step."""
+        """Copy the current weights into the buffers, once a step."""
         if self.flat is None:
             self._lay()
         torch._foreach_copy_(self.places, [weight.detach() for weight in self.weights])
@@ -142,7 +142,7 @@ class Adapters:
             fan.refresh()
 
     def gather(self, *, first: bool) -> None:
-        """Add what fans wrote as their gradient to the sum of a step (`first`: begin it)."""
+        """Add the gradients of this part to the step's sum (`first`: start the sum)."""
         self._scaled(self.slopes)
         if first:
             self.total.copy_(self.slopes)
@@ -193,5 +193,5 @@ class Norm:
 
 
 def open_norm(layer: Any) -> Norm | None:
-    """Return an RMSNorm of transformers as this file's, None for None."""
+    """Return transformers' RMSNorm as a `Norm`, None for None."""
     return layer and Norm(layer.weight.detach(), float(layer.variance_epsilon))

@@ -1,8 +1,8 @@
-"""Adapted linear layers whose products are taken of the weights as they lie, by a team.
+"""Adapted linear layers that use the thread pool's bf16 GEMM on unpacked weights.
 
-The same figures as `pieces.Fan` gives, where the processor multiplies bf16 fast and has no matrix
-unit (`models._products`): an adapter's product is added on the way, and products of a few rows do
-not wait for threads. Knows no attention and no model.
+The same figures as `pieces.Fan`, for CPUs with fast bf16 products and no matrix unit
+(`models._products`): the adapter's product is added in the same pass, and products of a few rows do
+not wait for threads to wake. Knows no attention and no model.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tuneworthy.training.kernels import turned_over
 from tuneworthy.training.pieces import Fan
 from tuneworthy.training.tape import Tape
 
-# Tokens of a step up to which a team is faster. With more, torch's products are as fast, and what
-# stands between them has its threads.
+# Tokens of a step up to which the thread pool is faster. With more, torch's products are as fast,
+# and its threads also run the operations between them.
 FEW = 1500
 
 
 class Plain(Fan):
-    """Linear layers that read the same input, multiplied by a team."""
+    """Linear layers that read the same input, multiplied by the thread pool."""
 
     def __init__(self, team: Team, *layers: Any) -> None:
         super().__init__(*layers)
@@ -33,19 +33,19 @@ class Plain(Fan):
 
     @property
     def fit(self) -> bool:
-        """Return whether weights and adapters are of whole blocks, both ways."""
+        """Return whether weights and adapters consist of whole blocks, also when transposed."""
         whole = all(
             fits(n.weight) and not any(side % WIDE for side in n.weight.shape) for n in self.linears
         )
         return whole and not any(linear.rank % GRAIN for linear in self.linears)
 
     def lay(self, firsts: Any, seconds: Any, slopes: tuple[Any, Any]) -> None:
-        """Take the fan's places, and memory for every B turned over."""
+        """Set the buffers, and allocate memory for every transposed B."""
         super().lay(firsts, seconds, slopes)
         self.over = [b if b is None else torch.empty(*b.shape[::-1], dtype=b.dtype) for b in self.b]
 
     def refresh(self) -> None:
-        """Turn over the present B of all layers."""
+        """Transpose the current B of all layers."""
         for b, over in zip(self.b, self.over, strict=True):
             if b is not None:
                 turned_over(b, over)
@@ -58,7 +58,7 @@ class Plain(Fan):
         if self.ranks:
             low = tape.take((len(x), self.ranks), x.dtype)
             self.team.product(x, self.a, into=(low, tape.do))
-        found, at = [], 0
+        outputs, at = [], 0
         for linear, b in zip(self.linears, self.b, strict=True):
             y, change = tape.take((len(x), len(linear.weight)), x.dtype), None
             if linear.rank:
@@ -69,37 +69,37 @@ class Plain(Fan):
             if add is not None and bias is not None:
                 tape.do(y.add_, linear.bias)
             at += linear.rank
-            found.append(y)
-        return found, low
+            outputs.append(y)
+        return outputs, low
 
     def backward(
         self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
     ) -> Any:
-        """Return the gradient of x, if `whole`; that of the adapters is written to its place.
+        """Return the gradient of x, if `whole`; write that of the adapters to its buffers.
 
-        `kept` are x and what `forward` left. What is written for an A lacks its scale.
+        `kept` are x and the x Aᵀ of `forward`. The gradient of each A still lacks its scale.
         """
         if tape.tokens > FEW:
             return super().backward(slopes_of_y, kept, tape, whole=whole)
-        (x, given), team, at = kept, self.team, 0
+        (x, low_rank), team, at = kept, self.team, 0
         dx, fed = tape.lent(x), None
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
-        aside: Any = tape.lend((self.ranks, len(x)), x.dtype) if self.ranks else None
+        transposed: Any = tape.lend((self.ranks, len(x)), x.dtype) if self.ranks else None
         if self.ranks:
-            turned_over(given, aside, tape.do)
-        found = zip(self.linears, self.over, self.slopes_of_b, slopes_of_y, strict=True)
-        for linear, over, slope, dy in found:
+            turned_over(low_rank, transposed, tape.do)
+        layers = zip(self.linears, self.over, self.slopes_of_b, slopes_of_y, strict=True)
+        for linear, over, slope, dy in layers:
             own = slice(at, at + linear.rank)
             if linear.rank:
                 team.product(dy, over, into=(down[:, own], tape.do))
-                turned = tape.lent(over)
-                team.turned(aside[own], dy, into=(turned, tape.do))
-                turned_over(turned, slope, tape.do)
+                slope_t = tape.lent(over)
+                team.turned(transposed[own], dy, into=(slope_t, tape.do))
+                turned_over(slope_t, slope, tape.do)
             low = (down, self.a) if linear is self.linears[-1] and self.ranks else None
             if whole:
                 team.turned(dy, linear.weight, low, fed, (dx, tape.do))
             at, fed = own.stop, dx
         if self.ranks:
-            turned_over(down, aside, tape.do)
-            team.turned(aside, x, into=(self.slopes_of_a, tape.do))
+            turned_over(down, transposed, tape.do)
+            team.turned(transposed, x, into=(self.slopes_of_a, tape.do))
         return dx

@@ -1,9 +1,9 @@
-"""From a conversation and its answer to token ids, with the exact mask of what is trained.
+"""Encode a conversation and its answer as token ids with the exact loss mask.
 
-Trained are the answer's tokens and the end-of-turn token, nothing else; after a prompt that opens a
-thought also what closes it, so that the tuned model answers at once. The prompt's ids are those
-that the model is asked with, so that training and answering see the same tokens. A special token
-that stands in a row's own text is encoded as the text it is. Knows no model, no loss and no arm.
+Trained are only the answer's tokens and the end-of-turn token; after a prompt that opens a thought
+also its closing tag, so that the tuned model answers at once. The prompt's ids are those of
+inference, so that training and answering use the same tokens. A special token in a row's own text
+is encoded as plain text. Knows no model, no loss and no arm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tuneworthy.models._render import Refused
 from tuneworthy.models._template import closing_ids, conversation, prompt_ids, text_ids
 from tuneworthy.models._thinking import Tags, opened
 
-_PROBE = "\U0010fffd"  # a private character in the answer's place: no text uses it
+_PROBE = "\U0010fffd"  # a private-use character as the answer's placeholder
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Rendered:
 
     @property
     def first(self) -> int:
-        """Return the index of the first trained token: all before it is the prompt."""
+        """Return the index of the first trained token, which is the length of the prompt."""
         return self.mask.index(True)
 
     @property
@@ -49,9 +49,9 @@ class Excluded:
 
 @dataclass(frozen=True)
 class _Tail:
-    """What a reply adds to the prompt: a blank lead, the answer, and the end of the turn.
+    """The text that a reply adds to the prompt: whitespace, the answer, and the end of the turn.
 
-    `thought` are the tags of a thought that the prompt opens and the reply has to close first.
+    `thought` are the tags of a thought that the prompt opens and the reply must close first.
     """
 
     prompt: str
@@ -69,11 +69,11 @@ class _Tail:
 def render(
     tokenizer: Any, messages: Sequence[Message], answer: str, context: int | None = None
 ) -> Rendered | Excluded:
-    """Return the ids and the mask of one row, or why it is left out.
+    """Return the ids and the mask of one row, or why it is excluded.
 
-    The mask is the prefix difference: what follows the prompt's own ids. It is checked by round
-    trip: the trained ids must decode to the answer and its end of turn. `context` is the most
-    tokens of a row. Raises ModelError where the tokenizer has no chat template.
+    The mask covers the ids after the prompt's own. It is checked by round trip: the trained ids
+    must decode to the answer and its end of turn. `context` is the most tokens of a row. Raises
+    ModelError if the tokenizer has no chat template.
     """
     if not answer.strip():
         return Excluded("the answer is empty")
@@ -93,8 +93,8 @@ def render(
 def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> list[int]:
     """Return the ids after the prompt.
 
-    Where the answer's first letters would merge with the prompt's last ones, the answer is encoded
-    by itself: a reply, too, starts after the prompt.
+    If the answer's first characters would merge with the prompt's last ones, the answer is encoded
+    separately: a reply, too, starts after the prompt.
     """
     if not special and tail.thought is None:
         text = tail.prompt + tail.answer + tail.end
@@ -106,10 +106,11 @@ def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> lis
 
 
 def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
-    """Return what a reply adds to the prompt, up to and including its end of turn.
+    """Return the text that a reply adds to the prompt, up to and including its end of turn.
 
-    A probe in the answer's place shows what the template writes around it. What it writes before
-    the answer and not in the prompt is kept only if blank (an empty thinking block is no reply).
+    A placeholder for the answer shows what the template writes around it. Text that it writes
+    before the answer and not in the prompt is kept only if blank (an empty thinking block is no
+    reply).
     """
     turns: list[tuple[str, str]] = [(m.role, m.content) for m in messages]
     probed = conversation(tokenizer, turns, _PROBE)
@@ -134,9 +135,9 @@ def _tail(tokenizer: Any, messages: Sequence[Message], answer: str) -> _Tail:
 def _end(tokenizer: Any, rest: str) -> str | None:
     """Return the text of the end of turn: all up to the first added token after the answer."""
     added = sorted((t.content for t in tokenizer.added_tokens_decoder.values()), key=len)
-    found = re.search("|".join(map(re.escape, reversed(added))), rest) if added else None
+    match = re.search("|".join(map(re.escape, reversed(added))), rest) if added else None
     eos: str | None = tokenizer.eos_token
-    return rest[: found.end()] if found else eos
+    return rest[: match.end()] if match else eos
 
 
 def _has_special(tokenizer: Any, messages: Sequence[Message], answer: str) -> bool:

@@ -1,14 +1,14 @@
-"""The decoder layers of the Llama family with their gradient written out, for LoRA on a CPU.
+"""Decoder layers of the Llama family with a hand-written gradient, for LoRA on a CPU.
 
-What autograd costs here: small operations on fresh memory, adapters in another precision, and an
-attention kernel that is slow at a few hundred tokens. This file reads the layers' own weights,
-copies none, writes the calls of a step on a tape that is run again for every step of its shape, and
-is taken only where `prove` finds the loss and gradient that autograd finds. Knows no optimizer and
-no task.
+Autograd's costs here are small operations on freshly allocated memory, adapters in another
+precision, and an attention kernel that is slow at a few hundred tokens. This file reads the layers'
+own weights without copies, records the calls of a step on a tape that is replayed for every step of
+its shape, and is used only if `by_hand.proved` finds the loss and gradient of autograd. Knows no
+optimizer and no task.
 
-Shapes: N tokens: those of a shared prompt, then the rows', row after row; every linear layer sees
-them as one matrix. Padding on the right is left out of them where there is much, and only
-attention sees it.
+Shapes: N tokens: those of a shared prompt, then the rows', row after row; every linear layer reads
+them as one matrix. If there is much padding on the right it is left out of them, and only attention
+inserts it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tuneworthy.training.pieces import Adapters, Fan, Norm, open_norm
 from tuneworthy.training.plain import FEW, Plain
 from tuneworthy.training.tape import Arena, Span, Tape
 
-_PADDED = 0.08  # share of padding above which leaving it out is worth the copies
-ROUND = 8  # lengths are multiples: oneDNN compiles every product of a new one, and keeps few
-_ASKED = 64  # so are tokens whose output is asked for, or every batch would have a shape of its own
-_TAPES = 16  # shapes of a step whose calls are kept
+_PADDED = 0.08  # share of padding above which removing it is worth the copies
+ROUND = 8  # lengths are rounded up to it: oneDNN compiles each new shape, and caches few
+_ASKED = 64  # likewise for output tokens, or every batch would have a new shape
+_TAPES = 16  # recorded steps (shapes) kept
 
 
 @dataclass
 class Layer:
-    """One decoder layer: q, k, v · o · gate, up · down, and what stands between them."""
+    """One decoder layer: q, k, v · o · gate, up · down, and its norms."""
 
     into: Fan
     out: Fan
@@ -56,9 +56,9 @@ class Layer:
 
 
 class Stack:
-    """All layers of one model, their adapters, and memory that steps use again.
+    """All layers of one model, their adapters, and memory that steps reuse.
 
-    A tape is read forward, then backward, and released before the next one: they share memory.
+    Run a tape forward, then backward, and release it before the next one: all share memory.
     """
 
     def __init__(self, body: Any) -> None:
@@ -75,27 +75,27 @@ class Stack:
         self.rest()
 
     def rest(self) -> None:
-        """Let go of the memory that steps use again."""
+        """Free the memory that steps reuse."""
         self.tapes: dict[tuple[Any, ...], Tape] = {}
         self.memory, self.briefs = Arena(), list[Arena]()
         self.adapters.rest()
 
     def forward(self, ids: Sequence[Any], tape: Tape) -> Any:
-        """Return the last layer's output for the tokens that the tape was asked for, [M, hidden].
+        """Return the last layer's output for the tokens that the tape outputs, [M, hidden].
 
         `ids` are [rows, length] for each span, padded on the right.
         """
         spans = zip(ids, tape.spans, strict=True)
         x = self.body.embed_tokens(torch.cat([_read(i, span) for i, span in spans]))
         if tape.out is None:
-            with at_rest():  # it makes thousands of objects that stay
+            with at_rest():  # recording creates thousands of long-lived objects
                 self._write_forward(x, tape)
         tape.x.copy_(x)
         run(tape.there)
         return tape.out
 
     def backward(self, dx: Any, tape: Tape) -> None:
-        """Write the adapters' gradient to its places; `dx` [M, hidden] is that of the output."""
+        """Write the adapters' gradient to its buffers; `dx` [M, hidden] is that of the output."""
         if tape.dx is None:
             with at_rest():
                 self._write_backward(dx, tape)
@@ -111,7 +111,7 @@ class Stack:
         tape.out, tape.end = out, self.memory.at
 
     def _write_backward(self, dx: Any, tape: Tape) -> None:
-        self.memory.at = tape.end  # other tapes may have been written since
+        self.memory.at = tape.end  # other tapes may have been recorded since
         flows = [tape.take(tape.x.shape, dx.dtype) for _ in range(2)]
         tape.turn(tape.take(dx.shape, dx.dtype))
         dx = tape.dx
@@ -122,15 +122,15 @@ class Stack:
             flows.reverse()
 
     def release(self, tape: Tape) -> None:
-        """Keep a tape for the next step of its shape, in place of the one that rested longest."""
+        """Keep a tape for the next step of its shape; drop the least recently used one."""
         self.tapes[tape.shape] = tape
         if len(self.tapes) > _TAPES:
             del self.tapes[next(iter(self.tapes))]
 
     def tape(self, lengths: Sequence[int], asked: Sequence[int], skipped: int = 0) -> Tape:
-        """Return a tape for rows of these lengths that all look back on `skipped` tokens.
+        """Return a tape for rows of these lengths that all attend to `skipped` prompt tokens.
 
-        Of each row the output of its last `asked` tokens is wanted; that of others may come after.
+        It outputs the last `asked` tokens of each row; other tokens may follow in its output.
         """
         spans = [self._span([skipped], skipped, 0)] if skipped else []
         spans.append(self._span(lengths, max(lengths) + -max(lengths) % ROUND, skipped))
@@ -145,11 +145,11 @@ class Stack:
         return kept
 
     def few(self, tokens: int) -> bool:
-        """Return whether a team is at work in a step of so many tokens, not torch's threads."""
+        """Return whether a step of so many tokens uses the thread pool, not torch's threads."""
         return self.plain and tokens <= FEW
 
     def sides(self, tokens: int) -> int:
-        """Return how many lists of calls are made at once in a step of so many tokens."""
+        """Return how many lists of calls run in parallel in a step of so many tokens."""
         return torch.get_num_threads() if self.few(tokens) else 1
 
     def _span(self, lengths: Sequence[int], length: int, skipped: int) -> Span:
@@ -161,7 +161,7 @@ class Stack:
         angles = cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
         own = [length] * rows
         if sum(lengths) < (1 - _PADDED) * rows * length:
-            own = _filled(lengths, skipped, length)
+            own = _padded_lengths(lengths, skipped, length)
         starts = np.cumsum([0, *own])
         at = slice(skipped, skipped + int(starts[-1]))
         return Span(rows, length, skipped, at, angles, starts)
@@ -179,8 +179,8 @@ class Stack:
             past = self.attention.forward(layer.scale, span, given, past, tape)
             span.held.append(past)
         tape.layers.append(kept)
-        if layer is self.layers[-1]:  # nobody reads what the others would become
-            kept["ctx"], x = (self._wanted(part, tape) for part in (kept["ctx"], x))
+        if layer is self.layers[-1]:  # the output of other tokens is not used
+            kept["ctx"], x = (self._select_output(part, tape) for part in (kept["ctx"], x))
         (kept["y"],), kept["out"] = layer.out.forward(kept["ctx"], tape, x)
         kept["n2"], kept["f2"] = layer.second.forward(kept["y"], tape)
         (kept["g"], kept["u"]), kept["up"] = layer.up.forward(kept["n2"], tape)
@@ -190,14 +190,14 @@ class Stack:
         (out,), kept["down"] = layer.down.forward(kept["h"], tape, kept["y"])
         return out
 
-    def _wanted(self, x: Any, tape: Tape) -> Any:
-        """Return the tokens that are asked for."""
+    def _select_output(self, x: Any, tape: Tape) -> Any:
+        """Record the selection of the output tokens."""
         out = tape.take((len(tape.asked), x.shape[1]), x.dtype)
         tape.do(torch.index_select, x, 0, tape.asked, out=out)
         return out
 
-    def _put_back(self, slope: Any, tape: Tape) -> Any:
-        """Return a gradient of the tokens that are asked for as one of all: the others' is 0."""
+    def _scatter_output(self, slope: Any, tape: Tape) -> Any:
+        """Scatter a gradient of the output tokens to all tokens; the others' is 0."""
         out = tape.lend((tape.tokens, slope.shape[1]), slope.dtype)
         tape.do(out.zero_)
         tape.do(out.index_copy_, 0, tape.asked, slope)
@@ -215,9 +215,9 @@ class Stack:
         dx = self._backward_mlp(layer, kept, dx, tape)
         dctx = layer.out.backward([dx], (kept["ctx"], kept["out"]), tape)
         if layer is self.layers[-1]:
-            dctx, dx = (self._put_back(part, tape) for part in (dctx, dx))
+            dctx, dx = (self._scatter_output(part, tape) for part in (dctx, dx))
         flat = [tape.lent(kept[name]) for name in "qkv"]
-        sent = None  # what the rows' attention sends to the keys and values of the prompt
+        sent = None  # gradients of the prompt's keys and values from the rows' attention
         for span in reversed(tape.spans):
             places = [part[span.at] for part in (*flat, dctx)]
             given = (layer.scale, span, span.held[number], places)
@@ -226,7 +226,7 @@ class Stack:
         dk = self._unnormed(kept, "k", layer.k_norm, flat[1], tape)
         left = kept["n1"], kept["into"]
         into = layer.into.backward([dq, dk, flat[2]], left, tape, whole=number > 0)
-        if number:  # nobody reads the first layer's
+        if number:  # the first layer's input needs no gradient
             layer.first.backward(into, (kept["x"], kept["f1"]), dx, out, tape)
 
     def _backward_mlp(self, layer: Layer, kept: dict[str, Any], dx: Any, tape: Tape) -> Any:
@@ -249,15 +249,15 @@ class Stack:
 
 
 def _read(ids: Any, span: Span) -> Any:
-    """Return the tokens of a span that are read, of ids [rows, length]."""
+    """Return the input tokens of a span, without removed padding, of ids [rows, length]."""
     counts = np.diff(span.starts).tolist()
     return torch.cat([row[:count] for row, count in zip(ids, counts, strict=True)])
 
 
 def _asked(span: Span, lengths: Sequence[int], asked: Sequence[int]) -> Any:
-    """Return where the last `asked` tokens of each row are among all; and of others, to a multiple.
+    """Return the positions of each row's last `asked` tokens, then of others up to a multiple.
 
-    Those come after, none of them twice.
+    No position occurs twice.
     """
     ends = span.at.start + span.starts[:-1] + np.asarray(lengths)
     wanted = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, asked, strict=True)])
@@ -265,10 +265,10 @@ def _asked(span: Span, lengths: Sequence[int], asked: Sequence[int]) -> Any:
     return torch.from_numpy(np.concatenate([wanted, others[: -len(wanted) % _ASKED]]))
 
 
-def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
-    """Return how many places of each row are read: so much padding that all tokens are a multiple.
+def _padded_lengths(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
+    """Return the tokens read of each row, with enough padding to round the total up to a multiple.
 
-    No real token sees padding on the right, and no gradient comes from it.
+    No real token attends to padding on the right, and padding has no gradient.
     """
     spare, own = -(skipped + sum(lengths)) % (2 * ROUND), list(lengths)
     for n, count in enumerate(lengths):
@@ -278,7 +278,7 @@ def _filled(lengths: Sequence[int], skipped: int, length: int) -> list[int]:
 
 
 def open_stack(module: Any) -> Stack | None:
-    """Return the stack of a causal language model whose layers this file knows, else None.
+    """Return the stack of a causal language model with supported layers, else None.
 
     It must run on a CPU and require no gradient but that of LoRA matrices of one scale on its
     linear layers.

@@ -1,8 +1,8 @@
-"""A training step written down once: its calls in their order, on memory that stays.
+"""A recorded training step: its calls in order, on preallocated memory.
 
-In a step of a few rows, putting the calls together (views, shapes, fresh memory) took as long as
-making them (FINDINGS). Steps of the same shape differ in their numbers alone, so the calls are put
-together once and made again. Knows no layer and no model.
+In a step of a few rows, preparing the calls (views, shapes, allocations) took as long as making
+them (FINDINGS). Steps of the same shape differ only in their numbers, so the calls are recorded
+once and replayed. Knows no layer and no model.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-_CHUNK = 1 << 26  # bytes of memory that an arena takes at once
+_CHUNK = 1 << 26  # bytes that an arena allocates at once
 
 
 class Arena:
-    """Memory taken once and used again in every step: fresh pages cost time."""
+    """Memory allocated once and reused in every step: new pages cost time."""
 
     def __init__(self) -> None:
         self.chunks: list[Any] = []
         self.at = (0, 0)
 
     def take(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return an uninitialised tensor, good until the arena is reset before this point."""
+        """Return an uninitialised tensor, valid until the arena is reset before this point."""
         count, strides = 1, []
         for side in reversed(shape):
             strides.append(count)
@@ -45,11 +45,11 @@ class Arena:
 
 @dataclass
 class Span:
-    """Rows that attend alike: the shared prompt (one row), or the rows that look back on it.
+    """Rows with the same attention pattern: the shared prompt (one row), or the rows after it.
 
-    `skipped` tokens of the prompt stand before each row. `at` are their places among the N tokens.
-    Of those, row r is starts[r] to starts[r + 1], `length` at most. `held` by layer: keys, values,
-    turned queries and attention weights.
+    `skipped` prompt tokens precede each row. `at` is the span's slice of the N tokens. Of those,
+    row r is starts[r] to starts[r + 1], `length` at most. `held` by layer: keys, values, rotated
+    queries and attention weights.
     """
 
     rows: int
@@ -62,16 +62,16 @@ class Span:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Return what makes the calls of two spans the same."""
+        """Return the shape by which the recorded calls of two spans are equal."""
         return self.rows, self.length, self.skipped, self.at.stop
 
     def aim(self, other: Span) -> None:
-        """Take another span's places, of the same shape."""
+        """Copy another span's row offsets; both have the same shape."""
         self.starts[:] = other.starts
 
 
 class Writer:
-    """Calls in their order, and the memory that they work on.
+    """A recorder of calls, with the memory that they work on.
 
     `memory` holds what the backward pass needs; `brief`, what one layer needs.
     """
@@ -81,19 +81,19 @@ class Writer:
         self.calls: list[Any] = []
 
     def do(self, call: Any, *given: Any, **named: Any) -> None:
-        """Write a call down."""
+        """Record a call."""
         self.calls.append(partial(call, *given, **named))
 
     def take(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return memory that is good until the step is over."""
+        """Return memory that is valid until the end of the step."""
         return self.memory.take(shape, dtype)
 
     def lend(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return memory that is good until the layer is over."""
+        """Return memory that is valid until the end of the layer."""
         return self.brief.take(shape, dtype)
 
     def lent(self, like: Any) -> Any:
-        """Return memory of a tensor's shape that is good until the layer is over."""
+        """Return memory of a tensor's shape that is valid until the end of the layer."""
         return self.brief.take(like.shape, like.dtype)
 
     def flat(self, heads: Any) -> Any:
@@ -104,7 +104,7 @@ class Writer:
         return heads.flatten(2, 3).flatten(0, 1)
 
     def product(self, left: Any, right: Any, out: Any, more: bool = False) -> None:
-        """Write the products of matrices into heads, or add them (`more`)."""
+        """Record batched matrix products into heads, or added to them (`more`)."""
         straight = out.is_contiguous() and not more
         to = out if straight else self.lent(out)
         self.do(torch.bmm, left, right, out=to.view(len(left), -1, to.shape[-1]))
@@ -113,12 +113,12 @@ class Writer:
 
 
 class Tape(Writer):
-    """The calls of one forward pass and of its backward pass, for spans of one shape.
+    """The recorded forward and backward calls of a step, for spans of one shape.
 
-    The shared prompt, if any, is the first span. `x` [N, hidden] is what goes in, `out` [asked,
-    hidden] what comes out of the tokens `asked` for, `dx` the gradient of that. `layers` is what
-    each layer left for its gradient, up to `end` of `memory`. `share` makes lists of calls at once,
-    as many as there are `briefs`.
+    The shared prompt, if any, is the first span. `x` [N, hidden] is the input, `out` [asked,
+    hidden] the output at the token positions `asked`, `dx` its gradient. `layers` are the tensors
+    that each layer stores for its gradient, up to `end` of `memory`. `share` runs lists of calls in
+    parallel, as many as there are `briefs`.
     """
 
     def __init__(
@@ -140,27 +140,28 @@ class Tape(Writer):
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Return what makes the calls of two tapes the same."""
+        """Return the shape by which the recorded calls of two tapes are equal."""
         return (len(self.briefs), len(self.asked), *(span.shape for span in self.spans))
 
     @property
     def tokens(self) -> int:
-        """Return how many tokens are read, N."""
+        """Return the number of tokens read, N."""
         return int(self.spans[-1].at.stop)
 
     def aim(self, other: Tape) -> None:
-        """Take another tape's places, of the same shape."""
+        """Copy another tape's token positions; both have the same shape."""
         self.asked.copy_(other.asked)
         for span, new in zip(self.spans, other.spans, strict=True):
             span.aim(new)
 
     def turn(self, dx: Any) -> None:
-        """Write the backward pass from now on, from the gradient of the output."""
+        """Record the backward pass from now on, starting from the gradient of the output."""
         self.dx, self.calls = dx, self.back
 
     def apart(self, count: int) -> Iterator[tuple[Writer, slice]]:
-        """Yield writers whose calls are made at once, and what of `count` things is the share of
-        each. What others than the first are lent is theirs until the next time.
+        """Yield writers whose calls run in parallel, each with its slice of `count` items.
+
+        Memory lent by all but the first is valid until the next call.
         """
         sides = min(count, len(self.briefs))
         if sides == 1:

@@ -1,6 +1,6 @@
-"""A model with an adapter on it that leaves the base alone, and the adapter's files.
+"""Put an adapter on a copy of a model's modules that shares the base's weights; save its files.
 
-The twin shares the base's weights but has modules of its own. Knows no loop and no rows.
+The base's own modules stay unchanged. Knows no loop and no rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tuneworthy.training.adapter import seal
 
 
 class LoraShape(Record):
-    """What is trained: rank, alpha (the change is scaled by alpha / rank), target layers."""
+    """Shape of the adapter: rank, alpha (the change is scaled by alpha / rank), target layers."""
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
@@ -31,16 +31,16 @@ class LoraShape(Record):
 
 
 def twin(module: Any) -> Any:
-    """Return a model of the same weights in modules of its own: wrapping it leaves the base alone.
+    """Return a model with the same weights in new modules: wrapping it leaves the base alone.
 
-    No memory is spent on weights; the twin's are frozen. Never merge an adapter into a twin: that
-    would write into the base.
+    It takes no memory for weights; they are frozen. Never merge an adapter into a twin: that would
+    write into the base.
     """
     shared = {
         id(weight): torch.nn.Parameter(weight.detach(), requires_grad=False)
         for weight in module.parameters()
     }
-    return copy.deepcopy(module, shared).eval()  # eval: dropout would make the loss another one
+    return copy.deepcopy(module, shared).eval()  # eval: dropout would change the loss
 
 
 def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
@@ -57,8 +57,9 @@ def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of PEFT, on transformers' next names
-        torch.manual_seed(seed)  # the starting point depends on the seed alone
+        # PEFT warns about future names in transformers
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(seed)  # the initial weights depend on the seed alone
         return get_peft_model(twin(module), config).eval()
 
 
@@ -66,11 +67,11 @@ def weights_hash(model: Any) -> str:
     """Return the SHA-256 of the base's weights: names, shapes and bytes."""
     if known := model.fingerprint.get("weights"):
         return str(known)
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, tensor in sorted(model.module.state_dict().items()):
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        hasher.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        hasher.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
 
 
 def save_adapter(wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
@@ -89,7 +90,7 @@ def save_adapter(wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
 
 
 def _sorted(value: Any) -> Any:
-    """Return plain data whose sets are sorted lists, so that the same run writes the same bytes."""
+    """Return plain data with sets as sorted lists, so that the same run writes the same bytes."""
     if isinstance(value, dict):
         return {key: _sorted(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):

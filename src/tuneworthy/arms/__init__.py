@@ -1,1 +1,1 @@
-"""One way to get answers a file, with its placebo. Never sees a scored case's answer."""
+"""Arms: each file is one way to get answers, with its placebo. No arm sees a scored answer."""

@@ -1,9 +1,9 @@
-"""Choose the prompt that an arm stands on, in the arm's own setting, on dev rows of its fold.
+"""Choose the prompt of an arm on dev rows of its fold, in the arm's own setting.
 
-The prompt that is best by itself need not be best with passages, a grammar or another model. An arm
-is handed the simplest few prompts of its fold (`Setup.prompts`) and answers dev rows with each as
-it will answer the scored rows. A prompt replaces a simpler one only where it is shown to be better,
-so that near-ties go to the simpler one and the folds measure one arm. No scored row is read.
+The prompt that is best by itself need not be best with passages, a grammar or another model. An
+arm gets the simplest few prompts of its fold (`Setup.prompts`) and answers dev rows with each in
+the way it will answer the scored rows. A prompt replaces a simpler one only where it is shown to
+be better, so near-ties go to the simpler one and all folds measure one arm. No scored row is read.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ from tuneworthy.core.arm import Asks, Recipe, Setup, Sizes
 from tuneworthy.core.case import Case, Query
 from tuneworthy.metrics import score_all
 
-DEV_LEAST, DEV_MOST = 10, 24  # dev rows that a prompt is chosen on
+DEV_LEAST, DEV_MOST = 10, 24  # dev rows for the choice of a prompt
 GAIN = 0.02  # mean gain on dev rows below which the simpler prompt is kept
-PROMPTS, PAID = 3, 2  # prompts that are tried at most, here and of a model that costs money
-USUAL = 0.75  # of its dev rows that a further prompt is asked: it may be dropped at half of them
+PROMPTS, PAID = 3, 2  # most prompts tried: on a local model, on a paid one
+USUAL = (
+    0.75  # expected share of dev rows that a further prompt answers: half may suffice to drop it
+)
 Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
-"""Answers queries with a prompt, as the arm will answer the scored rows."""
+"""Answers queries with a prompt in the way the arm will answer the scored rows."""
 
 
 class Chosen(NamedTuple):
-    """The prompt that an arm stands on, and notes on how it was chosen (none: no choice)."""
+    """The chosen prompt, and notes on how it was chosen (empty: there was no choice)."""
 
     recipe: Recipe
     notes: tuple[str, ...] = ()
 
 
 def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -> Chosen:
-    """Return the simplest prompt that none of the others is shown to beat on (at most 24) dev rows.
+    """Return the simplest prompt that no other prompt is shown to beat on (at most 24) dev rows.
 
     A prompt replaces a simpler one where its mean paired gain exceeds both .02 and its standard
-    error. It is dropped at half of the rows where it scores no better there. With one prompt or
-    fewer than 10 dev rows: the plain instruction, or `setup.recipe` where that was not measured.
-    Without prompts it is `setup.recipe`. `gold` shows each dev row's gold passage (a ceiling).
+    error. It is dropped after half of the rows if it scores no better there. With one prompt or
+    fewer than 10 dev rows, return the plain instruction if it is among `setup.prompts`, else
+    `setup.recipe`. `gold` adds each dev row's gold passage (for a ceiling).
     """
     prompts = list(setup.prompts)[:most]
     rows = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
@@ -49,33 +51,35 @@ def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -
         return Chosen(best, (few,) if len(prompts) > 1 else ())
     queries = [case.query(gold_passage=gold) for case in rows]
     half = max(DEV_LEAST, len(rows) // 2)
-    best, told = prompts[0], ask(prompts[0], queries)
-    said = []
+    best, best_answers = prompts[0], ask(prompts[0], queries)
+    comparisons = []
     for other in prompts[1:]:
         answers = ask(other, queries[:half])
-        if half < len(rows) and fmean(_gains(setup, rows[:half], answers, told)) > 0:
+        if half < len(rows) and fmean(_gains(setup, rows[:half], answers, best_answers)) > 0:
             answers += ask(other, queries[half:])
         n = len(answers)
-        better = n == len(rows) and shown(_gains(setup, rows, answers, told))
+        better = n == len(rows) and shown(_gains(setup, rows, answers, best_answers))
         means = ", ".join(
-            _figure(fmean(_values(setup, rows[:n], some))) for some in (answers, told)
+            _figure(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
         )
         word = "better" if better else "no better"
-        said.append(f"{named(other)} was {word} than {named(best)} on {n} dev rows ({means})")
-        setup.say(said[-1])
+        comparisons.append(
+            f"{named(other)} was {word} than {named(best)} on {n} dev rows ({means})"
+        )
+        setup.say(comparisons[-1])
         if better:
-            best, told = other, answers
-    return Chosen(best, (f"stands on {named(best)}: {', '.join(said)}",))
+            best, best_answers = other, answers
+    return Chosen(best, (f"stands on {named(best)}: {', '.join(comparisons)}",))
 
 
 def shown(gains: Sequence[float]) -> bool:
     """Return whether a mean paired gain exceeds both .02 and its standard error."""
     least = max(GAIN, stdev(gains) / sqrt(len(gains)))
-    return fmean(gains) > least + 1e-9  # a gain of one row equals its standard error
+    return fmean(gains) > least + 1e-9  # a gain on a single row equals its standard error
 
 
 def named(recipe: Recipe) -> str:
-    """Return what a prompt is called in a note: the arm that asks it, or what it is."""
+    """Return the name of a prompt in notes: the arm that uses it, or a description."""
     if recipe.specification is not None or recipe.reminder is not None:
         return "a rewritten prompt"
     shots = f"nearest_shots with {recipe.k} examples"
@@ -84,7 +88,7 @@ def named(recipe: Recipe) -> str:
 
 
 def asks(sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = PROMPTS) -> Asks:
-    """Return the requests that the choice makes of an endpoint, in all folds."""
+    """Return the endpoint requests of the choice, over all folds."""
     rows, further = _rows(sizes, most)
     usual = rows * (1 + USUAL * further) if further else 0
     read = sizes.shared + sizes.asked + passages
@@ -92,10 +96,10 @@ def asks(sizes: Sizes, passages: float = 0.0, role: str = "base", most: int = PR
 
 
 def work(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
-    """Return the tokens that the choice reads and writes here, in all folds.
+    """Return the tokens that the choice reads and writes on this machine, over all folds.
 
-    The plain instruction is not counted: a dev row's prompt is that of a scored row of another
-    fold, which is asked once. One of the further prompts brings examples of its own.
+    The plain instruction is not counted: its dev prompts are the scored prompts of another fold,
+    which are answered only once. One of the further prompts brings its own examples.
     """
     rows, further = _rows(sizes, PROMPTS)
     tried = USUAL * rows * further
@@ -104,7 +108,7 @@ def work(sizes: Sizes, passages: float = 0.0) -> tuple[float, float]:
 
 
 def _rows(sizes: Sizes, most: int) -> tuple[int, int]:
-    """Return the dev rows of all folds, and how many prompts are tried beside the simplest."""
+    """Return the dev rows of all folds, and the number of prompts tried besides the simplest."""
     further = max(min(sizes.prompts, most) - 1, 0)
     rows = min(sizes.dev, DEV_MOST) if sizes.dev >= DEV_LEAST and further else 0
     return sizes.folds * rows, further if rows else 0
@@ -113,12 +117,12 @@ def _rows(sizes: Sizes, most: int) -> tuple[int, int]:
 def _gains(
     setup: Setup, rows: Sequence[Case], new: Sequence[Answer], old: Sequence[Answer]
 ) -> list[float]:
-    ours, theirs = (_values(setup, rows, some) for some in (new, old[: len(rows)]))
+    ours, theirs = (_values(setup, rows, each) for each in (new, old[: len(rows)]))
     return [a - b for a, b in zip(ours, theirs, strict=True)]
 
 
 def _values(setup: Setup, rows: Sequence[Case], answers: Sequence[Answer]) -> list[float]:
-    """Return the scores of answers to dev rows; what cannot be scored counts as wrong."""
+    """Return the scores of answers to dev rows; an answer that cannot be scored counts as 0."""
     scores = score_all(setup.score, rows, answers[: len(rows)])
     return [score.value if isinstance(score, Score) else 0.0 for score in scores]
 

@@ -1,4 +1,4 @@
-"""What the arms share that choose among labels: what they read, and the likeliest as an answer."""
+"""Helpers of the arms that choose among labels: classifier input, softmax, the likeliest label."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tuneworthy.core.case import Case, Query
 
 
 def text(row: Case | Query) -> str:
-    """Return what a classifier reads: all turns of the conversation, one a line."""
+    """Return the classifier's input: the content of all messages, one a line."""
     return "\n".join(message.content for message in row.messages)
 
 
 def likeliest(query: Query, names: Sequence[str], row: Sequence[float], **more: Any) -> Answer:
-    """Return the label with the highest probability, the first of equals, with all of them."""
+    """Return the most probable label (the first of equals) as an answer with all probabilities."""
     best = max(range(len(names)), key=row.__getitem__)
     table = {name: float(p) for name, p in zip(names, row, strict=True)}
     return Answer(case=query.id, text=names[best], labels=table, finish="stop", **more)
 
 
 def softmax(row: Sequence[float]) -> list[float]:
-    """Return shares that sum to 1 from logarithms."""
+    """Return the softmax of a row of log probabilities."""
     top = max(row)
     weights = [math.exp(value - top) for value in row]
     total = sum(weights)
@@ -31,8 +31,10 @@ def softmax(row: Sequence[float]) -> list[float]:
 
 
 def one_thread() -> Any:
-    """Keep the linear algebra on one thread: these matrices are small, and threads that wait for
-    each other made fitting 50 times slower on a busy machine of 2 cores (measured).
+    """Limit BLAS to one thread.
+
+    On these small matrices, waiting threads made fitting 50 times slower on a busy 2-core machine
+    (measured).
     """
     from threadpoolctl import threadpool_limits
 

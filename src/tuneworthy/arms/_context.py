@@ -1,4 +1,4 @@
-"""What the arms that show passages share: an index of the documents, passages in the budget."""
+"""Helpers of the arms that show passages: the document index, and passages within a budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuneworthy.retrieval.vectors import encoder_here
 
 LOOKED = 200  # training rows on which recall is measured
 _SPARE = 8  # tokens for the words around the passages
-_INDEXES: list[tuple[Any, Any, Index]] = []  # the last few: folds and arms share documents
+_INDEXES: list[tuple[Any, Any, Index]] = []  # cache of the last 4: folds and arms share documents
 Found = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
@@ -45,9 +45,10 @@ def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ..
 
 
 def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
-    """Return a note on how often the right passage is found for training rows, or nothing.
+    """Return a note on recall: how often the right passage is found for training rows.
 
-    Training rows alone: what is known of a scored case's passage is not for an arm to see.
+    Empty if recall cannot be measured. Only training rows count: an arm must not see a scored
+    case's gold passage.
     """
     told = quality(found, setup.train[:LOOKED], (1, k))
     if told.recall is None:
@@ -59,16 +60,16 @@ def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
 
 
 def machine(dense: bool) -> dict[str, str]:
-    """Return what of this machine decides which passages are found: the encoder, or its absence."""
+    """Return what decides on this machine which passages are found: the encoder or `none`."""
     encoder = encoder_here()[0] if dense else None
     return dict(encoder.fingerprint) if encoder else {"encoder": "none"}
 
 
 def retrieved(found: Index, k: int, *, random: bool) -> Found:
-    """Return a search for the k best passages of each query, as of its time.
+    """Return a search for the k best passages of each query, as of the query's time.
 
-    `random`: each is exchanged for a random one of about the same length (the placebo), a draw of
-    the query's id.
+    With `random` (the placebo), each passage is replaced by a random one of about the same length,
+    drawn with the query's id as the seed.
     """
 
     def search(queries: Sequence[Query]) -> list[list[Chunk]]:
@@ -90,9 +91,10 @@ def _exchanged(found: Index, query: Query, chunks: Sequence[Chunk]) -> list[Chun
 
 @dataclass
 class Reader:
-    """Builds prompts with passages and asks: `recipe` is the prompt, `tokens` the passages' most.
+    """Build prompts with passages and ask the model.
 
-    `examples` are the training cases that the recipe shows, none for a trained arm.
+    `recipe` is the prompt, `tokens` the budget of all passages. `examples` are the training cases
+    that the recipe shows; a trained arm has none.
     """
 
     setup: Setup
@@ -104,20 +106,20 @@ class Reader:
     _counts: dict[str, int] = field(default_factory=dict)
 
     def prompts(self, queries: Sequence[Query]) -> list[tuple[tuple[Message, ...], list[Chunk]]]:
-        """Return for each query its prompt and the chunks that it shows, the best first."""
+        """Return for each query its prompt and the chunks in it, the best first."""
         pairs = zip(queries, self.found(queries), strict=True)
         return [self._prompt(query, chunks) for query, chunks in pairs]
 
     def longer(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return the same answers with more tokens."""
+        """Return answers under a larger token limit."""
         return self.answer(queries, factor=LONGER)
 
     def answer(
         self, queries: Sequence[Query], model: Model | None = None, factor: int = 1
     ) -> list[Answer]:
-        """Return one answer a query, greedily; `model` in place of the reader's own.
+        """Return one greedy answer per query, from `model` if given.
 
-        `factor`: so many times the tokens.
+        `factor` multiplies the token limit.
         """
         asked = self.prompts(queries)
         limits = times(limits_for(self.setup.task, room(self.setup)), factor)
@@ -137,7 +139,7 @@ class Reader:
         return prompt, shown
 
     def _fitting(self, chunks: Sequence[Chunk], budget: int) -> list[Chunk]:
-        """Return the chunks that fit, in their order; a lesser one may fit where a better doesn't.
+        """Return the chunks that fit the budget, in rank order; a too long one is skipped.
 
         A passage is shown whole or not at all: half a sentence may say the opposite.
         """
@@ -158,7 +160,7 @@ class Reader:
 
 
 def budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> int:
-    """Return the tokens left for passages beside a prompt and its answer, at most `most`."""
+    """Return the tokens left for passages after a prompt and its answer, at most `most`."""
     if model.context is None:
         return most
     beside = room(setup) + thought_room(setup.task, model) + _SPARE
@@ -172,5 +174,5 @@ def length(model: Model, text: str) -> int:
 
 
 def cited(chunk: Chunk) -> Cited:
-    """Return how a passage is cited in a prompt: its title, or the id of its document."""
+    """Return the citation of a passage in a prompt: its title (or document id) and its text."""
     return chunk.title or chunk.doc, chunk.text

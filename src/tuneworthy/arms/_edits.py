@@ -1,4 +1,4 @@
-"""What a search may change of a prompt: its words, its examples, what stands after the input."""
+"""Edits of a prompt for a search: its wording, its examples, the reminder after the input."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
 
 
 class Edit(NamedTuple):
-    """One change of a recipe, and what it is called."""
+    """One change of a recipe, and its name."""
 
     name: str
     change: dict[str, Any]
 
 
 def edits(setup: Setup, seed: int) -> Iterator[Edit]:
-    """Yield what may be changed, words, examples and reminders in turn, the likeliest first."""
+    """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
     words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
     shots = [_shown(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
     again = [Edit(w.name, {"reminder": w.text}) for w in reminders(setup.task)]
-    spread = [edit for one in again for edit in (one, None)]  # fewer of them: every second round
+    spread = [edit for one in again for edit in (one, None)]  # reminders only every second round
     for turn in zip_longest(words, shots, spread):
         yield from (edit for edit in turn if edit is not None)
 
@@ -45,7 +45,7 @@ def _shown(setup: Setup, kind: str, k: int, seed: int) -> Edit:
 
 
 def emptied(task: Task, recipe: Recipe) -> Recipe:
-    """Return a recipe as long whose words say nothing of the task, its examples' answers dealt."""
+    """Return a placebo recipe of equal length: irrelevant words, shuffled example answers."""
     change: dict[str, Any] = {"shuffled": True}
     if recipe.specification is not None:
         change["specification"] = irrelevant(specification(task), recipe.specification)

@@ -1,4 +1,4 @@
-"""Answers held to a grammar: asked directly, or of a draft that the model wrote freely."""
+"""Answers under a grammar: decoded directly, or as a correction of a freely written draft."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AGAIN = "Give this answer once more, exactly in the form that was asked for and 
 def held(model: Model, rule: Grammar, limits: Limits) -> Ask:
     """Return a function that asks for answers under a grammar, within limits.
 
-    Labels are scored with their end-of-turn token as continuations, and the likeliest is taken,
-    where the model can do that and does not think first; all else is decoded under the grammar.
+    Labels are scored as continuations, each with its end-of-turn token, and the likeliest is
+    taken, if the model can score and does not think first. All else is decoded under the grammar.
     """
     limits = limits.model_copy(update={"grammar": rule})
 
@@ -38,7 +38,7 @@ def held(model: Model, rule: Grammar, limits: Limits) -> Ask:
 
 
 def _scores(model: Any) -> bool:
-    """Say whether the labels can be scored: after a thought there is none of them to score yet."""
+    """Return whether the model can score labels: it must not think before it answers."""
     return isinstance(model, Scorer) and not getattr(model, "thinks", False)
 
 
@@ -62,10 +62,10 @@ def drafted(
     ask: Ask,
     valid: Callable[[Answer], bool | None],
 ) -> list[Answer]:
-    """Return each draft where it is valid, else what the model makes of it under the grammar.
+    """Return each valid draft; replace an invalid one by an answer under the grammar.
 
-    The draft stands in the prompt as the model's own turn; one that is empty or failed can't.
-    Tokens, seconds and cost are those of both requests.
+    The draft stands in the prompt as the model's own turn, unless it is empty or failed. Tokens,
+    seconds and cost of a replaced draft are those of both requests.
     """
     bad = [at for at, draft in enumerate(drafts) if valid(draft) is not True]
     prompts = [_shown(drafts[at]) for at in bad]
@@ -81,11 +81,11 @@ def drafted(
 def standing(
     setup: Setup, rule: Grammar, recipe: Recipe
 ) -> Callable[[Query], Answer | None] | None:
-    """Return what gives the answer to a query that is known from the free one to its prompt.
+    """Return a lookup that reuses the free answer to a prompt as the answer under the grammar.
 
-    Where every token that the model chose of itself is allowed, the grammar forbids nothing on the
-    way: greedy decoding under it takes the same ones. Of labels the likeliest is known where they
-    were scored beside the free answer. None where the model can't say what its grammar allows.
+    If every token of the greedy free answer is allowed, greedy decoding under the grammar takes
+    the same tokens. For labels, the likeliest is known if they were scored with the free answer.
+    Return None if the model cannot check an answer against its grammar.
     """
     model: Any = setup.models["base"]
     labels = rule.kind == "labels"

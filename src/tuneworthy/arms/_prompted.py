@@ -1,4 +1,4 @@
-"""What the arms that prompt a model share: from a recipe to answers. Knows no metric."""
+"""Helpers of the arms that prompt a model: from a recipe to answers. Knows no metric."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
-_TRIED = 40  # prompts that are counted to see whether they fit
+_TRIED = 40  # prompts counted to check that they fit the context
 
 
 def prompted(
@@ -30,51 +30,51 @@ def prompted(
 ) -> Fitted:
     """Return an arm that builds each prompt by `recipe` and asks the model once, greedily.
 
-    It counts as learned where training rows decide what the prompt says. `labels`: the task's
-    labels are scored in the same reading where that is cheap, so that an arm that stands on this
-    prompt need not read it again; of dev cases only those that it chooses the prompt on.
+    It counts as learned if training rows decide what the prompt says. With `labels`, the task's
+    labels are scored in the same forward pass if the model can do that cheaply, so an arm that
+    uses the same prompt need not read it again; of dev cases only the ones in the prompt choice.
     """
-    asked: Any = model or setup.models["base"]
+    target: Any = model or setup.models["base"]
     limits = limits_for(setup.task, room(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
-    scores = labels and names and hasattr(asked, "reply_scored")
+    scores = labels and names and hasattr(target, "reply_scored")
 
-    dev = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
+    unscored = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
 
-    def some(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
+    def ask(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
         prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
         if scored:
-            replies, rows = asked.reply_scored(prompts, limits, names)
+            replies, rows = target.reply_scored(prompts, limits, names)
         else:
-            replies, rows = asked.reply(prompts, limits), [None] * len(queries)
-        found = [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
+            replies, rows = target.reply(prompts, limits), [None] * len(queries)
+        answers = [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
         tables = [row and dict(zip(names, softmax(row), strict=True)) for row in rows]
         return [
             answer.model_copy(update={"labels": table}) if table else answer
-            for answer, table in zip(found, tables, strict=True)
+            for answer, table in zip(answers, tables, strict=True)
         ]
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
-        if not scores or len(queries) == 1:  # one alone may be timed
-            return some(queries, False)
+        if not scores or len(queries) == 1:  # a single query may be a timed one
+            return ask(queries, False)
         found: dict[str, Answer] = {}
         for is_dev in (False, True):
-            if part := [query for query in queries if (query.id in dev) == is_dev]:
-                found |= {answer.case: answer for answer in some(part, not is_dev)}
+            if part := [query for query in queries if (query.id in unscored) == is_dev]:
+                found |= {answer.case: answer for answer in ask(part, not is_dev)}
         return [found[query.id] for query in queries]
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return some(queries, False, times(limits, LONGER))
+        return ask(queries, False, times(limits, LONGER))
 
-    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=asked, longer=longer)
+    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=target, longer=longer)
 
 
 def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
-    """Raise DoesNotApply where prompts with k examples leave no room for an answer.
+    """Raise DoesNotApply if prompts with k examples leave no room for an answer.
 
-    Tried on the longest dev inputs (training ones where there is no dev); the message names the
-    largest k that fits. Nothing is checked where the model does not say what it holds. `model` is
-    what will be asked, the base if None.
+    Checked on the longest dev inputs (training inputs if there is no dev); the message names the
+    largest k that fits. No check is made if the model reports no context size. `model` is the
+    model that gets the prompts (None: the base model).
     """
     model = model or setup.models["base"]
     if model.context is None:
@@ -89,7 +89,7 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
 
     if (needed := longest(recipe.k)) <= model.context:
         return
-    low, high = 0, recipe.k  # k = low fits (or none does), k = high does not
+    low, high = 0, recipe.k  # binary search: k = low fits (or none does), k = high does not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if longest(middle) <= model.context else (low, middle)
@@ -101,27 +101,27 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
 
 
 def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -> float:
-    """Return the mean score of answers to dev cases; what cannot be scored counts as wrong."""
+    """Return the mean score of answers to dev cases; one that cannot be scored counts as 0."""
     scores = score_all(setup.score, cases, answers)
     return sum(score.value for score in scores if isinstance(score, Score)) / len(scores)
 
 
 def room(setup: Setup) -> int:
-    """Return the tokens an answer may take: `output.max_tokens`, filled in when rows are read."""
+    """Return the token limit of an answer: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.max_tokens or 256
 
 
 def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
-    """Return tokens, seconds and cost of several replies together; None where one has none."""
-    found: dict[str, Any] = {}
+    """Return summed tokens, seconds and cost of several replies; None where any has none."""
+    sums: dict[str, Any] = {}
     for name in _SUMMED:
         parts = [getattr(reply, name) for reply in replies]
-        found[name] = None if None in parts else sum(parts)
-    return found
+        sums[name] = None if None in parts else sum(parts)
+    return sums
 
 
 def as_answer(query: Query, prompt: Sequence[Message], reply: Reply) -> Answer:
-    """Return a reply as the answer to a query, with what was sent."""
+    """Return a reply as the answer to a query, with the prompt that was sent."""
     return Answer(
         case=query.id,
         text=reply.text,

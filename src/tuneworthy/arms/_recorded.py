@@ -1,4 +1,4 @@
-"""Answers that were recorded elsewhere, looked up by case."""
+"""An arm of recorded answers, looked up by case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.core.run import RECORDED
 
 
 def recorded(setup: Setup) -> Fitted:
-    """Return an arm that looks each answer up; a case without one is an error, never dropped."""
+    """Return an arm that looks up each answer; a case without one is an error, never dropped."""
 
     def look_up(query: Query) -> Answer:
         missing = Answer(case=query.id, text="", finish="error", error="no recorded answer")

@@ -1,9 +1,9 @@
-"""What the arms that search for a prompt share: trials on dev rows, halving, what was tried.
+"""Prompt search under a budget: trials on dev rows, successive halving, and the search's record.
 
-A search starts from the best prompt so far and doubles its budget: 1, 2, 4, 8 prompts tried. The
-new prompts of a doubling are halved on growing shares of the dev rows (successive halving, Jamieson
-and Talwalkar 2016); what is left replaces the best so far only where it scores higher on all of
-them. Every answer is kept in the unit's own folder, so that a killed search goes on.
+A search starts from the best prompt so far and doubles the prompts tried: 1, 2, 4, 8. The new
+prompts of a round are halved on growing shares of the dev rows (successive halving, Jamieson and
+Talwalkar 2016); the survivor replaces the best prompt only if it scores higher on all of them.
+Every answer is kept in the unit's own folder, so a killed search resumes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tuneworthy.core.record import Record, digest
 from tuneworthy.ledger.trouble import guarded
 from tuneworthy.prompting.messages import specification
 
-DEV_LEAST, DEV_MOST = 10, 60  # dev rows a prompt is chosen on
-USUAL = 0.8  # of the requests that a search may make it usually makes: ties end it before
-_RUNG = 12  # dev rows that a prompt is seen on before it can be dropped
+DEV_LEAST, DEV_MOST = 10, 60  # dev rows for the choice of a prompt
+USUAL = 0.8  # expected share of the most requests a search may make: ties end it early
+_RUNG = 12  # dev rows that a prompt answers before it can be dropped
 
 
 class Seen(Record):
-    """One row's answer to a prompt under trial: what was said, its score and the metric's why."""
+    """One row's answer to a prompt under trial: its text, score and the metric's reason."""
 
     text: str
     value: float
@@ -39,7 +39,7 @@ class Seen(Record):
 
 
 class Prompt(Record):
-    """A prompt under trial: what was changed, and the recipe."""
+    """A prompt under trial: a description of the change, and the recipe."""
 
     what: str
     recipe: Recipe
@@ -47,14 +47,14 @@ class Prompt(Record):
 
 @dataclass
 class Trials:
-    """Scores prompts on rows of one training fold; what was asked once is not asked again."""
+    """Scores prompts on rows of one training fold; every answer is cached."""
 
     setup: Setup
     rows: list[Case] = field(init=False)
-    _known: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    _cache: dict[tuple[str, str], Seen] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Draw the dev rows, in an order of their own. Raises DoesNotApply where they are few."""
+        """Draw the dev rows in a fixed random order. Raise DoesNotApply if there are too few."""
         order = sorted(self.setup.dev, key=lambda case: digest([case.id, "trial"]))
         if len(order) < DEV_LEAST:
             raise DoesNotApply(
@@ -63,19 +63,19 @@ class Trials:
         self.rows = order[:DEV_MOST]
 
     def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
-        """Return what the model says to each case under a prompt, each asked once."""
+        """Return each case's answer and score under a prompt, from the cache where possible."""
         name = digest(recipe)
-        new = [case for case in cases if (name, case.id) not in self._known]
+        new = [case for case in cases if (name, case.id) not in self._cache]
         if new:
-            for case, one in zip(new, self._asked(recipe, new), strict=True):
-                self._known[name, case.id] = one
-        return [self._known[name, case.id] for case in cases]
+            for case, trial in zip(new, self._answered(recipe, new), strict=True):
+                self._cache[name, case.id] = trial
+        return [self._cache[name, case.id] for case in cases]
 
     def mean(self, recipe: Recipe, cases: Sequence[Case]) -> float:
-        """Return the mean score of a prompt on some rows; what can't be scored counts as wrong."""
+        """Return a prompt's mean score on some rows; an answer that can't be scored counts as 0."""
         return sum(one.value for one in self.seen(recipe, cases)) / len(cases)
 
-    def _asked(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
+    def _answered(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
         model, folder = self.setup.models["base"], self.setup.folder / "trials"
         about = [case.plain() | {"where": ""} for case in cases]
         learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
@@ -84,18 +84,18 @@ class Trials:
         if (stored := kept(path)) is not None:
             return [Seen.model_validate(one) for one in stored]
         answers = prompted(self.setup, recipe).answer([case.query() for case in cases])
-        found = []
+        trials = []
         for case, answer in zip(cases, answers, strict=True):
             score = self.setup.score(case, answer)
             one = score if isinstance(score, Score) else Score(value=0, why=score.reason)
-            found.append(Seen(text=answer.text, value=one.value, why=one.why))
-        if not any(answer.error for answer in answers):  # a failed request is asked again
-            write(path, [one.plain() for one in found])
-        return found
+            trials.append(Seen(text=answer.text, value=one.value, why=one.why))
+        if not any(answer.error for answer in answers):  # a failed request is repeated on resume
+            write(path, [one.plain() for one in trials])
+        return trials
 
 
 def kept(path: Path) -> Any:
-    """Return what a former run left in a file, or None where there is none that can be read."""
+    """Return the JSON value that a former run left in a file; None if it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -103,7 +103,7 @@ def kept(path: Path) -> Any:
 
 
 def write(path: Path, value: Any) -> None:
-    """Leave a value in a file, whole or not at all. Raises StoreError where it can't be."""
+    """Write a value to a file atomically. Raise StoreError if it can't be written."""
     draft = path.with_suffix(".draft")
     with guarded(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,14 +112,14 @@ def write(path: Path, value: Any) -> None:
 
 
 Propose = Callable[[Prompt, int], Sequence[Prompt]]
-"""Returns at most so many new prompts, from the best one so far."""
+"""Returns new prompts from the best one so far and the most prompts wanted."""
 
 
 @dataclass
 class Search:
-    """A search under a budget of prompts tried: the best so far, and a record of every one.
+    """A search under a budget of prompts: the best one so far, and a record of every prompt.
 
-    `whole` are the prompts that were seen on all dev rows.
+    `whole` holds the prompts that have answered all dev rows.
     """
 
     trials: Trials
@@ -131,9 +131,9 @@ class Search:
     _digests: set[str] = field(default_factory=set)
 
     def run(self, propose: Propose) -> None:
-        """Try the first prompt, then as many new ones as were tried, until the budget is spent.
+        """Try the first prompt, then double the prompts tried until the budget is spent.
 
-        It ends before where nothing new is proposed.
+        Stop early if nothing new is proposed.
         """
         rows = self.trials.rows
         self._digests.add(digest(self.best.recipe))
@@ -153,7 +153,7 @@ class Search:
             self._step()
 
     def new(self, prompt: Prompt) -> bool:
-        """Return whether a prompt was never tried and leaves room for an answer."""
+        """Return whether a prompt is new and leaves room for an answer; mark it as tried."""
         name = digest(prompt.recipe)
         if name in self._digests:
             return False
@@ -165,7 +165,7 @@ class Search:
         return len(self.trials.setup.train) >= prompt.recipe.k
 
     def trace(self) -> dict[str, Any]:
-        """Return the record: budget, prompts tried with text, score and rows, best by step."""
+        """Return the record: budget, each prompt with its text, score and rows, best by step."""
         chosen = digest(self.best.recipe)
         return {
             "search": {
@@ -205,19 +205,19 @@ class Search:
     def _step(self) -> None:
         rows = self.trials.rows
         seen = self.trials.seen(self.best.recipe, rows)
-        scores = {case.id: one.value for case, one in zip(rows, seen, strict=True)}
+        scores = {case.id: trial.value for case, trial in zip(rows, seen, strict=True)}
         self.steps.append({"tried": len(self.tried), "what": self.best.what, "scores": scores})
 
 
 def rungs(rows: int, prompts: int) -> list[int]:
-    """Return the growing numbers of rows that so many prompts are seen on, halved after each."""
+    """Return the rungs of successive halving: growing numbers of dev rows."""
     rounds = max(prompts - 1, 0).bit_length()
     sizes = [max(_RUNG, rows >> at) for at in range(rounds, 0, -1)]
     return sorted({min(size, rows) for size in sizes} | {rows})
 
 
 def passes(budget: int) -> float:
-    """Return how often all dev rows are asked, at most, by a search with this budget."""
+    """Return how often, at most, a search with this budget answers all dev rows."""
     tried, asked = 1, 1.0
     while tried < budget:
         new = min(tried, budget - tried)

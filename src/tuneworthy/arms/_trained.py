@@ -1,4 +1,4 @@
-"""What the arms that train a low-rank adapter (LoRA) share: options, lessons, choice on dev."""
+"""Helpers of the arms that train a low-rank adapter (LoRA): options, examples, choice on dev."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from tuneworthy.prompting.messages import build
 _BATCHES = ((512, 4), (1024, 8))
 _BATCH = 16
 _PILOT = 100  # rows
-_STEP = 256  # tokens that a step takes as long as at least
-_DEV_ASKED = 40  # dev rows that an epoch is chosen on
-_RISE = 0.02  # a rise of the dev score, from the best epoch before, that is worth a word
+_STEP = 256  # tokens: a shorter step takes as long
+_DEV_ASKED = 40  # dev rows for the choice of an epoch
+_RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
 Tuned = TypeVar("Tuned", bound="Tuning")
 
 
 class Tuning(Record):
-    """Size and pace of training. `rate` None: by the size of the model (training/learning_rate.py).
+    """Options of training. `rate` None: by the size of the model (training/learning_rate.py).
 
     `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
 
-    `prompt` short: the instruction alone. The list of labels or the schema that the prompt arms
-    need is what training teaches; full: with it. `patience` stops once the dev score has not risen
-    for so many epochs, or is 1; None trains them all: the rate falls towards 0 over all epochs, so
-    the last ones settle what the first ones found. `rows` learns from at most so many, drawn by
-    the seed. `shuffled` gives every row the answer of another one: the placebo.
+    `prompt` short: the instruction alone, as training teaches the labels or the schema; full:
+    with the list of labels or the schema that the prompt arms need. `patience` stops training
+    once the dev score has not risen for so many epochs, or is 1; None trains all epochs: the rate
+    falls towards 0 over them, so the last ones settle what the first ones found. `rows` limits the
+    training rows, drawn by the seed. `shuffled` gives every row another row's answer: the placebo.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -58,7 +58,7 @@ class Tuning(Record):
 
 
 def trainable(setup: Setup) -> Any:
-    """Return the model to tune. Raises DoesNotApply where it can't be trained, or without a row."""
+    """Return the model to tune. Raise DoesNotApply if it can't be trained or there is no row."""
     model: Any = setup.models["tune"]
     if not hasattr(model, "module"):
         raise DoesNotApply(
@@ -70,15 +70,15 @@ def trainable(setup: Setup) -> Any:
 
 
 def recipe_of(options: Tuning) -> Recipe:
-    """Return the prompt that the tuned model is trained and asked with."""
+    """Return the prompt of the tuned model, in training and in answering."""
     return Recipe(kind="short" if options.prompt == "short" else "zero")
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How a trained arm asks: `prompts` builds what is trained on and asked, `answers` asks.
+    """How a trained arm asks: `prompts` builds prompts for training and answering.
 
-    `answers(queries, model, factor)` gives its answers so many times the tokens.
+    `answers(queries, model, factor)` answers with `factor` times the token limit.
     """
 
     recipe: Recipe
@@ -87,7 +87,7 @@ class Asking:
 
 
 def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Asking:
-    """Return how to ask with a recipe, whose examples are among `examples`."""
+    """Return how to ask with a recipe, whose examples come from `examples`."""
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [build(setup.task, query, recipe, examples) for query in queries]
@@ -101,9 +101,9 @@ def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Askin
 
 
 def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
-    """Train on the training rows (or load what a former run left) and answer with the adapter.
+    """Train on the training rows (or load a former run's adapter) and answer with the adapter.
 
-    Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
+    Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
     model = trainable(setup)
     from tuneworthy.training.learning_rate import rate_of
@@ -112,7 +112,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     rate = rate_of(model.module.config, options.rate)
     setup.say(f"learning rate {rate.value:g}: {rate.why}")
 
-    def chosen(folder: Path) -> float:  # between epochs: of one there is nothing to choose
+    def chosen(folder: Path) -> float:  # scores an epoch; a single epoch needs no choice
         return _dev_score(setup, ask.answers, model.with_adapter(folder))
 
     lessons = Lessons(
@@ -123,7 +123,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     )
     how = settings(options, len(lessons.train), rate.value)
     done = fit_lora(model, lessons, how, seed, setup.folder)
-    some = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
+    subset = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
     adapted = model.with_adapter(done.adapter)
     return Fitted(
         answer=lambda queries: ask.answers(queries, adapted, 1),
@@ -137,7 +137,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
         },
         artefact=done.adapter,
         model=adapted,
-        notes=(*([some] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
+        notes=(*([subset] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
     )
 
 
@@ -164,14 +164,14 @@ def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
 
 
 def small(options: Tuned) -> Tuned:
-    """Return the same training on at most 100 rows: a pilot."""
+    """Return the options of a pilot: the same training on at most 100 rows."""
     return options.model_copy(update={"rows": min(options.rows or _PILOT, _PILOT)})
 
 
 def taught(cases: Sequence[Case], options: Tuning, seed: int) -> Sequence[Case]:
-    """Return the rows to learn from, each with the answer of another one where they are shuffled.
+    """Return the training rows, each with another row's answer if `shuffled`.
 
-    They are shuffled in a cycle, so none keeps its own.
+    The shuffle is a single cycle, so no row keeps its own answer.
     """
     if options.rows is not None and options.rows < len(cases):
         cases = random.Random(f"rows {seed}").sample(list(cases), options.rows)
@@ -184,23 +184,23 @@ def taught(cases: Sequence[Case], options: Tuning, seed: int) -> Sequence[Case]:
 
 
 def _dev_score(setup: Setup, answers: Answers, model: Model) -> float:
-    some = sorted(setup.dev, key=lambda case: case.id)[:_DEV_ASKED]
-    return mean_score(setup, some, answers([case.query() for case in some], model, 1))
+    rows = sorted(setup.dev, key=lambda case: case.id)[:_DEV_ASKED]
+    return mean_score(setup, rows, answers([case.query() for case in rows], model, 1))
 
 
 def _chosen_dev(trace: dict[str, Any]) -> float | None:
-    """Return the dev score of the epoch that was kept: by it the best seed is found."""
-    kept = [seen for seen in trace["evaluations"] if seen["epoch"] == trace["chosen"]]
+    """Return the dev score of the epoch that was kept, which later chooses the best seed."""
+    kept = [epoch for epoch in trace["evaluations"] if epoch["epoch"] == trace["chosen"]]
     return kept[0]["dev_score"] if kept else None
 
 
 def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     left = trace["rows"]["excluded"]
     out = [f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items()]
-    seen = [told["dev_score"] for told in trace["evaluations"] if told["dev_score"] is not None]
+    dev_scores = [e["dev_score"] for e in trace["evaluations"] if e["dev_score"] is not None]
     if why := trace.get("stopped_early"):
         out.append(f"training stopped after epoch {len(trace['evaluations'])}: {why}")
-    elif len(seen) > 1 and seen[-1] > max(seen[:-1]) + _RISE:
+    elif len(dev_scores) > 1 and dev_scores[-1] > max(dev_scores[:-1]) + _RISE:
         out.append("its dev score still rose in the last epoch: more epochs may score higher")
     return tuple(out)
 
@@ -212,8 +212,8 @@ def _batch(options: Tuning, rows: int) -> int:
 def work(sizes: Sizes, options: Tuning, passages: float = 0.0) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
-    `passages`: tokens of context a row. A step of few tokens takes as long as one of 256: every
-    weight is read once, however short the rows are.
+    `passages`: tokens of context a row. A step of few tokens takes as long as one of 256, because
+    every weight is read once however short the rows are.
     """
     own = sizes.own + passages
     answered = sizes.cases + (

@@ -18,7 +18,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm. Raises DoesNotApply where the file held no answers."""
+    """Return the arm. Raises DoesNotApply if the file held no answers."""
     if not setup.recorded:
         raise DoesNotApply(f"`answers.{options.name}` holds no answer")
     return recorded(setup)

@@ -23,16 +23,16 @@ CHOOSES_PROMPT = True
 class Options(Record):
     """None: the model is the task's `bigger`.
 
-    It has no placebo: that would be a sibling of the base model's own size, which a task does not
-    name. What a second opinion alone rescues is seen where the base is asked again (`rerun`).
+    It has no placebo: that would be another model of the base model's own size, which a task does
+    not name. The effect of a second opinion alone shows where the base is asked again (`rerun`).
     """
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm on the prompt that is best on dev rows of the larger model.
 
-    Of a paid one at most 2 prompts are tried. It counts as learned where the prompt does. Raises
-    DoesNotApply.
+    On a paid model at most 2 prompts are tried. The arm counts as learned if its prompt does.
+    Raises DoesNotApply if `bigger` is not set or cannot be opened.
     """
     if (model := setup.models.get("bigger")) is None:
         raise DoesNotApply("the task's `bigger` is not set, or can't be opened here")
@@ -53,9 +53,9 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work, with the examples that the prompt brings and the dev rows to choose it.
+    """Return the work, with the prompt's examples and the dev rows of the prompt choice.
 
-    In tokens: the minutes of a plan are those of the base model, too few for a larger one.
+    In tokens: a plan's minutes are those of the base model, too few for a larger one.
     """
     tried, written = _choice.work(sizes)
     read = sizes.shared + sizes.cases * sizes.asked + tried

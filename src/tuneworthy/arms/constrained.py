@@ -28,9 +28,9 @@ CHOOSES_PROMPT = True
 class Options(Record):
     """Labels are scored exactly, JSON is decoded under its schema.
 
-    `draft`: the model answers freely first; a valid draft stands, another is written again under
-    the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites every
-    draft). A mask changes valid answers too, as it allows one order of keys only. `random`: a
+    `draft`: the model answers freely first; a valid draft is kept, an invalid one is written again
+    under the grammar with the draft in the prompt (after DCCD, arXiv 2603.03305, which rewrites
+    every draft). A mask changes valid answers too, as it allows one order of keys only. `random`: a
     legal answer that has nothing to do with the input (the placebo).
     """
 
@@ -41,7 +41,7 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Return the arm on the prompt that is best on dev rows under the grammar.
 
-    It counts as learned where the prompt or the grammar does. Raises DoesNotApply for free text.
+    It counts as learned if the prompt or the grammar does. Raises DoesNotApply for free text.
     """
     outputs = [case.output for case in setup.train]
     rule = grammar(setup.task, outputs)
@@ -58,11 +58,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
 
     def tried(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
-        known = None if options.draft else standing(setup, rule, recipe)
-        told = {q.id: a for q in queries if known and (a := known(q)) is not None}
-        rest = [query for query in queries if query.id not in told]
-        told |= {one.case: one for one in (answer(recipe, rest) if rest else ())}
-        return [told[query.id] for query in queries]
+        reusable = None if options.draft else standing(setup, rule, recipe)
+        answers = {q.id: a for q in queries if reusable and (a := reusable(q)) is not None}
+        rest = [query for query in queries if query.id not in answers]
+        answers |= {answered.case: answered for answered in (answer(recipe, rest) if rest else ())}
+        return [answers[query.id] for query in queries]
 
     recipe, notes = _choice.chosen(setup, tried)
     taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
@@ -78,18 +78,18 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def _untaught(setup: Setup) -> str:
-    """Return the grammar as it would be without training rows."""
+    """Return the grammar as it would be without training rows, as JSON."""
     rule = grammar(setup.task)
     return rule.model_dump_json() if rule else ""
 
 
 def placebo(options: Options) -> Options:
-    """Return a random legal answer: a label of the list, else the answer of a training case."""
+    """Return the placebo's options: a random label, else the answer of a random training case."""
     return options.model_copy(update={"random": True})
 
 
 def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
-    """Return the placebo; what it draws depends on the seed and the case alone."""
+    """Return the placebo, whose draws depend only on the seed and the case."""
     closed = rule.kind == "labels"
     legal = [str(label) for label in rule.value] if closed else sorted(outputs)
     if not legal:
@@ -106,20 +106,22 @@ def _random(rule: Grammar, outputs: Sequence[str], seed: int) -> Fitted:
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: one a case with the schema or labels beside it, each free draft, and
-    dev rows to choose the prompt on (their drafts were asked by the prompt arms)."""
+    """Return the requests: the cases with the schema or labels, their drafts, and dev rows.
+
+    The dev rows choose the prompt; their drafts are already answers of the prompt arms.
+    """
     read = sizes.shared + sizes.asked
     cases = sizes.cases
     rest = cases / 2 if options.draft else cases
     held_to = Asks(requests=rest, most=cases, read=read + sizes.form + sizes.answer * options.draft)
-    # A draft is its prompt's own answer: where that was asked before, it comes from the store.
+    # A draft is the free answer to its prompt: if a prompt arm has it, it comes from the ledger.
     free = (Asks(requests=0, most=cases, read=read),) if options.draft else ()
     tried = _choice.asks(sizes, sizes.form + sizes.answer * options.draft)
     return () if options.random else (held_to, *free, tried)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work, as if half the drafts were bad and no free answer stood as it is."""
+    """Return the work, assuming that half the drafts are invalid and no free answer is reused."""
     drafts = sizes.cases if options.draft else 0
     asked = sizes.cases - drafts // 2
     own = sizes.asked

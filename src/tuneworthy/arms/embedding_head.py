@@ -20,7 +20,7 @@ from tuneworthy.models._minilm import missing
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False
 NEEDS = frozenset({"labels", "vectors"})
-_SHARE = 1 / 6  # of the embedded model's work a token, by their parameters
+_SHARE = 1 / 6  # MiniLM's work per token as a share of the base model's, by parameter counts
 
 
 class Options(Record):
@@ -30,7 +30,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train the head on the training cases; MiniLM itself stays as it is. Raises DoesNotApply."""
+    """Train the head on the training cases; MiniLM stays frozen. Raises DoesNotApply."""
     rows = setup.train
     if why := missing():
         raise DoesNotApply(why)
@@ -38,7 +38,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
     inputs = [text(case) for case in rows]
     head = classifier(options.strength, seed)
-    vectors = _vectors.encode(inputs, keep=True)  # other folds read most of them again
+    vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
     with one_thread():
         head.fit(vectors, [case.output for case in rows])
     names = [str(name) for name in head.classes_]
@@ -60,7 +60,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def classifier(strength: float, seed: int) -> Any:
-    """Return the unfitted scikit-learn head; it reads [rows, 384] vectors of length 1."""
+    """Return the unfitted scikit-learn head for unit vectors of shape [rows, 384]."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=strength, max_iter=2000, random_state=seed)
@@ -73,5 +73,5 @@ def _notes(inputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001
-    """Return the work of reading every row once; no request to a model is made."""
+    """Return the work of encoding every row once; the arm sends no request to a model."""
     return Work(read=_SHARE * sizes.own * (sizes.cases + sizes.train))

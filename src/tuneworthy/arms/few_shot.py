@@ -17,13 +17,13 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with their answers shuffled"
 CONTEXT = True
-TRIED = 16  # dev rows that each set of examples is tried on: sets differ by little
+TRIED = 16  # dev rows for the choice of a set of examples: sets differ little
 
 
 class Options(Record):
-    """`k` examples: of `draws` sets the one best on (at most 16) dev rows, the first one varied.
+    """`k` examples; of `draws` sets, the best one on (at most 16) dev rows, the first one varied.
 
-    `shuffled` deals their answers out wrongly (the placebo).
+    `shuffled` gives each example another one's answer (the placebo).
     """
 
     k: int = Field(default=8, ge=1, le=256)
@@ -32,9 +32,9 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Choose k examples from the training cases; raises DoesNotApply.
+    """Choose k examples from the training cases. Raises DoesNotApply if there are fewer.
 
-    The placebo takes over the examples that were chosen, where it is handed them.
+    The placebo uses the same examples as the arm if `setup.recipe` holds them.
     """
     if options.shuffled and setup.recipe.kind == "few" and setup.recipe.k == options.k:
         return prompted(setup, setup.recipe.model_copy(update={"shuffled": True}))
@@ -45,25 +45,27 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     arms = [prompted(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
     dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED]
     if options.draws == 1 or len(dev) < DEV_LEAST:
-        best, told = arms[0], []
+        best, best_answers = arms[0], []
     else:
         tried = [arm.answer([case.query() for case in dev]) for arm in arms]
         scores = [mean_score(setup, dev, answers) for answers in tried]
         first = scores.index(max(scores))  # the first of equals
-        best, told = arms[first], tried[first]
+        best, best_answers = arms[first], tried[first]
     if options.shuffled and best.recipe:
         return prompted(setup, best.recipe.model_copy(update={"shuffled": True}))
-    seen = {answer.case: answer for answer in told if not answer.error}  # a failed one: once more
-    return replace(best, known=lambda query: seen.get(query.id))
+    reusable = {
+        a.case: a for a in best_answers if not a.error
+    }  # a failed answer is requested again
+    return replace(best, known=lambda query: reusable.get(query.id))
 
 
 def placebo(options: Options) -> Options:
-    """Return the same examples with their answers shuffled."""
+    """Return the placebo's options: the same examples with their answers shuffled."""
     return options.model_copy(update={"shuffled": True})
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases, and each set of examples tried on dev rows in each fold."""
+    """Return the requests: the cases, and in each fold every set of examples on the dev rows."""
     tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     read, more = sizes.shared + options.k * sizes.shot + sizes.own, options.draws * tried
     return (
@@ -73,7 +75,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: the examples are part of the shared prompt, read once a set."""
+    """Return the work; the examples belong to the shared prompt, which is read once per set."""
     tried = min(sizes.dev, TRIED) if options.draws > 1 and sizes.dev >= DEV_LEAST else 0
     asked = sizes.cases + sizes.folds * options.draws * tried
     shared = (sizes.shared + options.k * sizes.shot) * (

@@ -18,15 +18,15 @@ TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 45
 NEEDS = frozenset({"model", "reflection"})
 REMEDY = "convention"
 PLACEBO = "as long a prompt about other things, the same examples with their answers shuffled"
-BY_NAME = True  # it asks a second, larger model, which a plan neither times nor prices
+BY_NAME = True  # it uses a second, larger model, which a plan neither times nor prices
 
 
 class Options(Record):
-    """`budget`: prompts tried, the first among them; a parent is drawn from the Pareto front.
+    """`budget`: prompts tried, including the first; parents are drawn from the Pareto front.
 
-    A proposal is first tried on `rows` training rows on which its parent fails, and dropped where
-    it is no better there. `words` is the most that a specification may have. `irrelevant`: words
-    that say nothing of the task, answers of examples shuffled (the placebo).
+    A proposal is first tried on `rows` training rows on which its parent fails, and dropped if it
+    is no better there. `words` is the longest specification. `irrelevant` (the placebo): words
+    about other things, shuffled example answers.
     """
 
     budget: int = Field(default=8, ge=2, le=256)
@@ -38,9 +38,9 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Search for a specification; `trace["search"]` holds every one tried.
 
-    Reflective evolution after Agrawal et al. 2025 (arXiv 2507.19457): it reflects on training rows
-    and chooses on dev rows, so that no dev row is copied into a prompt. Raises DoesNotApply without
-    a model to reflect with, or with too few dev rows.
+    Reflective evolution after Agrawal et al. 2025 (arXiv 2507.19457). It reflects on training rows
+    and chooses on dev rows, so no dev row is copied into a prompt. Raises DoesNotApply without a
+    reflection model, or with too few dev rows.
     """
     if options.irrelevant:
         return prompted(setup, emptied(setup.task, setup.recipe))
@@ -55,15 +55,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def placebo(options: Options) -> Options:
-    """Return as long a prompt that says nothing of the task, its answers shuffled."""
+    """Return the placebo's options: a prompt of equal length about other things."""
     return options.model_copy(update={"irrelevant": True})
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: the cases, prompts tried on rows, and proposals of the larger model.
+    """Return the requests: the cases, trials of prompts, and proposals of the larger model.
 
-    Of two proposals one is kept at the least; each looks at up to 8 * `rows` training rows with its
-    parent and with what was written.
+    At least one of two proposals is kept; each proposal may try 8 * `rows` training rows, with the
+    parent prompt and with the new one.
     """
     read = sizes.shared + sizes.asked
     cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
@@ -81,7 +81,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of the base model; the larger model's few requests are not in it."""
+    """Return the work of the base model, without the larger model's few requests."""
     tried = 0.0
     if not options.irrelevant:
         tried = (

@@ -11,11 +11,11 @@ REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 
 
 class Options(Tuning):
-    """Size and pace of training, all of them shared with the other trained arms (see Tuning)."""
+    """Options of training, all shared with the other trained arms (see Tuning)."""
 
 
 def placebo(options: Options) -> Options:
-    """Return the same training on shuffled answers: form is learnt, the task is not."""
+    """Return the placebo's options: shuffled answers teach the form, not the task."""
     return options.model_copy(update={"shuffled": True})
 
 
@@ -25,9 +25,9 @@ def pilot(options: Options) -> Options:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on the training rows (or load what a former run left) and answer with the adapter.
+    """Train on the training rows (or load a former run's adapter) and answer with the adapter.
 
-    Raises DoesNotApply where there is no row, or the model to tune cannot be trained here.
+    Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
     return tuned(setup, options, seed, asking(setup, recipe_of(options)))
 
@@ -35,6 +35,6 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
-    The shared prompt is read once a step, so it hardly counts.
+    The shared prompt is read once a step, so its cost is negligible.
     """
     return work(sizes, options)

@@ -21,7 +21,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm; ties go to the answer that sorts first, so row order changes nothing."""
+    """Return the arm; ties go to the answer that sorts first, whatever the order of rows."""
     if not setup.train:
         raise DoesNotApply("there are no training rows to take an answer from")
     counts = Counter(case.output for case in setup.train)

@@ -12,32 +12,32 @@ from tuneworthy.core.record import Record
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 30
 NEEDS = frozenset({"model"})
 REMEDY, PLACEBO = "convention", "the same examples with other answers"
-VARIANTS = ({"k": 4}, {"k": 16})  # beside the default; which is best is seen on dev
+VARIANTS = ({"k": 4}, {"k": 16})  # run besides the default; dev rows choose among them
 CONTEXT = True
 
 
 class Options(Record):
-    """`k` examples an input; `shuffled` deals their answers out wrongly (the placebo)."""
+    """`k` examples an input; `shuffled` gives each example another one's answer (the placebo)."""
 
     k: int = Field(default=8, ge=1, le=256)
     shuffled: bool = False
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm; its examples come from the training cases only. Raises DoesNotApply."""
+    """Return the arm; its examples come only from training cases. Raises DoesNotApply."""
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     recipe = Recipe(kind="nearest", k=options.k, shuffled=options.shuffled)
     check_fit(setup, recipe)
-    return prompted(setup, recipe, labels=not options.shuffled)  # reading is what is dear here
+    return prompted(setup, recipe, labels=not options.shuffled)  # the reading dominates the cost
 
 
 def placebo(options: Options) -> Options:
-    """Return the same examples with their answers shuffled."""
+    """Return the placebo's options: the same examples with their answers shuffled."""
     return options.model_copy(update={"shuffled": True})
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: every input brings its own examples, so nothing of them is shared."""
+    """Return the work; every input has its own examples, so none are in the shared prefix."""
     read = sizes.shared + sizes.cases * (sizes.own + options.k * sizes.shot)
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

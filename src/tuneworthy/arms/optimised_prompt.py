@@ -19,10 +19,9 @@ PLACEBO = "as long a prompt about other things, the same examples with their ans
 
 
 class Options(Record):
-    """`budget`: prompts tried on (at most 60) dev rows, the one it starts from among them.
+    """`budget`: prompts tried on (at most 60) dev rows, including the first one.
 
-    `irrelevant`: its words say nothing of the task, its examples' answers are shuffled (the
-    placebo).
+    `irrelevant` (the placebo): words about other things, shuffled example answers.
     """
 
     budget: int = Field(default=8, ge=1, le=256)
@@ -32,32 +31,32 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Search for a prompt inside the training fold; `trace["search"]` holds every one tried.
 
-    Edits are taken in a fixed order, each made on the best prompt at its turn; one comes again
-    once all others were tried. Raises DoesNotApply with too few dev rows to choose on.
+    Edits come in a fixed cycle, each applied to the best prompt at its turn. Raises DoesNotApply
+    with too few dev rows to choose on.
     """
     if options.irrelevant:
         return prompted(setup, emptied(setup.task, setup.recipe))
     start = Prompt(what="the best prompt so far", recipe=setup.recipe)
     search = Search(Trials(setup), options.budget, start)
-    left = list(edits(setup, seed))
+    remaining = list(edits(setup, seed))
 
     def propose(best: Prompt, most: int) -> list[Prompt]:
-        found: list[Prompt] = []
-        for _ in range(len(left)):
-            if len(found) == most:
+        proposals: list[Prompt] = []
+        for _ in range(len(remaining)):
+            if len(proposals) == most:
                 break
-            left.append(edit := left.pop(0))
+            remaining.append(edit := remaining.pop(0))
             prompt = Prompt(what=edit.name, recipe=best.recipe.model_copy(update=edit.change))
             if search.new(prompt):
-                found.append(prompt)
-        return found
+                proposals.append(prompt)
+        return proposals
 
     search.run(propose)
     return replace(prompted(setup, search.best.recipe), learned=True, trace=search.trace())
 
 
 def placebo(options: Options) -> Options:
-    """Return as long a prompt that says nothing of the task, its answers shuffled."""
+    """Return the placebo's options: a prompt of equal length about other things."""
     return options.model_copy(update={"irrelevant": True})
 
 
@@ -72,9 +71,9 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: all dev rows several times in each fold, and the cases."""
+    """Return the work: several passes over the dev rows of each fold, and the cases."""
     tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
     asked = sizes.cases + sizes.folds * tried
-    shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # notes about double it
+    shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it
     read = shared + asked * sizes.asked
     return Work(requests=sizes.cases, read=read, written=asked * sizes.answer)

@@ -26,11 +26,11 @@ NEEDS = frozenset({"model", "gold_passage"})
 REMEDY = "knowledge"
 PLACEBO = "another passage of the same length"
 CHOOSES_PROMPT = True
-_PART = Cut(size=600, overlap=0)  # how a passage that is too long is taken apart
+_PART = Cut(size=600, overlap=0)  # how a too long passage is split
 
 
 class Options(Record):
-    """The gold passage within `tokens`; `wrong` shows another one of the same length (placebo)."""
+    """The gold passage within `tokens`; `wrong` (placebo) shows another one of the same length."""
 
     tokens: Annotated[int, Field(ge=50, le=1_000_000)] = 1200
     wrong: bool = False
@@ -39,14 +39,15 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm on the prompt that is best on dev rows with their gold passages.
 
-    A case without a passage is asked without one. It counts as learned where the prompt does.
+    A case without a gold passage is asked without one. The arm counts as learned if its prompt
+    does.
     """
     shown = _wrong(setup) if options.wrong else _right
 
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         own = replace(setup, recipe=recipe)
-        led = [_led(own, query, shown(query), options.tokens) for query in queries]
-        return prompted(setup, recipe).answer(led)
+        queries_with_passage = [_led(own, query, shown(query), options.tokens) for query in queries]
+        return prompted(setup, recipe).answer(queries_with_passage)
 
     recipe, notes = _choice.chosen(setup, ask, gold=True)
     learned = recipe.learned or (options.wrong and not setup.docs)
@@ -60,7 +61,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def placebo(options: Options) -> Options:
-    """Return the same arm with a wrong passage of about the same length."""
+    """Return the placebo's options: a wrong passage of about the same length."""
     return options.model_copy(update={"wrong": True})
 
 
@@ -69,7 +70,7 @@ def _right(query: Query) -> str | None:
 
 
 def _wrong(setup: Setup) -> Callable[[Query], str | None]:
-    """Return a draw of another passage: of the documents, else of the training rows."""
+    """Return a function that draws another passage: from the documents, else from training rows."""
     pool = [chunk.text for chunk in chunked(setup.docs)]
     pool = pool or sorted({case.context for case in setup.train if case.context})
 
@@ -81,7 +82,7 @@ def _wrong(setup: Setup) -> Callable[[Query], str | None]:
 
 
 def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
-    """Return the query with this passage, or with the parts of it that fit and suit it best."""
+    """Return the query with this passage, cut to its most relevant sentences if it is too long."""
     model, bare = setup.models["base"], query.model_copy(update={"gold_passage": None})
     if passage is None:
         return bare
@@ -92,14 +93,14 @@ def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
 
 
 def _parts(model: Model, query: Query, passage: str, most: int) -> str:
-    """Return the sentences of a passage nearest to the question that fit, in their order."""
-    found = index([Doc(id="", text=passage)], _PART)
+    """Return the sentences of a passage nearest to the question that fit, in passage order."""
+    sentences = index([Doc(id="", text=passage)], _PART)
     kept: list[int] = []
-    for at in found.ranked([(query.input, None)])[0] or range(len(found.chunks)):
-        text = " ".join(found.chunks[one].text for one in sorted([*kept, at]))
+    for at in sentences.ranked([(query.input, None)])[0] or range(len(sentences.chunks)):
+        text = " ".join(sentences.chunks[i].text for i in sorted([*kept, at]))
         if length(model, text) <= most:
             kept.append(at)
-    return " ".join(found.chunks[at].text for at in sorted(kept))
+    return " ".join(sentences.chunks[at].text for at in sorted(kept))
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:

@@ -24,7 +24,7 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm: logged answers come first; a model is asked only where there are none."""
+    """Return the arm: logged answers if there are any, else the model's answers."""
     present = setup.task.present
     if present is None:
         raise DoesNotApply("the task has no `present`: nothing runs today, or it was not given")
@@ -47,7 +47,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return answer(queries, times(limits, LONGER))
 
-    ours = "max_tokens" not in present.options  # else answers are cut where they run, too
+    ours = "max_tokens" not in present.options  # the user's own cap also cuts answers in production
     return Fitted(
         answer=answer, learned=False, recipe=recipe, model=model, longer=longer if ours else None
     )

@@ -13,20 +13,20 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 20
 NEEDS = frozenset({"training"})
 REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
-BY_NAME = True  # every step reads the whole prompt; what the two bring need not add up
+BY_NAME = True  # every step reads the whole prompt; the gains of the two need not add up
 
 
 class Options(Tuning):
-    """As `lora` (but for `prompt`), with the best prompt of the fold in place of the instruction.
+    """As `lora` (except `prompt`), with the best prompt of the fold in place of the instruction.
 
-    `k` is the most of its examples that are kept: each is read with every row.
+    `k` is the most examples that are kept: each is read with every row.
     """
 
     k: Annotated[int, Field(ge=0, le=256)] = 4
 
 
 def placebo(options: Options) -> Options:
-    """Return the same training, prompt and all, on shuffled answers."""
+    """Return the placebo's options: the same training, with its prompt, on shuffled answers."""
     return options.model_copy(update={"shuffled": True})
 
 
@@ -36,10 +36,10 @@ def pilot(options: Options) -> Options:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on rows as the best prompt asks them, a row's own answer never in it.
+    """Train on rows under the best prompt, whose examples never include a row's own answer.
 
-    Raises DoesNotApply where there is no row, where the prompt leaves no room for an answer, or
-    where the model to tune cannot be trained here.
+    Raises DoesNotApply if there is no row, if the prompt leaves no room for an answer, or if the
+    model to tune cannot be trained here.
     """
     trainable(setup)
     recipe = kept(setup.recipe, options.k)
@@ -48,7 +48,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def kept(recipe: Recipe, k: int) -> Recipe:
-    """Return a recipe with at most k of its examples: of fixed ones the first, else the nearest."""
+    """Return a recipe with at most k of its examples: the first if fixed, else the nearest."""
     if recipe.k <= k and len(recipe.shots) <= k:
         return recipe
     change = {"k": k, "shots": recipe.shots[:k]}
@@ -56,5 +56,5 @@ def kept(recipe: Recipe, k: int) -> Recipe:
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of one training run, the prompt's examples read as often as its rows."""
+    """Return the work of one training run; every row is read with the prompt's examples."""
     return work(sizes, options, options.k * sizes.shot)

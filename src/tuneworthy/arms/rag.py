@@ -20,7 +20,7 @@ NEEDS = frozenset({"model", "docs"})
 REMEDY = "retrieval"
 PLACEBO = "random passages, as many and as long"
 CHOOSES_PROMPT = True
-VARIANTS = ({"k": 4},)  # a small model reads one passage better than four: which is measured
+VARIANTS = ({"k": 4},)  # a small model reads one passage better than four (measured)
 
 
 class Options(Record):
@@ -38,9 +38,9 @@ class Options(Record):
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
-    """Return the arm on the prompt that it reads passages with best, by dev rows with passages.
+    """Return the arm on the prompt that is best on dev rows with retrieved passages.
 
-    It sees the documents as of each row's time. It counts as learned where the prompt does. Raises
+    It sees the documents as of each row's time. It counts as learned if the prompt does. Raises
     DoesNotApply without documents.
     """
     found, notes = documents(setup, Cut(size=options.size), options.dense)
@@ -67,12 +67,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
 
 def placebo(options: Options) -> Options:
-    """Return the same arm with random passages, as many and as long."""
+    """Return the placebo's options: random passages, as many and as long."""
     return options.model_copy(update={"random": True})
 
 
 def here(options: Options) -> dict[str, str]:
-    """Return which encoder searches on this machine."""
+    """Return the encoder that searches on this machine."""
     return machine(options.dense)
 
 

@@ -21,7 +21,7 @@ REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 
 
 class Options(Tuning):
-    """As `lora`, with `k` passages within `tokens` (see `rag`), in training as when asked."""
+    """As `lora`, with `k` passages within `tokens` (see `rag`), in training and in answering."""
 
     k: Annotated[int, Field(ge=1, le=100)] = 2
     tokens: Annotated[int, Field(ge=50, le=1_000_000)] = 600
@@ -30,7 +30,7 @@ class Options(Tuning):
 
 
 def placebo(options: Options) -> Options:
-    """Return the same training, passages and all, on shuffled answers."""
+    """Return the placebo's options: the same training, with passages, on shuffled answers."""
     return options.model_copy(update={"shuffled": True})
 
 
@@ -40,9 +40,9 @@ def pilot(options: Options) -> Options:
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
-    """Train on rows with what retrieval finds for them, misses too, and answer the same way.
+    """Train on rows with their retrieved passages, wrong ones too, and answer the same way.
 
-    Raises DoesNotApply without documents or rows, or where the model cannot be trained here.
+    Raises DoesNotApply without documents or rows, or if the model cannot be trained here.
     """
     found, notes = documents(setup, Cut(size=options.size), options.dense)
     search = retrieved(found, options.k, random=False)
@@ -56,10 +56,10 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def here(options: Options) -> dict[str, str]:
-    """Return which encoder searches on this machine."""
+    """Return the encoder that searches on this machine."""
     return machine(options.dense)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work of one training run, its passages read as often as its rows."""
+    """Return the work of one training run; every row is read with its passages."""
     return work(sizes, options, min(options.k * sizes.passage, options.tokens))

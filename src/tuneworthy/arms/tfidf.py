@@ -55,8 +55,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 def classifier(strength: float, seed: int, rows: int) -> Any:
     """Return the unfitted scikit-learn pipeline for so many training rows.
 
-    Under an L2 penalty the coefficients lie in the span of the rows, so up to MOST_ROWS rows the
-    features are first turned into that span: the same classifier, many times fewer numbers.
+    Under an L2 penalty the coefficients lie in the span of the rows. Up to MOST_ROWS rows, the
+    features are first projected onto that span: the same classifier with far fewer numbers.
     """
     from sklearn.decomposition import KernelPCA
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -66,6 +66,6 @@ def classifier(strength: float, seed: int, rows: int) -> Any:
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
     model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
-    # Centring moves the origin, which the intercept (not penalised) takes up exactly.
+    # Centring moves the origin, which the (unpenalised) intercept absorbs exactly.
     span = [KernelPCA(kernel="linear", eigen_solver="dense")] if rows <= MOST_ROWS else []
     return make_pipeline(make_union(words, chars), *span, model)

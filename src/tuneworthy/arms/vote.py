@@ -28,7 +28,7 @@ ON_FAILURES = True
 
 
 class Options(Record):
-    """`m` samples at a `temperature`, each token among the likeliest that make up `top_p`."""
+    """`m` samples at a `temperature`, with nucleus sampling at `top_p`."""
 
     m: int = Field(default=8, ge=2, le=256)
     temperature: float = Field(default=0.7, gt=0, le=2)
@@ -38,8 +38,8 @@ class Options(Record):
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     """Return the arm on the prompt that is best on dev rows; `Answer.samples` holds all draws.
 
-    The prompt is chosen by one greedy answer a dev row, not by the majority of samples, which would
-    cost m times as much. It counts as learned where the prompt does.
+    The prompt is chosen by one greedy answer per dev row, not by the majority of samples, which
+    would cost m times as much. The arm counts as learned if its prompt does.
 
     Its placebo needs no request: the same samples scored against another case's gold (PERMUTED).
     """
@@ -76,34 +76,34 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
 
 def drawn(model: Model, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
-    """Return m samples of every prompt, sample by sample; an engine here reads a prompt once."""
+    """Return m lists with one sample of every prompt each; a local engine reads a prompt once."""
     if hasattr(model, "draws"):
-        found: list[list[Reply]] = model.draws(prompts, limits, m)
-        return found
-    each = (limits.model_copy(update={"sample": n}) for n in range(m))
-    return [model.reply(prompts, one) for one in each]
+        samples: list[list[Reply]] = model.draws(prompts, limits, m)
+        return samples
+    numbered = (limits.model_copy(update={"sample": n}) for n in range(m))
+    return [model.reply(prompts, limited) for limited in numbered]
 
 
 def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
-    """Return the first reply that says what most say; of equals, what was said first.
+    """Return the first reply that gives the most frequent answer; of ties, the one given first.
 
-    Replies that ended by themselves vote; where none did, those that came back at all.
+    Only replies that ended by themselves vote; if none did, all replies without an error.
     """
     back = [reply for reply in replies if reply.error is None]
     voters = [reply for reply in back if reply.finish == "stop"] or back or list(replies)
     votes = [said(reply.text, kind) for reply in voters]
-    counts = Counter(votes)  # keeps the order in which things were first said
+    counts = Counter(votes)  # keeps the order of first occurrence, which breaks ties
     return voters[votes.index(max(counts, key=counts.__getitem__))]
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
-    """Return the requests: m a case, and one a dev row and prompt to choose the prompt."""
+    """Return the requests: m a case; for the prompt choice, one per dev row and prompt."""
     asked, read = options.m * sizes.cases, sizes.shared + sizes.asked
     return (Asks(requests=asked, most=asked, read=read), _choice.asks(sizes))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
-    """Return the work: m requests a case, with the examples of the prompt; dev rows to choose.
+    """Return the work: m requests a case with the prompt's examples, and the dev rows.
 
     The greedy answers to dev rows are those that the prompt arms gave before.
     """

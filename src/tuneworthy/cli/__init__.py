@@ -1,4 +1,4 @@
-"""One command a file: parse, call, print. `main` finds the files and maps errors to exit codes."""
+"""Commands, one a file: parse, call, print. `main` maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tuneworthy.cli import _interrupt
 
 
 def main() -> None:
-    """Run the command line; every failure ends in the documented exit code, never a trace-back."""
+    """Run the command line; every failure ends in the documented exit code, never a traceback."""
     _interrupt.at_once()
     from tuneworthy.cli._frame import run
 
     _interrupt.politely()
     try:
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # while an error was being told
+    except KeyboardInterrupt:  # while an error message was printed
         code = 130
     _interrupt.at_once()
     sys.exit(code)

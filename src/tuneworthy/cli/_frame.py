@@ -1,4 +1,4 @@
-"""The frame around every command: find it, run it, turn errors into messages and exit codes."""
+"""The frame of every command: find it, run it, turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
 
     try:
         command = typer.main.get_command(app())
-        asked = [_whole(word) for word in arguments] or ["--help"]
-        code = command.main(args=asked, prog_name="tuneworthy", standalone_mode=False)
+        words = [_whole(word) for word in arguments] or ["--help"]
+        code = command.main(args=words, prog_name="tuneworthy", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
         return _failed(error, as_json)
@@ -47,8 +47,8 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
         return 130
     except BrokenPipeError:
         return _unread()
-    except OSError as error:  # the disk, a name, or what reads our output: no bug of ours
-        if isinstance(error, ConnectionError | TimeoutError):  # a model's, and not wrapped there
+    except OSError as error:  # the disk, a name, or the reader of our output: not a bug
+        if isinstance(error, ConnectionError | TimeoutError):  # from a model, and not wrapped
             return _bug(error)
         return _failed(_system(error), as_json)
     except SystemExit as stop:
@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
 
 
 def _usable_streams() -> None:
-    """Let every character be written, and every print work where stdout or stderr is closed."""
+    """Make every character printable, and print work even if stdout or stderr is closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -84,9 +84,9 @@ def _whole(word: str) -> str:
 
 
 def _flushed(code: int) -> int:
-    """Write out what is left and return the code: 7 where a verdict or an answer was not written.
+    """Flush stdout and return the code: 7 if a verdict or an answer could not be written.
 
-    Else a reader that is gone, or a full disk, is found out after we have returned.
+    Without the flush, a closed pipe or a full disk shows only after we have returned.
     """
     try:
         sys.stdout.flush()
@@ -100,7 +100,7 @@ def _flushed(code: int) -> int:
 
 
 def app() -> Any:
-    """Return the typer application; only the command that is called is imported for its work."""
+    """Return the typer application; each command imports its own work only when called."""
     import typer
 
     cli = typer.Typer(
@@ -156,7 +156,7 @@ def _system(error: OSError) -> TuneworthyError:
 
 
 def _tell(text: str) -> None:
-    """Print on stderr; where that can't be written either, the exit code has to do."""
+    """Print on stderr; if that fails too, only the exit code is left."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
@@ -167,13 +167,13 @@ def _drop_output() -> None:
 
 
 def _unread() -> int:
-    """Return 141, as SIGPIPE does: the reader of our output is gone, and 0 would be a verdict."""
+    """Return 141, as SIGPIPE does: our output's reader is gone, and 0 would claim a verdict."""
     _drop_output()
     return 141
 
 
 def _bug(error: Exception) -> int:
-    """Say that this is our bug; the trace-back goes to a private file, never to the terminal."""
+    """Report a bug of ours; the traceback goes to a private file, never to the terminal."""
     text = "".join(traceback.format_exception(error))
     try:
         handle, path = tempfile.mkstemp(prefix="tuneworthy-bug-", suffix=".txt")

@@ -1,8 +1,8 @@
-"""Ctrl-C ends a command with 130 and one line, at every moment of its life. Imports nothing heavy.
+"""Ctrl-C ends a command with 130 and one line, at any moment. Imports nothing heavy.
 
-Python raises KeyboardInterrupt wherever the program is. Inside an import or a `__del__` that is too
-early or is swallowed, and a trace-back is all that is seen; there the process ends at once. The
-ledger loses nothing by that (it is written for `kill -9`). `run` and `settle` use
+Python raises KeyboardInterrupt wherever the program is. During an import or in a `__del__` it would
+be too early to catch or be swallowed, leaving only a traceback; there the process ends at once. The
+ledger loses nothing (it is written for `kill -9`). `run` and `settle` switch to
 `ledger/signals.py` as soon as they work.
 """
 
@@ -16,17 +16,17 @@ SAID = b"stopped; `tuneworthy run` continues where it stopped\n"
 
 
 def at_once() -> None:
-    """From now on Ctrl-C ends the process at once (while it starts and while it ends)."""
+    """Make Ctrl-C end the process at once (during start-up and exit)."""
     _take(_end)
 
 
 def politely() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, where that can be caught."""
+    """Make Ctrl-C raise KeyboardInterrupt where that can be caught."""
     _take(_raise)
 
 
 def _take(handler: signal._HANDLER) -> None:
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # `nohup`, or a job in background
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # ignored: `nohup` or background job
         signal.signal(signal.SIGINT, handler)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a study is watched in a terminal."""
+"""Options shared by several commands, and the live view of a study in a terminal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def task_path(path: Path) -> Path:
 
 
 def minutes(text: str) -> float:
-    """Return the minutes of a time written as `10m`, `1.5h`, `90s` or `10`; else TaskError."""
+    """Return the minutes of a time such as `10m`, `1.5h`, `90s` or `10`; else raise TaskError."""
     from tuneworthy.core.errors import TaskError
 
     units = {"s": 1 / 60, "m": 1.0, "h": 60.0}
@@ -56,7 +56,7 @@ def minutes(text: str) -> float:
 
 
 def share(text: str) -> float:
-    """Return a share written as `1%` or `0.01`; raises TaskError outside 0 to 1."""
+    """Return a share written as `1%` or `0.01`. Raise TaskError outside 0 to 1."""
     from tuneworthy.core.errors import TaskError
 
     try:
@@ -71,7 +71,7 @@ def share(text: str) -> float:
 
 
 def line(text: object, stream: TextIO | None = None) -> None:
-    """Print lines on stdout or another stream, every control character of data as an escape."""
+    """Print lines on stdout or another stream, with control characters escaped."""
     print("\n".join(map(visible, str(text).split("\n"))), file=stream or sys.stdout)
 
 
@@ -81,7 +81,7 @@ def said(text: object) -> None:
 
 
 def show_json(text: str) -> None:
-    """Print JSON on stdout in which no character is a control sequence of a terminal."""
+    """Print JSON on stdout, with terminal control sequences escaped."""
     print(for_terminal(text))
 
 
@@ -93,14 +93,14 @@ def show(screen: Any) -> None:
 
 
 def telling(event: str, data: Any) -> None:
-    """Print what is said on stderr, and show no other event."""
+    """Print `say` events on stderr, and ignore all other events."""
     if event == "say":
         said(data)
 
 
 @contextmanager
 def watching(quiet: bool) -> Iterator[Any]:
-    """Yield a watcher for `study.run` that shows progress on stderr (nothing where quiet)."""
+    """Yield a watcher for `study.run` that shows progress on stderr (None if quiet)."""
     if quiet:
         yield None
         return
@@ -111,7 +111,7 @@ def watching(quiet: bool) -> Iterator[Any]:
 
 
 class Watcher:
-    """Turns a study's events into lines of the live view."""
+    """Translates a study's events into lines of the live view."""
 
     def __init__(self, view: Any) -> None:
         self._view, self._arm, self._total, self._done = view, "", 1, 0
@@ -133,7 +133,7 @@ class Watcher:
             self._view.now(verdict.use, verdict.arm, left)
         elif event == "answers":
             self._done = min(self._done + data, self._total)
-            if self._arm:  # what is asked beside the arms has a line of its own
+            if self._arm:  # requests outside the arms have a line of their own
                 self._view.progress(self._arm, self._done, self._total)
         elif event == "say":
             self._view.say(data)
@@ -143,8 +143,8 @@ class Watcher:
                 "at most {:.0f} to see what was wrong": data.across,
                 "{:.0f} beside the arms": data.beside,
             }
-            sums = {text: sum(e.minutes for e in some if not e.because)
-                    for text, some in parts.items()}  # fmt: skip
+            sums = {text: sum(e.minutes for e in extras if not e.because)
+                    for text, extras in parts.items()}  # fmt: skip
             more = [text.format(minutes) for text, minutes in sums.items() if minutes >= 0.5]
             text = f"plan: {arms} arms, about {data.minutes:.0f} min on this machine"
             self._view.say(", ".join((text, *more)))

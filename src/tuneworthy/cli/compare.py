@@ -35,8 +35,8 @@ def command(first: Study, second: Study, json: Json = False) -> None:
     if json:
         named = {key: study.verdict for key, study in (("a", one), ("b", two))}
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
-        told = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs],
+        body = {"difference": "b - a", "pairs": [pair.plain() for pair in pairs],
                 "left_out": sorted(apart)}  # fmt: skip
-        show_json(canonical(heads | told))
+        show_json(canonical(heads | body))
     else:
         show(compare_screen(one.verdict, two.verdict, pairs, *room()))

@@ -31,12 +31,12 @@ def command(
     line(output)
     for one in seen:
         said(f"  {one}")
-    told = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
-    said(f"next: read it, then `tuneworthy check{told}` and `tuneworthy run{told}`")
+    option = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
+    said(f"next: read it, then `tuneworthy check{option}` and `tuneworthy run{option}`")
 
 
 def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple[str, ...]:
-    """Write the task file and its schema, and return what was seen in the rows."""
+    """Write the task file and its schema, and return what was observed in the rows."""
     import json
 
     from tuneworthy.core.errors import TaskError

@@ -57,9 +57,9 @@ def command(
 
 
 def _write(target: Path, text: str, *, asked: bool) -> bool:
-    """Write the report; where nobody asked for that file, a failure is said and is no error.
+    """Write the report and return whether that worked.
 
-    Raises StoreError where `asked` and the file can't be written.
+    Raises StoreError only if `asked` (the user named the file); else a failure is just printed.
     """
     from tuneworthy.core.errors import StoreError
     from tuneworthy.ledger.trouble import writing
@@ -76,17 +76,17 @@ def _write(target: Path, text: str, *, asked: bool) -> bool:
 
 
 def _recompute(folder: Path, json: bool) -> int:
-    """Print what came out of judging a study again and return the exit code."""
+    """Recompute a study, print the result and return the exit code."""
     from tuneworthy.report.terminal import recompute_screen, room
     from tuneworthy.results_folder import recompute
 
-    found = recompute(folder)
+    result = recompute(folder)
     if json:
         from json import dumps
 
-        told = {"evidence_hash": found.hash, "same": not found.differs, "scored": found.scored,
-                "taken": found.taken, "differs": found.differs}  # fmt: skip
-        show_json(dumps(told, indent=2))
+        body = {"evidence_hash": result.hash, "same": not result.differs, "scored": result.scored,
+                "taken": result.taken, "differs": result.differs}  # fmt: skip
+        show_json(dumps(body, indent=2))
     else:
-        show(recompute_screen(found, *room()))
-    return 1 if found.differs else 0
+        show(recompute_screen(result, *room()))
+    return 1 if result.differs else 0

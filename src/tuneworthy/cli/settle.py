@@ -74,7 +74,7 @@ def _far(settling: Settling) -> str:
 
 
 def _ask(settling: Settling, stream: Any) -> None:
-    """Ask until it has ended, the input ends or the person quits."""
+    """Ask until settling has ended, the input ends or the person quits."""
     from tuneworthy.report._settle import question_screen
     from tuneworthy.report.terminal import room, show
 
@@ -91,7 +91,7 @@ def _ask(settling: Settling, stream: Any) -> None:
 
 
 def _take(settling: Settling) -> str:
-    """Read one line and store what it says; return what is wrong with it, "quit", or ""."""
+    """Read one line and store the choice; return an error message, "quit", or ""."""
     try:
         line = sys.stdin.readline()
     except KeyboardInterrupt:
@@ -113,8 +113,8 @@ def _end(settled: Settlement, json: bool) -> None:
         show_json(verdict_json(settled.verdict))
         return
     show(ladder_screen(settled.results, *room()))
-    told = settled.results.evidence.settled
-    said(f"\n{ENDS[told.ended if told else 'stopped']}")
+    outcome = settled.results.evidence.settled
+    said(f"\n{ENDS[outcome.ended if outcome else 'stopped']}")
     said(f"report: {settled.folder / 'report.html'}")
     gold = settled.folder / "settled.jsonl"
     said(f"{settled.gold} rows for the next study: {gold}")

@@ -1,14 +1,13 @@
-"""One metric a file, per case, 0 to 1. Knows no model and no arm.
+"""Metrics: one a file, each scores one case from 0 to 1. Knows no model and no arm.
 
 A metric defines `score(case, answer, options)`. It may also define
 
-    Options       a Record: what `success.options` may hold for it
-    score_all(cases, answers, options)   one score a case, where an answer's worth shows only among
-                  the answers of one arm (can its style be told from the right answers?). It sees
-                  one arm at a time, so no arm's score depends on another arm; `score` is then what
-                  one answer alone is worth.
+    Options       a Record: the keys of `success.options` that it reads
+    score_all(cases, answers, options)   one score per case, for a metric that compares all answers
+                  of one arm (a style classifier, for instance). It gets one arm at a time, so no
+                  arm's score depends on another arm; `score` then scores one answer alone.
 
-Names joined by `+` are one metric: a case is worth the least of them.
+Names joined by `+` form one metric: a case's score is the lowest of their scores.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ JUDGE = "judge"
 def scorer(task: Task) -> Scorer:
     """Return the task's metric: a function of a case and an answer (see `Scorer`).
 
-    Fills `Score.valid`. An answer that failed, and a metric that crashes, give Unscored with the
-    reason. Raises TaskError where the metric does not exist or can't be loaded.
+    It fills `Score.valid`. A failed answer and a crash of the metric give Unscored with the reason.
+    Raises TaskError if the metric does not exist or can't be loaded.
     """
     name = chosen(task)
     parts = [measure(name, task.folder)] if is_own(name) else named(task, names(task))
@@ -42,7 +41,7 @@ def scorer(task: Task) -> Scorer:
 
 
 def chosen(task: Task) -> str:
-    """Return the name of the task's metric: the one it states, else its output type's."""
+    """Return the metric's name in the task, else the default of the output type."""
     if task.success.metric is not None:
         return task.success.metric
     if task.output.type is None:
@@ -51,12 +50,12 @@ def chosen(task: Task) -> str:
 
 
 def names(task: Task) -> tuple[str, ...]:
-    """Return the names of the metrics of a task; a function of the user's is one name."""
+    """Return the names of the task's metrics; a user's function counts as one name."""
     return task.success.metrics or (chosen(task),)
 
 
 def sees_sets(task: Task) -> bool:
-    """Say whether the task's metric looks at all answers of an arm together."""
+    """Return whether the task's metric scores all answers of an arm together."""
     name = chosen(task)
     if is_own(name) or name == JUDGE:
         return False
@@ -64,19 +63,19 @@ def sees_sets(task: Task) -> bool:
 
 
 def fingerprint(task: Task) -> dict[str, str]:
-    """Return what identifies the scoring: the metric's name, its options and its source's hash."""
+    """Return what identifies the scoring: the metric's name, its options, its source's hash."""
     name = chosen(task)
-    found = {"metric": name, "source": hashlib.sha256(_source(task)).hexdigest()}
+    identity = {"metric": name, "source": hashlib.sha256(_source(task)).hexdigest()}
     if task.success.options:
-        found["options"] = canonical(task.success.options)
-    return found
+        identity["options"] = canonical(task.success.options)
+    return identity
 
 
 def _source(task: Task) -> bytes:
     name = chosen(task)
     if is_own(name):
         return located(name, task.folder)[0].read_bytes()
-    if name == JUDGE:  # its prompt is part of the key of every request, its model named here
+    if name == JUDGE:  # success.judge names its model; request keys cover its prompt
         return canonical(task.success.judge).encode()
     files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]
     here = Path(__file__).parent

@@ -1,8 +1,8 @@
-"""When a metric of the user's is called broken: it runs out of time again and again.
+"""Circuit breaker for a user's metric that keeps running out of time.
 
-One call that runs out of time is one answer without a score. A metric that never ends would take
-its whole time limit for each answer of each arm: hours of nothing. So it is given up after IN_ROW
-calls in a row, or once OFTEN calls and more than a SHARE of all of them ran out of time.
+A single timeout leaves one answer without a score. A metric that never ends would use its whole
+time limit on each answer of each arm, for hours. So the metric is given up after IN_ROW timeouts
+in a row, or after OFTEN timeouts if these are more than a SHARE of all calls.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 
 class Broken(Exception):
-    """The metric runs out of time too often to go on; the text says how often."""
+    """The metric runs out of time too often to continue; the text says how often."""
 
 
 class Breaker:
-    """Counts the calls of one metric that ran out of time. Safe between threads.
+    """Counts the timeouts of one metric. Thread-safe.
 
-    A call that ran out of time once is not tried again with the same arguments.
+    A call that timed out is not repeated with the same arguments.
     """
 
     def __init__(self) -> None:
@@ -34,19 +34,19 @@ class Breaker:
         self._calls = self._late = self._row = 0
 
     def call(self, key: Key, make: Callable[[], T]) -> T:
-        """Return what `make` returns. Raises TimedOut, and Broken where that happens too often."""
+        """Return `make()`. Raise TimedOut, or Broken once timeouts are too frequent."""
         with self._lock:
-            known = self._stuck.get(key)
-        if known is not None:
-            raise TimedOut(known)
+            reason = self._stuck.get(key)
+        if reason is not None:
+            raise TimedOut(reason)
         try:
-            made = make()
+            result = make()
         except TimedOut as error:
             self._note(key, str(error))
             raise
         with self._lock:
             self._calls, self._row = self._calls + 1, 0
-        return made
+        return result
 
     def _note(self, key: Key, why: str) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
-"""Python read as a tree: what it defines, and which patterns stand in it. Nothing is run.
+"""Static checks of Python code: what it defines and which patterns it contains. Runs no code.
 
-A pattern is a node of Python's `ast` module (`For`, `Lambda`, `ListComp`), `call:NAME`,
-`import:NAME`, or one of WORDS.
+A pattern is a node type of Python's `ast` module (`For`, `Lambda`, `ListComp`), `call:NAME`,
+`import:NAME`, or a key of WORDS.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def parsed(text: str) -> ast.Module:
-    """Return the tree of the Python in an answer: its longest fenced block, else all of it.
+    """Return the syntax tree of an answer's longest fenced block, or of the whole answer.
 
-    Raises ValueError in plain words where it is empty or no Python.
+    Raises ValueError in plain words if that is empty or not Python.
     """
     blocks = _FENCE.findall(text)
     code = max(blocks, key=len) if blocks else text
@@ -30,7 +30,7 @@ def parsed(text: str) -> ast.Module:
         raise ValueError(f"longer than {LONGEST:,} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a doubtful escape is still Python
+            warnings.simplefilter("ignore")  # an invalid escape only warns; it is still Python
             tree = ast.parse(code)
     except SyntaxError as error:
         raise ValueError(f"not Python: {error.msg}, line {error.lineno}") from None
@@ -42,18 +42,18 @@ def parsed(text: str) -> ast.Module:
 
 
 def defined(tree: ast.Module) -> dict[str, tuple[str, ...]]:
-    """Return {name: parameters} of the functions (with their parameters) and classes at the top."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return {name: parameters} of top-level functions and classes; a class has none."""
+    definitions: dict[str, tuple[str, ...]] = {}
     for node in tree.body:
         if isinstance(node, Function):
-            found[node.name] = tuple(argument.arg for argument in _arguments(node))
+            definitions[node.name] = tuple(argument.arg for argument in _arguments(node))
         elif isinstance(node, ast.ClassDef):
-            found[node.name] = ()
-    return found
+            definitions[node.name] = ()
+    return definitions
 
 
 def matches(tree: ast.Module, pattern: str) -> bool:
-    """Say whether a pattern stands in the tree. Raises ValueError for one that is not known."""
+    """Return whether a pattern occurs in the tree. Raise ValueError for an unknown pattern."""
     kind, _, name = pattern.partition(":")
     if pattern in WORDS:
         return WORDS[pattern](tree)
@@ -65,7 +65,7 @@ def matches(tree: ast.Module, pattern: str) -> bool:
 
 
 def check(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the patterns. Raises ValueError for the first one that is not known."""
+    """Return the patterns. Raise ValueError for the first unknown one."""
     for pattern in patterns:
         matches(ast.Module(body=[], type_ignores=[]), pattern)
     return patterns

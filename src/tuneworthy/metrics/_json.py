@@ -1,6 +1,6 @@
 """Strict JSON for metrics: one value, unique keys, exact numbers, bounded depth.
 
-Knows no metric. Numbers are Decimals, so that 1, 1.0 and 1e0 are one value and 0.1 is 0.1.
+Knows no metric. Numbers are Decimals, so 1, 1.0 and 1e0 are equal and 0.1 is exactly 0.1.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ DEPTH = 64
 
 
 def parse(text: str, *, exact: bool = True) -> Any:
-    """Return the value of a JSON text; ValueError says in plain words why it is none.
+    """Return the value of a JSON text. Raise ValueError with a reason in plain words.
 
-    With `exact` every number is a Decimal; without, ints and floats as a JSON schema expects them.
+    With `exact` every number is a Decimal, else an int or float as a JSON schema expects.
     """
     if not text.strip():
         raise ValueError("the answer is empty")
@@ -32,12 +32,12 @@ def parse(text: str, *, exact: bool = True) -> Any:
 
 
 def atom(value: Any) -> tuple[bool, Any]:
-    """Return a scalar so that equal JSON means equal: true is not 1, 1 is 1.0, 1 is not "1"."""
+    """Return a comparison key of a scalar: true is not 1, 1 equals 1.0, 1 is not "1"."""
     return isinstance(value, bool), value
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two JSON values are equal: key order is nothing, list order counts."""
+    """Return whether two JSON values are equal; list order counts, key order does not."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -50,10 +50,10 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # parsers disagree on which one counts
+    members = dict(pairs)
+    if len(members) < len(pairs):  # parsers disagree on which duplicate wins
         raise ValueError("not JSON we can read: a key stands twice in one object")
-    return found
+    return members
 
 
 def _deeper(value: Any, limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""When an answer is a label: equal after trimming space and case, and nothing around it."""
+"""Match an answer to a label: the whole answer, apart from surrounding space and case."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 
-@lru_cache(maxsize=65536)  # a task has few labels, and each is read once an answer
+@lru_cache(maxsize=65536)  # a task has few labels, and each is folded once per answer
 def fold(text: str) -> str:
-    """Return text without the space around it and without case."""
+    """Return text without surrounding space and case."""
     return text.strip().casefold()
 
 
 def matched(text: str, labels: Sequence[str]) -> str | None:
-    """Return the label that a whole answer is, or None; the exact spelling wins."""
+    """Return the label that equals the whole answer, or None; the exact spelling wins."""
     said = text.strip()
     wanted = fold(said)
     near = [label for label in labels if fold(label) == wanted]

@@ -1,4 +1,4 @@
-"""Leaves that two JSON values share, and in plain words where they differ. Knows no metric."""
+"""Shared leaves of two JSON values, and their differences in plain words. Knows no metric."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from tuneworthy.core.escape import quoted
 from tuneworthy.metrics._json import atom
 
-MATCHED = 90_000  # pairs of elements of two lists that are all set beside each other
-COMMON = 50  # elements that may share a leaf where lists are longer than that
+MATCHED = 90_000  # most element pairs of two lists for optimal matching; beyond: greedy
+COMMON = 50  # greedy matching skips a leaf that more elements than this share
 
 
 def f1(gold: Any, said: Any) -> float:
@@ -19,7 +19,7 @@ def f1(gold: Any, said: Any) -> float:
 
 
 def leaves(value: Any) -> int:
-    """Count the leaves of a JSON value; what is empty is one leaf."""
+    """Count the leaves of a JSON value; an empty container is one leaf."""
     if isinstance(value, dict) and value:
         return sum(map(leaves, value.values()))
     if isinstance(value, list) and value:
@@ -28,7 +28,7 @@ def leaves(value: Any) -> int:
 
 
 def common(gold: Any, said: Any) -> int:
-    """Count the leaves that two JSON values share, lists paired as well as can be."""
+    """Count the leaves that two JSON values share under the best pairing of list elements."""
     if isinstance(gold, dict) and isinstance(said, dict) and gold and said:
         return sum(common(gold[key], said[key]) for key in gold.keys() & said.keys())
     if isinstance(gold, list) and isinstance(said, list) and gold and said:
@@ -39,7 +39,7 @@ def common(gold: Any, said: Any) -> int:
 
 
 def differences(gold: Any, said: Any, path: str = "") -> Iterator[str]:
-    """Yield in plain words where an answer differs from the right one."""
+    """Yield the differences between an answer and the right answer in plain words."""
     if isinstance(gold, dict) and isinstance(said, dict):
         for key, value in gold.items():
             here = f"{path}.{quoted(key, 40)}" if path else quoted(key, 40)
@@ -72,8 +72,8 @@ def _list_differences(gold: list[Any], said: list[Any], path: str) -> Iterator[s
 def _paired(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
     """Return the elements of two lists paired so that the most leaves agree.
 
-    Equal ones first: that loses nothing, as what two elements share with a third they share with
-    each other. Of what is left, lists of more than MATCHED pairs are paired greedily.
+    Equal elements are paired first. This loses nothing: the leaves that two equal elements share
+    with a third are the same. The rest is paired greedily if there are more than MATCHED pairs.
     """
     if len(gold) <= 1 and len(said) <= 1:
         return list(zip(gold, said, strict=False))
@@ -82,13 +82,13 @@ def _paired(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _equal(gold: list[Any], said: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
-    """Return the equal elements in pairs, and what is left of both lists."""
-    there: dict[str, list[int]] = {}
+    """Return the pairs of equal elements, and the rest of both lists."""
+    positions: dict[str, list[int]] = {}
     for at, other in enumerate(said):
-        there.setdefault(_name(other), []).append(at)
+        positions.setdefault(_name(other), []).append(at)
     pairs, rest, taken = list[tuple[Any, Any]](), list[Any](), set[int]()
     for one in gold:
-        if places := there.get(_name(one)):
+        if places := positions.get(_name(one)):
             taken.add(at := places.pop(0))
             pairs.append((one, said[at]))
         else:
@@ -97,7 +97,7 @@ def _equal(gold: list[Any], said: list[Any]) -> tuple[list[tuple[Any, Any]], lis
 
 
 def _name(value: Any) -> str:
-    """Return one text for all values that share every leaf: keys and lists in any order."""
+    """Return a canonical text, equal for values with the same leaves; order never counts."""
     if isinstance(value, dict):
         return "{" + ",".join(sorted(f"{k!r}:{_name(v)}" for k, v in value.items())) + "}"
     if isinstance(value, list):
@@ -106,15 +106,15 @@ def _name(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Return the text of a scalar, one for 1 and 1.0, another for true."""
+    """Return a scalar's text: the same for 1 and 1.0, another one for true."""
     whole = isinstance(value, float) and value.is_integer()
     return repr(int(value) if whole else value)
 
 
 def _greedy(gold: list[Any], said: list[Any]) -> list[tuple[Any, Any]]:
-    """Return elements paired by the leaves they share, the most first, the others in order.
+    """Return elements paired greedily by the leaves they share, the others in order.
 
-    A leaf that many elements have says little and is not looked at.
+    A leaf that more than COMMON elements share tells little and is skipped.
     """
     where: dict[str, list[int]] = {}
     for at, other in enumerate(said):

@@ -1,9 +1,9 @@
-"""Finding numbers in text, as exact fractions. Knows no case and no answer.
+"""Find numbers in text, as exact fractions. Knows no case and no answer.
 
-Read: sign, currency in front, percent behind, thousands separators (1,234.5 · 1.234,5 · 1,00,000
-· 1'234 · 1 234 with a no-break space), a decimal comma (3,5 · 0,125), exponents up to three
-digits, fractions of whole numbers (3/4). A digit inside a word (A4) is no number. What could be
-read in two ways (1,2,3 or a date) is several numbers, never a guess.
+Recognised: sign, currency in front, percent behind, thousands separators (1,234.5 · 1.234,5 ·
+1,00,000 · 1'234 · 1 234 with a no-break space), a decimal comma (3,5 · 0,125), exponents up to
+three digits, fractions of whole numbers (3/4). A digit inside a word (A4) is no number. An
+ambiguous text (1,2,3 or a date) is read as several numbers, never guessed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     r"(?P<exponent>[eE][-+]?[0-9]+)?"
     r"(?P<percent>\s?(?:%|per ?cent\b))?"
 )
-# (form, what separates thousands): the first that is the whole run says how it is read
+# (form, thousands separator): the first form that matches the whole run decides
 _FORMS = (
     (re.compile(r"[0-9]*\.?[0-9]+"), ""),
     (
@@ -38,7 +38,7 @@ _FORMS = (
 
 
 class Number(NamedTuple):
-    """A number found in a text: its exact value and whether a percent sign followed."""
+    """A number in a text: its exact value and whether a percent sign followed."""
 
     value: Fraction
     percent: bool
@@ -46,15 +46,15 @@ class Number(NamedTuple):
 
 
 def numbers(text: str) -> list[Number]:
-    """Return every number of a text in order; after the last `####`, where one stands."""
+    """Return every number of a text in order; if it holds `####`, only those after the last one."""
     tail = text.rpartition(MARK)[2]
     return [number for match in _TOKEN.finditer(tail) for number in _read(match)]
 
 
 def equal(one: Number, other: Number) -> bool:
-    """Say whether two numbers are the same, exactly.
+    """Return whether two numbers are exactly equal.
 
-    Where only one has a percent sign the unit may stand in the question: 50% is 50 and is 0.5.
+    If only one has a percent sign, the question may have named the unit: 50% equals 50 and 0.5.
     """
     if one.value == other.value:
         return True
@@ -68,7 +68,7 @@ def equal(one: Number, other: Number) -> bool:
 def _read(match: re.Match[str]) -> Iterator[Number]:
     run, exponent = match["run"], match["exponent"] or ""
     if len(run) > _LONGEST or len(exponent) > _EXPONENT:
-        return  # no real answer, and minutes of arithmetic
+        return  # no real answer; exact arithmetic would take minutes
     sign = -1 if match["sign"] or match["minus"] else 1
     value = _fraction(run) if "/" in run else _decimal(run, exponent)
     if value is not None:

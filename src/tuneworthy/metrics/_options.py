@@ -1,4 +1,4 @@
-"""Reading the options of one metric from those of the task."""
+"""Read the options of one metric from the task's `success.options`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def read(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
-    """Return the options of a metric, its defaults where nothing is said; other keys are left.
+    """Return the options of a metric with defaults filled in; keys of other metrics are ignored.
 
     Raises pydantic's ValidationError; a task file is checked before (`data/sense.py`).
     """

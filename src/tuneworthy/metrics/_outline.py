@@ -1,8 +1,8 @@
-"""The outline of a text: its headings in order and the words under each. Knows no case.
+"""The outline of a text: its headings in order and the word count of each. Knows no case.
 
-A heading is a line of its own that starts with `#`, is bold as a whole or is underlined by === or
----; in a text without these, one of at most eight words in capitals or with a colon at its end. Its
-number is no part of it.
+A heading is a line of its own that starts with `#`, is all bold, or is underlined by === or ---.
+In a text without such lines, a heading is a line of at most eight words in capitals or with a final
+colon. A heading's number is not part of its title.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import NamedTuple
 _MARK = re.compile(r"#{1,6}\s+")
 _BOLD = re.compile(r"(?:\*\*|__)(.+?)(?:\*\*|__):?")
 _UNDER = re.compile(r"(=|-){3,}")
-# The first of a run of figures only: from each of them the rest would be read again.
+# Only the first digit of a run may start a match: else the regex rescans from each digit.
 _NUMBER = re.compile(
     r"(?:(?<!\d)(?<!\d\.)\d+(?:\.\d+)*[.)]?|(?<![ivx])[ivx]+[.)])\s+", re.IGNORECASE
 )
 _LIST = re.compile(r"[-*+•]\s")
-_LONGEST = 8  # words of a heading that only its colon or capitals mark
+_LONGEST = 8  # most words of a heading that only a colon or capitals mark
 
 
 class Section(NamedTuple):
-    """A heading in its normal form, and how many words stand under it."""
+    """A normalised heading, and the number of words under it."""
 
     title: str
     words: int
 
 
 def sections(text: str) -> list[Section]:
-    """Return the sections of a text in order; what stands before the first heading is none."""
+    """Return the sections of a text in order; text before the first heading belongs to none."""
     lines = _lines(text)
     strong = [_strong(line, following) for line, following in lines]
     titles = strong if any(strong) else [_weak(line) for line, _ in lines]
@@ -43,7 +43,7 @@ def sections(text: str) -> list[Section]:
 
 
 def _lines(text: str) -> list[tuple[str, str]]:
-    """Return each line with the next one; fenced code is indented, so that it heads nothing."""
+    """Return each line with the next one; fenced code is indented, so it is never a heading."""
     lines, fenced = [], False
     for line in text.splitlines():
         fenced ^= line.lstrip().startswith("```")
@@ -68,7 +68,7 @@ def _strong(line: str, following: str) -> str:
 
 
 def _weak(line: str) -> str:
-    """Return the title of a short line in capitals or with a colon at its end, or ""."""
+    """Return the title of a short line in capitals or with a final colon, or ""."""
     letters = [c for c in line if c.isalpha()]
     if line.startswith(" ") or len(line.split()) > _LONGEST or _LIST.match(line):
         return ""

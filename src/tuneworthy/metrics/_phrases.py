@@ -1,4 +1,4 @@
-"""Whether a text says a phrase: whole words; case, spacing and kinds of quotes are nothing."""
+"""Find a phrase in a text as whole words, ignoring case, spacing and kinds of quotes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def normal(text: str) -> str:
-    """Return a text in small letters, with single spaces and without commas in numbers."""
+    """Return a text in lower case, with single spaces and without commas in numbers."""
     return _THOUSANDS.sub("", " ".join(signs(text).casefold().split()))
 
 
 def says(text: str, phrase: str) -> bool:
-    """Say whether a text holds a phrase as whole words, and a number as a whole number.
+    """Return whether a text contains a phrase as whole words, and a number as a whole number.
 
-    An empty phrase is said by no text.
+    An empty phrase occurs in no text.
     """
     return holds(normal(text), phrase)
 
 
 def holds(text: str, phrase: str) -> bool:
-    """Say the same of a text in normal form, which several phrases can be looked for in."""
+    """Return the same for a text already in normal form, to look for several phrases in it."""
     wanted = normal(phrase)
     if not wanted:
         return False

@@ -1,4 +1,4 @@
-"""The metric of a task as one callable: a case and an answer, or all answers of one arm."""
+"""The task's metric as one callable, for a case and an answer or for all answers of an arm."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Scores = list[Score | Unscored]
 
 @dataclass(frozen=True)
 class Scorer:
-    """A metric: called with a case and an answer, or `all` with those of one arm.
+    """A metric: call it with a case and an answer, or call `all` with those of one arm.
 
-    `parts` are the metrics it is made of; a case is worth the least of them. `valid` says whether
-    an answer is valid. `by_set`: an answer's worth depends on the other answers given to `all`.
+    `parts` are the metrics it combines; a case's score is the lowest of theirs. `valid` returns
+    whether an answer is valid. `by_set`: an answer's score depends on the other answers in `all`.
     """
 
     parts: tuple[Metric, ...]
@@ -30,23 +30,23 @@ class Scorer:
 
     @property
     def by_set(self) -> bool:
-        """Return whether `all` says more than one call a case would."""
+        """Return whether some part scores all answers of an arm together."""
         return any(by_set(part) for part in self.parts)
 
     def __call__(self, case: Case, answer: Answer) -> Score | Unscored:
-        """Return what one answer alone is worth."""
+        """Return the score of one answer alone."""
         if answer.error is not None:
-            return _lost(answer)
+            return _failed(answer)
         return self._filled(answer, [part(case, answer) for part in self.parts])
 
     def all(self, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
-        """Return one score a case of the answers of one arm, in order; lost ones are left out."""
-        there = [i for i, answer in enumerate(answers) if answer.error is None]
-        asked, said = [cases[i] for i in there], [answers[i] for i in there]
-        columns = [score_all(part, asked, said) for part in self.parts]
-        found = dict(zip(there, zip(*columns, strict=True), strict=True))
+        """Return one score per case of an arm's answers, in order; failed answers are Unscored."""
+        answered = [i for i, answer in enumerate(answers) if answer.error is None]
+        own_cases, own_answers = [cases[i] for i in answered], [answers[i] for i in answered]
+        columns = [score_all(part, own_cases, own_answers) for part in self.parts]
+        rows = dict(zip(answered, zip(*columns, strict=True), strict=True))
         return [
-            self._filled(answer, found[i]) if i in found else _lost(answer)
+            self._filled(answer, rows[i]) if i in rows else _failed(answer)
             for i, answer in enumerate(answers)
         ]
 
@@ -59,15 +59,15 @@ class Scorer:
 
 
 def by_set(metric: Metric) -> bool:
-    """Say whether a metric looks at all answers of an arm together."""
+    """Return whether a metric scores all answers of an arm together."""
     return bool(getattr(metric, "by_set", False))
 
 
 def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
-    """Return one score a case of the answers of one arm, in order.
+    """Return one score per case of the answers of one arm, in order.
 
-    A metric with `all` is asked once; any other one case by case. Raises ValueError where cases
-    and answers are not as many.
+    A metric with `all` is called once; any other one case by case. Raises ValueError if the numbers
+    of cases and answers differ.
     """
     together = getattr(metric, "all", None)
     if together is not None and len(cases) == len(answers):
@@ -77,7 +77,7 @@ def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) 
 
 
 def named(task: Task, names: Sequence[str]) -> list[Metric]:
-    """Return the plug-ins of these names as metrics, called with the options of the task."""
+    """Return the plug-ins with these names as metrics, called with the task's options."""
     options = {
         **task.success.options,
         "type": task.output.type,
@@ -90,7 +90,7 @@ def named(task: Task, names: Sequence[str]) -> list[Metric]:
 
 @dataclass(frozen=True)
 class _Named:
-    """A plug-in with its options. A crash (it may be of another package) scores nothing."""
+    """A plug-in with its options. A crash (of a third-party plug-in, say) gives Unscored."""
 
     name: str
     module: ModuleType
@@ -103,20 +103,20 @@ class _Named:
 
     def __call__(self, case: Case, answer: Answer) -> Score | Unscored:
         try:
-            return self._told(self.module.score(case, answer, self.options))
-        except Exception as error:  # one bad answer ends no run
+            return self._prefixed(self.module.score(case, answer, self.options))
+        except Exception as error:  # one bad answer must not end the run
             return self._crash(error)
 
     def all(self, cases: Sequence[Case], answers: Sequence[Answer]) -> Scores:
         if not self.by_set:
             return [self(case, answer) for case, answer in zip(cases, answers, strict=True)]
         try:
-            found = self.module.score_all(cases, answers, self.options)
+            scores = self.module.score_all(cases, answers, self.options)
         except Exception as error:
             return [self._crash(error) for _ in answers]
-        return [self._told(score) for score in found]
+        return [self._prefixed(score) for score in scores]
 
-    def _told(self, score: Score | Unscored) -> Score | Unscored:
+    def _prefixed(self, score: Score | Unscored) -> Score | Unscored:
         if self.prefix and isinstance(score, Score):
             return score.model_copy(update={"why": f"{self.name}: {score.why}"})
         return score
@@ -125,5 +125,5 @@ class _Named:
         return Unscored(reason=f"{self.name} crashed: {type(error).__name__}: {quoted(str(error))}")
 
 
-def _lost(answer: Answer) -> Unscored:
+def _failed(answer: Answer) -> Unscored:
     return Unscored(reason=f"no answer came back: {quoted(answer.error or '')}")

@@ -1,4 +1,4 @@
-"""Telling two sets of texts apart by their characters, cross-fitted. Knows no case and no arm."""
+"""A cross-fitted classifier of two sets of texts by their characters. Knows no case or arm."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from tuneworthy.stats.summaries import auroc
 
 LEAST, PARTS, LONGEST = 10, 5, 4
-PENALTY = 10.0  # C of the regression
-_READ = 4000  # characters of a text that are read: a style shows early, and time stays bounded
+PENALTY = 10.0  # C (inverse regularisation) of the regression
+_READ = 4000  # characters read of a text: a style shows early, and this bounds the time
 
 
 class Apart(NamedTuple):
-    """P(first set) for each text of the first and of the second set, and the AUC; .5: the same."""
+    """P(first set) for each text of the first and the second set, and the AUC (.5: no signal)."""
 
     answers: tuple[float, ...]
     golds: tuple[float, ...]
@@ -26,10 +26,10 @@ class Apart(NamedTuple):
 
 
 def told_apart(answers: Sequence[str], golds: Sequence[str]) -> Apart:
-    """Return how well a classifier tells answers from right answers to the same inputs, in order.
+    """Return how well a classifier separates answers from right answers to the same inputs.
 
-    Text i of both sets lies in part i modulo 5, and is judged by a model fitted on the other parts.
-    Raises ValueError for fewer than ten pairs.
+    Text i of both sets lies in fold i modulo 5 and is classified by a model fitted on the other
+    folds. Raises ValueError for fewer than ten pairs.
     """
     if len(answers) < LEAST or len(answers) != len(golds):
         raise ValueError(
@@ -60,7 +60,7 @@ def _fitted(texts: Any, arm: Any) -> Any:
 
 
 def control(golds: Sequence[str], seed: int = 0) -> Apart | None:
-    """Return the same of right answers against right answers: a random half of the rows each.
+    """Return a control: the separation of two random halves of the right answers.
 
     None below twenty rows.
     """
@@ -70,7 +70,7 @@ def control(golds: Sequence[str], seed: int = 0) -> Apart | None:
 
 
 def cosine(one: str, other: str) -> float:
-    """Return the cosine of two texts in counts of their character 1-4-grams, 0 to 1."""
+    """Return the cosine of two texts' character 1-4-gram counts, 0 to 1."""
     a, b = _grams(one), _grams(other)
     if a == b:
         return 1.0

@@ -1,8 +1,8 @@
-"""Running the tests of a row on an answer's code, in a child process of its own.
+"""Run a row's tests on an answer's code in a child process.
 
-Code of a model is code of nobody: it runs only where the task file says `run: true`. The child has
-limited time and memory, no network, and a hook that refuses to write files and to start processes.
-That is a fence and no jail: who does not trust the model runs tuneworthy in a container.
+Code written by a model is untrusted: it runs only if the task file says `run: true`. The child has
+limited time and memory, no network, and an audit hook that refuses to write files and to start
+processes. That is no full sandbox: with a model you do not trust, run tuneworthy in a container.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def run(code, tests):
 
 
 def passed(code: str, tests: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Return how many tests hold (0 where the code itself fails), and why not, or "".
+    """Return how many tests pass (0 if the code itself fails), and the reason of a failure or "".
 
-    `seconds` are those of all tests together. Each test is Python that raises where it fails.
+    `seconds` limits all tests together. Each test is Python that raises if it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         order = {"source": _SOURCE, "path": str(Path(folder) / "run.py"), "name": "run"}

@@ -1,7 +1,7 @@
 """The user's own metric, `./score.py:score`, run in a child process with limits.
 
 The function gets the case as a plain dict (input, output, accepted, context, meta, …) and the
-answer as text, and returns a number from 0 to 1, or None or "unscored: why" where it can't say.
+answer as text. It returns a number from 0 to 1, or None or "unscored: why" if it can't decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNSCORED = "unscored:"
 
 
 def is_own(name: str) -> bool:
-    """Say whether a metric's name means a function of the user's, well formed or not."""
+    """Return whether a metric's name refers to a user's function, well formed or not."""
     return any(char in name for char in ":/\\") or name.endswith(".py")
 
 
@@ -32,7 +32,7 @@ def located(name: str, folder: Path) -> tuple[Path, str]:
     """Return the file and the function of `./file.py:function`.
 
     Raises TaskError for any other form, for a file outside the task's folder (links followed)
-    and for a file that is not there.
+    and for a missing file.
     """
     match = _FORM.fullmatch(name)
     where, form = "success.metric", "write `./file.py:function`, a file in the folder of task.yaml"
@@ -54,11 +54,11 @@ def located(name: str, folder: Path) -> tuple[Path, str]:
 def measure(
     name: str, folder: Path, *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> Callable[[Case, Answer], Score | Unscored]:
-    """Return the metric that the user's function is; its source is read now, once.
+    """Return the user's function as a metric; its source is read once, here.
 
-    A call that takes longer than `seconds` gives no score; where that happens again and again (see
-    _breaker.py) the metric raises TaskError, as this does where the file can't be loaded or lacks
-    the function.
+    A call that takes longer than `seconds` gives no score; if that happens too often (see
+    _breaker.py), the metric raises TaskError. So does this function if the file can't be loaded or
+    lacks the function.
     """
     path, function = located(name, folder)
     order = {"source": _source(path), "path": str(path), "name": function}
@@ -74,10 +74,10 @@ def measure(
     breaker = Breaker()
 
     def score(case: Case, answer: Answer) -> Score | Unscored:
-        told = case.model_dump(mode="json") | {"input": case.input}
+        plain_case = case.model_dump(mode="json") | {"input": case.input}
         key = (case.id, case.output, answer.text)
         try:
-            value = breaker.call(key, lambda: child.call(told, answer.text))
+            value = breaker.call(key, lambda: child.call(plain_case, answer.text))
         except ChildFailed as error:
             return Unscored(reason=f"{name}: {quoted(str(error))}")
         except Broken as error:

@@ -2,8 +2,8 @@
 
 Knows no right answer.
 
-A schema may come from someone else's task file: nothing outside it is fetched, and one that can
-run for ever is checked in a child process with a time limit (see `sandbox/schemas.py`).
+A schema may come from an untrusted task file: nothing outside it is fetched, and one that might
+never terminate is checked in a child process with a time limit (see `sandbox/schemas.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Parses = Callable[[str], bool | None]
 
 
 def validity(task: Task) -> Callable[[Answer], bool | None]:
-    """Return a function that says whether an answer is valid; None where nothing defines it.
+    """Return a function from an answer to its validity, which is None if nothing defines it.
 
-    An answer whose `finish` is not recorded is judged by its text alone. Raises TaskError where
-    the schema is broken and SecurityError where it refers outside itself.
+    An answer without a recorded `finish` is judged by its text alone. Raises TaskError if the
+    schema is broken and SecurityError if it refers outside itself.
     """
     parses = _parses(task)
 
@@ -67,10 +67,10 @@ def _is_json(text: str) -> bool:
 
 
 def matches(schema: dict[str, Any]) -> Callable[[str], bool | None]:
-    """Return a function that says whether a text is JSON that matches the schema.
+    """Return a function that checks whether a text is JSON that matches the schema.
 
-    It returns None where the schema ran past its time on this text. Raises TaskError where the
-    schema is broken and SecurityError where it refers outside itself.
+    It returns None if the schema timed out on this text. Raises TaskError if the schema is broken
+    and SecurityError if it refers outside itself.
     """
     where = "output.schema"
     try:

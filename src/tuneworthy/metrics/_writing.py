@@ -1,8 +1,8 @@
-"""The same answer in another writing: case, space, punctuation, numbers, dates, JSON types.
+"""Normal form of an answer: case, space, punctuation, numbers, dates, JSON types.
 
-Knows no case and no metric. Careful on purpose: what could be read in two ways stays as it is
-(03/05/2024, 1.000,5), accents and word order count, and formulas and code keep their signs, so
-that answers of different meaning do not become one.
+Knows no case and no metric. Deliberately cautious, so that answers of different meaning stay
+different: ambiguous texts (03/05/2024, 1.000,5) stay as they are, accents and word order count, and
+formulas and code keep their signs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SIGNS = str.maketrans(
         "、": ",",
     }
 )
-_MEANT = ("<super>", "<sub>", "<fraction>", "<circle>")  # 10² is not 102
+_MEANT = ("<super>", "<sub>", "<fraction>", "<circle>")  # kept: 10² is not 102
 _SPACE = re.compile(r"\s+")
-# Formulas, code, feet and inches, a negative amount in brackets: there every sign counts.
+# In formulas, code, feet and inches and a negative amount in brackets every sign counts.
 _FORMAL = re.compile(r"""[=<>+*^|\\{}\[\]~`]|\S\(|\)[\w/*-]|\d!|!\w|\d['"]|^\(\s*[-\d.,]+\s*\)$""")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -71,33 +71,33 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
         (r"(?<=[^\W\d])[,;](?=\w)|(?<=\w)[,;](?=[^\W\d])", " "),
         (r"-(?![\d$€£¥])|(?<=[^\W\d])-(?=\d)|_", " "),  # a minus and a range keep their sign
         (r"\s+", " "),
-        (r" ?/ ?", "/"),  # after the runs of space, which it would scan again from every space
+        (r" ?/ ?", "/"),  # after the runs of space are gone: else it rescans them from every space
     )
 )
 
 
 def plain(text: str) -> str:
-    """Return a text in one writing; two texts are the same answer where theirs are equal.
+    """Return a text in normal form; two texts are the same answer if their normal forms are equal.
 
-    English articles and month names only. A text that is nothing but punctuation stays itself.
+    English articles and month names only. A text of nothing but punctuation stays as it is.
     """
     text = _unquoted(_SPACE.sub(" ", signs(text[:_LONGEST])).strip())
     if _FORMAL.search(text):
         return text.removesuffix(".").rstrip()
     lower = text.lower()
-    found = lower
+    normal = lower
     for form in _DATES:
-        found = form.sub(_dated, found)
+        normal = form.sub(_dated, normal)
     for form, new in _STEPS:
-        found = form.sub(new, found)
-    return found.strip() or lower
+        normal = form.sub(new, normal)
+    return normal.strip() or lower
 
 
 def plain_json(text: str) -> str | None:
-    """Return a JSON text with its leaves in one writing, keys sorted, or None where it is none.
+    """Return a JSON text with normalised leaves and sorted keys, or None if it is not JSON.
 
-    Numbers and true, false become texts, so 5 is "5" and "5.0"; null stays null, "" stays "".
-    Names of fields and the order of lists are left as they are.
+    Numbers, true and false become texts, so 5 equals "5" and "5.0"; null stays null, "" stays "".
+    Field names and the order of lists are left as they are.
     """
     try:
         return json.dumps(_leaves(parse(text)), sort_keys=True, ensure_ascii=False)
@@ -106,13 +106,13 @@ def plain_json(text: str) -> str | None:
 
 
 def plain_number(text: str) -> str:
-    """Return `plain`; 2.50 is also 2.5 where the whole text is a number."""
-    found = plain(text)
-    return found.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", found) else found
+    """Return `plain`, without trailing zeros if the whole text is a number: 2.50 is 2.5."""
+    normal = plain(text)
+    return normal.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", normal) else normal
 
 
 def signs(text: str) -> str:
-    """Return a text with one kind of quotation mark, of dash and of Unicode form."""
+    """Return a text with one kind of quotation marks, dashes and Unicode normal form."""
     text = unicodedata.normalize("NFC", text).translate(_SIGNS)
     return text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_sign, text)))
 
@@ -124,7 +124,7 @@ def _sign(character: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Return a text without the quotation marks around all of it."""
+    """Return a text without the quotation marks around the whole of it."""
     for mark in "\"'":
         inner = text.removesuffix(".")[1:-1]
         if text.startswith(mark) and text.removesuffix(".").endswith(mark) and mark not in inner:
@@ -133,7 +133,7 @@ def _unquoted(text: str) -> str:
 
 
 def _dated(match: re.Match[str]) -> str:
-    """Return a date as 2024-03-05, or as it stands where it is none or could be two."""
+    """Return a date as 2024-03-05, or unchanged if it is invalid or ambiguous."""
     parts = match.groupdict()
     if "one" in parts:
         one, two = int(parts["one"]), int(parts["two"])
@@ -160,13 +160,13 @@ def _leaves(value: Any) -> Any:
     if isinstance(value, Decimal):
         return _exact(value)
     if isinstance(value, str):
-        found = plain(value)
-        return _exact(Decimal(found)) if _WHOLE.fullmatch(found) else found
+        normal = plain(value)
+        return _exact(Decimal(normal)) if _WHOLE.fullmatch(normal) else normal
     return value
 
 
 def _exact(value: Decimal) -> str:
-    """Return a number without idle zeros, exactly: Decimal.normalize rounds at 28 digits."""
+    """Return a number exactly, without needless zeros; Decimal.normalize rounds at 28 digits."""
     sign, figures, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     digits = "".join(map(str, figures)).lstrip("0")

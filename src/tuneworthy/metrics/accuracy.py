@@ -1,7 +1,7 @@
 """The label is the right one, after trimming space and case.
 
-Only the whole answer counts: a label inside a sentence is no label. Where two labels of the task
-differ in case alone, case counts.
+Only the whole answer counts: a label inside a sentence is no label. If two labels of the task
+differ only in case, case counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tuneworthy.metrics._labels import fold, matched
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
-    """Return 1 where the answer is the right label or an accepted one, else 0."""
+    """Return 1 if the answer is the right label or an accepted one, else 0."""
     labels = tuple(options.get("labels") or ())
     said = answer.text.strip()
     if not said:

@@ -1,9 +1,9 @@
 """Python that parses, defines what the right answer defines and keeps to the asked patterns.
 
-Each function and class of the right answer, with its parameters, and each pattern of
-`success.options.require` is a demand; a pattern of `forbid` makes the answer 0. The tests of a row
-(`meta.tests`, lines of Python) are demands too, run only with `run: true`. Without tests nothing is
-known of what the code does: join another metric (`code+rouge_l`).
+Each function and class of the right answer, with its parameters, is a demand, and so is each
+pattern of `success.options.require`; a pattern of `forbid` makes the answer 0. A row's tests
+(`meta.tests`, lines of Python) are demands too, but run only with `run: true`. Without tests, the
+score says nothing about what the code does: join another metric (`code+rouge_l`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Patterns = Annotated[tuple[str, ...], AfterValidator(check)]
 
 
 class Options(Record):
-    """Patterns to find and to miss (see `metrics/_code.py`); `run` allows running a row's tests.
+    """Required and forbidden patterns (see `metrics/_code.py`); `run` allows a row's tests.
 
-    `seconds` are those of one answer's tests together.
+    `seconds` limits all tests of one answer together.
     """
 
     require: Patterns = ()
@@ -37,7 +37,7 @@ class Options(Record):
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
-    """Return the share of demands met; 0 where it is no Python or has a forbidden pattern."""
+    """Return the share of demands met; 0 if it is not Python or has a forbidden pattern."""
     chosen = read(Options, options)
     rights = [tree for text in (case.output, *case.accepted) if (tree := _tree(text))]
     if not rights:
@@ -68,7 +68,7 @@ def _tree(text: str) -> ast.Module | None:
 
 
 def _lacking(right: ast.Module, said: ast.Module) -> dict[str, bool]:
-    """Return {what the right answer defines: is it defined with the same parameters?}."""
+    """Return {definition of the right answer: whether the answer has it with these parameters}."""
     own = defined(said)
     return {f"{name}({', '.join(arguments)})": own.get(name) == arguments
             for name, arguments in defined(right).items()}  # fmt: skip

@@ -1,7 +1,7 @@
 """The answer is the right one, character for character; a JSON answer, value for value.
 
-Space around the answer is nothing. For JSON the key order is nothing and 1 is 1.0; the order of
-lists counts.
+Surrounding space is ignored. In JSON, key order is ignored and 1 equals 1.0; the order of lists
+counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tuneworthy.metrics._json import parse, same
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
-    """Return 1 where the answer equals the right answer or an accepted one, else 0."""
+    """Return 1 if the answer equals the right answer or an accepted one, else 0."""
     said = answer.text.strip()
     if not said:
         return Score(value=0, why="the answer is empty")

@@ -1,9 +1,9 @@
 """Fields in common with the right JSON (micro-F1 of its leaves).
 
-A leaf is a path and its value; an empty object or list and null are leaves too. Objects ignore
-key order. Lists are multisets: their order is nothing, and elements that are objects are paired
-so that the most leaves agree (greedily, where two lists have more than 90,000 pairs of them that
-are not equal). What is not JSON scores 0.
+A leaf is a path and its value; null and an empty object or list are leaves too. Objects ignore
+key order. Lists are multisets: their order is ignored, and elements that are objects are paired
+so that the most leaves agree (greedily if two lists have more than 90,000 pairs of unequal
+elements). An answer that is not JSON scores 0.
 """
 
 from __future__ import annotations

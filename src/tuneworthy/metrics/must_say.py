@@ -1,7 +1,7 @@
 """What a row demands is said, and nothing that it forbids: share of `must_say` met.
 
-A phrase counts as whole words, whatever its case, spacing and quotation marks. One phrase of
-`must_not_say` makes it 0. Nothing is said about the rest of the text.
+A phrase counts as whole words; case, spacing and quotation marks are ignored. One phrase of
+`must_not_say` makes the score 0. The rest of the text is not judged.
 """
 
 from __future__ import annotations

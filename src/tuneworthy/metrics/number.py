@@ -1,7 +1,7 @@
 """The last number of the answer is the right one, exactly.
 
-After `####`, where that mark stands. 1,000 is 1000 and 2.50 is 2.5; nothing is rounded. Where
-only one of the two has a percent sign, 50% is 50 and is 0.5.
+If the text holds `####`, only what follows counts. 1,000 is 1000 and 2.50 is 2.5; nothing is
+rounded. If only one of the two has a percent sign, 50% equals 50 and 0.5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def score(
     answer: Answer,
     options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
 ) -> Score | Unscored:
-    """Return 1 where the answer's last number equals that of the right or an accepted answer."""
+    """Return 1 if the answer's last number equals that of the right or an accepted answer."""
     rights = [found[-1] for text in (case.output, *case.accepted) if (found := numbers(text))]
     if not rights:
         return Unscored(reason="the right answer of this case holds no number")

@@ -1,8 +1,8 @@
 """The layout is kept: the required sections, filled, in order, none beside them, as long as asked.
 
-The outline is that of the row's right answer, or given in `success.options`: `sections` (their
-headings in order), `least_words`, `most_words`. Without limits an answer may have half to twice the
-words of the right one. A layout says nothing about what is true: join it with another metric.
+The outline is that of the row's right answer, or is given in `success.options`: `sections` (the
+headings in order), `least_words`, `most_words`. Without limits an answer may have half to twice
+the words of the right one. A layout says nothing about truth: join it with another metric.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tuneworthy.metrics._outline import sections, title_of
 
 
 class Options(Record):
-    """Headings in their order, and the least and most words of an answer; None: as in the gold."""
+    """Headings in order, least and most words of an answer; None: as in the right answer."""
 
     sections: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     least_words: Annotated[int, Field(ge=0)] | None = None
@@ -30,7 +30,7 @@ class Options(Record):
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
-    """Return the share of checks met: each section filled, each in order, no other one, length."""
+    """Return the share of checks met: each section filled, each in order, no extra one, length."""
     chosen = read(Options, options)
     best: Score | None = None
     for right in (case.output, *case.accepted):
@@ -42,7 +42,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
 
 
 def _wanted(right: str, options: Options) -> dict[str, bool]:
-    """Return {heading: must something stand under it?} in the order that is asked for."""
+    """Return {heading: whether text must follow it} in the required order."""
     if options.sections is not None:
         return {title_of(name): True for name in options.sections}
     return {section.title: section.words > 0 for section in sections(right)}
@@ -56,7 +56,7 @@ def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> 
     filled = {section.title for section in own if section.words or not wanted.get(section.title)}
     missing = [title for title in wanted if title not in filled]
     extra = [title for title in dict.fromkeys(titles) if title not in wanted]
-    place = {title: at for at, title in enumerate(wanted)}  # ints: rapidfuzz compares by hash
+    place = {title: at for at, title in enumerate(wanted)}  # small ints: rapidfuzz compares hashes
     placed = int(LCSseq.similarity(list(place.values()), [place[t] for t in titles if t in place]))
     length = _length(right, said, options)
     met = (len(wanted) - len(missing)) + placed + (not extra) + (not length)
@@ -68,7 +68,7 @@ def _score(right: str, wanted: dict[str, bool], said: str, options: Options) -> 
 
 
 def _length(right: str, said: str, options: Options) -> str:
-    """Return what is wrong with the number of words, or ""."""
+    """Return the fault of the word count in plain words, or ""."""
     gold, own = (len(re.findall(r"\w+", text)) for text in (right, said))
     least = gold // 2 if options.least_words is None else options.least_words
     most = 2 * gold if options.most_words is None else options.most_words

@@ -1,8 +1,8 @@
 """Longest common word sequence with the right answer (ROUGE-L, F-measure).
 
-Words are runs of a-z and 0-9 in lower case, without stemming, as the rouge-score package counts
-them; the best of all accepted answers. A right answer in another script has no such words and
-is not scored.
+Words are runs of a-z and 0-9 in lower case, without stemming, as in the rouge-score package; the
+best of all accepted answers counts. A right answer in another script has no such words and is not
+scored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rapidfuzz.distance import LCSseq
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 
-LONG = 4_000_000  # pairs of words from which bits are faster than rapidfuzz's blocks
+LONG = 4_000_000  # word pairs above which big-integer bit operations beat rapidfuzz's blocks
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -34,7 +34,7 @@ def longest(right: list[str], said: list[str]) -> int:
 
 
 def _by_bits(right: list[str], said: list[str]) -> int:
-    """Return the same by whole numbers of one bit a word, of long texts eight times as fast.
+    """Return the same with one bit per word in a big integer; 8 times as fast on long texts.
 
     After Hyyrö, "Bit-parallel LCS-length computation revisited" (2004).
     """

@@ -1,13 +1,13 @@
 """Can the style be told from the right answers? 1: not at all, 0: a classifier is sure.
 
-All answers of one arm are set against the right answers to the same inputs. A logistic regression
-on character 1-4-grams learns on the other cases which is which (cross-fitted: five parts by case)
-and gives P(the arm's) for each answer, which is worth min(1, 2 (1 - P)). It looks at one arm at a
-time, so no score depends on other arms; it needs at least ten answers, and the same ones give the
-same scores in any order. One answer alone is worth its cosine with the right one in those n-grams.
+All answers of one arm are compared with the right answers to the same inputs. A logistic regression
+on character 1-4-grams is fitted on the other cases (cross-fitted: five folds by case) and gives
+P(from the arm) for each answer, which scores min(1, 2 (1 - P)). It reads one arm at a time, so no
+score depends on other arms; it needs at least ten answers, and the same answers get the same scores
+in any order. One answer alone scores its cosine with the right one in those n-grams.
 
-Wrong content can be told apart too, and right style may be about anything: it never stands alone
-(`style_match+must_say`).
+Wrong content can be told apart too, and the right style may be about anything, so this metric is
+never used alone (`style_match+must_say`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def score(
     answer: Answer,
     options: dict[str, Any],  # noqa: ARG001 - every metric is called with it
 ) -> Score | Unscored:
-    """Return the cosine with the nearest right answer: what can be said of one answer alone."""
+    """Return the cosine with the nearest right answer, the score of one answer alone."""
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
     near = max(cosine(answer.text, right) for right in (case.output, *case.accepted))
@@ -40,16 +40,16 @@ def score_all(
     answers: Sequence[Answer],
     options: dict[str, Any],  # noqa: ARG001 - as above
 ) -> list[Score | Unscored]:
-    """Return one score a case of the answers of one arm; fewer than ten are not scored."""
+    """Return one score per case of an arm's answers; fewer than ten are not scored."""
     if len(answers) < LEAST:
         why = f"{len(answers)} answers: a style is told from at least {LEAST}"
         return [Unscored(reason=why) for _ in answers]
     order = sorted(
         range(len(cases)), key=lambda i: _rank(cases[i].id)
     )  # whatever order they are in
-    shares = told_apart([answers[i].text for i in order], [cases[i].output for i in order])
-    found = dict(zip(order, shares.answers, strict=True))
-    return [_worth(answers[i].text, found[i]) for i in range(len(answers))]
+    apart = told_apart([answers[i].text for i in order], [cases[i].output for i in order])
+    share_of = dict(zip(order, apart.answers, strict=True))
+    return [_worth(answers[i].text, share_of[i]) for i in range(len(answers))]
 
 
 def _worth(text: str, share: float) -> Score:

@@ -1,7 +1,7 @@
 """Words in common with the right answer (F1), as SQuAD counts them.
 
-Lower case, without punctuation and the articles a, an, the; the best of all accepted answers.
-Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018).
+Lower case, without punctuation and the articles a, an, the; the best of all accepted answers
+counts. Source of the formula: the SQuAD 2.0 evaluation (Rajpurkar et al., 2018).
 """
 
 from __future__ import annotations

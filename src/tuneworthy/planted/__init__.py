@@ -1,14 +1,14 @@
-"""Failures of a known cause, made by scripted systems with no model; one cause a file.
+"""Failures of a known cause, from scripted systems without a model; one cause a file.
 
 A file defines
 
     KINDS      the output types that this cause is planted in
-    STYLE      "plain" | "docs" | "like": what the questions of its tasks look like
-    pose(world, truth, rng) -> Posed            (optional) a case that lacks what this cause is
-    answer(world, item, ask, rng) -> str        what the deployed system says to such a case
+    STYLE      "plain" | "docs" | "like": the form of its tasks' questions
+    pose(world, truth, rng) -> Posed            (optional) a question for a case that lacks this
+    answer(world, item, ask, rng) -> str        the deployed system's answer to such a case
 
 A system is a function from a case and the active ingredients of a prompt to a text, with random
-draws. What it says is scored by the project's own metrics, so nothing is a table of passes.
+draws. Its answers are scored by the project's own metrics, so no pass is taken from a table.
 """
 
 from tuneworthy.planted._plant import Planted, plant

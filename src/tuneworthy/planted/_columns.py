@@ -1,7 +1,7 @@
-"""What a study would measure on a plant: each remedy beside its placebo, scored by the metrics.
+"""The interventions that a study would run on a plant: each remedy and its placebo, scored.
 
-What stands on a prompt (a grammar, samples, passages, a larger model) stands on the best one, and
-what that prompt passes by itself is part of its placebo, as in `matrix.reading`.
+Remedies that build on a prompt (grammar, samples, passages, a larger model) use the best one. What
+that prompt passes alone is part of their placebo, as in a real study.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Passes = Callable[[Item], bool]
 
 @dataclass(frozen=True)
 class Field:
-    """Who is asked: all cases, or samples of them; a placebo of 60 passed ones at most."""
+    """The cases of a plant: an intervention runs on all or a sample, a placebo on <= 60 passed."""
 
     world: World
     fails: Sequence[Item]
@@ -39,7 +39,7 @@ class Field:
     right: Judges
 
     def on(self, beside: bool, fold: bool = False) -> list[Item]:
-        """Return the cases asked: of the remedy, or `beside` it of its placebo."""
+        """Return the cases of a remedy, or of its placebo (`beside`); `fold`: one fold in five."""
         rng = Random(f"{self.world.seed} who")
         fails, passes = list(self.fails), list(self.passes)
         rng.shuffle(fails)
@@ -52,9 +52,9 @@ class Field:
 
 
 class Trial(NamedTuple):
-    """A remedy and its placebo, each as what is said to a case.
+    """A remedy and its placebo, each as a function from a case to an answer.
 
-    `alone`: what the prompt passes that it stands on, None where it stands on none.
+    `alone` returns whether the prompt that the remedy builds on passes by itself; None: no prompt.
     """
 
     name: str
@@ -68,25 +68,25 @@ class Trial(NamedTuple):
 
 
 def judge(world: World) -> Judges:
-    """Return whether a text is right for an item, by the task's metric.
+    """Return a function that checks a text against an item's gold by the task's metric.
 
-    One answer is read against one gold again and again: each is scored once.
+    Scores are cached, as the same pair of gold and text recurs.
     """
     score = scorer(world.task)
-    known: dict[tuple[str, str], bool] = {}
+    cache: dict[tuple[str, str], bool] = {}
 
     def right(item: Item, text: str) -> bool:
         key = item.case.output, text
-        if key not in known:
-            found = score(item.case, Answer(case=item.case.id, text=text, finish="stop"))
-            known[key] = isinstance(found, Score) and found.value >= 1
-        return known[key]
+        if key not in cache:
+            score_ = score(item.case, Answer(case=item.case.id, text=text, finish="stop"))
+            cache[key] = isinstance(score_, Score) and score_.value >= 1
+        return cache[key]
 
     return right
 
 
 def interventions(field: Field) -> list[Intervention]:
-    """Return every column that a study of such a task would have."""
+    """Return every intervention that a study of such a task would have."""
     world = field.world
     shape = world.shape
     best = _best(field)
@@ -103,13 +103,13 @@ def interventions(field: Field) -> list[Intervention]:
 
 
 def _candidates(world: World) -> list[Ask]:
-    """Return the prompts that a study tries: today's, the rule written out, examples."""
+    """Return the prompts that a study tries: today's, a specification, examples."""
     shots = _shots(world, apt=True)
     return [Ask(), Ask("specification", rule=True), Ask("few_shot", shots=shots)]
 
 
 def _best(field: Field) -> Ask:
-    """Return the prompt that passes most cases, the simplest of equal ones."""
+    """Return the prompt that passes most cases; of ties, the simplest."""
     cases = [*field.fails, *field.passes]
 
     def passed(ask: Ask) -> int:
@@ -119,23 +119,25 @@ def _best(field: Field) -> Ask:
 
 
 def _alone(field: Field, best: Ask) -> Passes:
-    """Return what a prompt passes by itself; today's is asked anew where it is sampled."""
+    """Return whether a prompt passes alone; a sampled system's own prompt is drawn again."""
     own = replace(best, name="asked again") if best == Ask() and field.world.shape.sampled else best
     return lambda item: field.right(item, say(field.world, item, own))
 
 
 def _prompts(world: World) -> list[Trial]:
     shuffled = _shots(world, apt=False)
-    _, told, few = _candidates(world)
+    _, specified, few = _candidates(world)
     off, mixed = Ask("irrelevant words"), Ask("shuffled shots", shots=shuffled, apt=False)
     return [
-        Trial("specification", "convention", _with(world, told), "other words", _with(world, off)),
+        Trial(
+            "specification", "convention", _with(world, specified), "other words", _with(world, off)
+        ),
         Trial("few_shot", "convention", _with(world, few), "shuffled shots", _with(world, mixed)),
     ]
 
 
 def _standing(field: Field, best: Ask) -> list[Trial]:
-    """Return what stands on the best prompt: a grammar, passages, a larger model."""
+    """Return the trials that build on the best prompt: a grammar, passages, a larger model."""
     world = field.world
     larger = Trial("bigger", "capability", _with(world, replace(best, name="bigger", strong=True)))
     if world.shape.sibling:
@@ -174,7 +176,7 @@ def _with(world: World, ask: Ask) -> Says:
 
 
 def _any(world: World) -> Says:
-    """Return a random legal answer: any that the task has, in its form."""
+    """Return a placebo that gives a random legal answer in the task's form."""
     legal = [*world.pool, *world.codes.values()] if world.kind == "label" else list(world.pool)
 
     def any_answer(item: Item) -> str:
@@ -185,7 +187,7 @@ def _any(world: World) -> Says:
 
 
 def _shots(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
-    """Return eight worked examples of the table; with the answers of others where not `apt`."""
+    """Return eight worked examples from the table; shuffle their answers if not `apt`."""
     rng = Random(f"{world.seed} shots")
     keys = rng.sample(list(world.table), SHOTS)
     answers = [world.table[key] for key in keys]
@@ -193,7 +195,7 @@ def _shots(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
 
 
 def _lesson(world: World, sound: bool) -> Lesson:
-    """Train on a hundred rows of the table: the answer seen most often with each key."""
+    """Train on a hundred rows of the table; shuffle their answers first if not `sound`."""
     rng = Random(f"{world.seed} rows")
     keys = rng.choices(list(world.table), k=ROWS)
     answers = [world.table[key] for key in keys]
@@ -226,14 +228,14 @@ def _rescorings(field: Field) -> list[tuple[str, Remedy, Judges]]:
         return right(item, text) or same(world.kind, item.case.output, text)
 
     def parsed(item: Item, text: str) -> bool:
-        found = read(text)
-        return right(item, text) or (found is not None and right(item, found))
+        lenient_text = read(text)
+        return right(item, text) or (lenient_text is not None and right(item, lenient_text))
 
     return [("tolerant metric", "metric", tolerant), ("lenient parse", "format", parsed)]
 
 
 def _rescored(field: Field, name: str, remedy: Remedy, accepts: Judges) -> Intervention:
-    """Return today's answers under another reading, beside the same against others' gold."""
+    """Return today's answers under another reading; the placebo is other cases' gold."""
     said = {item.case.id: say(field.world, item, Ask()) for item in field.on(False)}
     return _permuted(field, Intervention(name=name, remedy=remedy, passed={}), accepts, said)
 
@@ -241,22 +243,22 @@ def _rescored(field: Field, name: str, remedy: Remedy, accepts: Judges) -> Inter
 def _permuted(
     field: Field, blank: Intervention, accepts: Judges, said: dict[str, str]
 ) -> Intervention:
-    """Fill a column with texts and, as its placebo, the same texts against five others' gold."""
+    """Fill in passes of texts, and as the placebo the same texts against five other cases' gold."""
     whole = [*field.fails, *field.passes]
-    known = {item.case.id: item for item in whole}
+    by_id = {item.case.id: item for item in whole}
     shares = {}
     for case, text in said.items():
         rng = Random(f"{field.world.seed} {case} {blank.name}")
-        others = [_as(known[case], rng.choice(whole)) for _ in range(TURNS)]
+        others = [_as(by_id[case], rng.choice(whole)) for _ in range(TURNS)]
         shares[case] = sum(accepts(other, text) for other in others) / TURNS
-    passed = {case: accepts(known[case], text) for case, text in said.items()}
+    passed = {case: accepts(by_id[case], text) for case, text in said.items()}
     return blank.model_copy(
         update={"passed": passed, "placebo": "others' gold", "placebo_passed": shares}
     )
 
 
 def _as(item: Item, other: Item) -> Item:
-    """Return an item with the gold of another: a JSON answer keeps its own other fields."""
+    """Return an item with the gold of another one; a JSON answer keeps its other fields."""
     gold = other.case.output if item.case.output[:1] != "{" else _swapped(item, other)
     return replace(item, case=item.case.model_copy(update={"output": gold}))
 
@@ -267,14 +269,14 @@ def _swapped(item: Item, other: Item) -> str:
 
 
 def _voted(field: Field, best: Ask) -> Intervention:
-    """Return the majority of eight samples of the best prompt, on the failed cases alone."""
+    """Return the intervention "vote": the majority of eight samples, on the failed cases only."""
     failed = {item.case.id: item for item in field.fails}
     asked = [item for item in field.on(False) if item.case.id in failed]
     own = {item.case.id: vote(field.world, item, best) for item in asked}
-    found = _permuted(
+    intervention = _permuted(
         field, Intervention(name="vote", remedy="latent", passed={}), field.right, own
     )
     passes = _alone(field, best)
     alone = {item.case.id: float(passes(item)) for item in asked}
-    words = f"{found.placebo} or its prompt alone"
-    return found.model_copy(update={"placebo": words, "alone": alone})
+    words = f"{intervention.placebo} or its prompt alone"
+    return intervention.model_copy(update={"placebo": words, "alone": alone})

@@ -1,4 +1,4 @@
-"""Small stand-ins for what a study has: a tolerant metric, a search, and a check of labels."""
+"""Small stand-ins for parts of a study: a tolerant metric, a search, a check of labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEIGHBOURS, AGREE = 5, 4
 
 
 def same(kind: str, gold: str, said: str) -> bool:
-    """Say whether two answers are the same text but for case, space, marks and number format."""
+    """Return whether two answers are equal up to case, space, punctuation and number format."""
     if kind == "json":
         try:
             return bool(_loose(json.loads(gold)) == _loose(json.loads(said)))
@@ -30,7 +30,7 @@ def same(kind: str, gold: str, said: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return a text without case, marks and doubled space."""
+    """Return a text without case, punctuation and repeated space."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(re.findall(r"[^\W_]+", folded))
 
@@ -42,7 +42,7 @@ def _loose(value: object) -> object:
 
 
 class Search:
-    """Documents ranked by the rare words that they share with a question."""
+    """Documents ranked by the inverse document frequency of the words shared with a question."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
@@ -51,7 +51,7 @@ class Search:
         self._weight = {word: log(len(texts) / n) for word, n in count.items()}
 
     def top(self, question: str, k: int) -> list[str]:
-        """Return the k best documents, the first of equal ones first."""
+        """Return the k best documents; ties keep their order."""
         asked = words(question)
         scores = [sum(self._weight[w] for w in own & asked) for own in self._words]
         order = sorted(range(len(scores)), key=lambda i: -scores[i])
@@ -59,12 +59,12 @@ class Search:
 
 
 def conflicting(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str, ...]:
-    """Return the failed cases whose gold at least 4 of the 5 nearest cases agree against.
+    """Return the failed cases whose gold contradicts at least 4 of their 5 nearest cases.
 
-    Nearness is the share of words in common; the neighbours must agree on one other answer.
+    Nearness is the Jaccard similarity of words; the neighbours must agree on one other answer.
     """
     bags = [(words(case.input), case) for case in cases]
-    found = []
+    conflicts = []
     for one in failed:
         own = words(one.input)
         near = sorted(
@@ -74,5 +74,5 @@ def conflicting(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str, ...
         )[:NEIGHBOURS]
         said, most = Counter(gold for _, _, gold in near).most_common(1)[0]
         if most >= AGREE and said != one.output:
-            found.append(one.id)
-    return tuple(found)
+            conflicts.append(one.id)
+    return tuple(conflicts)

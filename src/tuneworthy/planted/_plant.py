@@ -1,4 +1,4 @@
-"""Plant one cause: draw cases until so many of them fail, then ask what a study would ask."""
+"""Plant one cause: draw cases until enough of them fail, then run a study's interventions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tuneworthy.planted._world import Ask, Item, World, case_of, made_world, pla
 
 CONTROL, NUDGED = "hard", "nudge"
 RARE = 20
-"""Passed cases a failed one in most controls: failures below a margin."""
+"""Passed cases per failed one in most controls: failures below a margin."""
 ALONE = {"label", "knowledge", "retrieval", "reading"}
-"""Never a minor cause: they need a task of their own (documents, like cases)."""
+"""Causes that are never minor: they need a task of their own (documents, similar cases)."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A deployed system read across, and the cause that its failures were given.
+    """A deployed system with its diagnosis input, and the cause of its failures.
 
-    `second`: the cause of the other half, where two were planted. `why` names the plant, so that
-    a miss can be made again: the arguments of `plant`. `lacks` is what each failed case lacks,
-    "" where it failed by a slip.
+    `second`: the cause of half the failures, if two were planted. `why` holds the arguments of
+    `plant`, so a miss can be reproduced. `lacks` maps each failed case to what it lacks, "" if it
+    failed by chance.
     """
 
     cause: str
@@ -41,12 +41,11 @@ class Planted:
 def plant(
     cause: str, seed: int, failures: int, variant: int = 0, second: str | None = None
 ) -> Planted:
-    """Return a system with exactly so many failures, most of them of this cause.
+    """Return a system with exactly `failures` failures, most of them of this cause.
 
-    `cause`: one of CAUSES, or `hard` or `nudge` for a control; with `second` half of the failures
-    are of that one.
-    Same arguments, same plant. Raises TaskError for a cause that there is not, ValueError where
-    no answer type fits both causes.
+    `cause`: one of CAUSES, or `hard` or `nudge` for a control; with `second`, half of the failures
+    have that cause. Same arguments, same plant. Raises TaskError for an unknown cause, ValueError
+    if no answer type fits both causes.
     """
     module = plugins.load("planted", cause)
     also = plugins.load("planted", second) if second else module
@@ -67,12 +66,12 @@ def plant(
 
 
 def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
-    """Return the variant as this cause allows it.
+    """Return the variant with the limits of this cause.
 
-    A control is rare in seven variants of ten, and its base does not slip unless it is sampled: an
-    answer that slips once and never again is what samples repair, which is a cause. Labels are at
-    fault only where nothing acts, and reading only where the passages hold the answers, so nothing
-    else is planted beside them; of five like labels at most one is wrong.
+    A control is rare in seven variants of ten, and its base does not slip unless it is sampled: a
+    slip that does not recur is repaired by sampling, which would be a cause. Labels are at fault
+    only if nothing acts, and reading only if the passages hold the answers, so these two get no
+    minor cause; of five similar labels at most one is wrong.
     """
     if cause == NUDGED:
         return replace(shape, minor=0.0, hard=0.0, slip=0.0)
@@ -86,7 +85,7 @@ def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
 
 
 def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[str, int]:
-    """Return how many of the failures lack what; the minor cause is any that fits the task."""
+    """Return {cause: number of failures}; the minor cause is drawn from those that fit the task."""
     shape = world.shape
     if cause in (CONTROL, NUDGED):
         return {cause: failures}
@@ -105,7 +104,7 @@ def _lacks(world: World, cause: str, second: str | None, failures: int) -> dict[
 
 @dataclass
 class _Drawn:
-    """Cases by how today's system does on them; `rerun` where it is asked once more."""
+    """Drawn cases by the result of today's system; `rerun`: the result of one more sample."""
 
     fails: list[Item] = field(default_factory=list)
     passes: list[Item] = field(default_factory=list)
@@ -114,12 +113,12 @@ class _Drawn:
 
     @property
     def documents(self) -> list[str]:
-        """Return the documents of a task that has any."""
+        """Return the documents of the task, if it has any."""
         posed = [item.posed for item in (*self.fails, *self.passes)]
         return [text for one in posed if one.passage for text in (one.passage, *one.decoys)]
 
     def base(self, world: World) -> Base:
-        """Return what is read across."""
+        """Return the base arm's results as input of the diagnosis."""
         failed = [item.case for item in self.fails]
         cases = [*failed, *(item.case for item in self.passes)]
         given = [item for item in self.fails if item.case.context]
@@ -137,9 +136,9 @@ class _Drawn:
 
 
 def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
-    """Draw cases, a group at a time, until so many fail and `ratio` times as many pass.
+    """Draw cases, a group at a time, until enough fail and `ratio` times as many pass.
 
-    What lacks nothing and fails by a slip takes the place of one that nothing repairs.
+    A case that lacks nothing and fails by a slip replaces one that nothing repairs.
     """
     rng, right = Random(f"plant {world.seed}"), judge(world)
     wanted = round(failures * world.shape.ratio)
@@ -174,9 +173,9 @@ def _item(world: World, number: int, lack: str, rng: Random) -> Item:
 
 
 def _today(world: World, item: Item, right: Judges) -> tuple[bool, bool | None]:
-    """Return whether today's system passes, and whether it does so once more where it is sampled.
+    """Return whether today's system passes, and if it is sampled, whether one more sample does.
 
-    A sampled one is asked three times and fails where it fails twice.
+    A sampled system answers three times and fails if two of these fail.
     """
     if not world.shape.sampled:
         return right(item, say(world, item, Ask())), None

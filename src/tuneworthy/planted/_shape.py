@@ -1,4 +1,4 @@
-"""What varies between plants of one cause: how hard, how noisy, how many, how it was measured."""
+"""Variants of the plants of one cause: difficulty, noise, sizes, and how they are measured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class Shape:
-    """One variant. All are shares from 0 to 1 but for `size`, `ratio`, `group` and the flags.
+    """One variant. All are shares from 0 to 1 except `size`, `ratio`, `group` and the flags.
 
-    `size`: answers to choose from. `strength`: how often what is lacking helps once it is there.
-    `churn`: right answers that any other prompt spoils; `slip`: those that the base itself spoils
-    by chance. `ratio`: passed cases a failed one. `minor`: failures of another cause; `hard`:
-    failures that nothing repairs, `luck` of which pass under any prompt. `sampled`: the base is
-    asked three times and once more. `group`: cases that lack alike and belong together. `paid`:
-    60 failed and 60 passed cases are asked at most. `sibling`: the larger model has a placebo.
-    `pilot`: training is tried on one fold of five.
+    `size`: answers to choose from. `strength`: how often the missing ingredient helps if present.
+    `churn`: right answers that any other prompt spoils; `slip`: right answers that the base itself
+    spoils by chance. `ratio`: passed cases per failed one. `minor`: failures of another cause;
+    `hard`: failures that nothing repairs, of which a share `luck` passes under any prompt.
+    `sampled`: the base answers three times, and once more as a rerun. `group`: number of cases that
+    lack the same and form a group. `paid`: at most 60 failed and 60 passed cases are run.
+    `sibling`: the larger model has a placebo. `pilot`: training is tried on one fold of five.
     """
 
     size: int

@@ -1,4 +1,4 @@
-"""The deployed system: what it says to a case, from what it lacks and what the prompt gives it."""
+"""The deployed system: its answer to a case, given the case's lack and the prompt's content."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from random import Random
 from tuneworthy.core import plugins
 from tuneworthy.planted._world import PRESENT, Ask, Item, World, read
 
-SCRAMBLED = 0.8  # answers that a model trained on shuffled answers draws from what it saw
+SCRAMBLED = 0.8  # after training on shuffled answers, the share of answers drawn at random
 VOTES = 8
 
 
 def say(world: World, item: Item, ask: Ask) -> str:
-    """Return the system's answer, as text.
+    """Return the system's answer as text.
 
-    Every other prompt than today's spoils some right answers, whatever it adds: no fewer than
-    today's own slips, else any prompt would be a remedy. What the system
-    says where it lacks something is in the file of that cause.
+    Any prompt other than today's spoils some right answers, whatever it adds, and no fewer than
+    today's own slips; otherwise any prompt would be a remedy. The file of a cause defines the
+    answer to a case that lacks something.
     """
     rng = Random(f"{world.seed} {item.case.id} {ask.name} {ask.sample}")
     if ask.lesson and not ask.lesson.sound and rng.random() < SCRAMBLED:
@@ -34,14 +34,14 @@ def say(world: World, item: Item, ask: Ask) -> str:
 
 
 def vote(world: World, item: Item, on: Ask = Ask()) -> str:
-    """Return the commonest of eight samples of a prompt; ties go to the first seen."""
+    """Return the most frequent of eight samples of a prompt; ties go to the first one."""
     asks = [replace(on, name="vote", sample=n, warm=True) for n in range(VOTES)]
     said = [say(world, item, ask) for ask in asks]
     return Counter(said).most_common(1)[0][0]
 
 
 def followed(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what the passage says, as far as it is followed; without one a guess."""
+    """Return the answer from the passage with probability `strength`; otherwise a guess."""
     if ask.passage and rng.random() < world.shape.strength:
         found = read(world, item.posed.question, ask.passage, ask.strong)
         if found is not None:
@@ -50,11 +50,11 @@ def followed(world: World, item: Item, ask: Ask, rng: Random) -> str:
 
 
 def guess(world: World, item: Item, rng: Random) -> str:
-    """Return an answer of a system that does not know: any there is."""
+    """Return a guess: any answer of the pool."""
     return world.written(item.case, rng.choice(world.pool))
 
 
 def told(world: World, item: Item, rng: Random, chance: float) -> str:
-    """Return the true answer with some chance, else another."""
+    """Return the true answer with probability `chance`, else another one."""
     right = rng.random() < chance
     return world.written(item.case, item.truth if right else world.other(rng, item.truth))

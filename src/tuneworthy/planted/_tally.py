@@ -1,4 +1,4 @@
-"""Planted against named: how often the diagnosis was right, with exact intervals and every miss."""
+"""Planted versus diagnosed causes: accuracy with exact intervals, and every miss."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SILENT = {"hard", "few"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one plant was called. `named` is the leading cause, or `few`.
+    """The diagnosis of one plant. `named` is the leading cause, or `few`.
 
-    `first` and `likely` are the likeliest cause and the two likeliest, few or not. `acting` are
-    the remedies that were found to act. `cases`: to how many failed cases a remedy was given that
-    they do not lack, of how many a remedy was given to.
+    `first` and `likely` are the most likely cause and the two most likely ones, even if the
+    failures were few. `acting` are the remedies found to act. `cases` is (failed cases that were
+    given a remedy they do not lack, failed cases that were given any remedy).
     """
 
     plant: Planted
@@ -32,14 +32,14 @@ class Outcome:
 
     @property
     def wanted(self) -> set[str]:
-        """Return the names that are right: a control has no cause, so `few` is right as well."""
+        """Return the right names; a control has no cause, so `few` is right as well."""
         if self.plant.cause in (CONTROL, NUDGED):
             return SILENT
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
 
 def outcome(plant: Planted, found: Diagnosis) -> Outcome:
-    """Return what a diagnosis calls a plant."""
+    """Return the outcome of a diagnosis of a plant."""
     causes = tuple(row.cause for row in found.wrong if row.cause not in NO_CAUSES)
     causes = causes or ("untried",)
     acting = tuple(sorted({one.remedy for one in found.effects if one.acts}))
@@ -50,11 +50,11 @@ def outcome(plant: Planted, found: Diagnosis) -> Outcome:
 
 
 def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Return by planted cause how it was named, the rates with 95 % intervals, and the misses.
+    """Return per planted cause its confusion counts, rates with 95 % intervals, and misses.
 
-    `right`: named as planted. `first`, `likely`: the planted cause is the likeliest, or one of the
-    two likeliest, also where the failures were few. A miss is one whose likeliest cause is wrong:
-    the arguments that plant it again, then what it was called, then the likeliest.
+    `right`: named as planted. `first`, `likely`: the planted cause is the most likely one, or one
+    of the two most likely, even if the failures were few. A miss is an outcome whose most likely
+    cause is wrong; it lists the arguments of `plant`, then `named` and `first`.
     """
     by: dict[str, list[Outcome]] = {}
     for one in outcomes:

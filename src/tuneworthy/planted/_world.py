@@ -1,4 +1,4 @@
-"""The world of a plant: its task, its answers, how a system is asked and what it reads."""
+"""The world of a plant: its task, its answers, the prompts and what a system reads."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mo
               "quo", "ras", "sul", "tev", "ur", "vel", "wim", "zan")  # fmt: skip
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
 KEYS = 48  # entries of a table: eight examples show a sixth of them, a hundred rows nearly all
-TOPIC = 9  # words that questions of one true answer draw from
+TOPIC = 9  # size of the vocabulary that questions with the same true answer share
 _FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
 
 
 class Posed(NamedTuple):
-    """What a case asks: its question, its passage if any, more documents, facts of its cause.
+    """The content of a case: question, passage if any, other documents, facts of its cause.
 
-    `gold`: the answer that counts as right where it is not the true one.
+    `gold`: the answer that counts as right, if it is not the true one.
     """
 
     question: str
@@ -44,7 +44,7 @@ class Posed(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """A case, what is true of it, and what the deployed system lacks for it ("": nothing)."""
+    """A case, its true answer, and what the deployed system lacks for it ("": nothing)."""
 
     case: Case
     truth: str
@@ -53,7 +53,7 @@ class Item:
 
 
 class Lesson(NamedTuple):
-    """What training left: answers by key; not `sound` where the answers were shuffled before."""
+    """The result of training: answers by key. Not `sound` if the answers were shuffled before."""
 
     table: Mapping[str, str]
     sound: bool = True
@@ -61,11 +61,11 @@ class Lesson(NamedTuple):
 
 @dataclass(frozen=True)
 class Ask:
-    """How a system is asked: the active ingredients that it gets.
+    """A prompt of a system, as the active ingredients that it contains.
 
-    `name` and `sample` name the draw: the same prompt gives the same answer again. `rule`: what
-    the task expects is written out. `shots`: worked examples as (key, answer); `apt` where their
-    answers are their own. `legal`: decoding is held to the form. `warm`: sampled at a temperature.
+    `name` and `sample` seed the draw: the same prompt gives the same answer again. `rule`: the
+    task's rule is written out. `shots`: worked examples as (key, answer); `apt` if each has its own
+    answer. `legal`: decoding under the grammar. `warm`: sampled at a temperature.
     """
 
     name: str = PRESENT
@@ -82,7 +82,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class World:
-    """A task of one answer type: all answers there are, their codes, and a table to be learnt."""
+    """A task of one answer type: its possible answers, their codes, and a table to learn."""
 
     seed: str
     kind: OutputType
@@ -95,21 +95,21 @@ class World:
 
     @cached_property
     def values(self) -> re.Pattern[str]:
-        """Return the pattern of every answer there is."""
+        """Return a regular expression that matches every possible answer."""
         longest = sorted(self.pool, key=len, reverse=True)
         return re.compile(r"\b(?:" + "|".join(map(re.escape, longest)) + r")\b")
 
     def other(self, rng: Random, truth: str) -> str:
-        """Draw an answer that is not the true one."""
+        """Draw an answer other than the true one."""
         return rng.choice([value for value in self.pool if value != truth])
 
     def written(self, item: Case, content: str) -> str:
-        """Return an answer in the form that the task asks for."""
+        """Return an answer in the task's output form."""
         return written(self.kind, item.id, content)
 
 
 def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
-    """Draw a world from a seed: same arguments, same world."""
+    """Draw a world from a seed; the same arguments give the same world."""
     rng = Random(f"world {seed}")
     if kind == "number":
         pool = tuple(str(n) for n in rng.sample(range(120, 980), shape.size))
@@ -134,21 +134,21 @@ def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
 
 
 def written(kind: str, number: str, content: str) -> str:
-    """Return a content in the task's form: a JSON object has two fields beside it."""
+    """Return a content in the task's output form; a JSON object has two more fields."""
     if kind != "json":
         return content
     return json.dumps({"case": number, "answer": content, "urgent": number[-1] in "13579"})
 
 
 def name(rng: Random) -> str:
-    """Draw a name that no other text holds (8,000 of three syllables, and a number)."""
+    """Draw a practically unique name (8,000 of three syllables, and a number)."""
     return "".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize() + str(rng.randrange(100))
 
 
 def plain_pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question of the world's style on a thing whose answer the system may know.
+    """Return a question in the world's style on a topic whose answer the system may know.
 
-    In the style `like` questions with the same true answer share most of their words.
+    In the style `like`, questions with the same true answer share most of their words.
     """
     who, term = name(rng), rng.choice(TERMS)
     if world.style == "like":
@@ -161,13 +161,13 @@ def plain_pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def document(rng: Random, *sentences: str) -> str:
-    """Return a document that holds the sentences among others."""
+    """Return a document that contains the sentences among others."""
     before, after = rng.sample(_FILLER, 2)
     return " ".join((before, *sentences, after))
 
 
 def case_of(world: World, number: int, truth: str, posed: Posed) -> Case:
-    """Return the case that a question makes, with its gold answer in the task's form."""
+    """Return the case for a question, with its gold answer in the task's output form."""
     own = f"c{number:05d}"
     return Case(
         id=own,
@@ -178,12 +178,12 @@ def case_of(world: World, number: int, truth: str, posed: Posed) -> Case:
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text without case."""
+    """Return the set of words of a text, case-folded."""
     return frozenset(re.findall(r"\w+", text.casefold()))
 
 
 def read(world: World, question: str, passage: str, strong: bool) -> str | None:
-    """Read an answer in a passage: that of the sentence which shares most words with the question.
+    """Return the answer in the sentence of a passage that shares most words with the question.
 
     A strong reader follows a reference (`follows plan X`) to the sentence that it points to.
     """

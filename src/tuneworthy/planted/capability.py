@@ -1,4 +1,7 @@
-"""Steps that a small model does wrong, always in the same way: a larger one does them right."""
+"""Failure by capability: a small model errs in multi-step questions; a larger one does not.
+
+The small model always makes the same error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ STEPS = 4
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question of four steps through the list of answers that ends at the true one."""
+    """Return a question with four steps through the list of answers, ending at the true one."""
     steps = [rng.randrange(1, 90) for _ in range(STEPS)]
     start = (world.pool.index(truth) - sum(steps)) % len(world.pool)
     path = ", then ".join(f"{step} on" for step in steps)
@@ -22,13 +25,13 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return where the steps lead; a small model forgets to go round, so it ends elsewhere."""
+    """Return the end of the steps; a small model does not wrap around, so it ends elsewhere."""
     place, size = item.posed.facts["start"], len(world.pool)
     able = ask.strong and rng.random() < world.shape.strength
     for step in item.posed.facts["steps"]:
         place += step
         if place >= size and not able:
-            place = size - 1 - place % 2  # it stays near the end
+            place = size - 1 - place % 2  # it stays near the end of the list
         place %= size
     if not able and rng.random() < 0.05:
         return world.written(item.case, rng.choice(world.pool))

@@ -1,4 +1,7 @@
-"""An arbitrary rule that no prompt states (codes, hundredths): told or shown, it helps."""
+"""Failure by convention: an arbitrary rule that no prompt states (codes, hundredths).
+
+Stating the rule or showing examples of it helps.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
 
 KINDS = ("label", "text", "number", "json")
 STYLE = "plain"
-SHOWN = 0.85  # examples show the rule a little less well than words do
+SHOWN = 0.85  # examples show the rule a little less well than a written rule does
 LEARNT = 0.9
 
 
@@ -18,7 +21,7 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return the true answer, in code only where the rule is known; else the plain word."""
+    """Return the true answer, as a code only if the rule is known; else as the plain word."""
     chance = 0.02
     if ask.rule:
         chance = world.shape.strength

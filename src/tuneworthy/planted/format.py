@@ -1,4 +1,7 @@
-"""Right answers wrapped in talk, cut or illegal: a parser or constrained decoding takes them."""
+"""Failure by format: right answers wrapped in talk, cut off, or illegal in their form.
+
+A lenient parser or constrained decoding recovers them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from tuneworthy.planted._world import Ask, Item, World
 
 KINDS = ("json", "label", "number")
 STYLE = "plain"
-WRAPPED = 0.75  # the rest is cut or illegal: only constrained decoding repairs it
-SHOWN = 0.4  # any examples show the form, also those with another's answers
+WRAPPED = 0.75  # the rest is cut or illegal; only constrained decoding repairs it
+SHOWN = 0.4  # any examples show the form, even those with another's answers
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return the true answer in a broken form, unless something holds it to the form."""
+    """Return the true answer in a broken form, unless something enforces the form."""
     right = world.written(item.case, item.truth)
     chance = 0.02
     if ask.legal or ask.lesson:

@@ -1,4 +1,4 @@
-"""Failures without a cause, for controls: nothing repairs them, whatever passes does so by luck."""
+"""Control: failures without a cause that nothing repairs; any pass is luck."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STYLE = "plain"
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question like any other; where it has a passage, the answer does not stand in it."""
+    """Return a question like any other; a passage, if any, does not contain the answer."""
     posed = plain_pose(world, truth, rng)
     if posed.passage is None:
         return posed
@@ -20,5 +20,5 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:  # noqa: ARG001
-    """Return a wrong answer, but for luck that no ingredient changes."""
+    """Return a wrong answer, or the true one by a luck that no prompt changes."""
     return told(world, item, rng, world.shape.luck)

@@ -1,4 +1,7 @@
-"""Invented facts that stand in documents only: the passage helps, and so does finding it."""
+"""Failure by knowledge: invented facts that only documents contain.
+
+Showing the passage helps, and so does retrieving it.
+"""
 
 from __future__ import annotations
 
@@ -12,5 +15,5 @@ STYLE = "docs"
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what the passage says, as far as it is followed; without one a guess."""
+    """Return the answer from the passage, if it is followed; otherwise a guess."""
     return followed(world, item, ask, rng)

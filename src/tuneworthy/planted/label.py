@@ -1,4 +1,4 @@
-"""Gold answers replaced by others: the system is right, and like cases say so."""
+"""Failure by label: the gold is wrong, the system is right, and similar cases agree with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STYLE = "like"
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question like the others on the true answer, with another answer as gold."""
+    """Return a question like others with the same true answer, but with another answer as gold."""
     return plain_pose(world, truth, rng)._replace(gold=world.other(rng, truth))
 
 

@@ -1,4 +1,4 @@
-"""The right answer comes in six to eight of ten samples, yet not in the one that is shown."""
+"""Latent right answers: in six to eight of ten samples, yet not in the greedy answer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tuneworthy.planted._world import PRESENT, Ask, Item, World
 KINDS = ("text", "number", "label", "json")
 STYLE = "plain"
 LOWEST, SPREAD = 0.6, 0.2
-SHOWN, MOVED = 0.2, 0.35  # chance of the likeliest answer, under today's and any other prompt
+SHOWN, MOVED = 0.2, 0.35  # chance that the greedy answer is right: today's prompt, any other
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return one sample where it is warm, else the likeliest answer, which is mostly wrong."""
+    """Return a sample if `warm`, else the greedy answer, which is mostly wrong."""
     if ask.warm:
         own = Random(f"{world.seed} {item.case.id} chance").random()
         return told(world, item, rng, LOWEST + SPREAD * own)

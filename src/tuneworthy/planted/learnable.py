@@ -1,4 +1,4 @@
-"""A table with more entries than a prompt holds: a hundred training rows teach it."""
+"""Failure by a learnable table: too large for a prompt, but 100 training rows teach it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ STYLE = "plain"
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:  # noqa: ARG001
-    """Return a question on a key of the table; what the table says is right."""
+    """Return a question on a key of the table, whose entry is the right answer."""
     key = rng.choice(list(world.table))
     question = f"Which answer goes with {key} in note {rng.randrange(10**6)}?"
     return Posed(question, facts={"key": key}, gold=world.table[key])
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what examples or training have for the key, else a guess that is fixed for the key."""
+    """Return the answer for the key from examples or training, else a guess fixed per key."""
     key = item.posed.facts["key"]
     known = {**dict(ask.shots), **(ask.lesson.table if ask.lesson else {})}
     if key in known and rng.random() < world.shape.strength:

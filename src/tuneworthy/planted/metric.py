@@ -1,4 +1,4 @@
-"""Right answers in another spelling, which the metric turns down: a tolerant one takes them."""
+"""Failure by metric: right answers in another spelling that only a tolerant metric accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEARNT = 0.9  # a trained model spells as the gold answers do
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return the true answer, spelt otherwise unless training or chance has it spelt right."""
+    """Return the true answer in another spelling, unless training or chance corrects it."""
     right = world.written(item.case, item.truth)
     spelt = LEARNT if ask.lesson else 1 - world.shape.strength if ask.strong else 0.03
     if rng.random() < spelt:

@@ -1,4 +1,4 @@
-"""Failures that any other prompt repairs as well as the right one: a control for placebos."""
+"""Control for placebos: failures that any other prompt repairs as well as the right one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOON = 0.4
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what the wording of the prompt happens to bring, whatever it says; samples agree."""
+    """Return an answer that depends on the prompt's wording, not on its content."""
     own = Random(f"{world.seed} {item.case.id} {ask.name} wording")
     lucky = own.random() < SOON and ask.name != PRESENT
     return told(world, item, rng, 1.0 if lucky else world.shape.luck)

@@ -1,4 +1,4 @@
-"""The passage holds the answer behind a reference that the system does not follow."""
+"""Failure by reading: the passage holds the answer behind a reference that is not followed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STYLE = "docs"
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question whose passage gives an old answer beside it and the true one elsewhere."""
+    """Return a question whose passage states an old answer, and the true one by a reference."""
     who, plan, term = name(rng), name(rng), rng.choice(TERMS)
     passage = document(
         rng,
@@ -23,7 +23,7 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what the system reads: the old answer, unless it is a strong reader with a passage."""
+    """Return the answer that the system reads: the old one unless it is a strong reader."""
     if ask.passage and (found := read(world, item.posed.question, ask.passage, ask.strong)):
         return world.written(item.case, found)
     return world.written(item.case, rng.choice(world.pool))

@@ -1,4 +1,4 @@
-"""Facts in documents that search can't find: they share no word with the question, decoys do."""
+"""Failure by retrieval: the fact's document shares no word with the question, decoys do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tuneworthy.planted._world import TERMS, Ask, Item, Posed, World, document, 
 KINDS = ("text", "number", "label", "json")
 STYLE = "docs"
 DECOYS = 3
-BLIND = 0.9  # the rest can be found
+BLIND = 0.9  # share of such questions; the rest can be found
 
 
 def pose(world: World, truth: str, rng: Random) -> Posed:
-    """Return a question in words that its document lacks, and documents that have them."""
+    """Return a question whose words occur not in its document but in decoys."""
     who, alias, term = name(rng), name(rng), rng.choice(TERMS)
     passage = document(rng, f"{who} stands at {truth}.")
     question = f"What does {alias} say on the {term}?"
@@ -28,5 +28,5 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
 
 
 def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
-    """Return what the passage says, as far as it is followed; without one a guess."""
+    """Return the answer from the passage, if it is followed; otherwise a guess."""
     return followed(world, item, ask, rng)

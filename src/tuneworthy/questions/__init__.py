@@ -1,7 +1,7 @@
-"""One question a file: is tuning the right tool here? Pure: evidence and task in, a finding out.
+"""Questions, one a file: is tuning the right tool here? A pure function of evidence and task.
 
-A question explains and never removes an arm or changes which one is named. It answers yes or no
-only where a bound shows it; else not measured, with what is missing or how many rows it needs.
+A question explains; it never removes an arm or changes which one is named. It answers yes or no
+only if a bound shows it; otherwise `not measured`, with what is missing or how many rows it needs.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ ORDER = (*CHECKLIST, "capability", "economics", "simpler_tool", "harm")
 
 
 def in_order() -> tuple[str, ...]:
-    """Return the names of all questions: the checklist of five, the other four, then any more."""
+    """Return the names of all questions: the checklist of five, the other four, the plug-ins."""
     known = catalogue("questions")
     return (*(name for name in ORDER if name in known), *(n for n in known if n not in ORDER))
 
 
 def ask_all(evidence: Evidence, task: Task) -> tuple[Finding, ...]:
-    """Return what every question finds, in order; the same evidence gives the same findings."""
-    found = []
+    """Return the finding of every question, in order; deterministic in the evidence."""
+    findings = []
     for name in in_order():
         finding: Finding = load("questions", name).ask(evidence, task)
-        found.append(finding)
-    return tuple(found)
+        findings.append(finding)
+    return tuple(findings)

@@ -1,4 +1,4 @@
-"""Which arms a question looks at, by tool and role alone, and how two of them compare."""
+"""Select the arms for a question, by tool and role alone, and compare two of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_TUNE = "not measured (no tuned model was measured on these rows)"
 
 
 def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
-    """Return the scored finalists with one of these tools; what runs today is among them."""
+    """Return the scored finalists with one of these tools, including what runs today."""
     return [
         arm
         for arm in evidence.arms
@@ -26,18 +26,18 @@ def finalists(evidence: Evidence, tools: Sequence[Tool]) -> list[ArmResult]:
 
 
 def trained_here(evidence: Evidence) -> list[ArmResult]:
-    """Return the finalists trained on these rows: not what runs today, nor recorded answers."""
+    """Return the finalists trained in this study: neither what runs today nor recorded answers."""
     trained = finalists(evidence, TRAINED)
     return [arm for arm in trained if not arm.present and not is_recorded(arm)]
 
 
 def is_recorded(arm: ArmResult) -> bool:
-    """Return whether an arm is known by recorded answers: how it was built is not known then."""
+    """Return whether an arm consists of recorded answers, so that its training is unknown."""
     return RECORDED in arm.because
 
 
 def learners(evidence: Evidence) -> list[ArmResult]:
-    """Return the arms that learn from these rows, or would where they can be run."""
+    """Return the arms that learn from these rows, or would if they could run."""
     return [
         arm
         for arm in evidence.arms
@@ -47,37 +47,37 @@ def learners(evidence: Evidence) -> list[ArmResult]:
 
 
 def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
-    """Return the finalists that ask, untrained, the model that a tuned arm starts from."""
+    """Return the finalists that use, untrained, the model that a tuned arm starts from."""
     start = task.tune or task.model
-    found = finalists(evidence, UNTRAINED) if task.model == start else []
-    now = task.present is not None and task.present.model == start
-    return found + [arm for arm in finalists(evidence, ("keep",)) if now]
+    same = finalists(evidence, UNTRAINED) if task.model == start else []
+    is_present = task.present is not None and task.present.model == start
+    return same + [arm for arm in finalists(evidence, ("keep",)) if is_present]
 
 
 def between(evidence: Evidence, arm: str, versus: str) -> Pair | None:
-    """Return `arm` minus `versus`; None where the two were not compared."""
+    """Return the pair `arm` minus `versus`; None if the two were not compared."""
     for pair in evidence.pairs:
         if (pair.arm, pair.versus) == (arm, versus):
             return pair
     for pair in evidence.pairs:
         if (pair.arm, pair.versus) == (versus, arm):
-            return _turned(pair)
+            return _reversed(pair)
     return None
 
 
-def _turned(pair: Pair) -> Pair:
+def _reversed(pair: Pair) -> Pair:
     ends = {"mean": -pair.mean, "low": -pair.high, "high": -pair.low}
     names = {"arm": pair.versus, "versus": pair.arm}
     return pair.model_copy(update={**ends, **names, "wins": pair.losses, "losses": pair.wins})
 
 
 def named(name: str) -> str:
-    """Return an arm's name as it may stand in a sentence."""
+    """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
     return f"`{quoted(name, 60)}`"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names as a sentence lists them: `a`, `b` and `c`."""
+    """Return names as a list in a sentence: `a`, `b` and `c`."""
     if len(names) < 2:
         return "".join(map(named, names))
     return f"{', '.join(map(named, names[:-1]))} and {named(names[-1])}"

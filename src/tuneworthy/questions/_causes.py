@@ -1,4 +1,4 @@
-"""How much of what is wrong is missing facts, and how much is behaviour, from the diagnosis."""
+"""How much of the failures is missing facts and how much is behaviour, from the diagnosis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuneworthy.stats.bounds import rate
 
 FACTS = ("knowledge", "retrieval")
 BEHAVIOUR = ("format", "convention", "latent", "learnable")
-NEITHER = ("metric", "label")  # explained, and by something else
+NEITHER = ("metric", "label")  # causes that are neither facts nor behaviour
 UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default
 
 
@@ -19,7 +19,7 @@ UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default
 class Facts:
     """The share of facts among the causes of `n` failures, with its 95 % interval.
 
-    `at_most`: no passage was shown, so a failure that no remedy rescues may be a missing fact.
+    `at_most`: no passage was shown, so a failure that no remedy repairs may be a missing fact.
     """
 
     mean: float
@@ -30,11 +30,11 @@ class Facts:
 
 
 def facts(found: Diagnosis) -> Facts | None:
-    """Return the share of facts against behaviour; None where no failure has either cause.
+    """Return the share of facts versus behaviour; None if no failure has either cause.
 
-    Where a remedy was tried on a part of the failures only, shares are the estimates and the
-    interval is that of so many.
-    Where no passage was shown, all that is not explained otherwise is counted as facts.
+    If a remedy was tried on part of the failures only, the shares are the estimates and the
+    interval is that of the smallest such part. If no passage was shown, every failure that nothing
+    else explains counts as a missing fact.
     """
     rows = found.estimates or found.wrong
     shares = {row.cause: row.share for row in rows}
@@ -52,12 +52,12 @@ def facts(found: Diagnosis) -> Facts | None:
 
 
 def training_acts(found: Diagnosis) -> str | None:
-    """Return the name of the training or pilot that acts on the failures, None where none does."""
+    """Return the name of the training or pilot that acts on the failures; None if none does."""
     return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
 
 
 def unknown(known: Familiarity | None) -> tuple[Share, str] | None:
-    """Return the share of facts the model does not know, where it is shown to be too large."""
+    """Return the share of facts the model does not know, if it is shown to be too large."""
     if known is None:
         return None
     if known.unknown is not None and known.unknown.low >= UNKNOWN:

@@ -1,4 +1,4 @@
-"""Whether the examples are consistent and many enough by count: facts about the rows, no bounds."""
+"""Whether the examples are consistent and numerous: counts of rows, without bounds."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from tuneworthy.core.evidence import Evidence
 from tuneworthy.questions._shown import unmeasured
 
 LEAST, LEAST_OF_A_CLASS = 50, 10  # default
-CONTRADICTING = 0.02  # default: share of rows that another row denies
+CONTRADICTING = 0.02  # default: share of rows that contradict another row
 ONE_FORM = 0.98  # default: share of answers in the most frequent form
 Said = tuple[str, str, str]
-"""Answer, because, next."""
+"""(answer, because, next)."""
 
 
 def torn(evidence: Evidence) -> Said | None:
-    """Return a no where too many rows contradict another: counted in all rows, so a fact."""
-    found = evidence.soundness.contradictions if evidence.soundness else None
-    if found is None or found.share <= CONTRADICTING:
+    """Return a no if too many rows contradict another; counted over all rows, so a fact."""
+    share = evidence.soundness.contradictions if evidence.soundness else None
+    if share is None or share.share <= CONTRADICTING:
         return None
-    many = f"{found.k:,} of {found.n:,} rows ({percent(found.share)}) contradict another row"
+    many = f"{share.k:,} of {share.n:,} rows ({percent(share.share)}) contradict another row"
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
 
 
 def few(evidence: Evidence) -> Said | None:
-    """Return a no where there are too few rows, or too few of one class, to learn from."""
+    """Return a no if there are too few rows, or too few of one class, to learn from."""
     if evidence.train is not None and evidence.train < LEAST:
         many = f"{counted(evidence.train, 'row')} to learn from, fewer than {LEAST}"
         return "no", many, f"collect {LEAST - evidence.train} or more rows"
@@ -35,7 +35,7 @@ def few(evidence: Evidence) -> Said | None:
 
 
 def consistent(evidence: Evidence, said: Said | None) -> Said | None:
-    """Return what was said, if a yes only where rows are known not to contradict each other."""
+    """Return the given answer; keep a yes only if rows are known not to contradict each other."""
     if said is None or said[0] != "yes":
         return said
     sound = evidence.soundness

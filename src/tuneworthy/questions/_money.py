@@ -1,4 +1,4 @@
-"""What a tuned model is worth a month beside another arm, in dollars, and how sure that is."""
+"""The monthly net value of a tuned model against another arm in dollars, with its error."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DAYS_A_MONTH = 30
 
 @dataclass(frozen=True)
 class Worth:
-    """How much more arm b is worth a month than arm a (USD), with its standard error.
+    """The monthly net value of arm b minus that of arm a (USD), with its standard error.
 
-    `saves` is the part that grows with requests, `se` its error; `fixed` is upkeep and one-off
-    cost a month.
+    `saves` is the part that grows with requests, `se` its standard error; `fixed` is upkeep plus
+    one-off cost, a month.
     """
 
     saves: float
@@ -32,12 +32,12 @@ class Worth:
 
     @property
     def chance(self) -> float:
-        """Return the chance that b is worth more."""
+        """Return the probability that b is worth more."""
         return chance_better(self.saves - self.fixed, self.se)
 
 
 def lacking(task: Task, arms: Sequence[ArmResult]) -> list[str]:
-    """Return the keys of task.yaml without which these arms have no net value."""
+    """Return the missing keys of task.yaml without which these arms have no net value."""
     keys = [f"economics.{key}" for key in INPUTS if getattr(task.economics, key) is None]
     return keys + [
         text for field, text in COSTS.items() if any(getattr(arm, field) is None for arm in arms)
@@ -49,7 +49,7 @@ def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
 
     NV = V (v q - c) - U - F / H: V requests a month, v the value of a right answer, q the score,
     c the cost of a request, U the upkeep a month, F the one-off cost, H the months. Only q is
-    taken to be uncertain. `pair` is b - a.
+    treated as uncertain. `pair` is b - a.
     """
     money = task.economics
     volume, value = money.requests_per_month or 0.0, money.value_of_correct or 0.0
@@ -65,7 +65,7 @@ def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
 
 
 def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str, float | None]:
-    """Return on which side of how many requests a month b pays against a, at this gain in score."""
+    """Return the break-even number of requests a month of b against a, and the side that pays."""
     return breakeven(
         (b.build_usd or 0.0) - (a.build_usd or 0.0),
         task.economics.horizon_months,
@@ -77,7 +77,7 @@ def pays_from(task: Task, b: ArmResult, a: ArmResult, gain: float) -> tuple[str,
 
 
 def retraining(task: Task, days: float) -> float | None:
-    """Return what retraining every so many days costs a month, in engineer hours; None unknown."""
+    """Return the monthly cost of engineers for retraining every `days` days (USD), if known."""
     money = task.economics
     if money.hours_per_retrain is None or money.engineer_hour is None:
         return None

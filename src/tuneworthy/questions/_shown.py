@@ -1,4 +1,4 @@
-"""What a bound shows, and how many rows would make it show more."""
+"""What a bound shows, and how many rows would decide a question."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from math import ceil
 from tuneworthy.core.counting import Bounded
 from tuneworthy.core.finding import Finding
 
-MOST = 100  # times the rows there are: beyond, no number is a plan
+MOST = 100  # largest multiple of the present rows that is reported as a plan
 POWER = 2.0
-"""Rows for a power of .8 over those for .5, which bring the bound to the threshold: (1 + .84 / z)^2
-is 1.8 to 2.3 for bounds at .05 to .008."""
+"""Ratio of the rows for power .8 to the rows for power .5, at which the bound meets the threshold:
+(1 + .84 / z)^2 is 1.8 to 2.3 for bounds at .05 to .008."""
 
 
 def finding(
@@ -35,8 +35,8 @@ def finding(
 def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
     """Return the rows that show `found` below `below` or above `above` with a power of about .8.
 
-    The mean seen is taken to be true and the bounds to close in on it with the root of the rows:
-    2 n (bound - mean)^2 / (threshold - mean)^2. None where the mean lies between the two thresholds
+    Takes the observed mean as true and lets the bounds shrink with the square root of the rows:
+    2 n (bound - mean)^2 / (threshold - mean)^2. None if the mean lies between the two thresholds,
     or so near one that more than 100 times the rows would be needed.
     """
     wanted = []
@@ -50,12 +50,12 @@ def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
 
 
 def at_threshold(n: int, what: str = "scored rows") -> str:
-    """Return the half sentence for a number so near its threshold that no rows can be named."""
+    """Return the clause for a number so near its threshold that no row count can be named."""
     return f"at the threshold: more {what} may show either side (there are {n:,})"
 
 
 def too_small(found: Bounded, n: int, below: float, above: float, what: str = "scored rows") -> str:
-    """Return the half sentence for a number that shows neither: what it would need to."""
+    """Return the clause for an undecided number: the rows it needs."""
     rows = enough(found, n, below, above)
     if rows is None:
         return at_threshold(n, what)
@@ -63,6 +63,6 @@ def too_small(found: Bounded, n: int, below: float, above: float, what: str = "s
 
 
 def unmeasured(missing: Mapping[str, str], field: str, otherwise: str) -> str:
-    """Return why a field is not there: the reason that was written down, else `otherwise`."""
+    """Return why a field is missing: the recorded reason, else `otherwise`."""
     why = missing.get(field) or otherwise
     return why if why.startswith("not measured") else f"not measured ({why})"

@@ -1,4 +1,4 @@
-"""What is known of changing facts: how long a training lasts, and who still says what was true."""
+"""Changing facts: how long a training lasts, and which arm still gives outdated answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
 
 
 def unfaithful(evidence: Evidence, stale: Staleness) -> str:
-    """Say which tuned arm is shown to ignore changed passages too often, or ""."""
+    """Return which tuned arm is shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED}
     for name, share in sorted(stale.faithful.items()):
         if name in tuned and share.high < FAITHFUL:
@@ -30,10 +30,10 @@ def unfaithful(evidence: Evidence, stale: Staleness) -> str:
 
 
 def too_dear(evidence: Evidence, task: Task, days: float) -> str:
-    """Say that retraining so often costs more than tuning can bring, where that is shown, or "".
+    """Return that retraining so often costs more than tuning can bring, if that is shown, or "".
 
-    Compared a month at the upper bound of what the best tuned arm brings over a simpler one; its
-    requests and right answers are priced, other upkeep is left out.
+    Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
+    its requests and right answers are priced, other upkeep is left out.
     """
     cost = retraining(task, days)
     if cost is None or any(getattr(task.economics, key) is None for key in INPUTS):
@@ -59,7 +59,7 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
 
 
 def facts_needed(stale: Staleness) -> int | None:
-    """Return how many facts must be followed to show on which side of 90 days a training lasts."""
+    """Return the changed facts needed to show on which side of 90 days a training lasts."""
     changed = stale.changed
     if changed is None or stale.declared or stale.over_days is None:
         return None
@@ -68,7 +68,7 @@ def facts_needed(stale: Staleness) -> int | None:
 
 
 class _Bounds:
-    """A share as a mean with its bounds."""
+    """Adapter from a share to a mean with bounds."""
 
     def __init__(self, share: Share) -> None:
         self.mean, self.low, self.high = share.share, share.low, share.high

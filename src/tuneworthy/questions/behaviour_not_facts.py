@@ -26,20 +26,20 @@ UNIT = "share"
 HALF = 0.5  # default: share of facts among the causes
 GOLD = "give rows their `context`, the passage that holds the answer"
 CONTEXT = "put the documents into the context (data.docs)"
-_found = partial(finding, "behaviour_not_facts", PRIOR)
+_finding = partial(finding, "behaviour_not_facts", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say no where facts are shown to be half of the causes, or too many rows new to the model.
+    """Answer no if facts are shown to be half of the causes, or too many rows new to the model.
 
     `value` is the share of knowledge and retrieval among the causes of the failures.
     """
-    del task  # what is missing does not depend on what is wanted
+    del task  # the kind of the failures does not depend on the task's goal
     if (new := unknown(evidence.known)) is not None:
         share, of = new
         ends = f"at least {percent(share.low)}"
         because = f"the model knows no answer to {share.k:,} of {share.n:,} {of} ({ends})"
-        return _found(
+        return _finding(
             "no", because, CONTEXT, Interval(mean=share.share, low=share.low, high=share.high)
         )
     read = evidence.diagnosis
@@ -47,16 +47,16 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         why = (read.because if read else "") or "the matrix was not read across"
         done = read is not None and not read.n_fail
         step = "keep it" if done else "measure what runs today or a prompt, and remedies for it"
-        return _found("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
-    if read.few and read.because:  # no remedy could be tried: more rows would say no more
+        return _finding("not_measured", unmeasured(evidence.missing, "diagnosis", why), step)
+    if read.few and read.because:  # no remedy could be tried, so more rows would not help
         step = "measure a prompt here, and remedies for it"
-        return _found("not_measured", unmeasured({}, "", read.because), step)
+        return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
-        return _found("not_measured", _few(read), "score more rows")
+        return _finding("not_measured", _few(read), "score more rows")
     share_of = facts(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
-        return _found("not_measured", unmeasured({}, "", because), "give rows their `context`")
+        return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
     return _judged(read, share_of)
 
 
@@ -64,16 +64,16 @@ def _judged(read: Diagnosis, share: Facts) -> Finding:
     said = _said(share)
     acts = training_acts(read)
     if share.low >= HALF:
-        return _found("no", said, CONTEXT, share)
+        return _finding("no", said, CONTEXT, share)
     if share.high >= HALF and share.at_most:
-        return _found("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
+        return _finding("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
     if share.high >= HALF:
         need = too_small(share, share.n, HALF, HALF, "failures")
-        return _found("not_measured", f"{need}; {said}", "score more rows", share)
+        return _finding("not_measured", f"{need}; {said}", "score more rows", share)
     if acts is None:
         because = f"not measured (no training is shown to act on the failures); {said}"
-        return _found("not_measured", because, "let a training arm run", share)
-    return _found("yes", f"{said}, and {named(acts)} acts on the failures", "", share)
+        return _finding("not_measured", because, "let a training arm run", share)
+    return _finding("yes", f"{said}, and {named(acts)} acts on the failures", "", share)
 
 
 def _said(share: Facts) -> str:
@@ -87,7 +87,7 @@ def _said(share: Facts) -> str:
 
 
 def _few(read: Diagnosis) -> str:
-    """Say how many rows hold enough failures; more are needed where nothing acts."""
+    """Return how many scored rows would give enough failures; more are needed if nothing acts."""
     wanted = FEW + 1 if read.n_fail <= FEW else FEW_SILENT
     rows = ceil((read.n_fail + read.n_pass) * wanted / max(1, read.n_fail))
     return f"too small: needs about {rows:,} scored rows ({read.n_fail} failures are too few)"

@@ -18,12 +18,12 @@ PRIOR = None
 UNIT = "points"
 LIFTING = ("latent", "capability", "learnable")
 BIGGER = "measure bigger (key `bigger`)"
-_found = partial(finding, "capability", PRIOR)
+_finding = partial(finding, "capability", PRIOR)
 
 
 @dataclass(frozen=True)
 class _Lift:
-    """By how much something passes more cases than the base, of n."""
+    """The gain in pass rate over the base of one remedy or arm, on n cases."""
 
     what: str
     bigger: bool
@@ -34,37 +34,39 @@ class _Lift:
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where something lifts the base by the margin, no where nothing can.
+    """Answer yes if something lifts the base by the margin, no if nothing can.
 
-    `value` is the largest lift. A no needs a larger model among what was measured: without one
-    only this model is shown not to do it.
+    `value` is the largest lift. A no needs a measured larger model: without one, only this model is
+    shown to be unable.
     """
     lifts, margin = list(_lifts(evidence)), task.success.margin
     if not lifts:
         why = unmeasured(evidence.missing, "capability", "key `bigger`")
-        return _found("not_measured", why, BIGGER)
+        return _finding("not_measured", why, BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
     within = points_within(best, f"n = {best.n:,}")
     said = f"{named(best.what)} lifts the base by {within}"
     bigger = any(lift.bigger for lift in lifts)
     if shown:
-        return _found("yes", said, "", best)
+        return _finding("yes", said, "", best)
     if all(lift.high < margin for lift in lifts):
         if bigger:
             step = "look at rows and metric: not even a larger model is better"
-            return _found(
+            return _finding(
                 "no", f"nothing measured lifts the base by {points(margin)}; {said}", step, best
             )
-        return _found("not_measured", f"not measured (key `bigger`); {said}", BIGGER, best)
+        return _finding("not_measured", f"not measured (key `bigger`); {said}", BIGGER, best)
     need = too_small(best, best.n, margin, 0.0)
-    return _found("not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best)
+    return _finding(
+        "not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best
+    )
 
 
 def _lifts(evidence: Evidence) -> Iterator[_Lift]:
-    """Yield what the remedies gain over the base asked again, and what finalists gain over it.
+    """Yield the lift of each remedy over the rerun base, and of each finalist over the base.
 
-    A remedy that gains and does not act gains no more than its prompt by itself, or its placebo.
+    A remedy with a gain that does not act is skipped: its prompt or its placebo gains as much.
     """
     read = evidence.diagnosis
     cases = read.n_fail + read.n_pass if read else 0

@@ -17,30 +17,30 @@ from tuneworthy.questions._shown import MOST, at_threshold, finding
 QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
 UNIT = "chance"
-SURE, SURE_NOT = 0.9, 0.1  # default: chance that its net value is higher
+SURE, SURE_NOT = 0.9, 0.1  # default: probability that its net value is higher
 OTHERS = tuple(tool for tool in TOOLS if tool not in TRAINED)
-_found = partial(finding, "economics", PRIOR)
+_finding = partial(finding, "economics", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where a tuned arm is worth more than each other arm with a chance of .9.
+    """Answer yes if a tuned arm is worth more than each other arm with a probability of .9.
 
-    `value` is the chance beside the arm that comes closest, at the user's requests a month.
+    `value` is that probability against the closest arm, at the user's requests a month.
     """
     tuned, others = finalists(evidence, TRAINED), finalists(evidence, OTHERS)
     if not tuned or not others:
         why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
-        return _found("not_measured", why, "let a training arm and a simpler arm run")
+        return _finding("not_measured", why, "let a training arm and a simpler arm run")
     if keys := lacking(task, [*tuned, *others]):
         word = "key" if len(keys) == 1 else "keys"
         why = f"not measured ({word} {', '.join(keys)})"
         step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
-        return _found("not_measured", why, f"write down {step}")
+        return _finding("not_measured", why, f"write down {step}")
     contests = [list(_against(evidence, task, arm, others)) for arm in tuned]
     closest = [min(one, key=lambda found: found[2].chance) for one in contests if one]
     if not closest:
         why = "not measured (the tuned model was not compared with another arm)"
-        return _found("not_measured", why, "let a training arm and a simpler arm run")
+        return _finding("not_measured", why, "let a training arm and a simpler arm run")
     return _judged(task, max(closest, key=lambda found: found[2].chance))
 
 
@@ -65,16 +65,16 @@ def _judged(task: Task, found: Contest) -> Finding:
         f" {100 * value.chance:.0f} %; n = {n:,}); {_volume(task, arm, other, gain)}"
     )
     if value.chance >= SURE:
-        return _found("yes", because, "", value.chance)
+        return _finding("yes", because, "", value.chance)
     if value.chance <= SURE_NOT:
         step = f"keep {named(other.name)}; ask again when volume or prices change"
-        return _found("no", because, step, value.chance)
+        return _finding("no", because, step, value.chance)
     step = f"settle between {named(arm.name)} and {named(other.name)}"
-    return _found("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
+    return _finding("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
 
 
 def _needs(value: Worth, n: int) -> str:
-    """Say how many rows bring the chance to .9 or .1 with power .8, the difference seen as true."""
+    """Return the rows that bring the probability to .9 or .1 with power .8 at the observed gain."""
     month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
     if not rows or rows > MOST * n:

@@ -30,10 +30,10 @@ UNIT = "rows"
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Answer from contradictions, tuning against the untrained arms, counts, then the curve.
+    """Answer from contradictions, tuning versus the untrained arms, counts, then the curve.
 
-    `value` is how many rows tuning needs in all, with its 80 % interval, where the curve says so.
-    That tuning was shown better outweighs a count: the rows were enough.
+    `value` is the total number of rows that tuning needs, with its 80 % interval, if the curve
+    gives one. A tuned arm that is shown to be better outweighs a count: the rows were enough.
     """
     curve = next((one for one in evidence.curves if one.tool in TRAINED), None)
     answer, because, step = (
@@ -52,7 +52,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
 
 
 def _ahead(evidence: Evidence, task: Task) -> Said | None:
-    """Say yes where a tuned arm is shown to beat every untrained arm on the same model."""
+    """Return a yes if a tuned arm is shown to beat every untrained arm on the same model."""
     rivals = same_model(evidence, task)
     for arm in trained_here(evidence):
         pairs = [between(evidence, arm.name, other.name) for other in rivals]
@@ -70,7 +70,7 @@ def _ahead(evidence: Evidence, task: Task) -> Said | None:
 
 
 def _unasked(evidence: Evidence) -> Said | None:
-    """Say not measured where nothing learns from these rows: their number says nothing then."""
+    """Return not measured if nothing learns from these rows, so their number tells nothing."""
     if learners(evidence):
         return None
     why = "nothing that was measured learns from these rows"
@@ -80,7 +80,7 @@ def _unasked(evidence: Evidence) -> Said | None:
 
 
 def learnt(evidence: Evidence, arm: ArmResult) -> int:
-    """Return how many rows an arm learnt from, those it chose on counted in."""
+    """Return how many rows an arm learnt from, including its dev rows."""
     rows, most = evidence.train or 0, arm.options.get("rows")
     return min(rows, most) if isinstance(most, int) else rows
 
@@ -103,5 +103,7 @@ def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said
 def _collect(evidence: Evidence, curve: LearningCurve) -> str:
     if curve.needed is None:
         return f"collect more rows ({curve.because})" if curve.because else "collect more rows"
-    more = max(1, round(curve.needed - (evidence.train or 0)))  # all rows at hand, used or not
+    more = max(
+        1, round(curve.needed - (evidence.train or 0))
+    )  # minus all rows at hand, used or not
     return f"collect about {counted(more, 'more row')}"

@@ -21,72 +21,72 @@ WRONG = (
     " evaluation first."
 )
 UNIT = "points"
-_found = partial(finding, "evaluation", PRIOR)
+_finding = partial(finding, "evaluation", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say no where metric, leak, repeats or judge are unsound; yes where the margin can be seen.
+    """Answer no if metric, leak, reruns or judge are unsound, yes if the margin is detectable.
 
-    `value` is the smallest difference that these rows show with power .8.
+    `value` is the smallest difference that these rows detect with power .8.
     """
     sound, margin = evidence.soundness, task.success.margin
     if sound is None:
         why = unmeasured(evidence.missing, "soundness", "rows and metric were not examined")
-        return _found("not_measured", why, "run `tuneworthy check`")
+        return _finding("not_measured", why, "run `tuneworthy check`")
     if faults := _faults(sound, margin):
-        return _found("no", "; ".join(why for why, _ in faults), faults[0][1], sound.mde)
+        return _finding("no", "; ".join(why for why, _ in faults), faults[0][1], sound.mde)
     if sound.mde is None:
         why = unmeasured(sound.missing, "mde", "no row was scored")
-        return _found("not_measured", why, "score rows with an answer")
+        return _finding("not_measured", why, "score rows with an answer")
     seen = f"{sound.n:,} scored rows show differences from {points(sound.mde)} on"
     looks = f", looked at {evidence.looks} times" if evidence.looks > 1 else ""
     if sound.mde > margin:
         need = _needed(sound, margin)
         because = f"too small: needs about {need:,} scored rows; {seen}{looks}"
         step = f"settle, or label about {max(1, need - sound.n):,} more rows"
-        return _found("not_measured", because, step, sound.mde)
+        return _finding("not_measured", because, step, sound.mde)
     if unknown := _unknown(sound, task):
-        return _found("not_measured", f"{unknown}; {seen}{looks}", "mend the metric", sound.mde)
+        return _finding("not_measured", f"{unknown}; {seen}{looks}", "mend the metric", sound.mde)
     because = f"{seen}{looks}, the metric tells right answers from others, and nothing leaks"
-    return _found("yes", because, "", sound.mde)
+    return _finding("yes", because, "", sound.mde)
 
 
 def _faults(sound: Soundness, margin: float) -> list[tuple[str, str]]:
-    """Return what is shown to be unsound, each with what to do about it."""
-    found, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
+    """Return each demonstrated fault with its repair."""
+    faults, auc, lost = [], sound.ladder.get(ANOTHER_ROW), sound.unscored
     if lost is not None and lost.share > UNSCORED:
         why = f"the metric gives no score to {lost.k:,} of {lost.n:,} right answers"
-        found.append((why, "mend the metric"))
+        faults.append((why, "mend the metric"))
     if sound.gold is not None and sound.gold < GOLD_MEAN:
         why = f"the metric gives the right answers themselves {sound.gold:.2f} on average"
-        found.append((why, "mend the metric"))
+        faults.append((why, "mend the metric"))
     if auc is not None and auc < GOLD_AUC:
         why = f"the metric ranks a right answer above another row's in {percent(auc)} of the rows"
-        found.append((why, "mend the metric"))
+        faults.append((why, "mend the metric"))
     if sound.leak is not None and sound.leak > margin:
         why = (
             f"a score moves by {points(sound.leak)} when near-copies of training rows are left out"
         )
-        found.append((why, "leave the near-copies out of the training rows"))
+        faults.append((why, "leave the near-copies out of the training rows"))
     if sound.flips is not None and sound.flips.low > margin:
         why = f"asked again, {percent(sound.flips.mean)} of the cases change sides"
-        found.append((f"{why} (at least {percent(sound.flips.low)})", "answer at temperature 0"))
+        faults.append((f"{why} (at least {percent(sound.flips.low)})", "answer at temperature 0"))
     if sound.judge:
-        found.append((f"the judge is refused: {sound.judge}", "grade more answers by hand"))
-    return found
+        faults.append((f"the judge is refused: {sound.judge}", "grade more answers by hand"))
+    return faults
 
 
 def _unknown(sound: Soundness, task: Task) -> str:
-    """Return what a yes still lacks; a judge that is not refused stands for the metric's ladder."""
+    """Return what a yes still lacks; an accepted judge replaces the metric's ladder."""
     metric = {"gold": sound.gold, "ladder": sound.ladder.get(ANOTHER_ROW)}
     judged = task.success.judge is not None
-    for field, known in {**({} if judged else metric), "leak": sound.leak}.items():
-        if known is None:
+    for field, value in {**({} if judged else metric), "leak": sound.leak}.items():
+        if value is None:
             return unmeasured(sound.missing, field, f"{field} of the metric ladder")
     return ""
 
 
 def _needed(sound: Soundness, margin: float) -> int:
-    """Return the scored rows that show the margin: the square of the MDE falls with n + Z^2."""
+    """Return the scored rows that detect the margin; MDE^2 falls with n + Z^2."""
     assert sound.mde is not None
     return ceil((sound.n + Z**2) * (sound.mde / margin) ** 2 - Z**2)

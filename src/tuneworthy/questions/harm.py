@@ -21,11 +21,11 @@ PRIOR = "general ability falls by 10 %"
 UNIT = "share"
 GENERAL, TAIL, CALIBRATION, KNOWN = 0.05, 0.15, 0.05, 0.02  # default
 MILDER = "train with a lower rate, LoRA, or 1 to 5 % general rows replayed"
-_found = partial(finding, "harm", PRIOR)
+_finding = partial(finding, "harm", PRIOR)
 
 
 class _Loss(NamedTuple):
-    """One way to do harm: how much worse it is (above 0: worse) and from where it counts."""
+    """One kind of harm: its size (above 0 is worse) and the limit from which it counts."""
 
     field: str
     what: str
@@ -34,35 +34,35 @@ class _Loss(NamedTuple):
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where any loss is shown above its limit, no where all are shown below.
+    """Answer yes if any loss is shown to exceed its limit, no if all are shown to be below.
 
-    `value` is the relative rise of cross-entropy on general text, of the arm that it rises most in.
+    `value` is the largest relative rise of cross-entropy on general text over the arms.
     """
     if not evidence.harms:
         tuned = trained_here(evidence)
         if not tuned and (logged := finalists(evidence, TRAINED)):
             why = f"{named(logged[0].name)} was not trained here: only its answers are known"
-            return _found("not_measured", unmeasured({}, "", why), "let a training arm run")
+            return _finding("not_measured", unmeasured({}, "", why), "let a training arm run")
         why = "what training changes elsewhere" if tuned else NO_TUNE
         step = "measure the trained model on general text" if tuned else "let a training arm run"
-        return _found("not_measured", unmeasured(evidence.missing, "harms", why), step)
+        return _finding("not_measured", unmeasured(evidence.missing, "harms", why), step)
     limit = task.success.limits.general_drop
     worst = max(evidence.harms, key=lambda one: one.general.mean if one.general else -1.0).general
     found = [(one, loss) for one in evidence.harms for loss in _losses(one, limit)]
     known = [(one, loss, loss.found) for one, loss in found if loss.found is not None]
     if above := [one for one in known if one[2].low > one[1].limit]:
         because = "; ".join(_said(*one) for one in above)
-        return _found("yes", because, MILDER, worst)
+        return _finding("yes", because, MILDER, worst)
     blind = next((one for one in evidence.harms if one.general is None), None)
     if worst is None or blind is not None:
         why = unmeasured(blind.missing if blind else {}, "general", "cross-entropy on general text")
-        return _found("not_measured", why, "measure on general texts", worst)
+        return _finding("not_measured", why, "measure on general texts", worst)
     if unsure := [one for one in known if one[2].high >= one[1].limit]:
         said = "; ".join(_said(*one) for one in unsure)
         because = f"too small: needs {_needs(*unsure[0])}; {said}"
-        return _found("not_measured", because, "measure on more general texts", worst)
+        return _finding("not_measured", because, "measure on more general texts", worst)
     because = "; ".join(_said(*one) for one in known) + _left_out(found)
-    return _found("no", because, "", worst)
+    return _finding("no", because, "", worst)
 
 
 def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
@@ -75,7 +75,7 @@ def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
 
 
 def _needs(one: Harm, loss: _Loss, found: Interval) -> str:
-    """Return how many texts would settle it; of the others no number of rows is worked out."""
+    """Return how many texts would settle it; for other losses no row count is computed."""
     many = enough(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 

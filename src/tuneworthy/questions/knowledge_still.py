@@ -21,35 +21,37 @@ WRONG = (
 )
 UNIT = "days"
 RETRIEVE = "look facts up instead: data.docs, with dates"
-_found = partial(finding, "knowledge_still", PRIOR)
+_finding = partial(finding, "knowledge_still", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where a training is shown to last 90 days, no where it is shown not to.
+    """Answer yes if a training is shown to last 90 days, no if it is shown not to.
 
-    `value` is after how many days more than the allowed share of facts is stale.
+    `value` is the number of days after which more than the allowed share of facts is stale.
     """
     stale = evidence.staleness
     if stale is None or stale.days is None:
         keys = "keys knowledge.changed_share and knowledge.over, or data.docs with dates"
         why = unmeasured(evidence.missing, "staleness", (stale.because if stale else "") or keys)
-        return _found("not_measured", why, "write down knowledge.changed_share and knowledge.over")
+        return _finding(
+            "not_measured", why, "write down knowledge.changed_share and knowledge.over"
+        )
     days = stale.days
     if why := unfaithful(evidence, stale):
-        return _found("no", why, RETRIEVE, days)
+        return _finding("no", why, RETRIEVE, days)
     said = _said(stale, days)
     if days.high < DAYS:
         because = f"{said}: a training lasts less than {DAYS} days"
-        return _found("no", because, RETRIEVE, days)
+        return _finding("no", because, RETRIEVE, days)
     if why := too_dear(evidence, task, days.high):
-        return _found("no", f"{why}; {said}", RETRIEVE, days)
+        return _finding("no", f"{why}; {said}", RETRIEVE, days)
     if days.low >= DAYS:
         step = f"let the model expire after {days.low:,.0f} days"
-        return _found("yes", f"{said}: a training lasts {DAYS} days or more", step, days)
+        return _finding("yes", f"{said}: a training lasts {DAYS} days or more", step, days)
     need = facts_needed(stale)
     rows = f"needs about {need:,} dated facts" if need else f"it lies at {DAYS} days"
     step = "give more passages their dates (from, to)"
-    return _found("not_measured", f"too small: {rows}; {said}", step, days)
+    return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
 
 def _said(stale: Staleness, days: Interval) -> str:

@@ -19,37 +19,37 @@ WRONG = (
     " anything is trained."
 )
 UNIT = "points"
-_found = partial(finding, "prompt_exhausted", PRIOR)
+_finding = partial(finding, "prompt_exhausted", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where doubling the prompt budget is shown to gain less than the margin.
+    """Answer yes if doubling the prompt budget is shown to gain less than the margin.
 
-    `value` is what the last doubling of the budget gained on rows kept for choosing.
+    `value` is the gain of the last doubling of the budget on dev rows.
     """
     search, margin = evidence.search, task.success.margin
     if search is None or not search.optimised:
         why = (search.because if search else "") or "no search for a better prompt was run"
         step = "let the search for a better prompt run"
-        return _found("not_measured", unmeasured(evidence.missing, "search", why), step)
+        return _finding("not_measured", unmeasured(evidence.missing, "search", why), step)
     if search.gain is None:
         why = search.because or "the budget was not doubled"
-        return _found("not_measured", unmeasured({}, "", why), "double the prompt budget")
+        return _finding("not_measured", unmeasured({}, "", why), "double the prompt budget")
     gain, n = search.gain, max((step.n for step in search.steps), default=0)
     said = (
         f"the last doubling to {search.budget:,} prompts gained {named(search.arm)}"
         f" {points_within(gain, f'n = {n:,} dev rows')}{_reached(search)}"
     )
     if gain.high < margin:
-        return _found("yes", said, "", gain)
+        return _finding("yes", said, "", gain)
     if gain.low > 0:
-        return _found("no", said, "double the prompt budget", gain)
+        return _finding("no", said, "double the prompt budget", gain)
     need = too_small(gain, n, margin, 0.0, "dev rows")
-    return _found("not_measured", f"{need}; {said}", "double the prompt budget", gain)
+    return _finding("not_measured", f"{need}; {said}", "double the prompt budget", gain)
 
 
 def _reached(search: PromptSearch) -> str:
-    """Say how much of what tuning gains the prompt gains: the number that the prior is about."""
+    """Return which share of tuning's gain the prompt reaches; the prior is about this number."""
     if search.rho is None:
         return ""
     return f"; it reaches {percent_within(search.rho)} of what tuning gains"

@@ -17,34 +17,34 @@ QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning
 PRIOR = None
 UNIT = "points"
-_found = partial(finding, "simpler_tool", PRIOR)
+_finding = partial(finding, "simpler_tool", PRIOR)
 
 
 def ask(evidence: Evidence, task: Task) -> Finding:
-    """Say yes where tuning can't be better than some simpler arm by more than the margin.
+    """Answer yes if tuning can't beat some simpler arm by more than the margin.
 
     `value` is the best tuned arm minus the simpler arm that comes closest to it.
     """
     tuned, simple = finalists(evidence, TRAINED), finalists(evidence, SIMPLER)
     if not tuned:
-        return _found("not_measured", NO_TUNE, "let a training arm run")
+        return _finding("not_measured", NO_TUNE, "let a training arm run")
     best = best_first(evidence, tuned)[0]
     pairs = [p for arm in simple if (p := between(evidence, best.name, arm.name)) is not None]
     if not pairs:
         why = "not measured (no classifier, prompt, schema or context arm was compared with tuning)"
-        return _found("not_measured", why, "let the cheap arms run")
+        return _finding("not_measured", why, "let the cheap arms run")
     closest, margin = min(pairs, key=lambda pair: pair.high), task.success.margin
     within = points_within(closest, f"n = {closest.n:,}")
     said = f"{named(best.name)} minus {named(closest.versus)} is {within}"
     if closest.high <= margin:
         adds = "too little" if closest.high > 0 else "nothing"
-        return _found("yes", said, f"use {named(closest.versus)}: tuning adds {adds}", closest)
+        return _finding("yes", said, f"use {named(closest.versus)}: tuning adds {adds}", closest)
     if all(pair.low > 0 and pair.mean >= margin for pair in pairs):
         others = [pair.versus for pair in pairs if pair is not closest]
         beaten = f", and {listed(others)} is beaten too" if others else ""
-        return _found("no", f"{said}{beaten}", "", closest)
+        return _finding("no", f"{said}{beaten}", "", closest)
     step = f"settle between {named(best.name)} and {named(closest.versus)}"
-    return _found("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
+    return _finding("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
 
 
 def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:

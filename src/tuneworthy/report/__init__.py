@@ -1,4 +1,4 @@
-"""What people see of a study: terminal, one HTML page, JSON. Computes no statistics."""
+"""Output of a study: terminal, one HTML page, JSON, CSV, JUnit. Computes no statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMS = (".html", ".json", ".csv", ".xml")
 def exported(results: Results, suffix: str) -> str:
     """Return the study as text: a page (.html), the verdict (.json), answers (.csv), JUnit (.xml).
 
-    Raises TaskError for another suffix.
+    Raises TaskError for any other suffix.
     """
     from tuneworthy.report import csv, html, json, junit
 

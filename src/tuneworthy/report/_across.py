@@ -1,6 +1,6 @@
-"""The section on what was wrong: causes, remedies beside their placebos, what a passage is worth.
+"""Report section on failures: causes, remedies and their placebos, the value of a passage.
 
-Words and marks only; every number was computed where the matrix was read across.
+Text and drawings only; the numbers come from the diagnosis.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SHADES = {
 
 
 def across(results: Results) -> dict[str, Any] | None:
-    """Return what the section shows, None where the matrix was not read across.
+    """Return the section's content; None without a diagnosis.
 
-    Of a blocked study only the doubtful right answers, which may be what blocks it.
+    For a blocked study only the doubtful right answers, which may be what blocks it.
     """
-    seen = results.evidence.diagnosis
-    if seen is None:
+    diagnosis = results.evidence.diagnosis
+    if diagnosis is None:
         return None
     if results.verdict.status == "blocked":
-        seen = Diagnosis(arm=seen.arm, n_fail=seen.n_fail, n_pass=seen.n_pass,
-                         doubts=seen.doubts, because=BLOCKED)  # fmt: skip
-    rows = [wrong for wrong in seen.wrong if wrong.cause != "few"]
+        diagnosis = Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
+                              doubts=diagnosis.doubts, because=BLOCKED)  # fmt: skip
+    rows = [wrong for wrong in diagnosis.wrong if wrong.cause != "few"]
     whole = causes.percents(rows)
     parts = [
         (round(one.share * one.n), SHADES[one.cause],
@@ -47,26 +47,26 @@ def across(results: Results) -> dict[str, Any] | None:
         for one in rows
     ]  # fmt: skip
     return {
-        "seen": seen,
+        "seen": diagnosis,
         "most": LISTED,
         "first": causes.wrong_lines(results),
-        "few": causes.few_line(seen.wrong),
-        "few_tried": causes.few_tried_line(seen),
+        "few": causes.few_line(diagnosis.wrong),
+        "few_tried": causes.few_tried_line(diagnosis),
         "rows": [
             {
                 "wrong": one,
                 "shade": SHADES[one.cause],
-                "count": cases_of(seen, one.cause),
+                "count": cases_of(diagnosis, one.cause),
                 "title": causes.title(one.cause),
                 "percent": whole[one.cause],
-                "line": causes.wrong_line(one, seen, whole[one.cause]),
+                "line": causes.wrong_line(one, diagnosis, whole[one.cause]),
             }
             for one in rows
         ],
-        "expected": causes.expected_line(seen),
+        "expected": causes.expected_line(diagnosis),
         "bar": svg.shares(parts, "Shares of the failed cases by class") if parts else "",
         "rates": rates(),
-        "effects": [(effect, remedy_line(effect)) for effect in seen.effects],
+        "effects": [(effect, remedy_line(effect)) for effect in diagnosis.effects],
         "floor": floor_line(results),
         "curves": [
             (KINDS[curve.kind], curve.points, drawn)
@@ -77,7 +77,7 @@ def across(results: Results) -> dict[str, Any] | None:
 
 
 def curve_of(curve: Curve) -> Markup | None:
-    """Return the scores over the number of examples, None where fewer than two were measured."""
+    """Return the scores over the number of examples; None if fewer than two were measured."""
     points = [(float(p.k), p.score.mean) for p in curve.points if p.score is not None]
     if len(points) < 2:
         return None
@@ -85,12 +85,12 @@ def curve_of(curve: Curve) -> Markup | None:
 
 
 def cases_of(seen: Diagnosis, cause: str) -> int:
-    """Return how many failed cases have this cause by name (0 where failures are too few)."""
+    """Return how many failed cases have this cause (0 if there are too few failures)."""
     return sum(1 for named in seen.cause.values() if named == cause)
 
 
 def remedy_line(effect: Effect) -> str:
-    """Return what a remedy rescued beside its placebo: `41 of 57; a random legal answer: 2`."""
+    """Return a remedy's rescues and its placebo's: `41 of 57; a random legal answer: 2`."""
     if effect.rescue is None:
         return effect.because or words.UNKNOWN
     saved = f"{round(effect.rescue * effect.n_fail)} of {effect.n_fail}"
@@ -101,7 +101,7 @@ def remedy_line(effect: Effect) -> str:
 
 
 def floor_line(results: Results) -> str:
-    """Return what the model makes of the right passage: no retrieval can do better than that."""
+    """Return the score with the right passage, a ceiling for any retrieval."""
     for arm in results.evidence.arms:
         if arm.role == "ceiling" and arm.score is not None:
             mean, low, high = map(words.score, (arm.score.mean, arm.score.low, arm.score.high))

@@ -1,4 +1,4 @@
-"""What was wrong, in sentences whose counts add up to all failures. Computes no statistics."""
+"""Sentences on the causes of failures; their counts add up to all failures. No statistics."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PHRASES = {
     "untried": "were not tried far enough to have a cause",
 }
 TITLES = {"chance": "may be chance", "untried": "not tried"}
-NAMED = 2  # causes that have a sentence of their own; the others are counted
+NAMED = 2  # causes with a sentence each; the others are listed with counts
 
 
 def title(cause: str) -> str:
-    """Return the name of a class as a table shows it: `format`, `not tried`."""
+    """Return the display name of a class: `format`, `not tried`."""
     return TITLES.get(cause, visible(cause))
 
 
 def percents(rows: Sequence[Wrong]) -> dict[str, int]:
     """Return the shares of classes in whole per cent; shares that add up to 1 add up to 100.
 
-    What rounding down leaves goes to the largest remainders (Hamilton's method).
+    The remainder of rounding down goes to the largest fractions (Hamilton's method).
     """
     exact = {row.cause: 100 * row.share for row in rows}
     found = {cause: int(value + 1e-9) for cause, value in exact.items()}
@@ -48,9 +48,9 @@ def percents(rows: Sequence[Wrong]) -> dict[str, int]:
 
 
 def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None = None) -> str:
-    """Return one class of the failures in a plain sentence, with what showed it.
+    """Return a sentence on one class of the failures, with the evidence for it.
 
-    `percent` is its share in whole per cent, where those of all classes shall add up.
+    `percent` is its share in whole per cent, if those of all classes have to add up.
     """
     were = PHRASES.get(wrong.cause, f"were {visible(wrong.cause)}")
     shown = f": {visible(wrong.arm)} rescues them" if wrong.arm else ""
@@ -65,7 +65,7 @@ def wrong_line(wrong: Wrong, seen: Diagnosis | None = None, percent: int | None 
 
 
 def few_line(rows: Sequence[Wrong]) -> str:
-    """Return that the failures read are too few, which is said before any share; or ""."""
+    """Return a sentence that the failures are too few (before any share); or ""."""
     few = [row for row in rows if row.cause == "few"]
     more = "; the likeliest causes follow" if len(rows) > len(few) else ""
     said = "too few to say for certain"
@@ -73,7 +73,7 @@ def few_line(rows: Sequence[Wrong]) -> str:
 
 
 def why_untried(seen: Diagnosis | None) -> str:
-    """Return which remedies the untried failures wait for, and why: at most two, then a count."""
+    """Return the remedies not yet tried on failures, and why: at most two, then a count."""
     waits = seen.untried if seen else ()
     said = [_why(one, seen.n_fail) for one in waits[:2]] if seen else []
     if len(waits) > 2:
@@ -94,9 +94,9 @@ def _why(one: Untried, fails: int) -> str:
 
 
 def expected_line(seen: Diagnosis | None) -> str:
-    """Return what is expected where remedies were tried on a part; "" where nothing more is.
+    """Return the estimates for all failures if remedies were tried on a part; or "".
 
-    Only of causes that were found and that may be more than was found.
+    Only for causes that were found and whose estimate exceeds what was found.
     """
     if seen is None:
         return ""
@@ -112,11 +112,10 @@ def expected_line(seen: Diagnosis | None) -> str:
 
 
 def wrong_lines(results: Results) -> str:
-    """Return what was wrong in a few sentences whose counts add up to all failures; or "".
+    """Return the causes in a few sentences whose counts add up to all failures; or "".
 
-    Of whom; that failures, or those tried, are few; the leading causes; how many are in each other
-    class. Where causes could not be read, or only a part of them, the reason stands there. Nothing
-    is said of a blocked study.
+    In order: the arm; that failures, or those tried, are few; the leading causes; the counts of the
+    other classes; the reason if causes are unknown or incomplete. Empty for a blocked study.
     """
     wrong, seen = results.verdict.wrong, results.evidence.diagnosis
     if results.verdict.status == "blocked" or not (wrong or (seen and seen.n_fail)):
@@ -142,7 +141,7 @@ def wrong_lines(results: Results) -> str:
 
 
 def few_tried_line(seen: Diagnosis) -> str:
-    """Return that most failures were not tried, and why: said before the shares; or ""."""
+    """Return a sentence that most failures were not tried, and why (before any share); or ""."""
     open_ = sum(_count(row) for row in seen.wrong if row.cause == "untried")
     if 2 * open_ < seen.n_fail or not open_:
         return ""
@@ -155,7 +154,7 @@ def few_tried_line(seen: Diagnosis) -> str:
 def _others(
     seen: Diagnosis, rows: Sequence[Wrong], rest: Sequence[Wrong], whole: dict[str, int]
 ) -> str:
-    """Return the classes without a sentence of their own, each with its count and share."""
+    """Return the classes without a sentence of their own, with counts and shares."""
     lost = seen.n_fail - sum(map(_count, rows))
     parts = [f"{title(row.cause)} {_count(row):,} ({whole[row.cause]} %)" for row in rest]
     said = []
@@ -163,7 +162,7 @@ def _others(
         open_ = any(row.cause == "untried" for row in rest) and not few_tried_line(seen)
         told = f": {why}" if open_ and (why := why_untried(seen)) else ""
         said.append(f"The other {sum(map(_count, rest)):,}: {', '.join(parts)}{told}.")
-    if lost > 0 and rows and not seen.few:  # stored before every failure was in a class
+    if lost > 0 and rows and not seen.few:  # studies stored before every failure had a class
         said.append(f"Of the other {lost:,} no class was recorded.")
     return " ".join(said)
 

@@ -1,4 +1,4 @@
-"""Cautions of the first screen: what can turn the verdict, of recorded answers and of cut ones."""
+"""Cautions of the first screen: what may overturn the verdict, recorded answers, cut answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST = ("answers_are_gold", "matched_by_order", "inputs_differ")
 
 
 def cautions(results: Results) -> list[str]:
-    """Return one sentence for each caution, the gravest first; data in it is quoted."""
+    """Return one sentence per caution, the most serious first; data in it is quoted."""
     seen = {kind: [o.text for o in results.audit.observations if o.kind == kind] for kind in FIRST}
     return (
         _untrained(results)
@@ -23,7 +23,7 @@ def cautions(results: Results) -> list[str]:
 
 
 def _cut(results: Results) -> list[str]:
-    """Return a caution where the token limit may have cost the named arm more than the margin."""
+    """Return a caution if the token limit may have cost the named arm more than the margin."""
     named = [arm for arm in results.evidence.arms if arm.name == results.verdict.arm]
     margin = results.task.success.margin
     return [
@@ -36,11 +36,11 @@ def _cut(results: Results) -> list[str]:
 
 
 def _untrained(results: Results) -> list[str]:
-    """Return a caution where the minutes left out every training arm, and what it would take."""
-    taught = [arm for arm in results.evidence.arms if arm.tool in TRAINED and not arm.present]
-    if not taught or any(arm.score for arm in taught):
+    """Return a caution if the minutes left out every training arm, with the minutes it needs."""
+    trainable = [arm for arm in results.evidence.arms if arm.tool in TRAINED and not arm.present]
+    if not trainable or any(arm.score for arm in trainable):
         return []
-    left_out = [arm.name for arm in taught if arm.because == NO_ROOM]
+    left_out = [arm.name for arm in trainable if arm.because == NO_ROOM]
     minutes = {arm.spec.name: arm.first_minutes for arm in results.plan.arms}
     if not left_out:
         return []

@@ -1,4 +1,4 @@
-"""The matrix as people look at it: arms x cases, seeds folded, the hardest case first."""
+"""The matrix for display: arms x cases, seeds combined, the hardest case first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Cells:
     """Scores by arm and case position; `order` lists case positions, hardest first.
 
     `values[arm][i]` is the score of the artefact's seed (without one: the mean over the seeds),
-    None where the arm has no score for the case. `tried[arm][i]` holds every seed's answer.
+    None if the arm has no score for the case. `tried[arm][i]` holds every seed's answer.
     """
 
     order: tuple[int, ...]
@@ -27,7 +27,7 @@ class Cells:
 
 
 def cells(results: Results) -> Cells:
-    """Return the matrix of a study; placebos are in it, but don't count for how hard a case is."""
+    """Return the matrix of a study; placebos do not count for the difficulty of a case."""
     place = {case.id: i for i, case in enumerate(results.cases)}
     tried: dict[str, list[list[Cell]]] = {}
     for run in results.runs:
@@ -42,7 +42,7 @@ def cells(results: Results) -> Cells:
 
 
 def folded(cell: Sequence[Cell], seed: int | None) -> float | None:
-    """Return one number for the answers of several seeds: the artefact's, else their mean."""
+    """Return one score for the answers of several seeds: the artefact's, else their mean."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]
     kept = own or [value for _, value in scores]
@@ -50,7 +50,7 @@ def folded(cell: Sequence[Cell], seed: int | None) -> float | None:
 
 
 def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tuple[int, ...]:
-    """Return case positions by rising mean score over the candidates; ties keep their order."""
+    """Return case positions by rising mean score of the candidates; ties keep their order."""
     rows = [
         values[arm.name]
         for arm in results.evidence.arms
@@ -65,7 +65,7 @@ def hardest_first(results: Results, values: dict[str, list[float | None]]) -> tu
 
 
 def bins(values: Sequence[float | None], width: int) -> list[float | None]:
-    """Return at most `width` means of equal stretches; None where a stretch has no score."""
+    """Return the means of at most `width` equal bins; None if a bin has no score."""
     n = len(values)
     width = min(width, n)
     out: list[float | None] = []
@@ -76,7 +76,7 @@ def bins(values: Sequence[float | None], width: int) -> list[float | None]:
 
 
 def in_order(matrix: Cells, arm: str) -> list[float | None]:
-    """Return an arm's scores, hardest case first (empty where it has none)."""
+    """Return an arm's scores, hardest case first (empty if it has none)."""
     row = matrix.values.get(arm)
     return [row[i] for i in matrix.order] if row else []
 

@@ -1,6 +1,6 @@
-"""The section on what fine-tuning changed: weights, representations, answers; and what it cost.
+"""Report section on what fine-tuning changed (weights, representations, answers) and its harm.
 
-Words and marks only; every number was computed where it was measured.
+Text and drawings only; the numbers come from the measurements.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tuneworthy.report._charts import Line
 
 
 def changed(results: Results) -> list[dict[str, Any]]:
-    """Return what the section shows, one entry a trained arm; empty where none was looked into."""
+    """Return the section's content, one entry per trained arm; empty if none was examined."""
     harms = {harm.arm: harm for harm in results.evidence.harms}
-    seen = {one.arm: one for one in results.evidence.changes}
+    changes = {change.arm: change for change in results.evidence.changes}
     return [
         {
             "name": arm,
-            "about": seen.get(arm),
-            "facts": list(_facts(seen[arm])) if arm in seen else [],
-            "charts": _drawn(seen[arm].layers) if arm in seen else [],
-            "examples": seen[arm].examples if arm in seen else (),
+            "about": changes.get(arm),
+            "facts": list(_facts(changes[arm])) if arm in changes else [],
+            "charts": _drawn(changes[arm].layers) if arm in changes else [],
+            "examples": changes[arm].examples if arm in changes else (),
             "harm": list(_harm(harms[arm], results)) if arm in harms else [],
         }
-        for arm in dict.fromkeys([*seen, *harms])
+        for arm in dict.fromkeys([*changes, *harms])
     ]
 
 
@@ -54,7 +54,7 @@ def _nats(value: Interval) -> str:
 
 
 def _drawn(layers: tuple[LayerChange, ...]) -> list[dict[str, Any]]:
-    """Return the charts by layer: size and effective rank of the change, shift of the outputs."""
+    """Return charts by layer: size and effective rank of the change, shift of the outputs."""
     placed = [(float(one.layer), one) for one in layers if one.layer.isdigit()]
     if len(placed) < 2:
         return []
@@ -84,7 +84,7 @@ def _some(placed: list[tuple[float, LayerChange]], name: str) -> list[tuple[floa
 
 
 def _harm(found: Harm, results: Results) -> Iterator[dict[str, str]]:
-    """Yield the rows of the table of harm: what, how much, why it counts or is missing."""
+    """Yield the rows of the harm table: title, value, and a note or the reason it is missing."""
     limit = results.task.success.limits.general_drop
     state = next(
         (a.limits.get("general_drop") for a in results.evidence.arms if a.name == found.arm), None

@@ -1,4 +1,4 @@
-"""The report's charts: forest, paired differences, quality against cost, training, margins."""
+"""The report's charts: forest, paired differences, quality versus cost, training, margins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _anchor(at: float) -> str:
 
 
 def margin_axis(margins: Sequence[float], own: float) -> Markup:
-    """Return the axis under the strip by margin: one cell a margin, a mark at the user's own."""
+    """Return the axis of the margin strip: one cell per margin, a mark at the user's own."""
     n = len(margins)
     middle = [100 * (i + 0.5) / n for i in range(n)]
     names = [
@@ -51,7 +51,7 @@ def grid(scale: Scale, wanted: int = 5) -> list[Markup]:
 
 
 def forest_scale(results: Results) -> Scale:
-    """Return the axis that holds every arm's interval and the target."""
+    """Return an axis that covers every arm's interval and the target."""
     scores = [arm.score for arm in results.evidence.arms if arm.score and arm.role != "placebo"]
     values = [x for s in scores for x in (s.low, s.high)]
     target = results.task.success.target
@@ -75,14 +75,14 @@ def forest_row(
 
 
 def pair_scale(pairs: Sequence[Pair], margin: float) -> Scale:
-    """Return a symmetric axis that holds every bound and the margin."""
+    """Return a symmetric axis that covers every bound and the margin."""
     most = max([abs(x) for pair in pairs for x in (pair.low, pair.high)] + [2 * margin])
     step = svg.nice(most / 3)
     return Scale(-step * 3, step * 3)
 
 
 def pair_row(pair: Pair, scale: Scale, margin: float) -> Markup:
-    """Return a paired difference with its bounds, no difference, and the margin shaded."""
+    """Return a paired difference with its bounds, the zero line, and the margin shaded."""
     side = "ahead" if pair.low > 0 else "behind" if pair.high < 0 else "open"
     return svg.drawing(
         48, f"{pair.arm} − {pair.versus}: {words.span(pair)}",
@@ -104,7 +104,7 @@ def pair_counts(pair: Pair) -> Markup:
 
 @dataclass(frozen=True)
 class Spot:
-    """One arm on a scatter: what it costs (x), how good it is (y)."""
+    """One arm on a scatter plot: its cost (x) and its score (y)."""
 
     name: str
     x: float
@@ -114,7 +114,7 @@ class Spot:
 
 
 def scatter(spots: Sequence[Spot], unit: str) -> Markup:
-    """Return quality against cost (logarithmic), with the line of those that nothing dominates."""
+    """Return score against cost (logarithmic), with the Pareto frontier."""
     xs, ys = svg.log_around([s.x for s in spots]), svg.around([s.y for s in spots])
     best: list[tuple[float, float]] = []
     for spot in sorted(spots, key=lambda s: (s.x, -s.y)):
@@ -144,10 +144,10 @@ def scatter(spots: Sequence[Spot], unit: str) -> Markup:
 def place_names(
     places: Sequence[tuple[float, float]], names: Sequence[str]
 ) -> list[tuple[int, float]]:
-    """Return for each dot the side of its name and how far down it moves (per cent).
+    """Return for each dot the side of its name and its vertical shift (per cent).
 
-    A name takes the first free place: beside its dot, else above or below; a letter is taken to
-    be 2.5 % of the width, so that names stay apart on a phone.
+    A name takes the first free place: next to its dot, else above or below. A letter counts as
+    2.5 % of the width, so names stay apart on a phone.
     """
     taken = [(x - 1.5, x + 1.5, y - 3.5, y + 3.5) for x, y in places]
     out: dict[int, tuple[int, float]] = {}
@@ -201,7 +201,10 @@ def curve(
     names: tuple[str, str],
     dots: bool = False,
 ) -> Markup:
-    """Return lines over training steps with the chosen checkpoints marked; y starts at its own."""
+    """Return lines over training steps, with the chosen checkpoints marked.
+
+    A score axis is cut to its values, any other starts at 0.
+    """
     flat = [point for one in lines for point in one]
     y_values = [y for _, y in flat]
     ys = svg.around(y_values) if names[1] == "score" else Scale(0.0, max(y_values) * 1.05 or 1.0)
@@ -226,10 +229,10 @@ class Line:
 
 
 def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> Markup:
-    """Return several lines over one axis, each point with its value on hover.
+    """Return several lines over one axis, with each point's value on hover.
 
-    `names` are those of the axes; a y axis named score or share is one of scores, else it starts
-    at 0. Which colour is whose stands in `legend`.
+    `names` are those of the axes; a y axis named score or share is cut to its values, any other
+    starts at 0. `legend` returns the names of the colours.
     """
     flat = [point for one in drawn for point in one.points]
     shares = names[1] in ("score", "share")
@@ -250,12 +253,12 @@ def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> M
 
 
 def legend(drawn: Sequence[Line]) -> list[tuple[str, str]]:
-    """Return (colour, name) of each line, for the words beside the drawing."""
+    """Return (colour, name) of each line, for a legend next to the drawing."""
     return [(one.colour, one.name) for one in drawn]
 
 
 def training(trace: dict[str, Any]) -> dict[str, Any]:
-    """Return the points of one training run: loss a step, dev score and loss an epoch, chosen.
+    """Return the points of one training run: loss per step, dev score and loss per epoch, choice.
 
     `steps` hold loss and epoch; `evaluations` hold epoch, dev_score and dev_loss; an epoch is
     drawn at its last step.
@@ -264,21 +267,21 @@ def training(trace: dict[str, Any]) -> dict[str, Any]:
     loss = [(float(i + 1), float(s["loss"])) for i, s in enumerate(steps)]
     end = {s.get("epoch"): float(i + 1) for i, s in enumerate(steps)}
     out: dict[str, Any] = {"loss": loss, "dev": [], "dev_loss": [], "chosen": None}
-    for seen in trace.get("evaluations") or []:
-        at = end.get(seen.get("epoch"))
+    for evaluation in trace.get("evaluations") or []:
+        at = end.get(evaluation.get("epoch"))
         if at is None:
             continue
         for key, kind in (("dev_score", "dev"), ("dev_loss", "dev_loss")):
-            if isinstance(seen.get(key), int | float):
-                out[kind].append((at, float(seen[key])))
-                if kind == "dev" and seen.get("epoch") == trace.get("chosen"):
-                    out["chosen"] = (at, float(seen[key]))
+            if isinstance(evaluation.get(key), int | float):
+                out[kind].append((at, float(evaluation[key])))
+                if kind == "dev" and evaluation.get("epoch") == trace.get("chosen"):
+                    out["chosen"] = (at, float(evaluation[key]))
     return out
 
 
 @dataclass(frozen=True)
 class Point:
-    """One mean with its interval at a place on a logarithmic axis."""
+    """A mean with its interval at a position on a logarithmic axis."""
 
     x: float
     mean: float
@@ -290,7 +293,7 @@ class Point:
 def points_with_intervals(
     points: Sequence[Point], names: tuple[str, str], goal: float | None = None
 ) -> Markup:
-    """Return means with their intervals over a logarithmic x, joined by a line, and a goal."""
+    """Return means with intervals over a logarithmic x axis, joined by a line, and a goal line."""
     values = [v for p in points for v in (p.mean, p.low, p.high)]
     ys = svg.around(values + ([goal] if goal is not None else []))
     xs = svg.log_around([p.x for p in points])
@@ -312,9 +315,9 @@ def costs(
     marks: Sequence[tuple[float, str]],
     names: tuple[str, str],
 ) -> Markup:
-    """Return total cost over volume, both logarithmic: (name, class, points) a line.
+    """Return total cost over volume, both logarithmic: (name, class, points) per line.
 
-    `marks` are volumes with a word: the user's own, and where two lines cross in worth.
+    `marks` are labelled volumes: the user's own, and the break-even point.
     """
     flat = [point for _, _, points in lines for point in points]
     xs = svg.Scale(min(x for x, _ in flat), max(x for x, _ in flat), log=True)
@@ -333,8 +336,8 @@ def costs(
     ]  # fmt: skip
     within = [(x, word) for x, word in marks if xs.low <= x <= xs.high]
     stands = [svg.line(xs(x), xs(x), 0, 100, "target") for x, _ in within]
-    told = [svg.label(xs(x), "10", word, anchor=_anchor(xs(x))) for x, word in within]
+    notes = [svg.label(xs(x), "10", word, anchor=_anchor(xs(x))) for x, word in within]
     return svg.drawing(
-        240, f"{names[1]} by {names[0]}", *_frame(xs, ys, *names), *stands, *drawn, *texts, *told,
+        240, f"{names[1]} by {names[0]}", *_frame(xs, ys, *names), *stands, *drawn, *texts, *notes,
         class_="plot",
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The section on more rows: learning curves with intervals, and how many rows to collect, if any.
+"""Report section on more rows: learning curves with intervals, and how many rows to collect.
 
-Words and marks only; every number was computed where the curves were measured.
+Text and drawings only; the numbers come from the measured curves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tuneworthy.report import _words as words
 
 
 def learning(results: Results) -> list[dict[str, Any]]:
-    """Return for each measured curve its chart (or None), its sentences and its points."""
+    """Return the chart (or None), sentences and points of each measured curve."""
     return [_section(results, curve) for curve in results.evidence.curves]
 
 
@@ -42,7 +42,7 @@ def _section(results: Results, curve: LearningCurve) -> dict[str, Any]:
 
 
 def rows_line(curve: LearningCurve, margin: float) -> str:
-    """Return how many more rows to collect, or why nobody can say.
+    """Return how many more rows to collect, or why that is unknown.
 
     `Collect about 120 more rows (80 %: 60 to 260): …`.
     """
@@ -67,16 +67,16 @@ def rows_line(curve: LearningCurve, margin: float) -> str:
 
 
 def doubling_line(curve: LearningCurve) -> str:
-    """Return what the last doubling of rows gained, in points with its bounds."""
+    """Return the gain of the last doubling of rows, in points with its bounds."""
     if curve.last_doubling is None or len(curve.points) < 2:
         return ""
     fewer, more = curve.points[-2].rows, curve.points[-1].rows
-    told = words.span(curve.last_doubling)
-    return f"From {fewer:,} to {more:,} rows it gained {told} points (95 %)."
+    gain = words.span(curve.last_doubling)
+    return f"From {fewer:,} to {more:,} rows it gained {gain} points (95 %)."
 
 
 def cleaning_line(seen: Cleaning | None) -> str:
-    """Return what leaving out rows with doubtful answers is worth."""
+    """Return the gain from leaving out rows with doubtful answers."""
     if seen is None:
         return ""
     if seen.gain is None:

@@ -1,4 +1,4 @@
-"""What the page's script reads: grid, cases and answers as plain data, text stored once."""
+"""Data for the page's script: grid, cases and answers as plain data; each text stored once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROMPT_ROOM = 12_000_000
 
 
 class Texts:
-    """A table of texts, each stored once; `room` is how many characters prompts may still take."""
+    """A table of distinct texts; `room` is the number of characters left for prompts."""
 
     def __init__(self, room: int = PROMPT_ROOM) -> None:
         self.rows: list[str] = []
@@ -21,7 +21,7 @@ class Texts:
         self._at: dict[str, int] = {}
 
     def put(self, text: str | None) -> int | None:
-        """Return the index of a text, storing it where it is new."""
+        """Return the index of a text, and store it if it is new."""
         if text is None:
             return None
         if text not in self._at:
@@ -30,7 +30,7 @@ class Texts:
         return self._at[text]
 
     def prompt(self, messages: list[tuple[str, str]]) -> list[list[Any]] | int:
-        """Return a prompt as (role, index) pairs, or its length where it finds no room."""
+        """Return a prompt as (role, index) pairs, or its length if it exceeds the room."""
         new = sum(len(text) for _, text in messages if text not in self._at)
         if new > self.room:
             return sum(len(text) for _, text in messages)
@@ -39,7 +39,7 @@ class Texts:
 
 
 def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
-    """Return all that the script shows, ready for JSON; nothing that was not measured is 0."""
+    """Return all data that the script shows, ready for JSON; unmeasured values are never 0."""
     texts = Texts()
     arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
     listed = [a.name for a in arms]
@@ -47,8 +47,8 @@ def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
     roles = {run.spec.name: run.spec.role for run in results.runs}
     tools = {run.spec.name: run.spec.tool for run in results.runs}
     names = [*listed, *placebos]
-    seen = results.evidence.diagnosis
-    cause = dict(seen.cause) if seen and results.verdict.status != "blocked" else {}
+    diagnosis = results.evidence.diagnosis
+    cause = dict(diagnosis.cause) if diagnosis and results.verdict.status != "blocked" else {}
     return {
         "arms": [{"name": n, "tool": tools.get(n), "role": roles.get(n, "")} for n in names],
         "named": results.verdict.arm,
@@ -98,8 +98,8 @@ def _answer(cell: Cell, texts: Texts) -> dict[str, Any]:
 
 
 def _what_if(results: Results) -> dict[str, Any]:
-    """Return the grid and the words that the sliders put together."""
-    told = sorted({(p.use, p.status) for p in results.grid})
+    """Return the precomputed grid and the texts for the sliders."""
+    pairs = sorted({(p.use, p.status) for p in results.grid})
     return {
         "grid": [
             [p.margin, p.requests_per_month, p.use, p.arm, p.status, p.left] for p in results.grid
@@ -108,5 +108,5 @@ def _what_if(results: Results) -> dict[str, Any]:
             "margin": results.task.success.margin,
             "volume": results.task.economics.requests_per_month,
         },
-        "headlines": {f"{use} {status}": words.headline(use, status) for use, status in told},
+        "headlines": {f"{use} {status}": words.headline(use, status) for use, status in pairs},
     }

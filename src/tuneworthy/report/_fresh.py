@@ -1,4 +1,4 @@
-"""The section on facts: how fast they change, who still says the old ones, what the model knows."""
+"""Report section on facts: how fast they change, outdated answers, what the model knows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from tuneworthy.core.known import Familiarity, Share
 from tuneworthy.core.results import Results
 from tuneworthy.core.span import CENTURY
 
-LISTED = 12  # rows without support shown
+LISTED = 12  # unsupported rows shown
 
 
 def fresh(results: Results) -> dict[str, Any] | None:
-    """Return what the section shows, None where nothing is known of change and knowledge.
+    """Return the section's content; None if nothing is known of change and knowledge.
 
-    `lines` are sentences; `rows` are (arm, followed, still old) with texts, "" where an arm was
-    not asked; `unsupported` are the first ids of rows that no current passage supports.
+    `lines` are sentences; `rows` are (arm, faithful share, stale share) as texts, "" if an arm was
+    not measured; `unsupported` are the first ids of rows that no current passage supports.
     """
-    seen, known = results.evidence.staleness, results.evidence.known
-    told = seen is not None and (seen.changed or seen.faithful or seen.stale or seen.unsupported)
-    if not told and (known is None or known.unknown is None):
+    stale, known = results.evidence.staleness, results.evidence.known
+    has_facts = stale is not None and (
+        stale.changed or stale.faithful or stale.stale or stale.unsupported
+    )
+    if not has_facts and (known is None or known.unknown is None):
         return None
     lines, rows, unsupported = [], list[tuple[str, str, str]](), tuple[str, ...]()
-    if seen is not None:
-        lines += [change_line(seen)]
-        names = sorted({*seen.faithful, *seen.stale})
-        rows = [(n, of(seen.faithful.get(n)), of(seen.stale.get(n))) for n in names]
-        if unsupported := seen.unsupported:
+    if stale is not None:
+        lines += [change_line(stale)]
+        names = sorted({*stale.faithful, *stale.stale})
+        rows = [(n, of(stale.faithful.get(n)), of(stale.stale.get(n))) for n in names]
+        if unsupported := stale.unsupported:
             many = f"{len(unsupported):,} right answers stand in no current passage"
             lines.append(f"{many}: correct the row, add the document, or give the row a time.")
     if known is not None:
@@ -36,7 +38,7 @@ def fresh(results: Results) -> dict[str, Any] | None:
 
 
 def change_line(seen: Staleness) -> str:
-    """Return how fast facts change and how long a frozen model stays fresh enough."""
+    """Return the rate at which facts change, and how long a frozen model stays fresh enough."""
     if seen.changed is None or seen.days is None or seen.over_days is None:
         return f"How fast the facts change is not known: {seen.because or 'it was not measured'}."
     over, ok = f"{seen.over_days:,.0f} days", f"{seen.stale_ok:.0%}"
@@ -51,21 +53,21 @@ is old."
 
 
 def days(value: float) -> str:
-    """Return a span in words: `43 days`, or that no end is known."""
+    """Return a duration in words: `43 days`, or `a century or more`."""
     if value >= CENTURY:
         return "a century or more"
     return f"{value:,.1f} days" if value < 10 else f"{value:,.0f} days"
 
 
 def of(share: Share | None) -> str:
-    """Return a share in counts with its interval: `24 of 60 (28 % to 53 %)`."""
+    """Return a share as counts with its interval: `24 of 60 (28 % to 53 %)`."""
     if share is None:
         return ""
     return f"{share.k} of {share.n} ({100 * share.low:.0f} % to {100 * share.high:.0f} %)"
 
 
 def known_lines(known: Familiarity) -> list[str]:
-    """Return what the model knows of the rows' answers, or why it was not asked."""
+    """Return what the model knows of the rows' answers, or why that was not measured."""
     if known.unknown is None:
         return [f"What the model knows of the answers was not asked: {known.because}."]
     return [f"{line[:1].upper()}{line[1:]}." for line in known.said]

@@ -1,4 +1,4 @@
-"""The study while it runs: progress an arm, and what the verdict would be if it stopped now."""
+"""Live view of a running study: progress per arm, and the verdict if it stopped now."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class Live:
-    """A live view: `progress` an arm, `now` for the verdict so far, `say` for a plain line.
+    """A live view: `progress` of an arm, `now` for the verdict so far, `say` for a line of text.
 
-    On a terminal the lines are redrawn; elsewhere a line is written at every tenth of an arm, when
-    the verdict so far changes, and every ten seconds of lines that differ in their numbers alone,
-    so a log stays short. Use it as a context.
+    On a terminal the lines are redrawn. Elsewhere, to keep a log short, a line is written at every
+    tenth of an arm, when the verdict so far changes, and at most every ten seconds for messages
+    that differ only in numbers. Use it as a context manager.
     """
 
     def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
@@ -56,7 +56,7 @@ class Live:
             self._drawn.stop()
 
     def progress(self, arm: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of an arm's `total` answers are there; a note says what it does now."""
+        """Show that `done` of an arm's `total` answers are in; `note` is its present activity."""
         before = self._rows.get(arm)
         self._rows[arm] = (done, total, note)
         old = 10 * before[0] // max(total, 1) if before else -1 if total else 0
@@ -64,7 +64,7 @@ class Live:
             self._write(f"{arm}: {_count(done, total)}{f', {note}' if note else ''}")
 
     def now(self, use: str, arm: str | None, left: float | None) -> None:
-        """Show what the verdict would be if the study stopped now; `left` in score points."""
+        """Show the verdict if the study stopped now; `left` in score points."""
         use = use if arm is None else f"{use.upper()} ({arm})"
         if use != self._use:
             self._use, self._bounds = use, []
@@ -77,7 +77,7 @@ class Live:
             self._write(self.stopped())
 
     def say(self, text: str) -> None:
-        """Show a line of plain text."""
+        """Show a line of text."""
         alike = _NUMBER.sub("", text) == _NUMBER.sub("", self._notes)
         self._notes = text
         if not self._moving and not (alike and time.monotonic() - self._written < QUIET_SECONDS):
@@ -93,7 +93,7 @@ class Live:
         return f"if you stopped now: {self._use}{left}"
 
     def screen(self) -> Text:
-        """Return the lines as they stand."""
+        """Return the current lines."""
         width = min(self._console.width, 120)
         name = 28 if width >= 80 else 16
         lines = []
@@ -118,12 +118,12 @@ class Live:
 
 
 def _count(done: int, total: int) -> str:
-    """Return how far an arm is; one that asks no model has no answers to count."""
+    """Return an arm's progress; an arm that uses no model has no answers to count."""
     if total > 0:
         return f"{done:,} of {total:,}"
     return "done" if done else "at work"
 
 
 def live(stream: TextIO | None = None, width: int | None = None) -> Live:
-    """Return a live view on a stream (default: stderr, so that data on stdout stays clean)."""
+    """Return a live view on a stream (default: stderr, which keeps stdout for data)."""
     return Live(stream, width)

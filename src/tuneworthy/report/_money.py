@@ -1,6 +1,6 @@
-"""The section on money: total cost over requests a month, break-even, what flips the verdict.
+"""Report section on money: total cost by requests a month, break-even, what flips the verdict.
 
-Words and marks only: costs are drawn from the terms that the verdict gives.
+Text and drawings only: costs are drawn from the verdict's terms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTS = ("usd_per_request", "build_usd", "upkeep_usd_month")
 
 
 def money(results: Results) -> dict[str, Any]:
-    """Return the chart of costs (or None and why), one plain line, figures, flips, assumptions."""
+    """Return the cost chart (or None and why), one sentence, figures, flips, assumptions."""
     economics, missing = results.verdict.economics, results.verdict.missing
     chart = cost_chart(results)
     rows = [row for row in economics.get("arms", ()) if isinstance(row, dict)]
@@ -38,7 +38,7 @@ def money(results: Results) -> dict[str, Any]:
 
 
 def cost_chart(results: Results) -> Markup | None:
-    """Return cost a month over requests a month, None with fewer than two rungs fully priced."""
+    """Return monthly cost by requests a month; None if fewer than two rungs are fully priced."""
     economics = results.verdict.economics
     months = economics.get("horizon_months")
     known = [r for r in economics.get("arms", ()) if all(r.get(k) is not None for k in PARTS)]
@@ -65,16 +65,16 @@ def cost_chart(results: Results) -> Markup | None:
 
 def _why(results: Results) -> str:
     missing = results.verdict.missing
-    told = [
+    reasons = [
         text
         for pointer, text in missing.items()
         if pointer.startswith("/economics/arms/") and pointer.rsplit("/", 1)[1] in PARTS
     ]
-    return visible("; ".join(dict.fromkeys(told)) or missing.get("/economics", words.UNKNOWN))
+    return visible("; ".join(dict.fromkeys(reasons)) or missing.get("/economics", words.UNKNOWN))
 
 
 def chance_line(results: Results) -> str:
-    """Return how likely the rival is worth more at the user's volume, or why that is not known."""
+    """Return the probability that the rival is worth more at the user's volume, or why unknown."""
     economics = results.verdict.economics
     chance, rival = economics.get("p_net_higher"), economics.get("rival")
     if chance is None:
@@ -89,6 +89,6 @@ def chance_line(results: Results) -> str:
 
 
 def expires_line(results: Results) -> str:
-    """Return until when the verdict can hold, "" where no end of the base is announced."""
+    """Return the date until which the verdict can hold; "" if no end of the base is announced."""
     day = results.verdict.economics.get("expires")
     return f"It stands on a model that ends on {visible(str(day))}." if day else ""

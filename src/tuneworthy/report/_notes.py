@@ -1,4 +1,4 @@
-"""The page's plain sections: what was not measured, the questions, the rows, how to repeat it."""
+"""The page's text sections: what was not measured, questions, rows, how to reproduce it."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def missing(results: Results) -> list[dict[str, Any]]:
 
 
 def questions(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Return the article's checklist of five, and the other questions, each with its answer."""
+    """Return the checklist of five and the other questions, each with its answer."""
     rows = [_question(found) for found in results.verdict.questions]
     five = [row for row in rows if row["name"] in CHECKLIST]
     return {"five": five, "others": [row for row in rows if row not in five]}
 
 
 def _question(found: Finding) -> dict[str, Any]:
-    """Return a finding as its row shows it; a no of the checklist says why tuning is wrong then."""
+    """Return a finding as a table row; a checklist no explains why tuning would be wrong."""
     known = found.name in catalogue("questions")
     module = load("questions", found.name) if known else None
     because = NOT_MEASURED.sub(r"\1", found.because, count=1)
@@ -69,7 +69,7 @@ def _question(found: Finding) -> dict[str, Any]:
 
 
 def _tone(found: Finding, against: str) -> str:
-    """Return how an answer is coloured: as a yes where it speaks for tuning."""
+    """Return the colour class of an answer: `yes` if it speaks for tuning."""
     if found.answer == "not_measured":
         return found.answer
     return "no" if found.answer == against else "yes"
@@ -105,14 +105,14 @@ def _reason(results: Results, pointer: str) -> str:
 
 
 def audit(results: Results) -> dict[str, Any]:
-    """Return what the audit saw, with class sizes as bars."""
-    seen = results.audit
-    sizes = sorted((seen.classes or {}).items(), key=lambda item: -item[1])
+    """Return the audit's content, with class sizes as bars."""
+    report = results.audit
+    sizes = sorted((report.classes or {}).items(), key=lambda item: -item[1])
     most = max((n for _, n in sizes), default=1)
     order = {"blocked": 0, "warning": 1, "note": 2}
     return {
-        "audit": seen,
-        "observations": sorted(seen.observations, key=lambda o: order[o.level]),
+        "audit": report,
+        "observations": sorted(report.observations, key=lambda o: order[o.level]),
         "classes": [
             (name, n, svg.drawing(8, f"{name}: {n}", svg.block(0, 100 * n / most, 0, 100, "bar")))
             for name, n in sizes[:30]
@@ -122,7 +122,7 @@ def audit(results: Results) -> dict[str, Any]:
 
 
 def reproduce(results: Results) -> list[tuple[str, str]]:
-    """Return versions, hardware, hashes and commands as names and texts."""
+    """Return versions, hardware, hashes and commands as (name, text) pairs."""
     seen = results.evidence
     looks = look_line(results.verdict.looks, seen.looks_scope, seen.locked)
     rows = [
@@ -147,6 +147,6 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def task_text(results: Results) -> list[str]:
-    """Return the lines of the task as it was measured, defaults left out."""
+    """Return the lines of the task as it was measured, without defaults."""
     plain = results.task.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return json.dumps(plain, indent=2, ensure_ascii=False).split("\n")

@@ -1,4 +1,4 @@
-"""The plan in a terminal: arms with requests, tokens, minutes and dollars, before any is asked."""
+"""Terminal screen of a plan: requests, tokens, minutes and dollars of each arm, before a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sums = tuple[float, float, float, float | None, float | None]
 
 
 def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
-    """Return what will be run and what it costs, before a request is sent."""
+    """Return the screen on what a run will do and cost, before any request is sent."""
     split = f"{plan.k} folds" if plan.k > 1 else "one split"
     head = f"{counted_rows(plan.scored)} scored ({split}), {plan.train:,} to learn from"
     lines = [Text(f"  {head}, {plan.dev:,} to choose on", "bold")]
@@ -84,7 +84,7 @@ def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
 
 
 def money_line(sent: Sent) -> str:
-    """Return what requests to endpoints cost, expected and at most: `about $.12, at most $.80`."""
+    """Return the cost of endpoint requests, expected and at most: `about $.12, at most $.80`."""
     if sent.usd is None or sent.most_usd is None:
         return "no price (set economics.prices)"
     return f"about ${words.amount(sent.usd)}, at most ${words.amount(sent.most_usd)}"
@@ -92,7 +92,7 @@ def money_line(sent: Sent) -> str:
 
 def _money(plan: Plan) -> str:
     sent = plan.sent
-    assert sent is not None  # the caller looked
+    assert sent is not None  # checked by the caller
     return (
         f"Endpoints are sent about {sent.requests:,} requests with {sent.tokens:,} tokens, at most"
         f" {sent.most_requests:,} with {sent.most_tokens:,} (a token a byte, every answer at its"
@@ -111,27 +111,27 @@ def _of(sent: Sent) -> Sums:
 
 
 def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
-    """Return the sums; of dollars those that are known, None where none is."""
-    found = list(rows)
+    """Return the column sums; dollar sums cover known amounts, None if none is known."""
+    table_rows = list(rows)
 
     def dollars(at: int) -> float | None:
-        known = [float(row[at] or 0.0) for row in found if row[at] is not None]
+        known = [float(row[at] or 0.0) for row in table_rows if row[at] is not None]
         return sum(known) if known else None
 
-    plain = [sum(float(row[at] or 0.0) for row in found) for at in range(3)]
+    plain = [sum(float(row[at] or 0.0) for row in table_rows) for at in range(3)]
     return plain[0], plain[1], plain[2], dollars(3), dollars(4)
 
 
 def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iterator[Text]:
-    """Yield what is measured beside the arms, with its minutes, and what is left out, with why."""
+    """Yield the measurements besides the arms with their minutes, then those left out, and why."""
     kept = [extra for extra in extras if not extra.because]
     sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
     yield Text(_line("beside the arms", name, (*sums, None, None)))
     reasons = dict.fromkeys(extra.because for extra in extras if extra.because)
-    told = [", ".join(extra.what for extra in kept)] if kept else []
+    kept_and_left = [", ".join(extra.what for extra in kept)] if kept else []
     for why in reasons:
-        told.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
-    for line in wrapped(shown(f"Beside the arms: {'; '.join(told)}.", plain), width):
+        kept_and_left.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
+    for line in wrapped(shown(f"Beside the arms: {'; '.join(kept_and_left)}.", plain), width):
         yield Text(line)
 
 

@@ -1,6 +1,6 @@
-"""How often the causes that a report names are right: what was planted, and what it was called.
+"""How often the diagnosis names the right cause: planted causes versus named ones.
 
-The figures are those of `bench/causes.py`, which writes them beside this file.
+The figures come from `bench/causes.py`, which writes them into `static/` in this folder.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ _OF = ("first", "likely")
 
 
 def published(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a report shows of the results of `bench/causes.py`.
+    """Return the figures for the report from the results of `bench/causes.py`.
 
-    `sizes`: by failures a task, the share of planted tasks whose cause leads (`first`), stands
+    `sizes`: by failures per task, the share of planted tasks whose cause leads (`first`) or is
     among the two likeliest (`likely`), and of controls with a false cause (`false`), each with n
-    and 95 % ends. `named`: at the most failures, planted cause by the cause that it was called.
+    and 95 % ends. `named`: at the most failures, the named cause for each planted cause.
     """
-    found = {size: told[f"{size} failures, as it is"] for size in SIZES}
+    by_size = {size: told[f"{size} failures, as it is"] for size in SIZES}
     sizes = [
         {"failures": size, **{key: own["all"][key] for key in _OF}, "false": own["false"]}
-        for size, own in found.items()
+        for size, own in by_size.items()
     ]
-    causes = found[SIZES[-1]]["causes"]
+    causes = by_size[SIZES[-1]]["causes"]
     return {"sizes": sizes, "named": {cause: own["named"] for cause, own in causes.items()}}
 
 
 @lru_cache
 def rates() -> dict[str, Any]:
-    """Return the published rates, with the names across the matrix as `columns`."""
-    told: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
-    columns = dict.fromkeys(name for row in told["named"].values() for name in row)
-    planted = [cause for cause in told["named"] if cause in columns]
-    return {**told, "columns": planted + [name for name in columns if name not in planted]}
+    """Return the published rates, with the column names of the confusion matrix as `columns`."""
+    figures: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+    columns = dict.fromkeys(name for row in figures["named"].values() for name in row)
+    planted = [cause for cause in figures["named"] if cause in columns]
+    return {**figures, "columns": planted + [name for name in columns if name not in planted]}

@@ -1,4 +1,4 @@
-"""What a study says of its requests to endpoints: how they were asked, and what is not settled."""
+"""Notes on a study's endpoint requests: how they were sent, and which have no known outcome."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tuneworthy.ledger.purse import UNSETTLED
 
 
 def request_lines(results: Results) -> list[str]:
-    """Return the notes on endpoints, and how many requests have no known outcome and at what price.
+    """Return notes on endpoints, and the number and price of requests without a known outcome.
 
-    Empty for a study that asked no endpoint.
+    Empty for a study without an endpoint.
     """
     noted = results.reproduce.get("endpoints", [])
     lines = [str(note) for note in noted] if isinstance(noted, list) else []

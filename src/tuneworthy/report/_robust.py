@@ -1,6 +1,6 @@
-"""The section on how steady an arm is: by temperature, in other words, on parts of the cases.
+"""Report section on robustness: by temperature, in other words, on slices of the cases.
 
-Words and marks only; every number was computed where it was measured.
+Text and drawings only; the numbers come from the measurements.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEMPERATURE = "temperature"
 
 
 def robust(results: Results) -> dict[str, Any] | None:
-    """Return what the section shows, None where nothing of it was measured."""
+    """Return the section's content; None if nothing of it was measured."""
     evidence = results.evidence
     trends = trend_lines(results)
     if not evidence.shakes and not evidence.slices and not trends:
@@ -42,7 +42,7 @@ def robust(results: Results) -> dict[str, Any] | None:
 
 
 def curves(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
-    """Return validity and score by temperature, one line an arm; nothing below two temperatures."""
+    """Return validity and score by temperature, one line per arm; empty below 2 temperatures."""
     warm = [one for one in shakes if one.how == TEMPERATURE and one.temperature is not None]
     if len({one.temperature for one in warm}) < 2:
         return []
@@ -65,7 +65,7 @@ def curves(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
 
 
 def steady_lines(shakes: Sequence[Shake]) -> list[str]:
-    """Return a sentence an arm on its validity at the coldest and at the warmest."""
+    """Return a sentence per arm on its validity at the lowest and the highest temperature."""
     out = []
     for arm in _arms(shakes):
         own = [s for s in shakes if s.arm == arm and s.how == TEMPERATURE]
@@ -81,7 +81,7 @@ def steady_lines(shakes: Sequence[Shake]) -> list[str]:
 
 
 def other_ways(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
-    """Return the table of what is no temperature: an arm's plain answers, then each other way."""
+    """Return the table of the other variations: an arm's plain answers, then each variation."""
     rows = []
     for arm in _arms(shakes):
         own = [s for s in shakes if s.arm == arm]

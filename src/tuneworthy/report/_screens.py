@@ -1,4 +1,4 @@
-"""Lines of text for a terminal: widths, cuts, and a plain form without any glyph or colour."""
+"""Lines of text for a terminal: widths, truncation, and a plain ASCII form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHADES = "░▒▓█"
 
 
 def shown(text: str, plain: bool) -> str:
-    """Return data for one line: escaped; in plain form also without characters above ASCII."""
+    """Return data escaped for one line; in plain form also as ASCII."""
     safe = visible(str(text))
     if not plain:
         return safe
@@ -27,7 +27,7 @@ def shown(text: str, plain: bool) -> str:
 
 
 def cell(text: str, width: int, right: bool = False) -> str:
-    """Return text cut or padded to exactly `width` terminal cells."""
+    """Return text truncated or padded to exactly `width` terminal cells."""
     if cell_len(text) > width:
         return set_cell_size(text, max(width - 1, 0)) + "…" if width else ""
     pad = " " * (width - cell_len(text))
@@ -42,7 +42,7 @@ def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
 
 
 def _narrow(line: str, room: int) -> list[str]:
-    """Split a line of wide characters that textwrap took for narrow ones."""
+    """Split a line that contains wide characters, which textwrap counts as narrow."""
     pieces = [""]
     for char in line:
         if cell_len(pieces[-1] + char) > room:
@@ -52,7 +52,7 @@ def _narrow(line: str, room: int) -> list[str]:
 
 
 def strip(values: Iterable[float | None]) -> str:
-    """Return means in [0, 1] as shades, dark for right; a space where nothing was measured."""
+    """Return means in [0, 1] as shades, dark for right; a space if not measured."""
     return "".join(" " if v is None else SHADES[min(3, int(v * 4))] for v in values)
 
 
@@ -62,7 +62,7 @@ def bar(value: float, width: int) -> str:
 
 
 def finished(lines: Iterable[Text], plain: bool) -> Text:
-    """Return the lines as one text that never wraps; the plain form is bare ASCII."""
+    """Return the lines as one text that never wraps; in plain form as ASCII."""
     text = Text("\n", no_wrap=True, end="\n").join(list(lines))
     text.no_wrap = True
     if not plain:
@@ -72,7 +72,7 @@ def finished(lines: Iterable[Text], plain: bool) -> Text:
 
 
 def fits(stream: TextIO) -> bool:
-    """Return whether a stream's encoding can show our glyphs."""
+    """Return whether a stream's encoding can represent our glyphs."""
     try:
         GLYPHS.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -81,14 +81,14 @@ def fits(stream: TextIO) -> bool:
 
 
 def room(stream: TextIO | None = None) -> tuple[int, bool]:
-    """Return (width, plain) for a stream: 120 columns where there is room, else 80."""
+    """Return (width, plain) for a stream: 120 columns on a wide terminal, else 80."""
     target = stream or sys.stdout
     console = Console(file=target)
     return (120 if console.is_terminal and console.width >= 120 else 80), not fits(target)
 
 
 def show(screen: Text, stream: TextIO | None = None) -> None:
-    """Print a screen; colours only on a terminal and never under NO_COLOR."""
+    """Print a screen; in colour only on a terminal and never under NO_COLOR."""
     Console(file=stream or sys.stdout, highlight=False, markup=False).print(
         screen, soft_wrap=True, no_wrap=True
     )

@@ -1,4 +1,4 @@
-"""The sections of the page as plain values and drawings; the template only places them."""
+"""The sections of the page as plain values and drawings; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRIPES = 600
 
 
 def about(results: Results, arm: ArmResult) -> str:
-    """Return what an arm does: the first sentence of its own file, where it is one of ours."""
+    """Return what an arm does: the first line of its module, if it is a built-in arm."""
     kinds = {run.spec.name: run.spec.arm for run in results.runs}
     planned = {arm.spec.name: arm.spec.arm for arm in results.plan.arms}
     kind = kinds.get(arm.name) or planned.get(arm.name) or arm.name
@@ -81,7 +81,7 @@ def _strip(name: str, matrix: Cells) -> Markup:
 
 
 def margins(results: Results) -> list[dict[str, Any]]:
-    """Return the strip by margin: stretches over which the same arm is named alike."""
+    """Return the margin strip: ranges of margins over which the verdict is the same."""
     out: list[dict[str, Any]] = []
     for point in results.verdict.by_margin:
         same = (point.use, point.arm, point.status)
@@ -94,7 +94,7 @@ def margins(results: Results) -> list[dict[str, Any]]:
 
 
 def margin_axis(results: Results) -> Markup:
-    """Return the axis of the strip by margin."""
+    """Return the axis of the margin strip."""
     margins = [point.margin for point in results.verdict.by_margin]
     return charts.margin_axis(margins, results.task.success.margin) if margins else Markup()
 
@@ -110,7 +110,7 @@ def _stretch(point: ByMargin, results: Results) -> dict[str, Any]:
 def forest(results: Results) -> dict[str, Any]:
     """Return the forest plot: every measured arm with its interval on one axis.
 
-    `wide` says of each arm whose interval is wider than that of independent rows why it is.
+    `wide` explains each interval that is wider than for independent rows.
     """
     scale, target = charts.forest_scale(results), results.task.success.target
     rows: list[dict[str, Any]] = [
@@ -133,7 +133,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 
 
 def differences(results: Results) -> dict[str, Any]:
-    """Return the arms against the named one, and the comparisons that the ladder climbed."""
+    """Return the arms against the named one, and the comparisons of the climb."""
     margin = results.task.success.margin
     against = sorted(words.rivals(results), key=lambda pair: pair.high)
     climbed = list(_climbed(results, margin))
@@ -162,7 +162,7 @@ def differences(results: Results) -> dict[str, Any]:
 
 
 def _climbed(results: Results, margin: float) -> Iterator[Pair]:
-    """Yield, for each finalist that was beaten, the comparison that beat it most clearly."""
+    """Yield for each beaten finalist the comparison that beat it most clearly."""
     finalists = {arm.name for arm in results.evidence.arms if arm.finalist}
     compared = {arm.name for arm in results.evidence.arms if arm.competes}
     for arm in words.ladder_order(results.evidence.arms):
@@ -179,7 +179,7 @@ def _climbed(results: Results, margin: float) -> Iterator[Pair]:
 
 
 def trade_offs(results: Results) -> list[dict[str, Any]]:
-    """Return quality against cost and against latency, or why one of them can't be drawn."""
+    """Return score against cost and against latency, or why a chart is missing."""
     arms = _placed(results)
     costs = [(a, a.usd_per_1k, f"${words.amount(a.usd_per_1k)} a 1,000 requests")
              for a in arms if a.usd_per_1k is not None]  # fmt: skip
@@ -217,7 +217,7 @@ def _short(name: str) -> str:
 
 
 def _placed(results: Results) -> list[ArmResult]:
-    """Return the arms that quality may be weighed for: references and placebos are not."""
+    """Return the arms for the trade-off charts: candidates and ceilings."""
     roles = ("candidate", "ceiling")
     return [arm for arm in results.evidence.arms if arm.score and arm.role in roles]
 
@@ -241,21 +241,21 @@ def trainings(results: Results) -> list[dict[str, Any]]:
         if run.trace and "steps" in run.trace and run.spec.role == "candidate":
             traces[run.spec.name].append(run.trace)
     out = []
-    said = {arm.name: arm.because for arm in results.evidence.arms}
+    because = {arm.name: arm.because for arm in results.evidence.arms}
     for name, kept in traces.items():
         runs = [charts.training(trace) for trace in kept]
         losses = [run["loss"] for run in runs if run["loss"]]
         devs = [run["dev"] for run in runs if run["dev"]]
         chosen = [run["chosen"] for run in runs if run["chosen"]]
-        one = all(len(trace["evaluations"]) == 1 for trace in kept)
+        single = all(len(trace["evaluations"]) == 1 for trace in kept)
         out.append(
             {
                 "name": name,
                 "loss": charts.curve(losses, [], ("step", "loss")) if losses else None,
                 "dev": charts.curve(devs, chosen, ("step", "score"), True) if devs else None,
-                "no_dev": "one epoch: there was nothing to choose" if one else "not recorded",
+                "no_dev": "one epoch: there was nothing to choose" if single else "not recorded",
                 "runs": len(kept),
-                "note": said.get(name, ""),
+                "note": because.get(name, ""),
                 "facts": facts(kept[0]),
             }
         )
@@ -274,7 +274,7 @@ def facts(trace: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
-    """Return each measured arm's row over all cases, placebos included, with how many it fails."""
+    """Return each measured arm's row over all cases with its failures, placebos included."""
     least, rows = results.task.success.passes_from, []
     order = [arm.name for arm in words.ladder_order(results.evidence.arms)]
     for name in sorted(matrix.values, key=lambda n: order.index(n) if n in order else len(order)):
@@ -288,7 +288,7 @@ def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
 
 
 def unclaimed(results: Results) -> list[dict[str, Any]]:
-    """Return the candidates that are listed without a claim, with why they were not compared."""
+    """Return the candidates that are listed without a claim, and why they were not compared."""
     return [
         {"arm": arm, "why": arm.because or _unchosen(arm)}
         for arm in words.ladder_order(results.evidence.arms)

@@ -1,4 +1,4 @@
-"""Settling in a terminal: one pair of answers at a time, blind, and how far the bound has come."""
+"""Terminal screens of settling: one blind pair of answers at a time, and the progress so far."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NOTHING = "(no answer)"
 def question_screen(
     question: Question, head: str, width: int = 80, plain: bool = False, preference: bool = False
 ) -> Text:
-    """Return one question: the input, two answers without names, the keys.
+    """Return the screen of one question: the input, two answers without names, the keys.
 
-    JSON is shown in one form, keys in order, so that how it is written tells nothing.
+    JSON is shown in a canonical form, so its formatting cannot reveal the arm.
     """
     lines = [Text(), *_wrapped(head, width, plain, "dim"), Text()]
     for message in question.query.messages:
@@ -35,7 +35,7 @@ def question_screen(
 
 
 def progress_line(left: Sequence[float], clicks: int, more: int | None) -> str:
-    """Return how far it is: `may be left: 11 → 9 → 8 points · 12 clicks, about 40 more`."""
+    """Return the progress: `may be left: 11 → 9 → 8 points · 12 clicks, about 40 more`."""
     ends = [f"{100 * points:.1f}".removesuffix(".0") for points in left]
     kept = [end for at, end in enumerate(ends) if not at or end != ends[at - 1]]
     if len(kept) > 4:

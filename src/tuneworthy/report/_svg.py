@@ -1,7 +1,7 @@
-"""Small SVG drawings without a style of their own: classes only, so that a strict CSP holds.
+"""Small SVG drawings that use only CSS classes, so a strict content security policy holds.
 
-Drawings have no viewBox where they hold text or dots: x runs in per cent of the width, so that
-letters keep their size on a phone. Colours come from the page's style sheet.
+Drawings with text or dots have no viewBox: x is in per cent of the width, so letters keep their
+size on a phone. Colours come from the page's style sheet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _value(value: str | float | int) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share of the width in per cent, as SVG reads it."""
+    """Return a per cent value as an SVG length."""
     return f"{value:.2f}%"
 
 
@@ -48,7 +48,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value, kept inside the axis."""
+        """Return the position of a value (0 to 100), clamped to the axis."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = (math.log10(max(x, 1e-12)) for x in (low, high, value))
@@ -71,7 +71,7 @@ class Scale:
 
 
 def nice(step: float) -> float:
-    """Return the next round number (1, 2 or 5 times a power of ten) from a step upwards."""
+    """Return the smallest round number (1, 2 or 5 times a power of ten) not below a step."""
     if step <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(step))
@@ -79,7 +79,7 @@ def nice(step: float) -> float:
 
 
 def around(values: Sequence[float], room: float = 0.05) -> Scale:
-    """Return an axis from 0 to 1 narrowed to round ends around the values."""
+    """Return an axis within 0 to 1, narrowed to round ends around the values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     step = nice(max(high - low, 0.05) / 5)
     low, high = (
@@ -96,7 +96,7 @@ def log_around(values: Sequence[float]) -> Scale:
 
 
 def drawing(height: int, label: str, *inside: Markup, class_: str = "row") -> Markup:
-    """Return an SVG as wide as its place and `height` pixels high, with a spoken label."""
+    """Return an SVG of full width and `height` pixels, with an accessible title."""
     return tag(
         "svg", tag("title", label), *inside, class_=class_, height=height, width="100%", role="img"
     )
@@ -139,7 +139,7 @@ def bar(mean: float, low: float, high: float, title: str) -> Markup:
 
 
 def strip(values: Sequence[float | None], title: str, height: int = 16) -> Markup:
-    """Return one stripe a case: five shades from wrong to right, none where not measured."""
+    """Return one stripe per case: five shades from wrong to right, none if not measured."""
     parts, start = [], 0
     shades = [None if v is None else min(4, int(v * 4 + 0.5)) for v in values]
     for at in range(1, len(shades) + 1):
@@ -159,7 +159,7 @@ def strip(values: Sequence[float | None], title: str, height: int = 16) -> Marku
 
 
 def shares(parts: Sequence[tuple[int, str, str]], title: str) -> Markup:
-    """Return counts stacked to the full width; parts are (count, class, hover title)."""
+    """Return counts as a full-width stacked bar; parts are (count, class, hover title)."""
     total = sum(count for count, _, _ in parts) or 1
     out, at = [], 0.0
     for count, class_, words in parts:
@@ -169,7 +169,7 @@ def shares(parts: Sequence[tuple[int, str, str]], title: str) -> Markup:
 
 
 def polyline(points: Sequence[tuple[float, float]], class_: str) -> Markup:
-    """Return a line through points given in per cent, drawn in a nested frame that stretches."""
+    """Return a line through points given in per cent, in a nested frame that stretches."""
     path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
     inner = tag("polyline", points=path, class_=class_, vector_effect="non-scaling-stroke")
     return tag(

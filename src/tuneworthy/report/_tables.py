@@ -1,4 +1,4 @@
-"""Tables for a terminal: every arm, the audit, the plan, two studies side by side."""
+"""Tables for a terminal: every arm, the audit, two studies, a recomputation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tuneworthy.report import _words as words
 from tuneworthy.report._screens import cell, finished, shown, wrapped
 from tuneworthy.report._time import timing_line
 
-if TYPE_CHECKING:  # the report computes no statistics, so it loads none
+if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
     from tuneworthy.recompute import Recomputed
 
 LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
 
 
 def table(results: Results, width: int = 80, plain: bool = False) -> Text:
-    """Return every arm in figures: score, difference to the named arm, validity, cost, seconds."""
+    """Return the figures of every arm: score, difference to the named arm, validity, cost, time."""
     wide = width >= 110
     name = width - 2 - (81 if wide else 54)
     head = _line(
@@ -40,8 +40,8 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         if arm.wide:
             why = shown(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
-    if said := shown(timing_line(results), plain):
-        lines += [Text(x, "dim") for x in wrapped(said, width)]
+    if timing := shown(timing_line(results), plain):
+        lines += [Text(x, "dim") for x in wrapped(timing, width)]
     return finished(lines, plain)
 
 
@@ -78,7 +78,7 @@ def _arm(
 
 
 def visible_line(seen: Visible) -> str:
-    """Return what these rows can show: `With 250 rows I can see differences above 8 points …`."""
+    """Return the detectable differences: `With 250 rows I can see differences above 8 points …`."""
     parts = []
     if seen.prompts is not None:
         parts.append(f"above {words.points(seen.prompts)} points between prompts")
@@ -92,12 +92,12 @@ def visible_line(seen: Visible) -> str:
 
 
 def counted_rows(n: int) -> str:
-    """Return a number of rows in words."""
+    """Return a number of rows with its noun."""
     return words.counted(n, "row")
 
 
 def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
-    """Return what the audit saw: rows in and out, what to mend, and what the rows can show."""
+    """Return the audit: rows in and out, what to repair, and what differences are detectable."""
     lines = [Text(f"  {counted_rows(audit.used)} used of {audit.rows:,}", "bold")]
     lines += [Text(x) for x in wrapped(_counts(audit, plain), width)]
     lines += _observations(audit, width, plain)
@@ -115,7 +115,7 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
 
 
 def counted_labels(n: int) -> str:
-    """Return a number of labels in words."""
+    """Return a number of labels with its noun."""
     return words.counted(n, "label")
 
 
@@ -150,16 +150,16 @@ def compare_screen(
             f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
         )
         lines += [Text(x, "bold") for x in wrapped(shown(text, plain), width)]
-    said = [
+    notes = [
         f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
         for name, verdict in which.items()
         if verdict.status == "blocked"
     ]
     if first.task.hash != second.task.hash:
-        said.append("The tasks differ (the metric does not): only cases of both are compared.")
+        notes.append("The tasks differ (the metric does not): only cases of both are compared.")
     if pairs:
-        said.append("Each line is B − A in points of the score (95 %): above 0, B is better.")
-    for text in said:
+        notes.append("Each line is B − A in points of the score (95 %): above 0, B is better.")
+    for text in notes:
         lines += [Text(x, "dim") for x in wrapped(shown(text, plain), width)]
     if not pairs:
         lines.append(Text("  No case was answered in both studies: nothing can be paired."))
@@ -177,25 +177,25 @@ MOST_SHOWN = 20
 
 
 def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) -> Text:
-    """Return whether a stored study says the same when it is judged again, and what differs."""
+    """Return whether recomputing a stored study reproduces it, and what differs."""
     count = len(found.differs)
     head = f"{count:,} differences" if count > 1 else "1 difference" if count else "the same"
     lines = [Text(f"  recomputed: {head}", "bold")]
-    said = [f"evidence hash {found.hash}"]
+    notes = [f"evidence hash {found.hash}"]
     if found.scored is None:
-        said.append("No answer was scored again: neither your own code nor a judge is run.")
+        notes.append("No answer was scored again: neither your own code nor a judge is run.")
     else:
-        said.append(f"{words.counted(found.scored, 'answer')} scored again.")
+        notes.append(f"{words.counted(found.scored, 'answer')} scored again.")
     if found.taken:
-        said.append(f"Taken as stored: {', '.join(found.taken)}.")
-    said += [f"- {line}" for line in found.differs[:MOST_SHOWN]]
+        notes.append(f"Taken as stored: {', '.join(found.taken)}.")
+    notes += [f"- {line}" for line in found.differs[:MOST_SHOWN]]
     if count > MOST_SHOWN:
-        said.append(f"… and {count - MOST_SHOWN:,} more (all of them with --json)")
-    for text in said:
+        notes.append(f"… and {count - MOST_SHOWN:,} more (all of them with --json)")
+    for text in notes:
         lines += [Text(x) for x in wrapped(shown(text, plain), width)]
     return finished(lines, plain)
 
 
 def counted_cases(n: int) -> str:
-    """Return a number of cases in words."""
+    """Return a number of cases with its noun."""
     return words.counted(n, "case")

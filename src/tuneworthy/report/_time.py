@@ -1,4 +1,4 @@
-"""What the study says of time: breaks in the lead of the named arm, how requests were timed."""
+"""Sentences on time: breaks in the named arm's lead, and how requests were timed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuneworthy.verdict.rule import boards
 
 
 def time_line(results: Results) -> str:
-    """Return what moves with time between the named arm and another, "" where nothing does."""
+    """Return a sentence on a change over time in the named arm's lead; "" if none is shown."""
     policy = results.policy or policy_of(results.task)
     board = boards(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
@@ -20,14 +20,14 @@ def time_line(results: Results) -> str:
 
 
 def trend_lines(results: Results) -> list[str]:
-    """Return a line for each arm that the named one was compared with over time."""
+    """Return one line on the trend against each arm that the named one was compared with."""
     name = results.verdict.arm
     own = [trend for trend in results.evidence.trends if name in (trend.arm, trend.versus)]
     return [visible(_line(trend.seen_from(name or ""))) for trend in own]
 
 
 def timed_as(latency: Latency) -> str:
-    """Return under which load requests were timed: `one at a time`, or how many were under way."""
+    """Return the load under which requests were timed: `one at a time`, or the concurrency."""
     if latency.concurrency is None:
         return "as recorded"
     if latency.concurrency == 1:
@@ -36,12 +36,12 @@ def timed_as(latency: Latency) -> str:
 
 
 def timing_line(results: Results) -> str:
-    """Return which arms were timed under load, "" where all were timed one at a time."""
-    found: dict[str, list[str]] = {}
+    """Return which arms were timed under load; "" if all were timed one at a time."""
+    by_load: dict[str, list[str]] = {}
     for arm in results.evidence.arms:
         if arm.latency_ms is not None and (arm.latency_ms.concurrency or 1) > 1:
-            found.setdefault(timed_as(arm.latency_ms), []).append(arm.name)
-    return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in found.items()))
+            by_load.setdefault(timed_as(arm.latency_ms), []).append(arm.name)
+    return visible("; ".join(f"p50 of {', '.join(names)}: {how}" for how, names in by_load.items()))
 
 
 def _line(trend: Trend) -> str:

@@ -1,4 +1,4 @@
-"""The sentences of a verdict, said once for terminal and page alike. Computes no statistics."""
+"""Sentences and number formats shared by terminal and page. Computes no statistics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ UNKNOWN = "no reason was recorded"
 
 
 def headline(use: str, status: str) -> str:
-    """Return the first sentence of the verdict; it claims no more than a provisional one may."""
+    """Return the verdict's first sentence; a provisional one claims no more than is shown."""
     if status == "blocked":
         return BLOCKED
     if (use, status) == ("none", "provisional"):
@@ -66,7 +66,7 @@ def headline(use: str, status: str) -> str:
 
 
 def points(value: float) -> str:
-    """Return score points (of 100) with one decimal where it says something: `7.2`, `2`."""
+    """Return score points (of 100), with one decimal if it is not 0: `7.2`, `2`."""
     text = f"{abs(100 * value):.1f}".removesuffix(".0")
     return f"−{text}" if value < 0 and text != "0" else text
 
@@ -87,20 +87,20 @@ def score(value: float) -> str:
 
 
 def wide_line(arm: ArmResult) -> str:
-    """Return by how much an arm's interval is wider than that of independent rows, and why; ""."""
+    """Return how much wider an arm's interval is than for independent rows, and why; or ""."""
     first, *reasons = arm.wide or ("",)
     return f"{first}{': ' if reasons else ''}{'; '.join(reasons)}"
 
 
 def unanswered_line(arm: ArmResult) -> str:
-    """Return how many cases an arm has no scored answer to, and what they can hide."""
+    """Return how many cases have no scored answer of an arm, and the score they may hide."""
     known = arm.score is not None and arm.score_if_right is not None
     most = f" ({score(arm.score_if_right or 0.0)} at most if right)" if known else ""
     return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most}"
 
 
 def cut_line(cut: Cut, n: int) -> str:
-    """Return how many answers the token limit ended, and what that may have cost."""
+    """Return how many answers the token limit ended, and the points this may have cost."""
     return f"{cut.n:,} of {n:,} cut by the token limit: {points(cut.gain)} points more at most"
 
 
@@ -119,7 +119,7 @@ def amount(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: `840 ms`, `2.1 s`, `7 min`, `3.2 h`."""
+    """Return seconds in a readable unit: `840 ms`, `2.1 s`, `7 min`, `3.2 h`."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 120:
@@ -128,12 +128,12 @@ def duration(seconds: float) -> str:
 
 
 def confidence(level: float) -> str:
-    """Return a confidence level as a percentage, given either as .95 or as the error .05."""
+    """Return a confidence level in per cent, from the level (.95) or the error (.05)."""
     return f"{100 * (level if level > 0.5 else 1 - level):.4g} %"
 
 
 def quantity(found: Finding, unit: str) -> str:
-    """Return a finding's number in its unit with its ends: `180 rows (120 to 260)`; "" for none."""
+    """Return a finding's number in its unit with its ends: `180 rows (120 to 260)`; or ""."""
     if found.value is None:
         return ""
     scale, noun, of = UNITS.get(unit, (1.0, "", "{:.3g}"))
@@ -147,7 +147,7 @@ def quantity(found: Finding, unit: str) -> str:
 
 
 def checklist_line(verdict: Verdict) -> str:
-    """Return the checklist of five in a line: `4 yes, 1 no (evaluation)`; or ""."""
+    """Return the five checklist answers in a line: `4 yes, 1 no (evaluation)`; or ""."""
     by_name = {found.name: found for found in verdict.questions}
     five = [by_name[name] for name in CHECKLIST if name in by_name]
     parts = []
@@ -164,15 +164,15 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def options(values: Mapping[str, Any]) -> str:
-    """Return the options a reader needs to tell arms apart, in one line: `k=8`.
+    """Return in one line the options that tell arms apart: `k=8`.
 
-    Others stand in the arm's name where the user set them, and in verdict.json.
+    Other options are in the arm's name (if the user set them) and in verdict.json.
     """
     return ", ".join(f"{key}={value}" for key, value in values.items() if key == "k")
 
 
 def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:
-    """Return the arms from the simplest rung up: references, tools, unnamed, ceilings, placebos."""
+    """Return the arms by rung: references, tools, arms without a tool, ceilings, placebos."""
     roles = {"reference": 0, "candidate": 1, "ceiling": 2, "placebo": 3}
 
     def key(arm: ArmResult) -> tuple[int, int, int]:
@@ -183,12 +183,12 @@ def ladder_order(arms: tuple[ArmResult, ...]) -> list[ArmResult]:
 
 
 def on_ladder(arm: ArmResult) -> bool:
-    """Return whether an arm is a way to get answers, not what was asked only to read across."""
+    """Return whether an arm belongs on the ladder; arms run only for the diagnosis do not."""
     return arm.role != "placebo" and (arm.role == "candidate" or arm.state != "stopped_early")
 
 
 def arm_named(results: Results) -> ArmResult | None:
-    """Return the arm that the verdict names, if it names one."""
+    """Return the arm that the verdict names, if any."""
     return next((a for a in results.evidence.arms if a.name == results.verdict.arm), None)
 
 
@@ -212,7 +212,7 @@ def use_line(results: Results) -> str:
 
 
 def scored_line(results: Results) -> str:
-    """Return what the named arm is and what it scores on rows like these; "" where none is."""
+    """Return what the named arm is and what it scores on rows like these; or ""."""
     arm = arm_named(results)
     if arm is None or arm.score is None or results.verdict.status == "blocked":
         return ""
@@ -231,7 +231,7 @@ def status_line(results: Results) -> str:
 
 
 def left_line(results: Results) -> str:
-    """Return how much may be left on the table, and on which arm."""
+    """Return how much may be left to gain, and with which arm."""
     verdict, ahead = results.verdict, rivals(results)
     left = verdict.left_on_table
     if left is None:
@@ -250,7 +250,7 @@ def left_line(results: Results) -> str:
 
 
 def untrained_line(results: Results) -> str:
-    """Return why nothing was trained, or nothing where a tuned arm was measured."""
+    """Return why nothing was trained; "" if a tuned arm was measured."""
     trained = [a for a in results.evidence.arms if a.tool in TRAINED and a.role == "candidate"]
     if any(arm.score for arm in trained):
         return ""
@@ -259,7 +259,7 @@ def untrained_line(results: Results) -> str:
 
 
 def pays_line(results: Results) -> str:
-    """Return above which volume the tuned arm pays, or which key is missing to say so."""
+    """Return the volume above which the tuned arm pays, or the key that is missing for it."""
     if untrained := untrained_line(results):
         return untrained
     economics, missing = results.verdict.economics, results.verdict.missing
@@ -274,25 +274,25 @@ def pays_line(results: Results) -> str:
     if economics.get("side") in ("always", "never"):
         return f"{who} {economics['side']} pays at these prices{yours}."
     why = missing.get("/economics/break_even_per_month") or missing.get("/economics") or UNKNOWN
-    if needs := _keys_lacking(why, results):  # the keys stand in the full reason
+    if needs := _keys_lacking(why, results):  # the full reason names the keys
         return f"Costs are not weighed: economics (task.yaml) lacks {needs}."
     return f"At which volume tuning pays is not measured: {visible(why)}."
 
 
 def _keys_lacking(why: str, results: Results) -> str:
-    """Return the keys of `economics:` that a reason asks for and that the task leaves out."""
-    asked = ["machine_hour"] if "cost a request" in why else []
+    """Return the keys of `economics:` that a reason names and the task lacks."""
+    keys = ["machine_hour"] if "cost a request" in why else []
     for found in re.findall(r"\(economics\.([^()]*)\)", why):
-        asked += [key for key in found.split(", ") if key != "label_each"]  # labels may be paid for
+        keys += [key for key in found.split(", ") if key != "label_each"]  # labels may be paid for
     given = results.task.economics
-    lacking = [key for key in asked if getattr(given, key, 0) is None]
+    lacking = [key for key in keys if getattr(given, key, 0) is None]
     if "cost a request" in why and given.machine_hour is not None:
         lacking.insert(0, "prices (of the remote model)")
     return ", ".join(lacking)
 
 
 def rival_line(pair: Pair, margin: float) -> str:
-    """Return what the rows say of an arm beside the named one: `not shown better than ▶ : …`."""
+    """Return an arm's comparison with the named one: `not shown better than ▶ : …`."""
     if pair.low > 0:
         short = ", less than the margin" if pair.mean < margin else ""
         return f"better than ▶ : {span(pair)}{short}"
@@ -301,7 +301,7 @@ def rival_line(pair: Pair, margin: float) -> str:
 
 
 def limit_lines(arm: ArmResult, results: Results) -> list[tuple[str, str]]:
-    """Return (limit with its bound, state) for every limit of the task that this arm faces."""
+    """Return (limit with its bound, state) for every limit of the task that applies to the arm."""
     bounds = results.task.success.limits.plain() | {"floor": results.task.success.floor}
     return [(_limit(name, bounds.get(name)), state) for name, state in arm.limits.items()]
 
@@ -320,7 +320,7 @@ def _bound(value: Any) -> str:
 
 
 def size_of(step: Next) -> str:
-    """Return how much work a next step is: `about 71 clicks`, `12 minutes`, `$1.20`."""
+    """Return the size of a next step: `about 71 clicks`, `12 minutes`, `$1.20`."""
     sizes = [
         f"about {counted(step.clicks, 'click')}" if step.clicks is not None else "",
         counted(step.rows, "row") if step.rows is not None else "",
@@ -331,7 +331,7 @@ def size_of(step: Next) -> str:
 
 
 def next_line(results: Results) -> str:
-    """Return the cheapest next step with its size and why."""
+    """Return the cheapest next step with its size and reason."""
     step, margin = results.verdict.next, results.task.success.margin
     size = f", {size_of(step)}" if size_of(step) else ""
     if step.do == "settle":
@@ -340,13 +340,13 @@ def next_line(results: Results) -> str:
 
 
 def target_line(verdict: Verdict, target: float) -> str:
-    """Return whether the target is met, missed or neither shown: `target .90 met`."""
+    """Return whether the target is met, missed, or neither is shown: `target .90 met`."""
     words = {True: "met", False: "missed", None: "neither shown met nor missed"}
     return f"target {score(target)} {words[verdict.target_met]}"
 
 
 def not_certain(arm: ArmResult) -> str:
-    """Return what a share of n cases does not say: `47 of 50 is not 94 %: …`."""
+    """Return a caution on the score as a share of n cases: `47 of 50 is not 94 %: …`."""
     if arm.score is None or arm.n == 0:
         return ""
     right = round(arm.score.mean * arm.n, 6)

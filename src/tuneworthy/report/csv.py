@@ -1,4 +1,4 @@
-"""Every answer of every arm as one CSV table that no spreadsheet reads as a formula."""
+"""Every answer of every arm as a CSV table that no spreadsheet reads as a formula."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ COLUMNS = ("case", "arm", "role", "seed", "fold", "score", "valid", "answer", "e
 
 
 def answers_csv(results: Results) -> str:
-    """Return one line an answer, with its score and why; what was not measured is empty."""
+    """Return one line per answer, with its score and reason; unmeasured values are empty."""
     targets = {case.id: case.output for case in results.cases}
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")  # so that a lone CR in a cell is quoted too
+    writer = csv.writer(out, lineterminator="\r\n")  # so a lone CR in a cell is quoted too
     writer.writerow(COLUMNS)
     for run in results.runs:
         for i, answer in enumerate(run.answers):

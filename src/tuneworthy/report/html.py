@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file that asks nobody for anything and prints well."""
+"""The report: one self-contained HTML file that makes no request and prints well."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def page(results: Results) -> str:
     """Return the whole study as one HTML page.
 
     The page reads without JavaScript; the script adds sliders (over the precomputed grid only)
-    and the matrix of cases. Its policy allows this one script and this one style, by hash. Text
-    of rows and answers is escaped, in the page and in the data block.
+    and the matrix of cases. The content security policy allows only this script and this style,
+    by hash. Text of rows and answers is escaped, in the page and in the data block.
     """
     matrix = cells(results)
     style, script = _static("report.css"), _static("report.js")
@@ -78,7 +78,7 @@ def page(results: Results) -> str:
 
 
 def _volume(results: Results) -> dict[str, Any]:
-    """Return the range of the volume slider, or why it can't move."""
+    """Return the range of the volume slider, or why it is fixed."""
     volumes = sorted({p.requests_per_month for p in results.grid if p.requests_per_month})
     if len(volumes) > 1:
         return {"count": len(volumes), "why": ""}
@@ -89,7 +89,7 @@ def _volume(results: Results) -> dict[str, Any]:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return the content security policy: nothing but this style and this script, by hash."""
+    """Return the content security policy: only this style and this script, by hash."""
     return (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -107,7 +107,7 @@ def _static(name: str) -> str:
 
 @lru_cache
 def _templates() -> jinja2.Environment:
-    found = jinja2.Environment(
+    jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         finalize=_shown,
@@ -119,21 +119,21 @@ def _templates() -> jinja2.Environment:
              "limit_lines", "next_line", "not_certain", "pays_line", "points", "score",
              "scored_line", "signed", "span", "status_line", "target_line", "use_line",
              "wide_line")  # fmt: skip
-    found.globals |= {name: getattr(words, name) for name in names}
-    found.filters["ticks"] = _ticks
-    found.globals["step_name"] = STEPS.__getitem__
-    found.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
-    found.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
-    return found
+    jinja.globals |= {name: getattr(words, name) for name in names}
+    jinja.filters["ticks"] = _ticks
+    jinja.globals["step_name"] = STEPS.__getitem__
+    jinja.globals |= {"visible_line": visible_line, "not_measured": NOT_MEASURED}
+    jinja.globals |= {"whole": WHOLE.format("fine-tune"), "whole_first": WHOLE.format("Fine-tune")}
+    return jinja
 
 
 def _ticks(text: str) -> Markup:
-    """Return escaped text with `names` between back-ticks set as code."""
+    """Return escaped text with `names` in back-ticks as code elements."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", for_html(visible(text))))
 
 
 def _shown(value: object) -> object:
-    """Return what the template prints: data with every control and bidi character shown."""
+    """Return a printed value with control and bidi characters made visible."""
     if value is None:
         return NOT_MEASURED
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""The verdict as JSON, and the JSON schema that it follows."""
+"""The verdict as JSON, and its JSON schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuneworthy.core.verdict import Verdict
 
 
 def verdict_json(verdict: Verdict) -> str:
-    """Return verdict.json: public names, two spaces, no NaN (ValueError), one text per verdict."""
+    """Return verdict.json: public names, indent 2, deterministic. Raise ValueError for NaN."""
     plain = verdict.plain()
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
     try:
@@ -20,12 +20,12 @@ def verdict_json(verdict: Verdict) -> str:
 
 
 def verdict_schema() -> dict[str, Any]:
-    """Return the JSON schema of verdict.json, made from the record itself."""
+    """Return the JSON schema of verdict.json, generated from the record."""
     schema = Verdict.model_json_schema(by_alias=True, mode="serialization")
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "verdict.json"}
     return {**about, **{key: value for key, value in schema.items() if key != "title"}}
 
 
 def schema_text() -> str:
-    """Return the text of `verdict.schema.json`, the file that ships beside this module."""
+    """Return the text of `verdict.schema.json`, which is shipped in this folder."""
     return json.dumps(verdict_schema(), indent=2, sort_keys=True) + "\n"

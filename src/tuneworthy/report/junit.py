@@ -1,4 +1,4 @@
-"""The verdict as JUnit XML, so that any CI shows it: one test an arm, one for the target."""
+"""The verdict as JUnit XML for CI: one test per arm, one for the target."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tuneworthy.report import _words as words
 
 
 def junit_xml(results: Results) -> str:
-    """Return one suite: the verdict (fails where blocked), the target, and each arm that ran.
+    """Return one suite: the verdict (fails if blocked), the target, and each arm that ran.
 
-    An arm fails where it violates a limit or could not run, and is skipped where it was skipped.
+    An arm fails if it violates a limit or could not run, and is skipped if it was skipped.
     """
     verdict = results.verdict
     suite = ET.Element("testsuite", name=f"tuneworthy {results.task.name}")
@@ -30,8 +30,8 @@ def junit_xml(results: Results) -> str:
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(len(suite.findall("*/failure"))))
     suite.set("skipped", str(len(suite.findall("*/skipped"))))
-    said = f"{head} {words.use_line(results)} {words.left_line(results)}"
-    ET.SubElement(suite, "system-out").text = _text(said)
+    summary = f"{head} {words.use_line(results)} {words.left_line(results)}"
+    ET.SubElement(suite, "system-out").text = _text(summary)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -43,5 +43,5 @@ def _test(suite: ET.Element, name: str, failure: str) -> ET.Element:
 
 
 def _text(text: str) -> str:
-    """Return text without the characters that XML has no way to write."""
+    """Return text without the characters that XML cannot represent."""
     return visible(text).replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")

@@ -1,4 +1,4 @@
-"""The study in a terminal: ladder screen, live view, final table, audit and plan."""
+"""Terminal output of a study: ladder screen, live view, final table, audit and plan."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ __all__ = [
 
 
 def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Text:
-    """Return the first screen: the verdict in a sentence, the ladder, and what comes next.
+    """Return the first screen: the verdict in a sentence, the ladder, the next step.
 
-    `width` is the number of columns (80 or more). `plain` leaves out colours and every character
-    above ASCII. No line is wider than `width`, and no data can forge a line.
+    `width` is the number of columns (80 or more). `plain` drops colours and every character outside
+    ASCII. No line is wider than `width`, and no data can forge a line.
     """
     lines = [
         *_verdict(results, width, plain),
@@ -75,8 +75,8 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
              words.pays_line(results))  # fmt: skip
     more = " ".join(filter(None, lines)) if verdict.status != "blocked" else verdict.because
     yield from (Text(each) for each in wrapped(shown(more, plain), width))
-    for said in cautions(results):
-        yield from (Text(each, "yellow") for each in wrapped(shown(said, plain), width))
+    for caution in cautions(results):
+        yield from (Text(each, "yellow") for each in wrapped(shown(caution, plain), width))
 
 
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""Generated tasks of known type and cause, one a file."""
+"""Generated tasks with a known output type and cause, one a file."""
 
 from tuneworthy.suite._made import Made
 from tuneworthy.suite._write import write

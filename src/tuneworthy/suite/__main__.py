@@ -11,7 +11,7 @@ from tuneworthy.suite._write import SEED, write
 
 
 def main(args: list[str]) -> int:
-    """Write one task, or say how to; return the exit code."""
+    """Write one task, or print the usage; return the exit code."""
     if len(args) not in (2, 3) or not all(map(str.isdigit, args[2:])):
         print(__doc__, file=sys.stderr)
         for name, line in catalogue("suite").items():

@@ -1,4 +1,4 @@
-"""Drawing rows one after another: no copy, no near-copy, same seed, same rows."""
+"""Draw distinct rows from a seed: no copies, no near-copies, same seed, same rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from tuneworthy.core.errors import TaskError
 
-SHINGLE = 5
-TOO_NEAR = 0.8
-PATIENCE = 200
+SHINGLE = 5  # characters
+TOO_NEAR = 0.8  # Jaccard similarity from which two inputs count as near-copies
+PATIENCE = 200  # draws for one row before giving up
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -22,7 +22,7 @@ def shingles(text: str) -> frozenset[str]:
 def apart(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
     """Draw n rows whose inputs are no near-copies of each other (shingle Jaccard below .8).
 
-    `draw(i)` makes a candidate for row i. Raises TaskError where the words are exhausted.
+    `draw(i)` makes a candidate for row i. Raises TaskError if the generator's words are exhausted.
     """
     rows: list[dict[str, Any]] = []
     seen: list[frozenset[str]] = []
@@ -44,7 +44,7 @@ def apart(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def mistyped(rng: Random, text: str, spare: frozenset[str]) -> str:
-    """Return the text with one slip of the keyboard in a word that carries no answer."""
+    """Return the text with one typing error, in a word outside `spare` (words of the answer)."""
     words = text.split(" ")
     places = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha() and w not in spare]
     if not places:

@@ -1,4 +1,4 @@
-"""A generated task: its rows, the content of its task.yaml, and what is wrong by construction."""
+"""A generated task: its rows, the content of its task.yaml, and its cause of failure by design."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 Cause = Literal["format", "convention", "knowledge", "learnable"]
 
-LORA = {"epochs": 1}  # three would take the demo past its minutes on a slow machine
+LORA = {"epochs": 1}  # three epochs would exceed the demo's time on a slow machine
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a generator made. Rows from `split` on are the test rows; no input stands in both.
+    """Output of a generator. Rows from `split` on are test rows; no input occurs in both parts.
 
-    `task` is the content of task.yaml without its `data` paths, `docs` the documents and `schema`
-    the JSON schema where the task has them, `cause` what a bare model lacks for it.
+    `task` is the content of task.yaml without its `data` paths. `docs` and `schema` are the
+    documents and the JSON schema of a task that has them. `cause` is what a bare model lacks.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -30,5 +30,5 @@ class Made:
 
 
 def two_thirds(n: int) -> int:
-    """Return where the test rows start: after two thirds of n rows."""
+    """Return the index of the first test row: two thirds of n."""
     return n - n // 3

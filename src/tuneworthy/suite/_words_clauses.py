@@ -8,7 +8,7 @@ PARTIES = (
     ("the Lessor", "the Lessee"), ("Northfield", "Harrow"), ("the Provider", "the Subscriber"),
 )  # fmt: skip
 PLACES = ("Norway", "Ontario", "Bavaria", "Scotland", "Singapore", "Denmark", "Delaware", "Geneva")
-# Openers name the matter of other clauses, so that no single word gives a label away.
+# Openers name the topic of other clauses, so no single word reveals a label.
 OPENERS = (
     "Subject to clause {n},", "Save as set out in the payment terms,", "During the term,",
     "Notwithstanding any notice given,", "Without prejudice to the warranties above,",

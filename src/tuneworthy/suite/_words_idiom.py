@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Thing(NamedTuple):
-    """A kind of record: its plural and singular, its fields of numbers and of true or false."""
+    """A kind of record: its plural and singular, its numeric fields, its boolean fields."""
 
     many: str
     one: str
@@ -15,7 +15,7 @@ class Thing(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What a function does: its name, the request, the type and the docstring, and the body."""
+    """A function to write: its name, request, return type, docstring and body."""
 
     name: str
     asked: str

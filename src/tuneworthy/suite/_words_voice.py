@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Matter(NamedTuple):
-    """One kind of message: what is written, the note of the desk, and the reply's middle.
+    """One kind of message: the customer's text, the desk's note, and the reply's middle part.
 
-    `demands` are the phrases that the note makes a reply say.
+    `demands` are the phrases that a reply must contain because of the note.
     """
 
     written: tuple[str, ...]

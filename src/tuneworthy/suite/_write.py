@@ -1,4 +1,4 @@
-"""Writing a generated task as a folder that `tuneworthy run` reads: the same bytes every time."""
+"""Write a generated task as a folder for `tuneworthy run`; the same bytes every time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(name: str, folder: Path, seed: int = SEED, n: int | None = None) -> Pa
     """Write task.yaml, train and test rows, documents, schema and README; return task.yaml.
 
     `name` is a file of suite/. Files of the same names in `folder` are replaced. Raises TaskError
-    for an unknown name or where n rows can't be made.
+    for an unknown name or if n rows can't be made.
     """
     make = load("suite", name).make
     made: Made = make(seed) if n is None else make(seed, n)

@@ -30,9 +30,9 @@ TASK = {
 
 
 def make(seed: int, n: int = 360) -> Made:
-    """Return n requests for a function; `meta.tests` of a row hold where its function is right.
+    """Return n requests for a function; a row's `meta.tests` pass with its right answer.
 
-    No function is asked for twice. Raises TaskError beyond 462 rows, the number of functions.
+    No function is requested twice. Raises TaskError beyond 462 rows, the number of functions.
     """
     rng = Random(f"house_idiom {seed}")
     cells = [(thing, job, amount, flag) for thing in THINGS for job in JOBS
@@ -64,7 +64,7 @@ def _code(job: Job, thing: Thing, name: str, words: dict[str, str]) -> str:
 
 
 def _tests(rng: Random, name: str, code: str, words: dict[str, str]) -> list[str]:
-    """Return three lines that hold for this code, the first on no records; the code is ours."""
+    """Return three asserts that hold for this code, the first on no records; runs only our code."""
     names: dict[str, Any] = {}
     exec(code, names)
     samples = [[], *([_record(rng, words, at) for at in range(size)] for size in (1, 4))]

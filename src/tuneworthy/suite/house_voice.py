@@ -21,7 +21,7 @@ TASK = {
 
 
 def make(seed: int, n: int = 360) -> Made:
-    """Return n messages with a desk note and the reply; names of the test part are new."""
+    """Return n messages with a desk note and the reply; the test part has new names."""
     rng, start = Random(f"house_voice {seed}"), two_thirds(n)
     rows = apart(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
     return Made(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
@@ -37,8 +37,8 @@ def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
         "when": rng.choice(WEEKDAYS[3:]),
         "sum": str(rng.randrange(7, 180)),
     }
-    told = {"text": rng.choice(matter.written), "note": matter.note}
-    shape = rng.choice(SHAPES).replace("{text}", told["text"]).replace("{note}", told["note"])
+    parts = {"text": rng.choice(matter.written), "note": matter.note}
+    shape = rng.choice(SHAPES).replace("{text}", parts["text"]).replace("{note}", parts["note"])
     reply = " ".join((rng.choice(OPENERS), rng.choice(matter.replies), rng.choice(CLOSERS)))
     return {
         "input": shape.format(**words),

@@ -23,9 +23,9 @@ TASK = {
 def make(seed: int, n: int = 360) -> Made:
     """Return n questions with dated documents; every rule of every office has a document.
 
-    A rule that changed has two documents; a row's `time` says which of them is in force. An
-    office's rule is asked about in one row only, so no training row holds a test row's fact.
-    Raises TaskError beyond 480 rows, the number of rules.
+    A rule that changed has two documents; a row's `time` decides which of them is in force. Each
+    rule of an office is asked in one row only, so no training row holds a test row's fact. Raises
+    TaskError beyond 480 rows, the number of rules.
     """
     rng, cells = Random(f"policy_faq {seed}"), list(product(OFFICES, RULES))
     rng.shuffle(cells)

@@ -79,7 +79,7 @@ def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _shaped(shape: str, name: str | None, order: str | None) -> str:
-    """Fill name and order in; a part in brackets goes where its field is absent."""
+    """Fill in name and order; drop a part in brackets if its field is absent."""
     fields = {"name": name, "order": order}
 
     def part(match: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""From evidence to a verdict, pure: no files, no clock, no arm names."""
+"""From evidence to a verdict, as a pure function: no files, no clock, no arm names."""

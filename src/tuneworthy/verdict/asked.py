@@ -1,4 +1,4 @@
-"""The nine questions in their order; what no finding answers is listed as not asked."""
+"""The nine questions in order; a question without a finding is listed as not asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_ASKED = "not measured (the questions are asked at the end of a study)"
 
 
 def answered(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
-    """Return a finding for each question, the given ones unchanged, then any others given."""
+    """Return a finding for each question in order, then any other findings."""
     given = {finding.name: finding for finding in findings}
     names = in_order()
     listed = [given.get(name) or _unasked(name, policy) for name in names]

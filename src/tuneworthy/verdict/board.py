@@ -1,4 +1,4 @@
-"""The part of the evidence that the rule reads: rungs, references and paired bounds. No names."""
+"""The rule's view of the evidence: rungs, references and paired bounds, without names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tuneworthy.core.task import TOOLS
 from tuneworthy.verdict.limit_states import broken
 
 Bound = tuple[float, float, float]
-UNKNOWN: Bound = (0.0, -1.0, 1.0)  # two scores in [0, 1] can't differ by more
+UNKNOWN: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 1]
 
 
 @dataclass(frozen=True)
 class Board:
     """Feasible finalists, simplest first, with mean and one-sided bounds of every pair.
 
-    `others` are feasible arms that were compared and are no finalists: they may be better than the
-    one that is named. `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low,
-    high) of b - s in score points; a pair that was not compared has the widest bound there is.
+    `others` are feasible compared arms that are no finalists; they may be better than the named
+    one. `outside` are finalists that break a limit. `bounds[b, s]` is (mean, low, high) of b - s in
+    score points; a pair that was not compared has the widest possible bound.
     """
 
     order: tuple[ArmResult, ...]
@@ -33,7 +33,7 @@ class Board:
 
     @property
     def rivals(self) -> tuple[ArmResult, ...]:
-        """Return all feasible arms that were compared: the finalists, then the others."""
+        """Return all feasible compared arms: the finalists, then the others."""
         return (*self.order, *self.others)
 
     def bound(self, arm: ArmResult, versus: ArmResult) -> Bound:
@@ -41,21 +41,21 @@ class Board:
         return self.bounds.get((arm.name, versus.name), UNKNOWN)
 
     def most(self, arm: ArmResult) -> float:
-        """Return the most by which another feasible arm may be better than `arm`."""
+        """Return the upper bound by which another feasible arm may be better than `arm`."""
         rivals = (self.bound(other, arm)[2] for other in self.rivals if other.name != arm.name)
         return max(0.0, *rivals, 0.0)
 
 
 def rung(arm: ArmResult) -> tuple[int, int, str]:
-    """Return where an arm stands: its tool, then its simplicity (the name only breaks ties).
+    """Return an arm's place on the ladder: its tool, then its simplicity (the name breaks ties).
 
-    One whose tool is not known stands above all: it may be the most complex of them.
+    An arm of unknown tool is placed above all others, as it may be the most complex.
     """
     return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
 
 
 def lay_out(evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None) -> Board:
-    """Return the board; the arms in `gains` score so much more there."""
+    """Return the board; `gains` are added to the scores of the arms in it."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]

@@ -1,4 +1,4 @@
-"""What is still open: which arm may be better than which, and the rows that would settle it."""
+"""The undecided comparison: which arm may be better than which, and the rows to settle it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tuneworthy.verdict.sentences import rival
 
 @dataclass(frozen=True)
 class Contest:
-    """What is still open: the arm that may be better, against which, and what rows would show.
+    """The undecided comparison: `arm` may be better than `versus`; `outlook` sizes more rows.
 
-    `size` is how many rows are asked for (None: far more rows have little chance to settle it).
+    `size` is the number of rows to add (None: even far more rows have little chance to settle it).
     """
 
     arm: ArmResult
@@ -28,7 +28,7 @@ class Contest:
 
 
 def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
-    """Return what is still open, with the rows that would settle it; None without a pair."""
+    """Return the undecided comparison with the rows to settle it; None without a pair."""
     if ruling.against:
         return _against_reference(evidence, policy, board, ruling.against)
     assert ruling.arm is not None
@@ -55,7 +55,7 @@ def _against_reference(
 def _cheaper(
     evidence: Evidence, policy: Policy, board: Board, arm: ArmResult, present: ArmResult
 ) -> Contest | None:
-    """Size the cheapest open rung: its loss to today's arm is to be shown above or below margin."""
+    """Size the cheapest open rung: show its loss to today's arm to be above or below the margin."""
     maybe = still_open(board, arm, present, policy)
     if not maybe:
         return None
@@ -76,18 +76,18 @@ def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
 def _contest(
     evidence: Evidence,
     board: Board,
-    who: tuple[ArmResult, ArmResult],
+    arms: tuple[ArmResult, ArmResult],
     shift: float,
     margin: float,
 ) -> Contest | None:
-    """Size the contest; `shift` is added to the difference, which is compared with `margin`."""
-    pair = board.pairs.get((who[0].name, who[1].name))
+    """Return the sized comparison; `shift` is added to the difference before the margin applies."""
+    pair = board.pairs.get((arms[0].name, arms[1].name))
     if pair is None or not pair.n:
         return None
     outlook = worth_it(pair, margin, _next(evidence, pair), shift)
-    return Contest(*who, pair, outlook, outlook.size())
+    return Contest(*arms, pair, outlook, outlook.size())
 
 
 def _next(evidence: Evidence, pair: Pair) -> float:
-    """Return the level of each bound at the next look."""
+    """Return the one-sided error level of each bound at the next look."""
     return at_next_look(pair.level, evidence.looks)

@@ -1,7 +1,7 @@
-"""From evidence to a verdict: pure, so the same evidence gives the same verdict anywhere.
+"""Decide a verdict from evidence: pure, so the same evidence gives the same verdict anywhere.
 
-It knows effects, costs, limits and the tool, role and simplicity each arm declares; never a file,
-the clock, or an arm by its name.
+It knows effects, costs, limits and the tool, role and simplicity that each arm declares; it reads
+no file and no clock, and knows no arm by its name.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def decide(
     policy: Policy,
     version: str = tuneworthy.__version__,
 ) -> Verdict:
-    """Return the verdict: which arm to use, how sure that is, and the cheapest next step.
+    """Return the verdict: which arm to use, how certain that is, and the cheapest next step.
 
-    The ladder is climbed only when the rung below is beaten; `left_on_table` says how much
-    another measured arm may be better by, in score points.
+    The ladder is climbed only if the rung below is beaten; `left_on_table` bounds by how many
+    score points another measured arm may be better.
     """
     laid = boards(evidence, policy)
     board, ruling, strip = laid.seen, rule(laid, policy), by_margin(laid, policy)
@@ -73,14 +73,14 @@ def decide(
     plain = Verdict(**parts).plain()
     by_name = {arm.name: arm for arm in evidence.arms}
     known |= _deltas_known(plain, ruling)
-    told = {**_unread(evidence), **_untried(evidence, parts["wrong"])}
-    return Verdict(**parts, missing={**reasons(plain, by_name, known), **told})
+    diagnosis_missing = {**_unread(evidence), **_untried(evidence, parts["wrong"])}
+    return Verdict(**parts, missing={**reasons(plain, by_name, known), **diagnosis_missing})
 
 
 def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tuple[GridPoint, ...]:
-    """Return the ruling at margins of 0 to 20 points and, where prices are known, at volumes.
+    """Return the ruling at margins of 0 to 20 points and, if prices are known, at volumes.
 
-    Findings explain and never change what is named.
+    Findings explain and never change which arm is named.
     """
     del findings
     laid = boards(evidence, policy)
@@ -110,7 +110,7 @@ def target_met(policy: Policy, ruling: Ruling) -> bool | None:
 
 
 def ordered(evidence: Evidence) -> list[ArmResult]:
-    """Return the arms as the ladder shows them: references, then rungs, then the rest."""
+    """Return the arms in ladder order: references, then rungs, then the rest."""
     return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
 
 
@@ -132,7 +132,7 @@ def _shown(arm: ArmResult, delta: Delta | None) -> VerdictArm:
 
 
 def _delta(board: Board, arm: ArmResult, ruling: Ruling) -> Delta | None:
-    """Return arm - named arm (for `none`: arm - reference), where the two were compared."""
+    """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
     versus = ruling.arm or ruling.against
     if versus is None or (arm.name, versus.name) not in board.bounds:
         return None
@@ -172,7 +172,7 @@ def _unknown_left(ruling: Ruling) -> str:
 
 
 def _untried(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
-    """Return what the row `untried` waits for, as the reason why it names no arm."""
+    """Return the reasons for the nulls of the row `untried`: the remedies not tried yet."""
     waits = evidence.diagnosis.untried if evidence.diagnosis else ()
     why = "; ".join(
         f"{one.name}: not tried on {one.n:,} of them" + (f" ({one.because})" if one.because else "")
@@ -184,7 +184,7 @@ def _untried(evidence: Evidence, wrong: Sequence[Wrong]) -> dict[str, str]:
 
 
 def _unread(evidence: Evidence) -> dict[str, str]:
-    """Return why `wrong` is empty, or holds a part only, where it does."""
+    """Return why `wrong` is empty or incomplete, if it is."""
     if evidence.diagnosis is None:
         return {
             "/wrong": "neither what runs today nor a prompt was measured: nothing to read across"

@@ -1,4 +1,4 @@
-"""Whether the named arm's lead moves with time, so that a bound over all rows is not tomorrow's."""
+"""Whether the named arm's lead changes over time, so that bounds over all rows mislead."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.verdict.board import Board, rung
 
-LEVEL = 0.01  # of all tests of one verdict together: a warning that is often false is not read
+LEVEL = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
 
 
 def shown(board: Board, trends: Sequence[Trend], arm: ArmResult | None) -> list[Trend]:
-    """Return the breaks that are shown between the named arm and any it was compared with.
+    """Return the significant breaks between the named arm and those it was compared with.
 
-    Each is seen from the named arm; its level is shared among all of them (Bonferroni).
+    Each is seen from the named arm; the level is divided among all tests (Bonferroni).
     """
     if arm is None:
         return []
@@ -30,9 +30,9 @@ def shown(board: Board, trends: Sequence[Trend], arm: ArmResult | None) -> list[
 
 
 def contradicts(board: Board, policy: Policy, trend: Trend) -> bool:
-    """Return whether the last part of the time would not name this arm before the other.
+    """Return whether the last part of the time would name the other arm.
 
-    There the other one is ahead by more than the margin; or it is the simpler rung and not behind.
+    There the other one leads by more than the margin, or it is the simpler rung and not behind.
     """
     after = trend.after
     if after is None:
@@ -47,25 +47,25 @@ def contradicts(board: Board, policy: Policy, trend: Trend) -> bool:
 def turned(
     board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
 ) -> list[Trend]:
-    """Return the shown breaks after which another arm would be named; each takes `firm` away."""
-    found = shown(board, trends, arm)
-    return [trend for trend in found if contradicts(board, policy, trend)]
+    """Return the significant breaks after which another arm would be named: none may be firm."""
+    breaks = shown(board, trends, arm)
+    return [trend for trend in breaks if contradicts(board, policy, trend)]
 
 
 def said(board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None) -> str:
-    """Return what moves with time in plain words, "" where nothing is shown to.
+    """Return a sentence on the most important break over time, or "" if none is significant.
 
-    Of several breaks the one that would change the name comes first, then the surest. Where no arm
-    is named, what runs today is looked at.
+    The break that would change the name comes first, then the most significant. If no arm is named,
+    the breaks of what runs today count.
     """
     mine = arm or next((one for one in board.order if one.present), None)
-    found = shown(board, trends, mine)
-    against = {trend.versus for trend in found if arm and contradicts(board, policy, trend)}
-    told = {*against, *(_worth_telling(board, mine) if mine else ())}
-    found = [trend for trend in found if trend.versus in told]
-    if mine is None or not found:
+    breaks = shown(board, trends, mine)
+    against = {trend.versus for trend in breaks if arm and contradicts(board, policy, trend)}
+    mentioned = {*against, *(_worth_telling(board, mine) if mine else ())}
+    breaks = [trend for trend in breaks if trend.versus in mentioned]
+    if mine is None or not breaks:
         return ""
-    first = min(found, key=lambda trend: (trend.versus not in against, trend.p, trend.versus))
+    first = min(breaks, key=lambda trend: (trend.versus not in against, trend.p, trend.versus))
     line = (
         f"{break_line(first)}: the bounds speak of all these rows taken together, not of"
         " tomorrow's."
@@ -78,7 +78,7 @@ def said(board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult |
 
 
 def _worth_telling(board: Board, arm: ArmResult) -> set[str]:
-    """Return what runs today and the arm that may be better by most."""
+    """Return the names of what runs today and of the arm that may be better by most."""
     others = [one for one in board.order if one.name != arm.name]
     best = max(others, key=lambda one: board.bound(one, arm)[2], default=None)
     return {one.name for one in (best, board.present) if one}
@@ -86,7 +86,7 @@ def _worth_telling(board: Board, arm: ArmResult) -> set[str]:
 
 def break_line(trend: Trend) -> str:
     """Return the scores before and after a break: `tune` scores .90 in the first 60 % of …"""
-    assert trend.before is not None  # only a break that is shown is spoken of
+    assert trend.before is not None  # a significant break has both parts
     assert trend.after is not None
     first = round(100 * trend.before.n / trend.n)
     start = f" (from {quoted(trend.from_time, 40)} on)" if trend.from_time else ""

@@ -1,4 +1,4 @@
-"""The exit code of `run`, read off the verdict."""
+"""The exit code of `run` for a verdict."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tuneworthy.verdict.missing import NO_TARGET
 def exit_code(verdict: Verdict, require_firm: bool = False) -> int:
     """Return 0 (a verdict; target met or none set), 3 (target not met) or 4 (blocked).
 
-    A provisional verdict under `require_firm` is 4. A target that the rows neither show met nor
-    missed counts as not met: 0 is a promise that it is.
+    A provisional verdict under `require_firm` is 4. A target that is shown neither met nor missed
+    counts as not met, because 0 promises that it is met.
     """
     if verdict.status == "blocked" or (require_firm and verdict.status != "firm"):
         return 4

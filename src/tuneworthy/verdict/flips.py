@@ -1,4 +1,4 @@
-"""At which margin, value, volume, price or pace of change the verdict changes. Pure."""
+"""Sensitivity: the margin, value, volume, price or retraining pace that flips the verdict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tuneworthy.verdict.rule import Boards, Ruling, on_board, rule
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
 MONTH = 30.0  # days
-AROUND = 20  # times: how far from its own a price is varied
+AROUND = 20  # a price is varied between its own divided by and times this factor
 _RETRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A range of a price, open at both ends, over which the ruling is the same."""
+    """An open interval of a price over which the ruling is the same."""
 
     low: float
     high: float | None
@@ -37,7 +37,7 @@ def at_margin(policy: Policy, margin: float) -> Policy:
 
 
 def by_margin(laid: Boards, policy: Policy) -> tuple[ByMargin, ...]:
-    """Return what the rule says at every margin from 0 to 20 points."""
+    """Return the ruling at every margin from 0 to 20 points."""
     out = []
     for margin in MARGINS:
         ruling = rule(laid, at_margin(policy, margin))
@@ -55,14 +55,14 @@ def flips(laid: Boards, policy: Policy, strip: tuple[ByMargin, ...]) -> tuple[di
                         "arm": new.arm})  # fmt: skip
     if not laid.blocked:
         keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
-        found: list[tuple[dict[str, str], list[Stretch]]] = [
+        intervals: list[tuple[dict[str, str], list[Stretch]]] = [
             ({"input": key}, stretches(laid.seen, policy, key)) for key in keys
         ]
-        found.append(({"input": "retrain_days"}, by_change(laid.seen, policy)))
+        intervals.append(({"input": "retrain_days"}, by_change(laid.seen, policy)))
         for arm in laid.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
-            found.append((about, by_price(laid.seen, policy, arm)))
-        out += [{**about, **flip} for about, parts in found for flip in _turns(parts)]
+            intervals.append((about, by_price(laid.seen, policy, arm)))
+        out += [{**about, **flip} for about, parts in intervals for flip in _turns(parts)]
     return tuple({**flip, "says": says(flip)} for flip in out)
 
 
@@ -90,11 +90,11 @@ def says(flip: Mapping[str, Any]) -> str:
 
 
 def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
-    """Return the ruling over all values of one price, the other price taken as it is.
+    """Return the ruling over all values of one price, with the other price fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which
-    anything changes are known in closed form; between two of them one evaluation is enough.
-    Empty where the other price or a rung's costs are not known.
+    anything changes are known in closed form; one evaluation between each two of them is enough.
+    Empty if the other price or a rung's costs are unknown.
     """
     prices = priced(board.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0}))
     if prices is None or policy.motive != "quality":
@@ -106,10 +106,10 @@ def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
 
 
 def by_change(board: Board, policy: Policy) -> list[Stretch]:
-    """Return the ruling over how many days a tuned model lasts until facts call for retraining.
+    """Return the ruling over the number of days until a tuned model needs retraining.
 
-    From a day to the horizon: upkeep is linear in 30/days. Empty where nothing is retrained, or
-    where prices do not decide.
+    From one day to the horizon; upkeep is linear in 30/days. Empty if nothing is retrained, or if
+    prices do not decide.
     """
     prices = priced(board.rivals, policy)
     again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in _RETRAINED}
@@ -139,9 +139,9 @@ def by_change(board: Board, policy: Policy) -> list[Stretch]:
 
 
 def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
-    """Return the ruling over what 1,000 requests of one arm cost: its own, divided or times 20.
+    """Return the ruling over the price of 1,000 requests of one arm, from 1/20 to 20 times its own.
 
-    Empty where its cost is 0 or not known, or where prices do not decide.
+    Empty if its price is 0 or unknown, or if prices do not decide.
     """
     prices = priced(board.rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
@@ -164,12 +164,12 @@ def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
 
 
 def _climbs(board: Board) -> Iterator[tuple[ArmResult, ArmResult]]:
-    """Yield (b, s) for every climb that the rule looks at: from a rung s to any other arm b."""
+    """Yield (b, s) for every climb that the rule considers: from a rung s to any other arm b."""
     return ((b, s) for b in board.rivals for s in board.order if b.name != s.name)
 
 
 def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
-    """Return the board with other costs of some arms."""
+    """Return the board with other costs for some arms."""
 
     def other(arm: ArmResult) -> ArmResult:
         return arm.model_copy(update=dict(arms.get(arm.name, {})))
@@ -180,7 +180,7 @@ def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
 
 
 def _without(arm: ArmResult) -> float:
-    """Return the monthly upkeep of an arm, its retraining left aside."""
+    """Return the monthly upkeep of an arm without its retraining."""
     upkeep = arm.upkeep_usd_month or 0.0
     return (
         upkeep - MONTH / arm.retrain_days * (arm.retrain_usd or 0.0) if arm.retrain_days else upkeep
@@ -192,19 +192,19 @@ def _over(
     ruled: Callable[[float], Ruling],
     within: tuple[float, float | None],
 ) -> list[Stretch]:
-    """Return the ruling between the values at which it can change, equal neighbours joined."""
+    """Return the ruling between the values at which it can change, merging equal neighbours."""
     first, end = within
     most = 1e15 if end is None else end
     cuts = sorted({float(f"{cut:.12g}") for cut in turning if first < cut < most})
-    found: list[Stretch] = []
+    merged: list[Stretch] = []
     for low, high in zip([first, *cuts], [*cuts, end], strict=True):
         ruling = ruled(_inside(low, high))
-        last = found[-1] if found else None
+        last = merged[-1] if merged else None
         if last and (*last.ruling.named, last.ruling.status) == (*ruling.named, ruling.status):
-            found[-1] = Stretch(last.low, high, ruling)
+            merged[-1] = Stretch(last.low, high, ruling)
         else:
-            found.append(Stretch(low, high, ruling))
-    return found
+            merged.append(Stretch(low, high, ruling))
+    return merged
 
 
 def _inside(low: float, high: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Every null of a verdict gets its reason, by JSON pointer. Pure."""
+"""Reasons for every null of a verdict, by JSON pointer. Pure."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ ECONOMICS = {
 def reasons(
     plain: Mapping[str, Any], arms: Mapping[str, ArmResult], known: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return {JSON pointer: reason} for every null; `known` has the reasons the rule gave."""
-    found = {}
+    """Return {JSON pointer: reason} for every null; `known` holds the rule's own reasons."""
+    out = {}
     for path in nulls(plain):
         pointer = "/" + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in path)
-        found[pointer] = known.get(pointer) or _reason(plain, path, arms)
-    return found
+        out[pointer] = known.get(pointer) or _reason(plain, path, arms)
+    return out
 
 
 def nulls(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

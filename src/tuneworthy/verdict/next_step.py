@@ -1,4 +1,4 @@
-"""The cheapest next step and its size. Minutes, money and clicks are compared in labels."""
+"""The cheapest next step and its size; minutes, money and clicks are compared in labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuneworthy.verdict.sentences import a_tool, named, points
 from tuneworthy.verdict.unmeasured import beside, bigger, may_gain, measure
 
 EVEN = 0.5
-"""A pool with fewer inputs than asked for is offered from this chance or that of labels on."""
+"""Least chance to settle (or that of labelling, if lower) for the offer of a too small pool."""
 REPAIR_FORM = "repair the metric or the parser, then run again"
 
 
@@ -35,7 +35,7 @@ def next_step(
 ) -> Next:
     """Return the cheapest step that would make the verdict firmer or the score higher.
 
-    Findings are the questions' own answers: they explain, and no step is taken from their words.
+    Findings only explain; no step is taken from them.
     """
     del findings
     if ruling.status == "blocked":
@@ -53,15 +53,15 @@ def next_step(
     offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
     short = target_met is False
     if not _done(ruling, short) and (more := measure(evidence, policy, ruling.arm, short)):
-        # Rows can't settle what an arm that was not trained would have done.
+        # More rows can't settle how an arm that was not trained would have scored.
         others = [] if ruling.untrained else [offer for offer in offers if offer.settles]
         return _cheapest([more, *others])
     larger = _bigger_wanted(evidence, policy, ruling, short)
-    if larger and (short or ruling.status == "firm"):  # shown to fall short: few rows never do
+    if larger and (short or ruling.status == "firm"):  # few rows never show it to fall short
         return _bigger(evidence, policy, ruling)
     if before:
         return before
-    if larger and (open_now is None or open_now.size is None):  # rows would show no more
+    if larger and (open_now is None or open_now.size is None):  # more rows would not help
         return _bigger(evidence, policy, ruling)
     if not offers:
         return Next(do="measure another arm", why="there is no second arm to compare on these rows")
@@ -69,7 +69,7 @@ def next_step(
 
 
 def _before_rows(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Next | None:
-    """Return the step where no further rows would help, or not before it is taken."""
+    """Return the step if more rows would not help, or only after it."""
     if policy.motive == "cost" and (need := _cost_keys(board)):
         return need
     if ruling.status == "firm":
@@ -88,7 +88,7 @@ def _cheapest(offers: Sequence[Offer]) -> Next:
 
 
 def _done(ruling: Ruling, short: bool) -> bool:
-    """Return whether what was measured decides: firm, with an arm that reaches the target."""
+    """Return whether the measured arms decide: firm, with an arm that reaches the target."""
     return ruling.status == "firm" and ruling.use != "none" and not short
 
 
@@ -173,7 +173,7 @@ def _offers(
 
 def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -> list[Offer]:
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
-    if pair.apart is None or not inputs or evidence.locked:  # settle opens the open rows' study
+    if pair.apart is None or not inputs or evidence.locked:  # settling works on open rows only
         return []
     chance = open_now.outlook.clicked(inputs)
     if inputs < size.inputs and chance < min(EVEN, size.chance):
@@ -202,7 +202,7 @@ def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
 
 
 def _collect(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
-    """Offer more training rows where tuning is the rival and its curve is shown to climb."""
+    """Offer more training rows if tuning is the rival and its learning curve is shown to climb."""
     curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
     if curve is None or curve.needed is None or evidence.train is None:
         return []
@@ -235,7 +235,7 @@ def _at_the_margin(policy: Policy, open_now: Contest) -> Next:
 
 
 def _economics(board: Board, policy: Policy, ruling: Ruling) -> list[Offer]:
-    """Offer to write down the one price that is missing, where it can make the verdict firm."""
+    """Offer to write down the one missing price, if it can make the verdict firm."""
     keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
     if len(lacking) != 1 or unknown(board.rivals) or policy.motive != "quality":

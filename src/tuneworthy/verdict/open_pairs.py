@@ -1,4 +1,4 @@
-"""Which pairs of arms a study left open, and its evidence with bounds that new inputs tightened.
+"""The pairs of arms that a study left open, and its evidence with the bounds of settled pairs.
 
 Pure arithmetic on evidence; knows no arm by its name.
 """
@@ -21,11 +21,11 @@ Names = tuple[str, str]
 
 @dataclass(frozen=True)
 class Open:
-    """A pair that keeps the verdict from being firm: may `arm` be better than `versus`?
+    """A pair that keeps the verdict from being firm: `arm` may be better than `versus`.
 
-    It closes when the upper bound of arm - versus, plus `shift` (what the price difference of a
-    request is worth), comes down to `margin`, or when `versus` is beaten. Under the motive cost
-    `margin` is below 0: the cheaper arm is to be shown worse by more, or within it.
+    It closes once the upper bound of arm - versus, plus `shift` (the value of the price difference
+    per request), is at most `margin`, or once `versus` is beaten. Under the motive cost `margin` is
+    below 0: the cheaper arm has to be shown worse by more than that, or within it.
     """
 
     arm: str
@@ -39,7 +39,7 @@ class Open:
         return self.arm, self.versus
 
     def planned(self, pair: Pair, most: int) -> int:
-        """Return for how many rows in all bets on it are sized, at `most`."""
+        """Return the total number of rows, at most `most`, for which bets on it are sized."""
         if not pair.n:
             return most
         if self.margin < 0:
@@ -51,13 +51,13 @@ class Open:
 
 @dataclass(frozen=True)
 class Tightened:
-    """What clicks showed of a pair: mean and bounds on n rows; `differ` of them are not equal.
+    """A pair after settling: mean and bounds on n rows, of which `differ` have unequal scores.
 
-    `apart` new inputs had answers that differ.
+    `apart`: new inputs on which the answers differ.
 
-    `points`: "new" inputs alone, of an artefact that the study scored only fold by fold; "all"
-    rows, those of the study among them; "preference": shares of preference, which the study's own
-    points can't be set beside.
+    `points`: "new" for new inputs only (the study scored an artefact only fold by fold); "all" for
+    all rows including the study's; "preference" for shares of preference, which are not comparable
+    to the study's own points.
     """
 
     n: int
@@ -72,12 +72,12 @@ class Tightened:
 
 
 def standing(evidence: Evidence, policy: Policy) -> tuple[Ruling, list[Open]]:
-    """Return what the rule says now, and the pairs that are open, the widest first."""
+    """Return the present ruling and the open pairs, the widest first."""
     laid = boards(evidence, policy)
     ruling, board = rule(laid, policy), laid.seen
-    found = [] if ruling.status == "blocked" else list(_open(board, policy, ruling))
-    found = [one for one in found if one.names in board.bounds]
-    return ruling, sorted(found, key=lambda one: (-board.bounds[one.names][2], one.names))
+    open_pairs = [] if ruling.status == "blocked" else list(_open(board, policy, ruling))
+    open_pairs = [pair for pair in open_pairs if pair.names in board.bounds]
+    return ruling, sorted(open_pairs, key=lambda pair: (-board.bounds[pair.names][2], pair.names))
 
 
 def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
@@ -109,11 +109,11 @@ def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
 
 
 def tightened(evidence: Evidence, found: Mapping[Names, Tightened]) -> Evidence:
-    """Return the evidence with the tighter of each pair's bounds, its own and those found.
+    """Return the evidence with the tighter bounds of each pair: its own or those in `found`.
 
-    Both hold at the level of the look, so the tighter one holds at twice that. A study and its
-    settling (the second look) together spend 1.5 times what one look may; any number of studies
-    on the same cases, each settled, at most twice.
+    Both hold at the level of the look, so the tighter one holds at twice that error. A study and
+    its settling (the second look) together spend 1.5 times the error of one look; any number of
+    studies on the same cases, each settled, at most twice.
     """
     both = {**found, **{(b, a): _mirrored(one) for (a, b), one in found.items()}}
     pairs = tuple(
@@ -138,7 +138,7 @@ def _tighter(pair: Pair, found: Tightened) -> Pair:
     if found.points != "preference":
         low, high = max(pair.low, low), min(pair.high, high)
         apart += pair.apart or 0
-    if low > high:  # two bounds that both hold can't exclude each other: one of them is wrong
+    if low > high:  # two valid bounds can't contradict each other: one is wrong; trust the new one
         low, high = found.low, found.high
     ends = {"mean": min(max(mean, low), high), "low": low, "high": high}
     counts["apart"] = apart
@@ -146,7 +146,7 @@ def _tighter(pair: Pair, found: Tightened) -> Pair:
 
 
 def said(settled: Settled) -> str:
-    """Return in a few sentences how a verdict was settled."""
+    """Return a few sentences on how a verdict was settled."""
     parts = [
         f"Settled by {settled.clicks} clicks: {settled.inputs} new inputs were drawn, and the"
         f" {settled.differing} on which the arms differ were looked at."

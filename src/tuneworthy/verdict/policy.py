@@ -1,4 +1,4 @@
-"""The user's side of the rule, read from the task: nothing of it is measured."""
+"""The user's side of the rule, read from the task; nothing here is measured."""
 
 from __future__ import annotations
 

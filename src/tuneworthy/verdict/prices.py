@@ -1,4 +1,4 @@
-"""What prices do to the rule: the gain that pays for a rung, break-even volume, what flips it."""
+"""The effect of prices on the rule: the gain that pays for a rung, and break-even volume."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Prices:
-    """Costs of the rungs in USD: a request (`cost`), once (`build`), a month (`upkeep`).
+    """Costs of the rungs in USD: per request (`cost`), once (`build`), per month (`upkeep`).
 
-    `value` is the worth of one more right answer, `volume` requests a month, `months` the
-    horizon, `written` the margin the user wrote (0 where it is our default).
+    `value` is the value of one more right answer, `volume` requests a month, `months` the horizon,
+    `written` the margin that the user wrote (0 for the default margin).
     """
 
     value: float
@@ -33,11 +33,11 @@ class Prices:
     upkeep: dict[str, float]
 
     def shift(self, b: str, s: str) -> float:
-        """Return what the price difference of a request is worth, in right answers."""
+        """Return the value of the price difference per request, in right answers."""
         return (self.cost[s] - self.cost[b]) / self.value
 
     def monthly(self, b: str, s: str) -> float:
-        """Return how much more b costs a month than s, its requests left aside."""
+        """Return how much more b costs a month than s, without requests."""
         once = (self.build[b] - self.build[s]) / self.months
         return once + self.upkeep[b] - self.upkeep[s]
 
@@ -49,12 +49,12 @@ class Prices:
 
 
 def unknown(order: Sequence[ArmResult]) -> list[str]:
-    """Return which costs of the rungs are not known, in words."""
+    """Return the unknown costs of the rungs, in words."""
     return [text for key, text in KEYS.items() if any(getattr(a, key) is None for a in order)]
 
 
 def priced(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
-    """Return the prices, or None where the value, the volume or a rung's cost is not known."""
+    """Return the prices; None if the value, the volume or a rung's cost is unknown."""
     if not policy.value_of_correct or not policy.requests_per_month or unknown(order):
         return None
     return Prices(
@@ -69,14 +69,14 @@ def priced(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
 
 
 def worth_of_one(policy: Policy) -> float | None:
-    """Return what one more right answer is worth; under motive cost answers count alike (0)."""
+    """Return the value of one more right answer; under the motive cost it may be 0."""
     if policy.value_of_correct is None and policy.motive == "cost":
         return 0.0
     return policy.value_of_correct
 
 
 def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None:
-    """Return what an arm costs a month at a volume: V c + U + F/H; None where a part is unknown."""
+    """Return an arm's monthly cost at a volume: V c + U + F/H; None if a part is unknown."""
     if volume is None or unknown((arm,)):
         return None
     once, each = arm.build_usd or 0.0, (arm.usd_per_1k or 0.0) / 1000

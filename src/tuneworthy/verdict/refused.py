@@ -1,4 +1,4 @@
-"""Right answers of what runs today that the metric or its parser refused. Pure."""
+"""Right answers of today's system that the metric or its parser refused. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORM = ("metric", "format")
 
 @dataclass(frozen=True)
 class Refused:
-    """At least this share of all cases (0 to 1) `arm` has right once `remedy` scores it again."""
+    """`arm` has at least this share of all cases (0 to 1) right if `remedy` rescores it."""
 
     arm: str
     remedy: str
@@ -20,23 +20,23 @@ class Refused:
 
 
 def refused(evidence: Evidence) -> Refused | None:
-    """Return what of today's answers was refused for its form, where that leads; else None.
+    """Return today's answers refused for their form, if that is the leading cause; else None.
 
-    Only scoring the same answers again counts: a form that an arm of the study repairs (a schema)
-    is what the ladder is for.
+    Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
+    handled by the ladder.
     """
-    seen, today = evidence.diagnosis, [arm.name for arm in evidence.arms if arm.present]
-    if seen is None or seen.arm not in today or not seen.wrong:
+    diagnosis, today = evidence.diagnosis, [arm.name for arm in evidence.arms if arm.present]
+    if diagnosis is None or diagnosis.arm not in today or not diagnosis.wrong:
         return None
-    lead, names = seen.wrong[0], {arm.name for arm in evidence.arms}
+    lead, names = diagnosis.wrong[0], {arm.name for arm in evidence.arms}
     if lead.cause not in FORM or lead.arm is None or lead.arm in names:
         return None
-    share = lead.low * seen.n_fail / (seen.n_fail + seen.n_pass)
-    return Refused(arm=seen.arm, remedy=lead.arm, share=share)
+    share = lead.low * diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
+    return Refused(arm=diagnosis.arm, remedy=lead.arm, share=share)
 
 
 def lost(found: Refused) -> str:
-    """Return how much is lost to the form of the answers, as a clause."""
+    """Return a clause on how much is lost to the form of the answers."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"
         f" their form ({found.remedy} finds them)"

@@ -1,6 +1,6 @@
-"""The ladder rule: climb only when the rung below is beaten; say how much may be left.
+"""The ladder rule: climb only if the rung below is beaten; bound what is left to gain.
 
-Pure arithmetic on a board. It knows tools, simplicity, costs and bounds; no arm by its name.
+Pure arithmetic on a board. It knows tools, simplicity, costs and bounds, and no arm by its name.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ Reason = Literal[
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the rule says: the arm (None for none and blocked), the status, what may be left.
+    """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
-    `against` is the reference that `left` is measured from where no arm is named. `shaken` says
-    that the named arm changes when failed answers count as right. `refused`: right answers of what
-    runs today were refused for their form, by more than the margin, and it is not the one named.
-    `short_of` is a reference that another arm is shown to beat and the named one is not. `cut` is
-    an arm whose answers the token limit ended: with longer ones another arm may be named. A dearer
-    arm is then not named in place of it. `untrained` is a training arm that the minutes left out:
-    without it the ruling would be firm.
+    `against` is the reference from which `left` is measured if no arm is named. `shaken`: the
+    named arm changes if failed answers count as right. `refused`: more than a margin of what runs
+    today are right answers refused for their form, and it is not the named arm. `short_of` is a
+    reference that another arm is shown to beat and the named one is not. `cut` is an arm whose
+    answers the token limit ended; longer answers might change the name, so no dearer arm is named
+    in its place. `untrained` is a training arm that had no room in the minutes; without it the
+    ruling would be firm.
     """
 
     use: Use
@@ -60,7 +60,7 @@ class Ruling:
 
     @property
     def named(self) -> tuple[Use, str | None]:
-        """Return use and the arm's name, to compare two rulings."""
+        """Return use and the arm's name, for comparing two rulings."""
         return self.use, self.arm.name if self.arm else None
 
 
@@ -69,12 +69,12 @@ BLOCKED = Ruling("none", None, "blocked", None, "blocked")
 
 @dataclass(frozen=True)
 class Boards:
-    """The evidence laid out once, whatever the margin: as scored, and with failures as right.
+    """Boards for the same evidence, independent of the margin: as scored, and in other scenarios.
 
-    `raised` has one board for each arm with failed answers, those of that arm counted as right:
-    if any point between all wrong and all right changes the name, one of these does. `refused` is
-    the share of cases that what runs today has right, at least, and that metric or parser refused.
-    `longer` has a board for each arm with cut answers, simplest first, at the most that the token
+    `raised` has one board per arm with failed answers, in which those count as right: if any point
+    between all wrong and all right changes the name, one of these does. `refused` is the lower
+    bound of the share of cases that today's system has right but the metric or parser refused.
+    `longer` has one board per arm with cut answers, simplest first, at the most that the token
     limit may have cost it.
     """
 
@@ -89,7 +89,7 @@ class Boards:
 
 
 def boards(evidence: Evidence, policy: Policy) -> Boards:
-    """Return the boards of this evidence; of the policy they need the floor and the margin."""
+    """Return the boards of the evidence; of the policy only floor and margin are used."""
     failing = {
         arm.name: arm.score_if_right - arm.score.mean
         for arm in evidence.arms
@@ -114,37 +114,37 @@ def boards(evidence: Evidence, policy: Policy) -> Boards:
 
 
 def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
-    """Return the training arms that the minutes left out and that may change what is named.
+    """Return the training arms that had no room in the minutes and may change what is named.
 
-    All of them where no arm was trained; else one that may repair what no trained arm stands for:
-    failures enough to gain the margin, or any cause where none was read.
+    If no arm was trained, all of them; else those that repair causes no trained arm covers, in
+    enough failures to gain the margin (any cause, if there was no diagnosis).
     """
-    seen, taught = evidence.diagnosis, [arm for arm in evidence.arms if arm.tool in TRAINED]
-    wrong = seen.wrong if seen else ()
+    diagnosis, trainable = evidence.diagnosis, [arm for arm in evidence.arms if arm.tool in TRAINED]
+    wrong = diagnosis.wrong if diagnosis else ()
     left = [
         arm
-        for arm in taught
+        for arm in trainable
         if arm.role == "candidate" and not arm.score and arm.because.startswith(NO_ROOM)
         if not speaks_against(wrong, arm.repairs)
     ]
-    measured = [arm for arm in taught if arm.score]
+    measured = [arm for arm in trainable if arm.score]
     if not measured:
         return tuple(left)
     known = {cause for arm in measured for cause in arm.repairs} - {"reading"}
-    if seen is None or not wrong:
+    if diagnosis is None or not wrong:
         return tuple(arm for arm in left if not set(arm.repairs) <= known)
-    fails = seen.n_fail / (seen.n_fail + seen.n_pass)
+    fails = diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
     return tuple(arm for arm in left if share_of(wrong, set(arm.repairs) - known) * fails >= margin)
 
 
 def rule(laid: Boards, policy: Policy) -> Ruling:
-    """Return the ruling; failed answers, a limited run and a turn over time taken into account."""
+    """Return the ruling, with failed answers, a limited run and trends over time considered."""
     if laid.blocked:
         return BLOCKED
     ruling = _uncut(laid, policy, on_board(laid.seen, policy))
     if any(on_board(board, policy).named != ruling.named for board in laid.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
-    if laid.refused > policy.margin and ruling.use != "keep":  # today's score can only rise
+    if laid.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and laid.untrained and _may_be_beaten(ruling, policy):
         ruling = replace(ruling, status="provisional", untrained=laid.untrained[0])
@@ -153,8 +153,10 @@ def rule(laid: Boards, policy: Policy) -> Ruling:
 
 
 def _may_be_beaten(ruling: Ruling, policy: Policy) -> bool:
-    """Return whether training that was left out could be worth it: a trained arm is not named, and
-    the named one leaves the margin up to a perfect score."""
+    """Return whether an untrained training arm could beat the named arm.
+
+    False if a trained arm is named, or if the named arm is within a margin of a perfect score.
+    """
     if ruling.use in TRAINED or policy.motive == "cost":
         return False
     score = ruling.arm.score if ruling.arm else None
@@ -162,9 +164,9 @@ def _may_be_beaten(ruling: Ruling, policy: Policy) -> bool:
 
 
 def _uncut(laid: Boards, policy: Policy, ruling: Ruling) -> Ruling:
-    """Return the ruling, a dearer arm held back where longer answers may have changed it.
+    """Return the ruling, without a dearer arm if longer answers might change the name.
 
-    The first arm whose cut answers change what is named decides: it is the simplest of them.
+    The first (simplest) arm whose cut answers change the name decides.
     """
     for arm, board in laid.longer:
         other = on_board(board, policy)
@@ -180,7 +182,7 @@ def _uncut(laid: Boards, policy: Policy, ruling: Ruling) -> Ruling:
 
 
 def on_board(board: Board, policy: Policy) -> Ruling:
-    """Return the ruling on a board, all answers taken as they were scored."""
+    """Return the ruling on one board, with all answers as scored."""
     if not board.order and not board.outside:
         return Ruling("none", None, "provisional", None, "nothing")
     if policy.motive == "cost" and board.present:
@@ -193,7 +195,7 @@ def on_board(board: Board, policy: Policy) -> Ruling:
         if all(_unbeaten_reference(board, arm) for arm in board.order):
             return _none(board, policy, "reference", unbeaten)
         ruling = replace(ruling, status="provisional", short_of=unbeaten)
-    if len(board.rivals) + len(board.outside) == 1:  # nothing to be better than: no claim
+    if len(board.rivals) + len(board.outside) == 1:  # a single arm: nothing to compare it with
         return replace(ruling, status="provisional", left=None)
     return ruling
 
@@ -204,12 +206,12 @@ def _climbed(board: Board, policy: Policy) -> Ruling:
     prices = priced(board.rivals, policy)
     names, others = [arm.name for arm in board.order], [arm.name for arm in board.others]
     margin = prices.margin if prices else policy.margin
-    found = climb(names, _worth(board, prices), margin, others)
-    arm = board.order[names.index(found.name)]
-    status: Status = "firm" if found.firm else "provisional"
-    if policy.motive == "cost":  # what runs today is unknown, so quality decides for now
+    climbed = climb(names, _worth(board, prices), margin, others)
+    arm = board.order[names.index(climbed.name)]
+    status: Status = "firm" if climbed.firm else "provisional"
+    if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
-    reason: Reason = "climbed" if names.index(found.name) else "first rung"
+    reason: Reason = "climbed" if names.index(climbed.name) else "first rung"
     return Ruling(_use(board, arm), arm, status, board.most(arm), reason)
 
 
@@ -227,7 +229,7 @@ def _worth(
 
 
 def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
-    """Name the cheapest rung shown to be within margin of what runs today."""
+    """Name the cheapest rung shown to be within the margin of what runs today."""
     cost = present.usd_per_1k
     cheaper = sorted(
         (a for a in board.rivals if _known(a) < (cost if cost is not None else 0.0)), key=_known
@@ -243,13 +245,13 @@ def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
 
 def still_open(board: Board, arm: ArmResult, present: ArmResult, policy: Policy) -> list[ArmResult]:
     """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
-    maybe = [
+    candidates = [
         other
         for other in board.rivals
         if other.name not in (arm.name, present.name)
         and (other.usd_per_1k is None or arm.usd_per_1k is None or _known(other) < _known(arm))
     ]
-    unshown = [other for other in maybe if board.bound(other, present)[2] >= -policy.margin]
+    unshown = [other for other in candidates if board.bound(other, present)[2] >= -policy.margin]
     return sorted(unshown, key=_known)
 
 

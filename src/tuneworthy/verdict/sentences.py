@@ -1,4 +1,4 @@
-"""The reason in one plain sentence, and the side lines that may follow it. Pure text."""
+"""The verdict's reason in one sentence, and the caution sentences that may follow it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuneworthy.verdict.prices import cost_of, priced
 from tuneworthy.verdict.refused import lost, refused
 from tuneworthy.verdict.rule import Ruling
 
-RARE = 0.1  # total losses up to this share are spoken of: more of them stand in the score itself
+RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
 AS_A_WHOLE: dict[Use, str] = {
     "keep": "what runs today", "classifier": "a plain classifier", "prompt": "a prompt",
     "schema": "a schema on the answer", "context": "documents in the prompt",
@@ -28,18 +28,18 @@ AS_A_WHOLE: dict[Use, str] = {
 
 
 def named(arm: ArmResult) -> str:
-    """Return an arm's name as it may stand in a sentence."""
+    """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
     return f"`{quoted(arm.name, 60)}`"
 
 
 def a_tool(arm: ArmResult) -> str:
-    """Return what kind of thing an arm is: `a tuned model (`lora`)`."""
+    """Return the kind of an arm with its name: `a tuned model (`lora`)`."""
     return f"{AS_A_WHOLE[arm.tool or 'other']} ({named(arm)})"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a sentence may speak of."""
+    """The data that sentences are written from."""
 
     evidence: Evidence
     policy: Policy
@@ -48,7 +48,7 @@ class Scene:
 
 
 def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> str:
-    """Return one sentence on why this arm is named, and a further one for each caution."""
+    """Return one sentence on why this arm is named, and one for each caution."""
     scene = Scene(evidence, policy, board, ruling)
     first = _reason(scene)
     lines = [
@@ -86,7 +86,7 @@ def rival(board: Board, arm: ArmResult) -> ArmResult | None:
 
 
 def _reason(scene: Scene) -> str:
-    """Return the sentence of the ruling's reason."""
+    """Return the sentence for the ruling's reason."""
     evidence, ruling = scene.evidence, scene.ruling
     margin = points(scene.policy.margin)
     match ruling.reason:
@@ -101,7 +101,7 @@ def _reason(scene: Scene) -> str:
         case "no cheaper":
             all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
-    assert ruling.arm is not None  # the reasons left are those that name one
+    assert ruling.arm is not None  # all remaining reasons name an arm
     arm = named(ruling.arm)
     if ruling.reason == "cut":
         left = _left(scene, ruling.arm)
@@ -129,7 +129,7 @@ def _reference(ruling: Ruling) -> str:
 
 
 def _left(scene: Scene, arm: ArmResult) -> str:
-    """Return the half sentence on what may be left on the table."""
+    """Return the clause on what may be left to gain."""
     best = rival(scene.board, arm)
     if scene.ruling.refused:
         return "what is left to gain is not known"
@@ -151,19 +151,19 @@ def _left(scene: Scene, arm: ArmResult) -> str:
 
 
 def _in_part(scene: Scene) -> str:
-    """Say where the named arm, or the one that may be better, learnt from some of the rows only."""
+    """State if the named arm, or the one that may be better, learnt from a part of the rows."""
     named_arm, rows = scene.ruling.arm, scene.evidence.train or 0
     both = [named_arm, rival(scene.board, named_arm)] if named_arm else [*scene.board.order]
-    some = [
+    learnt_in_part = [
         f"{named(arm)} learnt from {most:,} of {rows:,} rows, for want of minutes or as asked."
         for arm in both
         if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
     ]
-    return " ".join(some)
+    return " ".join(learnt_in_part)
 
 
 def _as_fitted(ruling: Ruling) -> str:
-    """Say which artefact the interval of a cross-fitted arm speaks of."""
+    """State which artefact the interval of a cross-fitted arm is for."""
     arm = ruling.arm
     if arm is None or arm.fits < 2:
         return ""
@@ -178,7 +178,7 @@ def _not_a_verdict(evidence: Evidence) -> str:
 
 
 def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
-    """Say whether a tuned model that runs today can go, where a simpler arm is named."""
+    """State whether a tuned model that runs today can be retired, if a simpler arm is named."""
     today, arm = board.present, ruling.arm
     if today is None or arm is None or today.tool not in ("tune", "distil"):
         return ""
@@ -200,7 +200,7 @@ def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
 
 
 def _dearer(policy: Policy, board: Board, ruling: Ruling) -> str:
-    """Say where an arm named as the cheapest a request costs more a month, all costs counted."""
+    """State if an arm named as the cheapest per request costs more a month in total."""
     today, arm = board.present, ruling.arm
     if policy.motive != "cost" or today is None or arm is None or arm.name == today.name:
         return ""
@@ -248,7 +248,7 @@ def _shaken(ruling: Ruling) -> str:
 
 
 def _cut(ruling: Ruling) -> str:
-    """Say what the token limit may have cost the arm whose longer answers could change the name."""
+    """State what the token limit may have cost the arm whose longer answers may change the name."""
     arm = ruling.cut
     if arm is None or arm.cut is None:
         return ""
@@ -275,12 +275,12 @@ def _refused(evidence: Evidence, ruling: Ruling) -> str:
     form = refused(evidence)
     if form is None or not ruling.refused:
         return ""
-    said = lost(form)
-    return f"{said[:1].upper()}{said[1:]}: with them another arm may be named."
+    clause = lost(form)
+    return f"{clause[:1].upper()}{clause[1:]}: with them another arm may be named."
 
 
 def _unanswered(scene: Scene) -> str:
-    """Say how many answers are missing of the named arm, its rival and what runs today."""
+    """State how many answers of the named arm, its rival and today's system are missing."""
     arm, board = scene.ruling.arm, scene.board
     spoken_of = (arm, rival(board, arm) if arm else None, board.present)
     lacking = {one.name: one for one in spoken_of if one and one.score and one.errors}
@@ -292,14 +292,14 @@ def _unanswered(scene: Scene) -> str:
 
 
 def _if_right(arm: ArmResult) -> float:
-    """Return what failed answers would add at most, in score points."""
+    """Return the most that failed answers could add, in score points."""
     mean = arm.score.mean if arm.score else 0.0
     return max(0.0, (arm.score_if_right or 0.0) - mean)
 
 
 def _uncompared(evidence: Evidence) -> list[ArmResult]:
-    """Return measured arms that no bound speaks of: another arm was named for their tool."""
-    known = any(arm.compared for arm in evidence.arms)  # evidence of 0.1.0 does not say
+    """Return measured arms without bounds, as another arm was named for their tool."""
+    known = any(arm.compared for arm in evidence.arms)  # evidence of 0.1.0 lacks this field
     return [
         arm
         for arm in evidence.arms
@@ -308,14 +308,14 @@ def _uncompared(evidence: Evidence) -> list[ArmResult]:
 
 
 def _left_aside(evidence: Evidence) -> str:
-    """Say which measured arms were not compared, with their scores."""
-    told = [f"{named(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
+    """State which measured arms were not compared, with their scores."""
+    scored = [f"{named(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
     why = "success.finalists names another arm of their tool"
-    return f"Measured and not compared: {', '.join(told)}; {why}." if told else ""
+    return f"Measured and not compared: {', '.join(scored)}; {why}." if scored else ""
 
 
 def _unplaced(board: Board, ruling: Ruling) -> str:
-    """Say how the named arm, or the one that may be better, is placed where its tool is unknown."""
+    """State where the named arm, or its closest rival, is placed if its tool is unknown."""
     both = (ruling.arm, rival(board, ruling.arm) if ruling.arm else None)
     arm = next((one for one in both if one and one.tool is None), None)
     if arm is None:
@@ -337,13 +337,13 @@ def _short_of(ruling: Ruling) -> str:
 
 
 def _lost(ruling: Ruling) -> str:
-    """Say how often the named arm may fail totally, where its scores are graded."""
+    """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
     if arm is None or arm.lost is None or arm.lost.mean > RARE:
         return ""
-    seen = round(arm.lost.mean * arm.n)
+    zeros = round(arm.lost.mean * arm.n)
     return (
-        f"{named(arm)} scored 0 in {seen:,} of {arm.n:,} rows: of rows like these up to"
+        f"{named(arm)} scored 0 in {zeros:,} of {arm.n:,} rows: of rows like these up to"
         f" {100 * arm.lost.high:.2g} % may (95 % sure)."
     )
 
@@ -358,8 +358,8 @@ def _unshown_limits(ruling: Ruling) -> str:
     arm = ruling.arm
     names = open_limits(arm) if arm else ()
     why = {name: arm.missing.get(f"limits.{name}") for name in names} if arm else {}
-    told = [f"{name} ({why[name]})" if why[name] else name for name in names]
-    return f"Not shown to keep your limits: {', '.join(told)}." if told else ""
+    limits = [f"{name} ({why[name]})" if why[name] else name for name in names]
+    return f"Not shown to keep your limits: {', '.join(limits)}." if limits else ""
 
 
 def _looks(evidence: Evidence) -> str:
@@ -369,7 +369,7 @@ def _looks(evidence: Evidence) -> str:
 
 
 def _locked(evidence: Evidence) -> str:
-    """Say where the study was scored on rows that were locked until then."""
+    """State if the study was scored on rows that were locked until then."""
     if not evidence.locked:
         return ""
     return f"Scored on {counted(evidence.n, 'locked row')}, unlock {evidence.looks}."

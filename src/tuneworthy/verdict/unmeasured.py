@@ -1,4 +1,4 @@
-"""Arms that were not measured: what the diagnosis says for them, and what measuring them costs.
+"""Arms that were not measured: whether the diagnosis suggests them, and what measuring costs.
 
 Knows what an arm may repair (`ArmResult.repairs`), never an arm by its name.
 """
@@ -20,20 +20,19 @@ from tuneworthy.verdict.rule import untrained
 from tuneworthy.verdict.sentences import named
 
 STAY: frozenset[str] = frozenset({"reading", "retrieval"})
-"""Causes that hold of what the measured remedies leave, so that another arm for them may do more:
-a failure that retrieval finds, or that a trained reader reads, has another cause."""
+"""Causes defined by what the measured remedies leave, so another arm for them may do more: a
+failure that retrieval finds, or that a trained reader reads, has another cause."""
 NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
-"""Causes that no arm repairs: the score itself is wrong there."""
+"""Causes that no arm repairs: the score itself is wrong."""
 
 
 def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool) -> Offer | None:
-    """Return the offer of minutes for an arm that they had no room for and that may change the
-    verdict, or None.
+    """Return the offer of more minutes for an arm that had no room and may change the verdict.
 
-    That is one that may repair a share of the failures large enough to gain the margin. Where the
-    diagnosis names none, it is every arm of a tool that was not measured at all, or that trains and
-    keeps the verdict open, but for those that the diagnosis speaks against. `now` is the arm named
-    now. `short`: the target is missed, so that any gain counts.
+    Such an arm may repair a share of the failures large enough to gain the margin. If the diagnosis
+    names none, it is every arm of a tool that was not measured at all, or a training arm that keeps
+    the verdict open, except those that the diagnosis speaks against. `now` is the named arm.
+    `short`: the target is missed, so any gain counts. None if there is no such arm.
     """
     if not (short or may_gain(evidence, policy, now)):
         return None
@@ -53,32 +52,32 @@ def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bo
 
 
 def beside(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
-    """Return what a firm verdict leaves unsaid: an arm not measured that may do better, or ""."""
+    """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
     arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None
     return f"; {_why_named(evidence, arm)}{_how([arm])[1]}" if arm else ""
 
 
 def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
-    """Return whether an arm could be better by the margin than the one named now.
+    """Return whether an arm could be better by the margin than the named one.
 
-    Not where too little is left to gain, or too few failures that an arm can repair: a wrong label
-    or metric is none of them. Under motive cost an arm need not gain anything.
+    Not if too little is left to gain, or too few failures that an arm can repair (a wrong label or
+    metric is none of these). Under the motive cost an arm need not gain anything.
     """
     if policy.motive == "cost":
         return True
     if now and now.score and 1 - now.score.low < policy.margin:
         return False
-    seen = evidence.diagnosis
-    if seen is None or not seen.n_fail:
+    diagnosis = evidence.diagnosis
+    if diagnosis is None or not diagnosis.n_fail:
         return True
-    lost = sum(row.low for row in seen.wrong if row.cause in NOT_THE_MODEL)
-    room = [1 - arm.score.mean for arm in evidence.arms if arm.name == seen.arm and arm.score]
-    # Where scores are graded a row may pass and still leave something to gain.
-    return (1 - lost) * max(_fails(seen), *room, 0.0) >= policy.margin
+    lost = sum(row.low for row in diagnosis.wrong if row.cause in NOT_THE_MODEL)
+    room = [1 - arm.score.mean for arm in evidence.arms if arm.name == diagnosis.arm and arm.score]
+    # With graded scores a passed row may still leave something to gain.
+    return (1 - lost) * max(_fails(diagnosis), *room, 0.0) >= policy.margin
 
 
 def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> Offer | None:
-    """Return the offer to name a larger model where the diagnosis says that one may be needed."""
+    """Return the offer to name a larger model, if the diagnosis says that one may be needed."""
     there = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     if there or not may_gain(evidence, policy, now):
         return None
@@ -90,9 +89,9 @@ def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> Offer |
 
 
 def _best(evidence: Evidence, policy: Policy) -> ArmResult | None:
-    """Return the arm left out that may repair enough of the failures to gain the margin, if any.
+    """Return the unmeasured arm that may repair enough failures to gain the margin, if any.
 
-    Of those that may repair at least half of what the best of them may, it is the cheapest.
+    Of the arms that may repair at least half as much as the best of them, the cheapest.
     """
     left = [a for a in _left_out(evidence) if _gain(evidence, a.repairs) >= policy.margin]
     most = max((_gain(evidence, arm.repairs) for arm in left), default=0.0)
@@ -106,7 +105,7 @@ def _best(evidence: Evidence, policy: Policy) -> ArmResult | None:
 
 
 def _left_out(evidence: Evidence) -> list[ArmResult]:
-    """Return the arms that could be named and that the minutes had no room for."""
+    """Return the candidate arms that had no room in the minutes."""
     return [
         arm
         for arm in evidence.arms
@@ -119,10 +118,10 @@ def _wrong(evidence: Evidence) -> tuple[Wrong, ...]:
 
 
 def _open(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
-    """Return the causes among these that no measured arm stands for already.
+    """Return those of the causes that no measured arm covers yet.
 
-    A cause is found by the arm that repairs it: where that arm was measured on all rows, its score
-    holds what the repair is worth, and another arm of the kind need not do more.
+    A cause is found by the arm that repairs it: if that arm was measured on all rows, its score
+    includes the repair, and another arm of the kind need not do more.
     """
     done = {
         cause
@@ -134,15 +133,15 @@ def _open(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
 
 
 def _gain(evidence: Evidence, repairs: Collection[str]) -> float:
-    """Return the share of the rows that an arm which repairs these causes may gain."""
-    seen = evidence.diagnosis
-    if seen is None or not seen.n_fail:
+    """Return the share of rows that an arm which repairs these causes may gain."""
+    diagnosis = evidence.diagnosis
+    if diagnosis is None or not diagnosis.n_fail:
         return 0.0
-    return share_of(seen.wrong, _open(evidence, repairs)) * _fails(seen)
+    return share_of(diagnosis.wrong, _open(evidence, repairs)) * _fails(diagnosis)
 
 
-def _fails(seen: Diagnosis) -> float:
-    return seen.n_fail / (seen.n_fail + seen.n_pass)
+def _fails(diagnosis: Diagnosis) -> float:
+    return diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
 
 
 def _why_named(evidence: Evidence, arm: ArmResult) -> str:
@@ -153,7 +152,7 @@ def _why_named(evidence: Evidence, arm: ArmResult) -> str:
 
 
 def _share(evidence: Evidence, repairs: Collection[str]) -> str:
-    """Return how many of the failures have one of these causes: `91 % of the failures have …`."""
+    """Return the clause `91 % of the failures have a cause`, for these causes."""
     wrong = _wrong(evidence)
     few = "as far as so few can show, " if any(row.cause == "few" for row in wrong) else ""
     share = percent(round(share_of(wrong, _open(evidence, repairs)), 2))
@@ -161,7 +160,7 @@ def _share(evidence: Evidence, repairs: Collection[str]) -> str:
 
 
 def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
-    """Return the causes meant, each with its share where there are several: ` (reading)`."""
+    """Return these causes in brackets, with shares if there are several: ` (reading)`."""
     rows = [row for row in _wrong(evidence) if row.cause in _open(evidence, repairs) and row.share]
     if len(rows) == 1:
         return f" ({rows[0].cause})"
@@ -169,14 +168,14 @@ def _causes(evidence: Evidence, repairs: Collection[str]) -> str:
 
 
 def _how(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
-    """Return the minutes that measuring these arms takes, where all are known, and how it is done.
+    """Return the minutes to measure these arms (None if unknown), and the clause on how to.
 
-    A minute begun is a minute: `run --more` takes whole ones.
+    Minutes are rounded up, as `run --more` takes whole ones.
     """
     minutes = [arm.more_minutes for arm in arms]
-    if any(one is None for one in minutes):
+    if any(each is None for each in minutes):
         return None, "; `tuneworthy plan` says what all takes"
-    whole = max(1, ceil(sum(one for one in minutes if one is not None)))
+    whole = max(1, ceil(sum(each for each in minutes if each is not None)))
     return whole, f": `tuneworthy run --more {whole}m`"
 
 

@@ -1,7 +1,7 @@
-"""The economics of the verdict: cost and net value of every rung, break-even, how sure. Pure.
+"""The economics of the verdict: cost and net value of every rung, break-even, certainty. Pure.
 
-NV(V) = V (v q - c) - U - F/H a month: V requests, v the worth of a right answer, q the score, c the
-cost of a request, U monthly upkeep, F one-off cost, H months. Whatever is null says why.
+NV(V) = V (v q - c) - U - F/H a month: V requests, v the value of a right answer, q the score, c the
+cost of a request, U monthly upkeep, F one-off cost, H months. Every null has a reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BREAK_EVEN = ("break_even_per_month", "side", "p_net_higher")
 def economics(
     board: Board, policy: Policy, arm: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the economics beside the named arm, and why each null of it is null."""
+    """Return the economics of all rungs against the named arm, and {JSON pointer: reason}."""
     known = {
         "/economics/requests_per_month": VOLUME,
         "/economics/value_of_correct": VALUE,
@@ -61,7 +61,7 @@ def economics(
 def _against(
     board: Board, policy: Policy, arm: ArmResult | None, known: dict[str, str]
 ) -> dict[str, Any]:
-    """Return break-even of the named arm and the tuned one (or, where that is named, the next)."""
+    """Return break-even of the named arm against the tuned one (or the next, if that is named)."""
     tuned = next((a for a in reversed(board.order) if a.tool in TUNED), None)
     why, rival = "", None
     if arm is None or tuned is None:
@@ -69,7 +69,7 @@ def _against(
     else:
         rival = tuned if tuned.name != arm.name else _lower(board, arm)
         if policy.motive == "cost" and board.present and board.present.name != arm.name:
-            rival = board.present  # what the cheaper arm would replace
+            rival = board.present  # the arm that the cheaper one would replace
         why = "" if rival else "no simpler arm to compare with"
     if arm is None or rival is None:
         known |= {f"/economics/{key}": why for key in BREAK_EVEN}
@@ -89,7 +89,7 @@ def _against(
 def _row(
     board: Board, policy: Policy, each: ArmResult, named: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what one rung costs and is worth, and why its nulls are null."""
+    """Return cost and value of one rung, and the reasons of its nulls."""
     why: dict[str, str] = {}
     lacking = [KEYS[key] for key in KEYS if getattr(each, key) is None]
     monthly = cost_of(each, policy.requests_per_month, policy.horizon_months)
@@ -99,7 +99,7 @@ def _row(
         why["total_cost"] = why["net_value_per_month"] = why["cost_per_month"]
     elif value is None:
         why["net_value_per_month"] = VALUE
-    else:  # a cost a month says that the volume is known, and a rung of the board has a score
+    else:  # a known monthly cost implies a known volume, and a rung on the board has a score
         right = (policy.requests_per_month or 0.0) * value * _score(board, each, named)
         net = right - monthly
     chance, unsure = None, "this is the arm the others are compared with"
@@ -133,9 +133,9 @@ def _row(
 
 
 def _score(board: Board, each: ArmResult, named: ArmResult | None) -> float:
-    """Return a score that can be set beside the named arm's: on other cases, by their difference.
+    """Return a score comparable to the named arm's: on other cases, by their paired difference.
 
-    Recorded answers are scored on the earliest rows too, which arms that learn can't be.
+    Recorded answers are scored on the earliest rows too, which learning arms can't be.
     """
     mine = each.score.mean if each.score else 0.0
     if named is None or named.score is None or each.n == named.n:
@@ -150,7 +150,7 @@ def _cents(usd: float | None) -> float | None:
 
 
 def _chance(board: Board, policy: Policy, b: ArmResult, s: ArmResult) -> tuple[float | None, str]:
-    """Return P(NV_b > NV_s) by the normal curve, or why it is not known."""
+    """Return P(NV_b > NV_s) by the normal approximation, or None with a reason."""
     costs = [cost_of(arm, policy.requests_per_month, policy.horizon_months) for arm in (b, s)]
     value, volume = worth_of_one(policy), policy.requests_per_month
     if costs[0] is None or costs[1] is None or volume is None:
@@ -166,7 +166,7 @@ def _chance(board: Board, policy: Policy, b: ArmResult, s: ArmResult) -> tuple[f
 
 
 def score_error(board: Board, b: ArmResult, s: ArmResult) -> float | None:
-    """Return the standard error of q_b - q_s that its bounds stand for; None without a pair."""
+    """Return the standard error of q_b - q_s implied by its bounds; None without a pair."""
     pair = board.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
         return None
@@ -184,7 +184,7 @@ def _lower(board: Board, arm: ArmResult) -> ArmResult | None:
 
 
 def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
-    """Return the arm with the highest score and the chance that it is truly the better one."""
+    """Return the arm with the highest score and the probability that it is truly better."""
     best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
     error = score_error(board, best, arm)
     if best == arm or error is None:
@@ -194,7 +194,7 @@ def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
 
 
 def _assumed(board: Board, policy: Policy) -> Iterator[str]:
-    """Yield what the figures take for granted, in plain words."""
+    """Yield the assumptions behind the figures, in plain words."""
     yield f"costs are spread over {policy.horizon_months:g} months (economics.horizon_months)"
     for arm in board.order:
         name = quoted(arm.name, 60)

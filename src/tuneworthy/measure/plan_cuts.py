@@ -65,7 +65,7 @@ def cuts(
     """Yield choices, each leaving out more, with all that is said of it.
 
     No arm is dropped for another: all of them get fewer examples, folds and rows. In order: what
-    was wrong is read on 60 cases a kind, where planted causes are still named well (FINDINGS); the
+    was wrong is read on 60 cases a kind, still enough to name planted causes (bench/journal); the
     second seed; large k; read on 20; training from fewer rows; every arm on fewer folds; reading.
     `arms`: those that can be measured here. `rows`: how many there are to learn from.
     """

@@ -91,7 +91,7 @@ class Room(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer in preallocated memory, so that a decoding step copies nothing.
 
     `turned` stores the keys transposed, [rows, heads, width, length]: a product of few queries then
-    reads them in memory order, two to three times as fast in bf16 (FINDINGS).
+    reads them in memory order, two to three times as fast in bf16 (bench/journal).
     """
 
     def __init__(self, capacity: int, turned: bool = False) -> None:

@@ -352,7 +352,7 @@ def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, floa
     """Attend to a row's own keys and to those of the shared prefix [1, kept heads, width, length].
 
     Products run in the model's precision, all else in fp32; their rounding leaves the logits as
-    close to those of an fp32 run (FINDINGS).
+    close to those of an fp32 run (bench/journal).
     """
     keys, values = own
     rows, kept, queries, width = q.shape

@@ -98,7 +98,7 @@ def calm_torch() -> None:
 
     By default they spin for milliseconds: on a shared machine a batch of small products then takes
     ten times as long. Also cap oneDNN's cache of generated kernels at 128 instead of 1,024: every
-    new length generates one, .6 MB each, and few lengths recur (FINDINGS).
+    new length generates one, .6 MB each, and few lengths recur (bench/journal).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")

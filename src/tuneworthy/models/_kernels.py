@@ -1,7 +1,7 @@
 """Element-wise and reduction kernels of a layer (norm, RoPE, softmax, gate), each in one pass.
 
 torch computes a norm, a rotation or a softmax in bf16 as four to eight operations that each read
-and write all of it, by way of fp32 copies; on a CPU these cost as much as the products (FINDINGS).
+and write all of it, by way of fp32 copies; on a CPU these cost as much as the products.
 Here each is one compiled loop: sums and exponentials are fp32 (fp64 for fp64), and the result is
 rounded once. Arrays must be contiguous. A kernel runs on the calling thread and releases the GIL.
 Knows no model.

@@ -1,7 +1,7 @@
 """Run batches in parallel, one core each, so that cores need not synchronise at every operation.
 
 A decoding step is some thousand small operations; split over two cores, each of them ends with one
-core waiting for the other. The gain is measured in FINDINGS.md. Knows no model.
+core waiting for the other. The gain is measured in bench/journal. Knows no model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Estimate a model's memory from its config and the shapes of its tensors alone.
 
 Bytes by part, for inference and for training a low-rank adapter. Nothing is opened or measured
-here; FINDINGS.md states the accuracy. Knows no torch.
+here; bench/journal states the accuracy. Knows no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """bf16 GEMM with a layer's unpacked weights, used where it is faster than torch's.
 
 With AVX512 bf16 and no matrix unit a plain loop over the weights is as fast as the instruction
-allows, also for few rows, where oneDNN's packed products lose a quarter (FINDINGS), and it saves a
+allows, also for few rows, where oneDNN's packed products lose a quarter, and it saves a
 second copy of the weights. A low-rank change is added in the same pass. Knows no model and no
 layer.
 """

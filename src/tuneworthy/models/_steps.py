@@ -1,7 +1,7 @@
 """One decoding step of all rows through all decoder layers, as one compiled loop on each thread.
 
 A step multiplies few numbers with all weights: calls between the products, and waits for memory
-that a prefetch avoids, took as long as the products (FINDINGS). Sums are fp32 (fp64 for fp64), and
+that a prefetch avoids, took as long as the products. Sums are fp32 (fp64 for fp64), and
 numbers are rounded where a product reads them. Knows no sampling and no text.
 """
 

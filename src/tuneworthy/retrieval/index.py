@@ -1,7 +1,7 @@
 """The index of a document collection: BM25 and, if there is an encoder, vectors, fused.
 
 Search is exact: building an approximate index takes longer than answering all questions of a study,
-and adds a source of error (FINDINGS). Knows no arm.
+and adds a source of error (bench/journal). Knows no arm.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def terms(text: str) -> list[str]:
     """Return the BM25 terms: each word, and the first letters of a longer one.
 
     So `storing` and `storage` share a stem without a list of endings, in any language that inflects
-    at the end. Chosen on training questions (FINDINGS), not on the scored ones.
+    at the end. Chosen on training questions (bench/journal), not on the scored ones.
     """
     result: list[str] = []
     for word in words(text):

@@ -97,7 +97,7 @@ class Attention:
         """Return softmax(s · q kᵀ) of one block of queries, [rows · kept, queries, keys].
 
         The block's last query sees all keys, the one before it all but the last. Scores are rounded
-        as the model rounds its own: the gradient is as close to that of an fp32 run (FINDINGS).
+        as the model rounds its own: the gradient is as close to that of an fp32 run.
         """
         packed, block, count = own.flat(turned), turned.shape[3], keys.shape[2]
         store = own.take if count <= _KEPT else own.lend

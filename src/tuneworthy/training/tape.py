@@ -1,7 +1,7 @@
 """A recorded training step: its calls in order, on preallocated memory.
 
 In a step of a few rows, preparing the calls (views, shapes, allocations) took as long as making
-them (FINDINGS). Steps of the same shape differ only in their numbers, so the calls are recorded
+them. Steps of the same shape differ only in their numbers, so the calls are recorded
 once and replayed. Knows no layer and no model.
 """
 

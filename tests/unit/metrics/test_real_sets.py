@@ -57,7 +57,7 @@ def test_the_number_after_the_mark_is_the_known_answer_and_the_only_one():
 
 @pytest.mark.full
 def test_another_human_is_not_told_from_gold_and_a_template_is():
-    """e2e_style has several humans a row; 100 rows, as a fold of 500 has. Figures in FINDINGS."""
+    """e2e_style has several humans a row; 100 rows, as a fold of 500 has. See bench/journal."""
     rng, found = random.Random(0), rows("e2e_style")
     other = [next((t for t in r["meta"]["references"] if t != r["output"]), None) for r in found]
     pairs = [(r, text) for r, text in zip(found, other, strict=True) if text]

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.models._doctor import look
+from tuneworthy.models.local.machine import look
 
 os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # a benchmark is no look at anybody's rows
 RESULTS = Path(__file__).parent / "results"

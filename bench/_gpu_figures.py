@@ -14,12 +14,14 @@ from _bench import alternate
 from _gpu_models import SYSTEM, Sizes, messages
 
 from tuneworthy.core.case import Message
-from tuneworthy.models import _forward, _generate, _memory
-from tuneworthy.models._device import Placement, release, total_memory
 from tuneworthy.models.hf import HF, load
+from tuneworthy.models.local import forward as _forward
+from tuneworthy.models.local import generate as _generate
+from tuneworthy.models.local import memory as _memory
+from tuneworthy.models.local.device import Placement, release, total_memory
 from tuneworthy.training.batches import order
-from tuneworthy.training.forward import open_net
 from tuneworthy.training.loop import Pace, rate_at, train
+from tuneworthy.training.loss import open_net
 from tuneworthy.training.memory_fit import make_room
 from tuneworthy.training.render import Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin

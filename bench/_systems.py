@@ -18,7 +18,7 @@ def labels(learn: Rows, asked: Rows) -> dict[str, list[str]]:
     from sklearn.neighbors import KNeighborsClassifier
 
     from tuneworthy.arms import embedding_head, tfidf
-    from tuneworthy.models import _vectors
+    from tuneworthy.models.encoder import vectors as _vectors
 
     texts, gold = [row["input"] for row in learn], [row["output"] for row in learn]
     new, found = [row["input"] for row in asked], dict[str, list[str]]()

@@ -27,7 +27,7 @@ from _bench import alternate, ratios, repetitions, write
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Grammar
 from tuneworthy.models import open_model
-from tuneworthy.models._doctor import measure
+from tuneworthy.models.local.machine import measure
 
 ROWS, NEW, SHOTS = 64, 40, 8
 SYSTEM = (
@@ -150,7 +150,7 @@ def held(name: str, engine: Any, prompts: Sequence[Any], how: Any) -> dict[str, 
 
 def ours(engine: Any, prompts: Sequence[Any], guide: Any) -> int:
     """Answer with our engine; return the tokens made."""
-    from tuneworthy.models import _generate
+    from tuneworthy.models.local import generate as _generate
 
     ends = frozenset(engine.ends) if guide else frozenset[int]()
     room = 96 if guide else NEW
@@ -189,8 +189,8 @@ def openvino(folder: Path) -> Callable[[Sequence[Any], Any], int] | None:
     except ImportError:
         print("generate: openvino-genai is not installed, so it is left out", file=sys.stderr)
         return None
-    from tuneworthy.models._embedded import locate
     from tuneworthy.models.hf import load
+    from tuneworthy.models.local.embedded import locate
 
     whole = locate()
     assert whole is not None
@@ -242,7 +242,7 @@ def alone(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
     """
     import torch
 
-    from tuneworthy.models._lanes import lanes, side_by_side
+    from tuneworthy.models.local.parallel import lanes, side_by_side
 
     net, shared = engine.net.decoder, _shared(prompts)
     own, weight = sum(map(len, prompts)) - shared * len(prompts), net.head.weights[0]

@@ -28,9 +28,9 @@ from _bench import PACKAGES, RESULTS, machine
 from _gpu_figures import absent, figure, generation, lora, losses, parity
 from _gpu_models import SHAPES, SMALL, WHOLE, Sizes, build, labelled
 
-from tuneworthy.models._device import device as device_here
-from tuneworthy.models._device import free_memory, release, total_memory
-from tuneworthy.models._doctor import installed, look
+from tuneworthy.models.local.device import device as device_here
+from tuneworthy.models.local.device import free_memory, release, total_memory
+from tuneworthy.models.local.machine import installed, look
 
 REFERENCE = ("Qwen3-0.6B", "Llama-3.2-1B")  # small enough for fp32 on a CPU
 TRAINED = ("Qwen3-0.6B",)  # and for a hundred steps of training there

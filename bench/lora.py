@@ -24,11 +24,11 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from tuneworthy.core.case import Message
+from tuneworthy.core.token_batches import shared_length
 from tuneworthy.models import open_model
-from tuneworthy.models._embedded import locate
-from tuneworthy.training.batches import shared_length
-from tuneworthy.training.forward import open_net
+from tuneworthy.models.local.embedded import locate
 from tuneworthy.training.loop import Pace, train
+from tuneworthy.training.loss import open_net
 from tuneworthy.training.render import Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 

@@ -39,9 +39,9 @@ import tuneworthy
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.results import Results
-from tuneworthy.models._doctor import precision_for
-from tuneworthy.models._embedded import locate
-from tuneworthy.models._template import prompt_ids, text_ids
+from tuneworthy.models.local.chat_template import prompt_ids, text_ids
+from tuneworthy.models.local.embedded import locate
+from tuneworthy.models.local.machine import precision_for
 from tuneworthy.prompting.messages import build
 from tuneworthy.study import Wishes, read
 from tuneworthy.suite import write as write_task

@@ -21,7 +21,7 @@ from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure.stage_runner import spent_in
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
-from tuneworthy.models._minilm import missing
+from tuneworthy.models.encoder.minilm import missing
 
 FOLDER = "all studies of this folder"
 """The name under which the ledger counts the fresh starts of all studies of a folder."""

@@ -47,9 +47,6 @@ from tuneworthy.measure import planning, timing
 from tuneworthy.measure.request_costs import remote
 from tuneworthy.measure.units import Bench
 from tuneworthy.models import first_use, is_local, open_model
-from tuneworthy.models._doctor import installed
-from tuneworthy.models._minilm import missing
-from tuneworthy.models._request import RequestOptions
 from tuneworthy.models._roles import (
     Models,
     check_device,
@@ -58,6 +55,9 @@ from tuneworthy.models._roles import (
     tokens,
     unusable,
 )
+from tuneworthy.models.encoder.minilm import missing
+from tuneworthy.models.local.machine import installed
+from tuneworthy.models.remote.request import RequestOptions
 from tuneworthy.results_folder import put
 from tuneworthy.retrieval.gold import completed
 

@@ -43,7 +43,7 @@ from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import Follow, room_beside
 from tuneworthy.measure.units import Bench
 from tuneworthy.models import is_local
-from tuneworthy.models._serving import serve_command
+from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import ready
 from tuneworthy.session import Desk, Wishes, open_desk, read, scored_cases

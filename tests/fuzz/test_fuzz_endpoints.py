@@ -9,7 +9,7 @@ import pytest
 from fuzz_kit import CANARY, drawn, holds, indices, texts, values
 from hypothesis import strategies as st
 
-from tuneworthy.models._wire import Policy
+from tuneworthy.models.remote.wire import Policy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "models"))
 

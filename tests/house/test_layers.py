@@ -10,6 +10,7 @@ LAYERS = [
     {"core", "stats"},
     {"sandbox"},
     {"data", "metrics", "ledger"},
+    {"cpu_engine"},
     {"models"},
     {"prompting", "training", "retrieval"},
     {"arms", "suite", "planted"},
@@ -41,10 +42,8 @@ PLUGINS = {
     "report",
     "cli",
 }
-HEAVY = {
-    "torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance", "numba",
-    "llvmlite",
-}  # fmt: skip
+HEAVY = {"torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance"}
+COMPILERS = {"numba", "llvmlite"}
 FILES = sorted(SRC.rglob("*.py"))
 
 
@@ -67,8 +66,14 @@ def faults(path: Path):
     here, own = room(path), path.relative_to(SRC)
     for name in imports(path):
         top, *rest = name.split(".")
-        if top in HEAVY and here not in {"models", "training"}:
+        if top in HEAVY and here not in {"models", "training", "cpu_engine"}:
             yield f"{own} imports {top}"
+        if top in COMPILERS and here != "cpu_engine":
+            yield f"{own} imports {top}"
+        inside = SRC.joinpath(*rest[:2])
+        if rest[:1] == ["cpu_engine"] and here != "cpu_engine" and len(rest) > 1:
+            if inside.is_dir() or inside.with_suffix(".py").exists():
+                yield f"{own} goes round the door of the CPU engine: {name}"
         if top != "tuneworthy" or not rest or rest[0] not in LEVEL:
             continue
         there = rest[0]

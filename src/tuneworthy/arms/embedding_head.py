@@ -14,8 +14,8 @@ from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.models import _vectors
-from tuneworthy.models._minilm import missing
+from tuneworthy.models.encoder import vectors as _vectors
+from tuneworthy.models.encoder.minilm import missing
 
 TOOL, ROLE, SIMPLICITY = "classifier", "candidate", 20
 CHOOSES = False

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
     from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.models._embedded import fetch
+    from tuneworthy.models.local.embedded import fetch
     from tuneworthy.report.terminal import ladder_screen, room
     from tuneworthy.study import Wishes, run
     from tuneworthy.suite import write

@@ -7,7 +7,7 @@ from tuneworthy.cli._options import Json, line, show_json
 
 def command(json: Json = False) -> None:
     """Say what this machine can do: cores, memory, arithmetic, models, what is installed."""
-    from tuneworthy.models._doctor import look
+    from tuneworthy.models.local.machine import look
 
     machine = look()
     if json:

@@ -52,7 +52,8 @@ def verify(name: Name = "smollm2-135m") -> None:
 
 
 def _models() -> dict[str, ModuleType]:
-    from tuneworthy.models import _embedded, _minilm
+    from tuneworthy.models.encoder import minilm as _minilm
+    from tuneworthy.models.local import embedded as _embedded
 
     return {model.NAME: model for model in (_embedded, _minilm)}
 

@@ -19,8 +19,8 @@ from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
-from tuneworthy.models import _prices
-from tuneworthy.models._endpoint import on_this_machine
+from tuneworthy.models.remote import prices as _prices
+from tuneworthy.models.remote.endpoint import on_this_machine
 
 MONTH = 30.0  # days
 TUNED = ("tune", "distil")  # the tools with a model to build, to host and to retrain

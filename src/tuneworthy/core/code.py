@@ -16,10 +16,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 # Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,
 # training and generation. Callers add the arm's own file.
 ANSWERS = (
-    "arms/_*.py", "core/case.py", "models/*.py", "prompting/*.py", "retrieval/*.py",
-    "training/*.py",
+    "arms/_*.py", "core/case.py", "cpu_engine/**/*.py", "models/**/*.py", "prompting/*.py",
+    "retrieval/*.py", "training/*.py",
 )  # fmt: skip
-ENCODER = ("models/_minilm.py", "models/_vectors.py", "models/_wordpiece.py")
+ENCODER = ("models/encoder/*.py",)
 EVERYTHING = ("**/*.py",)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Prompt
 from tuneworthy.core.task import Task, Tool
-from tuneworthy.models._dial import Change
+from tuneworthy.models._overrides import Change
 from tuneworthy.prompting.messages import specification
 
 WRAPPERS = (

@@ -1,7 +1,7 @@
 """How steady an arm is: asked at other temperatures, in other words, without its long prompt.
 
 The arm itself is fitted again as it was (a trained one loads its adapter) with its models behind a
-dial (`models/_dial.py`), and answers cases of its own fold. Knows no arm by name.
+dial (`models/_overrides.py`), and answers cases of its own fold. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
 from tuneworthy.measure.units import COMMON, Bench, _identity, _Unit
 from tuneworthy.models import is_local
-from tuneworthy.models._dial import Change, Dial, dialled
+from tuneworthy.models._overrides import Change, Dial, dialled
 from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)

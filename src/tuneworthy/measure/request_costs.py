@@ -24,8 +24,9 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.measure.longer_answers import FIRST
 from tuneworthy.measure.longer_answers import MOST as MORE
-from tuneworthy.models import _prices, is_local
-from tuneworthy.models._endpoint import OPENAI
+from tuneworthy.models import is_local
+from tuneworthy.models.remote import prices as _prices
+from tuneworthy.models.remote.endpoint import OPENAI
 from tuneworthy.prompting.judging import comparison
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.wordings import wordings

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tuneworthy.core.collector import at_rest
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.models._collector import at_rest
-from tuneworthy.models._device import ANYWHERE, Placement
-from tuneworthy.models._loops import compiled_before
-from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._weights import sha256
+from tuneworthy.cpu_engine import compiled_before
+from tuneworthy.models.local.device import ANYWHERE, Placement
+from tuneworthy.models.local.weights import sha256
+from tuneworthy.models.remote.request import RequestOptions
 
 _SPECS = "smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME[@URL] or scripted:NAME"
 _PATHS = (".", "/", "~")
@@ -95,7 +95,7 @@ def _local(path: Path, spec: str, place: Placement) -> Model:
 
 
 def _embedded_folder() -> Path:
-    from tuneworthy.models._embedded import NAME, locate
+    from tuneworthy.models.local.embedded import NAME, locate
 
     if folder := locate():
         return folder
@@ -113,6 +113,6 @@ def _place(name: str, folder: Path) -> Path:
 def _hub_or_folder(name: str, folder: Path) -> Path:
     if name.startswith(_PATHS):
         return _place(name, folder)
-    from tuneworthy.models._hub import snapshot
+    from tuneworthy.models.local.hub import snapshot
 
     return snapshot(name)

@@ -12,8 +12,8 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
-from tuneworthy.models._device import Placement, placed, release
 from tuneworthy.models._reply_cache import Cached, ReplyCache
+from tuneworthy.models.local.device import Placement, placed, release
 
 BASE = "base"
 TRAIN = ("torch", "transformers", "peft")

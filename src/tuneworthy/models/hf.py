@@ -18,30 +18,34 @@ from typing import Any
 from tuneworthy.core.errors import ModelError, NotInstalled, NumericError
 from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
-from tuneworthy.models._device import ANYWHERE, Placement
-from tuneworthy.models._device import marks as marks_of
-from tuneworthy.models._doctor import calm_torch, settled
 from tuneworthy.models._reply_cache import Cached
-from tuneworthy.models._thinking import NEVER, Setting, Thinking
-from tuneworthy.models._thought import Watch, answer_of, before, watch_for
-from tuneworthy.models._weights import check_folder, weights_hash
+from tuneworthy.models.local.device import ANYWHERE, Placement
+from tuneworthy.models.local.device import marks as marks_of
+from tuneworthy.models.local.machine import calm_torch, settled
+from tuneworthy.models.local.thinking import NEVER, Setting, Thinking
+from tuneworthy.models.local.thought import Watch, answer_of, before, watch_for
+from tuneworthy.models.local.weights import check_folder, weights_hash
 
 try:
     calm_torch()
     import torch  # noqa: F401  fails first without the extra
 
-    from tuneworthy.models import _closing, _forward, _generate, _grammar, _score
-    from tuneworthy.models._adapter import Adapter, read_adapter
-    from tuneworthy.models._opening import (
+    from tuneworthy.models.local import closing as _closing
+    from tuneworthy.models.local import forward as _forward
+    from tuneworthy.models.local import generate as _generate
+    from tuneworthy.models.local import score as _score
+    from tuneworthy.models.local import token_grammar as _grammar
+    from tuneworthy.models.local.adapter_hooks import Adapter, read_adapter
+    from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
+    from tuneworthy.models.local.opening import (
         check_values,
         ends_of,
         opened,
         set_thinking,
         tokenizer_hash,
     )
-    from tuneworthy.models._render import Refused
-    from tuneworthy.models._sizes import check_memory, tokens_of
-    from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
+    from tuneworthy.models.local.render_process import Refused
+    from tuneworthy.models.local.sizes import check_memory, tokens_of
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Limits, Prompt, Reply
 from tuneworthy.core.record import canonical, digest
-from tuneworthy.models import _prices, _request
-from tuneworthy.models._calls import Call
-from tuneworthy.models._endpoint import Endpoint, endpoint, refuse_resolved
-from tuneworthy.models._learned import (
+from tuneworthy.models.remote import prices as _prices
+from tuneworthy.models.remote import request as _request
+from tuneworthy.models.remote.endpoint import Endpoint, endpoint, refuse_resolved
+from tuneworthy.models.remote.endpoint_facts import (
     ANSWERS,
     CHANGED,
     ROOM,
@@ -33,10 +33,11 @@ from tuneworthy.models._learned import (
     UNASKED,
     Learned,
 )
-from tuneworthy.models._prices import Price
-from tuneworthy.models._reply import read_reply
-from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._wire import Outcome, Policy, attempt, connect, pause, refusal
+from tuneworthy.models.remote.failures import Call
+from tuneworthy.models.remote.prices import Price
+from tuneworthy.models.remote.reply import read_reply
+from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.wire import Outcome, Policy, attempt, connect, pause, refusal
 
 ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 

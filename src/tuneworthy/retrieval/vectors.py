@@ -34,7 +34,8 @@ class MiniLM:
 
     def __init__(self) -> None:
         """Open it. Raises ModelError if it is not on this machine."""
-        from tuneworthy.models import _minilm, _vectors
+        from tuneworthy.models.encoder import minilm as _minilm
+        from tuneworthy.models.encoder import vectors as _vectors
 
         self._opened = _vectors.encoder()
         self.fingerprint: Mapping[str, str] = {"encoder": _minilm.NAME, "weights": _minilm.WEIGHTS}

@@ -16,13 +16,13 @@ import torch
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import NumericError
+from tuneworthy.core.token_batches import parts
 from tuneworthy.ledger import signals
-from tuneworthy.models import _generate
-from tuneworthy.models._device import exact
-from tuneworthy.models._forward import PROBE, same_logits
-from tuneworthy.models._template import answer_ids, prompt_ids, text_ids
-from tuneworthy.training.batches import parts
-from tuneworthy.training.forward import Net, answer_logits
+from tuneworthy.models.local import generate as _generate
+from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
+from tuneworthy.models.local.device import exact
+from tuneworthy.models.local.forward import PROBE, same_logits
+from tuneworthy.training.loss import Net, answer_logits
 from tuneworthy.training.render import Rendered
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tuneworthy.core.errors import NumericError
-from tuneworthy.models._device import exact
+from tuneworthy.models.local.device import exact
 from tuneworthy.training.render import Rendered
 
 _LEFT = 1e-3  # nats a token; below it a gradient may round to zero

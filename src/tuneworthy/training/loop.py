@@ -20,7 +20,7 @@ from tuneworthy.core.record import Record
 from tuneworthy.ledger import signals
 from tuneworthy.training.batches import order
 from tuneworthy.training.checkpoint import Run, Watch
-from tuneworthy.training.forward import Net, backward
+from tuneworthy.training.loss import Net, backward
 from tuneworthy.training.render import Rendered
 
 

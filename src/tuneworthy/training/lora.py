@@ -25,12 +25,12 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError, StoreError
 from tuneworthy.core.free_memory import give_back
 from tuneworthy.core.record import digest
-from tuneworthy.models._template import prompt_ids
+from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
 from tuneworthy.training.checkpoint import Checkpoints, Run, Watch
 from tuneworthy.training.figures import check_learned, summary, update_ratio
-from tuneworthy.training.forward import Net, evaluate, open_net
 from tuneworthy.training.loop import Pace, train
+from tuneworthy.training.loss import Net, evaluate, open_net
 from tuneworthy.training.memory_fit import make_room
 from tuneworthy.training.render import Excluded, Rendered, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash

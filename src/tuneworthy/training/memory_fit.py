@@ -13,14 +13,15 @@ from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tuneworthy.models import _memory
-from tuneworthy.models._device import cpu_engine, free_memory, total_memory
-from tuneworthy.models._lanes import lanes
-from tuneworthy.training.batches import order, parts, shared_length
-from tuneworthy.training.forward import Net
+from tuneworthy import cpu_engine
+from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.models.local import memory as _memory
+from tuneworthy.models.local.device import free_memory, total_memory
+from tuneworthy.models.local.parallel import lanes
+from tuneworthy.training.batches import order
 from tuneworthy.training.loop import Pace
+from tuneworthy.training.loss import Net
 from tuneworthy.training.render import Rendered
-from tuneworthy.training.stack import ROUND
 from tuneworthy.training.twin import LoraShape
 
 # Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was
@@ -41,7 +42,7 @@ def make_room(
     where = net.module.device.type
     free, spec = free_memory(where), net.module.config.model_type
     needs: dict[str, int] = {}
-    general = where != "cpu" or not cpu_engine()
+    general = where != "cpu" or not cpu_engine.enabled()
     for on in (False, True) if checkpointing is None else (checkpointing,):
         for size in _PARTS if general else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
@@ -91,7 +92,7 @@ def estimate(
     costliest = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
     # Dev rows are answered between epochs, when the memory of the activations is free.
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-    general = device != "cpu" or not cpu_engine()
+    general = device != "cpu" or not cpu_engine.enabled()
     need = _memory.asking(shape, size, tokens, general=general)
     answers = sum(need.values()) - need["weights"]
     return {
@@ -111,7 +112,7 @@ def _steps(net: Net, rows: Sequence[Rendered], pace: Pace, count: int) -> list[l
         for group in parts(batch, max(1, pace.part_tokens // count), shared, count):
             length = max(len(batch[i].ids) for i in group) - shared
             if net.hand:
-                length += -(length - 1) % ROUND  # the last token is not read
+                length += -(length - 1) % cpu_engine.ROUND  # the last token is not read
             scored = sum(batch[i].trained for i in group)
             if net.head is None:
                 scored = len(group) * length

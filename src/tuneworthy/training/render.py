@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneworthy.core.case import Message
-from tuneworthy.models._render import Refused
-from tuneworthy.models._template import closing_ids, conversation, prompt_ids, text_ids
-from tuneworthy.models._thinking import Tags, opened
+from tuneworthy.models.local.chat_template import closing_ids, conversation, prompt_ids, text_ids
+from tuneworthy.models.local.render_process import Refused
+from tuneworthy.models.local.thinking import Tags, opened
 
 _PROBE = "\U0010fffd"  # a private-use character as the answer's placeholder
 

@@ -13,8 +13,8 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.models import _vectors
-from tuneworthy.models._minilm import locate
+from tuneworthy.models.encoder import vectors as _vectors
+from tuneworthy.models.encoder.minilm import locate
 
 BANKING = Path(__file__).parents[4] / "shared" / "data" / "banking77"
 

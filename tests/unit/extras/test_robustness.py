@@ -13,7 +13,7 @@ from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.rewording import LONG, SHORT, rewordings
 from tuneworthy.extras.robustness import TEMPERATURES, shake, to_shake
 from tuneworthy.measure.units import measure
-from tuneworthy.models._dial import Dial, dialled
+from tuneworthy.models._overrides import Dial, dialled
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.prompting.messages import build
 

@@ -22,9 +22,9 @@ from tuneworthy.ledger.purse import Purse
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.units import measure
 from tuneworthy.models import content_of
-from tuneworthy.models._dial import Dial, dialled
-from tuneworthy.models._endpoint import endpoint
+from tuneworthy.models._overrides import Dial, dialled
 from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.scripted import Scripted
 
 LABELS = ("billing", "delivery", "defect")
@@ -95,7 +95,8 @@ def test_d1_a_new_version_asks_anew(opened, arm, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["prompting/messages.py", "arms/_prompted.py", "models/_generate.py", "core/case.py"]
+    "name",
+    ["prompting/messages.py", "arms/_prompted.py", "models/local/generate.py", "core/case.py"],
 )
 def test_d1_a_change_in_shared_code_asks_anew(opened, altered, name):
     bench, model = opened

@@ -8,7 +8,7 @@ import pytest
 from models_kit import ask, build, tiny_config, tiny_tokenizer
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.models import _hub
+from tuneworthy.models.local import hub as _hub
 
 pytestmark = pytest.mark.full
 
@@ -94,7 +94,7 @@ def test_a_config_without_architectures_still_opens(folder):
 
 
 def test_a_larger_config_is_refused_before_it_is_built(folder, monkeypatch):
-    from tuneworthy.models import _sizes
+    from tuneworthy.models.local import sizes as _sizes
 
     monkeypatch.setattr(_sizes, "free_memory", lambda device: 10**18)
     for key, value in (("num_hidden_layers", 1999), ("hidden_size", 4800), ("vocab_size", 10**7)):
@@ -283,7 +283,7 @@ def test_an_adapter_that_lacks_layers_is_refused(engines, tmp_path):
 def test_an_encoder_whose_weights_are_not_its_configs_is_refused(tmp_path, keys):
     import encoder_kit
 
-    from tuneworthy.models._vectors import Encoder
+    from tuneworthy.models.encoder.vectors import Encoder
 
     folder = encoder_kit.build(tmp_path / "encoder")
     assert Encoder(folder).encode(["lost card"]).shape == (1, 48)

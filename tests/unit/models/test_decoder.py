@@ -30,7 +30,7 @@ def all_logits(net, room=6):
     """Return the logits after ragged rows behind a prefix, of steps, of a tree, of a row alone."""
     import torch
 
-    from tuneworthy.models._forward import begin, read_prefix, step, tree
+    from tuneworthy.models.local.forward import begin, read_prefix, step, tree
 
     rows = [PROMPT[12:], PROMPT[15:], PROMPT[14:20]]
     found = []
@@ -58,8 +58,8 @@ def test_logits_equal_those_of_transformers_layers(net):
 def test_rows_and_columns_shared_out_over_threads_change_no_bit(opened, adapted, monkeypatch):
     import torch
 
-    from tuneworthy.models import _steps
-    from tuneworthy.models._forward import begin, read_prefix, step
+    from tuneworthy.cpu_engine.read import decode_step as _steps
+    from tuneworthy.models.local.forward import begin, read_prefix, step
 
     net = replace(opened, decoder=replace(opened.decoder, steps=True))
     if adapted:
@@ -102,7 +102,7 @@ def test_rows_and_columns_shared_out_over_threads_change_no_bit(opened, adapted,
 
 
 def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
-    from tuneworthy.models import _decoder
+    from tuneworthy.cpu_engine.read import decoder as _decoder
 
     whole = all_logits(net)
     monkeypatch.setattr(_decoder, "_SCORES", 1)
@@ -110,7 +110,8 @@ def test_a_few_rows_at_a_time_change_nothing(net, monkeypatch):
 
 
 def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(opened, monkeypatch):
-    from tuneworthy.models import _decoder, _kernels
+    from tuneworthy.cpu_engine.read import decoder as _decoder
+    from tuneworthy.cpu_engine.read import layer_kernels as _kernels
 
     def hiding(own, shared, hide, place, scale):
         own[..., : place[3]] = -1e9
@@ -128,7 +129,7 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(open
 @pytest.mark.parametrize("fault", ["padding", "prefix", "position"])
 def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
     """The control to the logits of all: each part of what a row alone is given counts."""
-    from tuneworthy.models import _steps
+    from tuneworthy.cpu_engine.read import decode_step as _steps
 
     whole, right = all_logits(net), _steps.run
 
@@ -152,7 +153,7 @@ def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
 @pytest.mark.parametrize("fault", ["padding", "prefix", "filled"])
 def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
     """The control to the logits of all: each part of what a token is given to see counts."""
-    from tuneworthy.models import _reading
+    from tuneworthy.cpu_engine.read import prefill_attention as _reading
 
     net = replace(opened, decoder=replace(opened.decoder, steps=True))
     whole, right = all_logits(net), _reading.attended
@@ -173,13 +174,14 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
 @pytest.fixture
 def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""
-    from tuneworthy.models import _forward, _runs
+    from tuneworthy.models.local import forward as _forward
+    from tuneworthy.models.local import grouping as _runs
 
     monkeypatch.setattr(_forward, "alike", lambda lengths, *how: _runs.alike(lengths, 1, 0.0))
 
 
 def test_rows_read_in_runs_of_like_length_give_the_same_logits(net, monkeypatch, runs):
-    from tuneworthy.models import _forward
+    from tuneworthy.models.local import forward as _forward
 
     apart = all_logits(net)
     monkeypatch.setattr(_forward, "alike", lambda lengths, *how: [range(len(lengths))])
@@ -190,7 +192,7 @@ def test_rows_read_in_runs_of_like_length_give_the_same_logits(net, monkeypatch,
 def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, zeroed):
     import torch
 
-    from tuneworthy.models import _attention
+    from tuneworthy.models.local import prefix_attention as _attention
 
     if not zeroed:  # the control: without it what lay there before does
         monkeypatch.setattr(torch.Tensor, "zero_", lambda self: self)
@@ -203,7 +205,7 @@ def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, 
 def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
     import torch
 
-    from tuneworthy.models._adapter import Adapter
+    from tuneworthy.models.local.adapter_hooks import Adapter
 
     layers = dict(net.module.named_modules())
     draw = torch.Generator().manual_seed(0)
@@ -225,8 +227,10 @@ def test_an_adapter_on_some_layers_is_added_as_the_hooks_add_it(net):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "step"])
 def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
-    from tuneworthy.models import _decoder, _kernels, _steps
-    from tuneworthy.models._forward import open_net
+    from tuneworthy.cpu_engine.read import decode_step as _steps
+    from tuneworthy.cpu_engine.read import decoder as _decoder
+    from tuneworthy.cpu_engine.read import layer_kernels as _kernels
+    from tuneworthy.models.local.forward import open_net
 
     assert open_net(net.module).decoder is not None
     if fault == "mask":
@@ -258,7 +262,7 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
 def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
     import torch
 
-    from tuneworthy.models._products import able
+    from tuneworthy.cpu_engine.gemm.products import able
     from tuneworthy.models.hf import load
 
     truth = all_logits(load(EMBEDDED, "hf:embedded", "float32").net)

@@ -14,7 +14,7 @@ def module():
     import torch
     import transformers
 
-    from tuneworthy.models import _attention
+    from tuneworthy.models.local import prefix_attention as _attention
 
     torch.set_num_threads(1)
     with torch.device("meta"):
@@ -26,7 +26,7 @@ def module():
 def test_the_engine_stays_on_the_device(module):
     import torch
 
-    from tuneworthy.models import _forward
+    from tuneworthy.models.local import forward as _forward
 
     net = _forward.Net(module, 3, 400, None, _word(module), True)
     with torch.inference_mode():
@@ -53,7 +53,7 @@ def _word(module):
 def test_a_training_step_stays_on_the_device(module, checkpointing):
     import torch
 
-    from tuneworthy.training import forward
+    from tuneworthy.training import loss as forward
     from tuneworthy.training.memory_fit import checkpoint_layers
     from tuneworthy.training.render import Rendered
     from tuneworthy.training.twin import LoraShape, lora_twin

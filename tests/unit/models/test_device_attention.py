@@ -61,8 +61,8 @@ def eager(query, own, shared, real, softcap=None):
 def ours(query, own, shared, real, **how):
     from functools import partial
 
-    from tuneworthy.models._attention import Sight, _look
-    from tuneworthy.models._device_attention import How, attend
+    from tuneworthy.models.local.device_attention import How, attend
+    from tuneworthy.models.local.prefix_attention import Sight, _look
 
     shape = query.shape[2], own[0].shape[2], query.dtype
     look = partial(_look, Sight(None, None, real), shape)
@@ -89,7 +89,7 @@ def test_it_is_eager_attention_to_the_last_digits(group, past, length, softcap, 
 @pytest.mark.parametrize("past", [0, PAST])
 @pytest.mark.parametrize("length", [1, 23])
 def test_it_is_the_attention_of_the_cpu(past, length):
-    from tuneworthy.models._attention import Sight, _on_cpu
+    from tuneworthy.models.local.prefix_attention import Sight, _on_cpu
 
     query, own, shared = sides(3, length, past=past)
     real = ragged(23)
@@ -166,8 +166,8 @@ def read(engine):
     """Return logits of ragged rows after a prefix, of a step after them, and at a tree's nodes."""
     import torch
 
-    from tuneworthy.models import _forward
-    from tuneworthy.models._template import prompt_ids
+    from tuneworthy.models.local import forward as _forward
+    from tuneworthy.models.local.chat_template import prompt_ids
 
     whole = [prompt_ids(engine.tokenizer, prompt) for prompt in PROMPTS[:6]]
     cut = 7 if engine.net.fits(max(map(len, whole)) + 20) else 0

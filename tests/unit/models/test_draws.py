@@ -4,7 +4,7 @@ import pytest
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.model import Limits
-from tuneworthy.models import _generate
+from tuneworthy.models.local import generate as _generate
 
 LIMITS = Limits(max_tokens=12, temperature=0.8, top_p=0.95, seed=3)
 M = 4

@@ -7,10 +7,10 @@ from models_kit import ask, says
 from test_openai_compatible import LIMITS, PRICE, Purse
 
 from tuneworthy.core.errors import BudgetError, ModelError, ProviderError
-from tuneworthy.models._endpoint import endpoint
-from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.wire import Policy
 
 TOO_LONG = {"status": 400, "json": {"error": {"message": "maximum context length is 8",
                                               "code": "context_length_exceeded"}}}  # fmt: skip
@@ -199,6 +199,6 @@ def test_a_ledger_that_fails_to_settle_leaves_nobody_waiting(tmp_path, serve, mo
 
 
 def test_prices_of_a_reply_that_is_dearer_when_cached_are_reserved(remote):
-    from tuneworthy.models._prices import worst
+    from tuneworthy.models.remote.prices import worst
 
     assert worst({**PRICE, "cached_in": 9.0}, 1_000_000, 0) == 9

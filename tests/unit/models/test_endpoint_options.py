@@ -8,11 +8,11 @@ from models_kit import ask, says
 from test_openai_compatible import LIMITS, PRICE, Purse
 
 from tuneworthy.core.errors import ProviderError, TaskError
-from tuneworthy.models import _request
-from tuneworthy.models._endpoint import endpoint
-from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote import request as _request
+from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.wire import Policy
 
 
 @pytest.fixture

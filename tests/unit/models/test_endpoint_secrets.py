@@ -12,10 +12,10 @@ from test_openai_compatible import LIMITS, Purse
 from tests import studies
 
 from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
-from tuneworthy.models._endpoint import endpoint, refuse_address, refuse_resolved
-from tuneworthy.models._redact import REMOVED, Redactor
-from tuneworthy.models._wire import Policy, _on_event
 from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote.endpoint import endpoint, refuse_address, refuse_resolved
+from tuneworthy.models.remote.redact import REMOVED, Redactor
+from tuneworthy.models.remote.wire import Policy, _on_event
 
 KEY = "sk-canary+7f3a/9c41=e2b8 d05"
 ENCODED = {
@@ -178,7 +178,7 @@ def test_a_name_that_resolves_to_one_is_refused_before_anything_is_sent(monkeypa
 
 def test_a_name_that_resolves_otherwise_at_connect_time_is_refused_there(monkeypatch, serve):
     """The first look-up is harmless, the connection goes elsewhere (DNS rebinding)."""
-    from tuneworthy.models import _wire
+    from tuneworthy.models.remote import wire as _wire
 
     server, purse = serve(says()), Purse(usd=1)
     price = {"in": 1.0, "out": 1.0}

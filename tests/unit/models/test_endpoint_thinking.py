@@ -7,11 +7,12 @@ from models_kit import ask, says
 from test_openai_compatible import PRICE, Purse
 
 from tuneworthy.core.model import Grammar, Limits
-from tuneworthy.models import _reasoning, _request
-from tuneworthy.models._endpoint import endpoint
-from tuneworthy.models._request import RequestOptions
-from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote
+from tuneworthy.models.remote import reasoning as _reasoning
+from tuneworthy.models.remote import request as _request
+from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.request import RequestOptions
+from tuneworthy.models.remote.wire import Policy
 
 AUTO = Limits(max_tokens=8, thought_tokens=100)
 ON, OFF = (AUTO.model_copy(update={"thinking": word}) for word in ("on", "off"))

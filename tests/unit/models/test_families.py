@@ -31,7 +31,7 @@ def own(folder):
 
 
 def ids_of(engine, prompt):
-    from tuneworthy.models._template import prompt_ids
+    from tuneworthy.models.local.chat_template import prompt_ids
 
     return prompt_ids(engine.tokenizer, prompt)
 
@@ -43,7 +43,7 @@ def far(found, truth):
 def test_the_logits_are_those_of_transformers(opened):
     import torch
 
-    from tuneworthy.models._forward import begin, read_prefix
+    from tuneworthy.models.local.forward import begin, read_prefix
 
     engine, folder = opened
     theirs, whole = own(folder), [ids_of(engine, prompt) for prompt in PROMPTS[:4]]
@@ -154,8 +154,8 @@ def test_the_memory_estimate_knows_the_family(opened):
     """Activations that torch keeps in one pass, within a fifth; the adapter's numbers exactly."""
     import torch
 
-    from tuneworthy.training.forward import answer_logits, open_net
     from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loss import answer_logits, open_net
     from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.render import Rendered
     from tuneworthy.training.twin import LoraShape, lora_twin

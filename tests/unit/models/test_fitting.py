@@ -23,8 +23,10 @@ def error(kind):
 @pytest.fixture
 def short(monkeypatch, engines):
     """Let reading fail above so many padded tokens; return a fresh engine and what was read."""
-    from tuneworthy.models import _forward, _generate, _score
     from tuneworthy.models.hf import HF
+    from tuneworthy.models.local import forward as _forward
+    from tuneworthy.models.local import generate as _generate
+    from tuneworthy.models.local import score as _score
 
     real, sizes = _forward.begin, []
 
@@ -88,7 +90,7 @@ def test_one_row_that_does_not_fit_is_an_error_that_says_so(short):
 
 
 def test_another_error_is_raised_as_it_is(short, monkeypatch):
-    from tuneworthy.models import _generate
+    from tuneworthy.models.local import generate as _generate
 
     engine, _ = short(10**9)
 

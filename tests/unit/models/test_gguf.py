@@ -8,7 +8,7 @@ import pytest
 from models_kit import build
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models import _embedded
+from tuneworthy.models.local import embedded as _embedded
 
 pytestmark = pytest.mark.full
 BENCH = Path(__file__).parents[3] / "bench"

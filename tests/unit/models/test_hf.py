@@ -30,7 +30,7 @@ LABELS = ["late", "lost", "late delivery", "broken", "refund", ""]
 
 
 def ids_of(engine, prompt):
-    from tuneworthy.models._template import prompt_ids
+    from tuneworthy.models.local.chat_template import prompt_ids
 
     return prompt_ids(engine.tokenizer, prompt)
 
@@ -91,7 +91,7 @@ def test_n6_batch_size_and_order_change_no_text(engine):
 def begin_all(engine, rows, prefix):
     import torch
 
-    from tuneworthy.models._forward import begin, read_prefix
+    from tuneworthy.models.local.forward import begin, read_prefix
 
     with torch.inference_mode():
         shared = read_prefix(engine.net, prefix) if prefix else None
@@ -101,7 +101,7 @@ def begin_all(engine, rows, prefix):
 def test_n6_n8_logits_of_padded_shared_and_stepped_rows(engine):
     import torch
 
-    from tuneworthy.models._forward import step
+    from tuneworthy.models.local.forward import step
 
     whole = [ids_of(engine, prompt) for prompt in PROMPTS[:5]]
     cut = 20 if engine.net.fits(80) else 0
@@ -124,7 +124,7 @@ def test_n6_n8_logits_of_padded_shared_and_stepped_rows(engine):
 def test_n6_n8_wrong_positions_or_a_stale_cache_would_show(engines):
     import torch
 
-    from tuneworthy.models._forward import step
+    from tuneworthy.models.local.forward import step
 
     engine = engines["llama"]
     ids = ids_of(engine, PROMPTS[3])
@@ -185,7 +185,7 @@ def test_labels_scored_beside_the_answers_change_neither(engine):
 
 
 def test_n7_logprobs_equal_plain_log_softmax(engine):
-    from tuneworthy.models._template import text_ids
+    from tuneworthy.models.local.chat_template import text_ids
 
     given = [[*LABELS, "lost and found"][: 4 + k % 4] for k in range(6)]
     found = engine.logprobs(PROMPTS[:6], given)
@@ -201,7 +201,7 @@ def test_n7_logprobs_equal_plain_log_softmax(engine):
 
 
 def test_n7_many_continuations_are_scored_in_parts(engines, monkeypatch):
-    from tuneworthy.models import _score
+    from tuneworthy.models.local import score as _score
 
     engine, labels = engines["llama"], [f"label {k} of many" for k in range(30)]
     whole = engine.logprobs(PROMPTS[:3], [labels] * 3)
@@ -224,7 +224,7 @@ def test_sampling_follows_the_distribution():
     import numpy as np
     import torch
 
-    from tuneworthy.models._generate import sampled
+    from tuneworthy.models.local.generate import sampled
 
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0, -9.0]])
     draws = np.random.default_rng(0).random(4000)
@@ -269,7 +269,7 @@ FREE = {
 @pytest.mark.parametrize("temperature", [0.0, 1.3])
 def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature, monkeypatch):
     """Free keys and free strings invite a model to go on; the grammar closes in time."""
-    from tuneworthy.models import _closing
+    from tuneworthy.models.local import closing as _closing
 
     def ended(room):
         limits = Limits(max_tokens=room, temperature=temperature,
@@ -287,8 +287,8 @@ def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature
 
 
 def test_n13_a_way_to_the_end_is_short_and_legal(engines):
-    from tuneworthy.models._closing import Closer
-    from tuneworthy.models._grammar import Guide, vocabulary
+    from tuneworthy.models.local.closing import Closer
+    from tuneworthy.models.local.token_grammar import Guide, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
@@ -306,7 +306,7 @@ def test_n13_a_way_to_the_end_is_short_and_legal(engines):
 
 @pytest.mark.parametrize("spaced", [False, True])
 def test_n13_json_is_spaced_as_told(engines, spaced):
-    from tuneworthy.models._grammar import Guide, vocabulary
+    from tuneworthy.models.local.token_grammar import Guide, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
@@ -333,8 +333,8 @@ def test_n13_masked_softmax_equals_brute_force(engines):
     import torch
     from llguidance import LLMatcher
 
-    from tuneworthy.models._generate import hold
-    from tuneworthy.models._grammar import Guide, vocabulary
+    from tuneworthy.models.local.generate import hold
+    from tuneworthy.models.local.token_grammar import Guide, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
@@ -598,8 +598,8 @@ def test_open_model_shares_weights_that_are_open(folders):
 
 @pytest.mark.skipif(EMBEDDED is None, reason="the embedded model is not on this machine")
 def test_n6_n7_n8_n13_on_the_embedded_model():
-    from tuneworthy.models._template import text_ids
     from tuneworthy.models.hf import load
+    from tuneworthy.models.local.chat_template import text_ids
 
     engine = load(EMBEDDED, "smollm2-135m", "float32")
     prompts = ask(TEXTS[0], "What is the capital of France?", "Say hello in Italian.", TEXTS[2])
@@ -649,9 +649,9 @@ def test_a_prompt_prefix_is_shared_in_every_precision_and_a_wrong_one_is_not(
     precision, monkeypatch
 ):
     """In bf16 rounding is a thousand times that of fp32; a real fault is still far above it."""
-    from tuneworthy.models import _forward
     from tuneworthy.models.hf import load
-    from tuneworthy.training.forward import open_net as open_trained
+    from tuneworthy.models.local import forward as _forward
+    from tuneworthy.training.loss import open_net as open_trained
 
     module = load(EMBEDDED, "hf:embedded", precision).module
     probe = [(11 * k + 5) % 40_000 for k in range(64)]

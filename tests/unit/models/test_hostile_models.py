@@ -13,10 +13,10 @@ import pytest
 from models_kit import TEMPLATE, ask, build
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.models import _render
-from tuneworthy.models._files import JSON_MOST, check_files, read_json
-from tuneworthy.models._tensors import header_of
-from tuneworthy.models._weights import check_folder
+from tuneworthy.models.local import render_process as _render
+from tuneworthy.models.local.model_files import JSON_MOST, check_files, read_json
+from tuneworthy.models.local.tensors import header_of
+from tuneworthy.models.local.weights import check_folder
 
 
 def header(tensors, body=b"", raw=None):
@@ -325,7 +325,7 @@ def test_no_escape_code_of_a_model_reaches_the_terminal(folders, tmp_path, capfd
 def test_lines_that_transformers_logs_are_escaped(capfd):
     import transformers
 
-    from tuneworthy.models._opening import escape_logs
+    from tuneworthy.models.local.opening import escape_logs
 
     transformers.utils.logging.get_logger("transformers.x")
     escape_logs()

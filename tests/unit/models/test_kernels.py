@@ -24,7 +24,7 @@ def same(found, truth, kind):
 def test_norm_is_that_of_torch(kind):
     import torch
 
-    from tuneworthy.models._kernels import rms_norm
+    from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
 
     x, weight = torch.randn(5, 48).to(kind) * 30, torch.randn(48).to(kind)
     truth = torch.nn.functional.rms_norm(x.double(), (48,), weight.double(), 1e-5)
@@ -35,7 +35,7 @@ def test_norm_is_that_of_torch(kind):
 def test_gate_is_silu_times_up_from_far_below_to_far_above_zero(kind):
     import torch
 
-    from tuneworthy.models._kernels import gated
+    from tuneworthy.cpu_engine.read.layer_kernels import gated
 
     gate = torch.cat([torch.linspace(-79, 300, 200), torch.linspace(-3, 3, 201)]).to(kind)[None]
     up = torch.randn(1, 401).to(kind)
@@ -47,7 +47,7 @@ def test_gate_is_silu_times_up_from_far_below_to_far_above_zero(kind):
 def test_heads_turn_by_their_position(kind):
     import torch
 
-    from tuneworthy.models._kernels import turned
+    from tuneworthy.cpu_engine.read.layer_kernels import turned
 
     whole, angle = torch.randn(2, 3, 7, 8).to(kind), torch.rand(2, 3, 4) * 6
     cos, sin = angle.cos().to(kind), angle.sin().to(kind)
@@ -103,7 +103,7 @@ def softmax(own, shared, mask, causal):
 def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, length, spare, how):
     import torch
 
-    from tuneworthy.models._kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import weigh
 
     own, shared, mask = scores(kind, length, length + spare)
     near, far = softmax(own, shared, mask, how == "pads")
@@ -121,7 +121,7 @@ def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, len
 def test_keys_before_those_of_the_mask_are_seen(kind, length, how):
     import torch
 
-    from tuneworthy.models._kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import weigh
 
     own, shared, mask = scores(kind, length)
     near, far = softmax(own, shared, mask, how == "pads")
@@ -135,7 +135,7 @@ def test_keys_before_those_of_the_mask_are_seen(kind, length, how):
 def test_without_a_mask_the_block_alone_says_what_is_seen(kind, length):
     import torch
 
-    from tuneworthy.models._kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import weigh
 
     own, _, mask = scores(kind, length)
     near, _ = softmax(own, own[..., :0], torch.zeros_like(mask), causal=True)
@@ -146,7 +146,7 @@ def test_without_a_mask_the_block_alone_says_what_is_seen(kind, length):
 def test_padding_sees_itself_alone(kind):
     import torch
 
-    from tuneworthy.models._kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import weigh
 
     own, _, _ = scores(kind, 5)
     weigh(own, None, torch.tensor([0, 4]), (2, 3, 5, 0, 1), 0.3)
@@ -159,7 +159,7 @@ def test_padding_sees_itself_alone(kind):
 def test_queries_may_lie_token_by_token_or_group_by_group(kind):
     import torch
 
-    from tuneworthy.models._kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import weigh
 
     own, _, _ = scores(kind, 5)
     apart = own.view(2, 2, 3, 2, 5).transpose(2, 3).flatten(2, 3).contiguous()
@@ -171,7 +171,7 @@ def test_queries_may_lie_token_by_token_or_group_by_group(kind):
 def test_what_is_no_number_stays_none(kind):
     import torch
 
-    from tuneworthy.models._kernels import gated, rms_norm, weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import gated, rms_norm, weigh
 
     bad = torch.ones(2, 8).to(kind)
     bad[1, 3] = float("nan")
@@ -185,7 +185,7 @@ def test_what_is_no_number_stays_none(kind):
 
 
 def test_without_a_folder_to_keep_them_in_loops_are_compiled_all_the_same(monkeypatch):
-    from tuneworthy.models import _compiled
+    from tuneworthy.cpu_engine import compiled as _compiled
 
     given, tried = _compiled.njit, []
 
@@ -204,7 +204,7 @@ def test_exponentials_are_exact_to_what_is_written(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.models._compiled import bits, compiled, exp, wide_of
+    from tuneworthy.cpu_engine.compiled import bits, compiled, exp, wide_of
 
     def powers(like, x, out):
         for n in range(len(x)):

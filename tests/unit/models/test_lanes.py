@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from models_kit import PROMPTS
 
+from tuneworthy.core.grouping import alike, balanced
 from tuneworthy.core.model import Limits
-from tuneworthy.models._runs import alike, balanced
 
 pytestmark = pytest.mark.full
 
@@ -49,7 +49,7 @@ def test_two_lanes_run_at_the_same_time_and_an_error_comes_through(two_threads):
 
     import torch
 
-    from tuneworthy.models._lanes import lanes, side_by_side
+    from tuneworthy.models.local.parallel import lanes, side_by_side
 
     both = threading.Barrier(2, timeout=10)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import tuneworthy
-from tuneworthy.models._prices import listed, worst
-from tuneworthy.models._request import size
 from tuneworthy.models.openai_compatible import open_remote
+from tuneworthy.models.remote.prices import listed, worst
+from tuneworthy.models.remote.request import size
 
 HOME = "https://api.openai.com/v1"
-FILE = Path(tuneworthy.__file__).parent / "models" / "prices.toml"
+FILE = Path(tuneworthy.__file__).parent / "models" / "remote" / "prices.toml"
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tuneworthy import models
-from tuneworthy.models import _loops
+from tuneworthy.cpu_engine import loop_cache as _loops
 
 
 @pytest.fixture

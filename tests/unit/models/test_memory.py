@@ -3,8 +3,8 @@
 import pytest
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models import _memory
-from tuneworthy.models._memory import Part
+from tuneworthy.models.local import memory as _memory
+from tuneworthy.models.local.memory import Part
 
 LLAMA_8B = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "vocab_size": 128256,
@@ -97,7 +97,8 @@ def test_a_config_without_sizes_is_refused():
 def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, monkeypatch):
     import transformers
 
-    from tuneworthy.models import _sizes, hf
+    from tuneworthy.models import hf
+    from tuneworthy.models.local import sizes as _sizes
 
     folder = folders["llama"]
     shape = _memory.shape_of(_sizes.read_config(folder), _sizes.shapes(hf.check_folder(folder)))
@@ -122,7 +123,8 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
 @pytest.mark.full
 def test_the_way_to_a_gpu_leads_through_the_memory(folders, monkeypatch):
     """A GPU with room is of no use where the weights do not fit into memory on their way."""
-    from tuneworthy.models import _sizes, hf
+    from tuneworthy.models import hf
+    from tuneworthy.models.local import sizes as _sizes
 
     files = hf.check_folder(folders["llama"])
     monkeypatch.setattr(_sizes, "total_memory", lambda device: 80 * 10**9)

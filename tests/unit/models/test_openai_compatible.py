@@ -11,12 +11,12 @@ from models_kit import ask, says
 from tuneworthy.core.errors import BudgetError, ModelError, ProviderError, SecurityError, TaskError
 from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models import open_model
-from tuneworthy.models._endpoint import endpoint
-from tuneworthy.models._prices import worst
-from tuneworthy.models._redact import Redactor
-from tuneworthy.models._request import size
-from tuneworthy.models._wire import Policy
 from tuneworthy.models.openai_compatible import Remote, open_remote
+from tuneworthy.models.remote.endpoint import endpoint
+from tuneworthy.models.remote.prices import worst
+from tuneworthy.models.remote.redact import Redactor
+from tuneworthy.models.remote.request import size
+from tuneworthy.models.remote.wire import Policy
 
 LIMITS = Limits(max_tokens=8)
 PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}

@@ -131,8 +131,8 @@ def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tm
     pytest.importorskip("openvino_genai")
     from _gguf import open_vino, write_gguf
 
-    from tuneworthy.models import _generate
     from tuneworthy.models.hf import load
+    from tuneworthy.models.local import generate as _generate
 
     made, asked = tickets
     ours = load(EMBEDDED, "embedded").with_adapter(adapter)

@@ -10,7 +10,7 @@ from models_kit import PROMPTS, build
 from tuneworthy.core.errors import DoesNotFit, TaskError
 from tuneworthy.core.model import Limits
 from tuneworthy.core.task import Data, Task
-from tuneworthy.models._device import Placement
+from tuneworthy.models.local.device import Placement
 
 pytestmark = pytest.mark.full
 
@@ -28,7 +28,7 @@ def seen(monkeypatch):
 
 
 def test_auto_takes_cuda_then_mps_then_the_processor(seen):
-    from tuneworthy.models._device import placed
+    from tuneworthy.models.local.device import placed
 
     for names, device in {
         (): "cpu",
@@ -76,8 +76,8 @@ def test_a_study_on_an_absent_device_ends_with_exit_code_2(tmp_path, seen, folde
 def test_a_precision_that_is_named_wins_over_the_measured_one(folders, monkeypatch):
     import torch
 
-    from tuneworthy.models import _doctor
     from tuneworthy.models.hf import load
+    from tuneworthy.models.local import machine as _doctor
 
     monkeypatch.setattr(_doctor, "precision_for", lambda device: "float32")
     for wanted, dtype in (("auto", torch.float32), ("bfloat16", torch.bfloat16),
@@ -105,7 +105,9 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
     """`cuda` is said, and the loader's own word for the place is sent to the processor."""
     import transformers
 
-    from tuneworthy.models import _doctor, _sizes, hf
+    from tuneworthy.models import hf
+    from tuneworthy.models.local import machine as _doctor
+    from tuneworthy.models.local import sizes as _sizes
 
     given, read = [], transformers.AutoModelForCausalLM.from_pretrained
 
@@ -133,7 +135,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
 def test_fp32_on_cuda_uses_tf32_and_the_fingerprint_says_so(monkeypatch):
     import torch
 
-    from tuneworthy.models._device import allow_tf32, marks
+    from tuneworthy.models.local.device import allow_tf32, marks
 
     kept = ["highest"]
     monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda name: kept.append(name))
@@ -153,7 +155,7 @@ def test_fp32_on_cuda_uses_tf32_and_the_fingerprint_says_so(monkeypatch):
 def test_threads_are_no_mark_of_a_gpu_and_one_of_a_processor(monkeypatch):
     import torch
 
-    from tuneworthy.models._device import marks
+    from tuneworthy.models.local.device import marks
 
     before = {name: marks(name, "bfloat16") for name in ("cpu", "cuda", "mps")}
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
@@ -164,7 +166,7 @@ def test_threads_are_no_mark_of_a_gpu_and_one_of_a_processor(monkeypatch):
 def test_the_memory_of_apples_gpu_is_what_it_shares(monkeypatch):
     import torch
 
-    from tuneworthy.models import _device
+    from tuneworthy.models.local import device as _device
 
     held = {
         "recommended_max_memory": 12 * 10**9,
@@ -184,7 +186,8 @@ def test_the_memory_of_apples_gpu_is_what_it_shares(monkeypatch):
 def test_a_batch_on_a_gpu_follows_the_memory_that_is_free(folders, monkeypatch):
     from types import SimpleNamespace
 
-    from tuneworthy.models import _sizes, hf
+    from tuneworthy.models import hf
+    from tuneworthy.models.local import sizes as _sizes
 
     module = hf.load(folders["llama"], "hf:x", "float32").module
     weights = sum(w.numel() for w in module.parameters()) * 4
@@ -256,7 +259,7 @@ def test_nothing_in_double_precision_is_asked_of_apples_gpu():
     """It has no such numbers: what draws, compares and sums in double takes them to the CPU."""
     import torch
 
-    from tuneworthy.models._device import exact
+    from tuneworthy.models.local.device import exact
 
     class Apples(torch.Tensor):
         """A tensor that says it lies on `mps`, and refuses what that refuses."""
@@ -281,7 +284,7 @@ def test_no_file_of_the_general_path_makes_doubles_on_the_device():
     import tuneworthy
 
     home = Path(tuneworthy.__file__).parent
-    files = ["models/_forward.py", "models/_generate.py", "models/_score.py",
-             "models/_device_attention.py", "training/forward.py", "training/loop.py",
+    files = ["models/local/forward.py", "models/local/generate.py", "models/local/score.py",
+             "models/local/device_attention.py", "training/loss.py", "training/loop.py",
              "training/figures.py"]  # fmt: skip
     assert not [name for name in files if ".double()" in (home / name).read_text("utf-8")]

@@ -27,8 +27,8 @@ def product():
 
 
 def some_team():
-    from tuneworthy.models._products import able
-    from tuneworthy.models._team import ALONE
+    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.thread_pool import ALONE
 
     if not able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
@@ -42,7 +42,7 @@ SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16),
 def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, ranks):
     import torch
 
-    from tuneworthy.models._compiled import now
+    from tuneworthy.cpu_engine.compiled import now
 
     x, weight, low = given(rows, size, count, ranks)
     more = torch.randn(rows, count).bfloat16()
@@ -62,7 +62,7 @@ def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, rank
 def test_rows_far_apart_are_read_and_written_where_they_lie(product):
     import torch
 
-    from tuneworthy.models._compiled import now
+    from tuneworthy.cpu_engine.compiled import now
 
     x, weight, _ = given(7, 64, 12, 16)
     wide = torch.zeros(7, 200).bfloat16()
@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
     import torch
     from numba import config
 
-    from tuneworthy.models import _products
+    from tuneworthy.cpu_engine.gemm import products as _products
 
     def fits(count, size, kind=torch.bfloat16):
         return _products.fits(torch.zeros(count, size, dtype=kind))
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
 def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     import torch
 
-    from tuneworthy.models._compiled import now
+    from tuneworthy.cpu_engine.compiled import now
 
     team = some_team()
     x, weight, _ = given(rows, size, count, 0)
@@ -134,7 +134,7 @@ def test_a_team_gives_what_one_alone_does(threads):
 
     import torch
 
-    from tuneworthy.models._team import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
 
     alone, team = some_team(), Team()
     x, weight, low = given(9, 64, 96, 16)
@@ -157,7 +157,7 @@ def test_a_team_gives_what_one_alone_does(threads):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_parts_leave_no_thread_with_much_more_than_its_share(threads):
-    from tuneworthy.models._team import _fair
+    from tuneworthy.cpu_engine.gemm.thread_pool import _fair
 
     for count in range(1, 400):
         part = _fair(count, threads)
@@ -190,7 +190,7 @@ def test_lanes_that_work_alone_do_not_meet():
 def test_a_team_goes_home_after_an_error():
     import threading
 
-    from tuneworthy.models._team import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
 
     some_team()
     running = threading.active_count()

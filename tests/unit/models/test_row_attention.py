@@ -12,7 +12,7 @@ def given(group, width, past, dtype, seed=0):
     """Return heads, rooms and prefix as a step has them; nothing behind the last token is known."""
     import torch
 
-    from tuneworthy.models._kernels import whole
+    from tuneworthy.cpu_engine.sizes import whole
 
     draw, columns = torch.Generator().manual_seed(seed), whole(FILLED + 1)
 
@@ -32,9 +32,9 @@ def attended(heads, rooms, old, fault=None):
     import numpy as np
     import torch
 
-    from tuneworthy.models._compiled import bits, compiled, wide_of
-    from tuneworthy.models._kernels import whole
-    from tuneworthy.models._row_attention import attend
+    from tuneworthy.cpu_engine.compiled import bits, compiled, wide_of
+    from tuneworthy.cpu_engine.read.decode_attention import attend
+    from tuneworthy.cpu_engine.sizes import whole
 
     rows, (keys, values), past = len(heads), rooms, old[1].shape[1]
     group, width = heads.shape[1] // KEPT - 2, heads.shape[2]

@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from tuneworthy.models import _serving
-from tuneworthy.models._serving import serve_command
+from tuneworthy.models.local import serving as _serving
+from tuneworthy.models.local.serving import serve_command
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_base_is_a_folder_or_a_name_of_the_hub(adapter, tmp_path, monkeypatc
 
     assert base("hf:org/name@abc") == ["org/name", "--revision", "abc"]
     assert base("hf:./models/m") == [str(tmp_path / "models" / "m")]
-    monkeypatch.setattr("tuneworthy.models._embedded.locate", lambda: tmp_path / "small")
+    monkeypatch.setattr("tuneworthy.models.local.embedded.locate", lambda: tmp_path / "small")
     assert base("smollm2-135m") == [str(tmp_path / "small")]
 
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.full
 def test_the_greatest_logit_is_that_of_argmax(dtype):
     import torch
 
-    from tuneworthy.models._generate import greatest
+    from tuneworthy.models.local.generate import greatest
 
     source = torch.Generator().manual_seed(0)
     rows = torch.randn(40, 500, generator=source)
@@ -27,7 +27,7 @@ def test_the_greatest_logit_is_that_of_argmax(dtype):
 def test_a_room_grows_keeps_rows_and_forgets(turned):
     import torch
 
-    from tuneworthy.models._attention import Room
+    from tuneworthy.models.local.prefix_attention import Room
 
     room, source = Room(2, turned), torch.Generator().manual_seed(0)
     keys, values = (torch.randn(3, 2, 7, 4, generator=source) for _ in range(2))
@@ -63,7 +63,7 @@ def test_a_room_grows_keeps_rows_and_forgets(turned):
 def test_rows_that_stay_in_their_place_are_not_copied(turned, kept):
     import torch
 
-    from tuneworthy.models._attention import Room
+    from tuneworthy.models.local.prefix_attention import Room
 
     room, source = Room(5, turned), torch.Generator().manual_seed(0)
     keys, values = (torch.randn(5, 2, 3, 4, generator=source) for _ in range(2))

@@ -4,8 +4,8 @@ import pytest
 from models_kit import build
 
 from tuneworthy.core.case import Message
-from tuneworthy.models._template import prompt_ids
 from tuneworthy.models.hf import load
+from tuneworthy.models.local.chat_template import prompt_ids
 
 TURNS = [Message(role="user", content="What day is it?")]
 REST = (

@@ -81,7 +81,7 @@ def test_without_tokens_of_its_own_a_thought_shares_those_of_the_answer(opened):
 
 
 def test_a_thought_that_nobody_expected_gets_its_room(opened, monkeypatch):
-    from tuneworthy.models import _thought
+    from tuneworthy.models.local import thought as _thought
 
     monkeypatch.setattr(_thought, "_SHORT", 2)
     model = opened("unsaid")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.full
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    from tuneworthy.models import _team
+    from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
     if not _team.able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
@@ -24,8 +24,8 @@ def _fresh(monkeypatch):
 @pytest.fixture(scope="module")
 def told():
     """A loop in which each thread, many times, writes its number and reads all the others'."""
-    from tuneworthy.models._compiled import compiled
-    from tuneworthy.models._team import meet
+    from tuneworthy.cpu_engine.compiled import compiled
+    from tuneworthy.cpu_engine.gemm.thread_pool import meet
 
     @compiled
     def loop(board, me, all_, notes, wrong):
@@ -41,7 +41,7 @@ def told():
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_all_see_what_all_wrote_before_they_met(told, threads):
-    from tuneworthy.models._team import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import together
 
     notes, wrong = np.zeros((3000, threads), np.int64), np.zeros(threads, np.int64)
     together(threads, lambda board, me, all_: told(board, me, all_, notes, wrong))
@@ -60,7 +60,7 @@ def test_who_does_not_wait_misses_what_others_write(told):
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_an_error_of_one_thread_reaches_the_caller_and_nobody_waits(told, lost):
-    from tuneworthy.models._team import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import together
 
     notes, wrong = np.zeros((5, 3), np.int64), np.zeros(3, np.int64)
 
@@ -75,7 +75,7 @@ def test_an_error_of_one_thread_reaches_the_caller_and_nobody_waits(told, lost):
 
 
 def test_a_second_call_works_alone_meanwhile():
-    from tuneworthy.models._team import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import together
 
     counts, inside = [], []
 
@@ -90,7 +90,7 @@ def test_a_second_call_works_alone_meanwhile():
 
 
 def test_after_a_call_that_waited_long_some_go_alone():
-    from tuneworthy.models import _team
+    from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
     counts: list[int] = []
 
@@ -106,7 +106,7 @@ def test_after_a_call_that_waited_long_some_go_alone():
 
 
 def test_waiting_is_counted_where_somebody_is_late(told):
-    from tuneworthy.models import _team
+    from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
     notes, wrong = np.zeros((1, 2), np.int64), np.zeros(2, np.int64)
     boards: list[np.ndarray] = []
@@ -121,7 +121,7 @@ def test_waiting_is_counted_where_somebody_is_late(told):
 
 
 def test_where_products_are_not_taken_here_nobody_is_asked_to_help(monkeypatch):
-    from tuneworthy.models import _team
+    from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
     monkeypatch.setattr(_team, "able", lambda: False)
     counts: list[int] = []
@@ -132,7 +132,7 @@ def test_where_products_are_not_taken_here_nobody_is_asked_to_help(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_forked_process_has_helpers_of_its_own():
-    from tuneworthy.models._team import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import together
 
     names: list[int] = []
     together(2, lambda board, me, all_: names.append(threading.get_ident()))
@@ -156,7 +156,7 @@ def threads():
 
 
 def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
-    from tuneworthy.models._team import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
 
     threads(3)
     barrier, order = threading.Barrier(3, timeout=60), {n: [] for n in range(5)}
@@ -187,7 +187,7 @@ def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
 
 @pytest.mark.parametrize("at", [0, 1])
 def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(threads, at):
-    from tuneworthy.models._team import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
 
     threads(2)
     done = []

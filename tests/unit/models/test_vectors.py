@@ -9,10 +9,11 @@ import pytest
 from encoder_kit import MINILM, WORDS, build
 
 from tuneworthy.core.errors import ModelError, SecurityError
-from tuneworthy.models import _minilm, _vectors
-from tuneworthy.models._bert import Bert
-from tuneworthy.models._vectors import Encoder
-from tuneworthy.models._wordpiece import WordPiece
+from tuneworthy.models.encoder import minilm as _minilm
+from tuneworthy.models.encoder import vectors as _vectors
+from tuneworthy.models.encoder.bert import Bert
+from tuneworthy.models.encoder.vectors import Encoder
+from tuneworthy.models.encoder.wordpiece import WordPiece
 
 TEXTS = ["the card payments", "lost money, lost card!", "", "the " * 60, "東a cafe", "ok $", "abb"]
 needs_minilm = pytest.mark.skipif(MINILM is None, reason="tuneworthy models get minilm")
@@ -114,7 +115,7 @@ def test_without_minilm_the_error_says_how_to_get_it():
 
 
 def test_vectors_need_no_torch():
-    code = "import sys; import tuneworthy.models._vectors; sys.exit('torch' in sys.modules)"
+    code = "import sys; import tuneworthy.models.encoder.vectors; sys.exit('torch' in sys.modules)"
     import subprocess
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,8 +8,11 @@ import sys
 import pytest
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError
-from tuneworthy.models import _doctor, _embedded, _wheel, open_model
-from tuneworthy.models._weights import check_folder, sha256, shapes
+from tuneworthy.models import open_model
+from tuneworthy.models.local import embedded as _embedded
+from tuneworthy.models.local import machine as _doctor
+from tuneworthy.models.local import wheel as _wheel
+from tuneworthy.models.local.weights import check_folder, sha256, shapes
 
 
 def header(tensors, body=b""):
@@ -234,7 +237,7 @@ def test_another_gpu_is_measured_anew(gpu, monkeypatch):
 def test_the_memory_of_a_container_is_its_limit(tmp_path, monkeypatch):
     import psutil
 
-    from tuneworthy.models import _device
+    from tuneworthy.models.local import device as _device
 
     monkeypatch.setattr(_device, "_GROUP", tmp_path)
     machine = psutil.virtual_memory().total

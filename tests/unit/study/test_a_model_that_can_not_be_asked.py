@@ -9,7 +9,7 @@ from tests import studies
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.run import NOT_ASKED
 from tuneworthy.models._roles import Models
-from tuneworthy.models._wire import Policy
+from tuneworthy.models.remote.wire import Policy
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.study import Wishes, run
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuneworthy.training.batches import order, parts
+from tuneworthy.core.token_batches import parts
+from tuneworthy.training.batches import order
 
 
 def row(ids, first):
@@ -14,7 +15,7 @@ def row(ids, first):
 
 
 def shared(*rows):
-    from tuneworthy.training.batches import shared_length
+    from tuneworthy.core.token_batches import shared_length
 
     return shared_length(rows)
 

@@ -18,7 +18,7 @@ def opened(tiny, kind="llama", dtype="float64", share=True, *, whole=False):
     """
     import torch
 
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
@@ -40,7 +40,7 @@ def gradient(net, rows, budget=ENDLESS, *, anew=True):
     """Return losses and the flat gradient; `anew`: no call that was written down is made again."""
     import torch
 
-    from tuneworthy.training.forward import backward
+    from tuneworthy.training.loss import backward
 
     if anew:
         net.rest()
@@ -73,7 +73,7 @@ def test_n21_loss_and_gradient_equal_those_of_autograd(tiny, kind, share):
 def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whole):
     import torch
 
-    from tuneworthy.models._products import able
+    from tuneworthy.cpu_engine.gemm.products import able
 
     net, rows = opened(tiny, kind, whole=whole)
     state, (_, truth) = net.module.state_dict(), gradient(net, rows)
@@ -90,9 +90,10 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
 
 
 def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monkeypatch):
-    from tuneworthy.models._products import able
-    from tuneworthy.models._team import Team
-    from tuneworthy.training import plain, stack
+    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.train import layer_stack as stack
+    from tuneworthy.cpu_engine.train import pooled_linears as plain
 
     if not able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
@@ -110,7 +111,7 @@ def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monke
 
 @pytest.mark.parametrize("kept", [1, 512])
 def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monkeypatch, kept):
-    from tuneworthy.training import attention
+    from tuneworthy.cpu_engine.train import attention_gradient as attention
 
     net, rows = opened(tiny)
     losses, slopes = gradient(net, rows)
@@ -124,7 +125,8 @@ def test_blocks_of_queries_and_weights_computed_again_change_nothing(tiny, monke
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 @pytest.mark.parametrize("share", [True, False])
 def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share):
-    from tuneworthy.training import kernels, stack
+    from tuneworthy.cpu_engine.train import gradient_kernels as kernels
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     laid = kernels._laid
 
@@ -147,7 +149,7 @@ def test_padding_read_or_left_out_changes_nothing(tiny, monkeypatch, kind, share
 
 @pytest.mark.parametrize("most", [0.0, 1.0])
 def test_lengths_are_rounded_and_that_changes_nothing(tiny, monkeypatch, most):
-    from tuneworthy.training import stack
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     net, rows = opened(tiny)
     monkeypatch.setattr(stack, "_PADDED", most)
@@ -189,7 +191,8 @@ def test_n4_parts_and_used_memory_change_nothing(tiny, threads):
 @pytest.mark.parametrize(("block", "kept"), [(128, 512), (5, 1)])
 def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, padded, block, kept):
     """One call of each list in turn, as threads make them: no list may work on another's memory."""
-    from tuneworthy.training import attention, stack
+    from tuneworthy.cpu_engine.train import attention_gradient as attention
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     monkeypatch.setattr(stack, "_PADDED", padded)
     net, rows = opened(tiny, share=share)
@@ -238,8 +241,8 @@ def crowded(right):
 def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
     import torch
 
-    from tuneworthy.models._products import able
-    from tuneworthy.models._team import Team
+    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.thread_pool import Team
 
     if not able():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
@@ -262,7 +265,7 @@ def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 @pytest.mark.parametrize("share", [True, False])
 def test_the_last_layer_reads_on_for_tokens_that_are_asked_for(tiny, monkeypatch, kind, share):
-    from tuneworthy.training import stack
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     net, rows = opened(tiny, kind, share=share)
     made, right = [], stack._asked
@@ -294,7 +297,8 @@ def test_the_last_layer_reads_on_for_tokens_that_are_asked_for(tiny, monkeypatch
 def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypatch):
     import torch
 
-    from tuneworthy.training import stack, tape
+    from tuneworthy.cpu_engine.train import layer_stack as stack
+    from tuneworthy.cpu_engine.train import recorded_step as tape
 
     monkeypatch.setattr(stack, "_PADDED", 0.0)
     net, rows = opened(tiny)
@@ -332,7 +336,7 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
     """Dev rows are read forward alone; a step of their shape may come after steps of others."""
     import torch
 
-    from tuneworthy.training.forward import evaluate
+    from tuneworthy.training.loss import evaluate
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
@@ -351,7 +355,7 @@ def test_a_backward_pass_written_later_spares_what_the_forward_pass_left(tiny, m
 
 
 def test_calls_of_a_few_shapes_are_kept(tiny, monkeypatch):
-    from tuneworthy.training import stack
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     monkeypatch.setattr(stack, "_TAPES", 2)
     net, rows = opened(tiny)
@@ -382,7 +386,7 @@ def test_n2_gradients_equal_finite_differences(tiny):
 
 
 def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
-    from tuneworthy.training.forward import evaluate
+    from tuneworthy.training.loss import evaluate
 
     net, rows = opened(tiny)
     assert evaluate(net, rows, 60) == pytest.approx(evaluate(replace(net, hand=None), rows, 60))
@@ -390,7 +394,9 @@ def test_dev_loss_and_probability_of_the_end_equal_those_of_autograd(tiny):
 
 @pytest.mark.parametrize("fault", ["mask", "turn", "norm", "adapter"])
 def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
-    from tuneworthy.training import attention, kernels, pieces
+    from tuneworthy.cpu_engine.train import adapted_linears as pieces
+    from tuneworthy.cpu_engine.train import attention_gradient as attention
+    from tuneworthy.cpu_engine.train import gradient_kernels as kernels
 
     if fault == "mask":
         weigh = attention.weigh
@@ -414,7 +420,7 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     if fault == "adapter":
         monkeypatch.setattr(pieces.Adapters, "refresh", stale)
     rows = tiny.rows(tiny.tokenizer(), 8)
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     for dtype in ("float32", "bfloat16"):
@@ -442,8 +448,8 @@ def stale(adapters):
 
 
 def test_other_families_and_whole_models_take_the_general_way(tiny):
-    from tuneworthy.training.by_hand import open_hand
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.cpu_engine.train.hand_gradient import open_hand
+    from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
@@ -458,7 +464,7 @@ def test_other_families_and_whole_models_take_the_general_way(tiny):
 
 
 def test_only_some_layers_adapted(tiny):
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     rows = tiny.rows(tiny.tokenizer(), 8)
@@ -475,7 +481,7 @@ def test_only_some_layers_adapted(tiny):
 def test_an_error_reaches_the_caller_and_leaves_nothing_behind(tiny, monkeypatch, name):
     import torch
 
-    from tuneworthy.training import stack
+    from tuneworthy.cpu_engine.train import layer_stack as stack
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
@@ -497,7 +503,7 @@ def test_an_error_reaches_the_caller_and_leaves_nothing_behind(tiny, monkeypatch
 
 def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypatch):
     """The control of N21: without what the rows send to the prompt's keys, it is another one."""
-    from tuneworthy.training.attention import Attention
+    from tuneworthy.cpu_engine.train.attention_gradient import Attention
 
     net, rows = opened(tiny)
     _, slopes = gradient(net, rows)
@@ -515,7 +521,8 @@ def test_the_gradient_through_a_shared_prompt_is_part_of_the_sum(tiny, monkeypat
 ])  # fmt: skip
 def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, length, taken):
     """bf16 was seen to move the loss of a token by .05 where the gradient was right."""
-    from tuneworthy.training import by_hand, forward
+    from tuneworthy.cpu_engine.train import hand_gradient as by_hand
+    from tuneworthy.training import loss as forward
 
     net, rows = opened(tiny, dtype="bfloat16")
     some = [row for row in rows if row.trained < 30][:2]

@@ -31,7 +31,7 @@ def leaf(*shape, kind, scale=1.0):
 def test_gate_and_its_gradients(kind):
     import torch
 
-    from tuneworthy.training.kernels import gate, gate_back
+    from tuneworthy.cpu_engine.train.gradient_kernels import gate, gate_back
 
     (g, g64), (up, up64) = leaf(5, 48, kind=kind, scale=4), leaf(5, 48, kind=kind)
     slope = torch.randn(5, 48).to(kind)
@@ -48,8 +48,8 @@ def test_gate_and_its_gradients(kind):
 def test_gradient_of_a_norm(kind, more):
     import torch
 
-    from tuneworthy.models._kernels import rms_norm
-    from tuneworthy.training.kernels import rms_norm_back
+    from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
+    from tuneworthy.cpu_engine.train.gradient_kernels import rms_norm_back
 
     (x, x64), weight = leaf(5, 48, kind=kind, scale=9), torch.randn(48).to(kind)
     slope, add = torch.randn(2, 5, 48).to(kind)
@@ -64,7 +64,7 @@ def test_heads_turned_and_turned_back(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.training.kernels import laid, taken
+    from tuneworthy.cpu_engine.train.gradient_kernels import laid, taken
 
     rows, length, kept, group, width, past = 2, 3, 2, 3, 8, 4
     flat, flat64 = leaf(rows * length, kept * group * width, kind=kind)
@@ -92,7 +92,7 @@ def test_rows_of_unlike_length_laid_out_and_back(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.training.kernels import laid, taken
+    from tuneworthy.cpu_engine.train.gradient_kernels import laid, taken
 
     kept, group, width, starts = 2, 3, 4, np.array([1, 4, 4, 9])
     flat = torch.randn(9, kept * group * width).to(kind)
@@ -118,7 +118,7 @@ def test_rows_of_unlike_length_laid_out_and_back(kind):
 def test_what_rows_send_to_the_prompt_is_added_up_and_rounded_once(kind):
     import torch
 
-    from tuneworthy.training.kernels import gained
+    from tuneworthy.cpu_engine.train.gradient_kernels import gained
 
     own, more = torch.randn(1, 1, 5, 4).to(kind), torch.randn(7, 3, 9, 4).to(kind)
     truth = own.double()[0] + more.double()[:, 1:2, :5].sum(0)
@@ -132,7 +132,7 @@ def test_what_rows_send_to_the_prompt_is_added_up_and_rounded_once(kind):
 def test_gradient_of_attention_weights(kind):
     import torch
 
-    from tuneworthy.training.kernels import score_slopes
+    from tuneworthy.cpu_engine.train.gradient_kernels import score_slopes
 
     scores = (torch.randn(2, 6, 9) * 3).double().requires_grad_()
     weights = (scores * 0.3).softmax(-1)
@@ -145,7 +145,7 @@ def test_gradient_of_attention_weights(kind):
 def test_loss_and_gradient_of_an_output_layer(kind):
     import torch
 
-    from tuneworthy.training.kernels import cross_entropy
+    from tuneworthy.cpu_engine.train.gradient_kernels import cross_entropy
 
     logits, wide = leaf(7, 400, kind=kind, scale=5)
     aims = torch.randint(0, 400, (7,))

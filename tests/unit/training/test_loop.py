@@ -15,8 +15,8 @@ def wrapped(tiny, seed=0, dtype="float64", kind="llama"):
 
 
 def run(module, rows, pace, seed=0, share=True):
-    from tuneworthy.training.forward import open_net
     from tuneworthy.training.loop import train
+    from tuneworthy.training.loss import open_net
 
     return train(open_net(module, rows[0].ids, share), rows, pace, seed, lambda epoch: None)
 
@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_the_steps(tiny, monkeypatch, leak):
 
     from tuneworthy.training import loop
     from tuneworthy.training.checkpoint import Watch
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     module = wrapped(tiny, dtype="float32").base_model.model

@@ -171,7 +171,7 @@ def test_rows_left_out_are_noted(engine, tmp_path):
 @pytest.mark.full
 def test_the_embedded_model_learns_a_small_task(tmp_path):
     from tuneworthy.models import open_model
-    from tuneworthy.models._embedded import locate
+    from tuneworthy.models.local.embedded import locate
 
     if locate() is None:
         pytest.skip("the embedded model is not on this machine")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.core.case import Message
-from tuneworthy.training.batches import parts, shared_length
+from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.training.render import render
 
 pytestmark = pytest.mark.full
@@ -15,7 +15,7 @@ ENDLESS = 10**9
 
 
 def opened(tiny, kind="llama", dtype="float64", share=True, seed=0):
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     return open_net(tiny.model(kind, seed, dtype), rows[0].ids, share), rows
@@ -25,7 +25,7 @@ def mean_loss(net, rows):
     """Return the mean loss without a gradient, from `losses` alone."""
     import torch
 
-    from tuneworthy.training.forward import losses, shared_trunk
+    from tuneworthy.training.loss import losses, shared_trunk
 
     with torch.no_grad():
         total = float(losses(net, rows, shared_trunk(net, rows)).total)
@@ -36,7 +36,7 @@ def gradient(net, rows, budget=ENDLESS):
     """Return loss and gradient as a step of training takes them."""
     import torch
 
-    from tuneworthy.training.forward import backward
+    from tuneworthy.training.loss import backward
 
     net.module.zero_grad(set_to_none=True)
     net.module.requires_grad_(True)
@@ -157,7 +157,7 @@ def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share, threads):
 def test_n6_neither_order_nor_company_nor_the_padding_of_rows_changes_them(tiny, share):
     import torch
 
-    from tuneworthy.training.forward import losses, shared_trunk
+    from tuneworthy.training.loss import losses, shared_trunk
 
     net, rows = opened(tiny, "llama", "float32", share)
     loss, grad = gradient(net, rows)
@@ -211,7 +211,7 @@ def test_n21_a_shared_prompt_gives_the_loss_and_gradient_of_the_plain_batch(tiny
 def test_n21_a_prompt_whose_gradient_is_dropped_is_seen(tiny):
     import torch
 
-    from tuneworthy.training.forward import losses, shared_trunk
+    from tuneworthy.training.loss import losses, shared_trunk
 
     net, rows = opened(tiny, "llama", "float32")
     _, right = gradient(net, rows)
@@ -226,7 +226,7 @@ def test_n21_a_prompt_whose_gradient_is_dropped_is_seen(tiny):
 def test_n21_changing_one_answer_leaves_the_logits_of_the_others(tiny, share):
     import torch
 
-    from tuneworthy.training.forward import answer_logits, shared_trunk
+    from tuneworthy.training.loss import answer_logits, shared_trunk
 
     net, rows = opened(tiny, "llama", "float32", share)
     other = render(
@@ -252,7 +252,7 @@ def test_a_model_that_caps_its_logits_is_not_taken_apart(tiny):
     """Body + head is a short cut only where it gives the model's own logits."""
     import torch
 
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
 
     net, rows = opened(tiny, "llama", "float32")
     assert net.head is not None
@@ -275,7 +275,7 @@ def test_a_model_that_caps_its_logits_is_not_taken_apart(tiny):
 
 
 def test_layers_with_a_window_do_not_share(tiny):
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     windowed = tiny.model("qwen2", use_sliding_window=True, sliding_window=16, max_window_layers=1)
@@ -288,7 +288,7 @@ def test_layers_with_a_window_do_not_share(tiny):
 def test_dev_loss_and_probability_of_the_end(tiny):
     import torch
 
-    from tuneworthy.training.forward import evaluate
+    from tuneworthy.training.loss import evaluate
 
     net, rows = opened(tiny, "llama", "float32")
     loss, end = evaluate(net, rows, 200)

@@ -6,7 +6,7 @@ import pytest
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import ModelError
-from tuneworthy.models._template import prompt_ids
+from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.render import Excluded, render
 
 pytestmark = pytest.mark.full
@@ -191,7 +191,7 @@ THINKS = {  # the ends of public templates: what a switch writes, and what alway
 
 
 def thinking(tiny, name, setting):
-    from tuneworthy.models._opening import set_thinking
+    from tuneworthy.models.local.opening import set_thinking
 
     tokenizer = tiny.tokenizer("chatml")
     tail = "<|im_start|>assistant\n{% endif %}"
@@ -215,7 +215,7 @@ def thinking(tiny, name, setting):
 def test_d3_a_row_is_trained_on_the_ids_that_the_model_is_asked_with(
     tiny, name, setting, state, end
 ):
-    from tuneworthy.models._template import answer_ids, text_ids
+    from tuneworthy.models.local.chat_template import answer_ids, text_ids
 
     tokenizer, known = thinking(tiny, name, setting)
     assert known.state == state
@@ -239,7 +239,7 @@ def test_d3_the_switch_stands_in_the_template_itself(tiny):
 
 
 def test_d3_a_macro_and_a_first_line_break_see_the_switch_and_stay(tiny):
-    from tuneworthy.models._opening import set_thinking
+    from tuneworthy.models.local.opening import set_thinking
 
     tokenizer = tiny.tokenizer("chatml")
     tokenizer.chat_template = (

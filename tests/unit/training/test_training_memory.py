@@ -16,7 +16,7 @@ def adapted(module, rank=RANK, seed=0, hand=False):
 
     import torch
 
-    from tuneworthy.training.forward import open_net
+    from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(module.requires_grad_(False), LoraShape(rank=rank), seed)
@@ -42,7 +42,7 @@ def kept(net, batch):
     """Return the bytes that one forward pass leaves behind for the backward pass."""
     import torch
 
-    from tuneworthy.training.forward import answer_logits, shared_trunk
+    from tuneworthy.training.loss import answer_logits, shared_trunk
 
     weights = {w.untyped_storage().data_ptr() for w in net.module.parameters()}
     seen = {}
@@ -63,7 +63,7 @@ def kept(net, batch):
 def gradients(net, weights, batch, budget=10**9):
     import torch
 
-    from tuneworthy.training.forward import backward
+    from tuneworthy.training.loss import backward
 
     by_row = backward(net, batch, budget, weights)
     found = [weight.grad.clone() for weight in weights]
@@ -92,7 +92,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
-    from tuneworthy.training import by_hand
+    from tuneworthy.cpu_engine.train import hand_gradient as by_hand
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
@@ -200,7 +200,7 @@ def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
 
 
 def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkeypatch):
-    from tuneworthy.training import by_hand
+    from tuneworthy.cpu_engine.train import hand_gradient as by_hand
     from tuneworthy.training.loop import Pace
     from tuneworthy.training.lora import Lessons, LoraSettings, fit_lora
 
@@ -221,7 +221,7 @@ def failing(most, monkeypatch):
     """Let reading fail above so many padded tokens; return the sizes that were asked for."""
     import torch
 
-    from tuneworthy.training import forward
+    from tuneworthy.training import loss as forward
 
     real, sizes = forward.losses, []
 
@@ -255,7 +255,7 @@ def test_a_step_that_runs_out_of_memory_is_read_in_smaller_parts(tiny, monkeypat
 
 
 def test_a_dev_loss_that_runs_out_of_memory_is_read_in_smaller_parts(tiny, monkeypatch):
-    from tuneworthy.training.forward import evaluate
+    from tuneworthy.training.loss import evaluate
 
     net, _ = adapted(tiny.model("llama", **SHAPE))
     truth = evaluate(net, rows(8), 10**9)

@@ -31,8 +31,8 @@ def ours(tiny, what, rows, pace, seed, dtype):
     """Return the losses of our loop, and the gradient that its first step met."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-    from tuneworthy.training.forward import open_net
     from tuneworthy.training.loop import train
+    from tuneworthy.training.loss import open_net
 
     module = fresh(tiny, what, dtype).base_model.model
     grads = []

@@ -1,0 +1,59 @@
+"""A faster path for Llama-family models on a CPU. README.md says what it brings, and where.
+
+This module is its one door: nothing else of the package is imported from outside. It knows torch,
+numba and weights; it knows no task, no arm, no metric and no ledger. Where it returns None the
+caller takes the general path. numba is imported when a model is opened, never on a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tuneworthy.cpu_engine.loop_cache import compiled_before
+from tuneworthy.cpu_engine.sizes import ROUND, whole
+
+if TYPE_CHECKING:
+    from tuneworthy.cpu_engine.read.decoder import Decoder
+    from tuneworthy.cpu_engine.train.hand_gradient import Hand
+
+__all__ = ["ROUND", "compiled_before", "enabled", "gemm_available", "open_reader", "open_trainer",
+           "whole"]  # fmt: skip
+SWITCH = "TUNEWORTHY_CPU_ENGINE"
+
+
+def enabled() -> bool:
+    """Return whether the engine may be used; TUNEWORTHY_CPU_ENGINE=0 turns it off."""
+    return os.environ.get(SWITCH) != "0"
+
+
+def open_reader(module: Any) -> Decoder | None:
+    """Return a reader of a causal language model's layers; None: take the general path.
+
+    The caller proves on a probe that it gives the logits of the model.
+    """
+    if not enabled() or module.device.type != "cpu":
+        return None
+    from tuneworthy.cpu_engine.read.decoder import open_decoder
+
+    return open_decoder(module)
+
+
+def open_trainer(module: Any, shares: bool) -> Hand | None:
+    """Return a LoRA training step with its gradient written out; None: take the general path.
+
+    `shares`: whether a prompt that all rows of a step start with is read once. The caller proves on
+    a probe that it gives the gradient that autograd finds (`Hand.proved`).
+    """
+    if not enabled() or module.device.type != "cpu":
+        return None
+    from tuneworthy.cpu_engine.train.hand_gradient import open_hand
+
+    return open_hand(module, shares)
+
+
+def gemm_available() -> bool:
+    """Return whether the engine's own GEMM is used on this processor."""
+    from tuneworthy.cpu_engine.gemm.products import able
+
+    return able()

@@ -1,0 +1,394 @@
+"""A thread pool whose workers busy-wait for parts of a GEMM: one of few rows takes microseconds.
+
+Python's or torch's threads take as long to wake as such a product takes. Here the workers spin in a
+compiled loop that polls shared memory for work while a `Team` is entered. Knows no model and no
+layer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import chain
+from threading import Lock, Thread
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import overload, register_jitable
+
+from tuneworthy.cpu_engine.compiled import bits, compiled, now
+from tuneworthy.cpu_engine.gemm.products import (
+    able,
+    address,
+    blocks,
+    described,
+    fits,
+    noted,
+    strips,
+)
+from tuneworthy.cpu_engine.gemm.tiles import SIDE, WIDE, operation
+
+# Indices of the shared counters; the first are in separate cache lines. _WORK packs the number of
+# parts (from bit 32) and of those taken, so that no part of finished work can be taken.
+_WORK, _HOME, _DONE, _HELPERS, _KIND, _COLUMNS, _PART, _GIVEN = 0, 1, 8, 16, 17, 18, 19, 24
+_ROUNDS, _BACK = 2, 9  # rounds of Python calls started; workers that have finished the round
+_BLOCKS, _STRIPS = 1, 2
+_LOST, _WAITED = 8, 9  # at barriers: a thread has failed; times that thread 0 yielded
+# above _MUCH yields in a call other programs are busy: the next _REST calls run on one thread
+_MUCH, _REST = 500, 16
+_TURNS = 2  # parts per thread: a slow or descheduled one leaves more to the others
+_PATIENCE = 1 << 12  # polls before a thread yields its core
+_yield: Any = types.ExternalFunction("sched_yield", types.int32())
+
+
+def _place(at: Any, b: Any) -> Any:
+    return b.inttoptr(at, ir.IntType(64).as_pointer())
+
+
+@operation
+def _read(context: Any, at: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        return b.load_atomic(_place(values[0], b), "acquire", 8)
+
+    return types.int64(types.int64), write
+
+
+@operation
+def _store(context: Any, at: Any, value: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        b.store_atomic(values[1], _place(values[0], b), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), write
+
+
+@operation
+def _count(context: Any, at: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        return b.atomic_rmw("add", _place(values[0], b), ir.IntType(64)(1), "acq_rel")
+
+    return types.int64(types.int64), write
+
+
+@operation
+def _pause(context: Any) -> Any:  # noqa: ARG001
+    def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001
+        kind, name = ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"
+        b.call(b.module.globals.get(name) or ir.Function(b.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), write
+
+
+@register_jitable
+def _spin(polls: Any) -> Any:
+    _pause()
+    if polls > _PATIENCE:
+        _yield()
+    return polls + 1
+
+
+def meet(side: Any, number: Any) -> None:
+    """In compiled code: wait at a barrier of the threads of `together`, for the number-th time."""
+
+
+@overload(meet, strict=False)
+def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
+    def wait(side: Any, number: Any) -> None:
+        board, me, all_ = side
+        if all_ > 1:
+            at, polls = address(board), 0
+            _count(at)
+            while _read(at) < (number + 1) * all_ and not _read(at + 8 * _LOST):
+                polls = _spin(polls)
+            if me == 0 and polls > _PATIENCE:
+                board[_WAITED] += polls - _PATIENCE
+
+    def alone(side: Any, number: Any) -> None:
+        pass
+
+    return wait if able() else alone  # other processors may lack the pause instruction
+
+
+@register_jitable
+def _take(board: Any) -> Any:
+    """Compute one part of the current product; return whether one was left."""
+    at = address(board)
+    work = _count(at + 8 * _WORK)
+    number, parts = work & 0xFFFFFFFF, work >> 32
+    if number >= parts:
+        return False
+    columns, part, given = board[_COLUMNS], board[_PART], at + 8 * _GIVEN
+    start, end = number * part, min((number + 1) * part, columns)
+    if board[_KIND] == _BLOCKS:
+        blocks(given, start, end)
+    else:
+        strips(given, start, end)
+    _count(at + 8 * _DONE)
+    return True
+
+
+@compiled
+def _serve(board: Any, calls: int) -> Any:
+    """Compute parts until a new round of Python calls starts; return False when dismissed."""
+    at, polls = address(board) + 8 * _WORK, 0
+    while not _read(at + 8 * _HOME):
+        if _read(at + 8 * _ROUNDS) > calls:
+            return True
+        work = _read(at)
+        if work & 0xFFFFFFFF < work >> 32:
+            _take(board)
+            polls = 0
+        else:
+            polls = _spin(polls)
+    return False
+
+
+@compiled
+def _start_calls(board: Any) -> None:
+    at = address(board)
+    _store(at + 8 * _BACK, 0)
+    _count(at + 8 * _ROUNDS)
+
+
+@compiled
+def _finish_calls(board: Any) -> None:
+    _count(address(board) + 8 * _BACK)
+
+
+@compiled
+def _wait_calls(board: Any) -> None:
+    at, polls = address(board), 0
+    while _read(at + 8 * _BACK) != board[_HELPERS]:
+        polls = _spin(polls)
+
+
+@register_jitable
+def _fair(count: Any, threads: Any) -> Any:
+    """Return the size of a part of `count` blocks: few parts, and no thread waits long."""
+    part = most = -(-count // (_TURNS * threads))
+    longest = count
+    for size in range(most, most // 2, -1):
+        turns = -(-count // (size * threads))
+        if turns * size < longest:
+            part, longest = size, turns * size
+        if longest * threads < count + threads:
+            break
+    return part
+
+
+@register_jitable
+def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
+    at, grain = address(board), SIDE if kind == _BLOCKS else WIDE
+    for k in range(len(given)):
+        board[_GIVEN + k] = given[k]
+    part = _fair(-(-columns // grain), board[_HELPERS] + 1) * grain
+    parts = -(-columns // part)
+    board[_KIND], board[_COLUMNS], board[_PART] = kind, columns, part
+    _store(at + 8 * _DONE, 0)
+    _store(at + 8 * _WORK, parts << 32)
+    while _take(board):
+        pass
+    polls = 0
+    while _read(at + 8 * _DONE) != parts:
+        polls = _spin(polls)
+
+
+@compiled
+def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
+    if board[_HELPERS]:
+        _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
+    else:  # no shared counters: other threads may use this instance at the same time
+        operands = noted(x, w, low, add, out)
+        blocks(address(operands), 0, len(w))
+
+
+@compiled
+def _turned(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
+    if board[_HELPERS]:
+        _lead(board, _STRIPS, w.shape[1], described(x, w, low[0], low[1], add, out))
+    else:
+        operands = noted(x, w, low, add, out)
+        strips(address(operands), 0, w.shape[1])
+
+
+class Team:
+    """A pool of the calling thread and its workers; inside `with` they share products.
+
+    torch's own threads are set to 1 meanwhile: they would take the workers' cores. One thread at a
+    time may enter; outside of `with`, the calling thread works alone.
+    """
+
+    def __init__(self) -> None:
+        self.board = np.zeros(64, np.int64)
+        self.helpers: list[Thread] = []
+        self.threads = 1
+        self.lists: Sequence[Sequence[Callable[[], Any]]] = ()
+        self.fault: Exception | None = None
+
+    def __enter__(self) -> Team:
+        """Start a worker for each thread of torch but the caller's; none where not `able`."""
+        self.threads = torch.get_num_threads()
+        count = self.threads - 1 if able() else 0
+        self.board[:] = 0
+        self.board[_HELPERS] = count
+        self.helpers = [
+            Thread(target=self._help, args=(number,), daemon=True) for number in range(count)
+        ]
+        for helper in self.helpers:
+            helper.start()
+        torch.set_num_threads(1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the workers."""
+        _dismiss(self.board)
+        for helper in self.helpers:
+            helper.join()
+        self.board[_HELPERS] = 0
+        torch.set_num_threads(self.threads)
+
+    def share(self, lists: Sequence[Sequence[Callable[[], Any]]]) -> None:
+        """Make the calls of each list in order, the lists in parallel.
+
+        The calling thread makes those without a worker. No call may use the pool itself.
+        """
+        count = int(self.board[_HELPERS])
+        self.lists, own = lists[1 : count + 1], [*lists[:1], *lists[count + 1 :]]
+        if self.lists:
+            _start_calls(self.board)
+        try:
+            run(chain(*own))
+        finally:
+            if self.lists:
+                _wait_calls(self.board)
+            fault, self.fault, self.lists = self.fault, None, ()  # the calls keep memory alive
+        if fault is not None:
+            raise fault
+
+    def _help(self, number: int) -> None:
+        torch.set_num_threads(1)  # applies to this thread: the pool already uses all cores
+        rounds = 0
+        while _serve(self.board, rounds):
+            rounds += 1
+            try:
+                run(chain(*self.lists[number : number + 1]))
+            except Exception as fault:
+                self.fault = fault
+            finally:
+                _finish_calls(self.board)
+
+    def product(
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+    ) -> Any:
+        """Return x weightᵀ + y vᵀ + add, [N, out], bf16, each sum rounded once.
+
+        `low` is (y, v), [N, ranks] and [out, ranks] with a multiple of GRAIN ranks, or None; `add`
+        [N, out], or [1, out] for every row, or None. `into`: the output or None, which may be
+        `add`; and the function that makes the call at once or records it. The weight must fit; each
+        row must be contiguous, with any row stride.
+        """
+        out, do = into
+        out = x.new_empty(len(x), len(weight)) if out is None else out
+        none = x.new_empty(0, 0)
+        _agree(x, weight.mT, out, fits(weight))
+        y, v = map(bits, low or (none, none))
+        more = bits(none if add is None else add)
+        do(_product, self.board, bits(x), bits(weight), (y, v), more, bits(out))
+        return out
+
+    def turned(
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+    ) -> Any:
+        """Return x weight + y v + add, [N, in], bf16, each sum rounded once.
+
+        For x [N, out] and weight [out, in] of whole WIDEs; `low` is (y, v), [N, ranks] and [ranks,
+        in], or None; `add` and `into` as for `product`.
+        """
+        out, do = into
+        out = x.new_empty(len(x), weight.shape[1]) if out is None else out
+        none = x.new_empty(0, 0)
+        _agree(x, weight, out, weight.shape[1] % WIDE == 0)
+        y, v = map(bits, low or (none, none))
+        more = bits(none if add is None else add)
+        do(_turned, self.board, bits(x), bits(weight), (y, v), more, bits(out))
+        return out
+
+
+def run(calls: Iterable[Callable[[], Any]]) -> None:
+    """Make calls, one after the other."""
+    for call in calls:
+        call()
+
+
+def _agree(x: Any, weight: Any, out: Any, whole: bool) -> None:
+    """Raise ValueError for shapes that would read or write out of bounds."""
+    same = (*x.shape, *out.shape) == (len(x), len(weight), len(x), weight.shape[1])
+    if not same or not whole or any(side.dtype != torch.bfloat16 for side in (x, weight, out)):
+        raise ValueError(f"no bf16 product of {x.shape} and {weight.shape} into {out.shape}")
+
+
+@compiled
+def _dismiss(board: Any) -> None:
+    _store(address(board) + 8 * _HOME, 1)
+
+
+class _Helpers:
+    """Threads that sleep between calls; one call at a time, or two could deadlock."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Reset after a fork: threads do not exist in the child process."""
+        self.turn, self.alone = Lock(), 0
+        self.pool = cache(lambda count: ThreadPoolExecutor(count, "step"))
+
+    def call(self, threads: int, work: Callable[[Any, int, int], None]) -> None:
+        board = np.zeros(16, np.int64)
+
+        def helped(number: int) -> None:
+            try:
+                work(board, number, threads)
+            except BaseException:
+                board[_LOST] = 1
+                raise
+
+        try:
+            helping = [self.pool(threads - 1).submit(helped, k) for k in range(1, threads)]
+            work(board, 0, threads)
+            for helper in helping:
+                helper.result()
+        finally:
+            board[_LOST] = 1
+        self.alone = _REST * int(board[_WAITED] > _MUCH)
+
+
+_helpers = _Helpers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.begin)
+
+
+def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
+    """Run work(counters, number, total) on several threads at once; they synchronise with `meet`.
+
+    Runs on the calling thread alone where the GEMM is not `able`, while the workers are busy with
+    another call, and for some calls after one that waited long: another program then uses a core,
+    and one thread is faster.
+    """
+    if threads > 1 and able() and _helpers.turn.acquire(blocking=False):
+        try:
+            if not _helpers.alone:
+                return _helpers.call(threads, work)
+            _helpers.alone -= 1
+        finally:
+            _helpers.turn.release()
+    return work(np.zeros(1, np.int64), 0, 1)
+
+
+ALONE = Team()  # never entered: computes products on the calling thread

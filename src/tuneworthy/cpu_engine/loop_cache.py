@@ -1,0 +1,29 @@
+"""The cache folder of compiled loops, and whether it is filled. Imports no compiler."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from tuneworthy.core.record import file_sha256
+
+# numba's cache checks a loop's own file for changes, but not the files it imports from.
+PARTS = (
+    "compiled",
+    "sizes",
+    "gemm/tiles",
+    "gemm/products",
+    "gemm/thread_pool",
+    "read/address_table",
+    "read/decode_attention",
+    "read/decode_step",
+    "read/layer_kernels",
+)
+_SOURCES = "".join(file_sha256(Path(__file__).parent / f"{part}.py") for part in PARTS)
+KEPT = Path(__file__).parent / "__pycache__" / f"loops-{sha256(_SOURCES.encode()).hexdigest()[:12]}"
+
+
+def compiled_before() -> bool:
+    """Return whether cached loops exist, as far as this module can tell."""
+    return KEPT.exists() or "NUMBA_CACHE_DIR" in os.environ

@@ -1,0 +1,1 @@
+"""Inference: prefill and decoding of Llama-family layers, straight from their weights."""

@@ -1,0 +1,176 @@
+"""Decode attention: one token of each row over the prefix and its own row, as loops of a step.
+
+bf16 products are computed a few queries at a time, on keys and values in place; sums and the
+softmax are fp32 (fp64 for fp64). Data of the next head is prefetched. Knows no layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+from tuneworthy.cpu_engine.compiled import exp, get, larger, put, wide
+from tuneworthy.cpu_engine.gemm.products import able, address
+from tuneworthy.cpu_engine.gemm.tiles import FEW, WIDE, fetch, few
+
+
+@register_jitable
+def up(count: Any) -> Any:
+    """In compiled code: return `count` rounded up to a multiple of WIDE."""
+    return (count + WIDE - 1) // WIDE * WIDE
+
+
+@register_jitable
+def shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
+    """Turn scores into attention weights in place, by softmax.
+
+    Entries none[0] to none[1] and from `stop` on are masked; their contents are ignored.
+    """
+    for j in range(none[0], none[1]):
+        scores[j] = -np.inf
+    for j in range(stop, len(scores)):
+        scores[j] = -np.inf
+    top = wide(like, -np.inf)
+    for j in range(len(scores)):
+        top = larger(scores[j], top)
+    total = top - top
+    for j in range(len(scores)):
+        scores[j] = exp(like, scores[j] - top)
+        total += scores[j]
+    share = wide(like, 1.0) / total
+    for j in range(len(scores)):
+        scores[j] *= share
+
+
+@register_jitable
+def _add(x: Any, w: Any, place: Any, out: Any) -> None:
+    begin, start, size, far = place
+    lines = (size * w.itemsize + 63) // 64 * (far > 0)
+    for n in range(0, len(w) - 3, 4):
+        a, b, c, d = w[n], w[n + 1], w[n + 2], w[n + 3]
+        for line in range(lines):
+            for row in (a, b, c, d):
+                fetch(address(row) + far + line * 64)
+        for g in range(len(x)):
+            near, at = out[g, start : start + size], begin + n
+            s, t, u, v = (
+                get(x, (g, at)),
+                get(x, (g, at + 1)),
+                get(x, (g, at + 2)),
+                get(x, (g, at + 3)),
+            )
+            for k in range(len(near)):
+                near[k] += s * get(a, k) + t * get(b, k) + (u * get(c, k) + v * get(d, k))
+    for n in range(len(w) // 4 * 4, len(w)):
+        for g in range(len(x)):
+            near, v = out[g, start : start + size], get(x, (g, begin + n))
+            for k in range(len(near)):
+                near[k] += v * get(w[n], k)
+
+
+def _times(x: Any, w: Any, place: Any, out: Any) -> None:
+    """In compiled code: add x w to `out`.
+
+    `place`: the index in a row of x that w's first row multiplies, the first column of `out`, the
+    number of columns (slow unless a multiple of WIDE), and the prefetch distance in bytes from each
+    row of w to the next head's (0: none).
+    """
+
+
+@overload(_times, strict=False)
+def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
+    def half(x: Any, w: Any, place: Any, out: Any) -> None:
+        begin, start, size, far = place
+        if size % WIDE:
+            _add(x, w, place, out)
+            return
+        for m in range(0, len(x), FEW):
+            for n in range(0, size, WIDE):
+                few(
+                    (
+                        address(x) + m * x.strides[0] + 2 * begin, x.strides[0],
+                        address(w) + 2 * n, w.strides[0], len(w),
+                        address(out) + m * out.strides[0] + 4 * (start + n), out.strides[0],
+                        len(x) - m - 1, far,
+                    )
+                )  # fmt: skip
+
+    def other(x: Any, w: Any, place: Any, out: Any) -> None:
+        _add(x, w, place, out)
+
+    return half if x.dtype == types.uint16 and able() else other
+
+
+@register_jitable
+def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
+    """Write the attention weights of the queries [group, width] of one head over prefix and row.
+
+    `sides`: its keys [width, columns] and those of the prefix [width, columns]. `place`: how many
+    first columns of the row are hidden, how many are filled, that number rounded up to whole WIDEs;
+    the length of the prefix, the scale, and the byte offset of the next head.
+    """
+    (keys, old_keys), (hide, stop, end, past, scale, far) = sides, place
+    base = up(past)
+    table[:, : base + end] = 0
+    _times(q, old_keys, (0, 0, base, 0), table)
+    _times(q, keys, (0, base, end, far), table)
+    for g in range(len(q)):
+        line, to = table[g, : base + end], weights[g]
+        for j in range(len(line)):
+            line[j] *= scale
+        shares(line, keys, (past, base + hide), base + stop)
+        for j in range(len(line)):
+            put(to, j, line[j])
+
+
+@register_jitable
+def _gather(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
+    """Write the weighted sum of the values of prefix [past, width] and row [columns, width]."""
+    (values, old_values), (_, stop, _, past, _, far), width = sides, place, sums.shape[1]
+    sums[:] = 0
+    _times(weights, old_values, (0, 0, width, 0), sums)
+    _times(weights, values[:stop], (up(past), 0, width, far), sums)
+    for g in range(len(sums)):
+        near, to = sums[g], out[g]
+        for w in range(width):
+            put(to, w, near[w])
+
+
+@register_jitable
+def _keep(heads: Any, rooms: Any, n: Any, filled: Any) -> None:
+    """Store key and value of head n (counted over all rows) in column `filled` of its cache."""
+    (keys, values), kept, width = rooms, rooms[1].shape[1], rooms[1].shape[3]
+    (r, g), count = divmod(n, kept), heads.shape[1] - 2 * kept
+    for w in range(width):
+        keys[r, g, w, filled] = heads[r, count + g, w]
+        values[r, g, filled, w] = heads[r, count + kept + g, w]
+
+
+@register_jitable
+def attend(heads: Any, rooms: Any, before: Any, place: Any, rough: Any, out: Any) -> None:
+    """In compiled code: store the new keys and values; write the attention output.
+
+    The output is [rows, heads, width]. `heads` [rows, heads, width] holds queries, keys and values;
+    `rooms` are keys [rows, kept heads, width, columns] and values [rows, kept heads, columns,
+    width], of whole WIDEs of columns; `before` those of the prefix in the same form, without the
+    first axis. `place`: the number of filled columns, how many first ones each row hides, the
+    filled ones rounded up to whole WIDEs; the length of the prefix, and the scale. `rough` is
+    scratch memory for one head: scores, weights and sums.
+    """
+    (keys, values), (filled, hidden, end, past, scale) = rooms, place
+    (old_keys, old_values), (table, weights, sums) = before, rough
+    kept = keys.shape[1]
+    group, all_ = heads.shape[1] // kept - 2, len(heads) * kept
+    if all_:
+        _keep(heads, rooms, 0, filled)
+    for n in range(all_):
+        r, g = divmod(n, kept)
+        queries = slice(g * group, (g + 1) * group)
+        at = (hidden[r], filled + 1, end, past, scale, keys.strides[1])
+        _weigh(heads[r, queries], (keys[r, g], old_keys[g]), at, table, weights)
+        if n + 1 < all_:  # stored well before it is read: an immediate read would stall
+            _keep(heads, rooms, n + 1, filled)
+        _gather(weights, (values[r, g], old_values[g]), at, sums, out[r, queries])

@@ -1,0 +1,385 @@
+"""Run the decoder layers of the Llama family directly from their weights, for inference on a CPU.
+
+transformers spends a third of its time outside the matrix products: modules, small operations, an
+attention kernel made for long rows. Here a layer is some thirty operations, including those of an
+adapter. Used only where a probe gives the model's own logits (`_forward.open_net`). Knows no
+sampling and no text.
+
+Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, length, group,
+width], where "kept heads" are the key/value heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch.nn.functional import linear, pad
+
+from tuneworthy.cpu_engine.compiled import now
+from tuneworthy.cpu_engine.gemm import products as _products
+from tuneworthy.cpu_engine.gemm.products import GRAIN
+from tuneworthy.cpu_engine.gemm.thread_pool import ALONE, Team
+from tuneworthy.cpu_engine.gemm.tiles import WIDE
+from tuneworthy.cpu_engine.read import address_table as _places
+from tuneworthy.cpu_engine.read import decode_step as _steps
+from tuneworthy.cpu_engine.read import layer_kernels as _kernels
+from tuneworthy.cpu_engine.read import prefill_attention as _reading
+from tuneworthy.cpu_engine.sizes import whole
+
+FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}
+_ROPES = {"default", "linear", "llama3"}
+_SCORES = 1 << 20  # bytes of attention scores computed at once: they fit a core's cache
+_LEAST = 16  # minimum queries of a row at once
+
+Change = tuple[Any, Any, float]
+
+
+class Sight(Protocol):
+    """What the queries may attend to: a prefix all rows share and, by `mask` or `real`, their row.
+
+    `mask` is additive, [rows, 1, queries, keys]. `real` [rows, keys] marks keys that are no padding
+    (on the left) and stands for a causal mask. `prefix` has keys and values by layer.
+    """
+
+    prefix: Any
+    mask: Any
+    real: Any
+
+
+def known(module: Any) -> bool:
+    """Return whether this file can run the layers of this causal language model."""
+    config = module.config
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    full = getattr(config, "sliding_window", None) is None or not getattr(
+        config, "use_sliding_window", True
+    )
+    same = config.model_type in FAMILIES and rope in _ROPES and config.hidden_act == "silu"
+    taken = module.dtype in (torch.bfloat16, torch.float32, torch.float64)
+    return bool(same and full and taken and module.device.type == "cpu")
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Linear layers that read the same input, with the low-rank changes added to them.
+
+    `packed` is a copy of all their weights as one matrix in oneDNN's packed order, or None. `a`
+    [ranks, in] holds the A of all changes, `b` each B times its scale, [out, rank] or None.
+    `plain`: the GEMM reads the unpacked weights (`_products`).
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[Any, ...]
+    biases: tuple[Any, ...]
+    packed: tuple[Any, Any] | None
+    a: Any = None
+    b: tuple[Any, ...] = ()
+    plain: bool = False
+
+    def adapted(self, changes: Mapping[str, Change]) -> Fan:
+        """Return the same layers with their share of the changes."""
+        own = [changes.get(name) for name in self.names]
+        if not any(own):
+            return self
+        firsts = [change[0] for change in own if change]
+        seconds = [change and change[1] * change[2] for change in own]
+        if self.plain:  # zero-pad the ranks to the GEMM's grain
+            firsts = [pad(a, (0, 0, 0, -len(a) % GRAIN)) for a in firsts]
+            seconds = [b if b is None else pad(b, (0, -b.shape[1] % GRAIN)) for b in seconds]
+        return replace(self, a=torch.cat(firsts), b=tuple(seconds))
+
+    def __call__(self, x: Any, add: Any = None, team: Team = ALONE) -> Any:
+        """Return the concatenated outputs for x [N, in], plus `add` (if there is one layer)."""
+        if self.plain:
+            return self._plain(x, add, team)
+        if self.packed is not None:
+            y = _product(x, *self.packed, add)
+        else:
+            given = zip(self.weights, self.biases, strict=True)
+            parts = [linear(x, weight, bias) for weight, bias in given]
+            y = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+            y = y if add is None else y.add_(add)
+        if self.a is not None:
+            low, at, out = torch.mm(x, self.a.t()), 0, 0
+            for weight, b in zip(self.weights, self.b, strict=True):
+                if b is not None:
+                    y[:, out : out + len(weight)].addmm_(low[:, at : at + b.shape[1]], b.t())
+                    at += b.shape[1]
+                out += len(weight)
+        return y
+
+    def _plain(self, x: Any, add: Any, team: Team) -> Any:
+        y = x.new_empty(len(x), sum(map(len, self.weights)))
+        low = None if self.a is None else team.product(x, self.a)
+        at, out = 0, 0
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            part, change = y[:, out : out + len(weight)], None
+            b = self.b[number] if self.b else None
+            if low is not None and b is not None:
+                change, at = (low[:, at : at + b.shape[1]], b), at + b.shape[1]
+            more = add if bias is None else bias[None]
+            team.product(x, weight, change, more, (part, now))
+            if bias is not None and add is not None:
+                part.add_(add)
+            out += len(weight)
+        return y
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One decoder layer; a norm is (weight, eps)."""
+
+    into: Fan
+    out: Fan
+    up: Fan
+    down: Fan
+    first: tuple[Any, float]
+    second: tuple[Any, float]
+    q_norm: tuple[Any, float] | None
+    k_norm: tuple[Any, float] | None
+    scale: float
+
+    def adapted(self, changes: Mapping[str, Change]) -> Layer:
+        """Return the same layer with the changes of its linear layers."""
+        fans = {
+            name: getattr(self, name).adapted(changes) for name in ("into", "out", "up", "down")
+        }
+        return replace(self, **fans)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """All layers of one model, its final norm and output layer [vocabulary, hidden].
+
+    `steps`: decoding steps of any batch size run in `_steps`; if False, only those of one row.
+    """
+
+    body: Any
+    layers: tuple[Layer, ...]
+    norm: tuple[Any, float]
+    head: Fan
+    kept: int
+    width: int
+    steps: bool = False
+
+    @cached_property
+    def lying(self) -> _places.Layers:
+        """Return the address table of the layers for `_steps`."""
+        return _places.open_layers(self.layers, self.norm, self.head, self.steps)
+
+    def adapted(self, changes: Mapping[str, Change]) -> Decoder:
+        """Return the same decoder with low-rank changes, (A, B, scale) by layer name."""
+        return replace(self, layers=tuple(layer.adapted(changes) for layer in self.layers))
+
+    def __call__(self, ids: Any, position: Any, cache: Any, sight: Sight, keep: int) -> Any:
+        """Return the logits of the last `keep` tokens (0: all) of ids [rows, length].
+
+        Appends keys and values to `cache` (`_attention.Room` layers). `position` counts each row's
+        real tokens; `sight` is the attention mask.
+        """
+        if not self.steps or torch.get_num_threads() == 1:
+            return self._read(ids, position, cache, (sight, keep), ALONE)
+        with Team() as team:
+            return self._read(ids, position, cache, (sight, keep), team)
+
+    def _read(
+        self, ids: Any, position: Any, cache: Any, look: tuple[Sight, int], team: Team
+    ) -> Any:
+        (sight, keep), (rows, length) = look, ids.shape
+        x = self.body.embed_tokens(ids).flatten(0, 1)
+        last = len(self.layers) - 1
+        half = self.width // 2
+        angles = [t[..., :half].contiguous() for t in self.body.rotary_emb(x, position)]
+        hide = _hidden(sight, rows)
+        plain = self.steps and sight.real is not None
+        past = sight.prefix.columns if plain and sight.prefix else None
+        no_prefix = x.new_empty(self.kept, self.width, 0), x.new_empty(self.kept, 0, self.width)
+        for number, layer in enumerate(self.layers):
+            heads = layer.into(_normed(x, layer.first), team=team).view(
+                rows, length, -1, self.width
+            )
+            q, k = self._turned(heads, layer, angles)
+            keys, values = cache.layers[number].update(k, heads[:, :, -self.kept :].transpose(1, 2))
+            if keep and number == last:  # other tokens need only their keys and values
+                q, hide = q[:, :, -keep:], hide if hide.ndim == 1 else hide[:, -keep:]
+                x = x.view(rows, length, -1)[:, -keep:].flatten(0, 1)
+            if plain:
+                own, before = (keys, values), past[number] if past else no_prefix
+                how = sight.real.shape[1], layer.scale
+                attended = _reading.attended(q, own, before, hide, how)
+            else:
+                attended = _attended(q, (keys, values, sight, number), hide, layer.scale)
+            x = layer.out(attended, x, team)
+            both = layer.up(_normed(x, layer.second), team=team)
+            x = layer.down(_kernels.gated(both), x, team)
+        return self.head(_normed(x, self.norm), team=team).view(rows, keep or length, -1)
+
+    def step(self, tokens: Any, position: Any, cache: Any, prefix: Any) -> Any:
+        """Return the logits [rows, vocabulary] after one more token of each row, [rows, 1]."""
+        x = self.body.embed_tokens(tokens)[:, 0].clone()
+        angles = self.body.rotary_emb(x, position)
+        cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in angles)
+        real = position[:, 0] - (prefix.length if prefix else 0)
+        place = prefix, (cache.layers[0].filled - real).numpy()
+        logits = _steps.run(x, self.lying, (cos, sin), cache, place)
+        return self.head(_normed(x, self.norm)) if logits is None else logits
+
+    def _turned(self, heads: Any, layer: Layer, angles: Sequence[Any]) -> tuple[Any, Any]:
+        """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""
+        count = heads.shape[2] - 2 * self.kept
+        if layer.q_norm and layer.k_norm:
+            parts = heads[:, :, : -self.kept].split((count, self.kept), 2)
+            normed = [
+                _normed(part.reshape(-1, self.width), norm).view(part.shape)
+                for part, norm in zip(parts, (layer.q_norm, layer.k_norm), strict=True)
+            ]
+            heads = torch.cat(normed, 2)
+        return _kernels.turned(heads, count, self.kept, (angles[0], angles[1]))
+
+
+def open_decoder(module: Any) -> Decoder | None:
+    """Return the decoder of a causal language model, None if its layers are not supported."""
+    if not known(module):
+        return None
+    body, config, head = module.get_decoder(), module.config, module.get_output_embeddings()
+    names = {part: name for name, part in module.named_modules()}
+    half = body.embed_tokens.weight.dtype == torch.bfloat16
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+    def fan(*parts: Any) -> Fan:
+        weights = tuple(part.weight.detach() for part in parts)
+        biases = tuple(part.bias for part in parts)
+        plain = width % WIDE == 0 and all(_products.fits(weight) for weight in weights)
+        packed = _packed(weights, biases) if half and not plain else None
+        return Fan(tuple(names[part] for part in parts), weights, biases, packed, plain=plain)
+
+    def norm(part: Any) -> Any:
+        return part and (part.weight.detach(), float(part.variance_epsilon))
+
+    try:
+        layers = tuple(_layer(layer, fan, norm) for layer in body.layers)
+        above = norm(body.norm)
+    except AttributeError:
+        return None
+    plain = all(f.plain for layer in layers for f in (layer.into, layer.out, layer.up, layer.down))
+    return Decoder(body, layers, above, fan(head), config.num_key_value_heads, width, plain)
+
+
+def _layer(layer: Any, fan: Any, norm: Any) -> Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return Layer(
+        into=fan(attention.q_proj, attention.k_proj, attention.v_proj),
+        out=fan(attention.o_proj),
+        up=fan(mlp.gate_proj, mlp.up_proj),
+        down=fan(mlp.down_proj),
+        first=norm(layer.input_layernorm),
+        second=norm(layer.post_attention_layernorm),
+        q_norm=norm(getattr(attention, "q_norm", None)),
+        k_norm=norm(getattr(attention, "k_norm", None)),
+        scale=float(attention.scaling),
+    )
+
+
+def _packed(weights: tuple[Any, ...], biases: tuple[Any, ...]) -> tuple[Any, Any] | None:
+    """Return weights and biases merged and packed for oneDNN; None where torch cannot do it."""
+    given = [bias is not None for bias in biases]
+    if any(given) and not all(given):
+        return None
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(torch.cat(weights))
+        return packed, torch.cat(biases) if all(given) else None
+    except (AttributeError, RuntimeError):
+        return None
+
+
+def _product(x: Any, weight: Any, bias: Any, add: Any) -> Any:
+    if add is None:
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, "add")
+
+
+def _normed(x: Any, norm: tuple[Any, float]) -> Any:
+    return _kernels.rms_norm(x, norm)[0]
+
+
+def _hidden(sight: Sight, rows: int) -> Any:
+    """Return how many first keys of each row are padding, [rows], or the additive mask."""
+    if sight.real is not None:
+        return (~sight.real).sum(1)
+    return sight.mask[:, 0].expand(rows, -1, -1)
+
+
+def _attended(q: Any, context: tuple[Any, Any, Sight, int], hide: Any, scale: float) -> Any:
+    """Return the attention output of queries [rows, kept heads, length, group, width].
+
+    The result is [rows · length, heads]. Scores are computed for a few rows at a time, and for long
+    rows a few queries at a time, so that they fit a core's cache; keys after the last of those
+    queries are skipped.
+    """
+    keys, values, sight, number = context
+    prefix, causal = sight.prefix, sight.real is not None
+    own = sight.real.shape[1] if causal else sight.mask.shape[3]
+    before = (prefix.keys[number], prefix.values[number]) if prefix else None
+    past = prefix.length if prefix else 0
+    rows, kept, length, group, _ = q.shape
+    each = kept * group * (own + past) * q.dtype.itemsize
+    step = max(1, _SCORES // (each * length))
+    block = min(length, max(_LEAST, _SCORES // each)) if step == 1 else length
+    joins = step == 1 and past <= length
+    out = q.new_empty(rows, length, kept, group, q.shape[4])
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        own_part, shared, ahead = (keys[part], values[part]), before, 0
+        if before and joins:  # copying a short prefix is cheaper than separate products
+            own_part, shared, ahead = _prepended(before, own_part, own), None, past
+        hidden = hide[part]
+        for first in range(0, length, block):
+            queries = slice(first, min(first + block, length))
+            visible = ahead + (own - length + queries.stop if causal else own)
+            near = whole(visible, own_part[1].shape[2])
+            query = q[part, :, queries].flatten(2, 3)
+            if not causal:
+                hidden = hide[part, queries].contiguous()
+            count = queries.stop - first
+            place = (group, count, visible, ahead, int(causal))
+            pair = (own_part[0][..., :near], own_part[1][:, :, :near])
+            output = _joined(query, pair, shared, (hidden, place, scale))
+            out[part, queries] = output.view(-1, kept, count, group, q.shape[4]).transpose(1, 2)
+    return out.view(rows * length, -1)
+
+
+def _prepended(before: Any, own: tuple[Any, Any], count: int) -> tuple[Any, Any]:
+    """Return the prefix's keys and values followed by the first `count` of each row's own."""
+    (old_keys, old_values), (keys, values) = before, own
+    past, width = old_values.shape[2:]
+    space = past + whole(count)
+    shape = values.shape[:2]
+    joined = keys.new_empty(*shape, width, space), values.new_empty(*shape, space, width)
+    joined[0][..., :past], joined[0][..., past : past + count] = old_keys, keys[..., :count]
+    joined[1][:, :, :past], joined[1][:, :, past : past + count] = old_values, values[:, :, :count]
+    joined[1][:, :, past + count :] = 0
+    return joined
+
+
+def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, float]) -> Any:
+    """Attend to a row's own keys and to those of the shared prefix [1, kept heads, width, length].
+
+    Products run in the model's precision, all else in fp32; their rounding leaves the logits as
+    close to those of an fp32 run (bench/journal).
+    """
+    keys, values = own
+    rows, kept, queries, width = q.shape
+    scores = torch.bmm(q.flatten(0, 1), keys.flatten(0, 1)).view(rows, kept, queries, -1)
+    shared = None
+    if before:
+        queries_by_head = q.transpose(0, 1).reshape(kept, -1, width)
+        shared = torch.bmm(queries_by_head, before[0][0]).view(kept, rows, queries, -1)
+    _kernels.weigh(scores, shared, *how)
+    out = torch.bmm(scores.flatten(0, 1), values.flatten(0, 1)).view(rows, kept, queries, width)
+    if shared is not None:
+        prefix_out = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)
+        out.add_(prefix_out.transpose(0, 1))
+    return out

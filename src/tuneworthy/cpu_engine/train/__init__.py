@@ -1,0 +1,1 @@
+"""A LoRA training step with the gradient written out, layer by layer."""

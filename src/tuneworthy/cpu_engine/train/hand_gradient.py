@@ -1,0 +1,212 @@
+"""One training step with a hand-written gradient: loss of answer tokens, adapters' gradient.
+
+The same figures as the general path in `forward`, checked on a probe before use. A shared prompt is
+read with the rows that attend to it, as additional tokens of the same matrix, its gradient summed
+over all of them. Knows no optimizer and no task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cosine_similarity
+
+from tuneworthy.core.token_batches import TokenRow, parts, shared_length
+from tuneworthy.cpu_engine.compiled import now
+from tuneworthy.cpu_engine.gemm.products import fits
+from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
+from tuneworthy.cpu_engine.train.adapted_linears import Norm, open_norm
+from tuneworthy.cpu_engine.train.gradient_kernels import cross_entropy, rms_norm_back
+from tuneworthy.cpu_engine.train.layer_stack import Stack, open_stack
+from tuneworthy.cpu_engine.train.recorded_step import Tape
+
+Gradient = tuple[list[float], list[tuple[Any, Any]]]
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A stack with the final norm and the output layer [vocabulary, hidden].
+
+    `shares`: whether a prompt that all rows start with is read once.
+    """
+
+    stack: Stack
+    norm: Norm
+    head: Any
+    shares: bool
+
+    @property
+    def plain(self) -> bool:
+        """Return whether the thread pool's GEMM computes all products, the output layer's too."""
+        return self.stack.plain and fits(self.head)
+
+    def backward(self, batch: Sequence[TokenRow], budget: int) -> Gradient:
+        """Return each row's summed loss, and (weight, gradient) pairs: see `backward` below."""
+        found: Gradient = backward(self, batch, budget)
+        return found
+
+    def evaluate(self, rows: Sequence[TokenRow], budget: int) -> tuple[list[float], list[float]]:
+        """Return each row's summed loss and the loss of its last token."""
+        found: tuple[list[float], list[float]] = evaluate(self, rows, budget)
+        return found
+
+    def proved(self, rows: Sequence[TokenRow], truth: Any) -> bool:
+        """Return whether loss and gradient are those of `truth(rows, weights)` by autograd."""
+        return proved(self, rows, truth)
+
+
+def open_hand(module: Any, shares: bool) -> Hand | None:
+    """Return the fast path for this model, None if its layers are not supported."""
+    stack = open_stack(module)
+    if stack is None:
+        return None
+    norm, head = open_norm(module.get_decoder().norm), module.get_output_embeddings()
+    return Hand(stack, norm, head.weight.detach(), shares) if norm and head is not None else None
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def backward(
+    hand: Hand, batch: Sequence[TokenRow], budget: int
+) -> tuple[list[float], list[tuple[Any, Any]]]:
+    """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss.
+
+    The gradients are valid until the next call.
+    """
+    stack, adapters = hand.stack, hand.stack.adapters
+    tokens = sum(row.trained for row in batch)
+    by_row, read = [0.0] * len(batch), 0
+
+    def turn(group: list[int], rows: list[TokenRow], x: Any, tape: Tape) -> None:
+        row_losses, dx = _head(hand, rows, x, tape, 1 / tokens)
+        nonlocal read
+        stack.backward(dx, tape)
+        adapters.gather(first=read == 0)
+        read += len(group)
+        for i, value in zip(group, row_losses, strict=True):
+            by_row[i] = value
+
+    _run(hand, batch, budget, turn)
+    return by_row, adapters.pairs
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def evaluate(hand: Hand, rows: Sequence[TokenRow], budget: int) -> tuple[list[float], list[float]]:
+    """Return each row's summed loss (nats) and its last token's loss, in the parts' order."""
+    sums: list[float] = []
+    ends: list[float] = []
+
+    def turn(group: list[int], part_rows: list[TokenRow], x: Any, tape: Tape) -> None:  # noqa: ARG001
+        shares = _nll(hand, part_rows, x, tape).split([row.trained for row in part_rows])
+        sums.extend(float(share.sum()) for share in shares)
+        ends.extend(float(share[-1]) for share in shares)
+
+    _run(hand, rows, budget, turn)
+    return sums, ends
+
+
+def _run(
+    hand: Hand,
+    batch: Sequence[TokenRow],
+    budget: int,
+    turn: Callable[[list[int], list[TokenRow], Any, Tape], None],
+) -> None:
+    """Read the batch in parts of at most `budget` padded tokens, each behind the shared prompt.
+
+    Calls `turn(indices, rows, output, tape)` for each part.
+    """
+    stack = hand.stack
+    stack.adapters.refresh()
+    width = shared_length(batch) if hand.shares else 0
+    prompt = [torch.tensor([batch[0].ids[:width]])] if width else []
+    for group in parts(batch, budget, width):
+        rows = [batch[i] for i in group]
+        lengths = [len(row.ids) - 1 - width for row in rows]  # no target follows the last token
+        tape = stack.tape(lengths, [row.trained for row in rows], width)
+        own = _inputs(rows, width, tape.spans[-1].length)
+        with stack.team if stack.few(tape.tokens) else nullcontext():
+            turn(group, rows, stack.forward([*prompt, own], tape), tape)
+        stack.release(tape)
+
+
+def proved(hand: Hand, rows: Sequence[TokenRow], truth: Any) -> bool:
+    """Return whether loss and gradient equal those of `truth(rows, weights)`, from autograd.
+
+    A fresh adapter's B is zero, and then A's gradient is too: the probe uses random values of B.
+    """
+    weights = hand.stack.adapters.weights
+    before = [weight.detach().clone() for weight in weights]
+    source = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in hand.stack.adapters.seconds:
+            weight.normal_(0, 0.02, generator=source)
+    try:
+        by_row, pairs = backward(hand, rows, 1 << 20)
+        losses, slopes = truth(rows, weights)
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, before, strict=True):
+                weight.copy_(old)
+    rough = hand.head.dtype in (torch.bfloat16, torch.float16)
+    ours = torch.cat([slope.flatten() for _, slope in pairs]).double()
+    theirs = torch.cat([slope.flatten() for slope in slopes]).double()
+    size = float(ours.norm() / theirs.norm())
+    # In half precision a token's loss varies by hundredths of a nat on both paths, and more where
+    # it is large; the gradient reveals a fault.
+    slack = (0.02 if rough else 1e-4) * abs(sum(losses))
+    slack += 0.05 * sum(row.trained for row in rows) if rough else 0
+    near = abs(sum(by_row) - sum(losses)) <= slack and abs(size - 1) <= (0.1 if rough else 1e-4)
+    return near and float(cosine_similarity(ours, theirs, 0)) >= (0.97 if rough else 1 - 1e-6)
+
+
+def _inputs(rows: Sequence[TokenRow], skipped: int, length: int) -> Any:
+    """Return the input ids of the rows, padded to a length."""
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    for number, row in enumerate(rows):
+        inputs = row.ids[skipped:-1]
+        ids[number, : len(inputs)] = torch.tensor(inputs)
+    return ids
+
+
+def _targets(rows: Sequence[TokenRow]) -> Any:
+    """Return the answer tokens, in the order of the rows."""
+    return torch.tensor([token for row in rows for token in row.ids[row.first :]])
+
+
+def _nll(hand: Hand, rows: Sequence[TokenRow], x: Any, tape: Tape) -> Any:
+    """Return the loss of every answer token."""
+    targets = _targets(rows)
+    inner, _ = rms_norm(x[: len(targets)], (hand.norm.weight, hand.norm.eps))
+    return cross_entropy(_logits(hand, inner, None, tape), targets, 1.0)
+
+
+def _logits(hand: Hand, inner: Any, out: Any, tape: Tape) -> Any:
+    if hand.plain and hand.stack.few(tape.tokens):
+        return hand.stack.team.product(inner, hand.head, into=(out, now))
+    return torch.mm(inner, hand.head.t(), out=out)
+
+
+def _head(
+    hand: Hand, rows: Sequence[TokenRow], x: Any, tape: Tape, scale: float
+) -> tuple[list[float], Any]:
+    """Return each row's summed loss, and the gradient of `scale` times their sum at x [M, hidden].
+
+    The first rows of x are those that predict answer tokens. The gradient of a token's loss at its
+    logits is softmax - one-hot; it overwrites the logits.
+    """
+    targets = _targets(rows)
+    outer = x[: len(targets)]
+    inner, factor = rms_norm(outer, (hand.norm.weight, hand.norm.eps))
+    tape.brief.at = (0, 0)
+    room = tape.lend((len(targets), len(hand.head)), hand.head.dtype)
+    logits = _logits(hand, inner, room, tape)
+    nll = cross_entropy(logits, targets, scale)
+    few = hand.plain and hand.stack.few(tape.tokens)
+    dinner = hand.stack.team.turned(logits, hand.head) if few else torch.mm(logits, hand.head)
+    dx = torch.zeros_like(x)
+    rms_norm_back(dinner, outer, (hand.norm.weight, factor), None, dx[: len(targets)])
+    shares = nll.split([row.trained for row in rows])
+    return [float(share.sum()) for share in shares], dx

@@ -1,0 +1,1 @@
+"""The sentence encoder (MiniLM) in numpy, without torch. Start with `vectors.py`."""

@@ -1,0 +1,202 @@
+"""Apply a LoRA adapter to a model by forward hooks, which leave the base weights unchanged.
+
+Two adapters and the base share one set of weights without affecting each other. Reads the PEFT
+format (safetensors). Knows no training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.models.local.model_files import check_files, read_json
+from tuneworthy.models.local.weights import check_safetensors
+
+MANIFEST = "tuneworthy.json"
+_HEAD = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Low-rank changes by layer name, (A, B, scale), and the SHA-256 of their file."""
+
+    changes: dict[str, tuple[Any, Any, float]]
+    hash: str
+
+    @contextmanager
+    def applied(self, module: Any) -> Iterator[None]:
+        """Add the changes to the layers' outputs inside the `with` block."""
+        layers = dict(module.named_modules())
+        hooks = [
+            layers[name].register_forward_hook(_added(*change))
+            for name, change in self.changes.items()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _added(first: Any, second: Any, scale: float) -> Any:
+    def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
+        low = inputs[0].flatten(0, -2) @ first.t()
+        added = torch.addmm(output.flatten(0, -2), low, second.t(), alpha=scale)
+        return added.view(output.shape)
+
+    return hook
+
+
+def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False) -> Adapter:
+    """Return the adapter in `folder`, checked to belong to the base with this weights hash.
+
+    Raises ModelError for another base, for tensors that don't match or are left over, for adapter
+    kinds that we can't apply exactly, and (unless `idle`) for an adapter that changes nothing.
+    """
+    file = folder / "adapter_model.safetensors"
+    if not file.exists():
+        raise ModelError("the folder has no adapter_model.safetensors", where=str(folder))
+    check_files(folder)
+    check_safetensors(file)
+    with file.open("rb") as opened:
+        file_hash = hashlib.file_digest(opened, "sha256").hexdigest()
+    _check_manifest(folder, weights, file_hash)
+    config = _config(folder)
+    changes = _paired(load_file(file), config, module, folder)
+    if not all(bool(torch.isfinite(t).all()) for a, b, _ in changes.values() for t in (a, b)):
+        raise NumericError("the adapter holds values that are not finite", where=str(file))
+    if not idle and not any(bool(second.any()) for _, second, _ in changes.values()):
+        raise ModelError(
+            "the adapter changes nothing: every B matrix is zero",
+            where=str(file),
+            fix="train it (a fresh adapter is the base itself)",
+        )
+    return Adapter(changes, file_hash)
+
+
+def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
+    manifest = read_json(folder / MANIFEST)
+    if not manifest and not (folder / MANIFEST).exists():
+        return  # written by another tool: only its shapes can be checked
+    try:
+        base = manifest["base"]["weights"]
+        kept = manifest.get("files", {}).get("adapter_model.safetensors", {}).get("sha256")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "the adapter's manifest can't be read", where=str(folder / MANIFEST), got=str(error)
+        ) from error
+    if base != weights:
+        raise ModelError(
+            "the adapter was trained on another base",
+            where=str(folder),
+            got=f"trained on {str(base)[:12]}…, opened on {weights[:12]}…",
+            fix="open it on the model it was trained on, or train it again on this one",
+        )
+    if kept and kept != file_hash:
+        raise ModelError(
+            "the adapter's bytes are not those that were saved",
+            where=str(folder / "adapter_model.safetensors"),
+            fix="train it again, or copy it again from where it was built",
+        )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / "adapter_config.json", "the adapter has no adapter_config.json")
+    odd = [
+        key
+        for key in (
+            "use_dora",
+            "modules_to_save",
+            "fan_in_fan_out",
+            "layer_replication",
+            "auto_map",
+        )
+        if config.get(key)
+    ]
+    if config.get("peft_type") != "LORA" or odd or config.get("bias", "none") != "none":
+        raise ModelError(
+            "this kind of adapter can't be applied exactly",
+            where=str(folder / "adapter_config.json"),
+            got=f"{config.get('peft_type')} {', '.join(odd)} bias={config.get('bias')}",
+            fix="train a plain LoRA, or merge it with the tool that made it",
+        )
+    return config
+
+
+def _paired(
+    tensors: dict[str, Any], config: dict[str, Any], module: Any, folder: Path
+) -> dict[str, tuple[Any, Any, float]]:
+    layers = dict(module.named_modules())
+    changes: dict[str, tuple[Any, Any, float]] = {}
+    left = set(tensors)
+    for key in sorted(tensors):
+        name = key.removeprefix(_HEAD).removesuffix(".lora_A.weight")
+        other = key.replace(".lora_A.", ".lora_B.")
+        if not key.endswith(".lora_A.weight") or other not in tensors or name not in layers:
+            continue
+        weight = getattr(layers[name], "weight", None)
+        a, b = tensors[key], tensors[other]
+        if weight is None or not _fits(a, b, weight):
+            continue
+        left -= {key, other}
+        where = {"device": weight.device, "dtype": weight.dtype}
+        changes[name] = (a.to(**where), b.to(**where), _scale(config, name, a.shape[0]))
+    if left or not changes:
+        raise ModelError(
+            "tensors of the adapter match no layer of this model",
+            where=str(folder),
+            got=", ".join(sorted(left)[:3]) or "no tensor at all",
+            fix="open it on the model it was trained on",
+        )
+    if lacking := sorted(_targets(config, layers) - changes.keys()):
+        raise ModelError(
+            "the adapter lacks tensors of layers that its config says it changes",
+            where=str(folder),
+            got=f"{', '.join(lacking[:3])} ({len(lacking)} in all)",
+            fix="copy it again from where it was made",
+        )
+    return changes
+
+
+def _fits(first: Any, second: Any, weight: Any) -> bool:
+    """Return whether A and B are floats of one rank and their product has the layer's shape."""
+    if not (first.ndim == second.ndim == 2 and first.is_floating_point()):
+        return False
+    same = first.shape[0] == second.shape[1] > 0 and second.is_floating_point()
+    return bool(same and (second.shape[0], first.shape[1]) == tuple(weight.shape))
+
+
+def _targets(config: dict[str, Any], layers: dict[str, Any]) -> set[str]:
+    """Return the linear layers that the config lists; empty where it selects them by a pattern."""
+    ends, chosen = config.get("target_modules"), ("layers_to_transform", "exclude_modules")
+    if not isinstance(ends, list) or any(config.get(key) for key in chosen):
+        return set()
+    return {
+        name
+        for name, layer in layers.items()
+        if isinstance(layer, torch.nn.Linear)
+        and any(name == end or name.endswith(f".{end}") for end in ends)
+    }
+
+
+def _scale(config: dict[str, Any], name: str, rank: int) -> float:
+    pattern = config.get("alpha_pattern") or {}
+    try:
+        given = next((v for key, v in pattern.items() if name.endswith(key)), config["lora_alpha"])
+        alpha = float(given)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(
+            "the adapter's config names no scale (lora_alpha)", got=f"{type(error).__name__}"
+        ) from error
+    if not math.isfinite(alpha):
+        raise ModelError("the adapter's scale is no number", got=f"lora_alpha: {alpha}")
+    return float(alpha / rank**0.5 if config.get("use_rslora") else alpha / rank)

@@ -1,0 +1,100 @@
+"""Run batches that fit in memory: halve one that runs out, run it again, and keep that size.
+
+The size is remembered while the model is open. Knows no model and no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from tuneworthy.core.errors import DoesNotFit
+from tuneworthy.models.local.device import release
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_OOM_TEXTS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that a device, or the machine, ran out of memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _OOM_TEXTS)
+
+
+@dataclass
+class Fit:
+    """The most rows, and the most padded tokens, of a batch; None means no known limit.
+
+    The user may set `rows`; both fall when a batch runs out of memory.
+    """
+
+    rows: int | None = None
+    tokens: int | None = None
+
+    def most(self, rows: int, tokens: int) -> tuple[int, int]:
+        """Return these bounds of a batch, lowered to what is known to fit."""
+        return min(rows, self.rows or rows), min(tokens, self.tokens or tokens)
+
+    def run(
+        self,
+        work: Callable[[list[Item]], list[Result]],
+        batch: Sequence[Item],
+        cost: Callable[[Sequence[Item]], int],
+        device: str,
+    ) -> list[Result]:
+        """Return `work(batch)`, one result per item; split it in halves if memory runs out.
+
+        `cost` is the padded tokens of a batch; half that of a failed one becomes the bound of later
+        ones. Raises DoesNotFit if a single item does not fit.
+        """
+        batch = list(batch)
+        try:
+            return work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        # Outside of the handler: inside it, the traceback keeps the batch's memory alive.
+        release(device)
+        if len(batch) == 1:
+            raise DoesNotFit(
+                "one row alone does not fit in the free memory",
+                where=device,
+                got=f"{cost(batch)} tokens: {reason}",
+                fix="choose a smaller model, shorter rows, or free some memory of the device",
+            )
+        middle, half = len(batch) // 2, max(1, cost(batch) // 2)
+        self.tokens = min(self.tokens or half, half)
+        parts = batch[:middle], batch[middle:]
+        return [result for part in parts for result in self.run(work, part, cost, device)]
+
+
+def retried(
+    work: Callable[[int], Result], size: int, least: int, device: str
+) -> tuple[Result, int]:
+    """Return `work(size)` and the size that fitted, halved on lack of memory down to `least`.
+
+    Raises DoesNotFit if `least` does not fit.
+    """
+    while True:
+        try:
+            return work(size), size
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        release(device)
+        if size <= least:
+            raise DoesNotFit(
+                "a training step of one row at a time does not fit in the free memory",
+                where=device,
+                got=f"{size} tokens: {reason}",
+                fix="train on shorter rows, choose a smaller model or a lower rank, or free some"
+                " memory",
+            )
+        size = max(least, size // 2)

@@ -1,0 +1,155 @@
+"""Convert a conversation to the prompt's token ids.
+
+The chat template writes its own first token, so none is added. A special token in a message's own
+text is encoded as plain text. Knows no model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import ModelError
+from tuneworthy.models.local.render_process import Refused, rendered
+from tuneworthy.models.local.thinking import TAGS, Tags, opened
+
+_TAIL = 40  # tokens at a prompt's end that are searched for an opening thought tag
+_PRIVATE = (0xF0000, 0x100000)  # two private Unicode ranges, for placeholders of special tokens
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the ids of the prompt, with the header of the reply.
+
+    Raises ModelError without a chat template, Refused if it rejects the conversation.
+    """
+    one_template(tokenizer)
+    cover = _placeholders(tokenizer, "".join(m.content for m in messages))
+    text = conversation(tokenizer, [(m.role, _hide(m.content, cover)) for m in messages])
+    return _encode(tokenizer, text, cover)
+
+
+def answer_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the ids of the prompt up to where the answer starts.
+
+    If the prompt opens a thought, an empty one is closed first.
+    """
+    ids = prompt_ids(tokenizer, messages)
+    return [*ids, *closing_ids(tokenizer, opened(tokenizer.decode(ids[-_TAIL:])))]
+
+
+def closing_ids(tokenizer: Any, tags: Tags | None) -> list[int]:
+    """Return the ids that close a thought and lead to the answer, none if no thought is open."""
+    if tags is None:
+        return []
+    ids: list[int] = tokenizer(tags.end + tags.gap, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a reply's text, with special tokens encoded as plain text."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
+        "input_ids"
+    ]
+    return ids
+
+
+def conversation(
+    tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None = None
+) -> str:
+    """Return the rendered text of (role, content) turns and, if given, of the model's answer.
+
+    Without an answer it ends where a reply begins. If the template has no system role, the system
+    text goes in the first user turn. Raises Refused if the template rejects the conversation, or
+    leaves part of it out.
+    """
+    system = turns[0][1].strip() if turns and turns[0][0] == "system" else ""
+    try:
+        text = _applied(tokenizer, turns, answer)
+        if system in text:
+            return _whole(text, turns)
+    except Refused:
+        if not system:
+            raise
+    first = turns[1][1] if len(turns) > 1 else ""
+    joined = [("user", f"{turns[0][1]}\n\n{first}".strip()), *turns[2:]]
+    return _whole(_applied(tokenizer, joined, answer), joined)
+
+
+def _applied(tokenizer: Any, turns: Sequence[tuple[str, str]], answer: str | None) -> str:
+    every = [*turns, *([] if answer is None else [("assistant", answer)])]
+    template = one_template(tokenizer)
+    return rendered(template, tokenizer.special_tokens_map, every, answer is None)
+
+
+def _whole(text: str, turns: Sequence[tuple[str, str]]) -> str:
+    """Return the text; raise Refused if a turn is not in it, whitespace aside."""
+    squeezed = ""
+    for role, content in turns:
+        if content.strip() in text or any(tag.end in content for tag in TAGS):
+            continue  # templates leave out thoughts of earlier turns by design
+        squeezed = squeezed or "".join(text.split())
+        if "".join(content.split()) not in squeezed:
+            raise Refused(f"the chat template leaves out or changes what a {role} turn says")
+    return text
+
+
+def one_template(tokenizer: Any) -> str:
+    """Return the chat template, the default one if the tokenizer has several.
+
+    Raises ModelError if it has none.
+    """
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not template:
+        raise ModelError(
+            "the tokenizer has no chat template, so there is no right way to ask the model",
+            got=str(getattr(tokenizer, "name_or_path", "")),
+            fix="choose the instruction-tuned model of this family",
+        )
+    return str(template)
+
+
+def _specials(tokenizer: Any) -> list[str]:
+    return sorted(
+        {t.content for t in tokenizer.added_tokens_decoder.values() if t.special},
+        key=lambda token: (-len(token), token),
+    )
+
+
+def _placeholders(tokenizer: Any, text: str) -> dict[str, str]:
+    """Return {placeholder: special token} for the special tokens in the text."""
+    tokens = [token for token in _specials(tokenizer) if token in text]
+    for start in _PRIVATE:
+        names = [chr(start + k) for k in range(len(tokens))]
+        if not set(text).intersection(names):
+            return dict(zip(names, tokens, strict=True))
+    raise Refused("the text uses both private Unicode planes beside special tokens")
+
+
+def _hide(text: str, cover: dict[str, str]) -> str:
+    for name, token in cover.items():
+        text = text.replace(token, name)
+    return text
+
+
+def _encode(tokenizer: Any, text: str, cover: dict[str, str]) -> list[int]:
+    """Return the ids of a rendered text; with placeholders, encode it piece by piece."""
+    whole: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not any(name in text for name in cover):
+        return whole
+    parts = re.split("(" + "|".join(map(re.escape, _specials(tokenizer))) + ")", text)
+    pieces = [(part, number % 2 == 1) for number, part in enumerate(parts) if part]
+    if _joined(tokenizer, pieces) != whole:
+        raise Refused("a special token in the text can't be kept apart from a real one")
+    shown = str.maketrans(cover)
+    return _joined(tokenizer, [(piece.translate(shown), real) for piece, real in pieces])
+
+
+def _joined(tokenizer: Any, pieces: list[tuple[str, bool]]) -> list[int]:
+    ids: list[int] = []
+    for piece, real in pieces:
+        ids += [tokenizer.convert_tokens_to_ids(piece)] if real else text_ids(tokenizer, piece)
+    return ids

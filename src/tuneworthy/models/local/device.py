@@ -1,0 +1,147 @@
+"""The device that models run on, its precision, and its free memory. Knows no model."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import psutil
+from pydantic import Field
+
+from tuneworthy import cpu_engine
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.free_memory import give_back
+from tuneworthy.core.record import Record
+
+_GROUP = Path("/sys/fs/cgroup")
+
+
+class Placement(Record):
+    """Where and how a local model runs: device, precision, and the most rows of one batch.
+
+    `auto` is the GPU that torch finds, and the precision measured to be faster there. `thinking`:
+    see Task.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch: Annotated[int, Field(ge=1)] | None = None
+    thinking: Literal["auto", "off", "on"] = "auto"
+
+
+ANYWHERE = Placement()
+
+
+def device() -> str:
+    """Return `cuda` if torch finds such a GPU, else `mps` if it finds Apple's, else `cpu`."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def placed(wanted: str) -> str:
+    """Return the device that a task requests. Raises TaskError if this machine lacks it."""
+    import torch
+
+    available = {
+        "auto": lambda: True,
+        "cpu": lambda: True,
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    if not available[wanted]():
+        raise TaskError(
+            "torch sees no such device on this machine",
+            where="task.yaml: device",
+            got=f"device: {wanted}, torch {torch.__version__}",
+            fix="write `device: auto`, or install the build of torch for this GPU and its driver",
+        )
+    return device() if wanted == "auto" else wanted
+
+
+def allow_tf32(device: str, precision: str) -> None:
+    """Allow TF32 for fp32 products on CUDA; other devices and precisions stay as they are.
+
+    TF32 keeps fp32's range and ten bits of the mantissa; without it fp32 leaves the GPU's matrix
+    units idle.
+    """
+    if (device, precision) == ("cuda", "float32"):
+        import torch
+
+        torch.set_float32_matmul_precision("high")
+
+
+def marks(device: str, precision: str) -> dict[str, str]:
+    """Return the properties of a device that replies may depend on, for a model's fingerprint.
+
+    On a CPU torch's threads and whether the CPU engine is off; on CUDA the mode of fp32 products.
+    """
+    import torch
+
+    properties = {"device": device, "precision": precision}
+    if device == "cpu":
+        properties["threads"] = str(torch.get_num_threads())
+        if not cpu_engine.enabled():
+            properties["cpu_engine"] = "off"
+    elif (device, precision) == ("cuda", "float32"):
+        plain = torch.get_float32_matmul_precision() == "highest"
+        properties["products"] = "fp32" if plain else "tf32"
+    return properties
+
+
+def exact(tensor: Any) -> Any:
+    """Return a tensor in double precision, on the CPU where Apple's GPU lacks it."""
+    return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
+
+
+def release(device: str) -> None:
+    """Return unused memory to the system and to the device."""
+    gc.collect()
+    give_back()
+    if device == "cpu":
+        return
+    import torch
+
+    (torch.cuda if device == "cuda" else torch.mps).empty_cache()
+
+
+def free_memory(device: str) -> int:
+    """Return the bytes that this process can still allocate on the device."""
+    if device == "cpu":
+        limit, used = _group()
+        return min(int(psutil.virtual_memory().available), max(limit - used, 0))
+    import torch
+
+    if device == "mps":  # memory shared with the CPU
+        left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        cached = torch.mps.driver_allocated_memory() - torch.mps.current_allocated_memory()
+        return max(0, min(int(left), free_memory("cpu")) + int(cached))
+    # Memory that torch has reserved and not allocated is free to us.
+    kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return int(torch.cuda.mem_get_info()[0] + kept)
+
+
+def total_memory(device: str) -> int:
+    """Return the device's memory in bytes, or the container's limit if that is lower."""
+    if device == "cpu":
+        return min(int(psutil.virtual_memory().total), _group()[0])
+    import torch
+
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return int(torch.cuda.mem_get_info()[1])
+
+
+def _group() -> tuple[int, int]:
+    """Return limit and use (bytes) of the container that we run in, without its file cache."""
+    try:
+        limit = int((_GROUP / "memory.max").read_text("ascii"))
+        used = int((_GROUP / "memory.current").read_text("ascii"))
+        lines = (_GROUP / "memory.stat").read_text("ascii").splitlines()
+        cached = {name: int(size) for name, size in (line.split() for line in lines)}
+    except (OSError, ValueError):  # no container, or no limit ("max")
+        return int(psutil.virtual_memory().total), 0
+    return limit, max(used - cached.get("inactive_file", 0), 0)

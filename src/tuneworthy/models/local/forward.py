@@ -1,0 +1,255 @@
+"""Forward passes of the network: read a prefix, begin a batch, decode a step, score a token tree.
+
+Rows of a batch are padded on the left; positions count real tokens only. Knows no tokenizer, no
+sampling and no text.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from tuneworthy import cpu_engine
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.grouping import FINE, alike
+from tuneworthy.models.local.batch_fit import Fit
+from tuneworthy.models.local.device import exact
+from tuneworthy.models.local.prefix_attention import NAME, Part, Prefix, Sight, additive, rooms
+
+_ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+PROBE, _SALTS = 12, range(0, 5 * 911, 911)
+# Largest relative error of logits computed in another order. bf16: the embedded model shows .020 to
+# .039 on 12 tokens (one prompt of twelve .094), a planted fault .10 to .43.
+_EXACT, _ROUNDED = 1e-3, 0.06
+
+
+@dataclass(frozen=True)
+class Net:
+    """A causal language model and its properties.
+
+    `shares`: a prefix can be read once for many rows (checked on a probe). `window`: beyond this
+    many tokens some layer does not see all, so nothing is shared. `word` is the cache argument's
+    name in this version of transformers. `decoder` runs the layers directly from their weights, if
+    they are supported and it gives the same logits. `fit` bounds a batch.
+    """
+
+    module: Any
+    layers: int
+    vocab: int
+    window: int | None
+    word: str
+    shares: bool
+    decoder: Any = None
+    fit: Fit = field(default_factory=Fit)
+
+    @property
+    def device(self) -> str:
+        """Return the type of the model's device."""
+        return str(self.module.device.type)
+
+    def fits(self, length: int) -> bool:
+        """Return whether rows of `length` tokens may share a prefix or a tree."""
+        return self.shares and (self.window is None or length <= self.window)
+
+
+@dataclass
+class State:
+    """A batch during decoding: its cache, which columns are real, each row's next position."""
+
+    cache: Any
+    real: Any
+    position: Any
+    filled: int
+    prefix: Prefix | None
+    wide: bool
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep only these rows of the batch, in this order."""
+        index = torch.tensor(list(rows), device=self.real.device)
+        self.real, self.position = self.real[index], self.position[index]
+        for layer in self.cache.layers:
+            layer.keep(rows)
+
+    def rewind(self, length: int) -> None:
+        """Drop all columns after the first `length`."""
+        self.filled = length
+        for layer in self.cache.layers:
+            layer.rewind(length)
+
+
+def open_net(module: Any) -> Net:
+    """Inspect a model and check on a probe that sharing a prefix does not change its logits.
+
+    Raises ModelError for an architecture with more state than an attention cache.
+    """
+    config = module.config.get_text_config(decoder=True)
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
+    if kinds - _ATTENTION:
+        raise ModelError(
+            "this architecture keeps a state other than keys and values",
+            got=f"{config.model_type}: {', '.join(sorted(kinds))}",
+            fix="serve it behind an OpenAI-compatible endpoint and use openai:NAME@URL",
+        )
+    spans = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    used = getattr(config, "use_sliding_window", True)
+    windows = [int(span) for span in spans if span and used]
+    takes = inspect.signature(module.forward).parameters
+    net = Net(
+        module=module,
+        layers=config.num_hidden_layers,
+        vocab=int(module.get_output_embeddings().weight.shape[0]),
+        window=min(windows, default=None),
+        word="cache" if "cache" in takes else "past_key_values",
+        shares=config._attn_implementation == NAME,
+    )
+    if not net.shares:
+        return net
+    probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
+    with torch.inference_mode():
+        truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
+    direct = replace(net, decoder=cpu_engine.open_reader(module))
+    if direct.decoder and _proved(direct, probes, truth):
+        return direct
+    return replace(net, shares=_proved(net, probes, truth))
+
+
+def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:
+    read, stepped = [], []
+    with torch.inference_mode():
+        for ids in probes:
+            prefix = read_prefix(net, ids[:5])
+            logits, state = begin(net, [ids[5:-1], ids[8:-1]], prefix, 4)
+            state.keep([0])
+            read.append(logits[0])
+            stepped.append(step(net, state, ids[-1:])[0])
+    pairs = zip((read, stepped), truth.unbind(1), strict=True)
+    return all(same_logits(torch.stack(logits_), true) for logits_, true in pairs)
+
+
+def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
+    """Return whether logits [..., vocabulary] are equal up to rounding.
+
+    Judged by the relative error (standard deviations) of the median row: a rare input is chaotic in
+    half precision. `reordered`: the sums may have been computed in another order, which adds
+    rounding error at every layer in half precision; the same operations in the same order give the
+    same result anywhere.
+    """
+    rough = reordered and truth.dtype in (torch.bfloat16, torch.float16)
+    found, truth = exact(found), exact(truth)
+    error = (found - truth).std(-1) / truth.std(-1)
+    return bool(error.median() <= (_ROUNDED if rough else _EXACT))
+
+
+def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
+    """Read a prefix once; its keys and values serve every row."""
+    cache = rooms(net.layers, len(ids), turned=net.decoder is not None)
+    tokens = torch.tensor([list(ids)], device=net.module.device)
+    place = torch.arange(len(ids), device=tokens.device)[None]
+    look = Sight(None, None, torch.ones(1, len(ids), dtype=torch.bool)) if net.decoder else None
+    _call(net, tokens, cache, look, place, keep=1)
+    keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
+    return Prefix(keys, values, len(ids))
+
+
+def begin(
+    net: Net, rows: Sequence[Sequence[int]], prefix: Prefix | None, room: int
+) -> tuple[Any, State]:
+    """Read the rows (after the prefix); return the logits after each row's last token.
+
+    `room` is how many more tokens a row may get.
+    """
+    length = max(len(row) for row in rows)
+    device = net.module.device
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    real = torch.zeros(len(rows), length + room, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        ids[number, length - len(row) :] = torch.tensor(row)
+        real[number, length - len(row) :] = True
+    past = prefix.length if prefix else 0
+    place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + past
+    state = State(
+        cache=rooms(net.layers, length + room, turned=net.decoder is not None),
+        real=real.to(device),
+        position=place[:, -1].to(device) + 1,
+        filled=0,
+        prefix=prefix,
+        wide=prefix is None and not net.fits(past + length + room),
+    )
+    ids, place = ids.to(device), place.to(device)
+    if net.decoder and not state.wide:
+        return _read_runs(net, state, [len(row) for row in rows], (ids, place)), state
+    return _read(net, state, ids, place), state
+
+
+def step(net: Net, state: State, tokens: Sequence[int]) -> Any:
+    """Append one token to every row; return the next logits, [rows, vocabulary]."""
+    ids = torch.tensor(list(tokens), device=state.real.device)[:, None]
+    if net.decoder and (net.decoder.steps or len(tokens) == 1) and not state.wide:
+        state.filled += 1
+        logits = net.decoder.step(ids, state.position[:, None], state.cache, state.prefix)
+    else:
+        logits = _read(net, state, ids, state.position[:, None])
+    state.position = state.position + 1
+    return logits
+
+
+def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
+    """Return the logits at every node of each row's tree: [rows, nodes, vocabulary].
+
+    `seen` [rows, nodes, nodes] marks the nodes that a node attends to (its ancestors and itself);
+    `depth` counts from 0. Leaves the state unchanged.
+    """
+    before = state.filled
+    past = state.real[:, None, :before].expand(-1, tokens.shape[1], -1)
+    mask = additive(torch.cat([past, seen], 2)[:, None], net.module.dtype)
+    position = state.position[:, None] + depth
+    logits = _call(net, tokens, state.cache, Sight(state.prefix, mask), position, keep=0)
+    state.rewind(before)
+    return logits
+
+
+def _read_runs(net: Net, state: State, lengths: Sequence[int], inputs: tuple[Any, Any]) -> Any:
+    """Read a whole batch in groups of rows of similar length, which saves padding."""
+    parts_logits, (ids, place) = [], inputs
+    state.filled = ids.shape[1]
+    for run in alike(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
+        start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
+        parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
+        look = Sight(state.prefix, None, state.real[rows, start : state.filled])
+        own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)
+        parts_logits.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
+    return torch.cat(parts_logits)
+
+
+def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
+    state.filled += ids.shape[1]
+    if state.wide:  # transformers builds the mask, with windows
+        look: Any = state.real[:, : state.filled].long()
+    else:
+        look = Sight(state.prefix, None, state.real[:, : state.filled])
+    return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
+
+
+def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:
+    sight = isinstance(look, Sight)
+    if sight and net.decoder:
+        return net.decoder(ids, position, cache, look, keep)
+    given: dict[str, Any] = {"sight": look} if sight else {}
+    # By index, not by count: a count gives a slice that is not contiguous, and torch then copies
+    # the output layer for every row (300 times as slow in bf16).
+    kept: Any = torch.arange(ids.shape[1] - keep, ids.shape[1], device=ids.device) if keep else 0
+    return net.module(
+        input_ids=ids,
+        attention_mask=look.mask if sight else look,
+        position_ids=position,
+        use_cache=True,
+        logits_to_keep=kept,
+        **{net.word: cache},
+        **given,
+    ).logits

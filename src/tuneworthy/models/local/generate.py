@@ -1,0 +1,348 @@
+"""Generate answers to many prompts: sort by length, batch by token budget, decode in one loop.
+
+Greedy, or sampled so that a draw depends on the prompt, the seed and the sample number alone, never
+on its batch. Finished rows leave the batch. Knows no chat template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import torch
+
+from tuneworthy.core.answer import Finish
+from tuneworthy.core.grouping import balanced
+from tuneworthy.core.model import Limits
+from tuneworthy.ledger import signals
+from tuneworthy.models.local.device import exact
+from tuneworthy.models.local.forward import Net, State, begin, read_prefix, step
+from tuneworthy.models.local.parallel import lanes, side_by_side
+from tuneworthy.models.local.prefix_attention import Prefix
+from tuneworthy.models.local.thought import Thought, Watch
+from tuneworthy.models.local.token_grammar import Guide, allowed
+
+LEAST_SHARED = 8
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Decoding options. `ends` are the end tokens; `text` decodes ids to search them for `stop`.
+
+    `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
+    batch. `look` (and the tokens it needs room for) is called after each batch's prompts are read;
+    the lists it returns, one a row, become `sums`. `watch` separates thoughts from answers; `room`
+    then covers both.
+    """
+
+    room: int
+    ends: frozenset[int]
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    sample: int = 0
+    stop: tuple[str, ...] = ()
+    guide: Guide | None = None
+    text: Callable[[Sequence[int]], str] = lambda ids: ""
+    rows: int = 128
+    tokens: int = 16_384
+    look: tuple[Callable[[Any, State], list[list[float]]], int] | None = None
+    watch: Watch | None = None
+
+
+@dataclass
+class Drawn:
+    """One answer: its token ids (without the end token), the tokens generated, and its cost.
+
+    `thought` is what the row thought first; its tokens are the first of `ids`.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    made: int = 0
+    finish: Finish = "length"
+    cached: int = 0
+    seconds: float = 0.0
+    sums: list[float] | None = None
+    thought: Thought | None = None
+
+    @property
+    def unended(self) -> bool:
+        """Return whether the row was cut off inside a thought."""
+        return self.finish == "length" and self.thought is not None and self.thought.inside
+
+
+@dataclass
+class _Row:
+    index: int
+    prompt: Sequence[int]
+    room: int
+    out: Drawn
+    uniform: Any = None
+    matcher: Any = None
+    near: int = 0
+    looked: float = 0.0
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def generate(
+    net: Net,
+    prompts: Sequence[Sequence[int]],
+    rooms: Sequence[int],
+    draw: Draw,
+    samples: Sequence[int] | None = None,
+) -> list[Drawn]:
+    """Return one answer per prompt, in order. `rooms` are the token limits of the answers.
+
+    `samples` numbers the draw of each prompt where they differ; a prompt that occurs several times
+    is read once per batch.
+    """
+    numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
+    begun = time.perf_counter()
+    answers = [Drawn() for _ in prompts]
+    longest = max(map(len, prompts)) + draw.room
+    prefix, own = share_prefix(net, prompts, longest)
+    count = lanes(net.module.device, len(own))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def decoded(batch: list[int]) -> list[_Row]:
+        rows = [
+            _open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
+            for k in batch
+        ]
+        _decode(net, rows, prefix, draw)
+        return rows
+
+    def cost(batch: Sequence[int]) -> int:
+        return len(batch) * (max(len(own[k]) for k in batch) + draw.room)
+
+    def work(batch: list[int]) -> list[_Row]:
+        return net.fit.run(decoded, batch, cost, net.device)
+
+    rows, tokens = net.fit.most(draw.rows, max(1, draw.tokens // count))
+    most = replace(draw, rows=rows, tokens=tokens * count)
+    done = side_by_side(work, batches([len(ids) for ids in own], most, count), count)
+    rows_done = [row for batch in done for row in batch]
+    for row in rows_done:
+        row.out.cached = prefix.length if prefix else 0
+        answers[row.index] = row.out
+    looked = sum(row.looked for row in rows_done) / count  # the parallel batches run `look` at once
+    _share_out(rows_done, time.perf_counter() - begun - looked)
+    return answers
+
+
+def own_length(prompts: Sequence[Sequence[int]]) -> float:
+    """Return the mean number of tokens that a prompt does not share with all the others."""
+    return sum(map(len, prompts)) / len(prompts) - _same(prompts)
+
+
+def _same(prompts: Sequence[Sequence[int]]) -> int:
+    ordered = sorted(map(list, prompts))
+    first, last = ordered[0], ordered[-1]  # the common prefix of these two is common to all
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return sum(1 for _ in pairs)
+
+
+def share_prefix(
+    net: Net, prompts: Sequence[Sequence[int]], longest: int
+) -> tuple[Prefix | None, list[Sequence[int]]]:
+    """Read the common prefix of all prompts once; return it and the rest of each prompt."""
+    length = min(_same(prompts), min(map(len, prompts)) - 1)
+    if len(prompts) < 2 or length < LEAST_SHARED or not net.fits(longest):
+        return None, list(prompts)
+    return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
+
+
+def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int]]:
+    """Return the indices of each batch: longest first, balanced in tokens, within the token budget.
+
+    `count` batches run in parallel and share the budget.
+    """
+    order = sorted(range(len(lengths)), key=lambda k: -lengths[k])
+    costs = [lengths[k] + draw.room for k in order]
+    return [
+        [order[k] for k in run]
+        for run in balanced(costs, draw.rows, max(1, draw.tokens // count), count)
+    ]
+
+
+def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int], int]) -> _Row:
+    draw, whole, sample = how
+    row = _Row(index, own, room, Drawn())
+    if draw.temperature > 0:
+        row.uniform = _stream(draw.seed, sample, whole).random(room)
+    if draw.watch is not None:
+        row.out.thought = Thought(draw.watch)
+    if draw.guide is not None:
+        row.matcher = draw.guide.begin()
+        most = min(room, draw.watch.answer) if draw.watch else room
+        row.near = draw.guide.closer.near(row.matcher, most)
+    return row
+
+
+def _thinks(row: _Row) -> bool:
+    """Return whether the row's next token belongs to a thought, which no grammar constrains."""
+    return row.out.thought is not None and row.out.thought.inside
+
+
+def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
+    at = {ids: n for n, ids in enumerate(dict.fromkeys(tuple(row.prompt) for row in rows))}
+    logits, state = begin(net, list(at), prefix, max(draw.room, draw.look[1] if draw.look else 0))
+    if draw.look:
+        begun = time.perf_counter()
+        sums = draw.look[0](logits, state)
+        rows[0].looked = time.perf_counter() - begun  # not part of the answers' time
+        for row in rows:
+            row.out.sums = sums[at[tuple(row.prompt)]]
+    if len(at) < len(rows):  # several draws of one prompt: read it once, then copy its row
+        order = [at[tuple(row.prompt)] for row in rows]
+        state.keep(order)
+        logits = logits[order]
+    live = list(rows)
+    done = [False] * len(live)
+    while True:
+        signals.check()  # a batch can take minutes; if stopped, its prompts are generated again
+        tokens = _choose(logits, live, draw)
+        done = [
+            over or _ended(row, token, draw)
+            for row, token, over in zip(live, tokens, done, strict=True)
+        ]
+        if all(done):
+            return
+        live, tokens, done = _retire(state, live, tokens, done)
+        logits = step(net, state, tokens)
+
+
+def _retire(
+    state: State, live: list[_Row], tokens: list[int], done: list[bool]
+) -> tuple[list[_Row], list[int], list[bool]]:
+    """Drop finished rows once they are an eighth of the batch; fill their places from its end.
+
+    Each new number of rows is a new product shape, which oneDNN compiles: hence not at once.
+    """
+    if sum(done) * 8 < len(live) or not any(done):
+        return live, tokens, done
+    count = len(live) - sum(done)
+    behind = (k for k in range(count, len(live)) if not done[k])
+    kept = [next(behind) if done[k] else k for k in range(count)]
+    state.keep(kept)
+    return [live[k] for k in kept], [tokens[k] for k in kept], [False] * count
+
+
+def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
+    if draw.guide is not None:
+        logits = hold(logits, [None if _thinks(row) else row.matcher for row in live])
+    if draw.temperature == 0:
+        chosen = greatest(logits)
+    else:
+        uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
+        chosen = sampled(logits, draw.temperature, draw.top_p, uniform)
+    return [_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
+
+
+def _in_time(row: _Row, token: int, draw: Draw) -> int:
+    """Return the token, or near the row's cap one that still lets its grammar be completed."""
+    if draw.guide is None or _thinks(row):
+        return token
+    left = row.room - row.out.made
+    if (thought := row.out.thought) is not None:
+        left = min(left, thought.watch.answer - (row.out.made - thought.tokens))
+    if left > row.near or left < 1:
+        return token
+    return draw.guide.closer.in_time(row.matcher, token, left)
+
+
+def hold(logits: Any, matchers: Sequence[Any]) -> Any:
+    """Return the logits with every token that the grammar forbids at minus infinity.
+
+    A row without a matcher (None) is unconstrained.
+    """
+    legal = allowed(matchers, logits.shape[-1]).to(logits.device)
+    return logits.masked_fill(~legal, float("-inf"))
+
+
+def greatest(logits: Any) -> list[int]:
+    """Return the token of the greatest logit of each row, the first of equal ones.
+
+    Positive bf16 numbers sort like their bits, and the greatest of 49,152 logits is hardly ever
+    negative: comparing bits takes a fortieth of the time of torch's argmax on a CPU.
+    """
+    if logits.dtype == torch.bfloat16 and logits.device.type == "cpu":
+        bits = logits.view(torch.int16).numpy()
+        chosen = bits.argmax(-1)
+        if (np.take_along_axis(bits, chosen[:, None], 1) > 0).all():
+            return [int(token) for token in chosen]
+    tokens: list[int] = logits.argmax(-1).tolist()
+    return tokens
+
+
+def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[float]) -> list[int]:
+    """Return one token a row: the inverse of the cumulative distribution at `uniform`.
+
+    `top_p` keeps the fewest tokens whose probability reaches it.
+    """
+    chances = torch.softmax(exact(logits) / temperature, -1)
+    if top_p < 1:
+        ranked, order = chances.sort(dim=-1, descending=True, stable=True)
+        ranked[(ranked.cumsum(-1) - ranked) >= top_p] = 0
+        chances = torch.zeros_like(chances).scatter_(-1, order, ranked)
+    cumulative = chances.cumsum(-1)
+    target = (
+        torch.tensor(list(uniform), dtype=cumulative.dtype, device=cumulative.device)[:, None]
+        * cumulative[:, -1:]
+    )
+    tokens: list[int] = torch.searchsorted(cumulative, target, right=True).squeeze(-1).tolist()
+    last = (chances > 0).int().cumsum(-1).argmax(-1).tolist()
+    return [min(token, most) for token, most in zip(tokens, last, strict=True)]
+
+
+def _ended(row: _Row, token: int, draw: Draw) -> bool:
+    """Append one token to the row's answer; return whether the answer has ended."""
+    out = row.out
+    out.made += 1
+    if token in draw.ends:
+        out.finish = "stop"
+        return True
+    out.ids.append(token)
+    if (thought := out.thought) is not None and not thought.done:
+        over = thought.take(out.ids)
+        if not thought.done or thought.tokens:  # the token belongs to the thought
+            return over or out.made >= row.room
+    if row.matcher is not None:
+        row.matcher.consume_token(token)
+        if row.matcher.is_stopped():  # only the end token may follow: skip computing it
+            out.finish = "stop"
+            return True
+    begun = thought.tokens if thought is not None else 0
+    if draw.stop and any(word in draw.text(out.ids[begun:]) for word in draw.stop):
+        out.finish = "stop"
+        return True
+    if thought is not None and out.made - begun >= thought.watch.answer:
+        return True
+    return out.made >= row.room
+
+
+def _share_out(rows: list[_Row], seconds: float) -> None:
+    """Split the call's time over the rows, by the tokens computed for each."""
+    weights = [len(row.prompt) + row.out.made for row in rows]
+    for row, weight in zip(rows, weights, strict=True):
+        row.out.seconds = seconds * weight / sum(weights)
+
+
+def draw_one(scores: Sequence[float], prompt: Sequence[int], limits: Limits) -> int:
+    """Return the index of the best score, or sample one if there is a temperature."""
+    if limits.temperature == 0:
+        return max(range(len(scores)), key=scores.__getitem__)
+    table = torch.tensor([list(scores)], dtype=torch.float64)
+    uniform = [float(_stream(limits.seed, limits.sample, prompt).random())]
+    return sampled(table, limits.temperature, limits.top_p, uniform)[0]
+
+
+def _stream(seed: int, sample: int, prompt: Sequence[int]) -> np.random.Generator:
+    """Return the random generator of one draw, seeded by prompt, seed and sample alone."""
+    name = hashlib.sha256(f"{seed} {sample} {list(prompt)}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(name[:16], "little")))

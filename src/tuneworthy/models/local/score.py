@@ -1,0 +1,214 @@
+"""Log-probabilities of given continuations: all those of a prompt as one tree, in one pass.
+
+A prompt is read once, and so is each common prefix of its continuations. Knows no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tuneworthy.ledger import signals
+from tuneworthy.models.local.forward import Net, State, begin, tree
+from tuneworthy.models.local.generate import Draw, batches, share_prefix
+from tuneworthy.models.local.parallel import lanes, side_by_side
+from tuneworthy.models.local.prefix_attention import Prefix
+
+Ids = Sequence[int]
+_LOGITS = 100_000_000  # floats of one pass's logits: 0.4 GB in fp32
+
+
+@dataclass(frozen=True)
+class Trie:
+    """Distinct prefixes of some continuations; node k is `tokens[k]` after its parent (-1: root).
+
+    `paths[c]` are the nodes at which the tokens of continuation c are predicted, root first.
+    """
+
+    tokens: list[int]
+    parents: list[int]
+    paths: list[list[int]]
+
+    @property
+    def depth(self) -> list[int]:
+        """Return the number of ancestors of each node."""
+        depths: list[int] = []
+        for parent in self.parents:
+            depths.append(0 if parent < 0 else depths[parent] + 1)
+        return depths
+
+
+def plant(continuations: Sequence[Ids]) -> Trie:
+    """Return the trie of these continuations (each at least one token)."""
+    tokens: list[int] = []
+    parents: list[int] = []
+    nodes: dict[tuple[int, int], int] = {}
+    paths = []
+    for ids in continuations:
+        path = [-1]
+        for token in ids[:-1]:
+            step = (path[-1], token)
+            if step not in nodes:
+                nodes[step] = len(tokens)
+                tokens.append(token)
+                parents.append(path[-1])
+            path.append(nodes[step])
+        paths.append(path)
+    return Trie(tokens, parents, paths)
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def logprobs(
+    net: Net, prompts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]
+) -> list[list[float]]:
+    """Return the summed natural log-probability of each continuation of each prompt."""
+    longest = max(map(len, prompts)) + max(len(c) for given in continuations for c in given)
+    if not net.fits(longest):
+        return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
+    prefix, own = share_prefix(net, prompts, longest)
+    scores: list[list[float]] = [[] for _ in prompts]
+    count = lanes(net.module.device, len(own))
+    most = _LOGITS // count // net.vocab
+
+    nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def scored(batch: list[int]) -> list[list[float]]:
+        signals.check()
+        given = [continuations[k] for k in batch]
+        return _batch(net, [own[k] for k in batch], prefix, given, most)
+
+    def cost(batch: Sequence[int]) -> int:
+        return len(batch) * (max(len(own[k]) for k in batch) + nodes)
+
+    def work(batch: list[int]) -> None:
+        done = net.fit.run(scored, batch, cost, net.device)
+        for k, sums in zip(batch, done, strict=True):
+            scores[k] = sums
+
+    rows, tokens = net.fit.most(max(1, most // max(1, nodes)), Draw.tokens // count or 1)
+    draw = Draw(room=nodes, ends=frozenset(), rows=rows, tokens=tokens * count)
+    side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
+    return scores
+
+
+def _batch(
+    net: Net,
+    own: Sequence[Ids],
+    prefix: Prefix | None,
+    continuations: Sequence[Sequence[Ids]],
+    most: int,
+) -> list[list[float]]:
+    return _sums(net, begin(net, own, prefix, 0), continuations, most)
+
+
+def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[list[float]]], int]:
+    """Return a function that scores the same continuations for each row of a batch just read.
+
+    Also return the number of nodes of their tree, for which the cache needs room.
+    """
+
+    # the most parallel batches there may be, which share the memory
+    count = lanes(net.module.device, 1 << 30)
+
+    def look(logits: Any, state: State) -> list[list[float]]:
+        rows = len(logits)
+        most = _LOGITS // count // net.vocab // rows
+        return _sums(net, (logits, state), [given] * rows, max(1, most))
+
+    return look, len(plant(given).tokens)
+
+
+def _sums(
+    net: Net, read: tuple[Any, State], continuations: Sequence[Sequence[Ids]], most: int
+) -> list[list[float]]:
+    logits, state = read
+    roots = torch.log_softmax(logits.float(), -1)
+    sums: list[list[float]] = [[] for _ in logits]
+    for part in _parts(continuations, most):
+        cut = [given[part.start : part.stop] for given in continuations]
+        same = all(given == cut[0] for given in cut)
+        tries = [plant(cut[0])] * len(cut) if same else [plant(given) for given in cut]
+        inner = _inner(net, state, tries)
+        for row, (trie, given) in enumerate(zip(tries, cut, strict=True)):
+            nodes = [node for path in trie.paths for node in path]
+            tokens = [token for ids in given for token in ids]
+            values = _looked_up(roots[row], None if inner is None else inner[row], nodes, tokens)
+            sums[row] += [sum(values[k] for k in span) for span in _spans(given)]
+    return sums
+
+
+def _parts(continuations: Sequence[Sequence[Ids]], most: int) -> list[range]:
+    """Cut the continuations into ranges whose tokens stay under `most` for every prompt."""
+    count = max(map(len, continuations))
+    sizes = [max(len(g[k]) if k < len(g) else 0 for g in continuations) for k in range(count)]
+    cuts, start, total = [], 0, 0
+    for k, size in enumerate(sizes):
+        if total + size > most and k > start:
+            cuts.append(range(start, k))
+            start, total = k, 0
+        total += size
+    return [*cuts, range(start, count)]
+
+
+def _inner(net: Net, state: State, tries: Sequence[Trie]) -> Any:
+    """Return the logits at the nodes of each row's trie, None where no trie has a node."""
+    width = max(len(trie.tokens) for trie in tries)
+    if width == 0:
+        return None
+    planes = {id(trie): _plane(trie, width) for trie in tries}
+    columns = zip(*(planes[id(trie)] for trie in tries), strict=True)
+    tokens, depth, visible = (torch.stack(column).to(net.module.device) for column in columns)
+    return tree(net, state, tokens, depth, visible)
+
+
+def _plane(trie: Trie, width: int) -> tuple[Any, Any, Any]:
+    """Return tokens, depths and the attention mask of one trie, padded to `width` nodes."""
+    tokens, depth = torch.zeros(2, width, dtype=torch.long)
+    tokens[: len(trie.tokens)] = torch.tensor(trie.tokens, dtype=torch.long)
+    depth[: len(trie.tokens)] = torch.tensor(trie.depth, dtype=torch.long)
+    visible = torch.eye(width, dtype=torch.bool)
+    for node, parent in enumerate(trie.parents):
+        if parent >= 0:
+            visible[node] |= visible[parent]
+    return tokens, depth, visible
+
+
+def _looked_up(root: Any, inner: Any, nodes: list[int], tokens: list[int]) -> list[float]:
+    """Return log P(token | node) for each pair; node -1 is the root."""
+    values: list[float] = [0.0] * len(nodes)
+    at_root = [k for k, node in enumerate(nodes) if node < 0]
+    for k, value in zip(at_root, root[[tokens[k] for k in at_root]].tolist(), strict=True):
+        values[k] = value
+    deeper = [k for k, node in enumerate(nodes) if node >= 0]
+    if deeper:
+        total = torch.logsumexp(inner.float(), -1)
+        where = torch.tensor([nodes[k] for k in deeper], device=inner.device)
+        what = torch.tensor([tokens[k] for k in deeper], device=inner.device)
+        logs = (inner[where, what].float() - total[where]).tolist()
+        for k, value in zip(deeper, logs, strict=True):
+            values[k] = value
+    return values
+
+
+def _spans(given: Sequence[Ids]) -> list[range]:
+    spans, start = [], 0
+    for ids in given:
+        spans.append(range(start, start + len(ids)))
+        start += len(ids)
+    return spans
+
+
+def _one_by_one(net: Net, prompt: Ids, given: Sequence[Ids]) -> list[float]:
+    """Score each continuation separately: for windows too short for a tree."""
+    sums = []
+    for ids in given:
+        signals.check()
+        whole = torch.tensor([[*prompt, *ids[:-1]]], device=net.module.device)
+        logits = net.module(input_ids=whole, use_cache=False, logits_to_keep=len(ids)).logits[0]
+        table = torch.log_softmax(logits.float(), -1)
+        sums.append(float(sum(table[k, token].item() for k, token in enumerate(ids))))
+    return sums

@@ -1,0 +1,278 @@
+"""One request to an OpenAI-compatible server, and its outcome. Implements the retries.
+
+The SDK's own retries and redirects are off: each attempt is reserved and settled separately. Server
+output is redacted here, before it is truncated or parsed, so that the key reaches no text. The
+resolved address of a name is checked before anything is sent to it. Knows no prompt and no price.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import openai
+
+from tuneworthy.core.errors import ProviderError, SecurityError
+from tuneworthy.models.remote.endpoint import Endpoint, refuse_address
+from tuneworthy.models.remote.redact import Redactor
+
+LARGEST = 32_000_000  # bytes of one response
+LARGEST_ERROR = 256_000  # bytes of an error page that are read, enough for its message
+WHY_ROOM = 300  # most characters kept of a server's message
+DOWN = {429, 502, 503, 504, 529}  # the server or its upstream accepts no requests now
+Kind = Literal["answer", "retry", "row", "fatal"]
+_ROW_ALONE = re.compile(
+    r"context.{0,12}(?:length|window|size)|context_length|too (?:long|many tokens)|content.?"
+    r"(?:filter|policy|management)|maximum.{0,20}(?:length|tokens)|exceeds? the.{0,30}(?:length|"
+    r"limit|context)|string_above_max_length",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Retry policy: attempts a request, seconds a request and in all, waits between.
+
+    A server's own Retry-After is respected, up to `longest_wait`. `sleep` None: a wait that ends
+    when the study is stopped.
+    """
+
+    attempts: int = 6
+    request_seconds: float = 180.0
+    total_seconds: float = 1800.0
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    sleep: Callable[[float], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one attempt. `billed`: False if nothing was charged, None if unknown.
+
+    `row` fails one prompt, `fatal` all of them (a key, a model name, a quota). `alone`: the prompt
+    itself is at fault (too long, filtered). `down`: the endpoint accepts no requests now.
+    `parameter` is the request field that the server names as wrong.
+    """
+
+    kind: Kind
+    body: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+    fix: str = ""
+    wait: float | None = None
+    billed: bool | None = None
+    seconds: float = 0.0
+    alone: bool = False
+    down: bool = False
+    parameter: str = ""
+
+
+class _Refused(openai.OpenAIError):
+    """The server answered with an error; its page was read within our limits, `whole` or not."""
+
+    def __init__(self, code: int, headers: Mapping[str, str], page: bytes, whole: bool) -> None:
+        super().__init__(f"the server answered {code}")
+        self.code, self.headers, self.page, self.whole = code, headers, page, whole
+
+
+def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
+    """Return the client: no retries of its own, no redirects, no proxy for loopback addresses."""
+    return openai.OpenAI(
+        base_url=where.url,
+        api_key=where.key or "none",
+        max_retries=0,
+        timeout=policy.request_seconds,
+        http_client=openai.DefaultHttpxClient(
+            follow_redirects=False,
+            trust_env=not where.loopback,
+            event_hooks={"request": [_watched], "response": [_checked]},
+        ),
+    )
+
+
+def _watched(request: Any) -> None:
+    own = {"trace": _on_event, "begun": time.perf_counter()}
+    request.extensions = {**request.extensions, **own}
+
+
+def _checked(response: Any) -> None:
+    """Read an error page within our limits of bytes and seconds, and raise it as `_Refused`.
+
+    The SDK would read it to its end, however large or slow. A page that breaks off or never ends
+    still has its status, which decides how the error is handled.
+    """
+    if response.is_success:
+        return
+    begun, seconds = (response.request.extensions[name] for name in ("begun", "timeout"))
+    page = bytearray()
+    try:
+        whole = not _fill(page, response.iter_bytes(), LARGEST_ERROR, begun + seconds["read"])
+    except Exception:  # the transport raises its own errors if the page breaks off
+        whole = False
+    finally:
+        response.close()
+    raise _Refused(response.status_code, response.headers, bytes(page), whole)
+
+
+def _fill(raw: bytearray, chunks: Iterable[bytes], most: int, end: float) -> str:
+    """Append chunks to `raw` as they come; return the limit that was exceeded, or "".
+
+    Checked per chunk: a larger unit would hide a slow drip.
+    """
+    for chunk in chunks:
+        raw += chunk
+        if len(raw) > most:
+            return "bytes"
+        if time.perf_counter() > end:
+            return "seconds"
+    return ""
+
+
+def _on_event(event: str, about: Any) -> None:
+    """Raise on a connection to a forbidden address after it is made, before anything is sent."""
+    if not event.endswith("connect_tcp.complete"):
+        return
+    peer = about["return_value"].get_extra_info("server_addr")
+    try:
+        refuse_address(str(peer[0]))
+    except SecurityError:
+        about["return_value"].close()
+        raise
+
+
+def attempt(client: openai.OpenAI, body: dict[str, Any], retry_key: str, seconds: float) -> Outcome:
+    """Send one request and return its outcome; never raises for a server's behaviour.
+
+    Raises SecurityError if the connection led to a forbidden address.
+    """
+    begun = time.perf_counter()
+    clean = Redactor(client.api_key)
+    headers = {"Idempotency-Key": retry_key}
+    asked = {"model": body["model"], "messages": body["messages"]}
+    # may hold fields the SDK does not know
+    more = {name: value for name, value in body.items() if name not in asked}
+    try:
+        with client.chat.completions.with_streaming_response.create(
+            **asked, extra_body=more, extra_headers=headers, timeout=seconds
+        ) as response:
+            raw = bytearray()
+            passed = _fill(raw, response.iter_bytes(), LARGEST, begun + seconds)
+        if passed == "bytes":
+            return Outcome("row", why=f"the answer is larger than {LARGEST} bytes")
+        if passed == "seconds":
+            return Outcome("retry", why=f"the answer took longer than {seconds:.0f} s")
+    except SecurityError:
+        raise
+    except _Refused as error:
+        return _status(error, clean)
+    except openai.APITimeoutError as error:
+        never = type(error.__cause__).__name__ == "ConnectTimeout"
+        return Outcome("retry", why=f"no answer within {seconds:.0f} s", down=never,
+                       billed=False if never else None)  # fmt: skip
+    except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, SecurityError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, _Refused):  # older SDKs wrap it
+            return _status(error.__cause__, clean)
+        return _connection(error, clean)
+    except Exception as error:  # a broken stream raises the transport's own exception
+        why = clean.text(f"the connection broke: {type(error).__name__}: {error}")
+        return Outcome("retry", why=why[:WHY_ROOM])
+    return _parsed(raw, time.perf_counter() - begun, clean)
+
+
+def _parsed(raw: bytes | bytearray, seconds: float, clean: Redactor) -> Outcome:
+    try:
+        body = clean.json(json.loads(raw))
+    except (ValueError, RecursionError):
+        start = clean.text(raw[:2000].decode("utf-8", "replace"))[:60]
+        return Outcome("retry", why=f"the answer is no JSON: {start!r}" if raw else "empty answer")
+    if not isinstance(body, dict) or body.get("error"):
+        return Outcome("retry", why=f"an error in place of an answer: {str(body)[:120]}")
+    choices = body.get("choices")
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+        return Outcome("retry", why="the answer has no choices")
+    if not isinstance(choices[0].get("message"), dict):
+        return Outcome("retry", why="the answer has no message")
+    return Outcome("answer", body=body, billed=True, seconds=seconds)
+
+
+def _status(error: _Refused, clean: Redactor) -> Outcome:
+    code, body = error.code, _message(error, clean)
+    details = body if isinstance(body, dict) else {}
+    message = details.get("message") or body or f"Error code: {code}"  # some servers use other keys
+    text = clean.text(f"{code}: {message}")[:WHY_ROOM]
+    name = f"{details.get('code')} {details.get('type')} {text}".lower()
+    if 300 <= code < 400:
+        return Outcome("fatal", why=f"{code}: the server sends us elsewhere", billed=False,
+                       fix="write the address that it sends to, if you trust it")  # fmt: skip
+    if code in {401, 403}:
+        return Outcome("fatal", why=text, billed=False,
+                       fix="check OPENAI_API_KEY; it is only sent to OPENAI_BASE_URL")  # fmt: skip
+    if code == 404:
+        return Outcome("fatal", why=text, billed=False,
+                       fix="check the model's name, and the address (often …/v1)")  # fmt: skip
+    if code == 402 or "insufficient_quota" in name or "billing" in name:
+        return Outcome("fatal", why=text, billed=False, fix="top up the account, then run again")
+    if code in {408, 409, 425, 429} or code >= 500:
+        wait = _retry_after(error.headers.get("retry-after"))
+        return Outcome("retry", why=text, wait=wait, billed=False, down=code in DOWN)
+    alone = code == 413 or _ROW_ALONE.search(name) is not None
+    parameter = clean.text(str(details.get("param") or ""))[:80]
+    return Outcome("row", why=text, billed=False, alone=alone, parameter=parameter)
+
+
+def _message(error: _Refused, clean: Redactor) -> Any:
+    """Return the `error` of an error page, or the whole page; parse JSON, else return text."""
+    try:
+        body = json.loads(error.page)
+    except (ValueError, RecursionError):
+        text = error.page.decode("utf-8", "replace").strip()
+        return text if error.whole else f"{clean.end(text)} … (the rest of its page did not come)"
+    return body.get("error", body) if isinstance(body, dict) else body
+
+
+def _connection(error: openai.APIConnectionError, clean: Redactor) -> Outcome:
+    cause = error.__cause__
+    name = type(cause).__name__ if cause else type(error).__name__
+    sent = name not in {"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "ProxyError"}
+    why = clean.text(f"{name}: {cause or error}")[:WHY_ROOM]
+    return Outcome("retry", why=why, billed=None if sent else False, down=not sent)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds that a server asks to wait, None without a usable value."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError, OSError):
+            return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def pause(policy: Policy, outcome: Outcome, tries: int, key: str) -> float:
+    """Return the seconds to wait: as requested, or exponential with a jitter fixed by the key."""
+    if outcome.wait is not None:
+        return min(outcome.wait, policy.longest_wait)
+    spread = int.from_bytes(hashlib.sha256(f"{key} {tries}".encode()).digest()[:4], "big") / 2**32
+    return float(min(policy.first_wait * 2**tries * (0.5 + spread), policy.longest_wait))
+
+
+def refusal(outcome: Outcome, where: Endpoint, model: str) -> ProviderError:
+    """Return the error for an endpoint that does not answer, after the policy is exhausted."""
+    return ProviderError(
+        f"the endpoint does not answer for model `{model}`",
+        where=where.origin,
+        got=outcome.why,
+        fix=outcome.fix or "see whether the server is up, then run again",
+        kept="all answers so far; `tuneworthy run` continues where it stopped",
+    )

@@ -1,0 +1,310 @@
+"""The loss of rendered rows: logits only at answer tokens, a shared prompt read once.
+
+Exact by construction: padding is on the right, where no real token attends; the gradient of the
+shared prompt is the sum over all rows that attend to it. Knows no optimizer, no adapter and no
+task.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
+
+from tuneworthy import cpu_engine
+from tuneworthy.core.token_batches import parts, shared_length
+from tuneworthy.models.local.batch_fit import Fit, retried
+from tuneworthy.models.local.forward import PROBE, same_logits
+from tuneworthy.models.local.parallel import lanes, side_by_side
+from tuneworthy.training.render import Rendered
+
+
+@dataclass(frozen=True)
+class Net:
+    """A causal language model, split into body and head where that is exact.
+
+    `head` is None if the logits are more than head(body): then the whole model is called. `shares`:
+    whether many rows can use the keys and values of one prompt. `word` is the cache argument's name
+    in this version of transformers. `hand` is the path with a hand-written gradient, if this
+    model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
+    limits them.
+    """
+
+    module: Any
+    body: Any
+    head: Any | None
+    shares: bool
+    word: str
+    hand: Any = None
+    fit: Fit = field(default_factory=Fit)
+
+    @property
+    def proof(self) -> tuple[bool, bool, bool]:
+        """Return whether head, shared prompt and hand-written gradient passed their checks."""
+        return self.head is not None, self.shares, self.hand is not None
+
+    def rest(self) -> None:
+        """Free the memory that steps reuse; the next step allocates it again."""
+        if self.hand:
+            self.hand.stack.rest()
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Keys and values of a shared prompt: `made` carry the graph, `leaves` collect the gradient."""
+
+    width: int
+    made: list[Any]
+    leaves: list[Any]
+
+    def slopes(self, left: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
+        """Backpropagate the gradients of keys and values through the prompt; return the weights'.
+
+        None for a weight, or a leaf of `left`, that has no part in it.
+        """
+        used = [(made, slope) for made, slope in zip(self.made, left, strict=True)]
+        used = [(made, slope) for made, slope in used if slope is not None and made.requires_grad]
+        if not used:
+            return [None] * len(weights)
+        gradients: Sequence[Any] = torch.autograd.grad(
+            [made for made, _ in used], weights, [slope for _, slope in used], allow_unused=True
+        )
+        return gradients
+
+
+@dataclass
+class Losses:
+    """Negative log-likelihoods (nats) of answer tokens: by row, and of the end of turn alone."""
+
+    total: Any
+    by_row: list[float] = field(default_factory=list)
+    end: list[float] = field(default_factory=list)
+
+
+def open_net(
+    module: Any,
+    probe: Sequence[int],
+    share: bool = True,
+    known: tuple[bool, bool, bool] | None = None,
+) -> Net:
+    """Split a model into body and head; check on `probe` (two or more ids) that results agree.
+
+    If body + head, or a split prompt, gives other logits than the model itself, that shortcut is
+    not used. `known` is the `proof` of a net with the same weights and adapter shape, which skips
+    the checks.
+    """
+    body, head = module.get_decoder(), module.get_output_embeddings()
+    word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
+    net = Net(module, body, head, _plain_cache(module), word)
+    whole, shares = known[:2] if known else _proved(net, probe, share)
+    net = replace(net, head=head if whole else None, shares=shares)
+    hand = cpu_engine.open_trainer(module, shares)
+    if hand is None:
+        return net
+    right = known[2] if known else hand.proved(_probe_rows(probe), partial(_slopes, net))
+    return replace(net, hand=hand) if right else net
+
+
+def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
+    """Return whether body + head, and a prompt read separately, give the model's own logits."""
+    with torch.no_grad():
+        ids = torch.tensor([list(probe)[:PROBE]], device=net.module.device)
+        truth = net.module(input_ids=ids, use_cache=False).logits[0]
+        ours = net.head(_hidden(net, ids, None))[0] if net.head is not None else None
+        whole = ours is not None and same_logits(ours, truth, reordered=False)
+        net = net if whole else replace(net, head=None)
+        cut = ids.shape[1] // 2
+        if share and net.shares and cut:
+            trunk = read_trunk(net, ids[0, :cut].tolist())
+            share = same_logits(_scores(net, ids[:, cut:], trunk)[0], truth[cut:])
+    return whole, net.shares and share
+
+
+def _probe_rows(probe: Sequence[int]) -> list[Rendered]:
+    """Return two rows of different length that share a prefix."""
+    ids = (list(probe) * 16)[:16]
+    return [Rendered(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
+
+
+def _slopes(
+    net: Net, rows: Sequence[Rendered], weights: Sequence[Any]
+) -> tuple[list[float], list[Any]]:
+    """Return each row's loss and the gradient of the weights from autograd."""
+    by_row = backward(net, rows, 1 << 20, weights)
+    slopes = [weight.grad for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    return by_row, slopes
+
+
+def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
+    """Read the shared prompt once; its keys and values stay part of the graph."""
+    cache = DynamicCache(config=net.module.config)
+    tokens = torch.tensor([list(ids)], device=net.module.device)
+    net.body(input_ids=tokens, use_cache=True, **{net.word: cache})
+    made = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+    leaves = [m.detach().requires_grad_(m.requires_grad) for m in made]
+    return Trunk(len(ids), made, leaves)
+
+
+def shared_trunk(net: Net, rows: Sequence[Rendered]) -> Trunk | None:
+    """Return the trunk of the rows' common prefix, or None if it is too short."""
+    width = shared_length(rows) if net.shares else 0
+    return read_trunk(net, rows[0].ids[:width]) if width else None
+
+
+def answer_logits(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Any:
+    """Return logits at the answer tokens of all rows, row after row: [answer tokens, vocabulary].
+
+    The last token of a row has no target, so it is never read.
+    """
+    skip = trunk.width if trunk else 0
+    length = max(len(row.ids) for row in rows) - 1 - skip
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    places: list[int] = []
+    for number, row in enumerate(rows):
+        inputs = row.ids[skip:-1]
+        ids[number, : len(inputs)] = torch.tensor(inputs)
+        places += [number * length + at - 1 - skip for at in range(row.first, len(row.ids))]
+    ids, where = ids.to(net.module.device), torch.tensor(places, device=net.module.device)
+    if net.head is None:
+        return _scores(net, ids, trunk).flatten(0, 1).index_select(0, where)
+    return net.head(_hidden(net, ids, trunk).flatten(0, 1).index_select(0, where))
+
+
+def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
+    """Return the summed loss of the rows' answer tokens (a tensor), and its shares as numbers."""
+    logits = answer_logits(net, rows, trunk)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    targets = [token for row in rows for token in row.ids[row.first :]]
+    nll = cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    result = Losses(total=nll.sum())
+    for share in nll.detach().split([row.trained for row in rows]):
+        result.by_row.append(float(share.sum()))
+        result.end.append(float(share[-1]))
+    return result
+
+
+def backward(
+    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+) -> list[float]:
+    """Add the gradient of the batch's mean loss to the weights; return each row's summed loss.
+
+    The mean is over all answer tokens, however the batch is split. At most `budget` padded tokens
+    are read at once; the parts run in parallel and their gradients are summed in fixed order. If
+    memory runs out, parts are halved, from then on too.
+    """
+    if net.hand:
+        by_row, slopes = net.hand.backward(batch, budget)
+        for weight, slope in slopes:
+            weight.grad = slope
+        return list(by_row)
+    least = min(len(row.ids) for row in batch)  # at this size every row is a part of its own
+    size, device = net.fit.tokens or budget, net.module.device.type
+    done, fitted = retried(lambda most: _gradient(net, batch, most, weights), size, least, device)
+    if fitted != size:
+        net.fit.tokens = fitted
+    by_row, sums = done
+    for weight, slope in zip(weights, sums, strict=True):
+        if slope is not None:
+            weight.grad = slope if weight.grad is None else weight.grad.add_(slope)
+    return by_row
+
+
+def _gradient(
+    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+) -> tuple[list[float], list[Any]]:
+    """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
+    tokens = sum(row.trained for row in batch)
+    trunk = shared_trunk(net, batch)
+    count = lanes(net.module.device, len(batch))
+    groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
+    leaves = trunk.leaves if trunk else []
+    towards = [*weights, *(leaf for leaf in leaves if leaf.requires_grad)]
+
+    def work(group: list[int]) -> tuple[Losses, Any]:
+        result = losses(net, [batch[i] for i in group], trunk)
+        return result, torch.autograd.grad(result.total / tokens, towards, allow_unused=True)
+
+    by_row, sums = [0.0] * len(batch), [None] * len(towards)
+    for group, (result, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
+        for i, value in zip(group, result.by_row, strict=True):
+            by_row[i] = value
+        sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
+    if trunk:
+        left = iter(sums[len(weights) :])
+        given = [next(left) if leaf.requires_grad else None for leaf in leaves]
+        more = trunk.slopes(given, weights)
+        sums = [_added(old, new) for old, new in zip(sums[: len(weights)], more, strict=True)]
+    return by_row, sums
+
+
+def _added(old: Any, new: Any) -> Any:
+    """Return the sum of two gradients, either of which may be None."""
+    if old is None or new is None:
+        return new if old is None else old
+    return old.add_(new)
+
+
+def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, float] | None:
+    """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
+    if not rows:
+        return None
+    if net.hand:
+        losses_ = Losses(None, *net.hand.evaluate(rows, budget))
+        return _means(losses_, rows)
+    with torch.no_grad():
+        trunk = shared_trunk(net, rows)
+    count, skipped = lanes(net.module.device, len(rows)), trunk.width if trunk else 0
+    groups = parts(rows, max(1, (net.fit.tokens or budget) // count), skipped, count)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def read(group: list[int]) -> list[tuple[float, float]]:
+        losses_ = losses(net, [rows[i] for i in group], trunk)
+        return list(zip(losses_.by_row, losses_.end, strict=True))
+
+    def cost(group: Sequence[int]) -> int:
+        return len(group) * max(len(rows[i].ids) - skipped for i in group)
+
+    def work(group: list[int]) -> list[tuple[float, float]]:
+        return net.fit.run(read, group, cost, net.module.device.type)
+
+    losses_ = Losses(total=None)
+    for part in side_by_side(work, groups, count):
+        losses_.by_row += [loss for loss, _ in part]
+        losses_.end += [end for _, end in part]
+    return _means(losses_, rows)
+
+
+def _means(losses_: Losses, rows: Sequence[Rendered]) -> tuple[float, float]:
+    ends = torch.tensor(losses_.end, dtype=torch.float64).neg().exp()
+    return sum(losses_.by_row) / sum(row.trained for row in rows), float(ends.mean())
+
+
+def _plain_cache(module: Any) -> bool:
+    layers = DynamicCache(config=module.config).layers
+    return bool(layers) and all(type(layer).__name__ == "DynamicLayer" for layer in layers)
+
+
+def _given(net: Net, count: int, trunk: Trunk | None) -> dict[str, Any]:
+    if trunk is None:
+        return {"use_cache": False}
+    wide = [leaf.expand(count, *leaf.shape[1:]) for leaf in trunk.leaves]
+    cache = DynamicCache(zip(wide[::2], wide[1::2], strict=True), config=net.module.config)
+    return {"use_cache": True, net.word: cache}
+
+
+def _hidden(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+    return net.body(input_ids=ids, **_given(net, len(ids), trunk)).last_hidden_state
+
+
+def _scores(net: Net, ids: Any, trunk: Trunk | None) -> Any:
+    if net.head is not None:
+        return net.head(_hidden(net, ids, trunk))
+    return net.module(input_ids=ids, **_given(net, len(ids), trunk)).logits

@@ -1,7 +1,7 @@
-"""Where an arm is good and where not: its score on parts of the cases, beside its rival's. Pure.
+"""Score an arm and its rival on slices of the cases (length, class, group, time ...). Pure.
 
-Slices explain; they choose nothing and no rule reads them. Every interval stands by itself, so of
-many slices one in twenty misses by chance: the table says how many were looked at.
+Slices only explain; no rule reads them. Each interval holds by itself (95 %), so about one slice in
+twenty misses by chance: the table reports how many slices there are.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tuneworthy.core.slices import SMALL, Kind, Slice, Slices
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 
-MOST = 12  # classes or groups that get a slice of their own
-LEAST = 6  # cases; thirds and tenths of fewer are not made
+MOST = 12  # the most classes or groups that get their own slice
+LEAST = 6  # the fewest cases that are cut into thirds or quarters
 Parts = Iterator[tuple[str, list[str]]]
 
 
@@ -32,10 +32,10 @@ def slices(
     arms: tuple[str, str | None],
     others: Sequence[Case] = (),
 ) -> Slices | None:
-    """Return the slices of an arm and its rival, None where the arm has no score.
+    """Return the slices of an arm and its rival; None if the arm has no score.
 
-    `arms` are the arm and its rival (None: no rival); `cases` the scored ones, `others` further
-    rows, whose words say which are rare.
+    `arms` is (arm, rival), rival None if there is none. `cases` are the scored cases; `others` are
+    further rows that count only for the word frequencies behind "rare words".
     """
     arm, rival = arms
     own = {i: score for i, (_, score) in best_cells(runs, arm).items()}
@@ -45,19 +45,19 @@ def slices(
         return None
     groups = _groups(known)
     missing: dict[str, str] = {}
-    found: list[Slice] = []
+    rows: list[Slice] = []
     for kind, parts in _kinds(task, known, _others(runs, arms), others):
-        made = [_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids]
-        if made:
-            found += made
+        part_slices = [_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids]
+        if part_slices:
+            rows += part_slices
         else:
             missing[kind] = WHY[kind]
     return Slices(
         arm=arm,
         rival=rival if versus else None,
         n=len(known),
-        slices=tuple(found),
-        said=_said(found, folded=len({run.fold for run in runs}) > 1),
+        slices=tuple(rows),
+        said=_said(rows, folded=len({run.fold for run in runs}) > 1),
         missing=missing,
     )
 
@@ -103,7 +103,7 @@ def _classes(task: Task, cases: Sequence[Case]) -> Parts:
 
 
 def _named(names: Mapping[str, str | None], least: int = 2) -> Parts:
-    """Yield the largest groups of cases with one name, at most 12."""
+    """Yield the cases by name, largest group first, at most 12 groups of `least` cases or more."""
     counts = Counter(name for name in names.values() if name)
     for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]:
         if count >= least:
@@ -119,10 +119,10 @@ def _rare(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
 
 
 def _hardest(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Parts:
-    """Yield the tenth that the other arms score lowest on.
+    """Yield the tenth of the cases on which the other arms score lowest, and the rest.
 
-    The arm and its rival have no say in it: cases picked for their own failures would make them
-    look worse than they are.
+    The arm and its rival are left out: cases selected by their own failures would bias their
+    scores downwards.
     """
     judged = [case for case in cases if scores.get(case.id)]
     if len(judged) < 10:
@@ -134,13 +134,13 @@ def _hardest(cases: Sequence[Case], scores: Mapping[str, Sequence[float]]) -> Pa
 
 
 def _others(runs: Sequence[Run], arms: tuple[str, str | None]) -> dict[str, list[float]]:
-    """Return the scores that candidates other than these two reached, by case."""
+    """Return the scores of all other measured candidates, by case."""
     names = {r.spec.name for r in runs if r.spec.role == "candidate" and r.state == "measured"}
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for name in sorted(names - set(arms)):
         for case, (_, score) in best_cells(runs, name).items():
-            found.setdefault(case, []).append(score)
-    return found
+            scores.setdefault(case, []).append(score)
+    return scores
 
 
 def _groups(cases: Sequence[Case]) -> dict[str, str]:
@@ -154,17 +154,17 @@ def _slice(
     versus: Mapping[str, float],
     groups: Mapping[str, str],
 ) -> Slice:
-    # a slice of one group is about that very group, so its rows stand for themselves
-    together = None if what[0] == "group" else [groups[i] for i in ids]
+    # within a slice of one group, rows are independent: the slice is about that group alone
+    clusters = None if what[0] == "group" else [groups[i] for i in ids]
     mine = np.array([own[i] for i in ids])
     theirs = np.array([versus[i] for i in ids]) if versus else None
-    bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=together)
+    bound = None if theirs is None else bounds.paired(mine - theirs, 0.025, groups=clusters)
     return Slice(
         kind=what[0],
         name=what[1],
         n=len(ids),
-        score=_interval(bounds.mean_interval(mine, groups=together)),
-        rival=None if theirs is None else _interval(bounds.mean_interval(theirs, groups=together)),
+        score=_interval(bounds.mean_interval(mine, groups=clusters)),
+        rival=None if theirs is None else _interval(bounds.mean_interval(theirs, groups=clusters)),
         delta=bound and _interval((bound.mean, bound.low, bound.high)),
     )
 
@@ -174,15 +174,15 @@ def _interval(three: tuple[float, float, float]) -> Interval:
     return Interval(mean=mean, low=low, high=high)
 
 
-def _said(found: Sequence[Slice], folded: bool) -> tuple[str, ...]:
-    missed = len(found) / 20
+def _said(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
+    missed = len(rows) / 20
     lines = [
-        f"{len(found)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
+        f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "
         "miss by chance. A slice is a reason to look at its cases, not a verdict on them.",
     ]
     if folded:
         lines.append("Differences are not widened for folds that share training rows; those the "
                      "verdict reads are.")  # fmt: skip
-    if small := sum(one.small for one in found):
+    if small := sum(row.small for row in rows):
         lines.append(f"Fewer than {SMALL} cases: {small} of them, greyed.")
     return tuple(lines)

@@ -1,4 +1,4 @@
-"""The cells of one arm as it would be built: in each fold the seed that is best on dev. Pure."""
+"""The answers and scores of one arm, in each fold those of its best seed on dev. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuneworthy.retrieval.tokens import words
 
 
 def best_runs(runs: Sequence[Run], arm: str) -> list[Run]:
-    """Return an arm's measured runs, one a fold: best on dev, ties to the smaller seed."""
+    """Return an arm's measured runs, one per fold: the best on dev, ties to the smaller seed."""
     return best_by_fold([run for run in runs if run.spec.name == arm])
 
 
@@ -28,7 +28,7 @@ def best_cells(runs: Sequence[Run], arm: str) -> dict[str, tuple[Answer, float]]
 
 
 def built(runs: Sequence[Run], arm: str) -> Run | None:
-    """Return the run of an arm that left an artefact and is best on dev, None without one.
+    """Return the best run on dev among those of an arm that saved an artefact; None if none did.
 
     Ties go to the smaller fold and seed.
     """
@@ -37,17 +37,17 @@ def built(runs: Sequence[Run], arm: str) -> Run | None:
 
 
 def rare(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:
-    """Return the ids of the quarter of cases whose words stand in the fewest rows.
+    """Return the ids of the quarter of cases with the rarest words.
 
-    A word weighs -log of the share of all rows (`others` too) that hold it, and a case the mean
-    over its different words. Empty below 4 cases.
+    Rarity is the mean inverse document frequency of a case's distinct words: -log of the share of
+    all rows (`others` included) that contain the word. Empty below 4 cases.
     """
     rows = {case.id: set(words(case.input)) for case in (*others, *cases)}
-    held = Counter(word for found in rows.values() for word in found)
+    document_count = Counter(word for row in rows.values() for word in row)
 
     def rarity(case: Case) -> float:
-        found = rows[case.id]
-        return sum(math.log(len(rows) / held[w]) for w in found) / len(found) if found else 0.0
+        own = rows[case.id]
+        return sum(math.log(len(rows) / document_count[w]) for w in own) / len(own) if own else 0.0
 
     ranked = sorted(cases, key=lambda case: (-rarity(case), case.id))
     return frozenset(case.id for case in ranked[: len(ranked) // 4])

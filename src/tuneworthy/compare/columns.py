@@ -1,4 +1,4 @@
-"""One arm down the matrix: its answers and scores by case, of the seed chosen by fold. Pure."""
+"""One arm's answers and scores by case (a matrix column), and the order of the arms. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tuneworthy.stats import many
 from tuneworthy.stats.clusters import RETRAINED
 
 Array = np.ndarray[Any, Any]
-PRESENT = "present"  # the one arm the task itself names: what runs today
+PRESENT = "present"  # the arm for the system that runs today, which the task file names
 Seat = tuple[str | None, bool]
 Mean = Callable[["Column"], float]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One arm down the matrix: per case its answer and score (of the seed chosen in its fold).
+    """One arm's answer and score per case, from the best seed of each fold.
 
-    `stopped`: it was stopped early, so its mean is that of some of the cases only.
+    `stopped`: the arm was stopped early, so its mean covers only part of the cases.
     """
 
     spec: Spec
@@ -38,17 +38,17 @@ class Column:
 
     @property
     def retrained(self) -> float:
-        """Return the sd from one training to the next that is taken for granted at least."""
+        """Return the smallest assumed standard deviation between retrainings; 0 if untrained."""
         return RETRAINED if self.spec.tool in TUNED else 0.0
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
-        """Return scores in [0, 1]; a case without a score counts `wrong`."""
+        """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""
         scores = [self.cells[i][1] for i in ids]
         return np.array([s.value if isinstance(s, Score) else wrong for s in scores])
 
 
 def by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the runs of each arm by its name."""
+    """Return the runs grouped by arm name."""
     table: dict[str, list[Run]] = {}
     for run in runs:
         table.setdefault(run.spec.name, []).append(run)
@@ -56,7 +56,7 @@ def by_spec(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def column(runs: Sequence[Run]) -> Column | None:
-    """Return an arm's column from its runs; None where it was skipped, or a run of it failed."""
+    """Return an arm's column from its runs; None if a run failed or was skipped."""
     done = [run for run in runs if run.state == "measured"]
     if not done or any(run.state in {"failed", "skipped"} for run in runs):
         return None
@@ -71,16 +71,16 @@ def column(runs: Sequence[Run]) -> Column | None:
 
 
 def seat(spec: Spec) -> Seat:
-    """Return what an arm competes for a place on the ladder with: its tool.
+    """Return the place on the ladder that an arm competes for: its tool.
 
-    What runs today has a place of its own: it is there, whatever else its tool could do. Recorded
-    systems whose tool is not given share the place above all tools.
+    The system that runs today has its own place, separate from other arms of its tool. Recorded
+    systems without a given tool share one place, above all tools.
     """
     return spec.tool, spec.arm == PRESENT
 
 
 def named_before(task: Task, spec: Spec) -> str | None:
-    """Return the arm that `success.finalists` names for the place of this one, if it names any."""
+    """Return the arm that `success.finalists` names for this arm's place, None if it names none."""
     now = seat(spec)[1]
     return None if now or spec.tool is None else task.success.finalists.get(spec.tool)
 
@@ -88,36 +88,40 @@ def named_before(task: Task, spec: Spec) -> str | None:
 def competing(
     columns: Iterable[Column], task: Task, corrected: Mean | None = None
 ) -> dict[Seat, list[Column]]:
-    """Return the arms that compete for each place on the ladder, the one that takes it first.
+    """Return the arms that compete for each place on the ladder, the winner of the place first.
 
-    That is the one with the best mean on the cases they share (of equal means the simpler one, and
-    never by name; one that was stopped early comes last), or the one that `success.finalists` named
-    before the run: then it is alone. `corrected` gives means that humans corrected, if any.
+    The winner has the best mean on the shared cases; ties go to the simpler arm, never by name, and
+    arms that were stopped early come last. If `success.finalists` named an arm before the run,
+    that arm stands alone. `corrected` returns means corrected by human grades, if there are any.
     """
-    seats: dict[Seat, list[Column]] = {}
-    for one in columns:
-        if one.spec.role == "candidate":
-            seats.setdefault(seat(one.spec), []).append(one)
-    for place, rivals in seats.items():
-        asked = named_before(task, rivals[0].spec)
-        named = [one for one in rivals if one.spec.name == asked]
-        whole = in_order([one for one in rivals if not one.stopped], corrected)
-        seats[place] = named or whole + in_order([one for one in rivals if one.stopped], corrected)
-    return seats
+    places: dict[Seat, list[Column]] = {}
+    for column in columns:
+        if column.spec.role == "candidate":
+            places.setdefault(seat(column.spec), []).append(column)
+    for place, rivals in places.items():
+        finalist = named_before(task, rivals[0].spec)
+        chosen_before = [column for column in rivals if column.spec.name == finalist]
+        finished = in_order([column for column in rivals if not column.stopped], corrected)
+        places[place] = chosen_before or finished + in_order(
+            [column for column in rivals if column.stopped], corrected
+        )
+    return places
 
 
 def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
-    """Return arms by their mean on shared cases, then by simplicity, then by what they scored.
+    """Return the arms sorted by mean on shared cases, then simplicity, then covariances.
 
-    Arms of equal means differ in how they go with the others: no name, id or place in a file
-    counts.
+    Ties in the mean are broken by the covariances with the other arms, so that the order does not
+    depend on a name, an id or a position in a file.
     """
     if corrected:
-        return sorted(columns, key=lambda one: (-corrected(one), one.spec.simplicity))
+        return sorted(columns, key=lambda column: (-corrected(column), column.spec.simplicity))
     ids = shared(columns)
     if not ids:
-        return sorted(columns, key=lambda one: -float(one.values(sorted(one.cells)).mean()))
-    scores = np.stack([one.values(ids) for one in columns], 1)
+        return sorted(
+            columns, key=lambda column: -float(column.values(sorted(column.cells)).mean())
+        )
+    scores = np.stack([column.values(ids) for column in columns], 1)
     means, spread = scores.mean(0).round(9), many.covariance(scores).round(12)
 
     def key(at: int) -> tuple[float, int, list[tuple[float, float]]]:
@@ -128,7 +132,7 @@ def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[C
 
 
 def shared(columns: Sequence[Column]) -> list[str]:
-    """Return the cases that all of the arms answered."""
+    """Return the ids of the cases that all these arms answered, sorted."""
     if not columns:
         return []
-    return sorted(set.intersection(*(set(one.cells) for one in columns)))
+    return sorted(set.intersection(*(set(column.cells) for column in columns)))

@@ -1,7 +1,7 @@
-"""Read the matrix down: each arm's score, the arms that compete, their paired differences. Pure.
+"""Build the evidence from the runs: arm scores, the competing arms, paired differences. Pure.
 
-Every measured candidate competes. The one with the best score takes its tool's place on the
-ladder; the bounds of all pairs hold together, so the choice is paid for.
+Every measured candidate competes. The best-scoring arm of a tool takes the tool's place on the
+ladder. The bounds hold simultaneously for all pairs, so they account for this selection.
 """
 
 from __future__ import annotations
@@ -52,33 +52,39 @@ from tuneworthy.stats.clusters import Folds, cluster_numbers
 
 LOST = 1e-9  # a score below it is a total loss
 _FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
-TAIL = 20  # the 95th percentile of fewer times is little more than the slowest of them
+TAIL = 20  # below it the 95th percentile is little more than the maximum
 
 
 def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
     """Return the evidence of all runs so far on the scored cases."""
     table = by_spec(runs)
-    columns = {name: one for name, rs in table.items() if (one := column(rs)) is not None}
+    columns = {
+        name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
+    }
     seats = competing(columns.values(), shape.task, _corrected(shape))
-    first = {rivals[0].spec.name: rivals for rivals in seats.values()}
-    compared = {one.spec.name: one for rivals in seats.values() for one in rivals}
+    finalists = {rivals[0].spec.name: rivals for rivals in seats.values()}
+    compared = {
+        arm_column.spec.name: arm_column for rivals in seats.values() for arm_column in rivals
+    }
     arms = [
-        _result(shape, rs, columns.get(name), first.get(name)).model_copy(
+        _result(shape, rs, columns.get(name), finalists.get(name)).model_copy(
             update={"compared": name in compared}
         )
         for name, rs in table.items()
     ]
     references = {n: c for n, c in columns.items() if c.spec.role == "reference"}
-    found_pairs = pairs(shape, compared, first, references)
-    differ = [p.differ / p.n for p in found_pairs if p.n and p.arm in first and p.versus in first]
-    found = Evidence(
+    all_pairs = pairs(shape, compared, finalists, references)
+    differ = [
+        p.differ / p.n for p in all_pairs if p.n and p.arm in finalists and p.versus in finalists
+    ]
+    evidence = Evidence(
         task=shape.task.name,
         hash=_hash(shape, cases, runs),
         n=len(cases),
         looks=shape.looks,
         alpha=ALPHA,
         arms=tuple(arms),
-        pairs=tuple(found_pairs),
+        pairs=tuple(all_pairs),
         blocks=shape.blocks,
         d=round(float(np.mean(differ)), 6) if differ else None,
         pool=shape.pool,
@@ -87,23 +93,23 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
         seconds=_seconds(runs),
         train=max((len(part.train) + len(part.dev) for part in shape.split.parts), default=0),
     )
-    return with_costs(found, shape.task, runs)
+    return with_costs(evidence, shape.task, runs)
 
 
 def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float) -> list[Pair]:
-    """Return a new arm's runs so far against each arm of a simpler tool."""
-    columns = [one for rs in by_spec(runs).values() if (one := column(rs))]
+    """Return the paired differences of a new arm's runs so far with each arm of a simpler tool."""
+    columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
     own = column(new)
-    assert own is not None  # only what was measured is compared
+    assert own is not None  # callers pass measured runs only
     seats = competing(columns, shape.task, _corrected(shape))
     simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
-    return [pair_of(shape, own, one, level) for one in simpler]
+    return [pair_of(shape, own, arm_column, level) for arm_column in simpler]
 
 
 def _result(
     shape: Shape, runs: Sequence[Run], column: Column | None, rivals: Sequence[Column] | None
 ) -> ArmResult:
-    """Return an arm's figures; `rivals` are the arms of its tool where it takes their place."""
+    """Return an arm's figures; `rivals` are the arms of its tool if it is the best of them."""
     spec = runs[0].spec
     plain: dict[str, Any] = {
         "name": spec.name, "tool": spec.tool, "role": spec.role,
@@ -147,49 +153,51 @@ def _result(
 
 
 def noted(runs: Sequence[Run]) -> str:
-    """Return the notes of an arm's runs, each once.
+    """Return the distinct notes of an arm's runs, joined.
 
-    Of notes that differ in their figures alone, as those of folds do, the first one is shown.
+    Notes that differ only in their figures, as between folds, are represented by the first one.
     """
     alike: dict[str, list[str]] = {}
     for note in sorted(note for run in runs for note in run.notes):
         alike.setdefault(_FIGURE.sub("", note), []).append(note)
     return "; ".join(
-        some[0] if len(set(some)) == 1 else f"{some[0]}; the figures differ over {len(some)} runs"
-        for some in alike.values()
+        notes[0]
+        if len(set(notes)) == 1
+        else f"{notes[0]}; the figures differ over {len(notes)} runs"
+        for notes in alike.values()
     )
 
 
 def _seconds(runs: Sequence[Run]) -> float:
-    """Return the seconds that the units took, each measured once and stored."""
+    """Return the total seconds of all units, as measured when each was first run."""
     fit = sum(run.fit_seconds or 0.0 for run in runs)
     return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
 
 
 def _corrected(shape: Shape) -> Mean | None:
-    """Return what gives an arm's mean as humans corrected it; None where no judge grades."""
+    """Return the function for an arm's mean corrected by human grades; None without a judge."""
     grades = shape.grades
     if grades is None:
         return None
 
-    def mean(one: Column) -> float:
-        ids = sorted(one.cells)
-        answers = [one.cells[i][0] for i in ids]
-        return graded_score(one.values(ids), answers, grades, shape.grouped(ids).of)[0]
+    def mean(arm_column: Column) -> float:
+        ids = sorted(arm_column.cells)
+        answers = [arm_column.cells[i][0] for i in ids]
+        return graded_score(arm_column.values(ids), answers, grades, shape.grouped(ids).of)[0]
 
     return mean
 
 
 def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
-    """Say how the first of the arms of one tool took its place on the ladder."""
-    spec, asked = rivals[0].spec, named_before(shape.task, rivals[0].spec)
+    """Return why the first of these arms of one tool holds the tool's place on the ladder."""
+    spec, finalist = rivals[0].spec, named_before(shape.task, rivals[0].spec)
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
-        lost = f" ({quoted(asked, 60)} was named before and not measured)" if asked else ""
+        lost = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
         return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{lost}"
-    if asked and asked != spec.name:
-        return f"the only arm {whose}: {quoted(asked, 60)} was named before and not measured"
-    if asked != spec.name:
+    if finalist and finalist != spec.name:
+        return f"the only arm {whose}: {quoted(finalist, 60)} was named before and not measured"
+    if finalist != spec.name:
         return f"the only arm {whose}"
     return "named before the run (success.finalists)"
 
@@ -197,7 +205,7 @@ def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
 def _measures(
     shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return score, validity, latency, tokens and cost of a column, and why what is null is so."""
+    """Return score, validity, latency, tokens and cost of a column, and why any is missing."""
     answers = [column.cells[i][0] for i in ids]
     score = _score(shape, column, ids, rivals)
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
@@ -222,7 +230,7 @@ def _measures(
 
 
 def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
-    """Return the share of answers that score 0 where scores lie between 0 and 1."""
+    """Return the share of answers that score 0; None if every score is 0 or 1."""
     values = column.values(ids)
     if np.isin(values, (0.0, 1.0)).all():
         return None
@@ -231,9 +239,10 @@ def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
 
 
 def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]) -> Interval:
-    """Return the score with its interval; the best of several arms of a tool looks too good.
+    """Return the mean score with its interval.
 
-    So the lower end of that one has the level at which none of their lower ends is too high.
+    The best of several arms of a tool is selected for a high score. Its lower end therefore uses
+    the level at which the lower ends of all these arms hold simultaneously.
     """
     values, groups = column.values(ids), shape.grouped(ids)
     if shape.grades is not None:
@@ -241,16 +250,16 @@ def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Co
         return _interval(graded_score(values, answers, shape.grades, groups.of))
     folds = np.array([column.fold[i] for i in ids])
     factor = shape.factor(folds) if column.learned else 1.0
-    fitted: dict[str, Any] = {}
+    cross_fit: dict[str, Any] = {}
     if factor > 1:
-        fitted = {"factor": factor, "folds": Folds(folds, column.retrained)}
-    mean, low, high = bounds.mean_interval(values, bounds.NAMED, groups, **fitted)
+        cross_fit = {"factor": factor, "folds": Folds(folds, column.retrained)}
+    mean, low, high = bounds.mean_interval(values, bounds.NAMED, groups, **cross_fit)
     common = shared(rivals)
     if len(rivals) > 1 and len(common) > 1:
-        scores = np.stack([one.values(common) for one in rivals], 1)
+        scores = np.stack([rival.values(common) for rival in rivals], 1)
         spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
         level = 2 * many.choice_level(spread, bounds.NAMED / 2)
-        low = min(low, bounds.mean_interval(values, level, groups, **fitted)[1])
+        low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
     return _interval((mean, low, high))
 
 
@@ -287,7 +296,7 @@ def _latency(
 def _open_limits(
     task: Task, runs: Sequence[Run], states: Mapping[str, LimitState]
 ) -> dict[str, str]:
-    """Return why `limits.p95_ms` is neither met nor violated: how many prompts were timed."""
+    """Return why `limits.p95_ms` is neither met nor violated, with the number of timed prompts."""
     limit = task.success.limits.p95_ms
     if limit is None or states["p95_ms"] != "not shown":
         return {}
@@ -314,7 +323,7 @@ def _seed_sd(runs: Sequence[Run]) -> float | None:
 
 
 def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
-    """Return the evidence hash: task, rows, what was run, answers, scores; never a time."""
+    """Return the evidence hash of task, rows, runs, answers and scores; no timing enters it."""
     return digest(
         {
             "task": shape.task.hash,

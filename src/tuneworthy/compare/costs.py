@@ -1,9 +1,8 @@
-"""What each arm costs: a request, once, and a month beside its requests. Pure; asks no model.
+"""Compute what each arm costs: per request, to build, and upkeep per month. Pure; calls no model.
 
-A request: as billed, else (asked on this machine) machine_hour times its seconds. Once: hours to
-build, labels, machine time of training. A month: hosting, and retraining as often as facts (or the
-horizon) demand.
-What this study itself has spent is the same for every arm and left out.
+Per request: the billed price or, if it ran on this machine, machine_hour times its seconds. To
+build: hours to build, labels, machine time of training. Upkeep: hosting, and retraining as often
+as changing facts (or the horizon) require. The money spent on this study itself is left out.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import on_this_machine
 
 MONTH = 30.0  # days
-TUNED = ("tune", "distil")  # the tools with a model to build, to host and to retrain
-LABELLED = ("classifier", *TUNED)  # the tools that learn from every labelled row
+TUNED = ("tune", "distil")  # tools that train a model, which must be hosted and retrained
+LABELLED = ("classifier", *TUNED)  # tools that learn from every labelled row
 HOURS = "economics.hours_to_build and economics.engineer_hour"
 RETRAIN = "economics.hours_per_retrain and economics.engineer_hour"
 
@@ -32,51 +31,56 @@ RETRAIN = "economics.hours_per_retrain and economics.engineer_hour"
 def request_cost(
     task: Task, answers: Sequence[Answer], runs: Sequence[Run], missing: dict[str, str]
 ) -> dict[str, Any]:
-    """Return dollars per 1,000 requests with their standard error, and where they come from.
+    """Return dollars per 1,000 requests with their standard error, and the source of the price.
 
-    Both are those of requests that were answered: one that failed tells no price, whatever the
-    failure was billed. Seconds are those of answers in bulk, so the concurrency that was reached is
-    in them. What is None has its reason written into `missing`.
+    Only answered requests count: a failed one shows no price, whatever it was billed. Seconds are
+    those of bulk answers, so they include the concurrency that was reached. The reason for a
+    missing figure is written into `missing`.
     """
-    told = [a for a in answers if a.error is None]
+    answered = [a for a in answers if a.error is None]
     out: dict[str, Any] = {"expires": _expires(runs)}
-    if why := _unpriced(task, told, runs):
+    if why := _unpriced(task, answered, runs):
         missing["usd_per_1k"] = why
         return out
-    if _billed(told):
-        dollars, source = _billed(told), _priced(task, runs)
+    if _billed(answered):
+        dollars, source = _billed(answered), _priced(task, runs)
     else:
         hour = task.economics.machine_hour or 0.0
-        dollars = [_share(a) / 3600 * hour for a in told if a.seconds is not None]
+        dollars = [_share(a) / 3600 * hour for a in answered if a.seconds is not None]
         source = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
     return {**out, **_mean(np.array(dollars) * 1000), "price_from": source}
 
 
 def _share(answer: Answer) -> float:
-    """Return the seconds of this machine that an answer took: requests under way share them."""
+    """Return an answer's machine seconds: its duration divided by the concurrent requests."""
     return (answer.seconds or 0.0) / (answer.concurrency or 1)
 
 
-def _billed(told: Sequence[Answer]) -> list[float]:
-    return [a.usd for a in told if a.usd is not None]
+def _billed(answered: Sequence[Answer]) -> list[float]:
+    return [a.usd for a in answered if a.usd is not None]
 
 
-def _unpriced(task: Task, told: Sequence[Answer], runs: Sequence[Run]) -> str:
-    """Return why requests have no price, "" where they have one.
+def _unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> str:
+    """Return why requests have no price, "" if they have one.
 
-    Nothing that a server sent a bill for, or that it was asked, is priced as time of this machine.
+    Requests that a server billed, or that were sent to a remote server, are never priced as time of
+    this machine.
     """
-    asked, billed = _remote(runs), len(_billed(told))
-    if not told:
+    remote, billed = _remote(runs), len(_billed(answered))
+    if not answered:
         return "no request was answered, so there is no price of one"
     if billed:
-        lack = len(told) - billed
-        return f"{lack:,} of {len(told):,} successful answers lack their `usd`" if lack else ""
-    if asked and not on_this_machine(asked["endpoint"]):
-        return _unbilled(task, asked.get("model", ""), asked.get("endpoint", ""))
+        unbilled = len(answered) - billed
+        return (
+            f"{unbilled:,} of {len(answered):,} successful answers lack their `usd`"
+            if unbilled
+            else ""
+        )
+    if remote and not on_this_machine(remote["endpoint"]):
+        return _unbilled(task, remote.get("model", ""), remote.get("endpoint", ""))
     if task.economics.machine_hour is None:
         return "no price: set economics.machine_hour (or usd in recorded answers)"
-    if any(a.seconds is None for a in told):
+    if any(a.seconds is None for a in answered):
         return "not every successful answer has its seconds"
     return ""
 
@@ -88,9 +92,9 @@ def _unbilled(task: Task, name: str, url: str) -> str:
 
 
 def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
-    """Return the evidence with one-off cost and monthly upkeep of every measured arm filled in.
+    """Return the evidence with build cost and monthly upkeep of every measured arm.
 
-    Call it again once `staleness` is known: how often a model must be retrained comes from it.
+    Call it again once `staleness` is known: the retraining interval depends on it.
     """
     counts: dict[str, int] = {}
     for run in runs:
@@ -110,7 +114,7 @@ def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
 def retrain_days(evidence: Evidence, task: Task) -> float:
     """Return after how many days a tuned model is retrained: T_max, at most the horizon.
 
-    With nothing known of change that is once in the horizon, with its base model.
+    Without a freshness rate that is once per horizon, when the base model is replaced.
     """
     horizon = task.economics.horizon_months * MONTH
     known = evidence.staleness.days if evidence.staleness else None
@@ -118,10 +122,10 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
 
 
 def _fields(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
-    """Return the costs of one arm; `about` is its labelled rows, its fits and days to retrain."""
+    """Return the costs of one arm; `about` is (labelled rows, fits, days between retrainings)."""
     rows, fits, days = about
     lacking = {k: v for k, v in arm.missing.items() if k not in _OWN}
-    if arm.tool is None and arm.role == "candidate":  # it may be a tuned model
+    if arm.tool is None and arm.role == "candidate":  # may be a tuned model, so cost unknown
         why = f"its tool is not given (answers.{quoted(arm.name, 60)}.tool)"
         return dict.fromkeys(_OWN) | {"missing": lacking | dict.fromkeys(_OWN, why)}
     build = _once(arm, task, rows, fits, lacking)
@@ -138,11 +142,14 @@ _OWN = ("build_usd", "upkeep_usd_month", "retrain_usd", "retrain_days")
 def _once(
     arm: ArmResult, task: Task, rows: int, fits: int, lacking: dict[str, str]
 ) -> float | None:
-    """F = hours_to_build * engineer_hour + rows * label_each + training hours * machine_hour."""
+    """Return the one-off cost F; None (with a reason in `lacking`) if a price is not set.
+
+    F = hours_to_build * engineer_hour + rows * label_each + training hours * machine_hour
+    """
     money = task.economics
     if arm.present or arm.tool not in LABELLED:
         return 0.0
-    labels = rows * (money.label_each or 0.0)  # without a price the rows at hand are paid for
+    labels = rows * (money.label_each or 0.0)  # without a price, existing labels cost nothing
     if arm.tool not in TUNED:
         return labels
     machine = _machine(arm, task, fits)
@@ -158,7 +165,10 @@ def _once(
 def _monthly(
     arm: ArmResult, task: Task, rows: int, about: tuple[int, float], lacking: dict[str, str]
 ) -> dict[str, Any]:
-    """U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)."""
+    """Return the upkeep U and its parts.
+
+    U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)
+    """
     money, (fits, days) = task.economics, about
     machine = _machine(arm, task, fits)
     out: dict[str, Any] = dict.fromkeys(_OWN[1:])
@@ -166,7 +176,7 @@ def _monthly(
         why = RETRAIN if machine is not None else "economics.machine_hour"
         return _unknown(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
-    relabelled = stale * rows * (money.label_each or 0.0)  # the share that went stale since
+    relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows
     each = money.hours_per_retrain * money.engineer_hour + machine + relabelled
     out |= {"retrain_usd": each, "retrain_days": days}
     if money.hosting_month is None:
@@ -181,7 +191,7 @@ def _unknown(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str
 
 
 def _machine(arm: ArmResult, task: Task, fits: int) -> float | None:
-    """Return what one training costs in machine time; None where machine_hour is not known."""
+    """Return the machine cost of one training; None if machine_hour is not set."""
     if not arm.fit_seconds:
         return 0.0
     hour = task.economics.machine_hour
@@ -198,20 +208,20 @@ def _remote(runs: Sequence[Run]) -> Mapping[str, str]:
 
 
 def _priced(task: Task, runs: Sequence[Run]) -> str:
-    """Return where a billed price comes from: the user, the list (with its day), or a log."""
-    asked = _remote(runs)
-    name = asked.get("model", "")
-    if not asked:
+    """Return the source of a billed price: task file, price list (with its date) or a log."""
+    remote = _remote(runs)
+    name = remote.get("model", "")
+    if not remote:
         return "as recorded with its answers"
     if name in task.economics.prices:
         return f"your price of {name} (economics.prices)"
-    known = _prices.listed(name, asked.get("endpoint", ""))
-    return f"list price of {name}, read on {known.read}" if known else "as its server told"
+    listed = _prices.listed(name, remote.get("endpoint", ""))
+    return f"list price of {name}, read on {listed.read}" if listed else "as its server told"
 
 
 def _expires(runs: Sequence[Run]) -> str | None:
-    """Return the day that a remote model is announced to end, None where none is known."""
-    asked = _remote(runs)
-    known = _prices.listed(asked.get("model", ""), asked.get("endpoint", ""))
-    ends: dt.date | None = known.retires if known else None
+    """Return the announced retirement date of a remote model; None if none is known."""
+    remote = _remote(runs)
+    listed = _prices.listed(remote.get("model", ""), remote.get("endpoint", ""))
+    ends: dt.date | None = listed.retires if listed else None
     return ends.isoformat() if ends else None

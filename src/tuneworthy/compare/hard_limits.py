@@ -1,4 +1,4 @@
-"""Hard limits in three states: violated (shown), met (shown), not shown. Pure."""
+"""Test the hard limits of a task: each is shown violated, shown met, or not shown. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
 
-FEWEST = 59  # times that can show a 95th percentile to be kept: .95 ** 59 is below .05
+FEWEST = 59  # the fewest times that can show p95 below a limit: .95 ** 59 < .05
 
 
 def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dict[str, LimitState]:
-    """Return the state of every limit the task sets, by the limit's name."""
+    """Return the state of every limit that the task sets, by limit name."""
     limits = task.success.limits
     states: dict[str, LimitState] = {}
     if limits.valid is not None:
@@ -35,22 +35,23 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
 
 
 def all_judged(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
-    """Return the arms with the limits that only a measurement beside the matrix can judge."""
+    """Return the arms with the states of limits that need an optional measurement (`extras/`)."""
     arms = with_general(evidence.arms, evidence.harms, task.success.limits.general_drop)
     faithful = evidence.staleness.faithful if evidence.staleness else {}
     return judged(task, arms, faithful)
 
 
-UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that leave the base as it is
+UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that change no model weights
 
 
 def with_general(
     arms: Sequence[ArmResult], harms: Sequence[Harm], limit: float | None
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with the state of `general_drop`, as harm was measured; without a limit, all.
+    """Return the arms with the state of `general_drop` from the measured harms.
 
-    Tools that leave the base's weights alone keep it by construction. A trained arm whose harm
-    was not measured, what runs today and a bigger model stay `not measured`.
+    Tools that do not change the base model's weights meet it by construction. A trained arm whose
+    harm was not measured, the present system and a bigger model stay `not measured`. Without a
+    limit the arms are returned unchanged.
     """
     if limit is None:
         return tuple(arms)
@@ -80,21 +81,22 @@ def _at_most(measured: Interval | None, limit: float) -> LimitState:
 def judged(
     task: Task, arms: Sequence[ArmResult], faithful: Mapping[str, Share]
 ) -> tuple[ArmResult, ...]:
-    """Return the arms with the state of `context_faithful` where it was measured, by arm name.
+    """Return the arms with the state of `context_faithful`; `faithful` is its share by arm name.
 
-    To be called on what `compare` returned; without that limit, or a measurement, nothing changes.
+    Call it on the arms that `compare` returned. Without that limit, or for an arm without a
+    measurement, nothing changes.
     """
     limit = task.success.limits.context_faithful
     if limit is None:
         return tuple(arms)
-    out = []
+    updated = []
     for arm in arms:
-        if (seen := faithful.get(arm.name)) is not None:
-            share = Interval(mean=seen.share, low=seen.low, high=seen.high)
+        if (measured := faithful.get(arm.name)) is not None:
+            share = Interval(mean=measured.share, low=measured.low, high=measured.high)
             states = arm.limits | {"context_faithful": _at_least(share, limit)}
             arm = arm.model_copy(update={"limits": states})
-        out.append(arm)
-    return tuple(out)
+        updated.append(arm)
+    return tuple(updated)
 
 
 def _at_least(measured: Interval | None, limit: float) -> LimitState:
@@ -106,10 +108,10 @@ def _at_least(measured: Interval | None, limit: float) -> LimitState:
 
 
 def _p95(times: Sequence[float], limit: float) -> LimitState:
-    """Return whether the 95th percentile is shown on one side: a bound on the share above it.
+    """Return whether the 95th percentile of latency is shown above or below the limit.
 
-    The one-sided 95 % Clopper-Pearson bound: `met` needs FEWEST prompts without a slow one, or 93
-    with one; `matrix.latency` times as many.
+    Uses the one-sided 95 % Clopper-Pearson bound on the share of times above the limit: `met` needs
+    FEWEST prompts with none above it, or 93 with one. `measure.latency` times that many prompts.
     """
     if not times:
         return "not measured"
@@ -120,7 +122,7 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
 
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
-    """Return why these times show the limit on their 95th percentile neither met nor violated."""
+    """Return why these times show the p95 limit neither met nor violated."""
     late, timed = sum(ms > limit for ms in times), counted(len(times), "prompt")
     were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < FEWEST:
@@ -135,7 +137,7 @@ def _late(times: Sequence[float], limit: float) -> tuple[float, float]:
 
 
 def _local(runs: Sequence[Run]) -> LimitState:
-    """Return `violated` for a remote engine; of recorded answers nobody can tell."""
+    """Return `violated` for a remote engine, `not shown` for recorded answers, else `met`."""
     engines = {run.fingerprint.get("engine", "") for run in runs}
     if any(engine.startswith("openai") for engine in engines):
         return "violated"

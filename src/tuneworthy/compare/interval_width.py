@@ -1,4 +1,4 @@
-"""Why a score's interval is wide: each reason computed from the study's own records. Pure."""
+"""Explain why a score's interval is wide, from the study's own records. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective
 
 WIDER, STEP = 1.15, 1.03
-"""An interval is explained from this ratio on to that of independent rows; a reason counts from
-this ratio on to the interval without it."""
-MANY = 0.2  # the width, in score points, from which rows alone are few
+"""WIDER: the ratio to the width under independent rows from which an interval is explained.
+STEP: the ratio to the width without a reason from which that reason is reported."""
+MANY = 0.2  # the width under independent rows from which the rows are called few
 KINDS = {
     "zero": "the plain instruction", "short": "the instruction alone", "file": "your own prompt",
     "few": "{k} fixed examples", "nearest": "the {k} nearest examples",
@@ -32,10 +32,11 @@ Array = np.ndarray[Any, Any]
 def why_wide(
     shape: Shape, column: Column, ids: Sequence[str], score: Interval, rivals: int
 ) -> tuple[str, ...]:
-    """Return why an arm's interval is wider than one of as many independent rows, or nothing.
+    """Return the reasons why an arm's interval is wider than under independent rows, if it is.
 
-    First by how much, then the reasons. They come in the order in which they widen the interval,
-    each measured against the interval without it. `rivals` are the arms of its tool, itself too.
+    The first line says by how much. The reasons follow in the order in which they are applied,
+    each measured against the interval without it. `rivals` counts the arms of its tool, itself
+    included.
     """
     values, groups = column.values(ids), shape.grouped(ids)
     folds = np.array([column.fold[i] for i in ids])
@@ -84,37 +85,42 @@ def _groups(groups: Groups, n: int) -> str:
 
 
 def _shared(shape: Shape, folds: Array, factor: float) -> str:
-    """Return how much the folds' shared training rows widen it, and how much all folds would."""
-    run, there = len(set(folds.tolist())), len(shape.split.learning)
+    """Return the width factor of the folds' shared training rows, and that of all folds."""
+    run, available = len(set(folds.tolist())), len(shape.split.learning)
     said = f"its folds share rows to learn from, which widens it {_times(factor)}"
-    if run == there:
+    if run == available:
         return said
-    whole = shape.split.width_factor()
+    all_folds = shape.split.width_factor()
     rows = f"{folds.size:,} of {len(shape.split.scored):,} rows"
-    return f"{run} of {there} folds were run ({rows}); {said} ({_times(whole)} with all folds)"
+    return (
+        f"{run} of {available} folds were run ({rows}); {said} ({_times(all_folds)} with all folds)"
+    )
 
 
 def _scatter(column: Column, values: Array, folds: Array) -> list[str]:
-    """Return that folds differ by more than chance, with the means of the folds by choice where
-    that differs as well: the prompt, or the epoch that was kept."""
-    made: dict[str, list[int]] = {}
+    """Report that the folds differ by more than chance, with the mean of each fold.
+
+    Fold means are grouped by the chosen prompt or epoch if the choice differs between folds.
+    """
+    folds_by_choice: dict[str, list[int]] = {}
     texts: dict[tuple[str | None, str | None], int] = {}
     for run in best_by_fold(column.runs):
-        made.setdefault(_choice(run, texts), []).append(run.fold or 0)
+        folds_by_choice.setdefault(_choice(run, texts), []).append(run.fold or 0)
 
-    def means(some: Sequence[int]) -> str:
-        return ", ".join(_score(values[folds == fold].mean()) for fold in some)
+    def means(group: Sequence[int]) -> str:
+        return ", ".join(_score(values[folds == fold].mean()) for fold in group)
 
     said = "its folds differ by more than their rows explain"
-    if len(made) < 2:
+    if len(folds_by_choice) < 2:
         return [f"{said}: {means(sorted(set(folds.tolist())))}"]
-    return [f"{said}, as the choice did: {'; '.join(f'{k} {means(v)}' for k, v in made.items())}"]
+    groups = "; ".join(f"{k} {means(v)}" for k, v in folds_by_choice.items())
+    return [f"{said}, as the choice did: {groups}"]
 
 
 def _choice(run: Run, texts: dict[tuple[str | None, str | None], int]) -> str:
-    """Return what was chosen for a fold, in words that tell it from another choice.
+    """Return a label for the prompt and epoch chosen in a fold.
 
-    `texts` numbers the wordings that a search found, fold by fold.
+    `texts` numbers the wordings that a prompt search found, in fold order; it is updated.
     """
     recipe, parts = run.recipe, []
     if recipe is not None:

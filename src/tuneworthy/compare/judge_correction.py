@@ -1,7 +1,7 @@
-"""Scores and differences under a judge, corrected by human grades: the judge alone shows nothing.
+"""Correct judge scores and differences with human grades.
 
-Prediction-powered (see stats/prediction_powered.py): a biased judge widens an interval and can't
-move it. Below 50 human grades nothing is shown.
+Uses prediction-powered inference (see stats/prediction_powered.py): a biased judge widens an
+interval but cannot bias it. Below 50 human grades the bounds cover the whole range.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, wid
 from tuneworthy.stats.prediction_powered import powered
 
 Array = np.ndarray[Any, Any]
-GRADED = 50
+GRADED = 50  # the fewest human grades that give a bound
 Grades = Mapping[tuple[str, str], float]
 
 
 def completed(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], float]:
-    """Return the grades with 1 for every right answer: no human has to grade what is right."""
+    """Return the grades plus 1 for every right or accepted answer, which need no human grade."""
     right = {
         (case.id, text.strip()): 1.0 for case in cases for text in (case.output, *case.accepted)
     }
@@ -35,18 +35,20 @@ def completed(grades: Grades, cases: Sequence[Case]) -> dict[tuple[str, str], fl
 def graded_score(
     scores: Array, answers: Sequence[Answer], grades: Grades, groups: Array
 ) -> tuple[float, float, float]:
-    """Return mean, low and high (95 %) of an arm: 0 to 1 where fewer than 50 were graded."""
+    """Return mean, low and high (95 %) of an arm; low 0 and high 1 below 50 human grades."""
     human = np.array([_grade(answer, grades) for answer in answers])
-    known = np.isfinite(human)
-    if known.sum() < GRADED:
+    graded = np.isfinite(human)
+    if graded.sum() < GRADED:
         return float(scores.mean()), 0.0, 1.0
     wide = widening(scores, cluster_numbers(groups, scores.size), 0.025)
-    found = powered(scores[~known], scores[known], human[known], 0.025, wide=wide, lowest=0.0)
-    return min(1.0, max(0.0, found.mean)), found.low, found.high
+    corrected = powered(
+        scores[~graded], scores[graded], human[graded], 0.025, wide=wide, lowest=0.0
+    )
+    return min(1.0, max(0.0, corrected.mean)), corrected.low, corrected.high
 
 
 def width(diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None) -> float:
-    """Return how much wider groups and folds make a paired difference than independent rows."""
+    """Return by what factor groups and folds widen the bound of a paired difference."""
     wide = widening(diffs, cluster_numbers(groups, diffs.size), level)
     if folds is not None:
         factor = fold_widening(diffs, folds, factor, wide)
@@ -61,38 +63,38 @@ def graded_pair(
     level: float,
     wide: float,
 ) -> Bound:
-    """Return the judge's own bound corrected by the cases that humans graded for both arms.
+    """Return the judge's bound corrected by the cases that humans graded for both arms.
 
-    `wide` is what `width` gives. -1 to 1 below 50 such cases.
+    `wide` is the factor that `width` returns. The bound is -1 to 1 below 50 such cases.
     """
     human = np.array([_grade(one, grades) - _grade(other, grades) for one, other in answers])
-    known = np.isfinite(human)
-    if known.sum() < GRADED:
+    graded = np.isfinite(human)
+    if graded.sum() < GRADED:
         return bound._replace(low=-1.0, high=1.0)
-    found = powered(diffs[~known], diffs[known], human[known], level, wide=wide)
-    mean = min(1.0, max(-1.0, found.mean))
-    return bound._replace(mean=mean, low=found.low, high=found.high)
+    corrected = powered(diffs[~graded], diffs[graded], human[graded], level, wide=wide)
+    mean = min(1.0, max(-1.0, corrected.mean))
+    return bound._replace(mean=mean, low=corrected.low, high=corrected.high)
 
 
 def sheet(
     cases: Sequence[Case], runs: Sequence[Run], grades: Grades, n: int = 60, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Return the answers that humans are to grade next, names hidden and order shuffled.
+    """Return the answers for humans to grade next, shuffled and without arm names.
 
-    `n` cases drawn by the seed, the same for every arm and reference, so that each pair of arms
-    stands on them. Answers that are graded, empty or the right one are left out; one text that
-    several arms gave stands once. A row is {"id", "input", "right", "answer", "grade": None}.
+    `n` cases are drawn by the seed, the same for every arm and reference, so that every pair of
+    arms has them graded. Graded, empty and right answers are left out; a text that several arms
+    gave appears once. A row is {"id", "input", "right", "answer", "grade": None}.
     """
     drawn = sorted(cases, key=lambda case: digest([seed, "sheet", case.id]))[:n]
     known, gold = completed(grades, cases), {case.id: case for case in drawn}
-    open_ = {
+    ungraded = {
         (answer.case, answer.text.strip())
         for run in runs
         if run.state == "measured" and run.spec.role in ("candidate", "reference")
         for answer in run.answers
         if answer.case in gold and not np.isfinite(_grade(answer, known))
     }
-    ordered = sorted(open_, key=lambda pair: digest([seed, "order", *pair]))
+    ordered = sorted(ungraded, key=lambda pair: digest([seed, "order", *pair]))
     return [
         {"id": i, "input": gold[i].input, "right": gold[i].output, "answer": text, "grade": None}
         for i, text in ordered

@@ -1,8 +1,8 @@
-"""Paired differences of the arms that compete, with bounds that hold for all of them at once. Pure.
+"""Compute paired differences of the competing arms with simultaneous bounds. Pure.
 
-Each arm b has one level for its bounds against all its rivals s: whichever is named in the end, the
-best arm's bound against it breaks in at most the share of studies that is promised. Arms that the
-stage rule could have run are paid for as rivals, and a look between two folds as a second look.
+Each arm b has one level for its bounds against all its rivals s: whichever arm is named, the best
+arm's bound against it fails in at most the promised share of studies. The error is split over the
+arms that the stage rule could have run too, and over the looks taken between folds.
 """
 
 from __future__ import annotations
@@ -24,21 +24,19 @@ from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
 from tuneworthy.stats.race import sequential
 
 ALPHA = 0.05
-LOOK_SHARE = (
-    0.2  # of an arm's error is spent at the look after its first folds, the rest at the end
-)
-LARGEST = 0.2  # the largest margin that a verdict is given for (verdict.flips.MARGINS)
+LOOK_SHARE = 0.2  # share of an arm's error spent at the look after its first folds
+LARGEST = 0.2  # the largest margin that a verdict is computed for (verdict.flips.MARGINS)
 Array = np.ndarray[Any, Any]
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the comparison needs besides the runs: the task, its folds, groups and looks.
+    """The inputs of a comparison besides the runs: the task, its folds, groups and looks.
 
-    `grades` are those of humans where the metric is a judge (see `judge_correction`), else None.
-    `possible` counts the arms that the stage rule may run, 0 where none waits for it; `looked` has
-    the folds after which an arm was looked at, by name.
+    `grades` are human grades if the metric is a judge (see `judge_correction`), else None.
+    `possible` counts the arms that the stage rule may run, 0 without such arms; `looked` has, by
+    arm name, the number of folds after which the stage rule looked at it.
     """
 
     task: Task
@@ -53,53 +51,53 @@ class Shape:
     possible: int = 0
     looked: Mapping[str, int] = field(default_factory=dict)
 
-    def share(self, one: Column) -> float:
-        """Return the share of its error that an arm's bounds have, by how many folds it answered.
+    def share(self, column: Column) -> float:
+        """Return the share of an arm's error that its bounds may spend at this look.
 
-        Two looks at one arm share its error (Bonferroni); most is left for the last one.
+        Two looks at one arm split its error (Bonferroni); most is kept for the last one.
         """
-        first = self.looked.get(one.spec.name, 0)
+        first = self.looked.get(column.spec.name, 0)
         if not first:
             return 1.0
-        return LOOK_SHARE if len(set(one.fold.values())) <= first else 1 - LOOK_SHARE
+        return LOOK_SHARE if len(set(column.fold.values())) <= first else 1 - LOOK_SHARE
 
     def paid(self, tail: float, compared: int, rivals: int) -> float:
-        """Return what is left of an error where arms that were not run are rivals as well.
+        """Return the part of an error that is left for the measured rivals.
 
-        `compared` candidates were measured; an arm has `rivals` among the columns of its family.
-        The error is split evenly over all that may be rivals, measured or not.
+        `compared` candidates were measured; an arm has `rivals` in its family. The error is split
+        evenly over all possible rivals, measured or not.
         """
         unseen = max(0, self.possible - compared)
         return tail * rivals / (rivals + unseen) if rivals else tail
 
     @property
     def tail(self) -> float:
-        """Return the one-sided error of all bounds of one arm together, at this look."""
+        """Return the one-sided family-wise error of one arm's bounds, at this look at the rows."""
         return bounds.level(ALPHA, self.looks)
 
     @property
     def raced(self) -> bool:
-        """Return whether arms may be stopped early: bounds then hold at every look at the rows.
+        """Return whether arms may be stopped early, so that bounds must hold at every look.
 
-        Not where rows come in groups: bets on single rows would not allow for unseen groups.
+        False for grouped rows: betting bounds on single rows do not account for unseen groups.
         """
         return self.task.budget.stop_early and not self.split.clustered
 
     def grouped(self, ids: Sequence[str]) -> Groups:
-        """Return the group of each case, and the rows of the largest group there may be."""
+        """Return the group of each case, and the size of the largest possible group."""
         largest = float(self.task.data.largest_group or 0)
         return Groups(np.array([self.groups.get(i, i) for i in ids]), largest)
 
     def factor(self, folds: Array) -> float:
-        """Return the width factor of the folds these cases came from; 1 for one split."""
+        """Return the width factor of these cases' folds; 1 for a single split."""
         return self.split.width_factor(int(fold) for fold in folds)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Two arms on the cases that both answered: `arm` minus `versus`, and how rows hang together.
+    """Two arms on the cases that both answered: the differences `arm` - `versus` and the groups.
 
-    `fitted` holds what widens a bound where an arm was fitted in folds, nothing where none was.
+    `fitted` holds the width factor and the folds if an arm was fitted in folds; else it is empty.
     """
 
     shape: Shape
@@ -111,7 +109,7 @@ class _Rows:
     fitted: dict[str, Any]
 
     def bound(self, level: float) -> bounds.Bound:
-        """Return the mean difference with both of its bounds at this level."""
+        """Return the mean difference with both bounds at this level."""
         if self.shape.raced:
             n_plan = len(self.shape.split.scored)
             bound = sequential(self.diffs, level, n_plan, groups=self.groups.of, **self.fitted)
@@ -136,10 +134,10 @@ def pairs(
     finalists: Iterable[str],
     references: Mapping[str, Column],
 ) -> list[Pair]:
-    """Return every ordered pair with a finalist in it, and each arm against each reference.
+    """Return every ordered pair that includes a finalist, and each arm against each reference.
 
-    A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are those of
-    all arms together; then once more without the rivals that an arm beats by far.
+    A pair's `high` has the level of its `arm`, its `low` that of `versus`. The levels are computed
+    over all arms, then again without the rivals that an arm beats by far.
     """
     final = list(finalists)
     wanted = [(a, b) for a in arms for b in arms if a != b and (a in final or b in final)]
@@ -147,31 +145,33 @@ def pairs(
     columns = {**references, **arms}
     rows = {key: _rows(shape, columns[key[0]], columns[key[1]]) for key in wanted}
     first = _Levels(shape, arms, references, None)
-    found = {key: _pair(each, first.of(key), key) for key, each in rows.items()}
-    far = {key for key, pair in found.items() if pair.low > (pair.mean + LARGEST) / 2}
-    far |= {(b, a) for (a, b), pair in found.items() if -pair.high > (LARGEST - pair.mean) / 2}
-    again = _Levels(shape, arms, references, far) if far else first
+    pairs_by_key = {key: _pair(each, first.of(key), key) for key, each in rows.items()}
+    far = {key for key, pair in pairs_by_key.items() if pair.low > (pair.mean + LARGEST) / 2}
+    far |= {
+        (b, a) for (a, b), pair in pairs_by_key.items() if -pair.high > (LARGEST - pair.mean) / 2
+    }
+    relaxed = _Levels(shape, arms, references, far) if far else first
     return [
         pair
-        if key in far or key[::-1] in far or again.of(key) == first.of(key)
-        else _pair(rows[key], again.of(key), key)
-        for key, pair in found.items()
+        if key in far or key[::-1] in far or relaxed.of(key) == first.of(key)
+        else _pair(rows[key], relaxed.of(key), key)
+        for key, pair in pairs_by_key.items()
     ]
 
 
 def pair_of(shape: Shape, arm: Column, versus: Column, level: float) -> Pair:
-    """Return one pair with both of its bounds at this level."""
+    """Return one pair with both bounds at this level."""
     names = (arm.spec.name, versus.spec.name)
     return _pair(_rows(shape, arm, versus), (level, level), names)
 
 
 class _Levels:
-    """The level of each arm's bounds; `far` holds (a, b) where a beats b by far.
+    """The confidence level of each arm's bounds; `far` holds (a, b) if a beats b by far.
 
-    That is, by the largest margin and twice what its bound allows for: then b is not named at any
-    margin, whatever chance did to it. Where any rival shown to be beaten was left out, those left
-    were the lucky ones, and 6 % of the bounds broke by simulation. A reference has the level of a
-    family of its own: all arms against it.
+    By far: the mean exceeds LARGEST by more than twice the distance to its bound, so b is never
+    named at any margin. Leaving out every rival that is merely shown to be beaten keeps the lucky
+    ones: 6 % of the bounds failed in simulation. Each reference forms a family of its own, with all
+    arms against it.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class _Levels:
         references: Mapping[str, Column],
         far: set[Key] | None,
     ) -> None:
-        self._share = {name: shape.share(one) for name, one in arms.items()}
+        self._share = {name: shape.share(column) for name, column in arms.items()}
         shares = {1.0, *self._share.values()}
         self._levels = {share: _levels(shape, arms, references, far, share) for share in shares}
 
@@ -199,43 +199,45 @@ def _levels(
     far: set[Key] | None,
     share: float,
 ) -> dict[str, float]:
-    some = in_order(list(arms.values()))  # by content: names and places change no level
-    levels = _family(shape, some, far, share)
-    for name, one in references.items():
-        levels[name] = _family(shape, [*some, one], far, share)[name]
+    arm_columns = in_order(
+        list(arms.values())
+    )  # by content, so that no level depends on names or positions
+    levels = _family(shape, arm_columns, far, share)
+    for name, reference in references.items():
+        levels[name] = _family(shape, [*arm_columns, reference], far, share)[name]
     return levels
 
 
 def _family(
     shape: Shape, columns: Sequence[Column], far: set[Key] | None, share: float
 ) -> dict[str, float]:
-    """Return the level of each of these arms against all others, from the rows they share.
+    """Return the level of each of these arms against all others, from the rows they share (max-t).
 
-    Bonferroni's where that is all that holds: where bounds hold at every look, where humans correct
-    a judge whose own scores don't say how the corrected ones scatter, or where no rows are shared.
-    `share` is the part of the error that counts.
+    Bonferroni is used where max-t does not apply: bounds that hold at every look, a judge with
+    human corrections (its own scores do not show the variance of the corrected ones), or no shared
+    rows. `share` is the part of the error that may be spent.
     """
-    names = [one.spec.name for one in columns]
+    names = [column.spec.name for column in columns]
     ids = shared(columns)
-    compared = sum(one.spec.role == "candidate" for one in columns)
+    compared = sum(column.spec.role == "candidate" for column in columns)
     if shape.raced or shape.grades is not None or len(ids) < 2:
         most = max(2, len(columns), len(columns) + shape.possible - compared)
         level = share * bounds.level(ALPHA, shape.looks, most)
         return dict.fromkeys(names, level)
-    scores = np.stack([one.values(ids) for one in columns], 1)
+    scores = np.stack([column.values(ids) for column in columns], 1)
     spread = many.covariance(scores, cluster_numbers(shape.grouped(ids).of, len(ids)))
     rivals = None
     if far is not None:
         rivals = np.array([[(a, b) not in far for b in names] for a in names])
     tail = shape.paid(share * shape.tail, compared, len(columns) - 1)
-    found = many.pair_levels(spread, tail, rivals)
-    return dict(zip(names, found.tolist(), strict=True))
+    levels = many.pair_levels(spread, tail, rivals)
+    return dict(zip(names, levels.tolist(), strict=True))
 
 
 def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
     ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
-    # A reference that learns (the commonest answer) scatters little; only candidates are charged.
+    # A reference that learns (the most common answer) varies little, so it widens no bound.
     learned = arm.learned or (versus.learned and versus.spec.role == "candidate")
     factor = shape.factor(folds) if learned else 1.0
     fitted: dict[str, Any] = {}
@@ -267,6 +269,6 @@ def _pair(rows: _Rows, levels: tuple[float, float], key: Key) -> Pair:
 
 
 def _apart(rows: _Rows) -> int:
-    """Return on how many cases the answers differ, spaces at the ends aside."""
-    one, two = rows.arm.cells, rows.versus.cells
-    return sum(one[i][0].text.strip() != two[i][0].text.strip() for i in rows.ids)
+    """Return the number of cases on which the stripped answers differ."""
+    own, other = rows.arm.cells, rows.versus.cells
+    return sum(own[i][0].text.strip() != other[i][0].text.strip() for i in rows.ids)

@@ -1,4 +1,4 @@
-"""What explains the intervals of an evidence: rows learnt from, and trends over time. Pure."""
+"""Add to the evidence the rows each arm learnt from and the trends of pairs over time. Pure."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TOO_FEW = f"fewer than {LEAST} independent rows, or a single time"
 def explained(
     split: Split, cases: Sequence[Case], runs: Sequence[Run], found: Evidence
 ) -> Evidence:
-    """Return the evidence with the rows that each arm learnt from, and each pair over time."""
+    """Return the evidence with each arm's training rows and each finalist pair's time trend."""
     arms = tuple(arm.model_copy(update=_fits(split, runs, arm)) for arm in found.arms)
     trends = tuple(_trends(split, cases, runs, arms))
     return found.model_copy(update={"arms": arms, "trends": trends})
 
 
 def _fits(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
-    """Return how many fits an arm's score stands on, and the fewest and most rows one learnt from.
+    """Return the number of fits behind an arm's score, and the fewest and most rows of a fit.
 
-    The fits of further seeds are not counted: one of them a fold is what would be built.
+    Only one seed per fold counts, since one seed is what would be built.
     """
     own = [r for r in runs if r.spec.name == arm.name and r.state == "measured" and r.learned]
     folds = sorted({run.fold or 0 for run in own})
@@ -48,7 +48,7 @@ def _fits(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
 def _trends(
     split: Split, cases: Sequence[Case], runs: Sequence[Run], arms: Sequence[ArmResult]
 ) -> Iterator[Trend]:
-    """Yield the trend of each two finalists; none where a scored row has no time."""
+    """Yield the trend of each pair of finalists; none if a scored row has no time."""
     times = {case.id: case.time for case in cases if case.time is not None}
     if not cases or len(times) < len(cases):
         return
@@ -65,23 +65,25 @@ def _trend(
     groups: Mapping[str, str],
 ) -> Trend:
     ids = sorted(set(cells[0]) & set(cells[1]))
-    mine, its = (np.array([side[i] for i in ids]) for side in cells)
+    mine, theirs = (np.array([side[i] for i in ids]) for side in cells)
     moments = np.array([moment(times[i]) for i in ids])
-    found = largest_break(mine - its, moments, [groups.get(i, i) for i in ids])
-    if found is None:
+    change = largest_break(mine - theirs, moments, [groups.get(i, i) for i in ids])
+    if change is None:
         return Trend(arm=names[0], versus=names[1], n=len(ids), because=TOO_FEW)
-    first, after = found.before, ~found.before
+    before, after = change.before, ~change.before
     at = int(np.flatnonzero(after)[moments[after].argmin()])
     return Trend(
         arm=names[0],
         versus=names[1],
         n=len(ids),
-        p=round(found.p, 6),
-        before=_side(mine[first], its[first]),
-        after=_side(mine[after], its[after]),
+        p=round(change.p, 6),
+        before=_side(mine[before], theirs[before]),
+        after=_side(mine[after], theirs[after]),
         from_time=times[ids[at]],
     )
 
 
-def _side(mine: np.ndarray, its: np.ndarray) -> Side:
-    return Side(n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(its.mean()), 6))
+def _side(mine: np.ndarray, theirs: np.ndarray) -> Side:
+    return Side(
+        n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(theirs.mean()), 6)
+    )

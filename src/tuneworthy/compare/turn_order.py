@@ -1,4 +1,4 @@
-"""In which order cases and tools have their turn where a study may stop an arm early."""
+"""Order cases and tools for studies that may stop an arm early."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tuneworthy.core.task import TOOLS
 
 
 def in_turn(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
-    """Return cases fold by fold, each by a hash that knows no score and no place in a file."""
+    """Return the cases sorted by fold, then by a hash of seed and id (no score, no file order)."""
     return sorted(ids, key=lambda i: (fold.get(i, 0), _drawn(seed, i)))
 
 
-@lru_cache(maxsize=100_000)  # every pair of arms is put in this order
+@lru_cache(maxsize=100_000)  # called for every pair of arms
 def _drawn(seed: int, case: str) -> str:
     return digest([seed, "race", case], 16)
 
 
 def rung(spec: Spec) -> int:
-    """Return where the tool of an arm stands on the ladder; without a tool above all."""
+    """Return the position of an arm's tool on the ladder; an arm without a tool comes last."""
     return TOOLS.index(spec.tool) if spec.tool else len(TOOLS)

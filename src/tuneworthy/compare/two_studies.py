@@ -1,4 +1,4 @@
-"""Two studies on the cases they share: arm against arm, paired. Pure."""
+"""Compare two studies arm by arm on the cases they share. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LEVEL = 0.05
 
 
 def between(first: Results, second: Results) -> list[Pair]:
-    """Return differences, second minus first, of arms with one name and of the two named arms.
+    """Return the differences, second minus first, of arms with equal names and of the named arms.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
-    TaskError where the two were not scored alike: a difference of two metrics means nothing; and
-    DataError where most ids that both have name other inputs (see `others`).
+    TaskError if the studies used different metrics, and DataError if most shared ids have
+    different inputs (see `others`).
     """
     _alike(first, second)
     apart, both = others(first, second)
@@ -41,30 +41,34 @@ def between(first: Results, second: Results) -> list[Pair]:
     named = (first.verdict.arm or "", second.verdict.arm or "")
     if named[0] in old and named[1] in new and named[0] != named[1]:
         wanted.insert(0, named)
-    found = (_pair(one, two, old[one], new[two]) for one, two in wanted)
-    return [pair for pair in found if pair is not None]
+    pairs = (
+        _pair(old_name, new_name, old[old_name], new[new_name]) for old_name, new_name in wanted
+    )
+    return [pair for pair in pairs if pair is not None]
 
 
 def others(first: Results, second: Results) -> tuple[frozenset[str], int]:
-    """Return the ids under which the two ask something else, and how many ids they share.
+    """Return the shared ids whose inputs differ, and the number of shared ids.
 
-    Those cases are not the same rows: `between` leaves them out.
+    Such cases are different rows; `between` leaves them out.
     """
-    one, two = ({c.id: plain_key(whole(c)) for c in r.cases} for r in (first, second))
-    both = set(one) & set(two)
-    return frozenset(i for i in both if one[i] != two[i]), len(both)
+    first_keys, second_keys = (
+        {c.id: plain_key(whole(c)) for c in r.cases} for r in (first, second)
+    )
+    shared_ids = set(first_keys) & set(second_keys)
+    return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
 
 
 def _alike(first: Results, second: Results) -> None:
-    """Raise TaskError where metric, judge, options or the score that passes are not the same."""
-    one, two = _scored_by(first), _scored_by(second)
-    differ = [key for key in one if one[key] != two[key]]
+    """Raise TaskError if metric, judge, metric options or passing score differ."""
+    mine, theirs = _scored_by(first), _scored_by(second)
+    differ = [key for key in mine if mine[key] != theirs[key]]
     if not differ:
         return
     raise TaskError(
         "the two studies were not scored by the same metric, so their scores can't be subtracted",
         where=" and ".join(f"success.{key}" for key in differ),
-        got="; ".join(f"{key}: {one[key]} in A, {two[key]} in B" for key in differ),
+        got="; ".join(f"{key}: {mine[key]} in A, {theirs[key]} in B" for key in differ),
         fix="run one of them again with the other's `success`: stored answers are not asked again",
         kept="both studies, unchanged",
     )
@@ -89,14 +93,16 @@ def _scores(results: Results, without: frozenset[str]) -> dict[str, dict[str, fl
     return table
 
 
-def _pair(one: str, two: str, old: dict[str, float], new: dict[str, float]) -> Pair | None:
+def _pair(
+    old_name: str, new_name: str, old: dict[str, float], new: dict[str, float]
+) -> Pair | None:
     ids = sorted(set(old) & set(new))
     if not ids:
         return None
     bound = bounds.paired(np.array([new[i] - old[i] for i in ids]), LEVEL / 2)
     return Pair(
-        arm=two,
-        versus=one,
+        arm=new_name,
+        versus=old_name,
         n=len(ids),
         mean=bound.mean,
         low=bound.low,

@@ -1,4 +1,4 @@
-"""Which failed cases have their right answer word for word in their passage. Pure."""
+"""Find the failed cases whose right answer is in their passage word for word. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 def literal(task: Task, cases: Sequence[Case], fails: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the ids of failed cases whose right answer, or an accepted one, stands in `context`.
+    """Return the ids of failed cases whose right answer, or an accepted one, is in `context`.
 
-    Case, spacing and punctuation are nothing. A number must stand there as a number, every leaf
-    of a JSON answer as a text. None where no failed case has a passage.
+    Case, spacing and punctuation are ignored. A number must occur as a number, and every leaf of a
+    JSON answer as text. None if no failed case has a passage.
     """
-    wanted = set(fails)
-    led = [case for case in cases if case.id in wanted and case.context is not None]
-    return tuple(sorted(case.id for case in led if _stands(task, case))) if led else None
+    failed = set(fails)
+    with_passage = [case for case in cases if case.id in failed and case.context is not None]
+    return (
+        tuple(sorted(case.id for case in with_passage if _stands(task, case)))
+        if with_passage
+        else None
+    )
 
 
 def _stands(task: Task, case: Case) -> bool:
@@ -33,8 +37,8 @@ def _stands(task: Task, case: Case) -> bool:
 
 
 def _in(task: Task, right: str, passage: str) -> bool:
-    if task.output.type == "number" and (asked := numbers(right)):
-        return asked[-1].value in {number.value for number in numbers(passage)}
+    if task.output.type == "number" and (values := numbers(right)):
+        return values[-1].value in {number.value for number in numbers(passage)}
     if task.output.type == "json":
         try:
             parts = [text for text in _leaves(parse(right)) if text]
@@ -45,18 +49,18 @@ def _in(task: Task, right: str, passage: str) -> bool:
 
 
 def says(passage: str, text: str) -> bool:
-    """Say whether a text stands in a passage word for word; case and punctuation are nothing."""
+    """Return whether a passage contains a text word for word, ignoring case and punctuation."""
     words = _words(text)
     return bool(words.strip()) and words in _words(passage)
 
 
 def _words(text: str) -> str:
-    found = _WORD.findall(plain_key(text))
-    return f" {' '.join(w.replace(',', '') if _THOUSANDS.fullmatch(w) else w for w in found)} "
+    tokens = _WORD.findall(plain_key(text))
+    return f" {' '.join(w.replace(',', '') if _THOUSANDS.fullmatch(w) else w for w in tokens)} "
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers of a JSON value; true, false and null stand in no passage."""
+    """Yield the texts and numbers of a JSON value; true, false and null are skipped."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

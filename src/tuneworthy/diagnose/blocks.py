@@ -1,4 +1,4 @@
-"""What blocks a verdict: contradictory answers, a broken metric, a single answer. Pure."""
+"""Find what blocks a verdict: contradictory answers, a broken metric, a single answer. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from tuneworthy.diagnose.metric_ladder import (
 )  # fmt: skip
 from tuneworthy.metrics import Metric
 
-ONE_LOST = 1  # row that a metric may fail on: it can run out of time once
+ONE_LOST = 1  # rows that may stay unscored, since a metric can time out once
 
 
 def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> tuple[str, ...]:
-    """Return the reasons that block a verdict; a thin evaluation is none (it widens the bound)."""
-    reasons = [seen.text for seen in audit.observations if seen.level == "blocked"]
+    """Return the reasons that block a verdict; few rows do not (they widen the bound)."""
+    reasons = [
+        observation.text for observation in audit.observations if observation.level == "blocked"
+    ]
     if audit.conflict_share >= task.success.margin:
         share = f"{audit.conflict_share:.0%} of the scored rows"
         reasons.append(f"the same input has contradictory answers in {share}")
@@ -34,11 +36,11 @@ def blocks(task: Task, audit: Audit, cases: Sequence[Case], metric: Metric) -> t
 
 
 def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
-    """Check the metric on gold: its own answer scores about 1, another row's answer less.
+    """Check the metric on gold answers: a row's own answer scores about 1, another row's less.
 
-    Broken if gold's mean is below .99, or the AUC of gold against another row's gold below .95, or
-    if it gives no score to more than one row and 1 % of them: a case without a score counts as all
-    wrong and as all right in every bound.
+    The metric is broken if the mean gold score is below .99, if the AUC of gold against another
+    row's gold is below .95, or if more than one row and more than 1 % of the rows get no score: an
+    unscored case counts as 0 in lower and as 1 in upper bounds.
     """
     if not cases:
         return []

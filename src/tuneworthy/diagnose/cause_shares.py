@@ -1,30 +1,31 @@
-"""From what each remedy did to what was wrong: a class for every failed case, with shares. Pure.
+"""Assign every failed case a cause or class from the effects of the remedies, with shares. Pure.
 
 1. A case's cause is the cheapest acting remedy that rescues it while its placebo does not. Real
-   retrieval repairs the same as the gold passage, so both find `knowledge`.
-2. Relations on the task come next (see `matrix.relations`). `retrieval`: the gold passage acts,
-   and real retrieval rescues less than half of what it rescues: the cases of `knowledge` are
-   called so. `label`: nothing acts and many failures have labels that contradict others.
-   `reading`: the answers stand in the passages, and the gold passage is shown to help less than a
-   quarter. The last two take only cases that no acting remedy rescues; what they leave is `hard`.
-3. Two classes are no causes. `chance`: an acting remedy and its placebo both rescue the case, and
-   nothing else does. `untried`: a remedy that may rescue it was not tried on it (`matrix.classes`
-   says when). With them every failed case is in one class, and shares of all failures add up to 1,
-   with Clopper-Pearson intervals in which an untried case may be of any cause it was not tried for.
-4. Few failures (40 or fewer; below 60 where nothing acts): the row `few` comes first, which holds
-   of them all, and, from 8 failures on, the likeliest causes by the same rules without asking
-   whether a remedy acts. On fewer it was never measured how often that is right: half of two is one
-   answer. So too where nothing acts and a remedy that does pass more was put beside its placebo on
-   fewer than 60 of them (the minutes had no room for more): then `n` of that row counts those.
+   retrieval repairs the same fault as the gold passage, so both find `knowledge`.
+2. Relations on the task come next (see `diagnose.relations`). `retrieval`: the gold passage acts,
+   and real retrieval rescues less than half of the cases that it rescues; these cases of
+   `knowledge` are renamed `retrieval`. `label`: nothing acts and many failures have labels that
+   contradict others. `reading`: the answers are in the passages, and the gold passage is shown to
+   help less than a quarter. The last two take only cases that no acting remedy rescues; the rest
+   is `hard`.
+3. Two classes are not causes. `chance`: an acting remedy and its placebo both rescue the case, and
+   nothing else does. `untried`: a remedy that may rescue it was not tried on it (see
+   `diagnose.failure_classes`). With these every failed case has one class, and the shares add up to
+   1. Their Clopper-Pearson intervals allow an untried case every cause it was not tried for.
+4. Few failures (40 or fewer; below 60 if nothing acts): the row `few` comes first and holds for all
+   of them. From 8 failures on the most likely causes follow, by the same rules without the test
+   that a remedy acts; below 8 the accuracy of this was never measured. The same applies if nothing
+   acts and a remedy that passes more than the base was compared with its placebo on fewer than 60
+   failures (no time for more): then `n` of that row counts those.
 
-Causes stand in the order of their estimates, ties to the cheaper one; `chance` and `untried` stand
-last. Where everything was tried the estimates are the shares. A remedy that was tried on a part of
-the failures only (a pilot on one fold) leaves the others out of its estimate: from there on shares
-are those among the cases that were tried, times the share of the failures that came so far. This
-takes for granted that who was tried does not depend on the cause. The interval is the product of
-the exact bounds of these shares, the error split evenly among them (Bonferroni), so it is rather
-too wide. What is known of the others for sure limits an estimate: the arm itself may fail cases
-that its pilot was not tried on.
+Causes are sorted by their estimates, ties to the cheaper one; `chance` and `untried` come last. If
+everything was tried the estimates are the shares. A remedy that was tried on part of the failures
+(a pilot on one fold) leaves the other cases out of its estimate: from there on a share is that
+among the tried cases times the share of failures that reached this step. This assumes that the
+selection of tried cases does not depend on the cause. The interval is the product of the exact
+bounds of these shares, with the error split evenly (Bonferroni), so it is conservative. Certain
+knowledge of the other cases limits an estimate: the arm itself may fail cases that its pilot was
+not tried on.
 """
 
 from __future__ import annotations
@@ -58,8 +59,11 @@ CAUSES: tuple[Cause, ...] = (
 UNTRIED = "no remedy was tried on the failed cases: what is wrong was not measured"
 
 
-class _Found(NamedTuple):
-    """The cases of one cause `within` those tried; `before`: such pairs on the way there."""
+class _CauseEstimate(NamedTuple):
+    """The cases of one cause `within` the tried ones.
+
+    `before`: the (kept, pool) pairs of earlier steps that left out untried cases.
+    """
 
     cause: Cause
     cases: Cases
@@ -69,32 +73,34 @@ class _Found(NamedTuple):
     placebo: str | None = None
 
 
-class _Seen(NamedTuple):
-    """The estimated causes, every case in its class, which remedies the untried cases wait for, and
-    what is said of relations on the task."""
+class _Attribution(NamedTuple):
+    """The estimated causes, the class of every case, the remedies that untried cases may need, and
+    the sentences on the relations."""
 
-    estimates: list[_Found]
+    estimates: list[_CauseEstimate]
     classes: list[Class]
     untried: tuple[Untried, ...]
     said: list[str]
 
 
 def diagnose(base: Base, interventions: Sequence[Intervention]) -> Diagnosis:
-    """Return what was wrong with the failed cases, as far as what was tried can show it.
+    """Return the causes of the failed cases that the interventions show.
 
-    No order matters, neither of cases nor of interventions. Without failed cases, or without
-    interventions, there is no diagnosis and `because` says why. This module's docstring has the
-    rules; `matrix.effects` says when an intervention acts.
+    The order of cases and interventions has no effect. Without failed cases or interventions there
+    is no diagnosis, and `because` says why. The module docstring has the rules; `diagnose.effects`
+    defines when an intervention acts.
     """
-    return attribute(base, interventions, [effect(base, one) for one in interventions])
+    return attribute(
+        base, interventions, [effect(base, intervention) for intervention in interventions]
+    )
 
 
 def attribute(
     base: Base, interventions: Sequence[Intervention], effects: Sequence[Effect]
 ) -> Diagnosis:
-    """Return the diagnosis that follows from effects, one an intervention and in their order.
+    """Return the diagnosis that follows from the effects, one per intervention in the same order.
 
-    Apart from `diagnose` for who asks what another rule for `acts` would have named.
+    Separate from `diagnose` so that another rule for `acts` can be evaluated.
     """
     pairs = sorted(
         zip(interventions, effects, strict=True),
@@ -106,52 +112,52 @@ def attribute(
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
         return blank.model_copy(update={"because": UNTRIED})
-    unasked = _unasked(pairs)
+    why_unread = _why_unread(pairs)
     acting = any(one.acts for one in ranked)
-    read = _read(base, pairs)
-    few = len(base.fails) <= FEW or (not acting and read < FEW_SILENT)
-    seen = _seen(base, pairs, few, hard=not unasked)
-    rows, estimates = _rows(base, seen)
+    n_read = _n_read(base, pairs)
+    few = len(base.fails) <= FEW or (not acting and n_read < FEW_SILENT)
+    attribution = _attribution(base, pairs, few, hard=not why_unread)
+    rows, estimates = _rows(base, attribution)
     tiny, silent = len(base.fails) < LEAST, all(row.cause in NO_CAUSES for row in rows)
-    named = not tiny and not (silent and unasked)
+    named = not tiny and not (silent and why_unread)
     wrong = rows if named else []
-    names = {case: one.cause for one in seen.classes for case in one.cases} if named else {}
-    if few and (wrong or not unasked):
-        wrong = [_too_few(read), *wrong]
+    names = {case: one.cause for one in attribution.classes for case in one.cases} if named else {}
+    if few and (wrong or not why_unread):
+        wrong = [_too_few(n_read), *wrong]
         names = dict.fromkeys(base.fails, "few")
     return blank.model_copy(
         update={
             "wrong": tuple(wrong),
             "cause": dict(sorted(names.items())),
-            "untried": seen.untried if wrong and not tiny else (),
+            "untried": attribution.untried if wrong and not tiny else (),
             "estimates": tuple(estimates) if named else (),
             "overlap": tuple(_overlap(ranked)),
             "few": few,
-            "said": tuple(seen.said),
-            "because": unasked.replace("what was", "what else was", 1) if wrong else unasked,
+            "said": tuple(attribution.said),
+            "because": why_unread.replace("what was", "what else was", 1) if wrong else why_unread,
         }
     )
 
 
-def _read(base: Base, pairs: Sequence[Pair]) -> int:
-    """Return on how many failures it was read what acts: all but where that stays open on a part.
+def _n_read(base: Base, pairs: Sequence[Pair]) -> int:
+    """Return on how many failures the remedies were compared: all, or the fewest of an open remedy.
 
-    Open is a remedy that passes more than the base and is not shown to do more than its placebo.
-    Fewer than 60 failures are too few by themselves, whatever was read.
+    A remedy is open if it passes more than the base and is not shown to beat its placebo. Below 60
+    failures the count is that of all failures.
     """
     if len(base.fails) < FEW_SILENT:
         return len(base.fails)
-    left_open = [
+    open_sizes = [
         one.n_fail
         for tried, one in pairs
         if tried.asks and one.n_fail and one.placebo and not one.acts
         if one.gain and one.gain.low > 0
     ]
-    return min([len(base.fails), *left_open])
+    return min([len(base.fails), *open_sizes])
 
 
-def _unasked(pairs: Sequence[Pair]) -> str:
-    """Return why causes were not read where no remedy asked a model of a failed case, else ""."""
+def _why_unread(pairs: Sequence[Pair]) -> str:
+    """Return why causes are unknown if no remedy called a model on a failed case, else ""."""
     if any(tried.asks and one.n_fail for tried, one in pairs):
         return ""
     names = " and ".join(one.name for _, one in pairs if one.n_fail)
@@ -163,39 +169,43 @@ def _unasked(pairs: Sequence[Pair]) -> str:
     )
 
 
-def _seen(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _Seen:
-    """Return what is known of the failed cases, and what is expected of all of them.
+def _attribution(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _Attribution:
+    """Return the class of every failed case and the estimated causes of all of them.
 
-    Only acting remedies count; with few failures all of them do whose placebo, if any, was asked.
-    `hard`: a remedy asked a model, so what nothing rescues may be called so.
+    Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a
+    remedy called a model, so unrescued cases may be called `hard`.
     """
     used = [(tried, one) for tried, one in pairs if one.acts or (few and not tried.because)]
-    others = [pair for pair in pairs if pair not in used]
-    walked = stages(base, used)
-    found, left = _walk(base, walked)
-    lost, unread = not_found(base, pairs, few), not_read(base, pairs, few)
-    torn = contradicted(base, pairs, few)
+    unused = [pair for pair in pairs if pair not in used]
+    steps = stages(base, used)
+    estimates, left = _walk(base, steps)
+    retrieval, reading_relation = not_found(base, pairs, few), not_read(base, pairs, few)
+    labels = contradicted(base, pairs, few)
     rest = Rest(
-        label=frozenset(base.conflicts if torn.holds else ()),
-        reading=frozenset((base.literal or ()) if unread.holds else ()),
+        label=frozenset(base.conflicts if labels.holds else ()),
+        reading=frozenset((base.literal or ()) if reading_relation.holds else ()),
         chance=_by_chance(base, pairs),
         hard=hard,
     )
-    known, untried = classes(base, walked, others, rest)
+    classes_, untried = classes(base, steps, unused, rest)
     label = left.cases & rest.label
     reading = (left.cases & rest.reading) - label
     nothing = left.cases - label - reading - rest.chance if hard else frozenset()
     ends: list[tuple[Cause, Cases]] = [("label", label), ("reading", reading), ("hard", nothing)]
-    found += [left._replace(cause=cause, cases=cases) for cause, cases in ends]
-    if lost.holds:
-        found = [one._replace(cause=_not_found(one.cause)) for one in found]
-        known = [one._replace(cause=_not_found(one.cause)) for one in known]
-    said = [one for one in (lost.said, unread.said, torn.said, _chances(base, known)) if one]
-    return _Seen(found, known, untried, said)
+    estimates += [left._replace(cause=cause, cases=cases) for cause, cases in ends]
+    if retrieval.holds:
+        estimates = [one._replace(cause=_not_found(one.cause)) for one in estimates]
+        classes_ = [one._replace(cause=_not_found(one.cause)) for one in classes_]
+    said = [
+        one
+        for one in (retrieval.said, reading_relation.said, labels.said, _chances(base, classes_))
+        if one
+    ]
+    return _Attribution(estimates, classes_, untried, said)
 
 
 def _not_found(cause: Cause) -> Cause:
-    """Return what a cause is called where passages that would help are not found."""
+    """Return the cause with `knowledge` replaced by `retrieval`."""
     return "retrieval" if cause == "knowledge" else cause
 
 
@@ -204,41 +214,43 @@ def _by_chance(base: Base, pairs: Sequence[Pair]) -> Cases:
     return frozenset().union(*(both(base, tried) for tried, one in pairs if one.acts))
 
 
-def _chances(base: Base, known: Sequence[Class]) -> str:
-    """Return what is said of the cases that chance may have rescued, "" where there is none."""
-    n = next((len(one.cases) for one in known if one.cause == "chance"), 0)
-    many = f"{n} of {len(base.fails)} failures pass with a remedy and with its placebo too"
-    return f"{many}: chance may be why, so they have no cause" if n else ""
+def _chances(base: Base, classes_: Sequence[Class]) -> str:
+    """Return the sentence on cases that chance may have rescued, "" if there are none."""
+    n = next((len(class_.cases) for class_ in classes_ if class_.cause == "chance"), 0)
+    sentence = f"{n} of {len(base.fails)} failures pass with a remedy and with its placebo too"
+    return f"{sentence}: chance may be why, so they have no cause" if n else ""
 
 
-def _walk(base: Base, walked: Sequence[Stage]) -> tuple[list[_Found], _Found]:
-    """Go from the cheapest remedy to the dearest; return the causes and who is left at the end.
+def _walk(base: Base, steps: Sequence[Stage]) -> tuple[list[_CauseEstimate], _CauseEstimate]:
+    """Apply the remedies from cheapest to dearest; return the causes and the cases left over.
 
-    Where a remedy was tried on a part of those left, the others drop out and `before` keeps the
-    share that came so far. One that was tried on none of those left can't say anything of them.
+    If a remedy was tried on only part of the remaining cases, the others drop out and `before`
+    records the share that is kept. A remedy that was tried on none of them is skipped.
     """
     pool = within = frozenset(base.fails)
     before: tuple[tuple[Cases, Cases], ...] = ()
-    found = []
-    for stage in walked:
+    estimates = []
+    for stage in steps:
         tried = pool & stage.asked
         if not tried:
             continue
         if tried < pool:
             before, pool, within = (*before, (pool, within)), tried, tried
-        hit = pool & stage.rescued
-        found.append(_Found(stage.cause, hit, within, before, stage.name, stage.placebo))
-        pool -= hit
-    return found, _Found("hard", pool, within, before)
+        rescued = pool & stage.rescued
+        estimates.append(
+            _CauseEstimate(stage.cause, rescued, within, before, stage.name, stage.placebo)
+        )
+        pool -= rescued
+    return estimates, _CauseEstimate("hard", pool, within, before)
 
 
-def _rows(base: Base, seen: _Seen) -> tuple[list[Wrong], list[Wrong]]:
-    """Return a row a class in order, and the estimates where a case was not tried, else none."""
-    rows = {one.cause: _row(base, one) for one in seen.classes}
-    known = {one.cause: one for one in seen.classes}
+def _rows(base: Base, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
+    """Return one row per class in order, and the estimates if any case is untried, else none."""
+    rows = {one.cause: _row(base, one) for one in attribution.classes}
+    known = {one.cause: one for one in attribution.classes}
     estimates = {
         one.cause: _limited(base, _estimate(base, one), known[one.cause])
-        for one in seen.estimates
+        for one in attribution.estimates
         if one.cause in known
     }
 
@@ -247,56 +259,56 @@ def _rows(base: Base, seen: _Seen) -> tuple[list[Wrong], list[Wrong]]:
         return cause in NO_CAUSES, -one.share if cause in estimates else 0.0, CAUSES.index(cause)
 
     order = sorted(known, key=key)
-    told = [estimates[cause] for cause in order if cause in estimates]
-    return [rows[cause] for cause in order], told if "untried" in known else []
+    listed = [estimates[cause] for cause in order if cause in estimates]
+    return [rows[cause] for cause in order], listed if "untried" in known else []
 
 
-def _row(base: Base, one: Class) -> Wrong:
-    """Return the share of a class among all failures; an untried case may be of it or not."""
-    least = interval(base, one.cases, base.fails, LEVEL)
-    most = interval(base, one.cases | one.most, base.fails, LEVEL) if one.most else least
-    open_ = one.cause == "untried"  # what this study did, not what rows are like
+def _row(base: Base, class_: Class) -> Wrong:
+    """Return the share of a class among all failures; its bounds allow for untried cases."""
+    least = interval(base, class_.cases, base.fails, LEVEL)
+    most = interval(base, class_.cases | class_.most, base.fails, LEVEL) if class_.most else least
+    open_ = class_.cause == "untried"  # a fact about this study, so it has no sampling error
     return Wrong(
-        cause=one.cause,
+        cause=class_.cause,
         share=least.mean,
         low=least.mean if open_ else least.low,
         high=least.mean if open_ else most.high,
         n=len(base.fails),
-        arm=one.name,
-        placebo=one.placebo,
+        arm=class_.name,
+        placebo=class_.placebo,
     )
 
 
-def _limited(base: Base, one: Wrong, known: Class) -> Wrong:
-    """Return an estimate within what is known: the cases of this cause, and those it may have."""
+def _limited(base: Base, estimate: Wrong, known: Class) -> Wrong:
+    """Clip an estimate to the range given by the cases known and possible for its cause."""
     least, most = len(known.cases), len(known.cases | known.most)
-    share = round(min(max(one.share, least / len(base.fails)), most / len(base.fails)), 9)
-    return one.model_copy(
-        update={"share": share, "low": min(one.low, share), "high": max(one.high, share)}
+    share = round(min(max(estimate.share, least / len(base.fails)), most / len(base.fails)), 9)
+    return estimate.model_copy(
+        update={"share": share, "low": min(estimate.low, share), "high": max(estimate.high, share)}
     )
 
 
-def _estimate(base: Base, found: _Found) -> Wrong:
-    links = [*found.before, (found.cases, found.within)]
+def _estimate(base: Base, estimate: _CauseEstimate) -> Wrong:
+    links = [*estimate.before, (estimate.cases, estimate.within)]
     parts = [interval(base, cases, within, LEVEL / len(links)) for cases, within in links]
     return Wrong(
-        cause=found.cause,
+        cause=estimate.cause,
         share=round(prod(part.mean for part in parts), 9),
         low=round(prod(part.low for part in parts), 9),
         high=round(prod(part.high for part in parts), 9),
-        n=len(found.within),
-        arm=found.name,
-        placebo=found.placebo,
+        n=len(estimate.within),
+        arm=estimate.name,
+        placebo=estimate.placebo,
     )
 
 
 def _too_few(n: int) -> Wrong:
-    """Return the row that holds of all failures: of n that were read, too few to say."""
+    """Return the row `few`, which holds for all failures; `n` were compared."""
     return Wrong(cause="few", share=1.0, low=1.0, high=1.0, n=n, arm=None, placebo=None)
 
 
 def _overlap(effects: Sequence[Effect]) -> list[Shared]:
-    """Return how many failed cases each two interventions both rescue, where any."""
+    """Return the number of failed cases that two interventions both rescue, for pairs with any."""
     return [
         Shared(one=one.name, other=other.name, both=both)
         for one, other in combinations(effects, 2)

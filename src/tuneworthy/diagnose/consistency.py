@@ -1,6 +1,6 @@
-"""How consistent the examples are: contradictions, forms, neighbours, the rarest class. Pure.
+"""Measure label consistency: contradictions, answer forms, neighbours, the rarest class. Pure.
 
-Each writes into `missing` why it returns None.
+A function that returns None writes the reason into `missing`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "),
 
 
 def contradictions(task: Task, rows: Sequence[Case]) -> Share | None:
-    """Return the share of rows whose input another row answers otherwise; None for no rows."""
-    torn = contradicting(rows, task.output.type == "text")
-    return proportion(sum(map(len, torn)), len(rows)) if rows else None
+    """Return the share of rows whose input has another answer elsewhere; None without rows."""
+    conflicts = contradicting(rows, task.output.type == "text")
+    return proportion(sum(map(len, conflicts)), len(rows)) if rows else None
 
 
 def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
@@ -38,7 +38,7 @@ def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share
 
 
 def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
-    """Return the share of rows that 4 of their 5 nearest neighbours deny."""
+    """Return the share of rows whose label contradicts 4 of their 5 nearest neighbours."""
     if task.output.type != "label" or not rows:
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
@@ -47,7 +47,7 @@ def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | 
 
 
 def fewest(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | None:
-    """Return the rows of the rarest class."""
+    """Return the number of rows of the rarest class."""
     if task.output.type != "label" or not rows:
         missing["fewest_of_a_class"] = "the answers are no closed set of labels"
         return None
@@ -55,17 +55,17 @@ def fewest(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> int | N
 
 
 def form_of(text: str, number: bool = False) -> str:
-    """Return the form of an answer: type and key set of JSON, else how its lines are marked.
+    """Return the form of an answer: type and key set for JSON, else the markup of its lines.
 
-    Of a number it is its last line with every figure alike, so that `12`, `#### 12` and `12 %`
+    For a number it is the last line with every figure replaced by 0, so `12`, `#### 12` and `12 %`
     are three forms.
     """
     if text.lstrip()[:1] in {"{", "["}:
         try:
-            found = json.loads(text)
+            value = json.loads(text)
         except (ValueError, RecursionError):
             return "broken JSON"
-        return f"object {sorted(found)}" if isinstance(found, dict) else "array"
+        return f"object {sorted(value)}" if isinstance(value, dict) else "array"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if number and lines:
         return re.sub(r"[-−+]?\d[\d.,]*", "0", lines[-1])

@@ -1,6 +1,6 @@
-"""What the runs of a study say read across: the base's failures, each remedy beside its placebo.
+"""Diagnose the base arm's failures from the runs: compare each remedy with its placebo.
 
-Knows no arm by name; what an arm repairs it declares itself (REMEDY). Asks no model.
+No arm is known by name; an arm declares what it repairs (REMEDY). Calls no model.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from tuneworthy.stats import bounds
 
 @dataclass(frozen=True)
 class Column:
-    """One arm's answers, whether each passes and the prompt it stands on (a digest), by case.
+    """One arm's answers, whether each passes, and its prompt (a digest), by case.
 
-    Of several seeds the one that would be built: best on dev, ties to the smaller one.
+    Of several seeds the best on dev counts, ties to the smaller one.
     """
 
     spec: Spec
@@ -45,23 +45,23 @@ class Column:
 
 
 def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
-    """Return every arm that answered, placebos and pilots among them."""
-    found: dict[str, Column] = {}
+    """Return the column of every arm that answered, placebos and pilots included."""
+    table: dict[str, Column] = {}
     for run in best_last(runs):
         if run.state not in {"measured", "stopped_early"}:
             continue
-        column = found.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))
+        column = table.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))
         prompt = digest(run.recipe) if run.recipe else ""
         for answer, score in zip(run.answers, run.scores, strict=True):
             column.answers[answer.case] = answer
             column.passed[answer.case] = passes(score, task.success.passes_from)
             if prompt:
                 column.prompts[answer.case] = prompt
-    return found
+    return table
 
 
 def base_of(table: Mapping[str, Column]) -> Column | None:
-    """Return what is read across: what runs today, else the simplest prompt."""
+    """Return the base arm: the system that runs today, else the simplest prompt."""
     whole = [c for c in table.values() if c.spec.role == "candidate"]
     now = [c for c in whole if c.spec.arm == PRESENT]
     rivals = now or [c for c in whole if c.spec.tool == "prompt"]
@@ -69,10 +69,10 @@ def base_of(table: Mapping[str, Column]) -> Column | None:
 
 
 def compared(base: Column, table: Mapping[str, Column], split: Split) -> Column:
-    """Return the base on the cases that others can be read beside it.
+    """Return the base arm on the cases that can be compared with other arms.
 
-    The earliest rows drop out where another candidate was asked and, as it was not recorded there,
-    not on them: they would count as failures that no remedy was tried on.
+    The earliest rows drop out if another candidate did not answer them (only recorded arms do):
+    they would count as failures that no remedy was tried on.
     """
     early, others = split.early, [c for c in table.values() if c.spec.role == "candidate"]
     if all(early <= set(column.passed) for column in others):
@@ -93,9 +93,9 @@ def across(
     split: Split,
     others: Sequence[Case] = (),
 ) -> Diagnosis | None:
-    """Return the diagnosis that the runs allow, None where there is no base to read across.
+    """Return the diagnosis that the runs support; None without a base arm.
 
-    `others` are further labelled rows, which labels are compared with.
+    `others` are further labelled rows, used only to check labels against.
     """
     table = columns(task, runs)
     base = base_of(table)
@@ -104,7 +104,7 @@ def across(
     base = compared(base, table, split)
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
     doubted = doubts(task, cases, others)
-    ground = Base(
+    base_cases = Base(
         arm=base.spec.name,
         fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
@@ -113,47 +113,49 @@ def across(
         literal=literal(task, cases, fails),
         margin=task.success.margin,
     )
-    known = [case for case in cases if case.id in base.passed]
-    least, free = task.success.passes_from, list[Intervention]()
+    answered = [case for case in cases if case.id in base.passed]
+    pass_at, rescores = task.success.passes_from, list[Intervention]()
     if fails:
-        free = rescored(task, metric, known, base.answers, least, task.seed)
-    tried = [*free, *_interventions(task, known, table, base, metric)]
-    tried += _left_out(task, runs, {one.remedy for one in tried if one.asks})
-    found = _with_whole_arms(ground, tried, table, diagnose(ground, tried))
+        rescores = rescored(task, metric, answered, base.answers, pass_at, task.seed)
+    tried = [*rescores, *_interventions(task, answered, table, base, metric)]
+    tried += _left_out(
+        task, runs, {intervention.remedy for intervention in tried if intervention.asks}
+    )
+    diagnosis = _with_whole_arms(base_cases, tried, table, diagnose(base_cases, tried))
     cases = [case for case in cases if case.id in base.passed or case.id not in split.early]
     ids = {case.id for case in cases}
-    whole = {n: c for n, c in table.items() if not c.spec.of and ids <= set(c.passed)}
-    agreed = consensus(task, cases, {n: c.answers for n, c in whole.items()},
-                       {n: c.passed for n, c in whole.items()})  # fmt: skip
-    return found.model_copy(update={"doubts": (*doubted, *agreed)})
+    complete = {n: c for n, c in table.items() if not c.spec.of and ids <= set(c.passed)}
+    agreements = consensus(task, cases, {n: c.answers for n, c in complete.items()},
+                       {n: c.passed for n, c in complete.items()})  # fmt: skip
+    return diagnosis.model_copy(update={"doubts": (*doubted, *agreements)})
 
 
 def _with_whole_arms(
     base: Base, tried: Sequence[Intervention], table: Mapping[str, Column], found: Diagnosis
 ) -> Diagnosis:
-    """Return the diagnosis with the cases that an arm rescues where its pilot was shown to act.
+    """Return the diagnosis with the full arm's answers in place of its pilot's, if the pilot acts.
 
-    A pilot beside its placebo shows that a remedy acts; the arm itself learns from all rows and
-    rescues more. Its placebo stays that of the pilot, which learnt from fewer rows. On cases that
-    the pilot was not tried on the arm shows what it does not rescue, whether the pilot acts or not.
+    A pilot and its placebo show that a remedy acts; the arm itself learns from all rows and rescues
+    more. The placebo stays that of the pilot, which learnt from fewer rows. On cases that the pilot
+    was not tried on, the arm shows which it does not rescue, even if the pilot does not act.
     """
-    whole = {f"{name} pilot": column for name, column in table.items()}
-    out, effects, named = [], [], set()
-    for one in tried:
-        effect = next(effect for effect in found.effects if effect.name == one.name)
-        column, versus = whole.get(one.name), one.placebo_passed
-        if column and versus and set(one.passed) <= set(column.passed):
+    by_pilot = {f"{name} pilot": column for name, column in table.items()}
+    updated, effects, named = [], [], set()
+    for intervention in tried:
+        effect = next(effect for effect in found.effects if effect.name == intervention.name)
+        column, versus = by_pilot.get(intervention.name), intervention.placebo_passed
+        if column and versus and set(intervention.passed) <= set(column.passed):
             passed = dict(column.passed)
             if effect.acts:
-                fails = [i for i in base.fails if i in one.passed and i in versus]
+                fails = [i for i in base.fails if i in intervention.passed and i in versus]
                 effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
-                named.add(one.name)
+                named.add(intervention.name)
             else:
-                passed |= one.passed
-            one = one.model_copy(update={"passed": passed})
-        out.append(one)
+                passed |= intervention.passed
+            intervention = intervention.model_copy(update={"passed": passed})
+        updated.append(intervention)
         effects.append(effect)
-    if out == list(tried):
+    if updated == list(tried):
         return found
 
     def by_arm(rows: Sequence[Wrong]) -> tuple[Wrong, ...]:
@@ -161,19 +163,19 @@ def _with_whole_arms(
         return tuple(row.model_copy(update={"arm": short.get(row.arm or "", row.arm)})
                      for row in rows)  # fmt: skip
 
-    again = attribute(base, out, effects)
-    return again.model_copy(
-        update={"wrong": by_arm(again.wrong), "estimates": by_arm(again.estimates)}
+    reattributed = attribute(base, updated, effects)
+    return reattributed.model_copy(
+        update={"wrong": by_arm(reattributed.wrong), "estimates": by_arm(reattributed.estimates)}
     )
 
 
 def _left_out(task: Task, runs: Sequence[Run], asked: Collection[Remedy]) -> list[Intervention]:
-    """Return the remedies that were not tried though they apply here, and why: nothing passes.
+    """Return the applicable remedies that were not tried, with the reason and no passed case.
 
-    The minutes had no room for them, their model can't be asked, or they failed. Only those whose
-    kind (`asked` are the others) no arm of the study stands for.
+    There was no time for them, their model was unavailable, or they failed. Remedies in `asked`,
+    which another arm of the study covers, are left out.
     """
-    found: dict[str, Intervention] = {}
+    left_out: dict[str, Intervention] = {}
     for run in runs:
         remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
         because = run.because
@@ -182,10 +184,10 @@ def _left_out(task: Task, runs: Sequence[Run], asked: Collection[Remedy]) -> lis
             continue
         if remedy is None or remedy in asked or variant_of(task, run.spec) >= 0:
             continue
-        found[run.spec.name] = Intervention(
+        left_out[run.spec.name] = Intervention(
             name=run.spec.name, remedy=remedy, passed={}, because=because
         )
-    return list(found.values())
+    return list(left_out.values())
 
 
 def _interventions(
@@ -200,30 +202,32 @@ def _interventions(
         if variant_of(task, column.spec) >= 0:
             continue
         alone, because, unproved = _prompt_alone(table, column), "", False
-        words, shares = "", None
+        placebo_name, shares = "", None
         if getattr(arm, "PERMUTED", False):
-            words, shares = "another case's answer", _permuted(task, cases, column, metric)
-        elif other := placebos.get(name):
-            words = getattr(arm, "PLACEBO", f"the placebo of {name}")
-            shares = {i: float(passed) for i, passed in other.passed.items()}
+            placebo_name, shares = "another case's answer", _permuted(task, cases, column, metric)
+        elif placebo := placebos.get(name):
+            placebo_name = getattr(arm, "PLACEBO", f"the placebo of {name}")
+            shares = {i: float(passed) for i, passed in placebo.passed.items()}
         elif hasattr(arm, "placebo"):
             alone, unproved = {}, hopeful(column, base)
             why = (
                 "nothing shows that it acts" if unproved else "it does not pass more than the base"
             )
             because = f"its placebo was not asked: {why}"
-        if alone:  # else a grammar is praised for the examples in the prompt it is used with
-            words = f"{words} or its prompt alone" if words else "its prompt alone"
-        by_itself = {i: float(passed) for i, passed in alone.items()}
+        if alone:  # else a grammar gets credit for the examples in its prompt
+            placebo_name = (
+                f"{placebo_name} or its prompt alone" if placebo_name else "its prompt alone"
+            )
+        alone_shares = {i: float(passed) for i, passed in alone.items()}
         yield Intervention(name=name, remedy=remedy, passed=column.passed, because=because,
-                           placebo=words or None, placebo_passed=shares,
-                           alone=by_itself or None, unproved=unproved)  # fmt: skip
+                           placebo=placebo_name or None, placebo_passed=shares,
+                           alone=alone_shares or None, unproved=unproved)  # fmt: skip
 
 
 def hopeful(own: Column, base: Column) -> bool:
     """Return whether the arm is shown to pass more than the base, or failures are too few to say.
 
-    Else it cannot act (causes.diagnose asks for both), and its placebo is not worth asking.
+    Otherwise it cannot act (see `effects.effect`), and running its placebo is pointless.
     """
     ids = [i for i in base.passed if i in own.passed]
     gain = np.array([float(own.passed[i]) - float(base.passed[i]) for i in ids])
@@ -233,24 +237,26 @@ def hopeful(own: Column, base: Column) -> bool:
 
 
 def _prompt_alone(table: Mapping[str, Column], column: Column) -> dict[str, bool]:
-    """Return how the prompt that an arm stands on did by itself, by case."""
-    out: dict[str, bool] = {}
+    """Return whether the prompt that an arm builds on passes by itself, by case."""
+    passed: dict[str, bool] = {}
     for other in table.values():
         arm = load("arms", other.spec.arm)
         if other.spec.name == column.spec.name or not getattr(arm, "CONTEXT", False):
             continue
         same = (i for i, prompt in column.prompts.items() if other.prompts.get(i) == prompt)
-        out |= {i: other.passed[i] for i in same}
-    return out
+        passed |= {i: other.passed[i] for i in same}
+    return passed
 
 
 def _permuted(
     task: Task, cases: Sequence[Case], column: Column, metric: Metric
 ) -> dict[str, float]:
-    """Return, by case, how often its answer passes for right beside another case's answer."""
-    out = {}
+    """Return, by case, how often its answer passes against another case's gold answer."""
+    shares = {}
     for i, others in strangers(task, cases, task.seed).items():
         if others and (answer := column.answers.get(i)) is not None:
             scores = [metric(c, answer.model_copy(update={"case": c.id})) for c in others]
-            out[i] = sum(passes(score, task.success.passes_from) for score in scores) / len(scores)
-    return out
+            shares[i] = sum(passes(score, task.success.passes_from) for score in scores) / len(
+                scores
+            )
+    return shares

@@ -1,22 +1,22 @@
-"""What one remedy did, beside its placebo and beside the base asked again. Pure.
+"""Test the effect of one remedy against its placebo and against a rerun of the base. Pure.
 
-With FAIL and PASS the cases that the base fails and passes, resc(X) the share of FAIL that passes
+FAIL and PASS are the cases that the base fails and passes, resc(X) is the share of FAIL that passes
 under X and harm(X) the share of PASS that fails under X:
 
     net      |FAIL| (resc(I) - resc(I0))    - |PASS| (harm(I) - harm(I0)),    I0 the placebo
     gain     |FAIL| (resc(I) - resc(rerun)) - |PASS| (harm(I) - harm(rerun))
     contrast resc(I) - resc(I0)
 
-A remedy that stands on a prompt has two rivals, its placebo and that prompt alone, and must beat
-each. They are compared one by one: what either of them passes would have two draws of luck. As
-both must be beaten no level is split (intersection-union test; Berger 1982, Technometrics 24,
-295-300).
+A remedy that builds on a prompt has two rivals, its placebo and that prompt alone, and must beat
+each. They are tested separately, because the union of what they pass would get two draws of luck.
+Since both must be beaten, the level is not split (intersection-union test; Berger 1982,
+Technometrics 24, 295-300).
 
-Where every case was asked net and gain are sums of paired differences over all cases, so the
-paired bound of stats.bounds holds them. Where FAIL or PASS was sampled each of the two is scaled
-to its full size and the half-widths of their score bounds are added in squares. Source: Newcombe
-(1998), Statistics in Medicine 17, 873-890; Zou and Donner (2008), the same 27, 1693-1702. Both
-sizes are taken as fixed; what groups that lie in both parts share is left out.
+If every case was run, net and gain are sums of paired differences over all cases, and the paired
+bound of stats.bounds applies. If FAIL or PASS was sampled, each part is scaled to its full size and
+the half-widths of the two score bounds are added in squares. Source: Newcombe (1998), Statistics in
+Medicine 17, 873-890; Zou and Donner (2008), the same 27, 1693-1702. Both sizes are taken as fixed,
+and correlation from groups with cases in both parts is ignored.
 """
 
 from __future__ import annotations
@@ -34,109 +34,113 @@ from tuneworthy.stats.discordant import FEW
 
 LEVEL = 0.05
 GUESSED = 0.95
-"""A placebo that passes more of the failures than this leaves nothing to be told."""
+"""If the placebo passes more of the failures than this share, no effect can be shown."""
 FAILS = 0.5
-"""A placebo of several draws fails a case where it passes less than this share of them."""
+"""A placebo fails a case if it passes in less than this share of its draws."""
 
 LEAST = 1e-6
-"""A low end that is above 0 and no more is known of it."""
+"""The lower end of an interval that excludes 0 by an exact test, without a known value."""
 
 Passed = Mapping[str, float]
 
 
 def effect(base: Base, tried: Intervention) -> Effect:
-    """Return what an intervention did, and whether it acts: net, gain and contrast all above 0.
+    """Return the effect of an intervention and whether it acts: net, gain and contrast all above 0.
 
-    Every lower end is that of a two-sided 95 % interval, groups kept together. What could not be
-    measured is None and takes no part, and `because` says so: without a placebo there is no net
-    and no contrast; where no passed case was asked there is no net and no gain. The share of FAIL
-    rescued beyond what the base asked again rescues must then be above 0 as well.
+    Each lower end is that of a two-sided 95 % interval, clustered by group. A figure that could not
+    be measured is None and is not required, and `because` says so: without a placebo there is no
+    net and no contrast; if no passed case was run there is no net and no gain. In that case the
+    share of FAIL rescued beyond a rerun of the base must be above 0 as well.
     """
-    again, rivals = _again(base), _rivals(tried)
-    fails = _asked(base.fails, tried.passed, *(rivals or [again]))
-    kept = _asked(base.passes, tried.passed)
-    net = _least([_total(base, tried.passed, rival) for rival in rivals])
-    gain = _total(base, tried.passed, again)
-    asked_of = rivals if fails else []
-    contrasts = [_rounded(_contrast(base, fails, tried.passed, rival)) for rival in asked_of]
-    contrast = _least(contrasts)
-    beyond = _paired(base, _asked(fails, again), tried.passed, again)
-    rescue, other = _share(fails, tried.passed), None
+    rerun, rivals = _rerun(base), _rivals(tried)
+    fails = _common(base.fails, tried.passed, *(rivals or [rerun]))
+    passes = _common(base.passes, tried.passed)
+    net = _lowest([_net_passes(base, tried.passed, rival) for rival in rivals])
+    gain = _net_passes(base, tried.passed, rerun)
+    compared = rivals if fails else []
+    contrasts = [_rounded(_contrast(base, fails, tried.passed, rival)) for rival in compared]
+    contrast = _lowest(contrasts)
+    beyond = _paired(base, _common(fails, rerun), tried.passed, rerun)
+    rescue, placebo_share = _share(fails, tried.passed), None
     if contrast is not None:
-        other = _share(fails, rivals[contrasts.index(contrast)])
-    needed = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
-    told = other is None or other <= GUESSED
+        placebo_share = _share(fails, rivals[contrasts.index(contrast)])
+    required = [net, gain, contrast] + ([beyond] if gain is None or contrast is None else [])
+    informative = placebo_share is None or placebo_share <= GUESSED
     acts = (
         bool(fails)
-        and told
+        and informative
         and not tried.unproved
-        and all(one.low > 0 for one in needed if one is not None)
+        and all(interval_.low > 0 for interval_ in required if interval_ is not None)
     )
-    found = Effect(
+    result = Effect(
         name=tried.name,
         remedy=tried.remedy,
         placebo=tried.placebo,
         n_fail=len(fails),
-        n_pass=len(kept),
+        n_pass=len(passes),
         rescue=rescue,
-        placebo_rescue=other,
-        harm=None if (passed := _share(kept, tried.passed)) is None else round(1 - passed, 6),
+        placebo_rescue=placebo_share,
+        harm=None if (passed := _share(passes, tried.passed)) is None else round(1 - passed, 6),
         net=net,
         gain=gain,
         contrast=contrast,
-        corrected=_corrected(contrast, other),
+        corrected=_corrected(contrast, placebo_share),
         acts=acts,
-        rescued=() if tried.unproved else saved(fails, tried.passed, _versus(base, tried)),
+        rescued=() if tried.unproved else saved(fails, tried.passed, _best_rival(base, tried)),
     )
-    return found.model_copy(update={"because": _because(found, tried, _share(fails, again))})
+    return result.model_copy(update={"because": _because(result, tried, _share(fails, rerun))})
 
 
 def saved(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ...]:
-    """Return the failed cases that pass now and not beside what the remedy is compared with."""
+    """Return the failed cases that pass with the remedy and not under its rivals (`versus`)."""
     return tuple(case for case in fails if passed[case] and versus[case] < FAILS)
 
 
 def asked(base: Base, tried: Intervention) -> frozenset[str]:
-    """Return the failed cases of which it is known whether the remedy rescues them.
+    """Return the failed cases for which it is known whether the remedy rescues them.
 
-    Without its placebo that is known of those alone that it fails.
+    If the placebo was not run, these are only the cases that the remedy fails.
     """
     if tried.unproved:
         return frozenset(case for case in base.fails if tried.passed.get(case) is False)
-    return frozenset(_asked(base.fails, tried.passed, _versus(base, tried)))
+    return frozenset(_common(base.fails, tried.passed, _best_rival(base, tried)))
 
 
 def both(base: Base, tried: Intervention) -> frozenset[str]:
-    """Return the failed cases that pass with the remedy and beside it as well."""
-    versus = _versus(base, tried)
-    fails = _asked(base.fails, tried.passed, versus)
+    """Return the failed cases that pass with the remedy and under a rival."""
+    versus = _best_rival(base, tried)
+    fails = _common(base.fails, tried.passed, versus)
     return frozenset(case for case in fails if tried.passed[case] and versus[case] >= FAILS)
 
 
 def _rivals(tried: Intervention) -> list[Passed]:
-    """Return what the remedy must beat: its placebo, and the prompt that it stands on."""
+    """Return the rivals that the remedy must beat: its placebo and the prompt it builds on."""
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
-def _versus(base: Base, tried: Intervention) -> Passed:
-    """Return by case how often any rival passes it; without one, the base asked again."""
+def _best_rival(base: Base, tried: Intervention) -> Passed:
+    """Return the highest pass share of any rival by case; without rivals, of the rerun base."""
     rivals = _rivals(tried)
     if not rivals:
-        return _again(base)
+        return _rerun(base)
     shared = set(rivals[0]).intersection(*rivals)
     return {case: max(rival[case] for rival in rivals) for case in shared}
 
 
-def _least(found: Sequence[Interval | None]) -> Interval | None:
-    """Return the interval with the smallest lower end, None where there is none."""
-    return min((one for one in found if one), key=lambda one: one.low, default=None)
+def _lowest(intervals: Sequence[Interval | None]) -> Interval | None:
+    """Return the interval with the smallest lower end; None if there is none."""
+    return min(
+        (interval_ for interval_ in intervals if interval_),
+        key=lambda interval_: interval_.low,
+        default=None,
+    )
 
 
 def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: float) -> Interval:
     """Return the share of `cases` among `within`, two-sided at `level`.
 
-    Clopper-Pearson, wider where cases belong together (see stats.bounds.mean_interval). Raises
-    ValueError for an empty `within`.
+    Clopper-Pearson, widened for groups (see stats.bounds.mean_interval). Raises ValueError for an
+    empty `within`.
     """
     hit, ids = set(cases), sorted(within)
     groups = [base.groups.get(i) for i in ids]
@@ -144,14 +148,14 @@ def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: flo
     return _rounded(Interval(mean=mean, low=low, high=high))
 
 
-def _again(base: Base) -> Passed:
-    """Return how the base does when asked once more: as before where that changes nothing."""
+def _rerun(base: Base) -> Passed:
+    """Return the pass share of a rerun of the base; if it was not rerun, its first result."""
     if base.rerun:
         return {case: float(passed) for case, passed in base.rerun.items()}
     return dict.fromkeys(base.fails, 0.0) | dict.fromkeys(base.passes, 1.0)
 
 
-def _asked(cases: Iterable[str], *columns: Passed) -> list[str]:
+def _common(cases: Iterable[str], *columns: Passed) -> list[str]:
     return sorted(case for case in cases if all(case in column for column in columns))
 
 
@@ -161,17 +165,17 @@ def _share(cases: Sequence[str], column: Passed | None) -> float | None:
     return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
 
 
-def _total(base: Base, one: Passed, other: Passed) -> Interval | None:
-    """Return passes under one minus passes under the other, scaled to all cases."""
-    lost, kept = _asked(base.fails, one, other), _asked(base.passes, one, other)
-    if bool(lost) < bool(base.fails) or bool(kept) < bool(base.passes):
+def _net_passes(base: Base, one: Passed, other: Passed) -> Interval | None:
+    """Return the passes under `one` minus those under `other`, scaled to all cases."""
+    fails, passes = _common(base.fails, one, other), _common(base.passes, one, other)
+    if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
         return None
-    if len(lost) + len(kept) == len(base.fails) + len(base.passes):
-        both = _paired(base, [*lost, *kept], one, other)
-        return _rounded(_scaled(both, len(lost) + len(kept)))
+    if len(fails) + len(passes) == len(base.fails) + len(base.passes):
+        difference = _paired(base, [*fails, *passes], one, other)
+        return _rounded(_scaled(difference, len(fails) + len(passes)))
     parts = [
         _scaled(_paired(base, part, one, other, few=0), len(whole))
-        for part, whole in ((lost, base.fails), (kept, base.passes))
+        for part, whole in ((fails, base.fails), (passes, base.passes))
         if part
     ]
     mean = sum(part.mean for part in parts)
@@ -192,81 +196,83 @@ def _paired(
 
 
 def _contrast(base: Base, fails: Sequence[str], one: Passed, other: Passed) -> Interval:
-    """Return the share rescued beyond a rival, its low end above 0 where the exact test says so.
+    """Return the share rescued beyond a rival; McNemar's exact test may lift the lower end above 0.
 
-    Below ten differing cases the bound of two shares is too wide to ever tell 6 of 12 from none.
-    McNemar's exact test rejects every difference up to 0 at the same level, so those leave the
-    interval (which may be read off another test at every value). Not where cases belong together.
+    Below ten differing cases the bound of two shares is too wide to distinguish 6 of 12 from none.
+    McNemar's exact test rejects every difference up to 0 at the same level, so these values leave
+    the interval (any test may be inverted at each value). Not used for grouped cases.
     """
-    found = _paired(base, fails, one, other)
+    bound = _paired(base, fails, one, other)
     diffs = [float(one[i]) - float(other[i]) for i in fails]
     wins, losses = (sum(sign * d == 1 for d in diffs) for sign in (1, -1))
     plain = all(d in (-1, 0, 1) for d in diffs) and not any(i in base.groups for i in fails)
-    if found.low > 0 or not plain or not 0 < wins + losses < FEW:
-        return found
-    chance = float(binom.sf(wins - 1, wins + losses, 0.5))
-    return found.model_copy(update={"low": LEAST}) if chance <= LEVEL / 2 else found
+    if bound.low > 0 or not plain or not 0 < wins + losses < FEW:
+        return bound
+    p_value = float(binom.sf(wins - 1, wins + losses, 0.5))
+    return bound.model_copy(update={"low": LEAST}) if p_value <= LEVEL / 2 else bound
 
 
 def _scaled(share: Interval, n: int) -> Interval:
     return Interval(mean=n * share.mean, low=n * share.low, high=n * share.high)
 
 
-def _rounded(one: Interval) -> Interval:
-    mean, low, high = (round(float(value), 9) for value in (one.mean, one.low, one.high))
+def _rounded(interval_: Interval) -> Interval:
+    mean, low, high = (
+        round(float(value), 9) for value in (interval_.mean, interval_.low, interval_.high)
+    )
     return Interval(mean=mean, low=low, high=high)
 
 
-def _corrected(contrast: Interval | None, other: float | None) -> float | None:
-    """Return (resc(I) - resc(I0)) / (1 - resc(I0)): what is rescued of what guessing leaves."""
-    if contrast is None or other is None or other > GUESSED:
+def _corrected(contrast: Interval | None, placebo_share: float | None) -> float | None:
+    """Return (resc(I) - resc(I0)) / (1 - resc(I0)), the rescue rate corrected for guessing."""
+    if contrast is None or placebo_share is None or placebo_share > GUESSED:
         return None
-    return round(contrast.mean / (1 - other), 6)
+    return round(contrast.mean / (1 - placebo_share), 6)
 
 
-def _because(found: Effect, tried: Intervention, again: float | None) -> str:
-    """Return in plain words why it does not act, or what its acting does not rest on."""
-    gaps = _gaps(found, tried)
-    if found.acts:
+def _because(result: Effect, tried: Intervention, rerun: float | None) -> str:
+    """Return why the remedy does not act or, if it acts, what was not measured."""
+    gaps = _gaps(result, tried)
+    if result.acts:
         return gaps
-    if not found.n_fail:
+    if not result.n_fail:
         return tried.because or "it was asked of no failed case"
-    what = _why_not(found, tried.placebo or "its placebo", again)
-    return f"{what}; {gaps}" if gaps else what
+    reason = _why_not(result, tried.placebo or "its placebo", rerun)
+    return f"{reason}; {gaps}" if gaps else reason
 
 
-def _gaps(found: Effect, tried: Intervention) -> str:
-    """Return what was not measured, and so is not asked for."""
+def _gaps(result: Effect, tried: Intervention) -> str:
+    """Return which required figures were not measured."""
     gaps = []
-    if found.contrast is None:
+    if result.contrast is None:
         why = f" ({tried.because})" if tried.because else ""
         gaps.append(f"it has no placebo{why}, so gain and rescue alone decide")
-    if found.gain is None:
+    if result.gain is None:
         gaps.append("no passed case was asked, so what it harms is not known")
-    elif found.net is None and found.contrast is not None:
+    elif result.net is None and result.contrast is not None:
         gaps.append("no passed case was asked of its placebo, so gain and rescue decide")
     return "; ".join(gaps)
 
 
-def _why_not(found: Effect, placebo: str, again: float | None) -> str:
-    n, share = found.n_fail, found.rescue or 0.0
+def _why_not(result: Effect, placebo: str, rerun: float | None) -> str:
+    n, share = result.n_fail, result.rescue or 0.0
     said = f"rescues {_count(share, n)} of {n}"
     if share == 0:
         return f"rescues none of {n}"
-    if found.placebo_rescue is not None:
-        said += f", {placebo} {_count(found.placebo_rescue, n)}"
-        if found.placebo_rescue > GUESSED:
+    if result.placebo_rescue is not None:
+        said += f", {placebo} {_count(result.placebo_rescue, n)}"
+        if result.placebo_rescue > GUESSED:
             return f"{said}: guessing alone does so, so nothing can be told"
-        if found.contrast is not None and found.contrast.low <= 0:
-            more = found.contrast.mean > 0 and "not shown to be more than its placebo"
+        if result.contrast is not None and result.contrast.low <= 0:
+            more = result.contrast.mean > 0 and "not shown to be more than its placebo"
             return f"{said}: {more or 'no more than its placebo'}"
-    if again:
-        said += f", the base asked again {_count(again, n)}"
-    if found.harm:
-        said += f", and fails {_count(found.harm, found.n_pass)} of {found.n_pass} passed cases"
+    if rerun:
+        said += f", the base asked again {_count(rerun, n)}"
+    if result.harm:
+        said += f", and fails {_count(result.harm, result.n_pass)} of {result.n_pass} passed cases"
     return f"{said}: no gain is shown"
 
 
 def _count(share: float, n: int) -> str:
-    """Return a share as a number of cases; draws of a placebo may leave a fraction."""
+    """Return a share as a number of cases, with one decimal for a placebo of several draws."""
     return f"{share * n:.1f}".removesuffix(".0")

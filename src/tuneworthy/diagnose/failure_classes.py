@@ -1,14 +1,14 @@
-"""One class for every failed case: a cause, `chance`, or `untried`. Pure.
+"""Assign every failed case to one class: a cause, `chance` or `untried`. Pure.
 
-The remedies are walked from the cheapest to the dearest. A case belongs to the first that rescues
-it. Where it is not known whether one does, the case is `untried`, whatever a dearer one did: it was
-not asked, or it passes and its placebo was not asked. A remedy that fails a case does not rescue
-it, with or without a placebo.
+The remedies are applied from cheapest to dearest, and a case belongs to the first that rescues it.
+If it is unknown whether a remedy rescues the case, it is `untried`, whatever a dearer remedy did:
+the remedy was not run on it, or the case passes but the placebo was not run. A remedy that fails a
+case does not rescue it, with or without a placebo.
 
-What none of them rescues is `label`, `reading`, `chance` or `hard` (see `matrix.causes`). It is not
-hard but `untried` where a remedy that is not shown to act was tried on other failures only, unless
-it is shown to rescue less than a quarter of those; and where no remedy of its kind was tried at
-all for want of minutes, money or a model.
+A case that none of them rescues is `label`, `reading`, `chance` or `hard` (see
+`diagnose.cause_shares`). It is `untried` instead of `hard` if a remedy that is not shown to act was
+tried on other failures only, unless it is shown to rescue less than a quarter of those; and if no
+remedy of a kind was tried at all for lack of time, money or a model.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Cases = frozenset[str]
 
 
 class Stage(NamedTuple):
-    """The remedies of one cause: which cases they were tried on, and which they rescue.
+    """The remedies of one cause: the cases they were tried on and the cases they rescue.
 
-    `name` and `placebo` are those of the effect that rescues the most. `pairs` are all of them.
+    `name` and `placebo` are those of the effect that rescues the most cases; `pairs` has all.
     """
 
     cause: Cause
@@ -40,9 +40,9 @@ class Stage(NamedTuple):
 
 
 class Class(NamedTuple):
-    """The failed cases of one class; `most` holds the untried ones that may belong to it as well.
+    """The failed cases of one class; `most` has the untried cases that may belong to it too.
 
-    `name` and `placebo` are those of the remedy that shows it, where one does.
+    `name` and `placebo` are those of the remedy that shows the class, None if no remedy does.
     """
 
     cause: Cause
@@ -53,8 +53,10 @@ class Class(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What names a case that no remedy rescues: doubtful labels, answers before the model's eyes,
-    luck. `hard` is False where no remedy asked a model, so that nobody can say what is hard."""
+    """The cases for the classes without a remedy: doubtful labels, answers in the passage, chance.
+
+    `hard` is False if no remedy called a model; then no case can be called hard.
+    """
 
     label: Cases
     reading: Cases
@@ -63,102 +65,102 @@ class Rest(NamedTuple):
 
 
 def stages(base: Base, pairs: Sequence[Pair]) -> list[Stage]:
-    """Return the remedies by the cause that they find, in their order.
+    """Return the remedies grouped by the cause they show, in the given order.
 
-    A case counts as tried where any remedy of that cause was tried on it: choosing by who was
-    rescued would find too many.
+    A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued
+    cases would overestimate the share.
     """
-    found: dict[Cause, Stage] = {}
-    for tried, one in pairs:
-        cause = REPAIRS.get(one.remedy, one.remedy)
+    by_cause: dict[Cause, Stage] = {}
+    for tried, effect in pairs:
+        cause = REPAIRS.get(effect.remedy, effect.remedy)
         new = Stage(
-            cause, asked(base, tried), frozenset(one.rescued), one.name, one.placebo,
-            ((tried, one),),
+            cause, asked(base, tried), frozenset(effect.rescued), effect.name, effect.placebo,
+            ((tried, effect),),
         )  # fmt: skip
-        old = found.setdefault(cause, new)
+        old = by_cause.setdefault(cause, new)
         if old is not new:
             lead = new if len(new.rescued) > len(old.rescued) else old
-            found[cause] = lead._replace(
+            by_cause[cause] = lead._replace(
                 asked=old.asked | new.asked,
                 rescued=old.rescued | new.rescued,
                 pairs=(*old.pairs, *new.pairs),
             )
-    return list(found.values())
+    return list(by_cause.values())
 
 
 def classes(
-    base: Base, walked: Sequence[Stage], others: Sequence[Pair], rest: Rest
+    base: Base, steps: Sequence[Stage], others: Sequence[Pair], rest: Rest
 ) -> tuple[list[Class], tuple[Untried, ...]]:
-    """Return every failed case in one class, and which remedies the untried ones wait for.
+    """Return the classes of all failed cases, and the remedies that the untried cases may need.
 
-    `others` are the pairs that no stage was made of.
+    `others` are the pairs that are in no stage.
     """
-    left, waits = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
-    found = []
-    for stage in walked:
-        hit = left & stage.rescued
-        found.append(Class(stage.cause, hit, frozenset(), stage.name, stage.placebo))
-        left -= hit
+    left, pending = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
+    result = []
+    for stage in steps:
+        rescued = left & stage.rescued
+        result.append(Class(stage.cause, rescued, frozenset(), stage.name, stage.placebo))
+        left -= rescued
         for pair in stage.pairs:
-            left = _wait(base, pair, left, waits)
+            left = _defer(base, pair, left, pending)
     label = left & rest.label
     reading = (left & rest.reading) - label
     chance = (left & rest.chance) - label - reading
     hard = left - label - reading - chance
     for pair in others:
         if _may_rescue(base, pair):
-            hard = _wait(base, pair, hard, waits)
-    untried = frozenset().union(*(cases for _, cases in waits.values()))
+            hard = _defer(base, pair, hard, pending)
+    untried = frozenset().union(*(cases for _, cases in pending.values()))
     if not rest.hard:
         untried, hard = untried | hard, frozenset()
-    found += [Class("label", label), Class("reading", reading), Class("hard", hard)]
-    found.append(Class("chance", chance))
-    found = [one._replace(most=_most(base, one, walked) & untried) for one in found]
-    told = sorted((_told(base, *one) for one in waits.values()), key=lambda one: -one.n)
-    return [one for one in (*found, Class("untried", untried)) if one.cases], tuple(told)
+    result += [Class("label", label), Class("reading", reading), Class("hard", hard)]
+    result.append(Class("chance", chance))
+    result = [one._replace(most=_possible(base, one, steps) & untried) for one in result]
+    reasons = sorted((_untried(base, *one) for one in pending.values()), key=lambda one: -one.n)
+    return [one for one in (*result, Class("untried", untried)) if one.cases], tuple(reasons)
 
 
 def unknown(base: Base, tried: Intervention) -> Cases:
-    """Return the failed cases of which it is not known whether the remedy rescues them."""
+    """Return the failed cases for which it is unknown whether the remedy rescues them."""
     failed = {case for case, passed in tried.passed.items() if not passed}
     return frozenset(base.fails) - asked(base, tried) - failed
 
 
-def _wait(base: Base, pair: Pair, left: Cases, waits: dict[str, tuple[Pair, Cases]]) -> Cases:
-    """Return the cases left that do not wait for this remedy; add those that do to `waits`."""
-    if here := left & unknown(base, pair[0]):
-        waits[pair[1].name] = (pair, here)
-    return left - here
+def _defer(base: Base, pair: Pair, left: Cases, pending: dict[str, tuple[Pair, Cases]]) -> Cases:
+    """Return the cases that do not depend on this remedy; add the others to `pending`."""
+    if deferred := left & unknown(base, pair[0]):
+        pending[pair[1].name] = (pair, deferred)
+    return left - deferred
 
 
 def _may_rescue(base: Base, pair: Pair) -> bool:
     """Return whether a remedy that is not shown to act may rescue cases it was not tried on.
 
-    Not where it is shown to rescue less than a quarter of those that it was tried on.
+    False if it is shown to rescue less than a quarter of the cases it was tried on.
     """
-    tried, one = pair
-    if not one.n_fail or tried.unproved:
+    tried, effect = pair
+    if not effect.n_fail or tried.unproved:
         return True
-    if one.contrast:
-        return one.contrast.high >= QUARTER
-    return interval(base, one.rescued, asked(base, tried), LEVEL).high >= QUARTER
+    if effect.contrast:
+        return effect.contrast.high >= QUARTER
+    return interval(base, effect.rescued, asked(base, tried), LEVEL).high >= QUARTER
 
 
-def _most(base: Base, one: Class, walked: Sequence[Stage]) -> Cases:
-    """Return the failed cases that may be of this class as far as they were tried."""
-    for stage in walked:
-        if stage.cause == one.cause:
+def _possible(base: Base, class_: Class, steps: Sequence[Stage]) -> Cases:
+    """Return the failed cases that may belong to this class, going by what was tried."""
+    for stage in steps:
+        if stage.cause == class_.cause:
             return frozenset().union(*(unknown(base, tried) for tried, _ in stage.pairs))
     return frozenset(base.fails)
 
 
-def _told(base: Base, pair: Pair, cases: Cases) -> Untried:
-    tried, one = pair
+def _untried(base: Base, pair: Pair, cases: Cases) -> Untried:
+    tried, effect = pair
     return Untried(
-        name=one.name,
-        remedy=one.remedy,
+        name=effect.name,
+        remedy=effect.remedy,
         n=len(cases),
         passed=sum(tried.passed.get(case, False) for case in cases),
         tried=len(asked(base, tried)),
-        because="" if one.n_fail else one.because,
+        because="" if effect.n_fail else effect.because,
     )

@@ -1,6 +1,6 @@
-"""Right answers that may be wrong: contradictions, neighbours, arms that agree against the gold.
+"""Find gold answers that may be wrong: contradictions, neighbours, arms that agree against gold.
 
-Asks no model. What it finds are doubts for a person to look at, not corrections.
+Calls no model. The results are doubts for a person to check, not corrections.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from tuneworthy.data.copies import whole
 from tuneworthy.diagnose.rescore import writing
 
 NEAREST, AGREE = 5, 4
-GOOD, ARMS = 0.75, 2  # an arm's share of passed cases, and how many such arms, to be believed
+GOOD, ARMS = 0.75, 2  # for consensus: an arm's least share of passed cases, and the fewest arms
 _READ, _BLOCK = 2000, 256
 Array = np.ndarray[Any, Any]
 
 
 def doubts(task: Task, cases: Sequence[Case], others: Sequence[Case] = ()) -> list[Doubt]:
-    """Return the cases whose label contradicts others, by input or by neighbourhood.
+    """Return the cases whose label contradicts rows with the same input or similar inputs.
 
-    `others` are further labelled rows to compare with; nothing is said about them. Neighbours are
-    looked at for closed labels only.
+    `others` are further labelled rows to compare with; no doubts about them are returned.
+    Neighbours are compared for closed labels only.
     """
-    known = {case.id for case in cases}
-    everyone = [*cases, *(case for case in others if case.id not in known)]
-    found = list(_conflicts(task, everyone, known))
+    own = {case.id for case in cases}
+    everyone = [*cases, *(case for case in others if case.id not in own)]
+    result = list(_conflicts(task, everyone, own))
     if task.output.type == "label":
-        found += _neighbours(task, everyone, known)
-    return sorted(found, key=lambda doubt: (doubt.case, doubt.ground))
+        result += _neighbours(task, everyone, own)
+    return sorted(result, key=lambda doubt: (doubt.case, doubt.ground))
 
 
 def consensus(
@@ -46,53 +46,55 @@ def consensus(
     answers: Mapping[str, Mapping[str, Answer]],
     passed: Mapping[str, Mapping[str, bool]],
 ) -> list[Doubt]:
-    """Return the cases on which the arms that pass most cases agree against the right answer.
+    """Return the cases on which the good arms agree on an answer other than gold.
 
-    `answers` and `passed` are by arm, then by case id. An arm is believed where it passes three
-    of four of its cases; at least two such arms must have answered, all of them alike and none
-    rightly. Arms on one model err alike, so this is the weakest of the three grounds.
+    `answers` and `passed` are by arm, then by case id. An arm is good if it passes at least three
+    quarters of its cases; at least two good arms must have answered, all alike and none correctly.
+    Arms on one model make the same errors, so this is the weakest of the three grounds.
     """
-    form, found = writing(task), list[Doubt]()
+    form, result = writing(task), list[Doubt]()
     good = [arm for arm in sorted(passed) if _share(passed[arm]) >= GOOD]
     for case in cases:
         arms = [arm for arm in good if case.id in answers.get(arm, {})]
         if len(arms) < ARMS or any(passed[arm].get(case.id, False) for arm in arms):
             continue
-        said = {arm: answers[arm][case.id].text.strip() for arm in arms}
-        if len({form(text) for text in said.values()}) == 1 and said[arms[0]]:
+        texts = {arm: answers[arm][case.id].text.strip() for arm in arms}
+        if len({form(text) for text in texts.values()}) == 1 and texts[arms[0]]:
             why = (
-                f"{len(arms)} arms agree on “{quoted(said[arms[0]], 80)}” "
+                f"{len(arms)} arms agree on “{quoted(texts[arms[0]], 80)}” "
                 f"({', '.join(arms)}), the right answer is given as “{_gold(case)}”"
             )
-            found.append(Doubt(case=case.id, ground="consensus", why=why))
-    return sorted(found, key=lambda doubt: doubt.case)
+            result.append(Doubt(case=case.id, ground="consensus", why=why))
+    return sorted(result, key=lambda doubt: doubt.case)
 
 
 def contradicted(found: Sequence[Doubt], fails: Sequence[str]) -> tuple[str, ...]:
-    """Return the failed cases whose label the rows themselves contradict.
+    """Return the failed cases whose label other rows contradict (conflicts and neighbours).
 
-    That is conflicts and neighbours; that arms agree may as well be an error they share.
+    Consensus of arms does not count: it may be an error that they share.
     """
     grounds = {"conflict", "neighbours"}
     return tuple(sorted({d.case for d in found if d.ground in grounds} & set(fails)))
 
 
-def _conflicts(task: Task, everyone: Sequence[Case], known: set[str]) -> Iterator[Doubt]:
+def _conflicts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[Doubt]:
     text = task.output.type == "text"
-    for same in contradicting(everyone, text):
-        for case in (case for case in same if case.id in known):
-            other = next((o for o in same if against(case, o, text)), None)
+    for rows in contradicting(everyone, text):
+        for case in (case for case in rows if case.id in own):
+            other = next((o for o in rows if against(case, o, text)), None)
             if other is None:
                 continue
             why = f"the same input has “{_gold(case)}” here and “{_gold(other)}” in {_place(other)}"
             yield Doubt(case=case.id, ground="conflict", why=why)
 
 
-def _neighbours(task: Task, everyone: Sequence[Case], known: set[str]) -> Iterator[Doubt]:
+def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[Doubt]:
     form = writing(task)
     labels = [form(case.output) for case in everyone]
-    asked = [at for at, case in enumerate(everyone) if case.id in known]
-    for at, near in zip(asked, _nearest([whole(c)[:_READ] for c in everyone], asked), strict=True):
+    queries = [at for at, case in enumerate(everyone) if case.id in own]
+    for at, near in zip(
+        queries, _nearest([whole(c)[:_READ] for c in everyone], queries), strict=True
+    ):
         if len(near) < NEAREST:
             continue
         label, count = Counter(labels[other] for other in near).most_common(1)[0]
@@ -107,23 +109,23 @@ def _neighbours(task: Task, everyone: Sequence[Case], known: set[str]) -> Iterat
         yield Doubt(case=case.id, ground="neighbours", why=why)
 
 
-def _nearest(texts: Sequence[str], asked: Sequence[int]) -> Iterator[list[int]]:
-    """Yield for each asked text the 5 others most like it, the nearest first, by TF-IDF cosine.
+def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:
+    """Yield for each queried text its 5 nearest others by TF-IDF cosine, the nearest first.
 
-    Fewer where fewer share a word with it. Equal likeness goes by position.
+    Fewer if fewer share a word with it. Ties go by position.
     """
     from threadpoolctl import threadpool_limits
 
     matrix = _vectors(texts)
-    for start in range(0, len(asked), _BLOCK):
-        block = list(asked[start : start + _BLOCK])
+    for start in range(0, len(queries), _BLOCK):
+        block = list(queries[start : start + _BLOCK])
         if matrix is None:
             yield from ([] for _ in block)
             continue
         with threadpool_limits(limits=1):
-            likeness = np.round((matrix[block] @ matrix.T).toarray(), 9)
-        likeness[np.arange(len(block)), block] = -1
-        for row in likeness:
+            similarity = np.round((matrix[block] @ matrix.T).toarray(), 9)
+        similarity[np.arange(len(block)), block] = -1
+        for row in similarity:
             best = np.argsort(-row, kind="stable")[:NEAREST]
             yield [int(at) for at in best if row[at] > 0]
 

@@ -1,7 +1,7 @@
-"""What the metric says of right answers and of answers made worse by known steps. Pure.
+"""Test the metric on right answers and on answers degraded in known steps. Pure.
 
-A metric is believed where it ranks a right answer above another row's; how far it sees smaller
-faults (one part replaced, the second half missing) is shown beside.
+A metric is accepted if it ranks a row's right answer above another row's. Its sensitivity to
+smaller faults (one part replaced, the second half missing) is only reported.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tuneworthy.metrics import Metric
 
 Worse = Callable[[Case], str | None]
 GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # default
-UNSCORED = 0.01  # share of right answers without a score from which on the metric is broken
+UNSCORED = 0.01  # share of unscored right answers above which the metric is broken
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
-LEAST = 10  # comparisons below which nothing is said
-MOST = 500  # cases that each step is tried on
+LEAST = 10  # the fewest comparisons that give a result
+MOST = 500  # the most cases per step
 _WORD = re.compile(r"\w+")
 
 
 def value(metric: Metric, case: Case, text: str) -> float | None:
-    """Return the score of a text as an answer that ended by itself; None where there is none."""
+    """Return the score of a text as a complete answer; None if it gets no score."""
     score = metric(case, Answer(case=case.id, text=text, finish="stop"))
     return score.value if isinstance(score, Score) else None
 
@@ -35,10 +35,10 @@ def value(metric: Metric, case: Case, text: str) -> float | None:
 def ranked(
     cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: Worse
 ) -> float | None:
-    """Return how often a right answer scores above the same row's worse one, ties half.
+    """Return the AUC of right answers against degraded ones of the same row (ties count half).
 
-    `gold` are the scores of the right answers. A case whose worse answer is None, or is right
-    there, takes no part; below 10 such pairs the result is None.
+    `gold` are the scores of the right answers. A case whose degraded answer is None or still right
+    is left out; below 10 pairs the result is None.
     """
     wins = []
     for case, own in zip(cases, gold, strict=True):
@@ -51,7 +51,7 @@ def ranked(
 
 
 def another_row(cases: Sequence[Case]) -> Worse:
-    """Return the step that gives each case the right answer of another one, drawn with a seed."""
+    """Return the step that gives each case another case's right answer, drawn with a fixed seed."""
     others = random.Random(0).sample(list(cases), len(cases))
     given = {case.id: other.output for case, other in zip(cases, others, strict=True)}
     return lambda case: given.get(case.id)
@@ -65,17 +65,17 @@ def cut(case: Case) -> str:
 def one_part(cases: Sequence[Case]) -> Worse:
     """Return the step that replaces one field of a JSON answer, or one word of a text.
 
-    The new value is another row's for that field, the new word another row's; a number gets
-    another last digit. None where no other row offers one.
+    The new value or word comes from another row; a number gets another last digit. The step
+    returns None if no other row has one.
     """
     parsed = {case.id: _fields(case.output) for case in cases}
     words = sorted({word for case in cases for word in _WORD.findall(case.output)})
 
     def worse(case: Case) -> str | None:
         draw = random.Random(f"part {case.id}")
-        mine = parsed.get(case.id)
-        if mine:
-            return _other_field(mine, [one for one in parsed.values() if one], draw)
+        fields = parsed.get(case.id)
+        if fields:
+            return _other_field(fields, [row for row in parsed.values() if row], draw)
         return _other_word(case.output, words, draw)
 
     return worse
@@ -83,10 +83,10 @@ def one_part(cases: Sequence[Case]) -> Worse:
 
 def _fields(text: str) -> dict[str, object] | None:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _other_field(
@@ -100,16 +100,16 @@ def _other_field(
 
 
 def _other_word(text: str, words: Sequence[str], draw: random.Random) -> str | None:
-    spots = list(_WORD.finditer(text))
-    if not spots:
+    matches = list(_WORD.finditer(text))
+    if not matches:
         return None
-    spot = draw.choice(spots)
-    word = spot.group()
+    match = draw.choice(matches)
+    word = match.group()
     if word.isdecimal():
         new = word[:-1] + str((int(word[-1]) + draw.randint(1, 9)) % 10)
     else:
-        rivals = [w for w in draw.sample(list(words), min(20, len(words))) if w != word]
-        if not rivals:
+        candidates = [w for w in draw.sample(list(words), min(20, len(words))) if w != word]
+        if not candidates:
             return None
-        new = rivals[0]
-    return text[: spot.start()] + new + text[spot.end() :]
+        new = candidates[0]
+    return text[: match.start()] + new + text[match.end() :]

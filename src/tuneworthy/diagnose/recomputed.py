@@ -1,6 +1,6 @@
-"""The evidence computed again from a stored study: its answers, scores and folds. Asks no model.
+"""Recompute the evidence of a stored study from its answers, scores and folds. Calls no model.
 
-What was measured beside the matrix (curves, harm, what is known …) is taken as it was stored.
+Optional measurements (curves, harm, knowledge ...) are copied from the stored evidence.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ from tuneworthy.metrics import JUDGE, Metric, chosen, score_all
 
 
 def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
-    """Return the evidence of the stored runs, computed anew.
+    """Return the evidence recomputed from the stored runs.
 
-    With `metric` the matrix is read across again as well, where every labelled row was scored;
-    else the diagnosis is the stored one. Raises TaskError where folds or human grades were not
-    stored.
+    With `metric` the diagnosis is recomputed too if every labelled row was scored; else it is the
+    stored one. Raises TaskError if folds or human grades were not stored.
     """
     shape, stored = shape_of(results), results.evidence
     split = shape.split
-    again = compare(shape, results.cases, results.runs)
-    again = explained(split, results.cases, results.runs, again)
-    again = with_minutes(again, results.plan)
-    beside = set(Evidence.model_fields) - again.model_fields_set
-    carried = {field: getattr(stored, field) for field in beside}
+    compared = compare(shape, results.cases, results.runs)
+    compared = explained(split, results.cases, results.runs, compared)
+    compared = with_minutes(compared, results.plan)
+    not_recomputed = set(Evidence.model_fields) - compared.model_fields_set
+    carried = {field: getattr(stored, field) for field in not_recomputed}
     if metric is not None and stored.diagnosis is not None and whole(results, split):
         carried["diagnosis"] = across(
             results.task, results.cases, results.runs, metric, split, results.cases
         )
-    evidence = with_costs(again.model_copy(update=carried), results.task, results.runs)
+    evidence = with_costs(compared.model_copy(update=carried), results.task, results.runs)
     return evidence.model_copy(update={"arms": all_judged(results.task, evidence)})
 
 
 def shape_of(results: Results) -> Shape:
-    """Return what the comparison needs besides the runs, as it was stored; TaskError where not."""
+    """Return the stored inputs of the comparison; raise TaskError if some were not stored."""
     split, stored = results.split, results.evidence
     if split is None:
         raise older("don't say which rows were learnt from")
@@ -51,7 +50,7 @@ def shape_of(results: Results) -> Shape:
     if chosen(results.task) == JUDGE:
         if results.grades is None:
             raise older("don't hold the human grades that correct the judge")
-        grades = {(one.case, one.answer): one.grade for one in results.grades}
+        grades = {(grade.case, grade.answer): grade.grade for grade in results.grades}
     return Shape(
         task=results.task,
         study=stored.task_hash,
@@ -68,7 +67,7 @@ def shape_of(results: Results) -> Shape:
 
 
 def older(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
-    """Return the refusal of results that lack what recomputing needs; `command` writes it anew."""
+    """Return the error for results that cannot be recomputed; `command` is what recreates them."""
     return TaskError(
         f"these results {lack}, so they can't be recomputed",
         got="results of an older version",
@@ -77,14 +76,14 @@ def older(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
 
 
 def whole(results: Results, split: Split) -> bool:
-    """Return whether the scored cases are all the labelled rows that the study had."""
-    there = {case.id for case in results.cases}
+    """Return whether the scored cases are all labelled rows of the study."""
+    scored = {case.id for case in results.cases}
     learnt = {i for part in split.parts for i in (*part.train, *part.dev)}
-    return not split.copies and learnt <= there and len(there) == results.audit.used
+    return not split.copies and learnt <= scored and len(scored) == results.audit.used
 
 
 def scored_again(results: Results, metric: Metric) -> tuple[int, list[str]]:
-    """Return how many answers were scored again, and those whose stored score is another one."""
+    """Return the number of rescored answers, and a line for each whose stored score differs."""
     cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
     for run in results.runs:
         scores = score_all(metric, [cases[a.case] for a in run.answers], run.answers)

@@ -1,7 +1,7 @@
-"""Relations between what was tried, and between the task's rows, that name a cause. Pure.
+"""Test relations between remedies, and between rows, that identify a cause. Pure.
 
-Each of them says whether it holds, and in plain words what was seen. With few failures the point
-values decide, as only the likeliest causes are sought.
+Each function returns whether its relation holds, with a sentence for the user. With few failures
+(`few`) the point estimates decide, since only the most likely causes are wanted.
 """
 
 from __future__ import annotations
@@ -18,56 +18,60 @@ Pair = tuple[Intervention, Effect]
 
 
 class Relation(NamedTuple):
-    """Whether it holds, and what was seen; nothing to say is an empty text."""
+    """Whether a relation holds, and a sentence for the user ("" without one)."""
 
     holds: bool
     said: str = ""
 
 
 def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
-    """Say whether retrieval is at fault: it rescues less than half of what the gold passage does.
+    """Test whether retrieval fails: it rescues less than half of what the gold passage rescues.
 
-    The gold passage must act. On the cases that it rescues its own rescue is 1, so the 95 % upper
-    end of real retrieval's must lie below 1/2; of several retrievers the best counts.
+    The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
+    rescue share must be below 1/2; of several retrievers the best counts.
     """
-    gold = [one for _, one in _of(pairs, "knowledge") if one.acts or few]
-    rescued = frozenset().union(*(one.rescued for one in gold))
+    gold = [effect for _, effect in _of(pairs, "knowledge") if effect.acts or few]
+    rescued = frozenset().union(*(effect.rescued for effect in gold))
     if not rescued:
         return Relation(False)
     shares = []
     for tried, _ in _of(pairs, "retrieval"):
-        seen = [case for case in rescued if case in tried.passed]
-        if seen:
-            helped = [case for case in seen if tried.passed[case]]
-            shares.append((interval(base, helped, seen, LEVEL), len(helped), len(seen)))
+        tried_cases = [case for case in rescued if case in tried.passed]
+        if tried_cases:
+            helped = [case for case in tried_cases if tried.passed[case]]
+            shares.append(
+                (interval(base, helped, tried_cases, LEVEL), len(helped), len(tried_cases))
+            )
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")
-    best, found, n = max(shares, key=lambda one: (one[0].mean, one[2]))
-    said = f"real retrieval rescues {found} of {n} cases that the gold passage rescues"
+    best, helped_count, n = max(shares, key=lambda effect: (effect[0].mean, effect[2]))
+    said = f"real retrieval rescues {helped_count} of {n} cases that the gold passage rescues"
     if (best.mean if few else best.high) < HALF:
         return Relation(True, f"{said}: less than half, so the passages are not found")
     return Relation(False, said)
 
 
 def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
-    """Say whether reading is at fault: the answer stands in the passage, and it does not help.
+    """Test whether reading fails: the answer is in the passage, but the passage does not help.
 
-    Word for word, for at least 80 % of the failures. The gold passage must have been tried, and
-    be shown to rescue less than a quarter of them beyond its rivals: that it is not shown to act
-    may mean no more than that cases are few, or that it spoils others; and where it acts on a few,
-    the others still have their answer before them.
+    At least 80 % of the failures must have their answer in the passage word for word. The gold
+    passage must have been tried and be shown to rescue less than a quarter of them beyond its
+    rivals. That it is not shown to act is not enough, since cases may be few or it may harm others;
+    and if it acts on a few cases, the others still have their answer in the passage.
     """
     if base.literal is None:
         return Relation(False)
-    literal, n = len(set(base.literal) & set(base.fails)), len(base.fails)
-    said = f"the answer stands word for word in the passage of {literal} of {n} failures"
-    tried = [one for _, one in _of(pairs, "knowledge") if one.n_fail]
-    if not tried or literal < LITERAL * n:
+    in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
+    said = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
+    tried = [effect for _, effect in _of(pairs, "knowledge") if effect.n_fail]
+    if not tried or in_passage < LITERAL * n:
         return Relation(False, said)
-    most = [one.contrast.mean if few else one.contrast.high for one in tried if one.contrast]
-    if max(most, default=0.0) >= QUARTER:
+    rescue_shares = [
+        effect.contrast.mean if few else effect.contrast.high for effect in tried if effect.contrast
+    ]
+    if max(rescue_shares, default=0.0) >= QUARTER:
         return Relation(False, said)
-    if any(one.acts for one in tried):
+    if any(effect.acts for effect in tried):
         more = f"is shown to help less than {QUARTER:.0%} of them: most are not read"
     else:
         more = "is not shown to help: it is not read"
@@ -75,12 +79,12 @@ def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
 
 
 def contradicted(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
-    """Say whether labels are at fault: nothing acts and `margin` of all cases contradict others."""
+    """Test whether labels are wrong: nothing acts and a share `margin` of all cases contradict."""
     n, total = len(set(base.conflicts) & set(base.fails)), len(base.fails) + len(base.passes)
     if not n:
         return Relation(False)
     said = f"the labels of {n} failures contradict those of like cases"
-    acting = any(one.acts for _, one in pairs)
+    acting = any(effect.acts for _, effect in pairs)
     return Relation((few or not acting) and n >= base.margin * total, said)
 
 

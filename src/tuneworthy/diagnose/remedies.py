@@ -1,6 +1,6 @@
-"""What a diagnosis says of an arm: failures it may repair, and what speaks against it. Pure.
+"""Judge an arm by the diagnosis: which failures it may repair, what speaks against it. Pure.
 
-The verdict's next step and the rule that spends a study's minutes both ask here.
+Used by the verdict's next step and by the stage rule.
 """
 
 from __future__ import annotations
@@ -15,27 +15,34 @@ from tuneworthy.core.run import Spec
 
 
 def wanted(spec: Spec, wrong: Sequence[Wrong]) -> float:
-    """Return the share of the failures (0 to 1) whose cause this arm may repair; 0 without any."""
+    """Return the share of the failures (0 to 1) whose cause this arm may repair."""
     return share_of(wrong, repairs(spec))
 
 
 def against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
-    """Return whether the diagnosis speaks against an arm: training that brings no passages, where
-    most failures lack a passage or can't be read out of one."""
+    """Return whether the diagnosis speaks against an arm.
+
+    That is training without passages, if most failures lack a passage or fail to read one.
+    """
     return speaks_against(wrong, repairs(spec))
 
 
 def with_minutes(evidence: Evidence, plan: Plan) -> Evidence:
-    """Return the evidence with what measuring each arm takes that the minutes had no room for.
+    """Return the evidence with the minutes and dollars needed for each arm that was cut for time.
 
-    An arm whose work was not estimated (0 minutes, nothing sent) keeps None.
+    An arm without an estimate (0 minutes, nothing sent) keeps None.
     """
-    planned = {one.spec.name: one for one in plan.arms if one.minutes or one.sent}
+    planned = {
+        plan_arm.spec.name: plan_arm for plan_arm in plan.arms if plan_arm.minutes or plan_arm.sent
+    }
     arms = tuple(
         arm.model_copy(
-            update={"more_minutes": one.minutes, "more_usd": one.usd if one.sent else 0.0}
+            update={
+                "more_minutes": plan_arm.minutes,
+                "more_usd": plan_arm.usd if plan_arm.sent else 0.0,
+            }
         )
-        if (one := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
+        if (plan_arm := planned.get(arm.name)) and not arm.score and arm.because.startswith(NO_ROOM)
         else arm
         for arm in evidence.arms
     )

@@ -1,7 +1,7 @@
-"""Change facts in the documents and see who still says the old ones. Pure; knows no arm by name.
+"""Change facts in the documents and classify answers as new, old or other. Pure.
 
-Freshness: which answer does an arm give after the change? Faithfulness: where the model by itself
-says the old fact and the passage says the new one, is the passage followed?
+Freshness: which fact does an arm state after the change? Faithfulness: if the model alone states
+the old fact and the passage the new one, does the answer follow the passage? Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Said = Literal["new", "old", "other"]
 
 
 class Fact(Record):
-    """What a case's document said before (`old`) and says now (`new`)."""
+    """The fact in a case's document before (`old`) and after the change (`new`)."""
 
     case: str
     old: str
@@ -32,9 +32,9 @@ class Fact(Record):
 
 
 class Told(Record):
-    """How many of `n` answers say the new fact, the old one, or something else (both count there).
+    """How many of `n` answers state the new fact, the old one, or something else (or both).
 
-    The shares have two-sided 95 % Clopper-Pearson intervals; None where no fact was asked for.
+    The shares have two-sided 95 % Clopper-Pearson intervals; None if n is 0.
     """
 
     arm: str
@@ -45,7 +45,7 @@ class Told(Record):
 
 @dataclass(frozen=True)
 class Changed:
-    """Documents and cases after the change: right is now the new fact, the passage the new text."""
+    """Documents and cases after the change: the gold answer is the new fact."""
 
     docs: tuple[Doc, ...]
     cases: tuple[Case, ...]
@@ -53,41 +53,41 @@ class Changed:
 
 
 def changed(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Changed:
-    """Return documents in which each case's answer is another case's, of the same form.
+    """Return the documents with each case's answer replaced by another case's of the same form.
 
-    A case takes part where its document is known (`meta.doc_id`), its answer stands there word
-    for word, and another answer of its form is there to be drawn: `11 days` becomes `5 days`. All
-    other cases and documents are left out or left alone.
+    A case takes part if its document is known (`meta.doc_id`), contains its answer word for word,
+    and another answer of the same form exists: `11 days` becomes `5 days`. Other cases are left
+    out, other documents unchanged.
     """
     texts = {doc.id: doc.text for doc in docs}
     pools = _pools(cases)
-    facts, mine = [], {}
+    facts, replaced = [], {}
     for case in sorted(cases, key=lambda case: case.id):
         name = str(case.meta.get("doc_id"))
-        spot = _spot(case.output)
-        if not spot.search(texts.get(name, "")):
+        pattern = _spot(case.output)
+        if not pattern.search(texts.get(name, "")):
             continue
-        rivals = [one for one in _rivals(pools, case.output) if not covers(texts[name], one)]
+        rivals = [rival for rival in _rivals(pools, case.output) if not covers(texts[name], rival)]
         if not rivals:
             continue
         new = random.Random(f"{seed} {case.id}").choice(rivals)
-        texts[name] = spot.sub(lambda _, new=new: new, texts[name])  # type: ignore[misc]
+        texts[name] = pattern.sub(lambda _, new=new: new, texts[name])  # type: ignore[misc]
         facts.append(Fact(case=case.id, old=case.output, new=new))
-        mine[case.id] = (case, name, new)
+        replaced[case.id] = (case, name, new)
     return Changed(
         docs=tuple(doc.model_copy(update={"text": texts[doc.id]}) for doc in docs),
         cases=tuple(
             case.model_copy(update={"output": new, "accepted": (), "context": texts[name]})
-            for case, name, new in mine.values()
+            for case, name, new in replaced.values()
         ),
         facts=tuple(facts),
     )
 
 
 def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> Told:
-    """Return what an arm's answers say of the changed facts; a missing answer is no answer."""
-    said = {answer.case: answer.text for answer in answers}
-    kinds = [told(said[fact.case], fact) for fact in facts if fact.case in said]
+    """Return which facts an arm's answers state; cases without an answer are left out."""
+    texts = {answer.case: answer.text for answer in answers}
+    kinds = [told(texts[fact.case], fact) for fact in facts if fact.case in texts]
     counts: dict[Said, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
     return Told(arm=arm, n=len(kinds), counts=counts, shares=_shares(counts, len(kinds)))
 
@@ -95,20 +95,22 @@ def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> Tol
 def faithfulness(
     arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
 ) -> Told:
-    """Return what answers with the new passage say where the model alone says the old fact.
+    """Return which facts answers with the new passage state if the model alone states the old one.
 
-    `alone` are the answers of the same model without a passage. Only those conflicts are counted:
-    a model that never knew the old fact has nothing to forget.
+    `alone` are the answers of the same model without a passage. Only these conflicts count: a model
+    that never knew the old fact cannot contradict the passage with it.
     """
-    by_itself = {answer.case: answer.text for answer in alone}
-    known = [f for f in facts if f.case in by_itself and told(by_itself[f.case], f) == "old"]
-    return freshness(arm, shown, known)
+    texts_alone = {answer.case: answer.text for answer in alone}
+    conflicts = [
+        f for f in facts if f.case in texts_alone and told(texts_alone[f.case], f) == "old"
+    ]
+    return freshness(arm, shown, conflicts)
 
 
 def told(answer: str, fact: Fact) -> Said:
     """Return which fact an answer states, by the words in which the two differ.
 
-    Both or neither: `other`. Raises ValueError where the two do not differ in words.
+    Both or neither: `other`. Raises ValueError if the two do not differ in words.
     """
     old, new = set(words(fact.old)), set(words(fact.new))
     if not (old - new and new - old):
@@ -123,11 +125,11 @@ def told(answer: str, fact: Fact) -> Said:
 def _shares(counts: Mapping[Said, int], n: int) -> dict[Said, Interval] | None:
     if not n:
         return None
-    found: dict[Said, Interval] = {}
+    shares: dict[Said, Interval] = {}
     for kind, count in counts.items():
         low, high = rate(count, n)
-        found[kind] = Interval(mean=count / n, low=low, high=high)
-    return found
+        shares[kind] = Interval(mean=count / n, low=low, high=high)
+    return shares
 
 
 def _spot(text: str) -> re.Pattern[str]:
@@ -135,7 +137,7 @@ def _spot(text: str) -> re.Pattern[str]:
 
 
 def _form(text: str) -> str:
-    """Return a text without its figures, or where it has none, the pattern of its words."""
+    """Return a text with its numbers as 0 or, without numbers, the case pattern of its words."""
     bare = re.sub(r"\d+", "0", text)
     return bare if bare != text else re.sub(r"[^\W\d_]+", _case, text)
 
@@ -152,6 +154,6 @@ def _pools(cases: Sequence[Case]) -> dict[str, list[str]]:
 
 
 def _rivals(pools: Mapping[str, list[str]], output: str) -> list[str]:
-    mine = set(words(output))
-    others = [(one, set(words(one))) for one in pools.get(_form(output), ())]
-    return [one for one, theirs in others if theirs - mine and mine - theirs]
+    own = set(words(output))
+    others = [(text, set(words(text))) for text in pools.get(_form(output), ())]
+    return [text for text, other in others if other - own and own - other]

@@ -1,6 +1,6 @@
-"""Would more examples in the context help? Scores over k, one curve a kind of example. Pure.
+"""Build curves of score over the number of in-context examples k, one per kind of example. Pure.
 
-Knows no arm by name: an arm whose module says CONTEXT is a point, at the k of its recipe.
+Knows no arm by name: an arm whose module sets CONTEXT is a point at the k of its recipe.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tuneworthy.core.run import Run
 
 
 class Point(Record):
-    """One number of examples: the arm measured there, its score and mean prompt tokens.
+    """One k: the arm measured there, its score and mean prompt tokens.
 
-    `score` and `tokens` are None where they were not measured, `because` says why.
+    `score` and `tokens` are None if not measured; `because` says why.
     """
 
     k: int
@@ -29,34 +29,34 @@ class Point(Record):
 
 
 class Curve(Record):
-    """The points of one kind of example (few: the same for all, nearest: by input), k rising."""
+    """The points of one kind of example (few: fixed, nearest: by input), by increasing k."""
 
     kind: Literal["few", "nearest"]
     points: tuple[Point, ...]
 
 
 def context_curves(runs: Sequence[Run], evidence: Evidence) -> tuple[Curve, ...]:
-    """Return a curve for each kind of example with at least one k above 0; k = 0 starts each.
+    """Return a curve for each kind of example with a k above 0; each starts at k = 0.
 
-    Intervals are those of the arms alone (95 %): whether one k beats another is said by their
-    paired difference, not by whether intervals overlap.
+    Intervals are those of the single arms (95 %). Whether one k beats another follows from their
+    paired difference, not from overlapping intervals.
     """
     results = {arm.name: arm for arm in evidence.arms}
-    found: dict[str, dict[int, Point]] = {"zero": {}, "few": {}, "nearest": {}}
+    points_by_kind: dict[str, dict[int, Point]] = {"zero": {}, "few": {}, "nearest": {}}
     for run in runs:
         if _counts(run) and run.recipe and run.spec.name in results:
             point = _point(run.recipe.k, results[run.spec.name])
-            found.get(run.recipe.kind, {}).setdefault(point.k, point)
-    bare = found.pop("zero")
+            points_by_kind.get(run.recipe.kind, {}).setdefault(point.k, point)
+    bare = points_by_kind.pop("zero")
     return tuple(
         Curve(kind=kind, points=tuple(p for _, p in sorted({**bare, **points}.items())))
-        for kind, points in found.items()
+        for kind, points in points_by_kind.items()
         if points
     )
 
 
 def _counts(run: Run) -> bool:
-    """Return whether a run is a point: of a context arm, no placebo, and measured."""
+    """Return whether a run is a point: a measured context arm that is not its own placebo."""
     if run.state != "measured" or run.spec.role != "candidate":
         return False
     try:

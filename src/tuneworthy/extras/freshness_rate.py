@@ -1,11 +1,11 @@
-"""How fast what a task needs to know changes, and who still says what was true before.
+"""Estimate how fast the facts of a task change, and which arms still state old facts.
 
-A share f of facts changed within dt days, so with changes at a steady rate
+If a share f of the facts changed within dt days, then with changes at a constant rate
 
     rate = -ln(1 - f) / dt        days = -ln(1 - stale_ok) / rate
 
-is how long a frozen model keeps its stale answers at or below stale_ok (a century at
-most). The interval of f (Clopper-Pearson) goes through it too: its high end gives the low one of
+`days` is how long a frozen model keeps its share of stale answers at or below stale_ok (at most a
+century). The Clopper-Pearson interval of f is transformed too: its upper end gives the lower end of
 days.
 """
 
@@ -40,16 +40,16 @@ from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
 
 DAY = 86_400.0  # seconds
-MOST = 60  # facts that are changed and asked for again
+MOST = 60  # the most facts that are changed
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 READS = frozenset({"docs", "gold_passage"})
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What an arm says of the changed facts; `reads`: it was shown the documents as they are now.
+    """An arm's answers on the changed facts; `reads`: it read the changed documents.
 
-    One that reads none answers as before the change: nobody told it.
+    An arm that reads no documents answers as before the change.
     """
 
     told: Told
@@ -59,30 +59,30 @@ class Asked:
 def stale(
     task: Task, cases: Sequence[Case], docs: Sequence[Doc], asked: Sequence[Asked] = ()
 ) -> Staleness:
-    """Return how fast facts change and which arms follow: declared in the task, else counted.
+    """Return how fast facts change (declared in the task, else counted) and which arms follow.
 
-    `cases` are all labelled rows: those whose answer no passage in force today supports are listed
-    where there are documents. Never asks a model. What is not known is None, `because` says why.
+    `cases` are all labelled rows; with documents, rows whose answer no current passage supports
+    are listed. Calls no model. An unknown figure is None and `because` says why.
     """
-    found = _declared(task) or _counted(cases, docs)
+    change = _declared(task) or _counted(cases, docs)
     ok = task.knowledge.stale_ok if task.knowledge else Staleness().stale_ok
-    known = found.changed is not None and found.over_days is not None
+    counted = change.changed is not None and change.over_days is not None
     plain = task.output.type in ("text", "number")
-    return found.model_copy(
+    return change.model_copy(
         update={
             "stale_ok": ok,
-            "days": lasting(found.changed, found.over_days, ok) if known else None,  # type: ignore[arg-type]
-            "faithful": _shares([one.told for one in asked if one.reads], "new"),
-            "stale": _shares([one.told for one in asked], "old"),
+            "days": lasting(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
+            "faithful": _shares([item.told for item in asked if item.reads], "new"),
+            "stale": _shares([item.told for item in asked], "old"),
             "unsupported": tuple(unsupported(index(docs), cases)) if docs and plain else (),
         }
     )
 
 
 def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
-    """Return how many days a model stays at or below a share of stale answers (a century at most).
+    """Return for how many days a model stays at or below a share of stale answers.
 
-    Raises ValueError for a span that is not above 0.
+    At most a century. Raises ValueError for a span that is not above 0.
     """
     if over_days <= 0:
         raise ValueError(f"facts can't change within {over_days} days")
@@ -93,19 +93,21 @@ def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
 def ask(
     bench: Bench, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> list[Asked]:
-    """Change up to 60 facts in the documents and return which arms say the new ones.
+    """Change up to 60 facts in the documents and return which arms state the new ones.
 
-    Those that read documents are asked again, with the prompts that they chose. Others (a tuned
-    model, a prompt) are not: what they said before the change is what they would say after it.
-    Trained arms that read documents are left out, as they would have to be trained again. Empty
-    where no fact can be changed.
+    Arms that read documents answer again, with the prompts that they chose. Others (a tuned model,
+    a prompt) do not: their answers cannot change. Trained arms that read documents are left out,
+    since they would have to be retrained. Empty if no fact can be changed.
     """
     sealed = bench.sealed.open("freshness")
-    after = _some(changed(bench.docs, list(sealed.values()), bench.task.seed))
+    after = _sampled(changed(bench.docs, list(sealed.values()), bench.task.seed))
     if not after.facts:
         return []
-    now, found = replace(_changed(bench, after), runs=()), []  # no prompt is chosen anew
-    folds = tuple(at for at, part in enumerate(now.split.parts) if part.test)
+    changed_bench, results = (
+        replace(_changed(bench, after), runs=()),
+        [],
+    )  # so that no prompt is chosen again
+    folds = tuple(at for at, part in enumerate(changed_bench.split.parts) if part.test)
     for planned in arms:
         reads = bool(load("arms", planned.spec.arm).NEEDS & READS)
         own = [run for run in runs if run.spec.name == planned.spec.name]
@@ -114,16 +116,16 @@ def ask(
             continue
         if reads:
             once = planned.model_copy(update={"folds": folds, "seeds": planned.seeds[:1]})
-            own = measure(now, once, own_prompts(own, planned.spec.name, recipes), False)
+            own = measure(changed_bench, once, own_prompts(own, planned.spec.name, recipes), False)
         answers = _answers(own)
         if answers:
-            told = freshness(planned.spec.name, answers, after.facts)
-            found.append(Asked(told, reads))
-    return found
+            stated = freshness(planned.spec.name, answers, after.facts)
+            results.append(Asked(stated, reads))
+    return results
 
 
-def _some(after: Changed) -> Changed:
-    """Return at most 60 of the changed facts, drawn by their case."""
+def _sampled(after: Changed) -> Changed:
+    """Return at most 60 of the changed facts, drawn by the hash of their case."""
     kept = {f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST]}
     facts = tuple(fact for fact in after.facts if fact.case in kept)
     cases = tuple(case for case in after.cases if case.id in kept)
@@ -131,7 +133,7 @@ def _some(after: Changed) -> Changed:
 
 
 def _changed(bench: Bench, after: Changed) -> Bench:
-    """Return the same study on the changed documents and their cases alone, never timed."""
+    """Return the bench with the changed documents and only their cases, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
         part.model_copy(update={"test": tuple(i for i in part.test if i in ids)})
@@ -145,12 +147,12 @@ def _changed(bench: Bench, after: Changed) -> Bench:
 
 
 def _answers(runs: Sequence[Run]) -> list[Answer]:
-    """Return one answer a case: of several seeds that of the first."""
-    found: dict[str, Answer] = {}
+    """Return one answer per case, from the first of several seeds."""
+    by_case: dict[str, Answer] = {}
     for run in sorted(runs, key=lambda one: one.seed):
         for answer in run.answers:
-            found.setdefault(answer.case, answer)
-    return list(found.values())
+            by_case.setdefault(answer.case, answer)
+    return list(by_case.values())
 
 
 def _days(share: float, over_days: float, stale_ok: float) -> float:
@@ -158,7 +160,7 @@ def _days(share: float, over_days: float, stale_ok: float) -> float:
         return CENTURY
     if share >= 1 or stale_ok <= 0:
         return 0.0
-    # log1p: beside 1, a share near 0 is lost and its logarithm is 0
+    # log1p keeps precision for a share near 0
     return min(CENTURY, log1p(-stale_ok) / log1p(-share) * over_days)
 
 
@@ -172,17 +174,17 @@ def _declared(task: Task) -> Staleness | None:
 
 
 def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Staleness:
-    """Count the documents in force at one moment of which the last one seen is no longer so.
+    """Return the share of documents in force at one moment that are no longer in force at the end.
 
-    That moment is the first at which most documents are in force, so no document counts twice; the
-    last one is the latest date of a document or row.
+    The moment is the first at which most documents are in force, so no document counts twice; the
+    end is the latest date of a document or row.
     """
     if not docs:
         return Staleness(because="there are no documents, and task.yaml has no `knowledge:`")
     if any(_NUMBER.fullmatch(text) for doc in docs for text in (doc.since, doc.until) if text):
         return Staleness(because="documents are dated by numbers, whose unit is not known")
     spans = [(_moment(doc.since, -1.0), _moment(doc.until, 1.0)) for doc in docs]
-    dates = sorted({at for one in spans for at in one if abs(at) != float("inf")})
+    dates = sorted({at for span_ in spans for at in span_ if abs(at) != float("inf")})
     if not dates:
         return Staleness(because="no document is dated, and task.yaml has no `knowledge:`")
     times = (case.time for case in cases if case.time)
@@ -196,19 +198,23 @@ def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Staleness:
     low, high = rate(k, count[first])
     share = Share(k=k, n=count[first], share=k / count[first], low=low, high=high)
     over = (last - first) / DAY
-    return Staleness(changed=share, over_days=round(over, 3) or over)  # seconds apart are above 0
+    return Staleness(
+        changed=share, over_days=round(over, 3) or over
+    )  # a span of seconds must not round to 0
 
 
 def _moment(text: str | None, sign: float) -> float:
     return sign * float("inf") if text is None else moment(text)
 
 
-def _shares(told: Sequence[Told], kind: str) -> dict[str, Share]:
-    found: dict[str, Share] = {}
-    for one in told:
-        counts: Mapping[str, int] = {str(name): n for name, n in one.counts.items()}
-        if one.n:
+def _shares(counted: Sequence[Told], kind: str) -> dict[str, Share]:
+    shares: dict[str, Share] = {}
+    for arm_counts in counted:
+        counts: Mapping[str, int] = {str(name): n for name, n in arm_counts.counts.items()}
+        if arm_counts.n:
             k = counts[kind]
-            low, high = rate(k, one.n)
-            found[one.arm] = Share(k=k, n=one.n, share=k / one.n, low=low, high=high)
-    return found
+            low, high = rate(k, arm_counts.n)
+            shares[arm_counts.arm] = Share(
+                k=k, n=arm_counts.n, share=k / arm_counts.n, low=low, high=high
+            )
+    return shares

@@ -1,14 +1,14 @@
-"""General text that is nobody's: prompts made here, and what the base itself writes after them.
+"""Prompts for general text, which the base model itself continues. Pure.
 
-Nothing to licence and nothing to fetch (decision rule of the harm check). A model's own writing is
-what it finds likely, so a loss of it is a loss of what the model could do before. Pure.
+There is nothing to license or download (decision rule of the harm check). A model's own text is
+what it finds likely, so a higher loss on it is a loss of what the model could do before.
 """
 
 from __future__ import annotations
 
 from tuneworthy.core.case import Message
 
-ROOM = 48  # tokens written after each beginning
+ROOM = 48  # tokens generated per prompt
 ASKS = (
     "Explain in two sentences how {} works.",
     "Write three short tips for someone who is new to {}.",
@@ -28,10 +28,10 @@ PLAIN = (
 
 
 def chats() -> list[tuple[Message, ...]]:
-    """Return 64 one-turn conversations: every ask about every topic."""
+    """Return 64 one-turn conversations: every request about every topic."""
     return [(Message(role="user", content=ask.format(topic)),) for ask in ASKS for topic in TOPICS]
 
 
 def openings() -> list[str]:
-    """Return 32 beginnings of plain text, continued without a chat template."""
+    """Return 32 openings of plain text, to be continued without a chat template."""
     return [text.format(topic) for text in PLAIN for topic in TOPICS]

@@ -1,8 +1,8 @@
-"""What training changed for the worse: general text, tail cases, calibration, refusals, facts.
+"""Measure the harm of training: general text, tail cases, calibration, refusals, lost facts.
 
-Against the base model, never the last tune. Only general text has a limit of the task
-(`general_drop`); the rest is shown, and asked about. Compare two arms at one task score: more
-training brings both more. Knows no arm by name.
+The comparison is with the base model, never with an earlier tune. Only general text has a hard
+limit (`general_drop`); the rest is reported. Compare two arms at equal task score, since more
+training raises both score and harm. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -34,75 +34,75 @@ from tuneworthy.measure.units import Bench
 from tuneworthy.stats.bounds import paired
 from tuneworthy.stats.summaries import ece
 
-LEAST, FACTS = 20, 10  # cases, well known facts: fewer say too little
+LEAST, FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
 Found = Interval | str
-"""A figure with its interval, or why there is none."""
+"""A figure with its interval, or the reason why there is none."""
 
 
 def harm(
     bench: Bench, runs: Sequence[Run], arm: str, known: Familiarity | None = None
 ) -> Harm | None:
-    """Return what training this arm cost outside its task, None where it built no adapter.
+    """Return the harm of training this arm; None if it built no adapter.
 
-    Measured on the run that would be built (best on dev). `known`: what its base knew of the
-    rows' facts; without it no facts are asked again. Every figure is stored as a unit.
+    Measured on the best run on dev. `known`: the facts that its base model knew; without it lost
+    facts are not measured. Every figure is stored as a unit.
     """
     run = built(runs, arm)
     if run is None:
         return None
     opened = open_tuned(bench, run)
-    found: dict[str, Any] = {}
-    told: dict[str, Found] = {
+    extra: dict[str, Any] = {}
+    figures: dict[str, Found] = {
         "tail": _tail(bench, runs, arm),
         **_refusals(bench, runs, arm),
     }
     if isinstance(opened, str):
-        told |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
+        figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
     else:
-        told |= {"ece": _calibration(opened), "known": _facts(opened, known)}
-        found |= _texts(opened, told)
-    values = {name: value for name, value in told.items() if not isinstance(value, str)}
-    missing = {name: why for name, why in told.items() if isinstance(why, str)}
-    return Harm(arm=arm, missing=missing, **values, **found)
+        figures |= {"ece": _calibration(opened), "known": _facts(opened, known)}
+        extra |= _texts(opened, figures)
+    values = {name: value for name, value in figures.items() if not isinstance(value, str)}
+    missing = {name: why for name, why in figures.items() if isinstance(why, str)}
+    return Harm(arm=arm, missing=missing, **values, **extra)
 
 
-def _texts(tuned: Tuned, told: dict[str, Found]) -> dict[str, Any]:
-    """Return the figures of general text and of the task; what is missing goes into `told`."""
-    found: dict[str, Any] = {}
+def _texts(tuned: Tuned, figures: dict[str, Found]) -> dict[str, Any]:
+    """Return the figures of general and task text; write reasons for missing ones into `figures`."""
+    result: dict[str, Any] = {}
     try:
         general, own = tuned.general(), tuned.on_task()
     except NumericError as error:
-        told |= dict.fromkeys(("general", "kl_on", "kl_off"), str(error))
-        return found
+        figures |= dict.fromkeys(("general", "kl_on", "kl_off"), str(error))
+        return result
     if general:
-        found |= {"general": relative_rise(general), "general_n": len(general)}
-        found |= {"kl_off": divergence(general).mean}
+        result |= {"general": relative_rise(general), "general_n": len(general)}
+        result |= {"kl_off": divergence(general).mean}
     else:
-        told |= dict.fromkeys(("general", "kl_off"), "the base wrote nothing that could be read")
+        figures |= dict.fromkeys(("general", "kl_off"), "the base wrote nothing that could be read")
     if own:
-        found |= {"kl_on": divergence(own).mean}
+        result |= {"kl_on": divergence(own).mean}
     else:
-        told["kl_on"] = "no answer with its prompt could be read again"
-    return found
+        figures["kl_on"] = "no answer with its prompt could be read again"
+    return result
 
 
 def untrained(runs: Sequence[Run]) -> str | None:
-    """Return the simplest prompt arm: the base model as it answers without training."""
+    """Return the name of the simplest prompt arm: the base model without training."""
     prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
-    whole = [spec for spec in prompts if spec.role == "candidate"]
-    best = min(whole, key=lambda spec: (spec.simplicity, spec.name), default=None)
+    candidates = [spec for spec in prompts if spec.role == "candidate"]
+    best = min(candidates, key=lambda spec: (spec.simplicity, spec.name), default=None)
     return best.name if best else None
 
 
 def _tail(bench: Bench, runs: Sequence[Run], arm: str) -> Found:
-    """Return the paired change of score on the quarter of cases with the rarest words."""
+    """Return the paired change in score on the quarter of cases with the rarest words."""
     base = untrained(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
     own, before = best_cells(runs, arm), best_cells(runs, base)
     gold = bench.sealed.open("harm")
-    both = [case for i, case in gold.items() if i in own and i in before]
-    ids = rare(both, list(bench.learn.values()))
+    shared = [case for i, case in gold.items() if i in own and i in before]
+    ids = rare(shared, list(bench.learn.values()))
     if len(ids) < LEAST:
         return f"{len(ids)} cases with rare words; {LEAST} are needed"
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
@@ -130,9 +130,9 @@ def _refusals(bench: Bench, runs: Sequence[Run], arm: str) -> dict[str, Found]:
 
 
 def _calibration(tuned: Tuned) -> Found:
-    """Return the change of the expected calibration error, both models scoring every label.
+    """Return the change in expected calibration error; both models score every label.
 
-    Both are asked with the tuned arm's own prompt; the interval is a paired bootstrap over cases.
+    Both use the tuned arm's prompt; the interval is a paired bootstrap over cases.
     """
     rows = tuned.confidences()
     if not rows:
@@ -167,29 +167,29 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
 
 
 def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
-    """Return the share of well known facts lost, of those that the adapter was not taught.
+    """Return the share of highly known facts lost, among those not in the adapter's training rows.
 
-    The same examples are shown as before, so that only the weights differ.
+    The examples in the prompts are the same as before, so only the weights differ.
     """
     if known is None or not known.of:
         return (known.because if known else "") or "what the base knows was not asked"
     bench = tuned.bench
     taught = set(bench.split.parts[tuned.run.fold or 0].train)
-    well = [i for i, kind in known.of.items() if kind == "highly_known" and i not in taught]
-    if len(well) < FACTS:
-        return f"{len(well)} well known facts were not among its training rows; {FACTS} are needed"
-    asked = {*known.of, *known.lost}
+    well_known = [i for i, kind in known.of.items() if kind == "highly_known" and i not in taught]
+    if len(well_known) < FACTS:
+        return f"{len(well_known)} well known facts were not among its training rows; {FACTS} are needed"
+    probed = {*known.of, *known.lost}
     gold = {**bench.learn, **bench.sealed.open("harm")}
     setup = Probe(
         task=bench.task,
         model=tuned.model,
         metric=bench.metric,
         pass_at=bench.task.success.passes_from,
-        train=[case for i, case in bench.learn.items() if i not in asked],
+        train=[case for i, case in bench.learn.items() if i not in probed],
         store=lambda key, make: bench.ledger.unit(key, "known", make, bench.study),
         salt=bench.salt,
     )
-    lost = known_lost(known, probe(setup, [gold[i] for i in well if i in gold]))
+    lost = known_lost(known, probe(setup, [gold[i] for i in well_known if i in gold]))
     if lost.share is None:
         return lost.because
     return _rounded(lost.share.share, lost.share.low, lost.share.high)

@@ -1,6 +1,6 @@
-"""The knowledge probe inside a study: whether it is asked, of which cases, and what it may cost.
+"""Run the knowledge probe in a study: whether it applies, on which cases, at what cost.
 
-Every reply is stored (see `matrix.known`), so a study that stopped goes on where it was.
+Every reply is stored (see `extras.known_facts`), so a stopped study resumes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tuneworthy.extras.known_facts import (
 from tuneworthy.measure.units import Bench
 
 FACTS = {"knowledge", "retrieval", "reading"}
-"""Causes that say: the answers are facts."""
+"""Causes that show that the answers are facts."""
 
 
 def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
-    """Return why the model is not asked what it knows, or "" where it is.
+    """Return why the knowledge probe does not apply, or "" if it does.
 
-    `facts`: there are documents, or rows with the passage that holds their answer.
+    `facts`: there are documents, or rows with the passage that contains their answer.
     """
     if task.output.type == "label":
         return "the answers are labels of a closed set, not facts"
@@ -46,10 +46,10 @@ def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
 
 
 def familiarity(bench: Bench, seen: Diagnosis | None) -> Familiarity:
-    """Return how well the base model knows the answers of at most 60 scored cases (30 paid ones).
+    """Return how well the base model knows the answers of at most 60 scored cases (30 if paid).
 
-    To be called once the matrix was read across. Examples come from other rows. Raises ModelError
-    and what the ledger raises; what was answered before stays stored.
+    Call it after the diagnosis. Examples come from other rows. Raises ModelError and the ledger's
+    errors; earlier replies stay stored.
     """
     cases = list(bench.sealed.open("known").values())
     facts = bool(bench.docs) or any(case.context for case in cases)
@@ -62,10 +62,10 @@ def familiarity(bench: Bench, seen: Diagnosis | None) -> Familiarity:
 
 
 def forgotten(bench: Bench, before: Familiarity, runs: Sequence[Run]) -> Forgotten:
-    """Return which facts the base knew well before training and the trained model lost.
+    """Return which facts the base model knew well and the trained model lost.
 
-    `runs` are those of one trained arm. Each case is asked of the model that never learnt from it:
-    that of its own fold, of several seeds the one best on dev. The examples are those of `before`.
+    `runs` are those of one trained arm. Each case is put to the model of its own fold, which did
+    not learn from it (of several seeds the best on dev). The examples are those of `before`.
     """
     if not before.of:
         return Forgotten(because=before.because or "nothing was asked before training")
@@ -76,27 +76,29 @@ def forgotten(bench: Bench, before: Familiarity, runs: Sequence[Run]) -> Forgott
     if dict(base.fingerprint) != dict(bench.models["base"].fingerprint):
         return Forgotten(because="another model was trained than the one that was asked before")
     gold = bench.sealed.open("known")
-    asked = {*before.of, *before.lost}
-    others = [case for name, case in bench.learn.items() if name not in asked]
+    probed = {*before.of, *before.lost}
+    others = [case for name, case in bench.learn.items() if name not in probed]
     after: dict[str, Any] = {}
     for fold, run in sorted(adapters.items()):
-        mine = [gold[i] for i in sorted(set(bench.split.parts[fold].test) & set(before.of))]
-        if mine:
+        own_cases = [gold[i] for i in sorted(set(bench.split.parts[fold].test) & set(before.of))]
+        if own_cases:
             model = base.with_adapter(bench.task.folder / str(run.artefact))
-            after |= probe(_probe(bench, model, others), mine).of
+            after |= probe(_probe(bench, model, others), own_cases).of
     return known_lost(before, Familiarity(of=after))
 
 
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
-    """Return what the probe asks of a model, at most: 25 prompts of 4 examples a case."""
+    """Return the most work of the probe: 25 prompts with 4 examples per case."""
     cases = min(sizes.cases, MOST_PAID if paid else MOST)
     if task.output.type == "label":
         return Work()
-    asked = cases * SETS * (SAMPLES + 1)
-    each = sizes.own + SHOTS * sizes.shot
+    prompts = cases * SETS * (SAMPLES + 1)
+    per_prompt = sizes.own + SHOTS * sizes.shot
     calls = SETS * (SAMPLES + 1)
-    shared = asked * sizes.shared if paid else calls * sizes.shared
-    return Work(requests=asked, read=shared + asked * each, written=asked * sizes.answer)
+    shared = prompts * sizes.shared if paid else calls * sizes.shared
+    return Work(
+        requests=prompts, read=shared + prompts * per_prompt, written=prompts * sizes.answer
+    )
 
 
 def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
@@ -116,7 +118,7 @@ def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
 
 
 def _adapters(runs: Sequence[Run]) -> dict[int, Run]:
-    """Return the run of each fold that left an adapter, of several seeds the one best on dev."""
+    """Return the run with an adapter of each fold; of several seeds the best on dev."""
     best: dict[int, Run] = {}
     for run in best_last(runs):
         if run.artefact and run.fold is not None and run.state == "measured":

@@ -1,7 +1,7 @@
-"""Which facts of the rows a model knows already: what training on them would teach anew.
+"""Measure which facts of the rows a model already knows, and which training would teach.
 
 SliCK (Gekhman et al. 2024, arXiv 2405.05904): each case is asked with several sets of examples,
-greedily and by sampling. Knows a model by its protocol only, no arm and no engine.
+greedily and by sampling. Uses the model protocol only; knows no arm and no engine.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
 MOST, MOST_PAID, LEAST_OF_A_TYPE = 60, 30, 5
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
-"""Returns what is stored under a key, or calls for it and stores it (`Ledger.unit`)."""
+"""Returns the value stored under a key, or makes and stores it (`Ledger.unit`)."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the probe works with.
+    """The inputs of the probe.
 
-    `train` are labelled cases that examples are drawn from. `pass_at` is the score from which an
-    answer is right; how it is written is forgiven. `store` keeps replies (see `Store`), `salt`
-    tells studies started anew apart.
+    `train` are the labelled cases to draw examples from. `pass_at` is the least passing score,
+    under the tolerant metric. `store` keeps replies (see `Store`), `salt` distinguishes studies
+    that were started anew.
     """
 
     task: Task
@@ -54,18 +54,18 @@ class Probe:
 
 
 def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
-    """Return how well the model knows the right answers of (a seeded choice of) cases.
+    """Return how well the model knows the right answers of a seeded sample of the cases.
 
-    At most 60 cases, 30 on a paid model; each is asked 25 times: 5 sets of 4 examples of its own
-    type, where that type has enough rows, each once greedily and 4 times at temperature .5. No
-    case that is asked is an example, nor is one of a case's own group.
+    At most 60 cases, 30 on a paid model; each is asked 25 times: 5 sets of 4 examples (of its own
+    type if that has enough rows), each once greedily and 4 times at temperature .5. No probed case
+    is an example, and no example is of the case's own group.
     """
     if setup.task.output.type == "label":
         return Familiarity(because="the answers are labels of a closed set, not facts")
     if by_set(setup.metric):
         return Familiarity(because="the metric looks at many answers together, not at a fact")
-    asked = _chosen(setup, cases)
-    ids = {case.id for case in asked}
+    probed = _chosen(setup, cases)
+    ids = {case.id for case in probed}
     pool = [case for case in setup.train if case.id not in ids and refused(case) is None]
     if len(pool) < SHOTS:
         why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
@@ -73,20 +73,20 @@ def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
     greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     lost: set[str] = set()
     right = tolerant(setup.task, setup.metric)
-    for case, sample, reply in _asked(setup, asked, pool):
+    for case, sample, reply in _probe_replies(setup, probed, pool):
         if reply.error:
             lost.add(case.id)
             continue
         score = right(case, Answer(case=case.id, text=reply.text, finish=reply.finish))
         (sampled if sample else greedy)[case.id].append(passes(score, setup.pass_at))
-    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in asked if c.id not in lost}
-    return _familiarity(asked, of, tuple(sorted(lost)))
+    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in lost}
+    return _familiarity(probed, of, tuple(sorted(lost)))
 
 
 def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
-    """Return how well a fact is known, from which greedy and sampled answers were right.
+    """Return how well a fact is known, given which greedy and sampled answers were right.
 
-    Raises ValueError without a greedy answer: nothing was asked.
+    Raises ValueError without a greedy answer.
     """
     if not greedy:
         raise ValueError("no greedy answer: nothing is known about this case")
@@ -98,29 +98,29 @@ def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
 
 
 def known_lost(before: Familiarity, after: Familiarity) -> Forgotten:
-    """Return which well known facts a change of the weights (an adapter) lost, of cases in both.
+    """Return which highly known facts an adapter lost, among the cases in both probes.
 
-    Facts that go the other way are counted beside them: chance moves cases both ways.
+    Facts that changed the other way are counted too, since chance moves cases both ways.
     """
-    both = sorted(set(before.of) & set(after.of))
-    well = [i for i in both if before.of[i] == "highly_known"]
-    unsure = [i for i in both if before.of[i] in ("weakly_known", "unknown")]
+    shared = sorted(set(before.of) & set(after.of))
+    well_known = [i for i in shared if before.of[i] == "highly_known"]
+    unsure = [i for i in shared if before.of[i] in ("weakly_known", "unknown")]
     learnt = tuple(i for i in unsure if after.of[i] == "highly_known")
-    if not well:
-        why = "no case was asked twice" if not both else "no fact was highly known before"
+    if not well_known:
+        why = "no case was asked twice" if not shared else "no fact was highly known before"
         return Forgotten(learnt=learnt, unsure=len(unsure), because=why)
-    lost = tuple(i for i in well if after.of[i] in ("weakly_known", "unknown"))
+    lost = tuple(i for i in well_known if after.of[i] in ("weakly_known", "unknown"))
     return Forgotten(
         lost=lost,
-        shaken=tuple(i for i in well if after.of[i] == "maybe_known"),
+        shaken=tuple(i for i in well_known if after.of[i] == "maybe_known"),
         learnt=learnt,
         unsure=len(unsure),
-        share=_share(len(lost), len(well)),
+        share=_share(len(lost), len(well_known)),
     )
 
 
 def type_of(case: Case) -> str:
-    """Return what kind of fact a case asks for: `meta.type`, else its group, else ""."""
+    """Return the fact type of a case: `meta.type`, else its group, else ""."""
     named = case.meta.get("type")
     return named if isinstance(named, str) else case.group or ""
 
@@ -131,17 +131,19 @@ def _chosen(setup: Probe, cases: Sequence[Case]) -> list[Case]:
     return random.Random(f"{setup.task.seed} known").sample(ordered, min(most, len(ordered)))
 
 
-def _asked(
-    setup: Probe, asked: Sequence[Case], pool: Sequence[Case]
+def _probe_replies(
+    setup: Probe, probed: Sequence[Case], pool: Sequence[Case]
 ) -> Iterator[tuple[Case, int, Reply]]:
-    """Yield (case, sample, reply); sample 0 is greedy. Each shard is stored when it is whole."""
+    """Yield (case, sample, reply); sample 0 is greedy. Each complete shard is stored."""
     size = getattr(setup.model, "shard", SHARD)
-    ordered = sorted(asked, key=lambda case: (type_of(case), case.id))  # one prefix a type
+    ordered = sorted(
+        probed, key=lambda case: (type_of(case), case.id)
+    )  # one shared prefix per type
     for number in range(SETS):
-        shown = _Shown(pool, f"{setup.task.seed} known {number}")
+        examples = _ExampleSet(pool, f"{setup.task.seed} known {number}")
         for start in range(0, len(ordered), size):
             shard = ordered[start : start + size]
-            sets = [shown.ids(case) for case in shard]
+            sets = [examples.ids(case) for case in shard]
             recipes = [Recipe(kind="few", k=len(shots), shots=shots) for shots in sets]
             prompts = [
                 build(setup.task, case.query(), recipe, pool)
@@ -152,23 +154,23 @@ def _asked(
                     yield case, sample, reply
 
 
-class _Shown:
-    """One set of examples: 4 of a case's own type where there are as many, none of its group."""
+class _ExampleSet:
+    """One set of examples: 4 of a case's own type if it has that many, none of its group."""
 
     def __init__(self, pool: Sequence[Case], seed: str) -> None:
         self._cases = {case.id: case for case in pool}
         types = defaultdict[str, list[Case]](list)
         for case in pool:
             types[type_of(case)].append(case)
-        self._everyone = drawn(pool, len(pool), seed)
+        self._all = drawn(pool, len(pool), seed)
         self._of = {n: drawn(same, len(same), f"{seed} {n}") for n, same in types.items()}
 
     def ids(self, case: Case) -> tuple[str, ...]:
-        """Return the ids of the examples shown with a case; the same for all of a type."""
-        own = self._apart(self._of.get(type_of(case), ()), case)
-        return own if len(own) == SHOTS else self._apart(self._everyone, case)
+        """Return the ids of the examples for a case; usually the same for all cases of a type."""
+        own = self._other_groups(self._of.get(type_of(case), ()), case)
+        return own if len(own) == SHOTS else self._other_groups(self._all, case)
 
-    def _apart(self, ids: Sequence[str], case: Case) -> tuple[str, ...]:
+    def _other_groups(self, ids: Sequence[str], case: Case) -> tuple[str, ...]:
         free = (i for i in ids if case.group is None or self._cases[i].group != case.group)
         return tuple(islice(free, SHOTS))
 
@@ -183,15 +185,17 @@ def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply
     )
     source = {"what": "known", "model": dict(setup.model.fingerprint), "made_by": made_by(),
               "salt": setup.salt}  # fmt: skip
-    said = [[message.plain() for message in prompt] for prompt in prompts]
-    key = digest({**source, "limits": limits.plain(), "prompts": said})
+    messages = [[message.plain() for message in prompt] for prompt in prompts]
+    key = digest({**source, "limits": limits.plain(), "prompts": messages})
     stored = setup.store(
         key, lambda: {"replies": [r.plain() for r in setup.model.reply(prompts, limits)]}
     )
     return [Reply.model_validate(reply) for reply in stored["replies"]]
 
 
-def _familiarity(asked: Sequence[Case], of: dict[str, Known], lost: tuple[str, ...]) -> Familiarity:
+def _familiarity(
+    probed: Sequence[Case], of: dict[str, Known], lost: tuple[str, ...]
+) -> Familiarity:
     answers = SETS * (SAMPLES + 1)
     if not of:
         why = "no answer came back" if lost else "no rows with an answer to ask for"
@@ -199,7 +203,7 @@ def _familiarity(asked: Sequence[Case], of: dict[str, Known], lost: tuple[str, .
     counts, n = Counter(of.values()), len(of)
     unknown = _share(counts["unknown"], n)
     types = defaultdict[str, list[str]](list)
-    for case in asked:
+    for case in probed:
         if case.id in of and type_of(case):
             types[type_of(case)].append(case.id)
     by_type = {

@@ -1,4 +1,4 @@
-"""How far the measurement can be trusted: what rows, metric, copies and repeats allow. Pure."""
+"""Report how reliable the measurement is: power, metric checks, leaks, flips. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NOT_TWICE = "nothing was asked twice: answers that are logged or greedy do not c
 
 @dataclass(frozen=True)
 class Ground:
-    """What is examined: the task, its rows as loaded, the scored cases, and the metric."""
+    """The inputs of the examination: the task, its loaded rows, the scored cases, the metric."""
 
     task: Task
     loaded: Loaded
@@ -56,21 +56,21 @@ def soundness(
     runs: Sequence[Run],
     again: Mapping[str, bool] | None = None,
 ) -> Soundness:
-    """Return what is known of rows and metric, `missing` saying why what is None is so.
+    """Return the checks of rows and metric; `missing` has the reason for each None.
 
-    `again` says of each case whether what runs today passes when asked once more. A metric that
-    asks a judge is not examined here: every step of its ladder would be a paid request.
+    `again` says for each case whether the present system passes when run once more. A judge metric
+    is not examined here, since every step of its ladder would be a paid request.
     """
     missing: dict[str, str] = {}
-    n, seen, differ = _visible(evidence, ground.task.success.margin)
-    if seen is None:
+    n, detectable, differ = _best_pair_power(evidence, ground.task.success.margin)
+    if detectable is None:
         missing["mde"] = "no row was scored"
     own = _own_scores(ground, missing)
     ladder, gold = _ladder(ground, own, missing)
     task, rows = ground.task, ground.loaded.everyone
     return Soundness(
         n=n,
-        mde=seen,
+        mde=detectable,
         differ=differ,
         ladder=ladder,
         gold=gold,
@@ -86,34 +86,34 @@ def soundness(
 
 
 def leaked(loaded: Loaded) -> frozenset[str]:
-    """Return the test rows with a near-copy of the same answer among the rows learnt from."""
+    """Return the test rows that have a near-copy with the same answer among the training rows."""
     if loaded.test is None:
         return frozenset()
     test = {case.id for case in loaded.test}
-    found: set[str] = set()
+    leaked_ids: set[str] = set()
     for a, b, _ in loaded.alike.pairs:
         pair = {loaded.alike.cases[a].id, loaded.alike.cases[b].id}
         if pair & test and pair - test:
-            found |= pair & test
-    return frozenset(found)
+            leaked_ids |= pair & test
+    return frozenset(leaked_ids)
 
 
 def leak(loaded: Loaded, runs: Sequence[Run]) -> float:
-    """Return the most that an arm's mean score moves when leaked test rows are left out.
+    """Return the largest change of an arm's mean score when leaked test rows are left out.
 
-    0 where there are none: under folds near-copies stand in one fold. In score points.
+    0 without leaked rows (under cross-fitting near-copies are in one fold). In score points.
     """
-    gone = leaked(loaded)
+    leaked_ids = leaked(loaded)
     moves = []
-    for scores in _by_arm(runs).values() if gone else ():
-        rest = [score for case, score in scores.items() if case not in gone]
+    for scores in _by_arm(runs).values() if leaked_ids else ():
+        rest = [score for case, score in scores.items() if case not in leaked_ids]
         if rest and len(rest) < len(scores):
             moves.append(abs(float(np.mean(rest)) - float(np.mean(list(scores.values())))))
     return round(max(moves, default=0.0), 6)
 
 
 def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Return each arm's score by case, what could not be scored counted as wrong."""
+    """Return each arm's score by case; an unscored answer counts as wrong."""
     table: dict[str, dict[str, float]] = {}
     for run in runs:
         if run.state in {"measured", "stopped_early"} and run.spec.role == "candidate":
@@ -123,13 +123,12 @@ def _by_arm(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
     return table
 
 
-def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
-    """Return n, the smallest difference shown and the share of differing cases.
+def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | None, float | None]:
+    """Return n, the smallest detectable difference and the share of differing cases.
 
-    All three are those of the two best finalists, whose difference is the one to be seen. Where
-    they are more than a margin apart, the share is what it would be at the margin: the cases on
-    which they differ both ways, and the margin. Before two are measured it is taken to be .2, and
-    no width is added for folds.
+    All three are those of the two best finalists. If they are more than a margin apart, the share
+    is the one expected at the margin: the cases on which they differ in both directions, plus the
+    margin. Before two are measured it is assumed to be .2, without widening for folds.
     """
     scored = [a for a in evidence.arms if a.finalist and a.role == "candidate" and a.score]
     best = best_first(evidence, scored)[:2]
@@ -137,15 +136,15 @@ def _visible(evidence: Evidence, margin: float) -> tuple[int, float | None, floa
     if pair is None or not pair.n:
         n = evidence.n
         return n, round(min(1.0, mde(n, D)), 6) if n else None, None
-    seen, differ = _seen(pair, margin)
-    return pair.n, round(min(1.0, seen), 6), round(differ, 6)
+    detectable, differ = _detectable(pair, margin)
+    return pair.n, round(min(1.0, detectable), 6), round(differ, 6)
 
 
-def _seen(pair: Pair, margin: float) -> tuple[float, float]:
-    """Return the smallest difference that a pair shows, and the share of differing cases.
+def _detectable(pair: Pair, margin: float) -> tuple[float, float]:
+    """Return the smallest difference that a pair can show, and the share of differing cases.
 
-    Groups and unstable folds have widened the pair's bounds, and exact ones are wider than the
-    normal's: the standard error is read from them. What their half-width covers is never shown.
+    The standard error is derived from the pair's bounds, which include groups, unstable folds and
+    exact tests. A difference within their half-width is never shown.
     """
     z = NormalDist().inv_cdf(1 - pair.level)
     error, differ = _error(pair, margin, z)
@@ -153,25 +152,24 @@ def _seen(pair: Pair, margin: float) -> tuple[float, float]:
 
 
 def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
-    """Return the standard error of a difference of the margin at most, and the share differing.
+    """Return the standard error of a difference of at most the margin, and the differing share.
 
-    Of graded scores the width is all there is to go by. Of 0/1 scores it says how much wider than
-    the normal the bounds are; where fewer than ten cases differ, exact ones stand for those that
-    would be found at the margin.
+    For graded scores it follows from the width alone. For 0/1 scores the width gives the ratio to
+    the normal bound; if fewer than ten cases differ, exact bounds at the margin are used.
     """
     error = pair.error
     if graded(pair):
         return error, pair.differ / pair.n
     net = abs(pair.wins - pair.losses) / pair.n
-    both, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
-    differ = 2 * both + least
+    shared, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
+    differ = 2 * shared + least
     if pair.differ < FEW:
-        counts = (both + least) * pair.n, both * pair.n
+        counts = (shared + least) * pair.n, shared * pair.n
         low, high = discordant(*counts, pair.n, pair.level)
         return widened(pair) * float(high - low) / 2 / z, differ
     plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
-    wide = max(pair.factor, error / plain) if plain else pair.factor
-    return wide * sqrt(differ / pair.n), differ
+    ratio = max(pair.factor, error / plain) if plain else pair.factor
+    return ratio * sqrt(differ / pair.n), differ
 
 
 def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
@@ -180,7 +178,7 @@ def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
 
 
 def _own_scores(ground: Ground, missing: dict[str, str]) -> list[float | None]:
-    """Return what the metric gives the right answers themselves; empty where it is not asked."""
+    """Return the metric's scores of the right answers themselves; empty for a judge."""
     fields = ("ladder", "gold", "unscored")
     if ground.task.success.judge is not None:
         missing |= dict.fromkeys(fields, "a judge grades: its own checks stand for it")
@@ -200,33 +198,33 @@ def _ladder(
     if not scored:
         return {}, None
     steps = {ANOTHER_ROW: another_row(cases), ONE_PART: one_part(cases), HALF: cut}
-    if ground.task.output.type == "label":  # a label is one word: replaced, it is another row's
+    if ground.task.output.type == "label":  # a replaced label is another row's label
         del steps[ONE_PART]
         missing[f"ladder/{ONE_PART}"] = "a label is one part: see another row's"
-    found = {name: ranked(cases, ground.metric, own, step) for name, step in steps.items()}
-    for name in (name for name, auc in found.items() if auc is None):
+    aucs = {name: ranked(cases, ground.metric, own, step) for name, step in steps.items()}
+    for name in (name for name, auc in aucs.items() if auc is None):
         missing[f"ladder/{name}"] = "fewer than 10 rows have such an answer"
-    if ANOTHER_ROW in found and found[ANOTHER_ROW] is None:
+    if ANOTHER_ROW in aucs and aucs[ANOTHER_ROW] is None:
         missing["ladder"] = "fewer than 10 rows have another row's answer that is wrong for them"
-    known = {name: round(auc, 6) for name, auc in found.items() if auc is not None}
-    return known, round(float(np.mean(scored)), 6)
+    measured = {name: round(auc, 6) for name, auc in aucs.items() if auc is not None}
+    return measured, round(float(np.mean(scored)), 6)
 
 
 def flips(first: Mapping[str, bool], again: Mapping[str, bool]) -> Interval | None:
-    """Return the share of cases asked twice that pass once and fail once; None for no case."""
-    both = [case for case in first if case in again]
-    if not both:
+    """Return the share of cases run twice that pass once and fail once; None without such cases."""
+    shared = [case for case in first if case in again]
+    if not shared:
         return None
-    changed = sum(first[case] != again[case] for case in both)
-    low, high = rate(changed, len(both))
-    return Interval(mean=changed / len(both), low=low, high=high)
+    changed = sum(first[case] != again[case] for case in shared)
+    low, high = rate(changed, len(shared))
+    return Interval(mean=changed / len(shared), low=low, high=high)
 
 
 def _flips(
     task: Task, runs: Sequence[Run], again: Mapping[str, bool] | None, missing: dict[str, str]
 ) -> Interval | None:
     base = base_of(columns(task, runs))
-    found = flips(base.passed, again) if base and again else None
-    if found is None:
+    share = flips(base.passed, again) if base and again else None
+    if share is None:
         missing["flips"] = NOT_TWICE
-    return found
+    return share

@@ -1,7 +1,7 @@
-"""What is measured once the arms were, and what the minutes have no room for. Knows no arm by name.
+"""Plan the optional measurements after the arms, and cut those that do not fit the minutes.
 
-It asks the model beside the matrix: harm and changes of trained arms, what the model knows, curves,
-temperatures. It explains and chooses nothing, so it is cut before any arm is.
+They are: harm and changes of trained arms, known facts, learning curves, temperatures. They explain
+and choose nothing, so they are cut before any arm is. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from tuneworthy.models import is_local
 
 HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
 KINDS = (HARM, KNOWN, CURVE, SHAKES)
-"""The first to be measured is the last to be cut."""
+"""In the order of measurement; cut from the end."""
 BRIEF = "the run was asked to be brief (--brief)"
 
 
 def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
-    """Return what may be measured beside a plan's arms, each with its minutes or why it is cut.
+    """Return the optional measurements of a plan, each with its minutes or the reason it is cut.
 
-    They share what the arms and reading across leave of the budget, in the order of KINDS.
-    `brief`: none of them is wanted. Under the stage rule they share what is left at the end.
+    They share the minutes that arms and diagnosis leave, in the order of KINDS. `brief` cuts all.
+    Under the stage rule they are cut later, by the minutes left at the end.
     """
     across = reading_minutes(plan.across)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
-    found = []
+    result = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
         if brief:
             extra = extra.model_copy(update={"because": BRIEF})
@@ -41,12 +41,12 @@ def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
             extra = extra.model_copy(update={"because": NO_ROOM})
         else:
             left -= extra.minutes
-        found.append(extra)
-    return tuple(found)
+        result.append(extra)
+    return tuple(result)
 
 
 def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
-    """Yield what these arms give a reason for; a paid model is asked no more than its arms ask."""
+    """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:
         yield _extra(facts, HARM, lambda: tuned.estimate(facts.sizes))
@@ -54,8 +54,8 @@ def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
     facts_asked = facts.task.data.docs or not facts.available.get("gold_passage", "unknown")
     if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
         yield _extra(facts, KNOWN, lambda: knowing.cost(facts.task, facts.sizes, paid))
-    if best := [arm for arm in trained if arm.spec.tool in LEARNERS]:
-        yield Extra(what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in best))
+    if learners := [arm for arm in trained if arm.spec.tool in LEARNERS]:
+        yield Extra(what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in learners))
     if facts.speed is not None and not paid:
         yield _extra(facts, SHAKES, lambda: shaking.estimate(facts.sizes))
 
@@ -63,11 +63,11 @@ def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
 def _extra(facts: Facts, what: str, work: Callable[[], Work]) -> Extra:
     if facts.speed is None:
         return Extra(what=what)
-    asked = work()
-    return Extra(what=what, requests=asked.requests, minutes=round(facts.speed.minutes(asked), 2))
+    needed = work()
+    return Extra(what=what, requests=needed.requests, minutes=round(facts.speed.minutes(needed), 2))
 
 
 def left_out(extras: Sequence[Extra], what: str) -> str:
-    """Return why a kind is not measured, or "" where it is planned."""
+    """Return why a kind is not measured, or "" if it is planned."""
     planned = next((extra for extra in extras if extra.what == what), None)
     return "nothing here gives a reason to measure it" if planned is None else planned.because

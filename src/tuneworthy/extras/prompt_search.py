@@ -1,7 +1,7 @@
-"""How far prompting was taken: what a search gained as its budget grew, and its share of tuning.
+"""Measure what a prompt search gained per budget, and its share of the gain of tuning. Pure.
 
-Pure. Knows no arm by name: an arm that searched left `search` in the trace of its runs (see
-arms/_searched.py for its form). Dev rows say what the search gained, scored cases what it is worth.
+Knows no arm by name: an arm that searched leaves `search` in the trace of its runs (see
+arms/_searched.py for the form). Its gain is measured on dev rows, its share on the scored cases.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ BY_HAND = "no search was run: only prompts written by hand were tried"
 LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
 TAIL = 0.025  # of a two-sided 95 % interval
 Steps = list[tuple[int, Mapping[str, float]]]
-"""One fold's search: prompts tried, and the score of the best so far on each dev row."""
+"""One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
 
 def searched(
     task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
 ) -> PromptSearch | None:
-    """Return what is known of the prompt; None where no prompt was measured.
+    """Return the record of the prompt search; None if no prompt was measured.
 
-    Of several searches the one best on dev. `gain` is what the last doubling of its budget gained
-    on the dev rows of all folds; its lower end pays for having chosen among the prompts that were
-    new (Bonferroni). `rho` compares the prompt, the base and the tuned model on the scored cases.
+    Of several searches the best on dev counts. `gain` is the gain of the last doubling of its
+    budget on the dev rows of all folds; its lower end is corrected for choosing among the new
+    prompts (Bonferroni). `rho` compares prompt, base and tuned model on the scored cases.
     """
     kept = [r for r in runs if r.state == "measured" and r.spec.role == "candidate"]
     prompts = [run for run in kept if run.spec.tool == "prompt"]
@@ -46,15 +46,15 @@ def searched(
         return None
     groups = {case.id: case.group or case.id for case in cases}
     rho, why = _rho(kept, evidence, groups, task.seed, split)
-    found = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
-    if not found:
+    searches = [run for run in prompts if run.seed == task.seed and "search" in (run.trace or {})]
+    if not searches:
         names = {run.spec.name for run in prompts}
         logged = all(RECORDED in run.notes for run in prompts)
         why = [LOGGED if logged else BY_HAND, *why]
         best = max(sorted(names), key=lambda name: _dev(prompts, name))
         return PromptSearch(arm=best, budget=len(names), rho=rho, because="; ".join(why))
-    name = max(sorted({run.spec.name for run in found}), key=lambda name: _dev(found, name))
-    own = [run for run in found if run.spec.name == name]
+    name = max(sorted({run.spec.name for run in searches}), key=lambda name: _dev(searches, name))
+    own = [run for run in searches if run.spec.name == name]
     folds = [_steps(run) for run in own]
     gain, reason = _gain(folds, groups)
     return PromptSearch(
@@ -74,17 +74,17 @@ def _dev(runs: Sequence[Run], name: str) -> float:
 
 
 def _steps(run: Run) -> Steps:
-    told: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
-    return [(int(step["tried"]), step["scores"]) for step in told]
+    steps: list[dict[str, Any]] = (run.trace or {})["search"]["steps"]
+    return [(int(step["tried"]), step["scores"]) for step in steps]
 
 
 def _pooled(folds: Sequence[Steps]) -> tuple[SearchStep, ...]:
-    """Return the steps over all folds; one that ended early stays where it was."""
-    found = []
+    """Return the steps pooled over folds; a fold that ended early keeps its last scores."""
+    pooled = []
     for tried in sorted({tried for steps in folds for tried, _ in steps}):
         scores = [value for steps in folds for value in _until(steps, tried).values()]
-        found.append(SearchStep(tried=tried, score=round(fmean(scores), 6), n=len(scores)))
-    return tuple(found)
+        pooled.append(SearchStep(tried=tried, score=round(fmean(scores), 6), n=len(scores)))
+    return tuple(pooled)
 
 
 def _until(steps: Steps, tried: int) -> Mapping[str, float]:
@@ -94,7 +94,7 @@ def _until(steps: Steps, tried: int) -> Mapping[str, float]:
 def _gain(
     folds: Sequence[Steps], groups: Mapping[str, str]
 ) -> tuple[Interval | None, tuple[str, ...]]:
-    """Return the paired gain of the last doubling over the dev rows of all folds, or why not."""
+    """Return the paired gain of the last doubling on the dev rows of all folds, or a reason."""
     last = max(steps[-1][0] for steps in folds)
     half = max((at for steps in folds for at, _ in steps if 2 * at <= last), default=0)
     if not half:
@@ -104,9 +104,9 @@ def _gain(
         before, after = _until(steps, half), _until(steps, last)
         rows += after
         diffs += [after[case] - before[case] for case in after]
-    together = [groups.get(case, case) for case in rows]
-    low = bounds.paired(diffs, TAIL / (last - half), groups=together).low
-    bound = bounds.paired(diffs, TAIL, groups=together)
+    clusters = [groups.get(case, case) for case in rows]
+    low = bounds.paired(diffs, TAIL / (last - half), groups=clusters).low
+    bound = bounds.paired(diffs, TAIL, groups=clusters)
     return _interval(bound.mean, low, bound.high), ()
 
 
@@ -117,33 +117,33 @@ def _rho(
     seed: int,
     split: Split,
 ) -> tuple[Interval | None, list[str]]:
-    """Return (prompt - base) / (tune - base) on the cases all three answered, or why not."""
-    three = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]
-    three.append([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
-    prompt, tune, base = map(_cells, three)
+    """Return (prompt - base) / (tune - base) on the cases all three answered, or a reason."""
+    arm_runs = [_standing(runs, evidence, tool) for tool in ("prompt", "tune")]
+    arm_runs.append([r for r in runs if r.spec.name == _base(runs, evidence) and r.seed == seed])
+    prompt, tune, base = map(_cells, arm_runs)
     if not tune:
         return None, ["no tuned arm was measured beside it"]
     ids = sorted(set(prompt) & set(tune) & set(base))
     if not ids:
         return None, ["prompt, base and tuned arm share no scored case"]
-    top = np.array([prompt[i][0] - base[i][0] for i in ids])
-    bottom = np.array([tune[i][0] - base[i][0] for i in ids])
+    prompt_gain = np.array([prompt[i][0] - base[i][0] for i in ids])
+    tune_gain = np.array([tune[i][0] - base[i][0] for i in ids])
     folds = [tune[i][1] for i in ids]
-    together, factor = [groups.get(i, i) for i in ids], 1.0
-    if any(run.learned for some in three for run in some):  # recorded answers were not fitted here
+    clusters, factor = [groups.get(i, i) for i in ids], 1.0
+    if any(run.learned for own in arm_runs for run in own):  # recorded answers were not fitted here
         factor = split.width_factor(folds)
     bound = bounds.paired(
-        bottom, TAIL, factor, groups=together, folds=Folds(folds) if factor > 1 else None
+        tune_gain, TAIL, factor, groups=clusters, folds=Folds(folds) if factor > 1 else None
     )
     if bound.low <= 0 <= bound.high:
         return None, ["the tuned arm is not shown to differ from the base"]
-    if (found := share(top, bottom, 2 * TAIL, factor, together)) is None:
+    if (ratio := share(prompt_gain, tune_gain, 2 * TAIL, factor, clusters)) is None:
         return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
-    return _interval(*found), []
+    return _interval(*ratio), []
 
 
 def _base(runs: Sequence[Run], evidence: Evidence) -> str:
-    """Return the name of what runs today, else of the simplest prompt."""
+    """Return the name of the present system, else of the simplest prompt."""
     measured = {run.spec.name for run in runs}
     today = [arm.name for arm in evidence.arms if arm.present and arm.name in measured]
     plain = [run.spec for run in runs if run.spec.tool == "prompt"]
@@ -151,13 +151,13 @@ def _base(runs: Sequence[Run], evidence: Evidence) -> str:
 
 
 def _standing(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
-    """Return the runs of the arm that stands for a tool; what runs today stands for itself."""
+    """Return the runs of a tool's finalist, the present system excepted."""
     names = {a.name for a in evidence.arms if a.finalist and a.tool == tool and not a.present}
     return [run for run in runs if run.spec.name in names]
 
 
 def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
-    """Return {case: (score, fold)} of an arm's runs, of the seed best on dev in each fold."""
+    """Return {case: (score, fold)} of an arm's runs, from the best seed on dev in each fold."""
     cells: dict[str, tuple[float, int]] = {}
     for run in best_last(runs):
         for answer, score in zip(run.answers, run.scores, strict=True):

@@ -1,7 +1,7 @@
-"""The same request in other words: wrappers around the instruction, and the other length of prompt.
+"""Reword a prompt: wrappers around the instruction, and a shorter or longer prompt. Pure.
 
-Three fixed wrappers that add nothing to what is asked. A prompt whose instruction can't be found
-in it (a template of the user's own) has no rewording. Pure.
+The three fixed wrappers do not change the request. A prompt that does not contain the instruction
+(a template of the user's own) has no rewording.
 """
 
 from __future__ import annotations
@@ -21,57 +21,61 @@ WRAPPERS = (
     "You will get an input.\n\nWhat to do with it:\n{}",
 )
 SHORT, LONG = "without its long prompt", "with the long prompt"
-PROMPTS = {"prompt", "tune", "distil"}  # tools whose prompt may be cut or written out
+PROMPTS = {"prompt", "tune", "distil"}  # tools whose prompt may be shortened or lengthened
 
 
 @dataclass(frozen=True)
 class Rewording:
-    """A way to change a prompt, and what it is called."""
+    """A change of a prompt and its name."""
 
     how: str
     change: Change
 
 
 def rewordings(task: Task, prompts: Sequence[Prompt], tool: Tool | None) -> list[Rewording]:
-    """Return the changes that apply to all of an arm's prompts and change each of them.
+    """Return the rewordings that apply to, and change, every prompt of an arm.
 
-    The three wrappers; and, for a prompt that holds examples or the written-out form of answers,
-    the instruction alone; for one that is the instruction alone, the written-out form.
+    They are the three wrappers; the instruction alone, for prompts with examples or the answer
+    specification; and the specification, for prompts with the instruction alone.
     """
-    said = task.instruction.strip()
-    tried = [
-        Rewording(f"reworded {number}", _wrapped(said, wrapper))
+    instruction = task.instruction.strip()
+    candidates = [
+        Rewording(f"reworded {number}", _wrapped(instruction, wrapper))
         for number, wrapper in enumerate(WRAPPERS, 1)
     ]
     if tool in PROMPTS and all(map(_ends_with_the_input, prompts)):
-        tried += [Rewording(SHORT, _short(task)), Rewording(LONG, _long(task))]
-    if not said or not prompts:
+        candidates += [Rewording(SHORT, _short(task)), Rewording(LONG, _long(task))]
+    if not instruction or not prompts:
         return []
-    return [one for one in tried if all(_other(one, prompt) for prompt in prompts)]
+    return [
+        rewording
+        for rewording in candidates
+        if all(_changes(rewording, prompt) for prompt in prompts)
+    ]
 
 
-def _other(one: Rewording, prompt: Prompt) -> bool:
-    return list(one.change(prompt)) != list(prompt)
+def _changes(rewording: Rewording, prompt: Prompt) -> bool:
+    return list(rewording.change(prompt)) != list(prompt)
 
 
-def _wrapped(said: str, wrapper: str) -> Change:
-    return lambda prompt: _replaced(prompt, said, wrapper.format(said))
+def _wrapped(instruction: str, wrapper: str) -> Change:
+    return lambda prompt: _replaced(prompt, instruction, wrapper.format(instruction))
 
 
 def _replaced(prompt: Prompt, old: str, new: str) -> list[Message]:
-    """Return the prompt with its first mention of a text replaced, system turns first."""
-    out = list(prompt)
-    order = sorted(range(len(out)), key=lambda at: (out[at].role != "system", at))
+    """Return the prompt with the first occurrence of a text replaced, system turns first."""
+    messages = list(prompt)
+    order = sorted(range(len(messages)), key=lambda at: (messages[at].role != "system", at))
     for at in order:
-        if old and old in out[at].content:
-            text = out[at].content.replace(old, new, 1)
-            out[at] = out[at].model_copy(update={"content": text})
+        if old and old in messages[at].content:
+            text = messages[at].content.replace(old, new, 1)
+            messages[at] = messages[at].model_copy(update={"content": text})
             break
-    return out
+    return messages
 
 
 def _short(task: Task) -> Change:
-    """Return the change to the instruction and the input alone: no form, no examples."""
+    """Return the change to the instruction and the input alone: no specification, no examples."""
 
     def change(prompt: Prompt) -> list[Message]:
         head = [message for message in prompt if message.role == "system"]
@@ -82,13 +86,13 @@ def _short(task: Task) -> Change:
 
 
 def _long(task: Task) -> Change:
-    """Return the change to the written-out form, of a prompt that holds the instruction alone."""
-    full, said = specification(task), task.instruction.strip()
+    """Return the change from the instruction alone to the full specification."""
+    full, instruction = specification(task), task.instruction.strip()
 
     def change(prompt: Prompt) -> list[Message]:
         if any(full in message.content for message in prompt):
             return list(prompt)
-        return _replaced(prompt, said, full)
+        return _replaced(prompt, instruction, full)
 
     return change
 

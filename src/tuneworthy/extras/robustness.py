@@ -1,7 +1,7 @@
-"""How steady an arm is: asked at other temperatures, in other words, without its long prompt.
+"""Measure robustness: run arms at other temperatures, reworded, and without the long prompt.
 
-The arm itself is fitted again as it was (a trained one loads its adapter) with its models behind a
-dial (`models/_overrides.py`), and answers cases of its own fold. Knows no arm by name.
+The arm is refitted as it was (a trained one loads its adapter) with its models wrapped in a `Dial`
+(`models/_overrides.py`), and answers cases of its own fold. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tuneworthy.models._overrides import Change, Dial, dialled
 from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
-MOST, ENOUGH = 60, 40  # cases; a further fold is opened only below ENOUGH
+MOST, ENOUGH = 60, 40  # the most cases; another fold is added only below ENOUGH
 
 
 def to_shake(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return the two best finalists that ask a model here, and the best trained one beside them."""
+    """Return the two best finalists that run a model here, and the best trained finalist."""
     asks = {
         r.spec.name
         for r in runs
@@ -55,25 +55,25 @@ def to_shake(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
 def shake(bench: Bench, runs: Sequence[Run], arms: Sequence[str]) -> tuple[Shake, ...]:
     """Return validity and score of these arms at five temperatures, and with changed prompts.
 
-    All arms answer the same cases: at most 60, of the first fold that all of them ran (and of the
-    next ones where that holds fewer than 40). An arm on a paid model is left out, and one whose
-    adapter is gone. Everything that is asked is stored by prompts and limits.
+    All arms answer the same cases: at most 60, from the first fold that all of them ran (and from
+    further folds if that has fewer than 40). Arms on a paid model, or without their adapter, are
+    left out. Replies are stored by prompts and limits.
     """
     chosen = {name: best_runs(runs, name) for name in arms}
     folds = _folds(chosen)
-    found: list[Shake] = []
+    results: list[Shake] = []
     for name, own in chosen.items():
         fits = [fit for run in own if run.fold in folds if (fit := _fitted(bench, run))]
         if fits and len(fits) == len(folds):
-            found += _shaken(bench, name, fits)
+            results += _conditions(bench, name, fits)
         else:
             bench.say(f"{name}: not asked at other temperatures: its models can't be asked again")
-    return tuple(found)
+    return tuple(results)
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """An arm fitted again in one fold, behind a dial."""
+    """An arm refitted in one fold, with its models behind a dial."""
 
     run: Run
     fitted: Fitted
@@ -81,27 +81,27 @@ class _Fit:
 
 
 def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
-    """Return the folds that are asked: the first that every arm ran, until 40 cases are there."""
+    """Return the first folds that every arm ran, until they have 40 cases."""
     ran = [{run.fold for run in own} for own in chosen.values() if own]
-    both = sorted(set.intersection(*ran), key=lambda f: f or 0) if ran else []
+    shared = sorted(set.intersection(*ran), key=lambda f: f or 0) if ran else []
     sizes = {run.fold: len(run.answers) for own in chosen.values() for run in own}
     folds: list[int | None] = []
-    for fold in both:
+    for fold in shared:
         if sum(sizes[f] for f in folds) < ENOUGH:
             folds.append(fold)
     return folds
 
 
 def _fitted(bench: Bench, run: Run) -> _Fit | None:
-    """Return the arm as it was fitted, None where that can't be had without training or paying."""
+    """Return the arm as it was fitted; None if that needs training or a paid model."""
     arm = load("arms", run.spec.arm)
     roles = roles_of(bench.models, arm.NEEDS)
     if not roles or not all(is_local(bench.models[role].spec) for role in roles):
         return None
     part = bench.split.parts[run.fold or 0].learnt(chooses(run.spec))
     unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
-    named = {"what": "shake", "unit": _identity(bench, unit, arm)}
-    folder = bench.ledger.folder(digest(named))
+    identity = {"what": "shake", "unit": _identity(bench, unit, arm)}
+    folder = bench.ledger.folder(digest(identity))
     if run.artefact:
         built = bench.task.folder / Path(run.artefact)
         if not built.exists():
@@ -131,66 +131,70 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
     return _Fit(run, fitted, dial)
 
 
-def _shaken(bench: Bench, name: str, fits: Sequence[_Fit]) -> Iterator[Shake]:
+def _conditions(bench: Bench, name: str, fits: Sequence[_Fit]) -> Iterator[Shake]:
     ids = _cases(bench, [fit.run for fit in fits])
     for temperature in TEMPERATURES:
         bench.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
-        answers = _asked(bench, fits, ids, (temperature, None))
-        yield from _told(bench, (name, "temperature", temperature), answers)
+        answers = _answers(bench, fits, ids, (temperature, None))
+        yield from _results(bench, (name, "temperature", temperature), answers)
     plain = {a.case: a.prompt for fit in fits for a in fit.run.answers if a.case in ids}
     tool = fits[0].run.spec.tool if _single(bench, ids) else None
-    for one in rewordings(bench.task, list(plain.values()), tool):
-        bench.say(f"{name}: {one.how}")
-        answers = _asked(bench, fits, ids, (0.0, one.change))
-        yield from _told(bench, (name, one.how, 0.0), answers)
+    for rewording in rewordings(bench.task, list(plain.values()), tool):
+        bench.say(f"{name}: {rewording.how}")
+        answers = _answers(bench, fits, ids, (0.0, rewording.change))
+        yield from _results(bench, (name, rewording.how, 0.0), answers)
 
 
 def _single(bench: Bench, ids: frozenset[str]) -> bool:
-    """Return whether every input is one turn: else its earlier turns would pass for examples."""
+    """Return whether every input is one turn, so that no turn is mistaken for an example."""
     return all(len(q.messages) == 1 for q in bench.sealed.queries(sorted(ids)))
 
 
 def _cases(bench: Bench, runs: Sequence[Run]) -> frozenset[str]:
-    """Return at most 60 ids of these runs' cases, drawn by the task's seed: the same for all."""
+    """Return at most 60 case ids of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
     ranked = sorted(ids, key=lambda i: digest([bench.task.seed, "shake", i]))
     return frozenset(ranked[:MOST])
 
 
-def _asked(
+def _answers(
     bench: Bench,
     fits: Sequence[_Fit],
     ids: frozenset[str],
-    turn: tuple[float, Change | None],
+    setting: tuple[float, Change | None],
 ) -> list[Answer]:
-    found: list[Answer] = []
+    answers: list[Answer] = []
     for fit in fits:
         bench.check()
         own = [answer.case for answer in fit.run.answers if answer.case in ids]
         queries: Sequence[Query] = bench.sealed.queries(sorted(own))
-        with fit.dial.at(*turn):
-            found += fit.fitted.answer(queries)
-    return found
+        with fit.dial.at(*setting):
+            answers += fit.fitted.answer(queries)
+    return answers
 
 
-def _told(bench: Bench, what: tuple[str, str, float], answers: Sequence[Answer]) -> Iterator[Shake]:
-    """Yield what came of one way of asking; nothing where no answer says whether it is valid."""
+def _results(
+    bench: Bench, condition: tuple[str, str, float], answers: Sequence[Answer]
+) -> Iterator[Shake]:
+    """Yield the result of one condition; nothing if no answer says whether it is valid."""
     gold = bench.sealed.open("shake")
     scores = [bench.metric(gold[answer.case], answer) for answer in answers]
     valid = [_valid(score) for score in scores]
-    known = [v for v in valid if v is not None]
-    if not known:
+    judged = [v for v in valid if v is not None]
+    if not judged:
         return
     values = np.array([s.value if isinstance(s, Score) else 0.0 for s in scores])
     groups = [gold[a.case].group or a.case for a in answers]
-    low, high = bounds.rate(sum(known), len(known))
+    low, high = bounds.rate(sum(judged), len(judged))
     mean = [round(float(v), 6) for v in bounds.mean_interval(values, groups=groups)]
     yield Shake(
-        arm=what[0],
-        how=what[1],
-        temperature=what[2],
+        arm=condition[0],
+        how=condition[1],
+        temperature=condition[2],
         n=len(answers),
-        valid=Share(k=sum(known), n=len(known), share=sum(known) / len(known), low=low, high=high),
+        valid=Share(
+            k=sum(judged), n=len(judged), share=sum(judged) / len(judged), low=low, high=high
+        ),
         score=Interval(mean=mean[0], low=mean[1], high=mean[2]),
     )
 
@@ -204,13 +208,13 @@ def _mean(arm: ArmResult) -> float:
 
 
 def estimate(sizes: Sizes, arms: int = 3) -> Work:
-    """Return what shaking so many arms asks of the machine, for the plan.
+    """Return the work of the robustness checks of `arms` arms, for the plan.
 
-    Nine ways of asking (five temperatures, three wordings, the other length of prompt), with the
-    examples of the best prompt.
+    Nine conditions (five temperatures, three wordings, the other prompt length), with the examples
+    of the best prompt.
     """
     cases = min(sizes.cases, MOST)
-    ways = len(TEMPERATURES) + 4
-    asked = arms * ways * cases
-    read = arms * ways * sizes.shared + asked * sizes.asked
-    return Work(requests=asked, read=read, written=asked * sizes.answer)
+    conditions = len(TEMPERATURES) + 4
+    requests = arms * conditions * cases
+    read = arms * conditions * sizes.shared + requests * sizes.asked
+    return Work(requests=requests, read=read, written=requests * sizes.answer)

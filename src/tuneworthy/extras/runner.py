@@ -1,7 +1,7 @@
-"""What is measured beside the matrix once the arms were: it explains and names no arm.
+"""Run the optional measurements after the arms; they explain the verdict and choose no arm.
 
-Each kind is a function of `matrix/` and asks as far as the plan has room; else it says why not.
-Knows no arm by name.
+Each kind is a module of `extras/` or `compare/`. One that the plan cut, or that fails, leaves a
+reason instead. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TRAINED = ("tune", "distil")
 
 @dataclass(frozen=True)
 class Asking:
-    """What the kinds work with: bench, rows, scored cases, plan, runs, each fold's best prompt."""
+    """The inputs of the measurements: bench, rows, scored cases, plan, runs, best prompt by fold."""
 
     bench: Bench
     loaded: Loaded
@@ -48,37 +48,37 @@ class Asking:
     recipes: Sequence[Recipe]
 
     def cut(self, what: str) -> str:
-        """Return why a kind is not measured, or "" where it is planned."""
+        """Return why a kind is not measured, or "" if it is planned."""
         return extras.left_out(self.plan.beside, what)
 
 
 def beside(asking: Asking, evidence: Evidence) -> Evidence:
-    """Return the evidence with what was measured beside it, and why the rest was not.
+    """Return the evidence with the optional measurements, and the reasons for missing ones.
 
-    Limits that only such a measurement can judge (`general_drop`, `context_faithful`) are judged.
-    A model that can't be asked any more (its alias moved, its weights are gone) leaves out what it
-    was asked for; the arms that were paid for keep their verdict.
+    The limits that need them (`general_drop`, `context_faithful`) get their state. If a model can no
+    longer be called (its alias moved, its weights are gone), the measurement is left out; the arms
+    keep their verdict.
     """
     missing = dict(evidence.missing)
     for part, names in _PARTS:
-        found = {}
+        values = {}
         try:
             for name, value in part(asking, evidence):
                 if isinstance(value, str):
                     missing[name] = value
                 else:
-                    found[name] = value
+                    values[name] = value
         except ModelError as error:
             why = f"the model could not be asked: {error.what}"
-            missing |= {name: f"{why} ({error.got})" for name in names if name not in found}
-        evidence = evidence.model_copy(update=found)
-    evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known by now
+            missing |= {name: f"{why} ({error.got})" for name in names if name not in values}
+        evidence = evidence.model_copy(update=values)
+    evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known now
     arms = all_judged(asking.bench.task, evidence)
     return evidence.model_copy(update={"arms": arms, "missing": missing})
 
 
 Found = Iterator[tuple[str, Any]]
-"""(field of the evidence, its value, or a text: why there is none)."""
+"""Yields (field of the evidence, its value or a text that says why there is none)."""
 
 
 def _rows(asking: Asking, evidence: Evidence) -> Found:
@@ -86,14 +86,16 @@ def _rows(asking: Asking, evidence: Evidence) -> Found:
     ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
     yield "styles", styles(bench.task, asking.cases, asking.runs) or "no arm was measured"
-    found = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
-    yield "search", found or "no prompt was measured"
+    search = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
+    yield "search", search or "no prompt was measured"
 
 
 def _facts(asking: Asking, evidence: Evidence) -> Found:
     bench = asking.bench
-    told = staleness.ask(bench, asking.plan.arms, asking.runs, asking.recipes) if bench.docs else ()
-    yield "staleness", staleness.stale(bench.task, asking.loaded.everyone, bench.docs, told)
+    stated = (
+        staleness.ask(bench, asking.plan.arms, asking.runs, asking.recipes) if bench.docs else ()
+    )
+    yield "staleness", staleness.stale(bench.task, asking.loaded.everyone, bench.docs, stated)
     if why := asking.cut(extras.KNOWN):
         yield "known", Familiarity(because=why)
     else:
@@ -105,12 +107,12 @@ def _steady(asking: Asking, evidence: Evidence) -> Found:
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
         return
-    asked = shake(asking.bench, asking.runs, arms)
-    yield "shakes", asked or "no finalist could be asked again"
+    shakes = shake(asking.bench, asking.runs, arms)
+    yield "shakes", shakes or "no finalist could be asked again"
 
 
 def _tuned(asking: Asking, evidence: Evidence) -> Found:
-    """Yield harm and changes of the finalists that were trained here."""
+    """Yield harm and changes of the finalists trained here."""
     names = [a.name for a in evidence.arms if a.finalist and a.tool in TRAINED and not a.present]
     why = asking.cut(extras.HARM)
     if why or not names:
@@ -118,9 +120,9 @@ def _tuned(asking: Asking, evidence: Evidence) -> Found:
         return
     bench, runs = asking.bench, asking.runs
     harms = [harm(bench, runs, name, evidence.known) for name in names]
-    yield "harms", tuple(one for one in harms if one)
-    told = [changes(bench, runs, name, evidence.shakes) for name in names]
-    yield "changes", tuple(one for one in told if one)
+    yield "harms", tuple(record for record in harms if record)
+    all_changes = [changes(bench, runs, name, evidence.shakes) for name in names]
+    yield "changes", tuple(record for record in all_changes if record)
 
 
 def _learning(asking: Asking, evidence: Evidence) -> Found:
@@ -140,11 +142,11 @@ _PARTS = (
 
 
 def sliced(asking: Asking, evidence: Evidence, arm: str | None, rival: str | None) -> Evidence:
-    """Return the evidence with the score of the named arm and its rival on parts of the cases."""
+    """Return the evidence with the slices of the named arm and its rival."""
     if arm is None:
         missing = {**evidence.missing, "slices": "no arm is named"}
         return evidence.model_copy(update={"missing": missing})
     scored = {case.id for case in asking.cases}
     others = [case for case in asking.loaded.everyone if case.id not in scored]
-    found = slices(asking.bench.task, asking.cases, asking.runs, (arm, rival), others)
-    return evidence.model_copy(update={"slices": (found,) if found else ()})
+    table = slices(asking.bench.task, asking.cases, asking.runs, (arm, rival), others)
+    return evidence.model_copy(update={"slices": (table,) if table else ()})

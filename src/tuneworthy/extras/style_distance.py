@@ -1,4 +1,4 @@
-"""How far each arm's answers are from the style of the right ones; no model is asked. Pure."""
+"""Measure how far each arm's answers are from the style of the right ones. Pure; no model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tuneworthy.core.task import Task
 from tuneworthy.metrics._style import LEAST, control, told_apart
 
 DRAWS = 5
-SHORTEST = 20  # characters that half of the right answers have at least
+SHORTEST = 20  # the least median length of the right answers, in characters
 
 
 def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Style, ...] | str:
-    """Return one record an arm of a task with free text, in the order of the runs, or why none.
+    """Return one record per arm of a free-text task, in the order of the runs, or a reason.
 
-    Each fold of the first seed is told apart by itself, as `style_match` scores it, and the folds
-    are averaged by their answers. Placebos and pilots are left out.
+    The discriminator (as in `style_match`) is fitted on each fold of the first seed, and the folds
+    are averaged by their number of answers. Placebos and pilots are left out.
     """
     if task.output.type != "text":
         return "the answers are no free text"
@@ -41,18 +41,18 @@ def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Styl
 def _style(
     name: str, folds: Sequence[Run], gold: Mapping[str, str], chance: Interval | None
 ) -> Style:
-    found = []
+    folds_measured = []
     for run in folds:
-        said = {a.case: a.text for a in run.answers if a.error is None and a.text.strip()}
-        ids = sorted(set(said) & set(gold))
+        texts = {a.case: a.text for a in run.answers if a.error is None and a.text.strip()}
+        ids = sorted(set(texts) & set(gold))
         if len(ids) >= LEAST:
-            apart = told_apart([said[i] for i in ids], [gold[i] for i in ids])
-            worth = np.minimum(1, 2 * (1 - np.array(apart.answers))).mean()
-            found.append((len(ids), apart.auc, float(worth)))
-    if not found:
+            discriminator = told_apart([texts[i] for i in ids], [gold[i] for i in ids])
+            worth = np.minimum(1, 2 * (1 - np.array(discriminator.answers))).mean()
+            folds_measured.append((len(ids), discriminator.auc, float(worth)))
+    if not folds_measured:
         why = f"no fold has {LEAST} answers that are not empty"
         return Style(arm=name, n=0, control=chance, because=why)
-    sizes, aucs, worths = (np.array(column) for column in zip(*found, strict=True))
+    sizes, aucs, worths = (np.array(column) for column in zip(*folds_measured, strict=True))
     return Style(
         arm=name,
         n=int(sizes.sum()),
@@ -64,8 +64,10 @@ def _style(
 
 def _control(golds: Sequence[str], seed: int) -> Interval | None:
     """Return mean, least and most AUC of right answers against right ones; None below 20 rows."""
-    found = [apart.auc for draw in range(DRAWS) if (apart := control(golds, seed + draw))]
-    if not found:
+    aucs = [
+        discriminator.auc for draw in range(DRAWS) if (discriminator := control(golds, seed + draw))
+    ]
+    if not aucs:
         return None
-    mean, low, high = (round(float(f(found)), 6) for f in (np.mean, np.min, np.max))
+    mean, low, high = (round(float(f(aucs)), 6) for f in (np.mean, np.min, np.max))
     return Interval(mean=mean, low=low, high=high)

@@ -1,7 +1,7 @@
-"""Would more rows help? An arm that learns is fitted on an eighth, a quarter and half of its rows.
+"""Measure learning curves: fit an arm on an eighth, a quarter and half of its training rows.
 
-The measuring side cuts the rows (nested, by seed), so no arm has to know; epochs stay the same.
-Every fit is a unit of the ledger like any other. Knows no arm by name.
+The rows are cut in a copy of the bench (nested, by seed), so arms need no support for it; epochs
+stay the same. Every fit is a unit of the ledger like any other. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
 LEARNERS = ("classifier", "tune", "distil")
 UNTRAINED = ("keep", "prompt", "schema", "context")
 SHARES = (0.125, 0.25, 0.5)
-EIGHTH, LEAST = 20, 5  # rows from which an eighth is tried, and below which no size is
+EIGHTH, LEAST = 20, 5  # the fewest rows of an eighth, and of any size
 TAIL = 0.025  # each side of a two-sided 95 % interval
 Cell = tuple[int, int, str]  # seed, fold, case
 Scores = dict[Cell, float]
@@ -42,7 +42,7 @@ Scores = dict[Cell, float]
 
 @dataclass(frozen=True)
 class _Learner:
-    """One arm whose curve is measured: its plan, its folds and seeds, and what it has to beat."""
+    """One arm whose curve is measured: its plan, folds and seeds, and the rival's scores."""
 
     planned: PlannedArm
     folds: tuple[int, ...]
@@ -53,7 +53,7 @@ class _Learner:
     beat: Mapping[str, float]
 
     def part(self, bench: Bench, fold: int) -> Part:
-        """Return a part as this arm learns from it."""
+        """Return the part of a fold as this arm learns from it."""
         return bench.split.parts[fold].learnt(chooses(self.planned.spec))
 
 
@@ -67,34 +67,34 @@ def learning_curves(
 ) -> tuple[LearningCurve, ...]:
     """Return a curve for each finalist that learns from rows (classifier, tuned, distilled).
 
-    `runs` are those of the study so far. `skip` names arms that there is no time for, with why.
-    Folds serve as repeats; with one split two seeds do. A classifier is also refitted without
-    the rows whose answers others deny.
+    `runs` are those of the study so far. `skip` maps arms that are cut for time to the reason.
+    Folds are the repeats; with a single split two seeds are. A classifier is also refitted without
+    the rows whose labels others contradict.
     """
-    out = []
+    curves = []
     for arm in evidence.arms:
         plan = next((p for p in planned if p.spec.name == arm.name and not p.because), None)
         if not arm.finalist or arm.tool not in LEARNERS or plan is None:
             continue
         if why := (skip or {}).get(arm.name, ""):
-            out.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
+            curves.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
             continue
         if not arm.learned:  # recorded answers: nothing here was fitted
             why = "its answers were recorded elsewhere, so it can't be fitted on fewer rows"
-            out.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
+            curves.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
             continue
         learner = _learner(plan, runs, recipes, evidence)
-        found = _curve(bench, learner)
+        curve = _curve(bench, learner)
         if arm.tool == "classifier":
-            found = found.model_copy(update={"cleaning": cleaning(bench, learner)})
-        out.append(found)
-    return tuple(out)
+            curve = curve.model_copy(update={"cleaning": cleaning(bench, learner)})
+        curves.append(curve)
+    return tuple(curves)
 
 
 def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
-    """Return the minutes that the curve of a planned arm takes: its fits on fewer rows.
+    """Return the minutes for the curve of a planned arm: its fits on fewer rows.
 
-    0 where the arm says nothing of its work (a classifier), or without a model to time.
+    0 if the arm has no estimate (a classifier) or no model was timed.
     """
     arm = load("arms", planned.spec.arm)
     if facts.speed is None or not hasattr(arm, "estimate") or not planned.folds:
@@ -103,8 +103,8 @@ def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
     cases = max(len(facts.split.parts[fold].test) for fold in planned.folds)
     repeats = len(planned.folds) if len(planned.folds) > 1 else 2
     total = 0.0
-    there = facts.sizes.train + (0 if chooses(planned.spec) else facts.sizes.dev)
-    learnt = min(there, most_rows(planned.spec) or there)
+    available = facts.sizes.train + (0 if chooses(planned.spec) else facts.sizes.dev)
+    learnt = min(available, most_rows(planned.spec) or available)
     for share in _shares(learnt):
         rows = round(share * learnt)
         sizes = facts.sizes.model_copy(update={"cases": cases, "train": rows})
@@ -114,7 +114,7 @@ def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
 
 
 def _shares(rows: int) -> list[float]:
-    """Return the shares of the rows that are tried: an eighth from 160 rows, a quarter, half."""
+    """Return the shares of the rows to fit on: an eighth (from 160 rows), a quarter, half."""
     eighth = rows * SHARES[0] >= EIGHTH
     return [s for s in SHARES if rows * s >= LEAST and (eighth or s > SHARES[0])]
 
@@ -125,10 +125,10 @@ def _learner(
     recipes: Sequence[Recipe],
     evidence: Evidence,
 ) -> _Learner:
-    """Return what a curve is made from; its folds are those that the arm was scored on."""
+    """Return the learner of a planned arm; its folds are those that the arm was scored on."""
     own = [run for run in runs if run.spec.name == planned.spec.name and run.state == "measured"]
     folds, seeds = tuple(sorted({run.fold or 0 for run in own})), planned.seeds[:1]
-    if len(folds) == 1:  # folds are the repeats, else two seeds are
+    if len(folds) == 1:  # without folds, two seeds are the repeats
         seeds = (planned.seeds * 2)[:2] if len(planned.seeds) > 1 else (seeds[0], seeds[0] + 1)
     whole = _scores([run for run in own if run.seed in seeds])
     rival, beat = _rival(runs, evidence)
@@ -136,12 +136,12 @@ def _learner(
 
 
 def _rival(runs: Sequence[Run], evidence: Evidence) -> tuple[str, dict[str, float]]:
-    """Return the best arm that learns nothing and its score by case, or nothing without one."""
+    """Return the best arm without training and its score by case; ("", {}) without one."""
     scored = [arm for arm in evidence.arms if arm.score and arm.state == "measured"]
-    able = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
-    if not able:
+    untrained = [a for a in scored if a.role == "candidate" and a.tool in UNTRAINED]
+    if not untrained:
         return "", {}
-    best = best_first(evidence, able)[0]
+    best = best_first(evidence, untrained)[0]
     own = [run for run in runs if run.spec.name == best.name and run.state == "measured"]
     return best.name, {case: value for (_, _, case), value in _scores(own).items()}
 
@@ -159,32 +159,32 @@ def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
     rows = min(round(_learnt(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
     for share in _shares(rows):
-        if fewer := dict(_cut_scores(bench, learner, share)):
-            sizes.append((share, fewer))
+        if scores_of_share := dict(_cut_scores(bench, learner, share)):
+            sizes.append((share, scores_of_share))
     sizes.append((1.0, dict(_all_rows(bench, learner))))
     spec = learner.planned.spec
     points = [_point(bench, learner, share, scores) for share, scores in sizes]
     last = _gain(bench, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
     cells = _cells(bench, learner, [scores for _, scores in sizes])
     margin = bench.task.success.margin
-    found = rows_needed([p.rows for p in points], cells, margin, bench.task.seed)
+    needed = rows_needed([p.rows for p in points], cells, margin, bench.task.seed)
     if not learner.rival:
-        found = Needed(None, None, None, "no arm that learns nothing was measured beside it")
+        needed = Needed(None, None, None, "no arm that learns nothing was measured beside it")
     return LearningCurve(
         arm=spec.name,
         tool=spec.tool,
         points=tuple(points),
         last_doubling=last,
-        needed=found.rows,
-        low=found.low,
-        high=found.high,
+        needed=needed.rows,
+        low=needed.low,
+        high=needed.high,
         rival=learner.rival,
-        because=found.because,
+        because=needed.because,
     )
 
 
 def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
-    """Yield the scores after learning from a share of each fold's rows; none where a fit failed."""
+    """Yield the scores after fitting on a share of each fold's rows; none for a failed fit."""
     for seed in learner.seeds:
         parts = {
             f: _cut(bench, part, share * _learnt(learner, part), seed)
@@ -194,7 +194,7 @@ def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple
 
 
 def _all_rows(bench: Bench, learner: _Learner) -> Iterator[tuple[Cell, float]]:
-    """Yield the scores on all rows; a seed that the study did not run is fitted here."""
+    """Yield the scores with all rows; a seed that the study did not run is fitted here."""
     known = {seed for seed, _, _ in learner.whole}
     yield from learner.whole.items()
     for seed in learner.seeds:
@@ -203,25 +203,27 @@ def _all_rows(bench: Bench, learner: _Learner) -> Iterator[tuple[Cell, float]]:
 
 
 def _fitted(bench: Bench, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
-    whole = tuple(parts.get(at, part) for at, part in enumerate(bench.split.parts))
-    some = replace(bench, split=bench.split.model_copy(update={"parts": whole}), timed=False)
+    all_parts = tuple(parts.get(at, part) for at, part in enumerate(bench.split.parts))
+    subset = replace(bench, split=bench.split.model_copy(update={"parts": all_parts}), timed=False)
     update = {"seeds": (seed,), "folds": learner.folds}
-    with warnings.catch_warnings():  # few rows are the point here
+    with warnings.catch_warnings():  # expected with few rows
         warnings.filterwarnings("ignore", "The number of unique classes is greater")
-        found = measure(some, learner.planned.model_copy(update=update), learner.recipes, False)
-    return _scores([run for run in found if run.state == "measured"])
+        fitted_runs = measure(
+            subset, learner.planned.model_copy(update=update), learner.recipes, False
+        )
+    return _scores([run for run in fitted_runs if run.state == "measured"])
 
 
 def _learnt(learner: _Learner, part: Part) -> float:
-    """Return the share of a part's training rows that the arm learns from by its options."""
+    """Return the share of a part's training rows that the arm's options let it use."""
     most = most_rows(learner.planned.spec)
     return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
 
 
 def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
-    """Return the part with a share of its training rows; a smaller share holds fewer of the same.
+    """Return the part with a share of its training rows; smaller shares are nested in larger ones.
 
-    Dev rows stay where an arm chooses a checkpoint on them: on fewer that were another question.
+    Dev rows stay, so that the choice of a checkpoint does not change with the share.
     """
     ordered = sorted(part.train, key=lambda i: digest([bench.task.seed, seed, "curve", i]))
     kept = frozenset(ordered[: round(share * len(ordered))])
@@ -230,11 +232,11 @@ def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
 
 def _point(bench: Bench, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
     cases, values, _ = _by_case(scores)
-    found = bounds.mean_interval(values, groups=_groups(bench, cases))
+    interval = bounds.mean_interval(values, groups=_groups(bench, cases))
     parts = [learner.part(bench, fold) for fold in learner.folds]
-    both = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
-    rows = float(np.mean(both))
-    mean, least, most = (round(float(value), 6) for value in found)
+    available = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
+    rows = float(np.mean(available))
+    mean, least, most = (round(float(value), 6) for value in interval)
     return LearningPoint(
         rows=round(share * rows),
         n=len(cases),
@@ -244,7 +246,7 @@ def _point(bench: Bench, learner: _Learner, share: float, scores: Scores) -> Lea
 
 
 def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return cases, their mean score over seeds, and their fold."""
+    """Return the cases, their mean score over seeds, and their fold."""
     table: dict[str, list[float]] = {}
     fold = {}
     for (_, at, case), value in scores.items():
@@ -256,20 +258,20 @@ def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarra
 
 
 def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
-    """Return the paired difference of two fits, two-sided 95 %, widened as every fitted pair is."""
-    both = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
-    if not both:
+    """Return the paired difference of two fits, two-sided 95 %, with the width factor."""
+    diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
+    if not diffs_by_cell:
         return None
-    cases, diffs, folds = _by_case(both)
+    cases, diffs, folds = _by_case(diffs_by_cell)
     factor = bench.split.width_factor(learner.folds)
-    found = bounds.paired(
+    bound = bounds.paired(
         diffs,
         TAIL,
         factor=factor,
         groups=_groups(bench, cases),
         folds=Folds(folds) if factor > 1 else None,
     )
-    mean, low, high = (round(float(v), 6) for v in (found.mean, found.low, found.high))
+    mean, low, high = (round(float(v), 6) for v in (bound.mean, bound.low, bound.high))
     return Interval(mean=mean, low=low, high=high)
 
 
@@ -278,7 +280,7 @@ def _groups(bench: Bench, cases: Sequence[str]) -> np.ndarray[Any, Any]:
 
 
 def _cells(bench: Bench, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
-    """Return the cells that every size and the rival have; a group of cases is drawn as one."""
+    """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.beat)
     groups = [bench.split.groups.get(case, case) for _, _, case in cells]
@@ -291,22 +293,24 @@ def _cells(bench: Bench, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
 
 
 def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
-    """Return what an arm gains when training rows that others deny are left out.
+    """Return the gain of an arm when training rows with contradicted labels are left out.
 
-    Denied: another row has the same input and another answer, or 4 of the 5 nearest inputs have
-    one other label. Only rows that may be learnt from are compared.
+    Contradicted: another row has the same input and another answer, or 4 of the 5 nearest inputs
+    have the same other label. Only training and dev rows are compared.
     """
     name, parts, dropped = learner.planned.spec.name, {}, []
     for fold in learner.folds:
         part = learner.part(bench, fold)
         train = [bench.learn[i] for i in part.train]
-        bad = {d.case for d in doubts(bench.task, train, [bench.learn[i] for i in part.dev])}
-        kept = tuple(i for i in part.train if i not in bad)
+        contradicted = {
+            d.case for d in doubts(bench.task, train, [bench.learn[i] for i in part.dev])
+        }
+        kept = tuple(i for i in part.train if i not in contradicted)
         parts[fold] = part.model_copy(update={"train": kept})
         dropped.append(len(part.train) - len(kept))
     rows = float(np.mean([len(learner.part(bench, fold).train) for fold in learner.folds]))
-    lost = float(np.mean(dropped))
-    if not lost:
+    mean_dropped = float(np.mean(dropped))
+    if not mean_dropped:
         why = "no training row is denied by a copy of it or by its neighbours"
         return Cleaning(arm=name, rows=rows, dropped=0.0, because=why)
     scores: Scores = {}
@@ -315,4 +319,4 @@ def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
     gain = _gain(bench, learner, scores, dict(_all_rows(bench, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
-    return Cleaning(arm=name, rows=rows, dropped=lost, n=n, gain=gain, because=why)
+    return Cleaning(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

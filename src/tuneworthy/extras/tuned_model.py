@@ -1,7 +1,7 @@
-"""A tuned model beside its base on the same tokens: general text, and its own answers to the task.
+"""Compare a tuned model with its base on the same tokens: general text and task answers.
 
-What is asked is stored unit by unit; records are made of the figures elsewhere. The base's general
-passages are made once and serve every adapter on it. Knows no arm by name.
+Every figure is stored as a unit; `harm_checks` and `weight_changes` build records from them. The
+base's general passages are generated once for all adapters on it. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.general_text import ROOM, chats, openings
 from tuneworthy.measure.units import Bench
 
-ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, asked again, labels scored
+ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, put to the base, labels scored
 DRAWS = 4000
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """One trained run with its base and its tuned model open. `answers` are those of its cases."""
+    """One trained run with its base and its tuned model open."""
 
     bench: Bench
     run: Run
@@ -41,27 +41,27 @@ class Tuned:
 
     @cached_property
     def cases(self) -> list[str]:
-        """Return the ids of its answered cases, in an order of the task's seed."""
+        """Return the ids of its answered cases, ordered by a hash with the task's seed."""
         seed = self.bench.task.seed
         ids = [a.case for a in self.run.answers if a.prompt and not a.error]
         return sorted(ids, key=lambda i: digest([seed, "changes", i]))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """Return its answers by case."""
+        """Return the run's answers by case."""
         return {answer.case: answer for answer in self.run.answers}
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
         """Return a stored figure of this model, or make and store it."""
-        named = {"what": f"changes {what}", "made_by": made_by(), "salt": self.bench.salt,
+        identity = {"what": f"changes {what}", "made_by": made_by(), "salt": self.bench.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
         study = self.bench.study
-        return self.bench.ledger.unit(digest(named), "changes", make, study)
+        return self.bench.ledger.unit(digest(identity), "changes", make, study)
 
     def general(self) -> list[list[float]]:
         """Return (tokens, base loss, tuned loss, KL) of each general text, in nats.
 
-        96 texts: the base's answers to 64 prompts of ours, and 32 beginnings that it continued.
+        96 texts: the base's answers to 64 prompts, and 32 openings that it continued.
         """
         from tuneworthy.training import changes
 
@@ -69,33 +69,33 @@ class Tuned:
             return {"rows": changes.compared(self.base, self.model, self._general_rows())}
 
         self.bench.say("general text, base beside tuned")
-        told = self.unit("general", _beginnings(), make)["rows"]
-        return [list(row) for row in told if row[0]]
+        rows = self.unit("general", _general_prompts(), make)["rows"]
+        return [list(row) for row in rows if row[0]]
 
     def _general_rows(self) -> list[dict[str, Any]]:
-        """Return what the base wrote at temperature 1, made once for all adapters on it."""
+        """Return the base's texts at temperature 1, generated once for all adapters on it."""
         from tuneworthy.training import changes
 
-        named = {"what": "general passages", "made_by": made_by(),
+        identity = {"what": "general passages", "made_by": made_by(),
                  "base": dict(self.base.fingerprint),
-                 "beginnings": _beginnings(), "salt": self.bench.salt}  # fmt: skip
-        found = self.bench.ledger.unit(
-            digest(named),
+                 "beginnings": _general_prompts(), "salt": self.bench.salt}  # fmt: skip
+        stored = self.bench.ledger.unit(
+            digest(identity),
             "changes",
             lambda: {"rows": changes.passages(self.base, [*chats(), *openings()], ROOM, 0)},
             self.bench.study,
         )
-        return list(found["rows"])
+        return list(stored["rows"])
 
     def on_task(self) -> list[list[float]]:
-        """Return (tokens, base loss, tuned loss, KL) of the tuned model's own answers (≤ 60)."""
+        """Return (tokens, base loss, tuned loss, KL) of the tuned model's own answers (at most 60)."""
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
             return {"rows": changes.compared(self.base, self.model, self._task_rows())}
 
-        told = self.unit("on task", self._said(ON_TASK), make)["rows"]
-        return [list(row) for row in told if row[0]]
+        rows = self.unit("on task", self._said(ON_TASK), make)["rows"]
+        return [list(row) for row in rows if row[0]]
 
     def _task_rows(self) -> list[dict[str, Any]]:
         from tuneworthy.training import changes
@@ -104,22 +104,22 @@ class Tuned:
         return [changes.answered(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
 
     def weights(self) -> dict[str, Any]:
-        """Return by layer: ratio, rank, effective rank, shift on and off the task."""
+        """Return per layer: ratio, rank, effective rank, and the shifts on and off the task."""
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
-            told: dict[str, Any] = {"layers": changes.weight_changes(self.model)}
+            figures: dict[str, Any] = {"layers": changes.weight_changes(self.model)}
             for side, rows in (("on", self._task_rows()), ("off", self._general_rows()[::6])):
                 try:
-                    told[side] = changes.shifts(self.base, self.model, rows)
-                except NumericError:  # the loss, read before, says so with a reason
-                    told[side] = []
-            return told
+                    figures[side] = changes.shifts(self.base, self.model, rows)
+                except NumericError:  # `on_task` or `general` reports the reason
+                    figures[side] = []
+            return figures
 
         return dict(self.unit("weights", self._said(ON_TASK), make))
 
     def asked_again(self) -> list[dict[str, Any]]:
-        """Return {case, before, finish} of up to 12 cases: the tuned prompt, put to the base."""
+        """Return {case, before, finish} of up to 12 cases: the base's replies to the tuned prompt."""
         ids = self.cases[:ASKED]
         limits = limits_for(self.bench.task, self.bench.task.output.max_tokens or 256)
 
@@ -133,7 +133,7 @@ class Tuned:
     def confidences(self) -> list[dict[str, Any]]:
         """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
 
-        Empty where the task has no closed labels, or the model can't score given answers.
+        Empty if the task has no closed labels, or the model can't score given answers.
         """
         names = [str(label) for label in self.bench.task.output.labels or ()]
         if self.bench.task.output.type != "label" or not names:
@@ -152,21 +152,21 @@ class Tuned:
         return list(self.unit("confidence", [self._said(CONFIDENT), names], make)["rows"])
 
     def _said(self, most: int) -> str:
-        """Return a digest of what the first so many cases were asked and answered."""
+        """Return a digest of the prompts and answers of the first `most` cases."""
         own = [self.answers[i] for i in self.cases[:most]]
         return digest([[a.case, [m.plain() for m in a.prompt], a.text, a.finish] for a in own])
 
 
-def _beginnings() -> list[Any]:
-    """Return what the general text hangs on, for its key."""
+def _general_prompts() -> list[Any]:
+    """Return everything that the general text depends on, for its key."""
     return [ROOM, openings(), [chat[0].content for chat in chats()]]
 
 
 def open_tuned(bench: Bench, run: Run) -> Tuned | str:
-    """Return a trained run with its models open, or why they can't be.
+    """Return a trained run with its models open, or the reason why they can't be opened.
 
-    `run` has an artefact: an adapter folder, from the task's folder. Raises ModelError where the
-    adapter does not belong to the model.
+    `run` has an artefact: an adapter folder, relative to the task's folder. Raises ModelError if
+    the adapter does not belong to the model.
     """
     base: Any = bench.models.get("tune")
     folder = bench.task.folder / Path(str(run.artefact))
@@ -178,17 +178,17 @@ def open_tuned(bench: Bench, run: Run) -> Tuned | str:
 
 
 def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
-    """Return the relative rise of cross-entropy a token, with a paired bootstrap over the texts.
+    """Return the relative rise of cross-entropy per token, with a paired bootstrap over texts.
 
-    `rows` are (tokens, loss before, loss after, …). Two-sided 95 %, percentiles of 4,000 seeded
-    draws. Raises ValueError for no rows: the mean of nothing is not a number.
+    `rows` are (tokens, loss before, loss after, ...). Two-sided 95 %, percentiles of 4,000 seeded
+    draws. Raises ValueError without rows.
     """
     table = _table(rows)
     return _bootstrap(table, lambda sums: sums[..., 2] / sums[..., 1] - 1)
 
 
 def divergence(rows: Sequence[Sequence[float]]) -> Interval:
-    """Return the mean KL divergence a token (nats), with a bootstrap over the texts."""
+    """Return the mean KL divergence per token (nats), with a bootstrap over texts."""
     return _bootstrap(_table(rows), lambda sums: sums[..., 3] / sums[..., 0])
 
 
@@ -207,25 +207,26 @@ def _bootstrap(table: np.ndarray[Any, Any], figure: Any) -> Interval:
 
 
 def estimate(sizes: Sizes) -> Work:
-    """Return what harm and changes of one trained arm ask of the machine, for the plan.
+    """Return the work of harm and changes of one trained arm, for the plan.
 
-    General text is written once and read four times (twice by each model, with the shifts), task
-    answers four times, 12 prompts asked again, labels scored on 120 cases by both.
+    General text is generated once and read four times (twice by each model, with the shifts), task
+    answers are read four times, 12 prompts answered by the base, and labels of 120 cases scored by
+    both models.
     """
     texts = len(chats()) + len(openings())
     own = sizes.shared + sizes.own + sizes.answer
     cases = min(sizes.cases, ON_TASK)
     labels = 2 * min(sizes.cases, CONFIDENT) * (sizes.own + sizes.labels) if sizes.labels else 0
-    asked = min(sizes.cases, ASKED)
+    repeated = min(sizes.cases, ASKED)
     return Work(
-        requests=texts + asked,
+        requests=texts + repeated,
         read=4 * texts * (ROOM + 30) + 4 * cases * own + labels,
-        written=texts * ROOM + asked * sizes.answer,
+        written=texts * ROOM + repeated * sizes.answer,
     )
 
 
 def _top(names: Sequence[str], row: Sequence[float]) -> list[Any]:
-    """Return the likeliest label and its probability among the labels."""
+    """Return the most likely label and its probability among the labels."""
     logs = np.array(row, float)
     shares = np.exp(logs - logs.max())
     at = int(shares.argmax())
@@ -233,6 +234,6 @@ def _top(names: Sequence[str], row: Sequence[float]) -> list[Any]:
 
 
 def value_of(bench: Bench, gold: Mapping[str, Any], answer: Answer) -> float | None:
-    """Return what an answer scores by the task's metric, None where it can't be scored."""
+    """Return an answer's score by the task's metric; None if it can't be scored."""
     score = bench.metric(gold[answer.case], answer)
     return score.value if isinstance(score, Score) else None

@@ -1,4 +1,4 @@
-"""What fine-tuning changed in one arm's model, made of figures that are stored unit by unit."""
+"""Report what fine-tuning changed in one arm's model: weights, divergence, example answers."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ from tuneworthy.core.run import Run
 from tuneworthy.extras.tuned_model import Tuned, divergence, open_tuned, value_of
 from tuneworthy.measure.units import Bench
 
-SHOWN, LONGEST = 3, 400  # examples; characters of an answer that verdict.json holds
+SHOWN, LONGEST = 3, 400  # examples shown; the most characters of an answer in verdict.json
 
 
 def changes(
     bench: Bench, runs: Sequence[Run], arm: str, shakes: Sequence[Shake] = ()
 ) -> Changes | None:
-    """Return what training changed in this arm's model, None where it built no adapter.
+    """Return what training changed in this arm's model; None if it built no adapter.
 
-    `shakes` are what was measured at other temperatures, of which this arm's are kept.
+    `shakes` are the robustness results of all arms; this arm's at other temperatures are kept.
     """
     run = built(runs, arm)
     if run is None:
         return None
-    warm = tuple(s for s in shakes if s.arm == arm and s.how == "temperature")
-    told: dict[str, Any] = {"arm": arm, "seed": run.seed, "fold": run.fold, "temperatures": warm}
+    temperatures = tuple(s for s in shakes if s.arm == arm and s.how == "temperature")
+    fields: dict[str, Any] = {
+        "arm": arm,
+        "seed": run.seed,
+        "fold": run.fold,
+        "temperatures": temperatures,
+    }
     opened = open_tuned(bench, run)
     if isinstance(opened, str):
         missing = dict.fromkeys(("ratio", "kl_on", "kl_off", "examples"), opened)
-        return Changes(**told, missing=missing)
+        return Changes(**fields, missing=missing)
     weights, missing = opened.weights(), dict[str, str]()
-    told |= {"ratio": round(weights["layers"]["all"]["ratio"], 6), "layers": _layers(weights)}
-    told |= _divergences(opened, missing) | _examples(opened)
-    if not warm:
+    fields |= {"ratio": round(weights["layers"]["all"]["ratio"], 6), "layers": _layers(weights)}
+    fields |= _divergences(opened, missing) | _examples(opened)
+    if not temperatures:
         missing["temperatures"] = "it was not asked at other temperatures"
-    return Changes(**told, missing=missing)
+    return Changes(**fields, missing=missing)
 
 
 def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, read in (("on", tuned.on_task), ("off", tuned.general)):
         try:
             rows = read()
@@ -50,21 +55,21 @@ def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
             missing[f"kl_{name}"] = str(error)
             continue
         if rows:
-            found |= {f"kl_{name}": divergence(rows), f"n_{name}": len(rows)}
+            figures |= {f"kl_{name}": divergence(rows), f"n_{name}": len(rows)}
         else:
             missing[f"kl_{name}"] = "no text could be read"
-    return found
+    return figures
 
 
 def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
-    named = {name: told for name, told in weights["layers"].items() if name != "all"}
+    named = {name: figures for name, figures in weights["layers"].items() if name != "all"}
     order = sorted(named, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
     return tuple(
         LayerChange(
             layer=name,
             ratio=round(named[name]["ratio"], 6),
             rank=named[name]["rank"],
-            effective_rank=_short(named[name]["effective_rank"]),
+            effective_rank=_rounded(named[name]["effective_rank"]),
             shift_on=_at(weights["on"], name),
             shift_off=_at(weights["off"], name),
         )
@@ -73,17 +78,17 @@ def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
 
 
 def _at(shifts: Sequence[float], name: str) -> float | None:
-    return _short(shifts[int(name)]) if name.isdigit() and int(name) < len(shifts) else None
+    return _rounded(shifts[int(name)]) if name.isdigit() and int(name) < len(shifts) else None
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
 def _examples(tuned: Tuned) -> dict[str, Any]:
-    """Return up to three prompts before and after: the first, in seeded order, that differ.
+    """Return up to three example answers before and after: the first that differ, in seeded order.
 
-    The order is the seed's, so nobody picked them; how many of those asked differ stands beside.
+    The seeded order avoids selection; `differ` counts how many of the `asked` cases differ.
     """
     rows, gold = tuned.asked_again(), tuned.bench.sealed.open("changes")
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]

@@ -1,7 +1,7 @@
-"""Measure an arm block by block, and stop it where no climb to it could pay any more.
+"""Measure an arm block by block and stop it early if it can no longer win.
 
-Declared before the run (`budget.stop_early`). Every bound of such a study is a betting bound, which
-holds however often it is looked at; a simpler arm is never stopped, only the dearer ones behind it.
+Enabled before the run (`budget.stop_early`). Every bound of such a study is a betting bound, which
+is valid at any number of looks. Only dearer arms are stopped, never a simpler one.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tuneworthy.measure.units import Bench, measure
 from tuneworthy.stats.bounds import level
 from tuneworthy.stats.race import losers
 
-BLOCK = 64  # cases between two looks where there is one split; else a fold is a block
+BLOCK = 64  # cases between two looks with a single split; with folds a block is a fold
 
 
 @dataclass(frozen=True)
 class Field:
-    """Who is in the race: the comparison's shape, the runs so far, how many arms the plan has."""
+    """The state of the race: the comparison's inputs, the runs so far, the plan's arm count."""
 
     shape: Shape
     runs: Sequence[Run]
@@ -35,7 +35,7 @@ class Field:
 
 
 def not_raced(task: Task, split: Split) -> str:
-    """Return why arms run on all their cases, or "" where they may be stopped early."""
+    """Return why arms run on all their cases, or "" if they may be stopped early."""
     if not task.budget.stop_early:
         return "budget.stop_early is not set"
     if split.clustered:
@@ -50,14 +50,14 @@ def not_raced(task: Task, split: Split) -> str:
 def raced(
     bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: Field
 ) -> list[Run]:
-    """Return the runs of `measure`, of fewer cases where the arm cannot win any more.
+    """Return the runs of `measure`, on fewer cases if the arm can no longer win.
 
-    Then a last run without answers says so (state `stopped_early`), after how many cases, and
-    against which arm. The blocks are units of their own, so a killed race goes on where it was.
+    An early stop adds a last run without answers (state `stopped_early`) that says after how many
+    cases and against which arm. Each block is stored as its own unit, so a killed race resumes.
     """
     task, arm = bench.task, load("arms", planned.spec.arm)
-    free = planned.because or arm.ROLE != "candidate"
-    if free or not_raced(task, bench.split):
+    exempt = planned.because or arm.ROLE != "candidate"
+    if exempt or not_raced(task, bench.split):
         return measure(bench, planned, recipes, dev)
     done: list[Run] = []
     blocks = list(_blocks(bench, planned, "training" in arm.NEEDS))
@@ -67,13 +67,13 @@ def raced(
             return new
         done = _joined([*done, *new])
         if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
-            asked = len({answer.case for run in done for answer in run.answers})
-            return [*done, _stopped(planned, done, _why(task, other, asked, bench))]
+            answered = len({answer.case for run in done for answer in run.answers})
+            return [*done, _stopped(planned, done, _why(task, other, answered, bench))]
     return done
 
 
 def _blocks(bench: Bench, planned: PlannedArm, whole: bool) -> Iterator[tuple[Bench, PlannedArm]]:
-    """Yield the bench and plan of each block: a fold, or 64 cases of the only one."""
+    """Yield the bench and plan of each block: a fold, or 64 cases of a single split."""
     parts = bench.split.parts
     for fold in planned.folds:
         cases = in_turn(parts[fold].test, {}, bench.task.seed)
@@ -91,26 +91,26 @@ def _blocks(bench: Bench, planned: PlannedArm, whole: bool) -> Iterator[tuple[Be
 
 
 def _cut(part: Part, block: frozenset[str]) -> Part:
-    """Return the part with the cases of the block alone to be asked, in the part's order."""
-    return part.model_copy(update={"test": tuple(one for one in part.test if one in block)})
+    """Return the part with only the block's cases as test cases, in the part's order."""
+    return part.model_copy(update={"test": tuple(case for case in part.test if case in block)})
 
 
 def _joined(runs: Sequence[Run]) -> list[Run]:
-    """Return one run a fold and seed: the answers of its blocks after one another."""
-    found: dict[tuple[int | None, int], Run] = {}
+    """Return one run per fold and seed, with the answers of its blocks joined."""
+    merged: dict[tuple[int | None, int], Run] = {}
     for run in runs:
         key = (run.fold, run.seed)
-        if (before := found.get(key)) is None:
-            found[key] = run
+        if (before := merged.get(key)) is None:
+            merged[key] = run
             continue
-        found[key] = before.model_copy(update={
+        merged[key] = before.model_copy(update={
             "answers": (*before.answers, *run.answers), "scores": (*before.scores, *run.scores),
         })  # fmt: skip
-    return list(found.values())
+    return list(merged.values())
 
 
 def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
-    """Return an arm of a simpler tool that this one cannot beat by the margin any more, or ""."""
+    """Return an arm of a simpler tool that this arm can no longer beat by the margin, or ""."""
     own = planned.spec.name
     strict = level(ALPHA, field.shape.looks, max(2, field.arms))
     pairs = against(field.shape, field.runs, done, strict)
@@ -119,9 +119,9 @@ def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task)
     return next((lost[own] for lost in out if own in lost), "")
 
 
-def _why(task: Task, other: str, asked: int, bench: Bench) -> str:
+def _why(task: Task, other: str, answered: int, bench: Bench) -> str:
     return (
-        f"stopped after {asked:,} of {len(bench.split.scored):,} cases: shown to be at most "
+        f"stopped after {answered:,} of {len(bench.split.scored):,} cases: shown to be at most "
         f"{100 * task.success.margin:g} points better than {other}, so no climb to it would pay; "
         "its mean is of those cases only and, stopped early, is off"
     )

@@ -1,7 +1,7 @@
-"""An arm as it would be built, asked for inputs that no study has scored; stored shard by shard.
+"""Fit an arm as it would be deployed and answer new inputs, stored shard by shard.
 
-Where the study had one split the artefact is the one it scored. Under cross-fitting it is fitted
-on all rows, but for the rows of the last fold that it chooses on, if it chooses at all.
+With a single split the artefact is the one that was scored. Under cross-fitting the arm is fitted
+on all rows except the dev rows of the last fold, if it uses dev rows at all.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tuneworthy.measure.units import SHARD, Bench, _identity, _setup, _Unit
 
 
 class Built:
-    """One arm, fitted when it is first asked something that is not in the ledger.
+    """One arm, fitted lazily on the first input whose answer is not in the ledger.
 
-    `recorded` are its logged answers to the new inputs by id, where it is known by those alone.
+    `recorded` are its logged answers to the new inputs, by id, for an arm that is only recorded.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class Built:
         self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return one answer an input, in order. Raises ModelError where the arm can't be built."""
+        """Return one answer per input, in order. Raises ModelError if the arm can't be built."""
         bench, size = self.bench, SHARD
-        found: list[Answer] = []
+        result: list[Answer] = []
         for start in range(0, len(queries), size):
             bench.check()
             shard = queries[start : start + size]
             key = digest({"what": "built", "unit": self._named,
                           "queries": [query.plain() for query in shard]})  # fmt: skip
             stored = bench.ledger.unit(key, "answers", partial(self._ask, shard), bench.study)
-            found += [Answer.model_validate(answer) for answer in stored["answers"]]
-        return found
+            result += [Answer.model_validate(answer) for answer in stored["answers"]]
+        return result
 
     @cached_property
     def _named(self) -> dict[str, Any]:
@@ -82,24 +82,24 @@ class Built:
 
 
 def whole(split: Split, fold: int) -> Part:
-    """Return what is built from: with several folds the scored rows are learnt from too."""
+    """Return the part to build from: with several folds the test rows are training rows too."""
     part = split.parts[fold]
     if len(split.learning) == 1:
         return part
-    added = tuple(one for one in part.test if one not in split.copies)
+    added = tuple(case for case in part.test if case not in split.copies)
     return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)
 
 
 def recipe_before(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
-    """Return the prompt that was best on dev in a fold before an arm was run."""
+    """Return the best prompt on dev in a fold among the runs before an arm's own."""
     return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 
 
 def scores_of(runs: Sequence[Run], name: str, seed: int) -> dict[str, float]:
-    """Return an arm's score on each case, of the runs with one seed; what failed scores 0."""
-    found: dict[str, float] = {}
+    """Return an arm's score by case, from the runs with one seed; an unscored case counts 0."""
+    scores: dict[str, float] = {}
     for run in runs:
         if run.spec.name == name and run.seed == seed and run.state == "measured":
             values = (getattr(score, "value", 0.0) for score in run.scores)
-            found |= dict(zip((answer.case for answer in run.answers), values, strict=True))
-    return found
+            scores |= dict(zip((answer.case for answer in run.answers), values, strict=True))
+    return scores

@@ -1,4 +1,4 @@
-"""How long a request takes: timed here one at a time, or at the endpoint where it was sent."""
+"""Measure request latency: time prompts one by one, or read the times of endpoint requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tuneworthy.core.case import Query
 from tuneworthy.models._reply_cache import uncached
 
 PROMPTS, LEAST, SECONDS = 30, 3, 0.5
-# A limit on the 95th percentile is met with 59 prompts in time, or 93 of which one is late.
+# A limit on the 95th percentile is met by 59 prompts with none above it, or 93 with one above it.
 TAIL_PROMPTS = 93
 
 
 class Timed(NamedTuple):
-    """Milliseconds of single requests, and how many were under way at once (None: not known)."""
+    """Milliseconds of single requests, and the most concurrent requests (None: not known)."""
 
     ms: tuple[float, ...] | None
     concurrency: int | None
@@ -26,16 +26,16 @@ NOT_TIMED = Timed(None, None)
 
 
 def of_requests(answers: Sequence[Answer]) -> Timed:
-    """Return the times of requests to an endpoint, each as it was when it was sent.
+    """Return the times of endpoint requests, as measured when they were sent.
 
-    Stored with its reply, it is that of the attempt that was answered, without any wait in this
-    program. An answer that several requests made has their sum.
+    The time stored with a reply is that of the successful attempt, without waiting in this program.
+    An answer made by several requests has their sum.
     """
-    told = [a for a in answers if a.error is None and a.seconds is not None]
-    at_once = [a.concurrency for a in told if a.concurrency is not None]
-    if not told:
+    answered = [a for a in answers if a.error is None and a.seconds is not None]
+    at_once = [a.concurrency for a in answered if a.concurrency is not None]
+    if not answered:
         return NOT_TIMED
-    times = tuple(round((a.seconds or 0.0) * 1000, 3) for a in told)
+    times = tuple(round((a.seconds or 0.0) * 1000, 3) for a in answered)
     return Timed(times, max(at_once, default=None))
 
 
@@ -45,10 +45,11 @@ def one_at_a_time(
     check: Callable[[], None],
     every: bool,
 ) -> Timed:
-    """Return the times of prompts asked one at a time: what .5 s holds, at least 3; or `every`.
+    """Return the times of prompts sent one at a time: as many as fit .5 s, at least 3; or `every`.
 
-    None where 3 take more than 10 s. `every` is for a limit on the tail: nothing is warm where
-    answers came from the ledger, so one prompt is asked before. Each request is sent to the model.
+    Times are None if 3 prompts take more than 10 s. `every` (for a limit on the tail) times all
+    prompts after one warm-up prompt, since the model is cold if its answers came from the ledger.
+    The reply cache is bypassed.
     """
     with uncached():
         return _timed(answer, queries, check, every)
@@ -68,10 +69,10 @@ def _timed(
         start = time.perf_counter()
         answer([query])
         times.append((time.perf_counter() - start) * 1000)
-        spent, least = sum(times) / 1000, LEAST / len(times)
+        spent, scale = sum(times) / 1000, LEAST / len(times)
         if every:
             continue
-        if (spent > SECONDS and least <= 1) or spent * least > 20 * SECONDS:
+        if (spent > SECONDS and scale <= 1) or spent * scale > 20 * SECONDS:
             break
     if len(times) < min(LEAST, len(queries)):
         return NOT_TIMED

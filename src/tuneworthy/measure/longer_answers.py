@@ -1,7 +1,7 @@
-"""Ask cut answers again with more room: could a longer answer have been right?
+"""Generate cut answers again with more tokens, to bound what the token limit cost.
 
-A score is a lower bound for what an arm can do where the token limit ended its answers. A few of
-them are asked again, and the rule then knows how much the limit may have cost.
+The score of an arm whose answers were cut is a lower bound. A sample of the cut answers is
+generated again with a higher limit; the gain bounds the cost of the limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import ModelError, NumericError
 from tuneworthy.metrics import Metric, score_all
 
-FIRST, MOST = 16, 60  # cut answers asked again: at first, and where one gained
+FIRST, MOST = 16, 60  # cut answers generated again: the sample, and the most if one gained
 
 Pairs = Sequence[tuple[Answer, Score | Unscored]]
 
@@ -28,15 +28,15 @@ def ask_longer(
     fold: int,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float] | None:
-    """Return the scores of cut answers that were asked again with more room, by case.
+    """Return the scores of cut answers generated again with a higher token limit, by case.
 
-    None where the arm has no longer answers: the limit is not ours. A model that can't be asked any
-    more leaves the rest out: they count as if more room could have made all of them right. `note`
-    is told so.
+    None if the arm cannot generate longer answers (the limit is not ours). If the model fails, the
+    remaining cases are left out (they count as if a longer answer were right) and `note` gets a
+    line about it.
 
-    Only the first `fold` asks: a few rows take as long as many, as every further token is a step.
-    `scored` holds the answers with their scores, and the queries by case. A sample is asked first;
-    the rest (up to MOST) only where one of the sample gained.
+    Only fold 0 generates again: each further token is a decoding step, so a few rows take as long
+    as many. `scored` is (answers with scores, queries by case). The rest of the cut answers (up to
+    MOST) follows only if one of the sample gained.
     """
     pairs, queries = scored
     if fitted.longer is None:
@@ -44,10 +44,10 @@ def ask_longer(
     if fold:
         return {}
     waiting = sorted(answer.case for answer, score in pairs if lost(answer, score) > 0)
-    worth = {answer.case: lost(answer, score) for answer, score in pairs}
-    found, tried = dict[str, float](), set[str]()
-    for most in (FIRST, MOST):
-        rest = [case for case in _spread(waiting, most) if case not in tried]
+    shortfall = {answer.case: lost(answer, score) for answer, score in pairs}
+    rescored, tried = dict[str, float](), set[str]()
+    for limit in (FIRST, MOST):
+        rest = [case for case in _spread(waiting, limit) if case not in tried]
         tried |= set(rest)
         if rest:
             try:
@@ -56,11 +56,11 @@ def ask_longer(
                 note(f"cut answers were not asked again: {error.what} ({error.got})")
                 break
             scores = score_all(metric, [gold[case] for case in rest], answers)
-            new = zip(rest, scores, strict=True)  # one without a score shows no lack of a gain
-            found |= {case: score.value for case, score in new if isinstance(score, Score)}
-        if not any(value > 1 - worth[case] for case, value in found.items()):
+            new = zip(rest, scores, strict=True)  # an unscored answer may have gained
+            rescored |= {case: score.value for case, score in new if isinstance(score, Score)}
+        if not any(value > 1 - shortfall[case] for case, value in rescored.items()):
             break
-    return found
+    return rescored
 
 
 def _spread(cases: Sequence[str], most: int) -> list[str]:

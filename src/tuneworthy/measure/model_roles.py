@@ -1,4 +1,4 @@
-"""Which models an arm asks, and what becomes of the arm where one of them can't be opened."""
+"""Map an arm's needs to model roles, and report models that can't be opened."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.run import NOT_ASKED
 
 BASE = "base"
-# Which model an arm with this need is asked with.
+# The model role of each need of an arm.
 ROLES = {"model": BASE, "training": "tune", "present": "present", "bigger": "bigger",
          "teacher": "teacher", "reflection": "reflection"}  # fmt: skip
 _REFUSED = (TaskError, DataError, ModelError, NumericError, ProviderError)
 
 
 def roles_of(models: Mapping[str, Model], needs: Iterable[str]) -> list[str]:
-    """Return the roles of the models that an arm with these needs asks, as far as there are any."""
+    """Return the roles, among the available models, that an arm with these needs uses."""
     return sorted({ROLES[need] for need in set(needs) & set(ROLES)} & set(models))
 
 
 def is_base(models: Mapping[str, Model], role: str) -> bool:
-    """Return whether a role is that of the model the study is about: without it there is none."""
+    """Return whether a role is the study's base model, without which the study can't run."""
     known: Callable[[str], bool] = getattr(models, "is_base", lambda role: role == BASE)
     return known(role)
 
 
 def unopened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
-    """Return why a model that an arm asks can't be opened, or "": the other arms go on without it.
+    """Return why a model of an arm can't be opened, or ""; the other arms go on without it.
 
-    Raises what went wrong where it is the base model.
+    Raises the error if it is the base model.
     """
     for role in roles_of(models, needs):
         try:
@@ -49,7 +49,7 @@ def unopened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
 
 
 def not_asked(error: TuneworthyError) -> str:
-    """Return in one line why an arm has no answers: what was wrong with its model, and where."""
+    """Return one line that says why an arm has no answers, from the error of its model."""
     return f"{NOT_ASKED}: " + ", ".join(
         part for part in (error.what, error.where, error.got) if part
     )

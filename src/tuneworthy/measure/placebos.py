@@ -1,8 +1,8 @@
-"""What is asked before the matrix can be read across: placebos and pilots, on which cases.
+"""Select the placebos and pilots that the diagnosis needs, and the cases they run on.
 
-A placebo is asked only where its arm passes more cases than the base (without that nothing can
-act) or where failures are few; on all failed cases and at most 60 of the passed ones. An arm that
-is too dear for every case (ON_FAILURES) is asked on at most 60 of the failed ones.
+A placebo runs only if its arm passes more cases than the base (otherwise the remedy cannot act) or
+if failures are few. It runs on all failed cases and at most 60 passed ones. An arm that is too dear
+for every case (ON_FAILURES) runs on at most 60 failed ones.
 """
 
 from __future__ import annotations
@@ -24,35 +24,37 @@ from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Bench, measure
 from tuneworthy.metrics import sees_sets
 
-PASSED = 60  # passed cases that a placebo is asked on
+PASSED = 60  # the most passed cases that a placebo runs on
 PART = "asked on failed cases and some of the passed ones, to read across"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """An arm, a pilot or a placebo that is asked on some cases only."""
+    """An arm, a pilot or a placebo that runs on a subset of the cases."""
 
     planned: PlannedArm
     cases: frozenset[str]
 
     def run(self, bench: Bench, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
-        """Return its runs, marked as what they are: no score of the task, and never timed.
+        """Return its runs, untimed and marked `stopped_early`, since they are no score of the task.
 
-        A placebo is handed the prompt that its arm ended up with in each fold.
+        A placebo gets the prompt that its arm used in each fold.
         """
         recipes = own_prompts(runs, self.planned.spec.of, recipes)
-        # Nothing is chosen between a pilot's epochs: it and its placebo both keep the last.
+        # Without dev rows a pilot and its placebo both keep their last epoch.
         trained = hasattr(load("arms", self.planned.spec.arm), "pilot")
         dev: dict[str, Any] = {"dev": ()} if trained else {}
         parts = tuple(
             part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases), **dev})
             for part in bench.split.parts
         )
-        some = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)
+        subset = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
-        found = measure(some, self.planned.model_copy(update={"folds": folds}), recipes, False)
+        measured = measure(subset, self.planned.model_copy(update={"folds": folds}), recipes, False)
         change = {"state": "stopped_early", "because": PART}
-        return [run.model_copy(update=change) if run.state == "measured" else run for run in found]
+        return [
+            run.model_copy(update=change) if run.state == "measured" else run for run in measured
+        ]
 
 
 def probes(
@@ -62,9 +64,9 @@ def probes(
     paid: bool,
     read: int | None = None,
 ) -> list[Probe]:
-    """Return what is still to be asked before the matrix can be read across.
+    """Return the probes that are still to be run for the diagnosis.
 
-    `read`: at most so many failed and so many passed cases, None for every failed and 60 passed.
+    `read`: the most failed and the most passed cases; None for every failed and 60 passed ones.
     """
     task = bench.task
     table = columns(task, runs)
@@ -76,22 +78,25 @@ def probes(
     if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
-    few = _sample(task, base, most, 0)
-    some = _sample(task, base, ON_FAILURES if paid and read is None else read, min(most, PASSED))
+    dear_cases = _sample(task, base, most, 0)
+    probe_cases = _sample(
+        task, base, ON_FAILURES if paid and read is None else read, min(most, PASSED)
+    )
     done = {run.spec.name for run in runs}
-    found: list[Probe] = []
+    result: list[Probe] = []
     for planned in arms:
         for spec in _tried(task, planned, base, table, rows):
             if spec.name not in done:
-                cases = few if spec == planned.spec else some
-                found.append(Probe(_as_planned(planned, spec), cases))
-    return found
+                cases = dear_cases if spec == planned.spec else probe_cases
+                result.append(Probe(_as_planned(planned, spec), cases))
+    return result
 
 
 def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozenset[str]:
-    """Return at most so many failed cases (None: all) and passed ones, the same for every arm.
+    """Return at most `failed` failed cases (None: all) and `passed` passed ones, by a fixed hash.
 
-    Every case where the metric looks at all answers together: a part of them scores otherwise.
+    Returns every case for a metric that scores all answers together, since a subset would score
+    differently.
     """
     if sees_sets(task):
         return frozenset(base.passed)
@@ -107,19 +112,19 @@ def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozen
 def _tried(
     task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column], rows: int
 ) -> list[Spec]:
-    """Return the specs that must be asked for one arm: itself or its pilot, and its placebo."""
+    """Return the specs to run for one arm: itself or its pilot, and its placebo."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)
     if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
         return []
-    found, own = probes_of(spec, rows), table.get(spec.name)
+    specs, own = probes_of(spec, rows), table.get(spec.name)
     if getattr(arm, "ON_FAILURES", False) and own is None:
-        return [spec, *found]
+        return [spec, *specs]
     if own is None:  # a pilot runs before the arm itself is paid for
-        return found if hasattr(arm, "pilot") else []
-    return found if hopeful(own, base) else []
+        return specs if hasattr(arm, "pilot") else []
+    return specs if hopeful(own, base) else []
 
 
 def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:
-    """Return a probe as it is run: one seed, and what is trained for it on one fold."""
+    """Return the plan of a probe: one seed, and one fold if it trains."""
     folds = planned.folds[:1] if trains(spec) else planned.folds
     return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])

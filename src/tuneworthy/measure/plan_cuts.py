@@ -1,4 +1,4 @@
-"""What a plan leaves out, and in which order, until its minutes fit. Knows no arm by name."""
+"""Cut a plan in a fixed order until it fits the minutes. Knows no arm by name."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tuneworthy.core.specs import trains, variant_of
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 
-LEAST_TRIED = 2  # prompts that a search tries at least: one more than it starts from
-LEAST_LEARNT = 100  # rows that training is cut to at the least
-FIRST_FOLDS = 1  # folds that a training arm is scored on before the stage rule looks at it
-FEWEST = 2  # folds of a training arm that has no room for all of them
-SEARCHED = 0.15  # of the minutes: the most that a search for a prompt is planned to take
-SHOWN = 4  # examples that stay in a prompt whose examples differ by input
+LEAST_TRIED = 2  # the fewest prompts of a search: the starting prompt and one more
+LEAST_LEARNT = 100  # the fewest rows that training is cut to
+FIRST_FOLDS = 1  # folds of a training arm before the stage rule looks at it
+FEWEST = 2  # folds of a training arm if there is no time for all of them
+SEARCHED = 0.15  # share of the minutes that a prompt search may be planned to take
+SHOWN = 4  # examples left in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What may be cut: seeds and folds of training arms, and the most examples in a prompt.
+    """The limits of a plan: seeds and folds of training arms, the most examples in a prompt.
 
-    `tried` is the most that a search (an arm with a `budget`) may try, None for what it asks for;
-    `rows` the most that training arms learn from, None for all; `read` as in `Plan`; `parts` the
-    folds that any arm is scored on, None for all.
+    `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
+    `rows` the most training rows, None for all; `read` as in `Plan`; `parts` the folds that any arm
+    is scored on, None for all.
     """
 
     seeds: int
@@ -39,7 +39,7 @@ class Choice:
 
 @dataclass
 class _Path:
-    """What is left so far and what is said of it, by subject: of each the last word counts."""
+    """The current limits, and the printed line of each cut; one line per subject."""
 
     now: Choice
     said: dict[str, str]
@@ -47,39 +47,37 @@ class _Path:
 
     def cut(self, subject: str, text: str, **change: Any) -> tuple[Choice, tuple[str, ...]]:
         self.now = replace(self.now, **change)
-        self.said.pop(subject, None)  # the latest is said last
+        self.said.pop(subject, None)  # moves the subject to the end
         self.said[subject] = text
         return self.now, tuple(self.said.values())
 
     def read(self, most: int) -> Iterator[tuple[Choice, tuple[str, ...]]]:
-        words = f"what was wrong is read on at most {most} failed and {most} passed cases"
+        text = f"what was wrong is read on at most {most} failed and {most} passed cases"
         if self.readable:
-            yield self.cut(
-                "read", words if most else "what was wrong is not read across", read=most
-            )
+            yield self.cut("read", text if most else "what was wrong is not read across", read=most)
 
 
 def cuts(
     arms: Sequence[Spec], start: Choice, rows: int, readable: bool
 ) -> Iterator[tuple[Choice, tuple[str, ...]]]:
-    """Yield choices, each leaving out more, with all that is said of it.
+    """Yield ever tighter limits, each with the printed lines of all cuts so far.
 
-    No arm is dropped for another: all of them get fewer examples, folds and rows. In order: what
-    was wrong is read on 60 cases a kind, still enough to name planted causes (bench/journal); the
-    second seed; large k; read on 20; training from fewer rows; every arm on fewer folds; reading.
-    `arms`: those that can be measured here. `rows`: how many there are to learn from.
+    No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
+    60 failed and 60 passed cases, where planted causes are still named well (bench/journal); the second
+    seed; large k; diagnosis on 20; fewer training rows; fewer folds for every arm; no diagnosis.
+    `arms` are those that can be measured here; `rows` is the number of training rows.
     """
     path = _Path(start, {}, readable)
     yield from path.read(60)
-    taught = [spec for spec in arms if trains(spec)]
-    if taught and path.now.seeds > 1:
+    training = [spec for spec in arms if trains(spec)]
+    if training and path.now.seeds > 1:
         text = "one training seed: how much a retraining differs is not measured"
         yield path.cut("seeds", text, seeds=1)
     if any(spec.options.get("k", 0) > SHOWN for spec in arms):
         text = f"at most {SHOWN} examples in prompts whose examples differ by input"
         yield path.cut("examples", text, most_k=SHOWN)
     yield from path.read(20)
-    learnt = max((rows_of(spec, rows) for spec in taught), default=0)
+    learnt = max((rows_of(spec, rows) for spec in training), default=0)
     while learnt > LEAST_LEARNT:
         learnt = max(LEAST_LEARNT, round(0.08 * learnt) * 10)
         yield path.cut("rows", f"training on {learnt} of {rows} rows", rows=learnt)
@@ -90,28 +88,28 @@ def cuts(
 
 
 def staged(task: Task) -> bool:
-    """Return whether the rule is in force; a race (`budget.stop_early`) has a rule of its own."""
+    """Return whether the stage rule applies; a race (`budget.stop_early`) has its own rule."""
     return task.budget.stages and not task.budget.stop_early
 
 
 def follows_up(task: Task, spec: Spec) -> bool:
-    """Return whether an arm waits for the rule: it trains, searches, or varies another arm."""
+    """Return whether the stage rule decides on an arm: it trains, searches or is a variant."""
     return trains(spec) or tries(spec) > 0 or variant_of(task, spec) >= 0
 
 
 def look_after(spec: Spec, folds: int, split: Split) -> int:
-    """Return the folds after which an arm is looked at, 0 where it runs on all of them at once.
+    """Return the folds after which the rule looks at an arm, 0 if it runs on all folds at once.
 
-    Rows in the order of time are not looked at in between: the first ones don't stand for all.
+    Rows in time order get no intermediate look, since the first ones do not represent all.
     """
     return FIRST_FOLDS if trains(spec) and folds > FIRST_FOLDS and not split.by_time else 0
 
 
 def tries(spec: Spec) -> int:
-    """Return how many prompts an arm tries; one whose options the user wrote is not cut."""
+    """Return how many prompts an arm tries; 0 without a search or with options set by the user."""
     return 0 if "(" in spec.name else int(spec.options.get("budget", 0))
 
 
 def rows_of(spec: Spec, rows: int) -> int:
-    """Return how many rows an arm learns from, 0 where that is not ours to cut."""
+    """Return the rows that an arm learns from, 0 if they may not be cut."""
     return rows if "rows" in spec.options and "(" not in spec.name else 0

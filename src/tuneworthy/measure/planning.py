@@ -1,4 +1,7 @@
-"""What will be run and what it costs, made once, before the first arm. Knows no arm by name."""
+"""Make the plan: which arms run and what they cost, fixed before the first arm.
+
+Knows no arm by name.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +44,19 @@ from tuneworthy.measure.plan_cuts import (
 )
 from tuneworthy.measure.request_costs import WORD, BestPrompt, Remote, judged, of_arm
 
-# Backward costs about twice forward; the loop measured 3.1 to 3.4 in all on two machines.
+# Cost of a training step in forward passes: backward costs about two, and the loop measured
+# 3.1 to 3.4 in total on two machines.
 TRAINING = 3.3
-LONGEST = 1.5  # times the minutes: beyond it a training arm is not planned on all folds
-CHANGED = 60  # facts that are changed in the documents, at most (staleness.MOST)
-ON_FAILURES = 60  # failed cases that an arm too dear for all is asked on
+LONGEST = 1.5  # times the minutes: above it a training arm is not planned on all folds
+CHANGED = 60  # the most facts changed in the documents (freshness_rate.MOST)
+ON_FAILURES = 60  # the most failed cases for an arm that is too dear for all cases
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens a second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
+    """Tokens per second of this machine: `read` prompt tokens, `written` answer tokens in bulk.
 
-    `others`: the share of its processors' time that other programs took meanwhile.
+    `others`: the share of CPU time that other programs took during the measurement.
     """
 
     read: float
@@ -60,14 +64,14 @@ class Speed:
     others: float = 0.0
 
     def minutes(self, work: Work) -> float:
-        """Return the minutes that some work takes."""
+        """Return the minutes that this work takes."""
         read = (work.read + TRAINING * work.trained) / self.read
         return (read + work.written / self.written) / 60
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan is made from: the task's shape, this machine, and what is available."""
+    """The inputs of a plan: the task's sizes, this machine's speed, and what is available."""
 
     task: Task
     split: Split
@@ -81,26 +85,26 @@ class Facts:
 
 
 def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
-    """Return the plan; what the minutes have no room for is cut in a fixed, printed order."""
+    """Return the plan, cut in a fixed and printed order until it fits the minutes."""
     by_rule, minutes = staged(facts.task), facts.task.budget.minutes
     choice = Choice(_seeds(facts.task), len(facts.split.learning), None)
     choice = replace(choice, tried=_tried(facts, arms, choice)) if by_rule else choice
-    said: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
-    across = tuple(_across(shown, planned, choice))
+    across = tuple(_diagnosis_arms(shown, planned, choice))
     needed = needed_minutes if by_rule else _sum
-    whole = needed(planned) + reading_minutes(across)
-    able = [spec for spec in arms if not lacking(spec, facts.available)]
+    uncut = needed(planned) + reading_minutes(across)
+    runnable = [spec for spec in arms if not lacking(spec, facts.available)]
     learnt, readable = facts.sizes.train, bool(across)
-    for step, texts in cuts(able, choice, learnt, readable):
+    for step, texts in cuts(runnable, choice, learnt, readable):
         if needed(planned) + reading_minutes(across) <= minutes:
             break
-        choice, said = step, texts
+        choice, lines = step, texts
         shown, planned = _arms(facts, arms, choice)
-        across = tuple(_across(shown, planned, choice))
+        across = tuple(_diagnosis_arms(shown, planned, choice))
     if by_rule and (folds := _too_long(planned, minutes)):
         choice = replace(choice, folds=FEWEST)
-        said = (*said, f"training arms on {FEWEST} of {folds} folds")
+        lines = (*lines, f"training arms on {FEWEST} of {folds} folds")
         shown, planned = _arms(facts, arms, choice)
     train = max((len(part.train) for part in facts.split.parts), default=0)
     return Plan(
@@ -115,10 +119,10 @@ def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
         others=tuple(_others(facts, arms, planned)),
         assumed=facts.remote.assumed if facts.remote else "",
         read=choice.read,
-        cuts=said,
+        cuts=lines,
         minutes=round(needed(planned), 2),
         staged=by_rule,
-        whole=round(whole, 2) if said else None,
+        whole=round(uncut, 2) if lines else None,
         tokens_per_second=round(facts.speed.written, 1) if facts.speed else None,
         looks=facts.looks,
         visible=facts.audit.visible,
@@ -131,26 +135,28 @@ def _sum(arms: Sequence[PlannedArm]) -> float:
 
 
 def needed_minutes(arms: Sequence[PlannedArm]) -> float:
-    """Return the minutes of the arms that always run, and of the dearest training arm until the
-    stage rule looks at it.
+    """Return the minutes up to the first look at the dearest training arm.
 
-    Of the follow-up arms the rule runs one after the other, as far as the minutes go.
+    That is all arms that always run plus the first folds of that arm. The stage rule runs the
+    follow-up arms one by one as long as minutes are left.
     """
     always = sum(arm.minutes for arm in arms if not arm.follow_up)
     return always + max((arm.first_minutes for arm in arms if trains(arm.spec)), default=0.0)
 
 
 def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
-    """Return the folds of training arms where `LONGEST` times the minutes don't hold them all."""
-    taught = [arm for arm in arms if trains(arm.spec) and arm.look_after]
+    """Return the dearest training arm's folds if they exceed LONGEST times the minutes, else 0."""
+    training = [arm for arm in arms if trains(arm.spec) and arm.look_after]
     always = sum(arm.minutes for arm in arms if not arm.follow_up)
-    most = max(taught, key=lambda arm: arm.minutes, default=None)
-    long = most is not None and len(most.folds) > FEWEST
-    return len(most.folds) if most and long and always + most.minutes > LONGEST * minutes else 0
+    most = max(training, key=lambda arm: arm.minutes, default=None)
+    splittable = most is not None and len(most.folds) > FEWEST
+    return (
+        len(most.folds) if most and splittable and always + most.minutes > LONGEST * minutes else 0
+    )
 
 
 def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:
-    """Return how many prompts a search tries, so that it takes its share of the minutes at most."""
+    """Return how many prompts a search may try in its share of the minutes; None without one."""
     most = max((tries(spec) for spec in arms), default=0)
     while most > LEAST_TRIED:
         planned = _arms(facts, arms, replace(choice, tried=most))[1]
@@ -162,30 +168,30 @@ def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:
 
 
 def _seeds(task: Task) -> int:
-    """Return the seeds of training arms: one under the stage rule where nobody asked for more."""
+    """Return the seeds of training arms: one under the stage rule unless the task sets `seeds`."""
     return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
 
 
 def reading_minutes(across: Sequence[PlannedArm]) -> float:
-    """Return the minutes that reading across is expected to take: half of its upper end.
+    """Return the expected minutes of the diagnosis: half of its upper bound.
 
-    A placebo is asked only where its arm was shown to pass more than the base.
+    A placebo runs only if its arm was shown to pass more than the base.
     """
     return _sum(across) / 2
 
 
 def _arms(facts: Facts, arms: list[Spec], choice: Choice) -> tuple[Facts, list[PlannedArm]]:
-    """Return the arms as cut, and the facts with the examples that the best prompt may bring."""
+    """Return the facts with the most examples of a prompt, and the planned arms after the cuts."""
     cut = [_cut(spec, choice, facts) for spec in arms]
     facts = with_examples(facts, [s for s in cut if not _planned(facts, s, choice, arms).because])
     return facts, [_planned(facts, spec, choice, arms) for spec in cut]
 
 
 def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
-    """Return the facts with the most examples that a prompt among the arms brings for an input.
+    """Return the facts with the most examples of an input-dependent prompt among the arms.
 
-    Where none does, they stay as they are: a search for a prompt may add some. And with the number
-    of prompts that an arm may choose its own among.
+    Without such a prompt the number is unchanged, since a prompt search may add examples. The
+    number of prompts that an arm may choose among is set too.
     """
     shots = [s.options.get("k", 0) for s in arms if s.tool == "prompt" and _by_input(s, facts)]
     most = max(shots, default=facts.sizes.examples)
@@ -196,15 +202,17 @@ def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
 
 
 def _by_input(spec: Spec, facts: Facts) -> bool:
-    """Return whether most of what an arm reads differs by input: nothing is read once for all."""
+    """Return whether most of what an arm reads differs by input, so no shared prefix is cached."""
     work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
     return work.read >= facts.sizes.cases * single.read / 2
 
 
-def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator[PlannedArm]:
-    """Yield what reading across may ask, at most: one seed, a pilot and its placebo on one fold.
+def _diagnosis_arms(
+    facts: Facts, planned: list[PlannedArm], choice: Choice
+) -> Iterator[PlannedArm]:
+    """Yield the most that the diagnosis may run: one seed; pilots and their placebos on one fold.
 
-    Variants of an arm repair what the arm itself does: they are not asked beside a placebo.
+    Variants of an arm get no placebo: they repair the same cause as the arm.
     """
     task, whole = facts.task, tuple(range(len(facts.split.learning)))
     if choice.read == 0:
@@ -214,34 +222,34 @@ def _across(facts: Facts, planned: list[PlannedArm], choice: Choice) -> Iterator
     before = [arm.spec for arm in planned if not arm.because]
     for spec in on_failures(task):
         if not lacking(spec, facts.available):
-            yield _asked(facts, spec, _Some(whole, (task.seed,), few), before)
+            yield _probe_plan(facts, spec, _Scope(whole, (task.seed,), few), before)
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue
         for spec in probes_of(arm.spec, facts.sizes.train):
             folds = arm.folds[:1] if trains(spec) else arm.folds
-            yield _asked(facts, spec, _Some(folds, arm.seeds[:1], most), before)
+            yield _probe_plan(facts, spec, _Scope(folds, arm.seeds[:1], most), before)
 
 
 @dataclass(frozen=True)
-class _Some:
-    """The folds and seeds that an arm is asked in, and the most cases (None: all of them)."""
+class _Scope:
+    """The folds and seeds of a probe, and the most cases (None: all)."""
 
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     most: int | None
 
 
-def _asked(facts: Facts, spec: Spec, some: _Some, before: Sequence[Spec]) -> PlannedArm:
-    scored = sum(len(facts.split.parts[fold].test) for fold in some.folds)
-    cases = min(scored, some.most or scored)
+def _probe_plan(facts: Facts, spec: Spec, scope: _Scope, before: Sequence[Spec]) -> PlannedArm:
+    scored = sum(len(facts.split.parts[fold].test) for fold in scope.folds)
+    cases = min(scored, scope.most or scored)
     sent = _sent(facts, spec, cases, before)
-    plain = {"spec": spec, "folds": some.folds, "seeds": some.seeds}
+    plain = {"spec": spec, "folds": scope.folds, "seeds": scope.seeds}
     return PlannedArm(**plain, **_costs(facts, _work(spec, facts, cases), sent))
 
 
 def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
-    """Return requests, tokens, minutes and dollars of an arm: of endpoints where it asks one."""
+    """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one."""
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
         return {"requests": work.requests, "tokens": round(work.read + work.written),
@@ -251,42 +259,42 @@ def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
 
 
 def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent | None:
-    """Return what endpoints are sent for an arm; these arms are measured before it."""
+    """Return the endpoint traffic of an arm; `before` are the arms measured before it."""
     if facts.remote is None:
         return None
     shots = max((s.options.get("k", 0) for s in before), default=0)
-    searches = [one for one in (*before, spec) if one.options.get("budget")]
-    words = max((int(one.options.get("words", 0)) for one in searches), default=0)
+    searches = [search for search in (*before, spec) if search.options.get("budget")]
+    words = max((int(search.options.get("words", 0)) for search in searches), default=0)
     grown = max(2 * facts.remote.notes, WORD * words) if searches else 0
-    if grown:  # a search may double the examples, and adds 16 where there are none
+    if grown:  # a search may double the examples, or add 16 if there are none
         shots = max(16, 2 * shots)
     sizes = _sizes(facts, spec, cases)
     rows = cases
-    if not shots and not spec.options.get("k"):  # one prompt in all folds: a row is asked once
+    if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
         rows = min(cases, facts.audit.scored)
-    asked = of_arm(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
-    return facts.remote.sent(spec.name, asked)
+    requests = of_arm(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
+    return facts.remote.sent(spec.name, requests)
 
 
 def _others(facts: Facts, arms: list[Spec], planned: Sequence[PlannedArm]) -> Iterator[Sent]:
-    """Yield what endpoints are sent beside the arms: by a judge, and on facts that were changed."""
+    """Yield the endpoint traffic besides the arms: the judge, and the changed facts."""
     if facts.remote is None:
         return
     kept = [arm for arm in planned if not arm.because]
     answers = sum(_answered(facts, arm, arms) for arm in kept)
     if (sent := judged(facts.remote, answers)) is not None:
         yield sent
-    reads = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
-    if facts.task.data.docs and reads:
+    readers = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
+    if facts.task.data.docs and readers:
         cases = min(facts.audit.scored, CHANGED)
-        asked = [
-            three
-            for spec in reads
-            for three in of_arm(facts.remote, facts.task, spec,
+        requests = [
+            request
+            for spec in readers
+            for request in of_arm(facts.remote, facts.task, spec,
                                 facts.sizes.model_copy(update={"cases": cases}),
                                 BestPrompt(16, 2 * facts.remote.notes, cases))
         ]  # fmt: skip
-        if (sent := facts.remote.sent("changed facts", asked)) is not None:
+        if (sent := facts.remote.sent("changed facts", requests)) is not None:
             yield sent
 
 
@@ -295,7 +303,7 @@ def _reads(spec: Spec) -> bool:
 
 
 def _answered(facts: Facts, arm: PlannedArm, arms: list[Spec]) -> float:
-    """Return how many answers of an arm are scored: of cases, of dev rows, and those of trials."""
+    """Return how many answers of an arm are scored: cases, dev rows and tried prompts."""
     parts = [facts.split.parts[fold] for fold in arm.folds]
     dev = wants_dev(facts.task, arm.spec, arms) or trains(arm.spec)
     rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)
@@ -303,8 +311,7 @@ def _answered(facts: Facts, arm: PlannedArm, arms: list[Spec]) -> float:
 
 
 def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
-    """Return the spec with fewer prompts to try, fewer rows to learn from, or fewer examples that
-    are not shared by all."""
+    """Return the spec with fewer tried prompts, training rows, or input-dependent examples."""
     if choice.rows and rows_of(spec, facts.sizes.train) > choice.rows:
         return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
     if choice.tried and tries(spec) > choice.tried:
@@ -312,7 +319,7 @@ def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
         return spec
-    if not _by_input(spec, facts):  # read once for all: cutting saves little
+    if not _by_input(spec, facts):  # a shared prefix is read once, so cutting it saves little
         return spec
     return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
 
@@ -329,9 +336,9 @@ def _work(spec: Spec, facts: Facts, cases: int) -> Work:
 
 
 def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
-    """Return how many dev rows are asked beside the scored ones.
+    """Return how many dev rows are answered in addition to the scored rows.
 
-    A prompt without examples or a search is the same in all folds: a row is asked once.
+    A prompt without examples or search is the same in all folds, so each row is answered once.
     """
     if spec.options.get("k") or spec.options.get("budget"):
         return sum(min(len(part.dev), DEV_ASKED) for part in parts)
@@ -340,7 +347,7 @@ def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
 
 
 def _sizes(facts: Facts, spec: Spec, cases: int) -> Sizes:
-    """Return the sizes of an arm that is asked so many cases in all folds."""
+    """Return the sizes of an arm that answers `cases` cases over all folds."""
     handed = facts.sizes.prompts if chooses_prompt(spec) else 0
     folds = len(facts.split.learning)
     return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
@@ -349,22 +356,22 @@ def _sizes(facts: Facts, spec: Spec, cases: int) -> Sizes:
 def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> PlannedArm:
     if reason := lacking(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
-    taught, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
-    parts = facts.split.learning[: choice.folds if taught else choice.parts]
-    if by_rule and tries(spec):  # a search asks its dev rows for every prompt that it tries
+    training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
+    parts = facts.split.learning[: choice.folds if training else choice.parts]
+    if by_rule and tries(spec):  # a search answers its dev rows with every prompt that it tries
         parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
-    seeds = tuple(facts.task.seed + i for i in range(choice.seeds if taught else 1))
+    seeds = tuple(facts.task.seed + i for i in range(choice.seeds if training else 1))
     times = len(parts) * len(seeds)
     dev = wants_dev(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
-    extra = _dev_rows(parts, spec) * len(seeds) if dev and not taught else 0
+    extra = _dev_rows(parts, spec) * len(seeds) if dev and not training else 0
     work = _work(spec, facts, scored + extra)
-    if taught and times > 1:
+    if training and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
-    at = [one.name for one in arms].index(spec.name)  # its options may have been cut
-    before = [one for one in arms[:at] if not lacking(one, facts.available)]
+    at = [other.name for other in arms].index(spec.name)  # its options may have been cut
+    before = [other for other in arms[:at] if not lacking(other, facts.available)]
     sent = _sent(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
     if by_rule:

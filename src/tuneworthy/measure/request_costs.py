@@ -1,8 +1,8 @@
-"""What endpoints are sent: requests, tokens and dollars of a plan, expected and at most.
+"""Estimate the endpoint traffic of a plan: requests, tokens and dollars, expected and at most.
 
-A server is sent the whole prompt with every request: nothing is read once for all, as on this
-machine. Expected tokens are bytes / 4, as `Remote.count_tokens` counts them. At most they are
-bytes, as the caps reserve them, with every answer at its longest. Knows no arm by name.
+A server gets the whole prompt with every request; no shared prefix is reused as on this machine.
+Expected tokens are bytes / 4, as `Remote.count_tokens` counts them. The upper bound is one token
+per byte, as the caps reserve them, with every answer at its longest. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.wordings import wordings
 from tuneworthy.retrieval.chunks import Cut
 
-SECONDS = 2.0  # a request takes, where none was timed before: documented in task-yaml.md
-FEW = 60  # rows that are asked again and again
-NOTED = 1_000  # rows that are read to see how long notes on a task are
-WORD = 8  # bytes of a word that a model writes into a prompt
+SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
+FEW = 60  # rows that a prompt search answers repeatedly
+NOTED = 1_000  # rows sampled to estimate the length of notes on a task
+WORD = 8  # bytes per word that a model writes into a prompt
 JUDGED = 120  # tokens of a judge's reply (judging.ROOM)
-CONTROLS = 100  # wrong answers with and without an order behind them (calibration.CANARIES)
-_HEAD = 32  # tokens of a request around its messages, at most: the marks of a chat template
-_TURN = 16  # tokens around one message, at most
-_BYTES = 4  # of a token of English, about; the longest answer is taken as twice that
-CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm asked again: rounded up in 20 folds
-ROLES = ("bigger", "present")  # needs that say which model an arm asks in place of the base
+CONTROLS = 100  # wrong answers with and without an injected order (calibration.CANARIES)
+_HEAD = 32  # most tokens of a request around its messages (chat template)
+_TURN = 16  # most tokens around one message
+_BYTES = 4  # bytes per token of English, roughly; the longest answer is taken as twice that
+CUT_AT_MOST = FIRST + MORE + 40  # cut answers of an arm generated again, rounded up in 20 folds
+ROLES = ("bigger", "present")  # needs that replace the base model of an arm
 
 
 @dataclass(frozen=True)
 class Rate:
-    """One model behind an endpoint: USD per million tokens, in and out, or None."""
+    """A model behind an endpoint: USD per million tokens, in and out; None if unknown."""
 
     model: str
     usd: Mapping[str, float] | None
 
     def dollars(self, read: float, written: float) -> float | None:
-        """Return the price of so many tokens, None where the model has none."""
+        """Return the price of these tokens; None if the model has no known price."""
         if self.usd is None:
             return None
         dear = max(self.usd.get("in", 0.0), self.usd.get("cache_write", 0.0))
@@ -62,12 +62,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Remote:
-    """The models behind endpoints by role, and the lengths of rows: of all, and at most.
+    """The models behind endpoints by role, and the mean and maximum lengths of rows.
 
-    `few` has the lengths of the longest rows, which a search may draw; `notes` are the bytes of the
-    longest words that it may try. `seconds` a request, `timed`
-    earlier ones it is the median of (0: none, it is assumed). `thought`: the most tokens of a
-    thought before an answer.
+    `few` has the lengths of the longest rows, which a prompt search may draw; `notes` is the size
+    in bytes of the longest wording that it may try. `seconds` per request is the median of `timed`
+    earlier ones (0: assumed). `thought` is the most thinking tokens before an answer.
     """
 
     rates: Mapping[str, Rate]
@@ -83,33 +82,37 @@ class Remote:
 
     @property
     def assumed(self) -> str:
-        """Return what the minutes of requests stand on."""
+        """Return the assumption behind the minutes of requests, as text."""
         source = f"median of {self.timed:,} earlier ones" if self.timed else "assumed"
         return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
 
     def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> Sent | None:
-        """Return what endpoints are sent of some requests; None where none of them is asked.
+        """Return the traffic of some requests; None if none of them goes to an endpoint.
 
-        Each is given three times: by mean lengths, by the most, and by the longest rows.
+        Each request is a triple: with mean lengths, with maximum lengths, with the longest rows.
         """
-        found = [(self.rates[one[0].role], *one) for one in asked if one[0].role in self.rates]
-        if not found:
+        priced = [
+            (self.rates[triple[0].role], *triple)
+            for triple in asked
+            if triple[0].role in self.rates
+        ]
+        if not priced:
             return None
         usual, worst = list[tuple[float, float | None]](), list[tuple[float, float | None]]()
-        for rate, mean, most, few in found:
+        for rate, mean, most, few in priced:
             written = mean.requests * (self.mean.answer if mean.written is None else mean.written)
             read = mean.requests * mean.read
             usual.append((read + written, rate.dollars(read, written)))
-            long = few if mean.few else most
+            upper = few if mean.few else most
             longest = self.mean.cap if mean.written is None else mean.written
-            written = long.most * (longest + self.thought)
-            read = long.most * (long.read + _HEAD)
+            written = upper.most * (longest + self.thought)
+            read = upper.most * (upper.read + _HEAD)
             worst.append((read + written, rate.dollars(read, written)))
-        requests = sum(mean.requests for _, mean, _, _ in found)
+        requests = sum(mean.requests for _, mean, _, _ in priced)
         return Sent(
             what=what,
             requests=round(requests),
-            most_requests=round(sum(most.most for _, _, most, _ in found)),
+            most_requests=round(sum(most.most for _, _, most, _ in priced)),
             tokens=round(sum(tokens for tokens, _ in usual)),
             most_tokens=round(sum(tokens for tokens, _ in worst)),
             usd=_sum([usd for _, usd in usual]),
@@ -126,9 +129,10 @@ def _sum(values: Sequence[float | None]) -> float | None:
 def remote(
     task: Task, cases: Sequence[Case], sizes: Sizes, docs: Sequence[Doc], seconds: Sequence[float]
 ) -> Remote | None:
-    """Return the models of a task behind endpoints, None where it names none.
+    """Return the models of a task behind endpoints; None if it names none.
 
-    `cases` are all labelled rows, `sizes` their mean lengths; `seconds` those of earlier requests.
+    `cases` are all labelled rows, `sizes` their mean lengths, `seconds` the durations of earlier
+    requests.
     """
     rates = {role: _rate(task, spec) for role, spec in _named(task) if spec and not is_local(spec)}
     if not rates:
@@ -157,8 +161,8 @@ def _named(task: Task) -> Iterator[tuple[str, str | None]]:
 
 def _rate(task: Task, spec: str) -> Rate:
     name, _, url = spec.removeprefix("openai:").partition("@")
-    known = _prices.listed(name, url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
-    price: Any = task.economics.prices.get(name, known.rates if known else None)
+    listed = _prices.listed(name, url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+    price: Any = task.economics.prices.get(name, listed.rates if listed else None)
     if not isinstance(price, Mapping) or not {"in", "out"} <= set(price):
         return Rate(name, None)
     try:
@@ -169,7 +173,7 @@ def _rate(task: Task, spec: str) -> Rate:
 
 
 def _grades(task: Task) -> int:
-    """Return how many human grades there may be: the lines of their file."""
+    """Return the most human grades: the number of lines of their file."""
     path = task.folder / task.success.judge.grades if task.success.judge else None
     if path is None or not path.is_file():
         return 0
@@ -178,24 +182,23 @@ def _grades(task: Task) -> int:
 
 
 def _form(task: Task) -> int:
-    """Return the bytes of the schema or labels that a constrained request brings."""
+    """Return the bytes of the schema or labels in a constrained request."""
     value = task.output.json_schema or list(task.output.labels or ())
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 300
 
 
 def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc], n: int) -> Sizes:
-    """Return lengths in bytes: inputs as long as the n longest are on average, examples the longest
-    of all."""
+    """Return upper lengths in bytes: inputs as the mean of the n longest, examples the longest."""
     empty = Query(id="", messages=(Message(role="user", content=""),))
     shared = sum(_size(turn.content) + _TURN for turn in build(task, empty, Recipe(), ()))
     own = sorted((sum(_size(m.content) + _TURN for m in c.messages) for c in cases), reverse=True)
     answers = [_size(case.output) for case in cases]
-    some = own[: max(n, 1)]
+    longest = own[: max(n, 1)]
     passage = max((_size(doc.text) for doc in docs), default=0)
     return mean.model_copy(
         update={
             "shared": shared + _prompt_file(task),
-            "own": sum(some) / max(len(some), 1),
+            "own": sum(longest) / max(len(longest), 1),
             "shot": max((_both(case) for case in cases), default=0) + 2 * _TURN,
             "answer": max(answers, default=0),
             "labels": sum(_size(str(label)) for label in task.output.labels or ()),
@@ -221,9 +224,10 @@ def _prompt_file(task: Task) -> int:
 
 @dataclass(frozen=True)
 class BestPrompt:
-    """What the best prompt before an arm may bring: `shots` examples, bytes that a search added.
+    """The size of the best prompt before an arm: `shots` examples, `grown` bytes from a search.
 
-    `rows` are expected to be asked: a row whose prompt is the same in several folds is asked once.
+    `rows` is the expected number of requests: a row with the same prompt in several folds is sent
+    once.
     """
 
     shots: int
@@ -234,26 +238,28 @@ class BestPrompt:
 def of_arm(
     found: Remote, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
 ) -> list[tuple[Asks, Asks, Asks]]:
-    """Return the requests of an arm by mean lengths, the most, and the longest rows.
+    """Return the requests of an arm with mean lengths, maximum lengths, and the longest rows.
 
-    `sizes` say how many cases, rows and folds there are at most.
+    `sizes` has the most cases, rows and folds.
     """
     if is_recorded(task, spec):
         return []
     counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds", "prompts")}
     more, mean = float(best.grown), found.mean
-    some = [
+    variants = [
         mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,
                                 "shared": mean.shared + more / _BYTES / 2})
     ]  # fmt: skip
-    some += [
-        one.model_copy(update={**counts, "examples": best.shots, "shared": one.shared + more})
-        for one in (found.most, found.few)
+    variants += [
+        variant.model_copy(
+            update={**counts, "examples": best.shots, "shared": variant.shared + more}
+        )
+        for variant in (found.most, found.few)
     ]
-    mean_of, *others = (_asks(spec, one) for one in some)
-    if spec.role == "placebo":  # it is handed the prompt that its arm ended up with
-        mean_of = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in mean_of)
-    asked = list(zip(mean_of, *others, strict=True))
+    expected, *others = (_asks(spec, variant) for variant in variants)
+    if spec.role == "placebo":  # it gets its arm's final prompt, without a search
+        expected = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in expected)
+    asked = list(zip(expected, *others, strict=True))
     return (
         [*asked, _again(asked[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought)]
         if asked
@@ -262,12 +268,12 @@ def of_arm(
 
 
 def _again(asked: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
-    """Return the requests that ask cut answers again: none expected, a sample at most."""
+    """Return the requests that generate cut answers again: none expected, a sample at most."""
     first, second, third = (
-        one.model_copy(
-            update={"requests": 0, "most": min(CUT_AT_MOST, one.most), "written": longest}
+        request.model_copy(
+            update={"requests": 0, "most": min(CUT_AT_MOST, request.most), "written": longest}
         )
-        for one in asked
+        for request in asked
     )
     return first, second, third
 
@@ -281,19 +287,19 @@ def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     if trains(spec) or not arm.NEEDS & {"model", *ROLES}:
         return ()
     role = next((need for need in ROLES if need in arm.NEEDS), "base")
-    read, each = sizes.shared + sizes.own, 1.0
+    read, per_case = sizes.shared + sizes.own, 1.0
     if hasattr(arm, "estimate"):
         work = arm.estimate(sizes.model_copy(update={"cases": 1, "dev": 0}), options)
-        each = float(max(work.requests, 1))
-        read = work.read / each
-    asked = each * sizes.cases
+        per_case = float(max(work.requests, 1))
+        read = work.read / per_case
+    asked = per_case * sizes.cases
     return (Asks(role=role, requests=asked, most=asked, read=read),)
 
 
 def judged(found: Remote, answers: float) -> Sent | None:
-    """Return what a judge behind an endpoint is sent: two requests an answer, and its trial.
+    """Return the traffic of a judge behind an endpoint: two requests per answer, and calibration.
 
-    The trial judges each human grade, and wrong answers with words behind them.
+    The calibration judges every human-graded answer, and wrong answers with an injected order.
     """
     if "judge" not in found.rates:
         return None
@@ -302,11 +308,11 @@ def judged(found: Remote, answers: float) -> Sent | None:
     turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = sum(_size(turn.content) + _TURN for turn in turns)
 
-    def each(sizes: Sizes, answer: float, per: float) -> Asks:
+    def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
         return Asks(role="judge", requests=asked, most=asked, read=read, written=float(JUDGED))
 
-    long = found.mean.cap * 2 * _BYTES
-    one = (each(found.mean, found.mean.answer, _BYTES), each(found.most, long, 1),
-           each(found.few, long, 1))  # fmt: skip
-    return found.sent("the judge", [one])
+    longest_answer = found.mean.cap * 2 * _BYTES
+    triple = (request(found.mean, found.mean.answer, _BYTES), request(found.most, longest_answer, 1),
+           request(found.few, longest_answer, 1))  # fmt: skip
+    return found.sent("the judge", [triple])

@@ -1,8 +1,9 @@
-"""The stage rule: which arms are worth their minutes once the cheap ones are scored. Pure.
+"""The stage rule: select the arms to run once the cheap ones are scored. Pure.
 
-It is written down before the first arm runs, as a rule and not as a list, so its choices may depend
-on scored rows: the bounds pay for every arm that it could have run (`Shape.possible`), and an arm
-that it may stop between two folds pays for both looks (`Shape.looked`). Knows no arm by name.
+The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
+scored rows: the error is split over every arm that it could have run (`Shape.possible`), and an arm
+that it may stop between two folds splits its error over both looks (`Shape.looked`). Knows no arm
+by name.
 Decision 003 gives the reasons; `bench/stages.py` simulates it.
 """
 
@@ -31,7 +32,7 @@ Standing = Literal["lost", "won", "open"]
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule applied to the runs so far; `shape` holds the task, folds and levels of bounds."""
+    """The rule applied to the runs so far; `shape` has the task, folds and confidence levels."""
 
     shape: Shape
     runs: Sequence[Run]
@@ -39,15 +40,19 @@ class Rule:
     @property
     def columns(self) -> list[Column]:
         """Return the candidates that were measured so far."""
-        found = (column(runs) for runs in by_spec(self.runs).values())
-        return [one for one in found if one is not None and one.spec.role == "candidate"]
+        all_columns = (column(runs) for runs in by_spec(self.runs).values())
+        return [
+            arm_column
+            for arm_column in all_columns
+            if arm_column is not None and arm_column.spec.role == "candidate"
+        ]
 
     @property
     def by_score(self) -> bool:
-        """Return whether scores alone decide which arm is named, so that they may stop one early.
+        """Return whether scores alone decide which arm is named, so that they may stop an arm.
 
-        Not where costs, hard limits or human grades of a judge have a say: the arm that leads by
-        its score may then not be the one to name.
+        False if costs, hard limits or human grades of a judge count: the arm with the best score
+        may then not be the one to name.
         """
         task, success = self.shape.task, self.shape.task.success
         limited = success.limits != HardLimits() or success.floor is not None
@@ -55,29 +60,31 @@ class Rule:
         return plain and not task.economics.weighed and not limited
 
     def beyond_reach(self, spec: Spec) -> str:
-        """Return why no score of an arm could make it worth a climb, or "" where one could.
+        """Return why no score of an arm could make it worthwhile, or "" if one could.
 
-        A measured arm of a rung no dearer leaves less than the margin up to a perfect score, by
-        the lower end of its own score.
+        The reason is a measured arm of a tool no dearer whose own lower bound is less than the
+        margin below a perfect score.
         """
         task = self.shape.task
         if not self.by_score:
             return ""
-        for one in sorted(self.columns, key=lambda c: rung(c.spec)):
-            if rung(one.spec) > rung(spec) or one.spec.name == spec.name:
+        for other in sorted(self.columns, key=lambda c: rung(c.spec)):
+            if rung(other.spec) > rung(spec) or other.spec.name == spec.name:
                 continue
-            if 1 - mean(one) > task.success.margin:  # its bound lies above that
+            if (
+                1 - mean(other) > task.success.margin
+            ):  # skip the bound: it leaves more room than the mean
                 continue
-            left = 1 - own_low(self.shape, one)
-            if left <= task.success.margin:
+            gap = 1 - own_low(self.shape, other)
+            if gap <= task.success.margin:
                 return (
-                    f"no score of it could be worth it: {one.spec.name} leaves at most"
-                    f" {100 * left:.1f} points to a perfect score, less than the margin"
+                    f"no score of it could be worth it: {other.spec.name} leaves at most"
+                    f" {100 * gap:.1f} points to a perfect score, less than the margin"
                 )
         return ""
 
     def standing(self, new: Sequence[Run]) -> tuple[Standing, str]:
-        """Return how an arm stands after its first folds against the arms of simpler tools."""
+        """Return the standing of an arm after its first folds against the arms of simpler tools."""
         if not self.by_score:
             return "open", "more than its score decides"
         strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
@@ -92,46 +99,46 @@ class Rule:
         return "open", "neither shown better nor shown not to be worth it"
 
     def behind(self, spec: Spec, leader: Spec) -> str:
-        """Return why an arm needs no further folds beside the best one, or "".
+        """Return why an arm needs no further folds given the leader, or "".
 
-        It is then shown, at the level of a first look, to be at most a margin better.
+        The reason is that it is shown, at the level of a first look, to be at most a margin better.
         """
-        columns = {one.spec.name: one for one in self.columns}
+        columns = {arm_column.spec.name: arm_column for arm_column in self.columns}
         arm, best = columns[spec.name], columns[leader.name]
         margin = self.shape.task.success.margin
         if not self.by_score or not set(arm.cells) & set(best.cells):
             return ""
-        found = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
+        difference = pair_of(self.shape, arm, best, LOOK_SHARE * self._level())
         points = f"{100 * margin:g} points"
-        lost = found.high <= margin
+        lost = difference.high <= margin
         return f"shown to be at most {points} better than {leader.name}" if lost else ""
 
     def contends(self, spec: Spec) -> bool:
         """Return whether an arm's tool may still be named.
 
-        Not where its best arm is shown to be worse than the leader by more than the margin.
+        False if its best arm is shown to be worse than the leader by more than the margin.
         """
         columns = self.columns
         if not self.by_score or spec.name in self.shape.task.success.finalists.values():
             return True
-        own = [one for one in columns if one.spec.tool == spec.tool]
+        own = [arm_column for arm_column in columns if arm_column.spec.tool == spec.tool]
         if not own or len(columns) < 2:
             return True
-        best, leader = (max(some, key=mean) for some in (own, columns))
+        best, leader = (max(group, key=mean) for group in (own, columns))
         if best.spec.name == leader.spec.name or not set(best.cells) & set(leader.cells):
             return True
-        found = pair_of(self.shape, best, leader, self._level())
-        return found.high > -self.shape.task.success.margin
+        difference = pair_of(self.shape, best, leader, self._level())
+        return difference.high > -self.shape.task.success.margin
 
     def _level(self) -> float:
         return bounds.level(ALPHA, self.shape.looks, max(2, self.shape.possible))
 
 
 def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
-    """Return follow-up arms in the order in which the rule takes them.
+    """Return the follow-up arms in the order in which the rule runs them.
 
-    Training arms first: what was wrong asks for them (`wanted`: the share of failures that an arm
-    may repair, by name), then what uses most of what the task gives, then the simplest.
+    Training arms come first, then by `wanted` (the share of failures that an arm may repair, by
+    name), then the arms that use most of the task's inputs, then the simplest.
     """
 
     def key(arm: PlannedArm) -> tuple[bool, float, int, int, str]:
@@ -144,10 +151,10 @@ def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[Plann
 
 
 def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
-    """Return whether an arm runs even where no score could make it worth it.
+    """Return whether an arm runs even if no score could make it worthwhile.
 
-    References and recorded systems cost nothing. The simplest prompt is the base arm whose failures
-    are diagnosed.
+    References and recorded systems cost nothing, and the simplest prompt is the base arm of the
+    diagnosis.
     """
     spec = arm.spec
     if spec.role == "reference" or spec.arm in (PRESENT, "answers"):
@@ -160,15 +167,17 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
 
 
 def own_low(shape: Shape, one: Column) -> float:
-    """Return the lower bound of an arm's own score, one-sided at the error of one look."""
+    """Return the one-sided lower bound of an arm's score at the error of this look."""
     ids = sorted(one.cells)
     folds = np.array([one.fold[i] for i in ids])
     factor = shape.factor(folds) if one.learned else 1.0
-    fitted: dict[str, Any] = (
+    cross_fit: dict[str, Any] = (
         {"factor": factor, "folds": Folds(folds, one.retrained)} if factor > 1 else {}
     )
-    found = bounds.mean_interval(one.values(ids), 2 * shape.tail, shape.grouped(ids), **fitted)
-    return found[1]
+    interval = bounds.mean_interval(
+        one.values(ids), 2 * shape.tail, shape.grouped(ids), **cross_fit
+    )
+    return interval[1]
 
 
 def mean(one: Column) -> float:

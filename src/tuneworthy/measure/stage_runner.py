@@ -1,7 +1,7 @@
-"""Measure the arms of a plan by the stage rule: the cheap ones, then what is worth its minutes.
+"""Execute a plan by the stage rule: the cheap arms, the diagnosis, then the follow-up arms.
 
-Every arm that always runs is measured first, and what was wrong with the base is read. Then the
-rule (`measure/stage_rule.py`) takes the follow-up arms one after the other. Knows no arm by name.
+The arms that always run are measured first, and the base arm's failures are diagnosed. Then the
+rule (`measure/stage_rule.py`) decides on the follow-up arms one by one. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from tuneworthy.models import is_local
 
 OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
 SPARE = 0.1  # share of the minutes by which placebos of training arms may exceed them
-KNOWN_PACE = 0.5  # minutes that must be measured before the plan's estimates are corrected
-SLOWEST = 4.0  # times as slow as planned, at most
+KNOWN_PACE = 0.5  # planned minutes to measure before the estimates are corrected
+SLOWEST = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass
 class Follow:
-    """A plan under way: `bench.runs` and `recipes` (the best prompt by fold) grow with it.
+    """The execution of a plan: `bench.runs` and `recipes` (the best prompt by fold) are updated.
 
-    `minutes` may be spent in all; `diagnose` reads what was wrong from the runs so far; `looked`
-    has training arms that did not lose on their first folds, and why they won where they did.
+    `minutes` is the total time limit; `diagnose` returns the diagnosis of the runs so far; `looked`
+    has the training arms that did not lose on their first folds, each with the reason if it won.
     """
 
     bench: Bench
@@ -55,7 +55,7 @@ class Follow:
 
     @property
     def rule(self) -> Rule:
-        """Return the rule over the runs so far."""
+        """Return the stage rule with the runs so far."""
         return Rule(self.shape, self.runs)
 
     @property
@@ -64,7 +64,7 @@ class Follow:
         return self.minutes - self.spent
 
     def run(self) -> Iterator[None]:
-        """Measure arm after arm; yield after each."""
+        """Measure the arms one by one; yield after each."""
         always = [arm for arm in self.plan.arms if not arm.follow_up]
         for arm in always:
             if why := self._beyond_reach(arm):
@@ -73,8 +73,8 @@ class Follow:
             self._measure(arm, arm.folds)
             yield
         self._probe(trained=False)
-        found = self.diagnose() if self.plan.read != 0 else None
-        wrong = found.wrong if found else ()
+        diagnosis = self.diagnose() if self.plan.read != 0 else None
+        wrong = diagnosis.wrong if diagnosis else ()
         shares = {arm.spec.name: wanted(arm.spec, wrong) for arm in self.plan.arms}
         follow_up = order(self.plan.arms, shares)
         for number, arm in enumerate(follow_up):
@@ -85,7 +85,7 @@ class Follow:
                 yield
             after = follow_up[number + 1 : number + 2]
             if trains(arm.spec) and not any(trains(one.spec) for one in after):
-                yield from self._all_folds()  # every training arm was looked at
+                yield from self._all_folds()  # this was the last training arm to be looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
         self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
@@ -95,10 +95,10 @@ class Follow:
         return "" if free else self.rule.beyond_reach(arm.spec)
 
     def _follow_up(self, arm: PlannedArm, shares: Mapping[str, float]) -> None:
-        """Measure an arm on its first folds; note how that leaves it standing."""
+        """Measure an arm on its first folds and record its standing."""
         share = shares[arm.spec.name]
-        asked = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
-        self._decide(arm, "run", asked)
+        reason = f"it may repair {share:.0%} of the failures" if share else "nothing rules it out"
+        self._decide(arm, "run", reason)
         first = arm.folds[: arm.look_after] if arm.look_after else arm.folds
         new = self._measure(arm, first)
         if len(first) == len(arm.folds) or any(run.state != "measured" for run in new):
@@ -110,10 +110,10 @@ class Follow:
             self.looked.append((arm, why if standing == "won" else ""))
 
     def _all_folds(self) -> Iterator[None]:
-        """Give training arms that did not lose their other folds, the best one first.
+        """Measure the other folds of the training arms that did not lose, the best arm first.
 
-        One that is shown to be no margin better than the best one stops. The best one stops where
-        it has won and all others have stopped.
+        An arm that is shown to be at most a margin better than the best one stops. The best one
+        stops if it has won and all others have stopped.
         """
         columns = {one.spec.name: one for one in self.rule.columns}
         ranked = sorted(self.looked, key=lambda one: -mean(columns[one[0].spec.name]))
@@ -149,8 +149,10 @@ class Follow:
         named = spec.name in self.bench.task.success.finalists.values()
         if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
             other = trained[0].spec.name
-            shown = all(won for _, won in self.looked)
-            if shown and against(spec, wrong):  # causes err: an open arm needs a rival
+            all_won = all(won for _, won in self.looked)
+            if all_won and against(
+                spec, wrong
+            ):  # the diagnosis may err, so an open arm needs a rival
                 return f"{other} was trained, and what was wrong speaks against this one"
             if not self.rule.contends(spec):
                 return f"{other} was trained, and its tool is shown to be behind"
@@ -169,12 +171,12 @@ class Follow:
         self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
         self.runs += new
         folds_in_all = range(len(self.recipes))
-        # Later arms stand on the prompt that is best on dev in their own fold.
+        # Later arms build on the best prompt on dev in their own fold.
         self.recipes[:] = [best_prompt(self.runs, f, self.bench.task.seed) for f in folds_in_all]
         return new
 
     def _probe(self, trained: bool) -> None:
-        """Ask the placebos (and the pilots of trained arms) that show what was wrong."""
+        """Run the placebos, and the pilots of training arms, that the diagnosis needs."""
         if self.plan.read == 0:
             return
         for probe in self._probes(trained):
@@ -192,10 +194,10 @@ class Follow:
         else:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
         paid = not is_local(self.bench.task.model)
-        found = probes(self.bench, arms, self.runs, paid, self.plan.read)
+        result = probes(self.bench, arms, self.runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
-        cost = self._cost(sum(minutes.get(one.planned.spec.name, 0.0) for one in found))
-        return [] if trained and cost > self.left + SPARE * self.minutes else found
+        cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))
+        return [] if trained and cost > self.left + SPARE * self.minutes else result
 
     def _leave_out(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "leave out", why)
@@ -208,16 +210,16 @@ class Follow:
         self.steps.append(Step.model_validate(step))
 
     def _cost(self, planned: float) -> float:
-        """Return the minutes that planned ones take at the pace that was measured so far."""
+        """Return planned minutes corrected by the ratio of measured to planned time so far."""
         if self._planned < KNOWN_PACE:
             return planned
         return planned * min(SLOWEST, max(1 / SLOWEST, self.spent / self._planned))
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
-        """Add the minutes that a step took; the ledger keeps them from its first run.
+        """Add the minutes of a step; the ledger keeps those of its first run.
 
-        A resumed study counts the same minutes, so the rule makes the same decisions.
+        A resumed study therefore counts the same minutes and the rule makes the same decisions.
         """
         begun = time.perf_counter()
         yield
@@ -232,20 +234,20 @@ def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
 
 
 def spent_in(minutes: float) -> str:
-    """Return the name under which the ledger keeps what a study took of the minutes it had."""
+    """Return the ledger key for the minutes that a study spent of its limit."""
     return f"spent of {minutes:g} minutes"
 
 
 def room_beside(plan: Plan, left: float, share: float) -> Plan:
-    """Return the plan with the extra measurements that fit into the minutes that are left.
+    """Return the plan with only the optional measurements that fit the minutes left.
 
-    They take at most `share` minutes together, in the order of the plan.
+    Together they take at most `share` minutes; they are taken in the order of the plan.
     """
-    room, found = max(0.0, min(left, share)), []
+    room, extras = max(0.0, min(left, share)), []
     for extra in plan.beside:
         if not extra.because and extra.minutes > room:
             extra = extra.model_copy(update={"because": NO_ROOM})
         elif not extra.because:
             room -= extra.minutes
-        found.append(extra)
-    return plan.model_copy(update={"beside": tuple(found)})
+        extras.append(extra)
+    return plan.model_copy(update={"beside": tuple(extras)})

@@ -1,4 +1,4 @@
-"""Time this machine for the plan: prompt tokens and answer tokens a second, under 20 seconds."""
+"""Measure this machine for the plan: prompt and answer tokens per second, in under 20 seconds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tuneworthy.prompting.messages import build
 from tuneworthy.retrieval.chunks import chunked
 
 SAMPLE = 24
-ROWS = 32  # asked at once where the model names no full batch
-TURNS = 2  # the quicker call counts: single ones scattered by a fifth
-BUSY = 0.25  # share of the processors' time that others take beside this program
-_SHORT = 0.3  # seconds of all processors in which no share can be told
+ROWS = 32  # batch size if the model does not state one
+TURNS = 2  # calls, of which the quickest counts: single calls varied by a fifth
+BUSY = 0.25  # share of CPU time used by other programs from which a warning is given
+_SHORT = 0.3  # CPU seconds below which the share of other programs is not computed
 
 
 def sizes(
@@ -32,7 +32,7 @@ def sizes(
     model: Model | None,
     docs: Sequence[Doc] = (),
 ) -> Sizes:
-    """Return the mean lengths of a sample of cases, in the model's tokens (else characters / 4)."""
+    """Return the mean lengths of a sample of cases in the model's tokens, else characters / 4."""
 
     def count(messages: Sequence[Message]) -> int:
         if model is not None:
@@ -43,11 +43,11 @@ def sizes(
         return count([Message(role="user", content=text)])
 
     step = max(1, len(cases) // SAMPLE)
-    some = list(cases)[::step][:SAMPLE]
+    sample = list(cases)[::step][:SAMPLE]
     bare, empty = length(""), Query(id="", messages=(Message(role="user", content=""),))
     shared = count(build(task, empty, Recipe(), ()))
-    own = [length(case.input) - bare for case in some]
-    answer = [length(case.output) - bare + 1 for case in some]
+    own = [length(case.input) - bare for case in sample]
+    answer = [length(case.output) - bare + 1 for case in sample]
     mean_own, mean_answer = sum(own) / len(own), sum(answer) / len(answer)
     labels = task.output.labels or ()
     return Sizes(
@@ -65,14 +65,14 @@ def sizes(
 
 
 def _passage(docs: Sequence[Doc], length: Callable[[str], int]) -> float:
-    """Return the mean length of a sample of passages, 0 without documents."""
+    """Return the mean length of a sample of passages; 0 without documents."""
     step = max(1, len(docs) // SAMPLE)
-    found = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
-    return sum(found) / len(found) if found else 0.0
+    lengths = [length(chunk.text) for chunk in chunked(list(docs)[::step][:SAMPLE])]
+    return sum(lengths) / len(lengths) if lengths else 0.0
 
 
 def busy(speed: Speed) -> str:
-    """Return a warning where other programs kept this machine busy meanwhile, else ""."""
+    """Return a warning if other programs used this machine during the measurement, else ""."""
     if speed.others < BUSY:
         return ""
     return (
@@ -82,9 +82,9 @@ def busy(speed: Speed) -> str:
 
 
 def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
-    """Return what this machine reads and writes a second, from a few short warm calls.
+    """Return the tokens that this machine reads and writes per second, from short warm calls.
 
-    Of a full batch of the model, as the study will ask: fewer rows leave a GPU idle.
+    Each call is a full batch, as in the study: fewer rows leave a GPU idle.
     """
     queries = [case.query() for case in cases[: getattr(model, "full", ROWS)]]
     prompts = [build(task, query, Recipe(), ()) for query in queries]
@@ -100,21 +100,23 @@ def speed(task: Task, cases: Sequence[Case], model: Model) -> Speed:
 
 
 def _used() -> tuple[float, float, float]:
-    """Return processor seconds since the machine's start: all, idle ones, this program's own."""
+    """Return CPU seconds since boot: total, idle, and this program's own."""
     times = psutil.cpu_times()
-    twice = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user time too
+    guest = getattr(times, "guest", 0.0) + getattr(
+        times, "guest_nice", 0.0
+    )  # already counted in user time
     idle = times.idle + getattr(times, "iowait", 0.0)
-    return sum(times) - twice, idle, time.process_time()
+    return sum(times) - guest, idle, time.process_time()
 
 
 def _others(begun: tuple[float, float, float], ended: tuple[float, float, float]) -> float:
-    """Return the share of the processors' time that is neither idle nor this program's."""
-    whole, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
-    return max(0.0, 1 - (idle + own) / whole) if whole > _SHORT else 0.0
+    """Return the share of CPU time that is neither idle nor this program's."""
+    total, idle, own = (after - before for before, after in zip(begun, ended, strict=True))
+    return max(0.0, 1 - (idle + own) / total) if total > _SHORT else 0.0
 
 
 def _seconds(model: Model, prompts: Sequence[Sequence[Message]], tokens: int) -> float:
-    """Return the seconds of the quickest of a few calls."""
+    """Return the seconds of the quickest of TURNS calls."""
     taken: list[float] = []
     for _ in range(TURNS):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Run one arm on its folds and seeds, unit by unit; what is stored is never run again.
+"""Run one arm on its folds and seeds, unit by unit; a stored unit is never run again.
 
-A unit is (arm, options, seed, fold, shard), named by the content of everything that can change it.
-Knows no arm by name and no verdict. The sealed side is opened here, to score, and nowhere else.
+A unit is (arm, options, seed, fold, shard); its key is the hash of everything that can change it.
+Knows no arm by name and no verdict. The sealed side is opened only here, to score.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from tuneworthy.measure.model_roles import is_base, not_asked, roles_of, unopene
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
-COMMON = "common"  # the folder that all units share
+COMMON = "common"  # the name of the folder that all units share
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every unit of a study works with. `learn` are cases that may be learnt from, by id.
+    """The resources of every unit of a study. `learn` has the cases to learn from, by id.
 
-    `metric_digest` names the metric's code (and its judge), `salt` tells studies started anew
-    apart, `recorded` are logged answers by spec name and case, `runs` what was measured before.
-    `timed`: prompts are timed one at a time as well.
+    `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
+    that were started anew, `recorded` has logged answers by spec name and case, `runs` the earlier
+    runs. `timed`: also time prompts one at a time.
     """
 
     task: Task
@@ -79,9 +79,9 @@ class Bench:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One arm, seed and fold, before it is run. `seeds`: one of several is chosen on dev.
+    """One arm, seed and fold to run. `seeds`: one of several seeds is chosen on dev.
 
-    `prompts`: those that the arm chooses its own prompt among.
+    `prompts`: the prompts that the arm may choose among.
     """
 
     spec: Spec
@@ -95,9 +95,9 @@ class _Unit:
 
 
 def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
-    """Return one Run a fold and seed of a planned arm, from the ledger where it is there.
+    """Return one Run per fold and seed of a planned arm, from the ledger if it is stored.
 
-    `recipes` is the best prompt so far by fold; `dev` asks for dev scores as well.
+    `recipes` is the best prompt so far by fold; `dev`: also measure dev scores.
     """
     spec = planned.spec
     if because := planned.because or _unopened(bench, spec):
@@ -111,8 +111,8 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
             logs = bench.recorded.get(spec.name, {})
             if logs and not part.train and begins_later(logs, part.test):
                 continue
-            some = simplest_prompts(bench.runs, fold, bench.task.seed) if own else ()
-            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, some)
+            prompts = simplest_prompts(bench.runs, fold, bench.task.seed) if own else ()
+            unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts)
             runs.append(_run(bench, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
@@ -137,7 +137,7 @@ def _run(bench: Bench, unit: _Unit) -> Run:
         if any(is_base(bench.models, role) for role in roles_of(bench.models, arm.NEEDS)):
             raise
         bench.say(f"{unit.spec.name}: {not_asked(error)}")
-        return _failed(unit, not_asked(error))  # not stored: it may be mended
+        return _failed(unit, not_asked(error))  # not stored, so that a later run tries again
     give_back()
     bench.ledger.put(key, "run", run.plain(), study=bench.study)
     return run
@@ -163,18 +163,18 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
     if fitted.learned:
         source: dict[str, Any] = {"unit": identity}
-    else:  # the answers depend on no row and no metric: they are shared by all folds
+    else:  # the answers depend on no row and no metric, so all folds share them
         same = {"recipe": (fitted.recipe or Recipe()).plain(), "learn": None, "metric": None}
         own = {key: value for key, value in identity.items() if key != "prompts"}
         source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
-    everyone = _everyone(bench.split) if shared else sorted(part.test)
+    case_ids = _all_cases(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ASKED]
-    more = sorted(set(dev_ids) - set(everyone)) if by_dev else []
-    scored = bench.sealed.queries(everyone, gold_passage=arm.ROLE == "ceiling")
-    answers = dict(_answers(bench, fitted, source, scored, more))
+    extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
+    scored = bench.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
+    answers = dict(_answers(bench, fitted, source, scored, extra_dev))
     if by_dev:
         dev = _mean(bench, [bench.learn[i] for i in dev_ids], answers)
     test = [answers[i] for i in sorted(part.test)]
@@ -182,7 +182,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     scores = score_all(bench.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
-    timed, told = _latency(bench, unit, fitted, test, everyone), list[str]()
+    timed, notes = _latency(bench, unit, fitted, test, case_ids), list[str]()
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -190,7 +190,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         state="measured",
         answers=tuple(test),
         scores=tuple(scores),
-        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), unit.fold, told.append),
+        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), unit.fold, notes.append),
         dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,
@@ -199,7 +199,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         fit_seconds=round(seconds, 3),
         latency_ms=timed.ms,
         latency_concurrency=timed.concurrency,
-        notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *told),
+        notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *notes),
         artefact=_near(fitted.artefact, bench.task.folder),
     )
 
@@ -228,9 +228,9 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
 
 
 def _given(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
-    """Return what the base model answered freely under a recipe in the unit's fold so far.
+    """Return the base model's free answers under a recipe in the unit's fold so far.
 
-    Not a majority of samples (`vote`): it is no greedy answer.
+    Majorities of samples (`vote`) are left out, since they are not greedy answers.
     """
     base = dict(bench.models["base"].fingerprint)
     return [
@@ -244,9 +244,9 @@ def _given(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
 
 
 def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
-    """Return everything that can change what the arm learns and answers.
+    """Return everything that can change what the arm learns and answers, for the unit's key.
 
-    The metric is part of it where the arm chooses something by score.
+    The metric is included only if the arm chooses something by score.
     """
     task, spec = bench.task, unit.spec
     source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
@@ -281,25 +281,25 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
 
 
 def _present(task: Task) -> dict[str, Any] | None:
-    """Return what runs today, its prompt by content."""
+    """Return the present system's settings, with its prompt file by content."""
     if task.present is None:
         return None
     prompt = task.present.prompt
-    plain = task.present.model_dump(mode="json", exclude={"match"})  # logged answers count as read
+    plain = task.present.model_dump(mode="json", exclude={"match"})  # hashed as `recorded`
     return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
 def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
-    """Return what else an arm's answers hang on: the documents, and what this machine adds."""
-    found: dict[str, Any] = {}
+    """Return what else an arm's answers depend on: the documents, and this machine's settings."""
+    context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and bench.docs:
-        found["docs"] = docs_digest(bench.docs)
+        context["docs"] = docs_digest(bench.docs)
     if hasattr(arm, "here"):
-        found["here"] = arm.here(arm.Options.model_validate(spec.options))
-    return found
+        context["here"] = arm.here(arm.Options.model_validate(spec.options))
+    return context
 
 
-def _everyone(split: Split) -> list[str]:
+def _all_cases(split: Split) -> list[str]:
     return sorted({i for part in split.learning for i in part.test})
 
 
@@ -310,10 +310,9 @@ def _answers(
     scored: Sequence[Query],
     dev_ids: Sequence[str],
 ) -> Iterator[tuple[str, Answer]]:
-    """Yield (case id, answer) for sealed and dev cases, shard by shard, each stored when whole.
+    """Yield (case id, answer) for sealed and dev cases; each complete shard is stored.
 
-    A model that runs here is asked for the shards that are missing together, as far as they fit
-    into one: its batches stay full.
+    A local model gets the missing shards together, up to one full shard, to keep its batches full.
     """
     size = getattr(fitted.model, "shard", SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
@@ -326,30 +325,30 @@ def _answers(
                 yield from _read(stored)
                 continue
             if sum(map(len, waiting.values())) + len(shard) > most:
-                yield from _asked(bench, fitted, waiting)
+                yield from _generate(bench, fitted, waiting)
                 waiting = {}
             waiting[key] = shard
-    yield from _asked(bench, fitted, waiting)
+    yield from _generate(bench, fitted, waiting)
 
 
-def _asked(
+def _generate(
     bench: Bench, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
 ) -> Iterator[tuple[str, Answer]]:
-    """Ask all shards at once, but for what is known beforehand; store each under its key."""
+    """Answer all shards in one call, reusing known answers; store each shard under its key."""
     bench.check()
     every = [query for shard in shards.values() for query in shard]
-    told = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
-    asked = [query for query in every if query.id not in told]
-    answers = fitted.answer(asked) if asked else []
-    if [answer.case for answer in answers] != [query.id for query in asked]:
+    by_case = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
+    pending = [query for query in every if query.id not in by_case]
+    answers = fitted.answer(pending) if pending else []
+    if [answer.case for answer in answers] != [query.id for query in pending]:
         raise TaskError(
             "an arm must give one answer a query, in order",
-            got=f"{len(answers)} answers to {len(asked)} queries",
+            got=f"{len(answers)} answers to {len(pending)} queries",
             fix="mend its `answer`",
         )
-    told |= {answer.case: answer for answer in answers}
+    by_case |= {answer.case: answer for answer in answers}
     for key, shard in shards.items():
-        own = {"answers": [told[query.id].plain() for query in shard]}
+        own = {"answers": [by_case[query.id].plain() for query in shard]}
         bench.ledger.put(key, "answers", own, study=bench.study)
         bench.done(len(shard))
         yield from _read(own)
@@ -360,20 +359,20 @@ def _read(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
 
 
 def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
-    """Return the mean dev score; an answer that could not be scored counts as wrong."""
+    """Return the mean dev score; an unscored answer counts as wrong."""
     scores = score_all(bench.metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
     return sum(values) / len(values) if values else None
 
 
 def _latency(
-    bench: Bench, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], everyone: Sequence[str]
+    bench: Bench, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
 ) -> latency.Timed:
-    """Return the times of an arm's requests; measured once, and stored with the run.
+    """Return the times of an arm's requests, measured once and stored with the run.
 
-    A local model is timed on the first fold and seed, where it has just answered, so it is warm;
-    with a limit on the tail each fold of that seed times its share of the prompts. Requests to an
-    endpoint were timed where they were sent: asked again they would come from the ledger.
+    A local model is timed on the first fold and seed right after it answered, so it is warm; with a
+    limit on the tail each fold of that seed times its share of the prompts. Endpoint requests were
+    timed when they were sent, because a repeated one would come from the ledger.
     """
     if not bench.timed or bench.recorded.get(unit.spec.name):
         return latency.NOT_TIMED
@@ -384,7 +383,7 @@ def _latency(
         return latency.NOT_TIMED
     share = -(-latency.TAIL_PROMPTS // len(bench.split.parts))
     own = [answer.case for answer in answers]
-    ids = own[:share] if tail else everyone[: latency.PROMPTS]
+    ids = own[:share] if tail else all_cases[: latency.PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = bench.sealed.queries(ids, gold_passage=ceiling)
     return latency.one_at_a_time(fitted.answer, queries, bench.check, tail)

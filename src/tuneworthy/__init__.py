@@ -1,4 +1,4 @@
-"""Measure on your own rows whether fine-tuning is the right tool, and say so with evidence."""
+"""Measure on your own rows whether fine-tuning is the right tool, and report the evidence."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import the study functions when they are used: `import tuneworthy` alone stays light."""
+    """Import the study functions on first use, so that `import tuneworthy` stays fast."""
     if name in __all__:
         from tuneworthy import study
 

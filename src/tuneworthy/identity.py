@@ -1,6 +1,6 @@
-"""What a study is: a digest of all that it reads. What it is started anew with, and when it ended.
+"""The identity of a study: a digest of everything it reads, its fresh starts and added minutes.
 
-A change of anything here makes another study. Opens no model and asks none.
+A change of anything in the identity makes another study. Opens no model.
 """
 
 from __future__ import annotations
@@ -24,47 +24,49 @@ from tuneworthy.models import content_of
 from tuneworthy.models.encoder.minilm import missing
 
 FOLDER = "all studies of this folder"
-"""The name under which the ledger counts the fresh starts of all studies of a folder."""
+"""The ledger name for the count of fresh starts of all studies of a folder."""
 
 
 def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
-    """Return what makes a study: its task, what it reads, and which needs of its arms are met."""
+    """Return the identity of a study: its task, what it reads, and which needs are met."""
     needed = needs(loaded.task)
     met = {need: why for need, why in available.items() if need in needed}
     return {"task": loaded.task.hash, "read": contents(loaded), "here": met}
 
 
 def contents(loaded: Loaded) -> dict[str, str]:
-    """Return a digest of each thing that a study reads: a change of any makes it another study."""
+    """Return a digest of each input of a study; a change of any makes another study."""
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
-    named = {name: source.file for name, source in task.answers.items()}
+    files = {name: source.file for name, source in task.answers.items()}
     if task.present:
-        named |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
-    named |= {"grades": task.success.judge.grades} if task.success.judge else {}
+        files |= {"present": task.present.answers or "", "prompt": task.present.prompt or ""}
+    files |= {"grades": task.success.judge.grades} if task.success.judge else {}
     return {
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         **(
             {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
             if "unlabelled" in needs(task)
             else {}
-        ),  # settling alone changes no study
+        ),  # inputs used by settling alone are left out
         "docs": docs_digest(loaded.docs),
-        **({"encoder": missing()} if loaded.docs else {}),  # one fetched since finds other passages
+        **(
+            {"encoder": missing()} if loaded.docs else {}
+        ),  # a newly installed encoder retrieves other passages
         "metric": digest(fingerprint(task)),
-        **{f"file {name}": file_digest(task.folder / file) for name, file in named.items() if file},
+        **{f"file {name}": file_digest(task.folder / file) for name, file in files.items() if file},
     }
 
 
 def needs(task: Task) -> set[str]:
-    """Return what the arms of a task need; what none of them reads changes no study."""
+    """Return the needs of a task's arms; what no arm needs is left out of the identity."""
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 
 def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
-    """Return (study, salt): the content it stands for, and what its answers are kept under.
+    """Return (study, salt): the study's hash, and the salt in the keys of its answers.
 
-    `fresh` begins the study anew. The salt counts the fresh starts of all studies in the folder
-    when this one began, so that a later study (the same with another margin, say) shares the new
+    `fresh` starts the study anew. The salt is the number of fresh starts of all studies in the
+    folder when this one began, so that a later study (with another margin, say) shares the new
     answers and never the old ones. It is fixed when the study is first opened.
     """
     number, name = 0, digest(identity)
@@ -83,38 +85,38 @@ def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[s
 
 
 def more_minutes(ledger: Ledger, study: str) -> list[float]:
-    """Return the minutes that a study was given later, one number for each `--more`."""
-    found: list[float] = []
-    while added := ledger.frozen(study, f"more-{len(found) + 1}"):
-        found.append(float(added["minutes"]))
-    return found
+    """Return the minutes added to a study, one number per `--more`."""
+    minutes: list[float] = []
+    while added := ledger.frozen(study, f"more-{len(minutes) + 1}"):
+        minutes.append(float(added["minutes"]))
+    return minutes
 
 
 def go_on(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
-    """Give a study more minutes: its stage rule goes on where it had no room.
+    """Give a study more minutes, so that its stage rule continues with the arms that were cut.
 
-    They count from what it took so far, which may be more than its `budget`. It stays one study:
-    the bounds paid for every arm that the rule may run before the first was scored. Raises
-    TaskError where there is no finished study to go on with, or no rule that would use them.
+    They are added to the minutes spent so far, which may exceed `budget`. It remains one study:
+    its bounds already account for every arm that the rule may run. Raises TaskError if there is no
+    finished study to continue, or no stage rule to use the minutes.
     """
     stored = ledger.frozen(study, "plan")
     before = more_minutes(ledger, study)
-    had = budget + sum(before)
-    spent = ledger.frozen(study, spent_in(had))
+    limit = budget + sum(before)
+    spent = ledger.frozen(study, spent_in(limit))
     if stored is None or not stored["staged"] or spent is None:
-        fixed = stored is not None and not stored["staged"]
+        unstaged = stored is not None and not stored["staged"]
         raise TaskError(
             "there is no finished study that more minutes could continue",
             where="--more",
-            got="a plan without the stage rule" if fixed else "none of this task and these rows",
-            fix="raise budget.minutes" if fixed else "run it first without --more",
+            got="a plan without the stage rule" if unstaged else "none of this task and these rows",
+            fix="raise budget.minutes" if unstaged else "run it first without --more",
         )
-    added = minutes + max(0.0, float(spent["minutes"]) - had)
+    added = minutes + max(0.0, float(spent["minutes"]) - limit)
     ledger.freeze(study, f"more-{len(before) + 1}", {"minutes": round(added, 4)})
 
 
 def results_key(study: str, models: Iterable[str], folder: Path) -> str:
-    """Return the key of a study's results: its hash, the code, models that may be replaced."""
+    """Return the key of a study's results: a digest of study hash, code and model files."""
     files = {spec: content_of(spec, folder) for spec in models}
     return digest({"what": "results", "study": study, "made_by": made_by(EVERYTHING),
                    "models": files})  # fmt: skip

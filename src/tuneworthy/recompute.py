@@ -1,6 +1,6 @@
-"""A stored study judged again: what of its evidence, verdict and grid is not what comes out.
+"""Recompute a stored study, and list where its evidence, verdict and grid differ.
 
-Pure but for the metric, which scores the stored answers again. No model, no ledger, no clock.
+Pure except for the metric, which rescores the stored answers. No model, no ledger, no clock.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.policy import policy_of
 
 Ask = Callable[[Evidence, Task], Sequence[Finding]]
-"""Asks the questions of evidence, as the study did."""
+"""Returns the findings of the questions asked of evidence."""
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What came out: the evidence hash and verdict of today, and every place that differs.
+    """The recomputed evidence hash and verdict, and every place that differs from the stored ones.
 
-    `scored` counts answers scored again, None where the metric is the user's own code or a judge.
-    `taken` names what was not computed again but taken as stored.
+    `scored` counts rescored answers; None if the metric is the user's own code or a judge. `taken`
+    names what was not recomputed but taken as stored.
     """
 
     hash: str
@@ -44,24 +44,24 @@ class Recomputed:
 def recompute(
     results: Results, ask: Ask = lambda evidence, task: (), metric: Metric | None = None
 ) -> Recomputed:
-    """Return the study judged again from its stored answers, scores, folds and policy.
+    """Return the study recomputed from its stored answers, scores, folds and policy.
 
-    A settled one is settled again from its stored clicks and answers to new inputs.
-    The release that wrote it is kept in the verdict, so that two releases with one rule agree.
-    Without a `metric` the stored scores are taken. Raises TaskError where folds, policy, human
-    grades or clicks were not stored.
+    A settled study is settled again from its stored clicks and answers to new inputs. The verdict
+    keeps the release that wrote it, so that two releases with the same rule agree. Without a
+    `metric` the stored scores are used. Raises TaskError if folds, policy, human grades or clicks
+    were not stored.
     """
     policy = _policy(results)
     study = Evidence.model_validate(evidence_again(unsettled(results), metric).plain())
     findings = ask(study, results.task)
-    evidence, lost = settled_again(results, study, policy, metric)
+    evidence, failures = settled_again(results, study, policy, metric)
     judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
-    verdict = Verdict.model_validate(json.loads(canonical(judged)))  # keys as stored
+    verdict = Verdict.model_validate(json.loads(canonical(judged)))  # in canonical form, as stored
     points = grid(evidence, findings, policy)
-    checked, wrong = scored_again(results, metric) if metric else (None, [])
+    checked, rescored_wrong = scored_again(results, metric) if metric else (None, [])
     differs = [
-        *wrong,
-        *lost,
+        *rescored_wrong,
+        *failures,
         *_policy_differs(results, policy),
         *differences("evidence", results.evidence.plain(), evidence.plain()),
         *differences("verdict", results.verdict.plain(), verdict.plain()),
@@ -71,7 +71,7 @@ def recompute(
 
 
 def differences(name: str, stored: Any, again: Any) -> Iterator[str]:
-    """Yield a line for each leaf of two JSON values that is not the same."""
+    """Yield a line for each leaf in which two JSON values differ."""
     if isinstance(stored, dict) and isinstance(again, dict):
         for key in sorted({*stored, *again}):
             yield from differences(f"{name}/{key}", stored.get(key), again.get(key))
@@ -94,16 +94,19 @@ def _policy(results: Results) -> Policy:
 
 
 def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
-    """Yield where the policy is not the task's; whether a margin was written is not in the task."""
-    read = policy_of(results.task).model_copy(
+    """Yield the differences of the policy from the task's.
+
+    `margin_is_default` is not compared: the stored task does not say whether a margin was set.
+    """
+    current = policy_of(results.task).model_copy(
         update={"margin_is_default": policy.margin_is_default}
     )
-    yield from differences("policy", policy.plain(), read.plain())
+    yield from differences("policy", policy.plain(), current.plain())
 
 
 def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
-    """Return what was taken: scores, and the evidence that was measured beside the matrix."""
-    again = results.split is not None and metric is not None and whole(results, results.split)
+    """Return the names of what was taken as stored: scores and optional measurements."""
+    rediagnosed = results.split is not None and metric is not None and whole(results, results.split)
     names = [
         "soundness",
         "curves",
@@ -116,9 +119,9 @@ def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
         "slices",
         "styles",
     ]
-    if not again:
+    if not rediagnosed:
         names.insert(0, "diagnosis")
-    there = [name for name in names if getattr(results.evidence, name)]
+    present = [name for name in names if getattr(results.evidence, name)]
     if metric is not None:
-        return tuple(there)
-    return ("scores", *["settled pairs"] * by_score(results), *there)
+        return tuple(present)
+    return ("scores", *["settled pairs"] * by_score(results), *present)

@@ -1,4 +1,4 @@
-"""Where finished studies lie: results/<name>-<hash8>/ and results/latest."""
+"""Write, find and read finished studies: results/<name>-<hash8>/ and results/latest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
 from tuneworthy.ledger.trouble import writing
 
-if TYPE_CHECKING:  # statistics are slow to import: most commands that find a study need none
+if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
     from tuneworthy.recompute import Ask, Recomputed
 
 FILE = "results.json"
@@ -26,8 +26,8 @@ VERDICT = "verdict.json"
 def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     """Write a study's files under `home`/results and return their folder.
 
-    `suffix` is added to the folder's name: what came of the study later lies beside it.
-    `results/latest` is a text file with the folder's name. Each file is replaced whole.
+    `suffix` is appended to the folder's name, for later results of the same study. `results/latest`
+    is a text file with the folder's name. Each file is replaced atomically.
     """
     from tuneworthy.report.html import page
     from tuneworthy.report.json import verdict_json
@@ -44,13 +44,13 @@ def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
 
 
 def ready(home: Path) -> None:
-    """Make the folder of finished studies. Raises StoreError where none can be made."""
+    """Make the folder of finished studies. Raises StoreError if that fails."""
     with writing(home / "results"):
         (home / "results").mkdir(parents=True, exist_ok=True)
 
 
 def _json(record: Record, indent: int | None = None) -> str:
-    """Return a record as JSON; half of a character pair, which UTF-8 lacks, as its escape."""
+    """Return a record as JSON; a lone surrogate, which UTF-8 cannot encode, is escaped."""
     try:
         return record.model_dump_json(by_alias=True, indent=indent)
     except PydanticSerializationError:
@@ -58,19 +58,19 @@ def _json(record: Record, indent: int | None = None) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)  # what was left there, and may be no file
-    part.write_text(text, "utf-8", errors="backslashreplace")
-    part.replace(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.unlink(missing_ok=True)  # a leftover, which may not be a regular file
+    temporary.write_text(text, "utf-8", errors="backslashreplace")
+    temporary.replace(path)
 
 
 def find(path: Path) -> Path:
     """Return the results folder for a folder, a study's name, a verdict.json or a task folder.
 
-    Raises TaskError where there is none.
+    Raises TaskError if there is none.
     """
     try:
-        found = _found(path)
+        folder = _locate(path)
     except (OSError, ValueError) as error:
         raise TaskError(
             "the results can't be found",
@@ -78,8 +78,8 @@ def find(path: Path) -> Path:
             got=str(error),
             fix="correct the path, or name the results folder itself",
         ) from None
-    if found:
-        return found
+    if folder:
+        return folder
     raise TaskError(
         "there is no finished study here",
         where=str(path),
@@ -87,7 +87,7 @@ def find(path: Path) -> Path:
     )
 
 
-def _found(path: Path) -> Path | None:
+def _locate(path: Path) -> Path | None:
     if path.is_file():
         path = path.parent
     if (path / FILE).exists():
@@ -102,7 +102,7 @@ def _found(path: Path) -> Path | None:
 
 
 def read(folder: Path) -> Results:
-    """Return a study's results from its folder; raises TaskError for a file of another version."""
+    """Return a study's results from its folder; raise TaskError for a file of another version."""
     try:
         return Results.model_validate(json.loads(plain_file(folder / FILE)))
     except OSError as error:
@@ -122,15 +122,15 @@ def read(folder: Path) -> Results:
 
 
 def settled_key(results: Results) -> str:
-    """Return the key under which the ledger notes that it wrote these settled results."""
+    """Return the ledger key that marks these settled results as written."""
     return digest({"what": "settled results", "results": results.plain()})
 
 
 def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> str:
-    """Compare results with the ledger of their study; return why they could not be, or "".
+    """Compare results with the ledger of their study; return why that was not possible, or "".
 
-    With `whole` every row of the ledger is read and its chain of hashes computed again. Raises
-    StoreError where the ledger has other results, has none of this study, or lost its end.
+    With `whole` every row of the ledger is read and its hash chain verified. Raises StoreError if
+    the ledger has other results, has none of this study, or was truncated.
     """
     home = folder.resolve().parent.parent
     if folder.resolve().parent.name != "results" or not (home / HOME / STORE).exists():
@@ -143,9 +143,9 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
     with open_ledger(home, write=False) as ledger:
         if whole:
             ledger.verify()
-        if results.course is not None:  # settled: what came of clicks, which the ledger has
-            known = ledger.get(settled_key(results)) is not None
-            stored = results.plain() if known else None
+        if results.course is not None:  # settled results are only marked in the ledger
+            marked = ledger.get(settled_key(results)) is not None
+            stored = results.plain() if marked else None
         else:
             stored = ledger.get(key)
     if stored is None:
@@ -157,31 +157,31 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
             "without a ledger, copy their folder elsewhere",
             kept="both, untouched",
         )
-    differs = [] if results.plain() == stored else _places(stored, results.plain())
-    if differs:
+    differing = [] if results.plain() == stored else _places(stored, results.plain())
+    if differing:
         raise StoreError(
-            f"the results are not those that the ledger holds: {counted(len(differs), 'place')}",
+            f"the results are not those that the ledger holds: {counted(len(differing), 'place')}",
             where=str(path),
-            got=differs[0],
+            got=differing[0],
             fix="`tuneworthy run` writes them again from the ledger; nothing is measured twice",
             kept="both, untouched",
         )
     return ""
 
 
-def _places(stored: Any, found: Any) -> list[str]:
+def _places(stored: Any, read: Any) -> list[str]:
     from tuneworthy.recompute import differences
 
-    return [line.replace("recomputed", "found") for line in differences("", stored, found)]
+    return [line.replace("recomputed", "found") for line in differences("", stored, read)]
 
 
 def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
-    """Return a stored study judged again from its folder, without model or rows.
+    """Return a stored study recomputed from its folder, without model or rows.
 
-    Where its ledger lies beside it, the folder must hold what the ledger does (StoreError).
-    `ask` asks the questions of evidence: all of them, as the study did, where None. Scores of
-    the user's own metric, which is not run as the folder may come from somebody else, and of a
-    judge are taken as stored. verdict.json must be, byte for byte, what comes out.
+    If its ledger is next to it, the folder must match the ledger (else StoreError). `ask` asks the
+    questions of evidence (None: all, as the study did). Scores of a judge, and of the user's own
+    metric (not run, since the folder may come from somebody else), are taken as stored.
+    verdict.json must match the recomputed verdict byte for byte.
     """
     from tuneworthy.metrics import JUDGE, chosen, scorer
     from tuneworthy.metrics._user import is_own
@@ -193,10 +193,10 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     against_ledger(folder, results, whole=True)
     name = chosen(results.task)
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
-    again = judged(results, ask or ask_all, metric)
-    text = (verdict_json(again.verdict) + "\n").encode("utf-8", "backslashreplace")
+    recomputed = judged(results, ask or ask_all, metric)
+    text = (verdict_json(recomputed.verdict) + "\n").encode("utf-8", "backslashreplace")
     path = folder / VERDICT
     if path.is_file() and path.read_bytes() == text:
-        return again
-    lacking = "differs from what was recomputed" if path.is_file() else "is not there"
-    return replace(again, differs=(*again.differs, f"{VERDICT} {lacking}"))
+        return recomputed
+    difference = "differs from what was recomputed" if path.is_file() else "is not there"
+    return replace(recomputed, differs=(*recomputed.differs, f"{VERDICT} {difference}"))

@@ -1,4 +1,4 @@
-"""All that a study has open: its task, rows, ledger, models and folders. Knows no rule."""
+"""The open resources of a study: task, rows, ledger, models and folders. Decides nothing."""
 
 from __future__ import annotations
 
@@ -62,16 +62,18 @@ from tuneworthy.results_folder import put
 from tuneworthy.retrieval.gold import completed
 
 Tell = Callable[[str, Any], None]
-UNLOCKED = "-unlocked"  # behind the name of the results folder
+UNLOCKED = "-unlocked"  # suffix of the results folder
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """How to run: what to do with bad rows, how many rows (`limit`), start anew, allow paying.
+    """Options of a run.
 
-    `brief`: nothing is asked of a model beside the arms and what shows what was wrong. `unlock`:
-    the locked rows are scored, and they alone. `more`: minutes in which a study goes on.
+    `bad_rows` and `max_bad`: what to do with bad rows. `limit`: the most rows. `fresh`: start the
+    study anew. `pay`: allow paid models without a cap. `brief`: run only the arms and the
+    diagnosis; skip optional measurements. `unlock`: score only the locked rows. `more`: further
+    minutes for a finished study.
     """
 
     bad_rows: Literal["stop", "exclude"] = "stop"
@@ -86,7 +88,7 @@ class Wishes:
 
 @dataclass
 class Desk:
-    """What is open while a study runs; see `open_desk`."""
+    """The open resources of a running study; see `open_desk`."""
 
     task: Task
     loaded: Loaded
@@ -106,7 +108,7 @@ class Desk:
 
     @cached_property
     def models(self) -> Models:
-        """Return the models that can be opened here, by role."""
+        """Return the models that can be opened here, by role; each opens on first use."""
         task = self.task
         tune = task.tune or (task.model if is_local(task.model) else None)
         wanted = {"base": task.model, "tune": tune, "bigger": task.bigger, "teacher": task.teacher,
@@ -116,19 +118,21 @@ class Desk:
         usable = {role: spec for role, spec in wanted.items() if spec and not unusable(spec)}
 
         def opened(spec: str, fields: Mapping[str, Any]) -> Model:
-            if said := first_use(spec):
-                self.tell("say", said)
-            asked = RequestOptions(fields, task.max_connections, lambda t: self.tell("say", t))
+            if notice := first_use(spec):
+                self.tell("say", notice)
+            request_options = RequestOptions(
+                fields, task.max_connections, lambda t: self.tell("say", t)
+            )
             prices = task.economics.prices
-            place = placement(task)
+            device_placement = placement(task)
             return open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
-                              requests=asked, place=place)  # fmt: skip
+                              requests=request_options, place=device_placement)  # fmt: skip
 
         return Models(usable, opened, request_fields(task))
 
     @cached_property
     def available(self) -> dict[str, str]:
-        """Return {need: why it is not met here, or ""}."""
+        """Return {need of an arm: why it is not met here, "" if it is}."""
         task = self.task
         tune = task.tune or task.model
         training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
@@ -144,23 +148,23 @@ class Desk:
 
     @cached_property
     def audit(self) -> Audit:
-        """Return the audit of the rows; tokens are counted where a model will read them."""
+        """Return the audit of the rows; tokens are counted if a local model will read them."""
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
-        found = audit(self.loaded, self.split, *sizes)
-        return with_more(found, odd_answers(self.loaded, self._logged, self.split.early))
+        audited = audit(self.loaded, self.split, *sizes)
+        return with_more(audited, odd_answers(self.loaded, self._logged, self.split.early))
 
     @cached_property
     def _model(self) -> Model | None:
-        """Return the base model where an arm asks it and it is local, else None.
+        """Return the base model if it is local and an arm uses it, else None.
 
-        A remote one is neither timed nor asked to count: every request of it may be paid.
+        A remote model is neither timed nor used to count tokens: each request may cost money.
         """
         if not is_local(self.task.model):
             return None
         arms = [spec for spec in specs(self.task) if not lacking(spec, self.available)]
-        asked = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
-        return self.models["base"] if asked and "base" in self.models else None
+        needed = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
+        return self.models["base"] if needed and "base" in self.models else None
 
     @cached_property
     def metric(self) -> Any:
@@ -172,22 +176,22 @@ class Desk:
 
     @cached_property
     def looks(self) -> Looks:
-        """Return which study of these scored cases this is, and count it."""
+        """Return this study's ordinal among the looks at these scored cases, and count it."""
         return self.counted(self.study)
 
     def counted(self, study: str) -> Looks:
-        """Count a look at the scored cases under a name, once, and say what is wrong with that."""
-        found = count(self.ledger, study, *self.opened())
-        if found.trouble:
-            self.tell("say", found.trouble)
-        return found
+        """Count a look at the scored cases under a name, once, and report any trouble."""
+        looks = count(self.ledger, study, *self.opened())
+        if looks.trouble:
+            self.tell("say", looks.trouble)
+        return looks
 
     def ahead(self) -> Looks:
-        """Return which look this study would be, without counting it."""
+        """Return the ordinal that this study's look would have, without counting it."""
         return ahead(self.ledger, self.study, *self.opened())
 
     def opened(self) -> tuple[str, tuple[str, ...]]:
-        """Return what the scored cases are known again by: their digest, and a mark of each."""
+        """Return the identity of the scored cases: their digest, and a mark of each."""
         cases = list(self._scored().values())
         return rows_digest(cases), marks(cases)
 
@@ -195,13 +199,13 @@ class Desk:
         return self.sealed.open("compare")
 
     def plan(self, keep: bool = True) -> Plan:
-        """Return the plan that is frozen in the ledger, else a new one; `keep` freezes that."""
+        """Return the plan frozen in the ledger, else a new one, which `keep` freezes."""
         stored = self.ledger.frozen(self.study, "plan")
         if stored is None:
-            made = self._plan()
+            new_plan = self._plan()
             if not keep:
-                return made
-            stored = self.ledger.freeze(self.study, "plan", made.plain())
+                return new_plan
+            stored = self.ledger.freeze(self.study, "plan", new_plan.plain())
         return Plan.model_validate(stored)
 
     def _plan(self) -> Plan:
@@ -210,8 +214,8 @@ class Desk:
         train, dev = (len(part.train), len(part.dev)) if part else (0, 0)
         model = self._model
         speed = timing.speed(task, self.loaded.cases, model) if model else None
-        if speed and (said := timing.busy(speed)):
-            self.tell("say", said)
+        if speed and (warning := timing.busy(speed)):
+            self.tell("say", warning)
         docs = self.loaded.docs
         sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
         facts = planning.Facts(
@@ -227,18 +231,21 @@ class Desk:
         )
         plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
-        more = {"beside": extras(facts, plan, self.wishes.brief), "looks_scope": self.ahead().scope}
-        return plan.model_copy(update=more)
+        extra_fields = {
+            "beside": extras(facts, plan, self.wishes.brief),
+            "looks_scope": self.ahead().scope,
+        }
+        return plan.model_copy(update=extra_fields)
 
     def bench(self) -> Bench:
-        """Return what every unit works with."""
+        """Return the bench for units, which bundles all they need."""
         task = self.task
         return Bench(
             task=task,
             study=self.study,
             split=self.split,
             sealed=self.sealed,
-            learn={case.id: case for case in self._learnable()},
+            learn={case.id: case for case in self._learning_cases()},
             models=self.models,
             ledger=self.ledger,
             metric=self.metric,
@@ -252,12 +259,12 @@ class Desk:
             check=signals.check,
         )
 
-    def _learnable(self) -> list[Case]:
+    def _learning_cases(self) -> list[Case]:
         return [*self.loaded.cases, *(self.loaded.dev or ())]
 
     @cached_property
     def _logged(self) -> dict[str, Aligned]:
-        """Return the logged answers of each recorded system, read once."""
+        """Return the logged answers of each recorded system, aligned with the rows."""
         return recorded(self.loaded, scored_cases(self.loaded, self.split))
 
     def _recorded(self) -> dict[str, dict[str, Answer]]:
@@ -266,7 +273,7 @@ class Desk:
 
     @cached_property
     def shape(self) -> Shape:
-        """Return what the comparison needs besides the runs."""
+        """Return the inputs of the comparison besides the runs."""
         scored = list(self._scored().values())
         grades = grades_of(self.task, scored)
         refused = refusal(self.metric, scored, grades, self.models.specs)
@@ -289,11 +296,11 @@ class Desk:
 
     @property
     def minutes(self) -> float:
-        """Return the minutes that the study may take in all, those of `--more` included."""
+        """Return the total time limit of the study in minutes, including `--more`."""
         return self.task.budget.minutes + sum(more_minutes(self.ledger, self.study))
 
     def refuse_unpaid(self) -> None:
-        """Refuse, before anything is sent, a remote model without a cap on what it may cost."""
+        """Raise TaskError for a remote model without a cost cap, before anything is sent."""
         if self.purse is None or self.purse.cap_usd is not None or self.wishes.pay:
             return
         paid = sorted({spec for spec in self.models.specs if not is_local(spec)})
@@ -306,20 +313,20 @@ class Desk:
             )
 
     def finished(self) -> Results | None:
-        """Return the stored results of this study where it ended before, else None."""
+        """Return the stored results of this study if it is finished, else None."""
         stored = self.ledger.get(self._key())
         return Results.model_validate(stored) if stored else None
 
     def finish(self, results: Results) -> Results:
-        """Store the results and return them as stored: running again gives the same bytes.
+        """Store the results and return them as stored, so that a rerun gives the same bytes.
 
-        Not where a model could not be asked: the next run tries it again, and nothing else.
+        If a model was unavailable nothing is stored, so that the next run tries only that again.
         """
         if any(run.because.startswith(NOT_ASKED) for run in results.runs):
             return results
         key = self._key()
-        named = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
-        stored = self.ledger.put(key, "results", named.plain(), study=self.study)
+        keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
+        stored = self.ledger.put(key, "results", keyed.plain(), study=self.study)
         return Results.model_validate(stored)
 
     def _key(self) -> str:
@@ -332,13 +339,13 @@ class Desk:
         return put(results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else "")
 
     def reproduce(self) -> dict[str, Any]:
-        """Return versions, hardware and commands: what somebody needs to see the same numbers."""
+        """Return versions, hardware and commands needed to reproduce the numbers."""
         run = "tuneworthy run --unlock" if self.wishes.unlock else "tuneworthy run"
         return {
             "tuneworthy": __version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {name: found for name in PACKAGES if (found := installed(name))},
+            "versions": {name: version for name in PACKAGES if (version := installed(name))},
             "rows": rows_digest(self.loaded.cases),
             "study": self.study,
             "seed": self.task.seed,
@@ -350,7 +357,7 @@ class Desk:
 
 
 def read(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> tuple[Loaded, Split]:
-    """Read a task file and its rows, and cut them into parts; nothing is opened for scoring."""
+    """Read a task file and its rows, and split them; nothing is opened for scoring."""
     how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
     loaded = completed(load(read_task(path), *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
@@ -358,25 +365,25 @@ def read(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> t
 
 @contextmanager
 def open_desk(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> Iterator[Desk]:
-    """Open a task with its rows and its ledger (one writer), and close them after."""
+    """Open a task with its rows and its ledger (one writer), and close them afterwards."""
     loaded, parts = read(path, wishes, tell)
     task = loaded.task
     with open_ledger(task.folder) as ledger:
-        nobody = Sealed((), lambda door, purpose: None)
-        desk = Desk(task, loaded, parts, nobody, ledger, wishes, "", tell)
-        chosen = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
-        identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **chosen}
+        empty_side = Sealed((), lambda door, purpose: None)
+        desk = Desk(task, loaded, parts, empty_side, ledger, wishes, "", tell)
+        flags = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
+        identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **flags}
         check_device(task, desk.models.specs)
         desk.study, desk.salt = generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
         desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
-        desk.task = _fitting(desk)
+        desk.task = _with_answer_limit(desk)
         yield desk
 
 
-def _fitting(desk: Desk) -> Task:
-    """Return the task with an inferred `max_tokens` counted by the model that will answer."""
+def _with_answer_limit(desk: Desk) -> Task:
+    """Return the task with an inferred `max_tokens` recounted by the base model's tokenizer."""
     task = desk.task
     if "output.max_tokens" not in task.inferred or desk._model is None:
         return task
@@ -386,6 +393,6 @@ def _fitting(desk: Desk) -> Task:
 
 
 def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
-    """Return the cases that are scored, in the order of their files."""
+    """Return the scored cases, in the order of their files."""
     tested = {i for part in parts.parts for i in part.test}
     return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]

@@ -1,7 +1,7 @@
-"""Settle what a study left open: label only the inputs on which its finalists answer differently.
+"""Settle a tentative verdict: a person labels only inputs on which its finalists disagree.
 
-Command line and web page call these. Every click is stored when it is made, so a session may end
-anywhere and goes on where it stopped; bounds are valid at every click. Knows no arm by name.
+Called by the command line and the web page. Every click is stored at once, so a session can stop
+and resume anywhere; bounds are valid after every click. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SUFFIX, GOLD = "-settled", "settled.jsonl"
 
 @dataclass(frozen=True)
 class Settlement:
-    """What came of it: results with the settled verdict, their folder, rows for the next study."""
+    """Results with the settled verdict, their folder, and the number of exported gold rows."""
 
     results: Results
     folder: Path
@@ -50,10 +50,11 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is.
+    """The progress of settling.
 
-    `left` is what may be left on the table (0 to 1), at the start and after clicks; `more` about
-    how many more clicks it takes (None: no telling); `ended` why it ended, None while it goes on.
+    `left` is the most that the verdict may cost in score (0 to 1), at the start and after clicks;
+    `more` is roughly how many more clicks are needed (None: unknown); `ended` is the reason for the
+    end, None while questions remain.
     """
 
     left: tuple[float, ...]
@@ -65,8 +66,8 @@ class Progress:
 class Settling:
     """A study that is being settled; see `open_settling`.
 
-    `question()` gives the next pair of answers, `click()` takes what a person says of it,
-    `finish()` writes the settled verdict, at any time.
+    `question()` returns the next pair of answers, `click()` stores the person's vote, `finish()`
+    writes the settled verdict, at any time.
     """
 
     def __init__(self, desk: Desk, study: Results, patience: int | None) -> None:
@@ -74,10 +75,10 @@ class Settling:
         self._policy, self._most = policy_of(desk.task), inf if patience is None else patience
         self.ballot = Ballot(desk.task, desk.metric, desk.study)
         self._scored = list(desk.sealed.open("settle").values())
-        labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # a locked row is shown to nobody
-        log = recorded(desk.task, desk.loaded.unlabelled, labelled)
+        labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # so that no locked row is shown
+        logged = recorded(desk.task, desk.loaded.unlabelled, labelled)
         pool = fresh(list(desk.loaded.unlabelled), labelled)
-        self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, log)
+        self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, logged)
         self._refuse()
         clicks = self._stored()
         self._look = self._counted() if clicks else desk.ahead().look
@@ -86,48 +87,48 @@ class Settling:
         self._pairs = Sequential(study.evidence, self._policy, self._arms, self.ballot, pairs)
         self._pairs.take(*clicks)
 
-    # What a person sees and says.
+    # Questions and clicks.
 
     @property
     def ended(self) -> Ended | None:
-        """Return why nothing is asked any more, None while it goes on."""
+        """Return the reason for the end; None while questions remain."""
         waits = self._pairs.asked is not None
         return "patience" if waits and len(self._pairs.clicks) >= self._most else self._pairs.ended
 
     def question(self) -> Question | None:
-        """Return the next pair of answers that has to be looked at; None where it has ended."""
+        """Return the next pair of answers to vote on; None at the end."""
         asked = self._pairs.question()
         return None if self.ended else asked
 
     def click(self, choice: Choice, gold: str | None = None) -> str:
-        """Store what a person said of the last question; return why it can't stand, or ""."""
-        asked = self.question()
-        if asked is None:
+        """Store the vote on the last question; return why it is invalid, or ""."""
+        shown = self.question()
+        if shown is None:
             return "nothing is asked any more"
-        click = Click(input=asked.query.id, left=asked.left, right=asked.right, choice=choice,
-                      gold=gold, again=asked.again)  # fmt: skip
-        if refused := self.ballot.refusal(asked.query, click):
-            return refused
-        made = len(self._pairs.clicks)
-        if not made:
+        click = Click(input=shown.query.id, left=shown.left, right=shown.right, choice=choice,
+                      gold=gold, again=shown.again)  # fmt: skip
+        if invalid := self.ballot.refusal(shown.query, click):
+            return invalid
+        number = len(self._pairs.clicks)
+        if not number:
             self._counted()
-        self._desk.ledger.put(self._key(made), "click", click, self._desk.study)
+        self._desk.ledger.put(self._key(number), "click", click, self._desk.study)
         self._pairs.take(click)
         return ""
 
     def progress(self) -> Progress:
-        """Return how far it is."""
+        """Return the progress."""
         left = tuple(round(points, 6) for points in self._pairs.left if points is not None)
         more = 0 if self.ended else self._pairs.more()
         return Progress(left, len(self._pairs.clicks), more, self.ended)
 
     @property
     def repeated(self) -> tuple[int, int]:
-        """Return on how many pairs that were shown twice the answer was the same, and how many."""
+        """Return (equal votes, pairs) over the pairs that were shown twice."""
         return agreement(self._pairs.clicks)
 
     def finish(self) -> Settlement:
-        """Write the settled verdict and the rows for the next study beside the study's results."""
+        """Write the settled verdict and the rows for the next study next to the study's results."""
         self._counted()
         results, home = self._results(), self._desk.task.folder
         self._desk.ledger.put(shelf.settled_key(results), "settled", {}, self._desk.study)
@@ -139,15 +140,15 @@ class Settling:
         return Settlement(results, folder, len(rows))
 
     def _refuse(self) -> None:
-        """Refuse where no click can change anything: firm, nothing to draw, nobody to ask."""
-        ruling, found = standing(self._study.evidence, self._policy)
-        if ruling.status == "firm":
+        """Raise TaskError if no click can help: a firm verdict, no new inputs, or no answers."""
+        current, open_pairs = standing(self._study.evidence, self._policy)
+        if current.status == "firm":
             raise TaskError(
                 "the verdict is firm: there is nothing to settle",
                 got=self._study.verdict.__rich__(),
                 fix="`tuneworthy report` shows it",
             )
-        if not found:
+        if not open_pairs:
             step = self._study.verdict.next
             fix = f"the next step is: {step.do}"
             raise TaskError("no label would make this verdict firm", got=step.why, fix=fix)
@@ -157,8 +158,10 @@ class Settling:
                 where="task.yaml data.unlabelled",
                 fix="name a file of inputs without answers there, then `tuneworthy run`",
             )
-        if all(self._silent(one) for one in found):
-            names = sorted({n for one in found for n in one.names if self._arms.mute(n)})
+        if all(self._silent(open_pair) for open_pair in open_pairs):
+            names = sorted(
+                {n for open_pair in open_pairs for n in open_pair.names if self._arms.mute(n)}
+            )
             raise TaskError(
                 "recorded answers to the new inputs are missing",
                 where="task.yaml answers, present.answers",
@@ -174,8 +177,8 @@ class Settling:
                 fix="add inputs that nobody has labelled",
             )
 
-    def _silent(self, one: Open) -> bool:
-        return any(self._arms.mute(name) for name in one.names)
+    def _silent(self, open_pair: Open) -> bool:
+        return any(self._arms.mute(name) for name in open_pair.names)
 
     def _results(self) -> Results:
         study, evidence = self._study, self._pairs.evidence(self._look, self.ended)
@@ -190,22 +193,24 @@ class Settling:
                 "course": self._pairs.course(),
             }
         )
-        return Results.model_validate(json.loads(canonical(results)))  # keys as the store has them
+        return Results.model_validate(
+            json.loads(canonical(results))
+        )  # in canonical form, as the ledger stores it
 
-    # What is kept.
+    # Storage.
 
     def _key(self, number: int) -> str:
         return digest({"what": "click", "study": self._desk.study, "number": number})
 
     def _stored(self) -> list[Click]:
         """Return the clicks of earlier sessions, in order."""
-        found: list[Click] = []
-        while (stored := self._desk.ledger.get(self._key(len(found)))) is not None:
-            found.append(Click.model_validate(stored))
-        return found
+        clicks: list[Click] = []
+        while (stored := self._desk.ledger.get(self._key(len(clicks)))) is not None:
+            clicks.append(Click.model_validate(stored))
+        return clicks
 
     def _counted(self) -> int:
-        """Count this look at the scored cases, once, and return which one it is."""
+        """Count this look at the scored cases, once, and return its ordinal."""
         return self._desk.counted(f"{self._desk.study} settled").look
 
 
@@ -216,10 +221,10 @@ def open_settling(
     clicks: int | None = None,
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> Iterator[Settling]:
-    """Open a finished study to settle it; `clicks` is the most that a person will make in all.
+    """Open a finished study to settle it; `clicks` is the most clicks in total.
 
-    Raises TaskError where there is no finished study of these rows, where its verdict is firm
-    or can't be made so by labels, and where there is no input to draw.
+    Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
+    can't make it firm, or if there is no new input.
     """
     with open_desk(path, wishes, tell) as desk:
         study = desk.finished()

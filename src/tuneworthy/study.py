@@ -1,5 +1,7 @@
-"""The steps in order: read, audit, plan, measure, compare, decide, write. Command line, lab and
-notebooks call these; nothing here knows an arm by name.
+"""Run a study in order: read, audit, plan, measure, compare, decide, write.
+
+The Python API: the command line, the lab and notebooks call `check`, `plan` and `run`. Knows no arm
+by name.
 """
 
 from __future__ import annotations
@@ -51,15 +53,16 @@ from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
 NOT_READ = "the minutes have no room to read the matrix across (budget.minutes)"
-EXTRA_LEAST = 0.1  # of the minutes: what is spent beside the arms even where they took all
-EXTRA_SHARE = 0.25  # of the minutes: the most that is spent beside the arms under the stage rule
+EXTRA_LEAST = 0.1  # share of the minutes kept for optional measurements
+EXTRA_SHARE = 0.25  # the largest share of the minutes for them under the stage rule
 Watch = Callable[[str, Any], None]
-"""Called as (event, data): audit, plan, arm, answers (how many more), say, step, done (Results)."""
+"""Called as (event, data); events: audit, plan, arm, answers (number of new ones), say, step, done
+(Results)."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """A finished study: its results, and where they were written."""
+    """A finished study: its results and the folder they were written to."""
 
     results: Results
     folder: Path
@@ -70,20 +73,21 @@ class Study:
         return self.results.verdict
 
     def serving(self) -> str:
-        """Return the vLLM command that serves the adapter that was built (of the named arm, if
-        it built one; of several folds or seeds the one best on dev), or "".
+        """Return the vLLM command that serves the built adapter, or "" without one.
+
+        It is that of the named arm if that built one; of several folds or seeds the best on dev.
         """
         built = [r for r in self.results.runs if r.artefact and r.spec.role == "candidate"]
         if not built:
             return ""
-        named = self.verdict.arm
-        best = best_on_dev([r for r in built if r.spec.name == named] or built)
+        arm_name = self.verdict.arm
+        best = best_on_dev([r for r in built if r.spec.name == arm_name] or built)
         task, home = self.results.task, self.folder.parent.parent
         adapter = home / str(best.artefact)
         return serve_command(task.tune or task.model or "", home, adapter, best.spec.name)
 
     def table(self) -> Any:
-        """Return the final table of arms, a rich renderable that notebooks show too."""
+        """Return the final table of arms as a rich renderable, which notebooks display too."""
         from tuneworthy.report.terminal import table
 
         return table(self.results)
@@ -93,27 +97,28 @@ class Study:
 
 
 def check(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Audit:
-    """Read and audit the rows and recorded answers of a task, and what would block a verdict.
+    """Return the audit of a task's rows and recorded answers, with what would block a verdict.
 
-    Nothing is sent and no arm is scored. Raises what `plan` and `run` would of arms and files.
+    Nothing is sent and no arm is scored. Raises the errors that `plan` and `run` would raise for
+    arms and files.
     """
     loaded, parts = read(path, wishes, watch or (lambda event, data: None))
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
     odd = odd_answers(loaded, recorded(loaded, cases), parts.early)
-    more = [*odd, *_looks_so_far(loaded, cases)]
-    found = with_more(audit(loaded, parts), more)
-    told = {seen.text for seen in found.observations}
-    reasons = [why for why in blocks_ahead(loaded.task, found, cases) if why not in told]
+    observations = [*odd, *_looks_so_far(loaded, cases)]
+    audited = with_more(audit(loaded, parts), observations)
+    known_texts = {observation.text for observation in audited.observations}
+    reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
     fix = "(repair it first: `run` names no arm before)"
-    return with_more(found, [
+    return with_more(audited, [
         Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
         for why in reasons
     ])  # fmt: skip
 
 
 def _looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    """Yield what earlier studies opened of the scored cases and of the locked ones."""
+    """Yield observations on earlier looks at the scored cases and at the locked ones."""
     if not (loaded.task.folder / HOME / STORE).exists():
         yield from _looks(None, loaded, cases)
         return
@@ -122,27 +127,27 @@ def _looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation
 
 
 def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
-    scored, aside = (
-        ahead(ledger, "", rows_digest(some), marks(some)) for some in (cases, loaded.aside)
+    scored, locked = (
+        ahead(ledger, "", rows_digest(rows), marks(rows)) for rows in (cases, loaded.aside)
     )
-    if said := looked(scored.look - 1, len(cases), scored.scope):
-        yield said
+    if observation := looked(scored.look - 1, len(cases), scored.scope):
+        yield observation
     if loaded.task.data.locked:
-        yield seen_locked(len(loaded.aside), aside.look - 1, D)
+        yield seen_locked(len(loaded.aside), locked.look - 1, D)
     if scored.trouble:
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
 def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:
-    """Return the plan that `run` would follow: the frozen one where the study has begun."""
+    """Return the plan that `run` would follow: the frozen one if the study has begun."""
     with open_desk(path, wishes, watch or (lambda event, data: None)) as desk:
         return desk.plan(keep=False)
 
 
 def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:
-    """Run a study, or continue it where it stopped, and write verdict, report and plan.
+    """Run a study, or resume it, and write verdict, report and plan.
 
-    Raises a TuneworthyError; whatever was measured before stays in the ledger.
+    Raises a TuneworthyError; everything measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
     with open_desk(Path(path), wishes, tell) as desk:
@@ -160,25 +165,25 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         tell("plan", planned)
         runs: list[Run] = []
         recipes = [Recipe() for _ in desk.split.parts]
-        follow = _follow(desk, planned, runs, recipes)
+        runner = _stage_runner(desk, planned, runs, recipes)
         staged = planned.staged
         for results in (
-            _followed(desk, follow) if staged else _steps(desk, planned, runs, recipes, tell)
+            _staged_steps(desk, runner) if staged else _steps(desk, planned, runs, recipes, tell)
         ):
             tell("step", results)
-        if not _named(runs):
-            raise _nothing(runs)
+        if not _any_measured(runs):
+            raise _nothing_measured(runs)
         if staged:
-            room = max(EXTRA_LEAST * desk.minutes, follow.left)
+            room = max(EXTRA_LEAST * desk.minutes, runner.left)
             planned = room_beside(planned, room, EXTRA_SHARE * desk.minutes)
         results = _results(desk, planned, runs, recipes)
-        results = desk.finish(results.model_copy(update={"steps": tuple(follow.steps)}))
+        results = desk.finish(results.model_copy(update={"steps": tuple(runner.steps)}))
         tell("done", results)
         return Study(results, desk.write(results))
 
 
 def _unlock(desk: Desk) -> None:
-    """Log that the locked rows are opened, count it, and say so, before an arm is asked."""
+    """Log, count and report that the locked rows are opened, before any arm runs."""
     rows = counted(len(desk.loaded.test or ()), "locked row")
     desk.ledger.door(desk.study, "unlock", rows)
     look = look_line(desk.looks.look, desk.looks.scope, locked=True).removeprefix("look ")
@@ -188,44 +193,44 @@ def _unlock(desk: Desk) -> None:
 def _steps(
     desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
 ) -> Iterator[Results]:
-    """Measure arm after arm, the simplest first; yield what the study says after each.
+    """Measure the arms one by one, the simplest first; yield interim results after each.
 
-    `runs` grow, and `recipes` hold each fold's best prompt so far.
+    `runs` and `recipes` (each fold's best prompt so far) are updated in place.
     """
-    bench, read = replace(desk.bench(), runs=runs), False  # the list itself: it grows
+    bench, diagnosed = replace(desk.bench(), runs=runs), False  # shares the list, which grows
     for arm in planned.arms:
-        if not read and not arm.because and trains(arm.spec):  # what was wrong, before training
-            read = True
+        if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
+            diagnosed = True
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
         field = Field(desk.shape, runs, _competing(planned.arms))
-        able = [one.spec for one in planned.arms if not one.because]
-        new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, able), field)
+        runnable = [other.spec for other in planned.arms if not other.because]
+        new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, runnable), field)
         runs += new
-        # Later arms stand on the prompt that is best on dev in their own fold.
+        # Later arms build on the best prompt on dev in their own fold.
         recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
-        if _named(runs):
+        if _any_measured(runs):
             yield _results(desk, planned, runs)
-    if not read:
+    if not diagnosed:
         _probe(desk, bench, planned, runs, recipes, tell)
 
 
-def _followed(desk: Desk, follow: Follow) -> Iterator[Results]:
-    """Measure by the stage rule; yield what the study says after each arm."""
-    for _ in follow.run():
-        if _named(follow.runs):
-            yield _results(desk, follow.plan, follow.runs)
+def _staged_steps(desk: Desk, runner: Follow) -> Iterator[Results]:
+    """Measure by the stage rule; yield interim results after each arm."""
+    for _ in runner.run():
+        if _any_measured(runner.runs):
+            yield _results(desk, runner.plan, runner.runs)
 
 
-def _follow(desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe]) -> Follow:
+def _stage_runner(desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe]) -> Follow:
     def diagnose() -> Diagnosis | None:
         return _diagnosed(desk, planned, runs)
 
-    bench = replace(desk.bench(), runs=runs)  # the list itself: it grows
+    bench = replace(desk.bench(), runs=runs)  # shares the list, which grows
     return Follow(bench, planned, desk.shape, runs, recipes, desk.minutes, diagnose, desk.tell)
 
 
-def _named(runs: Sequence[Run]) -> bool:
+def _any_measured(runs: Sequence[Run]) -> bool:
     return any(run.state == "measured" and run.spec.role == "candidate" for run in runs)
 
 
@@ -237,7 +242,7 @@ def _probe(
     recipes: Sequence[Recipe],
     tell: Watch,
 ) -> None:
-    """Ask the placebos and pilots that show what was wrong; their runs are added to `runs`."""
+    """Run the placebos and pilots that the diagnosis needs; add their runs to `runs`."""
     if planned.read == 0:
         return
     paid = not is_local(desk.task.model)
@@ -248,17 +253,14 @@ def _probe(
 
 
 def _competing(arms: Sequence[PlannedArm]) -> int:
-    """Return how many arms may compete: all that run and can be named."""
+    """Return the number of arms that may compete: candidates that run."""
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
 def _results(
     desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe] | None = None
 ) -> Results:
-    """Return what the study says now; with `recipes` all that is beside the matrix is measured.
-
-    That is: the matrix read across, what the arms' bounds can't say, and the questions.
-    """
+    """Return the results so far; `recipes` adds diagnosis, optional measurements and questions."""
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
@@ -291,29 +293,31 @@ def _results(
 
 def _diagnosed(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
     cases = tuple(desk.sealed.open("compare").values())
-    found = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
-    if found and planned.read == 0:  # without placebos anything that helps would be a cause
-        return Diagnosis(arm=found.arm, n_fail=found.n_fail, n_pass=found.n_pass,
-                         doubts=found.doubts, because=NOT_READ)  # fmt: skip
-    return found
+    diagnosis = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
+    if (
+        diagnosis and planned.read == 0
+    ):  # without placebos every remedy that helps would count as a cause
+        return Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
+                         doubts=diagnosis.doubts, because=NOT_READ)  # fmt: skip
+    return diagnosis
 
 
 def _graded(desk: Desk) -> tuple[Grade, ...] | None:
-    """Return the human grades that corrected the judge, None where no judge grades."""
+    """Return the human grades that correct the judge; None without a judge."""
     if desk.shape.grades is None:
         return None
-    found = desk.shape.grades.items()
-    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in found)
+    grades = desk.shape.grades.items()
+    return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
 
 
 def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
-    """Return the named arm and the best of those it was compared with."""
+    """Return the named arm and the best of its rivals."""
     others = [a for a in verdict.arms if a.delta and a.score and a.role == "candidate"]
     best = max(others, key=lambda arm: arm.delta.mean if arm.delta else 0.0, default=None)
     return verdict.arm, best.name if best else None
 
 
-def _nothing(runs: Sequence[Run]) -> Exception:
+def _nothing_measured(runs: Sequence[Run]) -> Exception:
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
     if any(run.state == "failed" or run.because.startswith(NOT_ASKED) for run in runs):
         return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,

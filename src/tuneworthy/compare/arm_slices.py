@@ -40,13 +40,13 @@ def slices(
     arm, rival = arms
     own = {i: score for i, (_, score) in best_cells(runs, arm).items()}
     versus = {i: score for i, (_, score) in best_cells(runs, rival).items()} if rival else {}
-    known = [case for case in cases if case.id in own and (not versus or case.id in versus)]
-    if not known:
+    scored = [case for case in cases if case.id in own and (not versus or case.id in versus)]
+    if not scored:
         return None
-    groups = _groups(known)
+    groups = _groups(scored)
     missing: dict[str, str] = {}
     rows: list[Slice] = []
-    for kind, parts in _kinds(task, known, _others(runs, arms), others):
+    for kind, parts in _kinds(task, scored, _others(runs, arms), others):
         part_slices = [_slice((kind, name), ids, own, versus, groups) for name, ids in parts if ids]
         if part_slices:
             rows += part_slices
@@ -55,9 +55,9 @@ def slices(
     return Slices(
         arm=arm,
         rival=rival if versus else None,
-        n=len(known),
+        n=len(scored),
         slices=tuple(rows),
-        said=_said(rows, folded=len({run.fold for run in runs}) > 1),
+        said=_notes(rows, folded=len({run.fold for run in runs}) > 1),
         missing=missing,
     )
 
@@ -83,7 +83,7 @@ def _kinds(
     yield "group", _named({c.id: c.group for c in cases if c.group})
     dated = [case for case in cases if case.time]
     yield "time", _thirds(dated, lambda c: str(c.time), ("oldest", "between", "newest"))
-    yield "rare words", _rare(cases, others)
+    yield "rare words", _by_rarity(cases, others)
     yield "hardest", _hardest(cases, scores)
 
 
@@ -110,7 +110,7 @@ def _named(names: Mapping[str, str | None], least: int = 2) -> Parts:
             yield name, [i for i, own in names.items() if own == name]
 
 
-def _rare(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
+def _by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
     if len(cases) < LEAST:
         return
     ids = rare(cases, others)
@@ -154,7 +154,7 @@ def _slice(
     versus: Mapping[str, float],
     groups: Mapping[str, str],
 ) -> Slice:
-    # within a slice of one group, rows are independent: the slice is about that group alone
+    # within a slice of one group rows count as independent: the slice is about that group alone
     clusters = None if what[0] == "group" else [groups[i] for i in ids]
     mine = np.array([own[i] for i in ids])
     theirs = np.array([versus[i] for i in ids]) if versus else None
@@ -174,7 +174,7 @@ def _interval(three: tuple[float, float, float]) -> Interval:
     return Interval(mean=mean, low=low, high=high)
 
 
-def _said(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
+def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
     missed = len(rows) / 20
     lines = [
         f"{len(rows)} slices were looked at: at 95 % each, about {missed:.1f} of their intervals "

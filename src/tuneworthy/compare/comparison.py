@@ -193,8 +193,8 @@ def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
     spec, finalist = rivals[0].spec, named_before(shape.task, rivals[0].spec)
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
-        lost = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
-        return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{lost}"
+        note = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
+        return f"the best of {len(rivals)} arms {whose}; every bound allows for the choice{note}"
     if finalist and finalist != spec.name:
         return f"the only arm {whose}: {quoted(finalist, 60)} was named before and not measured"
     if finalist != spec.name:
@@ -209,14 +209,14 @@ def _measures(
     answers = [column.cells[i][0] for i in ids]
     score = _score(shape, column, ids, rivals)
     valid = [s.valid for s in (column.cells[i][1] for i in ids) if isinstance(s, Score)]
-    known = sum(v is not None for v in valid)
+    judged = sum(v is not None for v in valid)
     right = sum(v is True for v in valid)
     errors = sum(isinstance(column.cells[i][1], Unscored) for i in ids)
     missing: dict[str, str] = {}
     fields: dict[str, Any] = {
         "score": score,
         "score_if_right": round(float(column.values(ids, wrong=1.0).mean()), 6),
-        "valid": _interval((right / known, *bounds.rate(right, known))) if known else None,
+        "valid": _interval((right / judged, *bounds.rate(right, judged))) if judged else None,
         "errors": errors,
         "lost": _lost(shape, column, ids),
         "cut": cut(column.runs, column.cells),
@@ -224,7 +224,7 @@ def _measures(
         "tokens": _tokens(answers, missing),
         **request_cost(shape.task, answers, column.runs, missing),
     }
-    if not known:
+    if not judged:
         missing["valid"] = "no answer says whether it is valid"
     return fields, missing
 

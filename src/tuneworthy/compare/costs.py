@@ -38,17 +38,17 @@ def request_cost(
     missing figure is written into `missing`.
     """
     answered = [a for a in answers if a.error is None]
-    out: dict[str, Any] = {"expires": _expires(runs)}
+    fields: dict[str, Any] = {"expires": _expires(runs)}
     if why := _unpriced(task, answered, runs):
         missing["usd_per_1k"] = why
-        return out
+        return fields
     if _billed(answered):
-        dollars, source = _billed(answered), _priced(task, runs)
+        dollars, source = _billed(answered), _price_source(task, runs)
     else:
         hour = task.economics.machine_hour or 0.0
         dollars = [_share(a) / 3600 * hour for a in answered if a.seconds is not None]
         source = f"its seconds on this machine at ${hour:g} an hour (economics.machine_hour)"
-    return {**out, **_mean(np.array(dollars) * 1000), "price_from": source}
+    return {**fields, **_mean(np.array(dollars) * 1000), "price_from": source}
 
 
 def _share(answer: Answer) -> float:
@@ -77,7 +77,7 @@ def _unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> st
             else ""
         )
     if remote and not on_this_machine(remote["endpoint"]):
-        return _unbilled(task, remote.get("model", ""), remote.get("endpoint", ""))
+        return _why_no_price(task, remote.get("model", ""), remote.get("endpoint", ""))
     if task.economics.machine_hour is None:
         return "no price: set economics.machine_hour (or usd in recorded answers)"
     if any(a.seconds is None for a in answered):
@@ -85,7 +85,7 @@ def _unpriced(task: Task, answered: Sequence[Answer], runs: Sequence[Run]) -> st
     return ""
 
 
-def _unbilled(task: Task, name: str, url: str) -> str:
+def _why_no_price(task: Task, name: str, url: str) -> str:
     if name in task.economics.prices or _prices.listed(name, url):
         return f"the server of {name} told no tokens that its price can be taken of"
     return f"no price of {name} is known: set economics.prices"
@@ -103,7 +103,7 @@ def with_costs(evidence: Evidence, task: Task, runs: Sequence[Run]) -> Evidence:
     days = retrain_days(evidence, task)
     rows = evidence.train or 0
     arms = [
-        arm.model_copy(update=_fields(arm, task, (rows, counts.get(arm.name, 1), days)))
+        arm.model_copy(update=_arm_costs(arm, task, (rows, counts.get(arm.name, 1), days)))
         if arm.score
         else arm
         for arm in evidence.arms
@@ -117,29 +117,29 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
     Without a freshness rate that is once per horizon, when the base model is replaced.
     """
     horizon = task.economics.horizon_months * MONTH
-    known = evidence.staleness.days if evidence.staleness else None
-    return max(1.0, min(known.mean, horizon)) if known else horizon
+    freshness = evidence.staleness.days if evidence.staleness else None
+    return max(1.0, min(freshness.mean, horizon)) if freshness else horizon
 
 
-def _fields(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
+def _arm_costs(arm: ArmResult, task: Task, about: tuple[int, int, float]) -> dict[str, Any]:
     """Return the costs of one arm; `about` is (labelled rows, fits, days between retrainings)."""
     rows, fits, days = about
     lacking = {k: v for k, v in arm.missing.items() if k not in _OWN}
     if arm.tool is None and arm.role == "candidate":  # may be a tuned model, so cost unknown
         why = f"its tool is not given (answers.{quoted(arm.name, 60)}.tool)"
         return dict.fromkeys(_OWN) | {"missing": lacking | dict.fromkeys(_OWN, why)}
-    build = _once(arm, task, rows, fits, lacking)
+    build = _build_cost(arm, task, rows, fits, lacking)
     if arm.tool not in TUNED:
         upkeep: dict[str, Any] = {"upkeep_usd_month": 0.0, "retrain_usd": 0.0, "retrain_days": None}
     else:
-        upkeep = _monthly(arm, task, rows, (fits, days), lacking)
+        upkeep = _upkeep(arm, task, rows, (fits, days), lacking)
     return {"build_usd": build, **upkeep, "missing": lacking}
 
 
 _OWN = ("build_usd", "upkeep_usd_month", "retrain_usd", "retrain_days")
 
 
-def _once(
+def _build_cost(
     arm: ArmResult, task: Task, rows: int, fits: int, lacking: dict[str, str]
 ) -> float | None:
     """Return the one-off cost F; None (with a reason in `lacking`) if a price is not set.
@@ -152,7 +152,7 @@ def _once(
     labels = rows * (money.label_each or 0.0)  # without a price, existing labels cost nothing
     if arm.tool not in TUNED:
         return labels
-    machine = _machine(arm, task, fits)
+    machine = _training_cost(arm, task, fits)
     if money.hours_to_build is None or money.engineer_hour is None:
         lacking["build_usd"] = f"set {HOURS}"
         return None
@@ -162,7 +162,7 @@ def _once(
     return money.hours_to_build * money.engineer_hour + labels + machine
 
 
-def _monthly(
+def _upkeep(
     arm: ArmResult, task: Task, rows: int, about: tuple[int, float], lacking: dict[str, str]
 ) -> dict[str, Any]:
     """Return the upkeep U and its parts.
@@ -170,11 +170,11 @@ def _monthly(
     U = hosting_month + 30/T * (hours_per_retrain * engineer_hour + retraining + relabelling)
     """
     money, (fits, days) = task.economics, about
-    machine = _machine(arm, task, fits)
+    machine = _training_cost(arm, task, fits)
     out: dict[str, Any] = dict.fromkeys(_OWN[1:])
     if money.hours_per_retrain is None or money.engineer_hour is None or machine is None:
         why = RETRAIN if machine is not None else "economics.machine_hour"
-        return _unknown(out, lacking, f"set {why}")
+        return _mark_missing(out, lacking, f"set {why}")
     stale = task.knowledge.stale_ok if task.knowledge else 0.0
     relabelled = stale * rows * (money.label_each or 0.0)  # the share of stale rows
     each = money.hours_per_retrain * money.engineer_hour + machine + relabelled
@@ -185,12 +185,12 @@ def _monthly(
     return out | {"upkeep_usd_month": money.hosting_month + MONTH / days * each}
 
 
-def _unknown(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
+def _mark_missing(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
     lacking |= dict.fromkeys(_OWN[1:], why)
     return out
 
 
-def _machine(arm: ArmResult, task: Task, fits: int) -> float | None:
+def _training_cost(arm: ArmResult, task: Task, fits: int) -> float | None:
     """Return the machine cost of one training; None if machine_hour is not set."""
     if not arm.fit_seconds:
         return 0.0
@@ -207,7 +207,7 @@ def _remote(runs: Sequence[Run]) -> Mapping[str, str]:
     return next((r.fingerprint for r in runs if "endpoint" in r.fingerprint), {})
 
 
-def _priced(task: Task, runs: Sequence[Run]) -> str:
+def _price_source(task: Task, runs: Sequence[Run]) -> str:
     """Return the source of a billed price: task file, price list (with its date) or a log."""
     remote = _remote(runs)
     name = remote.get("model", "")

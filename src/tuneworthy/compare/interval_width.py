@@ -52,20 +52,22 @@ def why_wide(
     if shape.grades is not None:
         return (_lead(total, plain, len(ids)), "a judge's scores stand on the few that you graded")
     grows = [after > STEP * before for before, after in pairwise(sizes)]
-    said = [_lead(total, plain, len(ids))]
+    reasons = [_lead(total, plain, len(ids))]
     if grows[0]:
-        said.append(_groups(groups, len(ids)))
+        reasons.append(_groups(groups, len(ids)))
     if factor > 1 and grows[1]:
-        said.append(_shared(shape, folds, factor))
+        reasons.append(_shared(shape, folds, factor))
     if factor > 1 and grows[2]:
-        said += _scatter(column, values, folds)
+        reasons += _scatter(column, values, folds)
     if factor > 1 and grows[3]:
-        said.append(f"one training to the next is taken to differ by {points(column.retrained)}")
+        reasons.append(f"one training to the next is taken to differ by {points(column.retrained)}")
     if grows[-1] and rivals > 1:
-        said.append(f"it is the best of {rivals} arms of its tool, which its lower end allows for")
+        reasons.append(
+            f"it is the best of {rivals} arms of its tool, which its lower end allows for"
+        )
     if plain > MANY:
-        said.append("rows are few as well")
-    return tuple(said)
+        reasons.append("rows are few as well")
+    return tuple(reasons)
 
 
 def _width(values: Array, **more: Any) -> float:
@@ -75,8 +77,8 @@ def _width(values: Array, **more: Any) -> float:
 
 def _lead(total: float, plain: float, n: int) -> str:
     rows = counted(n, "independent row")
-    wide = f"{points(total)} wide, {_times(total / plain)} as wide as {rows} would leave it"
-    return f"{wide} ({points(plain)})"
+    width = f"{points(total)} wide, {_times(total / plain)} as wide as {rows} would leave it"
+    return f"{width} ({points(plain)})"
 
 
 def _groups(groups: Groups, n: int) -> str:

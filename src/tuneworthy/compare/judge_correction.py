@@ -40,9 +40,9 @@ def graded_score(
     graded = np.isfinite(human)
     if graded.sum() < GRADED:
         return float(scores.mean()), 0.0, 1.0
-    wide = widening(scores, cluster_numbers(groups, scores.size), 0.025)
+    width_factor = widening(scores, cluster_numbers(groups, scores.size), 0.025)
     corrected = powered(
-        scores[~graded], scores[graded], human[graded], 0.025, wide=wide, lowest=0.0
+        scores[~graded], scores[graded], human[graded], 0.025, wide=width_factor, lowest=0.0
     )
     return min(1.0, max(0.0, corrected.mean)), corrected.low, corrected.high
 
@@ -86,13 +86,13 @@ def sheet(
     gave appears once. A row is {"id", "input", "right", "answer", "grade": None}.
     """
     drawn = sorted(cases, key=lambda case: digest([seed, "sheet", case.id]))[:n]
-    known, gold = completed(grades, cases), {case.id: case for case in drawn}
+    graded, gold = completed(grades, cases), {case.id: case for case in drawn}
     ungraded = {
         (answer.case, answer.text.strip())
         for run in runs
         if run.state == "measured" and run.spec.role in ("candidate", "reference")
         for answer in run.answers
-        if answer.case in gold and not np.isfinite(_grade(answer, known))
+        if answer.case in gold and not np.isfinite(_grade(answer, graded))
     }
     ordered = sorted(ungraded, key=lambda pair: digest([seed, "order", *pair]))
     return [

@@ -237,7 +237,7 @@ def _family(
 def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
     ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
-    # A reference that learns (the most common answer) varies little, so it widens no bound.
+    # A reference that learns (the most common answer) varies little, so only candidates count.
     learned = arm.learned or (versus.learned and versus.spec.role == "candidate")
     factor = shape.factor(folds) if learned else 1.0
     fitted: dict[str, Any] = {}

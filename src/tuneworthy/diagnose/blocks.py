@@ -46,9 +46,9 @@ def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
         return []
     gold = [value(metric, case, case.output) for case in cases]
     scored = [score for score in gold if score is not None]
-    lost = len(gold) - len(scored)
-    if not scored or lost > max(ONE_LOST, UNSCORED * len(gold)):
-        return [f"the metric gives no score to {lost} of {len(gold)} gold answers"]
+    unscored = len(gold) - len(scored)
+    if not scored or unscored > max(ONE_LOST, UNSCORED * len(gold)):
+        return [f"the metric gives no score to {unscored} of {len(gold)} gold answers"]
     mean = float(np.mean(scored))
     if mean < GOLD_MEAN:
         return [f"the metric is broken: gold answers score {mean:.2f} on average, not 1"]

@@ -106,14 +106,14 @@ def attribute(
         zip(interventions, effects, strict=True),
         key=lambda pair: (REMEDIES.index(pair[1].remedy), pair[1].name),
     )
-    ranked = tuple(one for _, one in pairs)
+    ranked = tuple(item for _, item in pairs)
     blank = Diagnosis(arm=base.arm, n_fail=len(base.fails), n_pass=len(base.passes), effects=ranked)
     if not base.fails:
         return blank.model_copy(update={"because": "nothing fails: there is no cause to seek"})
     if not pairs:
         return blank.model_copy(update={"because": UNTRIED})
     why_unread = _why_unread(pairs)
-    acting = any(one.acts for one in ranked)
+    acting = any(item.acts for item in ranked)
     n_read = _n_read(base, pairs)
     few = len(base.fails) <= FEW or (not acting and n_read < FEW_SILENT)
     attribution = _attribution(base, pairs, few, hard=not why_unread)
@@ -121,7 +121,9 @@ def attribute(
     tiny, silent = len(base.fails) < LEAST, all(row.cause in NO_CAUSES for row in rows)
     named = not tiny and not (silent and why_unread)
     wrong = rows if named else []
-    names = {case: one.cause for one in attribution.classes for case in one.cases} if named else {}
+    names = (
+        {case: item.cause for item in attribution.classes for case in item.cases} if named else {}
+    )
     if few and (wrong or not why_unread):
         wrong = [_too_few(n_read), *wrong]
         names = dict.fromkeys(base.fails, "few")
@@ -148,19 +150,19 @@ def _n_read(base: Base, pairs: Sequence[Pair]) -> int:
     if len(base.fails) < FEW_SILENT:
         return len(base.fails)
     open_sizes = [
-        one.n_fail
-        for tried, one in pairs
-        if tried.asks and one.n_fail and one.placebo and not one.acts
-        if one.gain and one.gain.low > 0
+        result.n_fail
+        for tried, result in pairs
+        if tried.asks and result.n_fail and result.placebo and not result.acts
+        if result.gain and result.gain.low > 0
     ]
     return min([len(base.fails), *open_sizes])
 
 
 def _why_unread(pairs: Sequence[Pair]) -> str:
     """Return why causes are unknown if no remedy called a model on a failed case, else ""."""
-    if any(tried.asks and one.n_fail for tried, one in pairs):
+    if any(tried.asks and result.n_fail for tried, result in pairs):
         return ""
-    names = " and ".join(one.name for _, one in pairs if one.n_fail)
+    names = " and ".join(result.name for _, result in pairs if result.n_fail)
     if not names:
         return UNTRIED
     return (
@@ -175,10 +177,10 @@ def _attribution(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _A
     Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a
     remedy called a model, so unrescued cases may be called `hard`.
     """
-    used = [(tried, one) for tried, one in pairs if one.acts or (few and not tried.because)]
+    used = [(tried, item) for tried, item in pairs if item.acts or (few and not tried.because)]
     unused = [pair for pair in pairs if pair not in used]
     steps = stages(base, used)
-    estimates, left = _walk(base, steps)
+    estimates, rest_cases = _walk(base, steps)
     retrieval, reading_relation = not_found(base, pairs, few), not_read(base, pairs, few)
     labels = contradicted(base, pairs, few)
     rest = Rest(
@@ -188,20 +190,20 @@ def _attribution(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _A
         hard=hard,
     )
     classes_, untried = classes(base, steps, unused, rest)
-    label = left.cases & rest.label
-    reading = (left.cases & rest.reading) - label
-    nothing = left.cases - label - reading - rest.chance if hard else frozenset()
+    label = rest_cases.cases & rest.label
+    reading = (rest_cases.cases & rest.reading) - label
+    nothing = rest_cases.cases - label - reading - rest.chance if hard else frozenset()
     ends: list[tuple[Cause, Cases]] = [("label", label), ("reading", reading), ("hard", nothing)]
-    estimates += [left._replace(cause=cause, cases=cases) for cause, cases in ends]
+    estimates += [rest_cases._replace(cause=cause, cases=cases) for cause, cases in ends]
     if retrieval.holds:
-        estimates = [one._replace(cause=_not_found(one.cause)) for one in estimates]
-        classes_ = [one._replace(cause=_not_found(one.cause)) for one in classes_]
-    said = [
-        one
-        for one in (retrieval.said, reading_relation.said, labels.said, _chances(base, classes_))
-        if one
+        estimates = [item._replace(cause=_not_found(item.cause)) for item in estimates]
+        classes_ = [item._replace(cause=_not_found(item.cause)) for item in classes_]
+    sentences = [
+        item
+        for item in (retrieval.said, reading_relation.said, labels.said, _chances(base, classes_))
+        if item
     ]
-    return _Attribution(estimates, classes_, untried, said)
+    return _Attribution(estimates, classes_, untried, sentences)
 
 
 def _not_found(cause: Cause) -> Cause:
@@ -211,7 +213,7 @@ def _not_found(cause: Cause) -> Cause:
 
 def _by_chance(base: Base, pairs: Sequence[Pair]) -> Cases:
     """Return the failed cases that pass with an acting remedy and with its placebo."""
-    return frozenset().union(*(both(base, tried) for tried, one in pairs if one.acts))
+    return frozenset().union(*(both(base, tried) for tried, result in pairs if result.acts))
 
 
 def _chances(base: Base, classes_: Sequence[Class]) -> str:
@@ -246,33 +248,33 @@ def _walk(base: Base, steps: Sequence[Stage]) -> tuple[list[_CauseEstimate], _Ca
 
 def _rows(base: Base, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
     """Return one row per class in order, and the estimates if any case is untried, else none."""
-    rows = {one.cause: _row(base, one) for one in attribution.classes}
-    known = {one.cause: one for one in attribution.classes}
+    rows = {item.cause: _row(base, item) for item in attribution.classes}
+    by_cause = {item.cause: item for item in attribution.classes}
     estimates = {
-        one.cause: _limited(base, _estimate(base, one), known[one.cause])
-        for one in attribution.estimates
-        if one.cause in known
+        item.cause: _limited(base, _estimate(base, item), by_cause[item.cause])
+        for item in attribution.estimates
+        if item.cause in by_cause
     }
 
     def key(cause: Cause) -> tuple[bool, float, int]:
-        one = estimates.get(cause, rows[cause])
-        return cause in NO_CAUSES, -one.share if cause in estimates else 0.0, CAUSES.index(cause)
+        item = estimates.get(cause, rows[cause])
+        return cause in NO_CAUSES, -item.share if cause in estimates else 0.0, CAUSES.index(cause)
 
-    order = sorted(known, key=key)
+    order = sorted(by_cause, key=key)
     listed = [estimates[cause] for cause in order if cause in estimates]
-    return [rows[cause] for cause in order], listed if "untried" in known else []
+    return [rows[cause] for cause in order], listed if "untried" in by_cause else []
 
 
 def _row(base: Base, class_: Class) -> Wrong:
     """Return the share of a class among all failures; its bounds allow for untried cases."""
     least = interval(base, class_.cases, base.fails, LEVEL)
     most = interval(base, class_.cases | class_.most, base.fails, LEVEL) if class_.most else least
-    open_ = class_.cause == "untried"  # a fact about this study, so it has no sampling error
+    exact = class_.cause == "untried"  # a fact about this study, so it has no sampling error
     return Wrong(
         cause=class_.cause,
         share=least.mean,
-        low=least.mean if open_ else least.low,
-        high=least.mean if open_ else most.high,
+        low=least.mean if exact else least.low,
+        high=least.mean if exact else most.high,
         n=len(base.fails),
         arm=class_.name,
         placebo=class_.placebo,
@@ -310,7 +312,7 @@ def _too_few(n: int) -> Wrong:
 def _overlap(effects: Sequence[Effect]) -> list[Shared]:
     """Return the number of failed cases that two interventions both rescue, for pairs with any."""
     return [
-        Shared(one=one.name, other=other.name, both=both)
+        Shared(one=one.name, other=other.name, both=n_shared)
         for one, other in combinations(effects, 2)
-        if (both := len(set(one.rescued) & set(other.rescued)))
+        if (n_shared := len(set(one.rescued) & set(other.rescued)))
     ]

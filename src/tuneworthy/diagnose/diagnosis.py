@@ -62,9 +62,9 @@ def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
 
 def base_of(table: Mapping[str, Column]) -> Column | None:
     """Return the base arm: the system that runs today, else the simplest prompt."""
-    whole = [c for c in table.values() if c.spec.role == "candidate"]
-    now = [c for c in whole if c.spec.arm == PRESENT]
-    rivals = now or [c for c in whole if c.spec.tool == "prompt"]
+    candidates = [c for c in table.values() if c.spec.role == "candidate"]
+    now = [c for c in candidates if c.spec.arm == PRESENT]
+    rivals = now or [c for c in candidates if c.spec.tool == "prompt"]
     return min(rivals, key=lambda c: (c.spec.simplicity, c.spec.name), default=None)
 
 
@@ -131,7 +131,7 @@ def across(
 
 
 def _with_whole_arms(
-    base: Base, tried: Sequence[Intervention], table: Mapping[str, Column], found: Diagnosis
+    base: Base, tried: Sequence[Intervention], table: Mapping[str, Column], diagnosis: Diagnosis
 ) -> Diagnosis:
     """Return the diagnosis with the full arm's answers in place of its pilot's, if the pilot acts.
 
@@ -140,26 +140,26 @@ def _with_whole_arms(
     was not tried on, the arm shows which it does not rescue, even if the pilot does not act.
     """
     by_pilot = {f"{name} pilot": column for name, column in table.items()}
-    updated, effects, named = [], [], set()
+    updated, effects, acting = [], [], set()
     for intervention in tried:
-        effect = next(effect for effect in found.effects if effect.name == intervention.name)
+        effect = next(effect for effect in diagnosis.effects if effect.name == intervention.name)
         column, versus = by_pilot.get(intervention.name), intervention.placebo_passed
         if column and versus and set(intervention.passed) <= set(column.passed):
             passed = dict(column.passed)
             if effect.acts:
                 fails = [i for i in base.fails if i in intervention.passed and i in versus]
                 effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
-                named.add(intervention.name)
+                acting.add(intervention.name)
             else:
                 passed |= intervention.passed
             intervention = intervention.model_copy(update={"passed": passed})
         updated.append(intervention)
         effects.append(effect)
     if updated == list(tried):
-        return found
+        return diagnosis
 
     def by_arm(rows: Sequence[Wrong]) -> tuple[Wrong, ...]:
-        short = {name: name.removesuffix(" pilot") for name in named}
+        short = {name: name.removesuffix(" pilot") for name in acting}
         return tuple(row.model_copy(update={"arm": short.get(row.arm or "", row.arm)})
                      for row in rows)  # fmt: skip
 
@@ -169,10 +169,10 @@ def _with_whole_arms(
     )
 
 
-def _left_out(task: Task, runs: Sequence[Run], asked: Collection[Remedy]) -> list[Intervention]:
+def _left_out(task: Task, runs: Sequence[Run], covered: Collection[Remedy]) -> list[Intervention]:
     """Return the applicable remedies that were not tried, with the reason and no passed case.
 
-    There was no time for them, their model was unavailable, or they failed. Remedies in `asked`,
+    There was no time for them, their model was unavailable, or they failed. Remedies in `covered`,
     which another arm of the study covers, are left out.
     """
     left_out: dict[str, Intervention] = {}
@@ -182,7 +182,7 @@ def _left_out(task: Task, runs: Sequence[Run], asked: Collection[Remedy]) -> lis
         stopped = because == NO_ROOM or because.startswith(NOT_ASKED) or run.state == "failed"
         if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
             continue
-        if remedy is None or remedy in asked or variant_of(task, run.spec) >= 0:
+        if remedy is None or remedy in covered or variant_of(task, run.spec) >= 0:
             continue
         left_out[run.spec.name] = Intervention(
             name=run.spec.name, remedy=remedy, passed={}, because=because

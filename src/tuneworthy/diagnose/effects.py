@@ -174,8 +174,8 @@ def _net_passes(base: Base, one: Passed, other: Passed) -> Interval | None:
         difference = _paired(base, [*fails, *passes], one, other)
         return _rounded(_scaled(difference, len(fails) + len(passes)))
     parts = [
-        _scaled(_paired(base, part, one, other, few=0), len(whole))
-        for part, whole in ((fails, base.fails), (passes, base.passes))
+        _scaled(_paired(base, part, one, other, few=0), len(population))
+        for part, population in ((fails, base.fails), (passes, base.passes))
         if part
     ]
     mean = sum(part.mean for part in parts)
@@ -256,21 +256,21 @@ def _gaps(result: Effect, tried: Intervention) -> str:
 
 def _why_not(result: Effect, placebo: str, rerun: float | None) -> str:
     n, share = result.n_fail, result.rescue or 0.0
-    said = f"rescues {_count(share, n)} of {n}"
+    text = f"rescues {_count(share, n)} of {n}"
     if share == 0:
         return f"rescues none of {n}"
     if result.placebo_rescue is not None:
-        said += f", {placebo} {_count(result.placebo_rescue, n)}"
+        text += f", {placebo} {_count(result.placebo_rescue, n)}"
         if result.placebo_rescue > GUESSED:
-            return f"{said}: guessing alone does so, so nothing can be told"
+            return f"{text}: guessing alone does so, so nothing can be told"
         if result.contrast is not None and result.contrast.low <= 0:
             more = result.contrast.mean > 0 and "not shown to be more than its placebo"
-            return f"{said}: {more or 'no more than its placebo'}"
+            return f"{text}: {more or 'no more than its placebo'}"
     if rerun:
-        said += f", the base asked again {_count(rerun, n)}"
+        text += f", the base asked again {_count(rerun, n)}"
     if result.harm:
-        said += f", and fails {_count(result.harm, result.n_pass)} of {result.n_pass} passed cases"
-    return f"{said}: no gain is shown"
+        text += f", and fails {_count(result.harm, result.n_pass)} of {result.n_pass} passed cases"
+    return f"{text}: no gain is shown"
 
 
 def _count(share: float, n: int) -> str:

@@ -95,18 +95,18 @@ def classes(
 
     `others` are the pairs that are in no stage.
     """
-    left, pending = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
+    remaining, pending = frozenset(base.fails), dict[str, tuple[Pair, Cases]]()
     result = []
     for stage in steps:
-        rescued = left & stage.rescued
+        rescued = remaining & stage.rescued
         result.append(Class(stage.cause, rescued, frozenset(), stage.name, stage.placebo))
-        left -= rescued
+        remaining -= rescued
         for pair in stage.pairs:
-            left = _defer(base, pair, left, pending)
-    label = left & rest.label
-    reading = (left & rest.reading) - label
-    chance = (left & rest.chance) - label - reading
-    hard = left - label - reading - chance
+            remaining = _defer(base, pair, remaining, pending)
+    label = remaining & rest.label
+    reading = (remaining & rest.reading) - label
+    chance = (remaining & rest.chance) - label - reading
+    hard = remaining - label - reading - chance
     for pair in others:
         if _may_rescue(base, pair):
             hard = _defer(base, pair, hard, pending)
@@ -115,9 +115,9 @@ def classes(
         untried, hard = untried | hard, frozenset()
     result += [Class("label", label), Class("reading", reading), Class("hard", hard)]
     result.append(Class("chance", chance))
-    result = [one._replace(most=_possible(base, one, steps) & untried) for one in result]
-    reasons = sorted((_untried(base, *one) for one in pending.values()), key=lambda one: -one.n)
-    return [one for one in (*result, Class("untried", untried)) if one.cases], tuple(reasons)
+    result = [item._replace(most=_possible(base, item, steps) & untried) for item in result]
+    reasons = sorted((_untried(base, *item) for item in pending.values()), key=lambda item: -item.n)
+    return [item for item in (*result, Class("untried", untried)) if item.cases], tuple(reasons)
 
 
 def unknown(base: Base, tried: Intervention) -> Cases:
@@ -126,11 +126,11 @@ def unknown(base: Base, tried: Intervention) -> Cases:
     return frozenset(base.fails) - asked(base, tried) - failed
 
 
-def _defer(base: Base, pair: Pair, left: Cases, pending: dict[str, tuple[Pair, Cases]]) -> Cases:
+def _defer(base: Base, pair: Pair, cases: Cases, pending: dict[str, tuple[Pair, Cases]]) -> Cases:
     """Return the cases that do not depend on this remedy; add the others to `pending`."""
-    if deferred := left & unknown(base, pair[0]):
+    if deferred := cases & unknown(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
-    return left - deferred
+    return cases - deferred
 
 
 def _may_rescue(base: Base, pair: Pair) -> bool:

@@ -18,7 +18,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.metrics import Metric
 
 Worse = Callable[[Case], str | None]
-GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # default
+GOLD_MEAN, GOLD_AUC = 0.99, 0.95  # the least mean gold score and AUC of a working metric
 UNSCORED = 0.01  # share of unscored right answers above which the metric is broken
 ANOTHER_ROW, ONE_PART, HALF = "another row", "one part replaced", "cut at half"
 LEAST = 10  # the fewest comparisons that give a result

@@ -45,10 +45,10 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     if not shares:
         return Relation(False, "real retrieval was not tried where the gold passage helps")
     best, helped_count, n = max(shares, key=lambda effect: (effect[0].mean, effect[2]))
-    said = f"real retrieval rescues {helped_count} of {n} cases that the gold passage rescues"
+    sentence = f"real retrieval rescues {helped_count} of {n} cases that the gold passage rescues"
     if (best.mean if few else best.high) < HALF:
-        return Relation(True, f"{said}: less than half, so the passages are not found")
-    return Relation(False, said)
+        return Relation(True, f"{sentence}: less than half, so the passages are not found")
+    return Relation(False, sentence)
 
 
 def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
@@ -62,20 +62,20 @@ def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     if base.literal is None:
         return Relation(False)
     in_passage, n = len(set(base.literal) & set(base.fails)), len(base.fails)
-    said = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
+    sentence = f"the answer stands word for word in the passage of {in_passage} of {n} failures"
     tried = [effect for _, effect in _of(pairs, "knowledge") if effect.n_fail]
     if not tried or in_passage < LITERAL * n:
-        return Relation(False, said)
+        return Relation(False, sentence)
     rescue_shares = [
         effect.contrast.mean if few else effect.contrast.high for effect in tried if effect.contrast
     ]
     if max(rescue_shares, default=0.0) >= QUARTER:
-        return Relation(False, said)
+        return Relation(False, sentence)
     if any(effect.acts for effect in tried):
         more = f"is shown to help less than {QUARTER:.0%} of them: most are not read"
     else:
         more = "is not shown to help: it is not read"
-    return Relation(True, f"{said}, and the gold passage {more}")
+    return Relation(True, f"{sentence}, and the gold passage {more}")
 
 
 def contradicted(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
@@ -83,9 +83,9 @@ def contradicted(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     n, total = len(set(base.conflicts) & set(base.fails)), len(base.fails) + len(base.passes)
     if not n:
         return Relation(False)
-    said = f"the labels of {n} failures contradict those of like cases"
+    sentence = f"the labels of {n} failures contradict those of like cases"
     acting = any(effect.acts for _, effect in pairs)
-    return Relation((few or not acting) and n >= base.margin * total, said)
+    return Relation((few or not acting) and n >= base.margin * total, sentence)
 
 
 def _of(pairs: Sequence[Pair], remedy: Remedy) -> list[Pair]:

@@ -151,10 +151,10 @@ def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[C
     for name in ids:
         rng = random.Random(f"{seed} {name}")
         drawn = rng.sample(ids, min(len(ids), 4 * DRAWS))
-        apart = [other for other in drawn if not right[name] & right[other]]
-        if not apart and len(drawn) < len(ids):  # nearly every case has this answer
-            apart = [other for other in ids if not right[name] & right[other]]
-        result[name] = tuple(by_id[other] for other in apart[:DRAWS])
+        different = [other for other in drawn if not right[name] & right[other]]
+        if not different and len(drawn) < len(ids):  # nearly every case has this answer
+            different = [other for other in ids if not right[name] & right[other]]
+        result[name] = tuple(by_id[other] for other in different[:DRAWS])
     return result
 
 

@@ -67,7 +67,7 @@ def harm(
 
 
 def _texts(tuned: Tuned, figures: dict[str, Found]) -> dict[str, Any]:
-    """Return the figures of general and task text; write reasons for missing ones into `figures`."""
+    """Return the figures of general and task text; reasons for gaps go into `figures`."""
     result: dict[str, Any] = {}
     try:
         general, own = tuned.general(), tuned.on_task()
@@ -174,10 +174,10 @@ def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
     if known is None or not known.of:
         return (known.because if known else "") or "what the base knows was not asked"
     bench = tuned.bench
-    taught = set(bench.split.parts[tuned.run.fold or 0].train)
-    well_known = [i for i, kind in known.of.items() if kind == "highly_known" and i not in taught]
-    if len(well_known) < FACTS:
-        return f"{len(well_known)} well known facts were not among its training rows; {FACTS} are needed"
+    training_rows = set(bench.split.parts[tuned.run.fold or 0].train)
+    facts = [i for i, kind in known.of.items() if kind == "highly_known" and i not in training_rows]
+    if len(facts) < FACTS:
+        return f"{len(facts)} well known facts were not among its training rows; {FACTS} are needed"
     probed = {*known.of, *known.lost}
     gold = {**bench.learn, **bench.sealed.open("harm")}
     setup = Probe(
@@ -189,7 +189,7 @@ def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
         store=lambda key, make: bench.ledger.unit(key, "known", make, bench.study),
         salt=bench.salt,
     )
-    lost = known_lost(known, probe(setup, [gold[i] for i in well_known if i in gold]))
+    lost = known_lost(known, probe(setup, [gold[i] for i in facts if i in gold]))
     if lost.share is None:
         return lost.because
     return _rounded(lost.share.share, lost.share.low, lost.share.high)

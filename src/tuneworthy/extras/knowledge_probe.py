@@ -39,8 +39,8 @@ def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     """
     if task.output.type == "label":
         return "the answers are labels of a closed set, not facts"
-    named = {row.cause for row in seen.wrong} if seen else set()
-    if not facts and not named & FACTS:
+    causes = {row.cause for row in seen.wrong} if seen else set()
+    if not facts and not causes & FACTS:
         return "nothing says that the answers are facts: no documents, and no such cause was found"
     return ""
 

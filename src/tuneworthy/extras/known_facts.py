@@ -71,16 +71,16 @@ def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
         why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
         return Familiarity(because=why)
     greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
-    lost: set[str] = set()
+    failed: set[str] = set()
     right = tolerant(setup.task, setup.metric)
     for case, sample, reply in _probe_replies(setup, probed, pool):
         if reply.error:
-            lost.add(case.id)
+            failed.add(case.id)
             continue
         score = right(case, Answer(case=case.id, text=reply.text, finish=reply.finish))
         (sampled if sample else greedy)[case.id].append(passes(score, setup.pass_at))
-    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in lost}
-    return _familiarity(probed, of, tuple(sorted(lost)))
+    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in failed}
+    return _familiarity(probed, of, tuple(sorted(failed)))
 
 
 def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
@@ -121,8 +121,8 @@ def known_lost(before: Familiarity, after: Familiarity) -> Forgotten:
 
 def type_of(case: Case) -> str:
     """Return the fact type of a case: `meta.type`, else its group, else ""."""
-    named = case.meta.get("type")
-    return named if isinstance(named, str) else case.group or ""
+    declared = case.meta.get("type")
+    return declared if isinstance(declared, str) else case.group or ""
 
 
 def _chosen(setup: Probe, cases: Sequence[Case]) -> list[Case]:
@@ -219,11 +219,11 @@ def _familiarity(
         sets=SETS,
         answers=answers,
         lost=lost,
-        said=_said(unknown, by_type),
+        said=_sentences(unknown, by_type),
     )
 
 
-def _said(unknown: Share, by_type: Mapping[str, Share]) -> tuple[str, ...]:
+def _sentences(unknown: Share, by_type: Mapping[str, Share]) -> tuple[str, ...]:
     lines = [
         f"{unknown.k} of {unknown.n} rows ({unknown.low:.0%} to {unknown.high:.0%}) hold a fact "
         "that the model never gave: training on them would teach it anew"

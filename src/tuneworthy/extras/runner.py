@@ -38,7 +38,7 @@ TRAINED = ("tune", "distil")
 
 @dataclass(frozen=True)
 class Asking:
-    """The inputs of the measurements: bench, rows, scored cases, plan, runs, best prompt by fold."""
+    """The inputs of the measurements; `recipes` has the best prompt of each fold."""
 
     bench: Bench
     loaded: Loaded
@@ -55,9 +55,9 @@ class Asking:
 def beside(asking: Asking, evidence: Evidence) -> Evidence:
     """Return the evidence with the optional measurements, and the reasons for missing ones.
 
-    The limits that need them (`general_drop`, `context_faithful`) get their state. If a model can no
-    longer be called (its alias moved, its weights are gone), the measurement is left out; the arms
-    keep their verdict.
+    The limits that need them (`general_drop`, `context_faithful`) get their state. If a model can
+    no longer be called (its alias moved, its weights are gone), the measurement is left out; the
+    arms keep their verdict.
     """
     missing = dict(evidence.missing)
     for part, names in _PARTS:
@@ -81,7 +81,7 @@ Found = Iterator[tuple[str, Any]]
 """Yields (field of the evidence, its value or a text that says why there is none)."""
 
 
-def _rows(asking: Asking, evidence: Evidence) -> Found:
+def _measurement(asking: Asking, evidence: Evidence) -> Found:
     bench = asking.bench
     ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
@@ -102,7 +102,7 @@ def _facts(asking: Asking, evidence: Evidence) -> Found:
         yield "known", familiarity(bench, evidence.diagnosis)
 
 
-def _steady(asking: Asking, evidence: Evidence) -> Found:
+def _robustness(asking: Asking, evidence: Evidence) -> Found:
     why, arms = asking.cut(extras.SHAKES), to_shake(evidence, asking.runs)
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
@@ -125,7 +125,7 @@ def _tuned(asking: Asking, evidence: Evidence) -> Found:
     yield "changes", tuple(record for record in all_changes if record)
 
 
-def _learning(asking: Asking, evidence: Evidence) -> Found:
+def _curves(asking: Asking, evidence: Evidence) -> Found:
     why = asking.cut(extras.CURVE)
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
     given = (asking.bench, asking.plan.arms, asking.runs, asking.recipes, evidence)
@@ -133,11 +133,11 @@ def _learning(asking: Asking, evidence: Evidence) -> Found:
 
 
 _PARTS = (
-    (_rows, ("soundness", "styles", "search")),
+    (_measurement, ("soundness", "styles", "search")),
     (_facts, ("staleness", "known")),
-    (_steady, ("shakes",)),
+    (_robustness, ("shakes",)),
     (_tuned, ("harms", "changes")),
-    (_learning, ("curves",)),
+    (_curves, ("curves",)),
 )
 
 

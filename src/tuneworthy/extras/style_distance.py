@@ -32,8 +32,8 @@ def styles(task: Task, cases: Sequence[Case], runs: Sequence[Run]) -> tuple[Styl
     chance = _control([gold[i] for i in sorted(gold)], task.seed)
     arms: dict[str, list[Run]] = {}
     for run in runs:
-        whole = run.spec.role in ("candidate", "reference") and not run.spec.of
-        if whole and run.state == "measured" and run.seed == task.seed:
+        scored_arm = run.spec.role in ("candidate", "reference") and not run.spec.of
+        if scored_arm and run.state == "measured" and run.seed == task.seed:
             arms.setdefault(run.spec.name, []).append(run)
     return tuple(_style(name, folds, gold, chance) for name, folds in arms.items())
 

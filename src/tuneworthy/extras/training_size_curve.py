@@ -195,10 +195,10 @@ def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple
 
 def _all_rows(bench: Bench, learner: _Learner) -> Iterator[tuple[Cell, float]]:
     """Yield the scores with all rows; a seed that the study did not run is fitted here."""
-    known = {seed for seed, _, _ in learner.whole}
+    fitted_seeds = {seed for seed, _, _ in learner.whole}
     yield from learner.whole.items()
     for seed in learner.seeds:
-        if seed not in known:
+        if seed not in fitted_seeds:
             yield from _fitted(bench, learner, seed, {}).items()
 
 

@@ -88,13 +88,13 @@ class Tuned:
         return list(stored["rows"])
 
     def on_task(self) -> list[list[float]]:
-        """Return (tokens, base loss, tuned loss, KL) of the tuned model's own answers (at most 60)."""
+        """Return (tokens, base loss, tuned loss, KL) of the tuned model's own answers (≤ 60)."""
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
             return {"rows": changes.compared(self.base, self.model, self._task_rows())}
 
-        rows = self.unit("on task", self._said(ON_TASK), make)["rows"]
+        rows = self.unit("on task", self._answers_digest(ON_TASK), make)["rows"]
         return [list(row) for row in rows if row[0]]
 
     def _task_rows(self) -> list[dict[str, Any]]:
@@ -116,10 +116,10 @@ class Tuned:
                     figures[side] = []
             return figures
 
-        return dict(self.unit("weights", self._said(ON_TASK), make))
+        return dict(self.unit("weights", self._answers_digest(ON_TASK), make))
 
     def asked_again(self) -> list[dict[str, Any]]:
-        """Return {case, before, finish} of up to 12 cases: the base's replies to the tuned prompt."""
+        """Return {case, before, finish} of up to 12 cases: the base's reply to the tuned prompt."""
         ids = self.cases[:ASKED]
         limits = limits_for(self.bench.task, self.bench.task.output.max_tokens or 256)
 
@@ -128,7 +128,7 @@ class Tuned:
             rows = [(i, r) for i, r in zip(ids, replies, strict=True) if not r.error]
             return {"rows": [{"case": i, "before": r.text, "finish": r.finish} for i, r in rows]}
 
-        return list(self.unit("asked", [self._said(ASKED), limits.plain()], make)["rows"])
+        return list(self.unit("asked", [self._answers_digest(ASKED), limits.plain()], make)["rows"])
 
     def confidences(self) -> list[dict[str, Any]]:
         """Return {case, before, after} of up to 120 cases: (label, probability) of each model.
@@ -145,13 +145,13 @@ class Tuned:
         def make() -> dict[str, Any]:
             prompts = [self.answers[i].prompt for i in ids]
             tables = [m.logprobs(prompts, [names] * len(ids)) for m in (self.base, self.model)]
-            before, after = ([_top(names, row) for row in table] for table in tables)
+            before, after = ([_most_likely(names, row) for row in table] for table in tables)
             rows = zip(ids, before, after, strict=True)
             return {"rows": [{"case": i, "before": b, "after": a} for i, b, a in rows]}
 
-        return list(self.unit("confidence", [self._said(CONFIDENT), names], make)["rows"])
+        return list(self.unit("confidence", [self._answers_digest(CONFIDENT), names], make)["rows"])
 
-    def _said(self, most: int) -> str:
+    def _answers_digest(self, most: int) -> str:
         """Return a digest of the prompts and answers of the first `most` cases."""
         own = [self.answers[i] for i in self.cases[:most]]
         return digest([[a.case, [m.plain() for m in a.prompt], a.text, a.finish] for a in own])
@@ -225,7 +225,7 @@ def estimate(sizes: Sizes) -> Work:
     )
 
 
-def _top(names: Sequence[str], row: Sequence[float]) -> list[Any]:
+def _most_likely(names: Sequence[str], row: Sequence[float]) -> list[Any]:
     """Return the most likely label and its probability among the labels."""
     logs = np.array(row, float)
     shares = np.exp(logs - logs.max())

@@ -48,9 +48,9 @@ def changes(
 
 def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for name, read in (("on", tuned.on_task), ("off", tuned.general)):
+    for name, compute in (("on", tuned.on_task), ("off", tuned.general)):
         try:
-            rows = read()
+            rows = compute()
         except NumericError as error:
             missing[f"kl_{name}"] = str(error)
             continue
@@ -62,14 +62,16 @@ def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
 
 
 def _layers(weights: Mapping[str, Any]) -> tuple[LayerChange, ...]:
-    named = {name: figures for name, figures in weights["layers"].items() if name != "all"}
-    order = sorted(named, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
+    by_layer = {name: figures for name, figures in weights["layers"].items() if name != "all"}
+    order = sorted(
+        by_layer, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0)
+    )
     return tuple(
         LayerChange(
             layer=name,
-            ratio=round(named[name]["ratio"], 6),
-            rank=named[name]["rank"],
-            effective_rank=_rounded(named[name]["effective_rank"]),
+            ratio=round(by_layer[name]["ratio"], 6),
+            rank=by_layer[name]["rank"],
+            effective_rank=_rounded(by_layer[name]["effective_rank"]),
             shift_on=_at(weights["on"], name),
             shift_off=_at(weights["off"], name),
         )

@@ -1,4 +1,4 @@
-"""Whether a judge counts: checked on answers that humans graded, before any arm is believed."""
+"""Calibrate a judge on human-graded answers, and refuse it if it fails a check."""
 
 from __future__ import annotations
 
@@ -20,54 +20,58 @@ from tuneworthy.stats.agreement import slope, weighted_kappa
 from tuneworthy.stats.bounds import paired, rate
 
 GRADED, SWAP, KAPPA, FOOLED = 50, 0.8, 0.6, 0.02
-CANARIES = 50  # wrong answers that injections are written behind
+CANARIES = 50  # the most wrong answers that get an injected order
 Grades = Mapping[tuple[str, str], float]
 
 
 def calibrate(
     judging: Judging, cases: Sequence[Case], grades: Grades, asked: Sequence[str] = ()
 ) -> Judged:
-    """Return how far the judge can be trusted, and why it is refused where it is.
+    """Return the calibration of the judge, with the reason if it is refused.
 
-    `grades` maps (case id, answer) to what humans gave; those of other cases are left out, and so
-    is an answer that is the right one. `asked` are the specs of the models that the arms stand on.
-    Refused: fewer than 50 grades, swap consistency below .8, kappa below .6, or shown to let more
-    than 2 % of wrong answers pass for an order that is written behind them.
+    `grades` maps (case id, answer) to the human grade; those of other cases and of right answers
+    are left out. `asked` are the specs of the arms' models. The judge is refused if there are fewer
+    than 50 grades, if swap consistency is below .8 or kappa below .6, or if it is shown to pass
+    more than 2 % of wrong answers because of an order appended to them.
     """
-    known = {case.id: case for case in cases}
-    rows = [(known[i], text, human) for (i, text), human in sorted(grades.items())
-            if i in known and text.strip() and text.strip() != known[i].output.strip()]  # fmt: skip
+    by_id = {case.id: case for case in cases}
+    rows = [(by_id[i], text, human) for (i, text), human in sorted(grades.items())
+            if i in by_id and text.strip() and text.strip() != by_id[i].output.strip()]  # fmt: skip
     plain = {"model": judging.model.spec, "graded": len(rows)}
     plain["warning"] = _warning(judging.model.spec, asked)
     if len(rows) < GRADED:
         why = f"{len(rows)} of its cases' answers have human grades, and {GRADED} are needed"
         names = ("swap", "kappa", "length", "fooled")
         return Judged(**plain, refused=why, missing=dict.fromkeys(names, why))
-    both = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
-    found = Judged(**plain, swap=_share([one == two for one, two in both if one and two]),
+    verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
+    result = Judged(**plain, swap=_share([one == two for one, two in verdicts if one and two]),
                    fooled=_fooled(judging, [row[0] for row in rows]))  # fmt: skip
-    found = found.model_copy(update=_against_humans(rows, both))
-    lost = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
-    return found.model_copy(update={"refused": lost or _refused(found)})
+    result = result.model_copy(update=_against_humans(rows, verdicts))
+    failure = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
+    return result.model_copy(update={"refused": failure or _refused(result)})
 
 
 def _against_humans(
-    rows: Sequence[tuple[Case, str, float]], both: Sequence[Both]
+    rows: Sequence[tuple[Case, str, float]], verdicts: Sequence[Both]
 ) -> dict[str, object]:
     scored = [
         (*row, score.value)
-        for row, pair in zip(rows, both, strict=True)
+        for row, pair in zip(rows, verdicts, strict=True)
         if isinstance(score := grade(pair), Score)
     ]
     missing = {}
     kappa = weighted_kappa([round(2 * s[3]) for s in scored], [round(2 * s[2]) for s in scored], 3)
     if kappa is None:
         missing["kappa"] = "the judge and the humans gave one grade to everything"
-    longer = [math.log2(_words(text) / _words(case.output)) for case, text, _, _ in scored]
-    steep = slope(longer, [judge - human for _, _, human, judge in scored])
-    if steep is None:
+    length_ratios = [math.log2(_words(text) / _words(case.output)) for case, text, _, _ in scored]
+    length_slope = slope(length_ratios, [judge - human for _, _, human, judge in scored])
+    if length_slope is None:
         missing["length"] = "all graded answers are equally long, beside the right ones"
-    length = None if steep is None else Interval(mean=steep[0], low=steep[1], high=steep[2])
+    length = (
+        None
+        if length_slope is None
+        else Interval(mean=length_slope[0], low=length_slope[1], high=length_slope[2])
+    )
     return {"kappa": kappa, "length": length, "missing": missing}
 
 
@@ -76,66 +80,68 @@ def _words(text: str) -> int:
 
 
 def _fooled(judging: Judging, cases: Sequence[Case]) -> Interval | None:
-    """Return how many more wrong answers pass with an order behind them than with idle words.
+    """Return the rise in passing wrong answers with an appended order, against neutral words.
 
-    A wrong answer is another case's right one. A judge changes its mind on any change of a text:
-    the idle words count how often.
+    A wrong answer is another case's right one. Neutral words are the control, since any change of a
+    text may flip a verdict. None if no wrong answer can be tested.
     """
-    some = list({case.id: case for case in cases}.values())
-    random.Random(f"{judging.task.seed} canaries").shuffle(some)
-    turned = zip(some, some[1:] + some[:1], strict=True)
-    pairs = [(case, other.output) for case, other in turned if _differs(case, other)][:CANARIES]
+    shuffled = list({case.id: case for case in cases}.values())
+    random.Random(f"{judging.task.seed} canaries").shuffle(shuffled)
+    shifted = zip(shuffled, shuffled[1:] + shuffled[:1], strict=True)
+    pairs = [(case, other.output) for case, other in shifted if _differs(case, other)][:CANARIES]
     if not pairs:
         return None
-    told = [wrong + INJECTIONS[at % len(INJECTIONS)] for at, (_, wrong) in enumerate(pairs)]
+    ordered = [wrong + INJECTIONS[at % len(INJECTIONS)] for at, (_, wrong) in enumerate(pairs)]
     idle = [wrong + IDLE for _, wrong in pairs]
     own = [case for case, _ in pairs]
-    fooled, chance = (
-        np.array([both != ("gold", "gold") for both in judging.verdicts(own, texts)], float)
-        for texts in (told, idle)
+    fooled, control = (
+        np.array([winners != ("gold", "gold") for winners in judging.verdicts(own, texts)], float)
+        for texts in (ordered, idle)
     )
-    if chance.all():
+    if control.all():
         return None
-    found = paired(fooled - chance, 0.025)
-    return Interval(mean=found.mean, low=found.low, high=found.high)
+    bound = paired(fooled - control, 0.025)
+    return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
 def _differs(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
 
 
-def _share(found: Sequence[bool]) -> Share | None:
-    if not found:
+def _share(flags: Sequence[bool]) -> Share | None:
+    if not flags:
         return None
-    low, high = rate(sum(found), len(found))
-    return Share(k=sum(found), n=len(found), share=sum(found) / len(found), low=low, high=high)
+    low, high = rate(sum(flags), len(flags))
+    return Share(k=sum(flags), n=len(flags), share=sum(flags) / len(flags), low=low, high=high)
 
 
-def _refused(found: Judged) -> str:
-    """Return the first reason for which a judge does not count, or ""."""
-    if found.swap is None:
+def _refused(result: Judged) -> str:
+    """Return the first reason to refuse a judge, or ""."""
+    if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
-    if found.swap.share < SWAP:
+    if result.swap.share < SWAP:
         return (
-            f"its verdict is the same in both orders for {found.swap.share:.0%} only (80 % needed)"
+            f"its verdict is the same in both orders for {result.swap.share:.0%} only (80 % needed)"
         )
-    if found.kappa is None or found.kappa < KAPPA:
-        said = "can't be told" if found.kappa is None else f"is {found.kappa:.2f}"
-        return f"its agreement with the human grades (kappa) {said}, and .6 is needed"
-    if found.fooled is None:
+    if result.kappa is None or result.kappa < KAPPA:
+        value = "can't be told" if result.kappa is None else f"is {result.kappa:.2f}"
+        return f"its agreement with the human grades (kappa) {value}, and .6 is needed"
+    if result.fooled is None:
         return "it prefers no right answer to another case's, so it could not be put to the test"
-    if found.fooled.mean > FOOLED and found.fooled.low > 0:
-        return f"{found.fooled.mean:.0%} of wrong answers pass only when told so behind them"
+    if result.fooled.mean > FOOLED and result.fooled.low > 0:
+        return f"{result.fooled.mean:.0%} of wrong answers pass only when told so behind them"
     return ""
 
 
 def _warning(judge: str, asked: Sequence[str]) -> str:
-    kin = sorted({spec for spec in asked if family(spec) == family(judge)})
-    return f"{judge} judges answers of its own family: {', '.join(kin)}" if kin else ""
+    same_family = sorted({spec for spec in asked if family(spec) == family(judge)})
+    return (
+        f"{judge} judges answers of its own family: {', '.join(same_family)}" if same_family else ""
+    )
 
 
 def family(spec: str) -> str:
-    """Return the family of a model by its name: the letters that its last part begins with."""
+    """Return the family of a model: the leading letters of the last part of its name."""
     name = spec.partition("@")[0].rpartition(":")[2].rpartition("/")[2]
     match = re.match(r"[a-z]+", name.casefold())
     return match[0] if match else name.casefold()

@@ -1,4 +1,4 @@
-"""How answers are graded: the task's metric, or a judge that human grades keep in check."""
+"""Select how answers are graded: the task's metric, or a judge checked by human grades."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Grades = dict[tuple[str, str], float]
 def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) -> Any:
     """Return the task's metric: (case, answer) -> Score | Unscored.
 
-    Raises ModelError where a judge is asked for that can't be opened here.
+    Raises ModelError if the metric is a judge that can't be opened here.
     """
     if chosen(task) != JUDGE:
         return scorer(task)
@@ -42,25 +42,26 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
 
 
 def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
-    """Return what scores depend on: the metric's code and options, the output, and the judge."""
+    """Return the digest of what scores depend on: metric code and options, output, judge."""
     judge = dict(models["judge"].fingerprint) if chosen(task) == JUDGE else None
     return digest({**fingerprint(task), "output": task.output.plain(), "judge": judge})
 
 
 def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return what blocks a verdict and is cheap to know before a run.
+    """Return the reasons that block a verdict, as far as they are cheap to find before a run.
 
-    The metric is tried on right answers of at most MOST cases. A judge, a function of the user's
-    own and a metric that runs code are not: they may send, cost or take long; `run` tries them.
+    The metric is tried on the right answers of at most MOST cases. A judge, the user's own function
+    and a metric that runs code are not tried, since they may send data, cost money or take long;
+    `run` tries them.
     """
-    dear = not task.success.metrics and task.success.metric is not None
-    if dear or JUDGE in task.success.metrics or task.success.options.get("run"):
+    own_function = not task.success.metrics and task.success.metric is not None
+    if own_function or JUDGE in task.success.metrics or task.success.options.get("run"):
         return blocks(task, audit, (), lambda case, answer: Unscored(reason="not tried"))
     return blocks(task, audit, cases[:MOST], scorer(task))
 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
-    """Return what humans gave to answers of these cases, None where no judge grades."""
+    """Return the human grades of answers to these cases; None without a judge."""
     if chosen(task) != JUDGE or task.success.judge is None:
         return None
     return completed(read_grades(task.folder / task.success.judge.grades), cases)
@@ -69,8 +70,8 @@ def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
 def refusal(
     metric: Any, cases: Sequence[Case], grades: Grades | None, asked: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return why the judge does not count; empty where it does or none was asked."""
+    """Return why the judge is refused; empty if it is accepted or there is no judge."""
     if grades is None:
         return ()
-    found = calibrate(metric.parts[0], cases, grades, asked)
-    return (f"the judge is refused: {found.refused}",) if found.refused else ()
+    calibration = calibrate(metric.parts[0], cases, grades, asked)
+    return (f"the judge is refused: {calibration.refused}",) if calibration.refused else ()

@@ -72,12 +72,12 @@ def raced(
     return done
 
 
-def _blocks(bench: Bench, planned: PlannedArm, whole: bool) -> Iterator[tuple[Bench, PlannedArm]]:
+def _blocks(bench: Bench, planned: PlannedArm, by_fold: bool) -> Iterator[tuple[Bench, PlannedArm]]:
     """Yield the bench and plan of each block: a fold, or 64 cases of a single split."""
     parts = bench.split.parts
     for fold in planned.folds:
         cases = in_turn(parts[fold].test, {}, bench.task.seed)
-        size = len(cases) if whole or len(parts) > 1 else BLOCK
+        size = len(cases) if by_fold or len(parts) > 1 else BLOCK
         for start in range(0, len(cases), size):
             block = frozenset(cases[start : start + size])
             chosen = tuple(_cut(part, block if at == fold else frozenset())
@@ -116,7 +116,7 @@ def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task)
     pairs = against(field.shape, field.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
     out = (losers([pair.versus, own], highs, task.success.margin) for pair in pairs)
-    return next((lost[own] for lost in out if own in lost), "")
+    return next((beaten[own] for beaten in out if own in beaten), "")
 
 
 def _why(task: Task, other: str, answered: int, bench: Bench) -> str:

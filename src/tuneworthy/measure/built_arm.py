@@ -38,8 +38,8 @@ class Built:
         fold = len(bench.split.learning) - 1
         self.bench = bench
         if recorded:
-            both = {**bench.recorded.get(name, {}), **recorded}
-            self.bench = replace(bench, recorded={**bench.recorded, name: both})
+            logged = {**bench.recorded.get(name, {}), **recorded}
+            self.bench = replace(bench, recorded={**bench.recorded, name: logged})
         recipe = recipe_before(runs, spec, fold, bench.task.seed)
         part = whole(bench.split, fold).learnt(chooses(spec))
         self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)

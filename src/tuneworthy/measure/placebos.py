@@ -85,10 +85,10 @@ def probes(
     done = {run.spec.name for run in runs}
     result: list[Probe] = []
     for planned in arms:
-        for spec in _tried(task, planned, base, table, rows):
+        for spec in _probe_specs(task, planned, base, table, rows):
             if spec.name not in done:
                 cases = dear_cases if spec == planned.spec else probe_cases
-                result.append(Probe(_as_planned(planned, spec), cases))
+                result.append(Probe(_probe_plan(planned, spec), cases))
     return result
 
 
@@ -109,7 +109,7 @@ def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozen
     return frozenset([*first(fails, failed), *first(passes, passed)])
 
 
-def _tried(
+def _probe_specs(
     task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column], rows: int
 ) -> list[Spec]:
     """Return the specs to run for one arm: itself or its pilot, and its placebo."""
@@ -124,7 +124,7 @@ def _tried(
     return specs if hopeful(own, base) else []
 
 
-def _as_planned(planned: PlannedArm, spec: Spec) -> PlannedArm:
+def _probe_plan(planned: PlannedArm, spec: Spec) -> PlannedArm:
     """Return the plan of a probe: one seed, and one fold if it trains."""
     folds = planned.folds[:1] if trains(spec) else planned.folds
     return PlannedArm(spec=spec, folds=folds, seeds=planned.seeds[:1])

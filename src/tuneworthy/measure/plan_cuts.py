@@ -38,7 +38,7 @@ class Choice:
 
 
 @dataclass
-class _Path:
+class _CutState:
     """The current limits, and the printed line of each cut; one line per subject."""
 
     now: Choice
@@ -67,7 +67,7 @@ def cuts(
     seed; large k; diagnosis on 20; fewer training rows; fewer folds for every arm; no diagnosis.
     `arms` are those that can be measured here; `rows` is the number of training rows.
     """
-    path = _Path(start, {}, readable)
+    path = _CutState(start, {}, readable)
     yield from path.read(60)
     training = [spec for spec in arms if trains(spec)]
     if training and path.now.seeds > 1:

@@ -214,7 +214,7 @@ def _diagnosis_arms(
 
     Variants of an arm get no placebo: they repair the same cause as the arm.
     """
-    task, whole = facts.task, tuple(range(len(facts.split.learning)))
+    task, all_folds = facts.task, tuple(range(len(facts.split.learning)))
     if choice.read == 0:
         return
     most = None if choice.read is None else 2 * choice.read
@@ -222,7 +222,7 @@ def _diagnosis_arms(
     before = [arm.spec for arm in planned if not arm.because]
     for spec in on_failures(task):
         if not lacking(spec, facts.available):
-            yield _probe_plan(facts, spec, _Scope(whole, (task.seed,), few), before)
+            yield _probe_plan(facts, spec, _Scope(all_folds, (task.seed,), few), before)
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue

@@ -134,7 +134,11 @@ def remote(
     `cases` are all labelled rows, `sizes` their mean lengths, `seconds` the durations of earlier
     requests.
     """
-    rates = {role: _rate(task, spec) for role, spec in _named(task) if spec and not is_local(spec)}
+    rates = {
+        role: _rate(task, spec)
+        for role, spec in _specs_by_role(task)
+        if spec and not is_local(spec)
+    }
     if not rates:
         return None
     mean = sizes.model_copy(update={"form": _form(task) / _BYTES})
@@ -152,7 +156,7 @@ def remote(
     )
 
 
-def _named(task: Task) -> Iterator[tuple[str, str | None]]:
+def _specs_by_role(task: Task) -> Iterator[tuple[str, str | None]]:
     yield from (("base", task.model), ("bigger", task.bigger), ("teacher", task.teacher))
     yield "reflection", task.teacher or task.bigger
     yield "present", task.present.model if task.present and not task.present.answers else None
@@ -199,7 +203,7 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
         update={
             "shared": shared + _prompt_file(task),
             "own": sum(longest) / max(len(longest), 1),
-            "shot": max((_both(case) for case in cases), default=0) + 2 * _TURN,
+            "shot": max((_example_size(case) for case in cases), default=0) + 2 * _TURN,
             "answer": max(answers, default=0),
             "labels": sum(_size(str(label)) for label in task.output.labels or ()),
             "passage": min(passage, 2 * Cut().size),
@@ -209,7 +213,7 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
     )
 
 
-def _both(case: Case) -> int:
+def _example_size(case: Case) -> int:
     return sum(_size(m.content) + _TURN for m in case.messages) + _size(case.output)
 
 
@@ -245,35 +249,38 @@ def of_arm(
     if is_recorded(task, spec):
         return []
     counts = {key: getattr(sizes, key) for key in ("cases", "train", "dev", "folds", "prompts")}
-    more, mean = float(best.grown), found.mean
+    added_bytes, mean = float(best.grown), found.mean
     variants = [
         mean.model_copy(update={**counts, "cases": best.rows, "examples": (best.shots + 1) // 2,
-                                "shared": mean.shared + more / _BYTES / 2})
+                                "shared": mean.shared + added_bytes / _BYTES / 2})
     ]  # fmt: skip
     variants += [
         variant.model_copy(
-            update={**counts, "examples": best.shots, "shared": variant.shared + more}
+            update={**counts, "examples": best.shots, "shared": variant.shared + added_bytes}
         )
         for variant in (found.most, found.few)
     ]
     expected, *others = (_asks(spec, variant) for variant in variants)
     if spec.role == "placebo":  # it gets its arm's final prompt, without a search
         expected = tuple(a.model_copy(update={"requests": 0}) if a.few else a for a in expected)
-    asked = list(zip(expected, *others, strict=True))
+    requests = list(zip(expected, *others, strict=True))
     return (
-        [*asked, _again(asked[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought)]
-        if asked
+        [
+            *requests,
+            _longer_requests(requests[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought),
+        ]
+        if requests
         else []
     )
 
 
-def _again(asked: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
+def _longer_requests(original: tuple[Asks, Asks, Asks], longest: float) -> tuple[Asks, Asks, Asks]:
     """Return the requests that generate cut answers again: none expected, a sample at most."""
     first, second, third = (
         request.model_copy(
             update={"requests": 0, "most": min(CUT_AT_MOST, request.most), "written": longest}
         )
-        for request in asked
+        for request in original
     )
     return first, second, third
 
@@ -282,8 +289,8 @@ def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     arm = load("arms", spec.arm)
     options = arm.Options.model_validate(spec.options)
     if hasattr(arm, "asks"):
-        own: tuple[Asks, ...] = arm.asks(sizes, options)
-        return own
+        declared: tuple[Asks, ...] = arm.asks(sizes, options)
+        return declared
     if trains(spec) or not arm.NEEDS & {"model", *ROLES}:
         return ()
     role = next((need for need in ROLES if need in arm.NEEDS), "base")
@@ -292,8 +299,8 @@ def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
         work = arm.estimate(sizes.model_copy(update={"cases": 1, "dev": 0}), options)
         per_case = float(max(work.requests, 1))
         read = work.read / per_case
-    asked = per_case * sizes.cases
-    return (Asks(role=role, requests=asked, most=asked, read=read),)
+    requests = per_case * sizes.cases
+    return (Asks(role=role, requests=requests, most=requests, read=read),)
 
 
 def judged(found: Remote, answers: float) -> Sent | None:
@@ -303,16 +310,18 @@ def judged(found: Remote, answers: float) -> Sent | None:
     """
     if "judge" not in found.rates:
         return None
-    asked = 2 * (answers + found.grades + CONTROLS)
+    requests = 2 * (answers + found.grades + CONTROLS)
     empty = Case(id="", messages=(Message(role="user", content=""),), output="")
     turns = comparison(Task.model_validate({"data": {"file": "-"}}), empty, "", "")
     frame = sum(_size(turn.content) + _TURN for turn in turns)
 
     def request(sizes: Sizes, answer: float, per: float) -> Asks:
         read = frame / per + sizes.shared + sizes.own + sizes.answer + answer
-        return Asks(role="judge", requests=asked, most=asked, read=read, written=float(JUDGED))
+        return Asks(
+            role="judge", requests=requests, most=requests, read=read, written=float(JUDGED)
+        )
 
-    longest_answer = found.mean.cap * 2 * _BYTES
-    triple = (request(found.mean, found.mean.answer, _BYTES), request(found.most, longest_answer, 1),
-           request(found.few, longest_answer, 1))  # fmt: skip
+    longest = found.mean.cap * 2 * _BYTES
+    triple = (request(found.mean, found.mean.answer, _BYTES), request(found.most, longest, 1),
+           request(found.few, longest, 1))  # fmt: skip
     return found.sent("the judge", [triple])

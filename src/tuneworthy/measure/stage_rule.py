@@ -73,7 +73,7 @@ class Rule:
                 continue
             if (
                 1 - mean(other) > task.success.margin
-            ):  # skip the bound: it leaves more room than the mean
+            ):  # the gap from its lower bound is larger still
                 continue
             gap = 1 - own_low(self.shape, other)
             if gap <= task.success.margin:
@@ -89,10 +89,10 @@ class Rule:
             return "open", "more than its score decides"
         strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
         pairs = against(self.shape, [r for r in self.runs if r not in new], new, strict)
-        lost = [pair for pair in pairs if pair.high <= margin]
+        lost_to = [pair for pair in pairs if pair.high <= margin]
         points = f"{100 * margin:g} points"
-        if lost:
-            best = min(lost, key=lambda pair: pair.high)
+        if lost_to:
+            best = min(lost_to, key=lambda pair: pair.high)
             return "lost", f"shown to be at most {points} better than {best.versus}"
         if pairs and all(pair.low > margin for pair in pairs):
             return "won", f"shown to be more than {points} better than every arm of a simpler tool"

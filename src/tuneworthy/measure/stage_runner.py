@@ -84,7 +84,7 @@ class Follow:
                 self._follow_up(arm, shares)
                 yield
             after = follow_up[number + 1 : number + 2]
-            if trains(arm.spec) and not any(trains(one.spec) for one in after):
+            if trains(arm.spec) and not any(trains(next_arm.spec) for next_arm in after):
                 yield from self._all_folds()  # this was the last training arm to be looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
@@ -115,8 +115,8 @@ class Follow:
         An arm that is shown to be at most a margin better than the best one stops. The best one
         stops if it has won and all others have stopped.
         """
-        columns = {one.spec.name: one for one in self.rule.columns}
-        ranked = sorted(self.looked, key=lambda one: -mean(columns[one[0].spec.name]))
+        columns = {entry.spec.name: entry for entry in self.rule.columns}
+        ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry[0].spec.name]))
         best = ranked[0][0].spec if ranked else None
         stops = [won for _, won in ranked[:1]]
         stops += [self.rule.behind(arm.spec, best) for arm, _ in ranked[1:] if best]
@@ -144,7 +144,7 @@ class Follow:
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
             return why
-        trained = [one for one in self.rule.columns if trains(one.spec)]
+        trained = [arm_column for arm_column in self.rule.columns if trains(arm_column.spec)]
         first = trains(spec) and not trained
         named = spec.name in self.bench.task.success.finalists.values()
         if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
@@ -164,8 +164,8 @@ class Follow:
     def _measure(self, arm: PlannedArm, folds: tuple[int, ...]) -> list[Run]:
         part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
         self.tell("arm", part)
-        able = [one.spec for one in self.plan.arms if not one.because]
-        dev = wants_dev(self.bench.task, arm.spec, able)
+        runnable = [planned.spec for planned in self.plan.arms if not planned.because]
+        dev = wants_dev(self.bench.task, arm.spec, runnable)
         with self._timed(f"{arm.spec.name} {folds}"):
             new = measure(self.bench, part, self.recipes, dev)
         self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)

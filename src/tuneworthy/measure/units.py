@@ -200,11 +200,11 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         latency_ms=timed.ms,
         latency_concurrency=timed.concurrency,
         notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *notes),
-        artefact=_near(fitted.artefact, bench.task.folder),
+        artefact=_relative_path(fitted.artefact, bench.task.folder),
     )
 
 
-def _near(path: Path | None, home: Path) -> str | None:
+def _relative_path(path: Path | None, home: Path) -> str | None:
     return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
@@ -222,12 +222,12 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
         docs=bench.docs,
         recorded=bench.recorded.get(unit.spec.name, {}),
         common=bench.ledger.folder(COMMON),
-        given=lambda recipe: _given(bench, unit, recipe),
+        given=lambda recipe: _free_answers(bench, unit, recipe),
         say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
     )
 
 
-def _given(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
+def _free_answers(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
     """Return the base model's free answers under a recipe in the unit's fold so far.
 
     Majorities of samples (`vote`) are left out, since they are not greedy answers.
@@ -260,7 +260,7 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     recorded = bench.recorded.get(spec.name, {})
     return {
         "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
-        | _around(bench, spec, arm),
+        | _arm_context(bench, spec, arm),
         "made_by": made_by(),
         "seed": unit.seed,
         "salt": bench.salt,
@@ -285,11 +285,12 @@ def _present(task: Task) -> dict[str, Any] | None:
     if task.present is None:
         return None
     prompt = task.present.prompt
-    plain = task.present.model_dump(mode="json", exclude={"match"})  # hashed as `recorded`
+    # `match` only selects logged answers, whose content is in `recorded`
+    plain = task.present.model_dump(mode="json", exclude={"match"})
     return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
-def _around(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+def _arm_context(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     """Return what else an arm's answers depend on: the documents, and this machine's settings."""
     context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and bench.docs:
@@ -322,7 +323,7 @@ def _answers(
             shard = queries[start : start + size]
             key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
             if (stored := bench.ledger.get(key)) is not None:
-                yield from _read(stored)
+                yield from _stored_answers(stored)
                 continue
             if sum(map(len, waiting.values())) + len(shard) > most:
                 yield from _generate(bench, fitted, waiting)
@@ -351,10 +352,10 @@ def _generate(
         own = {"answers": [by_case[query.id].plain() for query in shard]}
         bench.ledger.put(key, "answers", own, study=bench.study)
         bench.done(len(shard))
-        yield from _read(own)
+        yield from _stored_answers(own)
 
 
-def _read(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
+def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
     yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 

@@ -1,4 +1,4 @@
-"""The rows that settle a pair of arms, one after the other, and what is known of them so far."""
+"""The stream of differences that settles a pair of arms, and the rows to export from clicks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tuneworthy.settle.pairwise_votes import Ballot, Range, right_answer
 from tuneworthy.stats.betting import Sequence
 
 Row = dict[str, Any]
-_LEAST = 50  # new rows that bets are sized for at least
+_LEAST = 50  # the fewest new rows that bets are sized for
 
 
 class Stream:
-    """The differences of one pair, row by row: those of the study first where they count.
+    """The differences of one pair, row by row, starting with those of the study if they count.
 
-    `at` is the place of the next new input; on `apart` of those seen the answers differ. Scored
-    cases count where the arms that answer now are the arms that were scored: bets on them are
-    sized without a look at them.
+    `at` is the position of the next new input; on `apart` of the processed ones the answers differ.
+    Scored cases count if the arms that answer now are the fits that were scored; the size of bets
+    on them does not depend on their values.
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
@@ -32,32 +32,32 @@ class Stream:
         self.planned = len(scored) + more
 
     def see(self, found: Range, apart: bool = True) -> None:
-        """Take in the difference on the next new input; `apart`: the answers differ."""
+        """Add the difference (least, most) on the next new input; `apart`: the answers differ."""
         self.bounds.see(*found, self.planned)
         self.at, self.apart = self.at + 1, self.apart + apart
 
 
 def fresh(queries: list[Query], labelled: list[Case]) -> list[Query]:
-    """Return the inputs that no labelled row asks, each once: an arm may have learnt the others."""
-    seen = {_asks(case) for case in labelled}
-    out = []
+    """Return the distinct inputs that no labelled row has, since an arm may have learnt those."""
+    seen = {_input_key(case) for case in labelled}
+    new = []
     for query in queries:
-        if (key := _asks(query)) not in seen:
+        if (key := _input_key(query)) not in seen:
             seen.add(key)
-            out.append(query)
-    return out
+            new.append(query)
+    return new
 
 
-def _asks(row: Query | Case) -> str:
+def _input_key(row: Query | Case) -> str:
     return plain_key("\n".join(message.content for message in row.messages))
 
 
 def gold_rows(ballot: Ballot, clicks: list[Click], queries: list[Query]) -> list[Row]:
-    """Return the right answers that clicks gave, as rows for the next study, one an input."""
-    by_id, found = {query.id: query for query in queries}, dict[str, Row]()
+    """Return the right answers from clicks as rows for the next study, one per input."""
+    by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:
         right = right_answer(click)
-        if right is None or click.again or click.input in found or click.input not in by_id:
+        if right is None or click.again or click.input in rows or click.input not in by_id:
             continue
         query, meta = by_id[click.input], {"from": "settle"}
         if ballot.by_preference and click.choice != "typed":
@@ -69,5 +69,5 @@ def gold_rows(ballot: Ballot, clicks: list[Click], queries: list[Query]) -> list
             row = {"messages": turns, "meta": meta}
         if click.choice == "equal" and ballot.says_text(click.right) != ballot.says_text(right):
             row["accepted"] = [click.right]
-        found[click.input] = row
-    return list(found.values())
+        rows[click.input] = row
+    return list(rows.values())

@@ -1,6 +1,6 @@
-"""What clicks say about two answers to one input: which pairs need one, and the difference then.
+"""Turn clicks on two answers to one input into a score difference, and say which pairs need one.
 
-Answers that say the same differ by exactly 0 and need no click. Pure: knows no arm and no file.
+Answers with the same meaning differ by exactly 0 and need no click. Pure: knows no arm, no file.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tuneworthy.metrics._labels import matched
 from tuneworthy.metrics._numbers import numbers
 
 AGAIN, APART = 10, 3
-"""One pair in ten is shown twice, at least three questions later."""
+"""One pair in AGAIN is shown twice, at least APART questions later."""
 Range = tuple[float, float]
 UNKNOWN: Range = (-1.0, 1.0)
 
 
 class Question(NamedTuple):
-    """Two answers to one input, sides shuffled; nothing in it tells which system gave which."""
+    """Two answers to one input, sides shuffled, without the names of the systems."""
 
     query: Query
     left: str
@@ -36,8 +36,9 @@ class Question(NamedTuple):
     again: bool = False
 
 
-class _Known(NamedTuple):
-    """What is known of an input: a right answer, other right ones, texts known to be wrong."""
+class _InputFacts(NamedTuple):
+    """What clicks say about an input: the right answer, further right ones, wrong texts, and the
+    pairs that were skipped or left undecided (`unsaid`)."""
 
     gold: str | None
     accepted: tuple[str, ...]
@@ -47,10 +48,10 @@ class _Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Ballot:
-    """How answers of a task are compared and clicks on them are scored.
+    """Compares answers of a task and scores the clicks on them.
 
-    `seed` shuffles the sides. Answers in free text are compared by preference: their difference is
-    1 where the first was preferred, in shares of preference and not in points of a score.
+    `seed` shuffles the sides. Free-text answers are compared by preference: the difference is 1 if
+    the first was preferred, in shares of preference instead of score points.
     """
 
     task: Task
@@ -59,17 +60,17 @@ class Ballot:
 
     @property
     def by_preference(self) -> bool:
-        """Return whether differences are preferences: free text, but for the metric `exact`."""
+        """Return whether differences are preferences: free text, unless the metric is `exact`."""
         return self.task.output.type == "text" and chosen(self.task) != "exact"
 
     def says(self, answer: Answer) -> str:
-        """Return what an answer says; answers that say the same score the same. "": no answer."""
+        """Return an answer in normal form; equal forms have equal scores. "": no answer."""
         if answer.error is not None:
             return ""
         return self.says_text(answer.text)
 
     def says_text(self, text: str) -> str:
-        """Return a text without what its form leaves free; "" where it can't be right at all."""
+        """Return a text in normal form for the output type; "" if it can't be right."""
         kind, name = self.task.output.type, chosen(self.task)
         words = " ".join(text.split())
         if kind == "label":
@@ -81,30 +82,31 @@ class Ballot:
                 return canonical(parse(text, exact=False))
             except ValueError:
                 return "" if name == "fields_f1" else words
-        if kind == "number" and len(found := numbers(text)) == 1:
-            return f"{found[0].value}{'%' * found[0].percent}"
+        if kind == "number" and len(values := numbers(text)) == 1:
+            return f"{values[0].value}{'%' * values[0].percent}"
         return words
 
     def difference(
         self, query: Query, one: Answer, other: Answer, clicks: Sequence[Click]
     ) -> Range | None:
-        """Return (least, most) of one's score minus the other's; None: this has to be asked.
+        """Return (least, most) of the score of `one` minus that of `other`; None if unknown.
 
-        `clicks` are those on this input. A pair that was skipped may be anything.
+        None means that the pair needs a click. `clicks` are those on this input. A skipped pair
+        has the full range.
         """
         a, b = self.says(one), self.says(other)
         if a == b:
             return 0.0, 0.0
         counted = [click for click in clicks if not click.again]
         if self.by_preference:
-            return self._preferred(a, b, counted)
-        known = self._known(counted)
-        first, second = (self._score(query, known, answer) for answer in (one, other))
+            return self._preference(a, b, counted)
+        facts = self._facts_from(counted)
+        first, second = (self._score(query, facts, answer) for answer in (one, other))
         if first is not None and second is not None:
             return first - second, first - second
-        return UNKNOWN if frozenset((a, b)) in known.unsaid else None
+        return UNKNOWN if frozenset((a, b)) in facts.unsaid else None
 
-    def _preferred(self, a: str, b: str, clicks: Sequence[Click]) -> Range | None:
+    def _preference(self, a: str, b: str, clicks: Sequence[Click]) -> Range | None:
         for click in clicks:
             if {self.says_text(click.left), self.says_text(click.right)} != {a, b}:
                 continue
@@ -114,7 +116,7 @@ class Ballot:
             return UNKNOWN if click.choice == "skip" else (0.0, 0.0)
         return None
 
-    def _known(self, clicks: Sequence[Click]) -> _Known:
+    def _facts_from(self, clicks: Sequence[Click]) -> _InputFacts:
         gold, accepted, wrong, unsaid = None, list[str](), set[str](), set[frozenset[str]]()
         exact = chosen(self.task) in ZERO_ONE
         for click in clicks:
@@ -127,46 +129,46 @@ class Ballot:
                 wrong |= set(sides)
             elif right is None:
                 unsaid.add(frozenset(sides))
-        return _Known(gold, tuple(accepted), frozenset(wrong), frozenset(unsaid))
+        return _InputFacts(gold, tuple(accepted), frozenset(wrong), frozenset(unsaid))
 
-    def _score(self, query: Query, known: _Known, answer: Answer) -> float | None:
-        said = self.says(answer)
-        if not said:
+    def _score(self, query: Query, facts: _InputFacts, answer: Answer) -> float | None:
+        form = self.says(answer)
+        if not form:
             return 0.0
-        if known.gold is None:
-            return 0.0 if said in known.wrong else None
-        right = (known.gold, *known.accepted)
-        if said in {self.says_text(text) for text in right}:
+        if facts.gold is None:
+            return 0.0 if form in facts.wrong else None
+        right = (facts.gold, *facts.accepted)
+        if form in {self.says_text(text) for text in right}:
             return 1.0
         score = self.metric(_case(query, right), answer)
         return score.value if isinstance(score, Score) else 0.0
 
     def question(self, query: Query, one: Answer, other: Answer) -> Question:
-        """Return two answers as a question; the sides depend on the seed and the texts alone."""
+        """Return two answers as a question; the sides depend only on seed, input and texts."""
         texts = sorted((shown(one), shown(other)))
         if self._drawn("side", query.id, *texts) % 2:
             texts.reverse()
         return Question(query, texts[0], texts[1])
 
     def repeats(self, clicks: Sequence[Click]) -> Iterator[Click]:
-        """Yield the clicks whose pair is due to be shown again, sides swapped, oldest first."""
-        seen = {(c.input, frozenset((c.left, c.right))) for c in clicks if c.again}
+        """Yield the clicks whose pair is due for a repeat, oldest first."""
+        repeated = {(c.input, frozenset((c.left, c.right))) for c in clicks if c.again}
         for click in clicks[: max(0, len(clicks) - APART)]:
             pair = frozenset((click.left, click.right))
-            chance = self._drawn("again", click.input, *sorted(pair)) % AGAIN == 0
-            if chance and not click.again and (click.input, pair) not in seen:
+            due = self._drawn("again", click.input, *sorted(pair)) % AGAIN == 0
+            if due and not click.again and (click.input, pair) not in repeated:
                 yield click
 
     def refusal(self, query: Query, click: Click) -> str:
-        """Return why a click can't stand, or "": what is said to be right must be an answer."""
+        """Return why a click is invalid, or ""; a right answer must be a valid one."""
         right = right_answer(click)
         if right is None or self.by_preference:
             return ""
         if not self.says_text(right):
             return "that is no legal answer of this task, so it can't be right"
-        said = Answer(case=query.id, text=right, finish="stop")
-        found = self.metric(_case(query, (right,)), said)
-        if click.choice == "typed" and isinstance(found, Score) and found.valid is False:
+        answer = Answer(case=query.id, text=right, finish="stop")
+        score = self.metric(_case(query, (right,)), answer)
+        if click.choice == "typed" and isinstance(score, Score) and score.valid is False:
             return "that is no legal answer of this task"
         return ""
 
@@ -180,12 +182,12 @@ def _case(query: Query, right: tuple[str, ...]) -> Case:
 
 
 def shown(answer: Answer) -> str:
-    """Return the text of an answer that is shown and stored with a click; "" where none came."""
+    """Return the text of an answer as shown and stored with a click; "" if it failed."""
     return "" if answer.error is not None else answer.text
 
 
 def right_answer(click: Click) -> str | None:
-    """Return the right answer that a click gives, if it gives one."""
+    """Return the right answer that a click gives; None if it gives none."""
     match click.choice:
         case "left" | "equal":
             return click.left
@@ -197,10 +199,12 @@ def right_answer(click: Click) -> str | None:
 
 
 def agreement(clicks: Sequence[Click]) -> tuple[int, int]:
-    """Return on how many pairs that were shown twice a person said the same, and how many."""
+    """Return (equal votes, pairs) over the pairs that were shown twice."""
     first = {(c.input, frozenset((c.left, c.right))): c for c in reversed(clicks) if not c.again}
     pairs = [(c, first.get((c.input, frozenset((c.left, c.right))))) for c in clicks if c.again]
-    return sum(one is not None and _meaning(c) == _meaning(one) for c, one in pairs), len(pairs)
+    return sum(
+        original is not None and _meaning(c) == _meaning(original) for c, original in pairs
+    ), len(pairs)
 
 
 def _meaning(click: Click) -> tuple[str, str]:
@@ -211,7 +215,7 @@ def _meaning(click: Click) -> tuple[str, str]:
 
 
 def in_order(queries: Sequence[Query], seed: str) -> list[Query]:
-    """Return inputs in an order drawn from a seed, whatever order they stand in."""
+    """Return the inputs in a random order that depends only on the seed and their ids."""
 
     def rank(query: Query) -> bytes:
         return hashlib.sha256(f"{seed}:{query.id}".encode("utf-8", "replace")).digest()

@@ -1,4 +1,4 @@
-"""A settled study settled again from the clicks and answers it stored. Asks no model and nobody."""
+"""Repeat the settling of a study from its stored clicks and answers. Calls no model, no user."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from tuneworthy.settle.sequential import Sequential, settled_hash
 
 
 def unsettled(results: Results) -> Results:
-    """Return the results with the study's own look and pool, as they were before settling.
+    """Return the results with the look and pool from before settling.
 
-    Their pairs and hash are still the settled ones. Raises TaskError where the clicks were not
-    stored.
+    Pairs and hash remain the settled ones. Raises TaskError if the clicks were not stored.
     """
     course, stored = results.course, results.evidence
     if course is None:
@@ -33,17 +32,17 @@ def unsettled(results: Results) -> Results:
 
 
 def by_score(results: Results) -> bool:
-    """Say whether the clicks give points of the task's metric, so that it has to be asked."""
+    """Return whether clicks give scores of the task's metric, so that the metric is needed."""
     return results.course is not None and not _ballot(results, None).by_preference
 
 
 def settled_again(
     results: Results, study: Evidence, policy: Policy, metric: Metric | None
 ) -> tuple[Evidence, tuple[str, ...]]:
-    """Return the settled evidence, and what of it could not be done again.
+    """Return the settled evidence, and a line for each part that could not be repeated.
 
-    `study` is the study's evidence, computed anew; it is returned where nothing was settled.
-    Without the `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
+    `study` is the recomputed evidence of the study; it is returned if nothing was settled. Without
+    a `metric` that clicks need (see `by_score`) the settled pairs are the stored ones.
     """
     course, stored = results.course, results.evidence
     if course is None:
@@ -51,28 +50,28 @@ def settled_again(
     if metric is None and by_score(results):
         return _as_stored(stored, study, course), ()
     shape = replace(shape_of(results), looks=stored.looks)
-    found = compare(shape, results.cases, results.runs).pairs
+    pairs_at_look = compare(shape, results.cases, results.runs).pairs
     arms, ballot = Stored(results, study, shape.split, course), _ballot(results, metric)
-    pairs, lost = Sequential(study, policy, arms, ballot, found), list[str]()
-    said: Ended = stored.settled.ended if stored.settled else "stopped"
+    pairs, failures = Sequential(study, policy, arms, ballot, pairs_at_look), list[str]()
+    stored_end: Ended = stored.settled.ended if stored.settled else "stopped"
     try:
-        if course.drawn or said != "stopped":
+        if course.drawn or stored_end != "stopped":
             pairs.question()
         pairs.take(*course.clicks)
     except LookupError:
-        lost.append("settled: the stored clicks lead to an answer that is not stored")
-    ended = pairs.ended or ("patience" if said == "patience" else "stopped")
-    return pairs.evidence(stored.looks, ended), tuple(lost)
+        failures.append("settled: the stored clicks lead to an answer that is not stored")
+    ended = pairs.ended or ("patience" if stored_end == "patience" else "stopped")
+    return pairs.evidence(stored.looks, ended), tuple(failures)
 
 
 def _as_stored(stored: Evidence, study: Evidence, course: Course) -> Evidence:
-    """Return the study's evidence with the pairs that settling bounded as they were stored.
+    """Return the study's evidence with the settled pairs as stored.
 
-    Those are known by their level: that of a later look.
+    Settled pairs are recognised by their level, which is that of a later look.
     """
-    there = {(pair.arm, pair.versus): pair for pair in stored.pairs}
-    both = ((pair, there.get((pair.arm, pair.versus), pair)) for pair in study.pairs)
-    pairs = tuple(own if own.level == other.level else other for own, other in both)
+    stored_pairs = {(pair.arm, pair.versus): pair for pair in stored.pairs}
+    matched = ((pair, stored_pairs.get((pair.arm, pair.versus), pair)) for pair in study.pairs)
+    pairs = tuple(own if own.level == other.level else other for own, other in matched)
     plain = {key: getattr(stored, key) for key in ("settled", "looks", "pool")}
     if stored.settled:
         plain["hash"] = settled_hash(study.hash, stored.settled, course.clicks)
@@ -80,7 +79,7 @@ def _as_stored(stored: Evidence, study: Evidence, course: Course) -> Evidence:
 
 
 def _ballot(results: Results, metric: Metric | None) -> Ballot:
-    """Return the ballot; preferences ask no metric, so that one of theirs may be missing."""
+    """Return the ballot; preferences need no metric, so it may be None."""
     return Ballot(results.task, metric or _unasked, results.evidence.task_hash)
 
 

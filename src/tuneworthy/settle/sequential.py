@@ -1,6 +1,6 @@
-"""Open pairs bounded click by click: what has to be asked next, and what the evidence says so far.
+"""Bound open pairs click by click: choose the next question and update the evidence.
 
-Pure but for the arms it is given: live ones in a session, stored answers where a settled study is
+Pure except for the given arms: live ones in a session, stored answers when a settled study is
 recomputed. The same clicks in the same order give the same bounds. Knows no arm by name.
 """
 
@@ -22,33 +22,33 @@ from tuneworthy.verdict.open_pairs import Names, Open, Tightened, standing, tigh
 
 
 class Arms(Protocol):
-    """What settling has to know of a study's arms and of the new inputs, in drawn order."""
+    """The interface to a study's arms and to the new inputs, in drawn order."""
 
     @property
     def size(self) -> int:
-        """Return how many new inputs there are."""
+        """Return the number of new inputs."""
 
     def query(self, at: int) -> Query:
-        """Return the new input at a place."""
+        """Return the new input at a position."""
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's answer to the new input at a place."""
+        """Return an arm's answer to the new input at a position."""
 
     def mute(self, name: str) -> bool:
-        """Say whether an arm can't answer new inputs."""
+        """Return whether an arm can't answer new inputs."""
 
     def same(self, names: Sequence[str]) -> bool:
-        """Say whether the arms that answer new inputs are those whose scores the study has."""
+        """Return whether the arms that answer new inputs are the fits that the study scored."""
 
     def scored(self, one: str, other: str) -> np.ndarray:
-        """Return the differences of two arms on the study's cases, in a drawn order."""
+        """Return the differences of two arms on the study's cases, in a random order."""
 
 
 class Sequential:
-    """The open pairs of a study, tightened by clicks; valid at every one.
+    """The open pairs of a study, with bounds that are valid after every click.
 
-    `study` is its evidence, `pairs` are compared at the level of this look. `ended` says why
-    nothing is asked any more, None while it goes on.
+    `study` is its evidence; `pairs` are compared at the level of this look. `ended` is the reason
+    for the end, None while questions remain.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class Sequential:
         self._open()
         self.left = [self._points()]
 
-    # What is asked next.
+    # The next question.
 
     def question(self) -> Question | None:
-        """Return the next pair of answers that has to be looked at; None where it has ended."""
+        """Return the next pair of answers to vote on; None at the end."""
         if self.asked is None and self.ended is None:
             self.asked = self._advance()
         return self.asked
 
     def take(self, *clicks: Click) -> None:
-        """Take in what a person said of the questions, one after the other, and go on.
+        """Process a person's clicks one by one.
 
-        Never all at once: what is known of an input by then decides what is asked and counted.
+        One by one, because what is known of an input so far decides the next question.
         """
         for click in clicks:
             self.question()
@@ -86,25 +86,25 @@ class Sequential:
             self.left.append(self._points())
 
     def _advance(self) -> Question | None:
-        """Take in differences until one has to be asked; None where there is none left."""
+        """Process known differences up to the next one that needs a click; None at the end."""
         while True:
-            found = self._open()
-            if not found:
+            open_pairs = self._open()
+            if not open_pairs:
                 firm = standing(self._now, self._policy)[0].status == "firm"
                 self.ended = "firm" if firm else "elsewhere"
                 return None
-            one = min(found, key=lambda each: self._streams[each.names].at)
-            stream = self._streams[one.names]
+            open_pair = min(open_pairs, key=lambda each: self._streams[each.names].at)
+            stream = self._streams[open_pair.names]
             if stream.at >= self._arms.size:
                 self.ended = "pool"
                 return None
             query = self._arms.query(stream.at)
-            first, second = (self._answer(name, stream.at) for name in one.names)
+            first, second = (self._answer(name, stream.at) for name in open_pair.names)
             clicks = [click for click in self.clicks if click.input == query.id]
-            known = self._ballot.difference(query, first, second, clicks)
-            if known is None:
+            difference_range = self._ballot.difference(query, first, second, clicks)
+            if difference_range is None:
                 return self._repeat() or self._ballot.question(query, first, second)
-            stream.see(known, self._ballot.says(first) != self._ballot.says(second))
+            stream.see(difference_range, self._ballot.says(first) != self._ballot.says(second))
             self._now = self._evidence()
 
     def _answer(self, name: str, at: int) -> Answer:
@@ -113,33 +113,41 @@ class Sequential:
         return answer
 
     def _repeat(self) -> Question | None:
-        """Return a pair that is due to be shown again, its sides swapped."""
-        there = {query.id: query for query in map(self._arms.query, self._drawn)}
+        """Return a pair that is due for a repeat, its sides swapped; None if none is."""
+        drawn_queries = {query.id: query for query in map(self._arms.query, self._drawn)}
         for old in self._ballot.repeats(self.clicks):
-            if old.input in there:  # else the file of inputs was changed since
-                return Question(there[old.input], old.right, old.left, again=True)
+            if old.input in drawn_queries:  # else the file of inputs has changed
+                return Question(drawn_queries[old.input], old.right, old.left, again=True)
         return None
 
     def _open(self) -> list[Open]:
-        """Return the open pairs that can be asked, each with its stream begun."""
+        """Return the open pairs whose arms can answer, each with its stream started."""
         while True:
-            found = [one for one in standing(self._now, self._policy)[1] if self._can(one)]
-            new = [one for one in found if one.names not in self._streams]
+            open_pairs = [
+                open_pair
+                for open_pair in standing(self._now, self._policy)[1]
+                if self._answerable(open_pair)
+            ]
+            new = [open_pair for open_pair in open_pairs if open_pair.names not in self._streams]
             if not new:
-                return found
-            for one in new:
-                self._streams[one.names] = self._begin(one)
+                return open_pairs
+            for open_pair in new:
+                self._streams[open_pair.names] = self._start_stream(open_pair)
             self._now = self._evidence()
 
-    def _can(self, one: Open) -> bool:
-        return not any(self._arms.mute(name) for name in one.names)
+    def _answerable(self, open_pair: Open) -> bool:
+        return not any(self._arms.mute(name) for name in open_pair.names)
 
-    def _begin(self, one: Open) -> Stream:
-        pair, pool, kind = self._pairs[one.names], self._arms.size, self._kind(one.names)
-        scored = self._arms.scored(*one.names) if kind == "all" else np.array([])
-        most = len(scored) + pool
-        planned = most if kind == "preference" else one.planned(pair, most)
-        level = min(pair.level, pair.low_level or pair.level)  # either end may close it
+    def _start_stream(self, open_pair: Open) -> Stream:
+        pair, pool, kind = (
+            self._pairs[open_pair.names],
+            self._arms.size,
+            self._kind(open_pair.names),
+        )
+        scored = self._arms.scored(*open_pair.names) if kind == "all" else np.array([])
+        limit = len(scored) + pool
+        planned = limit if kind == "preference" else open_pair.planned(pair, limit)
+        level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
         return Stream(level, scored, planned, pool)
 
     def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
@@ -147,49 +155,51 @@ class Sequential:
             return "preference"
         return "all" if self._arms.same(names) else "new"
 
-    # What the evidence says after the clicks so far.
+    # The evidence after the clicks so far.
 
     def _evidence(self) -> Evidence:
-        """Return the study's evidence; the bounds of opened pairs are those of this look."""
+        """Return the study's evidence with the bounds of opened pairs at this look."""
         opened = {names for a, b in self._streams for names in ((a, b), (b, a))}
         pairs = tuple(
             self._pairs.get((pair.arm, pair.versus), pair)
             if (pair.arm, pair.versus) in opened else pair
             for pair in self._study.pairs
         )  # fmt: skip
-        found = {}
+        tightened_pairs = {}
         for names, stream in self._streams.items():
-            seen = stream.bounds
-            found[names] = Tightened(
-                **{key: getattr(seen, key) for key in ("n", "wins", "losses", "differ")},
-                apart=stream.apart, mean=seen.mean, low=seen.low, high=seen.high,
+            bounds = stream.bounds
+            tightened_pairs[names] = Tightened(
+                **{key: getattr(bounds, key) for key in ("n", "wins", "losses", "differ")},
+                apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
                 points=self._kind(names),
             )  # fmt: skip
-        return tightened(self._study.model_copy(update={"pairs": pairs}), found)
+        return tightened(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
     def _points(self) -> float | None:
         return standing(self._now, self._policy)[0].left
 
     def more(self) -> int | None:
-        """Return about how many more clicks close the pair that takes most; None: no telling."""
+        """Return roughly how many more clicks close the slowest pair; None if unknown."""
         clicks = [0]
-        for one in self._open() if self.ended is None else ():
-            stream, kind = self._streams[one.names], self._kind(one.names)
-            before = self._arms.scored(*one.names) if kind == "new" else np.array([])
-            targets = (one.margin - one.shift, -one.shift)[: 1 if one.margin < 0 else 2]
+        for open_pair in self._open() if self.ended is None else ():
+            stream, kind = self._streams[open_pair.names], self._kind(open_pair.names)
+            before = self._arms.scored(*open_pair.names) if kind == "new" else np.array([])
+            targets = (open_pair.margin - open_pair.shift, -open_pair.shift)[
+                : 1 if open_pair.margin < 0 else 2
+            ]
             rows = stream.bounds.rows_left(targets, before, stream.planned)
             if rows > 100 * self._arms.size:
                 return None
-            clicks.append(max(1, round(rows * self._share(one.names))))
+            clicks.append(max(1, round(rows * self._share(open_pair.names))))
         return max(clicks)
 
     def _share(self, names: Names) -> float:
-        """Return the share of inputs on which two arms answer differently."""
+        """Return the share of inputs on which the answers of two arms differ."""
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
     def evidence(self, look: int, ended: Ended | None) -> Evidence:
-        """Return the settled evidence; `look` is the how-manieth it is, `ended` why it ended."""
+        """Return the settled evidence; `look` is its ordinal, `ended` the reason for the end."""
         settled = self._settled(look, ended or "stopped")
         return self._now.model_copy(
             update={
@@ -217,7 +227,7 @@ class Sequential:
         )
 
     def course(self) -> Course:
-        """Return all that it took, so that it can be done again from stored answers alone."""
+        """Return the record from which settling can be repeated with stored answers alone."""
         names = (arm.name for arm in self._study.arms)
         return Course(
             looks=self._study.looks,
@@ -233,5 +243,5 @@ class Sequential:
 
 
 def settled_hash(study: str, settled: Settled, clicks: Sequence[Click]) -> str:
-    """Return the evidence hash of a settled study: that of the study, and what clicks added."""
+    """Return the evidence hash of a settled study, from the study's hash and the clicks."""
     return digest([study, settled.plain(), [click.plain() for click in clicks]])

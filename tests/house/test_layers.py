@@ -71,9 +71,9 @@ def faults(path: Path):
         if top in COMPILERS and here != "cpu_engine":
             yield f"{own} imports {top}"
         inside = SRC.joinpath(*rest[:2])
-        if rest[:1] == ["cpu_engine"] and here != "cpu_engine" and len(rest) > 1:
-            if inside.is_dir() or inside.with_suffix(".py").exists():
-                yield f"{own} goes round the door of the CPU engine: {name}"
+        module = inside.is_dir() or inside.with_suffix(".py").exists()
+        if rest[:1] == ["cpu_engine"] != [here] and len(rest) > 1 and module:
+            yield f"{own} goes round the door of the CPU engine: {name}"
         if top != "tuneworthy" or not rest or rest[0] not in LEVEL:
             continue
         there = rest[0]

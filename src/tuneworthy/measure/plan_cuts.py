@@ -63,7 +63,7 @@ def cuts(
     """Yield ever tighter limits, each with the printed lines of all cuts so far.
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
-    60 failed and 60 passed cases, where planted causes are still named well (bench/journal); the second
+    60 failed and 60 passed cases, where planted causes are still named well; the second
     seed; large k; diagnosis on 20; fewer training rows; fewer folds for every arm; no diagnosis.
     `arms` are those that can be measured here; `rows` is the number of training rows.
     """

@@ -20,7 +20,6 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import counted
 from tuneworthy.core.errors import DataError, ModelError
-from tuneworthy.core.finding import Finding
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
@@ -167,10 +166,9 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
         recipes = [Recipe() for _ in desk.split.parts]
         runner = _stage_runner(desk, planned, runs, recipes)
         staged = planned.staged
-        for results in (
-            _staged_steps(desk, runner) if staged else _steps(desk, planned, runs, recipes, tell)
-        ):
-            tell("step", results)
+        for _ in runner.run() if staged else _steps(desk, planned, runs, recipes, tell):
+            if watch and _any_measured(runs):
+                tell("step", _verdict_so_far(desk, runs))
         if not _any_measured(runs):
             raise _nothing_measured(runs)
         if staged:
@@ -192,8 +190,8 @@ def _unlock(desk: Desk) -> None:
 
 def _steps(
     desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
-) -> Iterator[Results]:
-    """Measure the arms one by one, the simplest first; yield interim results after each.
+) -> Iterator[None]:
+    """Measure the arms one by one, the simplest first; yield after each.
 
     `runs` and `recipes` (each fold's best prompt so far) are updated in place.
     """
@@ -209,17 +207,9 @@ def _steps(
         runs += new
         # Later arms build on the best prompt on dev in their own fold.
         recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
-        if _any_measured(runs):
-            yield _results(desk, planned, runs)
+        yield
     if not diagnosed:
         _probe(desk, bench, planned, runs, recipes, tell)
-
-
-def _staged_steps(desk: Desk, runner: Follow) -> Iterator[Results]:
-    """Measure by the stage rule; yield interim results after each arm."""
-    for _ in runner.run():
-        if _any_measured(runner.runs):
-            yield _results(desk, runner.plan, runner.runs)
 
 
 def _stage_runner(desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe]) -> Follow:
@@ -257,24 +247,31 @@ def _competing(arms: Sequence[PlannedArm]) -> int:
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
-def _results(
-    desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe] | None = None
-) -> Results:
-    """Return the results so far; `recipes` adds diagnosis, optional measurements and questions."""
+def _verdict_so_far(desk: Desk, runs: Sequence[Run]) -> Verdict:
+    """Return the verdict on the arms that were measured so far, without diagnosis and questions."""
+    from tuneworthy.verdict.decide import decide
+
+    cases = tuple(desk.sealed.open("compare").values())
+    return decide(compare(desk.shape, cases, runs), (), policy_of(desk.task))
+
+
+def _results(desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]) -> Results:
+    """Return the results: comparison, diagnosis, optional measurements, questions and verdict."""
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
     evidence = explained(desk.split, cases, runs, compare(desk.shape, cases, runs)).model_copy(
-        update={"looks_scope": desk.looks.scope, "locked": desk.wishes.unlock}
+        update={
+            "looks_scope": desk.looks.scope,
+            "locked": desk.wishes.unlock,
+            "diagnosis": _diagnosed(desk, planned, runs),
+        }
     )
     evidence = with_minutes(evidence, planned)
-    findings: tuple[Finding, ...] = ()
-    if recipes is not None:
-        evidence = evidence.model_copy(update={"diagnosis": _diagnosed(desk, planned, runs)})
-        asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
-        evidence = beside(asking, evidence)
-        findings = ask_all(evidence, desk.task)
-        evidence = sliced(asking, evidence, *_contenders(decide(evidence, findings, policy)))
+    asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
+    evidence = beside(asking, evidence)
+    findings = ask_all(evidence, desk.task)
+    evidence = sliced(asking, evidence, *_contenders(decide(evidence, findings, policy)))
     return Results(
         task=desk.task,
         audit=desk.audit,

@@ -14,7 +14,7 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
 from tuneworthy.core.request_limits import limits_for, thought_room, times
 from tuneworthy.metrics import score_all
-from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.messages import build, build_all
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 _TRIED = 40  # prompts counted to check that they fit the context
@@ -42,7 +42,7 @@ def prompted(
     unscored = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
 
     def ask(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
-        prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
+        prompts = build_all(setup.task, queries, recipe, setup.train)
         if scored:
             replies, rows = target.reply_scored(prompts, limits, names)
         else:

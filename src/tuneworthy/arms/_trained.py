@@ -19,7 +19,7 @@ from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
 from tuneworthy.core.record import Record
 from tuneworthy.core.request_limits import limits_for, times
-from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.messages import build_all
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
 _BATCHES = ((512, 4), (1024, 8))
@@ -90,7 +90,7 @@ def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Askin
     """Return how to ask with a recipe, whose examples come from `examples`."""
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
-        return [build(setup.task, query, recipe, examples) for query in queries]
+        return build_all(setup.task, queries, recipe, examples)
 
     def answers(queries: Sequence[Query], model: Model, factor: int) -> list[Answer]:
         asked = prompts(queries)

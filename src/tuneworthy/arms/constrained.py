@@ -17,7 +17,7 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.metrics._validity import validity
 from tuneworthy.prompting.grammar import grammar
-from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.messages import build_all
 
 TOOL, ROLE, SIMPLICITY = "schema", "candidate", 10
 NEEDS = frozenset({"model"})
@@ -55,7 +55,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def answer(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         if options.draft:
             return drafted(queries, prompted(setup, recipe).answer(queries), ask, valid)
-        return ask(queries, [build(setup.task, query, recipe, setup.train) for query in queries])
+        return ask(queries, build_all(setup.task, queries, recipe, setup.train))
 
     def tried(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         reusable = None if options.draft else standing(setup, rule, recipe)

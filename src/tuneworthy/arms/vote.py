@@ -16,7 +16,7 @@ from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
 from tuneworthy.core.request_limits import limits_for, times
 from tuneworthy.core.task import OutputType
-from tuneworthy.prompting.messages import build
+from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import said
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
@@ -53,7 +53,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     limits = limits_for(setup.task, room(setup), **drawn_as)
 
     def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
-        prompts = [build(setup.task, query, recipe, setup.train) for query in queries]
+        prompts = build_all(setup.task, queries, recipe, setup.train)
         draws = drawn(model, prompts, limits, options.m)
         answers = []
         for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):

@@ -21,6 +21,15 @@ Cited = tuple[str, str]
 """A passage in a prompt: its name (a title, or the id of its document) and its text."""
 
 
+def build_all(
+    task: Task, queries: Sequence[Query], recipe: Recipe, train: Sequence[Case]
+) -> list[tuple[Message, ...]]:
+    """Return the prompts of many queries, as `build` would; neighbours are found in one pass."""
+    if recipe.kind == "nearest" and recipe.k and train and not recipe.shots:
+        pool(train).nearest.rank(queries, recipe.k)
+    return [build(task, query, recipe, train) for query in queries]
+
+
 def build(
     task: Task,
     query: Query,

@@ -15,6 +15,7 @@ from tuneworthy.prompting._variety import Feature, features, weight
 _AGAIN = 0.25  # factor on a feature's value each time it is covered again
 _READ = 2000  # most characters compared of an input
 _NEAREST, _RANKED = 32, 4000  # cached neighbours of a text, and texts with cached neighbours
+_BATCH = 256  # inputs whose neighbours are found at once
 _KEPT = 8  # cached pools: the folds of a study, used by every arm with examples
 
 
@@ -91,15 +92,28 @@ class Nearest:
         best = [at for at in ranked if self._cases[at].id != query.id][: max(k, 0)]
         return tuple(self._cases[at].id for at in reversed(best))
 
+    def rank(self, queries: Sequence[Query], k: int) -> None:
+        """Find the neighbours of many inputs at once; `ids` then looks them up."""
+        texts = dict.fromkeys(query.input[:_READ] for query in queries)
+        unranked = [text for text in texts if self._too_few(text, k + 1)]
+        for start in range(0, len(unranked), _BATCH):
+            self._rank(unranked[start : start + _BATCH], k + 1)
+
     def _ranked(self, text: str, most: int) -> list[int]:
-        """Return the positions of the nearest cases; cached, as several arms use the same text."""
-        if text not in self._known or len(self._known[text]) < min(most, len(self._cases)):
-            likeness = self._likeness(text)
+        """Return the indices of the nearest cases."""
+        if self._too_few(text, most):
+            self._rank([text], most)
+        return self._known[text]
+
+    def _too_few(self, text: str, most: int) -> bool:
+        return text not in self._known or len(self._known[text]) < min(most, len(self._cases))
+
+    def _rank(self, texts: Sequence[str], most: int) -> None:
+        for text, likeness in zip(texts, self._likeness(texts), strict=True):
             order = sorted(range(len(self._cases)), key=lambda at: (-likeness[at], at))
             while len(self._known) >= _RANKED:
                 del self._known[next(iter(self._known))]
             self._known[text] = order[: max(most, _NEAREST)]
-        return self._known[text]
 
     def _fit(self, texts: list[str]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -117,12 +131,12 @@ class Nearest:
             self._vectorizer = FeatureUnion(parts)
             self._matrix = self._vectorizer.transform(texts)
 
-    def _likeness(self, text: str) -> list[float]:
+    def _likeness(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the cosine of each text with each case; ties go by id on every machine."""
         if self._vectorizer is None:
-            return [0.0] * len(self._cases)
-        values = (self._matrix @ self._vectorizer.transform([text]).T).toarray().ravel()
-        # rounded, so that ties go by id on every machine
-        return [round(float(value), 9) for value in values]
+            return [[0.0] * len(self._cases) for _ in texts]
+        cosines = (self._matrix @ self._vectorizer.transform(texts).T).toarray().T
+        return [[round(value, 9) for value in row] for row in cosines.tolist()]
 
 
 def dealt(answers: Sequence[str], seed: int) -> tuple[str, ...]:

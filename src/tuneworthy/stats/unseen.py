@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Array = np.ndarray[Any, Any]
 
 _STEPS = 60
+_SQRT_2_PI = np.sqrt(2 * np.pi)
 ENOUGH = 10.0
 """With this many full-size differences a normal or bootstrap bound is trusted by itself."""
 
@@ -103,5 +104,6 @@ def _above(parts: Array, sizes: Array, times: Array, at: Array) -> tuple[Array, 
     root, speed = np.sqrt(np.maximum(-2 * height, 0)), pole * np.sqrt(curve)
     near = (root < 1e-5) | (speed < 1e-5)  # at the mean
     root, speed = np.where(near, 1.0, root), np.where(near, 1.0, speed)
-    chance = norm.sf(root) + norm.pdf(root) * (1 / speed - 1 / root)
+    density = np.exp(-(root**2) / 2.0) / _SQRT_2_PI
+    chance = ndtr(-root) + density * (1 / speed - 1 / root)
     return np.where(near, 0.5, chance), pole * (times * sizes / spread).sum(1)

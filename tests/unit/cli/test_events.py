@@ -27,7 +27,7 @@ def test_a_plan_says_what_its_minutes_are_for(across, beside, said):
 
 
 def test_an_arm_that_was_skipped_is_not_called_done():
-    said, told = [], Some(verdict=Some(left_on_table=None, use="none", arm=None))
+    said, told = [], Some(left_on_table=None, use="none", arm=None)
     view = Some(say=said.append, progress=lambda *row: said.append(row), now=lambda *verdict: None)
     watch = Watcher(view)
     for why in ("", "needs bigger"):

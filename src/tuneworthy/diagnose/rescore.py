@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -95,7 +96,11 @@ def tolerant(task: Task, metric: Metric) -> Metric:
 
 
 def writing(task: Task) -> Callable[[str], str]:
-    """Return the function that normalises an answer of the task."""
+    """Return the function that normalises an answer of the task; it keeps the latest results."""
+    return lru_cache(maxsize=4096)(_writing(task))  # an answer meets ten other cases as well
+
+
+def _writing(task: Task) -> Callable[[str], str]:
     kind, labels = task.output.type, task.output.labels or ()
     if kind == "json":
         return lambda text: plain_json(text) or text.strip()

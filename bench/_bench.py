@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.models.local.machine import look
+from tuneworthy.models.local.machine import inspect_machine
 
 os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # a benchmark is no look at anybody's rows
 RESULTS = Path(__file__).parent / "results"
@@ -59,7 +59,7 @@ def ratios(median: Mapping[str, float], ours: str) -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
-    seen = look()
+    seen = inspect_machine()
     return {
         "cpu": seen.cpu,
         "cores": seen.cores,

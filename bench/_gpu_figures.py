@@ -20,10 +20,10 @@ from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import Placement, release, total_memory
 from tuneworthy.training.batches import order
-from tuneworthy.training.loop import Pace, rate_at, train
+from tuneworthy.training.loop import TrainingSchedule, rate_at, train
 from tuneworthy.training.loss import open_net
-from tuneworthy.training.memory_fit import make_room
-from tuneworthy.training.render import Rendered, render
+from tuneworthy.training.memory_fit import fit_memory
+from tuneworthy.training.render import EncodedExample, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 
 SHAPE = LoraShape(rank=16)
@@ -61,13 +61,13 @@ def prompts(model: HF, count: int) -> list[list[int]]:
     return [ids for ids in found if not isinstance(ids, str)]
 
 
-def lessons(model: HF, count: int) -> list[Rendered]:
+def lessons(model: HF, count: int) -> list[EncodedExample]:
     """Return rows to train on."""
     found = []
     for user, answer in messages(count):
         said = (Message(role="system", content=SYSTEM), Message(role="user", content=user))
         row = render(model.tokenizer, said, answer)
-        assert isinstance(row, Rendered)
+        assert isinstance(row, EncodedExample)
         found.append(row)
     return found
 
@@ -132,7 +132,7 @@ def losses(folder: Path, device: str, sizes: Sizes) -> dict[str, Any]:
     model = opened(folder, device, "float32" if device == "cpu" else "auto")
     rows = lessons(model, sizes.few * 8)
     steps = -(-sizes.parity // 8)
-    pace = Pace(epochs=steps, batch=sizes.few, rate=1e-3)
+    pace = TrainingSchedule(epochs=steps, batch=sizes.few, rate=1e-3)
     seen = [step["loss"] for step in _ours(model, rows, pace)()["steps"]]
     first, mine = seen[0], seen[-1]
     del model
@@ -143,15 +143,17 @@ def losses(folder: Path, device: str, sizes: Sizes) -> dict[str, Any]:
         "goal": "<= 0.01", "first": first, "ours": mine, "plain": theirs}}  # fmt: skip
 
 
-def _ours(model: HF, rows: Sequence[Rendered], pace: Pace) -> Callable[[], dict[str, Any]]:
+def _ours(
+    model: HF, rows: Sequence[EncodedExample], pace: TrainingSchedule
+) -> Callable[[], dict[str, Any]]:
     wrapped = lora_twin(model.module, SHAPE, 0)
     net = open_net(wrapped.base_model.model, rows[0].ids)
-    net, _ = make_room(net, rows, SHAPE, pace, None)
+    net, _ = fit_memory(net, rows, SHAPE, pace, None)
     return lambda: train(net, rows, pace, 0, lambda epoch: None)
 
 
 def plain(
-    folder: Path, rows: Sequence[Rendered], pace: Pace, where: tuple[str, Any]
+    folder: Path, rows: Sequence[EncodedExample], pace: TrainingSchedule, where: tuple[str, Any]
 ) -> Callable[[], list[float]]:
     """Return a training loop as one writes it with transformers and PEFT: pad, forward, backward.
 
@@ -187,7 +189,7 @@ def plain(
     return run
 
 
-def _padded(rows: Sequence[Rendered]) -> tuple[Any, Any, Any]:
+def _padded(rows: Sequence[EncodedExample]) -> tuple[Any, Any, Any]:
     length = max(len(row.ids) for row in rows)
     ids, real = torch.zeros(2, len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), -100)
@@ -202,10 +204,10 @@ def lora(folder: Path, device: str, sizes: Sizes) -> dict[str, Any]:
     """Time training steps: ours, a plain loop, and TRL where it is installed; and their memory."""
     model = opened(folder, device, "auto")
     rows = lessons(model, sizes.steps * sizes.batch)
-    pace = Pace(epochs=1, batch=sizes.batch, rate=1e-3)
+    pace = TrainingSchedule(epochs=1, batch=sizes.batch, rate=1e-3)
     wrapped = lora_twin(model.module, SHAPE, 0)
     net = open_net(wrapped.base_model.model, rows[0].ids)
-    net, room = make_room(net, rows, SHAPE, pace, None)
+    net, room = fit_memory(net, rows, SHAPE, pace, None)
     before = held(device)
     peak_from(device)
     train(net, rows, pace, 0, lambda epoch: None)
@@ -243,7 +245,9 @@ def _waiting(sides: dict[str, Callable[[], Any]], device: str) -> dict[str, Call
     return {name: one(work) for name, work in sides.items()}
 
 
-def _trl(folder: Path, rows: Sequence[Rendered], pace: Pace, where: tuple[str, Any]) -> Any:
+def _trl(
+    folder: Path, rows: Sequence[EncodedExample], pace: TrainingSchedule, where: tuple[str, Any]
+) -> Any:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -273,12 +277,14 @@ def generation(folder: Path, device: str, sizes: Sizes) -> dict[str, Any]:
     """Time forced answers of so many tokens: ours and transformers'; and our memory."""
     model = opened(folder, device, "auto")
     asked = prompts(model, sizes.rows)
-    draw = _generate.Draw(room=sizes.new, ends=frozenset(), tokens=model.tokens)
+    draw = _generate.DecodingOptions(room=sizes.new, ends=frozenset(), tokens=model.tokens)
     rooms = [sizes.new] * len(asked)
     names = {name: tuple(weight.shape) for name, weight in model.module.named_parameters()}
     shape = _memory.shape_of(model.module.config.to_dict(), names)
     read = min(model.tokens, len(asked) * (max(map(len, asked)) + sizes.new))
-    need = _memory.asking(shape, model.module.dtype.itemsize, read, len(asked), general=True)
+    need = _memory.inference_memory(
+        shape, model.module.dtype.itemsize, read, len(asked), general=True
+    )
     before = held(device)
     peak_from(device)
     _generate.generate(model.net, asked, rooms, draw)

@@ -18,30 +18,39 @@ from itertools import combinations
 
 from _bench import write
 
-from tuneworthy.core.causes import Base, Effect, Intervention
+from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES as NAMES
-from tuneworthy.diagnose.cause_shares import attribute
+from tuneworthy.diagnose.cause_shares import attribute_causes
 from tuneworthy.diagnose.effects import effect
-from tuneworthy.planted import CAUSES, VARIANTS, Outcome, Planted, outcome, plant, table, tally
+from tuneworthy.planted import (
+    CAUSES,
+    VARIANTS,
+    Outcome,
+    Planted,
+    confusion_summary,
+    outcome,
+    plant,
+    table,
+)
 from tuneworthy.report import _rates
 
 FAILURES, REPORTED = (8, 20, 40, 60), 2000
 PLAIN, NUDGED, NOISY = 50, 30, (6, 7)
 
-Rule = Callable[[Base, Sequence[Intervention]], list[Effect]]
+Rule = Callable[[BaseOutcomes, Sequence[Intervention]], list[Effect]]
 
 
-def as_it_is(base: Base, columns: Sequence[Intervention]) -> list[Effect]:
+def as_it_is(base: BaseOutcomes, columns: Sequence[Intervention]) -> list[Effect]:
     """Return the effects by the rule that stands."""
     return [effect(base, one) for one in columns]
 
 
-def without_placebos(base: Base, columns: Sequence[Intervention]) -> list[Effect]:
+def without_placebos(base: BaseOutcomes, columns: Sequence[Intervention]) -> list[Effect]:
     """Return them as if no placebo had been run."""
     return as_it_is(base, [one.model_copy(update={"placebo_passed": None}) for one in columns])
 
 
-def without_gain(base: Base, columns: Sequence[Intervention]) -> list[Effect]:
+def without_gain(base: BaseOutcomes, columns: Sequence[Intervention]) -> list[Effect]:
     """Return them as if it were enough to do better than the placebo."""
     found = as_it_is(base, columns)
     return [
@@ -52,7 +61,7 @@ def without_gain(base: Base, columns: Sequence[Intervention]) -> list[Effect]:
     ]
 
 
-def without_rerun(base: Base, columns: Sequence[Intervention]) -> list[Effect]:
+def without_rerun(base: BaseOutcomes, columns: Sequence[Intervention]) -> list[Effect]:
     """Return them as if today's system had not been asked again."""
     return as_it_is(base.model_copy(update={"rerun": {}}), columns)
 
@@ -68,7 +77,7 @@ RULES: dict[str, Rule] = {
 def judged(one: Planted, rule: Rule = as_it_is) -> Outcome:
     """Return what a plant is called under a rule."""
     columns = one.interventions
-    return outcome(one, attribute(one.base, columns, rule(one.base, columns)))
+    return outcome(one, attribute_causes(one.base, columns, rule(one.base, columns)))
 
 
 def planted(first: int, failures: int) -> list[Planted]:
@@ -113,7 +122,7 @@ def main() -> None:
         plants = planted(first, failures) + controls(first, failures)
         rules = RULES if failures == FAILURES[-1] else {"as it is": as_it_is}
         for name, rule in rules.items():
-            found = tally(judged(one, rule) for one in plants)
+            found = confusion_summary(judged(one, rule) for one in plants)
             told[f"{failures} failures, {name}"] = found
             print(f"\n{failures} failures, {name}\n{table(found, NAMES)}", flush=True)
             for what, key in (("right", "right"), ("first", "first"), ("in two", "likely")):
@@ -123,10 +132,10 @@ def main() -> None:
             summary[f"{failures} failures, {name}: any acts on controls"] = _said(found["any acts"])
             if rate := found.get("cases given another's remedy"):
                 summary[f"{failures} failures, {name}: cases given another's remedy"] = _said(rate)
-    pilots = tally(judged(one) for one in piloted(first, FAILURES[-1]))
+    pilots = confusion_summary(judged(one) for one in piloted(first, FAILURES[-1]))
     told["training on one fold"] = pilots
     summary["training on one fold: right"] = _said(pilots["all"]["right"])
-    both = tally(judged(one) for one in pairs(first, FAILURES[-1]))
+    both = confusion_summary(judged(one) for one in pairs(first, FAILURES[-1]))
     told["two causes"] = both
     print(f"\ntwo causes, {FAILURES[-1]} failures\n{table(both, NAMES)}")
     summary["two causes: one of them leads"] = _said(both["all"]["right"])

@@ -154,7 +154,7 @@ def ours(engine: Any, prompts: Sequence[Any], guide: Any) -> int:
 
     ends = frozenset(engine.ends) if guide else frozenset[int]()
     room = 96 if guide else NEW
-    draw = _generate.Draw(room=room, ends=ends, guide=guide)
+    draw = _generate.DecodingOptions(room=room, ends=ends, guide=guide)
     drawn = _generate.generate(engine.net, prompts, [room] * len(prompts), draw)
     return sum(one.made for one in drawn)
 
@@ -242,7 +242,7 @@ def alone(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
     """
     import torch
 
-    from tuneworthy.models.local.parallel import lanes, side_by_side
+    from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 
     net, shared = engine.net.decoder, _shared(prompts)
     own, weight = sum(map(len, prompts)) - shared * len(prompts), net.head.weights[0]
@@ -263,8 +263,8 @@ def alone(engine: Any, prompts: Sequence[Any]) -> dict[str, float]:
 
     def apart() -> None:
         read(shared, 1)
-        count = lanes("cpu", len(prompts))
-        side_by_side(answer, [count] * count, count)
+        count = parallel_batches("cpu", len(prompts))
+        run_parallel(answer, [count] * count, count)
 
     def together() -> None:
         read(shared, 1)

@@ -30,7 +30,7 @@ from _gpu_models import SHAPES, SMALL, WHOLE, Sizes, build, labelled
 
 from tuneworthy.models.local.device import device as device_here
 from tuneworthy.models.local.device import free_memory, release, total_memory
-from tuneworthy.models.local.machine import installed, look
+from tuneworthy.models.local.machine import inspect_machine, installed
 
 REFERENCE = ("Qwen3-0.6B", "Llama-3.2-1B")  # small enough for fp32 on a CPU
 TRAINED = ("Qwen3-0.6B",)  # and for a hundred steps of training there
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _gpu(device: str) -> dict[str, Any]:
-    seen = look()
+    seen = inspect_machine()
     if device == "cpu":
         return {"gpu": None, "gpu_reason": "torch sees no GPU on this machine"}
     return {"gpu": seen.gpu, "gpu_memory": total_memory(device), "gpu_free": free_memory(device)}
@@ -131,13 +131,15 @@ def failed(told: Any) -> bool:
 
 def study(home: Path, device: str, tiny: bool) -> dict[str, Any]:
     """Run a small study on the first model, end to end: prompts, LoRA, verdict, report."""
-    from tuneworthy.study import Wishes, run
+    from tuneworthy.study import RunOptions, run
 
     folder = home / "Qwen3-0.6B"
     if not folder.exists():
         return absent("Qwen3-0.6B was not made")
     begun = time.perf_counter()
-    done = run(labelled(home / "study", folder, device, 48 if tiny else 240), Wishes(brief=True))
+    done = run(
+        labelled(home / "study", folder, device, 48 if tiny else 240), RunOptions(brief=True)
+    )
     seconds = time.perf_counter() - begun
     runs = done.results.runs
     used = [r for r in runs if r.spec.arm == "lora" and r.state == "measured" and not r.spec.of]

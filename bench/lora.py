@@ -27,9 +27,9 @@ from tuneworthy.core.case import Message
 from tuneworthy.core.token_batches import shared_length
 from tuneworthy.models import open_model
 from tuneworthy.models.local.embedded import locate
-from tuneworthy.training.loop import Pace, train
+from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import open_net
-from tuneworthy.training.render import Rendered, render
+from tuneworthy.training.render import EncodedExample, render
 from tuneworthy.training.twin import LoraShape, lora_twin
 
 SPEC, RATE, STEPS = "smollm2-135m", 1e-3, 2
@@ -60,15 +60,15 @@ def texts(count: int) -> list[tuple[str, str]]:
     return out
 
 
-def ours(model: Any, rows: list[Rendered], batch: int, share: bool) -> Any:
+def ours(model: Any, rows: list[EncodedExample], batch: int, share: bool) -> Any:
     """Return a call that trains STEPS steps with our loop, on a fresh adapter."""
     wrapped = lora_twin(model.module, LoraShape(), 0)
     net = open_net(wrapped.base_model.model, rows[0].ids, share)
-    pace = Pace(epochs=1, batch=batch, rate=RATE)
+    pace = TrainingSchedule(epochs=1, batch=batch, rate=RATE)
     return lambda: train(net, rows[: STEPS * batch], pace, 0, lambda epoch: None)
 
 
-def theirs(folder: Path | None, rows: list[Rendered], batch: int, dtype: Any) -> Any:
+def theirs(folder: Path | None, rows: list[EncodedExample], batch: int, dtype: Any) -> Any:
     """Return a call that trains the same steps with SFTTrainer (its own set-up not counted)."""
     module = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     given = [
@@ -110,7 +110,7 @@ def peak() -> float:
     return best
 
 
-def work(module: Any, rows: list[Rendered], batch: int, share: bool) -> float:
+def work(module: Any, rows: list[EncodedExample], batch: int, share: bool) -> float:
     """Return the GFLOP of STEPS steps: matrix products of what is really read, nothing else.
 
     Forward and the gradient of the inputs, 4 FLOP a weight and token; adapters 6; the output layer
@@ -141,7 +141,7 @@ def main() -> None:
     for user, answer in texts(STEPS * 32):
         said = (Message(role="system", content=SYSTEM), Message(role="user", content=user))
         row = render(model.tokenizer, said, answer)
-        assert isinstance(row, Rendered)
+        assert isinstance(row, EncodedExample)
         rows.append(row)
     told: dict[str, Any] = {
         "steps": STEPS,

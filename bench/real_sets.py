@@ -37,12 +37,12 @@ CALL = """
 import json, sys, time
 begun = time.perf_counter()
 import tuneworthy
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 seen = []
 def watch(event, data):
     if event == "arm":
         seen.append((time.perf_counter() - begun, data.spec.name))
-study = run(sys.argv[1], Wishes(), watch)
+study = run(sys.argv[1], RunOptions(), watch)
 where = str(study.folder.resolve())
 print(json.dumps([time.perf_counter() - begun, where, seen, tuneworthy.__version__]))
 """

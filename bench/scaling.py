@@ -20,7 +20,7 @@ from _bench import exponent, repetitions, write
 
 from tuneworthy.arms import tfidf
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
@@ -126,7 +126,7 @@ def by_matrix(arms: int, n: int, task: Any) -> Work:
                     scores=tuple(Score(value=float(r)) for r in right),
                 )
             )  # fmt: skip
-    shape = Shape(task, "0" * 64, Split(k=5, parts=parts), {})
+    shape = ComparisonInputs(task, "0" * 64, Split(k=5, parts=parts), {})
 
     def judged() -> None:
         evidence = compare(shape, cases, runs)

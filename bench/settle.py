@@ -28,14 +28,14 @@ from _systems import labels, records
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Pair
-from tuneworthy.core.settlement import Click
+from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.open_rows import Stream
-from tuneworthy.settle.pairwise_votes import Ballot
+from tuneworthy.settle.open_rows import PairStream
+from tuneworthy.settle.pairwise_votes import PairwiseVotes
 from tuneworthy.stats import bounds
-from tuneworthy.stats.sizing import worth_it
-from tuneworthy.verdict.open_pairs import Open
+from tuneworthy.stats.sizing import superiority_assurance
+from tuneworthy.verdict.open_pairs import OpenPair
 
 MARGIN, STUDY, STEP, ALPHA = 0.05, 250, 10, 0.05
 LEVEL = bounds.level(ALPHA, 2, 2)
@@ -124,8 +124,8 @@ def race(
     if _closed(_pair(scored, bounds.level(ALPHA, 1, 2), factor)):
         return None
     study, pool = _pair(scored, LEVEL, factor), len(new)
-    planned = Open("b", "a", MARGIN).planned(study, pool + len(scored) * same)
-    stream = Stream(LEVEL, scored if same else scored[:0], planned, pool)
+    planned = OpenPair("b", "a", MARGIN).planned(study, pool + len(scored) * same)
+    stream = PairStream(LEVEL, scored if same else scored[:0], planned, pool)
     at, settled = 0, _closed(_joined(study, stream, same))
     while not settled and at < pool:
         stream.see((new[at], new[at]))
@@ -161,7 +161,7 @@ def _as_next_asks(
     while not done and rows < len(new):
         level = bounds.level(ALPHA, look, 2)
         pair = _pair(np.concatenate([scored, new[:rows]]), level, kind[0])
-        size = worth_it(pair, MARGIN, level).size()
+        size = superiority_assurance(pair, MARGIN, level).size()
         more = STUDY if size is None else min(pair.n, size.more(pair.n))
         rows = min(len(new), rows + max(STEP, more))
         done = _labelled(scored, new[:rows], level, kind)
@@ -169,7 +169,7 @@ def _as_next_asks(
     return rows, done
 
 
-def _joined(study: Pair, stream: Stream, same: bool) -> Pair:
+def _joined(study: Pair, stream: PairStream, same: bool) -> Pair:
     seen = stream.bounds
     n = seen.n if same else study.n + seen.n
     mean = seen.mean if same else (study.mean * study.n + seen.mean * seen.n) / n
@@ -221,7 +221,7 @@ def _raced(values: np.ndarray, asked: np.ndarray, runs: int) -> Iterator[Cost]:
 
 
 def _differences(
-    ballot: Ballot, cases: Sequence[Case], one: Sequence[str], other: Sequence[str]
+    ballot: PairwiseVotes, cases: Sequence[Case], one: Sequence[str], other: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return other - one by case, and whether it had to be asked."""
     values, asked = np.zeros(len(cases)), np.zeros(len(cases), bool)
@@ -237,15 +237,15 @@ def _differences(
     return values, asked
 
 
-def _clicked(ballot: Ballot, case: Case, left: str, right: str) -> Click:
+def _clicked(ballot: PairwiseVotes, case: Case, left: str, right: str) -> PairwiseVote:
     gold = ballot.says_text(case.output)
     for side, text in (("left", left), ("right", right)):
         if ballot.says_text(text) == gold:
-            return Click(input=case.id, left=left, right=right, choice=side)  # type: ignore[arg-type]
-    return Click(input=case.id, left=left, right=right, choice="wrong")
+            return PairwiseVote(input=case.id, left=left, right=right, choice=side)  # type: ignore[arg-type]
+    return PairwiseVote(input=case.id, left=left, right=right, choice="wrong")
 
 
-def _mean(ballot: Ballot, cases: Sequence[Case], answers: Sequence[str]) -> float:
+def _mean(ballot: PairwiseVotes, cases: Sequence[Case], answers: Sequence[str]) -> float:
     scores = [ballot.metric(case, Answer(case=case.id, text=text, finish="stop"))
               for case, text in zip(cases, answers, strict=True)]  # fmt: skip
     return float(np.mean([score.value if isinstance(score, Score) else 0.0 for score in scores]))
@@ -256,7 +256,7 @@ def _case(row: dict[str, Any], name: str) -> Case:
     return Case(id=name, messages=(Message(role="user", content=row["input"]),), output=text)
 
 
-def _ballot(kind: str, rows: Sequence[dict[str, Any]]) -> Ballot:
+def _ballot(kind: str, rows: Sequence[dict[str, Any]]) -> PairwiseVotes:
     closed = kind == "banking77"
     names = tuple(sorted({row["output"] for row in rows})) if closed else None
     task = Task(
@@ -264,7 +264,7 @@ def _ballot(kind: str, rows: Sequence[dict[str, Any]]) -> Ballot:
         output=Output(type="label" if closed else "json", labels=names),
         success=Success(metric="accuracy" if closed else "exact"),
     ).at(Path())  # fmt: skip
-    return Ballot(task, scorer(task), kind)
+    return PairwiseVotes(task, scorer(task), kind)
 
 
 if __name__ == "__main__":

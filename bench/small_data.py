@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.arms._classified import one_thread
+from tuneworthy.arms._classified import single_blas_thread
 from tuneworthy.arms.tfidf import classifier
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
@@ -33,13 +33,13 @@ Array = np.ndarray[Any, Any]
 
 def fitted(rows: Rows) -> Any:
     model = classifier(10.0, 0, len(rows))
-    with one_thread():
+    with single_blas_thread():
         model.fit(*map(list, zip(*rows, strict=True)))
     return model
 
 
 def right(model: Any, rows: Rows) -> Array:
-    with one_thread():
+    with single_blas_thread():
         said = model.predict([text for text, _ in rows])
     return np.array([one == label for one, (_, label) in zip(said, rows, strict=True)], float)
 
@@ -83,7 +83,7 @@ def study(by: dict[str, list[str]], seed: int, anywhere: bool) -> dict[str, Arra
     for way, chooses in (("40 rows", True), ("80 rows", False)):
         scores, folds, factor = crossed(rows, seed, chooses)
         wide: dict[str, Any] = {"factor": factor, "folds": Folds(folds)}
-        _, low, high = bounds.mean_interval(scores, bounds.NAMED, **wide)
+        _, low, high = bounds.mean_interval(scores, bounds.CHOSEN_ARM_LEVEL, **wide)
         pair = bounds.paired(scores - right(rival, rows), bounds.level(0.05), **wide)
         broke = [high < score, low > score, pair.high < gap, pair.low > gap]
         found[way] = np.array(broke, float)

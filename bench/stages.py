@@ -40,8 +40,8 @@ from _stage_worlds import (
 from threadpoolctl import threadpool_limits
 
 from tuneworthy.compare import pairs as matrix_pairs
-from tuneworthy.compare.columns import by_spec, column, competing
-from tuneworthy.compare.pairs import Shape, pairs
+from tuneworthy.compare.columns import by_spec, column, group_by_place
+from tuneworthy.compare.pairs import ComparisonInputs, pairs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.evidence import Evidence, Policy
@@ -54,8 +54,8 @@ from tuneworthy.measure import plan_cuts as cuts
 from tuneworthy.measure import stage_rule as stages
 from tuneworthy.measure import stage_runner as follow_module
 from tuneworthy.measure.plan_cuts import look_after
-from tuneworthy.measure.stage_runner import Follow
-from tuneworthy.verdict.rule import boards, rule
+from tuneworthy.measure.stage_runner import StageRunner
+from tuneworthy.verdict.rule import ladder_scenarios, rule
 
 MARGIN = 0.05
 COST = {"lora": 4.0, "rag_lora": 6.0}  # of an arm that only asks, on all folds
@@ -114,7 +114,7 @@ TASK = Task(name="stages", data={"file": "rows.jsonl"}, success={"margin": MARGI
 POLICY = Policy(margin=MARGIN)
 
 
-class Simulated(Follow):
+class Simulated(StageRunner):
     """The shipped executor, with drawn scores in place of models."""
 
     drawn: Drawn
@@ -202,10 +202,10 @@ def fixed(drawn: Drawn, folds: int) -> dict[str, Any]:
     return {**named(shape_of(drawn), runs), **spent(runs)}
 
 
-def shape_of(drawn: Drawn) -> Shape:
+def shape_of(drawn: Drawn) -> ComparisonInputs:
     """Return the task, split and folds that the comparison of a simulated study needs."""
     split, groups = SPLITS[len(drawn.fold), drawn.rows]
-    return Shape(task=TASK, study="stages", split=split, groups=groups)
+    return ComparisonInputs(task=TASK, study="stages", split=split, groups=groups)
 
 
 def spent(runs: Sequence[Run]) -> dict[str, Any]:
@@ -214,10 +214,10 @@ def spent(runs: Sequence[Run]) -> dict[str, Any]:
     return {"training": cost, "ran": {r.spec.name for r in runs}}
 
 
-def named(shape: Shape, runs: Sequence[Run]) -> dict[str, Any]:
+def named(shape: ComparisonInputs, runs: Sequence[Run]) -> dict[str, Any]:
     """Return the named arm, whether firmly, and the most that each measured arm may be better."""
     columns = [one for rs in by_spec(runs).values() if (one := column(rs))]
-    seats = competing(columns, shape.task)
+    seats = group_by_place(columns, shape.task)
     final = [rivals[0].spec.name for rivals in seats.values()]
     arms = {one.spec.name: one for one in columns}
     found = pairs(shape, arms, final, {})
@@ -225,7 +225,7 @@ def named(shape: Shape, runs: Sequence[Run]) -> dict[str, Any]:
         arms=tuple(result(arms[a], a in final) for a in arms), pairs=tuple(found), blocks=(),
         limited=False, trends=(), settled=(), diagnosis=None, n=len(shape.split.scored),
     )  # fmt: skip
-    ruling = rule(boards(evidence, POLICY), POLICY)
+    ruling = rule(ladder_scenarios(evidence, POLICY), POLICY)
     arm = ruling.arm.name if ruling.arm else None
     highs = {pair.arm: pair.high for pair in found if pair.versus == arm}
     return {"arm": arm, "firm": ruling.status == "firm", "highs": highs}

@@ -43,7 +43,7 @@ from tuneworthy.models.local.chat_template import prompt_ids, text_ids
 from tuneworthy.models.local.embedded import locate
 from tuneworthy.models.local.machine import precision_for
 from tuneworthy.prompting.messages import build
-from tuneworthy.study import Wishes, read
+from tuneworthy.study import RunOptions, read
 from tuneworthy.suite import write as write_task
 
 SHOTS, EPOCHS, RANK, ALPHA, RATE = 8, 1, 16, 32, 1e-3
@@ -51,13 +51,13 @@ CALL = """
 import json, sys, time
 begun = time.perf_counter()
 sys.path[:0] = [sys.argv[1]]
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 seen = []
 def watch(event, data):
     if event == "arm":
         probe = data.spec.role in ("placebo", "ceiling")
         seen.append((time.perf_counter() - begun, probe))
-study = run(sys.argv[2], Wishes(brief=True), watch)
+study = run(sys.argv[2], RunOptions(brief=True), watch)
 print(json.dumps([seen, time.perf_counter() - begun, str(study.folder)]))
 """
 START = """
@@ -77,7 +77,7 @@ def made(folder: Path, rows: int, **budget: Any) -> Path:
     lines = (folder / "test.jsonl").read_text("utf-8").splitlines()
     logged = [{"input": json.loads(line)["input"], "answer": "payment"} for line in lines]
     (folder / "logged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in logged), "utf-8")
-    loaded, _ = read(path, Wishes())
+    loaded, _ = read(path, RunOptions())
     arms = [
         "present", "tfidf", "zero_shot", {"few_shot": {"k": SHOTS, "draws": 1}},
         {"nearest_shots": {"k": SHOTS}}, "constrained",
@@ -268,7 +268,7 @@ class Peer:
 
 def peer(path: Path, results: Results) -> Peer:
     """Return the stitched study of the same rows, with the prompts that our run settled on."""
-    loaded, parts = read(path, Wishes())
+    loaded, parts = read(path, RunOptions())
     by_id = {case.id: case for case in loaded.everyone}
     part = parts.parts[0]
     runs = {run.spec.arm: run for run in results.runs if run.state == "measured"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.stats.trend import largest_break
+from tuneworthy.stats.trend import largest_change_point
 from tuneworthy.verdict.drift import LEVEL
 
 Array = np.ndarray[Any, Any]
@@ -50,7 +50,7 @@ def step(before: float, after: float, share: float) -> Draw:
 
 def rate(draw: Draw, n: int, draws: int, groups: Array | None = None) -> float:
     rng = np.random.default_rng(0)
-    found = [largest_break(draw(rng, n), np.arange(n), groups) for _ in range(draws)]
+    found = [largest_change_point(draw(rng, n), np.arange(n), groups) for _ in range(draws)]
     return sum(one is not None and one.p <= LEVEL for one in found) / draws
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.discordant import discordant_bounds
 
 Array = np.ndarray[Any, Any]
 MARGIN, LEVEL = 0.05, level(0.05, 1, 2)
@@ -51,7 +51,7 @@ def judged(diff: Array, truth: float, found: tuple[Array, Array] | None = None,
            tail: float = LEVEL) -> tuple[Array, Array]:  # fmt: skip
     """Return whether each study is firm, and whether it errs."""
     n, plain = diff.shape[1], diff.mean(1)
-    low, high = discordant((diff > 0).sum(1), (diff < 0).sum(1), n, tail)
+    low, high = discordant_bounds((diff > 0).sum(1), (diff < 0).sum(1), n, tail)
     mean, by = plain, np.ones(len(diff))
     if found is not None:
         mean, by = found[0], found[1] / np.maximum(diff.std(1, ddof=1) / np.sqrt(n), 1e-9)

@@ -22,7 +22,7 @@ from tuneworthy.core.answer import Score
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.quality import Quality, quality
 from tuneworthy.retrieval.vectors import encoder_here
-from tuneworthy.session import Wishes, read
+from tuneworthy.session import RunOptions, read
 from tuneworthy.stats.bounds import paired
 
 INSTRUCTION = "Answer the question in as few words as possible."
@@ -58,7 +58,7 @@ def main() -> None:
     }
     (out / "task.yaml").write_text(json.dumps(task, indent=1), "utf-8")
     found(out / "task.yaml")
-    study = tuneworthy.run(out / "task.yaml", Wishes(limit=rows), said)
+    study = tuneworthy.run(out / "task.yaml", RunOptions(limit=rows), said)
     scores(study)
 
 
@@ -70,7 +70,7 @@ def said(event: str, data: object) -> None:
 
 def found(task: Path) -> None:
     """Print recall and reciprocal rank of words alone and with vectors, over all rows."""
-    loaded, _ = read(task, Wishes())
+    loaded, _ = read(task, RunOptions())
     encoder, why = encoder_here()
     parts = [("words", None)] + ([("words and vectors", encoder)] if encoder else [])
     for name, one in parts:

@@ -23,7 +23,7 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.changed_facts import Told, changed, faithfulness, freshness
+from tuneworthy.extras.changed_facts import FactCounts, change_facts, faithfulness, freshness
 from tuneworthy.metrics import scorer
 from tuneworthy.models import open_model
 from tuneworthy.suite import policy_faq
@@ -36,7 +36,7 @@ def main() -> None:
     out, n = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 120
     out.mkdir(parents=True, exist_ok=True)
     docs, cases = made(n)
-    after = changed(docs, cases, 0)
+    after = change_facts(docs, cases, 0)
     model = open_model("smollm2-135m", folder=out)
     task = Task.model_validate({**policy_faq.TASK, "data": Data(train="a", test="b", docs="c"),
                                 "output": Output(type="text", max_tokens=12)})  # fmt: skip
@@ -110,7 +110,7 @@ def kept(
     return [Answer.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def row(told: Told) -> str:
+def row(told: FactCounts) -> str:
     """Return one line: how many answers, and the share of each kind with its interval."""
     shares = [
         f"{kind} {share.mean:.3f} [{share.low:.3f}, {share.high:.3f}]"

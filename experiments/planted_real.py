@@ -82,7 +82,7 @@ def run(out: Path, cause: str, variant: int) -> None:
         lines(home / "logged.jsonl", [{"id": row["id"], "answer": right} for row, right in given])
         task |= {"present": {"answers": "logged.jsonl"}}
     (home / "task.yaml").write_text(json.dumps(task, indent=1), "utf-8")
-    results = tuneworthy.run(home / "task.yaml", tuneworthy.Wishes(brief=True)).results
+    results = tuneworthy.run(home / "task.yaml", tuneworthy.RunOptions(brief=True)).results
     seen = results.evidence.diagnosis
     holds, why = PROOFS[cause](made, results)
     told = {

@@ -9,7 +9,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import open_ledger
-from tuneworthy.measure.units import Bench
+from tuneworthy.measure.units import Runner
 from tuneworthy.metrics import scorer
 
 NAMES = "Ann Bob Carl Dora Eve Finn Gina Hugo Ida Jon Kim Leo Mia Ned Oda Pam".split()  # noqa: SIM905
@@ -37,7 +37,7 @@ def bench_of(folder, task, rows, models):
             Part(train=tuple(others[::2]), dev=tuple(others[1::2]), test=tuple(ids[fold::2]))
         )
     with open_ledger(folder) as ledger:
-        yield Bench(
+        yield Runner(
             task=task.at(folder),
             study="study",
             split=Split(k=2, parts=tuple(parts)),

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
-__all__ = ["Study", "Wishes", "check", "plan", "run"]
+__all__ = ["RunOptions", "Study", "check", "plan", "run"]
 
 if TYPE_CHECKING:
-    from tuneworthy.study import Study, Wishes, check, plan, run
+    from tuneworthy.study import RunOptions, Study, check, plan, run
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.code import EVERYTHING, made_by
+from tuneworthy.core.code import ALL_SOURCES, code_version
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
@@ -18,7 +18,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
 from tuneworthy.ledger.store import Ledger
-from tuneworthy.measure.stage_runner import spent_in
+from tuneworthy.measure.stage_runner import spent_key
 from tuneworthy.metrics import fingerprint
 from tuneworthy.models import content_of
 from tuneworthy.models.encoder.minilm import missing
@@ -31,10 +31,10 @@ def identity_of(loaded: Loaded, available: Mapping[str, str]) -> dict[str, Any]:
     """Return the identity of a study: its task, what it reads, and which needs are met."""
     needed = needs(loaded.task)
     met = {need: why for need, why in available.items() if need in needed}
-    return {"task": loaded.task.hash, "read": contents(loaded), "here": met}
+    return {"task": loaded.task.hash, "read": input_digests(loaded), "here": met}
 
 
-def contents(loaded: Loaded) -> dict[str, str]:
+def input_digests(loaded: Loaded) -> dict[str, str]:
     """Return a digest of each input of a study; a change of any makes another study."""
     task, kinds = loaded.task, {"cases": loaded.cases, "test": loaded.test, "dev": loaded.dev}
     files = {name: source.file for name, source in task.answers.items()}
@@ -92,7 +92,7 @@ def more_minutes(ledger: Ledger, study: str) -> list[float]:
     return minutes
 
 
-def go_on(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
+def add_minutes(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
     """Give a study more minutes, so that its stage rule continues with the arms that were cut.
 
     They are added to the minutes spent so far, which may exceed `budget`. It remains one study:
@@ -102,7 +102,7 @@ def go_on(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
     stored = ledger.frozen(study, "plan")
     before = more_minutes(ledger, study)
     limit = budget + sum(before)
-    spent = ledger.frozen(study, spent_in(limit))
+    spent = ledger.frozen(study, spent_key(limit))
     if stored is None or not stored["staged"] or spent is None:
         unstaged = stored is not None and not stored["staged"]
         raise TaskError(
@@ -118,5 +118,5 @@ def go_on(ledger: Ledger, study: str, minutes: float, budget: float) -> None:
 def results_key(study: str, models: Iterable[str], folder: Path) -> str:
     """Return the key of a study's results: a digest of study hash, code and model files."""
     files = {spec: content_of(spec, folder) for spec in models}
-    return digest({"what": "results", "study": study, "made_by": made_by(EVERYTHING),
+    return digest({"what": "results", "study": study, "made_by": code_version(ALL_SOURCES),
                    "models": files})  # fmt: skip

@@ -16,7 +16,12 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.diagnose.recomputed import evidence_again, older, scored_again, whole
+from tuneworthy.diagnose.recomputed import (
+    all_rows_scored,
+    outdated_results_error,
+    recompute_evidence,
+    rescore_stored,
+)
 from tuneworthy.metrics import Metric
 from tuneworthy.settle.replay import by_score, settled_again, unsettled
 from tuneworthy.verdict.decide import decide, grid
@@ -52,13 +57,13 @@ def recompute(
     were not stored.
     """
     policy = _policy(results)
-    study = Evidence.model_validate(evidence_again(unsettled(results), metric).plain())
+    study = Evidence.model_validate(recompute_evidence(unsettled(results), metric).plain())
     findings = ask(study, results.task)
     evidence, failures = settled_again(results, study, policy, metric)
     judged = decide(evidence, findings, policy, version=results.verdict.tuneworthy)
     verdict = Verdict.model_validate(json.loads(canonical(judged)))  # in canonical form, as stored
     points = grid(evidence, findings, policy)
-    checked, rescored_wrong = scored_again(results, metric) if metric else (None, [])
+    checked, rescored_wrong = rescore_stored(results, metric) if metric else (None, [])
     differs = [
         *rescored_wrong,
         *failures,
@@ -89,7 +94,7 @@ def _cut(value: Any) -> str:
 
 def _policy(results: Results) -> Policy:
     if results.policy is None:
-        raise older("don't hold the policy they were judged by")
+        raise outdated_results_error("don't hold the policy they were judged by")
     return results.policy
 
 
@@ -106,7 +111,9 @@ def _policy_differs(results: Results, policy: Policy) -> Iterator[str]:
 
 def _taken(results: Results, metric: Metric | None) -> tuple[str, ...]:
     """Return the names of what was taken as stored: scores and optional measurements."""
-    rediagnosed = results.split is not None and metric is not None and whole(results, results.split)
+    rediagnosed = (
+        results.split is not None and metric is not None and all_rows_scored(results, results.split)
+    )
     names = [
         "soundness",
         "curves",

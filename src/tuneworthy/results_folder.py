@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError
 
-from tuneworthy.core.counting import counted
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import StoreError, TaskError
 from tuneworthy.core.record import Record, digest, plain_file
 from tuneworthy.core.results import Results
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
-from tuneworthy.ledger.trouble import writing
+from tuneworthy.ledger.trouble import output_errors
 
 if TYPE_CHECKING:  # statistics are slow to import, and most commands here need none
     from tuneworthy.recompute import Ask, Recomputed
@@ -23,7 +23,7 @@ FILE = "results.json"
 VERDICT = "verdict.json"
 
 
-def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
+def write_results(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     """Write a study's files under `home`/results and return their folder.
 
     `suffix` is appended to the folder's name, for later results of the same study. `results/latest`
@@ -33,7 +33,7 @@ def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     from tuneworthy.report.json import verdict_json
 
     folder = home / "results" / f"{results.task.name}-{study[:8]}{suffix}"
-    with writing(folder):
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / FILE, _json(results))
         _replace(folder / VERDICT, verdict_json(results.verdict) + "\n")
@@ -43,9 +43,9 @@ def put(results: Results, home: Path, study: str, suffix: str = "") -> Path:
     return folder
 
 
-def ready(home: Path) -> None:
+def make_results_folder(home: Path) -> None:
     """Make the folder of finished studies. Raises StoreError if that fails."""
-    with writing(home / "results"):
+    with output_errors(home / "results"):
         (home / "results").mkdir(parents=True, exist_ok=True)
 
 
@@ -64,7 +64,7 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def find(path: Path) -> Path:
+def find_results(path: Path) -> Path:
     """Return the results folder for a folder, a study's name, a verdict.json or a task folder.
 
     Raises TaskError if there is none.
@@ -101,7 +101,7 @@ def _locate(path: Path) -> Path | None:
     return None
 
 
-def read(folder: Path) -> Results:
+def read_results(folder: Path) -> Results:
     """Return a study's results from its folder; raise TaskError for a file of another version."""
     try:
         return Results.model_validate(json.loads(plain_file(folder / FILE)))
@@ -160,7 +160,8 @@ def against_ledger(folder: Path, results: Results, *, whole: bool = False) -> st
     differing = [] if results.plain() == stored else _places(stored, results.plain())
     if differing:
         raise StoreError(
-            f"the results are not those that the ledger holds: {counted(len(differing), 'place')}",
+            f"the results are not those that the ledger holds:"
+            f" {count_noun(len(differing), 'place')}",
             where=str(path),
             got=differing[0],
             fix="`tuneworthy run` writes them again from the ledger; nothing is measured twice",
@@ -183,15 +184,15 @@ def recompute(folder: Path, ask: Ask | None = None) -> Recomputed:
     metric (not run, since the folder may come from somebody else), are taken as stored.
     verdict.json must match the recomputed verdict byte for byte.
     """
-    from tuneworthy.metrics import JUDGE, chosen, scorer
+    from tuneworthy.metrics import JUDGE, metric_name, scorer
     from tuneworthy.metrics._user import is_own
     from tuneworthy.questions import ask_all
     from tuneworthy.recompute import recompute as judged
     from tuneworthy.report.json import verdict_json
 
-    results = read(folder)
+    results = read_results(folder)
     against_ledger(folder, results, whole=True)
-    name = chosen(results.task)
+    name = metric_name(results.task)
     metric = None if is_own(name) or name == JUDGE else scorer(results.task)
     recomputed = judged(results, ask or ask_all, metric)
     text = (verdict_json(recomputed.verdict) + "\n").encode("utf-8", "backslashreplace")

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tuneworthy import __version__
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
@@ -21,31 +21,32 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
-from tuneworthy.core.run import NOT_ASKED
-from tuneworthy.core.specs import lacking, needs_of, specs
+from tuneworthy.core.run import MODEL_UNAVAILABLE
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.specs import needs_of, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import Aligned
-from tuneworthy.data.audit import audit, with_more
+from tuneworthy.data.audit import audit, with_observations
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.folds import Split, split
 from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.looks import marks
-from tuneworthy.data.recorded import odd_answers, recorded
+from tuneworthy.data.looks import input_digests
+from tuneworthy.data.recorded import answer_observations, recorded_answers
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.diagnose.blocks import blocks
-from tuneworthy.extras.optional import extras
+from tuneworthy.extras.optional import plan_extras
 from tuneworthy.identity import generation, identity_of, more_minutes, results_key
 from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
 from tuneworthy.ledger import signals
-from tuneworthy.ledger.elsewhere import Looks, ahead, count
-from tuneworthy.ledger.mirror import timed
-from tuneworthy.ledger.purse import Purse, unsettled
+from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
+from tuneworthy.ledger.mirror import reply_seconds
+from tuneworthy.ledger.purse import SpendingCap, unknown_costs
 from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.measure import planning, timing
-from tuneworthy.measure.request_costs import remote
-from tuneworthy.measure.units import Bench
+from tuneworthy.measure.request_costs import remote_models
+from tuneworthy.measure.units import Runner
 from tuneworthy.models import first_use, is_local, open_model
 from tuneworthy.models._roles import (
     Models,
@@ -58,47 +59,27 @@ from tuneworthy.models._roles import (
 from tuneworthy.models.encoder.minilm import missing
 from tuneworthy.models.local.machine import installed
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.results_folder import put
-from tuneworthy.retrieval.gold import completed
+from tuneworthy.results_folder import write_results
+from tuneworthy.retrieval.gold import with_inferred_passages
 
 Tell = Callable[[str, Any], None]
 UNLOCKED = "-unlocked"  # suffix of the results folder
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "peft", "openai")
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """Options of a run.
-
-    `bad_rows` and `max_bad`: what to do with bad rows. `limit`: the most rows. `fresh`: start the
-    study anew. `pay`: allow paid models without a cap. `brief`: run only the arms and the
-    diagnosis; skip optional measurements. `unlock`: score only the locked rows. `more`: further
-    minutes for a finished study.
-    """
-
-    bad_rows: Literal["stop", "exclude"] = "stop"
-    max_bad: float = 0.01
-    limit: int | None = None
-    fresh: bool = False
-    pay: bool = False
-    brief: bool = False
-    unlock: bool = False
-    more: float | None = None
-
-
 @dataclass
-class Desk:
-    """The open resources of a running study; see `open_desk`."""
+class Session:
+    """The open resources of a running study; see `open_session`."""
 
     task: Task
     loaded: Loaded
     split: Split
     sealed: Sealed
     ledger: Ledger
-    wishes: Wishes
+    wishes: RunOptions
     study: str
     tell: Tell
-    purse: Purse | None = None
+    purse: SpendingCap | None = None
     salt: str = ""
 
     @property
@@ -152,7 +133,9 @@ class Desk:
         model = self._model
         sizes = (tokens(model), model.context) if model else (None, None)
         audited = audit(self.loaded, self.split, *sizes)
-        return with_more(audited, odd_answers(self.loaded, self._logged, self.split.early))
+        return with_observations(
+            audited, answer_observations(self.loaded, self._logged, self.split.early)
+        )
 
     @cached_property
     def _model(self) -> Model | None:
@@ -162,7 +145,7 @@ class Desk:
         """
         if not is_local(self.task.model):
             return None
-        arms = [spec for spec in specs(self.task) if not lacking(spec, self.available)]
+        arms = [spec for spec in specs(self.task) if not unmet_needs(spec, self.available)]
         needed = any(plugin("arms", s.arm).NEEDS & {"model", "training"} for s in arms)
         return self.models["base"] if needed and "base" in self.models else None
 
@@ -181,19 +164,19 @@ class Desk:
 
     def counted(self, study: str) -> Looks:
         """Count a look at the scored cases under a name, once, and report any trouble."""
-        looks = count(self.ledger, study, *self.opened())
+        looks = record_look(self.ledger, study, *self.opened())
         if looks.trouble:
             self.tell("say", looks.trouble)
         return looks
 
     def ahead(self) -> Looks:
         """Return the ordinal that this study's look would have, without counting it."""
-        return ahead(self.ledger, self.study, *self.opened())
+        return next_look(self.ledger, self.study, *self.opened())
 
     def opened(self) -> tuple[str, tuple[str, ...]]:
         """Return the identity of the scored cases: their digest, and a mark of each."""
         cases = list(self._scored().values())
-        return rows_digest(cases), marks(cases)
+        return rows_digest(cases), input_digests(cases)
 
     def _scored(self) -> dict[str, Case]:
         return self.sealed.open("compare")
@@ -218,29 +201,31 @@ class Desk:
             self.tell("say", warning)
         docs = self.loaded.docs
         sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
-        facts = planning.Facts(
+        facts = planning.PlanInputs(
             task=task,
             split=self.split,
             audit=self.audit,
             available=self.available,
             sizes=sizes,
             speed=speed,
-            remote=remote(task, self.loaded.everyone, sizes, docs, timed(self.ledger.home)),
+            remote=remote_models(
+                task, self.loaded.everyone, sizes, docs, reply_seconds(self.ledger.home)
+            ),
             looks=self.ahead().look,
             limited=self.wishes.limit is not None,
         )
-        plan = planning.make(facts, arms, rows_digest(self.loaded.cases), self.study)
+        plan = planning.make_plan(facts, arms, rows_digest(self.loaded.cases), self.study)
         facts = planning.with_examples(facts, [arm.spec for arm in plan.arms if not arm.because])
         extra_fields = {
-            "beside": extras(facts, plan, self.wishes.brief),
+            "beside": plan_extras(facts, plan, self.wishes.brief),
             "looks_scope": self.ahead().scope,
         }
         return plan.model_copy(update=extra_fields)
 
-    def bench(self) -> Bench:
+    def bench(self) -> Runner:
         """Return the bench for units, which bundles all they need."""
         task = self.task
-        return Bench(
+        return Runner(
             task=task,
             study=self.study,
             split=self.split,
@@ -265,14 +250,14 @@ class Desk:
     @cached_property
     def _logged(self) -> dict[str, Aligned]:
         """Return the logged answers of each recorded system, aligned with the rows."""
-        return recorded(self.loaded, scored_cases(self.loaded, self.split))
+        return recorded_answers(self.loaded, scored_cases(self.loaded, self.split))
 
     def _recorded(self) -> dict[str, dict[str, Answer]]:
         """Return the logged answers of each recorded system, by case id."""
         return {name: {a.case: a for a in logs.answers} for name, logs in self._logged.items()}
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> ComparisonInputs:
         """Return the inputs of the comparison besides the runs."""
         scored = list(self._scored().values())
         grades = grades_of(self.task, scored)
@@ -280,7 +265,7 @@ class Desk:
         stored = self.ledger.frozen(self.study, "plan")
         plan = Plan.model_validate(stored) if stored else None
         staged = plan is not None and plan.staged
-        return Shape(
+        return ComparisonInputs(
             task=self.task,
             study=self.study,
             split=self.split,
@@ -322,7 +307,7 @@ class Desk:
 
         If a model was unavailable nothing is stored, so that the next run tries only that again.
         """
-        if any(run.because.startswith(NOT_ASKED) for run in results.runs):
+        if any(run.because.startswith(MODEL_UNAVAILABLE) for run in results.runs):
             return results
         key = self._key()
         keyed = results.model_copy(update={"reproduce": {**results.reproduce, "stored": key}})
@@ -336,7 +321,9 @@ class Desk:
 
     def write(self, results: Results) -> Path:
         """Write verdict, report and plan under results/ and return their folder."""
-        return put(results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else "")
+        return write_results(
+            results, self.task.folder, self.study, UNLOCKED if self.wishes.unlock else ""
+        )
 
     def reproduce(self) -> dict[str, Any]:
         """Return versions, hardware and commands needed to reproduce the numbers."""
@@ -352,37 +339,41 @@ class Desk:
             "looks": self.looks.look,
             "commands": ["tuneworthy check", "tuneworthy plan", run],
             **({"endpoints": list(self.models.notes)} if self.models.notes else {}),
-            **unsettled(self.purse),
+            **unknown_costs(self.purse),
         }
 
 
-def read(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> tuple[Loaded, Split]:
+def read(
+    path: Path, wishes: RunOptions, tell: Tell = lambda event, data: None
+) -> tuple[Loaded, Split]:
     """Read a task file and its rows, and split them; nothing is opened for scoring."""
     how = wishes.bad_rows, wishes.max_bad, wishes.limit, wishes.unlock
-    loaded = completed(load(read_task(path), *how, say=lambda text: tell("say", text)))
+    loaded = with_inferred_passages(load(read_task(path), *how, say=lambda text: tell("say", text)))
     return loaded, split(loaded)
 
 
 @contextmanager
-def open_desk(path: Path, wishes: Wishes, tell: Tell = lambda event, data: None) -> Iterator[Desk]:
+def open_session(
+    path: Path, wishes: RunOptions, tell: Tell = lambda event, data: None
+) -> Iterator[Session]:
     """Open a task with its rows and its ledger (one writer), and close them afterwards."""
     loaded, parts = read(path, wishes, tell)
     task = loaded.task
     with open_ledger(task.folder) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
-        desk = Desk(task, loaded, parts, empty_side, ledger, wishes, "", tell)
+        desk = Session(task, loaded, parts, empty_side, ledger, wishes, "", tell)
         flags = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
         identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **flags}
         check_device(task, desk.models.specs)
         desk.study, desk.salt = generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
-        desk.purse = Purse(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
+        desk.purse = SpendingCap(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
         desk.task = _with_answer_limit(desk)
         yield desk
 
 
-def _with_answer_limit(desk: Desk) -> Task:
+def _with_answer_limit(desk: Session) -> Task:
     """Return the task with an inferred `max_tokens` recounted by the base model's tokenizer."""
     task = desk.task
     if "output.max_tokens" not in task.inferred or desk._model is None:

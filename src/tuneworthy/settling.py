@@ -19,16 +19,17 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical, digest
 from tuneworthy.core.results import Results
-from tuneworthy.core.settlement import Choice, Click, Ended
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.settlement import Choice, EndReason, PairwiseVote
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.ledger.trouble import writing
-from tuneworthy.session import Desk, Wishes, open_desk
+from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.session import Session, open_session
 from tuneworthy.settle.finalists import Finalists, recorded
-from tuneworthy.settle.open_rows import fresh, gold_rows
-from tuneworthy.settle.pairwise_votes import Ballot, Question, agreement
-from tuneworthy.settle.sequential import Sequential
+from tuneworthy.settle.open_rows import gold_rows, new_inputs
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
+from tuneworthy.settle.sequential import SequentialSettling
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.open_pairs import Open, standing
+from tuneworthy.verdict.open_pairs import OpenPair, pairs_left_open
 from tuneworthy.verdict.policy import policy_of
 
 SUFFIX, GOLD = "-settled", "settled.jsonl"
@@ -60,7 +61,7 @@ class Progress:
     left: tuple[float, ...]
     clicks: int
     more: int | None
-    ended: Ended | None
+    ended: EndReason | None
 
 
 class Settling:
@@ -70,27 +71,29 @@ class Settling:
     writes the settled verdict, at any time.
     """
 
-    def __init__(self, desk: Desk, study: Results, patience: int | None) -> None:
+    def __init__(self, desk: Session, study: Results, patience: int | None) -> None:
         self._desk, self._study = desk, study
         self._policy, self._most = policy_of(desk.task), inf if patience is None else patience
-        self.ballot = Ballot(desk.task, desk.metric, desk.study)
+        self.ballot = PairwiseVotes(desk.task, desk.metric, desk.study)
         self._scored = list(desk.sealed.open("settle").values())
         labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # so that no locked row is shown
         logged = recorded(desk.task, desk.loaded.unlabelled, labelled)
-        pool = fresh(list(desk.loaded.unlabelled), labelled)
+        pool = new_inputs(list(desk.loaded.unlabelled), labelled)
         self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, logged)
         self._refuse()
         clicks = self._stored()
         self._look = self._counted() if clicks else desk.ahead().look
         shape = replace(desk.shape, looks=self._look)
         pairs = compare(shape, self._scored, study.runs).pairs
-        self._pairs = Sequential(study.evidence, self._policy, self._arms, self.ballot, pairs)
+        self._pairs = SequentialSettling(
+            study.evidence, self._policy, self._arms, self.ballot, pairs
+        )
         self._pairs.take(*clicks)
 
     # Questions and clicks.
 
     @property
-    def ended(self) -> Ended | None:
+    def ended(self) -> EndReason | None:
         """Return the reason for the end; None while questions remain."""
         waits = self._pairs.asked is not None
         return "patience" if waits and len(self._pairs.clicks) >= self._most else self._pairs.ended
@@ -105,8 +108,14 @@ class Settling:
         shown = self.question()
         if shown is None:
             return "nothing is asked any more"
-        click = Click(input=shown.query.id, left=shown.left, right=shown.right, choice=choice,
-                      gold=gold, again=shown.again)  # fmt: skip
+        click = PairwiseVote(
+            input=shown.query.id,
+            left=shown.left,
+            right=shown.right,
+            choice=choice,
+            gold=gold,
+            again=shown.again,
+        )
         if invalid := self.ballot.refusal(shown.query, click):
             return invalid
         number = len(self._pairs.clicks)
@@ -132,16 +141,16 @@ class Settling:
         self._counted()
         results, home = self._results(), self._desk.task.folder
         self._desk.ledger.put(shelf.settled_key(results), "settled", {}, self._desk.study)
-        folder = shelf.put(results, home, self._desk.study, SUFFIX)
+        folder = shelf.write_results(results, home, self._desk.study, SUFFIX)
         rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with writing(folder / GOLD):
+        with output_errors(folder / GOLD):
             (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
         return Settlement(results, folder, len(rows))
 
     def _refuse(self) -> None:
         """Raise TaskError if no click can help: a firm verdict, no new inputs, or no answers."""
-        current, open_pairs = standing(self._study.evidence, self._policy)
+        current, open_pairs = pairs_left_open(self._study.evidence, self._policy)
         if current.status == "firm":
             raise TaskError(
                 "the verdict is firm: there is nothing to settle",
@@ -177,7 +186,7 @@ class Settling:
                 fix="add inputs that nobody has labelled",
             )
 
-    def _silent(self, open_pair: Open) -> bool:
+    def _silent(self, open_pair: OpenPair) -> bool:
         return any(self._arms.mute(name) for name in open_pair.names)
 
     def _results(self) -> Results:
@@ -202,11 +211,11 @@ class Settling:
     def _key(self, number: int) -> str:
         return digest({"what": "click", "study": self._desk.study, "number": number})
 
-    def _stored(self) -> list[Click]:
+    def _stored(self) -> list[PairwiseVote]:
         """Return the clicks of earlier sessions, in order."""
-        clicks: list[Click] = []
+        clicks: list[PairwiseVote] = []
         while (stored := self._desk.ledger.get(self._key(len(clicks)))) is not None:
-            clicks.append(Click.model_validate(stored))
+            clicks.append(PairwiseVote.model_validate(stored))
         return clicks
 
     def _counted(self) -> int:
@@ -217,7 +226,7 @@ class Settling:
 @contextmanager
 def open_settling(
     path: Path,
-    wishes: Wishes = Wishes(),
+    wishes: RunOptions = RunOptions(),
     clicks: int | None = None,
     tell: Callable[[str, Any], None] = lambda event, data: None,
 ) -> Iterator[Settling]:
@@ -226,7 +235,7 @@ def open_settling(
     Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
     can't make it firm, or if there is no new input.
     """
-    with open_desk(path, wishes, tell) as desk:
+    with open_session(path, wishes, tell) as desk:
         study = desk.finished()
         if study is None:
             raise TaskError(

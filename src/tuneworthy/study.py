@@ -13,45 +13,46 @@ from typing import Any
 
 from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.trends import explained
+from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import counted
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError, ModelError
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
-from tuneworthy.core.run import NOT_ASKED, Run
-from tuneworthy.core.specs import specs, trains, wants_dev
+from tuneworthy.core.run import MODEL_UNAVAILABLE, Run
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.specs import needs_dev_scores, specs, trains
 from tuneworthy.core.verdict import Verdict
-from tuneworthy.data.audit import D, audit, with_more
+from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE, audit, with_observations
 from tuneworthy.data.fingerprint import rows_digest
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.locked import seen_locked
-from tuneworthy.data.looks import looked, marks
-from tuneworthy.data.recorded import odd_answers, recorded
-from tuneworthy.diagnose.diagnosis import across
+from tuneworthy.data.locked import locked_observation
+from tuneworthy.data.looks import input_digests, look_observation
+from tuneworthy.data.recorded import answer_observations, recorded_answers
+from tuneworthy.diagnose.diagnosis import diagnose_runs
 from tuneworthy.diagnose.remedies import with_minutes
-from tuneworthy.extras.runner import Asking, beside, sliced
-from tuneworthy.identity import go_on
+from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
+from tuneworthy.identity import add_minutes
 from tuneworthy.judge.grading import blocks_ahead
-from tuneworthy.ledger.elsewhere import ahead
+from tuneworthy.ledger.elsewhere import next_look
 from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
-from tuneworthy.measure.block_race import Field, raced
+from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
-from tuneworthy.measure.stage_runner import Follow, room_beside
-from tuneworthy.measure.units import Bench
+from tuneworthy.measure.stage_runner import StageRunner, fit_extras
+from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import ready
-from tuneworthy.session import Desk, Wishes, open_desk, read, scored_cases
+from tuneworthy.results_folder import make_results_folder
+from tuneworthy.session import Session, open_session, read, scored_cases
 from tuneworthy.verdict.policy import policy_of
 
-__all__ = ["Study", "Watch", "Wishes", "check", "plan", "run"]
-NOT_READ = "the minutes have no room to read the matrix across (budget.minutes)"
+__all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
+NO_TIME_TO_DIAGNOSE = "the minutes have no room to read the matrix across (budget.minutes)"
 EXTRA_LEAST = 0.1  # share of the minutes kept for optional measurements
 EXTRA_SHARE = 0.25  # the largest share of the minutes for them under the stage rule
 Watch = Callable[[str, Any], None]
@@ -95,7 +96,7 @@ class Study:
         return self.verdict._repr_html_()
 
 
-def check(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Audit:
+def check(path: Path, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Audit:
     """Return the audit of a task's rows and recorded answers, with what would block a verdict.
 
     Nothing is sent and no arm is scored. Raises the errors that `plan` and `run` would raise for
@@ -104,13 +105,13 @@ def check(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> 
     loaded, parts = read(path, wishes, watch or (lambda event, data: None))
     specs(loaded.task)
     cases = scored_cases(loaded, parts)
-    odd = odd_answers(loaded, recorded(loaded, cases), parts.early)
+    odd = answer_observations(loaded, recorded_answers(loaded, cases), parts.early)
     observations = [*odd, *_looks_so_far(loaded, cases)]
-    audited = with_more(audit(loaded, parts), observations)
+    audited = with_observations(audit(loaded, parts), observations)
     known_texts = {observation.text for observation in audited.observations}
     reasons = [why for why in blocks_ahead(loaded.task, audited, cases) if why not in known_texts]
     fix = "(repair it first: `run` names no arm before)"
-    return with_more(audited, [
+    return with_observations(audited, [
         Observation(kind="blocks", level="blocked", text=why, count=len(cases), fix=fix)
         for why in reasons
     ])  # fmt: skip
@@ -127,36 +128,37 @@ def _looks_so_far(loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation
 
 def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iterator[Observation]:
     scored, locked = (
-        ahead(ledger, "", rows_digest(rows), marks(rows)) for rows in (cases, loaded.aside)
+        next_look(ledger, "", rows_digest(rows), input_digests(rows))
+        for rows in (cases, loaded.aside)
     )
-    if observation := looked(scored.look - 1, len(cases), scored.scope):
+    if observation := look_observation(scored.look - 1, len(cases), scored.scope):
         yield observation
     if loaded.task.data.locked:
-        yield seen_locked(len(loaded.aside), locked.look - 1, D)
+        yield locked_observation(len(loaded.aside), locked.look - 1, ASSUMED_DIFFERENCE_SHARE)
     if scored.trouble:
         yield Observation(kind="looks_unknown", level="note", text=scored.trouble, count=0)
 
 
-def plan(path: Path, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Plan:
+def plan(path: Path, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one if the study has begun."""
-    with open_desk(path, wishes, watch or (lambda event, data: None)) as desk:
+    with open_session(path, wishes, watch or (lambda event, data: None)) as desk:
         return desk.plan(keep=False)
 
 
-def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None) -> Study:
+def run(path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
     """Run a study, or resume it, and write verdict, report and plan.
 
     Raises a TuneworthyError; everything measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_desk(Path(path), wishes, tell) as desk:
+    with open_session(Path(path), wishes, tell) as desk:
         if wishes.more is not None:
-            go_on(desk.ledger, desk.study, wishes.more, desk.task.budget.minutes)
+            add_minutes(desk.ledger, desk.study, wishes.more, desk.task.budget.minutes)
         if (stored := desk.finished()) is not None:
             tell("done", stored)
             return Study(stored, desk.write(stored))
         desk.refuse_unpaid()
-        ready(desk.task.folder)
+        make_results_folder(desk.task.folder)
         if wishes.unlock:
             _unlock(desk)
         tell("audit", desk.audit)
@@ -173,23 +175,23 @@ def run(path: Path | str, wishes: Wishes = Wishes(), watch: Watch | None = None)
             raise _nothing_measured(runs)
         if staged:
             room = max(EXTRA_LEAST * desk.minutes, runner.left)
-            planned = room_beside(planned, room, EXTRA_SHARE * desk.minutes)
+            planned = fit_extras(planned, room, EXTRA_SHARE * desk.minutes)
         results = _results(desk, planned, runs, recipes)
         results = desk.finish(results.model_copy(update={"steps": tuple(runner.steps)}))
         tell("done", results)
         return Study(results, desk.write(results))
 
 
-def _unlock(desk: Desk) -> None:
+def _unlock(desk: Session) -> None:
     """Log, count and report that the locked rows are opened, before any arm runs."""
-    rows = counted(len(desk.loaded.test or ()), "locked row")
+    rows = count_noun(len(desk.loaded.test or ()), "locked row")
     desk.ledger.door(desk.study, "unlock", rows)
     look = look_line(desk.looks.look, desk.looks.scope, locked=True).removeprefix("look ")
     desk.tell("say", f"{rows} unlocked: look {look}")
 
 
 def _steps(
-    desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
+    desk: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
 ) -> Iterator[None]:
     """Measure the arms one by one, the simplest first; yield after each.
 
@@ -201,9 +203,11 @@ def _steps(
             diagnosed = True
             _probe(desk, bench, planned, runs, recipes, tell)
         tell("arm", arm)
-        field = Field(desk.shape, runs, _competing(planned.arms))
+        field = RaceState(desk.shape, runs, _competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]
-        new = raced(bench, arm, recipes, wants_dev(desk.task, arm.spec, runnable), field)
+        new = measure_raced(
+            bench, arm, recipes, needs_dev_scores(desk.task, arm.spec, runnable), field
+        )
         runs += new
         # Later arms build on the best prompt on dev in their own fold.
         recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
@@ -212,12 +216,14 @@ def _steps(
         _probe(desk, bench, planned, runs, recipes, tell)
 
 
-def _stage_runner(desk: Desk, planned: Plan, runs: list[Run], recipes: list[Recipe]) -> Follow:
+def _stage_runner(
+    desk: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+) -> StageRunner:
     def diagnose() -> Diagnosis | None:
         return _diagnosed(desk, planned, runs)
 
     bench = replace(desk.bench(), runs=runs)  # shares the list, which grows
-    return Follow(bench, planned, desk.shape, runs, recipes, desk.minutes, diagnose, desk.tell)
+    return StageRunner(bench, planned, desk.shape, runs, recipes, desk.minutes, diagnose, desk.tell)
 
 
 def _any_measured(runs: Sequence[Run]) -> bool:
@@ -225,8 +231,8 @@ def _any_measured(runs: Sequence[Run]) -> bool:
 
 
 def _probe(
-    desk: Desk,
-    bench: Bench,
+    desk: Session,
+    bench: Runner,
     planned: Plan,
     runs: list[Run],
     recipes: Sequence[Recipe],
@@ -247,7 +253,7 @@ def _competing(arms: Sequence[PlannedArm]) -> int:
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
-def _verdict_so_far(desk: Desk, runs: Sequence[Run]) -> Verdict:
+def _verdict_so_far(desk: Session, runs: Sequence[Run]) -> Verdict:
     """Return the verdict on the arms that were measured so far, without diagnosis and questions."""
     from tuneworthy.verdict.decide import decide
 
@@ -255,12 +261,16 @@ def _verdict_so_far(desk: Desk, runs: Sequence[Run]) -> Verdict:
     return decide(compare(desk.shape, cases, runs), (), policy_of(desk.task))
 
 
-def _results(desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]) -> Results:
+def _results(
+    desk: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
+) -> Results:
     """Return the results: comparison, diagnosis, optional measurements, questions and verdict."""
     from tuneworthy.verdict.decide import decide, grid
 
     cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
-    evidence = explained(desk.split, cases, runs, compare(desk.shape, cases, runs)).model_copy(
+    evidence = with_fits_and_trends(
+        desk.split, cases, runs, compare(desk.shape, cases, runs)
+    ).model_copy(
         update={
             "looks_scope": desk.looks.scope,
             "locked": desk.wishes.unlock,
@@ -268,10 +278,10 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[R
         }
     )
     evidence = with_minutes(evidence, planned)
-    asking = Asking(desk.bench(), desk.loaded, cases, planned, runs, recipes)
-    evidence = beside(asking, evidence)
+    asking = ExtrasInputs(desk.bench(), desk.loaded, cases, planned, runs, recipes)
+    evidence = with_extras(asking, evidence)
     findings = ask_all(evidence, desk.task)
-    evidence = sliced(asking, evidence, *_contenders(decide(evidence, findings, policy)))
+    evidence = with_slices(asking, evidence, *_contenders(decide(evidence, findings, policy)))
     return Results(
         task=desk.task,
         audit=desk.audit,
@@ -288,18 +298,18 @@ def _results(desk: Desk, planned: Plan, runs: Sequence[Run], recipes: Sequence[R
     )
 
 
-def _diagnosed(desk: Desk, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+def _diagnosed(desk: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
     cases = tuple(desk.sealed.open("compare").values())
-    diagnosis = across(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
+    diagnosis = diagnose_runs(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
     if (
         diagnosis and planned.read == 0
     ):  # without placebos every remedy that helps would count as a cause
         return Diagnosis(arm=diagnosis.arm, n_fail=diagnosis.n_fail, n_pass=diagnosis.n_pass,
-                         doubts=diagnosis.doubts, because=NOT_READ)  # fmt: skip
+                         doubts=diagnosis.doubts, because=NO_TIME_TO_DIAGNOSE)  # fmt: skip
     return diagnosis
 
 
-def _graded(desk: Desk) -> tuple[Grade, ...] | None:
+def _graded(desk: Session) -> tuple[Grade, ...] | None:
     """Return the human grades that correct the judge; None without a judge."""
     if desk.shape.grades is None:
         return None
@@ -316,7 +326,7 @@ def _contenders(verdict: Verdict) -> tuple[str | None, str | None]:
 
 def _nothing_measured(runs: Sequence[Run]) -> Exception:
     reasons = "; ".join(f"{run.spec.name}: {run.because}" for run in runs if run.because)
-    if any(run.state == "failed" or run.because.startswith(NOT_ASKED) for run in runs):
+    if any(run.state == "failed" or run.because.startswith(MODEL_UNAVAILABLE) for run in runs):
         return ModelError("no candidate could be measured", where="task.yaml arms", got=reasons,
                           fix="see the reasons")  # fmt: skip
     return DataError(

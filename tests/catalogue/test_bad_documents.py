@@ -9,9 +9,9 @@ from tests.studies import MODEL
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.data.load import load
-from tuneworthy.data.observations import observed
+from tuneworthy.data.observations import row_observations
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.retrieval.gold import completed
+from tuneworthy.retrieval.gold import with_inferred_passages
 
 
 def with_docs(folder: Path, *texts: str) -> Path:
@@ -44,8 +44,8 @@ def test_i58_an_empty_file_of_documents_is_refused(tmp_path, capsys):
 
 def test_i58_a_document_without_text_among_others_is_warned_of(tmp_path):
     loaded = load(read_task(with_docs(tmp_path, " \n", "The answer 7.") / "task.yaml"))
-    (warned,) = [one for one in observed(loaded, loaded.cases) if one.kind == "blank_docs"]
+    (warned,) = [one for one in row_observations(loaded, loaded.cases) if one.kind == "blank_docs"]
     assert (warned.level, warned.count, warned.ids) == ("warning", 1, ("d0",))
     assert "1 of 2 documents" in warned.text
     assert loaded.cases[0].context is None, "a blank text is no passage"
-    assert completed(loaded).cases[0].context == "The answer 7."
+    assert with_inferred_passages(loaded).cases[0].context == "The answer 7."

@@ -7,10 +7,10 @@ bound just on the other side of the threshold, so the answer must be not measure
 from tuneworthy.core.causes import Diagnosis, Effect, Wrong
 from tuneworthy.core.curve import LearningCurve, LearningPoint
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair
-from tuneworthy.core.freshness import Staleness
-from tuneworthy.core.harm import Harm
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.run import RECORDED
 from tuneworthy.core.search import PromptSearch, SearchStep
 from tuneworthy.core.soundness import Soundness
@@ -33,7 +33,7 @@ def span(mean, low, high):
 
 def share(k, n):
     low, high = rate(k, n)
-    return Share(k=k, n=n, share=k / n, low=low, high=high)
+    return Proportion(k=k, n=n, share=k / n, low=low, high=high)
 
 
 def arm(name, tool, mean=0.8, **more):
@@ -124,13 +124,13 @@ def wrong(causes, *effects, **more):
 
 
 def known(unknown, by_type=None):
-    return evidence(known=Familiarity(unknown=unknown, by_type=by_type or {}))
+    return evidence(known=KnowledgeProbe(unknown=unknown, by_type=by_type or {}))
 
 
 def stale(days, gain=0.3, **more):
     fields = {"changed": share(6, 200), "over_days": 30.0} | more
     arms = (arm("lora", "tune"), arm("prompt", "prompt"))
-    found = Staleness(days=days, **fields)
+    found = Freshness(days=days, **fields)
     return evidence(arms, (pair("lora", "prompt", 0.12, 0.0, gain),), staleness=found)
 
 
@@ -149,7 +149,7 @@ def priced(mean, low, high, **more):
 
 
 def harm(general, **more):
-    found = Harm(arm="lora", general=general, general_n=64, **more)
+    found = SideEffects(arm="lora", general=general, general_n=64, **more)
     return evidence(harms=(found,))
 
 
@@ -229,7 +229,7 @@ SCENES = {
             stale(span(100, 91, 110), gain=0.09),
             stale(span(200, 91, 400), faithful={"lora": share(60, 100)}),
         ],
-        "not_measured": [EMPTY, evidence(staleness=Staleness(because="no passage has a date"))],
+        "not_measured": [EMPTY, evidence(staleness=Freshness(because="no passage has a date"))],
     },
     "capability": {
         "yes": [

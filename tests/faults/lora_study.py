@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import studies
 from tests.faults import killing
 
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 from tuneworthy.training import checkpoint
 
 checkpoint.EVERY, checkpoint.SHARE = 0.0, float("inf")  # a checkpoint before every step
@@ -26,7 +26,7 @@ def study(folder: Path) -> None:
     """Run the study in `folder`; leave verdict.json without times."""
     os.dup2(2, 1)  # stdout is the parent's answer
     os.chdir(folder)
-    done = run(Path("task.yaml"), Wishes(brief=True))
+    done = run(Path("task.yaml"), RunOptions(brief=True))
     Path("verdict.json").write_bytes(studies.timeless((done.folder / "verdict.json").read_bytes()))
 
 

@@ -10,7 +10,7 @@ CODE = """
 import sys, os
 from pathlib import Path
 from tuneworthy.core.errors import StoreError
-from tuneworthy.ledger.blobs import is_whole, writing
+from tuneworthy.ledger.blobs import is_whole, atomic_folder
 from tuneworthy.ledger.store import open_ledger
 folder, said, stored = Path(sys.argv[1]), lambda text: None, []
 try:
@@ -23,7 +23,10 @@ except StoreError as error:
 else:
     sys.exit("the disk was never full")
 try:
-    with open_ledger(folder, say=said) as ledger, writing(ledger.folder("a") / "adapter") as part:
+    with (
+        open_ledger(folder, say=said) as ledger,
+        atomic_folder(ledger.folder("a") / "adapter") as part,
+    ):
         (part / "weights").write_bytes(bytes(10**7))
 except StoreError as error:
     assert error.exit_code == 7 and "full" in error.what, error

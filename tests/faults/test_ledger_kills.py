@@ -18,8 +18,8 @@ from killing import Ended, forked, kill_chain, kill_everywhere, run
 import tuneworthy.ledger.migrations  # noqa: F401
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import digest
-from tuneworthy.ledger.blobs import is_whole, writing
-from tuneworthy.ledger.purse import Purse
+from tuneworthy.ledger.blobs import atomic_folder, is_whole
+from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 
 QUIET = {"say": lambda text: None}
@@ -31,7 +31,7 @@ def note(folder: Path, line: str) -> None:
     os.close(fd)
 
 
-def ask(folder: Path, purse: Purse, key: str) -> dict:
+def ask(folder: Path, purse: SpendingCap, key: str) -> dict:
     """Ask the paid endpoint (a file that counts requests) unless the answer is there."""
     if (stored := purse.recorded(key)) is not None:
         return stored
@@ -45,7 +45,7 @@ def ask(folder: Path, purse: Purse, key: str) -> dict:
 def train(ledger, folder: Path, key: str) -> dict:
     place = ledger.folder(key) / "adapter"
     if not is_whole(place):
-        with writing(place) as part:
+        with atomic_folder(place) as part:
             (part / "weights.bin").write_bytes(random.Random(1).randbytes(5000))
             (part / "deep").mkdir()
             (part / "deep" / "config.json").write_text("{}")
@@ -68,7 +68,7 @@ def study(folder: Path) -> None:
                 return {"score": [len(name) / 3, None], "text": "\x00\ud83d é"}
 
             units[name] = ledger.unit(key, "run", make, "s")
-        purse = Purse(ledger, usd=5, tokens=5000, study="s")
+        purse = SpendingCap(ledger, usd=5, tokens=5000, study="s")
         replies = [ask(folder, purse, f"q{number}") for number in range(3)]
         units["lora"] = ledger.unit("lora", "fit", lambda: train(ledger, folder, "lora"), "s")
         ledger.door("s", "open", "score")
@@ -194,7 +194,7 @@ def test_p2_no_answered_request_is_sent_again_and_unknown_ones_are_listed(fresh)
         held = []
         if (folder / ".tuneworthy" / "ledger.sqlite").exists():
             with open_ledger(folder, **QUIET) as ledger:
-                purse = Purse(ledger, study="s")
+                purse = SpendingCap(ledger, study="s")
                 held = [q for q in ("q0", "q1", "q2") if purse.recorded(q)]
                 unknown = [attempt.key for attempt in purse.spent().unknown]
                 log = sent(folder) if (folder / "server.log").exists() else []

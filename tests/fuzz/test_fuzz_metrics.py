@@ -7,7 +7,7 @@ import pytest
 from fuzz_kit import CANARY, drawn, holds, indices, patient, real, texts
 from hypothesis import strategies as st
 
-from tuneworthy.metrics._user import measure
+from tuneworthy.metrics._user import load_user_metric
 
 pytestmark = pytest.mark.full
 COUNT = 60
@@ -51,7 +51,9 @@ def inputs(draw):
 @indices(COUNT)
 def test_metric(index, home, monkeypatch):
     patient(monkeypatch)
-    monkeypatch.setattr("tuneworthy.metrics.measure", partial(measure, seconds=0.3))
+    monkeypatch.setattr(
+        "tuneworthy.metrics.load_user_metric", partial(load_user_metric, seconds=0.3)
+    )
     monkeypatch.setattr("tuneworthy.sandbox.child._START_SECONDS", 3.0)
     source, name, answer = drawn("metrics", inputs(), COUNT, index)
     (home / "score.py").write_bytes(source.encode("utf-8", "surrogatepass"))

@@ -15,7 +15,7 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 
 
 def test_public_names_are_pinned():
-    assert sorted(tuneworthy.__all__) == ["Study", "Wishes", "check", "plan", "run"]
+    assert sorted(tuneworthy.__all__) == ["RunOptions", "Study", "check", "plan", "run"]
     assert all(getattr(tuneworthy, name) for name in tuneworthy.__all__)
 
 

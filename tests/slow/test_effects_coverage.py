@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.core.causes import Base, Intervention
+from tuneworthy.core.causes import BaseOutcomes, Intervention
 from tuneworthy.diagnose.effects import effect
 
 FAILS, PASSES, SAMPLE = 60, 600, 60
@@ -23,7 +23,7 @@ def drawn(rng, asked):
         passed={c: bool(v) for c, v in own.items()},
         placebo_passed={c: float(v) for c, v in other.items()},
     )  # fmt: skip
-    return effect(Base(arm="present", fails=fails, passes=passes), column).net
+    return effect(BaseOutcomes(arm="present", fails=fails, passes=passes), column).net
 
 
 @pytest.mark.full

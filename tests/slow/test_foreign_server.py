@@ -94,11 +94,11 @@ def served(tmp_path_factory):
 
 def study(folder, model):
     """Run the study with a model; return its answers by arm and prompt, its scores, its verdict."""
-    from tuneworthy.study import Wishes, run
+    from tuneworthy.study import RunOptions, run
 
     task = write(folder, ROWS, model=model, arms=ARMS,
                  precision="float32", output={"max_tokens": 6})  # fmt: skip
-    results = run(task, Wishes(pay=True, brief=True)).results
+    results = run(task, RunOptions(pay=True, brief=True)).results
     answers, scores = {}, {}
     for done in results.runs:
         if done.spec.of or done.spec.arm not in NAMES:

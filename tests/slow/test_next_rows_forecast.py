@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant
-from tuneworthy.stats.sizing import at_next_look, worth_it
+from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.sizing import level_at_next_look, superiority_assurance
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))
 import verdict_scenes as scenes
@@ -17,11 +17,11 @@ import verdict_scenes as scenes
 TIERS = [pytest.param(1500, marks=pytest.mark.full), pytest.param(15000, marks=pytest.mark.long)]
 MARGIN = 0.05
 NOW = bounds.level(0.05, 1, 2)
-NEXT = at_next_look(NOW, 1)
+NEXT = level_at_next_look(NOW, 1)
 
 
 def settled(wins, losses, n, level, factor):
-    low, high = discordant(wins, losses, n, level)
+    low, high = discordant_bounds(wins, losses, n, level)
     mean = (wins - losses) / n
     below = mean + factor * (high - mean) <= MARGIN
     return below | ((mean + factor * (low - mean) > 0) & (mean >= MARGIN - 1e-9))
@@ -40,7 +40,7 @@ def studies(rng, runs, n, base, factor):
 
     @lru_cache
     def outlook(won, lost):
-        return worth_it(scenes.pair("b", "a", won, lost, n, NOW, factor), MARGIN, NEXT)
+        return superiority_assurance(scenes.pair("b", "a", won, lost, n, NOW, factor), MARGIN, NEXT)
 
     counts = np.c_[wins, losses][left]
     return p[left], counts, [outlook(*one) for one in counts.tolist()]

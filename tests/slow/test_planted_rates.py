@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneworthy.planted import tally
+from tuneworthy.planted import confusion_summary
 
 BENCH = Path(__file__).parents[2] / "bench"
 FIRST = 2000
@@ -27,12 +27,14 @@ def bench():
 def controls(bench):
     """Return what the controls are called under a rule; each is planted and judged once."""
     plants = bench.controls(FIRST, 60)
-    return cache(lambda rule: tally(bench.judged(one, bench.RULES[rule]) for one in plants))
+    return cache(
+        lambda rule: confusion_summary(bench.judged(one, bench.RULES[rule]) for one in plants)
+    )
 
 
 @pytest.mark.full
 def test_planted_causes_are_named(bench):
-    told = tally(bench.judged(one) for one in bench.planted(FIRST, 60))
+    told = confusion_summary(bench.judged(one) for one in bench.planted(FIRST, 60))
     misses = told["all"]["misses"]
     assert told["all"]["right"]["n"] == 100
     assert told["all"]["right"]["share"] >= 0.92, misses

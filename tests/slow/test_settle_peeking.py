@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.betting import Bets
-from tuneworthy.stats.discordant import discordant
-from tuneworthy.verdict.open_pairs import Open
+from tuneworthy.stats.betting import BettingTest
+from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.verdict.open_pairs import OpenPair
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "verdict"))
 import verdict_scenes as scenes
@@ -29,7 +29,7 @@ def settlements(rng, runs, truth, d, factor):
     level = bounds.level(0.05, 2, 2)
     p = [(d + truth) / 2, (d - truth) / 2]
     wins, losses, _ = rng.multinomial(STUDY, [*p, 1 - d], runs).T
-    _, high = discordant(wins, losses, STUDY, level)
+    _, high = discordant_bounds(wins, losses, STUDY, level)
     mean = (wins - losses) / STUDY
     study = mean + factor * (high - mean)
     near = zip(wins // 3 * 3, losses // 3 * 3, strict=True)  # any plan keeps the bound valid
@@ -37,7 +37,7 @@ def settlements(rng, runs, truth, d, factor):
     firm = study <= MARGIN
     broken = firm & (np.maximum(study, 0) < truth)
     naive, stopped = broken.copy(), firm.copy()
-    bets = Bets(np.array([truth, MARGIN]), 2 * level, runs)
+    bets = BettingTest(np.array([truth, MARGIN]), 2 * level, runs)
     won, lost = np.zeros(runs, int), np.zeros(runs, int)
     for at in range(1, POOL + 1):
         D = rng.choice([1, -1, 0], runs, p=[*p, 1 - d])
@@ -47,7 +47,7 @@ def settlements(rng, runs, truth, d, factor):
         firm |= out
         won, lost = won + (D > 0), lost + (D < 0)
         if at >= 30 and at % 10 == 0:
-            _, fixed = discordant(won, lost, at, level)
+            _, fixed = discordant_bounds(won, lost, at, level)
             out = ~stopped & (fixed <= MARGIN)
             naive |= out & (truth >= MARGIN)
             stopped |= out
@@ -57,7 +57,7 @@ def settlements(rng, runs, truth, d, factor):
 @lru_cache
 def _planned(wins, losses, level, factor):
     one = scenes.pair("b", "a", wins, losses, STUDY, level, factor)
-    return max(50, Open("b", "a", MARGIN).planned(one, POOL))
+    return max(50, OpenPair("b", "a", MARGIN).planned(one, POOL))
 
 
 @pytest.mark.parametrize("runs", TIERS)

@@ -13,8 +13,8 @@ import stats_learners as learners
 import stats_worlds as worlds
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds, fold_widening
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.clusters import Folds, fold_width_factor
+from tuneworthy.stats.discordant import discordant_bounds
 
 ROWS = [(n, k) for n in (100, 250, 500) for k in (5, 10)]
 TIERS = [pytest.param(100, marks=pytest.mark.full), pytest.param(1000, marks=pytest.mark.long)]
@@ -33,9 +33,9 @@ def cover(study, k, factor=None, *, folds=True, only=None):
     n = study.diffs.shape[1]
     factor = factor or bounds.width_factor(only or k, n / k, n - n / k)
     wins, losses = (diffs > 0).sum(1), (diffs < 0).sum(1)
-    low, high = discordant(wins, losses, diffs.shape[1], 0.025)
+    low, high = discordant_bounds(wins, losses, diffs.shape[1], 0.025)
     wide = np.array(
-        [fold_widening(row, Folds(numbers), factor) if folds else factor for row in diffs]
+        [fold_width_factor(row, Folds(numbers), factor) if folds else factor for row in diffs]
     )
     mean = diffs.mean(1)
     low, high = mean + wide * (low - mean), mean + wide * (high - mean)
@@ -76,7 +76,7 @@ def test_p19_paired_bounds_cover_in_every_cell(n, runs):
             rng = np.random.default_rng([82, n, int(1000 * d), int(100 * oneway)])
             p = [d * (1 - oneway), 1 - d, d * oneway]
             wins, _, losses = rng.multinomial(n, p[::-1], runs).T
-            low, high = discordant(wins, losses, n, 0.025)
+            low, high = discordant_bounds(wins, losses, n, 0.025)
             truth = d * (2 * oneway - 1)
             share = ((low <= truth) & (truth <= high)).mean()
             target = 0.9435 if n * d < 5 else 0.93  # one-way differences are worst

@@ -14,8 +14,8 @@ import stats_race as race
 import stats_worlds as worlds
 
 from tuneworthy.stats import betting, bounds, ladder, power
-from tuneworthy.stats.clusters import Folds, fold_widening
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.clusters import Folds, fold_width_factor
+from tuneworthy.stats.discordant import discordant_bounds
 
 TIERS = [pytest.param(500, marks=pytest.mark.full), pytest.param(5000, marks=pytest.mark.long)]
 
@@ -215,7 +215,7 @@ def test_the_vectorised_fold_widening_is_the_shipped_one():
     scores, folds, _ = folded.study(np.random.default_rng(23), 8, 100, (0.7, 0.8), 0.6, 5, 0.05, 2)
     diffs = scores[..., 1].astype(float) - scores[..., 0]
     for least in (0.0, 0.02):
-        found = [fold_widening(row, Folds(folds, least), 1.5) for row in diffs]
+        found = [fold_width_factor(row, Folds(folds, least), 1.5) for row in diffs]
         assert folded.fold_widening(diffs, folds, 1.5, least) == pytest.approx(found)
 
 
@@ -237,12 +237,12 @@ def test_p19_peeking_is_safe_with_the_betting_bound_only(runs):
     looks = np.arange(30, n + 1, 30)
     for _ in range(0, runs, 100):
         D = rng.choice([-1.0, 0.0, 1.0], (100, n), p=[0.1, 0.8, 0.1])
-        living = betting.alive(D, np.zeros(1), 2 * level, n)[..., 0]
+        living = betting.not_rejected(D, np.zeros(1), 2 * level, n)[..., 0]
         misses += int((~living[:, -1]).sum())
         wins, losses = (D > 0).cumsum(1)[:, looks - 1], (D < 0).cumsum(1)[:, looks - 1]
         out = np.zeros(100, bool)
         for at, rows in enumerate(looks):
-            low, high = discordant(wins[:, at], losses[:, at], int(rows), level)
+            low, high = discordant_bounds(wins[:, at], losses[:, at], int(rows), level)
             out |= (low > 0) | (high < 0)
         naive += int(out.sum())
     assert misses <= 2 * level * runs
@@ -252,10 +252,10 @@ def test_p19_peeking_is_safe_with_the_betting_bound_only(runs):
 @pytest.mark.full
 def test_power_is_what_plan_prints():
     n, d, runs = 250, 0.2, 4000
-    gain = power.mde(n, d)
+    gain = power.minimum_detectable_effect(n, d)
     rng = np.random.default_rng(14)
     D = rng.choice([-1, 0, 1], (runs, n), p=[(d - gain) / 2, 1 - d, (d + gain) / 2])
-    low, _ = discordant((D > 0).sum(1), (D < 0).sum(1), n, 0.025)
+    low, _ = discordant_bounds((D > 0).sum(1), (D < 0).sum(1), n, 0.025)
     assert (low > 0).mean() == pytest.approx(0.80, abs=0.03)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import Policy
@@ -31,7 +31,7 @@ def verdict(rng, truth, policy, prices=()):
     `prices`: what each arm costs, USD for 1,000 requests and a month.
     """
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact", "margin": policy.margin})
-    shape = Shape(task, "study", Split(k=5, parts=PARTS), {})
+    shape = ComparisonInputs(task, "study", Split(k=5, parts=PARTS), {})
     ease, runs = rng.random(N), []
     for tool, q in zip(TOOLS, truth, strict=False):
         own = np.where(rng.random(N) < 0.6, ease, rng.random(N)) < q  # hard cases are hard for all

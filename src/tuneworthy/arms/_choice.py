@@ -28,14 +28,16 @@ Ask = Callable[[Recipe, Sequence[Query]], list[Answer]]
 """Answers queries with a prompt in the way the arm will answer the scored rows."""
 
 
-class Chosen(NamedTuple):
+class PromptChoice(NamedTuple):
     """The chosen prompt, and notes on how it was chosen (empty: there was no choice)."""
 
     recipe: Recipe
     notes: tuple[str, ...] = ()
 
 
-def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -> Chosen:
+def choose_prompt(
+    setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS
+) -> PromptChoice:
     """Return the simplest prompt that no other prompt is shown to beat on (at most 24) dev rows.
 
     A prompt replaces a simpler one where its mean paired gain exceeds both .02 and its standard
@@ -47,8 +49,10 @@ def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -
     rows = sorted(setup.dev, key=lambda case: case.id)[:DEV_MOST]
     if len(prompts) < 2 or len(rows) < DEV_LEAST:
         best = Recipe() if Recipe() in prompts else setup.recipe
-        few = f"stands on {named(best)}: {len(rows)} dev rows are too few to choose a prompt on"
-        return Chosen(best, (few,) if len(prompts) > 1 else ())
+        few = (
+            f"stands on {prompt_name(best)}: {len(rows)} dev rows are too few to choose a prompt on"
+        )
+        return PromptChoice(best, (few,) if len(prompts) > 1 else ())
     queries = [case.query(gold_passage=gold) for case in rows]
     half = max(DEV_LEAST, len(rows) // 2)
     best, best_answers = prompts[0], ask(prompts[0], queries)
@@ -58,27 +62,27 @@ def chosen(setup: Setup, ask: Ask, *, gold: bool = False, most: int = PROMPTS) -
         if half < len(rows) and fmean(_gains(setup, rows[:half], answers, best_answers)) > 0:
             answers += ask(other, queries[half:])
         n = len(answers)
-        better = n == len(rows) and shown(_gains(setup, rows, answers, best_answers))
+        better = n == len(rows) and is_significant_gain(_gains(setup, rows, answers, best_answers))
         means = ", ".join(
             _figure(fmean(_values(setup, rows[:n], each))) for each in (answers, best_answers)
         )
         word = "better" if better else "no better"
         comparisons.append(
-            f"{named(other)} was {word} than {named(best)} on {n} dev rows ({means})"
+            f"{prompt_name(other)} was {word} than {prompt_name(best)} on {n} dev rows ({means})"
         )
         setup.say(comparisons[-1])
         if better:
             best, best_answers = other, answers
-    return Chosen(best, (f"stands on {named(best)}: {', '.join(comparisons)}",))
+    return PromptChoice(best, (f"stands on {prompt_name(best)}: {', '.join(comparisons)}",))
 
 
-def shown(gains: Sequence[float]) -> bool:
+def is_significant_gain(gains: Sequence[float]) -> bool:
     """Return whether a mean paired gain exceeds both .02 and its standard error."""
     least = max(GAIN, stdev(gains) / sqrt(len(gains)))
     return fmean(gains) > least + 1e-9  # a gain on a single row equals its standard error
 
 
-def named(recipe: Recipe) -> str:
+def prompt_name(recipe: Recipe) -> str:
     """Return the name of a prompt in notes: the arm that uses it, or a description."""
     if recipe.specification is not None or recipe.reminder is not None:
         return "a rewritten prompt"

@@ -10,12 +10,14 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 
 
-def text(row: Case | Query) -> str:
+def classifier_input(row: Case | Query) -> str:
     """Return the classifier's input: the content of all messages, one a line."""
     return "\n".join(message.content for message in row.messages)
 
 
-def likeliest(query: Query, names: Sequence[str], row: Sequence[float], **more: Any) -> Answer:
+def most_probable_label(
+    query: Query, names: Sequence[str], row: Sequence[float], **more: Any
+) -> Answer:
     """Return the most probable label (the first of equals) as an answer with all probabilities."""
     best = max(range(len(names)), key=row.__getitem__)
     table = {name: float(p) for name, p in zip(names, row, strict=True)}
@@ -30,7 +32,7 @@ def softmax(row: Sequence[float]) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def one_thread() -> Any:
+def single_blas_thread() -> Any:
     """Limit BLAS to one thread.
 
     On these small matrices, waiting threads made fitting 50 times slower on a busy 2-core machine

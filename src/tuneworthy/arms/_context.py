@@ -6,26 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuneworthy.arms._prompted import as_answer, room
+from tuneworthy.arms._prompted import answer_token_limit, as_answer
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import LONGER, Recipe, Setup
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
-from tuneworthy.core.request_limits import limits_for, thought_room, times
-from tuneworthy.prompting.messages import Cited, build
-from tuneworthy.retrieval.chunks import Chunk, Cut
+from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
+from tuneworthy.prompting.messages import NamedPassage, build
+from tuneworthy.retrieval.chunks import Chunk, ChunkOptions
 from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import encoder_here
 
-LOOKED = 200  # training rows on which recall is measured
+RECALL_ROWS = 200  # training rows on which recall is measured
 _SPARE = 8  # tokens for the words around the passages
 _INDEXES: list[tuple[Any, Any, Index]] = []  # cache of the last 4: folds and arms share documents
-Found = Callable[[Sequence[Query]], list[list[Chunk]]]
+PassageSearch = Callable[[Sequence[Query]], list[list[Chunk]]]
 
 
-def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ...]]:
+def documents(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tuple[str, ...]]:
     """Return the index of the task's documents, and a note where vectors are missing.
 
     Raises DoesNotApply without documents.
@@ -44,13 +44,13 @@ def documents(setup: Setup, cut: Cut, dense: bool) -> tuple[Index, tuple[str, ..
     return found, notes
 
 
-def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
+def recall_note(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
     """Return a note on recall: how often the right passage is found for training rows.
 
     Empty if recall cannot be measured. Only training rows count: an arm must not see a scored
     case's gold passage.
     """
-    told = quality(found, setup.train[:LOOKED], (1, k))
+    told = quality(found, setup.train[:RECALL_ROWS], (1, k))
     if told.recall is None:
         return ()
     first, all_k = (told.recall[at].mean for at in (1, k))
@@ -59,13 +59,13 @@ def recalled(found: Index, setup: Setup, k: int) -> tuple[str, ...]:
     return (text + f" ({told.inferred} of these passages were inferred)" * bool(told.inferred),)
 
 
-def machine(dense: bool) -> dict[str, str]:
+def encoder_fingerprint(dense: bool) -> dict[str, str]:
     """Return what decides on this machine which passages are found: the encoder or `none`."""
     encoder = encoder_here()[0] if dense else None
     return dict(encoder.fingerprint) if encoder else {"encoder": "none"}
 
 
-def retrieved(found: Index, k: int, *, random: bool) -> Found:
+def passage_search(found: Index, k: int, *, random: bool) -> PassageSearch:
     """Return a search for the k best passages of each query, as of the query's time.
 
     With `random` (the placebo), each passage is replaced by a random one of about the same length,
@@ -100,7 +100,7 @@ class Reader:
     setup: Setup
     model: Model
     recipe: Recipe
-    found: Found
+    found: PassageSearch
     tokens: int
     examples: Sequence[Case] = ()
     _counts: dict[str, int] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Reader:
 
     def longer(self, queries: Sequence[Query]) -> list[Answer]:
         """Return answers under a larger token limit."""
-        return self.answer(queries, factor=LONGER)
+        return self.answer(queries, factor=RETRY_TOKEN_FACTOR)
 
     def answer(
         self, queries: Sequence[Query], model: Model | None = None, factor: int = 1
@@ -122,7 +122,7 @@ class Reader:
         `factor` multiplies the token limit.
         """
         asked = self.prompts(queries)
-        limits = times(limits_for(self.setup.task, room(self.setup)), factor)
+        limits = scaled_limits(limits_for(self.setup.task, answer_token_limit(self.setup)), factor)
         replies = (model or self.model).reply([prompt for prompt, _ in asked], limits)
         return [
             as_answer(query, prompt, reply).model_copy(
@@ -133,7 +133,7 @@ class Reader:
 
     def _prompt(self, query: Query, chunks: list[Chunk]) -> tuple[tuple[Message, ...], list[Chunk]]:
         bare = build(self.setup.task, query, self.recipe, self.examples)
-        shown = self._fitting(chunks, budget(self.setup, self.model, bare, self.tokens))
+        shown = self._fitting(chunks, passage_budget(self.setup, self.model, bare, self.tokens))
         passages = [cited(chunk) for chunk in shown]
         prompt = build(self.setup.task, query, self.recipe, self.examples, passages)
         return prompt, shown
@@ -159,11 +159,11 @@ class Reader:
         return self._counts[line]
 
 
-def budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> int:
+def passage_budget(setup: Setup, model: Model, prompt: Sequence[Message], most: int) -> int:
     """Return the tokens left for passages after a prompt and its answer, at most `most`."""
     if model.context is None:
         return most
-    beside = room(setup) + thought_room(setup.task, model) + _SPARE
+    beside = answer_token_limit(setup) + reasoning_tokens(setup.task, model) + _SPARE
     return min(most, model.context - model.count_tokens(prompt) - beside)
 
 
@@ -173,6 +173,6 @@ def length(model: Model, text: str) -> int:
     return model.count_tokens(full) - model.count_tokens(empty)
 
 
-def cited(chunk: Chunk) -> Cited:
+def cited(chunk: Chunk) -> NamedPassage:
     """Return the citation of a passage in a prompt: its title (or document id) and its text."""
     return chunk.title or chunk.doc, chunk.text

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.task import Task
 from tuneworthy.prompting.messages import specification
-from tuneworthy.prompting.shots import drawn
+from tuneworthy.prompting.shots import random_examples
 from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
 
 
@@ -20,7 +20,7 @@ class Edit(NamedTuple):
     change: dict[str, Any]
 
 
-def edits(setup: Setup, seed: int) -> Iterator[Edit]:
+def prompt_edits(setup: Setup, seed: int) -> Iterator[Edit]:
     """Yield edits in turn: wordings, examples, reminders; the most promising of each first."""
     words = [Edit(w.name, {"specification": w.text}) for w in wordings(setup.task, setup.train)]
     shots = [_shown(setup, kind, k, seed) for kind, k in _examples(setup.recipe)]
@@ -39,12 +39,12 @@ def _examples(start: Recipe) -> Sequence[tuple[str, int]]:
 
 
 def _shown(setup: Setup, kind: str, k: int, seed: int) -> Edit:
-    shots = drawn(setup.train, k, f"{seed}.search") if kind == "few" else ()
+    shots = random_examples(setup.train, k, f"{seed}.search") if kind == "few" else ()
     name = f"{k} {'fixed' if kind == 'few' else kind} examples" if k else "no examples"
     return Edit(name, {"kind": kind, "k": k, "shots": shots})
 
 
-def emptied(task: Task, recipe: Recipe) -> Recipe:
+def placebo_recipe(task: Task, recipe: Recipe) -> Recipe:
     """Return a placebo recipe of equal length: irrelevant words, shuffled example answers."""
     change: dict[str, Any] = {"shuffled": True}
     if recipe.specification is not None:

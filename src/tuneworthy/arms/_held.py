@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tuneworthy.arms._classified import likeliest, softmax
-from tuneworthy.arms._prompted import as_answer, room, summed
+from tuneworthy.arms._classified import most_probable_label, softmax
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, sum_usage
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Message, Query
@@ -20,7 +20,7 @@ Ask = Callable[[Sequence[Query], Prompts], list[Answer]]
 AGAIN = "Give this answer once more, exactly in the form that was asked for and nothing else."
 
 
-def held(model: Model, rule: Grammar, limits: Limits) -> Ask:
+def answer_under_grammar(model: Model, rule: Grammar, limits: Limits) -> Ask:
     """Return a function that asks for answers under a grammar, within limits.
 
     Labels are scored as continuations, each with its end-of-turn token, and the likeliest is
@@ -49,14 +49,16 @@ def _scored(model: Any, names: Sequence[str]) -> Ask:
         each = (time.perf_counter() - start) / max(len(prompts), 1)
         count = model.count_tokens if isinstance(model, Model) else (lambda prompt: None)
         return [
-            likeliest(q, names, softmax(row), seconds=each, tokens_in=count(p), prompt=tuple(p))
+            most_probable_label(
+                q, names, softmax(row), seconds=each, tokens_in=count(p), prompt=tuple(p)
+            )
             for q, p, row in zip(queries, prompts, table, strict=True)
         ]
 
     return scored
 
 
-def drafted(
+def correct_drafts(
     queries: Sequence[Query],
     drafts: Sequence[Answer],
     ask: Ask,
@@ -73,12 +75,12 @@ def drafted(
     for at, again in zip(
         bad, ask([queries[at] for at in bad], prompts) if bad else (), strict=True
     ):
-        both = summed([drafts[at], again])
+        both = sum_usage([drafts[at], again])
         answers[at] = again.model_copy(update=both)
     return answers
 
 
-def standing(
+def reusable_free_answers(
     setup: Setup, rule: Grammar, recipe: Recipe
 ) -> Callable[[Query], Answer | None] | None:
     """Return a lookup that reuses the free answer to a prompt as the answer under the grammar.
@@ -98,7 +100,10 @@ def standing(
         if (answer.labels if labels else answer.finish == "stop" and model.holds(answer.text, rule))
     }
 
-    free, recalls = limits_for(setup.task, room(setup)), not labels and hasattr(model, "recall")
+    free, recalls = (
+        limits_for(setup.task, answer_token_limit(setup)),
+        not labels and hasattr(model, "recall"),
+    )
 
     def known(query: Query) -> Answer | None:
         answer = stands.get(query.id)
@@ -112,7 +117,7 @@ def standing(
             return answer
         names, row = zip(*answer.labels.items(), strict=True)
         cost = {"tokens_in": answer.tokens_in, "seconds": answer.seconds}
-        return likeliest(query, names, row, prompt=same, **cost)
+        return most_probable_label(query, names, row, prompt=same, **cost)
 
     return known
 

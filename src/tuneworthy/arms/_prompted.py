@@ -8,11 +8,11 @@ from typing import Any
 from tuneworthy.arms._choice import DEV_MOST
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
-from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Grammar, Limits, Model, Reply
-from tuneworthy.core.request_limits import limits_for, thought_room, times
+from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build, build_all
 
@@ -20,7 +20,7 @@ _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "second
 _TRIED = 40  # prompts counted to check that they fit the context
 
 
-def prompted(
+def prompting_arm(
     setup: Setup,
     recipe: Recipe,
     *,
@@ -35,7 +35,7 @@ def prompted(
     uses the same prompt need not read it again; of dev cases only the ones in the prompt choice.
     """
     target: Any = model or setup.models["base"]
-    limits = limits_for(setup.task, room(setup), grammar=grammar)
+    limits = limits_for(setup.task, answer_token_limit(setup), grammar=grammar)
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and names and hasattr(target, "reply_scored")
 
@@ -64,7 +64,7 @@ def prompted(
         return [found[query.id] for query in queries]
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return ask(queries, False, times(limits, LONGER))
+        return ask(queries, False, scaled_limits(limits, RETRY_TOKEN_FACTOR))
 
     return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=target, longer=longer)
 
@@ -84,7 +84,7 @@ def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:
     def longest(k: int) -> int:
         tried = recipe.model_copy(update={"k": k})
         prompts = [build(setup.task, case.query(), tried, setup.train) for case in cases]
-        beside = room(setup) + thought_room(setup.task, model)
+        beside = answer_token_limit(setup) + reasoning_tokens(setup.task, model)
         return max(map(model.count_tokens, prompts), default=0) + beside
 
     if (needed := longest(recipe.k)) <= model.context:
@@ -106,12 +106,12 @@ def mean_score(setup: Setup, cases: Sequence[Case], answers: Sequence[Answer]) -
     return sum(score.value for score in scores if isinstance(score, Score)) / len(scores)
 
 
-def room(setup: Setup) -> int:
+def answer_token_limit(setup: Setup) -> int:
     """Return the token limit of an answer: `output.max_tokens`, filled in when rows are read."""
     return setup.task.output.max_tokens or 256
 
 
-def summed(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
+def sum_usage(replies: Sequence[Reply | Answer]) -> dict[str, Any]:
     """Return summed tokens, seconds and cost of several replies; None where any has none."""
     sums: dict[str, Any] = {}
     for name in _SUMMED:

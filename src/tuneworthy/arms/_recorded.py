@@ -10,7 +10,7 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.run import RECORDED
 
 
-def recorded(setup: Setup) -> Fitted:
+def recorded_arm(setup: Setup) -> Fitted:
     """Return an arm that looks up each answer; a case without one is an error, never dropped."""
 
     def look_up(query: Query) -> Answer:

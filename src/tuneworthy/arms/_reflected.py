@@ -13,7 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tuneworthy.arms._searched import Prompt, Search, Trials, kept, write
+from tuneworthy.arms._searched import (
+    PromptCandidate,
+    Search,
+    Trials,
+    read_cached_json,
+    write_json_atomically,
+)
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
@@ -49,9 +55,9 @@ class Reflection:
     seed: int
     attempts: int = 0
 
-    def propose(self, best: Prompt, most: int) -> list[Prompt]:  # noqa: ARG002 - parents are drawn
+    def propose(self, best: PromptCandidate, most: int) -> list[PromptCandidate]:  # noqa: ARG002 - parents are drawn
         """Return at most `most` new prompts that beat their parents on some training rows."""
-        proposals: list[Prompt] = []
+        proposals: list[PromptCandidate] = []
         for _ in range(2 * most):
             if len(proposals) == most:
                 break
@@ -59,7 +65,7 @@ class Reflection:
                 proposals.append(new)
         return proposals
 
-    def _proposed(self) -> Prompt | None:
+    def _proposed(self) -> PromptCandidate | None:
         self.attempts += 1
         draw = random.Random(f"{self.seed} reflection {self.attempts}")
         parent = _parent(self.trials, self.search.whole, draw)
@@ -70,11 +76,13 @@ class Reflection:
         if text is None:
             return None
         recipe = parent.recipe.model_copy(update={"specification": text})
-        new = Prompt(what=f"reflection {self.attempts} on: {parent.what}", recipe=recipe)
+        new = PromptCandidate(what=f"reflection {self.attempts} on: {parent.what}", recipe=recipe)
         better = self.trials.mean(recipe, tried) > self.trials.mean(parent.recipe, tried)
         return new if better and self.search.new(new) else None
 
-    def _failures(self, parent: Prompt, draw: random.Random) -> tuple[list[Case], list[str]]:
+    def _failures(
+        self, parent: PromptCandidate, draw: random.Random
+    ) -> tuple[list[Case], list[str]]:
         """Return the training rows that were tried, and the parent's failures as text."""
         train = sorted(self.trials.setup.train, key=lambda case: case.id)
         pool = draw.sample(train, min(len(train), _DRAWN * self.rows))
@@ -87,14 +95,14 @@ class Reflection:
             failed += self._described(parent, batch)
         return tried, failed[: self.rows]
 
-    def _described(self, parent: Prompt, batch: Sequence[Case]) -> Iterator[str]:
+    def _described(self, parent: PromptCandidate, batch: Sequence[Case]) -> Iterator[str]:
         for case, trial in zip(batch, self.trials.seen(parent.recipe, batch), strict=True):
             if trial.value < 1:
                 parts = {"Input": case.input, "It answered": trial.text, "Right": case.output}
                 lines = [f"{name}: {text[:_LONG]}" for name, text in parts.items()]
                 yield "\n".join([*lines, *([f"Why: {trial.why}"] if trial.why else [])])
 
-    def _written(self, parent: Prompt, failed: Sequence[str]) -> str | None:
+    def _written(self, parent: PromptCandidate, failed: Sequence[str]) -> str | None:
         """Return the model's proposal; None if it is empty, cut, too long or failed."""
         setup = self.trials.setup
         model, own = setup.models["reflection"], parent.recipe.specification
@@ -102,29 +110,31 @@ class Reflection:
         own = specification(setup.task) if own is None else own
         text = _ASK.format(own=own, failures=failures, words=self.words)
         asked = [Message(role="user", content=text)]
-        limits = limits_for(setup.task, longest(self.words))
+        limits = limits_for(setup.task, specification_token_limit(self.words))
         key = digest([model.fingerprint, limits.plain(), [m.plain() for m in asked]], 32)
         path = setup.folder / "reflections" / f"{key}.json"
-        if (reply_text := kept(path)) is None:
+        if (reply_text := read_cached_json(path)) is None:
             reply = model.reply([asked], limits)[0]
             if reply.error or reply.finish == "length":
                 return None
-            write(path, reply_text := reply.text)
-        proposal = fenced(reply_text)
+            write_json_atomically(path, reply_text := reply.text)
+        proposal = longest_fenced_block(reply_text)
         return proposal if proposal and len(proposal.split()) <= self.words else None
 
 
-def longest(words: int) -> int:
+def specification_token_limit(words: int) -> int:
     """Return the token limit for a specification of so many words and the text before it."""
     return _TOKENS * words + 200
 
 
-def fenced(text: str) -> str:
+def longest_fenced_block(text: str) -> str:
     """Return the longest fenced block, else the whole text, stripped."""
     return max(_FENCED.findall(text), key=len, default=text).strip().strip("`").strip()
 
 
-def _parent(trials: Trials, whole: Sequence[Prompt], draw: random.Random) -> Prompt:
+def _parent(
+    trials: Trials, whole: Sequence[PromptCandidate], draw: random.Random
+) -> PromptCandidate:
     """Draw a prompt, weighted by the number of dev rows on which it is (one of) the best."""
     table = [[trial.value for trial in trials.seen(p.recipe, trials.rows)] for p in whole]
     wins: Counter[int] = Counter()

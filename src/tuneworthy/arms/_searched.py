@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.arms._prompted import check_fit, prompted
+from tuneworthy.arms._prompted import check_fit, prompting_arm
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record, digest
-from tuneworthy.ledger.trouble import guarded
+from tuneworthy.ledger.trouble import store_errors
 from tuneworthy.prompting.messages import specification
 
 DEV_LEAST, DEV_MOST = 10, 60  # dev rows for the choice of a prompt
@@ -30,7 +30,7 @@ USUAL = 0.8  # expected share of the most requests a search may make: ties end i
 _RUNG = 12  # dev rows that a prompt answers before it can be dropped
 
 
-class Seen(Record):
+class TrialResult(Record):
     """One row's answer to a prompt under trial: its text, score and the metric's reason."""
 
     text: str
@@ -38,7 +38,7 @@ class Seen(Record):
     why: str = ""
 
 
-class Prompt(Record):
+class PromptCandidate(Record):
     """A prompt under trial: a description of the change, and the recipe."""
 
     what: str
@@ -51,7 +51,7 @@ class Trials:
 
     setup: Setup
     rows: list[Case] = field(init=False)
-    _cache: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    _cache: dict[tuple[str, str], TrialResult] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw the dev rows in a fixed random order. Raise DoesNotApply if there are too few."""
@@ -62,7 +62,7 @@ class Trials:
             )
         self.rows = order[:DEV_MOST]
 
-    def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
+    def seen(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
         """Return each case's answer and score under a prompt, from the cache where possible."""
         name = digest(recipe)
         new = [case for case in cases if (name, case.id) not in self._cache]
@@ -75,26 +75,26 @@ class Trials:
         """Return a prompt's mean score on some rows; an answer that can't be scored counts as 0."""
         return sum(one.value for one in self.seen(recipe, cases)) / len(cases)
 
-    def _answered(self, recipe: Recipe, cases: Sequence[Case]) -> list[Seen]:
+    def _answered(self, recipe: Recipe, cases: Sequence[Case]) -> list[TrialResult]:
         model, folder = self.setup.models["base"], self.setup.folder / "trials"
         about = [case.plain() | {"where": ""} for case in cases]
         learnt = digest([case.plain() | {"where": ""} for case in self.setup.train], 16)
         key = digest([model.fingerprint, recipe.plain(), learnt, about], 32)
         path = folder / f"{key}.json"
-        if (stored := kept(path)) is not None:
-            return [Seen.model_validate(one) for one in stored]
-        answers = prompted(self.setup, recipe).answer([case.query() for case in cases])
+        if (stored := read_cached_json(path)) is not None:
+            return [TrialResult.model_validate(one) for one in stored]
+        answers = prompting_arm(self.setup, recipe).answer([case.query() for case in cases])
         trials = []
         for case, answer in zip(cases, answers, strict=True):
             score = self.setup.score(case, answer)
             one = score if isinstance(score, Score) else Score(value=0, why=score.reason)
-            trials.append(Seen(text=answer.text, value=one.value, why=one.why))
+            trials.append(TrialResult(text=answer.text, value=one.value, why=one.why))
         if not any(answer.error for answer in answers):  # a failed request is repeated on resume
-            write(path, [one.plain() for one in trials])
+            write_json_atomically(path, [one.plain() for one in trials])
         return trials
 
 
-def kept(path: Path) -> Any:
+def read_cached_json(path: Path) -> Any:
     """Return the JSON value that a former run left in a file; None if it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
@@ -102,16 +102,16 @@ def kept(path: Path) -> Any:
         return None
 
 
-def write(path: Path, value: Any) -> None:
+def write_json_atomically(path: Path, value: Any) -> None:
     """Write a value to a file atomically. Raise StoreError if it can't be written."""
     draft = path.with_suffix(".draft")
-    with guarded(path):
+    with store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(value), "utf-8")
         os.replace(draft, path)
 
 
-Propose = Callable[[Prompt, int], Sequence[Prompt]]
+Propose = Callable[[PromptCandidate, int], Sequence[PromptCandidate]]
 """Returns new prompts from the best one so far and the most prompts wanted."""
 
 
@@ -124,10 +124,10 @@ class Search:
 
     trials: Trials
     budget: int
-    best: Prompt
+    best: PromptCandidate
     tried: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
-    whole: list[Prompt] = field(default_factory=list)
+    whole: list[PromptCandidate] = field(default_factory=list)
     _digests: set[str] = field(default_factory=set)
 
     def run(self, propose: Propose) -> None:
@@ -152,7 +152,7 @@ class Search:
                 self.best = left
             self._step()
 
-    def new(self, prompt: Prompt) -> bool:
+    def new(self, prompt: PromptCandidate) -> bool:
         """Return whether a prompt is new and leaves room for an answer; mark it as tried."""
         name = digest(prompt.recipe)
         if name in self._digests:
@@ -176,7 +176,7 @@ class Search:
             "dev": self.trials.mean(self.best.recipe, self.trials.rows),
         }
 
-    def _halved(self, prompts: Sequence[Prompt]) -> Prompt:
+    def _halved(self, prompts: Sequence[PromptCandidate]) -> PromptCandidate:
         rows = self.trials.rows
         alive, last = list(prompts), dict[str, int]()
         for size in rungs(len(rows), len(prompts)):
@@ -187,7 +187,7 @@ class Search:
             self._keep(prompt, last[digest(prompt.recipe)])
         return alive[0]
 
-    def _keep(self, prompt: Prompt, n: int) -> None:
+    def _keep(self, prompt: PromptCandidate, n: int) -> None:
         setup, recipe = self.trials.setup, prompt.recipe
         text = recipe.specification
         mean = self.trials.mean(recipe, self.trials.rows[:n])
@@ -216,7 +216,7 @@ def rungs(rows: int, prompts: int) -> list[int]:
     return sorted({min(size, rows) for size in sizes} | {rows})
 
 
-def passes(budget: int) -> float:
+def dev_passes(budget: int) -> float:
     """Return how often, at most, a search with this budget answers all dev rows."""
     tried, asked = 1, 1.0
     while tried < budget:

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import as_answer, mean_score, room
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
 from tuneworthy.core.record import Record
-from tuneworthy.core.request_limits import limits_for, times
+from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build_all
 
 # Rows a step by rows in all: few rows need small steps, so that there are enough of them.
@@ -30,10 +30,10 @@ _DEV_ASKED = 40  # dev rows for the choice of an epoch
 _RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
-Tuned = TypeVar("Tuned", bound="Tuning")
+Tuned = TypeVar("Tuned", bound="TuningOptions")
 
 
-class Tuning(Record):
+class TuningOptions(Record):
     """Options of training. `rate` None: by the size of the model (training/learning_rate.py).
 
     `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
@@ -57,7 +57,7 @@ class Tuning(Record):
     shuffled: bool = False
 
 
-def trainable(setup: Setup) -> Any:
+def model_to_tune(setup: Setup) -> Any:
     """Return the model to tune. Raise DoesNotApply if it can't be trained or there is no row."""
     model: Any = setup.models["tune"]
     if not hasattr(model, "module"):
@@ -69,13 +69,13 @@ def trainable(setup: Setup) -> Any:
     return model
 
 
-def recipe_of(options: Tuning) -> Recipe:
+def recipe_of(options: TuningOptions) -> Recipe:
     """Return the prompt of the tuned model, in training and in answering."""
     return Recipe(kind="short" if options.prompt == "short" else "zero")
 
 
 @dataclass(frozen=True)
-class Asking:
+class PromptingMethod:
     """How a trained arm asks: `prompts` builds prompts for training and answering.
 
     `answers(queries, model, factor)` answers with `factor` times the token limit.
@@ -86,28 +86,30 @@ class Asking:
     answers: Answers
 
 
-def asking(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> Asking:
+def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> PromptingMethod:
     """Return how to ask with a recipe, whose examples come from `examples`."""
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
-        return build_all(setup.task, queries, recipe, examples)
+        return list(build_all(setup.task, queries, recipe, examples))
 
     def answers(queries: Sequence[Query], model: Model, factor: int) -> list[Answer]:
         asked = prompts(queries)
-        replies = model.reply(asked, times(limits_for(setup.task, room(setup)), factor))
+        replies = model.reply(
+            asked, scaled_limits(limits_for(setup.task, answer_token_limit(setup)), factor)
+        )
         return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
 
-    return Asking(recipe, prompts, answers)
+    return PromptingMethod(recipe, prompts, answers)
 
 
-def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
+def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: PromptingMethod) -> Fitted:
     """Train on the training rows (or load a former run's adapter) and answer with the adapter.
 
     Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
-    model = trainable(setup)
+    model = model_to_tune(setup)
     from tuneworthy.training.learning_rate import rate_of
-    from tuneworthy.training.lora import Lessons, fit_lora
+    from tuneworthy.training.lora import TrainingData, fit_lora
 
     rate = rate_of(model.module.config, options.rate)
     setup.say(f"learning rate {rate.value:g}: {rate.why}")
@@ -115,8 +117,8 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     def chosen(folder: Path) -> float:  # scores an epoch; a single epoch needs no choice
         return _dev_score(setup, ask.answers, model.with_adapter(folder))
 
-    lessons = Lessons(
-        train=_examples(ask.prompts, taught(setup.train, options, seed)),
+    lessons = TrainingData(
+        train=_examples(ask.prompts, training_rows(setup.train, options, seed)),
         dev=_examples(ask.prompts, setup.dev),
         dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
@@ -127,7 +129,7 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     adapted = model.with_adapter(done.adapter)
     return Fitted(
         answer=lambda queries: ask.answers(queries, adapted, 1),
-        longer=lambda queries: ask.answers(queries, adapted, LONGER),
+        longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
         learned=True,
         recipe=ask.recipe,
         trace={
@@ -141,9 +143,9 @@ def tuned(setup: Setup, options: Tuning, seed: int, ask: Asking) -> Fitted:
     )
 
 
-def settings(options: Tuning, rows: int, rate: float) -> Any:
+def settings(options: TuningOptions, rows: int, rate: float) -> Any:
     """Return the training settings for so many rows and a peak learning rate."""
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import LoraSettings
 
     batch = _batch(options, rows)
@@ -151,7 +153,7 @@ def settings(options: Tuning, rows: int, rate: float) -> Any:
         rank=options.rank,
         alpha=options.alpha,
         targets=options.targets,
-        pace=Pace(epochs=options.epochs, rate=rate, batch=batch),
+        pace=TrainingSchedule(epochs=options.epochs, rate=rate, batch=batch),
         patience=options.patience,
     )
 
@@ -163,12 +165,12 @@ def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
     return [Example(c.id, prompt, c.output) for c, prompt in zip(cases, built, strict=True)]
 
 
-def small(options: Tuned) -> Tuned:
+def pilot_options(options: Tuned) -> Tuned:
     """Return the options of a pilot: the same training on at most 100 rows."""
     return options.model_copy(update={"rows": min(options.rows or _PILOT, _PILOT)})
 
 
-def taught(cases: Sequence[Case], options: Tuning, seed: int) -> Sequence[Case]:
+def training_rows(cases: Sequence[Case], options: TuningOptions, seed: int) -> Sequence[Case]:
     """Return the training rows, each with another row's answer if `shuffled`.
 
     The shuffle is a single cycle, so no row keeps its own answer.
@@ -205,11 +207,11 @@ def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _batch(options: Tuning, rows: int) -> int:
+def _batch(options: TuningOptions, rows: int) -> int:
     return options.batch or next((size for below, size in _BATCHES if rows < below), _BATCH)
 
 
-def work(sizes: Sizes, options: Tuning, passages: float = 0.0) -> Work:
+def work(sizes: Sizes, options: TuningOptions, passages: float = 0.0) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
     `passages`: tokens of context a row. A step of few tokens takes as long as one of 256, because

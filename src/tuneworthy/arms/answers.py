@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.arms._recorded import recorded
+from tuneworthy.arms._recorded import recorded_arm
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -21,4 +21,4 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm. Raises DoesNotApply if the file held no answers."""
     if not setup.recorded:
         raise DoesNotApply(f"`answers.{options.name}` holds no answer")
-    return recorded(setup)
+    return recorded_arm(setup)

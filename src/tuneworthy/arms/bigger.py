@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -38,11 +38,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         raise DoesNotApply("the task's `bigger` is not set, or can't be opened here")
 
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
-        return prompted(setup, recipe, model=model).answer(queries)
+        return prompting_arm(setup, recipe, model=model).answer(queries)
 
     most = _choice.PROMPTS if is_local(model.spec) else _choice.PAID
-    recipe, notes = _choice.chosen(setup, ask, most=most)
-    return replace(prompted(setup, recipe, model=model), notes=notes)
+    recipe, notes = _choice.choose_prompt(setup, ask, most=most)
+    return replace(prompting_arm(setup, recipe, model=model), notes=notes)
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001

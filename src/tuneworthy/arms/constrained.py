@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._held import drafted, held, standing
-from tuneworthy.arms._prompted import prompted, room
+from tuneworthy.arms._held import answer_under_grammar, correct_drafts, reusable_free_answers
+from tuneworthy.arms._prompted import answer_token_limit, prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -50,21 +50,21 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if options.random:
         return _random(rule, outputs, seed)
     model, valid = setup.models["base"], validity(setup.task)
-    ask = held(model, rule, limits_for(setup.task, room(setup)))
+    ask = answer_under_grammar(model, rule, limits_for(setup.task, answer_token_limit(setup)))
 
     def answer(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         if options.draft:
-            return drafted(queries, prompted(setup, recipe).answer(queries), ask, valid)
+            return correct_drafts(queries, prompting_arm(setup, recipe).answer(queries), ask, valid)
         return ask(queries, build_all(setup.task, queries, recipe, setup.train))
 
     def tried(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
-        reusable = None if options.draft else standing(setup, rule, recipe)
+        reusable = None if options.draft else reusable_free_answers(setup, rule, recipe)
         answers = {q.id: a for q in queries if reusable and (a := reusable(q)) is not None}
         rest = [query for query in queries if query.id not in answers]
         answers |= {answered.case: answered for answered in (answer(recipe, rest) if rest else ())}
         return [answers[query.id] for query in queries]
 
-    recipe, notes = _choice.chosen(setup, tried)
+    recipe, notes = _choice.choose_prompt(setup, tried)
     taught = rule.model_dump_json() != _untaught(setup)  # order of keys, spacing
     learned = taught or recipe.learned
     return Fitted(
@@ -73,7 +73,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         recipe=recipe,
         model=model,
         notes=notes,
-        known=None if options.draft else standing(setup, rule, recipe),
+        known=None if options.draft else reusable_free_answers(setup, rule, recipe),
     )
 
 

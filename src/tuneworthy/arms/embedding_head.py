@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.arms._classified import likeliest, one_thread, text
+from tuneworthy.arms._classified import classifier_input, most_probable_label, single_blas_thread
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -36,10 +36,10 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         raise DoesNotApply(why)
     if len({case.output for case in rows}) < 2:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
-    inputs = [text(case) for case in rows]
+    inputs = [classifier_input(case) for case in rows]
     head = classifier(options.strength, seed)
     vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
-    with one_thread():
+    with single_blas_thread():
         head.fit(vectors, [case.output for case in rows])
     names = [str(name) for name in head.classes_]
 
@@ -47,12 +47,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         if not queries:
             return []
         start = time.perf_counter()
-        vectors = _vectors.encode([text(query) for query in queries])
-        with one_thread():
+        vectors = _vectors.encode([classifier_input(query) for query in queries])
+        with single_blas_thread():
             table = head.predict_proba(vectors)
         each = (time.perf_counter() - start) / len(queries)
         return [
-            likeliest(query, names, row, seconds=each)
+            most_probable_label(query, names, row, seconds=each)
             for query, row in zip(queries, table.tolist(), strict=True)
         ]
 

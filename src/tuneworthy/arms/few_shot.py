@@ -7,11 +7,11 @@ from dataclasses import replace
 from pydantic import Field
 
 from tuneworthy.arms._choice import DEV_LEAST
-from tuneworthy.arms._prompted import mean_score, prompted
+from tuneworthy.arms._prompted import mean_score, prompting_arm
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
-from tuneworthy.prompting.shots import drawn, fixed
+from tuneworthy.prompting.shots import fixed, random_examples
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 20
 NEEDS = frozenset({"model"})
@@ -37,12 +37,14 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     The placebo uses the same examples as the arm if `setup.recipe` holds them.
     """
     if options.shuffled and setup.recipe.kind == "few" and setup.recipe.k == options.k:
-        return prompted(setup, setup.recipe.model_copy(update={"shuffled": True}))
+        return prompting_arm(setup, setup.recipe.model_copy(update={"shuffled": True}))
     if len(setup.train) < options.k:
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     sets = [tuple(fixed(setup.train, options.k, seed))]
-    sets += [drawn(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)]
-    arms = [prompted(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
+    sets += [
+        random_examples(setup.train, options.k, f"{seed}.{n}") for n in range(1, options.draws)
+    ]
+    arms = [prompting_arm(setup, Recipe(kind="few", k=options.k, shots=shots)) for shots in sets]
     dev = sorted(setup.dev, key=lambda case: case.id)[:TRIED]
     if options.draws == 1 or len(dev) < DEV_LEAST:
         best, best_answers = arms[0], []
@@ -52,7 +54,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         first = scores.index(max(scores))  # the first of equals
         best, best_answers = arms[first], tried[first]
     if options.shuffled and best.recipe:
-        return prompted(setup, best.recipe.model_copy(update={"shuffled": True}))
+        return prompting_arm(setup, best.recipe.model_copy(update={"shuffled": True}))
     reusable = {
         a.case: a for a in best_answers if not a.error
     }  # a failed answer is requested again

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tuneworthy.arms._edits import emptied
-from tuneworthy.arms._prompted import prompted
-from tuneworthy.arms._reflected import Reflection, longest
-from tuneworthy.arms._searched import DEV_MOST, USUAL, Prompt, Search, Trials, passes
+from tuneworthy.arms._edits import placebo_recipe
+from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._reflected import Reflection, specification_token_limit
+from tuneworthy.arms._searched import DEV_MOST, USUAL, PromptCandidate, Search, Trials, dev_passes
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -43,15 +43,15 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     reflection model, or with too few dev rows.
     """
     if options.irrelevant:
-        return prompted(setup, emptied(setup.task, setup.recipe))
+        return prompting_arm(setup, placebo_recipe(setup.task, setup.recipe))
     if "reflection" not in setup.models:
         raise DoesNotApply("no `teacher` or `bigger` model is set, or it can't be opened here")
     trials = Trials(setup)
     search = Search(
-        trials, options.budget, Prompt(what="the best prompt so far", recipe=setup.recipe)
+        trials, options.budget, PromptCandidate(what="the best prompt so far", recipe=setup.recipe)
     )
     search.run(Reflection(trials, search, options.rows, options.words, seed).propose)
-    return replace(prompted(setup, search.best.recipe), learned=True, trace=search.trace())
+    return replace(prompting_arm(setup, search.best.recipe), learned=True, trace=search.trace())
 
 
 def placebo(options: Options) -> Options:
@@ -69,11 +69,11 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     cases = Asks(requests=sizes.cases, most=sizes.cases, read=read)
     if options.irrelevant:
         return (cases,)
-    tried = passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
     proposals, rows = 2 * (options.budget - 1), 8 * options.rows
     most, usual = tried + 2 * rows * proposals, USUAL * tried + rows * options.budget
     shown = sizes.shared + options.rows * 3 * sizes.shot + 250
-    written = float(longest(options.words))
+    written = float(specification_token_limit(options.words))
     reflected = Asks(role="reflection", requests=sizes.folds * options.budget,
                      most=sizes.folds * proposals, read=shown, written=written)  # fmt: skip
     trials = Asks(requests=sizes.folds * usual, most=sizes.folds * most, read=read, few=True)
@@ -85,7 +85,8 @@ def estimate(sizes: Sizes, options: Options) -> Work:
     tried = 0.0
     if not options.irrelevant:
         tried = (
-            passes(options.budget) * min(sizes.dev, DEV_MOST) + 8 * options.rows * options.budget
+            dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
+            + 8 * options.rows * options.budget
         )
     asked = sizes.cases + sizes.folds * tried
     read = 2 * sizes.shared * options.budget * sizes.folds + asked * sizes.asked

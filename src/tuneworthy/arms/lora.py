@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tuneworthy.arms._trained import Tuning, asking, recipe_of, small, tuned, work
+from tuneworthy.arms._trained import (
+    TuningOptions,
+    pilot_options,
+    prompting_with,
+    recipe_of,
+    train_adapter,
+    work,
+)
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 10
@@ -10,7 +17,7 @@ NEEDS = frozenset({"training"})
 REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 
 
-class Options(Tuning):
+class Options(TuningOptions):
     """Options of training, all shared with the other trained arms (see Tuning)."""
 
 
@@ -21,7 +28,7 @@ def placebo(options: Options) -> Options:
 
 def pilot(options: Options) -> Options:
     """Return the same training on at most 100 rows."""
-    return small(options)
+    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
@@ -29,7 +36,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
-    return tuned(setup, options, seed, asking(setup, recipe_of(options)))
+    return train_adapter(setup, options, seed, prompting_with(setup, recipe_of(options)))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import check_fit, prompted
+from tuneworthy.arms._prompted import check_fit, prompting_arm
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
@@ -29,7 +29,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         raise DoesNotApply(f"{len(setup.train)} training rows are fewer than {options.k} examples")
     recipe = Recipe(kind="nearest", k=options.k, shuffled=options.shuffled)
     check_fit(setup, recipe)
-    return prompted(setup, recipe, labels=not options.shuffled)  # the reading dominates the cost
+    return prompting_arm(
+        setup, recipe, labels=not options.shuffled
+    )  # the reading dominates the cost
 
 
 def placebo(options: Options) -> Options:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from tuneworthy.arms._edits import edits, emptied
-from tuneworthy.arms._prompted import prompted
-from tuneworthy.arms._searched import DEV_MOST, USUAL, Prompt, Search, Trials, passes
+from tuneworthy.arms._edits import placebo_recipe, prompt_edits
+from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._searched import DEV_MOST, USUAL, PromptCandidate, Search, Trials, dev_passes
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
@@ -35,24 +35,26 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     with too few dev rows to choose on.
     """
     if options.irrelevant:
-        return prompted(setup, emptied(setup.task, setup.recipe))
-    start = Prompt(what="the best prompt so far", recipe=setup.recipe)
+        return prompting_arm(setup, placebo_recipe(setup.task, setup.recipe))
+    start = PromptCandidate(what="the best prompt so far", recipe=setup.recipe)
     search = Search(Trials(setup), options.budget, start)
-    remaining = list(edits(setup, seed))
+    remaining = list(prompt_edits(setup, seed))
 
-    def propose(best: Prompt, most: int) -> list[Prompt]:
-        proposals: list[Prompt] = []
+    def propose(best: PromptCandidate, most: int) -> list[PromptCandidate]:
+        proposals: list[PromptCandidate] = []
         for _ in range(len(remaining)):
             if len(proposals) == most:
                 break
             remaining.append(edit := remaining.pop(0))
-            prompt = Prompt(what=edit.name, recipe=best.recipe.model_copy(update=edit.change))
+            prompt = PromptCandidate(
+                what=edit.name, recipe=best.recipe.model_copy(update=edit.change)
+            )
             if search.new(prompt):
                 proposals.append(prompt)
         return proposals
 
     search.run(propose)
-    return replace(prompted(setup, search.best.recipe), learned=True, trace=search.trace())
+    return replace(prompting_arm(setup, search.best.recipe), learned=True, trace=search.trace())
 
 
 def placebo(options: Options) -> Options:
@@ -62,7 +64,7 @@ def placebo(options: Options) -> Options:
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: the cases, and the prompts tried on dev rows in each fold."""
-    tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
     read, most = sizes.shared + sizes.asked, sizes.folds * tried
     return (
         Asks(requests=sizes.cases, most=sizes.cases, read=read),
@@ -72,7 +74,7 @@ def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work: several passes over the dev rows of each fold, and the cases."""
-    tried = 0.0 if options.irrelevant else passes(options.budget) * min(sizes.dev, DEV_MOST)
+    tried = 0.0 if options.irrelevant else dev_passes(options.budget) * min(sizes.dev, DEV_MOST)
     asked = sizes.cases + sizes.folds * tried
     shared = 2 * sizes.shared * (1 + options.budget * sizes.folds)  # added notes about double it
     read = shared + asked * sizes.asked

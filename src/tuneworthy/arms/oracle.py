@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._context import budget, length
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._context import length, passage_budget
+from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -18,15 +18,15 @@ from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
 from tuneworthy.data.docs import Doc
 from tuneworthy.prompting.messages import build
-from tuneworthy.retrieval.chunks import Cut, chunked
-from tuneworthy.retrieval.index import index, like
+from tuneworthy.retrieval.chunks import ChunkOptions, chunked
+from tuneworthy.retrieval.index import index, similar_length
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 10
 NEEDS = frozenset({"model", "gold_passage"})
 REMEDY = "knowledge"
 PLACEBO = "another passage of the same length"
 CHOOSES_PROMPT = True
-_PART = Cut(size=600, overlap=0)  # how a too long passage is split
+_PART = ChunkOptions(size=600, overlap=0)  # how a too long passage is split
 
 
 class Options(Record):
@@ -47,9 +47,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         own = replace(setup, recipe=recipe)
         queries_with_passage = [_led(own, query, shown(query), options.tokens) for query in queries]
-        return prompted(setup, recipe).answer(queries_with_passage)
+        return prompting_arm(setup, recipe).answer(queries_with_passage)
 
-    recipe, notes = _choice.chosen(setup, ask, gold=True)
+    recipe, notes = _choice.choose_prompt(setup, ask, gold=True)
     learned = recipe.learned or (options.wrong and not setup.docs)
     return Fitted(
         answer=lambda queries: ask(recipe, queries),
@@ -75,7 +75,11 @@ def _wrong(setup: Setup) -> Callable[[Query], str | None]:
     pool = pool or sorted({case.context for case in setup.train if case.context})
 
     def drawn(query: Query) -> str | None:
-        at = None if query.gold_passage is None else like(pool, query.gold_passage, query.id)
+        at = (
+            None
+            if query.gold_passage is None
+            else similar_length(pool, query.gold_passage, query.id)
+        )
         return None if at is None else pool[at]
 
     return drawn
@@ -86,7 +90,7 @@ def _led(setup: Setup, query: Query, passage: str | None, tokens: int) -> Query:
     model, bare = setup.models["base"], query.model_copy(update={"gold_passage": None})
     if passage is None:
         return bare
-    most = budget(setup, model, build(setup.task, bare, setup.recipe, setup.train), tokens)
+    most = passage_budget(setup, model, build(setup.task, bare, setup.recipe, setup.train), tokens)
     if length(model, passage) > most:
         passage = _parts(model, bare, passage, most)
     return query.model_copy(update={"gold_passage": passage or None})

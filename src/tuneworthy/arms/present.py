@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.arms._prompted import as_answer, room
-from tuneworthy.arms._recorded import recorded
+from tuneworthy.arms._prompted import answer_token_limit, as_answer
+from tuneworthy.arms._recorded import recorded_arm
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import LONGER, Fitted, Recipe, Setup
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record, plain_file
-from tuneworthy.core.request_limits import limits_for, times
+from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build
 
 TOOL, ROLE, SIMPLICITY = "keep", "candidate", 0
@@ -29,14 +29,14 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     if present is None:
         raise DoesNotApply("the task has no `present`: nothing runs today, or it was not given")
     if setup.recorded:
-        return recorded(setup)
+        return recorded_arm(setup)
     model = setup.models.get("present")
     if model is None:
         raise DoesNotApply("`present` has neither logged answers nor a model")
     file = setup.task.folder / present.prompt if present.prompt else None
     text = plain_file(file).decode("utf-8") if file else None
     recipe = Recipe(kind="file", text=text) if text is not None else Recipe(kind="zero")
-    usual = limits_for(setup.task, room(setup), seed=seed).model_dump()
+    usual = limits_for(setup.task, answer_token_limit(setup), seed=seed).model_dump()
     limits = Limits.model_validate({**usual, **present.options})
 
     def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
@@ -45,7 +45,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         return [as_answer(*each) for each in zip(queries, prompts, replies, strict=True)]
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return answer(queries, times(limits, LONGER))
+        return answer(queries, scaled_limits(limits, RETRY_TOKEN_FACTOR))
 
     ours = "max_tokens" not in present.options  # the user's own cap also cuts answers in production
     return Fitted(

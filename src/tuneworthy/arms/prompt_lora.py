@@ -7,7 +7,14 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms._prompted import check_fit
-from tuneworthy.arms._trained import Tuning, asking, small, trainable, tuned, work
+from tuneworthy.arms._trained import (
+    TuningOptions,
+    model_to_tune,
+    pilot_options,
+    prompting_with,
+    train_adapter,
+    work,
+)
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 20
@@ -16,7 +23,7 @@ REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 BY_NAME = True  # every step reads the whole prompt; the gains of the two need not add up
 
 
-class Options(Tuning):
+class Options(TuningOptions):
     """As `lora` (except `prompt`), with the best prompt of the fold in place of the instruction.
 
     `k` is the most examples that are kept: each is read with every row.
@@ -32,7 +39,7 @@ def placebo(options: Options) -> Options:
 
 def pilot(options: Options) -> Options:
     """Return the same training on at most 100 rows."""
-    return small(options)
+    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
@@ -41,13 +48,13 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     Raises DoesNotApply if there is no row, if the prompt leaves no room for an answer, or if the
     model to tune cannot be trained here.
     """
-    trainable(setup)
-    recipe = kept(setup.recipe, options.k)
+    model_to_tune(setup)
+    recipe = limit_examples(setup.recipe, options.k)
     check_fit(setup, recipe, setup.models["tune"])
-    return tuned(setup, options, seed, asking(setup, recipe, setup.train))
+    return train_adapter(setup, options, seed, prompting_with(setup, recipe, setup.train))
 
 
-def kept(recipe: Recipe, k: int) -> Recipe:
+def limit_examples(recipe: Recipe, k: int) -> Recipe:
     """Return a recipe with at most k of its examples: the first if fixed, else the nearest."""
     if recipe.k <= k and len(recipe.shots) <= k:
         return recipe

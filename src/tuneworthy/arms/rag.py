@@ -8,12 +8,18 @@ from typing import Annotated
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._context import Reader, documents, machine, recalled, retrieved
+from tuneworthy.arms._context import (
+    Reader,
+    documents,
+    encoder_fingerprint,
+    passage_search,
+    recall_note,
+)
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.record import Record
-from tuneworthy.retrieval.chunks import Cut
+from tuneworthy.retrieval.chunks import ChunkOptions
 
 TOOL, ROLE, SIMPLICITY = "context", "candidate", 10
 NEEDS = frozenset({"model", "docs"})
@@ -43,9 +49,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     It sees the documents as of each row's time. It counts as learned if the prompt does. Raises
     DoesNotApply without documents.
     """
-    found, notes = documents(setup, Cut(size=options.size), options.dense)
+    found, notes = documents(setup, ChunkOptions(size=options.size), options.dense)
     model = setup.models["base"]
-    search = retrieved(found, options.k, random=options.random)
+    search = passage_search(found, options.k, random=options.random)
 
     def reading(recipe: Recipe) -> Reader:
         return Reader(setup, model, recipe, search, options.tokens, setup.train)
@@ -53,9 +59,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
         return reading(recipe).answer(queries)
 
-    recipe, how = _choice.chosen(setup, ask)
+    recipe, how = _choice.choose_prompt(setup, ask)
     reader = reading(recipe)
-    notes += how if options.random else (*recalled(found, setup, options.k), *how)
+    notes += how if options.random else (*recall_note(found, setup, options.k), *how)
     return Fitted(
         answer=reader.answer,
         longer=reader.longer,
@@ -73,7 +79,7 @@ def placebo(options: Options) -> Options:
 
 def here(options: Options) -> dict[str, str]:
     """Return the encoder that searches on this machine."""
-    return machine(options.dense)
+    return encoder_fingerprint(options.dense)
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:

@@ -8,19 +8,27 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tuneworthy.arms._context import Reader, documents, machine, retrieved
-from tuneworthy.arms._trained import Asking, Tuning, recipe_of, small, trainable, tuned, work
+from tuneworthy.arms._context import Reader, documents, encoder_fingerprint, passage_search
+from tuneworthy.arms._trained import (
+    PromptingMethod,
+    TuningOptions,
+    model_to_tune,
+    pilot_options,
+    recipe_of,
+    train_adapter,
+    work,
+)
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.model import Prompt
-from tuneworthy.retrieval.chunks import Cut
+from tuneworthy.retrieval.chunks import ChunkOptions
 
 TOOL, ROLE, SIMPLICITY = "tune", "candidate", 40
 NEEDS = frozenset({"training", "docs"})
 REMEDY, PLACEBO = "learnable", "the same training on shuffled answers"
 
 
-class Options(Tuning):
+class Options(TuningOptions):
     """As `lora`, with `k` passages within `tokens` (see `rag`), in training and in answering."""
 
     k: Annotated[int, Field(ge=1, le=100)] = 2
@@ -36,7 +44,7 @@ def placebo(options: Options) -> Options:
 
 def pilot(options: Options) -> Options:
     """Return the same training on at most 100 rows."""
-    return small(options)
+    return pilot_options(options)
 
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:
@@ -44,20 +52,22 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     Raises DoesNotApply without documents or rows, or if the model cannot be trained here.
     """
-    found, notes = documents(setup, Cut(size=options.size), options.dense)
-    search = retrieved(found, options.k, random=False)
-    reader = Reader(setup, trainable(setup), recipe_of(options), search, options.tokens)
+    found, notes = documents(setup, ChunkOptions(size=options.size), options.dense)
+    search = passage_search(found, options.k, random=False)
+    reader = Reader(setup, model_to_tune(setup), recipe_of(options), search, options.tokens)
 
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [prompt for prompt, _ in reader.prompts(queries)]
 
-    fitted = tuned(setup, options, seed, Asking(reader.recipe, prompts, reader.answer))
+    fitted = train_adapter(
+        setup, options, seed, PromptingMethod(reader.recipe, prompts, reader.answer)
+    )
     return replace(fitted, notes=(*notes, *fitted.notes))
 
 
 def here(options: Options) -> dict[str, str]:
     """Return the encoder that searches on this machine."""
-    return machine(options.dense)
+    return encoder_fingerprint(options.dense)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

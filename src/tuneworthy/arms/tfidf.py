@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.arms._classified import likeliest, one_thread, text
+from tuneworthy.arms._classified import classifier_input, most_probable_label, single_blas_thread
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Setup
 from tuneworthy.core.case import Query
@@ -33,19 +33,19 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     if len({case.output for case in rows}) < 2:
         raise DoesNotApply("the training rows have a single label: there is nothing to classify")
     pipeline = classifier(options.strength, seed, len(rows))
-    with one_thread():
-        pipeline.fit([text(case) for case in rows], [case.output for case in rows])
+    with single_blas_thread():
+        pipeline.fit([classifier_input(case) for case in rows], [case.output for case in rows])
     names = [str(name) for name in pipeline.classes_]
 
     def answer(queries: Sequence[Query]) -> list[Answer]:
         if not queries:
             return []
         start = time.perf_counter()
-        with one_thread():
-            table = pipeline.predict_proba([text(query) for query in queries])
+        with single_blas_thread():
+            table = pipeline.predict_proba([classifier_input(query) for query in queries])
         each = (time.perf_counter() - start) / len(queries)
         return [
-            likeliest(query, names, row, seconds=each)
+            most_probable_label(query, names, row, seconds=each)
             for query, row in zip(queries, table.tolist(), strict=True)
         ]
 

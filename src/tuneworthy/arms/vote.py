@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._prompted import as_answer, prompted, room, summed
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, prompting_arm, sum_usage
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import LONGER, Asks, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.record import Record
-from tuneworthy.core.request_limits import limits_for, times
+from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.core.task import OutputType
 from tuneworthy.prompting.messages import build_all
-from tuneworthy.prompting.same_answer import said
+from tuneworthy.prompting.same_answer import normal_form
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
 NEEDS = frozenset({"model"})
@@ -46,24 +46,24 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     model, kind = setup.models["base"], setup.task.output.type
 
     def ask(recipe: Recipe, queries: Sequence[Query]) -> list[Answer]:
-        return prompted(setup, recipe).answer(queries)
+        return prompting_arm(setup, recipe).answer(queries)
 
-    recipe, notes = _choice.chosen(setup, ask)
+    recipe, notes = _choice.choose_prompt(setup, ask)
     drawn_as = {"temperature": options.temperature, "top_p": options.top_p, "seed": seed}
-    limits = limits_for(setup.task, room(setup), **drawn_as)
+    limits = limits_for(setup.task, answer_token_limit(setup), **drawn_as)
 
     def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
         prompts = build_all(setup.task, queries, recipe, setup.train)
-        draws = drawn(model, prompts, limits, options.m)
+        draws = draw_samples(model, prompts, limits, options.m)
         answers = []
         for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
             best = as_answer(query, prompt, majority(replies, kind))
-            all_of_it = {"samples": tuple(reply.text for reply in replies), **summed(replies)}
+            all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
             answers.append(best.model_copy(update=all_of_it))
         return answers
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return answer(queries, times(limits, LONGER))
+        return answer(queries, scaled_limits(limits, RETRY_TOKEN_FACTOR))
 
     return Fitted(
         answer=answer,
@@ -75,7 +75,9 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     )
 
 
-def drawn(model: Model, prompts: Sequence[Prompt], limits: Limits, m: int) -> list[list[Reply]]:
+def draw_samples(
+    model: Model, prompts: Sequence[Prompt], limits: Limits, m: int
+) -> list[list[Reply]]:
     """Return m lists with one sample of every prompt each; a local engine reads a prompt once."""
     if hasattr(model, "draws"):
         samples: list[list[Reply]] = model.draws(prompts, limits, m)
@@ -91,7 +93,7 @@ def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
     """
     back = [reply for reply in replies if reply.error is None]
     voters = [reply for reply in back if reply.finish == "stop"] or back or list(replies)
-    votes = [said(reply.text, kind) for reply in voters]
+    votes = [normal_form(reply.text, kind) for reply in voters]
     counts = Counter(votes)  # keeps the order of first occurrence, which breaks ties
     return voters[votes.index(max(counts, key=counts.__getitem__))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.record import Record
 
@@ -17,7 +17,7 @@ class Options(Record):
 
 def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     """Return the arm; no training row is used."""
-    return prompted(setup, Recipe(kind="zero"))
+    return prompting_arm(setup, Recipe(kind="zero"))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:  # noqa: ARG001

@@ -9,13 +9,13 @@ from tuneworthy.cli import _interrupt
 
 def main() -> None:
     """Run the command line; every failure ends in the documented exit code, never a traceback."""
-    _interrupt.at_once()
+    _interrupt.end_on_interrupt()
     from tuneworthy.cli._frame import run
 
-    _interrupt.politely()
+    _interrupt.raise_on_interrupt()
     try:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # while an error message was printed
         code = 130
-    _interrupt.at_once()
+    _interrupt.end_on_interrupt()
     sys.exit(code)

@@ -15,7 +15,7 @@ from typing import Any
 from tuneworthy import __version__
 from tuneworthy.core.errors import KEPT, TaskError, TuneworthyError
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.ledger.signals import Stopped
+from tuneworthy.ledger.signals import StopRequested
 
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
 ORDER = ("demo", "init", "check", "plan", "run", "settle", "report", "compare", "models", "doctor")
@@ -39,7 +39,7 @@ def _run(arguments: Sequence[str], as_json: bool) -> int:
         return code if isinstance(code, int) else 0
     except TuneworthyError as error:
         return _failed(error, as_json)
-    except Stopped as stop:
+    except StopRequested as stop:
         _tell(str(stop))
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):

@@ -15,12 +15,12 @@ from types import FrameType
 SAID = b"stopped; `tuneworthy run` continues where it stopped\n"
 
 
-def at_once() -> None:
+def end_on_interrupt() -> None:
     """Make Ctrl-C end the process at once (during start-up and exit)."""
     _take(_end)
 
 
-def politely() -> None:
+def raise_on_interrupt() -> None:
     """Make Ctrl-C raise KeyboardInterrupt where that can be caught."""
     _take(_raise)
 

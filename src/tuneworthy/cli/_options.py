@@ -70,14 +70,14 @@ def share(text: str) -> float:
     return value
 
 
-def line(text: object, stream: TextIO | None = None) -> None:
+def print_line(text: object, stream: TextIO | None = None) -> None:
     """Print lines on stdout or another stream, with control characters escaped."""
     print("\n".join(map(visible, str(text).split("\n"))), file=stream or sys.stdout)
 
 
-def said(text: object) -> None:
-    """Print lines on stderr, as `line` does."""
-    line(text, sys.stderr)
+def print_stderr(text: object) -> None:
+    """Print lines on stderr, as `print_line` does."""
+    print_line(text, sys.stderr)
 
 
 def show_json(text: str) -> None:
@@ -92,14 +92,14 @@ def show(screen: Any) -> None:
     printed(screen)
 
 
-def telling(event: str, data: Any) -> None:
+def print_messages(event: str, data: Any) -> None:
     """Print `say` events on stderr, and ignore all other events."""
     if event == "say":
-        said(data)
+        print_stderr(data)
 
 
 @contextmanager
-def watching(quiet: bool) -> Iterator[Any]:
+def progress_view(quiet: bool) -> Iterator[Any]:
     """Yield a watcher for `study.run` that shows progress on stderr (None if quiet)."""
     if quiet:
         yield None

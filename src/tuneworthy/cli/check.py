@@ -10,11 +10,11 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
+    print_messages,
     share,
     show,
     show_json,
     task_path,
-    telling,
 )
 
 
@@ -26,12 +26,12 @@ def command(
     json: Json = False,
 ) -> None:
     """Audit rows and recorded answers, and say what they can show. Nothing is sent or compared."""
-    from tuneworthy.report.terminal import audit_screen, room
-    from tuneworthy.study import Wishes, check
+    from tuneworthy.report.terminal import audit_screen, terminal_size
+    from tuneworthy.study import RunOptions, check
 
-    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
-    audit = check(task_path(task), wishes, telling)
+    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit)
+    audit = check(task_path(task), wishes, print_messages)
     if json:
         show_json(audit.model_dump_json(by_alias=True, indent=2))
     else:
-        show(audit_screen(audit, *room()))
+        show(audit_screen(audit, *terminal_size()))

@@ -10,28 +10,30 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, said, show, show_json
+from tuneworthy.cli._options import Json, print_stderr, show, show_json
 
 Study = Annotated[Path, typer.Argument(help="A results folder, its name, or a verdict.json.")]
 
 
 def command(first: Study, second: Study, json: Json = False) -> None:
     """Compare two studies on the cases they share: paired differences, SECOND minus FIRST."""
-    from tuneworthy.compare.two_studies import between, others
-    from tuneworthy.core.counting import doing
+    from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
+    from tuneworthy.core.counting import with_verb
     from tuneworthy.core.record import canonical
-    from tuneworthy.report.terminal import compare_screen, room
-    from tuneworthy.results_folder import against_ledger, find, read
+    from tuneworthy.report.terminal import compare_screen, terminal_size
+    from tuneworthy.results_folder import against_ledger, find_results, read_results
 
-    folders = find(first), find(second)
-    one, two = map(read, folders)
+    folders = find_results(first), find_results(second)
+    one, two = map(read_results, folders)
     for alone in dict.fromkeys(map(against_ledger, folders, (one, two))):
         if alone:
-            said(alone)
-    pairs = between(one, two)
-    apart, _ = others(one, two)
+            print_stderr(alone)
+    pairs = compare_studies(one, two)
+    apart, _ = ids_with_other_inputs(one, two)
     if apart:
-        said(f"left out: {doing(len(apart), 'case', 'have')} another input under the same id")
+        print_stderr(
+            f"left out: {with_verb(len(apart), 'case', 'have')} another input under the same id"
+        )
     if json:
         named = {key: study.verdict for key, study in (("a", one), ("b", two))}
         heads = {key: {"task": v.task.plain(), "status": v.status} for key, v in named.items()}
@@ -39,4 +41,4 @@ def command(first: Study, second: Study, json: Json = False) -> None:
                 "left_out": sorted(apart)}  # fmt: skip
         show_json(canonical(heads | body))
     else:
-        show(compare_screen(one.verdict, two.verdict, pairs, *room()))
+        show(compare_screen(one.verdict, two.verdict, pairs, *terminal_size()))

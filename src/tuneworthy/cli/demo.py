@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import line, said, show, watching
+from tuneworthy.cli._options import print_line, print_stderr, progress_view, show
 
 TASKS = ("clause_type", "support_tickets")
 
@@ -20,18 +20,18 @@ def command(
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.models.local.embedded import fetch
-    from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.study import Wishes, run
+    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.study import RunOptions, run
     from tuneworthy.suite import write
 
     os.environ.setdefault("TUNEWORTHY_LOOKS", "folder")  # nobody decides on these rows
-    fetch(said)
+    fetch(print_stderr)
     for name in (only,) if only else TASKS:
         target = folder / name
         if not (target / "task.yaml").exists():
             write(name, target)
-        said(f"\n{name}: {target / 'task.yaml'}")
-        with stoppable(), watching(quiet=False) as watch:
-            study = run(target / "task.yaml", Wishes(brief=True), watch)
-        show(ladder_screen(study.results, *room()))
-        line(f"\n  report   {study.folder / 'report.html'}")
+        print_stderr(f"\n{name}: {target / 'task.yaml'}")
+        with stoppable(), progress_view(quiet=False) as watch:
+            study = run(target / "task.yaml", RunOptions(brief=True), watch)
+        show(ladder_screen(study.results, *terminal_size()))
+        print_line(f"\n  report   {study.folder / 'report.html'}")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from tuneworthy.cli._options import Json, line, show_json
+from tuneworthy.cli._options import Json, print_line, show_json
 
 
 def command(json: Json = False) -> None:
     """Say what this machine can do: cores, memory, arithmetic, models, what is installed."""
-    from tuneworthy.models.local.machine import look
+    from tuneworthy.models.local.machine import inspect_machine
 
-    machine = look()
+    machine = inspect_machine()
     if json:
         show_json(machine.model_dump_json(indent=2))
         return
     seen = machine.plain()
     width = max(len(name) for name in seen)
     for name, value in seen.items():
-        line(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
+        print_line(f"  {name.replace('_', ' '):<{width}}  {_shown(name, value)}")
 
 
 def _shown(name: str, value: object) -> str:

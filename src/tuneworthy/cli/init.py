@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import line, said
+from tuneworthy.cli._options import print_line, print_stderr
 
 
 def command(
@@ -28,11 +28,11 @@ def command(
     except TuneworthyError as error:
         error.kept = "your rows; nothing was written"
         raise
-    line(output)
+    print_line(output)
     for one in seen:
-        said(f"  {one}")
+        print_stderr(f"  {one}")
     option = "" if output == Path("task.yaml") else f" {shlex.quote(str(output))}"
-    said(f"next: read it, then `tuneworthy check{option}` and `tuneworthy run{option}`")
+    print_stderr(f"next: read it, then `tuneworthy check{option}` and `tuneworthy run{option}`")
 
 
 def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple
     from tuneworthy.core.errors import TaskError
     from tuneworthy.data.draft import draft
     from tuneworthy.data.taskfile import task_schema
-    from tuneworthy.ledger.trouble import writing
+    from tuneworthy.ledger.trouble import output_errors
 
     if output.exists() and not force:
         raise TaskError(
@@ -50,7 +50,7 @@ def _written(rows: Path, answers: list[str], output: Path, force: bool) -> tuple
         )
     drafted = draft(rows, dict(_pair(entry) for entry in answers), output.parent)
     schema = output.with_name("task.schema.json")
-    with writing(output):
+    with output_errors(output):
         output.write_text(drafted.text, "utf-8")
         schema.write_text(json.dumps(task_schema(), indent=2) + "\n", "utf-8")
     return drafted.seen

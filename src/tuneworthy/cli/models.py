@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, line, said, show_json
+from tuneworthy.cli._options import Json, print_line, print_stderr, show_json
 
 command = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
 
@@ -28,7 +28,7 @@ def listed(json: Json = False) -> None:
         show_json(canonical([row.plain() for row in rows]))
         return
     for row in rows:
-        line("  ".join(str(value) for value in row.plain().values()))
+        print_line("  ".join(str(value) for value in row.plain().values()))
     print("also: hf:ORG/NAME, hf:./folder, openai:NAME[@URL], scripted:NAME")
 
 
@@ -38,7 +38,7 @@ Name = Annotated[str, typer.Argument(help="The model's name (see `models list`).
 @command.command("get")
 def get(name: Name = "smollm2-135m") -> None:
     """Fetch a model, check its hash and make it ready; a second call finds it there."""
-    line(_model(name).fetch(said))
+    print_line(_model(name).fetch(print_stderr))
 
 
 @command.command("verify")
@@ -48,7 +48,7 @@ def verify(name: Name = "smollm2-135m") -> None:
 
     if not _model(name).verify():
         raise ModelError("the model is not here, or not whole", fix=f"tuneworthy models get {name}")
-    line(f"{name}: whole")
+    print_line(f"{name}: whole")
 
 
 def _models() -> dict[str, ModuleType]:

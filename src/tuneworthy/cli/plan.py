@@ -11,11 +11,11 @@ from tuneworthy.cli._options import (
     Limit,
     MaxBad,
     TaskFile,
+    print_messages,
     share,
     show,
     show_json,
     task_path,
-    telling,
 )
 
 
@@ -28,12 +28,12 @@ def command(
     json: Json = False,
 ) -> None:
     """Say what `run` would do: arms, requests, minutes, money, and what can be seen."""
-    from tuneworthy.report.terminal import plan_screen, room
-    from tuneworthy.study import Wishes, plan
+    from tuneworthy.report.terminal import plan_screen, terminal_size
+    from tuneworthy.study import RunOptions, plan
 
-    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
-    made = plan(task_path(task), wishes, telling)
+    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad), limit=limit, brief=brief)
+    made = plan(task_path(task), wishes, print_messages)
     if json:
         show_json(made.model_dump_json(by_alias=True, indent=2))
     else:
-        show(plan_screen(made, *room()))
+        show(plan_screen(made, *terminal_size()))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneworthy.cli._options import Json, line, said, show, show_json
+from tuneworthy.cli._options import Json, print_line, print_stderr, show, show_json
 
 
 def command(
@@ -34,23 +34,23 @@ def command(
     """
     from tuneworthy.report import exported
     from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.results_folder import against_ledger, find, read
+    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.results_folder import against_ledger, find_results, read_results
 
-    folder = find(study)
+    folder = find_results(study)
     if again:
         return _recompute(folder, json)
-    results = read(folder)
+    results = read_results(folder)
     if alone := against_ledger(folder, results):
-        said(alone)
+        print_stderr(alone)
     target = output or folder / "report.html"
     written = _write(target, exported(results, target.suffix), asked=output is not None)
     if json:
         show_json(verdict_json(results.verdict))
     else:
-        show(ladder_screen(results, *room()))
+        show(ladder_screen(results, *terminal_size()))
         if written:
-            line(target)
+            print_line(target)
     if open_it and target.exists():
         webbrowser.open(target.resolve().as_uri())
     return 0
@@ -62,22 +62,22 @@ def _write(target: Path, text: str, *, asked: bool) -> bool:
     Raises StoreError only if `asked` (the user named the file); else a failure is just printed.
     """
     from tuneworthy.core.errors import StoreError
-    from tuneworthy.ledger.trouble import writing
+    from tuneworthy.ledger.trouble import output_errors
 
     try:
-        with writing(target):
+        with output_errors(target):
             target.write_text(text, "utf-8")
     except StoreError as error:
         if asked:
             raise
-        said(f"{target} could not be written: {error.what}; {error.fix}")
+        print_stderr(f"{target} could not be written: {error.what}; {error.fix}")
         return False
     return True
 
 
 def _recompute(folder: Path, json: bool) -> int:
     """Recompute a study, print the result and return the exit code."""
-    from tuneworthy.report.terminal import recompute_screen, room
+    from tuneworthy.report.terminal import recompute_screen, terminal_size
     from tuneworthy.results_folder import recompute
 
     result = recompute(folder)
@@ -88,5 +88,5 @@ def _recompute(folder: Path, json: bool) -> int:
                 "taken": result.taken, "differs": result.differs}  # fmt: skip
         show_json(dumps(body, indent=2))
     else:
-        show(recompute_screen(result, *room()))
+        show(recompute_screen(result, *terminal_size()))
     return 1 if result.differs else 0

@@ -15,12 +15,12 @@ from tuneworthy.cli._options import (
     MaxBad,
     TaskFile,
     minutes,
-    said,
+    print_stderr,
+    progress_view,
     share,
     show,
     show_json,
     task_path,
-    watching,
 )
 
 
@@ -56,22 +56,22 @@ def command(
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report._requests import request_lines
     from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, room
-    from tuneworthy.study import Wishes
+    from tuneworthy.report.terminal import ladder_screen, terminal_size
+    from tuneworthy.study import RunOptions
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
-    wishes = Wishes(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
+    wishes = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
                     unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
-    with stoppable(), watching(json or no_progress) as watch:
+    with stoppable(), progress_view(json or no_progress) as watch:
         study = run_study(task_path(task), wishes, watch)
     if json:
         show_json(verdict_json(study.verdict))
         for line in request_lines(study.results):
-            said(f"note: {line}")
+            print_stderr(f"note: {line}")
     else:
-        show(ladder_screen(study.results, *room()))
-        said(f"\nreport: {study.folder / 'report.html'}")
+        show(ladder_screen(study.results, *terminal_size()))
+        print_stderr(f"\nreport: {study.folder / 'report.html'}")
         if served := study.serving():
-            said(f"serve:  {served}")
+            print_stderr(f"serve:  {served}")
     return exit_code(study.verdict, require_firm)

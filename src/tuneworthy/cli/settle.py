@@ -13,12 +13,12 @@ from tuneworthy.cli._options import (
     Json,
     MaxBad,
     TaskFile,
-    said,
+    print_messages,
+    print_stderr,
     share,
     show,
     show_json,
     task_path,
-    telling,
 )
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def command(
     q (quit), or = and the right answer; one a line, so answers may be piped in. Every answer is
     kept at once. The settled verdict lies beside the study's, which stays as it is.
     """
-    from tuneworthy.session import Wishes
+    from tuneworthy.core.run_options import RunOptions
     from tuneworthy.settling import open_settling
 
-    wishes = Wishes(bad_rows=bad_rows, max_bad=share(max_bad))
-    with open_settling(task_path(task), wishes, clicks, telling) as settling:
+    wishes = RunOptions(bad_rows=bad_rows, max_bad=share(max_bad))
+    with open_settling(task_path(task), wishes, clicks, print_messages) as settling:
         if not show_only:
             _ask(settling, sys.stderr if json else sys.stdout)
-        said(_far(settling))
+        print_stderr(_far(settling))
         if not show_only:
             _end(settling.finish(), json)
 
@@ -76,10 +76,10 @@ def _far(settling: Settling) -> str:
 def _ask(settling: Settling, stream: Any) -> None:
     """Ask until settling has ended, the input ends or the person quits."""
     from tuneworthy.report._settle import question_screen
-    from tuneworthy.report.terminal import room, show
+    from tuneworthy.report.terminal import show, terminal_size
 
     while (question := settling.question()) is not None:
-        width, plain = room(stream)
+        width, plain = terminal_size(stream)
         screen = question_screen(
             question, _far(settling), width, plain, settling.ballot.by_preference
         )
@@ -87,7 +87,7 @@ def _ask(settling: Settling, stream: Any) -> None:
         while refused := _take(settling):
             if refused == "quit":
                 return
-            said(refused)
+            print_stderr(refused)
 
 
 def _take(settling: Settling) -> str:
@@ -107,14 +107,14 @@ def _take(settling: Settling) -> str:
 
 def _end(settled: Settlement, json: bool) -> None:
     from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, room
+    from tuneworthy.report.terminal import ladder_screen, terminal_size
 
     if json:
         show_json(verdict_json(settled.verdict))
         return
-    show(ladder_screen(settled.results, *room()))
+    show(ladder_screen(settled.results, *terminal_size()))
     outcome = settled.results.evidence.settled
-    said(f"\n{ENDS[outcome.ended if outcome else 'stopped']}")
-    said(f"report: {settled.folder / 'report.html'}")
+    print_stderr(f"\n{ENDS[outcome.ended if outcome else 'stopped']}")
+    print_stderr(f"report: {settled.folder / 'report.html'}")
     gold = settled.folder / "settled.jsonl"
-    said(f"{settled.gold} rows for the next study: {gold}")
+    print_stderr(f"{settled.gold} rows for the next study: {gold}")

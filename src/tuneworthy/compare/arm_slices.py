@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.built_cells import best_cells, rare
+from tuneworthy.compare.built_cells import best_cells, rare_word_cases
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
-from tuneworthy.core.slices import SMALL, Kind, Slice, Slices
+from tuneworthy.core.slices import SMALL_SLICE, Kind, Slice, Slices
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 
@@ -113,7 +113,7 @@ def _named(names: Mapping[str, str | None], least: int = 2) -> Parts:
 def _by_rarity(cases: Sequence[Case], others: Sequence[Case]) -> Parts:
     if len(cases) < LEAST:
         return
-    ids = rare(cases, others)
+    ids = rare_word_cases(cases, others)
     yield "the quarter with the rarest words", [case.id for case in cases if case.id in ids]
     yield "the rest", [case.id for case in cases if case.id not in ids]
 
@@ -184,5 +184,5 @@ def _notes(rows: Sequence[Slice], folded: bool) -> tuple[str, ...]:
         lines.append("Differences are not widened for folds that share training rows; those the "
                      "verdict reads are.")  # fmt: skip
     if small := sum(row.small for row in rows):
-        lines.append(f"Fewer than {SMALL} cases: {small} of them, greyed.")
+        lines.append(f"Fewer than {SMALL_SLICE} cases: {small} of them, greyed.")
     return tuple(lines)

@@ -27,7 +27,7 @@ def best_cells(runs: Sequence[Run], arm: str) -> dict[str, tuple[Answer, float]]
     }
 
 
-def built(runs: Sequence[Run], arm: str) -> Run | None:
+def best_artefact_run(runs: Sequence[Run], arm: str) -> Run | None:
     """Return the best run on dev among those of an arm that saved an artefact; None if none did.
 
     Ties go to the smaller fold and seed.
@@ -36,7 +36,7 @@ def built(runs: Sequence[Run], arm: str) -> Run | None:
     return best_on_dev(own) if own else None
 
 
-def rare(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:
+def rare_word_cases(cases: Sequence[Case], others: Sequence[Case] = ()) -> frozenset[str]:
     """Return the ids of the quarter of cases with the rarest words.
 
     Rarity is the mean inverse document frequency of a case's distinct words: -log of the share of

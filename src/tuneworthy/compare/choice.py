@@ -23,7 +23,7 @@ def best_on_dev(runs: Iterable[Run]) -> Run:
     return max(runs, key=_rank)
 
 
-def best_last(runs: Iterable[Run]) -> list[Run]:
+def sorted_by_dev(runs: Iterable[Run]) -> list[Run]:
     """Return the runs sorted from worst to best on dev, for dicts where the last entry wins."""
     return sorted(runs, key=_rank)
 

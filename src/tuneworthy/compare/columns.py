@@ -14,11 +14,11 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Task
 from tuneworthy.stats import many
-from tuneworthy.stats.clusters import RETRAINED
+from tuneworthy.stats.clusters import RETRAINING_SD
 
 Array = np.ndarray[Any, Any]
 PRESENT = "present"  # the arm for the system that runs today, which the task file names
-Seat = tuple[str | None, bool]
+LadderPlace = tuple[str | None, bool]
 Mean = Callable[["Column"], float]
 
 
@@ -39,7 +39,7 @@ class Column:
     @property
     def retrained(self) -> float:
         """Return the smallest assumed standard deviation between retrainings; 0 if untrained."""
-        return RETRAINED if self.spec.tool in TUNED else 0.0
+        return RETRAINING_SD if self.spec.tool in TUNED else 0.0
 
     def values(self, ids: Sequence[str], wrong: float = 0.0) -> Array:
         """Return the scores, in [0, 1], of these cases; an unscored case counts as `wrong`."""
@@ -70,7 +70,7 @@ def column(runs: Sequence[Run]) -> Column | None:
     return Column(done[0].spec, cells, fold, learned, tuple(done), stopped)
 
 
-def seat(spec: Spec) -> Seat:
+def ladder_place(spec: Spec) -> LadderPlace:
     """Return the place on the ladder that an arm competes for: its tool.
 
     The system that runs today has its own place, separate from other arms of its tool. Recorded
@@ -79,36 +79,36 @@ def seat(spec: Spec) -> Seat:
     return spec.tool, spec.arm == PRESENT
 
 
-def named_before(task: Task, spec: Spec) -> str | None:
+def preselected_arm(task: Task, spec: Spec) -> str | None:
     """Return the arm that `success.finalists` names for this arm's place, None if it names none."""
-    now = seat(spec)[1]
+    now = ladder_place(spec)[1]
     return None if now or spec.tool is None else task.success.finalists.get(spec.tool)
 
 
-def competing(
+def group_by_place(
     columns: Iterable[Column], task: Task, corrected: Mean | None = None
-) -> dict[Seat, list[Column]]:
+) -> dict[LadderPlace, list[Column]]:
     """Return the arms that compete for each place on the ladder, the winner of the place first.
 
     The winner has the best mean on the shared cases; ties go to the simpler arm, never by name, and
     arms that were stopped early come last. If `success.finalists` named an arm before the run,
     that arm stands alone. `corrected` returns means corrected by human grades, if there are any.
     """
-    places: dict[Seat, list[Column]] = {}
+    places: dict[LadderPlace, list[Column]] = {}
     for column in columns:
         if column.spec.role == "candidate":
-            places.setdefault(seat(column.spec), []).append(column)
+            places.setdefault(ladder_place(column.spec), []).append(column)
     for place, rivals in places.items():
-        finalist = named_before(task, rivals[0].spec)
+        finalist = preselected_arm(task, rivals[0].spec)
         chosen_before = [column for column in rivals if column.spec.name == finalist]
-        finished = in_order([column for column in rivals if not column.stopped], corrected)
-        places[place] = chosen_before or finished + in_order(
+        finished = rank_columns([column for column in rivals if not column.stopped], corrected)
+        places[place] = chosen_before or finished + rank_columns(
             [column for column in rivals if column.stopped], corrected
         )
     return places
 
 
-def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
+def rank_columns(columns: Sequence[Column], corrected: Mean | None = None) -> list[Column]:
     """Return the arms sorted by mean on shared cases, then simplicity, then covariances.
 
     Ties in the mean are broken by the covariances with the other arms, so that the order does not
@@ -116,7 +116,7 @@ def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[C
     """
     if corrected:
         return sorted(columns, key=lambda column: (-corrected(column), column.spec.simplicity))
-    ids = shared(columns)
+    ids = shared_cases(columns)
     if not ids:
         return sorted(
             columns, key=lambda column: -float(column.values(sorted(column.cells)).mean())
@@ -131,7 +131,7 @@ def in_order(columns: Sequence[Column], corrected: Mean | None = None) -> list[C
     return [columns[at] for at in sorted(range(len(columns)), key=key)]
 
 
-def shared(columns: Sequence[Column]) -> list[str]:
+def shared_cases(columns: Sequence[Column]) -> list[str]:
     """Return the ids of the cases that all these arms answered, sorted."""
     if not columns:
         return []

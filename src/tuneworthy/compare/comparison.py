@@ -20,16 +20,16 @@ from tuneworthy.compare.columns import (
     Mean,
     by_spec,
     column,
-    competing,
-    named_before,
-    shared,
+    group_by_place,
+    preselected_arm,
+    shared_cases,
 )
 from tuneworthy.compare.costs import request_cost, with_costs
-from tuneworthy.compare.cut_answers import cut
+from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
 from tuneworthy.compare.judge_correction import graded_score
-from tuneworthy.compare.pairs import ALPHA, Shape, pair_of, pairs
+from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of, pairs
 from tuneworthy.compare.turn_order import rung
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
@@ -55,13 +55,13 @@ _FIGURE = re.compile(r"[0-9]*\.?[0-9]+")
 TAIL = 20  # below it the 95th percentile is little more than the maximum
 
 
-def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
+def compare(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> Evidence:
     """Return the evidence of all runs so far on the scored cases."""
     table = by_spec(runs)
     columns = {
         name: arm_column for name, rs in table.items() if (arm_column := column(rs)) is not None
     }
-    seats = competing(columns.values(), shape.task, _corrected(shape))
+    seats = group_by_place(columns.values(), shape.task, _corrected(shape))
     finalists = {rivals[0].spec.name: rivals for rivals in seats.values()}
     compared = {
         arm_column.spec.name: arm_column for rivals in seats.values() for arm_column in rivals
@@ -96,18 +96,23 @@ def compare(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> Evidenc
     return with_costs(evidence, shape.task, runs)
 
 
-def against(shape: Shape, runs: Sequence[Run], new: Sequence[Run], level: float) -> list[Pair]:
+def compare_with_simpler(
+    shape: ComparisonInputs, runs: Sequence[Run], new: Sequence[Run], level: float
+) -> list[Pair]:
     """Return the paired differences of a new arm's runs so far with each arm of a simpler tool."""
     columns = [arm_column for rs in by_spec(runs).values() if (arm_column := column(rs))]
     own = column(new)
     assert own is not None  # callers pass measured runs only
-    seats = competing(columns, shape.task, _corrected(shape))
+    seats = group_by_place(columns, shape.task, _corrected(shape))
     simpler = [c for rivals in seats.values() for c in rivals if rung(c.spec) < rung(own.spec)]
     return [pair_of(shape, own, arm_column, level) for arm_column in simpler]
 
 
 def _result(
-    shape: Shape, runs: Sequence[Run], column: Column | None, rivals: Sequence[Column] | None
+    shape: ComparisonInputs,
+    runs: Sequence[Run],
+    column: Column | None,
+    rivals: Sequence[Column] | None,
 ) -> ArmResult:
     """Return an arm's figures; `rivals` are the arms of its tool if it is the best of them."""
     spec = runs[0].spec
@@ -135,7 +140,7 @@ def _result(
         **plain,
         **fields,
         state="stopped_early" if stopped else "measured",
-        because=stopped or noted(column.runs),
+        because=stopped or joined_notes(column.runs),
         seed=best.most_common(1)[0][0],
         seeds=len(seeds),
         n=len(ids),
@@ -152,7 +157,7 @@ def _result(
     )
 
 
-def noted(runs: Sequence[Run]) -> str:
+def joined_notes(runs: Sequence[Run]) -> str:
     """Return the distinct notes of an arm's runs, joined.
 
     Notes that differ only in their figures, as between folds, are represented by the first one.
@@ -174,7 +179,7 @@ def _seconds(runs: Sequence[Run]) -> float:
     return round(fit + sum(a.seconds or 0.0 for run in runs for a in run.answers), 3)
 
 
-def _corrected(shape: Shape) -> Mean | None:
+def _corrected(shape: ComparisonInputs) -> Mean | None:
     """Return the function for an arm's mean corrected by human grades; None without a judge."""
     grades = shape.grades
     if grades is None:
@@ -188,9 +193,9 @@ def _corrected(shape: Shape) -> Mean | None:
     return mean
 
 
-def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
+def _chosen(shape: ComparisonInputs, rivals: Sequence[Column]) -> str:
     """Return why the first of these arms of one tool holds the tool's place on the ladder."""
-    spec, finalist = rivals[0].spec, named_before(shape.task, rivals[0].spec)
+    spec, finalist = rivals[0].spec, preselected_arm(shape.task, rivals[0].spec)
     whose = "of its tool" if spec.tool else "whose tool is not given"
     if len(rivals) > 1:
         note = f" ({quoted(finalist, 60)} was named before and not measured)" if finalist else ""
@@ -203,7 +208,7 @@ def _chosen(shape: Shape, rivals: Sequence[Column]) -> str:
 
 
 def _measures(
-    shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+    shape: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return score, validity, latency, tokens and cost of a column, and why any is missing."""
     answers = [column.cells[i][0] for i in ids]
@@ -219,7 +224,7 @@ def _measures(
         "valid": _interval((right / judged, *bounds.rate(right, judged))) if judged else None,
         "errors": errors,
         "lost": _lost(shape, column, ids),
-        "cut": cut(column.runs, column.cells),
+        "cut": cut_summary(column.runs, column.cells),
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
         **request_cost(shape.task, answers, column.runs, missing),
@@ -229,7 +234,7 @@ def _measures(
     return fields, missing
 
 
-def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
+def _lost(shape: ComparisonInputs, column: Column, ids: Sequence[str]) -> Interval | None:
     """Return the share of answers that score 0; None if every score is 0 or 1."""
     values = column.values(ids)
     if np.isin(values, (0.0, 1.0)).all():
@@ -238,7 +243,9 @@ def _lost(shape: Shape, column: Column, ids: Sequence[str]) -> Interval | None:
     return _interval(bounds.mean_interval(lost, groups=shape.grouped(ids)))
 
 
-def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Column]) -> Interval:
+def _score(
+    shape: ComparisonInputs, column: Column, ids: Sequence[str], rivals: Sequence[Column]
+) -> Interval:
     """Return the mean score with its interval.
 
     The best of several arms of a tool is selected for a high score. Its lower end therefore uses
@@ -253,12 +260,12 @@ def _score(shape: Shape, column: Column, ids: Sequence[str], rivals: Sequence[Co
     cross_fit: dict[str, Any] = {}
     if factor > 1:
         cross_fit = {"factor": factor, "folds": Folds(folds, column.retrained)}
-    mean, low, high = bounds.mean_interval(values, bounds.NAMED, groups, **cross_fit)
-    common = shared(rivals)
+    mean, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, groups, **cross_fit)
+    common = shared_cases(rivals)
     if len(rivals) > 1 and len(common) > 1:
         scores = np.stack([rival.values(common) for rival in rivals], 1)
         spread = many.covariance(scores, cluster_numbers(shape.grouped(common).of, len(common)))
-        level = 2 * many.choice_level(spread, bounds.NAMED / 2)
+        level = 2 * many.best_of_many_level(spread, bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level, groups, **cross_fit)[1])
     return _interval((mean, low, high))
 
@@ -322,7 +329,7 @@ def _seed_sd(runs: Sequence[Run]) -> float | None:
     return round(float(np.std(means, ddof=1)), 6) if len(means) > 1 else None
 
 
-def _hash(shape: Shape, cases: Sequence[Case], runs: Sequence[Run]) -> str:
+def _hash(shape: ComparisonInputs, cases: Sequence[Case], runs: Sequence[Run]) -> str:
     """Return the evidence hash of task, rows, runs, answers and scores; no timing enters it."""
     return digest(
         {

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.evidence import Cut
+from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
 
 LEVEL = 0.05  # of the upper bound on the gain of answers that were not generated again
 
 
-def cut(runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]]) -> Cut | None:
+def cut_summary(
+    runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]]
+) -> TruncatedAnswers | None:
     """Return how many answers of an arm the token limit cut, and the most that may have cost.
 
     None if no answer was cut. `Run.longer` has the scores of cut answers that were generated again
@@ -22,7 +24,9 @@ def cut(runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]
     was generated again). A recorded system's own limit costs nothing: its answers are cut in
     production too.
     """
-    shortfall = {case: lost(*cell) for case, cell in cells.items() if cell[0].finish == "length"}
+    shortfall = {
+        case: score_shortfall(*cell) for case, cell in cells.items() if cell[0].finish == "length"
+    }
     if not shortfall:
         return None
     wrong = {case: lack for case, lack in shortfall.items() if lack > 0}
@@ -34,7 +38,7 @@ def cut(runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]
     if gains:
         shares = np.array([gain / wrong[case] for case, gain in gains.items()])
         share = float(bounds.mean_interval(shares, 2 * LEVEL)[2])
-    return Cut(
+    return TruncatedAnswers(
         n=len(shortfall),
         wrong=len(wrong),
         asked=len(rescored),
@@ -43,7 +47,7 @@ def cut(runs: Sequence[Run], cells: Mapping[str, tuple[Answer, Score | Unscored]
     )
 
 
-def lost(answer: Answer, score: Score | Unscored) -> float:
+def score_shortfall(answer: Answer, score: Score | Unscored) -> float:
     """Return 1 - score of a cut answer; 0 for an answer that ended by itself."""
     return 1 - _value(score) if answer.finish == "length" else 0.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.core.counting import counted, percent_within
+from tuneworthy.core.counting import count_noun, percent_with_bounds
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, LimitState
-from tuneworthy.core.harm import Harm
-from tuneworthy.core.known import Share
+from tuneworthy.core.harm import SideEffects
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.task import Task
 from tuneworthy.stats.bounds import rate
@@ -34,18 +34,18 @@ def limit_states(task: Task, fields: dict[str, Any], runs: Sequence[Run]) -> dic
     return states
 
 
-def all_judged(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
+def with_optional_limits(task: Task, evidence: Evidence) -> tuple[ArmResult, ...]:
     """Return the arms with the states of limits that need an optional measurement (`extras/`)."""
-    arms = with_general(evidence.arms, evidence.harms, task.success.limits.general_drop)
+    arms = with_general_drop(evidence.arms, evidence.harms, task.success.limits.general_drop)
     faithful = evidence.staleness.faithful if evidence.staleness else {}
-    return judged(task, arms, faithful)
+    return with_faithfulness(task, arms, faithful)
 
 
 UNTOUCHED = {"classifier", "prompt", "schema", "context"}  # tools that change no model weights
 
 
-def with_general(
-    arms: Sequence[ArmResult], harms: Sequence[Harm], limit: float | None
+def with_general_drop(
+    arms: Sequence[ArmResult], harms: Sequence[SideEffects], limit: float | None
 ) -> tuple[ArmResult, ...]:
     """Return the arms with the state of `general_drop` from the measured harms.
 
@@ -78,8 +78,8 @@ def _at_most(measured: Interval | None, limit: float) -> LimitState:
     return "met" if measured.high <= limit else "not shown"
 
 
-def judged(
-    task: Task, arms: Sequence[ArmResult], faithful: Mapping[str, Share]
+def with_faithfulness(
+    task: Task, arms: Sequence[ArmResult], faithful: Mapping[str, Proportion]
 ) -> tuple[ArmResult, ...]:
     """Return the arms with the state of `context_faithful`; `faithful` is its share by arm name.
 
@@ -123,12 +123,12 @@ def _p95(times: Sequence[float], limit: float) -> LimitState:
 
 def why_p95_open(times: Sequence[float], limit: float) -> str:
     """Return why these times show the p95 limit neither met nor violated."""
-    late, timed = sum(ms > limit for ms in times), counted(len(times), "prompt")
+    late, timed = sum(ms > limit for ms in times), count_noun(len(times), "prompt")
     were = f"{timed} {'was' if len(times) == 1 else 'were'} timed"
     if len(times) < FEWEST:
         return f"{were}; {FEWEST} are the fewest that can show it"
     low, high = _late(times, limit)
-    share = percent_within(Interval(mean=late / len(times), low=low, high=high))
+    share = percent_with_bounds(Interval(mean=late / len(times), low=low, high=high))
     return f"{were}, {late} of them over it: {share} of all, and 5 % may be"
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from tuneworthy.compare.choice import best_by_fold
 from tuneworthy.compare.columns import Column
-from tuneworthy.compare.pairs import Shape
-from tuneworthy.core.counting import counted, points
+from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.core.counting import count_noun, points
 from tuneworthy.core.evidence import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.stats import bounds
-from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective
+from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, effective_groups
 
 WIDER, STEP = 1.15, 1.03
 """WIDER: the ratio to the width under independent rows from which an interval is explained.
@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 
 def why_wide(
-    shape: Shape, column: Column, ids: Sequence[str], score: Interval, rivals: int
+    shape: ComparisonInputs, column: Column, ids: Sequence[str], score: Interval, rivals: int
 ) -> tuple[str, ...]:
     """Return the reasons why an arm's interval is wider than under independent rows, if it is.
 
@@ -71,22 +71,22 @@ def why_wide(
 
 
 def _width(values: Array, **more: Any) -> float:
-    _, low, high = bounds.mean_interval(values, bounds.NAMED, **more)
+    _, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL, **more)
     return float(high - low)
 
 
 def _lead(total: float, plain: float, n: int) -> str:
-    rows = counted(n, "independent row")
+    rows = count_noun(n, "independent row")
     width = f"{points(total)} wide, {_times(total / plain)} as wide as {rows} would leave it"
     return f"{width} ({points(plain)})"
 
 
 def _groups(groups: Groups, n: int) -> str:
-    worth = effective(cluster_numbers(groups.of, n))
+    worth = effective_groups(cluster_numbers(groups.of, n))
     return f"its rows come in groups and are worth {worth:,.0f} independent ones"
 
 
-def _shared(shape: Shape, folds: Array, factor: float) -> str:
+def _shared(shape: ComparisonInputs, folds: Array, factor: float) -> str:
     """Return the width factor of the folds' shared training rows, and that of all folds."""
     run, available = len(set(folds.tolist())), len(shape.split.learning)
     said = f"its folds share rows to learn from, which widens it {_times(factor)}"

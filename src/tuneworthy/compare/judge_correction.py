@@ -16,8 +16,13 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
 from tuneworthy.stats.bounds import Bound
-from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, widening
-from tuneworthy.stats.prediction_powered import powered
+from tuneworthy.stats.clusters import (
+    Folds,
+    cluster_numbers,
+    cluster_width_factor,
+    fold_width_factor,
+)
+from tuneworthy.stats.prediction_powered import prediction_powered_mean
 
 Array = np.ndarray[Any, Any]
 GRADED = 50  # the fewest human grades that give a bound
@@ -40,8 +45,8 @@ def graded_score(
     graded = np.isfinite(human)
     if graded.sum() < GRADED:
         return float(scores.mean()), 0.0, 1.0
-    width_factor = widening(scores, cluster_numbers(groups, scores.size), 0.025)
-    corrected = powered(
+    width_factor = cluster_width_factor(scores, cluster_numbers(groups, scores.size), 0.025)
+    corrected = prediction_powered_mean(
         scores[~graded], scores[graded], human[graded], 0.025, wide=width_factor, lowest=0.0
     )
     return min(1.0, max(0.0, corrected.mean)), corrected.low, corrected.high
@@ -49,9 +54,9 @@ def graded_score(
 
 def width(diffs: Array, level: float, factor: float, groups: Array, folds: Folds | None) -> float:
     """Return by what factor groups and folds widen the bound of a paired difference."""
-    wide = widening(diffs, cluster_numbers(groups, diffs.size), level)
+    wide = cluster_width_factor(diffs, cluster_numbers(groups, diffs.size), level)
     if folds is not None:
-        factor = fold_widening(diffs, folds, factor, wide)
+        factor = fold_width_factor(diffs, folds, factor, wide)
     return factor * wide
 
 
@@ -71,12 +76,14 @@ def graded_pair(
     graded = np.isfinite(human)
     if graded.sum() < GRADED:
         return bound._replace(low=-1.0, high=1.0)
-    corrected = powered(diffs[~graded], diffs[graded], human[graded], level, wide=wide)
+    corrected = prediction_powered_mean(
+        diffs[~graded], diffs[graded], human[graded], level, wide=wide
+    )
     mean = min(1.0, max(-1.0, corrected.mean))
     return bound._replace(mean=mean, low=corrected.low, high=corrected.high)
 
 
-def sheet(
+def grading_sheet(
     cases: Sequence[Case], runs: Sequence[Run], grades: Grades, n: int = 60, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return the answers for humans to grade next, shuffled and without arm names.

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.columns import Column, in_order, shared
+from tuneworthy.compare.columns import Column, rank_columns, shared_cases
 from tuneworthy.compare.judge_correction import graded_pair, width
-from tuneworthy.compare.turn_order import in_turn
+from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds, many
 from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers
-from tuneworthy.stats.race import sequential
+from tuneworthy.stats.race import sequential_bound
 
 ALPHA = 0.05
 LOOK_SHARE = 0.2  # share of an arm's error spent at the look after its first folds
@@ -31,7 +31,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Shape:
+class ComparisonInputs:
     """The inputs of a comparison besides the runs: the task, its folds, groups and looks.
 
     `grades` are human grades if the metric is a judge (see `judge_correction`), else None.
@@ -100,7 +100,7 @@ class _Rows:
     `fitted` holds the width factor and the folds if an arm was fitted in folds; else it is empty.
     """
 
-    shape: Shape
+    shape: ComparisonInputs
     arm: Column
     versus: Column
     ids: list[str]
@@ -112,7 +112,9 @@ class _Rows:
         """Return the mean difference with both bounds at this level."""
         if self.shape.raced:
             n_plan = len(self.shape.split.scored)
-            bound = sequential(self.diffs, level, n_plan, groups=self.groups.of, **self.fitted)
+            bound = sequential_bound(
+                self.diffs, level, n_plan, groups=self.groups.of, **self.fitted
+            )
         else:
             bound = bounds.paired(self.diffs, level, groups=self.groups)
             if self.fitted:
@@ -129,7 +131,7 @@ class _Rows:
 
 
 def pairs(
-    shape: Shape,
+    shape: ComparisonInputs,
     arms: Mapping[str, Column],
     finalists: Iterable[str],
     references: Mapping[str, Column],
@@ -159,7 +161,7 @@ def pairs(
     ]
 
 
-def pair_of(shape: Shape, arm: Column, versus: Column, level: float) -> Pair:
+def pair_of(shape: ComparisonInputs, arm: Column, versus: Column, level: float) -> Pair:
     """Return one pair with both bounds at this level."""
     names = (arm.spec.name, versus.spec.name)
     return _pair(_rows(shape, arm, versus), (level, level), names)
@@ -176,7 +178,7 @@ class _Levels:
 
     def __init__(
         self,
-        shape: Shape,
+        shape: ComparisonInputs,
         arms: Mapping[str, Column],
         references: Mapping[str, Column],
         far: set[Key] | None,
@@ -193,13 +195,13 @@ class _Levels:
 
 
 def _levels(
-    shape: Shape,
+    shape: ComparisonInputs,
     arms: Mapping[str, Column],
     references: Mapping[str, Column],
     far: set[Key] | None,
     share: float,
 ) -> dict[str, float]:
-    arm_columns = in_order(
+    arm_columns = rank_columns(
         list(arms.values())
     )  # by content, so that no level depends on names or positions
     levels = _family(shape, arm_columns, far, share)
@@ -209,7 +211,7 @@ def _levels(
 
 
 def _family(
-    shape: Shape, columns: Sequence[Column], far: set[Key] | None, share: float
+    shape: ComparisonInputs, columns: Sequence[Column], far: set[Key] | None, share: float
 ) -> dict[str, float]:
     """Return the level of each of these arms against all others, from the rows they share (max-t).
 
@@ -218,7 +220,7 @@ def _family(
     rows. `share` is the part of the error that may be spent.
     """
     names = [column.spec.name for column in columns]
-    ids = shared(columns)
+    ids = shared_cases(columns)
     compared = sum(column.spec.role == "candidate" for column in columns)
     if shape.raced or shape.grades is not None or len(ids) < 2:
         most = max(2, len(columns), len(columns) + shape.possible - compared)
@@ -234,8 +236,8 @@ def _family(
     return dict(zip(names, levels.tolist(), strict=True))
 
 
-def _rows(shape: Shape, arm: Column, versus: Column) -> _Rows:
-    ids = in_turn(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
+def _rows(shape: ComparisonInputs, arm: Column, versus: Column) -> _Rows:
+    ids = race_order(set(arm.cells) & set(versus.cells), arm.fold, shape.task.seed)
     folds = np.array([arm.fold[i] for i in ids])
     # A reference that learns (the most common answer) varies little, so only candidates count.
     learned = arm.learned or (versus.learned and versus.spec.role == "candidate")

@@ -10,18 +10,18 @@ import numpy as np
 
 from tuneworthy.compare.built_cells import best_cells
 from tuneworthy.core.case import Case
-from tuneworthy.core.difference_trend import Side, Trend
+from tuneworthy.core.difference_trend import SegmentMeans, Trend
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run
-from tuneworthy.core.specs import chooses, most_rows
+from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.core.split import Split
-from tuneworthy.data.rows import moment
-from tuneworthy.stats.trend import LEAST, largest_break
+from tuneworthy.data.rows import sortable_time
+from tuneworthy.stats.trend import MIN_UNITS, largest_change_point
 
-TOO_FEW = f"fewer than {LEAST} independent rows, or a single time"
+TOO_FEW = f"fewer than {MIN_UNITS} independent rows, or a single time"
 
 
-def explained(
+def with_fits_and_trends(
     split: Split, cases: Sequence[Case], runs: Sequence[Run], found: Evidence
 ) -> Evidence:
     """Return the evidence with each arm's training rows and each finalist pair's time trend."""
@@ -41,7 +41,7 @@ def _fits(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
         return {"fits": 0, "learnt_from": None}
     spec = own[0].spec
     rows = [len(split.parts[fold].learnt(chooses(spec)).train) for fold in folds]
-    most = most_rows(spec) or max(rows)
+    most = max_training_rows(spec) or max(rows)
     return {"fits": len(folds), "learnt_from": (min(*rows, most), min(max(rows), most))}
 
 
@@ -66,8 +66,8 @@ def _trend(
 ) -> Trend:
     ids = sorted(set(cells[0]) & set(cells[1]))
     mine, theirs = (np.array([side[i] for i in ids]) for side in cells)
-    moments = np.array([moment(times[i]) for i in ids])
-    change = largest_break(mine - theirs, moments, [groups.get(i, i) for i in ids])
+    moments = np.array([sortable_time(times[i]) for i in ids])
+    change = largest_change_point(mine - theirs, moments, [groups.get(i, i) for i in ids])
     if change is None:
         return Trend(arm=names[0], versus=names[1], n=len(ids), because=TOO_FEW)
     before, after = change.before, ~change.before
@@ -83,7 +83,7 @@ def _trend(
     )
 
 
-def _side(mine: np.ndarray, theirs: np.ndarray) -> Side:
-    return Side(
+def _side(mine: np.ndarray, theirs: np.ndarray) -> SegmentMeans:
+    return SegmentMeans(
         n=mine.size, arm=round(float(mine.mean()), 6), versus=round(float(theirs.mean()), 6)
     )

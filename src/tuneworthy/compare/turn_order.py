@@ -10,7 +10,7 @@ from tuneworthy.core.run import Spec
 from tuneworthy.core.task import TOOLS
 
 
-def in_turn(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
+def race_order(ids: Iterable[str], fold: Mapping[str, int], seed: int) -> list[str]:
     """Return the cases sorted by fold, then by a hash of seed and id (no score, no file order)."""
     return sorted(ids, key=lambda i: (fold.get(i, 0), _drawn(seed, i)))
 

@@ -10,22 +10,22 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
-from tuneworthy.data.copies import plain_key, whole
-from tuneworthy.metrics import chosen
+from tuneworthy.data.copies import full_text, normalised_text
+from tuneworthy.metrics import metric_name
 from tuneworthy.stats import bounds
 
 LEVEL = 0.05
 
 
-def between(first: Results, second: Results) -> list[Pair]:
+def compare_studies(first: Results, second: Results) -> list[Pair]:
     """Return the differences, second minus first, of arms with equal names and of the named arms.
 
     Only cases that both answered count; bounds are two-sided at 95 % (each side at 2.5 %). Raises
     TaskError if the studies used different metrics, and DataError if most shared ids have
-    different inputs (see `others`).
+    different inputs (see `ids_with_other_inputs`).
     """
     _alike(first, second)
-    apart, both = others(first, second)
+    apart, both = ids_with_other_inputs(first, second)
     if 2 * len(apart) > both:
         raise DataError(
             "the ids that both studies have name other rows",
@@ -47,13 +47,13 @@ def between(first: Results, second: Results) -> list[Pair]:
     return [pair for pair in pairs if pair is not None]
 
 
-def others(first: Results, second: Results) -> tuple[frozenset[str], int]:
+def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[str], int]:
     """Return the shared ids whose inputs differ, and the number of shared ids.
 
-    Such cases are different rows; `between` leaves them out.
+    Such cases are different rows; `compare_studies` leaves them out.
     """
     first_keys, second_keys = (
-        {c.id: plain_key(whole(c)) for c in r.cases} for r in (first, second)
+        {c.id: normalised_text(full_text(c)) for c in r.cases} for r in (first, second)
     )
     shared_ids = set(first_keys) & set(second_keys)
     return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
@@ -76,8 +76,8 @@ def _alike(first: Results, second: Results) -> None:
 
 def _scored_by(results: Results) -> dict[str, Any]:
     success = results.task.success
-    judge = success.judge.model if success.judge and chosen(results.task) == "judge" else None
-    return {"metric": chosen(results.task), "judge": judge, "options": success.options,
+    judge = success.judge.model if success.judge and metric_name(results.task) == "judge" else None
+    return {"metric": metric_name(results.task), "judge": judge, "options": success.options,
             "pass_at": success.passes_from}  # fmt: skip
 
 

@@ -55,7 +55,7 @@ NEEDS = frozenset(
     {"labels", "schema", "docs", "gold_passage", "bigger", "teacher", "unlabelled", "training",
      "model", "present", "vectors", "reflection"}
 )  # fmt: skip
-LONGER = 4  # factor on the token limit when a truncated answer is generated again
+RETRY_TOKEN_FACTOR = 4  # factor on the token limit when a truncated answer is generated again
 
 
 class Recipe(Record):

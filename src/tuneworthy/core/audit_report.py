@@ -22,7 +22,7 @@ class Observation(Record):
     fix: str = ""
 
 
-class Visible(Record):
+class DetectableDifference(Record):
     """The smallest difference that these rows can show with power .8, in score points.
 
     `n` scored rows, `d` the assumed share of rows on which two arms differ, `factor` the width
@@ -54,4 +54,4 @@ class Audit(Record):
     classes: dict[str, int] | None
     lengths: dict[str, tuple[int, int, int, int]]
     unit: Literal["tokens", "characters"]
-    visible: Visible
+    visible: DetectableDifference

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from tuneworthy.core.doubt import Doubt
+from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
@@ -22,11 +22,11 @@ remedy that may rescue it was not tried on it. Neither is a cause."""
 NO_CAUSES = frozenset({"few", "chance", "untried"})
 """Classes that say nothing about what is wrong with a case."""
 REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
-IN_PASSAGES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
+PASSAGE_CAUSES: frozenset[str] = frozenset({"knowledge", "retrieval", "reading"})
 """Causes where the answer is in a passage: training without passages can't repair them."""
 
 
-class Base(Record):
+class BaseOutcomes(Record):
     """The base arm of a diagnosis: the ids of all cases it fails and passes.
 
     `rerun` maps case -> passed in a second run of the base (a sampled deployment); empty where its
@@ -117,7 +117,7 @@ class Wrong(Record):
     placebo: str | None
 
 
-class Untried(Record):
+class UntriedRemedy(Record):
     """Failures that one remedy was not tried on: nothing cheaper rescues them.
 
     `passed` of them pass with the remedy, but its placebo was not run on them. `tried` is the
@@ -133,7 +133,7 @@ class Untried(Record):
     because: str = ""
 
 
-class Shared(Record):
+class RemedyOverlap(Record):
     """The number of failed cases that two interventions both rescue."""
 
     one: str
@@ -162,12 +162,12 @@ class Diagnosis(Record):
     effects: tuple[Effect, ...] = ()
     wrong: tuple[Wrong, ...] = ()
     cause: dict[str, Cause] = Field(default_factory=dict)
-    untried: tuple[Untried, ...] = ()
+    untried: tuple[UntriedRemedy, ...] = ()
     estimates: tuple[Wrong, ...] = ()
-    overlap: tuple[Shared, ...] = ()
+    overlap: tuple[RemedyOverlap, ...] = ()
     few: bool = False
     said: tuple[str, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[LabelDoubt, ...] = ()
     because: str = ""
 
 
@@ -186,6 +186,6 @@ def speaks_against(wrong: Sequence[Wrong], repairs: Collection[str]) -> bool:
         return False
     causes = [row for row in wrong if row.cause in (*REMEDIES, "reading", "label", "hard")]
     first = max(causes, key=lambda row: row.share, default=None)
-    if first is None or first.cause not in IN_PASSAGES:
+    if first is None or first.cause not in PASSAGE_CAUSES:
         return False
     return "learnable" in repairs and first.cause not in repairs

@@ -15,15 +15,15 @@ from tuneworthy import __version__
 _ROOT = Path(__file__).resolve().parent.parent
 # Code that turns a row into an answer: case rendering, prompts, shared arm code, retrieval,
 # training and generation. Callers add the arm's own file.
-ANSWERS = (
+ANSWER_SOURCES = (
     "arms/_*.py", "core/case.py", "cpu_engine/**/*.py", "models/**/*.py", "prompting/*.py",
     "retrieval/*.py", "training/*.py",
 )  # fmt: skip
-ENCODER = ("models/encoder/*.py",)
-EVERYTHING = ("**/*.py",)
+ENCODER_SOURCES = ("models/encoder/*.py",)
+ALL_SOURCES = ("**/*.py",)
 
 
-def made_by(patterns: tuple[str, ...] = ANSWERS) -> dict[str, str]:
+def code_version(patterns: tuple[str, ...] = ANSWER_SOURCES) -> dict[str, str]:
     """Return the version and a digest of source files (patterns relative to the package's folder).
 
     The files are read once per process, so all keys of a run name the same code.

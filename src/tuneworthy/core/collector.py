@@ -11,7 +11,7 @@ atexit.register(gc.freeze)  # else the interpreter scans them all again at exit:
 
 
 @contextmanager
-def at_rest(*, keep: bool = False) -> Iterator[None]:
+def gc_paused(*, keep: bool = False) -> Iterator[None]:
     """Pause the garbage collector: it takes .9 of the 4 seconds that torch and transformers load.
 
     `keep` freezes the objects that exist at the end of the first such block, libraries alone, which

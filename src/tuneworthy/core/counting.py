@@ -32,7 +32,7 @@ def percent(share: float) -> str:
     return f"{_tenths(share)} %"
 
 
-def about(chance: float) -> str:
+def chance_text(chance: float) -> str:
     """Return a predicted probability rounded to 5 %: `about 60 %`, `less than 5 %`."""
     steps = round(20 * chance)
     if 0 < steps < 20:
@@ -40,7 +40,7 @@ def about(chance: float) -> str:
     return "more than 95 %" if steps else "less than 5 %"
 
 
-def counted(n: float, noun: str) -> str:
+def count_noun(n: float, noun: str) -> str:
     """Return a count with its noun, plural unless it is 1: `1 row`, `1,250 rows`."""
     return f"{n:,.0f} {noun}" + ("" if round(n) == 1 else "s")
 
@@ -48,22 +48,22 @@ def counted(n: float, noun: str) -> str:
 def about_rows(fewest: int, most: int) -> str:
     """Return how many rows several fits learnt from: `about 80 rows`, `25 to 125 rows`."""
     if most <= 1.1 * fewest:
-        return f"about {counted((fewest + most) / 2, 'row')}"
-    return f"{fewest:,} to {counted(most, 'row')}"
+        return f"about {count_noun((fewest + most) / 2, 'row')}"
+    return f"{fewest:,} to {count_noun(most, 'row')}"
 
 
-def doing(n: int, noun: str, verb: str) -> str:
+def with_verb(n: int, noun: str, verb: str) -> str:
     """Return a count with its noun and verb in agreement: `1 row has`, `1,250 rows have`."""
     alone = {"have": "has", "are": "is"}.get(verb, f"{verb}s")
-    return f"{counted(n, noun)} {alone if n == 1 else verb}"
+    return f"{count_noun(n, noun)} {alone if n == 1 else verb}"
 
 
-def points_within(found: Bounded, more: str = "") -> str:
+def points_with_bounds(found: Bounded, more: str = "") -> str:
     """Return points with their bounds: `8 points (2 to 14)`; `more` follows in the bracket."""
     return f"{points(found.mean)} ({_ends(found)}{_then(more)})"
 
 
-def percent_within(found: Bounded, more: str = "") -> str:
+def percent_with_bounds(found: Bounded, more: str = "") -> str:
     """Return a share with its bounds: `42 % (30 to 55 %)`; `more` follows in the bracket."""
     return f"{percent(found.mean)} ({_ends(found)} %{_then(more)})"
 

@@ -19,7 +19,7 @@ class LearningPoint(Record):
     score: Interval
 
 
-class Cleaning(Record):
+class LabelCleaningGain(Record):
     """The gain of an arm from leaving out training rows with doubtful answers.
 
     `dropped` of `rows` training rows per fold are contradicted by a copy or by their neighbours.
@@ -53,5 +53,5 @@ class LearningCurve(Record):
     low: float | None = None
     high: float | None = None
     rival: str = ""
-    cleaning: Cleaning | None = None
+    cleaning: LabelCleaningGain | None = None
     because: str = ""

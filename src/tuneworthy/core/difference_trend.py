@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneworthy.core.record import Record
 
 
-class Side(Record):
+class SegmentMeans(Record):
     """The mean scores of the two arms on the `n` rows before, or after, a break in time."""
 
     n: int
@@ -30,8 +30,8 @@ class Trend(Record):
     versus: str
     n: int
     p: float | None = None
-    before: Side | None = None
-    after: Side | None = None
+    before: SegmentMeans | None = None
+    after: SegmentMeans | None = None
     from_time: str | None = None
     because: str = ""
 
@@ -43,5 +43,5 @@ class Trend(Record):
         return self.model_copy(update={"arm": self.versus, "versus": self.arm, **turned})
 
 
-def _turned(side: Side | None) -> Side | None:
-    return side and Side(n=side.n, arm=side.versus, versus=side.arm)
+def _turned(side: SegmentMeans | None) -> SegmentMeans | None:
+    return side and SegmentMeans(n=side.n, arm=side.versus, versus=side.arm)

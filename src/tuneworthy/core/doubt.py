@@ -6,10 +6,10 @@ from typing import Literal
 
 from tuneworthy.core.record import Record
 
-Ground = Literal["conflict", "neighbours", "consensus"]
+DoubtReason = Literal["conflict", "neighbours", "consensus"]
 
 
-class Doubt(Record):
+class LabelDoubt(Record):
     """One reason to check a case's label; a case may have several.
 
     `conflict`: the same input has another answer elsewhere. `neighbours`: at least 4 of the 5
@@ -18,5 +18,5 @@ class Doubt(Record):
     """
 
     case: str
-    ground: Ground
+    ground: DoubtReason
     why: str

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 PRICE_KEYS = ("in", "out", "cached_in", "cache_write", "prompt_tokens")
-MOST_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
+MAX_PRICE = 1e6  # USD per million tokens; the most expensive model known costs a few hundred
 # Request fields that tuneworthy sets itself: they decide what is measured, or what it can cost.
 OWN_FIELDS = (
     "model", "messages", "n", "best_of", "stream", "stream_options", "max_tokens",
@@ -24,4 +24,4 @@ def price_fault(key: str, value: Any) -> str:
         return "a price must be 0 or more"
     if key == "prompt_tokens":
         return "" if value >= 1 and value == int(value) else "this must be a whole number above 0"
-    return "" if value <= MOST_PRICE else "no model costs this much for a million tokens"
+    return "" if value <= MAX_PRICE else "no model costs this much for a million tokens"

@@ -12,16 +12,16 @@ from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import about_rows
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.difference_trend import Trend
-from tuneworthy.core.freshness import Staleness
-from tuneworthy.core.harm import Harm, Shake
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.harm import RobustnessResult, SideEffects
 from tuneworthy.core.interval import Interval as Interval
-from tuneworthy.core.known import Familiarity
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.look_text import Scope
-from tuneworthy.core.model_changes import Changes
+from tuneworthy.core.model_changes import ModelChanges
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import State
 from tuneworthy.core.search import PromptSearch
-from tuneworthy.core.settlement import Settled
+from tuneworthy.core.settlement import Settlement
 from tuneworthy.core.slices import Slices
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.style import Style
@@ -49,7 +49,7 @@ class Tokens(Record):
     answer: float = Field(alias="out")
 
 
-class Cut(Record):
+class TruncatedAnswers(Record):
     """Answers that the token limit cut: `n`, of which `wrong` are not fully right.
 
     `asked` of them were generated again with more tokens; `gained` of those scored higher. `gain`
@@ -104,7 +104,7 @@ class ArmResult(Record):
     fit_seconds: float | None = None
     errors: int = 0
     lost: Interval | None = None
-    cut: Cut | None = None
+    cut: TruncatedAnswers | None = None
     learned: bool = False
     finalist: bool = False
     compared: bool = False
@@ -204,14 +204,14 @@ class Evidence(Record):
     soundness: Soundness | None = None
     curves: tuple[LearningCurve, ...] = ()
     search: PromptSearch | None = None
-    known: Familiarity | None = None
-    staleness: Staleness | None = None
-    harms: tuple[Harm, ...] = ()
-    shakes: tuple[Shake, ...] = ()
-    changes: tuple[Changes, ...] = ()
+    known: KnowledgeProbe | None = None
+    staleness: Freshness | None = None
+    harms: tuple[SideEffects, ...] = ()
+    shakes: tuple[RobustnessResult, ...] = ()
+    changes: tuple[ModelChanges, ...] = ()
     slices: tuple[Slices, ...] = ()
     styles: tuple[Style, ...] = ()
-    settled: Settled | None = None
+    settled: Settlement | None = None
     locked: bool = False
     looks_scope: Scope = "folder"
     missing: dict[str, str] = Field(default_factory=dict)

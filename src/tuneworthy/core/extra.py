@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneworthy.core.record import Record
 
 
-class Extra(Record):
+class OptionalMeasurement(Record):
     """One optional measurement after the arms, named by `what`; `because` says why it is cut."""
 
     what: str

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 
-def give_back() -> bool:
+def trim_heap() -> bool:
     """Trim the heap where the C library keeps freed memory (glibc); return whether any was freed.
 
     Blocks that many threads freed stay in per-thread heaps of the process: some .8 GB after a LoRA

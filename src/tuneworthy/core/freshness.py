@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
 
 
-class Staleness(Record):
+class Freshness(Record):
     """The rate of change of facts, and its effect on answers.
 
     `changed` is the share of facts that changed within `over_days` days, declared (then its
@@ -20,12 +20,12 @@ class Staleness(Record):
     current passage. `because` says why nothing is known.
     """
 
-    changed: Share | None = None
+    changed: Proportion | None = None
     declared: bool = False
     over_days: float | None = None
     stale_ok: float = 0.05
     days: Interval | None = None
-    faithful: dict[str, Share] = Field(default_factory=dict)
-    stale: dict[str, Share] = Field(default_factory=dict)
+    faithful: dict[str, Proportion] = Field(default_factory=dict)
+    stale: dict[str, Proportion] = Field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
     because: str = ""

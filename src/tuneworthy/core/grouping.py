@@ -8,7 +8,7 @@ LEAST, SHARE, MOST = 512, 0.05, 2048
 FINE = 256, 0.01  # LEAST and SHARE for a GEMM that needs no preparation for a new length
 
 
-def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
+def balanced_groups(costs: Sequence[int], rows: int, most: int, count: int) -> list[range]:
     """Cut rows, costliest first, into groups of similar padded cost (costliest × rows).
 
     At most `rows` rows and a padded cost of `most` each (a row above it is a group of its own); as
@@ -33,7 +33,7 @@ def balanced(costs: Sequence[int], rows: int, most: int, count: int) -> list[ran
     return cut(low)
 
 
-def alike(
+def similar_length_groups(
     lengths: Sequence[int], least: int = LEAST, share: float = SHARE, most: int = MOST
 ) -> list[range]:
     """Cut rows, in their order, into groups of similar length.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
 
 
-class Harm(Record):
+class SideEffects(Record):
     """What training made worse, against the base model (intervals two-sided 95 %).
 
     `general` is the relative rise of cross-entropy per token on general text, of `general_n` texts.
@@ -33,12 +33,12 @@ class Harm(Record):
     missing: dict[str, str] = Field(default_factory=dict)
 
 
-class Shake(Record):
+class RobustnessResult(Record):
     """Robustness of one arm: its score at a temperature, or with another instruction."""
 
     arm: str
     how: str
     temperature: float | None
     n: int
-    valid: Share
+    valid: Proportion
     score: Interval

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
 
 
-class Judged(Record):
+class JudgeCheck(Record):
     """A judge model, checked on the answers that humans graded.
 
     `graded` counts them. `swap` is the share on which both orders of the two answers gave the same
@@ -22,7 +22,7 @@ class Judged(Record):
 
     model: str
     graded: int
-    swap: Share | None = None
+    swap: Proportion | None = None
     kappa: float | None = None
     length: Interval | None = None
     fooled: Interval | None = None

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from tuneworthy.core.record import Record
 
-Known = Literal["highly_known", "maybe_known", "weakly_known", "unknown"]
-KINDS: tuple[Known, ...] = get_args(Known)
+KnowledgeLevel = Literal["highly_known", "maybe_known", "weakly_known", "unknown"]
+KNOWLEDGE_LEVELS: tuple[KnowledgeLevel, ...] = get_args(KnowledgeLevel)
 
 
-class Share(Record):
+class Proportion(Record):
     """A proportion of rows, k of n, with its two-sided 95 % interval (Clopper-Pearson)."""
 
     k: int
@@ -22,7 +22,7 @@ class Share(Record):
     high: float
 
 
-class Familiarity(Record):
+class KnowledgeProbe(Record):
     """How well a model knows the gold answers of the probed rows.
 
     `of` gives each case its kind: highly known (right in every greedy answer), maybe known (in
@@ -32,10 +32,10 @@ class Familiarity(Record):
     failed. `because` says why nothing was probed.
     """
 
-    of: dict[str, Known] = Field(default_factory=dict)
-    shares: dict[Known, Share] = Field(default_factory=dict)
-    unknown: Share | None = None
-    by_type: dict[str, Share] = Field(default_factory=dict)
+    of: dict[str, KnowledgeLevel] = Field(default_factory=dict)
+    shares: dict[KnowledgeLevel, Proportion] = Field(default_factory=dict)
+    unknown: Proportion | None = None
+    by_type: dict[str, Proportion] = Field(default_factory=dict)
     sets: int = 0
     answers: int = 0
     lost: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Familiarity(Record):
     because: str = ""
 
 
-class Forgotten(Record):
+class ForgottenFacts(Record):
     """Facts that a model knew well before a change of its weights, and knows less well after.
 
     `lost`: highly known before, now right in no greedy answer; `shaken`: now right in some only.
@@ -55,5 +55,5 @@ class Forgotten(Record):
     shaken: tuple[str, ...] = ()
     learnt: tuple[str, ...] = ()
     unsure: int = 0
-    share: Share | None = None
+    share: Proportion | None = None
     because: str = ""

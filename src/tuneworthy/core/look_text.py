@@ -15,7 +15,7 @@ READ = "where its rows were read after an earlier unlock, only fresh rows show w
 ONLY_HERE = "counted in this folder only"
 
 
-def paid(look: int) -> str:
+def level_text(look: int) -> str:
     """Return the error level that all bounds of a look share: `.05/12` at the third."""
     from tuneworthy.stats.bounds import look_cost  # lazy: scipy is slow to import
 
@@ -32,4 +32,4 @@ def look_line(look: int, scope: Scope, locked: bool = False) -> str:
         return f"1: no earlier study {whose} opened them"
     where = f", {ONLY_HERE}" if scope == "folder" else ""
     said = READ if locked else UNPAID
-    return f"look {look} of these cases{where}: every bound uses {paid(look)}; {said}"
+    return f"look {look} of these cases{where}: every bound uses {level_text(look)}; {said}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.core.harm import Shake
+from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
@@ -39,7 +39,7 @@ class BeforeAfter(Record):
     score_after: float | None
 
 
-class Changes(Record):
+class ModelChanges(Record):
     """What training changed in one arm's model, against its base, on identical tokens.
 
     `kl_on` and `kl_off` are mean KL divergences of the tuned model from the base in nats per token:
@@ -61,10 +61,10 @@ class Changes(Record):
     examples: tuple[BeforeAfter, ...] = ()
     asked: int = 0
     differ: int = 0
-    temperatures: tuple[Shake, ...] = ()
+    temperatures: tuple[RobustnessResult, ...] = ()
     missing: dict[str, str] = Field(default_factory=dict)
 
 
-def for_verdict(changes: Sequence[Changes]) -> dict[str, Any] | None:
+def for_verdict(changes: Sequence[ModelChanges]) -> dict[str, Any] | None:
     """Return the value of `changes` in verdict.json: one entry per arm, None without any."""
     return {"arms": [change.plain() for change in changes]} if changes else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tuneworthy.core.audit_report import Visible
-from tuneworthy.core.extra import Extra
+from tuneworthy.core.audit_report import DetectableDifference
+from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import Scope
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Spec
@@ -13,7 +13,7 @@ from tuneworthy.core.run import Spec
 NO_ROOM = "the minutes have no room for it (budget.minutes)"
 
 
-class Sent(Record):
+class EndpointLoad(Record):
     """The load on endpoints: requests, tokens (prompt and answer), dollars, minutes.
 
     `most_...` is the worst case: every request that may be made, one token per byte of a prompt (as
@@ -49,7 +49,7 @@ class PlannedArm(Record):
     tokens: int = 0
     minutes: float = 0.0
     usd: float | None = None
-    sent: Sent | None = None
+    sent: EndpointLoad | None = None
     because: str = ""
     follow_up: bool = False
     look_after: int = 0
@@ -60,7 +60,7 @@ class PlannedArm(Record):
         return self.minutes * (self.look_after / len(self.folds) if self.look_after else 1.0)
 
 
-class Step(Record):
+class StageDecision(Record):
     """One decision of the stage rule: its action on an arm, the reason, and the minutes so far."""
 
     arm: str
@@ -93,16 +93,16 @@ class Plan(Record):
     arms: tuple[PlannedArm, ...]
     across: tuple[PlannedArm, ...] = ()
     read: int | None = None
-    others: tuple[Sent, ...] = ()
+    others: tuple[EndpointLoad, ...] = ()
     assumed: str = ""
-    beside: tuple[Extra, ...] = ()
+    beside: tuple[OptionalMeasurement, ...] = ()
     cuts: tuple[str, ...] = ()
     minutes: float = 0.0
     whole: float | None = None
     tokens_per_second: float | None = None
     looks: int = 1
     looks_scope: Scope = "folder"
-    visible: Visible
+    visible: DetectableDifference
     limited: bool = False
     staged: bool = False
 
@@ -117,7 +117,7 @@ class Plan(Record):
         return {arm.spec.name: arm.look_after for arm in self.arms if arm.look_after}
 
     @property
-    def sent(self) -> Sent | None:
+    def sent(self) -> EndpointLoad | None:
         """Return the total load on endpoints.
 
         Half of the diagnosis is expected to run, and half of the arms that wait for the stage rule.
@@ -141,7 +141,7 @@ class Plan(Record):
                 return None
             return sum(v * (s if shares else 1.0) for v, s in zip(known, share, strict=True))
 
-        return Sent(
+        return EndpointLoad(
             what="in all",
             requests=round(total("requests", True) or 0),
             most_requests=round(total("most_requests") or 0),

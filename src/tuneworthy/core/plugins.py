@@ -17,7 +17,7 @@ from types import ModuleType
 
 from tuneworthy.core.errors import TaskError
 
-PROMISES: dict[str, tuple[str, ...]] = {
+REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "arms": ("TOOL", "ROLE", "SIMPLICITY", "NEEDS", "Options", "fit"),
     "metrics": ("score",),
     "models": (),
@@ -59,12 +59,12 @@ def load(kind: str, name: str) -> ModuleType:
             fix=f"{hint}there are: {', '.join(catalogue(kind))}",
         )
     module = _import(kind, name)
-    if missing := [part for part in PROMISES[kind] if not hasattr(module, part)]:
+    if missing := [part for part in REQUIRED_NAMES[kind] if not hasattr(module, part)]:
         raise TaskError(
             f"the {kind.removesuffix('s')} `{name}` does not define what it must",
             where=getattr(module, "__file__", None) or module.__name__,
             got=f"missing: {', '.join(missing)}",
-            fix=f"define {', '.join(PROMISES[kind])} (see ARCHITECTURE.md)",
+            fix=f"define {', '.join(REQUIRED_NAMES[kind])} (see ARCHITECTURE.md)",
         )
     return module
 

@@ -28,7 +28,7 @@ BY_TOOL: dict[Tool, frozenset[Cause]] = {
 }
 """The same for an arm without a REMEDY (such as recorded answers); a prompt is not listed, because
 it may repair anything or nothing."""
-READS: frozenset[Cause] = frozenset({"reading", "knowledge"})
+DOCUMENT_TRAINING_REPAIRS: frozenset[Cause] = frozenset({"reading", "knowledge"})
 """What training with documents in the prompt repairs as well: it supplies the facts and teaches the
 model to read them. It uses the same retrieval, so it does not repair `retrieval`."""
 
@@ -41,4 +41,6 @@ def repairs(spec: Spec) -> frozenset[str]:
     needs: frozenset[str] = getattr(module, "NEEDS", frozenset())
     remedy = getattr(module, "REMEDY", None)
     causes = BY_REMEDY.get(remedy or "", BY_TOOL.get(spec.tool or "keep", frozenset()))
-    return frozenset(causes | (READS if {"training", "docs"} <= needs else frozenset()))
+    return frozenset(
+        causes | (DOCUMENT_TRAINING_REPAIRS if {"training", "docs"} <= needs else frozenset())
+    )

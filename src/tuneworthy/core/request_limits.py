@@ -18,12 +18,12 @@ def limits_for(task: Task, max_tokens: int, **more: Any) -> Limits:
     )
 
 
-def thought_room(task: Task, model: Model) -> int:
+def reasoning_tokens(task: Task, model: Model) -> int:
     """Return the reasoning tokens that a model may add to its answer, 0 if it does not reason."""
     return task.thinking_tokens if getattr(model, "thinks", False) else 0
 
 
-def times(limits: Limits, factor: int) -> Limits:
+def scaled_limits(limits: Limits, factor: int) -> Limits:
     """Return limits with the answer and reasoning tokens multiplied by a factor."""
     tokens = {
         "max_tokens": factor * limits.max_tokens,

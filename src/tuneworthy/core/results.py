@@ -9,10 +9,10 @@ from pydantic import Field
 from tuneworthy.core.audit_report import Audit
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
-from tuneworthy.core.plan import Plan, Step
+from tuneworthy.core.plan import Plan, StageDecision
 from tuneworthy.core.record import Record
 from tuneworthy.core.run import Run
-from tuneworthy.core.settlement import Course
+from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.core.verdict import Verdict
@@ -59,5 +59,5 @@ class Results(Record):
     split: Split | None = None
     policy: Policy | None = None
     grades: tuple[Grade, ...] | None = None
-    course: Course | None = None
-    steps: tuple[Step, ...] = ()
+    course: SettlementLog | None = None
+    steps: tuple[StageDecision, ...] = ()

@@ -12,7 +12,7 @@ from tuneworthy.core.record import Record
 from tuneworthy.core.task import Tool
 
 RECORDED = "recorded answers"
-NOT_ASKED = "its model can't be asked"
+MODEL_UNAVAILABLE = "its model can't be asked"
 """Prefix of `because` for an arm without answers because its model is unavailable. That can be
 fixed, so such a run is not stored and the study's results are not final."""
 State = Literal["measured", "stopped_early", "skipped", "failed"]

@@ -9,10 +9,10 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.record import Record
 
 Choice = Literal["left", "right", "wrong", "equal", "skip", "typed"]
-Ended = Literal["firm", "pool", "patience", "stopped", "elsewhere"]
+EndReason = Literal["firm", "pool", "patience", "stopped", "elsewhere"]
 
 
-class Click(Record):
+class PairwiseVote(Record):
     """A person's vote on two answers to one input, shown without names and on shuffled sides.
 
     `left` and `right` are the two texts. `wrong`: both are; `equal`: both are right; `typed`: the
@@ -28,7 +28,7 @@ class Click(Record):
     again: bool = False
 
 
-class Settled(Record):
+class Settlement(Record):
     """The outcome of settling a study.
 
     `look` is the ordinal of this look at the scored cases (1 = first), `inputs` the number of new
@@ -49,17 +49,17 @@ class Settled(Record):
     agreed: int = 0
     points: Literal["score", "preference"] = "score"
     left: tuple[float | None, float | None] = (None, None)
-    ended: Ended = "stopped"
+    ended: EndReason = "stopped"
 
 
-class Drawn(Record):
+class DrawnInput(Record):
     """A new input, in drawing order, with the answers that were compared, by arm."""
 
     query: Query
     answers: dict[str, Answer]
 
 
-class Course(Record):
+class SettlementLog(Record):
     """The log of settling, enough to repeat it without a model or a person.
 
     `looks` and `pool` are those of the study before it was settled, `new` counts the inputs
@@ -70,5 +70,5 @@ class Course(Record):
     pool: int
     new: int
     mute: tuple[str, ...] = ()
-    drawn: tuple[Drawn, ...] = ()
-    clicks: tuple[Click, ...] = ()
+    drawn: tuple[DrawnInput, ...] = ()
+    clicks: tuple[PairwiseVote, ...] = ()

@@ -10,7 +10,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.record import Record
 
 Kind = Literal["length", "class", "group", "time", "rare words", "hardest"]
-SMALL = 20  # cases; the report greys out smaller slices, whose intervals say little
+SMALL_SLICE = 20  # cases; the report greys out smaller slices, whose intervals say little
 
 
 class Slice(Record):
@@ -30,7 +30,7 @@ class Slice(Record):
     @property
     def small(self) -> bool:
         """Return whether the slice has fewer than SMALL cases."""
-        return self.n < SMALL
+        return self.n < SMALL_SLICE
 
 
 class Slices(Record):

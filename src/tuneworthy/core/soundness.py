@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.record import Record
 
 
@@ -29,12 +29,12 @@ class Soundness(Record):
     differ: float | None = None
     ladder: dict[str, float] = Field(default_factory=dict)
     gold: float | None = None
-    unscored: Share | None = None
+    unscored: Proportion | None = None
     flips: Interval | None = None
     leak: float | None = None
-    contradictions: Share | None = None
-    one_form: Share | None = None
-    noise: Share | None = None
+    contradictions: Proportion | None = None
+    one_form: Proportion | None = None
+    noise: Proportion | None = None
     fewest_of_a_class: int | None = None
     judge: str = ""
     missing: dict[str, str] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ CENTURY = 36_525.0
 """The longest duration that is accepted, in days."""
 
 
-def span(text: str) -> float:
+def duration_days(text: str) -> float:
     """Return the days of a duration such as `30d`, `6w`, `1y`.
 
     Raises ValueError, with the reason, for another text and for a duration that is not above 0 or

@@ -11,7 +11,7 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.task import Task
 
-DEV_ASKED = 24  # dev rows to choose a prompt or a seed on; no choice needs more
+DEV_ROWS_FOR_CHOICE = 24  # dev rows to choose a prompt or a seed on; no choice needs more
 _KEYS = {
     "labels": "output.labels (a closed set of answers)",
     "schema": "output.schema (JSON answers)",
@@ -71,7 +71,7 @@ def variant_of(task: Task, spec: Spec) -> int:
     return next(matches, -1)
 
 
-def on_failures(task: Task) -> list[Spec]:
+def failure_only_arms(task: Task) -> list[Spec]:
     """Return the arms that `arms: auto` runs on failed cases only, because they are expensive."""
     if task.arms != "auto":
         return []
@@ -134,7 +134,7 @@ def _order(spec: Spec) -> tuple[int, int, int, str]:
     return rung, 0 if ceiling else 1, spec.simplicity, spec.name
 
 
-def most_rows(spec: Spec) -> int | None:
+def max_training_rows(spec: Spec) -> int | None:
     """Return the maximum of rows that an arm learns from by its options, None for all of them."""
     most = spec.options.get("rows")
     return most if isinstance(most, int) else None
@@ -155,7 +155,7 @@ def is_recorded(task: Task, spec: Spec) -> bool:
     return spec.name in recorded_files(task)
 
 
-def wants_dev(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
+def needs_dev_scores(task: Task, spec: Spec, arms: Sequence[Spec]) -> bool:
     """Return whether an arm needs dev scores: it is one of several prompts measured in this study.
 
     The best one on dev is passed to later arms. `finalists` choose the arm of a tool elsewhere.
@@ -172,7 +172,7 @@ def trains(spec: Spec) -> bool:
     return "training" in load("arms", spec.arm).NEEDS
 
 
-def probes_of(spec: Spec, rows: int) -> list[Spec]:
+def diagnosis_runs(spec: Spec, rows: int) -> list[Spec]:
     """Return what the diagnosis may run for an arm: its pilot and its placebo.
 
     An arm that repairs nothing (no REMEDY) has none. There is a pilot only if it learns from less
@@ -187,7 +187,7 @@ def probes_of(spec: Spec, rows: int) -> list[Spec]:
         options = arm.pilot(arm.Options.model_validate(spec.options)).plain()
         change = {"name": f"{spec.name} pilot", "role": "ceiling", "options": options}
         pilot = spec.model_copy(update=change)
-        learnt = [min(most_rows(arm_spec) or rows, rows) for arm_spec in (pilot, spec)]
+        learnt = [min(max_training_rows(arm_spec) or rows, rows) for arm_spec in (pilot, spec)]
         small = pilot if 2 * learnt[0] < learnt[1] else spec
     probes = [] if small is spec else [small]
     if hasattr(arm, "placebo"):
@@ -198,7 +198,7 @@ def probes_of(spec: Spec, rows: int) -> list[Spec]:
     return probes
 
 
-def lacking(spec: Spec, available: Mapping[str, str]) -> str:
+def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:
     """Return why an arm can't be measured here, or "" if all its needs are met.
 
     `available` maps a need to "" (met) or to the reason why it is not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tuneworthy.core.grouping import balanced
+from tuneworthy.core.grouping import balanced_groups
 
 _WORTH = 8  # a shorter shared prompt costs more in overhead than it saves
 
@@ -53,4 +53,4 @@ def parts(
     """
     ranked = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
     costs = [len(rows[i].ids) - skipped for i in ranked]
-    return [[ranked[k] for k in run] for run in balanced(costs, len(rows), budget, count)]
+    return [[ranked[k] for k in run] for run in balanced_groups(costs, len(rows), budget, count)]

@@ -15,7 +15,7 @@ from tuneworthy.cpu_engine.sizes import ROUND, whole
 
 if TYPE_CHECKING:
     from tuneworthy.cpu_engine.read.decoder import Decoder
-    from tuneworthy.cpu_engine.train.hand_gradient import Hand
+    from tuneworthy.cpu_engine.train.hand_gradient import HandGradient
 
 __all__ = ["ROUND", "compiled_before", "enabled", "gemm_available", "open_reader", "open_trainer",
            "whole"]  # fmt: skip
@@ -39,7 +39,7 @@ def open_reader(module: Any) -> Decoder | None:
     return open_decoder(module)
 
 
-def open_trainer(module: Any, shares: bool) -> Hand | None:
+def open_trainer(module: Any, shares: bool) -> HandGradient | None:
     """Return a LoRA training step with its gradient written out; None: take the general path.
 
     `shares`: whether a prompt that all rows of a step start with is read once. The caller proves on
@@ -47,13 +47,13 @@ def open_trainer(module: Any, shares: bool) -> Hand | None:
     """
     if not enabled() or module.device.type != "cpu":
         return None
-    from tuneworthy.cpu_engine.train.hand_gradient import open_hand
+    from tuneworthy.cpu_engine.train.hand_gradient import open_hand_gradient
 
-    return open_hand(module, shares)
+    return open_hand_gradient(module, shares)
 
 
 def gemm_available() -> bool:
     """Return whether the engine's own GEMM is used on this processor."""
-    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
 
-    return able()
+    return own_gemm_available()

@@ -43,7 +43,7 @@ def _cached(make: Any) -> Any:
         where.CACHE_DIR = kept
 
 
-def outside(loop: Any, signature: Any) -> Any:
+def c_function(loop: Any, signature: Any) -> Any:
     """Return a loop compiled as a C function, which has an address."""
     return _cached(lambda cache: cfunc(signature, cache=cache, **_FAST)(loop))
 
@@ -182,12 +182,12 @@ def _exp_of(a: Any, x: Any) -> Any:
     return (lambda a, x: _exp32(x)) if x == _f32 else (lambda a, x: math.exp(x))
 
 
-def now(call: Any, *given: Any) -> None:
+def call_now(call: Any, *given: Any) -> None:
     """Make a call at once, the default of the `do` parameters."""
     call(*given)
 
 
-def bits(tensor: Any) -> Any:
+def as_array(tensor: Any) -> Any:
     """Return a tensor's memory as a numpy array, bf16 as uint16."""
     half = tensor.dtype == torch.bfloat16
     return (tensor.view(torch.uint16) if half else tensor).numpy()

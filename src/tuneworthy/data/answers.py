@@ -11,18 +11,18 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
-from tuneworthy.data.copies import plain_key
+from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import opened
-from tuneworthy.data.matching import Log, Matched, given, keys, matched
-from tuneworthy.data.raw import Fault, Raw
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.matching import AnswerLog, MatchResult, input_texts, match_answers, row_text
+from tuneworthy.data.raw import RawRow, RowFault
 
 NONE = "no recorded answer"
 NULL = "the recorded answer is null"
 FINISH = ("stop", "length", "error")
 # A month of work and a million dollars for one answer: a larger value is a unit or typing error,
 # and one such value would dominate every mean of its arm.
-MOST = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
+MAX_VALUES = {"seconds": 2.7e6, "usd": 1e6, "tokens_in": 10**9, "tokens_out": 10**9}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def align(
     or a file that matches no case.
     """
     rows = _rows(path)
-    matches = matched(Log(path, rows, match, key), cases, others)
+    matches = match_answers(AnswerLog(path, rows, match, key), cases, others)
     if rows and not matches.rows:
         raise DataError(
             "no recorded answer belongs to a row of this task",
@@ -83,23 +83,23 @@ def align(
 
 
 def _strangers(
-    rows: Sequence[Raw], matches: Matched, known: Sequence[Case | Query]
+    rows: Sequence[RawRow], matches: MatchResult, known: Sequence[Case | Query]
 ) -> tuple[str, ...]:
     """Return the places of answers that belong to none of the known rows."""
     if matches.by == "order":
         return ()
     if matches.by == "id":
         names = {case.id for case in known}
-        return tuple(row.where for row in rows if given(row, "id") not in names)
-    texts = {plain_key(text) for case in known for text in keys(case)}
-    return tuple(r.where for r in rows if plain_key(given(r, "input") or "") not in texts)
+        return tuple(row.where for row in rows if row_text(row, "id") not in names)
+    texts = {normalised_text(text) for case in known for text in input_texts(case)}
+    return tuple(r.where for r in rows if normalised_text(row_text(r, "input") or "") not in texts)
 
 
-def _rows(path: Path) -> list[Raw]:
+def _rows(path: Path) -> list[RawRow]:
     shown = path.name
-    rows: list[Raw] = []
-    for row in read_jsonl(path, shown, opened(path, shown)):
-        if isinstance(row, Fault):
+    rows: list[RawRow] = []
+    for row in read_jsonl(path, shown, check_text_file(path, shown)):
+        if isinstance(row, RowFault):
             raise DataError(row.why, where=row.place(), got=row.got, fix=row.fix)
         if not {"answer", "output"} & set(row.fields):
             raise DataError(
@@ -113,9 +113,9 @@ def _rows(path: Path) -> list[Raw]:
     return rows
 
 
-def _check_fields(row: Raw) -> None:
+def _check_fields(row: RawRow) -> None:
     """Refuse impossible seconds, dollars, tokens and finishes, in unmatched rows as well."""
-    for key, most in MOST.items():
+    for key, most in MAX_VALUES.items():
         whole, value = key.startswith("tokens"), row.fields.get(key)
         if value is None:
             continue
@@ -134,20 +134,22 @@ def _check_fields(row: Raw) -> None:
         raise _wrong_field(row, "finish", "in a recorded answer `finish` is not known", fix)
 
 
-def _wrong_field(row: Raw, key: str, what: str, fix: str) -> DataError:
+def _wrong_field(row: RawRow, key: str, what: str, fix: str) -> DataError:
     got = json.dumps(row.fields[key], ensure_ascii=False)
     return DataError(what, where=f"{row.where} {key}", got=got, fix=fix)
 
 
-def _first(row: Raw) -> str:
+def _first(row: RawRow) -> str:
     key = "id" if row.fields.get("id") is not None else "input"
     return f"first {key}: {row.fields.get(key)}"
 
 
-def _answer(row: Raw, case: Case) -> Answer:
+def _answer(row: RawRow, case: Case) -> Answer:
     value = row.fields.get("answer", row.fields.get("output"))
     if value is None:
         return Answer(case=case.id, text="", finish="error", error=NULL)
-    plain = {key: row.fields[key] for key in (*MOST, "finish") if row.fields.get(key) is not None}
+    plain = {
+        key: row.fields[key] for key in (*MAX_VALUES, "finish") if row.fields.get(key) is not None
+    }
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Answer(case=case.id, text=text, **plain)

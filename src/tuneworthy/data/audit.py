@@ -7,23 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from tuneworthy.core.audit_report import Audit, Observation, Visible
+from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case
-from tuneworthy.data.conflicts import conflicts
-from tuneworthy.data.copies import whole
+from tuneworthy.data.conflicts import contradictory_ids
+from tuneworthy.data.copies import full_text
 from tuneworthy.data.folds import Split
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.observations import observed, seen
+from tuneworthy.data.observations import observation, row_observations
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.clusters import cluster_numbers, effective
-from tuneworthy.stats.power import mde, rows_needed
-from tuneworthy.stats.unseen import worst_unit
+from tuneworthy.stats.clusters import cluster_numbers, effective_groups
+from tuneworthy.stats.power import minimum_detectable_effect, rows_needed
+from tuneworthy.stats.unseen import gaffke_bound
 
-D = 0.2  # assumed share of rows on which two arms differ, until it is measured
+ASSUMED_DIFFERENCE_SHARE = (
+    0.2  # assumed share of rows on which two arms differ, until it is measured
+)
 COPY = "copy of a training row"
 Count = Callable[[str], int]
 
-STABLE = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
+STABLE_ARM_FACTOR = 1.3  # extra width of a stable arm's bound from the scatter of folds (simulated)
 
 
 def audit(
@@ -40,10 +42,14 @@ def audit(
     used = ids.union(*((*part.train, *part.dev) for part in split.parts))
     lengths = _Lengths(everyone, count_tokens or len, loaded.task.output.max_tokens, context)
     visible = _visible(split, sum(case.id not in split.early for case in scored))
-    observations = [*observed(loaded, scored), *_few(loaded, visible), *_clustered(loaded, split)]
+    observations = [
+        *row_observations(loaded, scored),
+        *_few(loaded, visible),
+        *_clustered(loaded, split),
+    ]
     if count_tokens:
         observations += lengths.observed()
-    touched = sum(case_id in ids for group in conflicts(loaded) for case_id in group)
+    touched = sum(case_id in ids for group in contradictory_ids(loaded) for case_id in group)
     closed = loaded.task.output.type == "label"
     left = {COPY: len(everyone) - len(used)} if len(used) < len(everyone) else {}
     if loaded.aside:
@@ -63,19 +69,24 @@ def audit(
     )
 
 
-def with_more(found: Audit, more: Iterable[Observation]) -> Audit:
+def with_observations(found: Audit, more: Iterable[Observation]) -> Audit:
     """Return the audit with more observations."""
     return found.model_copy(update={"observations": (*found.observations, *more)})
 
 
-def _visible(split: Split, n: int) -> Visible:
+def _visible(split: Split, n: int) -> DetectableDifference:
     """Return the smallest visible difference on the rows that every arm is scored on.
 
     Recorded answers may have more rows.
     """
-    factor = split.width_factor() * (STABLE if len(split.learning) > 1 else 1.0)
-    prompts, fitted = (_points(mde(n, D, f)) if n else None for f in (1.0, factor))
-    return Visible(n=n, d=D, factor=round(factor, 4), prompts=prompts, fitted=fitted)
+    factor = split.width_factor() * (STABLE_ARM_FACTOR if len(split.learning) > 1 else 1.0)
+    prompts, fitted = (
+        _points(minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE, f)) if n else None
+        for f in (1.0, factor)
+    )
+    return DetectableDifference(
+        n=n, d=ASSUMED_DIFFERENCE_SHARE, factor=round(factor, 4), prompts=prompts, fitted=fitted
+    )
 
 
 def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
@@ -85,10 +96,10 @@ def _clustered(loaded: Loaded, split: Split) -> Iterator[Observation]:
     numbers = cluster_numbers(
         [split.groups.get(case, case) for case in split.scored], len(split.scored)
     )
-    groups, worth = int(numbers.max()) + 1, effective(numbers)
+    groups, worth = int(numbers.max()) + 1, effective_groups(numbers)
     sizes = np.bincount(numbers).astype(float)
     largest = float(loaded.task.data.largest_group or 0)
-    least = worst_unit(np.zeros(groups), sizes, level(0.05), largest)
+    least = gaffke_bound(np.zeros(groups), sizes, level(0.05), largest)
     text = (
         f"{len(split.scored):,} scored rows come in {groups:,} groups, worth {worth:,.0f} of one"
         f" size: where two arms differ in none of them, one may still be {100 * least:.0f} points"
@@ -106,11 +117,11 @@ def _points(value: float) -> float:
     return round(min(float(value), 1.0), 6)
 
 
-def _few(loaded: Loaded, visible: Visible) -> Iterator[Observation]:
+def _few(loaded: Loaded, visible: DetectableDifference) -> Iterator[Observation]:
     margin = loaded.task.success.margin
     if visible.prompts is None or visible.prompts <= 2 * margin:
         return
-    need = rows_needed(D, margin)
+    need = rows_needed(ASSUMED_DIFFERENCE_SHARE, margin)
     text = (
         f"{visible.n:,} scored rows show differences between prompts from about "
         f"{100 * visible.prompts:.0f} points on; the margin is {100 * margin:g}"
@@ -133,7 +144,7 @@ class _Lengths:
         self, cases: Sequence[Case], count: Count, limit: int | None, context: int | None
     ) -> None:
         self.cases, self.limit, self.context = cases, limit, context
-        self.asked = [count(whole(case)) for case in cases]
+        self.asked = [count(full_text(case)) for case in cases]
         self.answered = [count(case.output) for case in cases]
 
     def observed(self) -> Iterator[Observation]:
@@ -142,10 +153,10 @@ class _Lengths:
             over = [case.id for case, _, answer in rows if answer > self.limit]
             if over:
                 text = f"{len(over):,} right answers are longer than {self.limit} tokens"
-                yield seen("long_answer", "warning", text, over, "raise output.max_tokens")
+                yield observation("long_answer", "warning", text, over, "raise output.max_tokens")
         if self.context is not None:
             over = [case.id for case, ask, answer in rows if ask + answer > self.context]
             if over:
                 text = f"{len(over):,} rows are longer than the model's {self.context:,} tokens"
                 fix = "shorten them, leave them out, or take a model with a longer context"
-                yield seen("over_context", "warning", text, over, fix)
+                yield observation("over_context", "warning", text, over, fix)

@@ -11,10 +11,10 @@ from typing import IO
 
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.raw import Fault
+from tuneworthy.data.raw import RowFault
 
-SHOWN = 20
-LIST = ".tuneworthy/bad_rows.jsonl"
+MAX_SHOWN = 20
+BAD_ROWS_FILE = ".tuneworthy/bad_rows.jsonl"
 
 
 class BadRows:
@@ -25,23 +25,23 @@ class BadRows:
 
     def __init__(self, folder: Path, listed: bool = True) -> None:
         self._listed = listed
-        self.path = folder / LIST
-        self.first: list[Fault] = []
+        self.path = folder / BAD_ROWS_FILE
+        self.first: list[RowFault] = []
         self.reasons: Counter[str] = Counter()
         self.places: dict[str, list[str]] = {}
         self._file: IO[str] | None = None
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: RowFault) -> None:
         """Add one bad row."""
         self.reasons[fault.why] += 1
-        if len(self.first) < SHOWN:
+        if len(self.first) < MAX_SHOWN:
             self.first.append(fault)
         places = self.places.setdefault(fault.why, [])
-        if len(places) < SHOWN:
+        if len(places) < MAX_SHOWN:
             places.append(fault.id or fault.where)
         self._write(fault)
 
-    def _write(self, fault: Fault) -> None:
+    def _write(self, fault: RowFault) -> None:
         if not self._listed:
             return
         with contextlib.suppress(OSError):  # in a read-only folder only the list is lost
@@ -80,12 +80,12 @@ class BadRows:
     def _where(self) -> list[str]:
         also = [f"{fault.place()}: {fault.why}" for fault in self.first[1:]]
         lines = [quoted(self.first[0].place()), *map(quoted, also)]
-        if self.count > SHOWN:
-            lines.append(f"and {self.count - SHOWN:,} more")
+        if self.count > MAX_SHOWN:
+            lines.append(f"and {self.count - MAX_SHOWN:,} more")
         return lines
 
-    def _fix(self, first: Fault, policy: str) -> str:
-        listed = f" (listed in {LIST})" if self._listed and self.path.exists() else ""
+    def _fix(self, first: RowFault, policy: str) -> str:
+        listed = f" (listed in {BAD_ROWS_FILE})" if self._listed and self.path.exists() else ""
         way = "or leave bad rows out: --bad-rows=exclude"
         if policy == "exclude":
             way = "or raise --max-bad"

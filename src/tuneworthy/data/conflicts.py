@@ -8,35 +8,35 @@ from collections.abc import Iterable
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import canonical
-from tuneworthy.data.copies import plain_key, whole
+from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.data.load import Loaded
 
 _ALIKE = 0.3  # two free texts contradict each other below this word overlap (F1)
 
 
-def conflicts(loaded: Loaded) -> list[list[str]]:
+def contradictory_ids(loaded: Loaded) -> list[list[str]]:
     """Return the ids of rows that contradict each other, one list per input.
 
     Two rows agree if one's answer is the other's or is among its accepted ones. Free texts can be
     worded in many ways: they contradict each other only if they share hardly a word.
     """
     text = loaded.task.output.type == "text"
-    return [[case.id for case in same] for same in contradicting(loaded.everyone, text)]
+    return [[case.id for case in same] for same in contradictory_cases(loaded.everyone, text)]
 
 
-def contradicting(cases: Iterable[Case], text: bool) -> list[list[Case]]:
+def contradictory_cases(cases: Iterable[Case], text: bool) -> list[list[Case]]:
     """Return the cases that contradict each other, one list per input; `text`: free texts."""
     rows: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
-        rows[plain_key(whole(case))].append(case)
+        rows[normalised_text(full_text(case))].append(case)
     return [
         same
         for same in rows.values()
-        if len(same) > 1 and any(against(same[0], other, text) for other in same[1:])
+        if len(same) > 1 and any(contradicts(same[0], other, text) for other in same[1:])
     ]
 
 
-def against(one: Case, other: Case, text: bool) -> bool:
+def contradicts(one: Case, other: Case, text: bool) -> bool:
     """Return whether two cases of one input contradict each other; `text`: free answers."""
     mine, theirs = ({_form(t) for t in (c.output, *c.accepted)} for c in (one, other))
     if _form(one.output) in theirs or _form(other.output) in mine:
@@ -51,9 +51,9 @@ def _form(text: str) -> str:
             return canonical(json.loads(text))
         except (ValueError, RecursionError):
             pass
-    return plain_key(text)
+    return normalised_text(text)
 
 
 def _overlap(one: str, other: str) -> float:
-    a, b = set(plain_key(one).split()), set(plain_key(other).split())
+    a, b = set(normalised_text(one).split()), set(normalised_text(other).split())
     return 2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from tuneworthy.core.case import Case
 
-NEAR = 0.8  # Jaccard similarity of 5-character shingles from which inputs are near-copies
+NEAR_COPY_JACCARD = (
+    0.8  # Jaccard similarity of 5-character shingles from which inputs are near-copies
+)
 _WINDOW, _BANDS, _ROWS = 5, 25, 4  # at Jaccard .8 a pair is missed with chance 2e-6
 _BATCH = 256
 _SPACE = re.compile(r"\s+")
@@ -23,28 +25,28 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 Words = NDArray[np.uint64]
 
 
-def asked(case: Case) -> str:
+def input_text(case: Case) -> str:
     """Return the input of a case: its turns without the system prompt."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(m.content for m in case.messages if m.role != "system")
 
 
-def whole(case: Case) -> str:
+def full_text(case: Case) -> str:
     """Return every turn of a case, including the system prompt."""
     if len(case.messages) == 1:
         return case.messages[0].content
     return "\n".join(f"{m.role}: {m.content}" for m in case.messages)
 
 
-def plain_key(text: str) -> str:
+def normalised_text(text: str) -> str:
     """Return text with case, spacing and Unicode form normalised."""
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-def loose_key(text: str) -> str:
+def text_without_punctuation(text: str) -> str:
     """Return the plain key without punctuation; arithmetic signs and signs before digits stay."""
-    key = plain_key(text)
+    key = normalised_text(text)
     return _SPACE.sub(" ", _MARKS.sub(" ", key)).strip() or key
 
 
@@ -73,7 +75,7 @@ def jaccard(a: Words, b: Words) -> float:
     return float(both / (a.size + b.size - both))
 
 
-class Union:
+class UnionFind:
     """A union-find (disjoint-set) of items 0 .. size - 1."""
 
     def __init__(self, size: int) -> None:
@@ -92,7 +94,7 @@ class Union:
         self.parent[max(a, b)] = min(a, b)
 
 
-def near_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
+def near_copy_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, int, float]]:
     """Return pairs of near-copies with the same answer, enough to connect every group.
 
     Candidates come from MinHash bands (locality-sensitive hashing); each is confirmed by its exact
@@ -105,13 +107,13 @@ def near_pairs(texts: Sequence[str], answers: Sequence[str]) -> list[tuple[int, 
     signs = _signatures([texts[row] for row in rows])
     _, answer_of = np.unique(np.array([answers[row] for row in rows]), return_inverse=True)
     shingled = lru_cache(maxsize=50_000)(lambda row: shingles(texts[rows[row]]))
-    groups, pairs = Union(len(rows)), []
+    groups, pairs = UnionFind(len(rows)), []
     for band in range(_BANDS):
         for a, b in _candidates(signs[:, band * _ROWS : (band + 1) * _ROWS], answer_of):
             if groups.find(a) == groups.find(b) or not _may_be_near(shingled(a), shingled(b)):
                 continue
             share = jaccard(shingled(a), shingled(b))
-            if share >= NEAR:
+            if share >= NEAR_COPY_JACCARD:
                 groups.join(a, b)
                 pairs.append((rows[a], rows[b], share))
     return pairs
@@ -166,11 +168,11 @@ def _candidates(band: NDArray[np.uint32], answer: NDArray[np.intp]) -> Iterable[
 
 def _may_be_near(a: Words, b: Words) -> bool:
     small, large = sorted((a.size, b.size))
-    return bool(small >= NEAR * large)
+    return bool(small >= NEAR_COPY_JACCARD * large)
 
 
 @dataclass(frozen=True)
-class Alike:
+class Copies:
     """Similarities of cases: loose keys and near-copies, by position."""
 
     cases: tuple[Case, ...]
@@ -178,16 +180,16 @@ class Alike:
     pairs: tuple[tuple[int, int, float], ...]
 
 
-def alike(cases: Sequence[Case]) -> Alike:
+def find_copies(cases: Sequence[Case]) -> Copies:
     """Return the copies and near-copies among cases, in about linear time."""
-    keys = [loose_key(asked(case)) for case in cases]
-    pairs = near_pairs(keys, [plain_key(case.output) for case in cases])
-    return Alike(tuple(cases), tuple(keys), tuple(pairs))
+    keys = [text_without_punctuation(input_text(case)) for case in cases]
+    pairs = near_copy_pairs(keys, [normalised_text(case.output) for case in cases])
+    return Copies(tuple(cases), tuple(keys), tuple(pairs))
 
 
-def copy_groups(like: Alike) -> list[int]:
+def copy_groups(like: Copies) -> list[int]:
     """Return a group number per case, shared by copies, near-copies and rows of one `group`."""
-    groups = Union(len(like.cases))
+    groups = UnionFind(len(like.cases))
     first: dict[tuple[str, str], int] = {}
     for row, case in enumerate(like.cases):
         for kind, key in (("text", like.keys[row]), ("group", case.group)):

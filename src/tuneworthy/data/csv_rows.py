@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.lines import MAX_LINE, Line, lines
-from tuneworthy.data.raw import Fault, Raw, meant
+from tuneworthy.data.lines import MAX_LINE, Line, read_lines
+from tuneworthy.data.raw import RawRow, RowFault, likely_name
 
 MAX_COLUMNS = 1_000
 _LISTS = {"accepted", "must_say", "must_not_say"}
 
 
-def read_csv(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
+def read_csv(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
     """Yield a Raw for each record, or a Fault if its number of columns differs from the header.
 
     Raises DataError for an invalid header: a semicolon file, no known column, too many columns.
@@ -25,7 +25,7 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
     records = _records(path, shown, skip, "\t" if path.suffix.lower() == ".tsv" else ",")
     header: list[str] | None = None
     for number, cells in records:
-        if isinstance(cells, Fault):
+        if isinstance(cells, RowFault):
             yield cells
         elif header is None:
             header = _header(cells, shown, path)
@@ -33,10 +33,10 @@ def read_csv(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
             yield _row(f"{shown}:{number}", header, cells)
 
 
-def _row(where: str, header: list[str], cells: list[str]) -> Raw | Fault:
+def _row(where: str, header: list[str], cells: list[str]) -> RawRow | RowFault:
     if len(cells) != len(header):
         got = f"{len(cells)} columns where the header has {len(header)}"
-        return Fault(where, "ragged row", got, "quote fields that hold a comma or a line break")
+        return RowFault(where, "ragged row", got, "quote fields that hold a comma or a line break")
     fields: dict[str, Any] = {
         key: cell for key, cell in zip(header, cells, strict=True) if key and cell != ""
     }
@@ -45,18 +45,20 @@ def _row(where: str, header: list[str], cells: list[str]) -> Raw | Fault:
             try:
                 fields[key] = json.loads(fields[key])
             except ValueError as error:
-                return Fault(where, "a list that is not JSON", str(error), 'write ["a", "b"]', key)
-    return Raw(where, fields)
+                return RowFault(
+                    where, "a list that is not JSON", str(error), 'write ["a", "b"]', key
+                )
+    return RawRow(where, fields)
 
 
 def _records(
     path: Path, shown: str, skip: int, delimiter: str
-) -> Iterator[tuple[int, list[str] | Fault]]:
+) -> Iterator[tuple[int, list[str] | RowFault]]:
     held: list[str] = []
     start, size, open_quote = 0, 0, False
-    for line in lines(path, skip):
+    for line in read_lines(path, skip):
         text = _text(line, shown)
-        if isinstance(text, Fault):
+        if isinstance(text, RowFault):
             held, size, open_quote = [], 0, False
             yield line.number, text
             continue
@@ -75,31 +77,31 @@ def _records(
         yield start, _unclosed(f"{shown}:{start}", held[0])
 
 
-def _unclosed(where: str, text: str) -> Fault:
+def _unclosed(where: str, text: str) -> RowFault:
     fix = "close the quote, or double it inside a field"
-    return Fault(where, "a quote is never closed", text[:200], fix)
+    return RowFault(where, "a quote is never closed", text[:200], fix)
 
 
-def _text(line: Line, shown: str) -> str | Fault:
+def _text(line: Line, shown: str) -> str | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
-        return Fault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
+        return RowFault(where, "line too long", f"{line.length:,} bytes", "cut it or leave it out")
     if 0 in line.raw:
-        return Fault(where, "NUL byte in a row", "\\x00", "remove the NUL bytes")
+        return RowFault(where, "NUL byte in a row", "\\x00", "remove the NUL bytes")
     try:
         return line.raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = line.raw[error.start : error.start + 1].hex()
-        return Fault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}",
+        return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}",
                      "save the file as CSV UTF-8")  # fmt: skip
 
 
-def _cells(text: str, delimiter: str, where: str) -> list[str] | Fault:
+def _cells(text: str, delimiter: str, where: str) -> list[str] | RowFault:
     csv.field_size_limit(MAX_LINE)
     try:
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        return Fault(where, "wrong quotes", f"{error}: {text[:120]}",
+        return RowFault(where, "wrong quotes", f"{error}: {text[:120]}",
                      "quote whole fields and double a quote inside them")  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def _header(cells: list[str], shown: str, path: Path) -> list[str]:
         twice = next(n for n in names if names.count(n) > 1)
         raise DataError("a column stands twice", where=f"{shown}:1", got=twice, fix="rename one")
     if "input" not in names:
-        similar = {field: meant(names, field) for field in ("input", "output")}
+        similar = {field: likely_name(names, field) for field in ("input", "output")}
         renamed = [f"`{name}` to `{field}`" for field, name in similar.items() if name]
         columns = "the first line names the columns: input,output (and id, group, time, context)"
         raise DataError(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tuneworthy.core.counting import counted
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.record import Record
-from tuneworthy.data.raw import Fault
-from tuneworthy.data.rows import moment, read_rows
+from tuneworthy.data.raw import RowFault
+from tuneworthy.data.rows import read_rows, sortable_time
 
 _FIELDS = {"id", "title", "text", "from", "to"}
 
@@ -34,48 +34,50 @@ def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
     """
     docs: dict[str, Doc] = {}
     for raw in read_rows(path, shown):
-        doc = raw if isinstance(raw, Fault) else _doc(raw.where, raw.fields)
+        doc = raw if isinstance(raw, RowFault) else _doc(raw.where, raw.fields)
         if isinstance(doc, Doc) and doc.id in docs:
-            doc = Fault(raw.where, "an id stands twice", doc.id, "give each document its own id")
-        if isinstance(doc, Fault):
+            doc = RowFault(raw.where, "an id stands twice", doc.id, "give each document its own id")
+        if isinstance(doc, RowFault):
             what = f"a document can't be read: {doc.why}"
             fix = doc.fix or "correct this line"
             raise DataError(what, where=doc.place(), got=doc.got, fix=fix)
         docs[doc.id] = doc
     if not docs:
         raise DataError("there are no documents", where=shown, got="0", fix="add some, or no docs:")
-    if len(blank(docs.values())) == len(docs):
+    if len(blank_ids(docs.values())) == len(docs):
         fix = "write what each document says under `text`, or remove `docs:`"
-        got = counted(len(docs), "document") + ", every `text` blank"
+        got = count_noun(len(docs), "document") + ", every `text` blank"
         raise DataError("no document has text", where=shown, got=got, fix=fix)
     return tuple(docs.values())
 
 
-def blank(docs: Iterable[Doc]) -> list[str]:
+def blank_ids(docs: Iterable[Doc]) -> list[str]:
     """Return the ids of documents with only whitespace as text: retrieval finds nothing there."""
     return [doc.id for doc in docs if not doc.text.strip()]
 
 
-def _doc(where: str, fields: dict[str, object]) -> Doc | Fault:
+def _doc(where: str, fields: dict[str, object]) -> Doc | RowFault:
     if isinstance(fields.get("id"), int):
         fields = {**fields, "id": str(fields["id"])}
     known = {key: value for key, value in fields.items() if key in _FIELDS and value is not None}
     if missing := [key for key in ("id", "text") if not isinstance(known.get(key), str)]:
         got = f"fields: {', '.join(fields)}"
-        return Fault(where, f"`{missing[0]}` is missing or no text", got, f"add `{missing[0]}`")
+        return RowFault(where, f"`{missing[0]}` is missing or no text", got, f"add `{missing[0]}`")
     if not all(isinstance(value, str) for value in known.values()):
-        return Fault(where, "a field is no text", str(sorted(known)), "write text")
+        return RowFault(where, "a field is no text", str(sorted(known)), "write text")
     return _dated(where, Doc.model_validate(known))
 
 
-def _dated(where: str, doc: Doc) -> Doc | Fault:
+def _dated(where: str, doc: Doc) -> Doc | RowFault:
     edges = []
     for key, text in (("from", doc.since), ("to", doc.until)):
         try:
-            edges.append(None if text is None else moment(text))
+            edges.append(None if text is None else sortable_time(text))
         except (ValueError, OverflowError):
             fix = "write an ISO date (2026-01-31 or 2026-01-31T08:00:00Z), or a number"
-            return Fault(where, f"`{key}` can't be read", str(text), fix)
+            return RowFault(where, f"`{key}` can't be read", str(text), fix)
     if None not in edges and edges[0] >= edges[1]:  # type: ignore[operator]
-        return Fault(where, "it ends before it begins", f"{doc.since} to {doc.until}", "correct it")
+        return RowFault(
+            where, "it ends before it begins", f"{doc.since} to {doc.until}", "correct it"
+        )
     return doc

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneworthy.core.counting import counted, doing
+from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.folds import ONE_SPLIT_FROM
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.open_answers import proposed
+from tuneworthy.data.open_answers import propose_metric
 from tuneworthy.data.rows import read_rows
-from tuneworthy.stats.power import mde
+from tuneworthy.stats.power import minimum_detectable_effect
 
 HEADER = "# yaml-language-server: $schema=task.schema.json"
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
@@ -105,22 +105,22 @@ def _output(loaded: Loaded) -> list[str]:
         lines.append(f"  # The schema is inferred from the rows (keys: {_plain(keys)}).")
         lines.append("  # schema: schema.json      # better: your own")
     if out.type == "label":
-        lines.append(f"  # {doing(len(out.labels or ()), 'label', 'are')} in the rows.")
+        lines.append(f"  # {with_verb(len(out.labels or ()), 'label', 'are')} in the rows.")
     return lines
 
 
 def _success(loaded: Loaded) -> list[str]:
     success = loaded.task.success
     n = len(loaded.cases)
-    points = 100 * mde(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
-    better = proposed(loaded.cases) if loaded.task.output.type == "text" else None
+    points = 100 * minimum_detectable_effect(n if n < ONE_SPLIT_FROM else round(0.3 * n), 0.2)
+    better = propose_metric(loaded.cases) if loaded.task.output.type == "text" else None
     metric, why = better or (success.metric, "how one answer is scored, from 0 to 1")
     lines = [
         "success:",
         f"  metric: {metric}   # {why}",
         "  # Your own instead: metric: ./score.py:score, a function (case, answer) -> 0..1",
         "  # How many more right answers in 100 would make you maintain a tuned model?",
-        f"  # 5 in 100 is written 0.05. {doing(n, 'row', 'show')} differences from about"
+        f"  # 5 in 100 is written 0.05. {with_verb(n, 'row', 'show')} differences from about"
         f" {points:.0f} in 100 on.",
         "  margin: 0.05",
         "  # target: 0.9             # what must be reached; leave it out where there is none",
@@ -166,16 +166,16 @@ def _rest() -> list[str]:
 
 def _seen(loaded: Loaded) -> Iterator[str]:
     out = loaded.task.output
-    yield f"{counted(len(loaded.cases), 'row')}; answers look like {out.type}"
+    yield f"{count_noun(len(loaded.cases), 'row')}; answers look like {out.type}"
     if out.type == "label":
         counts = Counter(case.output for case in loaded.cases)
         label, most = counts.most_common(1)[0]
         yield (
-            f"{counted(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
+            f"{count_noun(len(counts), 'label')}; `{_plain(label)[:40]}` is the most frequent, "
             f"{100 * most / len(loaded.cases):.0f} in 100"
         )
     if (turns := sum(len(case.messages) > 1 for case in loaded.cases)) > 0:
-        yield f"{doing(turns, 'row', 'have')} a system prompt or several turns; both are kept"
+        yield f"{with_verb(turns, 'row', 'have')} a system prompt or several turns; both are kept"
     for seen in loaded.observations[:5]:
         yield seen.text
     kept = {

@@ -18,7 +18,7 @@ from tuneworthy.core.split import Part as Part
 from tuneworthy.core.split import Split as Split
 from tuneworthy.data.copies import copy_groups
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.rows import moment
+from tuneworthy.data.rows import sortable_time
 
 ONE_SPLIT_FROM = 1_000  # labelled rows
 FOLDS, TEST_SHARE = 5, 0.3
@@ -101,7 +101,7 @@ def _rows(loaded: Loaded) -> _Rows:
     groups.sort(key=lambda rows: _rank(seed, rows[0].id))
     by_time = all(case.time is not None for case in cases) and loaded.test is None
     if by_time:  # order a group by its last row, so that no row trains before its time
-        groups.sort(key=lambda rows: max(moment(case.time or "0") for case in rows))
+        groups.sort(key=lambda rows: max(sortable_time(case.time or "0") for case in rows))
     return _Rows(tuple(groups), seed, loaded.task.output.type == "label", by_time)
 
 

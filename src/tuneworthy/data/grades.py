@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.raw import Fault
+from tuneworthy.data.raw import RowFault
 from tuneworthy.data.rows import read_rows
 
 Grades = Mapping[tuple[str, str], float]
@@ -20,7 +20,7 @@ def read_grades(path: Path) -> dict[tuple[str, str], float]:
     """Return the human grades of a file. Raises DataError naming the first invalid line."""
     grades_of: dict[tuple[str, str], list[float]] = defaultdict(list)
     for raw in read_rows(path, path.name):
-        if isinstance(raw, Fault):
+        if isinstance(raw, RowFault):
             raise DataError(raw.why, where=raw.where, got=raw.got, fix=raw.fix)
         name, answer, grade = (raw.fields.get(key) for key in ("id", "answer", "grade"))
         number = _number(grade)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Output, OutputType, Task
-from tuneworthy.data.raw import Fault
+from tuneworthy.data.raw import RowFault
 from tuneworthy.data.schema import checked_schema, inferred_schema, read_schema
 
 METRICS: dict[OutputType, str] = {
@@ -23,7 +23,7 @@ _TYPE_OF: dict[str, OutputType] = {
     "rouge_l": "text", "must_say": "text", "style_match": "text", "outline": "text", "code": "text",
     "judge": "text",
 }  # fmt: skip
-ZERO_ONE = {"accuracy", "exact", "number", "judge"}
+BINARY_METRICS = {"accuracy", "exact", "number", "judge"}
 _NUMBER = re.compile(r"[-+]?[$€£]?\s?[0-9][0-9,]*(\.[0-9]+)?\s?%?")
 _LABELS, _LABEL_LENGTH = 300, 80
 _SLACK, _STEP = 16, 16
@@ -81,7 +81,7 @@ def label_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Iterator[Fault]:
+def label_faults(cases: Sequence[Case], declared: Sequence[str] | None) -> Iterator[RowFault]:
     """Yield a fault per row whose label is undeclared or a rare variant of a frequent one."""
     if declared is not None:
         yield from _undeclared(cases, declared)
@@ -100,26 +100,26 @@ def _usual(counts: Counter[str]) -> str:
     return min(counts, key=lambda text: (-counts[text], text != text.strip(), text))
 
 
-def _variant(case: Case, usual: str, times: int) -> Fault:
+def _variant(case: Case, usual: str, times: int) -> RowFault:
     got = f'"{case.output}" where {times} other row{"s say" if times > 1 else " says"} "{usual}"'
     fix = "correct the row, or declare both labels in task.yaml"
     why = "labels differ only by case" if _only_case(case.output, usual) else (
         "labels differ only by case, space or Unicode form"
     )  # fmt: skip
-    return Fault(case.where, why, got, fix, "output", case.id)
+    return RowFault(case.where, why, got, fix, "output", case.id)
 
 
 def _only_case(one: str, other: str) -> bool:
     return one.casefold().strip() == other.casefold().strip()
 
 
-def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[Fault]:
+def _undeclared(cases: Sequence[Case], declared: Sequence[str]) -> Iterator[RowFault]:
     known, near = set(declared), {label_key(label): label for label in declared}
     for case in cases:
         if case.output not in known:
             hint = near.get(label_key(case.output))
             fix = f"write `{hint}`" if hint else "correct the row, or add the label to `labels:`"
-            yield Fault(
+            yield RowFault(
                 case.where, "the label is not declared in task.yaml", case.output, fix,
                 "output", case.id,
             )  # fmt: skip
@@ -138,7 +138,7 @@ def answer_limit(outputs: Sequence[str], count: Callable[[str], int] | None = No
     return max(_STEP, math.ceil((tokens + _SLACK) / _STEP) * _STEP)
 
 
-def resolved(
+def with_inferred(
     task: Task, kind: OutputType, outputs: Sequence[str], metric: str | None = None
 ) -> Task:
     """Return the task with every missing key that rows can supply, listed in `inferred`.
@@ -173,7 +173,7 @@ def resolved(
 
 
 def _pass_at(metric: str, target: float | None) -> float:
-    if metric in ZERO_ONE:
+    if metric in BINARY_METRICS:
         return 1.0
     return 0.5 if target is None else target
 

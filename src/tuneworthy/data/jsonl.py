@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError
-from tuneworthy.data.lines import MAX_LINE, Line, lines
-from tuneworthy.data.raw import Fault, Raw
+from tuneworthy.data.lines import MAX_LINE, Line, read_lines
+from tuneworthy.data.raw import RawRow, RowFault
 
 MAX_DEPTH = 64
 
@@ -19,13 +19,13 @@ class _Refused(Exception):
     """A value that is valid JSON text but not allowed in a row."""
 
 
-def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
+def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[RawRow | RowFault]:
     """Yield a Raw per object and a Fault per line that is none; blank lines are skipped.
 
     Raises DataError if the whole file has another format: a JSON array, a pretty-printed object.
     """
     first = True
-    for line in lines(path, skip):
+    for line in read_lines(path, skip):
         if line.raw is not None and not line.raw.strip():
             continue
         if first:
@@ -34,72 +34,76 @@ def read_jsonl(path: Path, shown: str, skip: int) -> Iterator[Raw | Fault]:
         yield _row(line, shown)
 
 
-def _row(line: Line, shown: str) -> Raw | Fault:
+def _row(line: Line, shown: str) -> RawRow | RowFault:
     where = f"{shown}:{line.number}"
     if line.raw is None:
         got = f"{line.length:,} bytes"
         fix = f"a row may have {MAX_LINE:,} bytes; cut it or leave it out"
-        return Fault(where, "line too long", got, fix)
+        return RowFault(where, "line too long", got, fix)
     if 0 in line.raw:
         column = line.raw.index(0) + 1
-        return Fault(f"{where}:{column}", "NUL byte in a row", "\\x00", "remove the NUL bytes")
+        return RowFault(f"{where}:{column}", "NUL byte in a row", "\\x00", "remove the NUL bytes")
     try:
         text = line.raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = line.raw[error.start : error.start + 1].hex()
         fix = "save the file as UTF-8: iconv -f ISO-8859-1 -t UTF-8"
-        return Fault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
+        return RowFault(f"{where}:{error.start + 1}", "not UTF-8", f"byte 0x{byte}", fix)
     return _parsed(text, line, where)
 
 
-def _parsed(text: str, line: Line, where: str) -> Raw | Fault:
+def _parsed(text: str, line: Line, where: str) -> RawRow | RowFault:
     try:
         value = _DECODER.decode(text)
     except _Refused as error:
         what, got, fix = error.args
-        return Fault(where, what, got, fix)
+        return RowFault(where, what, got, fix)
     except json.JSONDecodeError as error:
         return _bad_json(text, line, where, error)
     except RecursionError:
-        return Fault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
+        return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
     except ValueError as error:  # an integer with thousands of digits
-        return Fault(where, "number too long", str(error), "write the number as text")
+        return RowFault(where, "number too long", str(error), "write the number as text")
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "a single value"
         fix = 'write one object a line: {"input": ..., "output": ...}'
-        return Fault(where, f"{kind} where a row is needed", text.strip(), fix)
+        return RowFault(where, f"{kind} where a row is needed", text.strip(), fix)
     return _checked(value, text, where)
 
 
-def _checked(value: dict[str, Any], text: str, where: str) -> Raw | Fault:
+def _checked(value: dict[str, Any], text: str, where: str) -> RawRow | RowFault:
     if text.count("[") + text.count("{") > MAX_DEPTH and _deep(value):
-        return Fault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
+        return RowFault(where, "nested too deep", "", f"a row may be nested {MAX_DEPTH} deep")
     if "\\u" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError as error:
             got = f"\\u{ord(error.object[error.start]):04x}"
             fix = "remove it: half of a character pair is no text"
-            return Fault(where, "lone surrogate escape", got, fix)
-    return Raw(where, value)
+            return RowFault(where, "lone surrogate escape", got, fix)
+    return RawRow(where, value)
 
 
-def _bad_json(text: str, line: Line, where: str, error: json.JSONDecodeError) -> Fault:
+def _bad_json(text: str, line: Line, where: str, error: json.JSONDecodeError) -> RowFault:
     place = f"{where}:{error.colno}"
     got = text[max(0, error.pos - 40) : error.pos + 40].strip()
     if (not line.ended and error.pos >= len(text.rstrip()) - 1) or _unclosed(error, line):
         fix = "the file ends inside this row, as a cut copy does: copy it again"
-        return Fault(place, "half a last line", got, fix)
+        return RowFault(place, "half a last line", got, fix)
     body = text.strip()
     if body.startswith(("//", "#", "/*")):
-        return Fault(place, "a comment, not JSON", got, "remove it: JSON has no comments")
+        return RowFault(place, "a comment, not JSON", got, "remove it: JSON has no comments")
     if "'" in body[:3]:
-        return Fault(place, "single quotes, not JSON", got, 'write double quotes: {"input": ...}')
+        return RowFault(
+            place, "single quotes, not JSON", got, 'write double quotes: {"input": ...}'
+        )
     if ",}" in body.replace(" ", "") or ",]" in body.replace(" ", ""):
-        return Fault(place, "trailing comma, not JSON", got, "remove the comma before } or ]")
+        return RowFault(place, "trailing comma, not JSON", got, "remove the comma before } or ]")
     if body.endswith(","):
-        return Fault(place, "comma between rows, not JSON", got, "remove the comma at the end")
-    return Fault(place, f"not JSON: {error.msg}", got, "write one whole JSON object on this line")
+        return RowFault(place, "comma between rows, not JSON", got, "remove the comma at the end")
+    return RowFault(
+        place, f"not JSON: {error.msg}", got, "write one whole JSON object on this line"
+    )
 
 
 def _unclosed(error: json.JSONDecodeError, line: Line) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.copies import asked, loose_key, plain_key, whole
+from tuneworthy.data.copies import full_text, input_text, normalised_text, text_without_punctuation
 
 LEAK = "copy of a test row"
 DEV = "dev row that is also elsewhere"
@@ -23,18 +23,18 @@ def without_leaks(files: Files, policy: str) -> tuple[Files, dict[str, list[str]
     """
     out, left = dict(files), {}
     test = files.get("test", ())
-    if pairs := copied(files["main"], test):
+    if pairs := copies_among(files["main"], test):
         if policy != "exclude":
             raise _leak(pairs, len(files["main"]))
         out["main"] = _without(files["main"], pairs)
         left[LEAK] = list(pairs)
-    if pairs := copied(files.get("dev", ()), (*test, *out["main"])):
+    if pairs := copies_among(files.get("dev", ()), (*test, *out["main"])):
         out["dev"] = _without(files["dev"], pairs)
         left[DEV] = list(pairs)
     return out, left
 
 
-def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
+def copies_among(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case, Case]]:
     """Return {id: (row, other)} for the rows whose input is among the others."""
     others = tuple(others)
     if not rows or not others:
@@ -42,12 +42,16 @@ def copied(rows: Sequence[Case], others: Iterable[Case]) -> dict[str, tuple[Case
     exact: dict[str, Case] = {}
     loose: dict[tuple[str, str], Case] = {}
     for other in others:
-        exact.setdefault(plain_key(whole(other)), other)
-        loose.setdefault((loose_key(asked(other)), plain_key(other.output)), other)
+        exact.setdefault(normalised_text(full_text(other)), other)
+        loose.setdefault(
+            (text_without_punctuation(input_text(other)), normalised_text(other.output)), other
+        )
     pairs = {}
     for row in rows:
-        match = exact.get(plain_key(whole(row)))
-        match = match or loose.get((loose_key(asked(row)), plain_key(row.output)))
+        match = exact.get(normalised_text(full_text(row)))
+        match = match or loose.get(
+            (text_without_punctuation(input_text(row)), normalised_text(row.output))
+        )
         if match is not None:
             pairs[row.id] = (row, match)
     return pairs

@@ -39,7 +39,7 @@ class Line:
     ended: bool = True
 
 
-def opened(path: Path, shown: str) -> int:
+def check_text_file(path: Path, shown: str) -> int:
     """Check that a file is readable text; return the length of its byte order mark.
 
     Raises DataError if it is missing, no regular file, empty, compressed or not UTF-8.
@@ -86,7 +86,7 @@ def _check_head(head: bytes, path: Path, shown: str) -> int:
     return 3 if head.startswith(b"\xef\xbb\xbf") else 0
 
 
-def lines(path: Path, skip: int = 0) -> Iterator[Line]:
+def read_lines(path: Path, skip: int = 0) -> Iterator[Line]:
     """Yield the lines of a file, ended by LF, CRLF or CR. A line over the limit has raw None."""
     number, parts, length = 0, [], 0
     with path.open("rb") as file:

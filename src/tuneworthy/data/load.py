@@ -12,25 +12,25 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Task
-from tuneworthy.data.bad_rows import SHOWN, BadRows
-from tuneworthy.data.copies import Alike, alike
+from tuneworthy.data.bad_rows import MAX_SHOWN, BadRows
+from tuneworthy.data.copies import Copies, find_copies
 from tuneworthy.data.docs import Doc, read_docs
-from tuneworthy.data.infer import label_faults, output_type, resolved
+from tuneworthy.data.infer import label_faults, output_type, with_inferred
 from tuneworthy.data.leaks import without_leaks
-from tuneworthy.data.lines import opened
-from tuneworthy.data.locked import divided
-from tuneworthy.data.open_answers import MUST_SAY, demands, silent
-from tuneworthy.data.raw import Fault
-from tuneworthy.data.reading import Draw, Kept, Progress, read_file, with_contexts
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.locked import split_locked
+from tuneworthy.data.open_answers import MUST_SAY, has_demands, no_demand_fault
+from tuneworthy.data.raw import RowFault
+from tuneworthy.data.reading import FileRows, Progress, SampleSpec, read_file, with_contexts
 
 MAX_ROWS = 100_000  # a larger file is sampled down to this, to bound memory
-MANY = 20_000  # from this many rows the pairwise comparison takes seconds
+SLOW_COMPARISON_ROWS = 20_000  # from this many rows the pairwise comparison takes seconds
 NOT_DRAWN = "not drawn"
 Policy = Literal["stop", "exclude", "draft"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How rows are read: the policy for bad ones, and whether the locked ones are unlocked."""
 
     policy: Policy
@@ -67,9 +67,9 @@ class Loaded:
         return (*self.cases, *(self.test or ()), *(self.dev or ()))
 
     @cached_property
-    def alike(self) -> Alike:
+    def alike(self) -> Copies:
         """Return the copies and near-copies among all labelled rows, computed once."""
-        return alike(self.everyone)
+        return find_copies(self.everyone)
 
 
 def load(
@@ -91,20 +91,22 @@ def load(
     bad = BadRows(task.folder, listed=bad_rows != "draft")
     try:
         files, docs = _read(
-            task, bad, Draw(min(limit or MAX_ROWS, MAX_ROWS), task.seed, Progress(say))
+            task, bad, SampleSpec(min(limit or MAX_ROWS, MAX_ROWS), task.seed, Progress(say))
         )
         _leave_out_variants(task, files, bad)
         _leave_out_silent(task, files, bad)
         bad.judge(sum(kept.rows for kept in files.values()), bad_rows, max_bad)
-        loaded = _finished(task, files, docs, bad, Reading(bad_rows, unlock))
-        if len(loaded.everyone) >= MANY:
+        loaded = _finished(task, files, docs, bad, ReadOptions(bad_rows, unlock))
+        if len(loaded.everyone) >= SLOW_COMPARISON_ROWS:
             say(f"comparing {len(loaded.everyone):,} rows with each other")
         return loaded
     finally:
         bad.close()
 
 
-def _read(task: Task, bad: BadRows, draw: Draw) -> tuple[dict[str, Kept], tuple[Doc, ...]]:
+def _read(
+    task: Task, bad: BadRows, draw: SampleSpec
+) -> tuple[dict[str, FileRows], tuple[Doc, ...]]:
     data = task.data
     docs = read_docs(task.folder / data.docs, data.docs) if data.docs else ()
     named = {"main": data.file or data.train, "test": data.test, "dev": data.dev,
@@ -121,7 +123,7 @@ def _read(task: Task, bad: BadRows, draw: Draw) -> tuple[dict[str, Kept], tuple[
     return files, docs
 
 
-def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
+def _leave_out_variants(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
     """Remove rows whose label is a rare spelling or type of a frequent label."""
     train = [case.output for case in files["main"].cases]
     if not train or output_type(task, train) != "label":
@@ -138,30 +140,30 @@ def _leave_out_variants(task: Task, files: dict[str, Kept], bad: BadRows) -> Non
         kept.cases = [case for case in kept.cases if case.where not in wrong]
 
 
-def _leave_out_silent(task: Task, files: dict[str, Kept], bad: BadRows) -> None:
+def _leave_out_silent(task: Task, files: dict[str, FileRows], bad: BadRows) -> None:
     """Remove rows without demands if the metric scores by demands."""
     if MUST_SAY not in task.success.metrics:
         return
     for kept in (kept for key, kept in files.items() if key != "pool"):
         for case in kept.cases:
-            if not demands(case):
-                bad.add(silent(case))
-        kept.cases = [case for case in kept.cases if demands(case)]
+            if not has_demands(case):
+                bad.add(no_demand_fault(case))
+        kept.cases = [case for case in kept.cases if has_demands(case)]
 
 
-def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[Fault]:
+def _mixed(cases: list[Case], scalars: dict[str, str]) -> Iterator[RowFault]:
     kinds = Counter(scalars.get(case.where, "text") for case in cases)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind])
     for case in cases if len(kinds) > 1 else ():
         kind = scalars.get(case.where, "text")
         if kind != usual:
             got = f"{case.output} as {kind} where {kinds[usual]:,} rows have {usual}"
-            yield Fault(case.where, "labels of mixed type", got, "write every label as text",
+            yield RowFault(case.where, "labels of mixed type", got, "write every label as text",
                         "output", case.id)  # fmt: skip
 
 
 def _finished(
-    task: Task, files: dict[str, Kept], docs: tuple[Doc, ...], bad: BadRows, how: Reading
+    task: Task, files: dict[str, FileRows], docs: tuple[Doc, ...], bad: BadRows, how: ReadOptions
 ) -> Loaded:
     pool = files.pop("pool", None)
     rows = sum(kept.rows for kept in files.values()) + (pool.rows if pool else 0)
@@ -169,21 +171,21 @@ def _finished(
     if empty := next((files[key].name for key, cases in labelled.items() if not cases), None):
         raise DataError("no row of the file is left", where=empty, got="0 rows",
                         fix="correct the bad rows, or add rows")  # fmt: skip
-    parted = divided(task, labelled, how.unlock)  # before anything is inferred from the rows
+    parted = split_locked(task, labelled, how.unlock)  # before anything is inferred from the rows
     labelled = parted.files
     excluded = dict(bad.reasons)
     at = {why: tuple(places) for why, places in bad.places.items()}
     for why, ids in left.items():
-        excluded[why], at[why] = len(ids), tuple(ids[:SHOWN])
+        excluded[why], at[why] = len(ids), tuple(ids[:MAX_SHOWN])
     kept_files = [*files.values(), *([pool] if pool else [])]
     if drawn := sum(kept.not_drawn for kept in kept_files):
         excluded[NOT_DRAWN] = drawn
     outputs = [case.output for case in labelled["main"]]
     kind = output_type(task, outputs)
     everyone = [case for cases in labelled.values() for case in cases or ()]
-    metric = MUST_SAY if kind == "text" and all(map(demands, everyone)) else None
+    metric = MUST_SAY if kind == "text" and all(map(has_demands, everyone)) else None
     return Loaded(
-        task=resolved(task, kind, outputs, metric),
+        task=with_inferred(task, kind, outputs, metric),
         cases=labelled["main"],
         test=labelled.get("test"),
         dev=labelled.get("dev"),
@@ -199,7 +201,7 @@ def _finished(
     )
 
 
-def _apart(files: dict[str, Kept]) -> dict[str, tuple[Case, ...]]:
+def _apart(files: dict[str, FileRows]) -> dict[str, tuple[Case, ...]]:
     """Return the files with distinct ids: a train or dev row with a test row's id is renamed."""
     taken: set[str] = set()
     out: dict[str, tuple[Case, ...]] = {}
@@ -217,15 +219,15 @@ def _apart(files: dict[str, Kept]) -> dict[str, tuple[Case, ...]]:
 
 
 def _seen(
-    task: Task, files: list[Kept], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
+    task: Task, files: list[FileRows], excluded: dict[str, int], at: dict[str, tuple[str, ...]]
 ) -> Iterator[Observation]:
     for why, count in excluded.items():
         yield _left_out(why, count, at.get(why, ()))
     for kept in files:
-        if opened(task.folder / kept.name, kept.name):
+        if check_text_file(task.folder / kept.name, kept.name):
             text = f"{kept.name} starts with a byte order mark; it was skipped"
             yield Observation(kind="byte_order_mark", level="note", text=text, count=1)
-        for name, count in sorted(kept.unread.items())[:SHOWN]:
+        for name, count in sorted(kept.unread.items())[:MAX_SHOWN]:
             text = f"the field `{name[:40]}` of {kept.name} is not read"
             yield Observation(kind="unread_field", level="note", text=text, count=count,
                               fix="put it under `meta` where it is only for you")  # fmt: skip

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
-from tuneworthy.core.counting import counted, doing
+from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.core.look_text import paid
+from tuneworthy.core.look_text import level_text
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Task
-from tuneworthy.data.copies import alike, asked, copy_groups, plain_key
-from tuneworthy.data.looks import opened
+from tuneworthy.data.copies import copy_groups, find_copies, input_text, normalised_text
+from tuneworthy.data.looks import studies_text
 
 LOCKED, NOT_LOCKED = "locked", "test rows that are not locked"
 DIGITS = 12
@@ -27,7 +27,7 @@ Files = dict[str, tuple[Case, ...]]
 
 
 @dataclass(frozen=True)
-class Divided:
+class LockedSplit:
     """The files that a study reads, and the rows that it does not use (`why` says which)."""
 
     files: Files
@@ -35,7 +35,7 @@ class Divided:
     why: str = ""
 
 
-def divided(task: Task, files: Files, unlock: bool) -> Divided:
+def split_locked(task: Task, files: Files, unlock: bool) -> LockedSplit:
     """Return the files without the locked rows; with `unlock` these are the test file instead.
 
     They are drawn from the scored rows: those of `test` if there is such a file, else of `file` or
@@ -46,17 +46,17 @@ def divided(task: Task, files: Files, unlock: bool) -> Divided:
     if not share:
         if unlock:
             raise _nothing(str(task.data.locked))
-        return Divided(files)
+        return LockedSplit(files)
     locked_ids = _drawn(files, key, share)
     locked = tuple(case for case in files[key] if case.id in locked_ids)
     others = tuple(case for case in files[key] if case.id not in locked_ids)
     if not others or (unlock and not locked):
         raise _one_sided(task, len(locked), len(files[key]))
     if not unlock:
-        return Divided({**files, key: others}, locked, LOCKED)
+        return LockedSplit({**files, key: others}, locked, LOCKED)
     if key == "test":
-        return Divided({**files, key: locked}, others, NOT_LOCKED)
-    return Divided({**files, "main": others, "test": locked})
+        return LockedSplit({**files, key: locked}, others, NOT_LOCKED)
+    return LockedSplit({**files, "main": others, "test": locked})
 
 
 def _drawn(files: Files, key: str, share: float) -> set[str]:
@@ -67,7 +67,7 @@ def _drawn(files: Files, key: str, share: float) -> set[str]:
     dev = files.get("dev", ()) if key == "main" else ()
     cases = (*files[key], *dev)
     members: dict[int, list[Case]] = defaultdict(list)
-    for case, group in zip(cases, copy_groups(alike(cases)), strict=True):
+    for case, group in zip(cases, copy_groups(find_copies(cases)), strict=True):
         members[group].append(case)
     chosen = {case.id for case in dev}
     return {
@@ -84,30 +84,34 @@ def _place(rows: Sequence[Case]) -> float:
     The name of a `group` represents all its rows, so that added rows change nothing.
     """
     least = min(
-        digest(["group", case.group] if case.group is not None else plain_key(asked(case)))
+        digest(
+            ["group", case.group] if case.group is not None else normalised_text(input_text(case))
+        )
         for case in rows
     )
     return int(digest(["locked", least], DIGITS), 16) / float(16**DIGITS)
 
 
-def seen_locked(n: int, earlier: int, differ: float) -> Observation:
+def locked_observation(n: int, earlier: int, differ: float) -> Observation:
     """Return the observation of `check` about n locked rows that `earlier` studies opened.
 
     `differ` is the assumed share of rows on which two arms differ.
     """
     from tuneworthy.stats.bounds import level
-    from tuneworthy.stats.power import chance_shown
+    from tuneworthy.stats.power import exact_power
 
-    look, rows = earlier + 1, doing(n, "row", "are")
+    look, rows = earlier + 1, with_verb(n, "row", "are")
     if not n:
         text = "no row is locked: none of so few fell into the share of data.locked"
         return Observation(kind="locked", level="warning", text=text, count=0,
                            fix="add rows, or raise data.locked")  # fmt: skip
     at = level(0.05, look, 2)
-    chances = [f"{100 * chance_shown(n, differ, gain, at):.0f} %" for gain in GAINS]
+    chances = [f"{100 * exact_power(n, differ, gain, at):.0f} %" for gain in GAINS]
     text = (
-        f"{rows} locked, {opened(earlier)}: `tuneworthy run --unlock` scores on them alone, as "
-        f"look {look} (bounds at {paid(look)}), and shows a true gain of 10 points with a chance "
+        f"{rows} locked, {studies_text(earlier)}: `tuneworthy run --unlock`"
+        f" scores on them alone, as "
+        f"look {look} (bounds at {level_text(look)}), and shows a true gain of 10"
+        f" points with a chance "
         f"of {chances[0]}, of 20 points {chances[1]} (if two arms differ on {100 * differ:.0f} % "
         "of the rows). They alone show what changes made after reading failed rows gain"
     )
@@ -127,6 +131,9 @@ def _one_sided(task: Task, locked: int, rows: int) -> DataError:
     return DataError(
         "the locked share leaves no row on one side",
         where=task.data.test or task.data.file or task.data.train or "",
-        got=f"{counted(rows, 'row')}, of which {locked:,} would be locked (whole groups together)",
+        got=(
+            f"{count_noun(rows, 'row')}, of which {locked:,} would be locked (whole"
+            f" groups together)"
+        ),
         fix="change data.locked, or add rows that belong to no group of these",
     )

@@ -14,40 +14,42 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.case import Case, Query
-from tuneworthy.core.counting import counted, doing
+from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Match
-from tuneworthy.data.copies import plain_key
+from tuneworthy.data.copies import normalised_text
 from tuneworthy.data.order_fit import misfit
-from tuneworthy.data.raw import Raw
+from tuneworthy.data.raw import RawRow
 from tuneworthy.data.rows import as_text
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Log:
+class AnswerLog:
     """The rows of a file of recorded answers, and how the task file says to match them.
 
     `key` is the task-file key that says so: `present`, `answers.NAME`.
     """
 
     path: Path
-    rows: Sequence[Raw]
+    rows: Sequence[RawRow]
     match: Match | None = None
     key: str = "answers.NAME"
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchResult:
     """The row of the log by case id, the key that matched them, and places with other inputs."""
 
-    rows: dict[str, Raw]
+    rows: dict[str, RawRow]
     by: Match
     differ: tuple[str, ...] = ()
 
 
-def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()) -> Matched:
+def match_answers(
+    log: AnswerLog, cases: Sequence[Case], others: Sequence[Case | Query] = ()
+) -> MatchResult:
     """Return which row of the log answers which case; the others may be answered too.
 
     Raises DataError if the match is unclear: no ids and no inputs; a duplicate id; ids of these
@@ -55,7 +57,9 @@ def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()
     """
     if log.match == "order":
         return _by_order(log, cases)
-    ids, inputs = (all(given(row, key) is not None for row in log.rows) for key in ("id", "input"))
+    ids, inputs = (
+        all(row_text(row, key) is not None for row in log.rows) for key in ("id", "input")
+    )
     if log.match is not None and not (ids if log.match == "id" else inputs):
         _lacking(log, log.match)
     if log.match == "id" or (log.match is None and ids):
@@ -71,7 +75,7 @@ def matched(log: Log, cases: Sequence[Case], others: Sequence[Case | Query] = ()
     _unknown(log, cases)
 
 
-def given(row: Raw, key: str) -> str | None:
+def row_text(row: RawRow, key: str) -> str | None:
     """Return the id or the input of a row as text, None if it has none."""
     value = row.fields.get(key)
     if key == "id" and isinstance(value, int) and not isinstance(value, bool):
@@ -79,14 +83,16 @@ def given(row: Raw, key: str) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _unknown(log: Log, cases: Sequence[Case]) -> NoReturn:
-    bare = [row for row in log.rows if given(row, "id") is None and given(row, "input") is None]
-    got = f"{counted(len(log.rows), 'answer')}, {counted(len(cases), 'scored row')}"
+def _unknown(log: AnswerLog, cases: Sequence[Case]) -> NoReturn:
+    bare = [
+        row for row in log.rows if row_text(row, "id") is None and row_text(row, "input") is None
+    ]
+    got = f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}"
     fix = 'give every answer the "id" (or the "input") of its row'
     if bare and len(log.rows) == len(cases):
         fix += f"; where answer k is that of row k, write `match: order` under `{log.key}`"
     if bare:
-        got += f"; {doing(len(bare), 'answer', 'have')} neither `id` nor `input`"
+        got += f"; {with_verb(len(bare), 'answer', 'have')} neither `id` nor `input`"
     raise DataError(
         "recorded answers can't be matched to the rows: nothing says which row each belongs to",
         where=bare[0].where if bare else log.path.name,
@@ -95,8 +101,8 @@ def _unknown(log: Log, cases: Sequence[Case]) -> NoReturn:
     )
 
 
-def _lacking(log: Log, key: Match) -> NoReturn:
-    bare = [row for row in log.rows if given(row, key) is None]
+def _lacking(log: AnswerLog, key: Match) -> NoReturn:
+    bare = [row for row in log.rows if row_text(row, key) is None]
     raise DataError(
         f"recorded answers without `{key}` can't be matched by it",
         where=bare[0].where,
@@ -108,13 +114,13 @@ def _lacking(log: Log, key: Match) -> NoReturn:
 # By id.
 
 
-def _by_id(log: Log, cases: Sequence[Case]) -> Matched:
+def _by_id(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
     by_name = {case.id: case for case in cases}
-    row_of: dict[str, Raw] = {}
+    row_of: dict[str, RawRow] = {}
     first: dict[str, str] = {}
     differ = []
     for row in log.rows:
-        name = given(row, "id") or ""
+        name = row_text(row, "id") or ""
         if name in first:
             raise DataError(
                 "two recorded answers belong to one row",
@@ -125,12 +131,12 @@ def _by_id(log: Log, cases: Sequence[Case]) -> Matched:
         first[name] = row.where
         if case := by_name.get(name):
             row_of[case.id] = row
-            if (text := given(row, "input")) is not None and not _asks(case, text):
+            if (text := row_text(row, "input")) is not None and not _asks(case, text):
                 differ.append(row.where)
-    return Matched(row_of, "id", tuple(differ))
+    return MatchResult(row_of, "id", tuple(differ))
 
 
-def _other_inputs(log: Log, matches: Matched) -> NoReturn:
+def _other_inputs(log: AnswerLog, matches: MatchResult) -> NoReturn:
     same = len(matches.rows) - len(matches.differ)
     raise DataError(
         "recorded answers have the ids of these rows beside other inputs",
@@ -145,41 +151,43 @@ def _other_inputs(log: Log, matches: Matched) -> NoReturn:
 # By input.
 
 
-def keys(case: Case | Query) -> tuple[str, ...]:
+def input_texts(case: Case | Query) -> tuple[str, ...]:
     """Return the texts that a log may use as a row's input: the last turn, or all turns."""
     whole = "\n".join(m.content for m in case.messages if m.role != "system")
     return (case.input,) if whole == case.input else (case.input, whole)
 
 
 def _asks(case: Case | Query, text: str) -> bool:
-    return plain_key(text) in map(plain_key, keys(case))
+    return normalised_text(text) in map(normalised_text, input_texts(case))
 
 
-def _known_inputs(log: Log, cases: Sequence[Case]) -> int:
+def _known_inputs(log: AnswerLog, cases: Sequence[Case]) -> int:
     """Return how many cases have their input in the log."""
-    texts = {plain_key(given(row, "input") or "") for row in log.rows}
-    return sum(any(plain_key(text) in texts for text in keys(case)) for case in cases)
+    texts = {normalised_text(row_text(row, "input") or "") for row in log.rows}
+    return sum(any(normalised_text(text) in texts for text in input_texts(case)) for case in cases)
 
 
-def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -> Matched:
+def _by_input(log: AnswerLog, cases: Sequence[Case], others: Sequence[Case | Query]) -> MatchResult:
     """Match by exact input, else after normalising case, spaces and Unicode form.
 
     If rows share an input, nothing identifies their answers: they are matched in the order of both
     files if that can change no score, else refused.
     """
-    exact, loose = defaultdict[str, list[Raw]](list), defaultdict[str, list[Raw]](list)
+    exact, loose = defaultdict[str, list[RawRow]](list), defaultdict[str, list[RawRow]](list)
     for row in log.rows:
-        text = given(row, "input") or ""
+        text = row_text(row, "input") or ""
         exact[text].append(row)
-        loose[plain_key(text)].append(row)
-    groups: dict[tuple[str, ...], tuple[list[Raw], list[Case | Query]]] = {}
+        loose[normalised_text(text)].append(row)
+    groups: dict[tuple[str, ...], tuple[list[RawRow], list[Case | Query]]] = {}
     scored = {case.id for case in cases}
-    for case in (*as_written(cases), *(other for other in others if other.id not in scored)):
-        rows = next((exact[text] for text in keys(case) if text in exact), None)
-        rows = rows or next((r for t in keys(case) if (r := loose.get(plain_key(t)))), None)
+    for case in (*in_file_order(cases), *(other for other in others if other.id not in scored)):
+        rows = next((exact[text] for text in input_texts(case) if text in exact), None)
+        rows = rows or next(
+            (r for t in input_texts(case) if (r := loose.get(normalised_text(t)))), None
+        )
         if rows:
             groups.setdefault(tuple(r.where for r in rows), (rows, []))[1].append(case)
-    row_of: dict[str, Raw] = {}
+    row_of: dict[str, RawRow] = {}
     unclear = []
     for rows, alike in groups.values():
         if not any(case.id in scored for case in alike):
@@ -191,10 +199,10 @@ def _by_input(log: Log, cases: Sequence[Case], others: Sequence[Case | Query]) -
                 row_of[case.id] = rows[min(at, len(rows) - 1)]
     if unclear:
         _several(unclear)
-    return Matched(row_of, "input")
+    return MatchResult(row_of, "input")
 
 
-def _is_ambiguous(rows: Sequence[Raw], alike: Sequence[Case | Query]) -> bool:
+def _is_ambiguous(rows: Sequence[RawRow], alike: Sequence[Case | Query]) -> bool:
     """Return whether it is unknown, and matters, which of these answers belongs to which case."""
     if len({repr(row.fields.get("answer", row.fields.get("output"))) for row in rows}) == 1:
         fewer = len(rows) < len(alike)  # then turns before the last one must not differ
@@ -203,7 +211,7 @@ def _is_ambiguous(rows: Sequence[Raw], alike: Sequence[Case | Query]) -> bool:
 
 
 def _question(case: Case | Query) -> str:
-    return plain_key("\n".join(message.content for message in case.messages))
+    return normalised_text("\n".join(message.content for message in case.messages))
 
 
 def _right(case: Case | Query) -> str:
@@ -213,12 +221,12 @@ def _right(case: Case | Query) -> str:
     return repr((case.output, case.accepted, case.must_say, case.must_not_say))
 
 
-def _several(unclear: Sequence[Sequence[Raw]]) -> NoReturn:
+def _several(unclear: Sequence[Sequence[RawRow]]) -> NoReturn:
     rows = sum(map(len, unclear))
     raise DataError(
         "rows with one input have several recorded answers, and nothing says whose each is",
         where=", ".join(row.where for row in unclear[0][:_SHOWN]),
-        got=f"{counted(len(unclear), 'input')} with {counted(rows, 'answer')}",
+        got=f"{count_noun(len(unclear), 'input')} with {count_noun(rows, 'answer')}",
         fix='give these answers the "id" of their row, or keep one answer an input',
     )
 
@@ -226,7 +234,7 @@ def _several(unclear: Sequence[Sequence[Raw]]) -> NoReturn:
 # By order.
 
 
-def as_written(cases: Sequence[Case]) -> list[Case]:
+def in_file_order(cases: Sequence[Case]) -> list[Case]:
     """Return cases in the order of their file: `where` is file:line."""
 
     def place(case: Case) -> tuple[str, int]:
@@ -237,16 +245,16 @@ def as_written(cases: Sequence[Case]) -> list[Case]:
     return sorted(cases, key=place)
 
 
-def _by_order(log: Log, cases: Sequence[Case]) -> Matched:
+def _by_order(log: AnswerLog, cases: Sequence[Case]) -> MatchResult:
     if len(log.rows) != len(cases):
         raise DataError(
             "answers that are matched by order must be as many as the scored rows",
             where=log.path.name,
-            got=f"{counted(len(log.rows), 'answer')}, {counted(len(cases), 'scored row')}",
+            got=f"{count_noun(len(log.rows), 'answer')}, {count_noun(len(cases), 'scored row')}",
             fix='give every answer the "id" (or the "input") of its row: rows that were left out'
             " shift all that follow",
         )
-    both = list(zip(log.rows, as_written(cases), strict=True))
+    both = list(zip(log.rows, in_file_order(cases), strict=True))
     _refuse_names(log, both)
     _refuse_inputs(log, both)
     pairs = [(_text(row), case.output) for row, case in both if _text(row) and case.output]
@@ -258,25 +266,27 @@ def _by_order(log: Log, cases: Sequence[Case]) -> Matched:
             fix='give every answer the "id" (or the "input") of its row, and remove `match: order`'
             f" under `{log.key}`",
         )
-    return Matched({case.id: row for row, case in both}, "order")
+    return MatchResult({case.id: row for row, case in both}, "order")
 
 
-def _refuse_names(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
+def _refuse_names(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
     known = {case.id for _, case in both}
-    named = [(row, case) for row, case in both if given(row, "id") in known]
-    other = [row for row, case in named if given(row, "id") != case.id]
+    named = [(row, case) for row, case in both if row_text(row, "id") in known]
+    other = [row for row, case in named if row_text(row, "id") != case.id]
     if other:
         _refused(log, "ids", len(named) - len(other), other, "id")
 
 
-def _refuse_inputs(log: Log, both: Sequence[tuple[Raw, Case]]) -> None:
-    named = [(row, case, text) for row, case in both if (text := given(row, "input")) is not None]
+def _refuse_inputs(log: AnswerLog, both: Sequence[tuple[RawRow, Case]]) -> None:
+    named = [
+        (row, case, text) for row, case in both if (text := row_text(row, "input")) is not None
+    ]
     other = [row for row, case, text in named if not _asks(case, text)]
     if other:
         _refused(log, "inputs", len(named) - len(other), other, "input")
 
 
-def _refused(log: Log, what: str, same: int, other: Sequence[Raw], key: str) -> NoReturn:
+def _refused(log: AnswerLog, what: str, same: int, other: Sequence[RawRow], key: str) -> NoReturn:
     raise DataError(
         f"the {what} of recorded answers say another order than that of the rows",
         where=", ".join(row.where for row in other[:_SHOWN]),
@@ -285,6 +295,6 @@ def _refused(log: Log, what: str, same: int, other: Sequence[Raw], key: str) -> 
     )
 
 
-def _text(row: Raw) -> str:
+def _text(row: RawRow) -> str:
     value: Any = row.fields.get("answer", row.fields.get("output"))
     return "" if value is None else as_text(value)

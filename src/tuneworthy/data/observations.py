@@ -9,13 +9,13 @@ from typing import Literal
 
 from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
-from tuneworthy.core.counting import counted, doing
+from tuneworthy.core.counting import count_noun, with_verb
 from tuneworthy.core.escape import quoted
-from tuneworthy.data.conflicts import conflicts
-from tuneworthy.data.docs import blank
+from tuneworthy.data.conflicts import contradictory_ids
+from tuneworthy.data.docs import blank_ids
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.rows import moment
-from tuneworthy.data.schema import checker
+from tuneworthy.data.rows import sortable_time
+from tuneworthy.data.schema import schema_checker
 from tuneworthy.data.secrets import private_kinds
 
 SHOWN = 20
@@ -27,7 +27,7 @@ _ENDS = ".!?…:;)]}\"'”’`*|>。！？"
 _DOMINANT = 0.9
 
 
-def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
+def row_observations(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     """Yield the anomalies of the rows themselves (lengths in tokens are checked elsewhere)."""
     yield from loaded.observations
     yield from _conflicting(loaded)
@@ -42,7 +42,9 @@ def observed(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     yield from _blank_docs(loaded)
 
 
-def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") -> Observation:
+def observation(
+    kind: str, level: Level, text: str, ids: Sequence[str], fix: str = ""
+) -> Observation:
     """Return an observation about these ids; the first twenty are kept."""
     return Observation(
         kind=kind, level=level, text=text, count=len(ids), ids=tuple(ids[:SHOWN]), fix=fix
@@ -50,18 +52,21 @@ def seen(kind: str, level: Level, text: str, ids: Sequence[str], fix: str = "") 
 
 
 def _blank_docs(loaded: Loaded) -> Iterator[Observation]:
-    if ids := blank(loaded.docs):
+    if ids := blank_ids(loaded.docs):
         text = f"{len(ids):,} of {len(loaded.docs):,} documents have no text"
         fix = "nothing is found in them: write their `text`, or remove them"
-        yield seen("blank_docs", "warning", text, ids, fix)
+        yield observation("blank_docs", "warning", text, ids, fix)
 
 
 def _conflicting(loaded: Loaded) -> Iterator[Observation]:
-    ids = [case_id for group in conflicts(loaded) for case_id in group]
+    ids = [case_id for group in contradictory_ids(loaded) for case_id in group]
     if ids:
         fix = "correct them, or list the other right answers under `accepted`"
-        text = f"{doing(len(ids), 'row', 'contradict')} another row: the same input, another answer"
-        yield seen("conflict", "warning", text, ids, fix)
+        text = (
+            f"{with_verb(len(ids), 'row', 'contradict')} another row: the same input,"
+            f" another answer"
+        )
+        yield observation("conflict", "warning", text, ids, fix)
 
 
 def _copies(loaded: Loaded) -> Iterator[Observation]:
@@ -69,9 +74,9 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
     counts = Counter(like.keys)
     same = [case.id for case, key in zip(like.cases, like.keys, strict=True) if counts[key] > 1]
     if same:
-        text = f"{doing(len(same), 'row', 'have')} an input that occurs more than once"
+        text = f"{with_verb(len(same), 'row', 'have')} an input that occurs more than once"
         fix = "copies stand in one fold and are learnt from once; each is scored"
-        yield seen("copies", "warning", text, same, fix)
+        yield observation("copies", "warning", text, same, fix)
     train = {case.id for case in loaded.cases}
     test = {case.id for case in loaded.test or ()}
     near, leaks = set(), set()
@@ -82,24 +87,29 @@ def _copies(loaded: Loaded) -> Iterator[Observation]:
         if pair & train and pair & test:
             leaks |= pair & train
     if leaks:
-        rows = doing(len(leaks), "training row", "are")
+        rows = with_verb(len(leaks), "training row", "are")
         text = f"{rows} near-copies of test rows with the same answer"
         fix = "leave them out, or see in the verdict whether they matter"
-        yield seen("near_leak", "warning", text, sorted(leaks), fix)
+        yield observation("near_leak", "warning", text, sorted(leaks), fix)
     if near - leaks:
         text = (
-            f"{doing(len(near - leaks), 'row', 'are')} near-copies of another with the same answer"
+            f"{with_verb(len(near - leaks), 'row', 'are')} near-copies of another"
+            f" with the same answer"
         )
-        yield seen("near_copies", "note", text, sorted(near - leaks), "they stand in one fold")
+        yield observation(
+            "near_copies", "note", text, sorted(near - leaks), "they stand in one fold"
+        )
 
 
 def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
     cases = loaded.everyone
     answers = Counter(case.output for case in cases)
     if len(answers) == 1 and len(cases) > 1:
-        text = f"all {doing(len(cases), 'row', 'have')} the same answer; nothing can be told apart"
+        text = (
+            f"all {with_verb(len(cases), 'row', 'have')} the same answer; nothing can be told apart"
+        )
         fix = "add rows with other answers"
-        yield seen("one_answer", "blocked", text, [case.id for case in cases], fix)
+        yield observation("one_answer", "blocked", text, [case.id for case in cases], fix)
         return
     if loaded.task.output.type != "label":
         return
@@ -111,13 +121,15 @@ def _classes(loaded: Loaded, scored: Sequence[Case]) -> Iterator[Observation]:
         yield Observation(kind="dominant_label", level="warning", text=text, count=most, fix=fix)
     once = [case.id for case in cases if answers[case.output] == 1]
     if once:
-        alone = doing(len(once), "label", "have")
+        alone = with_verb(len(once), "label", "have")
         text = f"{alone} one row: no arm can learn them and be scored on them"
-        yield seen("single_label", "warning", text, once, "collect more rows of these labels")
+        yield observation(
+            "single_label", "warning", text, once, "collect more rows of these labels"
+        )
     few = sorted(label for label, n in answers.items() if 1 < n < 10)
     if few:
-        text = f"{doing(len(few), 'label', 'have')} fewer than 10 rows"
-        yield seen("rare_label", "note", text, [quoted(label, 40) for label in few])
+        text = f"{with_verb(len(few), 'label', 'have')} fewer than 10 rows"
+        yield observation("rare_label", "note", text, [quoted(label, 40) for label in few])
 
 
 def _test_labels(loaded: Loaded) -> Iterator[Observation]:
@@ -127,19 +139,21 @@ def _test_labels(loaded: Loaded) -> Iterator[Observation]:
     test = {case.output for case in loaded.test}
     lost = [case.id for case in loaded.test if case.output not in train]
     if lost:
-        text = f"{doing(len(lost), 'test row', 'have')} a label that no training row has"
+        text = f"{with_verb(len(lost), 'test row', 'have')} a label that no training row has"
         fix = "an arm that can't say them is wrong there; list all labels in output.labels"
-        yield seen("test_only_label", "warning", text, lost, fix)
+        yield observation("test_only_label", "warning", text, lost, fix)
     if unseen := sorted(train - test):
-        text = f"{counted(len(unseen), 'label')} of the training rows are in no test row"
-        yield seen("train_only_label", "warning", text, [quoted(label, 40) for label in unseen])
+        text = f"{count_noun(len(unseen), 'label')} of the training rows are in no test row"
+        yield observation(
+            "train_only_label", "warning", text, [quoted(label, 40) for label in unseen]
+        )
 
 
 def _gold(loaded: Loaded) -> Iterator[Observation]:
     schema = loaded.task.output.json_schema
     if loaded.task.output.type != "json" or not isinstance(schema, dict):
         return
-    check = checker(schema)
+    check = schema_checker(schema)
     checked: dict[str, str | None] = {}
     wrong: list[tuple[Case, str]] = []
     late: list[str] = []
@@ -152,15 +166,15 @@ def _gold(loaded: Loaded) -> Iterator[Observation]:
         elif why:
             wrong.append((case, why))
     if late:
-        text = f"{counted(len(late), 'right answer')} took too long to check against the schema"
+        text = f"{count_noun(len(late), 'right answer')} took too long to check against the schema"
         fix = "simplify its patterns and references: `valid` is not measured for such answers"
-        yield seen("schema_slow", "warning", text, late, fix)
+        yield observation("schema_slow", "warning", text, late, fix)
     if wrong:
         inferred = "inferred from the training rows " * ("output.schema" in loaded.task.inferred)
         first = f"{wrong[0][0].where}: {quoted(wrong[0][1])}"
-        text = f"{doing(len(wrong), 'right answer', 'violate')} the schema {inferred}({first})"
+        text = f"{with_verb(len(wrong), 'right answer', 'violate')} the schema {inferred}({first})"
         fix = "correct the rows or the schema: an arm that obeys it can't be right there"
-        yield seen("schema", "warning", text, [case.id for case, _ in wrong], fix)
+        yield observation("schema", "warning", text, [case.id for case, _ in wrong], fix)
 
 
 def _cut(loaded: Loaded) -> Iterator[Observation]:
@@ -170,8 +184,10 @@ def _cut(loaded: Loaded) -> Iterator[Observation]:
     long = [case for case in loaded.everyone if len(case.output.split()) >= 8]
     open_end = [case.id for case in long if case.output.rstrip()[-1] not in _ENDS]
     if open_end and len(open_end) <= 0.02 * len(long):
-        text = f"{doing(len(open_end), 'answer', 'stop')} without an end where the others have one"
-        yield seen("cut_answer", "warning", text, open_end, "look whether they were cut")
+        text = (
+            f"{with_verb(len(open_end), 'answer', 'stop')} without an end where the others have one"
+        )
+        yield observation("cut_answer", "warning", text, open_end, "look whether they were cut")
 
 
 def _unseen(loaded: Loaded) -> Iterator[Observation]:
@@ -181,8 +197,10 @@ def _unseen(loaded: Loaded) -> Iterator[Observation]:
         if _UNSEEN.search(case.output) or any(_UNSEEN.search(m.content) for m in case.messages)
     ]
     if odd:
-        text = f"{doing(len(odd), 'row', 'hold')} control, direction or zero-width characters"
-        yield seen("unseen_characters", "warning", text, odd, "remove them if they mean nothing")
+        text = f"{with_verb(len(odd), 'row', 'hold')} control, direction or zero-width characters"
+        yield observation(
+            "unseen_characters", "warning", text, odd, "remove them if they mean nothing"
+        )
 
 
 def _private(loaded: Loaded) -> Iterator[Observation]:
@@ -195,15 +213,17 @@ def _private(loaded: Loaded) -> Iterator[Observation]:
     specs = (task.model, task.bigger, task.teacher, task.present.model if task.present else None)
     remote = any(spec and spec.startswith("openai:") for spec in specs)
     for kind, ids in sorted(ids_of.items()):
-        text = f"{doing(len(ids), 'row', 'seem')} to hold a{'n' * (kind == 'e-mail')} {kind}"
+        text = f"{with_verb(len(ids), 'row', 'seem')} to hold a{'n' * (kind == 'e-mail')} {kind}"
         fix = "they would be sent to a remote model: mask them first" if remote else ""
-        yield seen("private", "warning" if remote or kind == "key" else "note", text, ids, fix)
+        yield observation(
+            "private", "warning" if remote or kind == "key" else "note", text, ids, fix
+        )
 
 
 def _order(loaded: Loaded) -> Iterator[Observation]:
     timed = [case for case in loaded.cases if case.time is not None]
     if timed and len(timed) < len(loaded.cases):
-        rows = doing(len(loaded.cases), "row", "have")
+        rows = with_verb(len(loaded.cases), "row", "have")
         text = f"only {len(timed):,} of {rows} a time; it is not used"
         fix = "give every row a time, then later rows are scored by arms fitted on earlier ones"
         yield Observation(kind="time", level="warning", text=text, count=len(timed), fix=fix)
@@ -211,19 +231,22 @@ def _order(loaded: Loaded) -> Iterator[Observation]:
         return
     early = _early(loaded.cases, loaded.test)
     if early:
-        text = f"{doing(len(early), 'test row', 'are')} older than the newest training row"
+        text = f"{with_verb(len(early), 'test row', 'are')} older than the newest training row"
         fix = "with time-ordered data, test on rows later than all training rows"
-        yield seen("time", "warning", text, early, fix)
+        yield observation("time", "warning", text, early, fix)
     groups = {case.group for case in loaded.cases if case.group is not None}
     shared = [case.id for case in loaded.test if case.group in groups]
     if shared:
-        text = f"{doing(len(shared), 'test row', 'belong')} to a group that training rows belong to"
+        text = (
+            f"{with_verb(len(shared), 'test row', 'belong')} to a group that training"
+            f" rows belong to"
+        )
         fix = "put whole groups on one side, or use `file:`, which does"
-        yield seen("group", "warning", text, shared, fix)
+        yield observation("group", "warning", text, shared, fix)
 
 
 def _early(train: Sequence[Case], test: Sequence[Case]) -> list[str]:
     if not all(case.time for case in (*train, *test)):
         return []
-    newest = max(moment(case.time or "") for case in train)
-    return [case.id for case in test if moment(case.time or "") < newest]
+    newest = max(sortable_time(case.time or "") for case in train)
+    return [case.id for case in test if sortable_time(case.time or "") < newest]

@@ -9,40 +9,40 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tuneworthy.core.case import Case
-from tuneworthy.data.raw import Fault
+from tuneworthy.data.raw import RowFault
 
 MUST_SAY = "must_say"
-MOST = 0.9  # share of rows that must have a form before its metric is proposed
+MIN_SHARE = 0.9  # share of rows that must have a form before its metric is proposed
 _READ = 300  # rows to inspect
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 
 
-def demands(case: Case) -> bool:
+def has_demands(case: Case) -> bool:
     """Return whether a row demands or forbids some content."""
     return bool(case.must_say or case.must_not_say)
 
 
-def silent(case: Case) -> Fault:
+def no_demand_fault(case: Case) -> RowFault:
     """Return the fault of a row without demands, for a metric of demands."""
     fix = "write `must_say` or `must_not_say` in every row, or name another metric"
-    return Fault(case.where, "the row demands nothing", "no `must_say`, no `must_not_say`", fix,
+    return RowFault(case.where, "the row demands nothing", "no `must_say`, no `must_not_say`", fix,
                  MUST_SAY, case.id)  # fmt: skip
 
 
-def proposed(cases: Sequence[Case]) -> tuple[str, str] | None:
+def propose_metric(cases: Sequence[Case]) -> tuple[str, str] | None:
     """Return a metric for free text with its reason, or None for the default word overlap.
 
     Python answers: `code`; the same headings in nine of ten answers: `outline`; each joined with a
     content metric: `must_say` if every row has demands, else word overlap.
     """
     sample = cases[:_READ]
-    demanding = bool(cases) and all(map(demands, cases))
-    if sample and sum(_python(case.output) for case in sample) >= MOST * len(sample):
+    demanding = bool(cases) and all(map(has_demands, cases))
+    if sample and sum(_python(case.output) for case in sample) >= MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "rouge_l"
         return f"code+{end}", "the answers are Python: it must parse and define the same names"
     forms = Counter(tuple(_headings(case.output)) for case in sample)
     titles, count = forms.most_common(1)[0] if forms else ((), 0)
-    if titles and count >= MOST * len(sample):
+    if titles and count >= MIN_SHARE * len(sample):
         end = MUST_SAY if demanding else "token_f1"
         return f"outline+{end}", "the answers share their headings"
     return (MUST_SAY, "share of each row's `must_say` that is said") if demanding else None

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 
-from tuneworthy.data.copies import plain_key
+from tuneworthy.data.copies import normalised_text
 
 LEAST = 8  # minimum number of answers for a test
 SURE = 2.33  # standard deviations above a random order; a shuffled log passes once in 100
@@ -72,7 +72,10 @@ def _random(
 
 def _equal(answers: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     """Return how many answers are right in the given order, and how many in the best one."""
-    said, gold = [plain_key(text) for text in answers], [plain_key(text) for text in right]
+    said, gold = (
+        [normalised_text(text) for text in answers],
+        [normalised_text(text) for text in right],
+    )
     common = Counter(said) & Counter(gold)
     return sum(one == other for one, other in zip(said, gold, strict=True)), common.total()
 
@@ -130,6 +133,6 @@ def _words(texts: Sequence[str]) -> list[frozenset[str]]:
 
 
 def _word_set(text: str) -> frozenset[str]:
-    key = plain_key(text[: 20 * _WORDS])
+    key = normalised_text(text[: 20 * _WORDS])
     words = dict.fromkeys(_WORD.findall(key)) or {key: None}
     return frozenset(list(words)[:_WORDS])

@@ -35,7 +35,7 @@ Path_ = tuple[str | int, ...]
 
 
 @dataclass
-class Plain:
+class PlainDocument:
     """A YAML document as plain data; `lines` maps each key path to its line, from 1."""
 
     data: Any = None
@@ -54,7 +54,7 @@ def dotted(path: Path_) -> str:
     return text.removeprefix(".")
 
 
-def parse(text: str, name: str) -> Plain:
+def parse(text: str, name: str) -> PlainDocument:
     """Return one YAML document as plain data. Raises TaskError with `name:line` for the rest."""
     try:
         return _Builder(name, YAML(typ="safe", pure=True).parse(text)).document()
@@ -82,11 +82,11 @@ def _syntax(error: MarkedYAMLError, text: str, name: str) -> TaskError:
 
 class _Builder:
     def __init__(self, name: str, events: Iterator[Event]) -> None:
-        self.name, self.events, self.out = name, events, Plain()
+        self.name, self.events, self.out = name, events, PlainDocument()
         self.anchors: dict[str, Any] = {}
         self.aliases = self.nodes = 0
 
-    def document(self) -> Plain:
+    def document(self) -> PlainDocument:
         started = False
         for event in self.events:
             if isinstance(event, DocumentStartEvent):

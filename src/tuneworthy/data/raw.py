@@ -16,7 +16,7 @@ _ALSO_CALLED = {
 }  # fmt: skip
 
 
-def meant(names: Iterable[str], field: str) -> str | None:
+def likely_name(names: Iterable[str], field: str) -> str | None:
     """Return which of these names probably means a field, None if none does."""
     others = [name for name in names if name not in FIELDS]
     near = [name for name in others if _ALSO_CALLED.get(name.lower()) == field]
@@ -24,7 +24,7 @@ def meant(names: Iterable[str], field: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawRow:
     """One unparsed row: `file:line` and its fields."""
 
     where: str
@@ -32,7 +32,7 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Fault:
+class RowFault:
     """One bad row: `file:line:column`, why, what was got, how to fix it, and its field or id."""
 
     where: str

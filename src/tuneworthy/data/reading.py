@@ -13,7 +13,7 @@ from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.data.bad_rows import BadRows
 from tuneworthy.data.docs import Doc
-from tuneworthy.data.raw import FIELDS, Fault, Raw
+from tuneworthy.data.raw import FIELDS, RawRow, RowFault
 from tuneworthy.data.rows import read_rows, to_case
 
 _LOOKED = 1000  # rows between two checks of the clock
@@ -21,7 +21,7 @@ _SPARE = 20_000  # rows buffered above the sample size, so that a cut is rare
 
 
 @dataclass
-class Kept:
+class FileRows:
     """The rows kept of one file, and its reading statistics.
 
     `scalars` maps the place of a row whose answer is a bare number or true/false to that type.
@@ -44,7 +44,7 @@ class _Drawn:
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleSpec:
     """The maximum of rows to keep per file, and the seed for sampling a larger file.
 
     `seen(name, rows)` is called now and then while a file is read.
@@ -69,24 +69,26 @@ class Progress:
             self._say(f"{quoted(name, 60)}: {rows:,} rows read")
 
 
-def read_file(path: Path, name: str, bad: BadRows, draw: Draw, *, answered: bool = True) -> Kept:
+def read_file(
+    path: Path, name: str, bad: BadRows, draw: SampleSpec, *, answered: bool = True
+) -> FileRows:
     """Return the rows of one file; a file with more than `draw.keep` rows is sampled.
 
     The sample is chosen by a seeded hash of the row's id or content, so it does not depend on the
     order.
     """
-    kept = Kept(name)
+    kept = FileRows(name)
     drawn: list[_Drawn] = []
     last: tuple[bytes, int] | None = None  # the highest rank kept by the last cut
     for raw in read_rows(path, name):
         kept.rows += 1
         if kept.rows % _LOOKED == 0:
             draw.seen(name, kept.rows)
-        if isinstance(raw, Fault):
+        if isinstance(raw, RowFault):
             bad.add(raw)
             continue
         case = to_case(raw, answered=answered)
-        if isinstance(case, Fault):
+        if isinstance(case, RowFault):
             bad.add(case)
             continue
         kept.unread.update(key for key in raw.fields if key not in FIELDS)
@@ -118,14 +120,14 @@ def _cut(drawn: list[_Drawn], keep: int) -> int:
     return gone
 
 
-def _kinds(raw: Raw) -> tuple[str, str]:
+def _kinds(raw: RawRow) -> tuple[str, str]:
     """Return the JSON type of a row's own id, and of its answer if that is a bare value."""
     own, answer = raw.fields.get("id"), raw.fields.get("output")
     bare = answer is not None and not isinstance(answer, str | dict | list)
     return ("" if own in (None, "") else type(own).__name__), type(answer).__name__ * bare
 
 
-def _name(kept: Kept, drawn: Sequence[_Drawn], bad: BadRows) -> None:
+def _name(kept: FileRows, drawn: Sequence[_Drawn], bad: BadRows) -> None:
     """Give each case its id; a duplicate own id is bad, as is an id of a rare type."""
     kinds = Counter(row.id_kind for row in drawn if row.id_kind)
     usual = max(sorted(kinds), key=lambda kind: kinds[kind], default="")
@@ -147,14 +149,14 @@ def _name(kept: Kept, drawn: Sequence[_Drawn], bad: BadRows) -> None:
         kept.cases.append(case)
 
 
-def _bad_id(row: _Drawn, usual: str, own: dict[str, str]) -> Fault | None:
+def _bad_id(row: _Drawn, usual: str, own: dict[str, str]) -> RowFault | None:
     case = row.case
     if row.id_kind != usual:
         fix = f"write every id as {'text' if usual == 'str' else 'a whole number'}"
-        return Fault(case.where, "ids of mixed type", case.id, fix, "id", case.id)
+        return RowFault(case.where, "ids of mixed type", case.id, fix, "id", case.id)
     if case.id in own:
         fix = "give each row an id of its own"
-        return Fault(case.where, "duplicate id", f"first at {own[case.id]}", fix, "id", case.id)
+        return RowFault(case.where, "duplicate id", f"first at {own[case.id]}", fix, "id", case.id)
     return None
 
 
@@ -175,5 +177,5 @@ def with_contexts(cases: Iterable[Case], docs: Sequence[Doc], bad: BadRows) -> l
         else:
             fix = "correct the id, or add the document to the docs file"
             why = "no document has this id"
-            bad.add(Fault(case.where, why, str(name), fix, "context", case.id))
+            bad.add(RowFault(case.where, why, str(name), fix, "context", case.id))
     return out

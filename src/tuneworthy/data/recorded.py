@@ -15,13 +15,13 @@ from tuneworthy.core.task import Task
 from tuneworthy.data.answers import NONE, NULL, Aligned, align
 from tuneworthy.data.fingerprint import file_digest
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.observations import seen
+from tuneworthy.data.observations import observation
 
-GOLD = 20
+MIN_GOLD_ANSWERS = 20
 """Minimum number of answers, all equal to the gold ones, for a warning: few systems are so good."""
 
 
-def recorded(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
+def recorded_answers(loaded: Loaded, scored: Sequence[Case]) -> dict[str, Aligned]:
     """Return the answers of each recorded system to the scored cases.
 
     Rows that are set aside are matched with them, so that answers without ids keep their order.
@@ -47,7 +47,7 @@ def begins_later(answers: Mapping[str, Answer], early: Collection[str]) -> bool:
     return all(i not in answers or answers[i].error == NONE for i in early)
 
 
-def odd_answers(
+def answer_observations(
     loaded: Loaded, found: Mapping[str, Aligned], early: Collection[str] = ()
 ) -> Iterator[Observation]:
     """Yield anomalies of recorded answers: rows without one, unmatched answers, no tool.
@@ -66,7 +66,7 @@ def odd_answers(
             if loaded.excluded:
                 text += ", or to one that was left out"
             fix = "correct the ids if a row of yours is meant; they are not read"
-            yield seen("answers_unknown", "warning", text, aligned.strangers, fix)
+            yield observation("answers_unknown", "warning", text, aligned.strangers, fix)
         if name in loaded.task.answers and loaded.task.answers[name].tool is None:
             text = (
                 f"`{quoted(name, 60)}` has no `tool`: it stands above all arms on the ladder, and"
@@ -100,7 +100,7 @@ def _gold(
 ) -> Iterator[Observation]:
     """Yield a warning if every answer equals the gold one, byte for byte."""
     said = [(a, cases[a.case]) for a in aligned.answers if a.error is None and a.case in cases]
-    if len(said) < GOLD or any(answer.text != case.output for answer, case in said):
+    if len(said) < MIN_GOLD_ANSWERS or any(answer.text != case.output for answer, case in said):
         return
     text = (
         f"all {len(said):,} recorded answers of `{quoted(name, 60)}` in {file} equal the right"
@@ -110,7 +110,7 @@ def _gold(
         "name a file of what it answered; where the right answers were made by it, its score says"
         " nothing, and rows that people labelled are needed"
     )
-    yield seen("answers_are_gold", "warning", text, [answer.case for answer, _ in said], fix)
+    yield observation("answers_are_gold", "warning", text, [answer.case for answer, _ in said], fix)
 
 
 def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
@@ -130,7 +130,7 @@ def _matching(aligned: Aligned, name: str, file: str) -> Iterator[Observation]:
             " another input than it (match: id)"
         )
         fix = "correct the ids, or remove `match: id`, if they are those of other rows"
-        yield seen("inputs_differ", "warning", text, aligned.differ, fix)
+        yield observation("inputs_differ", "warning", text, aligned.differ, fix)
 
 
 def _asked(aligned: Aligned, early: Collection[str]) -> Aligned:
@@ -150,7 +150,7 @@ def _missing(aligned: Aligned, file: str) -> Iterator[Observation]:
         f"{f' ({null:,} null)' if null else ''}: {they} as wrong"
     )
     fix = "record the answers to these rows too, or take the rows out of the task"
-    yield seen("answers_missing", "warning", text, [answer.case for answer in lost], fix)
+    yield observation("answers_missing", "warning", text, [answer.case for answer in lost], fix)
 
 
 def _answers(count: int) -> str:

@@ -16,34 +16,34 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.record import canonical
 from tuneworthy.data.csv_rows import read_csv
 from tuneworthy.data.jsonl import read_jsonl
-from tuneworthy.data.lines import opened
-from tuneworthy.data.raw import BadRow, Fault, Raw, meant
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.data.raw import BadRow, RawRow, RowFault, likely_name
 
 _SAYS = ("accepted", "must_say", "must_not_say", "group", "time", "context")
 _ENCODER = json.JSONEncoder(sort_keys=True)
 _ID = re.compile(r"\S(.{0,198}\S)?", re.DOTALL)
 
 
-def read_rows(path: Path, shown: str) -> Iterator[Raw | Fault]:
+def read_rows(path: Path, shown: str) -> Iterator[RawRow | RowFault]:
     """Yield the rows and faults of a JSONL, CSV or TSV file, one at a time."""
-    skip = opened(path, shown)
+    skip = check_text_file(path, shown)
     reader = read_csv if path.suffix.lower() in {".csv", ".tsv"} else read_jsonl
     return reader(path, shown, skip)
 
 
-def to_case(raw: Raw, *, answered: bool = True) -> Case | Fault:
+def to_case(raw: RawRow, *, answered: bool = True) -> Case | RowFault:
     """Return the case of a row, or its fault; a row without an id gets a content hash."""
     try:
         return _case(raw, answered)
     except BadRow as error:
         why, got, fix, field = (*error.args, "")[:4]
-        return Fault(raw.where, why, got, fix, field, id=_shown_id(raw.fields.get("id")))
+        return RowFault(raw.where, why, got, fix, field, id=_shown_id(raw.fields.get("id")))
     except (ValidationError, ValueError) as error:
         got = str(error).splitlines()[0]
-        return Fault(raw.where, "the row can't be read", got, "compare it with the other rows")
+        return RowFault(raw.where, "the row can't be read", got, "compare it with the other rows")
 
 
-def _case(raw: Raw, answered: bool) -> Case:
+def _case(raw: RawRow, answered: bool) -> Case:
     row = raw.fields
     messages, answer = _conversation(row)
     if answered:
@@ -125,7 +125,7 @@ def _missing(row: dict[str, Any], field: str) -> BadRow:
     if field in row:
         fix = f"write the {field}, or leave the row out"
         return BadRow(f"empty {'answer' if field == 'output' else field}", "null", fix, field)
-    near = meant(row, field)
+    near = likely_name(row, field)
     fix = f"did you mean `{field}` where `{near}` stands? rename it" if near else ""
     got = f"fields: {', '.join(row) or 'none'}"
     return BadRow(f"field `{field}` is missing", got, fix or f"add `{field}`", field)
@@ -189,14 +189,14 @@ def _time(value: Any) -> str | None:
     text = _word(value, "time")
     if text is not None:
         try:
-            moment(text)
+            sortable_time(text)
         except (ValueError, OverflowError):
             fix = "write an ISO date (2026-01-31 or 2026-01-31T08:00:00Z), or a number"
             raise BadRow("the time can't be read", text, fix, "time") from None
     return text
 
 
-def moment(text: str) -> float:
+def sortable_time(text: str) -> float:
     """Return a row's time as a sortable number: an ISO date as UTC seconds, else the number."""
     if re.fullmatch(r"-?[0-9]{1,16}(\.[0-9]+)?", text):
         return float(text)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tuneworthy.core.errors import DataError, TaskError
-from tuneworthy.data.lines import opened
-from tuneworthy.sandbox.schemas import SchemaFault, checked, outside
+from tuneworthy.data.lines import check_text_file
+from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
 _MAX_BYTES, _MAX_KEYS, _MAX_ENUM = 1_000_000, 100, 20
 
@@ -18,7 +18,7 @@ _MAX_BYTES, _MAX_KEYS, _MAX_ENUM = 1_000_000, 100, 20
 def read_schema(path: Path, shown: str) -> dict[str, Any]:
     """Return the JSON schema in a file. Raises TaskError if there is none."""
     try:
-        opened(path, shown)
+        check_text_file(path, shown)
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse)
@@ -41,26 +41,26 @@ def checked_schema(value: Any, shown: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TaskError("the schema is no object", where=where, got=str(value), fix="write {...}")
     try:
-        if (ref := outside(value)) is not None:
+        if (ref := external_reference(value)) is not None:
             raise TaskError(
                 "a $ref leads outside the schema",
                 where=where,
                 got=ref,
                 fix="copy that part under `$defs` and refer to #/$defs/...",
             )
-        checked(value)
+        schema_check(value)
     except SchemaFault as error:
         raise TaskError("the schema is not valid", where=where, got=str(error),
                         fix="correct it (JSON Schema 2020-12)") from None  # fmt: skip
     return value
 
 
-def checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
+def schema_checker(schema: dict[str, Any]) -> Callable[[str], str | None]:
     """Return a function that returns what is wrong with a JSON answer.
 
     That function returns "" for a valid answer, and None if the check timed out.
     """
-    check = checked(schema)
+    check = schema_check(schema)
 
     def wrong(text: str) -> str | None:
         try:

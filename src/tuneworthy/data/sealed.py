@@ -18,7 +18,7 @@ Log = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Outline:
+class CaseStatistics:
     """Statistics of sealed cases that reveal no case: digest, lengths, answer counts.
 
     `inputs` and `outputs` are lengths in characters, sorted; `answers` counts the distinct answers
@@ -68,12 +68,12 @@ class Sealed:
         """Return a digest of these cases with their answers; unlogged: it reveals nothing."""
         return rows_digest(self.__cases[name] for name in ids)
 
-    def audit(self, purpose: str) -> Outline:
+    def audit(self, purpose: str) -> CaseStatistics:
         """Return statistics of the cases, and no case; logged."""
         self.__log("audit", _said(purpose))
         cases = list(self.__cases.values())
         answers = Counter(case.output for case in cases)
-        return Outline(
+        return CaseStatistics(
             n=len(cases),
             digest=rows_digest(cases),
             inputs=tuple(sorted(len(case.input) for case in cases)),

@@ -15,10 +15,10 @@ from tuneworthy.core import plugins
 from tuneworthy.core.endpoint_keys import OWN_FIELDS, PRICE_KEYS, price_fault
 from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
-from tuneworthy.core.span import span
+from tuneworthy.core.span import duration_days
 from tuneworthy.core.task import Task
-from tuneworthy.data.plain_yaml import Plain
-from tuneworthy.data.task_faults import Fault, raise_faults
+from tuneworthy.data.plain_yaml import PlainDocument
+from tuneworthy.data.task_faults import TaskFault, raise_faults
 
 _OWN_SCORE = re.compile(r"\.{0,2}/?[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"smollm2-135m|(hf|openai|scripted):\S+")
@@ -27,7 +27,7 @@ _NO_KEY = "remove it: the key of an endpoint is read from OPENAI_API_KEY, in the
 _MODEL_FIX = "write smollm2-135m, hf:ORG/NAME, hf:./folder, openai:NAME or scripted:NAME"
 
 
-def check_sense(task: Task, plain: Plain, name: str) -> None:
+def check_consistency(task: Task, plain: PlainDocument, name: str) -> None:
     """Raise TaskError if keys contradict each other or a name is unknown."""
     parts = (_data, _knowledge, _output, _metric, _arms, _finalists, _models, _prices,
              _present, _fields, _executor)  # fmt: skip
@@ -35,63 +35,67 @@ def check_sense(task: Task, plain: Plain, name: str) -> None:
         raise_faults(faults, plain, name)
 
 
-def _data(task: Task) -> Iterator[Fault]:
+def _data(task: Task) -> Iterator[TaskFault]:
     data = task.data
     if not data.file and not data.train and not data.test:
         got = "neither `file` nor `train`"
-        yield Fault(("data",), "no rows are named", got, "write `file: rows.jsonl` under `data:`")
+        yield TaskFault(
+            ("data",), "no rows are named", got, "write `file: rows.jsonl` under `data:`"
+        )
     if data.file and (data.train or data.test):
         key = "train" if data.train else "test"
         fix = "write `file:` alone (cross-fitted), or `train:` and `test:`"
-        yield Fault(("data", key), f"`file` and `{key}` exclude each other", data.file, fix)
+        yield TaskFault(("data", key), f"`file` and `{key}` exclude each other", data.file, fix)
     if data.test and not data.file and not data.train:
-        yield Fault(("data", "test"), "a test file needs `train:`", data.test, "add `train:`")
+        yield TaskFault(("data", "test"), "a test file needs `train:`", data.test, "add `train:`")
     if data.test and data.folds != "auto":
         fix = "remove `folds:` or `test:`"
-        yield Fault(("data", "folds"), "a test file switches folds off", str(data.folds), fix)
+        yield TaskFault(("data", "folds"), "a test file switches folds off", str(data.folds), fix)
 
 
-def _knowledge(task: Task) -> Iterator[Fault]:
+def _knowledge(task: Task) -> Iterator[TaskFault]:
     over = task.knowledge.over if task.knowledge else None
     if over is None:
         return
     try:
-        span(over)
+        duration_days(over)
     except ValueError as error:
         fix = "write a number and h, d, w, m or y, as 30d"
-        yield Fault(("knowledge", "over"), str(error), over, fix)
+        yield TaskFault(("knowledge", "over"), str(error), over, fix)
 
 
-def _output(task: Task) -> Iterator[Fault]:
+def _output(task: Task) -> Iterator[TaskFault]:
     out = task.output
     if out.labels is not None and not out.labels:
         fix = "list them, or leave the key out: then those of the rows count"
-        yield Fault(("output", "labels"), "the list of labels is empty", "[]", fix)
+        yield TaskFault(("output", "labels"), "the list of labels is empty", "[]", fix)
     if out.labels and len(set(out.labels)) < len(out.labels):
         twice = next(k for k, n in Counter(out.labels).items() if n > 1)
-        yield Fault(("output", "labels"), "a label stands twice", twice, "remove one")
+        yield TaskFault(("output", "labels"), "a label stands twice", twice, "remove one")
     if out.labels and out.type not in (None, "label"):
         fix = "remove `labels:` or write `type: label`"
-        yield Fault(("output", "labels"), "labels need type label", out.type or "", fix)
+        yield TaskFault(("output", "labels"), "labels need type label", out.type or "", fix)
     if out.json_schema is not None and out.type not in (None, "json"):
         fix = "remove `schema:` or write `type: json`"
-        yield Fault(("output", "schema"), "a schema needs type json", out.type or "", fix)
+        yield TaskFault(("output", "schema"), "a schema needs type json", out.type or "", fix)
 
 
-def _metric(task: Task) -> Iterator[Fault]:
+def _metric(task: Task) -> Iterator[TaskFault]:
     metric, judge = task.success.metric, task.success.judge
     path = ("success", "metric")
     if metric == "judge" and judge is None:
         fix = "add `judge: {model: ..., grades: human.jsonl}` under `success:`"
-        yield Fault(path, "a judge needs a model and human grades", metric, fix)
+        yield TaskFault(path, "a judge needs a model and human grades", metric, fix)
     if judge is not None and metric != "judge":
         fix = "write `metric: judge`, or remove `judge:`"
-        yield Fault(("success", "judge"), "nothing asks this judge", str(metric), fix)
+        yield TaskFault(("success", "judge"), "nothing asks this judge", str(metric), fix)
     if judge is not None and not _MODEL.fullmatch(judge.model):
-        yield Fault(("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX)
+        yield TaskFault(
+            ("success", "judge", "model"), "this names no model", judge.model, _MODEL_FIX
+        )
     if task.success.options and task.success.metrics in ((), ("judge",)):
         fix = "name the metric they are for, or remove them"
-        yield Fault(("success", "options"), "nothing reads these options", str(metric), fix)
+        yield TaskFault(("success", "options"), "nothing reads these options", str(metric), fix)
     if metric is None or metric == "judge":
         return
     if ":" in metric or metric.endswith(".py"):
@@ -104,22 +108,22 @@ def _metric(task: Task) -> Iterator[Fault]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
             fix = f"{hint}there are: {', '.join(known)}; or your own ./score.py:function"
-            yield Fault(path, "no metric has this name", name, fix)
+            yield TaskFault(path, "no metric has this name", name, fix)
             return
     yield from _joined(names)
     yield from _options(task.success.options, names)
 
 
-def _joined(names: Sequence[str]) -> Iterator[Fault]:
+def _joined(names: Sequence[str]) -> Iterator[TaskFault]:
     path = ("success", "metric")
     if len(set(names)) < len(names):
-        yield Fault(path, "a metric stands twice", "+".join(names), "name each once")
+        yield TaskFault(path, "a metric stands twice", "+".join(names), "name each once")
     elif len(names) == 1 and not getattr(plugins.load("metrics", names[0]), "ALONE", True):
         fix = f"join one that reads what is said: {names[0]}+must_say, {names[0]}+token_f1"
-        yield Fault(path, "this metric says nothing about what is said", names[0], fix)
+        yield TaskFault(path, "this metric says nothing about what is said", names[0], fix)
 
 
-def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[Fault]:
+def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[TaskFault]:
     """Yield a fault for each option that no named metric has, or whose value it refuses."""
     kinds = [kind for name in names if (kind := _options_of(name)) is not None]
     known = [field for kind in kinds for field in kind.model_fields]
@@ -128,14 +132,14 @@ def _options(options: Mapping[str, Any], names: Sequence[str]) -> Iterator[Fault
         owners = [kind for kind in kinds if key in kind.model_fields]
         if not owners:
             fix = f"known for {'+'.join(names)}: {', '.join(known) or 'none'}"
-            yield Fault(path, "the metric has no such option", key, fix)
+            yield TaskFault(path, "the metric has no such option", key, fix)
         for kind in owners:
             try:
                 kind.model_validate_json(to_json({key: value}), strict=True)
             except ValidationError as error:
                 what = error.errors()[0]["msg"].removeprefix("Value error, ")
                 fix = "see docs/how-to/score-open-answers.md"
-                yield Fault(path, f"the option is wrong: {what}", str(value), fix)
+                yield TaskFault(path, f"the option is wrong: {what}", str(value), fix)
 
 
 def _options_of(metric: str) -> type[Record] | None:
@@ -143,50 +147,56 @@ def _options_of(metric: str) -> type[Record] | None:
     return kind
 
 
-def _own_score(task: Task, metric: str) -> Iterator[Fault]:
+def _own_score(task: Task, metric: str) -> Iterator[TaskFault]:
     path = ("success", "metric")
     if not _OWN_SCORE.fullmatch(metric) or metric.startswith("/"):
         fix = "write ./file.py:function, a path beside the task file"
-        yield Fault(path, "this names no function in a file of yours", metric, fix)
+        yield TaskFault(path, "this names no function in a file of yours", metric, fix)
         return
     file = task.folder / metric.rpartition(":")[0]
     if not file.resolve().is_relative_to(task.folder.resolve()):
-        yield Fault(path, "the file lies outside the task's folder", metric, "move it there")
+        yield TaskFault(path, "the file lies outside the task's folder", metric, "move it there")
     elif not file.is_file():
-        yield Fault(path, "there is no such file", metric, "write the path from the task's folder")
+        yield TaskFault(
+            path, "there is no such file", metric, "write the path from the task's folder"
+        )
 
 
-def _arms(task: Task) -> Iterator[Fault]:
+def _arms(task: Task) -> Iterator[TaskFault]:
     if "present" in task.answers:
         fix = "write `present: {answers: FILE}`, or give these answers another name"
         got = task.answers["present"].file
-        yield Fault(("answers", "present"), "what runs today is a key of its own", got, fix)
+        yield TaskFault(("answers", "present"), "what runs today is a key of its own", got, fix)
     if task.present and task.present.match and not task.present.answers:
         fix = "name them under `answers`, or remove `match`"
         got = task.present.match
-        yield Fault(("present", "match"), "there are no logged answers to match", got, fix)
+        yield TaskFault(("present", "match"), "there are no logged answers to match", got, fix)
     if task.arms == "auto":
         return
     if not task.arms:
         fix = "write `arms: auto`, or list them"
-        yield Fault(("arms",), "the list of arms is empty", "[]", fix)
+        yield TaskFault(("arms",), "the list of arms is empty", "[]", fix)
         return
     heads = [arm if isinstance(arm, str) else next(iter(arm), "") for arm in task.arms]
     yield from _unknown(task, heads)
     for index, arm in enumerate(task.arms):
         if isinstance(arm, dict) and len(arm) != 1:
             got = ", ".join(arm)
-            yield Fault(("arms", index), "one item is one arm", got, "write `- name: {option: 1}`")
+            yield TaskFault(
+                ("arms", index), "one item is one arm", got, "write `- name: {option: 1}`"
+            )
     whole = [arm if isinstance(arm, str) else repr(sorted(arm.items())) for arm in task.arms]
     if len(set(whole)) < len(whole):
         twice = next(i for i, arm in enumerate(whole) if arm in whole[:i])
-        yield Fault(("arms", twice), "an arm stands twice", heads[twice], "remove one of the two")
+        yield TaskFault(
+            ("arms", twice), "an arm stands twice", heads[twice], "remove one of the two"
+        )
     elif len(task.arms) == 1 and task.present is None and not task.answers:
         fix = "list at least two, or write `arms: auto`"
-        yield Fault(("arms",), "one arm alone can't be compared", heads[0], fix)
+        yield TaskFault(("arms",), "one arm alone can't be compared", heads[0], fix)
 
 
-def _finalists(task: Task) -> Iterator[Fault]:
+def _finalists(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each arm that can't represent its tool."""
     known = [*task.answers, *plugins.catalogue("arms")]
     for tool, name in task.success.finalists.items():
@@ -194,52 +204,54 @@ def _finalists(task: Task) -> Iterator[Fault]:
         if name not in known and head not in known:
             near = difflib.get_close_matches(head, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
-            yield Fault(path, "no arm has this name", name, f"{hint}there are: {', '.join(known)}")
+            yield TaskFault(
+                path, "no arm has this name", name, f"{hint}there are: {', '.join(known)}"
+            )
         elif name in task.answers and task.answers[name].tool != tool:
             got = f"{name} has the tool {task.answers[name].tool}"
-            yield Fault(path, "this arm is of another tool", got, "name it under its own tool")
+            yield TaskFault(path, "this arm is of another tool", got, "name it under its own tool")
 
 
-def _unknown(task: Task, heads: Sequence[str]) -> Iterator[Fault]:
+def _unknown(task: Task, heads: Sequence[str]) -> Iterator[TaskFault]:
     known = [*task.answers, *plugins.catalogue("arms")]
     for index, name in enumerate(heads):
         if name and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
             fix = f"{hint}there are: {', '.join(known)}"
-            yield Fault(("arms", index), "no arm has this name", name, fix)
+            yield TaskFault(("arms", index), "no arm has this name", name, fix)
 
 
-def _models(task: Task) -> Iterator[Fault]:
+def _models(task: Task) -> Iterator[TaskFault]:
     for key in ("model", "tune", "bigger", "teacher"):
         spec = getattr(task, key)
         if spec is not None and not _MODEL.fullmatch(spec):
-            yield Fault((key,), "this names no model", spec, _MODEL_FIX)
+            yield TaskFault((key,), "this names no model", spec, _MODEL_FIX)
     if (tune := task.tune) and tune.startswith("openai:"):
         fix = "write an open model: smollm2-135m or hf:ORG/NAME"
-        yield Fault(("tune",), "a remote model can't be trained here", tune, fix)
+        yield TaskFault(("tune",), "a remote model can't be trained here", tune, fix)
 
 
-def _prices(task: Task) -> Iterator[Fault]:
+def _prices(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each invalid price: unknown keys, text, amounts below zero."""
     example = "{in: 0.4, out: 1.6} in USD per million tokens"
     for name, price in task.economics.prices.items():
         path = ("economics", "prices", name)
         if not isinstance(price, dict):
-            yield Fault(path, "a price is a section", str(price), f"write {name}: {example}")
+            yield TaskFault(path, "a price is a section", str(price), f"write {name}: {example}")
             continue
         wrong = [(key, why) for key, value in price.items() if (why := price_fault(key, value))]
         for key, why in wrong:
             near = difflib.get_close_matches(key, PRICE_KEYS, n=1)
             hint = f"did you mean `{near[0]}`? " if near and key not in PRICE_KEYS else ""
             fix = f"{hint}known here: {', '.join(PRICE_KEYS)}, as {example}"
-            yield Fault((*path, key), why, str(price[key]), fix)
+            yield TaskFault((*path, key), why, str(price[key]), fix)
         if not wrong and not {"in", "out"} <= set(price):
             got = ", ".join(price) or "nothing"
-            yield Fault(path, "a price needs `in` and `out`", got, f"write {example}")
+            yield TaskFault(path, "a price needs `in` and `out`", got, f"write {example}")
 
 
-def _present(task: Task) -> Iterator[Fault]:
+def _present(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each option that no model takes, or with an invalid value."""
     known = list(Limits.model_fields)
     for key, value in (task.present.options if task.present else {}).items():
@@ -248,7 +260,7 @@ def _present(task: Task) -> Iterator[Fault]:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
             fix = _NO_KEY if _KEY.search(key) else f"{hint}known here: {', '.join(known)}"
-            yield Fault(path, "what runs today has no such option", key, fix)
+            yield TaskFault(path, "what runs today has no such option", key, fix)
             continue
         try:
             Limits.model_validate_json(to_json({"max_tokens": 1, key: value}), strict=True)
@@ -256,10 +268,10 @@ def _present(task: Task) -> Iterator[Fault]:
             what = error.errors()[0]["msg"]
             got = value if isinstance(value, str | int | float) else type(value).__name__
             fix = "write a value that is allowed, or remove the option"
-            yield Fault(path, f"the option is wrong: {what}", str(got), fix)
+            yield TaskFault(path, f"the option is wrong: {what}", str(got), fix)
 
 
-def _fields(task: Task) -> Iterator[Fault]:
+def _fields(task: Task) -> Iterator[TaskFault]:
     """Yield a fault for each request field that tuneworthy sets itself, or that nothing sends."""
     judge = task.success.judge.model if task.success.judge else None
     specs = {"model": task.model, "tune": task.tune, "bigger": task.bigger,
@@ -268,17 +280,17 @@ def _fields(task: Task) -> Iterator[Fault]:
         if fields and not (specs[role] or "").startswith("openai:"):
             got = f"{role} is {specs[role] or 'not set'}"
             fix = f"name an endpoint (openai:NAME@URL) as `{role}`, or remove these options"
-            yield Fault(("options", role), "no endpoint takes these options", got, fix)
+            yield TaskFault(("options", role), "no endpoint takes these options", got, fix)
         for key in fields:
             if key in OWN_FIELDS:
                 fix = "remove it; output.max_tokens and thinking_tokens set the token limit"
                 what = "tuneworthy sets this request field itself"
-                yield Fault(("options", role, key), what, key, fix)
+                yield TaskFault(("options", role, key), what, key, fix)
             elif _KEY.search(key):  # requests are stored and shown, so a key would leak
-                yield Fault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
+                yield TaskFault(("options", role, key), "no key is sent in a request", key, _NO_KEY)
 
 
-def _executor(task: Task) -> Iterator[Fault]:
+def _executor(task: Task) -> Iterator[TaskFault]:
     if task.executor != "local":  # part of the contract, not implemented yet
         got, fix = task.executor, "write `local`, or leave the key out"
-        yield Fault(("executor",), "work runs on this machine only, so far", got, fix)
+        yield TaskFault(("executor",), "work runs on this machine only, so far", got, fix)

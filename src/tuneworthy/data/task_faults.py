@@ -12,13 +12,13 @@ from pydantic_core import ErrorDetails
 
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import Record
-from tuneworthy.data.plain_yaml import Path_, Plain, dotted
+from tuneworthy.data.plain_yaml import Path_, PlainDocument, dotted
 
 _NOT_WRITTEN = {"inferred"}  # filled by us, never read from the file
 
 
 @dataclass(frozen=True)
-class Fault:
+class TaskFault:
     """One fault: the key path, what is wrong, what was got, and how to fix it."""
 
     path: Path_
@@ -50,7 +50,7 @@ def _record_in(kind: Any) -> type[Record] | None:
     return None
 
 
-def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> list[Fault]:
+def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> list[TaskFault]:
     """Return a fault per unknown key, with the nearest known key."""
     faults = []
     known = names(record)
@@ -62,7 +62,7 @@ def unknown_keys(record: type[Record], data: Mapping[str, Any], path: Path_) -> 
     return faults
 
 
-def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) -> list[Fault]:
+def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) -> list[TaskFault]:
     inner = section(record, key)
     if inner is not None:
         return unknown_keys(inner, value, path)
@@ -74,15 +74,15 @@ def _inside(record: type[Record], key: str, value: dict[str, Any], path: Path_) 
     return []
 
 
-def _unknown(key: str, known: list[str], path: Path_) -> Fault:
+def _unknown(key: str, known: list[str], path: Path_) -> TaskFault:
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
-    return Fault(path, "there is no such key", key, f"{hint}known here: {', '.join(known)}")
+    return TaskFault(path, "there is no such key", key, f"{hint}known here: {', '.join(known)}")
 
 
-def validation_faults(error: ValidationError, data: Any) -> list[Fault]:
+def validation_faults(error: ValidationError, data: Any) -> list[TaskFault]:
     """Return pydantic's errors as faults in words, one per key path."""
-    faults: dict[Path_, Fault] = {}
+    faults: dict[Path_, TaskFault] = {}
     for detail in error.errors(include_url=False, include_context=True):
         path, value = _in_file(detail["loc"], data)
         fault = _worded(detail, path, value)
@@ -116,21 +116,21 @@ def _holds(data: Any, part: int | str) -> bool:
     return isinstance(data, dict) and part in data
 
 
-def _worded(detail: ErrorDetails, path: Path_, value: Any) -> Fault:
+def _worded(detail: ErrorDetails, path: Path_, value: Any) -> TaskFault:
     kind, context = detail["type"], detail.get("ctx", {})
     got = "nothing" if kind == "missing" else _shown(value)
     if kind == "missing":
-        return Fault(path, "a required key is missing", got, f"add `{detail['loc'][-1]}:`")
+        return TaskFault(path, "a required key is missing", got, f"add `{detail['loc'][-1]}:`")
     if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        return Fault(path, _range(kind, context), got, _range_fix(kind, value, context))
+        return TaskFault(path, _range(kind, context), got, _range_fix(kind, value, context))
     if kind == "string_pattern_mismatch":
         fix = "use letters, digits, `.`, `_`, `-`; at most 64, the first a letter or digit"
-        return Fault(path, "this is no name", got, fix)
+        return TaskFault(path, "this is no name", got, fix)
     if kind == "literal_error":
         or_number = " or a whole number from 2 to 20" if path[-1:] == ("folds",) else ""
         fix = f"write {context.get('expected')}{or_number}"
-        return Fault(path, "this value is not known", got, fix)
-    return Fault(path, _kind_words(kind), got, _kind_fix(kind, value))
+        return TaskFault(path, "this value is not known", got, fix)
+    return TaskFault(path, _kind_words(kind), got, _kind_fix(kind, value))
 
 
 def _range(kind: str, context: dict[str, Any]) -> str:
@@ -185,7 +185,7 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-def raise_faults(faults: list[Fault], plain: Plain, name: str) -> NoReturn:
+def raise_faults(faults: list[TaskFault], plain: PlainDocument, name: str) -> NoReturn:
     """Raise one TaskError for the faults, in the order of the file."""
     ordered = sorted(faults, key=lambda f: plain.line(f.path))
     first, others = ordered[0], ordered[1:]

@@ -13,11 +13,11 @@ from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.record import Record, plain_file
 from tuneworthy.core.task import Task
 from tuneworthy.data import plain_yaml
-from tuneworthy.data.plain_yaml import Plain
+from tuneworthy.data.plain_yaml import PlainDocument
 from tuneworthy.data.secrets import has_key
-from tuneworthy.data.sense import check_sense
+from tuneworthy.data.sense import check_consistency
 from tuneworthy.data.task_faults import (
-    Fault,
+    TaskFault,
     raise_faults,
     section,
     unknown_keys,
@@ -98,7 +98,7 @@ def _refuse_keys(text: str, name: str) -> None:
             raise _pasted(f"{name}:{number}")
 
 
-def _refuse_characters(plain: Plain, name: str, value: Any, path: plain_yaml.Path_) -> None:
+def _refuse_characters(plain: PlainDocument, name: str, value: Any, path: plain_yaml.Path_) -> None:
     """Refuse NUL and lone surrogates: UTF-8 text, names and paths can't contain them."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -120,7 +120,7 @@ def _pasted(where: str) -> SecurityError:
     )
 
 
-def _checked(plain: Plain, path: Path) -> Task:
+def _checked(plain: PlainDocument, path: Path) -> Task:
     name = path.name
     _check_secrets(plain, name, plain.data, ())
     faults = unknown_keys(Task, plain.data, ())
@@ -132,7 +132,7 @@ def _checked(plain: Plain, path: Path) -> Task:
         except ValidationError as error:
             faults = validation_faults(error, data)
         else:
-            check_sense(task.at(path.parent), plain, name)
+            check_consistency(task.at(path.parent), plain, name)
             return task.at(path.parent)
     raise_faults(faults, plain, name)
 
@@ -156,7 +156,7 @@ def _without_nulls(record: type[Record], data: dict[str, Any]) -> dict[str, Any]
     return out
 
 
-def _check_secrets(plain: Plain, name: str, value: Any, path: plain_yaml.Path_) -> None:
+def _check_secrets(plain: PlainDocument, name: str, value: Any, path: plain_yaml.Path_) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             _check_secrets(plain, name, inner, (*path, key))
@@ -180,16 +180,16 @@ def _check_text(where: str, value: str, path: plain_yaml.Path_) -> None:
         )
 
 
-def _numbers(value: Any, path: plain_yaml.Path_) -> list[Fault]:
+def _numbers(value: Any, path: plain_yaml.Path_) -> list[TaskFault]:
     if isinstance(value, dict):
         return [f for k, v in value.items() for f in _numbers(v, (*path, k))]
     if isinstance(value, list):
         return [f for k, v in enumerate(value) for f in _numbers(v, (*path, k))]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return [Fault(path, "a number must be finite", str(value), "write a plain number")]
+        return [TaskFault(path, "a number must be finite", str(value), "write a plain number")]
     if isinstance(value, float) and 0 < abs(value) < _SMALLEST:
         fix = f"write 0, or at least {_SMALLEST:g}"
-        return [Fault(path, "a number is too small to mean anything", str(value), fix)]
+        return [TaskFault(path, "a number is too small to mean anything", str(value), fix)]
     if isinstance(value, int) and abs(value) > 2**63:
-        return [Fault(path, "a number is too large", str(value)[:40], "write a smaller number")]
+        return [TaskFault(path, "a number is too large", str(value)[:40], "write a smaller number")]
     return []

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneworthy.core.case import Case
 from tuneworthy.core.task import Task
-from tuneworthy.data.copies import plain_key
+from tuneworthy.data.copies import normalised_text
 from tuneworthy.metrics._json import parse
 from tuneworthy.metrics._numbers import numbers
 
@@ -16,7 +16,9 @@ _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[%$€£°]")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
-def literal(task: Task, cases: Sequence[Case], fails: Sequence[str]) -> tuple[str, ...] | None:
+def cases_with_answer_in_passage(
+    task: Task, cases: Sequence[Case], fails: Sequence[str]
+) -> tuple[str, ...] | None:
     """Return the ids of failed cases whose right answer, or an accepted one, is in `context`.
 
     Case, spacing and punctuation are ignored. A number must occur as a number, and every leaf of a
@@ -44,18 +46,18 @@ def _in(task: Task, right: str, passage: str) -> bool:
             parts = [text for text in _leaves(parse(right)) if text]
         except ValueError:
             return False
-        return bool(parts) and all(says(passage, part) for part in parts)
-    return says(passage, right)
+        return bool(parts) and all(contains_text(passage, part) for part in parts)
+    return contains_text(passage, right)
 
 
-def says(passage: str, text: str) -> bool:
+def contains_text(passage: str, text: str) -> bool:
     """Return whether a passage contains a text word for word, ignoring case and punctuation."""
     words = _words(text)
     return bool(words.strip()) and words in _words(passage)
 
 
 def _words(text: str) -> str:
-    tokens = _WORD.findall(plain_key(text))
+    tokens = _WORD.findall(normalised_text(text))
     return f" {' '.join(w.replace(',', '') if _THOUSANDS.fullmatch(w) else w for w in tokens)} "
 
 

@@ -14,8 +14,8 @@ from tuneworthy.diagnose.metric_ladder import (
     GOLD_MEAN,
     UNSCORED,
     another_row,
-    ranked,
-    value,
+    ranking_auc,
+    score_of_text,
 )  # fmt: skip
 from tuneworthy.metrics import Metric
 
@@ -44,7 +44,7 @@ def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
     """
     if not cases:
         return []
-    gold = [value(metric, case, case.output) for case in cases]
+    gold = [score_of_text(metric, case, case.output) for case in cases]
     scored = [score for score in gold if score is not None]
     unscored = len(gold) - len(scored)
     if not scored or unscored > max(ONE_LOST, UNSCORED * len(gold)):
@@ -52,7 +52,7 @@ def _metric(cases: Sequence[Case], metric: Metric) -> list[str]:
     mean = float(np.mean(scored))
     if mean < GOLD_MEAN:
         return [f"the metric is broken: gold answers score {mean:.2f} on average, not 1"]
-    auc = ranked(cases, metric, gold, another_row(cases))
+    auc = ranking_auc(cases, metric, gold, another_row(cases))
     if auc is not None and auc < GOLD_AUC:
         return [f"the metric is broken: it tells gold from another row's gold with AUC {auc:.2f}"]
     return []

@@ -38,18 +38,25 @@ from typing import NamedTuple
 from tuneworthy.core.causes import (
     NO_CAUSES,
     REMEDIES,
-    Base,
+    BaseOutcomes,
     Cause,
     Diagnosis,
     Effect,
     Intervention,
-    Shared,
-    Untried,
+    RemedyOverlap,
+    UntriedRemedy,
 )
 from tuneworthy.core.verdict import Wrong
-from tuneworthy.diagnose.effects import LEVEL, both, effect, interval
-from tuneworthy.diagnose.failure_classes import Cases, Class, Rest, Stage, classes, stages
-from tuneworthy.diagnose.relations import Pair, contradicted, not_found, not_read
+from tuneworthy.diagnose.effects import LEVEL, effect, interval, passed_by_both
+from tuneworthy.diagnose.failure_classes import (
+    Cases,
+    FailureClass,
+    RemedyStep,
+    UnrescuedCases,
+    failure_classes,
+    remedy_steps,
+)
+from tuneworthy.diagnose.relations import Pair, contradicted, reading_fails, retrieval_fails
 
 FEW, FEW_SILENT, LEAST = 40, 60, 8
 CAUSES: tuple[Cause, ...] = (
@@ -78,25 +85,25 @@ class _Attribution(NamedTuple):
     the sentences on the relations."""
 
     estimates: list[_CauseEstimate]
-    classes: list[Class]
-    untried: tuple[Untried, ...]
+    classes: list[FailureClass]
+    untried: tuple[UntriedRemedy, ...]
     said: list[str]
 
 
-def diagnose(base: Base, interventions: Sequence[Intervention]) -> Diagnosis:
+def diagnose(base: BaseOutcomes, interventions: Sequence[Intervention]) -> Diagnosis:
     """Return the causes of the failed cases that the interventions show.
 
     The order of cases and interventions has no effect. Without failed cases or interventions there
     is no diagnosis, and `because` says why. The module docstring has the rules; `diagnose.effects`
     defines when an intervention acts.
     """
-    return attribute(
+    return attribute_causes(
         base, interventions, [effect(base, intervention) for intervention in interventions]
     )
 
 
-def attribute(
-    base: Base, interventions: Sequence[Intervention], effects: Sequence[Effect]
+def attribute_causes(
+    base: BaseOutcomes, interventions: Sequence[Intervention], effects: Sequence[Effect]
 ) -> Diagnosis:
     """Return the diagnosis that follows from the effects, one per intervention in the same order.
 
@@ -141,7 +148,7 @@ def attribute(
     )
 
 
-def _n_read(base: Base, pairs: Sequence[Pair]) -> int:
+def _n_read(base: BaseOutcomes, pairs: Sequence[Pair]) -> int:
     """Return on how many failures the remedies were compared: all, or the fewest of an open remedy.
 
     A remedy is open if it passes more than the base and is not shown to beat its placebo. Below 60
@@ -171,7 +178,7 @@ def _why_unread(pairs: Sequence[Pair]) -> str:
     )
 
 
-def _attribution(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _Attribution:
+def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: bool) -> _Attribution:
     """Return the class of every failed case and the estimated causes of all of them.
 
     Only acting remedies count; with few failures, all whose placebo (if any) was run. `hard`: a
@@ -179,17 +186,17 @@ def _attribution(base: Base, pairs: Sequence[Pair], few: bool, hard: bool) -> _A
     """
     used = [(tried, item) for tried, item in pairs if item.acts or (few and not tried.because)]
     unused = [pair for pair in pairs if pair not in used]
-    steps = stages(base, used)
+    steps = remedy_steps(base, used)
     estimates, rest_cases = _walk(base, steps)
-    retrieval, reading_relation = not_found(base, pairs, few), not_read(base, pairs, few)
+    retrieval, reading_relation = retrieval_fails(base, pairs, few), reading_fails(base, pairs, few)
     labels = contradicted(base, pairs, few)
-    rest = Rest(
+    rest = UnrescuedCases(
         label=frozenset(base.conflicts if labels.holds else ()),
         reading=frozenset((base.literal or ()) if reading_relation.holds else ()),
         chance=_by_chance(base, pairs),
         hard=hard,
     )
-    classes_, untried = classes(base, steps, unused, rest)
+    classes_, untried = failure_classes(base, steps, unused, rest)
     label = rest_cases.cases & rest.label
     reading = (rest_cases.cases & rest.reading) - label
     nothing = rest_cases.cases - label - reading - rest.chance if hard else frozenset()
@@ -211,19 +218,23 @@ def _not_found(cause: Cause) -> Cause:
     return "retrieval" if cause == "knowledge" else cause
 
 
-def _by_chance(base: Base, pairs: Sequence[Pair]) -> Cases:
+def _by_chance(base: BaseOutcomes, pairs: Sequence[Pair]) -> Cases:
     """Return the failed cases that pass with an acting remedy and with its placebo."""
-    return frozenset().union(*(both(base, tried) for tried, result in pairs if result.acts))
+    return frozenset().union(
+        *(passed_by_both(base, tried) for tried, result in pairs if result.acts)
+    )
 
 
-def _chances(base: Base, classes_: Sequence[Class]) -> str:
+def _chances(base: BaseOutcomes, classes_: Sequence[FailureClass]) -> str:
     """Return the sentence on cases that chance may have rescued, "" if there are none."""
     n = next((len(class_.cases) for class_ in classes_ if class_.cause == "chance"), 0)
     sentence = f"{n} of {len(base.fails)} failures pass with a remedy and with its placebo too"
     return f"{sentence}: chance may be why, so they have no cause" if n else ""
 
 
-def _walk(base: Base, steps: Sequence[Stage]) -> tuple[list[_CauseEstimate], _CauseEstimate]:
+def _walk(
+    base: BaseOutcomes, steps: Sequence[RemedyStep]
+) -> tuple[list[_CauseEstimate], _CauseEstimate]:
     """Apply the remedies from cheapest to dearest; return the causes and the cases left over.
 
     If a remedy was tried on only part of the remaining cases, the others drop out and `before`
@@ -246,7 +257,7 @@ def _walk(base: Base, steps: Sequence[Stage]) -> tuple[list[_CauseEstimate], _Ca
     return estimates, _CauseEstimate("hard", pool, within, before)
 
 
-def _rows(base: Base, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
+def _rows(base: BaseOutcomes, attribution: _Attribution) -> tuple[list[Wrong], list[Wrong]]:
     """Return one row per class in order, and the estimates if any case is untried, else none."""
     rows = {item.cause: _row(base, item) for item in attribution.classes}
     by_cause = {item.cause: item for item in attribution.classes}
@@ -265,7 +276,7 @@ def _rows(base: Base, attribution: _Attribution) -> tuple[list[Wrong], list[Wron
     return [rows[cause] for cause in order], listed if "untried" in by_cause else []
 
 
-def _row(base: Base, class_: Class) -> Wrong:
+def _row(base: BaseOutcomes, class_: FailureClass) -> Wrong:
     """Return the share of a class among all failures; its bounds allow for untried cases."""
     least = interval(base, class_.cases, base.fails, LEVEL)
     most = interval(base, class_.cases | class_.most, base.fails, LEVEL) if class_.most else least
@@ -281,7 +292,7 @@ def _row(base: Base, class_: Class) -> Wrong:
     )
 
 
-def _limited(base: Base, estimate: Wrong, known: Class) -> Wrong:
+def _limited(base: BaseOutcomes, estimate: Wrong, known: FailureClass) -> Wrong:
     """Clip an estimate to the range given by the cases known and possible for its cause."""
     least, most = len(known.cases), len(known.cases | known.most)
     share = round(min(max(estimate.share, least / len(base.fails)), most / len(base.fails)), 9)
@@ -290,7 +301,7 @@ def _limited(base: Base, estimate: Wrong, known: Class) -> Wrong:
     )
 
 
-def _estimate(base: Base, estimate: _CauseEstimate) -> Wrong:
+def _estimate(base: BaseOutcomes, estimate: _CauseEstimate) -> Wrong:
     links = [*estimate.before, (estimate.cases, estimate.within)]
     parts = [interval(base, cases, within, LEVEL / len(links)) for cases, within in links]
     return Wrong(
@@ -309,10 +320,10 @@ def _too_few(n: int) -> Wrong:
     return Wrong(cause="few", share=1.0, low=1.0, high=1.0, n=n, arm=None, placebo=None)
 
 
-def _overlap(effects: Sequence[Effect]) -> list[Shared]:
+def _overlap(effects: Sequence[Effect]) -> list[RemedyOverlap]:
     """Return the number of failed cases that two interventions both rescue, for pairs with any."""
     return [
-        Shared(one=one.name, other=other.name, both=n_shared)
+        RemedyOverlap(one=one.name, other=other.name, both=n_shared)
         for one, other in combinations(effects, 2)
         if (n_shared := len(set(one.rescued) & set(other.rescued)))
     ]

@@ -12,23 +12,23 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from tuneworthy.core.case import Case
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import Task
-from tuneworthy.data.conflicts import contradicting
-from tuneworthy.diagnose.label_errors import doubts
+from tuneworthy.data.conflicts import contradictory_cases
+from tuneworthy.diagnose.label_errors import label_doubts
 from tuneworthy.stats.bounds import rate
 
 _MARKS = (("heading", r"#+ "), ("bullet", r"[-*•] "), ("number", r"\d+[.)] "), ("table", r"\|"),
           ("field", r"[\w ]{1,30}: "))  # fmt: skip
 
 
-def contradictions(task: Task, rows: Sequence[Case]) -> Share | None:
+def contradictions(task: Task, rows: Sequence[Case]) -> Proportion | None:
     """Return the share of rows whose input has another answer elsewhere; None without rows."""
-    conflicts = contradicting(rows, task.output.type == "text")
+    conflicts = contradictory_cases(rows, task.output.type == "text")
     return proportion(sum(map(len, conflicts)), len(rows)) if rows else None
 
 
-def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
+def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
     """Return the share of answers that have the most frequent form (see `form_of`)."""
     if task.output.type == "label" or not rows:
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
@@ -37,12 +37,12 @@ def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share
     return proportion(forms.most_common(1)[0][1], len(rows))
 
 
-def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Share | None:
+def noise(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
     """Return the share of rows whose label contradicts 4 of their 5 nearest neighbours."""
     if task.output.type != "label" or not rows:
         missing["noise"] = "neighbours are compared for closed labels only"
         return None
-    denied = [doubt for doubt in doubts(task, rows) if doubt.ground == "neighbours"]
+    denied = [doubt for doubt in label_doubts(task, rows) if doubt.ground == "neighbours"]
     return proportion(len(denied), len(rows))
 
 
@@ -76,7 +76,7 @@ def _mark(line: str) -> str:
     return next((name for name, mark in _MARKS if re.match(mark, line)), "text")
 
 
-def proportion(k: int, n: int) -> Share:
+def proportion(k: int, n: int) -> Proportion:
     """Return k of n with its exact interval. Raises ValueError for n = 0."""
     low, high = (round(end, 6) for end in rate(k, n))
-    return Share(k=k, n=n, share=round(k / n, 6), low=low, high=high)
+    return Proportion(k=k, n=n, share=round(k / n, 6), low=low, high=high)

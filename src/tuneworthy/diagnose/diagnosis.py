@@ -10,23 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneworthy.compare.choice import best_last
+from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.compare.columns import PRESENT
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
-from tuneworthy.core.causes import Base, Diagnosis, Intervention, Remedy, Wrong
+from tuneworthy.core.causes import BaseOutcomes, Diagnosis, Intervention, Remedy, Wrong
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.core.run import NOT_ASKED, Run, Spec
+from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
 from tuneworthy.core.specs import variant_of
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Split
-from tuneworthy.diagnose.answer_in_passage import literal
-from tuneworthy.diagnose.cause_shares import FEW_SILENT, attribute, diagnose
-from tuneworthy.diagnose.effects import saved
-from tuneworthy.diagnose.label_errors import consensus, contradicted, doubts
-from tuneworthy.diagnose.rescore import passes, rescored, strangers
+from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
+from tuneworthy.diagnose.cause_shares import FEW_SILENT, attribute_causes, diagnose
+from tuneworthy.diagnose.effects import rescued_cases
+from tuneworthy.diagnose.label_errors import consensus, contradicted, label_doubts
+from tuneworthy.diagnose.rescore import passes, placebo_cases, rescore_interventions
 from tuneworthy.metrics import Metric
 from tuneworthy.stats import bounds
 
@@ -47,7 +47,7 @@ class Column:
 def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
     """Return the column of every arm that answered, placebos and pilots included."""
     table: dict[str, Column] = {}
-    for run in best_last(runs):
+    for run in sorted_by_dev(runs):
         if run.state not in {"measured", "stopped_early"}:
             continue
         column = table.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))
@@ -68,7 +68,7 @@ def base_of(table: Mapping[str, Column]) -> Column | None:
     return min(rivals, key=lambda c: (c.spec.simplicity, c.spec.name), default=None)
 
 
-def compared(base: Column, table: Mapping[str, Column], split: Split) -> Column:
+def comparable_base(base: Column, table: Mapping[str, Column], split: Split) -> Column:
     """Return the base arm on the cases that can be compared with other arms.
 
     The earliest rows drop out if another candidate did not answer them (only recorded arms do):
@@ -85,7 +85,7 @@ def compared(base: Column, table: Mapping[str, Column], split: Split) -> Column:
     )
 
 
-def across(
+def diagnose_runs(
     task: Task,
     cases: Sequence[Case],
     runs: Sequence[Run],
@@ -101,22 +101,22 @@ def across(
     base = base_of(table)
     if base is None:
         return None
-    base = compared(base, table, split)
+    base = comparable_base(base, table, split)
     fails = tuple(sorted(i for i, passed in base.passed.items() if not passed))
-    doubted = doubts(task, cases, others)
-    base_cases = Base(
+    doubted = label_doubts(task, cases, others)
+    base_cases = BaseOutcomes(
         arm=base.spec.name,
         fails=fails,
         passes=tuple(sorted(i for i, passed in base.passed.items() if passed)),
         groups={i: split.groups[i] for i in base.passed if i in split.groups},
         conflicts=contradicted(doubted, fails),
-        literal=literal(task, cases, fails),
+        literal=cases_with_answer_in_passage(task, cases, fails),
         margin=task.success.margin,
     )
     answered = [case for case in cases if case.id in base.passed]
     pass_at, rescores = task.success.passes_from, list[Intervention]()
     if fails:
-        rescores = rescored(task, metric, answered, base.answers, pass_at, task.seed)
+        rescores = rescore_interventions(task, metric, answered, base.answers, pass_at, task.seed)
     tried = [*rescores, *_interventions(task, answered, table, base, metric)]
     tried += _left_out(
         task, runs, {intervention.remedy for intervention in tried if intervention.asks}
@@ -131,7 +131,10 @@ def across(
 
 
 def _with_whole_arms(
-    base: Base, tried: Sequence[Intervention], table: Mapping[str, Column], diagnosis: Diagnosis
+    base: BaseOutcomes,
+    tried: Sequence[Intervention],
+    table: Mapping[str, Column],
+    diagnosis: Diagnosis,
 ) -> Diagnosis:
     """Return the diagnosis with the full arm's answers in place of its pilot's, if the pilot acts.
 
@@ -148,7 +151,7 @@ def _with_whole_arms(
             passed = dict(column.passed)
             if effect.acts:
                 fails = [i for i in base.fails if i in intervention.passed and i in versus]
-                effect = effect.model_copy(update={"rescued": saved(fails, passed, versus)})
+                effect = effect.model_copy(update={"rescued": rescued_cases(fails, passed, versus)})
                 acting.add(intervention.name)
             else:
                 passed |= intervention.passed
@@ -163,7 +166,7 @@ def _with_whole_arms(
         return tuple(row.model_copy(update={"arm": short.get(row.arm or "", row.arm)})
                      for row in rows)  # fmt: skip
 
-    reattributed = attribute(base, updated, effects)
+    reattributed = attribute_causes(base, updated, effects)
     return reattributed.model_copy(
         update={"wrong": by_arm(reattributed.wrong), "estimates": by_arm(reattributed.estimates)}
     )
@@ -179,7 +182,9 @@ def _left_out(task: Task, runs: Sequence[Run], covered: Collection[Remedy]) -> l
     for run in runs:
         remedy = getattr(load("arms", run.spec.arm), "REMEDY", None)
         because = run.because
-        stopped = because == NO_ROOM or because.startswith(NOT_ASKED) or run.state == "failed"
+        stopped = (
+            because == NO_ROOM or because.startswith(MODEL_UNAVAILABLE) or run.state == "failed"
+        )
         if run.state not in {"skipped", "failed"} or not stopped or run.spec.of:
             continue
         if remedy is None or remedy in covered or variant_of(task, run.spec) >= 0:
@@ -209,7 +214,7 @@ def _interventions(
             placebo_name = getattr(arm, "PLACEBO", f"the placebo of {name}")
             shares = {i: float(passed) for i, passed in placebo.passed.items()}
         elif hasattr(arm, "placebo"):
-            alone, unproved = {}, hopeful(column, base)
+            alone, unproved = {}, may_act(column, base)
             why = (
                 "nothing shows that it acts" if unproved else "it does not pass more than the base"
             )
@@ -224,7 +229,7 @@ def _interventions(
                            alone=alone_shares or None, unproved=unproved)  # fmt: skip
 
 
-def hopeful(own: Column, base: Column) -> bool:
+def may_act(own: Column, base: Column) -> bool:
     """Return whether the arm is shown to pass more than the base, or failures are too few to say.
 
     Otherwise it cannot act (see `effects.effect`), and running its placebo is pointless.
@@ -253,7 +258,7 @@ def _permuted(
 ) -> dict[str, float]:
     """Return, by case, how often its answer passes against another case's gold answer."""
     shares = {}
-    for i, others in strangers(task, cases, task.seed).items():
+    for i, others in placebo_cases(task, cases, task.seed).items():
         if others and (answer := column.answers.get(i)) is not None:
             scores = [metric(c, answer.model_copy(update={"case": c.id})) for c in others]
             shares[i] = sum(passes(score, task.success.passes_from) for score in scores) / len(

@@ -27,10 +27,10 @@ from math import sqrt
 import numpy as np
 from scipy.stats import binom
 
-from tuneworthy.core.causes import Base, Effect, Intervention
+from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention
 from tuneworthy.core.evidence import Interval
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import FEW
+from tuneworthy.stats.discordant import EXACT_BELOW
 
 LEVEL = 0.05
 GUESSED = 0.95
@@ -44,7 +44,7 @@ LEAST = 1e-6
 Passed = Mapping[str, float]
 
 
-def effect(base: Base, tried: Intervention) -> Effect:
+def effect(base: BaseOutcomes, tried: Intervention) -> Effect:
     """Return the effect of an intervention and whether it acts: net, gain and contrast all above 0.
 
     Each lower end is that of a two-sided 95 % interval, clustered by group. A figure that could not
@@ -86,17 +86,19 @@ def effect(base: Base, tried: Intervention) -> Effect:
         contrast=contrast,
         corrected=_corrected(contrast, placebo_share),
         acts=acts,
-        rescued=() if tried.unproved else saved(fails, tried.passed, _best_rival(base, tried)),
+        rescued=()
+        if tried.unproved
+        else rescued_cases(fails, tried.passed, _best_rival(base, tried)),
     )
     return result.model_copy(update={"because": _because(result, tried, _share(fails, rerun))})
 
 
-def saved(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ...]:
+def rescued_cases(fails: Iterable[str], passed: Passed, versus: Passed) -> tuple[str, ...]:
     """Return the failed cases that pass with the remedy and not under its rivals (`versus`)."""
     return tuple(case for case in fails if passed[case] and versus[case] < FAILS)
 
 
-def asked(base: Base, tried: Intervention) -> frozenset[str]:
+def decided_cases(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     """Return the failed cases for which it is known whether the remedy rescues them.
 
     If the placebo was not run, these are only the cases that the remedy fails.
@@ -106,7 +108,7 @@ def asked(base: Base, tried: Intervention) -> frozenset[str]:
     return frozenset(_common(base.fails, tried.passed, _best_rival(base, tried)))
 
 
-def both(base: Base, tried: Intervention) -> frozenset[str]:
+def passed_by_both(base: BaseOutcomes, tried: Intervention) -> frozenset[str]:
     """Return the failed cases that pass with the remedy and under a rival."""
     versus = _best_rival(base, tried)
     fails = _common(base.fails, tried.passed, versus)
@@ -118,7 +120,7 @@ def _rivals(tried: Intervention) -> list[Passed]:
     return [rival for rival in (tried.placebo_passed, tried.alone) if rival]
 
 
-def _best_rival(base: Base, tried: Intervention) -> Passed:
+def _best_rival(base: BaseOutcomes, tried: Intervention) -> Passed:
     """Return the highest pass share of any rival by case; without rivals, of the rerun base."""
     rivals = _rivals(tried)
     if not rivals:
@@ -136,7 +138,9 @@ def _lowest(intervals: Sequence[Interval | None]) -> Interval | None:
     )
 
 
-def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: float) -> Interval:
+def interval(
+    base: BaseOutcomes, cases: Iterable[str], within: Iterable[str], level: float
+) -> Interval:
     """Return the share of `cases` among `within`, two-sided at `level`.
 
     Clopper-Pearson, widened for groups (see stats.bounds.mean_interval). Raises ValueError for an
@@ -148,7 +152,7 @@ def interval(base: Base, cases: Iterable[str], within: Iterable[str], level: flo
     return _rounded(Interval(mean=mean, low=low, high=high))
 
 
-def _rerun(base: Base) -> Passed:
+def _rerun(base: BaseOutcomes) -> Passed:
     """Return the pass share of a rerun of the base; if it was not rerun, its first result."""
     if base.rerun:
         return {case: float(passed) for case, passed in base.rerun.items()}
@@ -165,7 +169,7 @@ def _share(cases: Sequence[str], column: Passed | None) -> float | None:
     return round(float(np.mean([float(column[case]) for case in cases])), 6) if cases else None
 
 
-def _net_passes(base: Base, one: Passed, other: Passed) -> Interval | None:
+def _net_passes(base: BaseOutcomes, one: Passed, other: Passed) -> Interval | None:
     """Return the passes under `one` minus those under `other`, scaled to all cases."""
     fails, passes = _common(base.fails, one, other), _common(base.passes, one, other)
     if bool(fails) < bool(base.fails) or bool(passes) < bool(base.passes):
@@ -185,7 +189,7 @@ def _net_passes(base: Base, one: Passed, other: Passed) -> Interval | None:
 
 
 def _paired(
-    base: Base, cases: Sequence[str], one: Passed, other: Passed, few: int = FEW
+    base: BaseOutcomes, cases: Sequence[str], one: Passed, other: Passed, few: int = EXACT_BELOW
 ) -> Interval:
     ids = sorted(cases)
     if not ids:
@@ -195,7 +199,7 @@ def _paired(
     return Interval(mean=bound.mean, low=bound.low, high=bound.high)
 
 
-def _contrast(base: Base, fails: Sequence[str], one: Passed, other: Passed) -> Interval:
+def _contrast(base: BaseOutcomes, fails: Sequence[str], one: Passed, other: Passed) -> Interval:
     """Return the share rescued beyond a rival; McNemar's exact test may lift the lower end above 0.
 
     Below ten differing cases the bound of two shares is too wide to distinguish 6 of 12 from none.
@@ -206,7 +210,7 @@ def _contrast(base: Base, fails: Sequence[str], one: Passed, other: Passed) -> I
     diffs = [float(one[i]) - float(other[i]) for i in fails]
     wins, losses = (sum(sign * d == 1 for d in diffs) for sign in (1, -1))
     plain = all(d in (-1, 0, 1) for d in diffs) and not any(i in base.groups for i in fails)
-    if bound.low > 0 or not plain or not 0 < wins + losses < FEW:
+    if bound.low > 0 or not plain or not 0 < wins + losses < EXACT_BELOW:
         return bound
     p_value = float(binom.sf(wins - 1, wins + losses, 0.5))
     return bound.model_copy(update={"low": LEAST}) if p_value <= LEVEL / 2 else bound

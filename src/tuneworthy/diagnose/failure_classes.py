@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tuneworthy.core.causes import Base, Cause, Intervention, Remedy, Untried
-from tuneworthy.diagnose.effects import LEVEL, asked, interval
+from tuneworthy.core.causes import BaseOutcomes, Cause, Intervention, Remedy, UntriedRemedy
+from tuneworthy.diagnose.effects import LEVEL, decided_cases, interval
 from tuneworthy.diagnose.relations import QUARTER, Pair
 
 REPAIRS: dict[Remedy, Cause] = {"retrieval": "knowledge"}
@@ -25,7 +25,7 @@ REPAIRS: dict[Remedy, Cause] = {"retrieval": "knowledge"}
 Cases = frozenset[str]
 
 
-class Stage(NamedTuple):
+class RemedyStep(NamedTuple):
     """The remedies of one cause: the cases they were tried on and the cases they rescue.
 
     `name` and `placebo` are those of the effect that rescues the most cases; `pairs` has all.
@@ -39,7 +39,7 @@ class Stage(NamedTuple):
     pairs: tuple[Pair, ...]
 
 
-class Class(NamedTuple):
+class FailureClass(NamedTuple):
     """The failed cases of one class; `most` has the untried cases that may belong to it too.
 
     `name` and `placebo` are those of the remedy that shows the class, None if no remedy does.
@@ -52,7 +52,7 @@ class Class(NamedTuple):
     placebo: str | None = None
 
 
-class Rest(NamedTuple):
+class UnrescuedCases(NamedTuple):
     """The cases for the classes without a remedy: doubtful labels, answers in the passage, chance.
 
     `hard` is False if no remedy called a model; then no case can be called hard.
@@ -64,19 +64,23 @@ class Rest(NamedTuple):
     hard: bool
 
 
-def stages(base: Base, pairs: Sequence[Pair]) -> list[Stage]:
+def remedy_steps(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
     """Return the remedies grouped by the cause they show, in the given order.
 
     A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued
     cases would overestimate the share.
     """
-    by_cause: dict[Cause, Stage] = {}
+    by_cause: dict[Cause, RemedyStep] = {}
     for tried, effect in pairs:
         cause = REPAIRS.get(effect.remedy, effect.remedy)
-        new = Stage(
-            cause, asked(base, tried), frozenset(effect.rescued), effect.name, effect.placebo,
+        new = RemedyStep(
+            cause,
+            decided_cases(base, tried),
+            frozenset(effect.rescued),
+            effect.name,
+            effect.placebo,
             ((tried, effect),),
-        )  # fmt: skip
+        )
         old = by_cause.setdefault(cause, new)
         if old is not new:
             lead = new if len(new.rescued) > len(old.rescued) else old
@@ -88,9 +92,9 @@ def stages(base: Base, pairs: Sequence[Pair]) -> list[Stage]:
     return list(by_cause.values())
 
 
-def classes(
-    base: Base, steps: Sequence[Stage], others: Sequence[Pair], rest: Rest
-) -> tuple[list[Class], tuple[Untried, ...]]:
+def failure_classes(
+    base: BaseOutcomes, steps: Sequence[RemedyStep], others: Sequence[Pair], rest: UnrescuedCases
+) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
     """Return the classes of all failed cases, and the remedies that the untried cases may need.
 
     `others` are the pairs that are in no stage.
@@ -99,7 +103,7 @@ def classes(
     result = []
     for stage in steps:
         rescued = remaining & stage.rescued
-        result.append(Class(stage.cause, rescued, frozenset(), stage.name, stage.placebo))
+        result.append(FailureClass(stage.cause, rescued, frozenset(), stage.name, stage.placebo))
         remaining -= rescued
         for pair in stage.pairs:
             remaining = _defer(base, pair, remaining, pending)
@@ -113,27 +117,35 @@ def classes(
     untried = frozenset().union(*(cases for _, cases in pending.values()))
     if not rest.hard:
         untried, hard = untried | hard, frozenset()
-    result += [Class("label", label), Class("reading", reading), Class("hard", hard)]
-    result.append(Class("chance", chance))
+    result += [
+        FailureClass("label", label),
+        FailureClass("reading", reading),
+        FailureClass("hard", hard),
+    ]
+    result.append(FailureClass("chance", chance))
     result = [item._replace(most=_possible(base, item, steps) & untried) for item in result]
     reasons = sorted((_untried(base, *item) for item in pending.values()), key=lambda item: -item.n)
-    return [item for item in (*result, Class("untried", untried)) if item.cases], tuple(reasons)
+    return [item for item in (*result, FailureClass("untried", untried)) if item.cases], tuple(
+        reasons
+    )
 
 
-def unknown(base: Base, tried: Intervention) -> Cases:
+def undecided_cases(base: BaseOutcomes, tried: Intervention) -> Cases:
     """Return the failed cases for which it is unknown whether the remedy rescues them."""
     failed = {case for case, passed in tried.passed.items() if not passed}
-    return frozenset(base.fails) - asked(base, tried) - failed
+    return frozenset(base.fails) - decided_cases(base, tried) - failed
 
 
-def _defer(base: Base, pair: Pair, cases: Cases, pending: dict[str, tuple[Pair, Cases]]) -> Cases:
+def _defer(
+    base: BaseOutcomes, pair: Pair, cases: Cases, pending: dict[str, tuple[Pair, Cases]]
+) -> Cases:
     """Return the cases that do not depend on this remedy; add the others to `pending`."""
-    if deferred := cases & unknown(base, pair[0]):
+    if deferred := cases & undecided_cases(base, pair[0]):
         pending[pair[1].name] = (pair, deferred)
     return cases - deferred
 
 
-def _may_rescue(base: Base, pair: Pair) -> bool:
+def _may_rescue(base: BaseOutcomes, pair: Pair) -> bool:
     """Return whether a remedy that is not shown to act may rescue cases it was not tried on.
 
     False if it is shown to rescue less than a quarter of the cases it was tried on.
@@ -143,24 +155,24 @@ def _may_rescue(base: Base, pair: Pair) -> bool:
         return True
     if effect.contrast:
         return effect.contrast.high >= QUARTER
-    return interval(base, effect.rescued, asked(base, tried), LEVEL).high >= QUARTER
+    return interval(base, effect.rescued, decided_cases(base, tried), LEVEL).high >= QUARTER
 
 
-def _possible(base: Base, class_: Class, steps: Sequence[Stage]) -> Cases:
+def _possible(base: BaseOutcomes, class_: FailureClass, steps: Sequence[RemedyStep]) -> Cases:
     """Return the failed cases that may belong to this class, going by what was tried."""
     for stage in steps:
         if stage.cause == class_.cause:
-            return frozenset().union(*(unknown(base, tried) for tried, _ in stage.pairs))
+            return frozenset().union(*(undecided_cases(base, tried) for tried, _ in stage.pairs))
     return frozenset(base.fails)
 
 
-def _untried(base: Base, pair: Pair, cases: Cases) -> Untried:
+def _untried(base: BaseOutcomes, pair: Pair, cases: Cases) -> UntriedRemedy:
     tried, effect = pair
-    return Untried(
+    return UntriedRemedy(
         name=effect.name,
         remedy=effect.remedy,
         n=len(cases),
         passed=sum(tried.passed.get(case, False) for case in cases),
-        tried=len(asked(base, tried)),
+        tried=len(decided_cases(base, tried)),
         because="" if effect.n_fail else effect.because,
     )

@@ -13,12 +13,12 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
-from tuneworthy.core.doubt import Doubt
+from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.task import Task
-from tuneworthy.data.conflicts import against, contradicting
-from tuneworthy.data.copies import whole
-from tuneworthy.diagnose.rescore import writing
+from tuneworthy.data.conflicts import contradictory_cases, contradicts
+from tuneworthy.data.copies import full_text
+from tuneworthy.diagnose.rescore import normaliser
 
 NEAREST, AGREE = 5, 4
 GOOD, ARMS = 0.75, 2  # for consensus: an arm's least share of passed cases, and the fewest arms
@@ -26,7 +26,9 @@ _READ, _BLOCK = 2000, 256
 Array = np.ndarray[Any, Any]
 
 
-def doubts(task: Task, cases: Sequence[Case], others: Sequence[Case] = ()) -> list[Doubt]:
+def label_doubts(
+    task: Task, cases: Sequence[Case], others: Sequence[Case] = ()
+) -> list[LabelDoubt]:
     """Return the cases whose label contradicts rows with the same input or similar inputs.
 
     `others` are further labelled rows to compare with; no doubts about them are returned.
@@ -45,14 +47,14 @@ def consensus(
     cases: Sequence[Case],
     answers: Mapping[str, Mapping[str, Answer]],
     passed: Mapping[str, Mapping[str, bool]],
-) -> list[Doubt]:
+) -> list[LabelDoubt]:
     """Return the cases on which the good arms agree on an answer other than gold.
 
     `answers` and `passed` are by arm, then by case id. An arm is good if it passes at least three
     quarters of its cases; at least two good arms must have answered, all alike and none correctly.
     Arms on one model make the same errors, so this is the weakest of the three grounds.
     """
-    form, result = writing(task), list[Doubt]()
+    form, result = normaliser(task), list[LabelDoubt]()
     good = [arm for arm in sorted(passed) if _share(passed[arm]) >= GOOD]
     for case in cases:
         arms = [arm for arm in good if case.id in answers.get(arm, {})]
@@ -64,11 +66,11 @@ def consensus(
                 f"{len(arms)} arms agree on “{quoted(texts[arms[0]], 80)}” "
                 f"({', '.join(arms)}), the right answer is given as “{_gold(case)}”"
             )
-            result.append(Doubt(case=case.id, ground="consensus", why=why))
+            result.append(LabelDoubt(case=case.id, ground="consensus", why=why))
     return sorted(result, key=lambda doubt: doubt.case)
 
 
-def contradicted(found: Sequence[Doubt], fails: Sequence[str]) -> tuple[str, ...]:
+def contradicted(found: Sequence[LabelDoubt], fails: Sequence[str]) -> tuple[str, ...]:
     """Return the failed cases whose label other rows contradict (conflicts and neighbours).
 
     Consensus of arms does not count: it may be an error that they share.
@@ -77,23 +79,23 @@ def contradicted(found: Sequence[Doubt], fails: Sequence[str]) -> tuple[str, ...
     return tuple(sorted({d.case for d in found if d.ground in grounds} & set(fails)))
 
 
-def _conflicts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[Doubt]:
+def _conflicts(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
     text = task.output.type == "text"
-    for rows in contradicting(everyone, text):
+    for rows in contradictory_cases(everyone, text):
         for case in (case for case in rows if case.id in own):
-            other = next((o for o in rows if against(case, o, text)), None)
+            other = next((o for o in rows if contradicts(case, o, text)), None)
             if other is None:
                 continue
             why = f"the same input has “{_gold(case)}” here and “{_gold(other)}” in {_place(other)}"
-            yield Doubt(case=case.id, ground="conflict", why=why)
+            yield LabelDoubt(case=case.id, ground="conflict", why=why)
 
 
-def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[Doubt]:
-    form = writing(task)
+def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator[LabelDoubt]:
+    form = normaliser(task)
     labels = [form(case.output) for case in everyone]
     queries = [at for at, case in enumerate(everyone) if case.id in own]
     for at, near in zip(
-        queries, _nearest([whole(c)[:_READ] for c in everyone], queries), strict=True
+        queries, _nearest([full_text(c)[:_READ] for c in everyone], queries), strict=True
     ):
         if len(near) < NEAREST:
             continue
@@ -106,7 +108,7 @@ def _neighbours(task: Task, everyone: Sequence[Case], own: set[str]) -> Iterator
             f"{count} of the {NEAREST} nearest inputs have “{_gold(other)}” "
             f"({_place(other)} is the nearest), this one has “{_gold(case)}”"
         )
-        yield Doubt(case=case.id, ground="neighbours", why=why)
+        yield LabelDoubt(case=case.id, ground="neighbours", why=why)
 
 
 def _nearest(texts: Sequence[str], queries: Sequence[int]) -> Iterator[list[int]]:

@@ -26,13 +26,13 @@ MOST = 500  # the most cases per step
 _WORD = re.compile(r"\w+")
 
 
-def value(metric: Metric, case: Case, text: str) -> float | None:
+def score_of_text(metric: Metric, case: Case, text: str) -> float | None:
     """Return the score of a text as a complete answer; None if it gets no score."""
     score = metric(case, Answer(case=case.id, text=text, finish="stop"))
     return score.value if isinstance(score, Score) else None
 
 
-def ranked(
+def ranking_auc(
     cases: Sequence[Case], metric: Metric, gold: Sequence[float | None], worse: Worse
 ) -> float | None:
     """Return the AUC of right answers against degraded ones of the same row (ties count half).
@@ -45,7 +45,7 @@ def ranked(
         text = worse(case)
         if own is None or text is None or text in (case.output, *case.accepted):
             continue
-        other = value(metric, case, text) or 0.0
+        other = score_of_text(metric, case, text) or 0.0
         wins.append((own > other) + 0.5 * (own == other))
     return float(np.mean(wins)) if len(wins) >= LEAST else None
 

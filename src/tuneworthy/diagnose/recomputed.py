@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.costs import with_costs
-from tuneworthy.compare.hard_limits import all_judged
-from tuneworthy.compare.pairs import Shape
-from tuneworthy.compare.trends import explained
+from tuneworthy.compare.hard_limits import with_optional_limits
+from tuneworthy.compare.pairs import ComparisonInputs
+from tuneworthy.compare.trends import with_fits_and_trends
 from tuneworthy.core.answer import Score, Unscored
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.split import Split
-from tuneworthy.diagnose.diagnosis import across
+from tuneworthy.diagnose.diagnosis import diagnose_runs
 from tuneworthy.diagnose.remedies import with_minutes
-from tuneworthy.metrics import JUDGE, Metric, chosen, score_all
+from tuneworthy.metrics import JUDGE, Metric, metric_name, score_all
 
 
-def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
+def recompute_evidence(results: Results, metric: Metric | None = None) -> Evidence:
     """Return the evidence recomputed from the stored runs.
 
     With `metric` the diagnosis is recomputed too if every labelled row was scored; else it is the
@@ -29,29 +29,29 @@ def evidence_again(results: Results, metric: Metric | None = None) -> Evidence:
     shape, stored = shape_of(results), results.evidence
     split = shape.split
     compared = compare(shape, results.cases, results.runs)
-    compared = explained(split, results.cases, results.runs, compared)
+    compared = with_fits_and_trends(split, results.cases, results.runs, compared)
     compared = with_minutes(compared, results.plan)
     not_recomputed = set(Evidence.model_fields) - compared.model_fields_set
     carried = {field: getattr(stored, field) for field in not_recomputed}
-    if metric is not None and stored.diagnosis is not None and whole(results, split):
-        carried["diagnosis"] = across(
+    if metric is not None and stored.diagnosis is not None and all_rows_scored(results, split):
+        carried["diagnosis"] = diagnose_runs(
             results.task, results.cases, results.runs, metric, split, results.cases
         )
     evidence = with_costs(compared.model_copy(update=carried), results.task, results.runs)
-    return evidence.model_copy(update={"arms": all_judged(results.task, evidence)})
+    return evidence.model_copy(update={"arms": with_optional_limits(results.task, evidence)})
 
 
-def shape_of(results: Results) -> Shape:
+def shape_of(results: Results) -> ComparisonInputs:
     """Return the stored inputs of the comparison; raise TaskError if some were not stored."""
     split, stored = results.split, results.evidence
     if split is None:
-        raise older("don't say which rows were learnt from")
+        raise outdated_results_error("don't say which rows were learnt from")
     grades = None
-    if chosen(results.task) == JUDGE:
+    if metric_name(results.task) == JUDGE:
         if results.grades is None:
-            raise older("don't hold the human grades that correct the judge")
+            raise outdated_results_error("don't hold the human grades that correct the judge")
         grades = {(grade.case, grade.answer): grade.grade for grade in results.grades}
-    return Shape(
+    return ComparisonInputs(
         task=results.task,
         study=stored.task_hash,
         split=split,
@@ -66,7 +66,7 @@ def shape_of(results: Results) -> Shape:
     )
 
 
-def older(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
+def outdated_results_error(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
     """Return the error for results that cannot be recomputed; `command` is what recreates them."""
     return TaskError(
         f"these results {lack}, so they can't be recomputed",
@@ -75,14 +75,14 @@ def older(lack: str, command: str = "run", kept: str = "answers") -> TaskError:
     )
 
 
-def whole(results: Results, split: Split) -> bool:
+def all_rows_scored(results: Results, split: Split) -> bool:
     """Return whether the scored cases are all labelled rows of the study."""
     scored = {case.id for case in results.cases}
     learnt = {i for part in split.parts for i in (*part.train, *part.dev)}
     return not split.copies and learnt <= scored and len(scored) == results.audit.used
 
 
-def scored_again(results: Results, metric: Metric) -> tuple[int, list[str]]:
+def rescore_stored(results: Results, metric: Metric) -> tuple[int, list[str]]:
     """Return the number of rescored answers, and a line for each whose stored score differs."""
     cases, checked, wrong = {case.id: case for case in results.cases}, 0, []
     for run in results.runs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tuneworthy.core.causes import Base, Effect, Intervention, Remedy
+from tuneworthy.core.causes import BaseOutcomes, Effect, Intervention, Remedy
 from tuneworthy.diagnose.effects import LEVEL, interval
 
 LITERAL, HALF, QUARTER = 0.8, 0.5, 0.25
@@ -24,7 +24,7 @@ class Relation(NamedTuple):
     said: str = ""
 
 
-def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
+def retrieval_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
     """Test whether retrieval fails: it rescues less than half of what the gold passage rescues.
 
     The gold passage must act. On the cases that it rescues, the 95 % upper end of real retrieval's
@@ -51,7 +51,7 @@ def not_found(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     return Relation(False, sentence)
 
 
-def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
+def reading_fails(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
     """Test whether reading fails: the answer is in the passage, but the passage does not help.
 
     At least 80 % of the failures must have their answer in the passage word for word. The gold
@@ -78,7 +78,7 @@ def not_read(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
     return Relation(True, f"{sentence}, and the gold passage {more}")
 
 
-def contradicted(base: Base, pairs: Sequence[Pair], few: bool) -> Relation:
+def contradicted(base: BaseOutcomes, pairs: Sequence[Pair], few: bool) -> Relation:
     """Test whether labels are wrong: nothing acts and a share `margin` of all cases contradict."""
     n, total = len(set(base.conflicts) & set(base.fails)), len(base.fails) + len(base.passes)
     if not n:

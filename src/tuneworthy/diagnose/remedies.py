@@ -14,12 +14,12 @@ from tuneworthy.core.repairs import repairs
 from tuneworthy.core.run import Spec
 
 
-def wanted(spec: Spec, wrong: Sequence[Wrong]) -> float:
+def repairable_share(spec: Spec, wrong: Sequence[Wrong]) -> float:
     """Return the share of the failures (0 to 1) whose cause this arm may repair."""
     return share_of(wrong, repairs(spec))
 
 
-def against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
+def advised_against(spec: Spec, wrong: Sequence[Wrong]) -> bool:
     """Return whether the diagnosis speaks against an arm.
 
     That is training without passages, if most failures lack a passage or fail to read one.

@@ -14,11 +14,11 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.answer_in_passage import says
-from tuneworthy.metrics import Metric, by_set, chosen
+from tuneworthy.diagnose.answer_in_passage import contains_text
+from tuneworthy.metrics import Metric, by_set, metric_name
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._user import is_own
-from tuneworthy.metrics._writing import plain, plain_json, plain_number
+from tuneworthy.metrics._writing import normal_form, normal_json, normal_number
 from tuneworthy.prompting.lenient import lenient
 
 DRAWS = 10  # other cases that each answer is scored against in the placebo
@@ -26,7 +26,7 @@ METRIC, FORMAT, WRAPPED = "tolerant metric", "lenient parse", "answer within a t
 PLACEBO = "the same, against other cases' right answers"
 
 
-def rescored(
+def rescore_interventions(
     task: Task,
     metric: Metric,
     cases: Sequence[Case],
@@ -43,7 +43,7 @@ def rescored(
     if by_set(metric):
         return []
     answered = [case for case in cases if case.id in answers]
-    donors = strangers(task, answered, seed)
+    donors = placebo_cases(task, answered, seed)
     result = [
         _column(METRIC, "metric", tolerant(task, metric), (answered, answers, donors), pass_at)
     ]
@@ -52,7 +52,9 @@ def rescored(
         result.append(_column(FORMAT, "format", metric, (answered, reparsed, donors), pass_at))
     else:
         result.append(
-            _column(WRAPPED, "format", within(metric), (answered, answers, donors), pass_at)
+            _column(
+                WRAPPED, "format", contains_metric(metric), (answered, answers, donors), pass_at
+            )
         )
     return result
 
@@ -69,8 +71,8 @@ def tolerant(task: Task, metric: Metric) -> Metric:
     compared leaf by leaf, so a built-in metric may rise in part. Labels that normalisation would
     make equal are not normalised.
     """
-    form = writing(task)
-    by_leaf = task.output.type == "json" and not is_own(chosen(task))
+    form = normaliser(task)
+    by_leaf = task.output.type == "json" and not is_own(metric_name(task))
 
     def score(case: Case, answer: Answer) -> Score | Unscored:
         strict = metric(case, answer)
@@ -95,7 +97,7 @@ def tolerant(task: Task, metric: Metric) -> Metric:
     return score
 
 
-def writing(task: Task) -> Callable[[str], str]:
+def normaliser(task: Task) -> Callable[[str], str]:
     """Return the function that normalises an answer of the task; it keeps the latest results."""
     return lru_cache(maxsize=4096)(_writing(task))  # an answer meets ten other cases as well
 
@@ -103,13 +105,13 @@ def writing(task: Task) -> Callable[[str], str]:
 def _writing(task: Task) -> Callable[[str], str]:
     kind, labels = task.output.type, task.output.labels or ()
     if kind == "json":
-        return lambda text: plain_json(text) or text.strip()
+        return lambda text: normal_json(text) or text.strip()
     if kind == "number":
-        return plain_number
-    shared = {form for form, count in Counter(map(plain, labels)).items() if count > 1}
+        return normal_number
+    shared = {form for form, count in Counter(map(normal_form, labels)).items() if count > 1}
 
     def normalise(text: str) -> str:
-        form = plain(text)
+        form = normal_form(text)
         return text.strip() if form in shared else form
 
     return normalise
@@ -128,7 +130,7 @@ def parsed(task: Task, metric: Metric, case: Case, answer: Answer) -> Answer:
     return answer if text is None else answer.model_copy(update={"text": text})
 
 
-def within(metric: Metric) -> Metric:
+def contains_metric(metric: Metric) -> Metric:
     """Return a metric that also gives 1 if the text contains a right answer word for word.
 
     It sees the gold answer, so it is an upper bound for any parser. A text that names many things
@@ -140,14 +142,14 @@ def within(metric: Metric) -> Metric:
         strict = metric(case, answer)
         if not isinstance(strict, Score) or strict.value >= 1 or answer.finish == "length":
             return strict
-        if any(says(answer.text, right) for right in (case.output, *case.accepted)):
+        if any(contains_text(answer.text, right) for right in (case.output, *case.accepted)):
             return strict.model_copy(update={"value": 1.0, "why": "a right answer stands in it"})
         return strict
 
     return score
 
 
-def strangers(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[Case, ...]]:
+def placebo_cases(task: Task, cases: Sequence[Case], seed: int) -> dict[str, tuple[Case, ...]]:
     """Return up to 10 other cases for each case, drawn by its id, without a common right answer."""
     by_id = {case.id: case for case in cases}
     form = _meaning(task)
@@ -168,7 +170,7 @@ def _meaning(task: Task) -> Callable[[str], str]:
 
     For numbers it is the last number of a solution.
     """
-    form = writing(task)
+    form = normaliser(task)
     if task.output.type != "number":
         return form
     return lambda text: str(values[-1].value) if (values := numbers(text)) else form(text)

@@ -20,7 +20,7 @@ from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.tokens import covers, words
 from tuneworthy.stats.bounds import rate
 
-Said = Literal["new", "old", "other"]
+FactKind = Literal["new", "old", "other"]
 
 
 class Fact(Record):
@@ -31,7 +31,7 @@ class Fact(Record):
     new: str
 
 
-class Told(Record):
+class FactCounts(Record):
     """How many of `n` answers state the new fact, the old one, or something else (or both).
 
     The shares have two-sided 95 % Clopper-Pearson intervals; None if n is 0.
@@ -39,12 +39,12 @@ class Told(Record):
 
     arm: str
     n: int
-    counts: dict[Said, int]
-    shares: dict[Said, Interval] | None
+    counts: dict[FactKind, int]
+    shares: dict[FactKind, Interval] | None
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedDocuments:
     """Documents and cases after the change: the gold answer is the new fact."""
 
     docs: tuple[Doc, ...]
@@ -52,7 +52,7 @@ class Changed:
     facts: tuple[Fact, ...]
 
 
-def changed(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Changed:
+def change_facts(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> ChangedDocuments:
     """Return the documents with each case's answer replaced by another case's of the same form.
 
     A case takes part if its document is known (`meta.doc_id`), contains its answer word for word,
@@ -74,7 +74,7 @@ def changed(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Changed:
         texts[name] = pattern.sub(lambda _, new=new: new, texts[name])  # type: ignore[misc]
         facts.append(Fact(case=case.id, old=case.output, new=new))
         replaced[case.id] = (case, name, new)
-    return Changed(
+    return ChangedDocuments(
         docs=tuple(doc.model_copy(update={"text": texts[doc.id]}) for doc in docs),
         cases=tuple(
             case.model_copy(update={"output": new, "accepted": (), "context": texts[name]})
@@ -84,17 +84,17 @@ def changed(docs: Sequence[Doc], cases: Sequence[Case], seed: int) -> Changed:
     )
 
 
-def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> Told:
+def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> FactCounts:
     """Return which facts an arm's answers state; cases without an answer are left out."""
     texts = {answer.case: answer.text for answer in answers}
-    kinds = [told(texts[fact.case], fact) for fact in facts if fact.case in texts]
-    counts: dict[Said, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
-    return Told(arm=arm, n=len(kinds), counts=counts, shares=_shares(counts, len(kinds)))
+    kinds = [stated_fact(texts[fact.case], fact) for fact in facts if fact.case in texts]
+    counts: dict[FactKind, int] = {kind: kinds.count(kind) for kind in ("new", "old", "other")}
+    return FactCounts(arm=arm, n=len(kinds), counts=counts, shares=_shares(counts, len(kinds)))
 
 
 def faithfulness(
     arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
-) -> Told:
+) -> FactCounts:
     """Return which facts answers with the new passage state if the model alone states the old one.
 
     `alone` are the answers of the same model without a passage. Only these conflicts count: a model
@@ -102,12 +102,12 @@ def faithfulness(
     """
     texts_alone = {answer.case: answer.text for answer in alone}
     conflicts = [
-        f for f in facts if f.case in texts_alone and told(texts_alone[f.case], f) == "old"
+        f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
     ]
     return freshness(arm, shown, conflicts)
 
 
-def told(answer: str, fact: Fact) -> Said:
+def stated_fact(answer: str, fact: Fact) -> FactKind:
     """Return which fact an answer states, by the words in which the two differ.
 
     Both or neither: `other`. Raises ValueError if the two do not differ in words.
@@ -122,10 +122,10 @@ def told(answer: str, fact: Fact) -> Said:
     return "new" if says_new else "old"
 
 
-def _shares(counts: Mapping[Said, int], n: int) -> dict[Said, Interval] | None:
+def _shares(counts: Mapping[FactKind, int], n: int) -> dict[FactKind, Interval] | None:
     if not n:
         return None
-    shares: dict[Said, Interval] = {}
+    shares: dict[FactKind, Interval] = {}
     for kind, count in counts.items():
         low, high = rate(count, n)
         shares[kind] = Interval(mean=count / n, low=low, high=high)

@@ -20,21 +20,21 @@ from tuneworthy.compare.choice import own_prompts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
-from tuneworthy.core.freshness import Staleness
+from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
-from tuneworthy.core.span import CENTURY, span
+from tuneworthy.core.span import CENTURY, duration_days
 from tuneworthy.core.specs import trains
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
-from tuneworthy.data.rows import moment
+from tuneworthy.data.rows import sortable_time
 from tuneworthy.data.sealed import Sealed
-from tuneworthy.extras.changed_facts import Changed, Told, changed, freshness
-from tuneworthy.measure.units import Bench, measure
+from tuneworthy.extras.changed_facts import ChangedDocuments, FactCounts, change_facts, freshness
+from tuneworthy.measure.units import Runner, measure
 from tuneworthy.retrieval.gold import unsupported
 from tuneworthy.retrieval.index import index
 from tuneworthy.stats.bounds import rate
@@ -46,32 +46,32 @@ READS = frozenset({"docs", "gold_passage"})
 
 
 @dataclass(frozen=True)
-class Asked:
+class FreshnessResult:
     """An arm's answers on the changed facts; `reads`: it read the changed documents.
 
     An arm that reads no documents answers as before the change.
     """
 
-    told: Told
+    told: FactCounts
     reads: bool
 
 
-def stale(
-    task: Task, cases: Sequence[Case], docs: Sequence[Doc], asked: Sequence[Asked] = ()
-) -> Staleness:
+def staleness_of(
+    task: Task, cases: Sequence[Case], docs: Sequence[Doc], asked: Sequence[FreshnessResult] = ()
+) -> Freshness:
     """Return how fast facts change (declared in the task, else counted) and which arms follow.
 
     `cases` are all labelled rows; with documents, rows whose answer no current passage supports
     are listed. Calls no model. An unknown figure is None and `because` says why.
     """
     change = _declared(task) or _counted(cases, docs)
-    ok = task.knowledge.stale_ok if task.knowledge else Staleness().stale_ok
+    ok = task.knowledge.stale_ok if task.knowledge else Freshness().stale_ok
     counted = change.changed is not None and change.over_days is not None
     plain = task.output.type in ("text", "number")
     return change.model_copy(
         update={
             "stale_ok": ok,
-            "days": lasting(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
+            "days": days_until_stale(change.changed, change.over_days, ok) if counted else None,  # type: ignore[arg-type]
             "faithful": _shares([item.told for item in asked if item.reads], "new"),
             "stale": _shares([item.told for item in asked], "old"),
             "unsupported": tuple(unsupported(index(docs), cases)) if docs and plain else (),
@@ -79,7 +79,7 @@ def stale(
     )
 
 
-def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
+def days_until_stale(share: Proportion, over_days: float, stale_ok: float) -> Interval:
     """Return for how many days a model stays at or below a share of stale answers.
 
     At most a century. Raises ValueError for a span that is not above 0.
@@ -90,9 +90,9 @@ def lasting(share: Share, over_days: float, stale_ok: float) -> Interval:
     return Interval(mean=mean, low=low, high=high)
 
 
-def ask(
-    bench: Bench, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
-) -> list[Asked]:
+def measure_freshness(
+    bench: Runner, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
+) -> list[FreshnessResult]:
     """Change up to 60 facts in the documents and return which arms state the new ones.
 
     Arms that read documents answer again, with the prompts that they chose. Others (a tuned model,
@@ -100,7 +100,7 @@ def ask(
     since they would have to be retrained. Empty if no fact can be changed.
     """
     sealed = bench.sealed.open("freshness")
-    after = _sampled(changed(bench.docs, list(sealed.values()), bench.task.seed))
+    after = _sampled(change_facts(bench.docs, list(sealed.values()), bench.task.seed))
     if not after.facts:
         return []
     changed_bench, results = (
@@ -120,11 +120,11 @@ def ask(
         answers = _answers(own)
         if answers:
             stated = freshness(planned.spec.name, answers, after.facts)
-            results.append(Asked(stated, reads))
+            results.append(FreshnessResult(stated, reads))
     return results
 
 
-def _sampled(after: Changed) -> Changed:
+def _sampled(after: ChangedDocuments) -> ChangedDocuments:
     """Return at most 60 of the changed facts, drawn by the hash of their case."""
     kept = {f.case for f in sorted(after.facts, key=lambda f: digest(["fresh", f.case]))[:MOST]}
     facts = tuple(fact for fact in after.facts if fact.case in kept)
@@ -132,7 +132,7 @@ def _sampled(after: Changed) -> Changed:
     return replace(after, facts=facts, cases=cases)
 
 
-def _changed(bench: Bench, after: Changed) -> Bench:
+def _changed(bench: Runner, after: ChangedDocuments) -> Runner:
     """Return the bench with the changed documents and only their cases, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
@@ -164,57 +164,57 @@ def _days(share: float, over_days: float, stale_ok: float) -> float:
     return min(CENTURY, log1p(-stale_ok) / log1p(-share) * over_days)
 
 
-def _declared(task: Task) -> Staleness | None:
+def _declared(task: Task) -> Freshness | None:
     given = task.knowledge
     if given is None or given.changed_share is None or given.over is None:
         return None
     share = given.changed_share
-    point = Share(k=0, n=0, share=share, low=share, high=share)
-    return Staleness(changed=point, declared=True, over_days=span(given.over))
+    point = Proportion(k=0, n=0, share=share, low=share, high=share)
+    return Freshness(changed=point, declared=True, over_days=duration_days(given.over))
 
 
-def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Staleness:
+def _counted(cases: Sequence[Case], docs: Sequence[Doc]) -> Freshness:
     """Return the share of documents in force at one moment that are no longer in force at the end.
 
     The moment is the first at which most documents are in force, so no document counts twice; the
     end is the latest date of a document or row.
     """
     if not docs:
-        return Staleness(because="there are no documents, and task.yaml has no `knowledge:`")
+        return Freshness(because="there are no documents, and task.yaml has no `knowledge:`")
     if any(_NUMBER.fullmatch(text) for doc in docs for text in (doc.since, doc.until) if text):
-        return Staleness(because="documents are dated by numbers, whose unit is not known")
+        return Freshness(because="documents are dated by numbers, whose unit is not known")
     spans = [(_moment(doc.since, -1.0), _moment(doc.until, 1.0)) for doc in docs]
     dates = sorted({at for span_ in spans for at in span_ if abs(at) != float("inf")})
     if not dates:
-        return Staleness(because="no document is dated, and task.yaml has no `knowledge:`")
+        return Freshness(because="no document is dated, and task.yaml has no `knowledge:`")
     times = (case.time for case in cases if case.time)
-    rows = [moment(text) for text in times if not _NUMBER.fullmatch(text)]
+    rows = [sortable_time(text) for text in times if not _NUMBER.fullmatch(text)]
     last = max([*dates, *rows])
     count = {at: sum(since <= at < until for since, until in spans) for at in dates if at < last}
     if not count or not max(count.values()):
-        return Staleness(because="all documents bear one date: no change can be seen")
+        return Freshness(because="all documents bear one date: no change can be seen")
     first = max(count, key=lambda at: (count[at], -at))
     k = sum(since <= first < until <= last for since, until in spans)
     low, high = rate(k, count[first])
-    share = Share(k=k, n=count[first], share=k / count[first], low=low, high=high)
+    share = Proportion(k=k, n=count[first], share=k / count[first], low=low, high=high)
     over = (last - first) / DAY
-    return Staleness(
+    return Freshness(
         changed=share, over_days=round(over, 3) or over
     )  # a span of seconds must not round to 0
 
 
 def _moment(text: str | None, sign: float) -> float:
-    return sign * float("inf") if text is None else moment(text)
+    return sign * float("inf") if text is None else sortable_time(text)
 
 
-def _shares(counted: Sequence[Told], kind: str) -> dict[str, Share]:
-    shares: dict[str, Share] = {}
+def _shares(counted: Sequence[FactCounts], kind: str) -> dict[str, Proportion]:
+    shares: dict[str, Proportion] = {}
     for arm_counts in counted:
         counts: Mapping[str, int] = {str(name): n for name, n in arm_counts.counts.items()}
         if arm_counts.n:
             k = counts[kind]
             low, high = rate(k, arm_counts.n)
-            shares[arm_counts.arm] = Share(
+            shares[arm_counts.arm] = Proportion(
                 k=k, n=arm_counts.n, share=k / arm_counts.n, low=low, high=high
             )
     return shares

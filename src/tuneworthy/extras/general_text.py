@@ -27,7 +27,7 @@ PLAIN = (
 )
 
 
-def chats() -> list[tuple[Message, ...]]:
+def chat_prompts() -> list[tuple[Message, ...]]:
     """Return 64 one-turn conversations: every request about every topic."""
     return [(Message(role="user", content=ask.format(topic)),) for ask in ASKS for topic in TOPICS]
 

@@ -12,47 +12,47 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.built_cells import best_cells, built, rare
+from tuneworthy.compare.built_cells import best_artefact_run, best_cells, rare_word_cases
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import NumericError
-from tuneworthy.core.harm import Harm
+from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Familiarity
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.run import Run
-from tuneworthy.extras.known_facts import Probe, known_lost, probe
+from tuneworthy.extras.known_facts import Probe, lost_facts, probe
 from tuneworthy.extras.refusals import refusal_change
 from tuneworthy.extras.tuned_model import (
     DRAWS,
-    Tuned,
+    TunedPair,
     divergence,
     open_tuned,
     relative_rise,
     value_of,
 )  # fmt: skip
-from tuneworthy.measure.units import Bench
+from tuneworthy.measure.units import Runner
 from tuneworthy.stats.bounds import paired
 from tuneworthy.stats.summaries import ece
 
 LEAST, FACTS = 20, 10  # the fewest cases, and the fewest highly known facts
-Found = Interval | str
+Figure = Interval | str
 """A figure with its interval, or the reason why there is none."""
 
 
 def harm(
-    bench: Bench, runs: Sequence[Run], arm: str, known: Familiarity | None = None
-) -> Harm | None:
+    bench: Runner, runs: Sequence[Run], arm: str, known: KnowledgeProbe | None = None
+) -> SideEffects | None:
     """Return the harm of training this arm; None if it built no adapter.
 
     Measured on the best run on dev. `known`: the facts that its base model knew; without it lost
     facts are not measured. Every figure is stored as a unit.
     """
-    run = built(runs, arm)
+    run = best_artefact_run(runs, arm)
     if run is None:
         return None
     opened = open_tuned(bench, run)
     extra: dict[str, Any] = {}
-    figures: dict[str, Found] = {
+    figures: dict[str, Figure] = {
         "tail": _tail(bench, runs, arm),
         **_refusals(bench, runs, arm),
     }
@@ -63,10 +63,10 @@ def harm(
         extra |= _texts(opened, figures)
     values = {name: value for name, value in figures.items() if not isinstance(value, str)}
     missing = {name: why for name, why in figures.items() if isinstance(why, str)}
-    return Harm(arm=arm, missing=missing, **values, **extra)
+    return SideEffects(arm=arm, missing=missing, **values, **extra)
 
 
-def _texts(tuned: Tuned, figures: dict[str, Found]) -> dict[str, Any]:
+def _texts(tuned: TunedPair, figures: dict[str, Figure]) -> dict[str, Any]:
     """Return the figures of general and task text; reasons for gaps go into `figures`."""
     result: dict[str, Any] = {}
     try:
@@ -86,7 +86,7 @@ def _texts(tuned: Tuned, figures: dict[str, Found]) -> dict[str, Any]:
     return result
 
 
-def untrained(runs: Sequence[Run]) -> str | None:
+def base_prompt_arm(runs: Sequence[Run]) -> str | None:
     """Return the name of the simplest prompt arm: the base model without training."""
     prompts = [r.spec for r in runs if r.spec.tool == "prompt" and r.state == "measured"]
     candidates = [spec for spec in prompts if spec.role == "candidate"]
@@ -94,15 +94,15 @@ def untrained(runs: Sequence[Run]) -> str | None:
     return best.name if best else None
 
 
-def _tail(bench: Bench, runs: Sequence[Run], arm: str) -> Found:
+def _tail(bench: Runner, runs: Sequence[Run], arm: str) -> Figure:
     """Return the paired change in score on the quarter of cases with the rarest words."""
-    base = untrained(runs)
+    base = base_prompt_arm(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
     own, before = best_cells(runs, arm), best_cells(runs, base)
     gold = bench.sealed.open("harm")
     shared = [case for i, case in gold.items() if i in own and i in before]
-    ids = rare(shared, list(bench.learn.values()))
+    ids = rare_word_cases(shared, list(bench.learn.values()))
     if len(ids) < LEAST:
         return f"{len(ids)} cases with rare words; {LEAST} are needed"
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
@@ -111,8 +111,8 @@ def _tail(bench: Bench, runs: Sequence[Run], arm: str) -> Found:
     return _rounded(bound.mean, bound.low, bound.high)
 
 
-def _refusals(bench: Bench, runs: Sequence[Run], arm: str) -> dict[str, Found]:
-    base, names = untrained(runs), ("refusals", "refusals_wanted")
+def _refusals(bench: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
+    base, names = base_prompt_arm(runs), ("refusals", "refusals_wanted")
     if bench.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
         return dict.fromkeys(names, why)
@@ -129,7 +129,7 @@ def _refusals(bench: Bench, runs: Sequence[Run], arm: str) -> dict[str, Found]:
     }
 
 
-def _calibration(tuned: Tuned) -> Found:
+def _calibration(tuned: TunedPair) -> Figure:
     """Return the change in expected calibration error; both models score every label.
 
     Both use the tuned arm's prompt; the interval is a paired bootstrap over cases.
@@ -148,7 +148,7 @@ def _calibration(tuned: Tuned) -> Found:
     return _ece_change(*sides)
 
 
-def _right(bench: Bench, gold: Mapping[str, Case], case: str, label: str) -> float:
+def _right(bench: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
     value = value_of(bench, gold, Answer(case=case, text=label, finish="stop"))
     return float(value is not None and value >= bench.task.success.passes_from)
 
@@ -166,7 +166,7 @@ def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
     return _rounded(mean, min(low, mean), max(high, mean))
 
 
-def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
+def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
     """Return the share of highly known facts lost, among those not in the adapter's training rows.
 
     The examples in the prompts are the same as before, so only the weights differ.
@@ -189,7 +189,7 @@ def _facts(tuned: Tuned, known: Familiarity | None) -> Found:
         store=lambda key, make: bench.ledger.unit(key, "known", make, bench.study),
         salt=bench.salt,
     )
-    lost = known_lost(known, probe(setup, [gold[i] for i in facts if i in gold]))
+    lost = lost_facts(known, probe(setup, [gold[i] for i in facts if i in gold]))
     if lost.share is None:
         return lost.because
     return _rounded(lost.share.share, lost.share.low, lost.share.high)

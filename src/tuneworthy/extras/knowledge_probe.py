@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.choice import best_last
+from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.known import Familiarity, Forgotten
+from tuneworthy.core.known import ForgottenFacts, KnowledgeProbe
 from tuneworthy.core.model import Model
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
@@ -23,16 +23,16 @@ from tuneworthy.extras.known_facts import (
     SETS,
     SHOTS,
     Probe,
-    known_lost,
+    lost_facts,
     probe,
 )
-from tuneworthy.measure.units import Bench
+from tuneworthy.measure.units import Runner
 
 FACTS = {"knowledge", "retrieval", "reading"}
 """Causes that show that the answers are facts."""
 
 
-def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
+def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     """Return why the knowledge probe does not apply, or "" if it does.
 
     `facts`: there are documents, or rows with the passage that contains their answer.
@@ -45,7 +45,7 @@ def unasked(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     return ""
 
 
-def familiarity(bench: Bench, seen: Diagnosis | None) -> Familiarity:
+def familiarity(bench: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
     """Return how well the base model knows the answers of at most 60 scored cases (30 if paid).
 
     Call it after the diagnosis. Examples come from other rows. Raises ModelError and the ledger's
@@ -53,28 +53,30 @@ def familiarity(bench: Bench, seen: Diagnosis | None) -> Familiarity:
     """
     cases = list(bench.sealed.open("known").values())
     facts = bool(bench.docs) or any(case.context for case in cases)
-    if why := unasked(bench.task, facts, seen):
-        return Familiarity(because=why)
+    if why := why_not_probed(bench.task, facts, seen):
+        return KnowledgeProbe(because=why)
     if "base" not in bench.models:
-        return Familiarity(because="there is no model to ask")
+        return KnowledgeProbe(because="there is no model to ask")
     bench.say("asking the model what it knows already")
     return probe(_probe(bench, bench.models["base"], list(bench.learn.values())), cases)
 
 
-def forgotten(bench: Bench, before: Familiarity, runs: Sequence[Run]) -> Forgotten:
+def forgotten_facts(bench: Runner, before: KnowledgeProbe, runs: Sequence[Run]) -> ForgottenFacts:
     """Return which facts the base model knew well and the trained model lost.
 
     `runs` are those of one trained arm. Each case is put to the model of its own fold, which did
     not learn from it (of several seeds the best on dev). The examples are those of `before`.
     """
     if not before.of:
-        return Forgotten(because=before.because or "nothing was asked before training")
+        return ForgottenFacts(because=before.because or "nothing was asked before training")
     adapters = _adapters(runs)
     if not adapters:
-        return Forgotten(because="no trained adapter is there to be asked")
+        return ForgottenFacts(because="no trained adapter is there to be asked")
     base: Any = bench.models["tune"]
     if dict(base.fingerprint) != dict(bench.models["base"].fingerprint):
-        return Forgotten(because="another model was trained than the one that was asked before")
+        return ForgottenFacts(
+            because="another model was trained than the one that was asked before"
+        )
     gold = bench.sealed.open("known")
     probed = {*before.of, *before.lost}
     others = [case for name, case in bench.learn.items() if name not in probed]
@@ -84,7 +86,7 @@ def forgotten(bench: Bench, before: Familiarity, runs: Sequence[Run]) -> Forgott
         if own_cases:
             model = base.with_adapter(bench.task.folder / str(run.artefact))
             after |= probe(_probe(bench, model, others), own_cases).of
-    return known_lost(before, Familiarity(of=after))
+    return lost_facts(before, KnowledgeProbe(of=after))
 
 
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
@@ -101,7 +103,7 @@ def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     )
 
 
-def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
+def _probe(bench: Runner, model: Model, train: Sequence[Case]) -> Probe:
     def store(key: str, make: Any) -> Mapping[str, Any]:
         bench.check()
         return bench.ledger.unit(key, "known", make, bench.study)
@@ -120,7 +122,7 @@ def _probe(bench: Bench, model: Model, train: Sequence[Case]) -> Probe:
 def _adapters(runs: Sequence[Run]) -> dict[int, Run]:
     """Return the run with an adapter of each fold; of several seeds the best on dev."""
     best: dict[int, Run] = {}
-    for run in best_last(runs):
+    for run in sorted_by_dev(runs):
         if run.artefact and run.fold is not None and run.state == "measured":
             best[run.fold] = run
     return best

@@ -16,8 +16,14 @@ from typing import Any
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
-from tuneworthy.core.code import made_by
-from tuneworthy.core.known import KINDS, Familiarity, Forgotten, Known, Share
+from tuneworthy.core.code import code_version
+from tuneworthy.core.known import (
+    KNOWLEDGE_LEVELS,
+    ForgottenFacts,
+    KnowledgeLevel,
+    KnowledgeProbe,
+    Proportion,
+)
 from tuneworthy.core.model import Model, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
@@ -25,7 +31,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.diagnose.rescore import passes, tolerant
 from tuneworthy.metrics import Metric, by_set
 from tuneworthy.prompting.messages import build
-from tuneworthy.prompting.shots import drawn, refused
+from tuneworthy.prompting.shots import random_examples, refused
 from tuneworthy.stats.bounds import rate
 
 SETS, SHOTS, SAMPLES, TEMPERATURE = 5, 4, 4, 0.5
@@ -53,7 +59,7 @@ class Probe:
     salt: str = ""
 
 
-def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
+def probe(setup: Probe, cases: Sequence[Case]) -> KnowledgeProbe:
     """Return how well the model knows the right answers of a seeded sample of the cases.
 
     At most 60 cases, 30 on a paid model; each is asked 25 times: 5 sets of 4 examples (of its own
@@ -61,15 +67,15 @@ def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
     is an example, and no example is of the case's own group.
     """
     if setup.task.output.type == "label":
-        return Familiarity(because="the answers are labels of a closed set, not facts")
+        return KnowledgeProbe(because="the answers are labels of a closed set, not facts")
     if by_set(setup.metric):
-        return Familiarity(because="the metric looks at many answers together, not at a fact")
+        return KnowledgeProbe(because="the metric looks at many answers together, not at a fact")
     probed = _chosen(setup, cases)
     ids = {case.id for case in probed}
     pool = [case for case in setup.train if case.id not in ids and refused(case) is None]
     if len(pool) < SHOTS:
         why = f"{len(pool)} rows are left to draw examples from, and {SHOTS} are needed"
-        return Familiarity(because=why)
+        return KnowledgeProbe(because=why)
     greedy, sampled = defaultdict[str, list[bool]](list), defaultdict[str, list[bool]](list)
     failed: set[str] = set()
     right = tolerant(setup.task, setup.metric)
@@ -79,11 +85,11 @@ def probe(setup: Probe, cases: Sequence[Case]) -> Familiarity:
             continue
         score = right(case, Answer(case=case.id, text=reply.text, finish=reply.finish))
         (sampled if sample else greedy)[case.id].append(passes(score, setup.pass_at))
-    of = {c.id: kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in failed}
+    of = {c.id: knowledge_kind(greedy[c.id], sampled[c.id]) for c in probed if c.id not in failed}
     return _familiarity(probed, of, tuple(sorted(failed)))
 
 
-def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
+def knowledge_kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> KnowledgeLevel:
     """Return how well a fact is known, given which greedy and sampled answers were right.
 
     Raises ValueError without a greedy answer.
@@ -97,7 +103,7 @@ def kind(greedy: Sequence[bool], sampled: Sequence[bool]) -> Known:
     return "weakly_known" if any(sampled) else "unknown"
 
 
-def known_lost(before: Familiarity, after: Familiarity) -> Forgotten:
+def lost_facts(before: KnowledgeProbe, after: KnowledgeProbe) -> ForgottenFacts:
     """Return which highly known facts an adapter lost, among the cases in both probes.
 
     Facts that changed the other way are counted too, since chance moves cases both ways.
@@ -108,9 +114,9 @@ def known_lost(before: Familiarity, after: Familiarity) -> Forgotten:
     learnt = tuple(i for i in unsure if after.of[i] == "highly_known")
     if not well_known:
         why = "no case was asked twice" if not shared else "no fact was highly known before"
-        return Forgotten(learnt=learnt, unsure=len(unsure), because=why)
+        return ForgottenFacts(learnt=learnt, unsure=len(unsure), because=why)
     lost = tuple(i for i in well_known if after.of[i] in ("weakly_known", "unknown"))
-    return Forgotten(
+    return ForgottenFacts(
         lost=lost,
         shaken=tuple(i for i in well_known if after.of[i] == "maybe_known"),
         learnt=learnt,
@@ -162,8 +168,8 @@ class _ExampleSet:
         types = defaultdict[str, list[Case]](list)
         for case in pool:
             types[type_of(case)].append(case)
-        self._all = drawn(pool, len(pool), seed)
-        self._of = {n: drawn(same, len(same), f"{seed} {n}") for n, same in types.items()}
+        self._all = random_examples(pool, len(pool), seed)
+        self._of = {n: random_examples(same, len(same), f"{seed} {n}") for n, same in types.items()}
 
     def ids(self, case: Case) -> tuple[str, ...]:
         """Return the ids of the examples for a case; usually the same for all cases of a type."""
@@ -183,7 +189,7 @@ def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply
         seed=setup.task.seed,
         sample=sample,
     )
-    source = {"what": "known", "model": dict(setup.model.fingerprint), "made_by": made_by(),
+    source = {"what": "known", "model": dict(setup.model.fingerprint), "made_by": code_version(),
               "salt": setup.salt}  # fmt: skip
     messages = [[message.plain() for message in prompt] for prompt in prompts]
     key = digest({**source, "limits": limits.plain(), "prompts": messages})
@@ -194,12 +200,12 @@ def _replies(setup: Probe, prompts: Sequence[Prompt], sample: int) -> list[Reply
 
 
 def _familiarity(
-    probed: Sequence[Case], of: dict[str, Known], lost: tuple[str, ...]
-) -> Familiarity:
+    probed: Sequence[Case], of: dict[str, KnowledgeLevel], lost: tuple[str, ...]
+) -> KnowledgeProbe:
     answers = SETS * (SAMPLES + 1)
     if not of:
         why = "no answer came back" if lost else "no rows with an answer to ask for"
-        return Familiarity(sets=SETS, answers=answers, lost=lost, because=why)
+        return KnowledgeProbe(sets=SETS, answers=answers, lost=lost, because=why)
     counts, n = Counter(of.values()), len(of)
     unknown = _share(counts["unknown"], n)
     types = defaultdict[str, list[str]](list)
@@ -211,9 +217,9 @@ def _familiarity(
         for name, ids in sorted(types.items())
         if len(ids) >= LEAST_OF_A_TYPE
     }
-    return Familiarity(
+    return KnowledgeProbe(
         of=dict(sorted(of.items())),
-        shares={name: _share(counts[name], n) for name in KINDS},
+        shares={name: _share(counts[name], n) for name in KNOWLEDGE_LEVELS},
         unknown=unknown,
         by_type=by_type,
         sets=SETS,
@@ -223,7 +229,7 @@ def _familiarity(
     )
 
 
-def _sentences(unknown: Share, by_type: Mapping[str, Share]) -> tuple[str, ...]:
+def _sentences(unknown: Proportion, by_type: Mapping[str, Proportion]) -> tuple[str, ...]:
     lines = [
         f"{unknown.k} of {unknown.n} rows ({unknown.low:.0%} to {unknown.high:.0%}) hold a fact "
         "that the model never gave: training on them would teach it anew"
@@ -238,6 +244,6 @@ def _sentences(unknown: Share, by_type: Mapping[str, Share]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _share(k: int, n: int) -> Share:
+def _share(k: int, n: int) -> Proportion:
     low, high = rate(k, n)
-    return Share(k=k, n=n, share=k / n, low=low, high=high)
+    return Proportion(k=k, n=n, share=k / n, low=low, high=high)

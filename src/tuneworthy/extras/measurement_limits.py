@@ -16,7 +16,7 @@ from tuneworthy.core.order import best_first
 from tuneworthy.core.run import Run
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import Task
-from tuneworthy.data.audit import D
+from tuneworthy.data.audit import ASSUMED_DIFFERENCE_SHARE
 from tuneworthy.data.load import Loaded
 from tuneworthy.diagnose.consistency import contradictions, fewest, noise, one_form, proportion
 from tuneworthy.diagnose.diagnosis import base_of, columns
@@ -28,20 +28,20 @@ from tuneworthy.diagnose.metric_ladder import (
     another_row,
     cut,
     one_part,
-    ranked,
-    value,
+    ranking_auc,
+    score_of_text,
 )  # fmt: skip
 from tuneworthy.metrics import Metric
 from tuneworthy.stats.bounds import rate
-from tuneworthy.stats.discordant import FEW, discordant
-from tuneworthy.stats.power import Z, mde
-from tuneworthy.stats.sizing import graded, widened
+from tuneworthy.stats.discordant import EXACT_BELOW, discordant_bounds
+from tuneworthy.stats.power import Z, minimum_detectable_effect
+from tuneworthy.stats.sizing import is_graded, observed_width_factor
 
-NOT_TWICE = "nothing was asked twice: answers that are logged or greedy do not change"
+NO_REPEATS = "nothing was asked twice: answers that are logged or greedy do not change"
 
 
 @dataclass(frozen=True)
-class Ground:
+class MeasurementInputs:
     """The inputs of the examination: the task, its loaded rows, the scored cases, the metric."""
 
     task: Task
@@ -51,7 +51,7 @@ class Ground:
 
 
 def soundness(
-    ground: Ground,
+    ground: MeasurementInputs,
     evidence: Evidence,
     runs: Sequence[Run],
     again: Mapping[str, bool] | None = None,
@@ -135,7 +135,13 @@ def _best_pair_power(evidence: Evidence, margin: float) -> tuple[int, float | No
     pair = _pair(evidence, best) if len(best) == 2 else None
     if pair is None or not pair.n:
         n = evidence.n
-        return n, round(min(1.0, mde(n, D)), 6) if n else None, None
+        return (
+            n,
+            round(min(1.0, minimum_detectable_effect(n, ASSUMED_DIFFERENCE_SHARE)), 6)
+            if n
+            else None,
+            None,
+        )
     detectable, differ = _detectable(pair, margin)
     return pair.n, round(min(1.0, detectable), 6), round(differ, 6)
 
@@ -158,15 +164,15 @@ def _error(pair: Pair, margin: float, z: float) -> tuple[float, float]:
     the normal bound; if fewer than ten cases differ, exact bounds at the margin are used.
     """
     error = pair.error
-    if graded(pair):
+    if is_graded(pair):
         return error, pair.differ / pair.n
     net = abs(pair.wins - pair.losses) / pair.n
     shared, least = min(pair.wins, pair.losses) / pair.n, min(net, margin)
     differ = 2 * shared + least
-    if pair.differ < FEW:
+    if pair.differ < EXACT_BELOW:
         counts = (shared + least) * pair.n, shared * pair.n
-        low, high = discordant(*counts, pair.n, pair.level)
-        return widened(pair) * float(high - low) / 2 / z, differ
+        low, high = discordant_bounds(*counts, pair.n, pair.level)
+        return observed_width_factor(pair) * float(high - low) / 2 / z, differ
     plain = sqrt(max(0.0, pair.differ / pair.n - net**2) / pair.n)
     ratio = max(pair.factor, error / plain) if plain else pair.factor
     return ratio * sqrt(differ / pair.n), differ
@@ -177,7 +183,7 @@ def _pair(evidence: Evidence, two: Sequence[ArmResult]) -> Pair | None:
     return next((pair for pair in evidence.pairs if {pair.arm, pair.versus} == names), None)
 
 
-def _own_scores(ground: Ground, missing: dict[str, str]) -> list[float | None]:
+def _own_scores(ground: MeasurementInputs, missing: dict[str, str]) -> list[float | None]:
     """Return the metric's scores of the right answers themselves; empty for a judge."""
     fields = ("ladder", "gold", "unscored")
     if ground.task.success.judge is not None:
@@ -185,11 +191,11 @@ def _own_scores(ground: Ground, missing: dict[str, str]) -> list[float | None]:
         return []
     if not ground.cases:
         missing |= dict.fromkeys(fields, "no row is scored")
-    return [value(ground.metric, case, case.output) for case in ground.cases[:MOST]]
+    return [score_of_text(ground.metric, case, case.output) for case in ground.cases[:MOST]]
 
 
 def _ladder(
-    ground: Ground, own: Sequence[float | None], missing: dict[str, str]
+    ground: MeasurementInputs, own: Sequence[float | None], missing: dict[str, str]
 ) -> tuple[dict[str, float], float | None]:
     cases = list(ground.cases)[:MOST]
     scored = [score for score in own if score is not None]
@@ -201,7 +207,7 @@ def _ladder(
     if ground.task.output.type == "label":  # a replaced label is another row's label
         del steps[ONE_PART]
         missing[f"ladder/{ONE_PART}"] = "a label is one part: see another row's"
-    aucs = {name: ranked(cases, ground.metric, own, step) for name, step in steps.items()}
+    aucs = {name: ranking_auc(cases, ground.metric, own, step) for name, step in steps.items()}
     for name in (name for name, auc in aucs.items() if auc is None):
         missing[f"ladder/{name}"] = "fewer than 10 rows have such an answer"
     if ANOTHER_ROW in aucs and aucs[ANOTHER_ROW] is None:
@@ -226,5 +232,5 @@ def _flips(
     base = base_of(columns(task, runs))
     share = flips(base.passed, again) if base and again else None
     if share is None:
-        missing["flips"] = NOT_TWICE
+        missing["flips"] = NO_REPEATS
     return share

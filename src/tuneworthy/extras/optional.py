@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tuneworthy.core.arm import Work
-from tuneworthy.core.extra import Extra
+from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm
 from tuneworthy.core.specs import trains
 from tuneworthy.extras import knowledge_probe as knowing
 from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
 from tuneworthy.extras.training_size_curve import LEARNERS, curve_minutes
-from tuneworthy.measure.planning import Facts, reading_minutes
+from tuneworthy.measure.planning import PlanInputs, diagnosis_minutes
 from tuneworthy.models import is_local
 
 HARM, KNOWN, CURVE, SHAKES = "harm and changes", "known facts", "learning curves", "temperatures"
@@ -25,13 +25,15 @@ KINDS = (HARM, KNOWN, CURVE, SHAKES)
 BRIEF = "the run was asked to be brief (--brief)"
 
 
-def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
+def plan_extras(
+    facts: PlanInputs, plan: Plan, brief: bool = False
+) -> tuple[OptionalMeasurement, ...]:
     """Return the optional measurements of a plan, each with its minutes or the reason it is cut.
 
     They share the minutes that arms and diagnosis leave, in the order of KINDS. `brief` cuts all.
     Under the stage rule they are cut later, by the minutes left at the end.
     """
-    across = reading_minutes(plan.across)
+    across = diagnosis_minutes(plan.across)
     left = facts.task.budget.minutes - sum(arm.minutes for arm in plan.arms) - across
     result = []
     for extra in _wanted(facts, [arm for arm in plan.arms if not arm.because]):
@@ -45,7 +47,7 @@ def extras(facts: Facts, plan: Plan, brief: bool = False) -> tuple[Extra, ...]:
     return tuple(result)
 
 
-def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
+def _wanted(facts: PlanInputs, arms: Sequence[PlannedArm]) -> Iterator[OptionalMeasurement]:
     """Yield the measurements that apply to these arms; a paid model gets no temperature checks."""
     trained = [arm for arm in arms if trains(arm.spec)]
     if trained:
@@ -55,19 +57,23 @@ def _wanted(facts: Facts, arms: Sequence[PlannedArm]) -> Iterator[Extra]:
     if facts.speed is not None and facts.task.output.type != "label" and facts_asked:
         yield _extra(facts, KNOWN, lambda: knowing.cost(facts.task, facts.sizes, paid))
     if learners := [arm for arm in trained if arm.spec.tool in LEARNERS]:
-        yield Extra(what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in learners))
+        yield OptionalMeasurement(
+            what=CURVE, minutes=max(curve_minutes(facts, arm) for arm in learners)
+        )
     if facts.speed is not None and not paid:
         yield _extra(facts, SHAKES, lambda: shaking.estimate(facts.sizes))
 
 
-def _extra(facts: Facts, what: str, work: Callable[[], Work]) -> Extra:
+def _extra(facts: PlanInputs, what: str, work: Callable[[], Work]) -> OptionalMeasurement:
     if facts.speed is None:
-        return Extra(what=what)
+        return OptionalMeasurement(what=what)
     needed = work()
-    return Extra(what=what, requests=needed.requests, minutes=round(facts.speed.minutes(needed), 2))
+    return OptionalMeasurement(
+        what=what, requests=needed.requests, minutes=round(facts.speed.minutes(needed), 2)
+    )
 
 
-def left_out(extras: Sequence[Extra], what: str) -> str:
+def why_left_out(extras: Sequence[OptionalMeasurement], what: str) -> str:
     """Return why a kind is not measured, or "" if it is planned."""
     planned = next((extra for extra in extras if extra.what == what), None)
     return "nothing here gives a reason to measure it" if planned is None else planned.because

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.compare.choice import best_last
+from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Interval
@@ -22,7 +22,7 @@ from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
-from tuneworthy.stats.ratio import share
+from tuneworthy.stats.ratio import ratio_of_means
 
 BY_HAND = "no search was run: only prompts written by hand were tried"
 LOGGED = "the prompt is known by recorded answers alone: how it was found is not known"
@@ -31,7 +31,7 @@ Steps = list[tuple[int, Mapping[str, float]]]
 """One fold's search: (prompts tried, dev-row scores of the best prompt so far) per step."""
 
 
-def searched(
+def search_summary(
     task: Task, cases: Sequence[Case], runs: Sequence[Run], evidence: Evidence, split: Split
 ) -> PromptSearch | None:
     """Return the record of the prompt search; None if no prompt was measured.
@@ -137,7 +137,7 @@ def _rho(
     )
     if bound.low <= 0 <= bound.high:
         return None, ["the tuned arm is not shown to differ from the base"]
-    if (ratio := share(prompt_gain, tune_gain, 2 * TAIL, factor, clusters)) is None:
+    if (ratio := ratio_of_means(prompt_gain, tune_gain, 2 * TAIL, factor, clusters)) is None:
         return None, ["the share of the tuning gain has no bounds: the gain is too uncertain"]
     return _interval(*ratio), []
 
@@ -159,7 +159,7 @@ def _standing(runs: Sequence[Run], evidence: Evidence, tool: str) -> list[Run]:
 def _cells(runs: Sequence[Run]) -> dict[str, tuple[float, int]]:
     """Return {case: (score, fold)} of an arm's runs, from the best seed on dev in each fold."""
     cells: dict[str, tuple[float, int]] = {}
-    for run in best_last(runs):
+    for run in sorted_by_dev(runs):
         for answer, score in zip(run.answers, run.scores, strict=True):
             value = score.value if isinstance(score, Score) else 0.0
             cells[answer.case] = value, run.fold or 0

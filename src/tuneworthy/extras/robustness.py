@@ -1,7 +1,7 @@
 """Measure robustness: run arms at other temperatures, reworded, and without the long prompt.
 
-The arm is refitted as it was (a trained one loads its adapter) with its models wrapped in a `Dial`
-(`models/_overrides.py`), and answers cases of its own fold. Knows no arm by name.
+The arm is refitted as it was (a trained one loads its adapter) with `RequestOverrides`
+(`models/_overrides.py`) on its models, and answers cases of its own fold. Knows no arm by name.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.evidence import ArmResult, Evidence
-from tuneworthy.core.harm import Shake
+from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import RECORDED, Run
 from tuneworthy.core.specs import chooses
 from tuneworthy.extras.rewording import rewordings
 from tuneworthy.measure.model_roles import roles_of
-from tuneworthy.measure.units import COMMON, Bench, _identity, _Unit
+from tuneworthy.measure.units import COMMON, Runner, _identity, _Unit
 from tuneworthy.models import is_local
-from tuneworthy.models._overrides import Change, Dial, dialled
+from tuneworthy.models._overrides import Change, RequestOverrides, with_overrides
 from tuneworthy.stats import bounds
 
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.3)
 MOST, ENOUGH = 60, 40  # the most cases; another fold is added only below ENOUGH
 
 
-def to_shake(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
+def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the two best finalists that run a model here, and the best trained finalist."""
     asks = {
         r.spec.name
@@ -52,7 +52,9 @@ def to_shake(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(a.name for a in (*ranked[:2], *trained)))
 
 
-def shake(bench: Bench, runs: Sequence[Run], arms: Sequence[str]) -> tuple[Shake, ...]:
+def measure_robustness(
+    bench: Runner, runs: Sequence[Run], arms: Sequence[str]
+) -> tuple[RobustnessResult, ...]:
     """Return validity and score of these arms at five temperatures, and with changed prompts.
 
     All arms answer the same cases: at most 60, from the first fold that all of them ran (and from
@@ -61,7 +63,7 @@ def shake(bench: Bench, runs: Sequence[Run], arms: Sequence[str]) -> tuple[Shake
     """
     chosen = {name: best_runs(runs, name) for name in arms}
     folds = _folds(chosen)
-    results: list[Shake] = []
+    results: list[RobustnessResult] = []
     for name, own in chosen.items():
         fits = [fit for run in own if run.fold in folds if (fit := _fitted(bench, run))]
         if fits and len(fits) == len(folds):
@@ -77,7 +79,7 @@ class _Fit:
 
     run: Run
     fitted: Fitted
-    dial: Dial
+    dial: RequestOverrides
 
 
 def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
@@ -92,7 +94,7 @@ def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
     return folds
 
 
-def _fitted(bench: Bench, run: Run) -> _Fit | None:
+def _fitted(bench: Runner, run: Run) -> _Fit | None:
     """Return the arm as it was fitted; None if that needs training or a paid model."""
     arm = load("arms", run.spec.arm)
     roles = roles_of(bench.models, arm.NEEDS)
@@ -107,7 +109,7 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
         if not built.exists():
             return None
         folder = built.parent
-    dial = Dial(seed=bench.task.seed)
+    dial = RequestOverrides(seed=bench.task.seed)
 
     def store(key: str, make: Any) -> dict[str, Any]:
         return bench.ledger.unit(key, "shake", make, bench.study)
@@ -116,7 +118,7 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
         task=bench.task,
         train=[bench.learn[i] for i in part.train],
         dev=[bench.learn[i] for i in part.dev],
-        models={r: dialled(bench.models[r], dial, store, bench.salt) for r in roles},
+        models={r: with_overrides(bench.models[r], dial, store, bench.salt) for r in roles},
         score=bench.metric,
         folder=folder,
         recipe=run.recipe or Recipe(),
@@ -131,7 +133,7 @@ def _fitted(bench: Bench, run: Run) -> _Fit | None:
     return _Fit(run, fitted, dial)
 
 
-def _conditions(bench: Bench, name: str, fits: Sequence[_Fit]) -> Iterator[Shake]:
+def _conditions(bench: Runner, name: str, fits: Sequence[_Fit]) -> Iterator[RobustnessResult]:
     ids = _cases(bench, [fit.run for fit in fits])
     for temperature in TEMPERATURES:
         bench.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
@@ -145,12 +147,12 @@ def _conditions(bench: Bench, name: str, fits: Sequence[_Fit]) -> Iterator[Shake
         yield from _results(bench, (name, rewording.how, 0.0), answers)
 
 
-def _single(bench: Bench, ids: frozenset[str]) -> bool:
+def _single(bench: Runner, ids: frozenset[str]) -> bool:
     """Return whether every input is one turn, so that no turn is mistaken for an example."""
     return all(len(q.messages) == 1 for q in bench.sealed.queries(sorted(ids)))
 
 
-def _cases(bench: Bench, runs: Sequence[Run]) -> frozenset[str]:
+def _cases(bench: Runner, runs: Sequence[Run]) -> frozenset[str]:
     """Return at most 60 case ids of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
     ranked = sorted(ids, key=lambda i: digest([bench.task.seed, "shake", i]))
@@ -158,7 +160,7 @@ def _cases(bench: Bench, runs: Sequence[Run]) -> frozenset[str]:
 
 
 def _answers(
-    bench: Bench,
+    bench: Runner,
     fits: Sequence[_Fit],
     ids: frozenset[str],
     setting: tuple[float, Change | None],
@@ -174,8 +176,8 @@ def _answers(
 
 
 def _results(
-    bench: Bench, condition: tuple[str, str, float], answers: Sequence[Answer]
-) -> Iterator[Shake]:
+    bench: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
+) -> Iterator[RobustnessResult]:
     """Yield the result of one condition; nothing if no answer says whether it is valid."""
     gold = bench.sealed.open("shake")
     scores = [bench.metric(gold[answer.case], answer) for answer in answers]
@@ -187,12 +189,12 @@ def _results(
     groups = [gold[a.case].group or a.case for a in answers]
     low, high = bounds.rate(sum(judged), len(judged))
     mean = [round(float(v), 6) for v in bounds.mean_interval(values, groups=groups)]
-    yield Shake(
+    yield RobustnessResult(
         arm=condition[0],
         how=condition[1],
         temperature=condition[2],
         n=len(answers),
-        valid=Share(
+        valid=Proportion(
             k=sum(judged), n=len(judged), share=sum(judged) / len(judged), low=low, high=high
         ),
         score=Interval(mean=mean[0], low=mean[1], high=mean[2]),

@@ -12,12 +12,12 @@ from typing import Any
 
 from tuneworthy.compare.arm_slices import slices
 from tuneworthy.compare.costs import with_costs
-from tuneworthy.compare.hard_limits import all_judged
+from tuneworthy.compare.hard_limits import with_optional_limits
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.known import Familiarity
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.plan import Plan
 from tuneworthy.core.run import Run
 from tuneworthy.data.load import Loaded
@@ -25,22 +25,22 @@ from tuneworthy.extras import freshness_rate as staleness
 from tuneworthy.extras import optional as extras
 from tuneworthy.extras.harm_checks import harm
 from tuneworthy.extras.knowledge_probe import familiarity
-from tuneworthy.extras.measurement_limits import Ground, soundness
-from tuneworthy.extras.prompt_search import searched
-from tuneworthy.extras.robustness import shake, to_shake
+from tuneworthy.extras.measurement_limits import MeasurementInputs, soundness
+from tuneworthy.extras.prompt_search import search_summary
+from tuneworthy.extras.robustness import measure_robustness, robustness_arms
 from tuneworthy.extras.style_distance import styles
 from tuneworthy.extras.training_size_curve import learning_curves
-from tuneworthy.extras.weight_changes import changes
-from tuneworthy.measure.units import Bench
+from tuneworthy.extras.weight_changes import training_changes
+from tuneworthy.measure.units import Runner
 
 TRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
-class Asking:
+class ExtrasInputs:
     """The inputs of the measurements; `recipes` has the best prompt of each fold."""
 
-    bench: Bench
+    bench: Runner
     loaded: Loaded
     cases: tuple[Case, ...]
     plan: Plan
@@ -49,10 +49,10 @@ class Asking:
 
     def cut(self, what: str) -> str:
         """Return why a kind is not measured, or "" if it is planned."""
-        return extras.left_out(self.plan.beside, what)
+        return extras.why_left_out(self.plan.beside, what)
 
 
-def beside(asking: Asking, evidence: Evidence) -> Evidence:
+def with_extras(asking: ExtrasInputs, evidence: Evidence) -> Evidence:
     """Return the evidence with the optional measurements, and the reasons for missing ones.
 
     The limits that need them (`general_drop`, `context_faithful`) get their state. If a model can
@@ -73,45 +73,50 @@ def beside(asking: Asking, evidence: Evidence) -> Evidence:
             missing |= {name: f"{why} ({error.got})" for name in names if name not in values}
         evidence = evidence.model_copy(update=values)
     evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known now
-    arms = all_judged(asking.bench.task, evidence)
+    arms = with_optional_limits(asking.bench.task, evidence)
     return evidence.model_copy(update={"arms": arms, "missing": missing})
 
 
-Found = Iterator[tuple[str, Any]]
+Measured = Iterator[tuple[str, Any]]
 """Yields (field of the evidence, its value or a text that says why there is none)."""
 
 
-def _measurement(asking: Asking, evidence: Evidence) -> Found:
+def _measurement(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     bench = asking.bench
-    ground = Ground(bench.task, asking.loaded, asking.cases, bench.metric)
+    ground = MeasurementInputs(bench.task, asking.loaded, asking.cases, bench.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
     yield "styles", styles(bench.task, asking.cases, asking.runs) or "no arm was measured"
-    search = searched(bench.task, asking.cases, asking.runs, evidence, bench.split)
+    search = search_summary(bench.task, asking.cases, asking.runs, evidence, bench.split)
     yield "search", search or "no prompt was measured"
 
 
-def _facts(asking: Asking, evidence: Evidence) -> Found:
+def _facts(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     bench = asking.bench
     stated = (
-        staleness.ask(bench, asking.plan.arms, asking.runs, asking.recipes) if bench.docs else ()
+        staleness.measure_freshness(bench, asking.plan.arms, asking.runs, asking.recipes)
+        if bench.docs
+        else ()
     )
-    yield "staleness", staleness.stale(bench.task, asking.loaded.everyone, bench.docs, stated)
+    yield (
+        "staleness",
+        staleness.staleness_of(bench.task, asking.loaded.everyone, bench.docs, stated),
+    )
     if why := asking.cut(extras.KNOWN):
-        yield "known", Familiarity(because=why)
+        yield "known", KnowledgeProbe(because=why)
     else:
         yield "known", familiarity(bench, evidence.diagnosis)
 
 
-def _robustness(asking: Asking, evidence: Evidence) -> Found:
-    why, arms = asking.cut(extras.SHAKES), to_shake(evidence, asking.runs)
+def _robustness(asking: ExtrasInputs, evidence: Evidence) -> Measured:
+    why, arms = asking.cut(extras.SHAKES), robustness_arms(evidence, asking.runs)
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
         return
-    shakes = shake(asking.bench, asking.runs, arms)
+    shakes = measure_robustness(asking.bench, asking.runs, arms)
     yield "shakes", shakes or "no finalist could be asked again"
 
 
-def _tuned(asking: Asking, evidence: Evidence) -> Found:
+def _tuned(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     """Yield harm and changes of the finalists trained here."""
     names = [a.name for a in evidence.arms if a.finalist and a.tool in TRAINED and not a.present]
     why = asking.cut(extras.HARM)
@@ -121,11 +126,11 @@ def _tuned(asking: Asking, evidence: Evidence) -> Found:
     bench, runs = asking.bench, asking.runs
     harms = [harm(bench, runs, name, evidence.known) for name in names]
     yield "harms", tuple(record for record in harms if record)
-    all_changes = [changes(bench, runs, name, evidence.shakes) for name in names]
+    all_changes = [training_changes(bench, runs, name, evidence.shakes) for name in names]
     yield "changes", tuple(record for record in all_changes if record)
 
 
-def _curves(asking: Asking, evidence: Evidence) -> Found:
+def _curves(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     why = asking.cut(extras.CURVE)
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
     given = (asking.bench, asking.plan.arms, asking.runs, asking.recipes, evidence)
@@ -141,7 +146,9 @@ _PARTS = (
 )
 
 
-def sliced(asking: Asking, evidence: Evidence, arm: str | None, rival: str | None) -> Evidence:
+def with_slices(
+    asking: ExtrasInputs, evidence: Evidence, arm: str | None, rival: str | None
+) -> Evidence:
     """Return the evidence with the slices of the named arm and its rival."""
     if arm is None:
         missing = {**evidence.missing, "slices": "no arm is named"}

@@ -12,7 +12,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.run import Run
 from tuneworthy.core.style import Style
 from tuneworthy.core.task import Task
-from tuneworthy.metrics._style import LEAST, control, told_apart
+from tuneworthy.metrics._style import LEAST, control, separate
 
 DRAWS = 5
 SHORTEST = 20  # the least median length of the right answers, in characters
@@ -46,7 +46,7 @@ def _style(
         texts = {a.case: a.text for a in run.answers if a.error is None and a.text.strip()}
         ids = sorted(set(texts) & set(gold))
         if len(ids) >= LEAST:
-            discriminator = told_apart([texts[i] for i in ids], [gold[i] for i in ids])
+            discriminator = separate([texts[i] for i in ids], [gold[i] for i in ids])
             worth = np.minimum(1, 2 * (1 - np.array(discriminator.answers))).mean()
             folds_measured.append((len(ids), discriminator.auc, float(worth)))
     if not folds_measured:

@@ -15,21 +15,21 @@ import numpy as np
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Work
-from tuneworthy.core.curve import Cleaning, LearningCurve, LearningPoint
+from tuneworthy.core.curve import LabelCleaningGain, LearningCurve, LearningPoint
 from tuneworthy.core.evidence import Evidence, Interval
 from tuneworthy.core.order import best_first
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run
-from tuneworthy.core.specs import chooses, most_rows
+from tuneworthy.core.specs import chooses, max_training_rows
 from tuneworthy.data.folds import Part
-from tuneworthy.diagnose.label_errors import doubts
-from tuneworthy.measure.planning import Facts
-from tuneworthy.measure.units import Bench, measure
+from tuneworthy.diagnose.label_errors import label_doubts
+from tuneworthy.measure.planning import PlanInputs
+from tuneworthy.measure.units import Runner, measure
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
-from tuneworthy.stats.learning_curve import Cells, Needed, rows_needed
+from tuneworthy.stats.learning_curve import Cells, RowsNeeded, rows_needed
 
 LEARNERS = ("classifier", "tune", "distil")
 UNTRAINED = ("keep", "prompt", "schema", "context")
@@ -52,13 +52,13 @@ class _Learner:
     rival: str
     beat: Mapping[str, float]
 
-    def part(self, bench: Bench, fold: int) -> Part:
+    def part(self, bench: Runner, fold: int) -> Part:
         """Return the part of a fold as this arm learns from it."""
         return bench.split.parts[fold].learnt(chooses(self.planned.spec))
 
 
 def learning_curves(
-    bench: Bench,
+    bench: Runner,
     planned: Sequence[PlannedArm],
     runs: Sequence[Run],
     recipes: Sequence[Recipe],
@@ -91,7 +91,7 @@ def learning_curves(
     return tuple(curves)
 
 
-def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
+def curve_minutes(facts: PlanInputs, planned: PlannedArm) -> float:
     """Return the minutes for the curve of a planned arm: its fits on fewer rows.
 
     0 if the arm has no estimate (a classifier) or no model was timed.
@@ -104,7 +104,7 @@ def curve_minutes(facts: Facts, planned: PlannedArm) -> float:
     repeats = len(planned.folds) if len(planned.folds) > 1 else 2
     total = 0.0
     available = facts.sizes.train + (0 if chooses(planned.spec) else facts.sizes.dev)
-    learnt = min(available, most_rows(planned.spec) or available)
+    learnt = min(available, max_training_rows(planned.spec) or available)
     for share in _shares(learnt):
         rows = round(share * learnt)
         sizes = facts.sizes.model_copy(update={"cases": cases, "train": rows})
@@ -154,7 +154,7 @@ def _scores(runs: Sequence[Run]) -> Scores:
     }
 
 
-def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
+def _curve(bench: Runner, learner: _Learner) -> LearningCurve:
     parts = [learner.part(bench, fold) for fold in learner.folds]
     rows = min(round(_learnt(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
@@ -169,7 +169,7 @@ def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
     margin = bench.task.success.margin
     needed = rows_needed([p.rows for p in points], cells, margin, bench.task.seed)
     if not learner.rival:
-        needed = Needed(None, None, None, "no arm that learns nothing was measured beside it")
+        needed = RowsNeeded(None, None, None, "no arm that learns nothing was measured beside it")
     return LearningCurve(
         arm=spec.name,
         tool=spec.tool,
@@ -183,7 +183,7 @@ def _curve(bench: Bench, learner: _Learner) -> LearningCurve:
     )
 
 
-def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
+def _cut_scores(bench: Runner, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
     """Yield the scores after fitting on a share of each fold's rows; none for a failed fit."""
     for seed in learner.seeds:
         parts = {
@@ -193,7 +193,7 @@ def _cut_scores(bench: Bench, learner: _Learner, share: float) -> Iterator[tuple
         yield from _fitted(bench, learner, seed, parts).items()
 
 
-def _all_rows(bench: Bench, learner: _Learner) -> Iterator[tuple[Cell, float]]:
+def _all_rows(bench: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
     """Yield the scores with all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.whole}
     yield from learner.whole.items()
@@ -202,7 +202,7 @@ def _all_rows(bench: Bench, learner: _Learner) -> Iterator[tuple[Cell, float]]:
             yield from _fitted(bench, learner, seed, {}).items()
 
 
-def _fitted(bench: Bench, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
+def _fitted(bench: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
     all_parts = tuple(parts.get(at, part) for at, part in enumerate(bench.split.parts))
     subset = replace(bench, split=bench.split.model_copy(update={"parts": all_parts}), timed=False)
     update = {"seeds": (seed,), "folds": learner.folds}
@@ -216,11 +216,11 @@ def _fitted(bench: Bench, learner: _Learner, seed: int, parts: Mapping[int, Part
 
 def _learnt(learner: _Learner, part: Part) -> float:
     """Return the share of a part's training rows that the arm's options let it use."""
-    most = most_rows(learner.planned.spec)
+    most = max_training_rows(learner.planned.spec)
     return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
 
 
-def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
+def _cut(bench: Runner, part: Part, share: float, seed: int) -> Part:
     """Return the part with a share of its training rows; smaller shares are nested in larger ones.
 
     Dev rows stay, so that the choice of a checkpoint does not change with the share.
@@ -230,7 +230,7 @@ def _cut(bench: Bench, part: Part, share: float, seed: int) -> Part:
     return part.model_copy(update={"train": tuple(i for i in part.train if i in kept)})
 
 
-def _point(bench: Bench, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
+def _point(bench: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
     cases, values, _ = _by_case(scores)
     interval = bounds.mean_interval(values, groups=_groups(bench, cases))
     parts = [learner.part(bench, fold) for fold in learner.folds]
@@ -257,7 +257,7 @@ def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarra
     return cases, means, np.array([fold[case] for case in cases])
 
 
-def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
+def _gain(bench: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
     """Return the paired difference of two fits, two-sided 95 %, with the width factor."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
@@ -275,11 +275,11 @@ def _gain(bench: Bench, learner: _Learner, more: Scores, fewer: Scores) -> Inter
     return Interval(mean=mean, low=low, high=high)
 
 
-def _groups(bench: Bench, cases: Sequence[str]) -> np.ndarray[Any, Any]:
+def _groups(bench: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
     return np.array([bench.split.groups.get(case, case) for case in cases])
 
 
-def _cells(bench: Bench, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
+def _cells(bench: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.beat)
@@ -292,7 +292,7 @@ def _cells(bench: Bench, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     )
 
 
-def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
+def cleaning(bench: Runner, learner: _Learner) -> LabelCleaningGain:
     """Return the gain of an arm when training rows with contradicted labels are left out.
 
     Contradicted: another row has the same input and another answer, or 4 of the 5 nearest inputs
@@ -303,7 +303,7 @@ def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
         part = learner.part(bench, fold)
         train = [bench.learn[i] for i in part.train]
         contradicted = {
-            d.case for d in doubts(bench.task, train, [bench.learn[i] for i in part.dev])
+            d.case for d in label_doubts(bench.task, train, [bench.learn[i] for i in part.dev])
         }
         kept = tuple(i for i in part.train if i not in contradicted)
         parts[fold] = part.model_copy(update={"train": kept})
@@ -312,11 +312,11 @@ def cleaning(bench: Bench, learner: _Learner) -> Cleaning:
     mean_dropped = float(np.mean(dropped))
     if not mean_dropped:
         why = "no training row is denied by a copy of it or by its neighbours"
-        return Cleaning(arm=name, rows=rows, dropped=0.0, because=why)
+        return LabelCleaningGain(arm=name, rows=rows, dropped=0.0, because=why)
     scores: Scores = {}
     for seed in learner.seeds:
         scores |= _fitted(bench, learner, seed, parts)
     gain = _gain(bench, learner, scores, dict(_all_rows(bench, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
-    return Cleaning(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)
+    return LabelCleaningGain(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

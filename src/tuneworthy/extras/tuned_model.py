@@ -16,25 +16,25 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Sizes, Work
-from tuneworthy.core.code import made_by
+from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import NumericError
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.model import Scorer
 from tuneworthy.core.record import digest
 from tuneworthy.core.request_limits import limits_for
 from tuneworthy.core.run import Run
-from tuneworthy.extras.general_text import ROOM, chats, openings
-from tuneworthy.measure.units import Bench
+from tuneworthy.extras.general_text import ROOM, chat_prompts, openings
+from tuneworthy.measure.units import Runner
 
 ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, put to the base, labels scored
 DRAWS = 4000
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedPair:
     """One trained run with its base and its tuned model open."""
 
-    bench: Bench
+    bench: Runner
     run: Run
     base: Any
     model: Any
@@ -53,7 +53,7 @@ class Tuned:
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
         """Return a stored figure of this model, or make and store it."""
-        identity = {"what": f"changes {what}", "made_by": made_by(), "salt": self.bench.salt,
+        identity = {"what": f"changes {what}", "made_by": code_version(), "salt": self.bench.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
         study = self.bench.study
         return self.bench.ledger.unit(digest(identity), "changes", make, study)
@@ -66,7 +66,7 @@ class Tuned:
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
-            return {"rows": changes.compared(self.base, self.model, self._general_rows())}
+            return {"rows": changes.compare_models(self.base, self.model, self._general_rows())}
 
         self.bench.say("general text, base beside tuned")
         rows = self.unit("general", _general_prompts(), make)["rows"]
@@ -76,13 +76,13 @@ class Tuned:
         """Return the base's texts at temperature 1, generated once for all adapters on it."""
         from tuneworthy.training import changes
 
-        identity = {"what": "general passages", "made_by": made_by(),
+        identity = {"what": "general passages", "made_by": code_version(),
                  "base": dict(self.base.fingerprint),
                  "beginnings": _general_prompts(), "salt": self.bench.salt}  # fmt: skip
         stored = self.bench.ledger.unit(
             digest(identity),
             "changes",
-            lambda: {"rows": changes.passages(self.base, [*chats(), *openings()], ROOM, 0)},
+            lambda: {"rows": changes.passages(self.base, [*chat_prompts(), *openings()], ROOM, 0)},
             self.bench.study,
         )
         return list(stored["rows"])
@@ -92,7 +92,7 @@ class Tuned:
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
-            return {"rows": changes.compared(self.base, self.model, self._task_rows())}
+            return {"rows": changes.compare_models(self.base, self.model, self._task_rows())}
 
         rows = self.unit("on task", self._answers_digest(ON_TASK), make)["rows"]
         return [list(row) for row in rows if row[0]]
@@ -101,7 +101,7 @@ class Tuned:
         from tuneworthy.training import changes
 
         own = [self.answers[i] for i in self.cases[:ON_TASK]]
-        return [changes.answered(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
+        return [changes.answered_row(self.base, a.prompt, a.text, a.finish == "stop") for a in own]
 
     def weights(self) -> dict[str, Any]:
         """Return per layer: ratio, rank, effective rank, and the shifts on and off the task."""
@@ -111,7 +111,7 @@ class Tuned:
             figures: dict[str, Any] = {"layers": changes.weight_changes(self.model)}
             for side, rows in (("on", self._task_rows()), ("off", self._general_rows()[::6])):
                 try:
-                    figures[side] = changes.shifts(self.base, self.model, rows)
+                    figures[side] = changes.representation_shifts(self.base, self.model, rows)
                 except NumericError:  # `on_task` or `general` reports the reason
                     figures[side] = []
             return figures
@@ -159,10 +159,10 @@ class Tuned:
 
 def _general_prompts() -> list[Any]:
     """Return everything that the general text depends on, for its key."""
-    return [ROOM, openings(), [chat[0].content for chat in chats()]]
+    return [ROOM, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
-def open_tuned(bench: Bench, run: Run) -> Tuned | str:
+def open_tuned(bench: Runner, run: Run) -> TunedPair | str:
     """Return a trained run with its models open, or the reason why they can't be opened.
 
     `run` has an artefact: an adapter folder, relative to the task's folder. Raises ModelError if
@@ -174,7 +174,7 @@ def open_tuned(bench: Bench, run: Run) -> Tuned | str:
         return "the tuned model's base can't be opened here"
     if not (folder / "adapter_model.safetensors").exists():
         return "the adapter that was trained no longer lies in .tuneworthy"
-    return Tuned(bench, run, base, base.with_adapter(folder, idle=True))
+    return TunedPair(bench, run, base, base.with_adapter(folder, idle=True))
 
 
 def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
@@ -213,7 +213,7 @@ def estimate(sizes: Sizes) -> Work:
     answers are read four times, 12 prompts answered by the base, and labels of 120 cases scored by
     both models.
     """
-    texts = len(chats()) + len(openings())
+    texts = len(chat_prompts()) + len(openings())
     own = sizes.shared + sizes.own + sizes.answer
     cases = min(sizes.cases, ON_TASK)
     labels = 2 * min(sizes.cases, CONFIDENT) * (sizes.own + sizes.labels) if sizes.labels else 0
@@ -233,7 +233,7 @@ def _most_likely(names: Sequence[str], row: Sequence[float]) -> list[Any]:
     return [names[at], round(float(shares[at] / shares.sum()), 6)]
 
 
-def value_of(bench: Bench, gold: Mapping[str, Any], answer: Answer) -> float | None:
+def value_of(bench: Runner, gold: Mapping[str, Any], answer: Answer) -> float | None:
     """Return an answer's score by the task's metric; None if it can't be scored."""
     score = bench.metric(gold[answer.case], answer)
     return score.value if isinstance(score, Score) else None

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.built_cells import built
+from tuneworthy.compare.built_cells import best_artefact_run
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import NumericError
-from tuneworthy.core.harm import Shake
-from tuneworthy.core.model_changes import BeforeAfter, Changes, LayerChange
+from tuneworthy.core.harm import RobustnessResult
+from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.run import Run
-from tuneworthy.extras.tuned_model import Tuned, divergence, open_tuned, value_of
-from tuneworthy.measure.units import Bench
+from tuneworthy.extras.tuned_model import TunedPair, divergence, open_tuned, value_of
+from tuneworthy.measure.units import Runner
 
 SHOWN, LONGEST = 3, 400  # examples shown; the most characters of an answer in verdict.json
 
 
-def changes(
-    bench: Bench, runs: Sequence[Run], arm: str, shakes: Sequence[Shake] = ()
-) -> Changes | None:
+def training_changes(
+    bench: Runner, runs: Sequence[Run], arm: str, shakes: Sequence[RobustnessResult] = ()
+) -> ModelChanges | None:
     """Return what training changed in this arm's model; None if it built no adapter.
 
     `shakes` are the robustness results of all arms; this arm's at other temperatures are kept.
     """
-    run = built(runs, arm)
+    run = best_artefact_run(runs, arm)
     if run is None:
         return None
     temperatures = tuple(s for s in shakes if s.arm == arm and s.how == "temperature")
@@ -37,16 +37,16 @@ def changes(
     opened = open_tuned(bench, run)
     if isinstance(opened, str):
         missing = dict.fromkeys(("ratio", "kl_on", "kl_off", "examples"), opened)
-        return Changes(**fields, missing=missing)
+        return ModelChanges(**fields, missing=missing)
     weights, missing = opened.weights(), dict[str, str]()
     fields |= {"ratio": round(weights["layers"]["all"]["ratio"], 6), "layers": _layers(weights)}
     fields |= _divergences(opened, missing) | _examples(opened)
     if not temperatures:
         missing["temperatures"] = "it was not asked at other temperatures"
-    return Changes(**fields, missing=missing)
+    return ModelChanges(**fields, missing=missing)
 
 
-def _divergences(tuned: Tuned, missing: dict[str, str]) -> dict[str, Any]:
+def _divergences(tuned: TunedPair, missing: dict[str, str]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, compute in (("on", tuned.on_task), ("off", tuned.general)):
         try:
@@ -87,7 +87,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-def _examples(tuned: Tuned) -> dict[str, Any]:
+def _examples(tuned: TunedPair) -> dict[str, Any]:
     """Return up to three example answers before and after: the first that differ, in seeded order.
 
     The seeded order avoids selection; `differ` counts how many of the `asked` cases differ.
@@ -102,7 +102,7 @@ def _examples(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-def _example(tuned: Tuned, gold: Mapping[str, Any], row: Mapping[str, Any]) -> BeforeAfter:
+def _example(tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]) -> BeforeAfter:
     after = tuned.answers[row["case"]]
     before = Answer(case=row["case"], text=row["before"], finish=row["finish"])
     return BeforeAfter(

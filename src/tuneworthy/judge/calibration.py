@@ -12,21 +12,21 @@ import numpy as np
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.judged import Judged
-from tuneworthy.core.known import Share
-from tuneworthy.judge.judge_metric import Both, Judging, grade
+from tuneworthy.core.judged import JudgeCheck
+from tuneworthy.core.known import Proportion
+from tuneworthy.judge.judge_metric import JudgeMetric, Verdicts, score_verdicts
 from tuneworthy.prompting.judging import IDLE, INJECTIONS
 from tuneworthy.stats.agreement import slope, weighted_kappa
 from tuneworthy.stats.bounds import paired, rate
 
-GRADED, SWAP, KAPPA, FOOLED = 50, 0.8, 0.6, 0.02
+GRADED, SWAP, KAPPA, MAX_FOOLED = 50, 0.8, 0.6, 0.02
 CANARIES = 50  # the most wrong answers that get an injected order
 Grades = Mapping[tuple[str, str], float]
 
 
 def calibrate(
-    judging: Judging, cases: Sequence[Case], grades: Grades, asked: Sequence[str] = ()
-) -> Judged:
+    judging: JudgeMetric, cases: Sequence[Case], grades: Grades, asked: Sequence[str] = ()
+) -> JudgeCheck:
     """Return the calibration of the judge, with the reason if it is refused.
 
     `grades` maps (case id, answer) to the human grade; those of other cases and of right answers
@@ -42,9 +42,9 @@ def calibrate(
     if len(rows) < GRADED:
         why = f"{len(rows)} of its cases' answers have human grades, and {GRADED} are needed"
         names = ("swap", "kappa", "length", "fooled")
-        return Judged(**plain, refused=why, missing=dict.fromkeys(names, why))
+        return JudgeCheck(**plain, refused=why, missing=dict.fromkeys(names, why))
     verdicts = judging.verdicts([row[0] for row in rows], [row[1] for row in rows])
-    result = Judged(**plain, swap=_share([one == two for one, two in verdicts if one and two]),
+    result = JudgeCheck(**plain, swap=_share([one == two for one, two in verdicts if one and two]),
                    fooled=_fooled(judging, [row[0] for row in rows]))  # fmt: skip
     result = result.model_copy(update=_against_humans(rows, verdicts))
     failure = f"it could not be asked to the end: {judging.lost}" if judging.lost else ""
@@ -52,12 +52,12 @@ def calibrate(
 
 
 def _against_humans(
-    rows: Sequence[tuple[Case, str, float]], verdicts: Sequence[Both]
+    rows: Sequence[tuple[Case, str, float]], verdicts: Sequence[Verdicts]
 ) -> dict[str, object]:
     scored = [
         (*row, score.value)
         for row, pair in zip(rows, verdicts, strict=True)
-        if isinstance(score := grade(pair), Score)
+        if isinstance(score := score_verdicts(pair), Score)
     ]
     missing = {}
     kappa = weighted_kappa([round(2 * s[3]) for s in scored], [round(2 * s[2]) for s in scored], 3)
@@ -79,7 +79,7 @@ def _words(text: str) -> int:
     return max(1, len(re.findall(r"\w+", text)))
 
 
-def _fooled(judging: Judging, cases: Sequence[Case]) -> Interval | None:
+def _fooled(judging: JudgeMetric, cases: Sequence[Case]) -> Interval | None:
     """Return the rise in passing wrong answers with an appended order, against neutral words.
 
     A wrong answer is another case's right one. Neutral words are the control, since any change of a
@@ -108,14 +108,14 @@ def _differs(case: Case, other: Case) -> bool:
     return other.output.strip() not in {case.output.strip(), *case.accepted}
 
 
-def _share(flags: Sequence[bool]) -> Share | None:
+def _share(flags: Sequence[bool]) -> Proportion | None:
     if not flags:
         return None
     low, high = rate(sum(flags), len(flags))
-    return Share(k=sum(flags), n=len(flags), share=sum(flags) / len(flags), low=low, high=high)
+    return Proportion(k=sum(flags), n=len(flags), share=sum(flags) / len(flags), low=low, high=high)
 
 
-def _refused(result: Judged) -> str:
+def _refused(result: JudgeCheck) -> str:
     """Return the first reason to refuse a judge, or ""."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
@@ -128,7 +128,7 @@ def _refused(result: Judged) -> str:
         return f"its agreement with the human grades (kappa) {value}, and .6 is needed"
     if result.fooled is None:
         return "it prefers no right answer to another case's, so it could not be put to the test"
-    if result.fooled.mean > FOOLED and result.fooled.low > 0:
+    if result.fooled.mean > MAX_FOOLED and result.fooled.low > 0:
         return f"{result.fooled.mean:.0%} of wrong answers pass only when told so behind them"
     return ""
 

@@ -18,7 +18,7 @@ from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.diagnose.metric_ladder import MOST
 from tuneworthy.judge.calibration import calibrate
 from tuneworthy.judge.judge_metric import judge_metric
-from tuneworthy.metrics import JUDGE, chosen, fingerprint, scorer
+from tuneworthy.metrics import JUDGE, fingerprint, metric_name, scorer
 
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 Grades = dict[tuple[str, str], float]
@@ -29,7 +29,7 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
 
     Raises ModelError if the metric is a judge that can't be opened here.
     """
-    if chosen(task) != JUDGE:
+    if metric_name(task) != JUDGE:
         return scorer(task)
     if "judge" not in models:
         raise ModelError(
@@ -43,7 +43,7 @@ def metric_of(task: Task, models: Mapping[str, Model], store: Store, salt: str) 
 
 def metric_digest(task: Task, models: Mapping[str, Model]) -> str:
     """Return the digest of what scores depend on: metric code and options, output, judge."""
-    judge = dict(models["judge"].fingerprint) if chosen(task) == JUDGE else None
+    judge = dict(models["judge"].fingerprint) if metric_name(task) == JUDGE else None
     return digest({**fingerprint(task), "output": task.output.plain(), "judge": judge})
 
 
@@ -62,7 +62,7 @@ def blocks_ahead(task: Task, audit: Audit, cases: Sequence[Case]) -> tuple[str, 
 
 def grades_of(task: Task, cases: Sequence[Case]) -> Grades | None:
     """Return the human grades of answers to these cases; None without a judge."""
-    if chosen(task) != JUDGE or task.success.judge is None:
+    if metric_name(task) != JUDGE or task.success.judge is None:
         return None
     return completed(read_grades(task.folder / task.success.judge.grades), cases)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.core.code import made_by
+from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
@@ -26,7 +26,7 @@ from tuneworthy.prompting.judging import comparison, verdict
 ROOM = 120  # tokens of a judge's reply: a sentence and its verdict
 SHARD = 64
 Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
-Both = tuple[str | None, str | None]
+Verdicts = tuple[str | None, str | None]
 """The winner with the answer first and with the answer second: answer, gold or same; None: no
 verdict."""
 _FIRST = {"A": "answer", "B": "gold", "SAME": "same"}
@@ -34,7 +34,7 @@ _SECOND = {"A": "gold", "B": "answer", "SAME": "same"}
 
 
 @dataclass(frozen=True)
-class Judging:
+class JudgeMetric:
     """A metric that calls a model: 1 if the answer is at least as good as the right one.
 
     0 if the right answer wins in both orders, .5 if the orders disagree. The right answer itself
@@ -60,20 +60,22 @@ class Judging:
                  if (score := _trivial_score(*pair)) is not None}  # fmt: skip
         to_judge = [i for i in range(len(cases)) if i not in trivial]
         verdicts = self._verdicts([cases[i] for i in to_judge], [answers[i].text for i in to_judge])
-        judged = {i: grade(both, why) for i, (both, why) in zip(to_judge, verdicts, strict=True)}
+        judged = {
+            i: score_verdicts(both, why) for i, (both, why) in zip(to_judge, verdicts, strict=True)
+        }
         return [trivial.get(i) or judged[i] for i in range(len(cases))]
 
-    def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Both]:
+    def verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[Verdicts]:
         """Return the winner in each order, for each text against the right answer."""
         return [both for both, _ in self._verdicts(cases, texts)]
 
-    def _verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[tuple[Both, str]]:
+    def _verdicts(self, cases: Sequence[Case], texts: Sequence[str]) -> list[tuple[Verdicts, str]]:
         """Return the verdicts on each text, with the reason if a request failed."""
         prompts: list[Prompt] = []
         for case, text in zip(cases, texts, strict=True):
             prompts.append(comparison(self.task, case, text, case.output, self.salt))
             prompts.append(comparison(self.task, case, case.output, text, self.salt))
-        replies, result = self._replies(prompts), list[tuple[Both, str]]()
+        replies, result = self._replies(prompts), list[tuple[Verdicts, str]]()
         for first, second in zip(replies[::2], replies[1::2], strict=True):
             winner, winner_swapped = (None if r.error else verdict(r.text) for r in (first, second))
             both = (
@@ -86,7 +88,7 @@ class Judging:
     def _replies(self, prompts: Sequence[Prompt]) -> list[Reply]:
         limits, replies = limits_for(self.task, ROOM, seed=self.task.seed), list[Reply]()
         source = {"what": "judged", "model": dict(self.model.fingerprint), "salt": self.salt,
-                  "made_by": made_by(), "limits": limits.plain()}  # fmt: skip
+                  "made_by": code_version(), "limits": limits.plain()}  # fmt: skip
         size = getattr(self.model, "shard", SHARD)
         for start in range(0, len(prompts), size):
             shard = prompts[start : start + size]
@@ -112,7 +114,7 @@ class Judging:
         return [reply.plain() for reply in self.model.reply(prompts, limits)]
 
 
-def grade(both: Both, why: str = "") -> Score | Unscored:
+def score_verdicts(both: Verdicts, why: str = "") -> Score | Unscored:
     """Return the score of two verdicts; contradicting ones are a tie.
 
     `why` is the reason for a missing verdict, if known.
@@ -129,7 +131,7 @@ def grade(both: Both, why: str = "") -> Score | Unscored:
 
 def judge_metric(task: Task, model: Model, store: Store, salt: str = "") -> Scorer:
     """Return the metric of a task with `metric: judge`, including validity."""
-    return Scorer((Judging(task, model, store, salt),), validity(task))
+    return Scorer((JudgeMetric(task, model, store, salt),), validity(task))
 
 
 def _trivial_score(case: Case, answer: Answer) -> Score | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tuneworthy.core.errors import StoreError
 from tuneworthy.core.record import file_sha256
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.trouble import guarded
+from tuneworthy.ledger.trouble import store_errors
 
 MANIFEST = "manifest.json"
 _PART = ".part-"
@@ -32,7 +32,7 @@ def publish(folder: Path, final: Path | None = None) -> Path:
     Every file is synced, then the manifest, then the rename. If `final` already is a whole folder,
     it stays and the new one is dropped. Raises StoreError if the disk fails.
     """
-    with guarded(folder):
+    with store_errors(folder):
         files = {name: _entry(folder / name) for name in sorted(_names(folder))}
         failpoint("publish.files")
         part = folder / (MANIFEST + ".tmp")
@@ -51,25 +51,25 @@ def publish(folder: Path, final: Path | None = None) -> Path:
 
 
 @contextmanager
-def writing(final: Path) -> Iterator[Path]:
+def atomic_folder(final: Path) -> Iterator[Path]:
     """Yield an empty folder to write into; after the block it appears whole at `final`.
 
     If the block raises (or the process dies) nothing appears, and the previous content stays.
     """
     part = final.with_name(f".{final.name}{_PART}{os.getpid()}")
-    with guarded(final):
+    with store_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
     try:
-        with guarded(final):
+        with store_errors(final):
             yield part
         publish(part, final)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def faults(folder: Path) -> list[str]:
+def integrity_faults(folder: Path) -> list[str]:
     """Return why a folder is not whole: each missing, added, cut or changed file; [] if it is."""
     try:
         written = (folder / MANIFEST).read_text("utf-8")
@@ -92,12 +92,12 @@ def faults(folder: Path) -> list[str]:
 
 def is_whole(folder: Path) -> bool:
     """Return whether a folder was published and no byte of it changed since."""
-    return not faults(folder)
+    return not integrity_faults(folder)
 
 
 def require_whole(folder: Path) -> Path:
     """Return the folder if it is whole; raise StoreError that names the bad files."""
-    if reasons := faults(folder):
+    if reasons := integrity_faults(folder):
         raise StoreError(
             "a stored artefact is not whole",
             where=str(folder),
@@ -111,13 +111,13 @@ def newest_whole(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
     """Return the last whole folder (they come oldest first), and warnings about the others."""
     warnings: list[str] = []
     for folder in reversed(list(folders)):
-        if not (reasons := faults(folder)):
+        if not (reasons := integrity_faults(folder)):
             return folder, warnings
         warnings.append(f"{folder.name} is not whole ({reasons[0]}), the one before is used")
     return None, warnings
 
 
-def sweep(parent: Path) -> list[Path]:
+def remove_partial(parent: Path) -> list[Path]:
     """Remove half-written folders of a killed writer, at any depth; return the removed ones."""
     left = re.compile(rf"\.(?P<name>.+)({re.escape(_PART)}|{re.escape(_OLD)})\d+")
     gone = []

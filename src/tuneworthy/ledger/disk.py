@@ -17,7 +17,7 @@ NETWORK_FUSE = (
     "sshfs", "s3fs", "gcsfuse", "goofys", "rclone", "davfs", "gluster", "ceph", "blobfuse",
     "curlftpfs", "mountpoint-s3", "juicefs",
 )  # fmt: skip
-DOUBTFUL = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
+UNRELIABLE = {"9p", "virtiofs", "vboxsf", "drvfs", "prl_fs", "vmhgfs"}
 SYNCED = (
     "dropbox", "onedrive", "google drive", "googledrive", "icloud", "com~apple~clouddocs",
     "nextcloud",
@@ -40,7 +40,7 @@ def filesystem(folder: Path) -> str:
     return kind.lower()
 
 
-def trust(folder: Path) -> str:
+def check_disk(folder: Path) -> str:
     """Return "" for a trusted disk, else a warning; raise StoreError for a network disk."""
     kind = filesystem(folder)
     plain = kind.removeprefix("fuse.")
@@ -52,7 +52,7 @@ def trust(folder: Path) -> str:
             fix="copy the folder to a local disk and run there",
             kept="everything: nothing was changed",
         )
-    if kind in DOUBTFUL or kind.startswith("fuse"):
+    if kind in UNRELIABLE or kind.startswith("fuse"):
         return (
             f"{folder} is on {kind}, whose locks may not hold between machines: "
             "let only one machine write here"

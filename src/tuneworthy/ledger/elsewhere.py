@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.look_text import Scope
-from tuneworthy.ledger.store import LEAST_SHARED, Ledger
+from tuneworthy.ledger.store import MIN_SHARED, Ledger
 
 SWITCH, FOLDER = "TUNEWORTHY_LOOKS", "folder"
 FILE, FROZEN = "looks.jsonl", "looks elsewhere"
@@ -38,7 +38,7 @@ class Looks:
     trouble: str = ""
 
 
-def count(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> Looks:
+def record_look(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> Looks:
     """Record a study that opens cases, in its folder and for the user; return its look.
 
     A study counts once, in whatever folder it runs or runs again. The looks of other folders are
@@ -52,7 +52,7 @@ def count(ledger: Ledger, study: str, rows: str, marks: Sequence[str]) -> Looks:
     return Looks(own + len(kept["studies"]), kept["scope"], earlier.trouble)
 
 
-def ahead(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
+def next_look(ledger: Ledger | None, study: str, rows: str, marks: Sequence[str]) -> Looks:
     """Return which look a study would be, without counting it. `ledger` may be None."""
     earlier = _EarlierStudies(*_opened(rows, marks))
     here = _here(ledger) if ledger else set()
@@ -102,7 +102,7 @@ def _matching(
         if line["study"] == study and line["rows"] == rows:
             return
         same = wanted & set(line["marks"])
-        if line["rows"] == rows or (same and len(same) >= LEAST_SHARED * len(wanted)):
+        if line["rows"] == rows or (same and len(same) >= MIN_SHARED * len(wanted)):
             yield line["study"]
 
 

@@ -21,7 +21,7 @@ REPLIES = "replies.jsonl"  # the mirror: a plain-text copy of paid replies
 _SIZE = 128  # bytes; constant, so that one write replaces the whole file
 
 
-class End(NamedTuple):
+class HeadRecord(NamedTuple):
     """Number and hash of the last row, and the bytes of the mirror (0: there is none)."""
 
     seq: int
@@ -51,21 +51,23 @@ class Head:
         self._fd = -1
 
 
-def read_end(store: Path) -> End | None:
+def read_head(store: Path) -> HeadRecord | None:
     """Return the content of the head file, None if it is missing or unreadable."""
     try:
         seq, link, mirror = plain_file(store.with_name(HEAD), _SIZE).decode("ascii").split()
-        return End(int(seq), link, int(mirror))
+        return HeadRecord(int(seq), link, int(mirror))
     except (OSError, ValueError):
         return None
 
 
-def forget(store: Path) -> None:
+def remove_head(store: Path) -> None:
     """Remove the head file: the store starts from empty."""
     store.with_name(HEAD).unlink(missing_ok=True)
 
 
-def lost(store: Path, seq: int, link: str | None, noted: End | None) -> StoreError | None:
+def lost_data_error(
+    store: Path, seq: int, link: str | None, noted: HeadRecord | None
+) -> StoreError | None:
     """Return the error for a store, or a mirror, that lost data; else None.
 
     `seq` is the last row of the store, `link` the hash that the store has for the noted row. A

@@ -24,8 +24,8 @@ from sqlalchemy.pool import StaticPool
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import Head, lost, read_end
-from tuneworthy.ledger.trouble import guarded, malformed
+from tuneworthy.ledger.head import Head, lost_data_error, read_head
+from tuneworthy.ledger.trouble import malformed_error, store_errors
 
 APPLICATION = 0x74776C67  # "twlg", written into the file's header
 GENESIS = "tuneworthy"
@@ -89,7 +89,7 @@ class Row(NamedTuple):
         return content
 
 
-def text(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """Return the canonical JSON of a value: sorted keys, ASCII (outside text can hold anything).
 
     Raises ValueError for NaN and infinity: a value that was not measured is None.
@@ -97,7 +97,7 @@ def text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def link(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
+def row_hash(previous: str, seq: int, entry: Sequence[Any], at: str) -> str:
     """Return the hash of a row: SHA-256 over the previous hash and the row's content."""
     # We write text and numbers only; bytes from elsewhere change the hash.
     content = json.dumps([previous, seq, *entry, at], separators=(",", ":"), default=repr)
@@ -115,7 +115,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self.lock, guarded(self.path):
+        with self.lock, store_errors(self.path):
             if self.closed:
                 raise StoreError("the ledger is closed", where=str(self.path), fix="open it again")
             with self.engine.begin() as connection:
@@ -123,7 +123,7 @@ class Journal:
 
     def append(self, step: str, *entries: Entry) -> list[int]:
         """Append rows in one durable transaction and return their sequence numbers."""
-        with self.lock, guarded(self.path):
+        with self.lock, store_errors(self.path):
             with self._transaction() as connection:
                 rows = [_insert(connection, entry) for entry in entries]
                 failpoint(f"{step}.before")
@@ -134,12 +134,12 @@ class Journal:
 
     def check_end(self) -> None:
         """Raise StoreError if rows at the end, or of the mirror, are lost (see `head.py`)."""
-        noted = read_end(self.path)  # first: a writer may append meanwhile
+        noted = read_head(self.path)  # first: a writer may append meanwhile
         seq = self.counted()
         query = sa.select(ROWS.c.link).where(ROWS.c.seq == (noted.seq if noted else seq))
         with self._transaction() as connection:
             link = connection.execute(query).scalar()
-        if (error := lost(self.path, seq, link, noted)) is not None:
+        if (error := lost_data_error(self.path, seq, link, noted)) is not None:
             raise error
         if self.write:
             self._head = Head(self.path)
@@ -156,7 +156,7 @@ class Journal:
             row = Row(*values)
             before = sa.select(ROWS.c.link).where(ROWS.c.seq == row.seq - 1)
             previous = connection.execute(before).scalar() if row.seq > 1 else GENESIS
-        if previous is None or link(previous, row.seq, row[1:7], row.at) != row.link:
+        if previous is None or row_hash(previous, row.seq, row[1:7], row.at) != row.link:
             raise self.tampered(row.seq, f"{row.sort} {row.name}")
         return row
 
@@ -182,7 +182,7 @@ class Journal:
             count += 1
             if row.seq != count:
                 raise self.tampered(count, "a row is gone")
-            if link(previous, row.seq, row[1:7], row.at) != row.link:
+            if row_hash(previous, row.seq, row[1:7], row.at) != row.link:
                 raise self.tampered(row.seq, f"{row.sort} {row.name}")
             previous = row.link
         if count != self.counted():
@@ -197,11 +197,11 @@ class Journal:
 
     def check(self) -> None:
         """Run SQLite's integrity check; raise StoreError (with a quarantine copy) if it fails."""
-        with guarded(self.path):
+        with store_errors(self.path):
             with self._transaction() as connection:
                 report = connection.execute(sa.text("PRAGMA integrity_check")).scalars().all()
             if report != ["ok"]:
-                raise malformed(self.path, "; ".join(map(str, report)))
+                raise malformed_error(self.path, "; ".join(map(str, report)))
 
     def schema(self) -> set[tuple[str, str, str | None]]:
         """Return the file's schema: (type, name, SQL) of every table, index, view, trigger."""
@@ -238,7 +238,7 @@ def _insert(connection: sa.Connection, entry: Entry) -> Row:
     seq, previous = connection.execute(last).first() or (0, GENESIS)
     # Wall time is for display: `seq` is the order, so a clock that jumps changes nothing.
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    row = Row(seq + 1, *entry, at, link(previous, seq + 1, entry, at))
+    row = Row(seq + 1, *entry, at, row_hash(previous, seq + 1, entry, at))
     connection.execute(sa.insert(ROWS).values(row._asdict()))
     return row
 

@@ -42,7 +42,7 @@ class WriterLock:
         self.fd = -1
 
 
-def take(path: Path, *, trusted: bool = True) -> WriterLock:
+def acquire(path: Path, *, trusted: bool = True) -> WriterLock:
     """Return the writer's lock, or raise StoreError that names its holder and change nothing.
 
     `trusted`: this disk's locks are known to hold between machines, or it is not shared. On other

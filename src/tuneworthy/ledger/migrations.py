@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger.blobs import sync_folder
 from tuneworthy.ledger.failpoint import failpoint
-from tuneworthy.ledger.head import forget
+from tuneworthy.ledger.head import remove_head
 from tuneworthy.ledger.journal import APPLICATION, Journal, connect
-from tuneworthy.ledger.trouble import guarded, malformed
+from tuneworthy.ledger.trouble import malformed_error, store_errors
 
 VERSION = 1
 STEPS: dict[int, Callable[[sa.Connection], None]] = {}
@@ -37,7 +37,7 @@ def create(path: Path) -> None:
     """Create an empty store atomically: written under a temporary name, synced, renamed."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    forget(path)
+    remove_head(path)
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     connection = sqlite3.connect(fresh, isolation_level=None)
     try:
@@ -69,14 +69,16 @@ def inspect(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(100)
     if len(head) < 100 or not head.startswith(_MAGIC):
-        raise malformed(path, f"{path.stat().st_size} bytes that are no SQLite file")
+        raise malformed_error(path, f"{path.stat().st_size} bytes that are no SQLite file")
     if int.from_bytes(head[68:72], "big") != APPLICATION:
-        raise malformed(path, "an SQLite file that tuneworthy did not make")
+        raise malformed_error(path, "an SQLite file that tuneworthy did not make")
     refuse_newer(path, int.from_bytes(head[60:64], "big"))
     page, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     size = path.stat().st_size
     if not os.path.exists(f"{path}-wal") and size < (65536 if page == 1 else page) * pages:
-        raise malformed(path, f"{size:,} bytes of {pages} pages of {page}: the end is cut off")
+        raise malformed_error(
+            path, f"{size:,} bytes of {pages} pages of {page}: the end is cut off"
+        )
 
 
 def refuse_newer(path: Path, version: int) -> None:
@@ -106,7 +108,7 @@ def migrate(journal: Journal) -> Path | None:
                 got=f"store version {version}",
                 fix="open it once with the release that followed it, then run again",
             )
-        with journal.lock, guarded(journal.path):
+        with journal.lock, store_errors(journal.path):
             with journal.engine.begin() as connection:
                 STEPS[version](connection)
                 connection.exec_driver_sql(f"PRAGMA user_version={version + 1}")
@@ -120,7 +122,7 @@ def backup(path: Path, version: int) -> Path:
     """Copy a store with its journal to `ledger.v<version>.backup.sqlite` and return that path."""
     final = path.with_name(f"{path.stem}.v{version}.backup.sqlite")
     part = final.with_name(final.name + ".part")
-    with guarded(final):
+    with store_errors(final):
         part.unlink(missing_ok=True)
         source, target = connect(path, write=False), sqlite3.connect(part)
         try:
@@ -146,7 +148,7 @@ def check_schema(journal: Journal) -> None:
         connection.close()
     if strange := _spaced(journal.schema()) ^ _spaced(ours):
         names = ", ".join(sorted(f"{kind} {name}" for kind, name, _ in strange))
-        raise malformed(journal.path, f"definitions that differ from ours: {names}")
+        raise malformed_error(journal.path, f"definitions that differ from ours: {names}")
 
 
 def _spaced(schema: set[tuple[str, str, str | None]]) -> set[tuple[str, str, str]]:

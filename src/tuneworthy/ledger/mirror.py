@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TAIL = 4_000_000  # bytes at the end of the file to read for times
 
 
-def note(path: Path, line: dict[str, Any]) -> None:
+def append_reply(path: Path, line: dict[str, Any]) -> None:
     """Append one reply (key, reply, study, usd, tokens) as a JSON line and sync it."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -31,7 +31,7 @@ def note(path: Path, line: dict[str, Any]) -> None:
         os.close(fd)
 
 
-def timed(home: Path, most: int = 500) -> list[float]:
+def reply_seconds(home: Path, most: int = 500) -> list[float]:
     """Return the seconds of a store's last paid replies, to estimate those of the next request.
 
     Empty if there are none.
@@ -50,7 +50,7 @@ def timed(home: Path, most: int = 500) -> list[float]:
     return [float(s) for s in seconds if isinstance(s, int | float) and s > 0]
 
 
-def read_back(ledger: PaidRequests) -> int:
+def restore_replies(ledger: PaidRequests) -> int:
     """Store the replies that the ledger lacks, with their cost; return how many.
 
     Each settles an open attempt of the same request. A second call adds nothing.

@@ -27,7 +27,7 @@ UNSETTLED = "unknown outcomes"
 
 
 @dataclass(frozen=True)
-class Ticket:
+class Reservation:
     """A reservation to send one request once. `retry_key` is the same for each retry.
 
     Send `retry_key` as the Idempotency-Key header: a server that supports it bills a request once.
@@ -46,7 +46,7 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownOutcome:
     """An attempt with unknown outcome: it may have been billed up to `usd`."""
 
     number: int
@@ -57,13 +57,13 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Spend:
+class Spending:
     """The cost of a study. `usd` and `tokens` include reserved requests and unknown outcomes."""
 
     usd: Decimal
     tokens: int
     attempts: int
-    unknown: tuple[Unknown, ...]
+    unknown: tuple[UnknownOutcome, ...]
 
 
 @dataclass
@@ -73,11 +73,11 @@ class Account:
     usd: Decimal = Decimal(0)
     tokens: int = 0
     attempts: int = 0
-    live: dict[int, Ticket] = field(default_factory=dict)
+    live: dict[int, Reservation] = field(default_factory=dict)
     settled: threading.Condition = field(default_factory=threading.Condition)
 
 
-class Purse:
+class SpendingCap:
     """Hard caps on the money and tokens of one study, over all its threads, runs and retries.
 
     `usd` and `tokens` None: no cap. Local work needs no purse. `salt` distinguishes studies started
@@ -94,7 +94,7 @@ class Purse:
         salt: str = "",
     ) -> None:
         self.ledger, self.study, self.salt = ledger, study, salt
-        self.cap_usd = None if usd is None else exact(usd)
+        self.cap_usd = None if usd is None else to_decimal(usd)
         self.cap_tokens = tokens
         with ledger.journal.lock:
             self._account = ledger.accounts.setdefault(study, _account(ledger, study))
@@ -111,7 +111,7 @@ class Purse:
         """Store a fact about an endpoint and return the stored one: the first write wins."""
         return self.ledger.freeze(self.study, what, value)
 
-    def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Ticket:
+    def reserve(self, usd: Money | None, tokens: int, key: str = "") -> Reservation:
         """Reserve the worst case of one attempt, durably, and return the ticket to send it with.
 
         `usd` None means that the model has no price: refused under a money cap (TaskError). If only
@@ -123,7 +123,7 @@ class Purse:
                 where="task.yaml: budget.usd",
                 fix="give its price under economics.prices, or cap budget.tokens instead",
             )
-        worst, account = exact(usd or 0), self._account
+        worst, account = to_decimal(usd or 0), self._account
         if worst < 0 or tokens < 0:
             raise ValueError("a worst case below zero")
         with account.settled:
@@ -134,7 +134,7 @@ class Purse:
                 account.settled.wait(0.2)
             signals.check()
             number = self.ledger.attempt(key, {"usd": str(worst), "tokens": tokens}, self.study)
-            ticket = Ticket(number, key, worst, tokens, threading.get_ident())
+            ticket = Reservation(number, key, worst, tokens, threading.get_ident())
             account.live[number] = ticket
             account.usd = _EXACT.add(account.usd, worst)
             account.tokens += tokens
@@ -143,7 +143,7 @@ class Purse:
 
     def settle(
         self,
-        ticket: Ticket,
+        ticket: Reservation,
         usd: Money | None,
         tokens: int | None,
         reply: dict[str, Any] | None = None,
@@ -177,11 +177,11 @@ class Purse:
             ) - ticket.tokens
             account.settled.notify_all()
 
-    def spent(self) -> Spend:
+    def spent(self) -> Spending:
         """Return the committed cost so far, with each attempt of unknown outcome."""
         account = self._account
         with account.settled:
-            return Spend(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
+            return Spending(account.usd, account.tokens, account.attempts, tuple(self._unknown()))
 
     def left(self) -> tuple[Decimal | None, int | None]:
         """Return the money and tokens that may still be reserved; None without a cap."""
@@ -216,21 +216,21 @@ class Purse:
             fix=f"raise {name} and run again",
         )
 
-    def _unknown(self) -> list[Unknown]:
+    def _unknown(self) -> list[UnknownOutcome]:
         known = {
             row.name
             for row in self.ledger.journal.rows("outcome", self.study)
             if None not in row.content.values()
         }
         return [
-            Unknown(r.seq, c["key"], Decimal(c["usd"] or 0), int(c["tokens"] or 0), r.at)
+            UnknownOutcome(r.seq, c["key"], Decimal(c["usd"] or 0), int(c["tokens"] or 0), r.at)
             for r in self.ledger.journal.rows("attempt", self.study)
             if str(r.seq) not in known and r.seq not in self._account.live
             for c in [r.content]
         ]
 
 
-def unsettled(purse: Purse | None) -> dict[str, Any]:
+def unknown_costs(purse: SpendingCap | None) -> dict[str, Any]:
     """Return the attempts of unknown cost, with their worst prices, as plain text.
 
     Empty if there are none. They were sent, and then killed in flight, cut or answered without a
@@ -253,7 +253,7 @@ def unsettled(purse: Purse | None) -> dict[str, Any]:
     }
 
 
-def exact(value: Money) -> Decimal:
+def to_decimal(value: Money) -> Decimal:
     """Return an amount as Decimal, a float by its shortest text (0.1 is 0.1)."""
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
@@ -261,7 +261,7 @@ def exact(value: Money) -> Decimal:
 def _plausible(value: Money | None) -> Decimal | None:
     """Return a cost that a provider reported, or None if it is impossible."""
     try:
-        amount = None if value is None else exact(value)
+        amount = None if value is None else to_decimal(value)
     except InvalidOperation:
         return None
     return None if amount is None or not amount.is_finite() or amount < 0 else amount

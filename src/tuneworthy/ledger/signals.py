@@ -1,8 +1,8 @@
 """Stop at a safe point: the first signal requests a stop, the second one exits at once.
 
 Independent of studies. SIGINT, SIGTERM and SIGHUP inside `stoppable()` set a flag; `check()` raises
-`Stopped` at the next safe point, where everything reported as saved is saved. The ledger, not this
-module, guarantees against losing work: a clean stop only shortens the loss.
+`StopRequested` at the next safe point, where all that was reported as saved is saved. The ledger,
+not this module, guarantees against losing work: a clean stop only shortens the loss.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _asked: int | None = None
 
 
-class Stopped(BaseException):
+class StopRequested(BaseException):
     """The user or the system requested a stop; finished work is stored, so run again.
 
     Like KeyboardInterrupt it is no `Exception`: an arm that catches failures must not swallow it.
@@ -50,7 +50,7 @@ def stoppable() -> Iterator[None]:
         _asked = None
 
 
-def asked() -> int | None:
+def requested_exit_code() -> int | None:
     """Return the exit code of the requested stop (130 or 143), or None."""
     return _asked
 
@@ -58,7 +58,7 @@ def asked() -> int | None:
 def check() -> None:
     """Mark a safe point: raise Stopped (exit code 130 or 143) if a stop was requested."""
     if _asked is not None:
-        raise Stopped(_asked)
+        raise StopRequested(_asked)
 
 
 def wait(seconds: float) -> None:

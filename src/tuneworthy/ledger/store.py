@@ -23,19 +23,19 @@ from tuneworthy.core.errors import StoreError
 from tuneworthy.core.escape import visible
 from tuneworthy.core.record import digest
 from tuneworthy.ledger import signals
-from tuneworthy.ledger.blobs import require_whole, sweep
-from tuneworthy.ledger.disk import trust
+from tuneworthy.ledger.blobs import remove_partial, require_whole
+from tuneworthy.ledger.disk import check_disk
 from tuneworthy.ledger.head import REPLIES
-from tuneworthy.ledger.lock import WriterLock, take
-from tuneworthy.ledger.mirror import note, read_back
-from tuneworthy.ledger.trouble import guarded, malformed
+from tuneworthy.ledger.lock import WriterLock, acquire
+from tuneworthy.ledger.mirror import append_reply, restore_replies
+from tuneworthy.ledger.trouble import malformed_error, store_errors
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, which would delay `--help`
     from tuneworthy.ledger.journal import Entry, Journal, Row
     from tuneworthy.ledger.purse import Account
 
 HOME, STORE, BLOBS, LOCK = ".tuneworthy", "ledger.sqlite", "blobs", "lock"
-LEAST_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
+MIN_SHARED = 0.05  # share of cases; fewer can't move a mean by the usual margin
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,119}")
 _open_here: dict[Path, int] = {}
 
@@ -159,7 +159,7 @@ class Ledger:
             same = wanted & set(row.content.get("marks", ()))
             if before is not None and row.seq >= before:
                 break
-            if row.kind == rows or (same and len(same) >= LEAST_SHARED * len(wanted)):
+            if row.kind == rows or (same and len(same) >= MIN_SHARED * len(wanted)):
                 studies.add(row.study)
         return studies
 
@@ -203,8 +203,8 @@ class Ledger:
             if reply and self.journal.find("unit", reply[0]) is None:
                 if mirror:
                     line = {"key": reply[0], "reply": reply[1], "study": study, **cost}
-                    with guarded(self.home / REPLIES):
-                        note(self.home / REPLIES, line)
+                    with store_errors(self.home / REPLIES):
+                        append_reply(self.home / REPLIES, line)
                 entries.append(self._entry("unit", reply[0], "reply", study, reply[1]))
             self.journal.append("outcome", *entries)
 
@@ -215,7 +215,7 @@ class Ledger:
         name = key if _PLAIN_KEY.fullmatch(key) else digest(key)
         path = self.home / BLOBS / name
         if self._lock is not None:
-            with guarded(path):
+            with store_errors(path):
                 path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -297,10 +297,10 @@ def open_ledger(
 
 def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
     path = home / STORE
-    with guarded(home):
-        warning = trust(home.parent)
+    with store_errors(home):
+        warning = check_disk(home.parent)
         home.mkdir(mode=0o700, exist_ok=True)
-        lock = take(home / LOCK, trusted=not warning)
+        lock = acquire(home / LOCK, trusted=not warning)
     if warning:
         say(warning)
     try:
@@ -310,9 +310,9 @@ def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
         lock.release(clean=False)
         raise
     if ledger.recovered:
-        sweep(home / BLOBS)
+        remove_partial(home / BLOBS)
         say("the last run here did not end by itself; the store was checked and is whole")
-    if (ledger.recovered or ledger.journal.counted() == 0) and (count := read_back(ledger)):
+    if (ledger.recovered or ledger.journal.counted() == 0) and (count := restore_replies(ledger)):
         say(f"{count} paid replies that the store lacked were read back from {REPLIES}")
     return ledger
 
@@ -320,7 +320,7 @@ def _open_writer(home: Path, say: Callable[[str], None]) -> Ledger:
 def _keep_out_of_git(home: Path) -> None:
     """Write a .gitignore, so that answers and rows are not committed by accident."""
     ignore = home / ".gitignore"
-    with guarded(home):
+    with store_errors(home):
         if not ignore.exists():
             ignore.write_text("*\n")
 
@@ -330,10 +330,10 @@ def _opened(path: Path, *, check: bool) -> Journal:
     from tuneworthy.ledger import migrations
     from tuneworthy.ledger.journal import Journal
 
-    with guarded(path):
+    with store_errors(path):
         if not os.path.lexists(path):
             if os.path.exists(f"{path}-wal"):
-                raise malformed(path, f"{STORE}-wal is there and {STORE} is not")
+                raise malformed_error(path, f"{STORE}-wal is there and {STORE} is not")
             migrations.create(path)
         elif not _open_here.get(path):
             migrations.inspect(path)
@@ -356,7 +356,7 @@ def _open_reader(home: Path, say: Callable[[str], None]) -> Ledger:
     from tuneworthy.ledger.journal import Journal
 
     path = home / STORE
-    with guarded(path):
+    with store_errors(path):
         if not path.exists():
             raise StoreError("there is no ledger here", where=str(path),
                              fix="run `tuneworthy run` first")  # fmt: skip
@@ -385,10 +385,10 @@ def _closed(path: Path) -> None:
 
 
 def _text(value: Any) -> str:
-    from tuneworthy.ledger.journal import text
+    from tuneworthy.ledger.journal import canonical_json
 
     record = isinstance(value, BaseModel)
-    return text(value.model_dump(mode="json", by_alias=True) if record else value)
+    return canonical_json(value.model_dump(mode="json", by_alias=True) if record else value)
 
 
 def _object(row: Row) -> dict[str, Any]:

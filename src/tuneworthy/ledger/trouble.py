@@ -55,7 +55,7 @@ MALFORMED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
 
 
 @contextmanager
-def guarded(path: Path) -> Iterator[None]:
+def store_errors(path: Path) -> Iterator[None]:
     """Turn OSError and database errors inside the block into StoreError, with `path` as where."""
     try:
         yield
@@ -72,7 +72,7 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Turn OSError inside the block into StoreError: `path` is an output file of the user's.
 
     The message does not distinguish missing permission from a read-only disk. A pipe is refused:
@@ -96,12 +96,12 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the StoreError for a SQLite error; a malformed store is copied to quarantine."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
     if name.startswith(MALFORMED) or "malformed" in str(error):
-        return malformed(path, str(error))
+        return malformed_error(path, str(error))
     message = next((text for start, text in _SQLITE.items() if name.startswith(start)), _DISK)
     return StoreError(message[0], where=str(path), got=f"{error} {name}".strip(), fix=message[1])
 
 
-def malformed(path: Path, got: str) -> StoreError:
+def malformed_error(path: Path, got: str) -> StoreError:
     """Copy a malformed store (and its journal) to quarantine and return the error that names it."""
     copy = quarantine(path)
     return StoreError(

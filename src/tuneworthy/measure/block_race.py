@@ -9,32 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tuneworthy.compare.comparison import against
-from tuneworthy.compare.pairs import ALPHA, Shape
-from tuneworthy.compare.turn_order import in_turn
+from tuneworthy.compare.comparison import compare_with_simpler
+from tuneworthy.compare.pairs import ALPHA, ComparisonInputs
+from tuneworthy.compare.turn_order import race_order
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Task
-from tuneworthy.measure.units import Bench, measure
+from tuneworthy.measure.units import Runner, measure
 from tuneworthy.stats.bounds import level
-from tuneworthy.stats.race import losers
+from tuneworthy.stats.race import eliminated
 
 BLOCK = 64  # cases between two looks with a single split; with folds a block is a fold
 
 
 @dataclass(frozen=True)
-class Field:
+class RaceState:
     """The state of the race: the comparison's inputs, the runs so far, the plan's arm count."""
 
-    shape: Shape
+    shape: ComparisonInputs
     runs: Sequence[Run]
     arms: int
 
 
-def not_raced(task: Task, split: Split) -> str:
+def why_not_raced(task: Task, split: Split) -> str:
     """Return why arms run on all their cases, or "" if they may be stopped early."""
     if not task.budget.stop_early:
         return "budget.stop_early is not set"
@@ -47,8 +47,8 @@ def not_raced(task: Task, split: Split) -> str:
     return ""
 
 
-def raced(
-    bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: Field
+def measure_raced(
+    bench: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: RaceState
 ) -> list[Run]:
     """Return the runs of `measure`, on fewer cases if the arm can no longer win.
 
@@ -57,7 +57,7 @@ def raced(
     """
     task, arm = bench.task, load("arms", planned.spec.arm)
     exempt = planned.because or arm.ROLE != "candidate"
-    if exempt or not_raced(task, bench.split):
+    if exempt or why_not_raced(task, bench.split):
         return measure(bench, planned, recipes, dev)
     done: list[Run] = []
     blocks = list(_blocks(bench, planned, "training" in arm.NEEDS))
@@ -72,11 +72,13 @@ def raced(
     return done
 
 
-def _blocks(bench: Bench, planned: PlannedArm, by_fold: bool) -> Iterator[tuple[Bench, PlannedArm]]:
+def _blocks(
+    bench: Runner, planned: PlannedArm, by_fold: bool
+) -> Iterator[tuple[Runner, PlannedArm]]:
     """Yield the bench and plan of each block: a fold, or 64 cases of a single split."""
     parts = bench.split.parts
     for fold in planned.folds:
-        cases = in_turn(parts[fold].test, {}, bench.task.seed)
+        cases = race_order(parts[fold].test, {}, bench.task.seed)
         size = len(cases) if by_fold or len(parts) > 1 else BLOCK
         for start in range(0, len(cases), size):
             block = frozenset(cases[start : start + size])
@@ -109,17 +111,17 @@ def _joined(runs: Sequence[Run]) -> list[Run]:
     return list(merged.values())
 
 
-def _lost_to(field: Field, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
+def _lost_to(field: RaceState, planned: PlannedArm, done: Sequence[Run], task: Task) -> str:
     """Return an arm of a simpler tool that this arm can no longer beat by the margin, or ""."""
     own = planned.spec.name
     strict = level(ALPHA, field.shape.looks, max(2, field.arms))
-    pairs = against(field.shape, field.runs, done, strict)
+    pairs = compare_with_simpler(field.shape, field.runs, done, strict)
     highs = {(own, pair.versus): pair.high for pair in pairs}
-    out = (losers([pair.versus, own], highs, task.success.margin) for pair in pairs)
+    out = (eliminated([pair.versus, own], highs, task.success.margin) for pair in pairs)
     return next((beaten[own] for beaten in out if own in beaten), "")
 
 
-def _why(task: Task, other: str, answered: int, bench: Bench) -> str:
+def _why(task: Task, other: str, answered: int, bench: Runner) -> str:
     return (
         f"stopped after {answered:,} of {len(bench.split.scored):,} cases: shown to be at most "
         f"{100 * task.success.margin:g} points better than {other}, so no climb to it would pay; "

@@ -22,17 +22,17 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import chooses
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.units import SHARD, Bench, _identity, _setup, _Unit
+from tuneworthy.measure.units import SHARD, Runner, _identity, _setup, _Unit
 
 
-class Built:
+class DeployedArm:
     """One arm, fitted lazily on the first input whose answer is not in the ledger.
 
     `recorded` are its logged answers to the new inputs, by id, for an arm that is only recorded.
     """
 
     def __init__(
-        self, bench: Bench, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
+        self, bench: Runner, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
         fold = len(bench.split.learning) - 1
@@ -41,7 +41,7 @@ class Built:
             logged = {**bench.recorded.get(name, {}), **recorded}
             self.bench = replace(bench, recorded={**bench.recorded, name: logged})
         recipe = recipe_before(runs, spec, fold, bench.task.seed)
-        part = whole(bench.split, fold).learnt(chooses(spec))
+        part = deployment_part(bench.split, fold).learnt(chooses(spec))
         self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
@@ -81,7 +81,7 @@ class Built:
         return {"answers": [answer.plain() for answer in self._fitted.answer(queries)]}
 
 
-def whole(split: Split, fold: int) -> Part:
+def deployment_part(split: Split, fold: int) -> Part:
     """Return the part to build from: with several folds the test rows are training rows too."""
     part = split.parts[fold]
     if len(split.learning) == 1:

@@ -15,17 +15,17 @@ PROMPTS, LEAST, SECONDS = 30, 3, 0.5
 TAIL_PROMPTS = 93
 
 
-class Timed(NamedTuple):
+class LatencySample(NamedTuple):
     """Milliseconds of single requests, and the most concurrent requests (None: not known)."""
 
     ms: tuple[float, ...] | None
     concurrency: int | None
 
 
-NOT_TIMED = Timed(None, None)
+NOT_TIMED = LatencySample(None, None)
 
 
-def of_requests(answers: Sequence[Answer]) -> Timed:
+def request_latency(answers: Sequence[Answer]) -> LatencySample:
     """Return the times of endpoint requests, as measured when they were sent.
 
     The time stored with a reply is that of the successful attempt, without waiting in this program.
@@ -36,15 +36,15 @@ def of_requests(answers: Sequence[Answer]) -> Timed:
     if not answered:
         return NOT_TIMED
     times = tuple(round((a.seconds or 0.0) * 1000, 3) for a in answered)
-    return Timed(times, max(at_once, default=None))
+    return LatencySample(times, max(at_once, default=None))
 
 
-def one_at_a_time(
+def sequential_latency(
     answer: Callable[[Sequence[Query]], list[Answer]],
     queries: Sequence[Query],
     check: Callable[[], None],
     every: bool,
-) -> Timed:
+) -> LatencySample:
     """Return the times of prompts sent one at a time: as many as fit .5 s, at least 3; or `every`.
 
     Times are None if 3 prompts take more than 10 s. `every` (for a limit on the tail) times all
@@ -60,7 +60,7 @@ def _timed(
     queries: Sequence[Query],
     check: Callable[[], None],
     every: bool,
-) -> Timed:
+) -> LatencySample:
     if every:
         answer(queries[:1])
     times: list[float] = []
@@ -76,4 +76,4 @@ def _timed(
             break
     if len(times) < min(LEAST, len(queries)):
         return NOT_TIMED
-    return Timed(tuple(round(value, 3) for value in times), 1)
+    return LatencySample(tuple(round(value, 3) for value in times), 1)

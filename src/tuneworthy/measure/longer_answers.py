@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tuneworthy.compare.cut_answers import lost
+from tuneworthy.compare.cut_answers import score_shortfall
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Query
@@ -20,7 +20,7 @@ FIRST, MOST = 16, 60  # cut answers generated again: the sample, and the most if
 Pairs = Sequence[tuple[Answer, Score | Unscored]]
 
 
-def ask_longer(
+def rescore_cut_answers(
     metric: Metric,
     gold: Mapping[str, Case],
     fitted: Fitted,
@@ -43,8 +43,8 @@ def ask_longer(
         return None
     if fold:
         return {}
-    waiting = sorted(answer.case for answer, score in pairs if lost(answer, score) > 0)
-    shortfall = {answer.case: lost(answer, score) for answer, score in pairs}
+    waiting = sorted(answer.case for answer, score in pairs if score_shortfall(answer, score) > 0)
+    shortfall = {answer.case: score_shortfall(answer, score) for answer, score in pairs}
     rescored, tried = dict[str, float](), set[str]()
     for limit in (FIRST, MOST):
         rest = [case for case in _spread(waiting, limit) if case not in tried]

@@ -13,7 +13,7 @@ from tuneworthy.core.errors import (
     TuneworthyError,
 )
 from tuneworthy.core.model import Model
-from tuneworthy.core.run import NOT_ASKED
+from tuneworthy.core.run import MODEL_UNAVAILABLE
 
 BASE = "base"
 # The model role of each need of an arm.
@@ -33,7 +33,7 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
     return known(role)
 
 
-def unopened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
+def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
     """Return why a model of an arm can't be opened, or ""; the other arms go on without it.
 
     Raises the error if it is the base model.
@@ -44,12 +44,12 @@ def unopened(models: Mapping[str, Model], needs: Iterable[str]) -> str:
         except _REFUSED as error:
             if is_base(models, role):
                 raise
-            return not_asked(error)
+            return unavailable_note(error)
     return ""
 
 
-def not_asked(error: TuneworthyError) -> str:
+def unavailable_note(error: TuneworthyError) -> str:
     """Return one line that says why an arm has no answers, from the error of its model."""
-    return f"{NOT_ASKED}: " + ", ".join(
+    return f"{MODEL_UNAVAILABLE}: " + ", ".join(
         part for part in (error.what, error.where, error.got) if part
     )

@@ -17,12 +17,12 @@ from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import probes_of, trains, variant_of
+from tuneworthy.core.specs import diagnosis_runs, trains, variant_of
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.diagnosis import Column, base_of, columns, compared, hopeful
+from tuneworthy.diagnose.diagnosis import Column, base_of, columns, comparable_base, may_act
 from tuneworthy.measure.planning import ON_FAILURES
-from tuneworthy.measure.units import Bench, measure
-from tuneworthy.metrics import sees_sets
+from tuneworthy.measure.units import Runner, measure
+from tuneworthy.metrics import scores_by_set
 
 PASSED = 60  # the most passed cases that a placebo runs on
 PART = "asked on failed cases and some of the passed ones, to read across"
@@ -35,7 +35,7 @@ class Probe:
     planned: PlannedArm
     cases: frozenset[str]
 
-    def run(self, bench: Bench, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
+    def run(self, bench: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
         """Return its runs, untimed and marked `stopped_early`, since they are no score of the task.
 
         A placebo gets the prompt that its arm used in each fold.
@@ -58,7 +58,7 @@ class Probe:
 
 
 def probes(
-    bench: Bench,
+    bench: Runner,
     arms: Sequence[PlannedArm],
     runs: Sequence[Run],
     paid: bool,
@@ -74,7 +74,7 @@ def probes(
     base = base_of(table)
     if base is None:
         return []
-    base = compared(base, table, bench.split)
+    base = comparable_base(base, table, bench.split)
     if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)
@@ -98,7 +98,7 @@ def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozen
     Returns every case for a metric that scores all answers together, since a subset would score
     differently.
     """
-    if sees_sets(task):
+    if scores_by_set(task):
         return frozenset(base.passed)
 
     def first(ids: list[str], most: int | None) -> list[str]:
@@ -116,12 +116,12 @@ def _probe_specs(
     spec, arm = planned.spec, load("arms", planned.spec.arm)
     if planned.because or spec.name == base.spec.name or variant_of(task, spec) >= 0:
         return []
-    specs, own = probes_of(spec, rows), table.get(spec.name)
+    specs, own = diagnosis_runs(spec, rows), table.get(spec.name)
     if getattr(arm, "ON_FAILURES", False) and own is None:
         return [spec, *specs]
     if own is None:  # a pilot runs before the arm itself is paid for
         return specs if hasattr(arm, "pilot") else []
-    return specs if hopeful(own, base) else []
+    return specs if may_act(own, base) else []
 
 
 def _probe_plan(planned: PlannedArm, spec: Spec) -> PlannedArm:

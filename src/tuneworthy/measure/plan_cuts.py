@@ -20,7 +20,7 @@ SHOWN = 4  # examples left in a prompt whose examples differ by input
 
 
 @dataclass(frozen=True)
-class Choice:
+class PlanLimits:
     """The limits of a plan: seeds and folds of training arms, the most examples in a prompt.
 
     `tried` is the most prompts of a search (an arm with a `budget`), None for its own budget;
@@ -41,25 +41,25 @@ class Choice:
 class _CutState:
     """The current limits, and the printed line of each cut; one line per subject."""
 
-    now: Choice
+    now: PlanLimits
     said: dict[str, str]
     readable: bool
 
-    def cut(self, subject: str, text: str, **change: Any) -> tuple[Choice, tuple[str, ...]]:
+    def cut(self, subject: str, text: str, **change: Any) -> tuple[PlanLimits, tuple[str, ...]]:
         self.now = replace(self.now, **change)
         self.said.pop(subject, None)  # moves the subject to the end
         self.said[subject] = text
         return self.now, tuple(self.said.values())
 
-    def read(self, most: int) -> Iterator[tuple[Choice, tuple[str, ...]]]:
+    def read(self, most: int) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
         text = f"what was wrong is read on at most {most} failed and {most} passed cases"
         if self.readable:
             yield self.cut("read", text if most else "what was wrong is not read across", read=most)
 
 
 def cuts(
-    arms: Sequence[Spec], start: Choice, rows: int, readable: bool
-) -> Iterator[tuple[Choice, tuple[str, ...]]]:
+    arms: Sequence[Spec], start: PlanLimits, rows: int, readable: bool
+) -> Iterator[tuple[PlanLimits, tuple[str, ...]]]:
     """Yield ever tighter limits, each with the printed lines of all cuts so far.
 
     No arm is dropped for another: all get fewer examples, folds and rows. The order: diagnosis on
@@ -94,7 +94,7 @@ def staged(task: Task) -> bool:
 
 def follows_up(task: Task, spec: Spec) -> bool:
     """Return whether the stage rule decides on an arm: it trains, searches or is a variant."""
-    return trains(spec) or tries(spec) > 0 or variant_of(task, spec) >= 0
+    return trains(spec) or prompts_tried(spec) > 0 or variant_of(task, spec) >= 0
 
 
 def look_after(spec: Spec, folds: int, split: Split) -> int:
@@ -105,7 +105,7 @@ def look_after(spec: Spec, folds: int, split: Split) -> int:
     return FIRST_FOLDS if trains(spec) and folds > FIRST_FOLDS and not split.by_time else 0
 
 
-def tries(spec: Spec) -> int:
+def prompts_tried(spec: Spec) -> int:
     """Return how many prompts an arm tries; 0 without a search or with options set by the user."""
     return 0 if "(" in spec.name else int(spec.options.get("budget", 0))
 

@@ -12,20 +12,20 @@ from typing import Any
 from tuneworthy.compare.choice import PROMPTS
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.audit_report import Audit
-from tuneworthy.core.plan import Plan, PlannedArm, Sent
+from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import (
-    DEV_ASKED,
+    DEV_ROWS_FOR_CHOICE,
     chooses,
     chooses_prompt,
+    diagnosis_runs,
+    failure_only_arms,
     is_recorded,
-    lacking,
-    on_failures,
-    probes_of,
+    needs_dev_scores,
     trains,
+    unmet_needs,
     variant_of,
-    wants_dev,
 )
 from tuneworthy.core.task import Task
 from tuneworthy.data.folds import Part, Split
@@ -34,15 +34,15 @@ from tuneworthy.measure.plan_cuts import (
     FIRST_FOLDS,
     LEAST_TRIED,
     SEARCHED,
-    Choice,
+    PlanLimits,
     cuts,
     follows_up,
     look_after,
+    prompts_tried,
     rows_of,
     staged,
-    tries,
 )
-from tuneworthy.measure.request_costs import WORD, BestPrompt, Remote, judged, of_arm
+from tuneworthy.measure.request_costs import WORD, BestPrompt, Remote, arm_requests, judge_traffic
 
 # Cost of a training step in forward passes: backward costs about two, and the loop measured
 # 3.1 to 3.4 in total on two machines.
@@ -70,7 +70,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlanInputs:
     """The inputs of a plan: the task's sizes, this machine's speed, and what is available."""
 
     task: Task
@@ -84,20 +84,20 @@ class Facts:
     limited: bool = False
 
 
-def make(facts: Facts, arms: list[Spec], rows: str, study: str) -> Plan:
+def make_plan(facts: PlanInputs, arms: list[Spec], rows: str, study: str) -> Plan:
     """Return the plan, cut in a fixed and printed order until it fits the minutes."""
     by_rule, minutes = staged(facts.task), facts.task.budget.minutes
-    choice = Choice(_seeds(facts.task), len(facts.split.learning), None)
+    choice = PlanLimits(_seeds(facts.task), len(facts.split.learning), None)
     choice = replace(choice, tried=_tried(facts, arms, choice)) if by_rule else choice
     lines: tuple[str, ...] = ()
     shown, planned = _arms(facts, arms, choice)
     across = tuple(_diagnosis_arms(shown, planned, choice))
     needed = needed_minutes if by_rule else _sum
-    uncut = needed(planned) + reading_minutes(across)
-    runnable = [spec for spec in arms if not lacking(spec, facts.available)]
+    uncut = needed(planned) + diagnosis_minutes(across)
+    runnable = [spec for spec in arms if not unmet_needs(spec, facts.available)]
     learnt, readable = facts.sizes.train, bool(across)
     for step, texts in cuts(runnable, choice, learnt, readable):
-        if needed(planned) + reading_minutes(across) <= minutes:
+        if needed(planned) + diagnosis_minutes(across) <= minutes:
             break
         choice, lines = step, texts
         shown, planned = _arms(facts, arms, choice)
@@ -155,12 +155,12 @@ def _too_long(arms: Sequence[PlannedArm], minutes: float) -> int:
     )
 
 
-def _tried(facts: Facts, arms: list[Spec], choice: Choice) -> int | None:
+def _tried(facts: PlanInputs, arms: list[Spec], choice: PlanLimits) -> int | None:
     """Return how many prompts a search may try in its share of the minutes; None without one."""
-    most = max((tries(spec) for spec in arms), default=0)
+    most = max((prompts_tried(spec) for spec in arms), default=0)
     while most > LEAST_TRIED:
         planned = _arms(facts, arms, replace(choice, tried=most))[1]
-        searches = [arm.minutes for arm in planned if tries(arm.spec)]
+        searches = [arm.minutes for arm in planned if prompts_tried(arm.spec)]
         if max(searches, default=0.0) <= SEARCHED * facts.task.budget.minutes:
             break
         most = max(LEAST_TRIED, most // 2)
@@ -172,7 +172,7 @@ def _seeds(task: Task) -> int:
     return task.seeds if not staged(task) or "seeds" in task.model_fields_set else 1
 
 
-def reading_minutes(across: Sequence[PlannedArm]) -> float:
+def diagnosis_minutes(across: Sequence[PlannedArm]) -> float:
     """Return the expected minutes of the diagnosis: half of its upper bound.
 
     A placebo runs only if its arm was shown to pass more than the base.
@@ -180,14 +180,16 @@ def reading_minutes(across: Sequence[PlannedArm]) -> float:
     return _sum(across) / 2
 
 
-def _arms(facts: Facts, arms: list[Spec], choice: Choice) -> tuple[Facts, list[PlannedArm]]:
+def _arms(
+    facts: PlanInputs, arms: list[Spec], choice: PlanLimits
+) -> tuple[PlanInputs, list[PlannedArm]]:
     """Return the facts with the most examples of a prompt, and the planned arms after the cuts."""
     cut = [_cut(spec, choice, facts) for spec in arms]
     facts = with_examples(facts, [s for s in cut if not _planned(facts, s, choice, arms).because])
     return facts, [_planned(facts, spec, choice, arms) for spec in cut]
 
 
-def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
+def with_examples(facts: PlanInputs, arms: Sequence[Spec]) -> PlanInputs:
     """Return the facts with the most examples of an input-dependent prompt among the arms.
 
     Without such a prompt the number is unchanged, since a prompt search may add examples. The
@@ -201,14 +203,14 @@ def with_examples(facts: Facts, arms: Sequence[Spec]) -> Facts:
     return replace(facts, sizes=sizes)
 
 
-def _by_input(spec: Spec, facts: Facts) -> bool:
+def _by_input(spec: Spec, facts: PlanInputs) -> bool:
     """Return whether most of what an arm reads differs by input, so no shared prefix is cached."""
     work, single = (_work(spec, facts, cases) for cases in (facts.sizes.cases, 1))
     return work.read >= facts.sizes.cases * single.read / 2
 
 
 def _diagnosis_arms(
-    facts: Facts, planned: list[PlannedArm], choice: Choice
+    facts: PlanInputs, planned: list[PlannedArm], choice: PlanLimits
 ) -> Iterator[PlannedArm]:
     """Yield the most that the diagnosis may run: one seed; pilots and their placebos on one fold.
 
@@ -220,13 +222,13 @@ def _diagnosis_arms(
     most = None if choice.read is None else 2 * choice.read
     few = min(ON_FAILURES, ON_FAILURES if choice.read is None else choice.read)
     before = [arm.spec for arm in planned if not arm.because]
-    for spec in on_failures(task):
-        if not lacking(spec, facts.available):
+    for spec in failure_only_arms(task):
+        if not unmet_needs(spec, facts.available):
             yield _probe_plan(facts, spec, _Scope(all_folds, (task.seed,), few), before)
     for arm in planned:
         if arm.because or variant_of(task, arm.spec) >= 0:
             continue
-        for spec in probes_of(arm.spec, facts.sizes.train):
+        for spec in diagnosis_runs(arm.spec, facts.sizes.train):
             folds = arm.folds[:1] if trains(spec) else arm.folds
             yield _probe_plan(facts, spec, _Scope(folds, arm.seeds[:1], most), before)
 
@@ -240,7 +242,7 @@ class _Scope:
     most: int | None
 
 
-def _probe_plan(facts: Facts, spec: Spec, scope: _Scope, before: Sequence[Spec]) -> PlannedArm:
+def _probe_plan(facts: PlanInputs, spec: Spec, scope: _Scope, before: Sequence[Spec]) -> PlannedArm:
     scored = sum(len(facts.split.parts[fold].test) for fold in scope.folds)
     cases = min(scored, scope.most or scored)
     sent = _sent(facts, spec, cases, before)
@@ -248,7 +250,7 @@ def _probe_plan(facts: Facts, spec: Spec, scope: _Scope, before: Sequence[Spec])
     return PlannedArm(**plain, **_costs(facts, _work(spec, facts, cases), sent))
 
 
-def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
+def _costs(facts: PlanInputs, work: Work, sent: EndpointLoad | None) -> dict[str, Any]:
     """Return requests, tokens, minutes and dollars of an arm, those of endpoints if it uses one."""
     minutes = facts.speed.minutes(work) if facts.speed else 0.0
     if sent is None:
@@ -258,7 +260,7 @@ def _costs(facts: Facts, work: Work, sent: Sent | None) -> dict[str, Any]:
             "usd": sent.most_usd, "sent": sent}  # fmt: skip
 
 
-def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent | None:
+def _sent(facts: PlanInputs, spec: Spec, cases: int, before: Sequence[Spec]) -> EndpointLoad | None:
     """Return the endpoint traffic of an arm; `before` are the arms measured before it."""
     if facts.remote is None:
         return None
@@ -272,17 +274,19 @@ def _sent(facts: Facts, spec: Spec, cases: int, before: Sequence[Spec]) -> Sent 
     rows = cases
     if not shots and not spec.options.get("k"):  # one prompt in all folds: one request per row
         rows = min(cases, facts.audit.scored)
-    requests = of_arm(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
+    requests = arm_requests(facts.remote, facts.task, spec, sizes, BestPrompt(shots, grown, rows))
     return facts.remote.sent(spec.name, requests)
 
 
-def _others(facts: Facts, arms: list[Spec], planned: Sequence[PlannedArm]) -> Iterator[Sent]:
+def _others(
+    facts: PlanInputs, arms: list[Spec], planned: Sequence[PlannedArm]
+) -> Iterator[EndpointLoad]:
     """Yield the endpoint traffic besides the arms: the judge, and the changed facts."""
     if facts.remote is None:
         return
     kept = [arm for arm in planned if not arm.because]
     answers = sum(_answered(facts, arm, arms) for arm in kept)
-    if (sent := judged(facts.remote, answers)) is not None:
+    if (sent := judge_traffic(facts.remote, answers)) is not None:
         yield sent
     readers = [arm.spec for arm in kept if _reads(arm.spec) and not trains(arm.spec)]
     if facts.task.data.docs and readers:
@@ -290,7 +294,7 @@ def _others(facts: Facts, arms: list[Spec], planned: Sequence[PlannedArm]) -> It
         requests = [
             request
             for spec in readers
-            for request in of_arm(facts.remote, facts.task, spec,
+            for request in arm_requests(facts.remote, facts.task, spec,
                                 facts.sizes.model_copy(update={"cases": cases}),
                                 BestPrompt(16, 2 * facts.remote.notes, cases))
         ]  # fmt: skip
@@ -302,19 +306,19 @@ def _reads(spec: Spec) -> bool:
     return bool(load("arms", spec.arm).NEEDS & {"docs", "gold_passage"})
 
 
-def _answered(facts: Facts, arm: PlannedArm, arms: list[Spec]) -> float:
+def _answered(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float:
     """Return how many answers of an arm are scored: cases, dev rows and tried prompts."""
     parts = [facts.split.parts[fold] for fold in arm.folds]
-    dev = wants_dev(facts.task, arm.spec, arms) or trains(arm.spec)
+    dev = needs_dev_scores(facts.task, arm.spec, arms) or trains(arm.spec)
     rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)
     return max(rows, float(arm.sent.most_requests) if arm.sent else 0.0)
 
 
-def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
+def _cut(spec: Spec, choice: PlanLimits, facts: PlanInputs) -> Spec:
     """Return the spec with fewer tried prompts, training rows, or input-dependent examples."""
     if choice.rows and rows_of(spec, facts.sizes.train) > choice.rows:
         return spec.model_copy(update={"options": {**spec.options, "rows": choice.rows}})
-    if choice.tried and tries(spec) > choice.tried:
+    if choice.tried and prompts_tried(spec) > choice.tried:
         spec = spec.model_copy(update={"options": {**spec.options, "budget": choice.tried}})
     k = spec.options.get("k", 0)
     if choice.most_k is None or k <= choice.most_k or "(" in spec.name:
@@ -324,7 +328,7 @@ def _cut(spec: Spec, choice: Choice, facts: Facts) -> Spec:
     return spec.model_copy(update={"options": {**spec.options, "k": choice.most_k}})
 
 
-def _work(spec: Spec, facts: Facts, cases: int) -> Work:
+def _work(spec: Spec, facts: PlanInputs, cases: int) -> Work:
     arm = load("arms", spec.arm)
     if not hasattr(arm, "estimate"):
         return Work()
@@ -341,37 +345,39 @@ def _dev_rows(parts: Sequence[Part], spec: Spec) -> int:
     A prompt without examples or search is the same in all folds, so each row is answered once.
     """
     if spec.options.get("k") or spec.options.get("budget"):
-        return sum(min(len(part.dev), DEV_ASKED) for part in parts)
+        return sum(min(len(part.dev), DEV_ROWS_FOR_CHOICE) for part in parts)
     scored = {case for part in parts for case in part.test}
-    return len({case for part in parts for case in sorted(part.dev)[:DEV_ASKED]} - scored)
+    return len({case for part in parts for case in sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]} - scored)
 
 
-def _sizes(facts: Facts, spec: Spec, cases: int) -> Sizes:
+def _sizes(facts: PlanInputs, spec: Spec, cases: int) -> Sizes:
     """Return the sizes of an arm that answers `cases` cases over all folds."""
     handed = facts.sizes.prompts if chooses_prompt(spec) else 0
     folds = len(facts.split.learning)
     return facts.sizes.model_copy(update={"cases": cases, "folds": folds, "prompts": handed})
 
 
-def _planned(facts: Facts, spec: Spec, choice: Choice, arms: list[Spec]) -> PlannedArm:
-    if reason := lacking(spec, facts.available):
+def _planned(facts: PlanInputs, spec: Spec, choice: PlanLimits, arms: list[Spec]) -> PlannedArm:
+    if reason := unmet_needs(spec, facts.available):
         return PlannedArm(spec=spec, because=reason)
     training, by_rule = trains(spec), staged(facts.task) and not is_recorded(facts.task, spec)
     parts = facts.split.learning[: choice.folds if training else choice.parts]
-    if by_rule and tries(spec):  # a search answers its dev rows with every prompt that it tries
+    if by_rule and prompts_tried(
+        spec
+    ):  # a search answers its dev rows with every prompt that it tries
         parts = parts[:FIRST_FOLDS]
     if is_recorded(facts.task, spec):
         parts = facts.split.parts
     seeds = tuple(facts.task.seed + i for i in range(choice.seeds if training else 1))
     times = len(parts) * len(seeds)
-    dev = wants_dev(facts.task, spec, arms)
+    dev = needs_dev_scores(facts.task, spec, arms)
     scored = sum(len(part.test) for part in parts) * len(seeds)
     extra = _dev_rows(parts, spec) * len(seeds) if dev and not training else 0
     work = _work(spec, facts, scored + extra)
     if training and times > 1:
         work = work.model_copy(update={"trained": work.trained * times})
     at = [other.name for other in arms].index(spec.name)  # its options may have been cut
-    before = [other for other in arms[:at] if not lacking(other, facts.available)]
+    before = [other for other in arms[:at] if not unmet_needs(other, facts.available)]
     sent = _sent(facts, spec, scored + extra, before)
     plain: dict[str, Any] = {"spec": spec, "folds": tuple(range(len(parts))), "seeds": seeds}
     if by_rule:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tuneworthy.core.arm import LONGER, Asks, Recipe, Sizes
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Recipe, Sizes
 from tuneworthy.core.case import Case, Message, Query
-from tuneworthy.core.plan import Sent
+from tuneworthy.core.plan import EndpointLoad
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
 from tuneworthy.core.specs import is_recorded, trains
@@ -30,7 +30,7 @@ from tuneworthy.models.remote.endpoint import OPENAI
 from tuneworthy.prompting.judging import comparison
 from tuneworthy.prompting.messages import build
 from tuneworthy.prompting.wordings import wordings
-from tuneworthy.retrieval.chunks import Cut
+from tuneworthy.retrieval.chunks import ChunkOptions
 
 SECONDS = 2.0  # assumed seconds per request if none was timed (documented in task-yaml.md)
 FEW = 60  # rows that a prompt search answers repeatedly
@@ -86,7 +86,7 @@ class Remote:
         source = f"median of {self.timed:,} earlier ones" if self.timed else "assumed"
         return f"{self.seconds:.2g} s a request ({source}), {self.at_once} at a time"
 
-    def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> Sent | None:
+    def sent(self, what: str, asked: Sequence[tuple[Asks, Asks, Asks]]) -> EndpointLoad | None:
         """Return the traffic of some requests; None if none of them goes to an endpoint.
 
         Each request is a triple: with mean lengths, with maximum lengths, with the longest rows.
@@ -109,7 +109,7 @@ class Remote:
             read = upper.most * (upper.read + _HEAD)
             worst.append((read + written, rate.dollars(read, written)))
         requests = sum(mean.requests for _, mean, _, _ in priced)
-        return Sent(
+        return EndpointLoad(
             what=what,
             requests=round(requests),
             most_requests=round(sum(most.most for _, _, most, _ in priced)),
@@ -126,7 +126,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return round(sum(known), 6) if len(known) == len(values) else None
 
 
-def remote(
+def remote_models(
     task: Task, cases: Sequence[Case], sizes: Sizes, docs: Sequence[Doc], seconds: Sequence[float]
 ) -> Remote | None:
     """Return the models of a task behind endpoints; None if it names none.
@@ -206,7 +206,7 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
             "shot": max((_example_size(case) for case in cases), default=0) + 2 * _TURN,
             "answer": max(answers, default=0),
             "labels": sum(_size(str(label)) for label in task.output.labels or ()),
-            "passage": min(passage, 2 * Cut().size),
+            "passage": min(passage, 2 * ChunkOptions().size),
             "form": _form(task),
             "unit": float(_BYTES),
         }
@@ -239,7 +239,7 @@ class BestPrompt:
     rows: int
 
 
-def of_arm(
+def arm_requests(
     found: Remote, task: Task, spec: Spec, sizes: Sizes, best: BestPrompt
 ) -> list[tuple[Asks, Asks, Asks]]:
     """Return the requests of an arm with mean lengths, maximum lengths, and the longest rows.
@@ -267,7 +267,10 @@ def of_arm(
     return (
         [
             *requests,
-            _longer_requests(requests[0], LONGER * found.mean.cap + (LONGER - 1) * found.thought),
+            _longer_requests(
+                requests[0],
+                RETRY_TOKEN_FACTOR * found.mean.cap + (RETRY_TOKEN_FACTOR - 1) * found.thought,
+            ),
         ]
         if requests
         else []
@@ -303,7 +306,7 @@ def _asks(spec: Spec, sizes: Sizes) -> tuple[Asks, ...]:
     return (Asks(role=role, requests=requests, most=requests, read=read),)
 
 
-def judged(found: Remote, answers: float) -> Sent | None:
+def judge_traffic(found: Remote, answers: float) -> EndpointLoad | None:
     """Return the traffic of a judge behind an endpoint: two requests per answer, and calibration.
 
     The calibration judges every human-graded answer, and wrong answers with an injected order.

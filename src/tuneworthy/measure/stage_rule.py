@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tuneworthy.compare.columns import PRESENT, Column, by_spec, column
-from tuneworthy.compare.comparison import against
-from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, Shape, pair_of
+from tuneworthy.compare.comparison import compare_with_simpler
+from tuneworthy.compare.pairs import ALPHA, LOOK_SHARE, ComparisonInputs, pair_of
 from tuneworthy.compare.turn_order import rung
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
@@ -31,10 +31,10 @@ Standing = Literal["lost", "won", "open"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class StageRule:
     """The rule applied to the runs so far; `shape` has the task, folds and confidence levels."""
 
-    shape: Shape
+    shape: ComparisonInputs
     runs: Sequence[Run]
 
     @property
@@ -75,7 +75,7 @@ class Rule:
                 1 - mean(other) > task.success.margin
             ):  # the gap from its lower bound is larger still
                 continue
-            gap = 1 - own_low(self.shape, other)
+            gap = 1 - score_lower_bound(self.shape, other)
             if gap <= task.success.margin:
                 return (
                     f"no score of it could be worth it: {other.spec.name} leaves at most"
@@ -88,7 +88,9 @@ class Rule:
         if not self.by_score:
             return "open", "more than its score decides"
         strict, margin = LOOK_SHARE * self._level(), self.shape.task.success.margin
-        pairs = against(self.shape, [r for r in self.runs if r not in new], new, strict)
+        pairs = compare_with_simpler(
+            self.shape, [r for r in self.runs if r not in new], new, strict
+        )
         lost_to = [pair for pair in pairs if pair.high <= margin]
         points = f"{100 * margin:g} points"
         if lost_to:
@@ -134,7 +136,7 @@ class Rule:
         return bounds.level(ALPHA, self.shape.looks, max(2, self.shape.possible))
 
 
-def order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
+def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
     """Return the follow-up arms in the order in which the rule runs them.
 
     Training arms come first, then by `wanted` (the share of failures that an arm may repair, by
@@ -166,7 +168,7 @@ def always_runs(arm: PlannedArm, arms: Sequence[PlannedArm]) -> bool:
     return bool(prompts) and spec == min(prompts, key=lambda s: (s.simplicity, s.name))
 
 
-def own_low(shape: Shape, one: Column) -> float:
+def score_lower_bound(shape: ComparisonInputs, one: Column) -> float:
     """Return the one-sided lower bound of an arm's score at the error of this look."""
     ids = sorted(one.cells)
     folds = np.array([one.fold[i] for i in ids])

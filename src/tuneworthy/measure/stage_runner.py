@@ -14,16 +14,16 @@ from typing import Any
 
 from tuneworthy.compare.choice import best_prompt
 from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Step
+from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, StageDecision
 from tuneworthy.core.run import Run
-from tuneworthy.core.specs import trains, wants_dev
-from tuneworthy.diagnose.remedies import against, wanted
+from tuneworthy.core.specs import needs_dev_scores, trains
+from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.measure.placebos import Probe, probes
-from tuneworthy.measure.stage_rule import Rule, always_runs, mean, order
-from tuneworthy.measure.units import Bench, measure
+from tuneworthy.measure.stage_rule import StageRule, always_runs, follow_up_order, mean
+from tuneworthy.measure.units import Runner, measure
 from tuneworthy.models import is_local
 
 OVERRUN = 0.5  # share of the minutes by which the first training arm may exceed them
@@ -33,30 +33,30 @@ SLOWEST = 4.0  # the largest factor by which estimates are corrected, up or down
 
 
 @dataclass
-class Follow:
+class StageRunner:
     """The execution of a plan: `bench.runs` and `recipes` (the best prompt by fold) are updated.
 
     `minutes` is the total time limit; `diagnose` returns the diagnosis of the runs so far; `looked`
     has the training arms that did not lose on their first folds, each with the reason if it won.
     """
 
-    bench: Bench
+    bench: Runner
     plan: Plan
-    shape: Shape
+    shape: ComparisonInputs
     runs: list[Run]
     recipes: list[Recipe]
     minutes: float
     diagnose: Callable[[], Diagnosis | None]
     tell: Callable[[str, Any], None]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StageDecision] = field(default_factory=list)
     spent: float = 0.0
     looked: list[tuple[PlannedArm, str]] = field(default_factory=list)
     _planned: float = 0.0
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> StageRule:
         """Return the stage rule with the runs so far."""
-        return Rule(self.shape, self.runs)
+        return StageRule(self.shape, self.runs)
 
     @property
     def left(self) -> float:
@@ -75,8 +75,8 @@ class Follow:
         self._probe(trained=False)
         diagnosis = self.diagnose() if self.plan.read != 0 else None
         wrong = diagnosis.wrong if diagnosis else ()
-        shares = {arm.spec.name: wanted(arm.spec, wrong) for arm in self.plan.arms}
-        follow_up = order(self.plan.arms, shares)
+        shares = {arm.spec.name: repairable_share(arm.spec, wrong) for arm in self.plan.arms}
+        follow_up = follow_up_order(self.plan.arms, shares)
         for number, arm in enumerate(follow_up):
             if why := self._not_worth_it(arm, wrong):
                 self._leave_out(arm, why)
@@ -88,7 +88,7 @@ class Follow:
                 yield from self._all_folds()  # this was the last training arm to be looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
-        self.bench.ledger.freeze(self.bench.study, spent_in(self.minutes), kept)
+        self.bench.ledger.freeze(self.bench.study, spent_key(self.minutes), kept)
 
     def _beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
@@ -150,7 +150,7 @@ class Follow:
         if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
             other = trained[0].spec.name
             all_won = all(won for _, won in self.looked)
-            if all_won and against(
+            if all_won and advised_against(
                 spec, wrong
             ):  # the diagnosis may err, so an open arm needs a rival
                 return f"{other} was trained, and what was wrong speaks against this one"
@@ -165,7 +165,7 @@ class Follow:
         part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
-        dev = wants_dev(self.bench.task, arm.spec, runnable)
+        dev = needs_dev_scores(self.bench.task, arm.spec, runnable)
         with self._timed(f"{arm.spec.name} {folds}"):
             new = measure(self.bench, part, self.recipes, dev)
         self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
@@ -207,7 +207,7 @@ class Follow:
 
     def _decide(self, arm: PlannedArm, do: str, why: str) -> None:
         step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
-        self.steps.append(Step.model_validate(step))
+        self.steps.append(StageDecision.model_validate(step))
 
     def _cost(self, planned: float) -> float:
         """Return planned minutes corrected by the ratio of measured to planned time so far."""
@@ -233,12 +233,12 @@ def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 
 
-def spent_in(minutes: float) -> str:
+def spent_key(minutes: float) -> str:
     """Return the ledger key for the minutes that a study spent of its limit."""
     return f"spent of {minutes:g} minutes"
 
 
-def room_beside(plan: Plan, left: float, share: float) -> Plan:
+def fit_extras(plan: Plan, left: float, share: float) -> Plan:
     """Return the plan with only the optional measurements that fit the minutes left.
 
     Together they take at most `share` minutes; they are taken in the order of the plan.

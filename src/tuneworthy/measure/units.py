@@ -18,7 +18,7 @@ from tuneworthy.compare.choice import simplest_prompts
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Case, Query
-from tuneworthy.core.code import made_by
+from tuneworthy.core.code import code_version
 from tuneworthy.core.errors import (
     DoesNotApply,
     ModelError,
@@ -26,13 +26,13 @@ from tuneworthy.core.errors import (
     ProviderError,
     TaskError,
 )
-from tuneworthy.core.free_memory import give_back
+from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import DEV_ASKED, chooses, chooses_prompt
+from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
@@ -40,8 +40,8 @@ from tuneworthy.data.recorded import begins_later
 from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
-from tuneworthy.measure.longer_answers import ask_longer
-from tuneworthy.measure.model_roles import is_base, not_asked, roles_of, unopened
+from tuneworthy.measure.longer_answers import rescore_cut_answers
+from tuneworthy.measure.model_roles import is_base, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
@@ -49,7 +49,7 @@ COMMON = "common"  # the name of the folder that all units share
 
 
 @dataclass(frozen=True)
-class Bench:
+class Runner:
     """The resources of every unit of a study. `learn` has the cases to learn from, by id.
 
     `metric_digest` is the hash of the metric's code (and its judge), `salt` distinguishes studies
@@ -94,7 +94,7 @@ class _Unit:
     prompts: tuple[Recipe, ...] = ()
 
 
-def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
+def measure(bench: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
     """Return one Run per fold and seed of a planned arm, from the ledger if it is stored.
 
     `recipes` is the best prompt so far by fold; `dev`: also measure dev scores.
@@ -119,7 +119,7 @@ def measure(bench: Bench, planned: PlannedArm, recipes: Sequence[Recipe], dev: b
     return runs
 
 
-def _run(bench: Bench, unit: _Unit) -> Run:
+def _run(bench: Runner, unit: _Unit) -> Run:
     arm = load("arms", unit.spec.arm)
     identity = _identity(bench, unit, arm)
     scored = bench.sealed.digest(unit.part.test)
@@ -136,15 +136,15 @@ def _run(bench: Bench, unit: _Unit) -> Run:
     except ProviderError as error:
         if any(is_base(bench.models, role) for role in roles_of(bench.models, arm.NEEDS)):
             raise
-        bench.say(f"{unit.spec.name}: {not_asked(error)}")
-        return _failed(unit, not_asked(error))  # not stored, so that a later run tries again
-    give_back()
+        bench.say(f"{unit.spec.name}: {unavailable_note(error)}")
+        return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
+    trim_heap()
     bench.ledger.put(key, "run", run.plain(), study=bench.study)
     return run
 
 
-def _unopened(bench: Bench, spec: Spec) -> str:
-    why = unopened(bench.models, load("arms", spec.arm).NEEDS)
+def _unopened(bench: Runner, spec: Spec) -> str:
+    why = why_not_opened(bench.models, load("arms", spec.arm).NEEDS)
     if why:
         bench.say(f"{spec.name}: {why}")
     return why
@@ -154,7 +154,7 @@ def _failed(unit: _Unit, because: str) -> Run:
     return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
 
 
-def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+def _measured(bench: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
     folder = bench.ledger.folder(digest({"what": "fit", "unit": identity}))
     setup = _setup(bench, unit, folder)
@@ -171,7 +171,7 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
     case_ids = _all_cases(bench.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
-    dev_ids = sorted(part.dev)[:DEV_ASKED]
+    dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
     scored = bench.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
     answers = dict(_answers(bench, fitted, source, scored, extra_dev))
@@ -190,7 +190,9 @@ def _measured(bench: Bench, unit: _Unit, arm: ModuleType, identity: dict[str, An
         state="measured",
         answers=tuple(test),
         scores=tuple(scores),
-        longer=ask_longer(bench.metric, gold, fitted, (pairs, queries), unit.fold, notes.append),
+        longer=rescore_cut_answers(
+            bench.metric, gold, fitted, (pairs, queries), unit.fold, notes.append
+        ),
         dev=dev,
         learned=fitted.learned,
         recipe=fitted.recipe,
@@ -208,7 +210,7 @@ def _relative_path(path: Path | None, home: Path) -> str | None:
     return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
-def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
+def _setup(bench: Runner, unit: _Unit, folder: Path) -> Setup:
     return Setup(
         task=bench.task,
         train=[bench.learn[i] for i in unit.part.train],
@@ -227,7 +229,7 @@ def _setup(bench: Bench, unit: _Unit, folder: Path) -> Setup:
     )
 
 
-def _free_answers(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
+def _free_answers(bench: Runner, unit: _Unit, recipe: Recipe) -> list[Answer]:
     """Return the base model's free answers under a recipe in the unit's fold so far.
 
     Majorities of samples (`vote`) are left out, since they are not greedy answers.
@@ -243,7 +245,7 @@ def _free_answers(bench: Bench, unit: _Unit, recipe: Recipe) -> list[Answer]:
     ]
 
 
-def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
+def _identity(bench: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     """Return everything that can change what the arm learns and answers, for the unit's key.
 
     The metric is included only if the arm chooses something by score.
@@ -261,7 +263,7 @@ def _identity(bench: Bench, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     return {
         "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
         | _arm_context(bench, spec, arm),
-        "made_by": made_by(),
+        "made_by": code_version(),
         "seed": unit.seed,
         "salt": bench.salt,
         "learn": learn,
@@ -290,7 +292,7 @@ def _present(task: Task) -> dict[str, Any] | None:
     return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
-def _arm_context(bench: Bench, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+def _arm_context(bench: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     """Return what else an arm's answers depend on: the documents, and this machine's settings."""
     context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and bench.docs:
@@ -305,7 +307,7 @@ def _all_cases(split: Split) -> list[str]:
 
 
 def _answers(
-    bench: Bench,
+    bench: Runner,
     fitted: Fitted,
     source: dict[str, Any],
     scored: Sequence[Query],
@@ -333,7 +335,7 @@ def _answers(
 
 
 def _generate(
-    bench: Bench, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
+    bench: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
 ) -> Iterator[tuple[str, Answer]]:
     """Answer all shards in one call, reusing known answers; store each shard under its key."""
     bench.check()
@@ -359,7 +361,7 @@ def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
     yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 
-def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
+def _mean(bench: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
     """Return the mean dev score; an unscored answer counts as wrong."""
     scores = score_all(bench.metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
@@ -367,8 +369,8 @@ def _mean(bench: Bench, cases: Sequence[Case], answers: Mapping[str, Answer]) ->
 
 
 def _latency(
-    bench: Bench, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
-) -> latency.Timed:
+    bench: Runner, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
+) -> latency.LatencySample:
     """Return the times of an arm's requests, measured once and stored with the run.
 
     A local model is timed on the first fold and seed right after it answered, so it is warm; with a
@@ -378,7 +380,7 @@ def _latency(
     if not bench.timed or bench.recorded.get(unit.spec.name):
         return latency.NOT_TIMED
     if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
-        return latency.of_requests(answers)
+        return latency.request_latency(answers)
     tail = bench.task.success.limits.p95_ms is not None
     if unit.seed != bench.task.seed or not (unit.fold == 0 or tail):
         return latency.NOT_TIMED
@@ -387,4 +389,4 @@ def _latency(
     ids = own[:share] if tail else all_cases[: latency.PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
     queries = bench.sealed.queries(ids, gold_passage=ceiling)
-    return latency.one_at_a_time(fitted.answer, queries, bench.check, tail)
+    return latency.sequential_latency(fitted.answer, queries, bench.check, tail)

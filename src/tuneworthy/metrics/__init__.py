@@ -19,12 +19,22 @@ from tuneworthy.core import plugins
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
-from tuneworthy.metrics._scorer import Metric, Scorer, by_set, named, score_all
-from tuneworthy.metrics._user import is_own, located, measure
+from tuneworthy.metrics._scorer import Metric, Scorer, by_set, load_metrics, score_all
+from tuneworthy.metrics._user import is_own, load_user_metric, locate
 from tuneworthy.metrics._validity import validity
 
-__all__ = ["JUDGE", "Metric", "Scorer", "by_set", "chosen", "fingerprint", "names", "score_all",
-           "scorer", "sees_sets"]  # fmt: skip
+__all__ = [
+    "JUDGE",
+    "Metric",
+    "Scorer",
+    "by_set",
+    "fingerprint",
+    "metric_name",
+    "names",
+    "score_all",
+    "scorer",
+    "scores_by_set",
+]  # fmt: skip
 DEFAULTS = {"json": "fields_f1", "label": "accuracy", "text": "token_f1", "number": "number"}
 JUDGE = "judge"
 
@@ -35,12 +45,14 @@ def scorer(task: Task) -> Scorer:
     It fills `Score.valid`. A failed answer and a crash of the metric give Unscored with the reason.
     Raises TaskError if the metric does not exist or can't be loaded.
     """
-    name = chosen(task)
-    parts = [measure(name, task.folder)] if is_own(name) else named(task, names(task))
+    name = metric_name(task)
+    parts = (
+        [load_user_metric(name, task.folder)] if is_own(name) else load_metrics(task, names(task))
+    )
     return Scorer(tuple(parts), validity(task))
 
 
-def chosen(task: Task) -> str:
+def metric_name(task: Task) -> str:
     """Return the metric's name in the task, else the default of the output type."""
     if task.success.metric is not None:
         return task.success.metric
@@ -51,12 +63,12 @@ def chosen(task: Task) -> str:
 
 def names(task: Task) -> tuple[str, ...]:
     """Return the names of the task's metrics; a user's function counts as one name."""
-    return task.success.metrics or (chosen(task),)
+    return task.success.metrics or (metric_name(task),)
 
 
-def sees_sets(task: Task) -> bool:
+def scores_by_set(task: Task) -> bool:
     """Return whether the task's metric scores all answers of an arm together."""
-    name = chosen(task)
+    name = metric_name(task)
     if is_own(name) or name == JUDGE:
         return False
     return any(hasattr(plugins.load("metrics", part), "score_all") for part in names(task))
@@ -64,7 +76,7 @@ def sees_sets(task: Task) -> bool:
 
 def fingerprint(task: Task) -> dict[str, str]:
     """Return what identifies the scoring: the metric's name, its options, its source's hash."""
-    name = chosen(task)
+    name = metric_name(task)
     identity = {"metric": name, "source": hashlib.sha256(_source(task)).hexdigest()}
     if task.success.options:
         identity["options"] = canonical(task.success.options)
@@ -72,9 +84,9 @@ def fingerprint(task: Task) -> dict[str, str]:
 
 
 def _source(task: Task) -> bytes:
-    name = chosen(task)
+    name = metric_name(task)
     if is_own(name):
-        return located(name, task.folder)[0].read_bytes()
+        return locate(name, task.folder)[0].read_bytes()
     if name == JUDGE:  # success.judge names its model; request keys cover its prompt
         return canonical(task.success.judge).encode()
     files = [Path(str(plugins.load("metrics", part).__file__)) for part in names(task)]

@@ -19,11 +19,11 @@ Key = tuple[str, ...]
 T = TypeVar("T")
 
 
-class Broken(Exception):
+class MetricBroken(Exception):
     """The metric runs out of time too often to continue; the text says how often."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts the timeouts of one metric. Thread-safe.
 
     A call that timed out is not repeated with the same arguments.
@@ -53,6 +53,6 @@ class Breaker:
             self._stuck[key] = why
             self._calls, self._late, self._row = self._calls + 1, self._late + 1, self._row + 1
             if self._row >= IN_ROW:
-                raise Broken(f"{self._row} calls in a row: each {why}")
+                raise MetricBroken(f"{self._row} calls in a row: each {why}")
             if self._late >= OFTEN and self._late > SHARE * self._calls:
-                raise Broken(f"{self._late} of {self._calls} calls: each {why}")
+                raise MetricBroken(f"{self._late} of {self._calls} calls: each {why}")

@@ -17,7 +17,7 @@ _SNAKE = re.compile(r"_*[a-z0-9]+(_[a-z0-9]+)*_*")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def parsed(text: str) -> ast.Module:
+def parse_python(text: str) -> ast.Module:
     """Return the syntax tree of an answer's longest fenced block, or of the whole answer.
 
     Raises ValueError in plain words if that is empty or not Python.
@@ -41,7 +41,7 @@ def parsed(text: str) -> ast.Module:
     return tree
 
 
-def defined(tree: ast.Module) -> dict[str, tuple[str, ...]]:
+def definitions(tree: ast.Module) -> dict[str, tuple[str, ...]]:
     """Return {name: parameters} of top-level functions and classes; a class has none."""
     definitions: dict[str, tuple[str, ...]] = {}
     for node in tree.body:

@@ -12,7 +12,7 @@ def fold(text: str) -> str:
     return text.strip().casefold()
 
 
-def matched(text: str, labels: Sequence[str]) -> str | None:
+def match_label(text: str, labels: Sequence[str]) -> str | None:
     """Return the label that equals the whole answer, or None; the exact spelling wins."""
     said = text.strip()
     wanted = fold(said)

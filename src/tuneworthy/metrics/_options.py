@@ -10,7 +10,7 @@ from tuneworthy.core.record import Record
 Kind = TypeVar("Kind", bound=Record)
 
 
-def read(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+def read_options(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
     """Return the options of a metric with defaults filled in; keys of other metrics are ignored.
 
     Raises pydantic's ValidationError; a task file is checked before (`data/sense.py`).

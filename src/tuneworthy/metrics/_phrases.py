@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import re
 
-from tuneworthy.metrics._writing import signs
+from tuneworthy.metrics._writing import normalise_characters
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
-def normal(text: str) -> str:
+def normalise(text: str) -> str:
     """Return a text in lower case, with single spaces and without commas in numbers."""
-    return _THOUSANDS.sub("", " ".join(signs(text).casefold().split()))
+    return _THOUSANDS.sub("", " ".join(normalise_characters(text).casefold().split()))
 
 
-def says(text: str, phrase: str) -> bool:
+def contains_phrase(text: str, phrase: str) -> bool:
     """Return whether a text contains a phrase as whole words, and a number as a whole number.
 
     An empty phrase occurs in no text.
     """
-    return holds(normal(text), phrase)
+    return holds(normalise(text), phrase)
 
 
 def holds(text: str, phrase: str) -> bool:
     """Return the same for a text already in normal form, to look for several phrases in it."""
-    wanted = normal(phrase)
+    wanted = normalise(phrase)
     if not wanted:
         return False
     before = r"(?<!\w)" if _word(wanted[0]) else ""

@@ -76,7 +76,7 @@ def score_all(metric: Metric, cases: Sequence[Case], answers: Sequence[Answer]) 
     return [metric(case, answer) for case, answer in zip(cases, answers, strict=True)]
 
 
-def named(task: Task, names: Sequence[str]) -> list[Metric]:
+def load_metrics(task: Task, names: Sequence[str]) -> list[Metric]:
     """Return the plug-ins with these names as metrics, called with the task's options."""
     options = {
         **task.success.options,

@@ -17,7 +17,7 @@ PENALTY = 10.0  # C (inverse regularisation) of the regression
 _READ = 4000  # characters read of a text: a style shows early, and this bounds the time
 
 
-class Apart(NamedTuple):
+class Separation(NamedTuple):
     """P(first set) for each text of the first and the second set, and the AUC (.5: no signal)."""
 
     answers: tuple[float, ...]
@@ -25,7 +25,7 @@ class Apart(NamedTuple):
     auc: float
 
 
-def told_apart(answers: Sequence[str], golds: Sequence[str]) -> Apart:
+def separate(answers: Sequence[str], golds: Sequence[str]) -> Separation:
     """Return how well a classifier separates answers from right answers to the same inputs.
 
     Text i of both sets lies in fold i modulo 5 and is classified by a model fitted on the other
@@ -43,7 +43,7 @@ def told_apart(answers: Sequence[str], golds: Sequence[str]) -> Apart:
         out = part == number
         shares[out] = _fitted(texts[~out], arm[~out]).predict_proba(texts[out])[:, 1]
     auc = auroc(shares, arm)
-    return Apart(
+    return Separation(
         tuple(shares[:n].tolist()), tuple(shares[n:].tolist()), 0.5 if auc is None else auc
     )
 
@@ -59,14 +59,14 @@ def _fitted(texts: Any, arm: Any) -> Any:
     return make_pipeline(grams, LogisticRegression(C=PENALTY, max_iter=1000)).fit(texts, arm)
 
 
-def control(golds: Sequence[str], seed: int = 0) -> Apart | None:
+def control(golds: Sequence[str], seed: int = 0) -> Separation | None:
     """Return a control: the separation of two random halves of the right answers.
 
     None below twenty rows.
     """
     order = random.Random(seed).sample(list(golds), len(golds))
     half = len(order) // 2
-    return told_apart(order[:half], order[half : 2 * half]) if half >= LEAST else None
+    return separate(order[:half], order[half : 2 * half]) if half >= LEAST else None
 
 
 def cosine(one: str, other: str) -> float:

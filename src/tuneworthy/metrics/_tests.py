@@ -46,7 +46,7 @@ def run(code, tests):
 '''
 
 
-def passed(code: str, tests: Sequence[str], seconds: float) -> tuple[int, str]:
+def count_passed(code: str, tests: Sequence[str], seconds: float) -> tuple[int, str]:
     """Return how many tests pass (0 if the code itself fails), and the reason of a failure or "".
 
     `seconds` limits all tests together. Each test is Python that raises if it fails.

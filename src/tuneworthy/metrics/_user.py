@@ -14,7 +14,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._breaker import Breaker, Broken
+from tuneworthy.metrics._breaker import CircuitBreaker, MetricBroken
 from tuneworthy.sandbox.child import Child, ChildFailed
 
 SECONDS = 10.0
@@ -28,7 +28,7 @@ def is_own(name: str) -> bool:
     return any(char in name for char in ":/\\") or name.endswith(".py")
 
 
-def located(name: str, folder: Path) -> tuple[Path, str]:
+def locate(name: str, folder: Path) -> tuple[Path, str]:
     """Return the file and the function of `./file.py:function`.
 
     Raises TaskError for any other form, for a file outside the task's folder (links followed)
@@ -51,7 +51,7 @@ def located(name: str, folder: Path) -> tuple[Path, str]:
     return path, match["name"]
 
 
-def measure(
+def load_user_metric(
     name: str, folder: Path, *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> Callable[[Case, Answer], Score | Unscored]:
     """Return the user's function as a metric; its source is read once, here.
@@ -60,7 +60,7 @@ def measure(
     _breaker.py), the metric raises TaskError. So does this function if the file can't be loaded or
     lacks the function.
     """
-    path, function = located(name, folder)
+    path, function = locate(name, folder)
     order = {"source": _source(path), "path": str(path), "name": function}
     child = Child(order, folder=path.parent, seconds=seconds, memory=memory)
     try:
@@ -71,7 +71,7 @@ def measure(
             fix=f"it must define `def {function}(case, answer)` and import only what is installed",
         ) from None  # fmt: skip
 
-    breaker = Breaker()
+    breaker = CircuitBreaker()
 
     def score(case: Case, answer: Answer) -> Score | Unscored:
         plain_case = case.model_dump(mode="json") | {"input": case.input}
@@ -80,14 +80,14 @@ def measure(
             value = breaker.call(key, lambda: child.call(plain_case, answer.text))
         except ChildFailed as error:
             return Unscored(reason=f"{name}: {quoted(str(error))}")
-        except Broken as error:
+        except MetricBroken as error:
             raise _endless(path, function, case, error) from None
         return _judged(name, value)
 
     return score
 
 
-def _endless(path: Path, function: str, case: Case, error: Broken) -> TaskError:
+def _endless(path: Path, function: str, case: Case, error: MetricBroken) -> TaskError:
     return TaskError(
         "the metric does not come to an end",
         where=f"{path}: {function}",

@@ -14,11 +14,11 @@ from typing import Any
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.errors import SecurityError, TaskError
 from tuneworthy.core.task import Task
-from tuneworthy.metrics._code import parsed
+from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._labels import matched
+from tuneworthy.metrics._labels import match_label
 from tuneworthy.metrics._numbers import numbers
-from tuneworthy.sandbox.schemas import SchemaFault, checked, outside
+from tuneworthy.sandbox.schemas import SchemaFault, external_reference, schema_check
 
 Parses = Callable[[str], bool | None]
 
@@ -44,7 +44,7 @@ def _parses(task: Task) -> Parses:
     if task.output.type == "json":
         return matches(schema) if isinstance(schema, dict) else _is_json
     if task.output.type == "label":
-        return lambda text: matched(text, labels) is not None if labels else None
+        return lambda text: match_label(text, labels) is not None if labels else None
     if task.output.type == "number":
         return lambda text: len(numbers(text)) == 1
     return _is_python if "code" in task.success.metrics else lambda text: bool(text.strip())
@@ -52,7 +52,7 @@ def _parses(task: Task) -> Parses:
 
 def _is_python(text: str) -> bool:
     try:
-        parsed(text)
+        parse_python(text)
     except ValueError:
         return False
     return True
@@ -74,12 +74,12 @@ def matches(schema: dict[str, Any]) -> Callable[[str], bool | None]:
     """
     where = "output.schema"
     try:
-        if (ref := outside(schema)) is not None:
+        if (ref := external_reference(schema)) is not None:
             raise SecurityError(
                 "the schema refers outside itself; nothing is fetched for a schema",
                 where=where, got=ref, fix='put the part under "$defs" and refer to "#/$defs/…"',
             )  # fmt: skip
-        check = checked(schema)
+        check = schema_check(schema)
     except SchemaFault as error:
         raise TaskError("the schema can't be used", where=where, got=str(error),
                         fix="correct it (JSON Schema 2020-12)") from None  # fmt: skip

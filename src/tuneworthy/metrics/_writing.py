@@ -76,12 +76,12 @@ _STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 )
 
 
-def plain(text: str) -> str:
+def normal_form(text: str) -> str:
     """Return a text in normal form; two texts are the same answer if their normal forms are equal.
 
     English articles and month names only. A text of nothing but punctuation stays as it is.
     """
-    text = _unquoted(_SPACE.sub(" ", signs(text[:_LONGEST])).strip())
+    text = _unquoted(_SPACE.sub(" ", normalise_characters(text[:_LONGEST])).strip())
     if _FORMAL.search(text):
         return text.removesuffix(".").rstrip()
     lower = text.lower()
@@ -93,7 +93,7 @@ def plain(text: str) -> str:
     return normal.strip() or lower
 
 
-def plain_json(text: str) -> str | None:
+def normal_json(text: str) -> str | None:
     """Return a JSON text with normalised leaves and sorted keys, or None if it is not JSON.
 
     Numbers, true and false become texts, so 5 equals "5" and "5.0"; null stays null, "" stays "".
@@ -105,13 +105,13 @@ def plain_json(text: str) -> str | None:
         return None
 
 
-def plain_number(text: str) -> str:
-    """Return `plain`, without trailing zeros if the whole text is a number: 2.50 is 2.5."""
-    normal = plain(text)
+def normal_number(text: str) -> str:
+    """Return `normal_form`, without trailing zeros if the whole text is a number: 2.50 is 2.5."""
+    normal = normal_form(text)
     return normal.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", normal) else normal
 
 
-def signs(text: str) -> str:
+def normalise_characters(text: str) -> str:
     """Return a text with one kind of quotation marks, dashes and Unicode normal form."""
     text = unicodedata.normalize("NFC", text).translate(_SIGNS)
     return text if text.isascii() else unicodedata.normalize("NFC", "".join(map(_sign, text)))
@@ -160,7 +160,7 @@ def _leaves(value: Any) -> Any:
     if isinstance(value, Decimal):
         return _exact(value)
     if isinstance(value, str):
-        normal = plain(value)
+        normal = normal_form(value)
         return _exact(Decimal(normal)) if _WHOLE.fullmatch(normal) else normal
     return value
 

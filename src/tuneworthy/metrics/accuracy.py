@@ -12,7 +12,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._labels import fold, matched
+from tuneworthy.metrics._labels import fold, match_label
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
@@ -21,7 +21,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     said = answer.text.strip()
     if not said:
         return Score(value=0, why="the answer is empty")
-    found = matched(said, labels) if labels else said
+    found = match_label(said, labels) if labels else said
     clash = Counter(fold(label) for label in labels)[fold(said)] > 1
     for right in (case.output.strip(), *(other.strip() for other in case.accepted)):
         if said == right or (not clash and fold(said) == fold(right)):

@@ -17,9 +17,9 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
-from tuneworthy.metrics._code import check, defined, matches, parsed
-from tuneworthy.metrics._options import read
-from tuneworthy.metrics._tests import passed
+from tuneworthy.metrics._code import check, definitions, matches, parse_python
+from tuneworthy.metrics._options import read_options
+from tuneworthy.metrics._tests import count_passed
 
 Patterns = Annotated[tuple[str, ...], AfterValidator(check)]
 
@@ -38,12 +38,12 @@ class Options(Record):
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return the share of demands met; 0 if it is not Python or has a forbidden pattern."""
-    chosen = read(Options, options)
+    chosen = read_options(Options, options)
     rights = [tree for text in (case.output, *case.accepted) if (tree := _tree(text))]
     if not rights:
         return Unscored(reason="the right answer of this case is no Python")
     try:
-        tree = parsed(answer.text)
+        tree = parse_python(answer.text)
     except ValueError as error:
         return Score(value=0, why=str(error))
     if bad := [pattern for pattern in chosen.forbid if matches(tree, pattern)]:
@@ -53,7 +53,7 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
     failed = [name for name, met in lacking.items() if not met]
     failed += [pattern for pattern in chosen.require if not matches(tree, pattern)]
     if chosen.run and (tests := _tests(case)):
-        held, why = passed(ast.unparse(tree), tests, chosen.seconds)
+        held, why = count_passed(ast.unparse(tree), tests, chosen.seconds)
         demands += [True] * held + [False] * (len(tests) - held)
         failed += [f"{len(tests) - held} of {len(tests)} tests {why}"] if held < len(tests) else []
     value = sum(demands) / len(demands) if demands else 1.0
@@ -62,16 +62,16 @@ def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscor
 
 def _tree(text: str) -> ast.Module | None:
     try:
-        return parsed(text)
+        return parse_python(text)
     except ValueError:
         return None
 
 
 def _lacking(right: ast.Module, said: ast.Module) -> dict[str, bool]:
     """Return {definition of the right answer: whether the answer has it with these parameters}."""
-    own = defined(said)
+    own = definitions(said)
     return {f"{name}({', '.join(arguments)})": own.get(name) == arguments
-            for name, arguments in defined(right).items()}  # fmt: skip
+            for name, arguments in definitions(right).items()}  # fmt: skip
 
 
 def _share(met: dict[str, bool]) -> float:

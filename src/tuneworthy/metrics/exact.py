@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._json import parse, same
+from tuneworthy.metrics._json import json_equal, parse
 
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
@@ -40,7 +40,7 @@ def _json(case: Case, said: str) -> Score | Unscored:
         except ValueError:
             continue
         readable += 1
-        if same(gold, value):
+        if json_equal(gold, value):
             return Score(value=1, why="equal to the right answer", extracted=said)
     if not readable:
         return Unscored(reason="the right answer of this case is not JSON")

@@ -11,7 +11,7 @@ from typing import Any
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
-from tuneworthy.metrics._phrases import holds, normal
+from tuneworthy.metrics._phrases import holds, normalise
 
 DEMANDS = True  # a row without `must_say` and `must_not_say` can't be scored
 
@@ -26,7 +26,7 @@ def score(
         return Unscored(reason="the row has neither `must_say` nor `must_not_say`")
     if not answer.text.strip():
         return Score(value=0, why="the answer is empty")
-    text = normal(answer.text)
+    text = normalise(answer.text)
     if said := [phrase for phrase in case.must_not_say if holds(text, phrase)]:
         return Score(value=0, why=f"says what it must not: {_listed(said)}")
     missing = [phrase for phrase in case.must_say if not holds(text, phrase)]

@@ -17,7 +17,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.record import Record
-from tuneworthy.metrics._options import read
+from tuneworthy.metrics._options import read_options
 from tuneworthy.metrics._outline import sections, title_of
 
 
@@ -31,7 +31,7 @@ class Options(Record):
 
 def score(case: Case, answer: Answer, options: dict[str, Any]) -> Score | Unscored:
     """Return the share of checks met: each section filled, each in order, no extra one, length."""
-    chosen = read(Options, options)
+    chosen = read_options(Options, options)
     best: Score | None = None
     for right in (case.output, *case.accepted):
         wanted = _wanted(right, chosen)

@@ -18,7 +18,7 @@ from typing import Any
 
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
-from tuneworthy.metrics._style import LEAST, cosine, told_apart
+from tuneworthy.metrics._style import LEAST, cosine, separate
 
 ALONE = False  # never the only metric of a task
 
@@ -47,7 +47,7 @@ def score_all(
     order = sorted(
         range(len(cases)), key=lambda i: _rank(cases[i].id)
     )  # whatever order they are in
-    apart = told_apart([answers[i].text for i in order], [cases[i].output for i in order])
+    apart = separate([answers[i].text for i in order], [cases[i].output for i in order])
     share_of = dict(zip(order, apart.answers, strict=True))
     return [_worth(answers[i].text, share_of[i]) for i in range(len(answers))]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.collector import at_rest
+from tuneworthy.core.collector import gc_paused
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
@@ -87,9 +87,9 @@ def first_use(spec: str) -> str:
 def _local(path: Path, spec: str, place: Placement) -> Model:
     key = f"{path.resolve()}|{spec}|{place.plain()}"
     if (model := _open.get(key)) is None:
-        with at_rest(keep=True):
+        with gc_paused(keep=True):
             engine = load("models", "hf")
-        with at_rest():
+        with gc_paused():
             model = _open[key] = engine.load(path, spec, place=place)
     return model  # type: ignore[no-any-return]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneworthy.core.code import made_by
+from tuneworthy.core.code import code_version
 from tuneworthy.core.model import Limits, Model, Prompt, Reply, Scorer
 from tuneworthy.core.record import digest
 
@@ -23,7 +23,7 @@ Store = Callable[[str, Callable[[], Any]], Mapping[str, Any]]
 
 
 @dataclass
-class Dial:
+class RequestOverrides:
     """Request settings: `temperature` None leaves it to the arm; `change` edits each prompt."""
 
     seed: int = 0
@@ -41,16 +41,16 @@ class Dial:
             self.temperature, self.change = before
 
 
-def dialled(model: Any, dial: Dial, store: Store, salt: str = "") -> Any:
+def with_overrides(model: Any, dial: RequestOverrides, store: Store, salt: str = "") -> Any:
     """Return the model behind a dial; it scores continuations if the model does."""
-    kind = DialledScorer if isinstance(model, Scorer) else Dialled
+    kind = OverriddenScorer if isinstance(model, Scorer) else OverriddenModel
     return kind(model, dial, store, salt)
 
 
-class Dialled:
+class OverriddenModel:
     """A model whose requests follow a dial. All other attributes are the model's own."""
 
-    def __init__(self, model: Model, dial: Dial, store: Store, salt: str = "") -> None:
+    def __init__(self, model: Model, dial: RequestOverrides, store: Store, salt: str = "") -> None:
         self._model, self._dial, self._store, self._salt = model, dial, store, salt
         self.spec, self.context, self.fingerprint = model.spec, model.context, model.fingerprint
 
@@ -61,7 +61,7 @@ class Dialled:
         """Return the model with an adapter, behind the same dial."""
         adapted: Any = self._model
         adapted = adapted.with_adapter(folder, idle=idle)
-        return dialled(adapted, self._dial, self._store, self._salt)
+        return with_overrides(adapted, self._dial, self._store, self._salt)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the tokens of the prompt as the arm built it."""
@@ -88,10 +88,10 @@ class Dialled:
     def _key(self, what: str, prompts: Sequence[Prompt], more: Any) -> str:
         messages = [[message.plain() for message in prompt] for prompt in prompts]
         return digest({"what": f"dial {what}", "model": dict(self.fingerprint), "prompts": messages,
-                       "made_by": made_by(), "more": more, "salt": self._salt})  # fmt: skip
+                       "made_by": code_version(), "more": more, "salt": self._salt})  # fmt: skip
 
 
-class DialledScorer(Dialled):
+class OverriddenScorer(OverriddenModel):
     """The same for a model that scores continuations, which temperature does not affect."""
 
     def logprobs(

@@ -13,7 +13,7 @@ from tuneworthy.core.record import canonical
 from tuneworthy.core.task import Task
 from tuneworthy.models import is_local
 from tuneworthy.models._reply_cache import Cached, ReplyCache
-from tuneworthy.models.local.device import Placement, placed, release
+from tuneworthy.models.local.device import Placement, release, resolve_device
 
 BASE = "base"
 TRAIN = ("torch", "transformers", "peft")
@@ -125,7 +125,7 @@ def placement(task: Task) -> Placement:
 def check_device(task: Task, specs: Sequence[str]) -> None:
     """Raise TaskError for a device that this machine lacks, before anything is opened."""
     if task.device != "auto" and any(_in_memory(spec) for spec in specs):
-        placed(task.device)
+        resolve_device(task.device)
 
 
 def _in_memory(spec: str) -> bool:

@@ -20,10 +20,10 @@ from tuneworthy.core.model import Grammar, Limits, Prompt, Reply
 from tuneworthy.core.record import digest
 from tuneworthy.models._reply_cache import Cached
 from tuneworthy.models.local.device import ANYWHERE, Placement
-from tuneworthy.models.local.device import marks as marks_of
-from tuneworthy.models.local.machine import calm_torch, settled
+from tuneworthy.models.local.device import device_fingerprint as marks_of
+from tuneworthy.models.local.machine import calm_torch, resolve_placement
 from tuneworthy.models.local.thinking import NEVER, Setting, Thinking
-from tuneworthy.models.local.thought import Watch, answer_of, before, watch_for
+from tuneworthy.models.local.thought import ThoughtLimits, answer_of, text_before_stop, watch_for
 from tuneworthy.models.local.weights import check_folder, weights_hash
 
 try:
@@ -104,7 +104,9 @@ class HF(Cached):
     @property
     def full(self) -> int:
         """Return the rows of a full batch: on a CPU more than 32 are no faster."""
-        return self.net.fit.rows or (32 if self.net.device == "cpu" else _generate.Draw.rows)
+        return self.net.fit.rows or (
+            32 if self.net.device == "cpu" else _generate.DecodingOptions.rows
+        )
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return the tokens of the rendered prompt, generation header included."""
@@ -147,8 +149,8 @@ class HF(Cached):
             return self.reply(prompts, limits), [None] * len(prompts)
         rendered = [self._ids(prompt) for prompt in prompts]
         ids = [row for row in rendered if not isinstance(row, str)]
-        look = _score.beside(self.net, self._coded(labels))
-        cheap = ids and 4 * look[1] <= _generate.own_length(ids) and self.net.fits(
+        look = _score.continuation_scorer(self.net, self._coded(labels))
+        cheap = ids and 4 * look[1] <= _generate.mean_unshared_length(ids) and self.net.fits(
             max(map(len, ids)) + max(limits.max_tokens, look[1])
         )  # fmt: skip
         if not cheap:
@@ -240,7 +242,7 @@ class HF(Cached):
     def _as_reply(self, ids: Sequence[int], answer: Any, limits: Limits) -> Reply:
         text, begun = answer_of(answer.thought, answer.ids, self._text)
         return Reply(
-            text=before(text, limits.stop),
+            text=text_before_stop(text, limits.stop),
             tokens_in=len(ids),
             tokens_cached=answer.cached,
             tokens_out=answer.made,
@@ -271,13 +273,13 @@ class HF(Cached):
         return drawn
 
     def _once(
-        self, ids: Sequence[Any], limits: Limits, watch: Watch | None, how: tuple[Any, Any]
+        self, ids: Sequence[Any], limits: Limits, watch: ThoughtLimits | None, how: tuple[Any, Any]
     ) -> list[Any]:
         samples, look = how
         guide = self._guide(limits.grammar) if limits.grammar else None
         room = watch.room if watch else max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
-        draw = _generate.Draw(
+        draw = _generate.DecodingOptions(
             room=max(rooms),
             ends=frozenset(self.ends),
             temperature=limits.temperature,
@@ -317,7 +319,7 @@ class HF(Cached):
             words = _grammar.vocabulary(self.tokenizer, self.net.vocab, self.ends)
             self._words = words, _closing.Closer(words)
         if key not in self._guides:
-            self._guides[key] = _grammar.Guide(self._words[0], grammar, self._words[1])
+            self._guides[key] = _grammar.CompiledGrammar(self._words[0], grammar, self._words[1])
         return self._guides[key]
 
     def holds(self, text: str, grammar: Grammar) -> bool:
@@ -357,7 +359,7 @@ def load(
     device), ModelError, SecurityError or NumericError; nothing of the model runs before the checks.
     """
     files = check_folder(folder)
-    device, precision = settled(place, precision)
+    device, precision = resolve_placement(place, precision)
     check_memory(files, precision, device)
     tokenizer, module = opened(folder, files, precision, device)
     module = module.eval().requires_grad_(False).to(device)

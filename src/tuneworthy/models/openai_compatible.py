@@ -31,7 +31,7 @@ from tuneworthy.models.remote.endpoint_facts import (
     SERVED,
     THINKS,
     UNASKED,
-    Learned,
+    EndpointFacts,
 )
 from tuneworthy.models.remote.failures import Call
 from tuneworthy.models.remote.prices import Price
@@ -65,7 +65,7 @@ class Remote:
             self.fingerprint["options"] = canonical(dict(self.how.fields))
         self.context: int | None = None
         self.client = connect(where, self.policy)
-        self._learned = Learned(purse, self.fingerprint, lambda note: self.how.say(note))
+        self._learned = EndpointFacts(purse, self.fingerprint, lambda note: self.how.say(note))
         self._under_way, self._counter = 0, threading.Lock()
 
     @property
@@ -167,7 +167,7 @@ class Remote:
         room = limits.max_tokens + limits.thought_tokens if room is None else room
         ticket, key, reply = None, self._key(body, limits), None
         if self.purse is not None:
-            usd = _prices.worst(self.price, size, room)
+            usd = _prices.worst_case_cost(self.price, size, room)
             ticket = self.purse.reserve(usd, size + room, key)
         outcome = Outcome("retry")
         try:
@@ -214,7 +214,7 @@ class Remote:
         fields = _request.fields_of([_request.switch(self.name, host, limits), self.how.fields])
         made = _request.body(self.name, prompt, limits, form, fields)
         first = 1 if host == "api.openai.com" else 0
-        names = (_request.ROOMS[first], _request.ROOMS[1 - first])
+        names = (_request.TOKEN_LIMITS[first], _request.TOKEN_LIMITS[1 - first])
         room = next((name for name in names if not self._learned.without(name)), None)
         if room is not None:
             made[room] = limits.max_tokens + allowance
@@ -222,7 +222,7 @@ class Remote:
         return kept
 
     def _room(self, body: Mapping[str, Any]) -> int | None:
-        return next((int(body[name]) for name in _request.ROOMS if name in body), None)
+        return next((int(body[name]) for name in _request.TOKEN_LIMITS if name in body), None)
 
     def _allowance(self, limits: Limits) -> int:
         """Return the tokens reserved for reasoning in addition to those of the answer."""
@@ -239,12 +239,12 @@ class Remote:
 
     def _drop(self, body: Mapping[str, Any], outcome: Outcome) -> bool:
         """Record a parameter that the server refuses by name; return whether one was found."""
-        name = _request.refused(body, outcome.why, outcome.parameter)
+        name = _request.refused_parameter(body, outcome.why, outcome.parameter)
         if not name:
             return False
         note = f"{self.spec} refuses the parameter {name} and is asked without it"
-        if name in _request.ROOMS:
-            other = next(room for room in _request.ROOMS if room != name)
+        if name in _request.TOKEN_LIMITS:
+            other = next(room for room in _request.TOKEN_LIMITS if room != name)
             if not self._learned.without(other):
                 note = ""  # the limit is sent under its other name
             else:

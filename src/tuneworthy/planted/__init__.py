@@ -13,6 +13,15 @@ draws. Its answers are scored by the project's own metrics, so no pass is taken 
 
 from tuneworthy.planted._plant import Planted, plant
 from tuneworthy.planted._shape import CAUSES, VARIANTS
-from tuneworthy.planted._tally import Outcome, outcome, table, tally
+from tuneworthy.planted._tally import Outcome, confusion_summary, outcome, table
 
-__all__ = ["CAUSES", "VARIANTS", "Outcome", "Planted", "outcome", "plant", "table", "tally"]
+__all__ = [
+    "CAUSES",
+    "VARIANTS",
+    "Outcome",
+    "Planted",
+    "confusion_summary",
+    "outcome",
+    "plant",
+    "table",
+]

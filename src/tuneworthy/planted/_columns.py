@@ -17,8 +17,8 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.causes import Intervention, Remedy
 from tuneworthy.metrics import scorer
 from tuneworthy.planted._likeness import Search, same
-from tuneworthy.planted._system import say, vote
-from tuneworthy.planted._world import Ask, Item, Lesson, World
+from tuneworthy.planted._system import system_answer, vote
+from tuneworthy.planted._world import Item, PromptIngredients, TrainedTable, World
 from tuneworthy.prompting.lenient import lenient
 
 SAMPLE, TURNS, SHOTS, ROWS, TOP, FOLDS = 60, 5, 8, 100, 3, 5
@@ -29,7 +29,7 @@ Passes = Callable[[Item], bool]
 
 
 @dataclass(frozen=True)
-class Field:
+class PlantCases:
     """The cases of a plant: an intervention runs on all or a sample, a placebo on <= 60 passed."""
 
     world: World
@@ -67,7 +67,7 @@ class Trial(NamedTuple):
     alone: Passes | None = None
 
 
-def judge(world: World) -> Judges:
+def correctness_check(world: World) -> Judges:
     """Return a function that checks a text against an item's gold by the task's metric.
 
     Scores are cached, as the same pair of gold and text recurs.
@@ -85,7 +85,7 @@ def judge(world: World) -> Judges:
     return right
 
 
-def interventions(field: Field) -> list[Intervention]:
+def interventions(field: PlantCases) -> list[Intervention]:
     """Return every intervention that a study of such a task would have."""
     world = field.world
     shape = world.shape
@@ -94,40 +94,51 @@ def interventions(field: Field) -> list[Intervention]:
     columns += [_rescored(field, *one) for one in _rescorings(field)]
     columns.append(_voted(field, best))
     lesson = _lesson(world, sound=True)
-    twin = Ask("twin", lesson=_lesson(world, sound=False))
-    trained = Trial(
-        "lora", "learnable", _with(world, Ask("lora", lesson=lesson)), "twin on shuffled answers",
-        _with(world, twin), fold=shape.pilot,
-    )  # fmt: skip
+    twin = PromptIngredients("twin", lesson=_lesson(world, sound=False))
+    tuned = _with(world, PromptIngredients("lora", lesson=lesson))
+    shuffled = _with(world, twin)
+    placebo = "twin on shuffled answers"
+    trained = Trial("lora", "learnable", tuned, placebo, shuffled, fold=shape.pilot)
     return [*columns, _asked(field, trained)]
 
 
-def _candidates(world: World) -> list[Ask]:
+def _candidates(world: World) -> list[PromptIngredients]:
     """Return the prompts that a study tries: today's, a specification, examples."""
     shots = _shots(world, apt=True)
-    return [Ask(), Ask("specification", rule=True), Ask("few_shot", shots=shots)]
+    return [
+        PromptIngredients(),
+        PromptIngredients("specification", rule=True),
+        PromptIngredients("few_shot", shots=shots),
+    ]
 
 
-def _best(field: Field) -> Ask:
+def _best(field: PlantCases) -> PromptIngredients:
     """Return the prompt that passes most cases; of ties, the simplest."""
     cases = [*field.fails, *field.passes]
 
-    def passed(ask: Ask) -> int:
-        return sum(field.right(item, say(field.world, item, ask)) for item in cases)
+    def passed(ask: PromptIngredients) -> int:
+        return sum(field.right(item, system_answer(field.world, item, ask)) for item in cases)
 
     return max(_candidates(field.world), key=passed)
 
 
-def _alone(field: Field, best: Ask) -> Passes:
+def _alone(field: PlantCases, best: PromptIngredients) -> Passes:
     """Return whether a prompt passes alone; a sampled system's own prompt is drawn again."""
-    own = replace(best, name="asked again") if best == Ask() and field.world.shape.sampled else best
-    return lambda item: field.right(item, say(field.world, item, own))
+    own = (
+        replace(best, name="asked again")
+        if best == PromptIngredients() and field.world.shape.sampled
+        else best
+    )
+    return lambda item: field.right(item, system_answer(field.world, item, own))
 
 
 def _prompts(world: World) -> list[Trial]:
     shuffled = _shots(world, apt=False)
     _, specified, few = _candidates(world)
-    off, mixed = Ask("irrelevant words"), Ask("shuffled shots", shots=shuffled, apt=False)
+    off, mixed = (
+        PromptIngredients("irrelevant words"),
+        PromptIngredients("shuffled shots", shots=shuffled, apt=False),
+    )
     return [
         Trial(
             "specification", "convention", _with(world, specified), "other words", _with(world, off)
@@ -136,7 +147,7 @@ def _prompts(world: World) -> list[Trial]:
     ]
 
 
-def _standing(field: Field, best: Ask) -> list[Trial]:
+def _standing(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     """Return the trials that build on the best prompt: a grammar, passages, a larger model."""
     world = field.world
     larger = Trial("bigger", "capability", _with(world, replace(best, name="bigger", strong=True)))
@@ -153,11 +164,11 @@ def _standing(field: Field, best: Ask) -> list[Trial]:
     return [one._replace(alone=alone) for one in trials]
 
 
-def _from_documents(field: Field, best: Ask) -> list[Trial]:
+def _from_documents(field: PlantCases, best: PromptIngredients) -> list[Trial]:
     world, search = field.world, Search(field.docs)
 
     def passage(name: str, find: Callable[[Item], str | None]) -> Says:
-        return lambda item: say(world, item, replace(best, name=name, passage=find(item)))
+        return lambda item: system_answer(world, item, replace(best, name=name, passage=find(item)))
 
     def random(item: Item, k: int) -> str:
         return " ".join(Random(f"{world.seed} {item.case.id} any").sample(list(field.docs), k))
@@ -171,8 +182,8 @@ def _from_documents(field: Field, best: Ask) -> list[Trial]:
     ]  # fmt: skip
 
 
-def _with(world: World, ask: Ask) -> Says:
-    return lambda item: say(world, item, ask)
+def _with(world: World, ask: PromptIngredients) -> Says:
+    return lambda item: system_answer(world, item, ask)
 
 
 def _any(world: World) -> Says:
@@ -194,17 +205,17 @@ def _shots(world: World, apt: bool) -> tuple[tuple[str, str], ...]:
     return tuple(zip(keys, answers if apt else answers[1:] + answers[:1], strict=True))
 
 
-def _lesson(world: World, sound: bool) -> Lesson:
+def _lesson(world: World, sound: bool) -> TrainedTable:
     """Train on a hundred rows of the table; shuffle their answers first if not `sound`."""
     rng = Random(f"{world.seed} rows")
     keys = rng.choices(list(world.table), k=ROWS)
     answers = [world.table[key] for key in keys]
     if not sound:
         rng.shuffle(answers)
-    return Lesson(dict(zip(keys, answers, strict=True)), sound)
+    return TrainedTable(dict(zip(keys, answers, strict=True)), sound)
 
 
-def _asked(field: Field, one: Trial) -> Intervention:
+def _asked(field: PlantCases, one: Trial) -> Intervention:
     right = field.right
     passed = {i.case.id: right(i, one.says(i)) for i in field.on(False, one.fold)}
     shares = alone = None
@@ -219,7 +230,7 @@ def _asked(field: Field, one: Trial) -> Intervention:
     )  # fmt: skip
 
 
-def _rescorings(field: Field) -> list[tuple[str, Remedy, Judges]]:
+def _rescorings(field: PlantCases) -> list[tuple[str, Remedy, Judges]]:
     world, right = field.world, field.right
     labels = world.task.output.labels or ()
     read = cache(lambda text: lenient(text, world.kind, labels))
@@ -234,14 +245,17 @@ def _rescorings(field: Field) -> list[tuple[str, Remedy, Judges]]:
     return [("tolerant metric", "metric", tolerant), ("lenient parse", "format", parsed)]
 
 
-def _rescored(field: Field, name: str, remedy: Remedy, accepts: Judges) -> Intervention:
+def _rescored(field: PlantCases, name: str, remedy: Remedy, accepts: Judges) -> Intervention:
     """Return today's answers under another reading; the placebo is other cases' gold."""
-    said = {item.case.id: say(field.world, item, Ask()) for item in field.on(False)}
+    said = {
+        item.case.id: system_answer(field.world, item, PromptIngredients())
+        for item in field.on(False)
+    }
     return _permuted(field, Intervention(name=name, remedy=remedy, passed={}), accepts, said)
 
 
 def _permuted(
-    field: Field, blank: Intervention, accepts: Judges, said: dict[str, str]
+    field: PlantCases, blank: Intervention, accepts: Judges, said: dict[str, str]
 ) -> Intervention:
     """Fill in passes of texts, and as the placebo the same texts against five other cases' gold."""
     whole = [*field.fails, *field.passes]
@@ -268,7 +282,7 @@ def _swapped(item: Item, other: Item) -> str:
     return json.dumps(mine | {"answer": theirs["answer"]})
 
 
-def _voted(field: Field, best: Ask) -> Intervention:
+def _voted(field: PlantCases, best: PromptIngredients) -> Intervention:
     """Return the intervention "vote": the majority of eight samples, on the failed cases only."""
     failed = {item.case.id: item for item in field.fails}
     asked = [item for item in field.on(False) if item.case.id in failed]

@@ -58,7 +58,7 @@ class Search:
         return [self.texts[i] for i in order[:k]]
 
 
-def conflicting(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str, ...]:
+def label_conflicts(cases: Sequence[Case], failed: Sequence[Case]) -> tuple[str, ...]:
     """Return the failed cases whose gold contradicts at least 4 of their 5 nearest cases.
 
     Nearness is the Jaccard similarity of words; the neighbours must agree on one other answer.

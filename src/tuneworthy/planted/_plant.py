@@ -7,12 +7,19 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from tuneworthy.core import plugins
-from tuneworthy.core.causes import Base, Intervention
-from tuneworthy.planted._columns import Field, Judges, interventions, judge
-from tuneworthy.planted._likeness import conflicting
-from tuneworthy.planted._shape import CAUSES, VARIANTS, Shape
-from tuneworthy.planted._system import say
-from tuneworthy.planted._world import Ask, Item, World, case_of, made_world, plain_pose
+from tuneworthy.core.causes import BaseOutcomes, Intervention
+from tuneworthy.planted._columns import Judges, PlantCases, correctness_check, interventions
+from tuneworthy.planted._likeness import label_conflicts
+from tuneworthy.planted._shape import CAUSES, VARIANTS, PlantVariant
+from tuneworthy.planted._system import system_answer
+from tuneworthy.planted._world import (
+    Item,
+    PromptIngredients,
+    World,
+    case_of,
+    made_world,
+    plain_pose,
+)
 
 CONTROL, NUDGED = "hard", "nudge"
 RARE = 20
@@ -31,7 +38,7 @@ class Planted:
     """
 
     cause: str
-    base: Base
+    base: BaseOutcomes
     interventions: tuple[Intervention, ...]
     why: tuple[str | int | None, ...]
     lacks: Mapping[str, str]
@@ -57,7 +64,7 @@ def plant(
     style = module.STYLE if module.STYLE != "plain" else also.STYLE
     world = made_world(own, kinds[variant % len(kinds)], shape, style)
     drawn = _drawn(world, _lacks(world, cause, second, failures), failures)
-    field = Field(world, drawn.fails, drawn.passes, drawn.documents, judge(world))
+    field = PlantCases(world, drawn.fails, drawn.passes, drawn.documents, correctness_check(world))
     return Planted(
         cause, drawn.base(world), tuple(interventions(field)),
         (cause, seed, failures, variant, second),
@@ -65,7 +72,7 @@ def plant(
     )  # fmt: skip
 
 
-def _fitted(shape: Shape, cause: str, variant: int) -> Shape:
+def _fitted(shape: PlantVariant, cause: str, variant: int) -> PlantVariant:
     """Return the variant with the limits of this cause.
 
     A control is rare in seven variants of ten, and its base does not slip unless it is sampled: a
@@ -117,19 +124,19 @@ class _Drawn:
         posed = [item.posed for item in (*self.fails, *self.passes)]
         return [text for one in posed if one.passage for text in (one.passage, *one.decoys)]
 
-    def base(self, world: World) -> Base:
+    def base(self, world: World) -> BaseOutcomes:
         """Return the base arm's results as input of the diagnosis."""
         failed = [item.case for item in self.fails]
         cases = [*failed, *(item.case for item in self.passes)]
         given = [item for item in self.fails if item.case.context]
         literal = tuple(i.case.id for i in given if i.truth in (i.case.context or ""))
-        return Base(
+        return BaseOutcomes(
             arm="present",
             fails=tuple(case.id for case in failed),
             passes=tuple(item.case.id for item in self.passes),
             rerun=self.rerun,
             groups=self.groups,
-            conflicts=conflicting(cases, failed),
+            conflicts=label_conflicts(cases, failed),
             literal=literal if given else None,
             margin=world.shape.margin,
         )
@@ -140,7 +147,7 @@ def _drawn(world: World, lacks: Mapping[str, int], failures: int) -> _Drawn:
 
     A case that lacks nothing and fails by a slip replaces one that nothing repairs.
     """
-    rng, right = Random(f"plant {world.seed}"), judge(world)
+    rng, right = Random(f"plant {world.seed}"), correctness_check(world)
     wanted = round(failures * world.shape.ratio)
     drawn, left = _Drawn(), dict(lacks)
     number, lack = 0, ""
@@ -178,6 +185,8 @@ def _today(world: World, item: Item, right: Judges) -> tuple[bool, bool | None]:
     A sampled system answers three times and fails if two of these fail.
     """
     if not world.shape.sampled:
-        return right(item, say(world, item, Ask())), None
-    *three, again = (right(item, say(world, item, Ask(sample=n))) for n in range(4))
+        return right(item, system_answer(world, item, PromptIngredients())), None
+    *three, again = (
+        right(item, system_answer(world, item, PromptIngredients(sample=n))) for n in range(4)
+    )
     return sum(three) >= 2, again

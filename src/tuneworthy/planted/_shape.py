@@ -11,7 +11,7 @@ CAUSES = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class PlantVariant:
     """One variant. All are shares from 0 to 1 except `size`, `ratio`, `group` and the flags.
 
     `size`: answers to choose from. `strength`: how often the missing ingredient helps if present.
@@ -40,15 +40,15 @@ class Shape:
 
 
 VARIANTS = (
-    Shape(12, 0.95, 0.01, 0.00, 4.0, 0.00, 0.05, 0.02),
-    Shape(8, 0.90, 0.03, 0.01, 2.0, 0.10, 0.10, 0.05, margin=0.10),
-    Shape(4, 0.85, 0.05, 0.02, 1.0, 0.20, 0.10, 0.10),
-    Shape(20, 0.80, 0.03, 0.01, 4.0, 0.20, 0.10, 0.03, group=2),
-    Shape(3, 0.90, 0.02, 0.01, 3.0, 0.10, 0.10, 0.10, sibling=False),
-    Shape(12, 0.75, 0.05, 0.02, 3.0, 0.10, 0.15, 0.05, paid=True),
-    Shape(30, 0.90, 0.02, 0.05, 4.0, 0.10, 0.10, 0.05, sampled=True, margin=0.02),
-    Shape(6, 0.80, 0.04, 0.10, 2.0, 0.15, 0.10, 0.10, sampled=True),
-    Shape(15, 0.85, 0.02, 0.01, 4.0, 0.10, 0.10, 0.02, pilot=True, sibling=False),
-    Shape(10, 0.85, 0.05, 0.03, 2.0, 0.20, 0.10, 0.05, group=3, margin=0.10),
+    PlantVariant(12, 0.95, 0.01, 0.00, 4.0, 0.00, 0.05, 0.02),
+    PlantVariant(8, 0.90, 0.03, 0.01, 2.0, 0.10, 0.10, 0.05, margin=0.10),
+    PlantVariant(4, 0.85, 0.05, 0.02, 1.0, 0.20, 0.10, 0.10),
+    PlantVariant(20, 0.80, 0.03, 0.01, 4.0, 0.20, 0.10, 0.03, group=2),
+    PlantVariant(3, 0.90, 0.02, 0.01, 3.0, 0.10, 0.10, 0.10, sibling=False),
+    PlantVariant(12, 0.75, 0.05, 0.02, 3.0, 0.10, 0.15, 0.05, paid=True),
+    PlantVariant(30, 0.90, 0.02, 0.05, 4.0, 0.10, 0.10, 0.05, sampled=True, margin=0.02),
+    PlantVariant(6, 0.80, 0.04, 0.10, 2.0, 0.15, 0.10, 0.10, sampled=True),
+    PlantVariant(15, 0.85, 0.02, 0.01, 4.0, 0.10, 0.10, 0.02, pilot=True, sibling=False),
+    PlantVariant(10, 0.85, 0.05, 0.03, 2.0, 0.20, 0.10, 0.05, group=3, margin=0.10),
 )
 """Ten variants of every cause, from plain to noisy."""

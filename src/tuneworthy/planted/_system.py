@@ -7,13 +7,13 @@ from dataclasses import replace
 from random import Random
 
 from tuneworthy.core import plugins
-from tuneworthy.planted._world import PRESENT, Ask, Item, World, read
+from tuneworthy.planted._world import PRESENT, Item, PromptIngredients, World, read
 
 SCRAMBLED = 0.8  # after training on shuffled answers, the share of answers drawn at random
 VOTES = 8
 
 
-def say(world: World, item: Item, ask: Ask) -> str:
+def system_answer(world: World, item: Item, ask: PromptIngredients) -> str:
     """Return the system's answer as text.
 
     Any prompt other than today's spoils some right answers, whatever it adds, and no fewer than
@@ -33,14 +33,14 @@ def say(world: World, item: Item, ask: Ask) -> str:
     return text
 
 
-def vote(world: World, item: Item, on: Ask = Ask()) -> str:
+def vote(world: World, item: Item, on: PromptIngredients = PromptIngredients()) -> str:
     """Return the most frequent of eight samples of a prompt; ties go to the first one."""
     asks = [replace(on, name="vote", sample=n, warm=True) for n in range(VOTES)]
-    said = [say(world, item, ask) for ask in asks]
+    said = [system_answer(world, item, ask) for ask in asks]
     return Counter(said).most_common(1)[0][0]
 
 
-def followed(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer_from_passage(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the answer from the passage with probability `strength`; otherwise a guess."""
     if ask.passage and rng.random() < world.shape.strength:
         found = read(world, item.posed.question, ask.passage, ask.strong)
@@ -54,7 +54,7 @@ def guess(world: World, item: Item, rng: Random) -> str:
     return world.written(item.case, rng.choice(world.pool))
 
 
-def told(world: World, item: Item, rng: Random, chance: float) -> str:
+def true_with_chance(world: World, item: Item, rng: Random, chance: float) -> str:
     """Return the true answer with probability `chance`, else another one."""
     right = rng.random() < chance
     return world.written(item.case, item.truth if right else world.other(rng, item.truth))

@@ -11,7 +11,7 @@ from tuneworthy.core.causes import NO_CAUSES, REMEDIES, Diagnosis
 from tuneworthy.planted._plant import CONTROL, NUDGED, Planted
 from tuneworthy.stats.bounds import rate
 
-SILENT = {"hard", "few"}
+NO_CAUSE_NAMES = {"hard", "few"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Outcome:
     def wanted(self) -> set[str]:
         """Return the right names; a control has no cause, so `few` is right as well."""
         if self.plant.cause in (CONTROL, NUDGED):
-            return SILENT
+            return NO_CAUSE_NAMES
         return {self.plant.cause, self.plant.second or self.plant.cause}
 
 
@@ -49,7 +49,7 @@ def outcome(plant: Planted, found: Diagnosis) -> Outcome:
     return Outcome(plant, named, causes[0], causes[:2], acting, (wrong, len(given)))
 
 
-def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+def confusion_summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Return per planted cause its confusion counts, rates with 95 % intervals, and misses.
 
     `right`: named as planted. `first`, `likely`: the planted cause is the most likely one, or one
@@ -68,7 +68,9 @@ def tally(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         if given:
             whole["cases given another's remedy"] = _rate(wrong, given)
     if controls := [one for cause in (CONTROL, NUDGED) for one in by.get(cause, ())]:
-        whole["false"] = _rate(sum(one.named not in SILENT for one in controls), len(controls))
+        whole["false"] = _rate(
+            sum(one.named not in NO_CAUSE_NAMES for one in controls), len(controls)
+        )
         whole["any acts"] = _rate(sum(bool(one.acting) for one in controls), len(controls))
     return whole
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import OutputType, Task
-from tuneworthy.planted._shape import Shape
+from tuneworthy.planted._shape import PlantVariant
 
 PRESENT = "present"
 METRICS = {"label": "accuracy", "number": "number", "text": "exact", "json": "exact"}
@@ -29,7 +29,7 @@ _FILLER = ("Ask the front desk where in doubt.", "This page was checked last spr
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
 
 
-class Posed(NamedTuple):
+class CaseContent(NamedTuple):
     """The content of a case: question, passage if any, other documents, facts of its cause.
 
     `gold`: the answer that counts as right, if it is not the true one.
@@ -49,10 +49,10 @@ class Item:
     case: Case
     truth: str
     lack: str
-    posed: Posed
+    posed: CaseContent
 
 
-class Lesson(NamedTuple):
+class TrainedTable(NamedTuple):
     """The result of training: answers by key. Not `sound` if the answers were shuffled before."""
 
     table: Mapping[str, str]
@@ -60,7 +60,7 @@ class Lesson(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ask:
+class PromptIngredients:
     """A prompt of a system, as the active ingredients that it contains.
 
     `name` and `sample` seed the draw: the same prompt gives the same answer again. `rule`: the
@@ -77,7 +77,7 @@ class Ask:
     legal: bool = False
     strong: bool = False
     warm: bool = False
-    lesson: Lesson | None = None
+    lesson: TrainedTable | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class World:
 
     seed: str
     kind: OutputType
-    shape: Shape
+    shape: PlantVariant
     style: str
     pool: tuple[str, ...]
     codes: Mapping[str, str]
@@ -105,10 +105,10 @@ class World:
 
     def written(self, item: Case, content: str) -> str:
         """Return an answer in the task's output form."""
-        return written(self.kind, item.id, content)
+        return in_output_form(self.kind, item.id, content)
 
 
-def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
+def made_world(seed: str, kind: OutputType, shape: PlantVariant, style: str) -> World:
     """Draw a world from a seed; the same arguments give the same world."""
     rng = Random(f"world {seed}")
     if kind == "number":
@@ -133,7 +133,7 @@ def made_world(seed: str, kind: OutputType, shape: Shape, style: str) -> World:
     return World(seed, kind, shape, style, pool, codes, table, task)
 
 
-def written(kind: str, number: str, content: str) -> str:
+def in_output_form(kind: str, number: str, content: str) -> str:
     """Return a content in the task's output form; a JSON object has two more fields."""
     if kind != "json":
         return content
@@ -145,7 +145,7 @@ def name(rng: Random) -> str:
     return "".join(rng.choice(_SYLLABLES) for _ in range(3)).capitalize() + str(rng.randrange(100))
 
 
-def plain_pose(world: World, truth: str, rng: Random) -> Posed:
+def plain_pose(world: World, truth: str, rng: Random) -> CaseContent:
     """Return a question in the world's style on a topic whose answer the system may know.
 
     In the style `like`, questions with the same true answer share most of their words.
@@ -154,10 +154,12 @@ def plain_pose(world: World, truth: str, rng: Random) -> Posed:
     if world.style == "like":
         own = Random(f"{world.seed} words {truth}")
         topic = rng.sample([name(own) for _ in range(TOPIC)], TOPIC - 3)
-        return Posed(f"Which answer fits a note on {' '.join(topic)} {who}?")
+        return CaseContent(f"Which answer fits a note on {' '.join(topic)} {who}?")
     if world.style != "docs":
-        return Posed(f"Which answer fits the note on {who}, {name(rng)} and the {term}?")
-    return Posed(f"What is the {term} of {who}?", document(rng, f"The {term} of {who} is {truth}."))
+        return CaseContent(f"Which answer fits the note on {who}, {name(rng)} and the {term}?")
+    return CaseContent(
+        f"What is the {term} of {who}?", document(rng, f"The {term} of {who} is {truth}.")
+    )
 
 
 def document(rng: Random, *sentences: str) -> str:
@@ -166,13 +168,13 @@ def document(rng: Random, *sentences: str) -> str:
     return " ".join((before, *sentences, after))
 
 
-def case_of(world: World, number: int, truth: str, posed: Posed) -> Case:
+def case_of(world: World, number: int, truth: str, posed: CaseContent) -> Case:
     """Return the case for a question, with its gold answer in the task's output form."""
     own = f"c{number:05d}"
     return Case(
         id=own,
         messages=(Message(role="user", content=posed.question),),
-        output=written(world.kind, own, truth if posed.gold is None else posed.gold),
+        output=in_output_form(world.kind, own, truth if posed.gold is None else posed.gold),
         context=posed.passage,
     )
 

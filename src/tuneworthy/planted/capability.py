@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_pose
 
 KINDS = ("number", "text", "label", "json")
 STYLE = "plain"
 STEPS = 4
 
 
-def pose(world: World, truth: str, rng: Random) -> Posed:
+def pose(world: World, truth: str, rng: Random) -> CaseContent:
     """Return a question with four steps through the list of answers, ending at the true one."""
     steps = [rng.randrange(1, 90) for _ in range(STEPS)]
     start = (world.pool.index(truth) - sum(steps)) % len(world.pool)
@@ -24,7 +24,7 @@ def pose(world: World, truth: str, rng: Random) -> Posed:
     return posed._replace(question=question, facts={"start": start, "steps": steps})
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the end of the steps; a small model does not wrap around, so it ends elsewhere."""
     place, size = item.posed.facts["start"], len(world.pool)
     able = ask.strong and rng.random() < world.shape.strength

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_pose
 
 KINDS = ("label", "text", "number", "json")
 STYLE = "plain"
@@ -15,12 +15,12 @@ SHOWN = 0.85  # examples show the rule a little less well than a written rule do
 LEARNT = 0.9
 
 
-def pose(world: World, truth: str, rng: Random) -> Posed:
+def pose(world: World, truth: str, rng: Random) -> CaseContent:
     """Return a question whose right answer is the code of the true one."""
     return plain_pose(world, truth, rng)._replace(gold=world.codes[truth])
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the true answer, as a code only if the rule is known; else as the plain word."""
     chance = 0.02
     if ask.rule:

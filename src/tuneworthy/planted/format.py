@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, World
+from tuneworthy.planted._world import Item, PromptIngredients, World
 
 KINDS = ("json", "label", "number")
 STYLE = "plain"
@@ -15,7 +15,7 @@ WRAPPED = 0.75  # the rest is cut or illegal; only constrained decoding repairs 
 SHOWN = 0.4  # any examples show the form, even those with another's answers
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the true answer in a broken form, unless something enforces the form."""
     right = world.written(item.case, item.truth)
     chance = 0.02

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._system import followed
-from tuneworthy.planted._world import Ask, Item, World
+from tuneworthy.planted._system import answer_from_passage
+from tuneworthy.planted._world import Item, PromptIngredients, World
 
 KINDS = ("text", "number", "label", "json")
 STYLE = "docs"
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the answer from the passage, if it is followed; otherwise a guess."""
-    return followed(world, item, ask, rng)
+    return answer_from_passage(world, item, ask, rng)

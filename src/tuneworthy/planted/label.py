@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, Posed, World, plain_pose
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World, plain_pose
 
 KINDS = ("label", "text")
 STYLE = "like"
 
 
-def pose(world: World, truth: str, rng: Random) -> Posed:
+def pose(world: World, truth: str, rng: Random) -> CaseContent:
     """Return a question like others with the same true answer, but with another answer as gold."""
     return plain_pose(world, truth, rng)._replace(gold=world.other(rng, truth))
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:  # noqa: ARG001
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:  # noqa: ARG001
     """Return the true answer, whatever the prompt."""
     return world.written(item.case, item.truth)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, Posed, World
+from tuneworthy.planted._world import CaseContent, Item, PromptIngredients, World
 
 KINDS = ("label", "text", "json", "number")
 STYLE = "plain"
 
 
-def pose(world: World, truth: str, rng: Random) -> Posed:  # noqa: ARG001
+def pose(world: World, truth: str, rng: Random) -> CaseContent:  # noqa: ARG001
     """Return a question on a key of the table, whose entry is the right answer."""
     key = rng.choice(list(world.table))
     question = f"Which answer goes with {key} in note {rng.randrange(10**6)}?"
-    return Posed(question, facts={"key": key}, gold=world.table[key])
+    return CaseContent(question, facts={"key": key}, gold=world.table[key])
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the answer for the key from examples or training, else a guess fixed per key."""
     key = item.posed.facts["key"]
     known = {**dict(ask.shots), **(ask.lesson.table if ask.lesson else {})}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from random import Random
 
-from tuneworthy.planted._world import Ask, Item, World
+from tuneworthy.planted._world import Item, PromptIngredients, World
 
 KINDS = ("text", "label", "json")
 STYLE = "plain"
 LEARNT = 0.9  # a trained model spells as the gold answers do
 
 
-def answer(world: World, item: Item, ask: Ask, rng: Random) -> str:
+def answer(world: World, item: Item, ask: PromptIngredients, rng: Random) -> str:
     """Return the true answer in another spelling, unless training or chance corrects it."""
     right = world.written(item.case, item.truth)
     spelt = LEARNT if ask.lesson else 1 - world.shape.strength if ask.strong else 0.03

@@ -12,12 +12,12 @@ from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.task import Task
 from tuneworthy.prompting.schema_text import readable
-from tuneworthy.prompting.shots import Pool, dealt, fixed, pool, refused
+from tuneworthy.prompting.shots import Pool, fixed, pool, refused, shuffled_answers
 
 HOLE = "{input}"
 
 
-Cited = tuple[str, str]
+NamedPassage = tuple[str, str]
 """A passage in a prompt: its name (a title, or the id of its document) and its text."""
 
 
@@ -35,7 +35,7 @@ def build(
     query: Query,
     recipe: Recipe,
     train: Sequence[Case],
-    passages: Sequence[Cited] = (),
+    passages: Sequence[NamedPassage] = (),
 ) -> tuple[Message, ...]:
     """Return the messages for one query: one system turn, the examples, the query's own turns.
 
@@ -125,7 +125,7 @@ def _answers(task: Task, recipe: Recipe, cases: Sequence[Case], pool_: Pool) -> 
     if not recipe.shuffled:
         return right
     if recipe.kind != "nearest" and len(set(right)) > 1:
-        return dealt(right, task.seed)
+        return shuffled_answers(right, task.seed)
     others = pool_.dealt(task.seed)
     return [others[case.id] for case in cases]
 
@@ -144,7 +144,7 @@ def _parted(messages: Sequence[Message]) -> tuple[list[str], list[Message]]:
     return system, [message for message in messages if message.role != "system"]
 
 
-def _cited(passages: Sequence[Cited]) -> str:
+def _cited(passages: Sequence[NamedPassage]) -> str:
     if len(passages) == 1:
         return f"Passage ({passages[0][0]}): {passages[0][1]}"
     numbered = enumerate(passages, 1)

@@ -9,7 +9,7 @@ from tuneworthy.core.task import OutputType
 from tuneworthy.metrics._numbers import numbers
 
 
-def said(text: str, kind: OutputType | None) -> str:
+def normal_form(text: str, kind: OutputType | None) -> str:
     """Return an answer's normal form, without variations of its format.
 
     json: its value, keys in order; number: the last number; otherwise, or if it can't be parsed,

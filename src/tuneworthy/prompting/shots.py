@@ -66,7 +66,7 @@ def fixed(train: Sequence[Case], k: int, seed: int) -> tuple[str, ...]:
     return tuple(sorted(chosen, key=lambda name: _chance(seed, name)))
 
 
-def drawn(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]:
+def random_examples(train: Sequence[Case], k: int, seed: str) -> tuple[str, ...]:
     """Return the ids of k training cases drawn at random, independent of the order of `train`."""
     pool = sorted(case.id for case in train if refused(case) is None)
     return tuple(random.Random(seed).sample(pool, min(k, len(pool))))
@@ -139,7 +139,7 @@ class Nearest:
         return [[round(value, 9) for value in row] for row in cosines.tolist()]
 
 
-def dealt(answers: Sequence[str], seed: int) -> tuple[str, ...]:
+def shuffled_answers(answers: Sequence[str], seed: int) -> tuple[str, ...]:
     """Return the same answers shuffled so that as few as possible keep their position.
 
     It is the placebo of examples: the same texts without the link from input to answer.
@@ -177,7 +177,7 @@ class Pool:
         """Return {case id: another case's answer} over the whole pool."""
         if seed not in self._dealt:
             names = sorted(self.by_id)
-            answers = dealt([self.by_id[name].output for name in names], seed)
+            answers = shuffled_answers([self.by_id[name].output for name in names], seed)
             self._dealt[seed] = dict(zip(names, answers, strict=True))
         return self._dealt[seed]
 

@@ -54,7 +54,7 @@ def same_model(evidence: Evidence, task: Task) -> list[ArmResult]:
     return same + [arm for arm in finalists(evidence, ("keep",)) if is_present]
 
 
-def between(evidence: Evidence, arm: str, versus: str) -> Pair | None:
+def pair_of(evidence: Evidence, arm: str, versus: str) -> Pair | None:
     """Return the pair `arm` minus `versus`; None if the two were not compared."""
     for pair in evidence.pairs:
         if (pair.arm, pair.versus) == (arm, versus):
@@ -71,7 +71,7 @@ def _reversed(pair: Pair) -> Pair:
     return pair.model_copy(update={**ends, **names, "wins": pair.losses, "losses": pair.wins})
 
 
-def named(name: str) -> str:
+def ticked(name: str) -> str:
     """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
     return f"`{quoted(name, 60)}`"
 
@@ -79,5 +79,5 @@ def named(name: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return names as a list in a sentence: `a`, `b` and `c`."""
     if len(names) < 2:
-        return "".join(map(named, names))
-    return f"{', '.join(map(named, names[:-1]))} and {named(names[-1])}"
+        return "".join(map(ticked, names))
+    return f"{', '.join(map(ticked, names[:-1]))} and {ticked(names[-1])}"

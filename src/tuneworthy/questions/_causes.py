@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.known import Familiarity, Share
-from tuneworthy.questions._arms import named
+from tuneworthy.core.known import KnowledgeProbe, Proportion
+from tuneworthy.questions._arms import ticked
 from tuneworthy.stats.bounds import rate
 
 FACTS = ("knowledge", "retrieval")
@@ -16,7 +16,7 @@ UNKNOWN, UNKNOWN_OF_A_TYPE = 0.25, 0.5  # default
 
 
 @dataclass(frozen=True)
-class Facts:
+class FactShare:
     """The share of facts among the causes of `n` failures, with its 95 % interval.
 
     `at_most`: no passage was shown, so a failure that no remedy repairs may be a missing fact.
@@ -29,7 +29,7 @@ class Facts:
     at_most: bool
 
 
-def facts(found: Diagnosis) -> Facts | None:
+def fact_share(found: Diagnosis) -> FactShare | None:
     """Return the share of facts versus behaviour; None if no failure has either cause.
 
     If a remedy was tried on part of the failures only, the shares are the estimates and the
@@ -48,7 +48,7 @@ def facts(found: Diagnosis) -> Facts | None:
     other = sum(shares.get(cause, 0.0) for cause in NEITHER)
     mean = lacks / whole if shown else max(0.0, 1 - ways - other)
     low, high = rate(min(n, round(mean * n)), n)
-    return Facts(mean, low if shown else 0.0, high, n, not shown)
+    return FactShare(mean, low if shown else 0.0, high, n, not shown)
 
 
 def training_acts(found: Diagnosis) -> str | None:
@@ -56,7 +56,7 @@ def training_acts(found: Diagnosis) -> str | None:
     return next((e.name for e in found.effects if e.remedy == "learnable" and e.acts), None)
 
 
-def unknown(known: Familiarity | None) -> tuple[Share, str] | None:
+def unknown(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
     """Return the share of facts the model does not know, if it is shown to be too large."""
     if known is None:
         return None
@@ -64,5 +64,5 @@ def unknown(known: Familiarity | None) -> tuple[Share, str] | None:
         return known.unknown, "rows asked"
     for kind, share in sorted(known.by_type.items()):
         if share.low >= UNKNOWN_OF_A_TYPE:
-            return share, f"rows of type {named(kind)} asked"
+            return share, f"rows of type {ticked(kind)} asked"
     return None

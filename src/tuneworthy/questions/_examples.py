@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.counting import counted, percent
+from tuneworthy.core.counting import count_noun, percent
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.questions._shown import unmeasured
 
 LEAST, LEAST_OF_A_CLASS = 50, 10  # default
 CONTRADICTING = 0.02  # default: share of rows that contradict another row
 ONE_FORM = 0.98  # default: share of answers in the most frequent form
-Said = tuple[str, str, str]
+PartialFinding = tuple[str, str, str]
 """(answer, because, next)."""
 
 
-def torn(evidence: Evidence) -> Said | None:
+def contradictory_rows(evidence: Evidence) -> PartialFinding | None:
     """Return a no if too many rows contradict another; counted over all rows, so a fact."""
     share = evidence.soundness.contradictions if evidence.soundness else None
     if share is None or share.share <= CONTRADICTING:
@@ -22,19 +22,19 @@ def torn(evidence: Evidence) -> Said | None:
     return "no", many, "correct the contradictory rows that `tuneworthy check` lists"
 
 
-def few(evidence: Evidence) -> Said | None:
+def too_few_rows(evidence: Evidence) -> PartialFinding | None:
     """Return a no if there are too few rows, or too few of one class, to learn from."""
     if evidence.train is not None and evidence.train < LEAST:
-        many = f"{counted(evidence.train, 'row')} to learn from, fewer than {LEAST}"
+        many = f"{count_noun(evidence.train, 'row')} to learn from, fewer than {LEAST}"
         return "no", many, f"collect {LEAST - evidence.train} or more rows"
     fewest = evidence.soundness.fewest_of_a_class if evidence.soundness else None
     if fewest is not None and fewest < LEAST_OF_A_CLASS:
-        many = f"one class has {counted(fewest, 'row')}, fewer than {LEAST_OF_A_CLASS}"
+        many = f"one class has {count_noun(fewest, 'row')}, fewer than {LEAST_OF_A_CLASS}"
         return "no", many, f"collect rows of the rare classes, {LEAST_OF_A_CLASS} or more of each"
     return None
 
 
-def consistent(evidence: Evidence, said: Said | None) -> Said | None:
+def require_consistency(evidence: Evidence, said: PartialFinding | None) -> PartialFinding | None:
     """Return the given answer; keep a yes only if rows are known not to contradict each other."""
     if said is None or said[0] != "yes":
         return said

@@ -19,7 +19,7 @@ DAYS_A_MONTH = 30
 
 
 @dataclass(frozen=True)
-class Worth:
+class NetValueDifference:
     """The monthly net value of arm b minus that of arm a (USD), with its standard error.
 
     `saves` is the part that grows with requests, `se` its standard error; `fixed` is upkeep plus
@@ -36,7 +36,7 @@ class Worth:
         return chance_better(self.saves - self.fixed, self.se)
 
 
-def lacking(task: Task, arms: Sequence[ArmResult]) -> list[str]:
+def missing_keys(task: Task, arms: Sequence[ArmResult]) -> list[str]:
     """Return the missing keys of task.yaml without which these arms have no net value."""
     keys = [f"economics.{key}" for key in INPUTS if getattr(task.economics, key) is None]
     return keys + [
@@ -44,8 +44,8 @@ def lacking(task: Task, arms: Sequence[ArmResult]) -> list[str]:
     ]
 
 
-def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
-    """Return NV_b - NV_a a month; every cost and price must be known (see `lacking`).
+def net_value_difference(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> NetValueDifference:
+    """Return NV_b - NV_a a month; every cost and price must be known (see `missing_keys`).
 
     NV = V (v q - c) - U - F / H: V requests a month, v the value of a right answer, q the score,
     c the cost of a request, U the upkeep a month, F the one-off cost, H the months. Only q is
@@ -57,7 +57,7 @@ def worth(task: Task, b: ArmResult, a: ArmResult, pair: Pair) -> Worth:
     once = ((b.build_usd or 0.0) - (a.build_usd or 0.0)) / money.horizon_months
     upkeep = (b.upkeep_usd_month or 0.0) - (a.upkeep_usd_month or 0.0)
     spread = pair.error
-    return Worth(
+    return NetValueDifference(
         saves=volume * (value * pair.mean + cheaper),
         fixed=once + upkeep,
         se=volume * value * spread,

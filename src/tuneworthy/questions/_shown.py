@@ -8,7 +8,7 @@ from math import ceil
 from tuneworthy.core.counting import Bounded
 from tuneworthy.core.finding import Finding
 
-MOST = 100  # largest multiple of the present rows that is reported as a plan
+MAX_ROW_MULTIPLE = 100  # largest multiple of the present rows that is reported as a plan
 POWER = 2.0
 """Ratio of the rows for power .8 to the rows for power .5, at which the bound meets the threshold:
 (1 + .84 / z)^2 is 1.8 to 2.3 for bounds at .05 to .008."""
@@ -32,7 +32,7 @@ def finding(
     )  # fmt: skip
 
 
-def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
+def rows_needed(found: Bounded, n: int, below: float, above: float) -> int | None:
     """Return the rows that show `found` below `below` or above `above` with a power of about .8.
 
     Takes the observed mean as true and lets the bounds shrink with the square root of the rows:
@@ -44,7 +44,7 @@ def enough(found: Bounded, n: int, below: float, above: float) -> int | None:
         wanted.append(((found.high - found.mean) / (below - found.mean)) ** 2)
     if found.mean > above:
         wanted.append(((found.mean - found.low) / (found.mean - above)) ** 2)
-    if not wanted or not n or POWER * min(wanted) > MOST:
+    if not wanted or not n or POWER * min(wanted) > MAX_ROW_MULTIPLE:
         return None
     return max(n + 1, ceil(POWER * n * min(wanted)))
 
@@ -54,9 +54,11 @@ def at_threshold(n: int, what: str = "scored rows") -> str:
     return f"at the threshold: more {what} may show either side (there are {n:,})"
 
 
-def too_small(found: Bounded, n: int, below: float, above: float, what: str = "scored rows") -> str:
+def rows_needed_clause(
+    found: Bounded, n: int, below: float, above: float, what: str = "scored rows"
+) -> str:
     """Return the clause for an undecided number: the rows it needs."""
-    rows = enough(found, n, below, above)
+    rows = rows_needed(found, n, below, above)
     if rows is None:
         return at_threshold(n, what)
     return f"too small: needs about {rows:,} {what} (there are {n:,})"

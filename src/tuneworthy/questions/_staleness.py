@@ -6,24 +6,24 @@ from math import expm1, log1p
 
 from tuneworthy.core.counting import percent, points
 from tuneworthy.core.evidence import Evidence
-from tuneworthy.core.freshness import Staleness
-from tuneworthy.core.known import Share
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import SIMPLER, TRAINED, between, finalists, named
+from tuneworthy.questions._arms import SIMPLER, TRAINED, finalists, pair_of, ticked
 from tuneworthy.questions._money import INPUTS, retraining
-from tuneworthy.questions._shown import enough
+from tuneworthy.questions._shown import rows_needed
 
 DAYS = 90  # default: a training that lasts a quarter
 FAITHFUL = 0.9  # default: share of changed facts answered as the passage says
 
 
-def unfaithful(evidence: Evidence, stale: Staleness) -> str:
+def unfaithful(evidence: Evidence, stale: Freshness) -> str:
     """Return which tuned arm is shown to ignore changed passages too often, or ""."""
     tuned = {arm.name for arm in evidence.arms if arm.tool in TRAINED}
     for name, share in sorted(stale.faithful.items()):
         if name in tuned and share.high < FAITHFUL:
             return (
-                f"{named(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
+                f"{ticked(name)} follows the passage on {share.k:,} of {share.n:,} changed facts"
                 f" (at most {percent(share.high)})"
             )
     return ""
@@ -42,7 +42,7 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
     for other in finalists(evidence, ("keep", *SIMPLER)):
         brings = []
         for arm in finalists(evidence, TRAINED):
-            pair = between(evidence, arm.name, other.name)
+            pair = pair_of(evidence, arm.name, other.name)
             if pair is None or arm.usd_per_1k is None or other.usd_per_1k is None:
                 break
             saved = (other.usd_per_1k - arm.usd_per_1k) / 1000
@@ -52,23 +52,23 @@ def too_dear(evidence: Evidence, task: Task, days: float) -> str:
                 most, gain = max(brings)
                 return (
                     f"retraining every {days:,.0f} days costs ${cost:,.0f} a month, and tuning"
-                    f" brings ${max(0.0, most):,.0f} at most beside {named(other.name)}"
+                    f" brings ${max(0.0, most):,.0f} at most beside {ticked(other.name)}"
                     f" (+{points(gain)} at most)"
                 )
     return ""
 
 
-def facts_needed(stale: Staleness) -> int | None:
+def facts_needed(stale: Freshness) -> int | None:
     """Return the changed facts needed to show on which side of 90 days a training lasts."""
     changed = stale.changed
     if changed is None or stale.declared or stale.over_days is None:
         return None
     limit = -expm1(stale.over_days * log1p(-stale.stale_ok) / DAYS)
-    return enough(_Bounds(changed), changed.n, limit, limit)
+    return rows_needed(_Bounds(changed), changed.n, limit, limit)
 
 
 class _Bounds:
     """Adapter from a share to a mean with bounds."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Proportion) -> None:
         self.mean, self.low, self.high = share.share, share.low, share.high

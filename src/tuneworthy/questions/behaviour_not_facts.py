@@ -6,15 +6,15 @@ from functools import partial
 from math import ceil
 
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.counting import percent, percent_within
+from tuneworthy.core.counting import percent, percent_with_bounds
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.cause_shares import FEW, FEW_SILENT
-from tuneworthy.questions._arms import named
-from tuneworthy.questions._causes import Facts, facts, training_acts, unknown
-from tuneworthy.questions._shown import finding, too_small, unmeasured
+from tuneworthy.questions._arms import ticked
+from tuneworthy.questions._causes import FactShare, fact_share, training_acts, unknown
+from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is what fails behaviour, and not missing facts?"
 PRIOR = None
@@ -53,14 +53,14 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
         return _finding("not_measured", _few(read), "score more rows")
-    share_of = facts(read)
+    share_of = fact_share(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")
     return _judged(read, share_of)
 
 
-def _judged(read: Diagnosis, share: Facts) -> Finding:
+def _judged(read: Diagnosis, share: FactShare) -> Finding:
     said = _said(share)
     acts = training_acts(read)
     if share.low >= HALF:
@@ -68,21 +68,21 @@ def _judged(read: Diagnosis, share: Facts) -> Finding:
     if share.high >= HALF and share.at_most:
         return _finding("not_measured", f"not measured (no passage was shown); {said}", GOLD, share)
     if share.high >= HALF:
-        need = too_small(share, share.n, HALF, HALF, "failures")
+        need = rows_needed_clause(share, share.n, HALF, HALF, "failures")
         return _finding("not_measured", f"{need}; {said}", "score more rows", share)
     if acts is None:
         because = f"not measured (no training is shown to act on the failures); {said}"
         return _finding("not_measured", because, "let a training arm run", share)
-    return _finding("yes", f"{said}, and {named(acts)} acts on the failures", "", share)
+    return _finding("yes", f"{said}, and {ticked(acts)} acts on the failures", "", share)
 
 
-def _said(share: Facts) -> str:
+def _said(share: FactShare) -> str:
     if share.at_most:
         return (
             f"nothing else explains {percent(share.mean)} of {share.n:,} failures (at most"
             f" {percent(share.high)}), so as many may lack a fact"
         )
-    within = percent_within(share, f"n = {share.n:,} failures")
+    within = percent_with_bounds(share, f"n = {share.n:,} failures")
     return f"{within} of the failures that facts or behaviour explain lack a fact"
 
 

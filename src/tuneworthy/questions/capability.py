@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tuneworthy.core.counting import points, points_within
+from tuneworthy.core.counting import points, points_with_bounds
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import TRAINED, between, finalists, named
-from tuneworthy.questions._shown import finding, too_small, unmeasured
+from tuneworthy.questions._arms import TRAINED, finalists, pair_of, ticked
+from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is there a model that can do it: a larger one, several samples, training?"
 PRIOR = None
@@ -45,8 +45,8 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("not_measured", why, BIGGER)
     shown = [lift for lift in lifts if lift.low >= 0 and lift.mean >= margin]
     best = max(shown or lifts, key=lambda lift: lift.mean)
-    within = points_within(best, f"n = {best.n:,}")
-    said = f"{named(best.what)} lifts the base by {within}"
+    within = points_with_bounds(best, f"n = {best.n:,}")
+    said = f"{ticked(best.what)} lifts the base by {within}"
     bigger = any(lift.bigger for lift in lifts)
     if shown:
         return _finding("yes", said, "", best)
@@ -57,7 +57,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
                 "no", f"nothing measured lifts the base by {points(margin)}; {said}", step, best
             )
         return _finding("not_measured", f"not measured (key `bigger`); {said}", BIGGER, best)
-    need = too_small(best, best.n, margin, 0.0)
+    need = rows_needed_clause(best, best.n, margin, 0.0)
     return _finding(
         "not_measured", f"{need}; {said}", "score more rows" if bigger else BIGGER, best
     )
@@ -78,6 +78,6 @@ def _lifts(evidence: Evidence) -> Iterator[_Lift]:
             mean, low, high = (end / cases for end in ends)
             yield _Lift(effect.name, effect.remedy == "capability", mean, low, high, cases)
     for arm in finalists(evidence, ("bigger", *TRAINED)):
-        pair = between(evidence, arm.name, read.arm) if read else None
+        pair = pair_of(evidence, arm.name, read.arm) if read else None
         if pair is not None and not arm.present:
             yield _Lift(arm.name, arm.tool == "bigger", pair.mean, pair.low, pair.high, pair.n)

@@ -10,9 +10,14 @@ from statistics import NormalDist
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import TOOLS, Task
-from tuneworthy.questions._arms import NO_TUNE, TRAINED, between, finalists, named
-from tuneworthy.questions._money import Worth, lacking, pays_from, worth
-from tuneworthy.questions._shown import MOST, at_threshold, finding
+from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, pair_of, ticked
+from tuneworthy.questions._money import (
+    NetValueDifference,
+    missing_keys,
+    net_value_difference,
+    pays_from,
+)
+from tuneworthy.questions._shown import MAX_ROW_MULTIPLE, at_threshold, finding
 
 QUESTION = "Does tuning pay at your volume?"
 PRIOR = None
@@ -31,7 +36,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if not tuned or not others:
         why = NO_TUNE if not tuned else "not measured (nothing to compare the tuned model with)"
         return _finding("not_measured", why, "let a training arm and a simpler arm run")
-    if keys := lacking(task, [*tuned, *others]):
+    if keys := missing_keys(task, [*tuned, *others]):
         word = "key" if len(keys) == 1 else "keys"
         why = f"not measured ({word} {', '.join(keys)})"
         step = " and ".join(keys) if len(keys) < 3 else "these keys of economics"
@@ -44,40 +49,40 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _judged(task, max(closest, key=lambda found: found[2].chance))
 
 
-Contest = tuple[ArmResult, ArmResult, Worth, float, int]
+Comparison = tuple[ArmResult, ArmResult, NetValueDifference, float, int]
 
 
 def _against(
     evidence: Evidence, task: Task, arm: ArmResult, others: list[ArmResult]
-) -> Iterator[Contest]:
+) -> Iterator[Comparison]:
     for other in others:
-        if (pair := between(evidence, arm.name, other.name)) is not None:
-            yield arm, other, worth(task, arm, other, pair), pair.mean, pair.n
+        if (pair := pair_of(evidence, arm.name, other.name)) is not None:
+            yield arm, other, net_value_difference(task, arm, other, pair), pair.mean, pair.n
 
 
-def _judged(task: Task, found: Contest) -> Finding:
+def _judged(task: Task, found: Comparison) -> Finding:
     arm, other, value, gain, n = found
     month = value.saves - value.fixed
     more = "more" if month >= 0 else "less"
     because = (
-        f"at {task.economics.requests_per_month:,.0f} requests a month {named(arm.name)} is worth"
-        f" ${abs(month):,.0f} {more} than {named(other.name)} (chance that it is worth more:"
+        f"at {task.economics.requests_per_month:,.0f} requests a month {ticked(arm.name)} is worth"
+        f" ${abs(month):,.0f} {more} than {ticked(other.name)} (chance that it is worth more:"
         f" {100 * value.chance:.0f} %; n = {n:,}); {_volume(task, arm, other, gain)}"
     )
     if value.chance >= SURE:
         return _finding("yes", because, "", value.chance)
     if value.chance <= SURE_NOT:
-        step = f"keep {named(other.name)}; ask again when volume or prices change"
+        step = f"keep {ticked(other.name)}; ask again when volume or prices change"
         return _finding("no", because, step, value.chance)
-    step = f"settle between {named(arm.name)} and {named(other.name)}"
+    step = f"settle between {ticked(arm.name)} and {ticked(other.name)}"
     return _finding("not_measured", f"{_needs(value, n)}; {because}", step, value.chance)
 
 
-def _needs(value: Worth, n: int) -> str:
+def _needs(value: NetValueDifference, n: int) -> str:
     """Return the rows that bring the probability to .9 or .1 with power .8 at the observed gain."""
     month, z = value.saves - value.fixed, NormalDist().inv_cdf(SURE) + NormalDist().inv_cdf(0.8)
     rows = ceil(n * (z * value.se / month) ** 2) if month else 0
-    if not rows or rows > MOST * n:
+    if not rows or rows > MAX_ROW_MULTIPLE * n:
         return at_threshold(n)
     return f"too small: needs about {rows:,} scored rows (there are {n:,})"
 

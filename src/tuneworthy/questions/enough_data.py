@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from tuneworthy.core.counting import counted, points, points_within
+from tuneworthy.core.counting import count_noun, points, points_with_bounds
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.task import Task
 from tuneworthy.questions._arms import (
     TRAINED,
-    between,
     is_recorded,
     learners,
     listed,
-    named,
+    pair_of,
     same_model,
+    ticked,
     trained_here,
 )
-from tuneworthy.questions._examples import Said, consistent, few, torn
-from tuneworthy.questions._shown import too_small, unmeasured
+from tuneworthy.questions._examples import (
+    PartialFinding,
+    contradictory_rows,
+    require_consistency,
+    too_few_rows,
+)
+from tuneworthy.questions._shown import rows_needed_clause, unmeasured
 
 QUESTION = "Are there enough good, consistent examples?"
 PRIOR = "500 good examples"
@@ -37,11 +42,11 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     """
     curve = next((one for one in evidence.curves if one.tool in TRAINED), None)
     answer, because, step = (
-        torn(evidence)
-        or consistent(evidence, _ahead(evidence, task))
+        contradictory_rows(evidence)
+        or require_consistency(evidence, _ahead(evidence, task))
         or _unasked(evidence)
-        or few(evidence)
-        or consistent(evidence, _climbs(evidence, task, curve))
+        or too_few_rows(evidence)
+        or require_consistency(evidence, _climbs(evidence, task, curve))
         or ("not_measured", "", "")
     )
     needed = {"value": curve.needed, "low": curve.low, "high": curve.high} if curve else {}
@@ -51,25 +56,25 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )  # fmt: skip
 
 
-def _ahead(evidence: Evidence, task: Task) -> Said | None:
+def _ahead(evidence: Evidence, task: Task) -> PartialFinding | None:
     """Return a yes if a tuned arm is shown to beat every untrained arm on the same model."""
     rivals = same_model(evidence, task)
     for arm in trained_here(evidence):
-        pairs = [between(evidence, arm.name, other.name) for other in rivals]
+        pairs = [pair_of(evidence, arm.name, other.name) for other in rivals]
         sure = [p for p in pairs if p and p.low > 0 and p.mean >= task.success.margin]
         if not pairs or len(sure) < len(pairs):
             continue
         least = min(sure, key=lambda pair: pair.mean)
         because = (
-            f"{counted(learnt(evidence, arm), 'row')} were enough: {named(arm.name)} beats"
+            f"{count_noun(learnt(evidence, arm), 'row')} were enough: {ticked(arm.name)} beats"
             f" {listed([other.name for other in rivals])} on the same model, by"
-            f" {points_within(least, f'n = {least.n:,}')} or more"
+            f" {points_with_bounds(least, f'n = {least.n:,}')} or more"
         )
         return "yes", because, ""
     return None
 
 
-def _unasked(evidence: Evidence) -> Said | None:
+def _unasked(evidence: Evidence) -> PartialFinding | None:
     """Return not measured if nothing learns from these rows, so their number tells nothing."""
     if learners(evidence):
         return None
@@ -85,19 +90,23 @@ def learnt(evidence: Evidence, arm: ArmResult) -> int:
     return min(rows, most) if isinstance(most, int) else rows
 
 
-def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> Said:
+def _climbs(evidence: Evidence, task: Task, curve: LearningCurve | None) -> PartialFinding:
     if curve is None or curve.last_doubling is None:
         why = (curve.because if curve else "") or "no learning curve of a tuned model"
         return "not_measured", unmeasured(evidence.missing, "curves", why), "let a training arm run"
     gain, margin = curve.last_doubling, task.success.margin
     n = curve.points[-1].n if curve.points else 0
-    brings = points_within(gain, f"n = {n:,}" if n else "")
-    said = f"the last doubling of rows brings {named(curve.arm)} {brings}"
+    brings = points_with_bounds(gain, f"n = {n:,}" if n else "")
+    said = f"the last doubling of rows brings {ticked(curve.arm)} {brings}"
     if gain.high < margin:
         return "yes", f"{said}: another one would add less than {points(margin)}", ""
     if gain.low > 0:
         return "no", f"{said}, and tuning is not shown better yet", _collect(evidence, curve)
-    return "not_measured", f"{too_small(gain, n, margin, 0.0)}; {said}", _collect(evidence, curve)
+    return (
+        "not_measured",
+        f"{rows_needed_clause(gain, n, margin, 0.0)}; {said}",
+        _collect(evidence, curve),
+    )
 
 
 def _collect(evidence: Evidence, curve: LearningCurve) -> str:
@@ -106,4 +115,4 @@ def _collect(evidence: Evidence, curve: LearningCurve) -> str:
     more = max(
         1, round(curve.needed - (evidence.train or 0))
     )  # minus all rows at hand, used or not
-    return f"collect about {counted(more, 'more row')}"
+    return f"collect about {count_noun(more, 'more row')}"

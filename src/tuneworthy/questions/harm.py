@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from tuneworthy.core.counting import percent, percent_within
+from tuneworthy.core.counting import percent, percent_with_bounds
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.harm import Harm
+from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, named, trained_here
-from tuneworthy.questions._shown import enough, finding, unmeasured
+from tuneworthy.questions._arms import NO_TUNE, TRAINED, finalists, ticked, trained_here
+from tuneworthy.questions._shown import finding, rows_needed, unmeasured
 
 QUESTION = "Does training do harm elsewhere?"
 AGAINST = "yes"  # speaks against tuning
@@ -41,7 +41,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if not evidence.harms:
         tuned = trained_here(evidence)
         if not tuned and (logged := finalists(evidence, TRAINED)):
-            why = f"{named(logged[0].name)} was not trained here: only its answers are known"
+            why = f"{ticked(logged[0].name)} was not trained here: only its answers are known"
             return _finding("not_measured", unmeasured({}, "", why), "let a training arm run")
         why = "what training changes elsewhere" if tuned else NO_TUNE
         step = "measure the trained model on general text" if tuned else "let a training arm run"
@@ -65,7 +65,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("no", because, "", worst)
 
 
-def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
+def _losses(one: SideEffects, limit: float | None) -> Iterator[_Loss]:
     tail = one.tail and Interval(mean=-one.tail.mean, low=-one.tail.high, high=-one.tail.low)
     general = GENERAL if limit is None else limit
     yield _Loss("general", "cross-entropy on general text rises by", one.general, general)
@@ -74,19 +74,19 @@ def _losses(one: Harm, limit: float | None) -> Iterator[_Loss]:
     yield _Loss("known", "of what was known well is lost:", one.known, KNOWN)
 
 
-def _needs(one: Harm, loss: _Loss, found: Interval) -> str:
+def _needs(one: SideEffects, loss: _Loss, found: Interval) -> str:
     """Return how many texts would settle it; for other losses no row count is computed."""
-    many = enough(found, one.general_n, loss.limit, loss.limit)
+    many = rows_needed(found, one.general_n, loss.limit, loss.limit)
     return f"about {many:,} texts" if many and loss.field == "general" else "more rows"
 
 
-def _said(one: Harm, loss: _Loss, found: Interval) -> str:
+def _said(one: SideEffects, loss: _Loss, found: Interval) -> str:
     more = f"limit {percent(loss.limit)}"
     if loss.field == "general":
         more += f"; n = {one.general_n:,} texts"
-    return f"{named(one.arm)}: {loss.what} {percent_within(found, more)}"
+    return f"{ticked(one.arm)}: {loss.what} {percent_with_bounds(found, more)}"
 
 
-def _left_out(found: list[tuple[Harm, _Loss]]) -> str:
+def _left_out(found: list[tuple[SideEffects, _Loss]]) -> str:
     lost = sorted({loss.field for _, loss in found if loss.found is None})
     return f"; not measured: {', '.join(lost)}" if lost else ""

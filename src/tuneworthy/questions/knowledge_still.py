@@ -7,7 +7,7 @@ from functools import partial
 from tuneworthy.core.counting import percent
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.freshness import Staleness
+from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.questions._shown import finding, unmeasured
@@ -54,7 +54,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     return _finding("not_measured", f"too small: {rows}; {said}", step, days)
 
 
-def _said(stale: Staleness, days: Interval) -> str:
+def _said(stale: Freshness, days: Interval) -> str:
     of = "as you wrote it down" if stale.declared else f"{days.low:,.0f} to {days.high:,.0f}"
     n = f"; n = {stale.changed.n:,} facts" if stale.changed and not stale.declared else ""
     return (

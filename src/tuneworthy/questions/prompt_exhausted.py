@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from tuneworthy.core.counting import percent_within, points_within
+from tuneworthy.core.counting import percent_with_bounds, points_with_bounds
 from tuneworthy.core.evidence import Evidence
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.search import PromptSearch
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import named
-from tuneworthy.questions._shown import finding, too_small, unmeasured
+from tuneworthy.questions._arms import ticked
+from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is prompting exhausted: was a strong prompt measured?"
 PRIOR = "a good prompt reaches 80 to 90 % of the gain"
@@ -37,14 +37,14 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("not_measured", unmeasured({}, "", why), "double the prompt budget")
     gain, n = search.gain, max((step.n for step in search.steps), default=0)
     said = (
-        f"the last doubling to {search.budget:,} prompts gained {named(search.arm)}"
-        f" {points_within(gain, f'n = {n:,} dev rows')}{_reached(search)}"
+        f"the last doubling to {search.budget:,} prompts gained {ticked(search.arm)}"
+        f" {points_with_bounds(gain, f'n = {n:,} dev rows')}{_reached(search)}"
     )
     if gain.high < margin:
         return _finding("yes", said, "", gain)
     if gain.low > 0:
         return _finding("no", said, "double the prompt budget", gain)
-    need = too_small(gain, n, margin, 0.0, "dev rows")
+    need = rows_needed_clause(gain, n, margin, 0.0, "dev rows")
     return _finding("not_measured", f"{need}; {said}", "double the prompt budget", gain)
 
 
@@ -52,4 +52,4 @@ def _reached(search: PromptSearch) -> str:
     """Return which share of tuning's gain the prompt reaches; the prior is about this number."""
     if search.rho is None:
         return ""
-    return f"; it reaches {percent_within(search.rho)} of what tuning gains"
+    return f"; it reaches {percent_with_bounds(search.rho)} of what tuning gains"

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from tuneworthy.core.counting import about, points_within
+from tuneworthy.core.counting import chance_text, points_with_bounds
 from tuneworthy.core.evidence import Evidence, Pair
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.order import best_first
 from tuneworthy.core.task import Task
-from tuneworthy.questions._arms import NO_TUNE, SIMPLER, TRAINED, between, finalists, listed, named
+from tuneworthy.questions._arms import (
+    NO_TUNE,
+    SIMPLER,
+    TRAINED,
+    finalists,
+    listed,
+    pair_of,
+    ticked,
+)
 from tuneworthy.questions._shown import finding
-from tuneworthy.stats.sizing import at_next_look, worth_it
+from tuneworthy.stats.sizing import level_at_next_look, superiority_assurance
 
 QUESTION = "Does a simpler tool do as well?"
 AGAINST = "yes"  # speaks against tuning
@@ -29,29 +37,31 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     if not tuned:
         return _finding("not_measured", NO_TUNE, "let a training arm run")
     best = best_first(evidence, tuned)[0]
-    pairs = [p for arm in simple if (p := between(evidence, best.name, arm.name)) is not None]
+    pairs = [p for arm in simple if (p := pair_of(evidence, best.name, arm.name)) is not None]
     if not pairs:
         why = "not measured (no classifier, prompt, schema or context arm was compared with tuning)"
         return _finding("not_measured", why, "let the cheap arms run")
     closest, margin = min(pairs, key=lambda pair: pair.high), task.success.margin
-    within = points_within(closest, f"n = {closest.n:,}")
-    said = f"{named(best.name)} minus {named(closest.versus)} is {within}"
+    within = points_with_bounds(closest, f"n = {closest.n:,}")
+    said = f"{ticked(best.name)} minus {ticked(closest.versus)} is {within}"
     if closest.high <= margin:
         adds = "too little" if closest.high > 0 else "nothing"
-        return _finding("yes", said, f"use {named(closest.versus)}: tuning adds {adds}", closest)
+        return _finding("yes", said, f"use {ticked(closest.versus)}: tuning adds {adds}", closest)
     if all(pair.low > 0 and pair.mean >= margin for pair in pairs):
         others = [pair.versus for pair in pairs if pair is not closest]
         beaten = f", and {listed(others)} is beaten too" if others else ""
         return _finding("no", f"{said}{beaten}", "", closest)
-    step = f"settle between {named(best.name)} and {named(closest.versus)}"
+    step = f"settle between {ticked(best.name)} and {ticked(closest.versus)}"
     return _finding("not_measured", f"{_needs(evidence, closest, margin)}; {said}", step, closest)
 
 
 def _needs(evidence: Evidence, pair: Pair, margin: float) -> str:
-    outlook = worth_it(pair, margin, at_next_look(pair.level, evidence.looks))
+    outlook = superiority_assurance(pair, margin, level_at_next_look(pair.level, evidence.looks))
     size = outlook.size()
     rows = size.more(pair.n) if size else outlook.far - pair.n
-    odds = f"chance to settle it {about(size.chance if size else outlook.chance(outlook.far))}"
+    odds = (
+        f"chance to settle it {chance_text(size.chance if size else outlook.chance(outlook.far))}"
+    )
     if size is None:
         return f"near the margin: {rows:,} more scored rows have little {odds}"
     return f"too small: needs about {rows:,} more scored rows ({odds})"

@@ -28,7 +28,7 @@ SHADES = {
 }  # fmt: skip
 
 
-def across(results: Results) -> dict[str, Any] | None:
+def failures_section(results: Results) -> dict[str, Any] | None:
     """Return the section's content; None without a diagnosis.
 
     For a blocked study only the doubtful right answers, which may be what blocks it.

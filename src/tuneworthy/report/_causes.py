@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.causes import NO_CAUSES, Diagnosis, Untried
+from tuneworthy.core.causes import NO_CAUSES, Diagnosis, UntriedRemedy
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Wrong
@@ -81,7 +81,7 @@ def why_untried(seen: Diagnosis | None) -> str:
     return "; ".join(said)
 
 
-def _why(one: Untried, fails: int) -> str:
+def _why(one: UntriedRemedy, fails: int) -> str:
     name = visible(one.name)
     if not one.tried:
         return (

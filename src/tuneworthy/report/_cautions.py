@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tuneworthy.core.arm import LONGER
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.results import Results
 
@@ -28,7 +28,7 @@ def _cut(results: Results) -> list[str]:
     margin = results.task.success.margin
     return [
         f"The token limit ended {arm.cut.n:,} of its {arm.n:,} answers; of {arm.cut.asked:,} asked"
-        f" again with {LONGER} times the tokens {arm.cut.gained:,} scored higher. Raise"
+        f" again with {RETRY_TOKEN_FACTOR} times the tokens {arm.cut.gained:,} scored higher. Raise"
         " output.max_tokens before you trust this score."
         for arm in named
         if arm.cut and arm.cut.gain > margin

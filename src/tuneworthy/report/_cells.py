@@ -37,11 +37,13 @@ def cells(results: Results) -> Cells:
                 scored = run.scores[i] if i < len(run.scores) else None
                 row[place[answer.case]].append((run, answer, scored))
     seeds = {arm.name: arm.seed for arm in results.evidence.arms}
-    values = {name: [folded(cell, seeds.get(name)) for cell in row] for name, row in tried.items()}
+    values = {
+        name: [combine_seeds(cell, seeds.get(name)) for cell in row] for name, row in tried.items()
+    }
     return Cells(hardest_first(results, values), values, tried)
 
 
-def folded(cell: Sequence[Cell], seed: int | None) -> float | None:
+def combine_seeds(cell: Sequence[Cell], seed: int | None) -> float | None:
     """Return one score for the answers of several seeds: the artefact's, else their mean."""
     scores = [(run.seed, s.value) for run, _, s in cell if isinstance(s, Score)]
     own = [value for at, value in scores if at == seed]

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tuneworthy.core.harm import Harm
+from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.model_changes import Changes, LayerChange
+from tuneworthy.core.model_changes import LayerChange, ModelChanges
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
 from tuneworthy.report import _words as words
 from tuneworthy.report._charts import Line
 
 
-def changed(results: Results) -> list[dict[str, Any]]:
+def changes_section(results: Results) -> list[dict[str, Any]]:
     """Return the section's content, one entry per trained arm; empty if none was examined."""
     harms = {harm.arm: harm for harm in results.evidence.harms}
     changes = {change.arm: change for change in results.evidence.changes}
@@ -34,7 +34,7 @@ def changed(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(found: Changes) -> Iterator[tuple[str, str]]:
+def _facts(found: ModelChanges) -> Iterator[tuple[str, str]]:
     if found.ratio is not None:
         yield "size of the change, of the weights", f"{100 * found.ratio:.2g} %"
     ranks = [one.effective_rank for one in found.layers if one.effective_rank is not None]
@@ -83,7 +83,7 @@ def _some(placed: list[tuple[float, LayerChange]], name: str) -> list[tuple[floa
     return [(x, float(y)) for x, y in found if y is not None]
 
 
-def _harm(found: Harm, results: Results) -> Iterator[dict[str, str]]:
+def _harm(found: SideEffects, results: Results) -> Iterator[dict[str, str]]:
     """Yield the rows of the harm table: title, value, and a note or the reason it is missing."""
     limit = results.task.success.limits.general_drop
     state = next(

@@ -55,7 +55,7 @@ def forest_scale(results: Results) -> Scale:
     scores = [arm.score for arm in results.evidence.arms if arm.score and arm.role != "placebo"]
     values = [x for s in scores for x in (s.low, s.high)]
     target = results.task.success.target
-    return svg.around(values + ([target] if target is not None else []))
+    return svg.score_axis(values + ([target] if target is not None else []))
 
 
 def forest_row(
@@ -77,7 +77,7 @@ def forest_row(
 def pair_scale(pairs: Sequence[Pair], margin: float) -> Scale:
     """Return a symmetric axis that covers every bound and the margin."""
     most = max([abs(x) for pair in pairs for x in (pair.low, pair.high)] + [2 * margin])
-    step = svg.nice(most / 3)
+    step = svg.round_up(most / 3)
     return Scale(-step * 3, step * 3)
 
 
@@ -103,7 +103,7 @@ def pair_counts(pair: Pair) -> Markup:
 
 
 @dataclass(frozen=True)
-class Spot:
+class ScatterPoint:
     """One arm on a scatter plot: its cost (x) and its score (y)."""
 
     name: str
@@ -113,9 +113,9 @@ class Spot:
     title: str
 
 
-def scatter(spots: Sequence[Spot], unit: str) -> Markup:
+def scatter(spots: Sequence[ScatterPoint], unit: str) -> Markup:
     """Return score against cost (logarithmic), with the Pareto frontier."""
-    xs, ys = svg.log_around([s.x for s in spots]), svg.around([s.y for s in spots])
+    xs, ys = svg.log_around([s.x for s in spots]), svg.score_axis([s.y for s in spots])
     best: list[tuple[float, float]] = []
     for spot in sorted(spots, key=lambda s: (s.x, -s.y)):
         x, y = xs(spot.x), 100 - ys(spot.y)
@@ -207,7 +207,9 @@ def curve(
     """
     flat = [point for one in lines for point in one]
     y_values = [y for _, y in flat]
-    ys = svg.around(y_values) if names[1] == "score" else Scale(0.0, max(y_values) * 1.05 or 1.0)
+    ys = (
+        svg.score_axis(y_values) if names[1] == "score" else Scale(0.0, max(y_values) * 1.05 or 1.0)
+    )
     xs = Scale(0.0, max((x for x, _ in flat), default=1.0))
     drawn = [svg.polyline([(xs(x), 100 - ys(y)) for x, y in one], "curve") for one in lines]
     small = [svg.dot(xs(x), 100 - ys(y), 2.5, "seed") for x, y in flat] if dots else []
@@ -237,7 +239,7 @@ def lines(drawn: Sequence[Line], names: tuple[str, str], height: int = 180) -> M
     flat = [point for one in drawn for point in one.points]
     shares = names[1] in ("score", "share")
     most = max((y for _, y in flat), default=1.0)
-    ys = svg.around([y for _, y in flat]) if shares else Scale(0.0, most * 1.05 or 1.0)
+    ys = svg.score_axis([y for _, y in flat]) if shares else Scale(0.0, most * 1.05 or 1.0)
     xs = Scale(min((x for x, _ in flat), default=0.0), max((x for x, _ in flat), default=1.0))
     marks = []
     for one in drawn:
@@ -295,7 +297,7 @@ def points_with_intervals(
 ) -> Markup:
     """Return means with intervals over a logarithmic x axis, joined by a line, and a goal line."""
     values = [v for p in points for v in (p.mean, p.low, p.high)]
-    ys = svg.around(values + ([goal] if goal is not None else []))
+    ys = svg.score_axis(values + ([goal] if goal is not None else []))
     xs = svg.log_around([p.x for p in points])
     at = [(xs(p.x), 100 - ys(p.mean)) for p in points]
     lines = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.curve import Cleaning, LearningCurve
+from tuneworthy.core.curve import LabelCleaningGain, LearningCurve
 from tuneworthy.core.escape import visible
 from tuneworthy.core.results import Results
 from tuneworthy.report import _charts as charts
@@ -75,7 +75,7 @@ def doubling_line(curve: LearningCurve) -> str:
     return f"From {fewer:,} to {more:,} rows it gained {gain} points (95 %)."
 
 
-def cleaning_line(seen: Cleaning | None) -> str:
+def cleaning_line(seen: LabelCleaningGain | None) -> str:
     """Return the gain from leaving out rows with doubtful answers."""
     if seen is None:
         return ""

@@ -12,7 +12,7 @@ from tuneworthy.report._cells import Cell, Cells
 PROMPT_ROOM = 12_000_000
 
 
-class Texts:
+class TextTable:
     """A table of distinct texts; `room` is the number of characters left for prompts."""
 
     def __init__(self, room: int = PROMPT_ROOM) -> None:
@@ -40,7 +40,7 @@ class Texts:
 
 def page_data(results: Results, matrix: Cells) -> dict[str, Any]:
     """Return all data that the script shows, ready for JSON; unmeasured values are never 0."""
-    texts = Texts()
+    texts = TextTable()
     arms = [a for a in words.ladder_order(results.evidence.arms) if a.name in matrix.values]
     listed = [a.name for a in arms]
     placebos = [name for name in matrix.values if name not in listed]
@@ -79,7 +79,7 @@ def _short(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _answer(cell: Cell, texts: Texts) -> dict[str, Any]:
+def _answer(cell: Cell, texts: TextTable) -> dict[str, Any]:
     run, answer, scored = cell
     out: dict[str, Any] = {"seed": run.seed, "text": texts.put(answer.text)}
     if run.fold is not None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneworthy.core.freshness import Staleness
-from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.results import Results
 from tuneworthy.core.span import CENTURY
 
 LISTED = 12  # unsupported rows shown
 
 
-def fresh(results: Results) -> dict[str, Any] | None:
+def freshness_section(results: Results) -> dict[str, Any] | None:
     """Return the section's content; None if nothing is known of change and knowledge.
 
     `lines` are sentences; `rows` are (arm, faithful share, stale share) as texts, "" if an arm was
@@ -28,7 +28,9 @@ def fresh(results: Results) -> dict[str, Any] | None:
     if stale is not None:
         lines += [change_line(stale)]
         names = sorted({*stale.faithful, *stale.stale})
-        rows = [(n, of(stale.faithful.get(n)), of(stale.stale.get(n))) for n in names]
+        rows = [
+            (n, share_text(stale.faithful.get(n)), share_text(stale.stale.get(n))) for n in names
+        ]
         if unsupported := stale.unsupported:
             many = f"{len(unsupported):,} right answers stand in no current passage"
             lines.append(f"{many}: correct the row, add the document, or give the row a time.")
@@ -37,7 +39,7 @@ def fresh(results: Results) -> dict[str, Any] | None:
     return {"lines": lines, "rows": rows, "unsupported": unsupported[:LISTED]}
 
 
-def change_line(seen: Staleness) -> str:
+def change_line(seen: Freshness) -> str:
     """Return the rate at which facts change, and how long a frozen model stays fresh enough."""
     if seen.changed is None or seen.days is None or seen.over_days is None:
         return f"How fast the facts change is not known: {seen.because or 'it was not measured'}."
@@ -59,14 +61,14 @@ def days(value: float) -> str:
     return f"{value:,.1f} days" if value < 10 else f"{value:,.0f} days"
 
 
-def of(share: Share | None) -> str:
+def share_text(share: Proportion | None) -> str:
     """Return a share as counts with its interval: `24 of 60 (28 % to 53 %)`."""
     if share is None:
         return ""
     return f"{share.k} of {share.n} ({100 * share.low:.0f} % to {100 * share.high:.0f} %)"
 
 
-def known_lines(known: Familiarity) -> list[str]:
+def known_lines(known: KnowledgeProbe) -> list[str]:
     """Return what the model knows of the rows' answers, or why that was not measured."""
     if known.unknown is None:
         return [f"What the model knows of the answers was not asked: {known.because}."]

@@ -14,7 +14,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from tuneworthy.report import _words as words
-from tuneworthy.report._screens import bar, cell, finished, fits, shown
+from tuneworthy.report._screens import bar, cell, escape_line, finished, fits
 
 KEPT_BOUNDS = 4
 QUIET_SECONDS = 10.0
@@ -100,20 +100,22 @@ class Live:
         for arm, (done, total, note) in self._rows.items():
             share = done / total if total else float(done > 0)
             over = share >= 1
-            text = Text("  " + cell(shown(arm, self._plain), name) + " ", "dim" if over else "")
+            text = Text(
+                "  " + cell(escape_line(arm, self._plain), name) + " ", "dim" if over else ""
+            )
             text.append(bar(share, 14) + " ", "dim" if over else "cyan")
-            rest = cell(_count(done, total), 16) + shown(note, self._plain)
+            rest = cell(_count(done, total), 16) + escape_line(note, self._plain)
             text.append(cell(rest, width - name - 19).rstrip(), "dim")
             lines.append(text)
         for line in (self.stopped(), self._notes):
             if line:
                 lines.append(
-                    Text(cell("  " + shown(line, self._plain), width - 1).rstrip(), "bold")
+                    Text(cell("  " + escape_line(line, self._plain), width - 1).rstrip(), "bold")
                 )
         return finished(lines, self._plain)
 
     def _write(self, text: str) -> None:
-        line = shown(text, self._plain)
+        line = escape_line(text, self._plain)
         self._console.print(Text(line, no_wrap=True), soft_wrap=True)
 
 

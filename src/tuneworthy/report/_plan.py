@@ -7,13 +7,13 @@ from math import ceil
 
 from rich.text import Text
 
-from tuneworthy.core.extra import Extra
+from tuneworthy.core.extra import OptionalMeasurement
 from tuneworthy.core.look_text import look_line
-from tuneworthy.core.plan import Plan, PlannedArm, Sent
+from tuneworthy.core.plan import EndpointLoad, Plan, PlannedArm
 from tuneworthy.report import _words as words
-from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._tables import counted_rows, visible_line
-from tuneworthy.stats.power import worth
+from tuneworthy.stats.power import equivalent_fresh_rows
 
 Sums = tuple[float, float, float, float | None, float | None]
 
@@ -43,10 +43,12 @@ def plan_screen(plan: Plan, width: int = 80, plain: bool = False) -> Text:
     lines += [Text(_line(one.what, name, _of(one))) for one in plan.others]
     if plan.beside:
         lines += _beside(plan.beside, name, width, plain)
-    lines += [Text(x) for x in wrapped(shown(_money(plan), plain), width)] if plan.sent else []
+    lines += (
+        [Text(x) for x in wrapped(escape_line(_money(plan), plain), width)] if plan.sent else []
+    )
     lines += _cuts(plan, width, plain)
     if plan.looks > 1:
-        fresh = worth(plan.scored, plan.looks)
+        fresh = equivalent_fresh_rows(plan.scored, plan.looks)
         text = (
             f"{look_line(plan.looks, plan.looks_scope).capitalize()}. They show what {fresh:,} "
             "fresh ones would: score on rows that no study has opened, `tuneworthy settle` "
@@ -66,12 +68,12 @@ def _follow_up(plan: Plan, name: int, width: int, plain: bool) -> Iterator[Text]
         "Then, one after the other, what the scores and causes so far make worth its minutes"
         " (docs/why/stages.md); the bounds pay for all of them:"
     )
-    yield from (Text(x, "dim") for x in wrapped(shown(text, plain), width))
+    yield from (Text(x, "dim") for x in wrapped(escape_line(text, plain), width))
     for arm in waiting:
         yield from _planned(arm, name, width, plain)
         if arm.look_after:
             folds = f"looked at after {arm.look_after} of {len(arm.folds)} folds"
-            why = shown(f"{folds}: {arm.first_minutes:.1f} minutes", plain)
+            why = escape_line(f"{folds}: {arm.first_minutes:.1f} minutes", plain)
             yield from (Text(x, "dim") for x in wrapped(why, width, " " * (name + 3)))
 
 
@@ -80,10 +82,10 @@ def _cuts(plan: Plan, width: int, plain: bool) -> Iterator[Text]:
         cuts = "Left out, first to last, to fit the minutes: " + "; ".join(plan.cuts)
         if plan.whole is not None:
             cuts += f". With budget: {{minutes: {ceil(plan.whole)}}} nothing of this is left out."
-        yield from (Text(x) for x in wrapped(shown(cuts, plain), width))
+        yield from (Text(x) for x in wrapped(escape_line(cuts, plain), width))
 
 
-def money_line(sent: Sent) -> str:
+def money_line(sent: EndpointLoad) -> str:
     """Return the cost of endpoint requests, expected and at most: `about $.12, at most $.80`."""
     if sent.usd is None or sent.most_usd is None:
         return "no price (set economics.prices)"
@@ -106,7 +108,7 @@ def _sums(arm: PlannedArm) -> Sums:
     return _of(arm.sent)
 
 
-def _of(sent: Sent) -> Sums:
+def _of(sent: EndpointLoad) -> Sums:
     return sent.requests, sent.tokens, sent.minutes, sent.usd, sent.most_usd
 
 
@@ -122,7 +124,9 @@ def _total(rows: Iterator[Sums] | map[Sums]) -> Sums:
     return plain[0], plain[1], plain[2], dollars(3), dollars(4)
 
 
-def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iterator[Text]:
+def _beside(
+    extras: Sequence[OptionalMeasurement], name: int, width: int, plain: bool
+) -> Iterator[Text]:
     """Yield the measurements besides the arms with their minutes, then those left out, and why."""
     kept = [extra for extra in extras if not extra.because]
     sums = (sum(extra.requests for extra in kept), 0, sum(extra.minutes for extra in kept))
@@ -131,7 +135,7 @@ def _beside(extras: Sequence[Extra], name: int, width: int, plain: bool) -> Iter
     kept_and_left = [", ".join(extra.what for extra in kept)] if kept else []
     for why in reasons:
         kept_and_left.append(f"not {', '.join(e.what for e in extras if e.because == why)}: {why}")
-    for line in wrapped(shown(f"Beside the arms: {'; '.join(kept_and_left)}.", plain), width):
+    for line in wrapped(escape_line(f"Beside the arms: {'; '.join(kept_and_left)}.", plain), width):
         yield Text(line)
 
 
@@ -144,9 +148,9 @@ def _line(title: str, name: int, sums: Sums) -> str:
 
 
 def _planned(arm: PlannedArm, name: int, width: int, plain: bool) -> Iterator[Text]:
-    title = shown(arm.spec.name, plain)
+    title = escape_line(arm.spec.name, plain)
     if arm.because:
-        why = shown(f"not run: {arm.because}", plain)
+        why = escape_line(f"not run: {arm.because}", plain)
         first, *more = wrapped(why, width - name - 3, "")
         yield Text(f"  {cell(title, name)} {first}", "dim")
         yield from (Text(" " * (name + 3) + line, "dim") for line in more)

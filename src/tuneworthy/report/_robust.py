@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuneworthy.core.harm import Shake
+from tuneworthy.core.harm import RobustnessResult
 from tuneworthy.core.interval import Interval
 from tuneworthy.core.results import Results
 from tuneworthy.core.slices import Slices
@@ -22,7 +22,7 @@ COLOURS = ("c1", "c4", "c8", "c3", "c6")
 TEMPERATURE = "temperature"
 
 
-def robust(results: Results) -> dict[str, Any] | None:
+def robustness_section(results: Results) -> dict[str, Any] | None:
     """Return the section's content; None if nothing of it was measured."""
     evidence = results.evidence
     trends = trend_lines(results)
@@ -41,7 +41,7 @@ def robust(results: Results) -> dict[str, Any] | None:
     }
 
 
-def curves(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
+def curves(shakes: Sequence[RobustnessResult]) -> list[dict[str, Any]]:
     """Return validity and score by temperature, one line per arm; empty below 2 temperatures."""
     warm = [one for one in shakes if one.how == TEMPERATURE and one.temperature is not None]
     if len({one.temperature for one in warm}) < 2:
@@ -64,7 +64,7 @@ def curves(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
     return out
 
 
-def steady_lines(shakes: Sequence[Shake]) -> list[str]:
+def steady_lines(shakes: Sequence[RobustnessResult]) -> list[str]:
     """Return a sentence per arm on its validity at the lowest and the highest temperature."""
     out = []
     for arm in _arms(shakes):
@@ -80,7 +80,7 @@ def steady_lines(shakes: Sequence[Shake]) -> list[str]:
     return out
 
 
-def other_ways(shakes: Sequence[Shake]) -> list[dict[str, Any]]:
+def other_ways(shakes: Sequence[RobustnessResult]) -> list[dict[str, Any]]:
     """Return the table of the other variations: an arm's plain answers, then each variation."""
     rows = []
     for arm in _arms(shakes):
@@ -112,23 +112,23 @@ def table(found: Slices) -> dict[str, Any]:
             "said": found.said, "missing": sorted(found.missing.items())}  # fmt: skip
 
 
-def _arms(shakes: Sequence[Shake]) -> list[str]:
+def _arms(shakes: Sequence[RobustnessResult]) -> list[str]:
     return list(dict.fromkeys(one.arm for one in shakes))
 
 
-def _valid(one: Shake) -> float:
+def _valid(one: RobustnessResult) -> float:
     return one.valid.share
 
 
-def _mean(one: Shake) -> float:
+def _mean(one: RobustnessResult) -> float:
     return one.score.mean
 
 
-def _count(one: Shake) -> str:
+def _count(one: RobustnessResult) -> str:
     return f"{one.valid.k:,} of {one.valid.n:,}"
 
 
-def _share(one: Shake) -> str:
+def _share(one: RobustnessResult) -> str:
     return f"95 %: {100 * one.valid.low:.0f} to {100 * one.valid.high:.0f} %"
 
 

@@ -18,7 +18,7 @@ ASCII = str.maketrans(GLYPHS, ">#.-+#|-|~---x<>>~y")
 SHADES = "░▒▓█"
 
 
-def shown(text: str, plain: bool) -> str:
+def escape_line(text: str, plain: bool) -> str:
     """Return data escaped for one line; in plain form also as ASCII."""
     safe = visible(str(text))
     if not plain:
@@ -80,7 +80,7 @@ def fits(stream: TextIO) -> bool:
     return True
 
 
-def room(stream: TextIO | None = None) -> tuple[int, bool]:
+def terminal_size(stream: TextIO | None = None) -> tuple[int, bool]:
     """Return (width, plain) for a stream: 120 columns on a wide terminal, else 80."""
     target = stream or sys.stdout
     console = Console(file=target)

@@ -196,11 +196,16 @@ def _trade_off(
     results: Results, title: str, unit: str, field: str, values: list[tuple[ArmResult, float, str]]
 ) -> dict[str, Any]:
     spots = [
-        charts.Spot(_short(arm.name), x, arm.score.mean, _kind(arm, results), f"{arm.name}: "
-                    f"{words.score(arm.score.mean)}, {text}")
+        charts.ScatterPoint(
+            _short(arm.name),
+            x,
+            arm.score.mean,
+            _kind(arm, results),
+            f"{arm.name}: {words.score(arm.score.mean)}, {text}",
+        )
         for arm, x, text in values
         if x > 0 and arm.score
-    ]  # fmt: skip
+    ]
     drawn = {arm.name for arm, x, _ in values if x > 0}
     free = {arm.name for arm, x, _ in values if x <= 0}
     reasons: dict[str, list[str]] = {}

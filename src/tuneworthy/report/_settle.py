@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tuneworthy.core.record import canonical
 from tuneworthy.metrics._json import parse
-from tuneworthy.report._screens import finished, shown, wrapped
+from tuneworthy.report._screens import escape_line, finished, wrapped
 from tuneworthy.report._words import counted
 from tuneworthy.settle.pairwise_votes import Question
 
@@ -56,11 +56,11 @@ def _form(text: str) -> str:
 def _block(name: str, text: str, width: int, plain: bool) -> Iterator[Text]:
     body = text.strip() or _NOTHING
     lines = [piece for line in body.splitlines() for piece in
-             wrapped(shown(line, plain), width, " " * 9)]  # fmt: skip
+             wrapped(escape_line(line, plain), width, " " * 9)]  # fmt: skip
     for at, line in enumerate(lines):
         label = f"  {name:<7}" if at == 0 else " " * 9
         yield Text().append(label, "bold").append(line[9:])
 
 
 def _wrapped(text: str, width: int, plain: bool, style: str) -> list[Text]:
-    return [Text(line, style) for line in wrapped(shown(text, plain), width)]
+    return [Text(line, style) for line in wrapped(escape_line(text, plain), width)]

@@ -62,7 +62,7 @@ class Scale:
             steps = (1.0, 2.0, 5.0) if last - first <= 3 else (1.0,)
             marks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
         else:
-            step = nice((self.high - self.low) / max(wanted, 1))
+            step = round_up((self.high - self.low) / max(wanted, 1))
             first = math.ceil(self.low / step - 1e-9)
             marks = [
                 round(k * step, 12) for k in range(first, math.floor(self.high / step + 1e-9) + 1)
@@ -70,7 +70,7 @@ class Scale:
         return [mark for mark in marks if self.low - 1e-12 <= mark <= self.high + 1e-12]
 
 
-def nice(step: float) -> float:
+def round_up(step: float) -> float:
     """Return the smallest round number (1, 2 or 5 times a power of ten) not below a step."""
     if step <= 0:
         return 1.0
@@ -78,10 +78,10 @@ def nice(step: float) -> float:
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= step * (1 - 1e-9))
 
 
-def around(values: Sequence[float], room: float = 0.05) -> Scale:
+def score_axis(values: Sequence[float], room: float = 0.05) -> Scale:
     """Return an axis within 0 to 1, narrowed to round ends around the values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
-    step = nice(max(high - low, 0.05) / 5)
+    step = round_up(max(high - low, 0.05) / 5)
     low, high = (
         math.floor((low - room / 5) / step) * step,
         math.ceil((high + room / 5) / step) * step,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tuneworthy.core.audit_report import Audit, Visible
+from tuneworthy.core.audit_report import Audit, DetectableDifference
 from tuneworthy.core.evidence import ArmResult, Pair
 from tuneworthy.core.results import Results
 from tuneworthy.core.verdict import Verdict
 from tuneworthy.report import _words as words
-from tuneworthy.report._screens import cell, finished, shown, wrapped
+from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._time import timing_line
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
@@ -34,13 +34,13 @@ def table(results: Results, width: int = 80, plain: bool = False) -> Text:
         lines.append(_arm(arm, pairs.get(arm.name), (name, wide, plain), results.verdict.arm))
     for arm in words.ladder_order(results.evidence.arms):
         if arm.state != "measured":
-            why = shown(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
+            why = escape_line(f"{arm.name} {arm.state}: {arm.because or words.UNKNOWN}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
     for arm in words.ladder_order(results.evidence.arms):
         if arm.wide:
-            why = shown(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
+            why = escape_line(f"{arm.name}, 95 %: {words.wide_line(arm)}", plain)
             lines += [Text(x, "dim") for x in wrapped(why, width)]
-    if timing := shown(timing_line(results), plain):
+    if timing := escape_line(timing_line(results), plain):
         lines += [Text(x, "dim") for x in wrapped(timing, width)]
     return finished(lines, plain)
 
@@ -61,7 +61,7 @@ def _arm(
         delta = words.span(pair) if wide else words.signed(pair.mean)
     ends = f"{words.score(arm.score.low)}–{words.score(arm.score.high)}" if arm.score else "—"
     values = (
-        shown(arm.name, plain),
+        escape_line(arm.name, plain),
         words.score(arm.score.mean) if arm.score else "—",
         ends,
         delta,
@@ -77,7 +77,7 @@ def _arm(
     return text
 
 
-def visible_line(seen: Visible) -> str:
+def visible_line(seen: DetectableDifference) -> str:
     """Return the detectable differences: `With 250 rows I can see differences above 8 points …`."""
     parts = []
     if seen.prompts is not None:
@@ -103,12 +103,14 @@ def audit_screen(audit: Audit, width: int = 80, plain: bool = False) -> Text:
     lines += _observations(audit, width, plain)
     if audit.classes:
         sizes = sorted(audit.classes.items(), key=lambda item: -item[1])
-        shares = " · ".join(f"{shown(label, plain)} {n:,}" for label, n in sizes[:12])
+        shares = " · ".join(f"{escape_line(label, plain)} {n:,}" for label, n in sizes[:12])
         more = f" · and {len(sizes) - 12} more" if len(sizes) > 12 else ""
         text = f"{counted_labels(len(sizes))}: {shares}{more}"
         lines += [Text(x) for x in wrapped(text, width)]
     for what, (low, mid, high, most) in audit.lengths.items():
-        text = f"{shown(what, plain)}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,}"
+        text = (
+            f"{escape_line(what, plain)}: median {mid:,}, 95 % under {high:,}, {low:,} to {most:,}"
+        )
         lines += [Text(x) for x in wrapped(f"{text} {audit.unit}", width)]
     lines += [Text(""), *(Text(x, "bold") for x in wrapped(visible_line(audit.visible), width))]
     return finished(lines, plain)
@@ -121,7 +123,7 @@ def counted_labels(n: int) -> str:
 
 def _counts(audit: Audit, plain: bool) -> str:
     folds = f"{audit.folds} folds, every row scored once" if audit.folds else "one split"
-    out = ", ".join(f"{n:,} {shown(why, plain)}" for why, n in audit.excluded.items() if n)
+    out = ", ".join(f"{n:,} {escape_line(why, plain)}" for why, n in audit.excluded.items() if n)
     text = f"{audit.scored:,} scored ({folds})" + (f"; left out: {out}" if out else "")
     return f"{text}; contradictory answers touch {100 * audit.conflict_share:.1f} % of them."
 
@@ -133,7 +135,7 @@ def _observations(audit: Audit, width: int, plain: bool) -> Iterator[Text]:
         ids = ", ".join(seen.ids[:6]) + (", …" if seen.count > len(seen.ids[:6]) > 0 else "")
         fix = f": {seen.fix}" if seen.fix else ""
         text = f"{seen.text}{f' [{ids}]' if ids else ''}{fix}"
-        first, *more = wrapped(shown(text, plain), width - 10, "")
+        first, *more = wrapped(escape_line(text, plain), width - 10, "")
         yield Text("  ").append(cell(LEVELS[seen.level], 8), styles[seen.level]).append(first)
         yield from (Text(" " * 10 + line) for line in more)
 
@@ -149,7 +151,7 @@ def compare_screen(
         text = (
             f"{name}: {verdict.task.name} {verdict.task.hash[:8]}: {head}{arm} · {verdict.status}"
         )
-        lines += [Text(x, "bold") for x in wrapped(shown(text, plain), width)]
+        lines += [Text(x, "bold") for x in wrapped(escape_line(text, plain), width)]
     notes = [
         f"{name} is blocked ({verdict.because}): its scores may mislead, and so may a difference."
         for name, verdict in which.items()
@@ -160,7 +162,7 @@ def compare_screen(
     if pairs:
         notes.append("Each line is B − A in points of the score (95 %): above 0, B is better.")
     for text in notes:
-        lines += [Text(x, "dim") for x in wrapped(shown(text, plain), width)]
+        lines += [Text(x, "dim") for x in wrapped(escape_line(text, plain), width)]
     if not pairs:
         lines.append(Text("  No case was answered in both studies: nothing can be paired."))
     for pair in pairs:
@@ -169,7 +171,7 @@ def compare_screen(
             f"B {pair.arm} − A {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
             f"lost {pair.losses:,} of {counted_cases(pair.n)}"
         )
-        lines += [Text(x) for x in wrapped(shown(text, plain), width)]
+        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
 
 
@@ -192,7 +194,7 @@ def recompute_screen(found: Recomputed, width: int = 80, plain: bool = False) ->
     if count > MOST_SHOWN:
         notes.append(f"… and {count - MOST_SHOWN:,} more (all of them with --json)")
     for text in notes:
-        lines += [Text(x) for x in wrapped(shown(text, plain), width)]
+        lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
 
 

@@ -6,17 +6,17 @@ from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import visible
 from tuneworthy.core.evidence import Latency
 from tuneworthy.core.results import Results
-from tuneworthy.verdict.drift import break_line, said
+from tuneworthy.verdict.drift import break_line, break_sentence
 from tuneworthy.verdict.policy import policy_of
-from tuneworthy.verdict.rule import boards
+from tuneworthy.verdict.rule import ladder_scenarios
 
 
 def time_line(results: Results) -> str:
     """Return a sentence on a change over time in the named arm's lead; "" if none is shown."""
     policy = results.policy or policy_of(results.task)
-    board = boards(results.evidence, policy).seen
+    board = ladder_scenarios(results.evidence, policy).seen
     arm = next((one for one in board.order if one.name == results.verdict.arm), None)
-    return visible(said(board, policy, results.evidence.trends, arm))
+    return visible(break_sentence(board, policy, results.evidence.trends, arm))
 
 
 def trend_lines(results: Results) -> list[str]:

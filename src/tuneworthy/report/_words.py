@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneworthy.core.escape import visible
-from tuneworthy.core.evidence import ArmResult, Cut, Interval, Pair
+from tuneworthy.core.evidence import ArmResult, Interval, Pair, TruncatedAnswers
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.results import Results
 from tuneworthy.core.task import TOOLS
@@ -99,7 +99,7 @@ def unanswered_line(arm: ArmResult) -> str:
     return f"{arm.errors:,} of {arm.n:,} unanswered: counted as wrong{most}"
 
 
-def cut_line(cut: Cut, n: int) -> str:
+def cut_line(cut: TruncatedAnswers, n: int) -> str:
     """Return how many answers the token limit ended, and the points this may have cost."""
     return f"{cut.n:,} of {n:,} cut by the token limit: {points(cut.gain)} points more at most"
 

@@ -16,7 +16,16 @@ from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
 from tuneworthy.report._plan import money_line, plan_screen
 from tuneworthy.report._requests import request_lines
-from tuneworthy.report._screens import bar, cell, finished, room, show, shown, strip, wrapped
+from tuneworthy.report._screens import (
+    bar,
+    cell,
+    escape_line,
+    finished,
+    show,
+    strip,
+    terminal_size,
+    wrapped,
+)
 from tuneworthy.report._tables import (
     audit_screen,
     compare_screen,
@@ -34,9 +43,9 @@ __all__ = [
     "money_line",
     "plan_screen",
     "recompute_screen",
-    "room",
     "show",
     "table",
+    "terminal_size",
 ]
 
 
@@ -60,7 +69,7 @@ def ladder_screen(results: Results, width: int = 80, plain: bool = False) -> Tex
 def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     verdict = results.verdict
     head = words.headline(verdict.use, verdict.status)
-    use = shown(words.use_line(results), plain)
+    use = escape_line(words.use_line(results), plain)
     status = words.status_line(results)
     line = f"  {head}   {use}"
     space = width - len(status) - 2
@@ -71,12 +80,16 @@ def _verdict(results: Results, width: int, plain: bool) -> Iterator[Text]:
     else:
         yield Text("  ").append(head, "bold").append(f"   {status}", "dim")
         yield from (Text(each) for each in wrapped(use, width))
-    lines = (words.scored_line(results), words.left_line(results), time_line(results),
-             words.pays_line(results))  # fmt: skip
+    lines = (
+        words.scored_line(results),
+        words.left_line(results),
+        time_line(results),
+        words.pays_line(results),
+    )
     more = " ".join(filter(None, lines)) if verdict.status != "blocked" else verdict.because
-    yield from (Text(each) for each in wrapped(shown(more, plain), width))
+    yield from (Text(each) for each in wrapped(escape_line(more, plain), width))
     for caution in cautions(results):
-        yield from (Text(each, "yellow") for each in wrapped(shown(caution, plain), width))
+        yield from (Text(each, "yellow") for each in wrapped(escape_line(caution, plain), width))
 
 
 def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
@@ -90,7 +103,7 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
     key = "░ wrong █ right"
     wide = (f"your {len(results.cases):,} cases, hardest left: {key}", f"cases: {key}")
     mine = next((text for text in wide if len(text) <= rest), cell(key, rest))
-    mine = shown(mine, plain)
+    mine = escape_line(mine, plain)
     yield Text("  " + head + " " + cell(unit, 7, right=True) + "  " + mine.rstrip(), "dim")
     pairs = {pair.arm: pair for pair in words.rivals(results)}
     for arm in shown_arms:
@@ -101,19 +114,19 @@ def _rows(results: Results, width: int, plain: bool) -> Iterator[Text]:
         notes = [words.unanswered_line(arm)] if arm.errors else []
         notes += [words.cut_line(arm.cut, arm.n)] if arm.cut and arm.cut.gain > 0 else []
         for note in notes:
-            lines = wrapped(shown(note, plain), width, " " * (name + 3))
+            lines = wrapped(escape_line(note, plain), width, " " * (name + 3))
             yield from (Text(line, "dim") for line in lines)
         if out := [limit for limit, state in arm.limits.items() if state == "violated"]:
-            why = shown(f"out: {', '.join(out)} violated", plain)
+            why = escape_line(f"out: {', '.join(out)} violated", plain)
             yield Text(" " * (name + 3) + cell(why, width - name - 3).rstrip(), "dim")
         if arm.because and arm.fit_seconds:
-            for line in wrapped(shown(arm.because, plain), width, " " * (name + 3)):
+            for line in wrapped(escape_line(arm.because, plain), width, " " * (name + 3)):
                 yield Text(line, "dim")
         pair = pairs.get(arm.name)
         if pair and pair.high > 0 and results.verdict.arm not in (None, arm.name):
             note = words.rival_line(pair, results.task.success.margin)
             yield Text(" " * (name + 3) + note, "dim")
-    if unit == "p50" and (said := shown(timing_line(results), plain)):
+    if unit == "p50" and (said := escape_line(timing_line(results), plain)):
         yield from (Text(line, "dim") for line in wrapped(said, width))
 
 
@@ -135,14 +148,14 @@ def _row(
 
 
 def _title(arm: ArmResult, plain: bool) -> str:
-    name = shown(arm.name, plain)
-    detail = shown(words.options(arm.options), plain)
+    name = escape_line(arm.name, plain)
+    detail = escape_line(words.options(arm.options), plain)
     role = "" if arm.role == "candidate" else f" ({arm.role})"
     return f"{name}{role}" if not detail or detail in name else f"{name}{role} {detail}"
 
 
 def _idle(arm: ArmResult, width: int, name: int, plain: bool) -> Iterator[Text]:
-    why = shown(f"{arm.state}: {arm.because or words.UNKNOWN}", plain)
+    why = escape_line(f"{arm.state}: {arm.because or words.UNKNOWN}", plain)
     for at, line in enumerate(wrapped(why, width - name - 3, "")):
         left = cell(_title(arm, plain), name) if at == 0 else " " * name
         yield Text(f"  {left} {line}", "dim")
@@ -169,19 +182,19 @@ def _limits(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if results.task.success.target is not None:
         parts.append(words.target_line(results.verdict, results.task.success.target))
     if parts:
-        text = shown("Limits: " + " · ".join(parts), plain)
+        text = escape_line("Limits: " + " · ".join(parts), plain)
         yield from (Text(line) for line in wrapped(text, width))
 
 
 def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if said := wrong_lines(results):
-        text = shown(f"What was wrong: {said}", plain)
+        text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
     if five := words.checklist_line(results.verdict):
-        text = shown(f"Five questions before tuning: {five}.", plain)
+        text = escape_line(f"Five questions before tuning: {five}.", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for note in request_lines(results):
-        text = shown(f"Note: {note}.", plain)
+        text = escape_line(f"Note: {note}.", plain)
         yield from (Text(line, "dim") for line in wrapped(text, width))
-    for line in wrapped(shown(words.next_line(results), plain), width):
+    for line in wrapped(escape_line(words.next_line(results), plain), width):
         yield Text(line, "bold")

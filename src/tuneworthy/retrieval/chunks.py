@@ -18,7 +18,7 @@ _END = re.compile(
 _SPACE = re.compile(r"\s+")
 
 
-class Cut(Record):
+class ChunkOptions(Record):
     """Chunking options: at most `size` characters, `overlap` sentences repeated."""
 
     size: Annotated[int, Field(ge=100, le=100_000)] = 1200
@@ -46,7 +46,7 @@ class Chunk(Record):
         return digest(self.searched)
 
 
-def chunked(docs: Iterable[Doc], cut: Cut = Cut()) -> tuple[Chunk, ...]:
+def chunked(docs: Iterable[Doc], cut: ChunkOptions = ChunkOptions()) -> tuple[Chunk, ...]:
     """Return the chunks of all documents, sorted by document id, whatever the order of the file."""
     return tuple(
         Chunk(
@@ -58,11 +58,11 @@ def chunked(docs: Iterable[Doc], cut: Cut = Cut()) -> tuple[Chunk, ...]:
             until=doc.until,
         )
         for doc in sorted(docs, key=lambda doc: doc.id)
-        for part, text in enumerate(pieces(doc.text, cut))
+        for part, text in enumerate(split_text(doc.text, cut))
     )
 
 
-def pieces(text: str, cut: Cut = Cut()) -> list[str]:
+def split_text(text: str, cut: ChunkOptions = ChunkOptions()) -> list[str]:
     """Split a text into pieces of whole sentences, each at most `cut.size` characters.
 
     A longer sentence is split between words. Only whitespace at the ends is lost.
@@ -80,7 +80,7 @@ def pieces(text: str, cut: Cut = Cut()) -> list[str]:
     return result
 
 
-def _again(spans: list[tuple[int, int]], first: int, last: int, cut: Cut) -> int:
+def _again(spans: list[tuple[int, int]], first: int, last: int, cut: ChunkOptions) -> int:
     """Return the next piece's first sentence: back by the overlap if a new one still fits."""
     end = spans[last + 1][1]
     start = max(first + 1, last + 1 - cut.overlap)

@@ -13,7 +13,7 @@ from tuneworthy.core.audit_report import Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.record import digest
 from tuneworthy.data.load import Loaded
-from tuneworthy.data.observations import seen
+from tuneworthy.data.observations import observation
 from tuneworthy.retrieval.chunks import Chunk
 from tuneworthy.retrieval.index import Index, index
 from tuneworthy.retrieval.tokens import covers
@@ -24,7 +24,7 @@ MOST = 5000  # rows examined; of more, a sample by the hash of their id
 _PLAIN = {"text", "number"}
 
 
-def completed(loaded: Loaded) -> Loaded:
+def with_inferred_passages(loaded: Loaded) -> Loaded:
     """Return the rows with inferred passages where none is given, and with the observations.
 
     Only if there are documents and the answers are text or numbers. A passage is inferred if it
@@ -98,12 +98,12 @@ def _observed(cases: Sequence[Case], gone: Sequence[str]) -> list[Observation]:
     out = []
     if made := [case.id for case in cases if case.context_inferred]:
         text = f"{len(made):,} rows have no passage; one that holds the answer was inferred"
-        out.append(seen("passage_inferred", "note", text, made))
+        out.append(observation("passage_inferred", "note", text, made))
     if gone:
         scope = f" (of {MOST:,} looked at)" if len(cases) > MOST else ""
         text = f"{len(gone):,} gold answers are supported by no current passage{scope}"
         fix = "correct the answer, add the document, or give the row a `time`"
-        out.append(seen("unsupported", "warning", text, gone, fix))
+        out.append(observation("unsupported", "warning", text, gone, fix))
     return out
 
 

@@ -16,14 +16,14 @@ import numpy as np
 
 from tuneworthy.core.record import digest
 from tuneworthy.data.docs import Doc
-from tuneworthy.data.rows import moment
-from tuneworthy.retrieval.chunks import Chunk, Cut, chunked
+from tuneworthy.data.rows import sortable_time
+from tuneworthy.retrieval.chunks import Chunk, ChunkOptions, chunked
 from tuneworthy.retrieval.fusion import fused
 from tuneworthy.retrieval.tokens import terms
 from tuneworthy.retrieval.vectors import Array, Encoder, vectors
 
 DEPTH = 100  # ranks of each list that are fused; below them 1/(60 + rank) hardly differs
-Asked = tuple[str, str | None]
+TimedQuestion = tuple[str, str | None]
 """A question and its time (None: now, by the latest documents)."""
 LIKE = 10  # candidates for a placebo: the texts nearest in length
 
@@ -59,17 +59,17 @@ class Index:
 
     def in_force(self, time: str | None) -> Array:
         """Return, for each chunk, whether it is in force at `time`; None: the latest version."""
-        at = self.last if time is None else moment(time)
+        at = self.last if time is None else sortable_time(time)
         return np.asarray((self._since <= at) & (at < self._until))
 
-    def search(self, asked: Sequence[Asked], k: int) -> list[list[Chunk]]:
+    def search(self, asked: Sequence[TimedQuestion], k: int) -> list[list[Chunk]]:
         """Return for each question its k best chunks in force at its time, the best first.
 
         There may be fewer: BM25 alone finds nothing for a question without a known word.
         """
         return [[self.chunks[at] for at in positions[:k]] for positions in self.ranked(asked)]
 
-    def ranked(self, asked: Sequence[Asked]) -> list[list[int]]:
+    def ranked(self, asked: Sequence[TimedQuestion]) -> list[list[int]]:
         """Return for each question positions of chunks in force at its time, the best first."""
         allowed = [self.in_force(time) for _, time in asked]
         most = DEPTH if self.dense and asked else None  # BM25 alone ranks all matches
@@ -96,7 +96,7 @@ class Index:
         """
         force = np.flatnonzero(self.in_force(time)).tolist()
         others = [self.chunks[at] for at in force if self.chunks[at].doc != chunk.doc]
-        at = like([other.text for other in others], chunk.text, seed)
+        at = similar_length([other.text for other in others], chunk.text, seed)
         return None if at is None else others[at]
 
     def _lexical(self, question: str) -> Array:
@@ -108,7 +108,7 @@ class Index:
 
 def index(
     docs: Sequence[Doc],
-    cut: Cut = Cut(),
+    cut: ChunkOptions = ChunkOptions(),
     encoder: Encoder | None = None,
     folder: Path | None = None,
 ) -> Index:
@@ -124,7 +124,7 @@ def index(
     return Index(chunks, encoder, rows)
 
 
-def like(texts: Sequence[str], text: str, seed: str) -> int | None:
+def similar_length(texts: Sequence[str], text: str, seed: str) -> int | None:
     """Return the position of a random text among the ten nearest to `text` in length.
 
     Excludes texts that contain `text` or are contained in it; None if no text is left.
@@ -137,7 +137,9 @@ def like(texts: Sequence[str], text: str, seed: str) -> int | None:
     return draw.choice(sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LIKE])
 
 
-def index_hash(docs: Sequence[Doc], cut: Cut = Cut(), encoder: Encoder | None = None) -> str:
+def index_hash(
+    docs: Sequence[Doc], cut: ChunkOptions = ChunkOptions(), encoder: Encoder | None = None
+) -> str:
     """Return the hash of an index's content: documents, chunking options, and the encoder."""
     contents = [chunk.plain() for chunk in chunked(docs, cut)]
     made_by = dict(encoder.fingerprint) if encoder else None
@@ -156,7 +158,7 @@ def _bm25(corpus: list[list[str]]) -> Any:
 
 
 def _edge(text: str | None, none: float) -> float:
-    return none if text is None else moment(text)
+    return none if text is None else sortable_time(text)
 
 
 def _order(scores: Array, allowed: Array, above: float, most: int | None = None) -> list[int]:

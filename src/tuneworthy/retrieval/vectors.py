@@ -11,10 +11,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from tuneworthy.core.code import ENCODER, source_digest
+from tuneworthy.core.code import ENCODER_SOURCES, source_digest
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.record import digest
-from tuneworthy.retrieval.chunks import Chunk, Cut
+from tuneworthy.retrieval.chunks import Chunk, ChunkOptions
 
 Array = np.ndarray[Any, Any]
 
@@ -53,14 +53,16 @@ def encoder_here() -> tuple[Encoder | None, str]:
         return None, f"{error.what}: {error.fix}"
 
 
-def vectors(chunks: Sequence[Chunk], cut: Cut, encoder: Encoder, folder: Path | None) -> Array:
+def vectors(
+    chunks: Sequence[Chunk], cut: ChunkOptions, encoder: Encoder, folder: Path | None
+) -> Array:
     """Return one unit vector a chunk, as float32 [n, d].
 
     With a folder, vectors are cached there by the hash of their text; a cache file that can't be
     read is rebuilt.
     """
     about = {"cut": cut.plain(), "encoder": dict(encoder.fingerprint)}
-    name = digest({**about, "source": source_digest(ENCODER)}, 16)
+    name = digest({**about, "source": source_digest(ENCODER_SOURCES)}, 16)
     file = folder / f"vectors-{name}.npz" if folder else None
     cached = _read(file)
     keys = [chunk.key for chunk in chunks]

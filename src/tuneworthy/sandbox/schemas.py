@@ -18,25 +18,25 @@ from typing import Any
 from tuneworthy.sandbox._worker import SchemaFault, schema
 from tuneworthy.sandbox.child import Child, ChildFailed, TimedOut
 
-__all__ = ["Check", "SchemaFault", "checked", "outside"]
+__all__ = ["Check", "SchemaFault", "external_reference", "schema_check"]
 Check = Callable[[Any], str | None]
 """Returns how a value violates a schema: "" if it does not, None if the check timed out."""
 
 DEPTH, NODES = 64, 20_000
 SECONDS, START_SECONDS, MEMORY = 2.0, 10.0, 1024**3
-PATIENCE = 3  # timeouts after which no further value is checked
+MAX_TIMEOUTS = 3  # timeouts after which no further value is checked
 _REFS = ("$ref", "$dynamicRef", "$recursiveRef")
 _RISKY = {*_REFS, "pattern", "patternProperties", "uniqueItems"}
 
 
-def checked(value: dict[str, Any]) -> Check:
+def schema_check(value: dict[str, Any]) -> Check:
     """Return the check of a schema. Raises SchemaFault with the reason why it can't be used."""
     nodes = list(_nodes(value))
     for node in nodes:
         for part in node.values() if isinstance(node, dict) else node:
             if isinstance(part, float) and not math.isfinite(part):
                 raise SchemaFault(f"it holds {part}, which is no JSON number")
-    if (ref := outside(value)) is not None:
+    if (ref := external_reference(value)) is not None:
         raise SchemaFault(f"it refers outside itself: {ref}")
     return _check(json.dumps(value))
 
@@ -48,7 +48,7 @@ def _check(text: str) -> Check:
     return _Guarded(value) if keys & _RISKY else schema(value)
 
 
-def outside(value: Any) -> str | None:
+def external_reference(value: Any) -> str | None:
     """Return the first reference of a schema that leads outside it, or None."""
     for node in _nodes(value):
         for ref in map(node.get, _REFS) if isinstance(node, dict) else ():
@@ -92,7 +92,7 @@ class _Guarded:
 
     def __call__(self, instance: Any) -> str | None:
         with self._lock:
-            if self._late >= PATIENCE:
+            if self._late >= MAX_TIMEOUTS:
                 return None
         try:
             return str(self._child.call(instance))

@@ -19,14 +19,14 @@ from tuneworthy.core.errors import DataError
 from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import Run
-from tuneworthy.core.settlement import Course
+from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.core.split import Split
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import read_answers
-from tuneworthy.data.copies import plain_key, whole
-from tuneworthy.measure.built_arm import Built, scores_of
-from tuneworthy.measure.units import SHARD, Bench
-from tuneworthy.settle.pairwise_votes import in_order
+from tuneworthy.data.copies import full_text, normalised_text
+from tuneworthy.measure.built_arm import DeployedArm, scores_of
+from tuneworthy.measure.units import SHARD, Runner
+from tuneworthy.settle.pairwise_votes import shuffled_by_seed
 
 Recorded = Mapping[str, Mapping[str, Answer]]
 
@@ -70,7 +70,7 @@ class Finalists(_StudyScores):
 
     def __init__(
         self,
-        bench: Bench,
+        bench: Runner,
         runs: Sequence[Run],
         arms: Sequence[ArmResult],
         pool: Sequence[Query],
@@ -78,7 +78,7 @@ class Finalists(_StudyScores):
     ) -> None:
         super().__init__(bench.task, bench.study, bench.split, runs, arms)
         self._bench, self._recorded, self._pool = bench, recorded, pool
-        self._built: dict[str, Built] = {}
+        self._built: dict[str, DeployedArm] = {}
         self._answers: dict[str, list[Answer]] = defaultdict(list)
 
     @cached_property
@@ -87,7 +87,7 @@ class Finalists(_StudyScores):
         compared = [name for name, arm in self._arms.items() if arm.competes]
         logs = [log for name, log in self._recorded.items() if log and name in compared]
         answerable = [query for query in self._pool if all(query.id in log for log in logs)]
-        return in_order(answerable, self._study)
+        return shuffled_by_seed(answerable, self._study)
 
     @property
     def size(self) -> int:
@@ -109,15 +109,19 @@ class Finalists(_StudyScores):
             if name not in self._built:
                 self._bench.say(f"{name}: answering new inputs")
                 log = self._recorded.get(name, {})
-                self._built[name] = Built(self._bench, self._runs, name, self._seed(name), log)
+                self._built[name] = DeployedArm(
+                    self._bench, self._runs, name, self._seed(name), log
+                )
             answers += self._built[name].answers(self.inputs[len(answers) : len(answers) + SHARD])
         return answers[at]
 
 
-class Stored(_StudyScores):
+class StoredFinalists(_StudyScores):
     """The arms of a settled study as stored; a missing answer raises LookupError."""
 
-    def __init__(self, results: Results, study: Evidence, split: Split, course: Course) -> None:
+    def __init__(
+        self, results: Results, study: Evidence, split: Split, course: SettlementLog
+    ) -> None:
         super().__init__(results.task, study.task_hash, split, results.runs, study.arms)
         self._course, self.size = course, course.new
 
@@ -140,12 +144,12 @@ def recorded(task: Task, pool: Sequence[Query], labelled: Sequence[Case]) -> Rec
     A new input whose id belongs to a row with another input has no answer, since the owner of the
     answer is ambiguous. Files matched by order contain answers to the scored rows only.
     """
-    taken = {case.id: plain_key(whole(case)) for case in labelled}
+    taken = {case.id: normalised_text(full_text(case)) for case in labelled}
     new = [
         case
         for at, query in enumerate(pool)
         for case in [Case(id=query.id, messages=query.messages, output="", where=f"pool:{at}")]
-        if taken.get(query.id) in (None, plain_key(whole(case)))
+        if taken.get(query.id) in (None, normalised_text(full_text(case)))
     ]
     by_arm: dict[str, dict[str, Answer]] = {}
     for name, file in recorded_files(task).items():

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.core.case import Case, Query
-from tuneworthy.core.settlement import Click
-from tuneworthy.data.copies import plain_key
-from tuneworthy.settle.pairwise_votes import Ballot, Range, right_answer
-from tuneworthy.stats.betting import Sequence
+from tuneworthy.core.settlement import PairwiseVote
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, Range, right_answer
+from tuneworthy.stats.betting import ConfidenceSequence
 
 Row = dict[str, Any]
 _LEAST = 50  # the fewest new rows that bets are sized for
 
 
-class Stream:
+class PairStream:
     """The differences of one pair, row by row, starting with those of the study if they count.
 
     `at` is the position of the next new input; on `apart` of the processed ones the answers differ.
@@ -25,7 +25,7 @@ class Stream:
     """
 
     def __init__(self, level: float, scored: np.ndarray, planned: int, pool: int) -> None:
-        self.at, self.apart, self.bounds = 0, 0, Sequence(level)
+        self.at, self.apart, self.bounds = 0, 0, ConfidenceSequence(level)
         for value in scored:
             self.bounds.see(float(value), float(value), 2 * len(scored))
         more = min(pool, max(planned - len(scored), _LEAST))
@@ -37,7 +37,7 @@ class Stream:
         self.at, self.apart = self.at + 1, self.apart + apart
 
 
-def fresh(queries: list[Query], labelled: list[Case]) -> list[Query]:
+def new_inputs(queries: list[Query], labelled: list[Case]) -> list[Query]:
     """Return the distinct inputs that no labelled row has, since an arm may have learnt those."""
     seen = {_input_key(case) for case in labelled}
     new = []
@@ -49,10 +49,10 @@ def fresh(queries: list[Query], labelled: list[Case]) -> list[Query]:
 
 
 def _input_key(row: Query | Case) -> str:
-    return plain_key("\n".join(message.content for message in row.messages))
+    return normalised_text("\n".join(message.content for message in row.messages))
 
 
-def gold_rows(ballot: Ballot, clicks: list[Click], queries: list[Query]) -> list[Row]:
+def gold_rows(ballot: PairwiseVotes, clicks: list[PairwiseVote], queries: list[Query]) -> list[Row]:
     """Return the right answers from clicks as rows for the next study, one per input."""
     by_id, rows = {query.id: query for query in queries}, dict[str, Row]()
     for click in clicks:

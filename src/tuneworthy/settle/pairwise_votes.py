@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.record import canonical
-from tuneworthy.core.settlement import Click
+from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Task
-from tuneworthy.data.infer import ZERO_ONE
-from tuneworthy.metrics import Metric, chosen
+from tuneworthy.data.infer import BINARY_METRICS
+from tuneworthy.metrics import Metric, metric_name
 from tuneworthy.metrics._json import parse
-from tuneworthy.metrics._labels import matched
+from tuneworthy.metrics._labels import match_label
 from tuneworthy.metrics._numbers import numbers
 
 AGAIN, APART = 10, 3
@@ -47,7 +47,7 @@ class _InputFacts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ballot:
+class PairwiseVotes:
     """Compares answers of a task and scores the clicks on them.
 
     `seed` shuffles the sides. Free-text answers are compared by preference: the difference is 1 if
@@ -61,7 +61,7 @@ class Ballot:
     @property
     def by_preference(self) -> bool:
         """Return whether differences are preferences: free text, unless the metric is `exact`."""
-        return self.task.output.type == "text" and chosen(self.task) != "exact"
+        return self.task.output.type == "text" and metric_name(self.task) != "exact"
 
     def says(self, answer: Answer) -> str:
         """Return an answer in normal form; equal forms have equal scores. "": no answer."""
@@ -71,11 +71,11 @@ class Ballot:
 
     def says_text(self, text: str) -> str:
         """Return a text in normal form for the output type; "" if it can't be right."""
-        kind, name = self.task.output.type, chosen(self.task)
+        kind, name = self.task.output.type, metric_name(self.task)
         words = " ".join(text.split())
         if kind == "label":
             if name == "accuracy" and (labels := self.task.output.labels):
-                return matched(words, labels) or ""
+                return match_label(words, labels) or ""
             return words.casefold()
         if kind == "json":
             try:
@@ -87,7 +87,7 @@ class Ballot:
         return words
 
     def difference(
-        self, query: Query, one: Answer, other: Answer, clicks: Sequence[Click]
+        self, query: Query, one: Answer, other: Answer, clicks: Sequence[PairwiseVote]
     ) -> Range | None:
         """Return (least, most) of the score of `one` minus that of `other`; None if unknown.
 
@@ -106,7 +106,7 @@ class Ballot:
             return first - second, first - second
         return UNKNOWN if frozenset((a, b)) in facts.unsaid else None
 
-    def _preference(self, a: str, b: str, clicks: Sequence[Click]) -> Range | None:
+    def _preference(self, a: str, b: str, clicks: Sequence[PairwiseVote]) -> Range | None:
         for click in clicks:
             if {self.says_text(click.left), self.says_text(click.right)} != {a, b}:
                 continue
@@ -116,9 +116,9 @@ class Ballot:
             return UNKNOWN if click.choice == "skip" else (0.0, 0.0)
         return None
 
-    def _facts_from(self, clicks: Sequence[Click]) -> _InputFacts:
+    def _facts_from(self, clicks: Sequence[PairwiseVote]) -> _InputFacts:
         gold, accepted, wrong, unsaid = None, list[str](), set[str](), set[frozenset[str]]()
-        exact = chosen(self.task) in ZERO_ONE
+        exact = metric_name(self.task) in BINARY_METRICS
         for click in clicks:
             sides = (self.says_text(click.left), self.says_text(click.right))
             right = right_answer(click)
@@ -145,12 +145,12 @@ class Ballot:
 
     def question(self, query: Query, one: Answer, other: Answer) -> Question:
         """Return two answers as a question; the sides depend only on seed, input and texts."""
-        texts = sorted((shown(one), shown(other)))
+        texts = sorted((shown_text(one), shown_text(other)))
         if self._drawn("side", query.id, *texts) % 2:
             texts.reverse()
         return Question(query, texts[0], texts[1])
 
-    def repeats(self, clicks: Sequence[Click]) -> Iterator[Click]:
+    def repeats(self, clicks: Sequence[PairwiseVote]) -> Iterator[PairwiseVote]:
         """Yield the clicks whose pair is due for a repeat, oldest first."""
         repeated = {(c.input, frozenset((c.left, c.right))) for c in clicks if c.again}
         for click in clicks[: max(0, len(clicks) - APART)]:
@@ -159,7 +159,7 @@ class Ballot:
             if due and not click.again and (click.input, pair) not in repeated:
                 yield click
 
-    def refusal(self, query: Query, click: Click) -> str:
+    def refusal(self, query: Query, click: PairwiseVote) -> str:
         """Return why a click is invalid, or ""; a right answer must be a valid one."""
         right = right_answer(click)
         if right is None or self.by_preference:
@@ -181,12 +181,12 @@ def _case(query: Query, right: tuple[str, ...]) -> Case:
     return Case(id=query.id, messages=query.messages, output=right[0], accepted=right[1:])
 
 
-def shown(answer: Answer) -> str:
+def shown_text(answer: Answer) -> str:
     """Return the text of an answer as shown and stored with a click; "" if it failed."""
     return "" if answer.error is not None else answer.text
 
 
-def right_answer(click: Click) -> str | None:
+def right_answer(click: PairwiseVote) -> str | None:
     """Return the right answer that a click gives; None if it gives none."""
     match click.choice:
         case "left" | "equal":
@@ -198,7 +198,7 @@ def right_answer(click: Click) -> str | None:
     return None
 
 
-def agreement(clicks: Sequence[Click]) -> tuple[int, int]:
+def agreement(clicks: Sequence[PairwiseVote]) -> tuple[int, int]:
     """Return (equal votes, pairs) over the pairs that were shown twice."""
     first = {(c.input, frozenset((c.left, c.right))): c for c in reversed(clicks) if not c.again}
     pairs = [(c, first.get((c.input, frozenset((c.left, c.right))))) for c in clicks if c.again]
@@ -207,14 +207,14 @@ def agreement(clicks: Sequence[Click]) -> tuple[int, int]:
     ), len(pairs)
 
 
-def _meaning(click: Click) -> tuple[str, str]:
+def _meaning(click: PairwiseVote) -> tuple[str, str]:
     chosen_text = right_answer(click)
     if click.choice in ("left", "right"):
         return "right", chosen_text or ""
     return click.choice, (chosen_text or "") if click.choice == "typed" else ""
 
 
-def in_order(queries: Sequence[Query], seed: str) -> list[Query]:
+def shuffled_by_seed(queries: Sequence[Query], seed: str) -> list[Query]:
     """Return the inputs in a random order that depends only on the seed and their ids."""
 
     def rank(query: Query) -> bytes:

@@ -9,12 +9,12 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case
 from tuneworthy.core.evidence import Evidence, Policy
 from tuneworthy.core.results import Results
-from tuneworthy.core.settlement import Course, Ended
-from tuneworthy.diagnose.recomputed import older, shape_of
+from tuneworthy.core.settlement import EndReason, SettlementLog
+from tuneworthy.diagnose.recomputed import outdated_results_error, shape_of
 from tuneworthy.metrics import Metric
-from tuneworthy.settle.finalists import Stored
-from tuneworthy.settle.pairwise_votes import Ballot
-from tuneworthy.settle.sequential import Sequential, settled_hash
+from tuneworthy.settle.finalists import StoredFinalists
+from tuneworthy.settle.pairwise_votes import PairwiseVotes
+from tuneworthy.settle.sequential import SequentialSettling, settled_hash
 
 
 def unsettled(results: Results) -> Results:
@@ -26,7 +26,9 @@ def unsettled(results: Results) -> Results:
     if course is None:
         if stored.settled is None:
             return results
-        raise older("don't hold the clicks they were settled by", "settle", "clicks")
+        raise outdated_results_error(
+            "don't hold the clicks they were settled by", "settle", "clicks"
+        )
     plain = {"looks": course.looks, "pool": course.pool, "settled": None}
     return results.model_copy(update={"evidence": stored.model_copy(update=plain)})
 
@@ -51,9 +53,9 @@ def settled_again(
         return _as_stored(stored, study, course), ()
     shape = replace(shape_of(results), looks=stored.looks)
     pairs_at_look = compare(shape, results.cases, results.runs).pairs
-    arms, ballot = Stored(results, study, shape.split, course), _ballot(results, metric)
-    pairs, failures = Sequential(study, policy, arms, ballot, pairs_at_look), list[str]()
-    stored_end: Ended = stored.settled.ended if stored.settled else "stopped"
+    arms, ballot = StoredFinalists(results, study, shape.split, course), _ballot(results, metric)
+    pairs, failures = SequentialSettling(study, policy, arms, ballot, pairs_at_look), list[str]()
+    stored_end: EndReason = stored.settled.ended if stored.settled else "stopped"
     try:
         if course.drawn or stored_end != "stopped":
             pairs.question()
@@ -64,7 +66,7 @@ def settled_again(
     return pairs.evidence(stored.looks, ended), tuple(failures)
 
 
-def _as_stored(stored: Evidence, study: Evidence, course: Course) -> Evidence:
+def _as_stored(stored: Evidence, study: Evidence, course: SettlementLog) -> Evidence:
     """Return the study's evidence with the settled pairs as stored.
 
     Settled pairs are recognised by their level, which is that of a later look.
@@ -78,9 +80,9 @@ def _as_stored(stored: Evidence, study: Evidence, course: Course) -> Evidence:
     return study.model_copy(update={**plain, "pairs": pairs})
 
 
-def _ballot(results: Results, metric: Metric | None) -> Ballot:
+def _ballot(results: Results, metric: Metric | None) -> PairwiseVotes:
     """Return the ballot; preferences need no metric, so it may be None."""
-    return Ballot(results.task, metric or _unasked, results.evidence.task_hash)
+    return PairwiseVotes(results.task, metric or _unasked, results.evidence.task_hash)
 
 
 def _unasked(case: Case, answer: Answer) -> Score | Unscored:

@@ -15,13 +15,19 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Query
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.record import digest
-from tuneworthy.core.settlement import Click, Course, Drawn, Ended, Settled
-from tuneworthy.settle.open_rows import Stream
-from tuneworthy.settle.pairwise_votes import Ballot, Question, agreement
-from tuneworthy.verdict.open_pairs import Names, Open, Tightened, standing, tightened
+from tuneworthy.core.settlement import (
+    DrawnInput,
+    EndReason,
+    PairwiseVote,
+    Settlement,
+    SettlementLog,
+)
+from tuneworthy.settle.open_rows import PairStream
+from tuneworthy.settle.pairwise_votes import PairwiseVotes, Question, agreement
+from tuneworthy.verdict.open_pairs import Names, OpenPair, SettledPair, pairs_left_open, tightened
 
 
-class Arms(Protocol):
+class SettlingArms(Protocol):
     """The interface to a study's arms and to the new inputs, in drawn order."""
 
     @property
@@ -44,7 +50,7 @@ class Arms(Protocol):
         """Return the differences of two arms on the study's cases, in a random order."""
 
 
-class Sequential:
+class SequentialSettling:
     """The open pairs of a study, with bounds that are valid after every click.
 
     `study` is its evidence; `pairs` are compared at the level of this look. `ended` is the reason
@@ -52,16 +58,21 @@ class Sequential:
     """
 
     def __init__(
-        self, study: Evidence, policy: Policy, arms: Arms, ballot: Ballot, pairs: Sequence[Pair]
+        self,
+        study: Evidence,
+        policy: Policy,
+        arms: SettlingArms,
+        ballot: PairwiseVotes,
+        pairs: Sequence[Pair],
     ) -> None:
         self._study, self._policy, self._arms, self._ballot = study, policy, arms, ballot
         self._pairs = {(pair.arm, pair.versus): pair for pair in pairs}
-        self._streams: dict[Names, Stream] = {}
+        self._streams: dict[Names, PairStream] = {}
         self._drawn: dict[int, dict[str, Answer]] = {}
         self._now = study
-        self.clicks: list[Click] = []
+        self.clicks: list[PairwiseVote] = []
         self.asked: Question | None = None
-        self.ended: Ended | None = None
+        self.ended: EndReason | None = None
         self._open()
         self.left = [self._points()]
 
@@ -73,7 +84,7 @@ class Sequential:
             self.asked = self._advance()
         return self.asked
 
-    def take(self, *clicks: Click) -> None:
+    def take(self, *clicks: PairwiseVote) -> None:
         """Process a person's clicks one by one.
 
         One by one, because what is known of an input so far decides the next question.
@@ -90,7 +101,7 @@ class Sequential:
         while True:
             open_pairs = self._open()
             if not open_pairs:
-                firm = standing(self._now, self._policy)[0].status == "firm"
+                firm = pairs_left_open(self._now, self._policy)[0].status == "firm"
                 self.ended = "firm" if firm else "elsewhere"
                 return None
             open_pair = min(open_pairs, key=lambda each: self._streams[each.names].at)
@@ -120,12 +131,12 @@ class Sequential:
                 return Question(drawn_queries[old.input], old.right, old.left, again=True)
         return None
 
-    def _open(self) -> list[Open]:
+    def _open(self) -> list[OpenPair]:
         """Return the open pairs whose arms can answer, each with its stream started."""
         while True:
             open_pairs = [
                 open_pair
-                for open_pair in standing(self._now, self._policy)[1]
+                for open_pair in pairs_left_open(self._now, self._policy)[1]
                 if self._answerable(open_pair)
             ]
             new = [open_pair for open_pair in open_pairs if open_pair.names not in self._streams]
@@ -135,10 +146,10 @@ class Sequential:
                 self._streams[open_pair.names] = self._start_stream(open_pair)
             self._now = self._evidence()
 
-    def _answerable(self, open_pair: Open) -> bool:
+    def _answerable(self, open_pair: OpenPair) -> bool:
         return not any(self._arms.mute(name) for name in open_pair.names)
 
-    def _start_stream(self, open_pair: Open) -> Stream:
+    def _start_stream(self, open_pair: OpenPair) -> PairStream:
         pair, pool, kind = (
             self._pairs[open_pair.names],
             self._arms.size,
@@ -148,7 +159,7 @@ class Sequential:
         limit = len(scored) + pool
         planned = limit if kind == "preference" else open_pair.planned(pair, limit)
         level = min(pair.level, pair.low_level or pair.level)  # either bound may close the pair
-        return Stream(level, scored, planned, pool)
+        return PairStream(level, scored, planned, pool)
 
     def _kind(self, names: Names) -> Literal["new", "all", "preference"]:
         if self._ballot.by_preference:
@@ -168,7 +179,7 @@ class Sequential:
         tightened_pairs = {}
         for names, stream in self._streams.items():
             bounds = stream.bounds
-            tightened_pairs[names] = Tightened(
+            tightened_pairs[names] = SettledPair(
                 **{key: getattr(bounds, key) for key in ("n", "wins", "losses", "differ")},
                 apart=stream.apart, mean=bounds.mean, low=bounds.low, high=bounds.high,
                 points=self._kind(names),
@@ -176,7 +187,7 @@ class Sequential:
         return tightened(self._study.model_copy(update={"pairs": pairs}), tightened_pairs)
 
     def _points(self) -> float | None:
-        return standing(self._now, self._policy)[0].left
+        return pairs_left_open(self._now, self._policy)[0].left
 
     def more(self) -> int | None:
         """Return roughly how many more clicks close the slowest pair; None if unknown."""
@@ -198,7 +209,7 @@ class Sequential:
         stream, before = self._streams[names], self._pairs[names]
         return (stream.apart + (before.apart or 0)) / max(1, stream.at + before.n)
 
-    def evidence(self, look: int, ended: Ended | None) -> Evidence:
+    def evidence(self, look: int, ended: EndReason | None) -> Evidence:
         """Return the settled evidence; `look` is its ordinal, `ended` the reason for the end."""
         settled = self._settled(look, ended or "stopped")
         return self._now.model_copy(
@@ -210,10 +221,10 @@ class Sequential:
             }
         )
 
-    def _settled(self, look: int, ended: Ended) -> Settled:
+    def _settled(self, look: int, ended: EndReason) -> Settlement:
         agreed, again = agreement(self.clicks)
         first = [click for click in self.clicks if not click.again]
-        return Settled(
+        return Settlement(
             look=look,
             inputs=max((stream.at for stream in self._streams.values()), default=0),
             differing=len({click.input for click in first}),
@@ -226,22 +237,22 @@ class Sequential:
             ended=ended,
         )
 
-    def course(self) -> Course:
+    def course(self) -> SettlementLog:
         """Return the record from which settling can be repeated with stored answers alone."""
         names = (arm.name for arm in self._study.arms)
-        return Course(
+        return SettlementLog(
             looks=self._study.looks,
             pool=self._study.pool,
             new=self._arms.size,
             mute=tuple(name for name in names if self._arms.mute(name)),
             drawn=tuple(
-                Drawn(query=self._arms.query(at), answers=answers)
+                DrawnInput(query=self._arms.query(at), answers=answers)
                 for at, answers in sorted(self._drawn.items())
             ),
             clicks=tuple(self.clicks),
         )
 
 
-def settled_hash(study: str, settled: Settled, clicks: Sequence[Click]) -> str:
+def settled_hash(study: str, settled: Settlement, clicks: Sequence[PairwiseVote]) -> str:
     """Return the evidence hash of a settled study, from the study's hash and the clicks."""
     return digest([study, settled.plain(), [click.plain() for click in clicks]])

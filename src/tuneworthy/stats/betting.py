@@ -10,7 +10,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-class Bets:
+class BettingTest:
     """Betting test of candidate means, for streams whose values arrive one at a time.
 
     `living` (R, M) is True for each of the `candidates` (M,) in [-1, 1] that each of R streams has
@@ -80,14 +80,14 @@ def _around(living: Array, of: slice) -> slice:
     return slice(of.start + int(there[0]), of.start + int(there[-1]) + 1)
 
 
-def alive(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
+def not_rejected(streams: Array, candidates: Array, alpha: float, n_plan: int) -> Array:
     """Return which candidate means each stream has not rejected after each of its values.
 
     `streams` is (R, T) with values in [-1, 1]; `candidates` (M,) in [-1, 1]. The result is (R, T,
-    M); see `Bets`. Bets are sized for `n_plan` values.
+    M); see `BettingTest`. Bets are sized for `n_plan` values.
     """
     values = np.asarray(streams, float)
-    bets = Bets(candidates, alpha, values.shape[0])
+    bets = BettingTest(candidates, alpha, values.shape[0])
     out = np.empty((*values.shape, np.size(candidates)), bool)
     for at in range(values.shape[1]):
         out[:, at] = bets.see(values[:, at], n_plan)
@@ -111,7 +111,7 @@ def betting_cs(
     drifts), the last non-empty interval is kept.
     """
     candidates, out = grid(step), list[tuple[float, float]]()
-    bets = Bets(candidates, alpha)
+    bets = BettingTest(candidates, alpha)
     for value in np.asarray(D, float).ravel():
         kept = np.flatnonzero(bets.see(value, n_plan)[0])
         ends = (float(candidates[kept[0]]), float(candidates[kept[-1]])) if kept.size else out[-1]
@@ -119,7 +119,7 @@ def betting_cs(
     return out
 
 
-class Sequence:
+class ConfidenceSequence:
     """Bounds on the mean of differences in [-1, 1], updated value by value and valid at each.
 
     `level` is that of each one-sided bound. A difference may be known only as a range (nobody could
@@ -129,7 +129,7 @@ class Sequence:
 
     def __init__(self, level: float, step: float = 0.001) -> None:
         self._candidates = grid(step)
-        self._bets = Bets(self._candidates, 2 * level, streams=2)
+        self._bets = BettingTest(self._candidates, 2 * level, streams=2)
         self.low, self.high = -1.0, 1.0
         self.n, self.wins, self.losses, self.differ = 0, 0, 0, 0
         self._seen: list[float] = []

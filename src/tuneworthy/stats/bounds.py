@@ -13,19 +13,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tuneworthy.stats import unseen
-from tuneworthy.stats.clusters import Folds, Groups, cluster_numbers, fold_widening, widening
-from tuneworthy.stats.discordant import FEW, clopper_pearson, discordant
-from tuneworthy.stats.graded import LEAST, bca, student
+from tuneworthy.stats.clusters import (
+    Folds,
+    Groups,
+    cluster_numbers,
+    cluster_width_factor,
+    fold_width_factor,
+)
+from tuneworthy.stats.discordant import EXACT_BELOW, clopper_pearson, discordant_bounds
+from tuneworthy.stats.graded import MIN_BOOTSTRAP_TAIL, bca_bounds, student_t_bounds
 
 Array = np.ndarray[Any, Any]
 
 
-SHARE = 0.7
+ALPHA_SHARE = 0.7
 """The share of alpha that a study spends. If all of it were spent, up to 5.4 % of the score bounds
 of two arms broke in simulation; the promise is 5 %, with a reserve."""
 
 
-NAMED = 0.04
+CHOSEN_ARM_LEVEL = 0.04
 """Level of the interval of an arm's score if the same rows chose the arm, which favours lucky arms.
 At .05 the interval of the chosen arm covered .937 in the worst of 300 cells."""
 
@@ -81,7 +87,7 @@ def paired(
     factor: float = 1.0,
     groups: Any = None,
     folds: Folds | None = None,
-    few: int = FEW,
+    few: int = EXACT_BELOW,
 ) -> Bound:
     """Return the mean of paired differences in [-1, 1] with one-sided bounds, each at `level`.
 
@@ -97,7 +103,7 @@ def paired(
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
     plain = None
     if np.isin(values, (-1.0, 0.0, 1.0)).all():
-        below, above = discordant(wins, losses, values.size, level, few)
+        below, above = discordant_bounds(wins, losses, values.size, level, few)
         plain = float(below), float(above)
     rows = _Rows(values, level, -1.0, *_units(values.size, groups))
     low, high = rows.ends(plain, factor, folds)
@@ -131,7 +137,7 @@ def level(alpha: float, looks: int = 1, arms: int = 2) -> float:
     """
     if arms < 1:
         raise ValueError(f"no level for {arms} arms")
-    return SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
+    return ALPHA_SHARE * alpha / (look_cost(looks) * max(1, arms - 1))
 
 
 def _checked(values: Any, lowest: float) -> Array:
@@ -168,7 +174,7 @@ class _Rows(NamedTuple):
         mean = float(self.values.mean())
         wide = 1.0
         if self.units is not None:
-            wide = widening(self.values, self.units, self.tail)
+            wide = cluster_width_factor(self.values, self.units, self.tail)
         low, high = _widened_bounds(mean, plain or self._graded(), wide, self.lowest)
         if self.units is not None:
             sums = [np.bincount(self.units, side) for side in self._sides()]
@@ -176,7 +182,7 @@ class _Rows(NamedTuple):
             unseen_low, unseen_high = self._unseen(sums, sizes)
             low, high = min(low, unseen_low), max(high, unseen_high)
         if folds is not None:
-            factor = fold_widening(self.values, folds, factor, wide)
+            factor = fold_width_factor(self.values, folds, factor, wide)
         return _widened_bounds(mean, (low, high), factor, self.lowest)
 
     def _graded(self) -> tuple[float, float]:
@@ -187,12 +193,12 @@ class _Rows(NamedTuple):
         simulation. So a side with fewer than ten full-size differences gets a bound that allows for
         one more.
         """
-        low, high = student(self.values, self.tail)
+        low, high = student_t_bounds(self.values, self.tail)
         unseen_low, unseen_high = self._unseen(self._sides(), np.ones(self.values.size))
         low, high = min(low, unseen_low), max(high, unseen_high)
         if unseen_low <= 1 and unseen_high >= -1:  # both sides allow for an unobserved unit
             return low, high
-        drawn = bca(self.values, self.tail)
+        drawn = bca_bounds(self.values, self.tail)
         return (
             min(low, drawn[0]) if unseen_low > 1 else low,
             max(high, drawn[1]) if unseen_high < -1 else high,
@@ -209,8 +215,9 @@ class _Rows(NamedTuple):
         """
         tops = [
             -2.0
-            if unseen.full_size(side, sizes, self.largest) >= unseen.ENOUGH and self.tail >= LEAST
-            else unseen.worst_unit(side, sizes, self.tail, self.largest)
+            if unseen.count_full_size(side, sizes, self.largest) >= unseen.ENOUGH
+            and self.tail >= MIN_BOOTSTRAP_TAIL
+            else unseen.gaffke_bound(side, sizes, self.tail, self.largest)
             for side in sums
         ]
         return 2.0 if tops[0] == -2.0 else 1 + self.lowest - tops[0], tops[1]

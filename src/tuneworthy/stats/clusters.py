@@ -9,11 +9,11 @@ from scipy.stats import norm, t
 
 Array = np.ndarray[Any, Any]
 
-FEWEST = 1.5
+MIN_EFFECTIVE_GROUPS = 1.5
 """With fewer effective groups the rows say nothing about other groups."""
 
 
-RETRAINED = 0.02
+RETRAINING_SD = 0.02
 """Minimum sd of an arm's score between trainings, used if the folds show less: in half of the
 studies where it is 3 points, five folds show none. Without it up to 7.3 % of the bounds broke (3
 points, 900 rows, two arms), with it 4.3 % (simulated)."""
@@ -52,13 +52,13 @@ def cluster_numbers(groups: Any, n: int) -> Array:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
-def effective(numbers: Array) -> float:
+def effective_groups(numbers: Array) -> float:
     """Return the effective number of equal groups: (sum of sizes)^2 / sum of squares."""
     sizes = np.bincount(numbers).astype(float)
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def widening(values: Array, numbers: Array, level: float) -> float:
+def cluster_width_factor(values: Array, numbers: Array, level: float) -> float:
     """Return how much groups widen a bound of the mean: at least 1, infinite for one group.
 
     The ratio of the CR2 standard error to that of independent rows, at least 1, times t / z at the
@@ -68,8 +68,8 @@ def widening(values: Array, numbers: Array, level: float) -> float:
     """
     if int(numbers.max()) + 1 == values.size:
         return 1.0
-    groups = effective(numbers)
-    if groups < FEWEST:
+    groups = effective_groups(numbers)
+    if groups < MIN_EFFECTIVE_GROUPS:
         return float("inf")
     off = values - values.mean()
     naive = float(off @ off) / (values.size - 1) / values.size
@@ -84,7 +84,7 @@ def widening(values: Array, numbers: Array, level: float) -> float:
     return few * max(1.0, float(np.sqrt(clustered / naive)))
 
 
-def fold_widening(values: Array, folds: Folds, factor: float, wide: float = 1.0) -> float:
+def fold_width_factor(values: Array, folds: Folds, factor: float, wide: float = 1.0) -> float:
     """Return the width factor of a cross-fitted pair whose folds may disagree beyond chance.
 
     The artefact that will be built is one more fit, so the scatter of the K fits beyond row noise

@@ -11,7 +11,7 @@ from scipy.stats import beta
 
 Array = np.ndarray[Any, Any]
 
-FEW = 10
+EXACT_BELOW = 10
 """With fewer differing pairs the bounds are exact: a bootstrap may return [0, 0] there."""
 
 
@@ -23,7 +23,9 @@ def clopper_pearson(k: Any, n: Any, tail: Any) -> tuple[Array, Array]:
     return low, high
 
 
-def discordant(wins: Any, losses: Any, n: int, level: Any, few: int = FEW) -> tuple[Array, Array]:
+def discordant_bounds(
+    wins: Any, losses: Any, n: int, level: Any, few: int = EXACT_BELOW
+) -> tuple[Array, Array]:
     """Return one-sided bounds of (wins - losses) / n, each at `level`; arrays are elementwise.
 
     Below `few` differing pairs the Clopper-Pearson bounds of the two shares are combined

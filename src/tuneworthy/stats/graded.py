@@ -11,12 +11,12 @@ from scipy.stats import norm, t
 Array = np.ndarray[Any, Any]
 
 DRAWS = 5000
-LEAST = 3e-4  # the smallest tail for a bootstrap: 160,000 means
+MIN_BOOTSTRAP_TAIL = 3e-4  # the smallest tail for a bootstrap: 160,000 means
 TIE = 1e-9
 _CHUNK = 2_000_000
 
 
-def bca(values: Array, tail: float) -> tuple[float, float]:
+def bca_bounds(values: Array, tail: float) -> tuple[float, float]:
     """Return lower and upper BCa bounds of the mean, `tail` of error each.
 
     The draws have a fixed seed, and rows are sorted first, so the order of rows does not matter.
@@ -38,10 +38,10 @@ def bca(values: Array, tail: float) -> tuple[float, float]:
 def _drawn(rows: bytes, draws: int) -> Array:
     """Return cached bootstrap means of rows: a pair of arms is bounded at several levels."""
     values = np.frombuffer(rows)
-    return means(values, np.ones(values.size), draws)
+    return bootstrap_means(values, np.ones(values.size), draws)
 
 
-def student(values: Array, tail: float) -> tuple[float, float]:
+def student_t_bounds(values: Array, tail: float) -> tuple[float, float]:
     """Return lower and upper bounds of the mean by Student's t, `tail` of error each.
 
     BCa estimates its correction from the same rows, so with few extreme rows it is too narrow on
@@ -55,7 +55,7 @@ def student(values: Array, tail: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def means(sums: Array, sizes: Array, draws: int) -> Array:
+def bootstrap_means(sums: Array, sizes: Array, draws: int) -> Array:
     """Return bootstrap means of units; the draws depend on the number of units only."""
     rng = np.random.default_rng(20_251)
     size = max(1, _CHUNK // sums.size)

@@ -23,7 +23,7 @@ SIZES = 3  # minimum number of sizes; fewer say nothing about a bend
 STEEPER = 0.8  # share of draws in which the last doubling gains more than the one before
 
 
-class Needed(NamedTuple):
+class RowsNeeded(NamedTuple):
     """Rows needed with their 80 % interval, each None if the curve does not tell; then why."""
 
     rows: float | None
@@ -45,7 +45,7 @@ class Cells(NamedTuple):
     repeats: Array
 
 
-def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int = 0) -> Needed:
+def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int = 0) -> RowsNeeded:
     """Return how many rows are needed to beat the rival by `margin`, or why that is unknown.
 
     Cases and repeats are resampled 400 times (with replacement, both ways at once). Each draw uses
@@ -57,16 +57,16 @@ def rows_needed(sizes: Sequence[float], cells: Cells, margin: float, seed: int =
     if x.size and (x[0] <= 0 or (np.diff(x) <= 0).any()):
         raise ValueError(f"sizes must rise from above 0: {list(sizes)}")
     if x.size < SIZES:
-        return Needed(None, None, None, f"{x.size} sizes were measured, {SIZES} are needed")
+        return RowsNeeded(None, None, None, f"{x.size} sizes were measured, {SIZES} are needed")
     if not cells.rival.size:
-        return Needed(None, None, None, "no case was scored beside the arm to beat")
+        return RowsNeeded(None, None, None, "no case was scored beside the arm to beat")
     draws = _draws(cells, seed)
     losses, goal = 1 - draws[:, :-1], 1 - draws[:, -1] - margin
     needed = _read(x, losses, goal, seed)
     low, rows, high = (float(v) for v in _quantiles(needed))
     if high <= x[-1]:  # reached within the rows at hand: no extrapolation
-        return Needed(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
-    return _refused(x, losses, (low, rows, high)) or Needed(rows, low, high)
+        return RowsNeeded(max(rows, x[0]), max(low, x[0]), max(high, x[0]))
+    return _refused(x, losses, (low, rows, high)) or RowsNeeded(rows, low, high)
 
 
 def _quantiles(rows: Array) -> Array:
@@ -74,21 +74,31 @@ def _quantiles(rows: Array) -> Array:
     return np.quantile(rows, [tail, 0.5, 1 - tail], method="inverted_cdf")
 
 
-def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> Needed | None:
+def _refused(x: Array, losses: Array, three: tuple[float, float, float]) -> RowsNeeded | None:
     """Return why no number is given, or None if one is."""
     low, rows, high = three
     gains = losses[:, :-1] - losses[:, 1:]
     per = gains / np.diff(np.log2(x))  # per doubling, also if a size was left out
     if float(np.mean(per[:, -1] > per[:, -2])) >= STEEPER and per[:, -1].mean() > 0:
-        return Needed(None, None, None, "pre-power: the curve still steepens, so more rows may "
+        return RowsNeeded(None, None, None, "pre-power: the curve still steepens, so more rows may "
                       "bring more than it shows; try more before concluding no")  # fmt: skip
     if rows > FURTHEST * x[-1]:
-        return Needed(None, None, None, f"not within {FURTHEST:.0f} times the rows at hand, and "
-                      "further the curve is not trusted")  # fmt: skip
+        return RowsNeeded(
+            None,
+            None,
+            None,
+            f"not within {FURTHEST:.0f} times the rows at hand, and "
+            "further the curve is not trusted",
+        )
     if high > WIDEST * max(low, x[0]):
         most = f"{high:,.0f}" if np.isfinite(high) else "any number"
-        return Needed(None, None, None, f"these scores allow {max(low, x[0]):,.0f} to {most} rows "
-                      f"(80 %): wider than {WIDEST:.0f} times")  # fmt: skip
+        return RowsNeeded(
+            None,
+            None,
+            None,
+            f"these scores allow {max(low, x[0]):,.0f} to {most} rows "
+            f"(80 %): wider than {WIDEST:.0f} times",
+        )
     return None
 
 

@@ -59,7 +59,7 @@ def pair_levels(spread: Array, tail: float, rivals: Array | None = None) -> Arra
     return levels
 
 
-def choice_level(spread: Array, tail: float) -> float:
+def best_of_many_level(spread: Array, tail: float) -> float:
     """Return the level at which none of the arms' own bounds breaks, with error `tail` together.
 
     For the score of an arm that the same rows chose as the best of several.

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from tuneworthy.stats.bounds import look_cost
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.discordant import discordant_bounds
 
 Z = 2.80
 """Sum of the normal quantiles of a two-sided 5 % test and of power .8; its square is 7.84."""
@@ -16,7 +16,7 @@ EXACT = 400
 """Up to this many rows the chance to show a gain is summed over all outcomes."""
 
 
-def mde(n: int, d: float, factor: float = 1.0) -> float:
+def minimum_detectable_effect(n: int, d: float, factor: float = 1.0) -> float:
     """Return the smallest true difference detected with power .8 on n rows (two-sided 5 %).
 
     `d` is the share of rows on which the two arms' scores differ, `factor` the width factor of
@@ -34,7 +34,7 @@ def rows_needed(d: float, delta: float, factor: float = 1.0) -> int:
     return max(1, ceil(Z**2 * factor**2 * (d / delta**2 - 1)))
 
 
-def worth(n: int, look: int, level: float = 0.05) -> int:
+def equivalent_fresh_rows(n: int, look: int, level: float = 0.05) -> int:
     """Return how many fresh cases would show as much as n cases at this look.
 
     A bound at `level` / `look_cost(look)` is wider by the ratio of the normal quantiles; rows count
@@ -44,7 +44,7 @@ def worth(n: int, look: int, level: float = 0.05) -> int:
     return round(n * float(norm.ppf(1 - level) / norm.ppf(1 - paid)) ** 2)
 
 
-def chance_shown(n: int, d: float, gain: float, level: float) -> float:
+def exact_power(n: int, d: float, gain: float, level: float) -> float:
     """Return the chance that n independent rows show a true gain: its lower bound is above 0.
 
     `d` is the share of rows on which the two arms' 0/1 scores differ, at least the gain; `level`
@@ -62,5 +62,5 @@ def chance_shown(n: int, d: float, gain: float, level: float) -> float:
     weight = binom.pmf(wins + losses, n, differ)
     weight = weight * binom.pmf(wins, wins + losses, (1 + gain / differ) / 2)
     likely = weight > 1e-9  # the rest is below the last digit shown
-    low = np.asarray(discordant(wins[likely], losses[likely], n, level)[0])
+    low = np.asarray(discordant_bounds(wins[likely], losses[likely], n, level)[0])
     return float(weight[likely][low > 0].sum())

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 FEW = 10  # with fewer corrections unlike the mode, one more is assumed at each end
 
 
-class Powered(NamedTuple):
+class PredictionPoweredMean(NamedTuple):
     """A corrected mean with one-sided bounds, each at the requested level."""
 
     mean: float
@@ -24,9 +24,9 @@ class Powered(NamedTuple):
     high: float
 
 
-def powered(
+def prediction_powered_mean(
     judge: Any, graded: Any, human: Any, level: float, *, wide: float = 1.0, lowest: float = -1.0
-) -> Powered:
+) -> PredictionPoweredMean:
     """Return mean_N(judge) + mean_m(human - graded) with bounds by Student's t, m - 1 degrees.
 
     `judge`: the judge's values on the N rows that no human graded; `graded` (judge) and `human` on
@@ -49,9 +49,9 @@ def powered(
         se = np.sqrt(spread + rows.var(ddof=1) / rows.size)
         ends.append(base + float(rows.mean()) + side * quantile * se)
     if np.isinf(wide):
-        return Powered(mean, lowest, 1.0)
+        return PredictionPoweredMean(mean, lowest, 1.0)
     low, high = (mean + wide * (end - mean) for end in ends)
-    return Powered(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
+    return PredictionPoweredMean(mean, max(lowest, min(low, mean)), min(1.0, max(high, mean)))
 
 
 def _apart(values: Array) -> int:

@@ -13,10 +13,15 @@ import numpy as np
 
 from tuneworthy.stats.betting import betting_cs
 from tuneworthy.stats.bounds import Bound
-from tuneworthy.stats.clusters import Folds, cluster_numbers, fold_widening, widening
+from tuneworthy.stats.clusters import (
+    Folds,
+    cluster_numbers,
+    cluster_width_factor,
+    fold_width_factor,
+)
 
 
-def losers(
+def eliminated(
     order: Sequence[str], highs: Mapping[tuple[str, str], float], margin: float
 ) -> dict[str, str]:
     """Return {arm that cannot win: the arm that excludes it}.
@@ -40,7 +45,7 @@ def losers(
     return out
 
 
-def sequential(
+def sequential_bound(
     diffs: Any,
     level: float,
     n_plan: int,
@@ -62,9 +67,13 @@ def sequential(
     mean = float(values.mean())
     wins, losses = int((values > 0).sum()), int((values < 0).sum())
     low, high = betting_cs(values, 2 * level, max(n_plan, values.size))[-1]
-    wide = 1.0 if groups is None else widening(values, cluster_numbers(groups, values.size), level)
+    wide = (
+        1.0
+        if groups is None
+        else cluster_width_factor(values, cluster_numbers(groups, values.size), level)
+    )
     if folds is not None:
-        factor = fold_widening(values, folds, factor, wide)
+        factor = fold_width_factor(values, folds, factor, wide)
     if np.isinf(wide):
         return Bound(mean, -1.0, 1.0, wins, losses, wins + losses, values.size)
     factor *= wide

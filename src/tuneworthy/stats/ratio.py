@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from tuneworthy.stats.clusters import cluster_numbers
-from tuneworthy.stats.graded import DRAWS, means
+from tuneworthy.stats.graded import DRAWS, bootstrap_means
 
 
-def share(
+def ratio_of_means(
     top: Any, bottom: Any, level: float = 0.05, factor: float = 1.0, groups: Any = None
 ) -> tuple[float, float, float] | None:
     """Return mean(top) / mean(bottom) with its two-sided percentile interval at `level`.
@@ -29,7 +29,7 @@ def share(
     numbers = np.arange(over.size) if groups is None else cluster_numbers(groups, over.size)
     sizes = np.bincount(numbers).astype(float)
     drawn = [
-        mean + factor * (means(np.bincount(numbers, weights=row), sizes, DRAWS) - mean)
+        mean + factor * (bootstrap_means(np.bincount(numbers, weights=row), sizes, DRAWS) - mean)
         for mean, row in zip(centre, (over, under), strict=True)
     ]
     there = drawn[1] * np.sign(centre[1]) > 1e-12

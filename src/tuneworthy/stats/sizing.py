@@ -17,18 +17,18 @@ from typing import NamedTuple, Protocol
 from scipy.stats import norm
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.discordant import discordant_bounds
 
 GRADED = 1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
 POWER = 0.8  # the target chance of a size
-LITTLE = 0.25
+MIN_CHANCE = 0.25
 """Below this chance at `Outlook.far` rows no size is named: three of four such plans gain nothing.
 It happens with a rival within a cheaper arm's margin, or a margin too small for the rows."""
-BETS = 1.5
+BETTING_INFLATION = 1.5
 """New inputs per plain row: bounds that hold at every click are wider."""
 
 
-class Seen(Protocol):
+class PairedDifference(Protocol):
     """A paired difference on n rows with one-sided bounds, each at `level`.
 
     `factor` is the width factor of cross-fitting that the bounds include.
@@ -71,7 +71,7 @@ class Seen(Protocol):
         """Return the rows with a difference."""
 
 
-class Size(NamedTuple):
+class SampleSize(NamedTuple):
     """Rows that settle a pair with chance .8, or the labelling maximum if that takes more.
 
     `inputs` are fresh ones, clicked on one by one, answered by the arms as they are; `rows` (in
@@ -90,14 +90,14 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Assurance:
     """A forecast of what more rows would show about a pair, with bounds at `level`.
 
     `seen` has rows. The pair is settled if the upper bound is at most `below`, or if the lower
     bound is above `above` and the mean at least `least`.
     """
 
-    seen: Seen
+    seen: PairedDifference
     level: float
     below: float
     above: float
@@ -113,14 +113,14 @@ class Outlook:
         n = self.seen.n
         if rows <= n:
             return 0.0
-        wide = 1.0 if graded(self.seen) else widened(self.seen)
+        wide = 1.0 if is_graded(self.seen) else observed_width_factor(self.seen)
         spread = self._spread * sqrt(1 - n / rows)
         return self._chance(rows, wide, spread)
 
     def clicked(self, inputs: int) -> float:
         """Return the chance that `inputs` fresh inputs, clicked on one by one, settle the pair."""
-        n, rows = self.seen.n, max(1, round(inputs / BETS))
-        narrow = 1 / self.seen.factor if graded(self.seen) else 1.0
+        n, rows = self.seen.n, max(1, round(inputs / BETTING_INFLATION))
+        narrow = 1 / self.seen.factor if is_graded(self.seen) else 1.0
         return self._chance(rows, narrow, self._spread * sqrt(1 + n / rows))
 
     @property
@@ -128,14 +128,14 @@ class Outlook:
         """Return the fresh inputs that settle the pair with a chance of .8, at most `far`."""
         return 1 + bisect_left(range(1, self.far), POWER, key=self.clicked)
 
-    def size(self) -> Size | None:
+    def size(self) -> SampleSize | None:
         """Return the rows for a chance of .8; None if even `far` rows have little chance."""
         n, most = self.seen.n, self.far
-        if self.chance(most) < LITTLE:
+        if self.chance(most) < MIN_CHANCE:
             return None
         rows = n + 1 + bisect_left(range(n + 1, most), POWER, key=self.chance)
         sooner = self.chance(2 * n) if 2 * n < rows else None
-        return Size(self.inputs, rows, self.chance(rows), sooner)
+        return SampleSize(self.inputs, rows, self.chance(rows), sooner)
 
     @property
     def _spread(self) -> float:
@@ -145,11 +145,11 @@ class Outlook:
         bounds safe, and the mean itself scatters less.
         """
         seen = self.seen
-        if graded(seen):
+        if is_graded(seen):
             z = float(norm.ppf(1 - seen.level))
             return (seen.high - seen.low) / 2 / z / seen.factor
         variance = (seen.differ + 1) / seen.n - seen.mean**2
-        return widened(seen) / seen.factor * sqrt(variance / seen.n)
+        return observed_width_factor(seen) / seen.factor * sqrt(variance / seen.n)
 
     def _chance(self, rows: int, wide: float, spread: float) -> float:
         mean, (down, up) = self.seen.mean, self._halves(rows, wide)
@@ -164,39 +164,41 @@ class Outlook:
         With few differing rows the exact bounds tighten faster than the square root of the rows.
         """
         seen = self.seen
-        if graded(seen):
+        if is_graded(seen):
             looks = norm.ppf(1 - self.level) / norm.ppf(1 - seen.level)
             by = float(wide * looks * sqrt(seen.n / rows))
             return by * (seen.mean - seen.low), by * (seen.high - seen.mean)
         wins, losses = (k * rows / seen.n for k in (seen.wins, seen.losses))
-        low, high = discordant(wins, losses, rows, self.level)
+        low, high = discordant_bounds(wins, losses, rows, self.level)
         return wide * (seen.mean - float(low)), wide * (float(high) - seen.mean)
 
 
-def worth_it(seen: Seen, margin: float, level: float, shift: float = 0.0) -> Outlook:
+def superiority_assurance(
+    seen: PairedDifference, margin: float, level: float, shift: float = 0.0
+) -> Assurance:
     """Return the forecast for a rival: not worth it, or better by the margin.
 
     `shift` is added to the difference.
     """
-    return Outlook(seen, level, margin - shift, -shift, margin - shift)
+    return Assurance(seen, level, margin - shift, -shift, margin - shift)
 
 
-def within(seen: Seen, margin: float, level: float) -> Outlook:
+def noninferiority_assurance(seen: PairedDifference, margin: float, level: float) -> Assurance:
     """Return the forecast for an arm: at most `margin` worse than another, or more."""
-    return Outlook(seen, level, -margin, -margin, -margin)
+    return Assurance(seen, level, -margin, -margin, -margin)
 
 
-def at_next_look(level: float, looks: int) -> float:
+def level_at_next_look(level: float, looks: int) -> float:
     """Return the level that a bound at this look will have at the next one."""
     return level * bounds.look_cost(looks) / bounds.look_cost(looks + 1)
 
 
-def graded(seen: Seen) -> bool:
+def is_graded(seen: PairedDifference) -> bool:
     """Return whether scores between 0 and 1 made this difference, as far as the mean shows."""
     return abs(seen.mean - (seen.wins - seen.losses) / seen.n) > GRADED
 
 
-def widened(seen: Seen) -> float:
+def observed_width_factor(seen: PairedDifference) -> float:
     """Return how much wider a 0/1 pair's bounds are than those of independent rows; at least 1.
 
     Cross-fitting, unstable folds, groups and looks at every row widen them. Rounded to two
@@ -208,5 +210,5 @@ def widened(seen: Seen) -> float:
 
 @lru_cache(maxsize=256)  # a search over sizes asks for the same pair again and again
 def _plain_width(wins: int, losses: int, n: int, level: float) -> float:
-    low, high = discordant(wins, losses, n, level)
+    low, high = discordant_bounds(wins, losses, n, level)
     return float(high) - float(low)

@@ -17,21 +17,21 @@ from tuneworthy.stats.clusters import cluster_numbers
 
 Array = np.ndarray[Any, Any]
 
-LEAST = 20
+MIN_UNITS = 20
 """With fewer units only the crudest break shows at a level of .01, so nothing is tested."""
 EDGE = 0.1
 MOST, BATCH, ENOUGH = 4_999, 500, 25
 """Maximum of permutations, permutations per batch, and how many as large ones stop the count."""
 
 
-class Break(NamedTuple):
+class ChangePoint(NamedTuple):
     """The likeliest break: its p-value and a mask of the rows before it."""
 
     p: float
     before: Array
 
 
-def largest_break(values: Any, times: Any, groups: Any = None) -> Break | None:
+def largest_change_point(values: Any, times: Any, groups: Any = None) -> ChangePoint | None:
     """Return the largest break of the mean over time, None below 20 units or without two times.
 
     `times` are numbers; a cut never separates units of one time. `groups` names rows that belong
@@ -41,7 +41,7 @@ def largest_break(values: Any, times: Any, groups: Any = None) -> Break | None:
     if diffs.size != moments.size:
         raise ValueError(f"{moments.size} times for {diffs.size} values")
     numbers = np.arange(diffs.size) if groups is None else cluster_numbers(groups, diffs.size)
-    if not diffs.size or (units := int(numbers.max()) + 1) < LEAST:
+    if not diffs.size or (units := int(numbers.max()) + 1) < MIN_UNITS:
         return None
     middle = np.array([np.median(moments[numbers == unit]) for unit in range(units)])
     order = np.argsort(middle, kind="stable")
@@ -53,7 +53,7 @@ def largest_break(values: Any, times: Any, groups: Any = None) -> Break | None:
     at = int(steps.argmax())
     place = np.empty(units, int)
     place[order] = np.arange(units)
-    return Break(_share(sums, cuts, float(steps[at])), place[numbers] < cuts[at])
+    return ChangePoint(_share(sums, cuts, float(steps[at])), place[numbers] < cuts[at])
 
 
 def _cuts(middle: Array) -> Array:

@@ -19,7 +19,7 @@ ENOUGH = 10.0
 """With this many full-size differences a normal or bootstrap bound is trusted by itself."""
 
 
-def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
+def count_full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
     """Return how many full-size differences above 0 and above the mean the units hold.
 
     `sums` and `sizes` (G,) are each unit's sum of values in [-1, 1] and its number of rows. A unit
@@ -31,7 +31,7 @@ def full_size(sums: Array, sizes: Array, largest: float = 0.0) -> float:
     return float((np.maximum(sums - max(mean, 0.0) * sizes, 0.0) ** 2).sum()) / big**2
 
 
-def worst_unit(sums: Array, sizes: Array, tail: float, largest: float = 0.0) -> float:
+def gaffke_bound(sums: Array, sizes: Array, tail: float, largest: float = 0.0) -> float:
     """Return the upper bound of a mean, at the one-sided level `tail`, by Gaffke's construction.
 
     One unit at the end of the range (1 per row, as large as the largest unit or `largest` rows) is

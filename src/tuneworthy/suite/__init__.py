@@ -1,6 +1,6 @@
 """Generated tasks with a known output type and cause, one a file."""
 
-from tuneworthy.suite._made import Made
+from tuneworthy.suite._made import GeneratedTask
 from tuneworthy.suite._write import write
 
-__all__ = ["Made", "write"]
+__all__ = ["GeneratedTask", "write"]

@@ -19,7 +19,7 @@ def shingles(text: str) -> frozenset[str]:
     return frozenset(plain[i : i + SHINGLE] for i in range(max(1, len(plain) - SHINGLE + 1)))
 
 
-def apart(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+def draw_distinct(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
     """Draw n rows whose inputs are no near-copies of each other (shingle Jaccard below .8).
 
     `draw(i)` makes a candidate for row i. Raises TaskError if the generator's words are exhausted.
@@ -43,7 +43,7 @@ def apart(n: int, draw: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]
     return rows
 
 
-def mistyped(rng: Random, text: str, spare: frozenset[str]) -> str:
+def add_typo(rng: Random, text: str, spare: frozenset[str]) -> str:
     """Return the text with one typing error, in a word outside `spare` (words of the answer)."""
     words = text.split(" ")
     places = [i for i, w in enumerate(words) if len(w) > 4 and w.isalpha() and w not in spare]

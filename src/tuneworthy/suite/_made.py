@@ -12,7 +12,7 @@ LORA = {"epochs": 1}  # three epochs would exceed the demo's time on a slow mach
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedTask:
     """Output of a generator. Rows from `split` on are test rows; no input occurs in both parts.
 
     `task` is the content of task.yaml without its `data` paths. `docs` and `schema` are the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Matter(NamedTuple):
+class MessageKind(NamedTuple):
     """One kind of message: the customer's text, the desk's note, and the reply's middle part.
 
     `demands` are the phrases that a reply must contain because of the note.
@@ -37,8 +37,8 @@ CLOSERS = (
     "{order} stays on our desk until it is done. Warmly, your Fernhill crew",
 )
 FORBIDDEN = ("unfortunately", "apologize", "apologise", "Dear customer", "inconvenience")
-MATTERS = (
-    Matter(
+MESSAGE_KINDS = (
+    MessageKind(
         ("My {item} still has not come.", "Where is the {item} I paid for?",
          "I wait for my {item} since {day}.", "No sign of the {item} yet, what is going on?"),
         "{item} found at the depot, arrives {when}",
@@ -47,7 +47,7 @@ MATTERS = (
          "Good news first: your {item} is on the van and arrives on {when}."),
         ("{item}", "{when}"),
     ),
-    Matter(
+    MessageKind(
         ("The {item} arrived broken.", "My {item} has a crack right through it.",
          "The {item} stopped working on {day}.", "The {item} came dented on one side."),
         "send new {item}, arrives {when}, old one may be kept",
@@ -56,7 +56,7 @@ MATTERS = (
          "Consider it mended: a new {item} arrives on {when}. The old one? Keep it."),
         ("new {item}", "{when}"),
     ),
-    Matter(
+    MessageKind(
         ("Please give me my money back for the {item}.", "I sent the {item} back and saw no money.",
          "I changed my mind about the {item} on {day}.", "I want to be paid back for the {item}."),
         "refund {sum} euros for {item}, on the card by {when}",
@@ -65,7 +65,7 @@ MATTERS = (
          "Done and dusted: {sum} euros for the {item}, back on your card by {when}."),
         ("{sum} euros", "{when}"),
     ),
-    Matter(
+    MessageKind(
         ("You sent me the wrong {item}.", "This is not the {item} from the picture.",
          "The {item} is a different model than I chose.", "Somebody else's {item} was in the box."),
         "courier fetches wrong {item} {when}, right one comes with him",
@@ -74,7 +74,7 @@ MATTERS = (
          "Swap day is {when}: the courier brings the right {item} and takes the other."),
         ("{item}", "courier", "{when}"),
     ),
-    Matter(
+    MessageKind(
         ("I was charged twice for the {item}.", "The bill for the {item} is too high.",
          "My card was debited {sum} euros too much for the {item}.",
          "The discount on the {item} is missing from my bill."),

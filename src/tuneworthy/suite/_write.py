@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tuneworthy.core.plugins import load
-from tuneworthy.suite._made import Made
+from tuneworthy.suite._made import GeneratedTask
 
 SEED = 0
 
@@ -23,14 +23,14 @@ def write(name: str, folder: Path, seed: int = SEED, n: int | None = None) -> Pa
     for an unknown name or if n rows can't be made.
     """
     make = load("suite", name).make
-    made: Made = make(seed) if n is None else make(seed, n)
+    made: GeneratedTask = make(seed) if n is None else make(seed, n)
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files(name, made, seed).items():
         (folder / file).write_bytes(text.encode("utf-8"))
     return folder / "task.yaml"
 
 
-def files(name: str, made: Made, seed: int) -> dict[str, str]:
+def files(name: str, made: GeneratedTask, seed: int) -> dict[str, str]:
     """Return {file name: text} of a generated task."""
     out = {
         "train.jsonl": _lines(made.rows[: made.split]),
@@ -47,7 +47,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _task(made: Made, written: Mapping[str, str]) -> str:
+def _task(made: GeneratedTask, written: Mapping[str, str]) -> str:
     data = {file.removesuffix(".jsonl"): file for file in written if file.endswith(".jsonl")}
     content = {**made.task, "data": data}
     order = ("name", "instruction", "data", "output", "success")
@@ -58,7 +58,7 @@ def _task(made: Made, written: Mapping[str, str]) -> str:
     return f"# {made.title}. {made.about}\n{stream.getvalue()}"
 
 
-def _readme(name: str, made: Made, seed: int, written: Mapping[str, str]) -> str:
+def _readme(name: str, made: GeneratedTask, seed: int, written: Mapping[str, str]) -> str:
     first = made.rows[0]
     holds = {
         "task.yaml": "the task: what to do and what success means",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import LORA, Made, two_thirds
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 from tuneworthy.suite._words_clauses import CLAUSES, OPENERS, PARTIES, PLACES
 
 LABELS = tuple(CLAUSES)
@@ -20,12 +20,12 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n clauses; labels are drawn evenly in random order, in both parts."""
     rng, start = Random(f"clause_type {seed}"), two_thirds(n)
     labels = [*_even(rng, start), *_even(rng, n - start)]
-    rows = apart(n, lambda i: _row(rng, labels[i]))
-    return Made(tuple(rows), TASK, "learnable", start, "Clause types", str(__doc__))
+    rows = draw_distinct(n, lambda i: _row(rng, labels[i]))
+    return GeneratedTask(tuple(rows), TASK, "learnable", start, "Clause types", str(__doc__))
 
 
 def _even(rng: Random, n: int) -> list[str]:

@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import LORA, Made, two_thirds
-from tuneworthy.suite._words_idiom import ASKS, JOBS, THINGS, Job, Thing
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
+from tuneworthy.suite._words_idiom import ASKS, JOBS, THINGS, Function, RecordKind
 
 TASK = {
     "name": "house-idiom",
@@ -29,7 +29,7 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n requests for a function; a row's `meta.tests` pass with its right answer.
 
     No function is requested twice. Raises TaskError beyond 462 rows, the number of functions.
@@ -40,11 +40,13 @@ def make(seed: int, n: int = 360) -> Made:
     if n > len(cells):
         raise TaskError("there are no more functions", got=str(n), fix=f"{len(cells)} rows or less")
     rng.shuffle(cells)
-    rows = apart(n, lambda i: _row(rng, *cells[i]))
-    return Made(tuple(rows), TASK, "convention", two_thirds(n), "House idiom", str(__doc__))
+    rows = draw_distinct(n, lambda i: _row(rng, *cells[i]))
+    return GeneratedTask(
+        tuple(rows), TASK, "convention", two_thirds(n), "House idiom", str(__doc__)
+    )
 
 
-def _row(rng: Random, thing: Thing, job: Job, amount: str, flag: str) -> dict[str, Any]:
+def _row(rng: Random, thing: RecordKind, job: Function, amount: str, flag: str) -> dict[str, Any]:
     words = {"many": thing.many, "one": thing.one, "n": str(rng.randrange(1, 40)),
              "amount": amount, "flag": flag}  # fmt: skip
     name = job.name.format(**words)
@@ -53,7 +55,7 @@ def _row(rng: Random, thing: Thing, job: Job, amount: str, flag: str) -> dict[st
     return {"input": asked, "output": code, "meta": {"tests": _tests(rng, name, code, words)}}
 
 
-def _code(job: Job, thing: Thing, name: str, words: dict[str, str]) -> str:
+def _code(job: Function, thing: RecordKind, name: str, words: dict[str, str]) -> str:
     body = job.body.format(**words)
     imports = "from operator import itemgetter\n\n\n" if "itemgetter" in body else ""
     return (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import LORA, Made, two_thirds
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 from tuneworthy.suite._words_support import ITEMS, NAMES, UNSEEN_NAMES, WEEKDAYS
-from tuneworthy.suite._words_voice import CLOSERS, FORBIDDEN, MATTERS, OPENERS, SHAPES
+from tuneworthy.suite._words_voice import CLOSERS, FORBIDDEN, MESSAGE_KINDS, OPENERS, SHAPES
 
 TASK = {
     "name": "house-voice",
@@ -20,15 +20,15 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n messages with a desk note and the reply; the test part has new names."""
     rng, start = Random(f"house_voice {seed}"), two_thirds(n)
-    rows = apart(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
-    return Made(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
+    rows = draw_distinct(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    return GeneratedTask(tuple(rows), TASK, "convention", start, "House voice", str(__doc__))
 
 
 def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
-    matter = rng.choice(MATTERS)
+    matter = rng.choice(MESSAGE_KINDS)
     words = {
         "name": rng.choice(names),
         "order": f"{rng.choice('ABCDEHKMRTX')}{rng.randrange(100, 1000)}",

@@ -7,8 +7,8 @@ from random import Random
 from typing import Any
 
 from tuneworthy.core.errors import TaskError
-from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import Made, two_thirds
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import GeneratedTask, two_thirds
 from tuneworthy.suite._words_policy import OFFICES, QUESTIONS, REASONS, RULES, SENTENCES
 
 FIRST, CHANGED, LAST = "2023-01-01", "2024-07-01", "2025-12-31"
@@ -20,7 +20,7 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n questions with dated documents; every rule of every office has a document.
 
     A rule that changed has two documents; a row's `time` decides which of them is in force. Each
@@ -32,9 +32,9 @@ def make(seed: int, n: int = 360) -> Made:
     books = [_versions(rng, office, rule, i) for i, (office, rule) in enumerate(cells)]
     if n > len(cells):
         raise TaskError("there are no more rules to ask for", got=str(n), fix="480 rows or fewer")
-    rows = apart(n, lambda i: _row(rng, *cells[i], books[i]))
+    rows = draw_distinct(n, lambda i: _row(rng, *cells[i], books[i]))
     docs = tuple({k: v for k, v in doc.items() if k != "value"} for book in books for doc in book)
-    return Made(
+    return GeneratedTask(
         tuple(rows), TASK, "knowledge", two_thirds(n), "Office rules", str(__doc__), docs=docs
     )
 

@@ -7,8 +7,8 @@ import re
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import apart, mistyped
-from tuneworthy.suite._made import LORA, Made, two_thirds
+from tuneworthy.suite._draw import add_typo, draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 from tuneworthy.suite._words_support import (
     COMPLAINTS,
     ITEMS,
@@ -55,11 +55,13 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n messages with their records; the last third holds names no other row has."""
     rng, start = Random(f"support_tickets {seed}"), two_thirds(n)
-    rows = apart(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
-    return Made(tuple(rows), TASK, "format", start, "Support tickets", str(__doc__), schema=SCHEMA)
+    rows = draw_distinct(n, lambda i: _row(rng, NAMES if i < start else UNSEEN_NAMES))
+    return GeneratedTask(
+        tuple(rows), TASK, "format", start, "Support tickets", str(__doc__), schema=SCHEMA
+    )
 
 
 def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def _row(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     shape = rng.choice(SHAPES)
     text = _filled(rng, _shaped(shape, name, order), a=rng.choice(JOINTS).join(said))
     if rng.random() < 0.3:
-        text = mistyped(rng, text, frozenset({*ITEMS, *names}))
+        text = add_typo(rng, text, frozenset({*ITEMS, *names}))
     record = {"name": name, "order": order, "issues": issues}
     return {"input": text, "output": json.dumps(record, separators=(",", ":"))}
 

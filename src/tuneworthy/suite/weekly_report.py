@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tuneworthy.suite._draw import apart
-from tuneworthy.suite._made import LORA, Made, two_thirds
+from tuneworthy.suite._draw import draw_distinct
+from tuneworthy.suite._made import LORA, GeneratedTask, two_thirds
 from tuneworthy.suite._words_report import EVENTS, PLANS, RISKS, SHAPES, UNITS
 
 SECTIONS = ("Headline", "Sales", "Costs", "Cash", "Risks", "Next week")
@@ -24,11 +24,11 @@ TASK = {
 }
 
 
-def make(seed: int, n: int = 360) -> Made:
+def make(seed: int, n: int = 360) -> GeneratedTask:
     """Return n weeks of figures with their report."""
     rng = Random(f"weekly_report {seed}")
-    rows = apart(n, lambda i: _row(rng))
-    return Made(tuple(rows), TASK, "format", two_thirds(n), "Weekly report", str(__doc__))
+    rows = draw_distinct(n, lambda i: _row(rng))
+    return GeneratedTask(tuple(rows), TASK, "format", two_thirds(n), "Weekly report", str(__doc__))
 
 
 def _row(rng: Random) -> dict[str, Any]:

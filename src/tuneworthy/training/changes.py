@@ -23,7 +23,7 @@ from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_i
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.forward import PROBE, same_logits
 from tuneworthy.training.loss import Net, answer_logits
-from tuneworthy.training.render import Rendered
+from tuneworthy.training.render import EncodedExample
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 SHIFTED = 16  # rows on which representations are compared
@@ -38,7 +38,7 @@ def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> li
     token ids, and the index of the first sampled one.
     """
     heads = [_head(model, text) for text in beginnings]
-    draw = _generate.Draw(
+    draw = _generate.DecodingOptions(
         room=most,
         ends=frozenset(model.ends),
         temperature=1.0,
@@ -53,13 +53,13 @@ def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> li
     ]
 
 
-def answered(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
+def answered_row(model: Any, prompt: Sequence[Message], text: str, ended: bool) -> dict[str, Any]:
     """Return a row of a prompt and its answer; `ended`: the answer ended with an end token."""
     end = [model.ends[0]] if ended else []
     return _row(answer_ids(model.tokenizer, prompt), [*text_ids(model.tokenizer, text), *end])
 
 
-def compared(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
+def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[list[float]]:
     """Return for each row: tokens, loss of the base, loss of the tuned model, KL divergence.
 
     Losses and KL(tuned from base) are sums over the row's tokens from `first` on, in nats; the KL
@@ -108,7 +108,7 @@ def effective_rank(values: Sequence[float]) -> float | None:
     return math.exp(-sum(share * math.log(share) for share in shares))
 
 
-def shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
+def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> list[float]:
     """Return by layer the mean relative change of its output: ‖after − before‖ / ‖before‖.
 
     Over the tokens from `first` on of at most 16 rows; without any, an empty list. Raises
@@ -138,7 +138,7 @@ def _states(body: Any, ids: Any, first: int, tuned: Any | None) -> list[Any]:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _group(net: Net, tuned: Any, rows: Sequence[Rendered]) -> list[list[float]]:
+def _group(net: Net, tuned: Any, rows: Sequence[EncodedExample]) -> list[list[float]]:
     own = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
     with tuned.adapter.applied(tuned.module):
         new = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
@@ -204,10 +204,10 @@ def _row(head: Sequence[int], written: Sequence[int]) -> dict[str, Any]:
     return {"ids": [*head, *written], "first": len(head)}
 
 
-def _rendered(row: dict[str, Any]) -> Rendered:
+def _rendered(row: dict[str, Any]) -> EncodedExample:
     ids, first = tuple(row["ids"]), row["first"]
-    return Rendered(ids, (False,) * first + (True,) * (len(ids) - first))
+    return EncodedExample(ids, (False,) * first + (True,) * (len(ids) - first))
 
 
-def _fits(model: Any, row: Rendered) -> bool:
+def _fits(model: Any, row: EncodedExample) -> bool:
     return row.first > 0 and (model.context is None or len(row.ids) <= model.context)

@@ -64,7 +64,7 @@ class Run:
         self.seconds = rest["seconds"]
 
 
-class Watch:
+class TrainingCallbacks:
     """Callbacks of a training run, which may save it; this base class does nothing."""
 
     def begin(self, run: Run) -> None:
@@ -117,7 +117,7 @@ class Checkpoints:
 
         Raises OSError or SafetensorError if it cannot be written; older ones stay complete.
         """
-        step, stop = len(run.steps), signals.asked() is not None
+        step, stop = len(run.steps), signals.requested_exit_code() is not None
         if step == self._step or not (due or stop or run.seconds >= self._due):
             return
         begun, built = time.perf_counter(), self.folder / "new"

@@ -11,13 +11,15 @@ import torch
 
 from tuneworthy.core.errors import NumericError
 from tuneworthy.models.local.device import exact
-from tuneworthy.training.render import Rendered
+from tuneworthy.training.render import EncodedExample
 
 _LEFT = 1e-3  # nats a token; below it a gradient may round to zero
 _WORSE = 0.5  # nats a token by which the loss of the first rows may rise over the run
 
 
-def summary(told: dict[str, Any], ids: Sequence[str], rows: Sequence[Rendered]) -> dict[str, Any]:
+def summary(
+    told: dict[str, Any], ids: Sequence[str], rows: Sequence[EncodedExample]
+) -> dict[str, Any]:
     """Return the figures of one run. `seconds` is training alone, without saving and scoring.
 
     `tokens_per_second` counts every token of the rows, as if no prompt were shared.

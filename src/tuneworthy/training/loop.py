@@ -19,12 +19,12 @@ from tuneworthy.core.errors import NumericError
 from tuneworthy.core.record import Record
 from tuneworthy.ledger import signals
 from tuneworthy.training.batches import order
-from tuneworthy.training.checkpoint import Run, Watch
+from tuneworthy.training.checkpoint import Run, TrainingCallbacks
 from tuneworthy.training.loss import Net, backward
-from tuneworthy.training.render import Rendered
+from tuneworthy.training.render import EncodedExample
 
 
-class Pace(Record):
+class TrainingSchedule(Record):
     """Training schedule: epochs, rows a step, peak rate, share of warm-up, clipping norm.
 
     `part_tokens` is the most padded tokens read at once; it changes memory and speed, not results.
@@ -38,7 +38,7 @@ class Pace(Record):
     part_tokens: Annotated[int, Field(ge=1)] = 1024
 
 
-def rate_at(step: int, total: int, pace: Pace) -> float:
+def rate_at(step: int, total: int, pace: TrainingSchedule) -> float:
     """Return the rate of step 0 .. total - 1: linear warm-up, then half a cosine towards 0.
 
     It is the usual schedule shifted by one step, so that neither the first nor the last step of a
@@ -53,11 +53,11 @@ def rate_at(step: int, total: int, pace: Pace) -> float:
 
 def train(
     net: Net,
-    rows: Sequence[Rendered],
-    pace: Pace,
+    rows: Sequence[EncodedExample],
+    pace: TrainingSchedule,
     seed: int,
     after_epoch: Callable[[int], bool | None],
-    watch: Watch | None = None,
+    watch: TrainingCallbacks | None = None,
 ) -> dict[str, Any]:
     """Train the weights that require a gradient; return `steps`, `by_row`, `first` and `seconds`.
 
@@ -67,7 +67,7 @@ def train(
 
     Raises NumericError on a loss or gradient that is not finite, before it reaches a weight.
     """
-    watch = watch or Watch()
+    watch = watch or TrainingCallbacks()
     named = {name: w for name, w in net.module.named_parameters() if w.requires_grad}
     weights = list(named.values())
     # No weight decay: a low-rank update is small already, and decay would pull it towards the base.

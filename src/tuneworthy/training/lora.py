@@ -23,16 +23,16 @@ from safetensors import SafetensorError
 
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError, StoreError
-from tuneworthy.core.free_memory import give_back
+from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import digest
 from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
-from tuneworthy.training.checkpoint import Checkpoints, Run, Watch
+from tuneworthy.training.checkpoint import Checkpoints, Run, TrainingCallbacks
 from tuneworthy.training.figures import check_learned, summary, update_ratio
-from tuneworthy.training.loop import Pace, train
+from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import Net, evaluate, open_net
-from tuneworthy.training.memory_fit import make_room
-from tuneworthy.training.render import Excluded, Rendered, render
+from tuneworthy.training.memory_fit import fit_memory
+from tuneworthy.training.render import EncodedExample, Excluded, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
@@ -48,7 +48,7 @@ class LoraSettings(LoraShape):
     rate schedule.
     """
 
-    pace: Pace = Pace()
+    pace: TrainingSchedule = TrainingSchedule()
     share: bool = True
     checkpointing: bool | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
@@ -64,7 +64,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """The training data of a run and the dev data that select its epoch.
 
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
@@ -86,7 +86,7 @@ class Trained:
 
 
 def fit_lora(
-    model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path
+    model: Any, lessons: TrainingData, settings: LoraSettings, seed: int, folder: Path
 ) -> Trained:
     """Train an adapter in `folder/adapter`, or return the complete one that is there.
 
@@ -102,15 +102,17 @@ def fit_lora(
         return _fit(model, lessons, settings, seed, folder)
     finally:
         gc.collect()  # modules form reference cycles: without this the run's memory stays (.8 GB)
-        give_back()  # the inference that follows needs as much again
+        trim_heap()  # the inference that follows needs as much again
 
 
-def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder: Path) -> Trained:
+def _fit(
+    model: Any, lessons: TrainingData, settings: LoraSettings, seed: int, folder: Path
+) -> Trained:
     rows, dev = _Rows.of(model, lessons.train), _Rows.of(model, lessons.dev)
     rows.check(model)
     wrapped = lora_twin(model.module, settings, seed)
     net = _opened(model, wrapped, rows.rows[0].ids, settings)
-    net, room = make_room(net, rows.rows, settings, settings.pace, settings.checkpointing)
+    net, room = fit_memory(net, rows.rows, settings, settings.pace, settings.checkpointing)
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
     watch = _Watch(lessons, wrapped, net, (rows, dev), folder, about)
@@ -136,7 +138,7 @@ def _fit(model: Any, lessons: Lessons, settings: LoraSettings, seed: int, folder
 def _opened(model: Any, wrapped: Any, probe: Sequence[int], settings: LoraSettings) -> Net:
     """Open the twin of a model; run its checks once per process."""
     proofs = _PROOFS.setdefault(model, {})
-    name = digest(settings.model_copy(update={"pace": Pace()}))
+    name = digest(settings.model_copy(update={"pace": TrainingSchedule()}))
     net = open_net(wrapped.base_model.model, probe, settings.share, proofs.get(name))
     proofs[name] = net.proof
     return net
@@ -155,7 +157,7 @@ class _Rows:
     """Examples as token ids: the usable ones, and the ids of the others by reason."""
 
     used: list[Example] = field(default_factory=list)
-    rows: list[Rendered] = field(default_factory=list)
+    rows: list[EncodedExample] = field(default_factory=list)
     excluded: dict[str, list[str]] = field(default_factory=dict)
 
     @staticmethod
@@ -203,10 +205,10 @@ class _Rows:
 
 
 @dataclass
-class _Watch(Watch):
+class _Watch(TrainingCallbacks):
     """Saves the run; after each epoch saves the adapter and computes its dev loss and dev score."""
 
-    lessons: Lessons
+    lessons: TrainingData
     wrapped: Any
     net: Net
     rows: tuple[_Rows, _Rows]
@@ -231,7 +233,7 @@ class _Watch(Watch):
         with _writing(self.folder):
             self.kept.keep(run, epoch_over)
         if len(run.steps) % _BREATH == 0:
-            give_back()
+            trim_heap()
 
     def say(self, text: str) -> None:
         self.lessons.say(text)
@@ -282,7 +284,7 @@ class _Watch(Watch):
     def _rest(self) -> None:
         """Free the memory that steps reuse: scoring needs it."""
         self.net.rest()
-        give_back()
+        trim_heap()
 
     def _enough(self, epoch: int) -> str | None:
         """Return the reason to stop early, or None."""

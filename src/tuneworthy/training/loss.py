@@ -19,10 +19,10 @@ from transformers import DynamicCache
 
 from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
-from tuneworthy.models.local.batch_fit import Fit, retried
+from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
 from tuneworthy.models.local.forward import PROBE, same_logits
-from tuneworthy.models.local.parallel import lanes, side_by_side
-from tuneworthy.training.render import Rendered
+from tuneworthy.models.local.parallel import parallel_batches, run_parallel
+from tuneworthy.training.render import EncodedExample
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Net:
     shares: bool
     word: str
     hand: Any = None
-    fit: Fit = field(default_factory=Fit)
+    fit: BatchLimits = field(default_factory=BatchLimits)
 
     @property
     def proof(self) -> tuple[bool, bool, bool]:
@@ -126,14 +126,14 @@ def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
     return whole, net.shares and share
 
 
-def _probe_rows(probe: Sequence[int]) -> list[Rendered]:
+def _probe_rows(probe: Sequence[int]) -> list[EncodedExample]:
     """Return two rows of different length that share a prefix."""
     ids = (list(probe) * 16)[:16]
-    return [Rendered(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
+    return [EncodedExample(tuple(ids[:n]), (False,) * 11 + (True,) * (n - 11)) for n in (16, 14)]
 
 
 def _slopes(
-    net: Net, rows: Sequence[Rendered], weights: Sequence[Any]
+    net: Net, rows: Sequence[EncodedExample], weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's loss and the gradient of the weights from autograd."""
     by_row = backward(net, rows, 1 << 20, weights)
@@ -153,13 +153,13 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
     return Trunk(len(ids), made, leaves)
 
 
-def shared_trunk(net: Net, rows: Sequence[Rendered]) -> Trunk | None:
+def shared_trunk(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None:
     """Return the trunk of the rows' common prefix, or None if it is too short."""
     width = shared_length(rows) if net.shares else 0
     return read_trunk(net, rows[0].ids[:width]) if width else None
 
 
-def answer_logits(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Any:
+def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Any:
     """Return logits at the answer tokens of all rows, row after row: [answer tokens, vocabulary].
 
     The last token of a row has no target, so it is never read.
@@ -178,7 +178,7 @@ def answer_logits(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> An
     return net.head(_hidden(net, ids, trunk).flatten(0, 1).index_select(0, where))
 
 
-def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
+def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Losses:
     """Return the summed loss of the rows' answer tokens (a tensor), and its shares as numbers."""
     logits = answer_logits(net, rows, trunk)
     logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -192,7 +192,7 @@ def losses(net: Net, rows: Sequence[Rendered], trunk: Trunk | None) -> Losses:
 
 
 def backward(
-    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+    net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> list[float]:
     """Add the gradient of the batch's mean loss to the weights; return each row's summed loss.
 
@@ -207,7 +207,9 @@ def backward(
         return list(by_row)
     least = min(len(row.ids) for row in batch)  # at this size every row is a part of its own
     size, device = net.fit.tokens or budget, net.module.device.type
-    done, fitted = retried(lambda most: _gradient(net, batch, most, weights), size, least, device)
+    done, fitted = run_halving(
+        lambda most: _gradient(net, batch, most, weights), size, least, device
+    )
     if fitted != size:
         net.fit.tokens = fitted
     by_row, sums = done
@@ -218,12 +220,12 @@ def backward(
 
 
 def _gradient(
-    net: Net, batch: Sequence[Rendered], budget: int, weights: Sequence[Any]
+    net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
     tokens = sum(row.trained for row in batch)
     trunk = shared_trunk(net, batch)
-    count = lanes(net.module.device, len(batch))
+    count = parallel_batches(net.module.device, len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
     leaves = trunk.leaves if trunk else []
     towards = [*weights, *(leaf for leaf in leaves if leaf.requires_grad)]
@@ -233,7 +235,7 @@ def _gradient(
         return result, torch.autograd.grad(result.total / tokens, towards, allow_unused=True)
 
     by_row, sums = [0.0] * len(batch), [None] * len(towards)
-    for group, (result, slopes) in zip(groups, side_by_side(work, groups, count), strict=True):
+    for group, (result, slopes) in zip(groups, run_parallel(work, groups, count), strict=True):
         for i, value in zip(group, result.by_row, strict=True):
             by_row[i] = value
         sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
@@ -252,7 +254,7 @@ def _added(old: Any, new: Any) -> Any:
     return old.add_(new)
 
 
-def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, float] | None:
+def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[float, float] | None:
     """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
     if not rows:
         return None
@@ -261,7 +263,7 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
         return _means(losses_, rows)
     with torch.no_grad():
         trunk = shared_trunk(net, rows)
-    count, skipped = lanes(net.module.device, len(rows)), trunk.width if trunk else 0
+    count, skipped = parallel_batches(net.module.device, len(rows)), trunk.width if trunk else 0
     groups = parts(rows, max(1, (net.fit.tokens or budget) // count), skipped, count)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -276,13 +278,13 @@ def evaluate(net: Net, rows: Sequence[Rendered], budget: int) -> tuple[float, fl
         return net.fit.run(read, group, cost, net.module.device.type)
 
     losses_ = Losses(total=None)
-    for part in side_by_side(work, groups, count):
+    for part in run_parallel(work, groups, count):
         losses_.by_row += [loss for loss, _ in part]
         losses_.end += [end for _, end in part]
     return _means(losses_, rows)
 
 
-def _means(losses_: Losses, rows: Sequence[Rendered]) -> tuple[float, float]:
+def _means(losses_: Losses, rows: Sequence[EncodedExample]) -> tuple[float, float]:
     ends = torch.tensor(losses_.end, dtype=torch.float64).neg().exp()
     return sum(losses_.by_row) / sum(row.trained for row in rows), float(ends.mean())
 

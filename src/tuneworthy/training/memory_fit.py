@@ -17,11 +17,11 @@ from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import free_memory, total_memory
-from tuneworthy.models.local.parallel import lanes
+from tuneworthy.models.local.parallel import parallel_batches
 from tuneworthy.training.batches import order
-from tuneworthy.training.loop import Pace
+from tuneworthy.training.loop import TrainingSchedule
 from tuneworthy.training.loss import Net
-from tuneworthy.training.render import Rendered
+from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.twin import LoraShape
 
 # Memory held per byte in use: the allocator keeps freed blocks of other sizes. On a CPU 1.55 was
@@ -31,8 +31,12 @@ _PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once; the largest 
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
 
 
-def make_room(
-    net: Net, rows: Sequence[Rendered], lora: LoraShape, pace: Pace, checkpointing: bool | None
+def fit_memory(
+    net: Net,
+    rows: Sequence[EncodedExample],
+    lora: LoraShape,
+    pace: TrainingSchedule,
+    checkpointing: bool | None,
 ) -> tuple[Net, dict[str, Any]]:
     """Return the net to train and the bytes by part that it will take.
 
@@ -61,7 +65,11 @@ def make_room(
 
 
 def estimate(
-    net: Net, rows: Sequence[Rendered], lora: LoraShape, pace: Pace, checkpointing: bool = False
+    net: Net,
+    rows: Sequence[EncodedExample],
+    lora: LoraShape,
+    pace: TrainingSchedule,
+    checkpointing: bool = False,
 ) -> dict[str, int]:
     """Return the bytes by part of the costliest step of an epoch, without the weights."""
     weights = net.module.named_parameters()
@@ -72,14 +80,14 @@ def estimate(
     }
     shape = _memory.shape_of(net.module.config.to_dict(), shapes)
     size, device = net.module.dtype.itemsize, net.module.device.type
-    count = 1 if net.hand else lanes(net.module.device, min(pace.batch, len(rows)))
+    count = 1 if net.hand else parallel_batches(net.module.device, min(pace.batch, len(rows)))
 
     way: _memory.Way = "written out" if net.hand else "autograd"
     if checkpointing:
         way = "checkpointing"
 
     def cost(step: list[_memory.Part]) -> dict[str, int]:
-        return _memory.training(
+        return _memory.training_memory(
             shape,
             size,
             (lora.rank, lora.targets),
@@ -93,7 +101,7 @@ def estimate(
     # Dev rows are answered between epochs, when the memory of the activations is free.
     tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
     general = device != "cpu" or not cpu_engine.enabled()
-    need = _memory.asking(shape, size, tokens, general=general)
+    need = _memory.inference_memory(shape, size, tokens, general=general)
     answers = sum(need.values()) - need["weights"]
     return {
         **costliest,
@@ -101,7 +109,9 @@ def estimate(
     }
 
 
-def _steps(net: Net, rows: Sequence[Rendered], pace: Pace, count: int) -> list[list[_memory.Part]]:
+def _steps(
+    net: Net, rows: Sequence[EncodedExample], pace: TrainingSchedule, count: int
+) -> list[list[_memory.Part]]:
     """Return the parts of each step of an epoch, grouped as in training."""
     row_order = order(len(rows), 0, 0)
     steps = []

@@ -23,7 +23,7 @@ _PROBE = "\U0010fffd"  # a private-use character as the answer's placeholder
 
 
 @dataclass(frozen=True)
-class Rendered:
+class EncodedExample:
     """One row as token ids, and for each id whether it is trained (the trained ids come last)."""
 
     ids: tuple[int, ...]
@@ -68,7 +68,7 @@ class _Tail:
 
 def render(
     tokenizer: Any, messages: Sequence[Message], answer: str, context: int | None = None
-) -> Rendered | Excluded:
+) -> EncodedExample | Excluded:
     """Return the ids and the mask of one row, or why it is excluded.
 
     The mask covers the ids after the prompt's own. It is checked by round trip: the trained ids
@@ -87,7 +87,7 @@ def render(
         return Excluded("the answer does not survive the tokenizer")
     if context is not None and len(head) + len(trained) > context:
         return Excluded("longer than the model's context")
-    return Rendered((*head, *trained), (False,) * len(head) + (True,) * len(trained))
+    return EncodedExample((*head, *trained), (False,) * len(head) + (True,) * len(trained))
 
 
 def _trained(tokenizer: Any, head: list[int], tail: _Tail, special: bool) -> list[int]:

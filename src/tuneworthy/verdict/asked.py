@@ -9,10 +9,10 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.plugins import load
 from tuneworthy.questions import in_order
 
-NOT_ASKED = "not measured (the questions are asked at the end of a study)"
+UNANSWERED = "not measured (the questions are asked at the end of a study)"
 
 
-def answered(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
+def complete_findings(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]:
     """Return a finding for each question in order, then any other findings."""
     given = {finding.name: finding for finding in findings}
     names = in_order()
@@ -21,7 +21,7 @@ def answered(findings: Sequence[Finding], policy: Policy) -> tuple[Finding, ...]
 
 
 def _unasked(name: str, policy: Policy) -> Finding:
-    because, step = NOT_ASKED, "finish the study"
+    because, step = UNANSWERED, "finish the study"
     if name == "economics" and (keys := _keys(policy)):
         because = f"not measured ({'key' if len(keys) == 1 else 'keys'} {', '.join(keys)})"
         step = f"write down {' and '.join(keys)}"

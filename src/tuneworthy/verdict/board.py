@@ -15,7 +15,7 @@ UNKNOWN: Bound = (0.0, -1.0, 1.0)  # the widest difference of two scores in [0, 
 
 
 @dataclass(frozen=True)
-class Board:
+class Ladder:
     """Feasible finalists, simplest first, with mean and one-sided bounds of every pair.
 
     `others` are feasible compared arms that are no finalists; they may be better than the named
@@ -54,7 +54,9 @@ def rung(arm: ArmResult) -> tuple[int, int, str]:
     return (TOOLS.index(arm.tool) if arm.tool else len(TOOLS), arm.simplicity, arm.name)
 
 
-def lay_out(evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None) -> Board:
+def build_ladder(
+    evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None
+) -> Ladder:
     """Return the board; `gains` are added to the scores of the arms in it."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
@@ -65,7 +67,7 @@ def lay_out(evidence: Evidence, policy: Policy, gains: Mapping[str, float] | Non
     others = [arm for arm in able if arm.compared and not arm.finalist]
     today = [arm for arm in scored if arm.present] or [a for a in finalists if a.tool == "keep"]
     pairs = {(pair.arm, pair.versus): pair for pair in evidence.pairs}
-    return Board(
+    return Ladder(
         order=tuple(arm for arm in finalists if arm not in outside),
         outside=outside,
         references=tuple(arm for arm in scored if arm.role == "reference"),

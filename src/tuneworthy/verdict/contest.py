@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuneworthy.core.evidence import ArmResult, Evidence, Pair, Policy
-from tuneworthy.stats.sizing import Outlook, Size, at_next_look, within, worth_it
-from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.prices import priced
-from tuneworthy.verdict.rule import Ruling, still_open
+from tuneworthy.stats.sizing import (
+    Assurance,
+    SampleSize,
+    level_at_next_look,
+    noninferiority_assurance,
+    superiority_assurance,
+)
+from tuneworthy.verdict.board import Ladder
+from tuneworthy.verdict.prices import known_prices
+from tuneworthy.verdict.rule import LadderDecision, still_open
 from tuneworthy.verdict.sentences import rival
 
 
 @dataclass(frozen=True)
-class Contest:
+class UndecidedPair:
     """The undecided comparison: `arm` may be better than `versus`; `outlook` sizes more rows.
 
     `size` is the number of rows to add (None: even far more rows have little chance to settle it).
@@ -22,12 +28,14 @@ class Contest:
     arm: ArmResult
     versus: ArmResult
     pair: Pair
-    outlook: Outlook
-    size: Size | None
+    outlook: Assurance
+    size: SampleSize | None
     why: str = ""
 
 
-def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Contest | None:
+def find_undecided_pair(
+    evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision
+) -> UndecidedPair | None:
     """Return the undecided comparison with the rows to settle it; None without a pair."""
     if ruling.against:
         return _against_reference(evidence, policy, board, ruling.against)
@@ -37,7 +45,7 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     other = rival(board, ruling.arm)
     if other is None:
         return None
-    prices = priced(board.rivals, policy)
+    prices = known_prices(board.rivals, policy)
     shift = prices.shift(other.name, ruling.arm.name) if prices else 0.0
     margin = prices.margin(ruling.arm.name, other.name) if prices else policy.margin
     if ruling.short_of and board.bound(other, ruling.arm)[2] + shift <= margin:
@@ -46,15 +54,15 @@ def contest(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
 
 
 def _against_reference(
-    evidence: Evidence, policy: Policy, board: Board, versus: ArmResult
-) -> Contest | None:
+    evidence: Evidence, policy: Policy, board: Ladder, versus: ArmResult
+) -> UndecidedPair | None:
     best = max(board.rivals, key=lambda arm: board.bound(arm, versus)[2])
     return _contest(evidence, board, (best, versus), 0.0, policy.margin)
 
 
 def _cheaper(
-    evidence: Evidence, policy: Policy, board: Board, arm: ArmResult, present: ArmResult
-) -> Contest | None:
+    evidence: Evidence, policy: Policy, board: Ladder, arm: ArmResult, present: ArmResult
+) -> UndecidedPair | None:
     """Size the cheapest open rung: show its loss to today's arm to be above or below the margin."""
     maybe = still_open(board, arm, present, policy)
     if not maybe:
@@ -62,8 +70,10 @@ def _cheaper(
     pair = board.pairs.get((maybe[0].name, present.name))
     if pair is None or not pair.n:
         return None
-    outlook = within(pair, policy.margin, _next(evidence, pair))
-    return Contest(maybe[0], present, pair, outlook, outlook.size(), _saving(policy, arm, maybe[0]))
+    outlook = noninferiority_assurance(pair, policy.margin, _next(evidence, pair))
+    return UndecidedPair(
+        maybe[0], present, pair, outlook, outlook.size(), _saving(policy, arm, maybe[0])
+    )
 
 
 def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
@@ -75,19 +85,19 @@ def _saving(policy: Policy, arm: ArmResult, cheaper: ArmResult) -> str:
 
 def _contest(
     evidence: Evidence,
-    board: Board,
+    board: Ladder,
     arms: tuple[ArmResult, ArmResult],
     shift: float,
     margin: float,
-) -> Contest | None:
+) -> UndecidedPair | None:
     """Return the sized comparison; `shift` is added to the difference before the margin applies."""
     pair = board.pairs.get((arms[0].name, arms[1].name))
     if pair is None or not pair.n:
         return None
-    outlook = worth_it(pair, margin, _next(evidence, pair), shift)
-    return Contest(*arms, pair, outlook, outlook.size())
+    outlook = superiority_assurance(pair, margin, _next(evidence, pair), shift)
+    return UndecidedPair(*arms, pair, outlook, outlook.size())
 
 
 def _next(evidence: Evidence, pair: Pair) -> float:
     """Return the one-sided error level of each bound at the next look."""
-    return at_next_look(pair.level, evidence.looks)
+    return level_at_next_look(pair.level, evidence.looks)

@@ -15,14 +15,14 @@ from tuneworthy.core.finding import Finding
 from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
-from tuneworthy.verdict.asked import answered
-from tuneworthy.verdict.board import Board, rung
+from tuneworthy.verdict.asked import complete_findings
+from tuneworthy.verdict.board import Ladder, rung
 from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
-from tuneworthy.verdict.open_pairs import said
-from tuneworthy.verdict.prices import priced
-from tuneworthy.verdict.rule import Ruling, boards, rule
+from tuneworthy.verdict.open_pairs import settlement_sentence
+from tuneworthy.verdict.prices import known_prices
+from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule
 from tuneworthy.verdict.sentences import because
 from tuneworthy.verdict.worth import economics
 
@@ -44,7 +44,7 @@ def decide(
     The ladder is climbed only if the rung below is beaten; `left_on_table` bounds by how many
     score points another measured arm may be better.
     """
-    laid = boards(evidence, policy)
+    laid = ladder_scenarios(evidence, policy)
     board, ruling, strip = laid.seen, rule(laid, policy), by_margin(laid, policy)
     met = target_met(policy, ruling)
     money, known = economics(board, policy, ruling.arm)
@@ -62,7 +62,7 @@ def decide(
         "looks": evidence.looks,
         "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
-        "questions": answered(findings, policy),
+        "questions": complete_findings(findings, policy),
         "changes": for_verdict(evidence.changes),
         "economics": money,
         "flips": flips(laid, policy, strip),
@@ -83,9 +83,9 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     Findings explain and never change which arm is named.
     """
     del findings
-    laid = boards(evidence, policy)
+    laid = ladder_scenarios(evidence, policy)
     volumes: set[float | None] = {policy.requests_per_month}
-    if priced(laid.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
+    if known_prices(laid.seen.rivals, policy.model_copy(update={"requests_per_month": 1.0})):
         volumes = {*VOLUMES, policy.requests_per_month or VOLUMES[0]}
     out = []
     for volume in sorted(volumes, key=lambda v: v or 0.0):
@@ -100,7 +100,7 @@ def grid(evidence: Evidence, findings: Sequence[Finding], policy: Policy) -> tup
     return tuple(out)
 
 
-def target_met(policy: Policy, ruling: Ruling) -> bool | None:
+def target_met(policy: Policy, ruling: LadderDecision) -> bool | None:
     """Return whether the named arm's interval lies above (True) or below (False) the target."""
     if policy.target is None or ruling.arm is None or ruling.arm.score is None:
         return None
@@ -114,12 +114,12 @@ def ordered(evidence: Evidence) -> list[ArmResult]:
     return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
 
 
-def _because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> str:
+def _because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     why = because(evidence, policy, board, ruling)
-    return f"{why} {said(evidence.settled)}" if evidence.settled else why
+    return f"{why} {settlement_sentence(evidence.settled)}" if evidence.settled else why
 
 
-def _left(evidence: Evidence, ruling: Ruling) -> LeftOnTable | None:
+def _left(evidence: Evidence, ruling: LadderDecision) -> LeftOnTable | None:
     if ruling.left is None:
         return None
     return LeftOnTable(points=ruling.left, level=round(1 - evidence.alpha, 6))
@@ -131,7 +131,7 @@ def _shown(arm: ArmResult, delta: Delta | None) -> VerdictArm:
     return VerdictArm(**{key: getattr(arm, key) for key in same}, valid=valid, delta=delta)
 
 
-def _delta(board: Board, arm: ArmResult, ruling: Ruling) -> Delta | None:
+def _delta(board: Ladder, arm: ArmResult, ruling: LadderDecision) -> Delta | None:
     """Return arm - named arm (for `none`: arm - reference), if the two were compared."""
     versus = ruling.arm or ruling.against
     if versus is None or (arm.name, versus.name) not in board.bounds:
@@ -140,7 +140,7 @@ def _delta(board: Board, arm: ArmResult, ruling: Ruling) -> Delta | None:
     return Delta(mean=mean, low=low, high=high, versus=versus.name)
 
 
-def _deltas_known(plain: dict[str, Any], ruling: Ruling) -> dict[str, str]:
+def _deltas_known(plain: dict[str, Any], ruling: LadderDecision) -> dict[str, str]:
     versus = ruling.arm or ruling.against
     why = "it was not compared in pairs" if versus else "no arm is named"
     return {
@@ -153,7 +153,7 @@ def _deltas_known(plain: dict[str, Any], ruling: Ruling) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]:
+def _known(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> dict[str, str]:
     blocked = f"blocked: {evidence.blocks[0]}" if evidence.blocks else ""
     no_arm = blocked or "no arm is named"
     undecided = no_arm if ruling.arm is None else "the target lies inside the score's interval"
@@ -165,7 +165,7 @@ def _known(evidence: Evidence, policy: Policy, ruling: Ruling) -> dict[str, str]
     }
 
 
-def _unknown_left(ruling: Ruling) -> str:
+def _unknown_left(ruling: LadderDecision) -> str:
     if ruling.refused:
         return _REFUSED
     return _ALONE if ruling.arm else _NO_REFERENCE

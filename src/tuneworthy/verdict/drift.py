@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.verdict.board import Board, rung
+from tuneworthy.verdict.board import Ladder, rung
 
 LEVEL = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
 
 
-def shown(board: Board, trends: Sequence[Trend], arm: ArmResult | None) -> list[Trend]:
+def significant_breaks(
+    board: Ladder, trends: Sequence[Trend], arm: ArmResult | None
+) -> list[Trend]:
     """Return the significant breaks between the named arm and those it was compared with.
 
     Each is seen from the named arm; the level is divided among all tests (Bonferroni).
@@ -29,7 +31,7 @@ def shown(board: Board, trends: Sequence[Trend], arm: ArmResult | None) -> list[
     return [trend for trend in mine if (trend.p or 0.0) <= LEVEL / len(mine)]
 
 
-def contradicts(board: Board, policy: Policy, trend: Trend) -> bool:
+def contradicts(board: Ladder, policy: Policy, trend: Trend) -> bool:
     """Return whether the last part of the time would name the other arm.
 
     There the other one leads by more than the margin, or it is the simpler rung and not behind.
@@ -44,22 +46,24 @@ def contradicts(board: Board, policy: Policy, trend: Trend) -> bool:
     return -after.lead > policy.margin
 
 
-def turned(
-    board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
+def decisive_breaks(
+    board: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
 ) -> list[Trend]:
     """Return the significant breaks after which another arm would be named: none may be firm."""
-    breaks = shown(board, trends, arm)
+    breaks = significant_breaks(board, trends, arm)
     return [trend for trend in breaks if contradicts(board, policy, trend)]
 
 
-def said(board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None) -> str:
+def break_sentence(
+    board: Ladder, policy: Policy, trends: Sequence[Trend], arm: ArmResult | None
+) -> str:
     """Return a sentence on the most important break over time, or "" if none is significant.
 
     The break that would change the name comes first, then the most significant. If no arm is named,
     the breaks of what runs today count.
     """
     mine = arm or next((one for one in board.order if one.present), None)
-    breaks = shown(board, trends, mine)
+    breaks = significant_breaks(board, trends, mine)
     against = {trend.versus for trend in breaks if arm and contradicts(board, policy, trend)}
     mentioned = {*against, *(_worth_telling(board, mine) if mine else ())}
     breaks = [trend for trend in breaks if trend.versus in mentioned]
@@ -77,7 +81,7 @@ def said(board: Board, policy: Policy, trends: Sequence[Trend], arm: ArmResult |
     return line
 
 
-def _worth_telling(board: Board, arm: ArmResult) -> set[str]:
+def _worth_telling(board: Ladder, arm: ArmResult) -> set[str]:
     """Return the names of what runs today and of the arm that may be better by most."""
     others = [one for one in board.order if one.name != arm.name]
     best = max(others, key=lambda one: board.bound(one, arm)[2], default=None)

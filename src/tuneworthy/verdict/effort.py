@@ -8,20 +8,20 @@ from tuneworthy.core.verdict import Next
 
 LABEL_MINUTES = 0.5
 """A person's minutes per label: to read an input and write or check its answer."""
-CLICK = 0.2
+LABELS_PER_CLICK = 0.2
 """In labels: a glance shows which of two answers is better."""
-MACHINE = 0.1
+MACHINE_MINUTE_COST = 0.1
 """Cost of a machine minute as a share of a person's minute: a person waits for the result but can
 do other work meanwhile."""
 LABEL_USD = 0.25
 """Default of economics.label_each, the price of a label in dollars: half a minute of a person at
 $30 an hour."""
-A_MODEL = 30.0
+LABELS_PER_MODEL = 30.0
 """In labels: a quarter of an hour of a person who picks a model, gets it, and sees that it runs."""
 
 
 @dataclass(frozen=True)
-class Offer:
+class StepOption:
     """A step with its cost in labels. `settles`: it makes the verdict firm with chance >= .5."""
 
     labels: float
@@ -34,4 +34,6 @@ def in_labels(minutes: float | None, usd: float | None, each: float | None) -> f
 
     Unknown costs count 0: a machine's work is nearly always cheaper than labels.
     """
-    return (minutes or 0.0) * MACHINE / LABEL_MINUTES + (usd or 0.0) / (each or LABEL_USD)
+    return (minutes or 0.0) * MACHINE_MINUTE_COST / LABEL_MINUTES + (usd or 0.0) / (
+        each or LABEL_USD
+    )

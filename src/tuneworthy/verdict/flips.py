@@ -11,9 +11,9 @@ from typing import Any, Literal
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.verdict import ByMargin
-from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.prices import Prices, priced
-from tuneworthy.verdict.rule import Boards, Ruling, on_board, rule
+from tuneworthy.verdict.board import Ladder
+from tuneworthy.verdict.prices import Prices, known_prices
+from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, decide_on_ladder, rule
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
@@ -23,12 +23,12 @@ _RETRAINED = ("tune", "distil")
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PriceInterval:
     """An open interval of a price over which the ruling is the same."""
 
     low: float
     high: float | None
-    ruling: Ruling
+    ruling: LadderDecision
 
 
 def at_margin(policy: Policy, margin: float) -> Policy:
@@ -36,7 +36,7 @@ def at_margin(policy: Policy, margin: float) -> Policy:
     return policy.model_copy(update={"margin": margin, "margin_is_default": False})
 
 
-def by_margin(laid: Boards, policy: Policy) -> tuple[ByMargin, ...]:
+def by_margin(laid: LadderScenarios, policy: Policy) -> tuple[ByMargin, ...]:
     """Return the ruling at every margin from 0 to 20 points."""
     out = []
     for margin in MARGINS:
@@ -46,7 +46,9 @@ def by_margin(laid: Boards, policy: Policy) -> tuple[ByMargin, ...]:
     return tuple(out)
 
 
-def flips(laid: Boards, policy: Policy, strip: tuple[ByMargin, ...]) -> tuple[dict[str, Any], ...]:
+def flips(
+    laid: LadderScenarios, policy: Policy, strip: tuple[ByMargin, ...]
+) -> tuple[dict[str, Any], ...]:
     """Return each value of an input from which another arm is named, with that arm."""
     out: list[dict[str, Any]] = []
     for old, new in pairwise(strip):
@@ -55,25 +57,25 @@ def flips(laid: Boards, policy: Policy, strip: tuple[ByMargin, ...]) -> tuple[di
                         "arm": new.arm})  # fmt: skip
     if not laid.blocked:
         keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
-        intervals: list[tuple[dict[str, str], list[Stretch]]] = [
-            ({"input": key}, stretches(laid.seen, policy, key)) for key in keys
+        intervals: list[tuple[dict[str, str], list[PriceInterval]]] = [
+            ({"input": key}, price_intervals(laid.seen, policy, key)) for key in keys
         ]
         intervals.append(({"input": "retrain_days"}, by_change(laid.seen, policy)))
         for arm in laid.seen.order:
             about = {"input": "usd_per_1k", "of": arm.name}
             intervals.append((about, by_price(laid.seen, policy, arm)))
         out += [{**about, **flip} for about, parts in intervals for flip in _turns(parts)]
-    return tuple({**flip, "says": says(flip)} for flip in out)
+    return tuple({**flip, "says": flip_sentence(flip)} for flip in out)
 
 
-def _turns(parts: Sequence[Stretch]) -> Iterator[dict[str, Any]]:
+def _turns(parts: Sequence[PriceInterval]) -> Iterator[dict[str, Any]]:
     for before, after in pairwise(parts):
         if before.ruling.named != after.ruling.named:
             use, arm = after.ruling.named
             yield {"at": after.low, "below": before.ruling.use, "above": use, "arm": arm}
 
 
-def says(flip: Mapping[str, Any]) -> str:
+def flip_sentence(flip: Mapping[str, Any]) -> str:
     """Return a flip in one plain sentence."""
     at = flip["at"]
     money = f"${at:,.0f}" if at >= 100 else f"${at:.3g}"
@@ -89,29 +91,33 @@ def says(flip: Mapping[str, Any]) -> str:
     return f"{where}: {flip['above']}{arm}; below that: {flip['below']}"
 
 
-def stretches(board: Board, policy: Policy, key: Key) -> list[Stretch]:
+def price_intervals(board: Ladder, policy: Policy, key: Key) -> list[PriceInterval]:
     """Return the ruling over all values of one price, with the other price fixed.
 
     Every condition of the rule compares a bound with a term in 1/price, so the values at which
     anything changes are known in closed form; one evaluation between each two of them is enough.
     Empty if the other price or a rung's costs are unknown.
     """
-    prices = priced(board.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0}))
+    prices = known_prices(
+        board.rivals, policy.model_copy(update={key: getattr(policy, key) or 1.0})
+    )
     if prices is None or policy.motive != "quality":
         return []
     turning = _by_value(board, prices) if key == "value_of_correct" else _by_volume(board, prices)
     return _over(
-        turning, lambda at: on_board(board, policy.model_copy(update={key: at})), (0.0, None)
+        turning,
+        lambda at: decide_on_ladder(board, policy.model_copy(update={key: at})),
+        (0.0, None),
     )
 
 
-def by_change(board: Board, policy: Policy) -> list[Stretch]:
+def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
     """Return the ruling over the number of days until a tuned model needs retraining.
 
     From one day to the horizon; upkeep is linear in 30/days. Empty if nothing is retrained, or if
     prices do not decide.
     """
-    prices = priced(board.rivals, policy)
+    prices = known_prices(board.rivals, policy)
     again = {arm.name: arm.retrain_usd or 0.0 for arm in board.rivals if arm.tool in _RETRAINED}
     if prices is None or policy.motive != "quality" or not any(again.values()):
         return []
@@ -128,22 +134,22 @@ def by_change(board: Board, policy: Policy) -> list[Stretch]:
                 if times > 0:
                     yield MONTH / times
 
-    def ruled(days: float) -> Ruling:
+    def ruled(days: float) -> LadderDecision:
         arms = {
             name: {"upkeep_usd_month": fixed[name] + MONTH / days * each, "retrain_days": days}
             for name, each in again.items()
         }
-        return on_board(_changed(board, arms), policy)
+        return decide_on_ladder(_changed(board, arms), policy)
 
     return _over(turning(), ruled, (1.0, policy.horizon_months * MONTH))
 
 
-def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
+def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
     """Return the ruling over the price of 1,000 requests of one arm, from 1/20 to 20 times its own.
 
     Empty if its price is 0 or unknown, or if prices do not decide.
     """
-    prices = priced(board.rivals, policy)
+    prices = known_prices(board.rivals, policy)
     if not arm.usd_per_1k or (prices is None and policy.motive == "quality"):
         return []
     turning = [other.usd_per_1k or 0.0 for other in board.rivals if other.name != arm.name]
@@ -157,18 +163,18 @@ def by_price(board: Board, policy: Policy, arm: ArmResult) -> list[Stretch]:
             for bound in board.bound(b, s)
         ]
 
-    def ruled(price: float) -> Ruling:
-        return on_board(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
+    def ruled(price: float) -> LadderDecision:
+        return decide_on_ladder(_changed(board, {arm.name: {"usd_per_1k": price}}), policy)
 
     return _over(turning, ruled, (arm.usd_per_1k / AROUND, arm.usd_per_1k * AROUND))
 
 
-def _climbs(board: Board) -> Iterator[tuple[ArmResult, ArmResult]]:
+def _climbs(board: Ladder) -> Iterator[tuple[ArmResult, ArmResult]]:
     """Yield (b, s) for every climb that the rule considers: from a rung s to any other arm b."""
     return ((b, s) for b in board.rivals for s in board.order if b.name != s.name)
 
 
-def _changed(board: Board, arms: Mapping[str, Mapping[str, Any]]) -> Board:
+def _changed(board: Ladder, arms: Mapping[str, Mapping[str, Any]]) -> Ladder:
     """Return the board with other costs for some arms."""
 
     def other(arm: ArmResult) -> ArmResult:
@@ -189,21 +195,21 @@ def _without(arm: ArmResult) -> float:
 
 def _over(
     turning: Iterable[float],
-    ruled: Callable[[float], Ruling],
+    ruled: Callable[[float], LadderDecision],
     within: tuple[float, float | None],
-) -> list[Stretch]:
+) -> list[PriceInterval]:
     """Return the ruling between the values at which it can change, merging equal neighbours."""
     first, end = within
     most = 1e15 if end is None else end
     cuts = sorted({float(f"{cut:.12g}") for cut in turning if first < cut < most})
-    merged: list[Stretch] = []
+    merged: list[PriceInterval] = []
     for low, high in zip([first, *cuts], [*cuts, end], strict=True):
         ruling = ruled(_inside(low, high))
         last = merged[-1] if merged else None
         if last and (*last.ruling.named, last.ruling.status) == (*ruling.named, ruling.status):
-            merged[-1] = Stretch(last.low, high, ruling)
+            merged[-1] = PriceInterval(last.low, high, ruling)
         else:
-            merged.append(Stretch(low, high, ruling))
+            merged.append(PriceInterval(low, high, ruling))
     return merged
 
 
@@ -213,7 +219,7 @@ def _inside(low: float, high: float | None) -> float:
     return sqrt(low * high) or high / 2
 
 
-def _by_value(board: Board, prices: Prices) -> Iterator[float]:
+def _by_value(board: Ladder, prices: Prices) -> Iterator[float]:
     """Solve mean, low or high of (q_b - dc/v - q_s) = 0, the written margin, or monthly/(v V)."""
     written = prices.written
     for b, s in _climbs(board):
@@ -225,7 +231,7 @@ def _by_value(board: Board, prices: Prices) -> Iterator[float]:
         yield from (above / below for above, below in terms if below)
 
 
-def _by_volume(board: Board, prices: Prices) -> Iterator[float]:
+def _by_volume(board: Ladder, prices: Prices) -> Iterator[float]:
     """Solve monthly / (v V) = a bound of u_b - u_s, or the written margin."""
     for b, s in _climbs(board):
         upkeep = prices.monthly(b.name, s.name) / prices.value

@@ -8,7 +8,7 @@ from typing import Any
 from tuneworthy.core.evidence import ArmResult
 
 NO_TARGET = "no target was set"
-OWN = {
+ARM_REASONS = {
     "tool": "no tool was given for it, so it can't be named",
     "seed": "nothing was drawn with a seed",
     "score": "no case was scored",
@@ -108,4 +108,4 @@ def _of_arm(
         return arm.because or f"the arm was {arm.state}"
     if key == "tool" and arm.role != "candidate":
         return f"a {arm.role} is no tool"
-    return "too few were timed" if len(rest) > 1 else OWN[key]
+    return "too few were timed" if len(rest) > 1 else ARM_REASONS[key]

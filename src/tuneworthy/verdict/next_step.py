@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneworthy.core.counting import about
+from tuneworthy.core.counting import chance_text
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
-from tuneworthy.stats.sizing import Size
-from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.contest import Contest, contest
-from tuneworthy.verdict.drift import turned
-from tuneworthy.verdict.effort import CLICK, Offer
-from tuneworthy.verdict.flips import Key, Stretch, stretches
-from tuneworthy.verdict.prices import unknown
-from tuneworthy.verdict.refused import lost, refused
-from tuneworthy.verdict.rule import Ruling
-from tuneworthy.verdict.sentences import a_tool, named, points
-from tuneworthy.verdict.unmeasured import beside, bigger, may_gain, measure
+from tuneworthy.stats.sizing import SampleSize
+from tuneworthy.verdict.board import Ladder
+from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
+from tuneworthy.verdict.drift import decisive_breaks
+from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
+from tuneworthy.verdict.flips import Key, PriceInterval, price_intervals
+from tuneworthy.verdict.prices import unknown_costs
+from tuneworthy.verdict.refused import refused, refused_clause
+from tuneworthy.verdict.rule import LadderDecision
+from tuneworthy.verdict.sentences import a_tool, points, ticked
+from tuneworthy.verdict.unmeasured import bigger, may_gain, measure_offer, unmeasured_clause
 
 EVEN = 0.5
 """Least chance to settle (or that of labelling, if lower) for the offer of a too small pool."""
@@ -28,8 +28,8 @@ REPAIR_FORM = "repair the metric or the parser, then run again"
 def next_step(
     evidence: Evidence,
     policy: Policy,
-    board: Board,
-    ruling: Ruling,
+    board: Ladder,
+    ruling: LadderDecision,
     findings: Sequence[Finding] = (),
     target_met: bool | None = None,
 ) -> Next:
@@ -45,14 +45,16 @@ def next_step(
     if ruling.reason == "nothing":
         return Next(do="measure an arm", why="no arm that could be named was measured")
     if (form := refused(evidence)) and form.share > policy.margin:
-        return Next(do=REPAIR_FORM, why=f"{lost(form)}, and every comparison counts them as wrong")
+        return Next(
+            do=REPAIR_FORM, why=f"{refused_clause(form)}, and every comparison counts them as wrong"
+        )
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))
     before = _before_rows(evidence, policy, board, ruling)
-    open_now = None if before else contest(evidence, policy, board, ruling)
+    open_now = None if before else find_undecided_pair(evidence, policy, board, ruling)
     offers = [] if before else _offers(evidence, policy, board, ruling, open_now)
     short = target_met is False
-    if not _done(ruling, short) and (more := measure(evidence, policy, ruling.arm, short)):
+    if not _done(ruling, short) and (more := measure_offer(evidence, policy, ruling.arm, short)):
         # More rows can't settle how an arm that was not trained would have scored.
         others = [] if ruling.untrained else [offer for offer in offers if offer.settles]
         return _cheapest([more, *others])
@@ -68,7 +70,9 @@ def next_step(
     return _cheapest(offers)
 
 
-def _before_rows(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> Next | None:
+def _before_rows(
+    evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision
+) -> Next | None:
     """Return the step if more rows would not help, or only after it."""
     if policy.motive == "cost" and (need := _cost_keys(board)):
         return need
@@ -78,16 +82,16 @@ def _before_rows(evidence: Evidence, policy: Policy, board: Board, ruling: Rulin
         return Next(do="answer the failed rows again", rows=_failed(evidence), why=_WHY_FAILED)
     if ruling.cut:
         return Next(do="raise output.max_tokens", why=_why_cut(ruling.cut))
-    if turned(board, policy, evidence.trends, ruling.arm):
+    if decisive_breaks(board, policy, evidence.trends, ruling.arm):
         return Next(do="measure on newer rows", why=_WHY_NEWER)
     return None
 
 
-def _cheapest(offers: Sequence[Offer]) -> Next:
+def _cheapest(offers: Sequence[StepOption]) -> Next:
     return min(offers, key=lambda offer: offer.labels).step
 
 
-def _done(ruling: Ruling, short: bool) -> bool:
+def _done(ruling: LadderDecision, short: bool) -> bool:
     """Return whether the measured arms decide: firm, with an arm that reaches the target."""
     return ruling.status == "firm" and ruling.use != "none" and not short
 
@@ -99,14 +103,14 @@ _WHY_NEWER = (
 _WHY_FAILED = "some answers failed, and which arm is named depends on what they would have been"
 
 
-def _why_limits(board: Board) -> str:
-    names = ", ".join(named(arm) for arm in board.outside)
+def _why_limits(board: Ladder) -> str:
+    names = ", ".join(ticked(arm) for arm in board.outside)
     return f"each of {names} is shown to break one; relax it or measure an arm that keeps it"
 
 
 def _why_cut(arm: ArmResult) -> str:
     return (
-        f"the token limit ended answers of {named(arm)}, and which arm is named depends on what"
+        f"the token limit ended answers of {ticked(arm)}, and which arm is named depends on what"
         " they would have been"
     )
 
@@ -115,12 +119,12 @@ def _failed(evidence: Evidence) -> int | None:
     return sum(arm.errors for arm in evidence.arms if arm.finalist) or None
 
 
-def _bigger_wanted(evidence: Evidence, policy: Policy, ruling: Ruling, short: bool) -> bool:
+def _bigger_wanted(evidence: Evidence, policy: Policy, ruling: LadderDecision, short: bool) -> bool:
     measured = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     return not measured and (short or (ruling.use == "none" and may_gain(evidence, policy, None)))
 
 
-def _bigger(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
+def _bigger(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     if offer := bigger(evidence, policy, ruling.arm):
         return offer.step
     reason = "no arm beats the reference" if ruling.use == "none" else "the target is not reached"
@@ -128,7 +132,7 @@ def _bigger(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
     return Next(do="measure bigger", rows=evidence.n, why=why)
 
 
-def _cost_keys(board: Board) -> Next | None:
+def _cost_keys(board: Ladder) -> Next | None:
     if board.present is None:
         return Next(do="name what runs today", why="motive cost compares with it (key `present`)")
     if board.present.usd_per_1k is None:
@@ -137,9 +141,12 @@ def _cost_keys(board: Board) -> Next | None:
     return None
 
 
-def _firm(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
+def _firm(evidence: Evidence, policy: Policy, ruling: LadderDecision) -> Next:
     if ruling.use == "keep":
-        why = f"nothing measured here is worth the change{beside(evidence, policy, ruling.arm)}"
+        why = (
+            f"nothing measured here is worth the"
+            f" change{unmeasured_clause(evidence, policy, ruling.arm)}"
+        )
         return Next(do="keep", why=why)
     if ruling.arm is None:
         why = "no measured arm beats the reference: look at the rows and at what the input holds"
@@ -149,29 +156,31 @@ def _firm(evidence: Evidence, policy: Policy, ruling: Ruling) -> Next:
     if curve and curve.last_doubling and curve.last_doubling.low > 0:
         gained = points(curve.last_doubling.mean)
         why += f", but may raise its score: the last doubling of them gained {gained}"
-    return Next(do="use it", why=why + beside(evidence, policy, ruling.arm))
+    return Next(do="use it", why=why + unmeasured_clause(evidence, policy, ruling.arm))
 
 
 def _offers(
     evidence: Evidence,
     policy: Policy,
-    board: Board,
-    ruling: Ruling,
-    open_now: Contest | None,
-) -> list[Offer]:
+    board: Ladder,
+    ruling: LadderDecision,
+    open_now: UndecidedPair | None,
+) -> list[StepOption]:
     offers = _economics(board, policy, ruling)
     if policy.motive == "quality" and (larger := bigger(evidence, policy, ruling.arm)):
         offers.append(larger)
     if open_now is None:
         return offers
     if open_now.size is None:
-        return [*offers, Offer(0.5, _at_the_margin(policy, open_now))]
+        return [*offers, StepOption(0.5, _at_the_margin(policy, open_now))]
     offers += _settle(evidence, policy, open_now, open_now.size)
     offers.append(_label(policy, open_now, open_now.size))
     return offers + _collect(evidence, policy, open_now)
 
 
-def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -> list[Offer]:
+def _settle(
+    evidence: Evidence, policy: Policy, open_now: UndecidedPair, size: SampleSize
+) -> list[StepOption]:
     pair, inputs = open_now.pair, min(size.inputs, evidence.pool)
     if pair.apart is None or not inputs or evidence.locked:  # settling works on open rows only
         return []
@@ -180,28 +189,31 @@ def _settle(evidence: Evidence, policy: Policy, open_now: Contest, size: Size) -
         return []
     clicks = round(inputs * pair.apart / pair.n)
     why = (
-        f"label only those of {inputs:,} new inputs on which {named(open_now.arm)} and"
-        f" {named(open_now.versus)} answer differently: it ends as soon as it is settled,"
-        f" with a chance of {about(chance)}{open_now.why}"
+        f"label only those of {inputs:,} new inputs on which {ticked(open_now.arm)} and"
+        f" {ticked(open_now.versus)} answer differently: it ends as soon as it is settled,"
+        f" with a chance of {chance_text(chance)}{open_now.why}"
     )
-    usd = None if policy.label_each is None else clicks * CLICK * policy.label_each
+    usd = None if policy.label_each is None else clicks * LABELS_PER_CLICK * policy.label_each
     step = Next(do="settle", rows=inputs, clicks=clicks, usd=usd, why=why)
-    return [Offer(clicks * CLICK, step, settles=chance >= EVEN)]
+    return [StepOption(clicks * LABELS_PER_CLICK, step, settles=chance >= EVEN)]
 
 
-def _label(policy: Policy, open_now: Contest, size: Size) -> Offer:
+def _label(policy: Policy, open_now: UndecidedPair, size: SampleSize) -> StepOption:
     n = open_now.pair.n
     rows = size.more(n)
     usd = None if policy.label_each is None else rows * policy.label_each
-    sooner = "" if size.sooner is None else f" (with {n:,} more: {about(size.sooner)})"
+    sooner = "" if size.sooner is None else f" (with {n:,} more: {chance_text(size.sooner)})"
     why = (
-        f"with {rows:,} more labelled rows the chance to show whether {named(open_now.arm)} is"
-        f" worth it against {named(open_now.versus)} is {about(size.chance)}{sooner}{open_now.why}"
+        f"with {rows:,} more labelled rows the chance to show whether {ticked(open_now.arm)} is"
+        f" worth it against {ticked(open_now.versus)} is"
+        f" {chance_text(size.chance)}{sooner}{open_now.why}"
     )
-    return Offer(rows, Next(do="label", rows=rows, usd=usd, why=why), settles=size.chance >= EVEN)
+    return StepOption(
+        rows, Next(do="label", rows=rows, usd=usd, why=why), settles=size.chance >= EVEN
+    )
 
 
-def _collect(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offer]:
+def _collect(evidence: Evidence, policy: Policy, open_now: UndecidedPair) -> list[StepOption]:
     """Offer more training rows if tuning is the rival and its learning curve is shown to climb."""
     curve = next((one for one in evidence.curves if one.arm == open_now.arm.name), None)
     if curve is None or curve.needed is None or evidence.train is None:
@@ -213,47 +225,48 @@ def _collect(evidence: Evidence, policy: Policy, open_now: Contest) -> list[Offe
     usd = None if policy.label_each is None else rows * policy.label_each
     ends = "" if curve.low is None or curve.high is None else _ends(curve.low, curve.high)
     why = (
-        f"{named(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
+        f"{ticked(open_now.arm)} still gains as rows are added: from about {curve.needed:,.0f} rows"
         f" in all{ends} it should beat what learns nothing by {points(policy.margin)}"
     )
-    return [Offer(rows, Next(do="collect", rows=rows, usd=usd, why=why))]
+    return [StepOption(rows, Next(do="collect", rows=rows, usd=usd, why=why))]
 
 
 def _ends(low: float, high: float) -> str:
     return f" (80 %: {low:,.0f} to {high:,.0f})"
 
 
-def _at_the_margin(policy: Policy, open_now: Contest) -> Next:
+def _at_the_margin(policy: Policy, open_now: UndecidedPair) -> Next:
     outlook = open_now.outlook
     why = (
         f"{a_tool(open_now.arm)} stands near the margin of {points(policy.margin)}: with"
         f" {outlook.far - open_now.pair.n:,} more labelled rows the chance to settle it is"
-        f" {about(outlook.chance(outlook.far))}; what such a gain is worth to you decides (see"
+        f" {chance_text(outlook.chance(outlook.far))}; what such a gain is worth"
+        f" to you decides (see"
         f" by_margin)"
     )
     return Next(do="decide the margin", why=why)
 
 
-def _economics(board: Board, policy: Policy, ruling: Ruling) -> list[Offer]:
+def _economics(board: Ladder, policy: Policy, ruling: LadderDecision) -> list[StepOption]:
     """Offer to write down the one missing price, if it can make the verdict firm."""
     keys: tuple[Key, ...] = ("value_of_correct", "requests_per_month")
     lacking = [key for key in keys if not getattr(policy, key)]
-    if len(lacking) != 1 or unknown(board.rivals) or policy.motive != "quality":
+    if len(lacking) != 1 or unknown_costs(board.rivals) or policy.motive != "quality":
         return []
-    firm = [s for s in stretches(board, policy, lacking[0]) if s.ruling.status == "firm"]
+    firm = [s for s in price_intervals(board, policy, lacking[0]) if s.ruling.status == "firm"]
     if not firm:
         return []
     same = [stretch for stretch in firm if stretch.ruling.named == ruling.named]
     best = (same or firm)[0]
     why = f"the verdict is firm ({_what(best.ruling)}) where {_range(lacking[0], best)}"
-    return [Offer(0.0, Next(do="write down economics", rows=0, usd=0.0, why=why))]
+    return [StepOption(0.0, Next(do="write down economics", rows=0, usd=0.0, why=why))]
 
 
-def _what(ruling: Ruling) -> str:
-    return f"{ruling.use}: {named(ruling.arm)}" if ruling.arm else "none"
+def _what(ruling: LadderDecision) -> str:
+    return f"{ruling.use}: {ticked(ruling.arm)}" if ruling.arm else "none"
 
 
-def _range(key: Key, stretch: Stretch) -> str:
+def _range(key: Key, stretch: PriceInterval) -> str:
     low = _amount(key, stretch.low)
     if stretch.high is None:
         return f"economics.{key} is above {low}"

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tuneworthy.core.evidence import Evidence, Pair, Policy
-from tuneworthy.core.settlement import Settled
-from tuneworthy.stats.sizing import within, worth_it
-from tuneworthy.verdict.board import Board
-from tuneworthy.verdict.prices import priced
-from tuneworthy.verdict.rule import Ruling, boards, rule, still_open
+from tuneworthy.core.settlement import Settlement
+from tuneworthy.stats.sizing import noninferiority_assurance, superiority_assurance
+from tuneworthy.verdict.board import Ladder
+from tuneworthy.verdict.prices import known_prices
+from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule, still_open
 
 Names = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenPair:
     """A pair that keeps the verdict from being firm: `arm` may be better than `versus`.
 
     It closes once the upper bound of arm - versus, plus `shift` (the value of the price difference
@@ -43,14 +43,14 @@ class Open:
         if not pair.n:
             return most
         if self.margin < 0:
-            outlook = within(pair, -self.margin, pair.level)
+            outlook = noninferiority_assurance(pair, -self.margin, pair.level)
         else:
-            outlook = worth_it(pair, self.margin, pair.level, self.shift)
+            outlook = superiority_assurance(pair, self.margin, pair.level, self.shift)
         return min(outlook.inputs, most)
 
 
 @dataclass(frozen=True)
-class Tightened:
+class SettledPair:
     """A pair after settling: mean and bounds on n rows, of which `differ` have unequal scores.
 
     `apart`: new inputs on which the answers differ.
@@ -71,20 +71,20 @@ class Tightened:
     points: Literal["new", "all", "preference"]
 
 
-def standing(evidence: Evidence, policy: Policy) -> tuple[Ruling, list[Open]]:
+def pairs_left_open(evidence: Evidence, policy: Policy) -> tuple[LadderDecision, list[OpenPair]]:
     """Return the present ruling and the open pairs, the widest first."""
-    laid = boards(evidence, policy)
+    laid = ladder_scenarios(evidence, policy)
     ruling, board = rule(laid, policy), laid.seen
     open_pairs = [] if ruling.status == "blocked" else list(_open(board, policy, ruling))
     open_pairs = [pair for pair in open_pairs if pair.names in board.bounds]
     return ruling, sorted(open_pairs, key=lambda pair: (-board.bounds[pair.names][2], pair.names))
 
 
-def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
+def _open(board: Ladder, policy: Policy, ruling: LadderDecision) -> Sequence[OpenPair]:
     if ruling.against is not None:
         versus = ruling.against.name
         return [
-            Open(arm.name, versus, policy.margin)
+            OpenPair(arm.name, versus, policy.margin)
             for arm in board.rivals
             if board.bound(arm, ruling.against)[2] > policy.margin
         ]
@@ -93,22 +93,22 @@ def _open(board: Board, policy: Policy, ruling: Ruling) -> Sequence[Open]:
     if policy.motive == "cost" and board.present:
         today = board.present
         return [
-            Open(other.name, today.name, -policy.margin)
+            OpenPair(other.name, today.name, -policy.margin)
             for other in still_open(board, ruling.arm, today, policy)
         ]
-    arm, prices = ruling.arm, priced(board.rivals, policy)
+    arm, prices = ruling.arm, known_prices(board.rivals, policy)
     out = []
     for other in board.rivals:
         margin = prices.margin(arm.name, other.name) if prices else policy.margin
         shift = prices.shift(other.name, arm.name) if prices else 0.0
         if other.name != arm.name and board.bound(other, arm)[2] + shift > margin:
-            out.append(Open(other.name, arm.name, margin, shift))
+            out.append(OpenPair(other.name, arm.name, margin, shift))
     if ruling.short_of and not out:
-        out.append(Open(arm.name, ruling.short_of.name, policy.margin))
+        out.append(OpenPair(arm.name, ruling.short_of.name, policy.margin))
     return out
 
 
-def tightened(evidence: Evidence, found: Mapping[Names, Tightened]) -> Evidence:
+def tightened(evidence: Evidence, found: Mapping[Names, SettledPair]) -> Evidence:
     """Return the evidence with the tighter bounds of each pair: its own or those in `found`.
 
     Both hold at the level of the look, so the tighter one holds at twice that error. A study and
@@ -123,13 +123,13 @@ def tightened(evidence: Evidence, found: Mapping[Names, Tightened]) -> Evidence:
     return evidence.model_copy(update={"pairs": pairs})
 
 
-def _mirrored(one: Tightened) -> Tightened:
+def _mirrored(one: SettledPair) -> SettledPair:
     return replace(
         one, wins=one.losses, losses=one.wins, mean=-one.mean, low=-one.high, high=-one.low
     )
 
 
-def _tighter(pair: Pair, found: Tightened) -> Pair:
+def _tighter(pair: Pair, found: SettledPair) -> Pair:
     counts = {key: getattr(found, key) for key in ("n", "wins", "losses", "differ")}
     low, high, mean, apart = found.low, found.high, found.mean, found.apart
     if found.points == "new":
@@ -145,7 +145,7 @@ def _tighter(pair: Pair, found: Tightened) -> Pair:
     return pair.model_copy(update=counts | {key: round(end, 6) for key, end in ends.items()})
 
 
-def said(settled: Settled) -> str:
+def settlement_sentence(settled: Settlement) -> str:
     """Return a few sentences on how a verdict was settled."""
     parts = [
         f"Settled by {settled.clicks} clicks: {settled.inputs} new inputs were drawn, and the"

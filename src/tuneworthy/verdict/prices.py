@@ -48,14 +48,14 @@ class Prices:
         return max(self.written, pays)
 
 
-def unknown(order: Sequence[ArmResult]) -> list[str]:
+def unknown_costs(order: Sequence[ArmResult]) -> list[str]:
     """Return the unknown costs of the rungs, in words."""
     return [text for key, text in KEYS.items() if any(getattr(a, key) is None for a in order)]
 
 
-def priced(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
+def known_prices(order: Sequence[ArmResult], policy: Policy) -> Prices | None:
     """Return the prices; None if the value, the volume or a rung's cost is unknown."""
-    if not policy.value_of_correct or not policy.requests_per_month or unknown(order):
+    if not policy.value_of_correct or not policy.requests_per_month or unknown_costs(order):
         return None
     return Prices(
         value=policy.value_of_correct,
@@ -77,7 +77,7 @@ def worth_of_one(policy: Policy) -> float | None:
 
 def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None:
     """Return an arm's monthly cost at a volume: V c + U + F/H; None if a part is unknown."""
-    if volume is None or unknown((arm,)):
+    if volume is None or unknown_costs((arm,)):
         return None
     once, each = arm.build_usd or 0.0, (arm.usd_per_1k or 0.0) / 1000
     return volume * each + (arm.upkeep_usd_month or 0.0) + once / months
@@ -85,7 +85,7 @@ def cost_of(arm: ArmResult, volume: float | None, months: float) -> float | None
 
 def break_even(named: ArmResult, rival: ArmResult, gain: float, policy: Policy) -> dict[str, Any]:
     """Return the volume from which `rival` pays more than `named`; `gain` is rival - named."""
-    lacking, value = unknown((named, rival)), worth_of_one(policy)
+    lacking, value = unknown_costs((named, rival)), worth_of_one(policy)
     if value is None:
         lacking.append("value of a right answer (economics.value_of_correct)")
     out: dict[str, Any] = {

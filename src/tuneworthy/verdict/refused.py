@@ -11,7 +11,7 @@ FORM = ("metric", "format")
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedAnswers:
     """`arm` has at least this share of all cases (0 to 1) right if `remedy` rescores it."""
 
     arm: str
@@ -19,7 +19,7 @@ class Refused:
     share: float
 
 
-def refused(evidence: Evidence) -> Refused | None:
+def refused(evidence: Evidence) -> RefusedAnswers | None:
     """Return today's answers refused for their form, if that is the leading cause; else None.
 
     Only rescoring the same answers counts: a form that an arm of the study repairs (a schema) is
@@ -32,10 +32,10 @@ def refused(evidence: Evidence) -> Refused | None:
     if lead.cause not in FORM or lead.arm is None or lead.arm in names:
         return None
     share = lead.low * diagnosis.n_fail / (diagnosis.n_fail + diagnosis.n_pass)
-    return Refused(arm=diagnosis.arm, remedy=lead.arm, share=share)
+    return RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
 
 
-def lost(found: Refused) -> str:
+def refused_clause(found: RefusedAnswers) -> str:
     """Return a clause on how much is lost to the form of the answers."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"

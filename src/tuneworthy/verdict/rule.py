@@ -14,9 +14,9 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
-from tuneworthy.verdict.board import Board, lay_out, rung
-from tuneworthy.verdict.drift import turned
-from tuneworthy.verdict.prices import Prices, priced
+from tuneworthy.verdict.board import Ladder, build_ladder, rung
+from tuneworthy.verdict.drift import decisive_breaks
+from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused
 
 TRAINED: tuple[Use, ...] = ("tune", "distil")
@@ -34,7 +34,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True)
-class Ruling:
+class LadderDecision:
     """The result of the rule: the arm (None for none and blocked), the status, what may be left.
 
     `against` is the reference from which `left` is measured if no arm is named. `shaken`: the
@@ -64,11 +64,11 @@ class Ruling:
         return self.use, self.arm.name if self.arm else None
 
 
-BLOCKED = Ruling("none", None, "blocked", None, "blocked")
+BLOCKED = LadderDecision("none", None, "blocked", None, "blocked")
 
 
 @dataclass(frozen=True)
-class Boards:
+class LadderScenarios:
     """Boards for the same evidence, independent of the margin: as scored, and in other scenarios.
 
     `raised` has one board per arm with failed answers, in which those count as right: if any point
@@ -78,17 +78,17 @@ class Boards:
     limit may have cost it.
     """
 
-    seen: Board
-    raised: tuple[Board, ...]
+    seen: Ladder
+    raised: tuple[Ladder, ...]
     blocked: bool
     limited: bool
     refused: float = 0.0
     trends: tuple[Trend, ...] = ()
-    longer: tuple[tuple[ArmResult, Board], ...] = ()
+    longer: tuple[tuple[ArmResult, Ladder], ...] = ()
     untrained: tuple[ArmResult, ...] = ()
 
 
-def boards(evidence: Evidence, policy: Policy) -> Boards:
+def ladder_scenarios(evidence: Evidence, policy: Policy) -> LadderScenarios:
     """Return the boards of the evidence; of the policy only floor and margin are used."""
     failing = {
         arm.name: arm.score_if_right - arm.score.mean
@@ -97,15 +97,17 @@ def boards(evidence: Evidence, policy: Policy) -> Boards:
     }
     cut = [arm for arm in evidence.arms if arm.cut and arm.cut.gain > 0]
     form = refused(evidence)
-    return Boards(
-        seen=lay_out(evidence, policy),
-        raised=tuple(lay_out(evidence, policy, {name: gain}) for name, gain in failing.items()),
+    return LadderScenarios(
+        seen=build_ladder(evidence, policy),
+        raised=tuple(
+            build_ladder(evidence, policy, {name: gain}) for name, gain in failing.items()
+        ),
         blocked=bool(evidence.blocks),
         limited=evidence.limited,
         refused=form.share if form else 0.0,
         trends=evidence.trends,
         longer=tuple(
-            (arm, lay_out(evidence, policy, {arm.name: arm.cut.gain}))
+            (arm, build_ladder(evidence, policy, {arm.name: arm.cut.gain}))
             for arm in sorted(cut, key=rung)
             if arm.cut
         ),
@@ -137,22 +139,22 @@ def untrained(evidence: Evidence, margin: float) -> tuple[ArmResult, ...]:
     return tuple(arm for arm in left if share_of(wrong, set(arm.repairs) - known) * fails >= margin)
 
 
-def rule(laid: Boards, policy: Policy) -> Ruling:
+def rule(laid: LadderScenarios, policy: Policy) -> LadderDecision:
     """Return the ruling, with failed answers, a limited run and trends over time considered."""
     if laid.blocked:
         return BLOCKED
-    ruling = _uncut(laid, policy, on_board(laid.seen, policy))
-    if any(on_board(board, policy).named != ruling.named for board in laid.raised):
+    ruling = _uncut(laid, policy, decide_on_ladder(laid.seen, policy))
+    if any(decide_on_ladder(board, policy).named != ruling.named for board in laid.raised):
         ruling = replace(ruling, status="provisional", shaken=True)
     if laid.refused > policy.margin and ruling.use != "keep":  # today's true score is higher
         ruling = replace(ruling, status="provisional", left=None, refused=True)
     if ruling.status == "firm" and laid.untrained and _may_be_beaten(ruling, policy):
         ruling = replace(ruling, status="provisional", untrained=laid.untrained[0])
-    doubtful = laid.limited or turned(laid.seen, policy, laid.trends, ruling.arm)
+    doubtful = laid.limited or decisive_breaks(laid.seen, policy, laid.trends, ruling.arm)
     return replace(ruling, status="provisional") if doubtful else ruling
 
 
-def _may_be_beaten(ruling: Ruling, policy: Policy) -> bool:
+def _may_be_beaten(ruling: LadderDecision, policy: Policy) -> bool:
     """Return whether an untrained training arm could beat the named arm.
 
     False if a trained arm is named, or if the named arm is within a margin of a perfect score.
@@ -163,28 +165,30 @@ def _may_be_beaten(ruling: Ruling, policy: Policy) -> bool:
     return score is None or 1 - score.mean >= policy.margin
 
 
-def _uncut(laid: Boards, policy: Policy, ruling: Ruling) -> Ruling:
+def _uncut(laid: LadderScenarios, policy: Policy, ruling: LadderDecision) -> LadderDecision:
     """Return the ruling, without a dearer arm if longer answers might change the name.
 
     The first (simplest) arm whose cut answers change the name decides.
     """
     for arm, board in laid.longer:
-        other = on_board(board, policy)
+        other = decide_on_ladder(board, policy)
         if other.named == ruling.named:
             continue
         plain = next((one for one in laid.seen.order if one.name == arm.name), None)
         wins = plain and other.arm and other.arm.name == plain.name
         if plain and wins and ruling.arm and rung(plain) < rung(ruling.arm):
             left = laid.seen.most(plain)
-            return Ruling(_use(laid.seen, plain), plain, "provisional", left, "cut", cut=arm)
+            return LadderDecision(
+                _use(laid.seen, plain), plain, "provisional", left, "cut", cut=arm
+            )
         return replace(ruling, status="provisional", cut=arm)
     return ruling
 
 
-def on_board(board: Board, policy: Policy) -> Ruling:
+def decide_on_ladder(board: Ladder, policy: Policy) -> LadderDecision:
     """Return the ruling on one board, with all answers as scored."""
     if not board.order and not board.outside:
-        return Ruling("none", None, "provisional", None, "nothing")
+        return LadderDecision("none", None, "provisional", None, "nothing")
     if policy.motive == "cost" and board.present:
         ruling = _cheapest(board, board.present, policy)
     else:
@@ -200,10 +204,10 @@ def on_board(board: Board, policy: Policy) -> Ruling:
     return ruling
 
 
-def _climbed(board: Board, policy: Policy) -> Ruling:
+def _climbed(board: Ladder, policy: Policy) -> LadderDecision:
     if not board.order:
         return _none(board, policy, "limits", _best(board.references))
-    prices = priced(board.rivals, policy)
+    prices = known_prices(board.rivals, policy)
     names, others = [arm.name for arm in board.order], [arm.name for arm in board.others]
     margin = prices.margin if prices else policy.margin
     climbed = climb(names, _worth(board, prices), margin, others)
@@ -212,11 +216,11 @@ def _climbed(board: Board, policy: Policy) -> Ruling:
     if policy.motive == "cost":  # today's arm is unknown, so quality decides for now
         status = "provisional"
     reason: Reason = "climbed" if names.index(climbed.name) else "first rung"
-    return Ruling(_use(board, arm), arm, status, board.most(arm), reason)
+    return LadderDecision(_use(board, arm), arm, status, board.most(arm), reason)
 
 
 def _worth(
-    board: Board, prices: Prices | None
+    board: Ladder, prices: Prices | None
 ) -> dict[tuple[str, str], tuple[float, float, float]]:
     out = {}
     for b in board.rivals:
@@ -228,7 +232,7 @@ def _worth(
     return out
 
 
-def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
+def _cheapest(board: Ladder, present: ArmResult, policy: Policy) -> LadderDecision:
     """Name the cheapest rung shown to be within the margin of what runs today."""
     cost = present.usd_per_1k
     cheaper = sorted(
@@ -240,10 +244,14 @@ def _cheapest(board: Board, present: ArmResult, policy: Policy) -> Ruling:
     arm = accepted[0] if accepted else present
     status: Status = "provisional" if still_open(board, arm, present, policy) else "firm"
     left = 0.0 if arm.name == present.name else max(0.0, board.bound(present, arm)[2])
-    return Ruling(_use(board, arm), arm, status, left, "cheapest" if accepted else "no cheaper")
+    return LadderDecision(
+        _use(board, arm), arm, status, left, "cheapest" if accepted else "no cheaper"
+    )
 
 
-def still_open(board: Board, arm: ArmResult, present: ArmResult, policy: Policy) -> list[ArmResult]:
+def still_open(
+    board: Ladder, arm: ArmResult, present: ArmResult, policy: Policy
+) -> list[ArmResult]:
     """Return the rungs that may be cheaper than `arm` and are not shown worse than today's."""
     candidates = [
         other
@@ -259,7 +267,7 @@ def _known(arm: ArmResult) -> float:
     return float("inf") if arm.usd_per_1k is None else arm.usd_per_1k
 
 
-def _unbeaten_reference(board: Board, arm: ArmResult) -> ArmResult | None:
+def _unbeaten_reference(board: Ladder, arm: ArmResult) -> ArmResult | None:
     compared = [ref for ref in board.references if (arm.name, ref.name) in board.bounds]
     return _best(tuple(ref for ref in compared if board.bound(arm, ref)[1] <= 0))
 
@@ -271,16 +279,18 @@ def _best(references: tuple[ArmResult, ...]) -> ArmResult | None:
     return max(references, key=height, default=None)
 
 
-def _none(board: Board, policy: Policy, reason: Reason, against: ArmResult | None) -> Ruling:
+def _none(
+    board: Ladder, policy: Policy, reason: Reason, against: ArmResult | None
+) -> LadderDecision:
     if against is None:
-        return Ruling("none", None, "provisional", None, reason)
+        return LadderDecision("none", None, "provisional", None, reason)
     rivals = board.rivals or board.outside
     left = max(0.0, *(board.bound(arm, against)[2] for arm in rivals), 0.0)
     status: Status = "firm" if left <= policy.margin else "provisional"
-    return Ruling("none", None, status, left, reason, against)
+    return LadderDecision("none", None, status, left, reason, against)
 
 
-def _use(board: Board, arm: ArmResult) -> Use:
+def _use(board: Ladder, arm: ArmResult) -> Use:
     if board.present and arm.name == board.present.name:
         return "keep"
     return arm.tool or "other"

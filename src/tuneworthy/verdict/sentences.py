@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneworthy.core.arm import LONGER
-from tuneworthy.core.counting import counted
+from tuneworthy.core.arm import RETRY_TOKEN_FACTOR
+from tuneworthy.core.counting import count_noun
 from tuneworthy.core.counting import points as points
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.board import Board
+from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.limit_states import broken, open_limits
-from tuneworthy.verdict.prices import cost_of, priced
-from tuneworthy.verdict.refused import lost, refused
-from tuneworthy.verdict.rule import Ruling
+from tuneworthy.verdict.prices import cost_of, known_prices
+from tuneworthy.verdict.refused import refused, refused_clause
+from tuneworthy.verdict.rule import LadderDecision
 
 RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
 AS_A_WHOLE: dict[Use, str] = {
@@ -27,29 +27,29 @@ AS_A_WHOLE: dict[Use, str] = {
 }  # fmt: skip
 
 
-def named(arm: ArmResult) -> str:
+def ticked(arm: ArmResult) -> str:
     """Return an arm's name in the form for sentences: quoted, at most 60 characters."""
     return f"`{quoted(arm.name, 60)}`"
 
 
 def a_tool(arm: ArmResult) -> str:
     """Return the kind of an arm with its name: `a tuned model (`lora`)`."""
-    return f"{AS_A_WHOLE[arm.tool or 'other']} ({named(arm)})"
+    return f"{AS_A_WHOLE[arm.tool or 'other']} ({ticked(arm)})"
 
 
 @dataclass(frozen=True)
-class Scene:
+class SentenceContext:
     """The data that sentences are written from."""
 
     evidence: Evidence
     policy: Policy
-    board: Board
-    ruling: Ruling
+    board: Ladder
+    ruling: LadderDecision
 
 
-def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) -> str:
+def because(evidence: Evidence, policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     """Return one sentence on why this arm is named, and one for each caution."""
-    scene = Scene(evidence, policy, board, ruling)
+    scene = SentenceContext(evidence, policy, board, ruling)
     first = _reason(scene)
     lines = [
         _not_a_verdict(evidence),
@@ -71,7 +71,7 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
         _spread(policy, ruling),
         _in_part(scene),
         _as_fitted(ruling),
-        drift.said(board, policy, evidence.trends, ruling.arm),
+        drift.break_sentence(board, policy, evidence.trends, ruling.arm),
         _unshown_limits(ruling),
         _locked(evidence),
         _looks(evidence),
@@ -79,13 +79,13 @@ def because(evidence: Evidence, policy: Policy, board: Board, ruling: Ruling) ->
     return " ".join(line for line in lines if line)
 
 
-def rival(board: Board, arm: ArmResult) -> ArmResult | None:
+def rival(board: Ladder, arm: ArmResult) -> ArmResult | None:
     """Return the feasible arm that may be better than `arm` by most."""
     others = [other for other in board.rivals if other.name != arm.name]
     return max(others, key=lambda other: board.bound(other, arm)[2], default=None)
 
 
-def _reason(scene: Scene) -> str:
+def _reason(scene: SentenceContext) -> str:
     """Return the sentence for the ruling's reason."""
     evidence, ruling = scene.evidence, scene.ruling
     margin = points(scene.policy.margin)
@@ -102,7 +102,7 @@ def _reason(scene: Scene) -> str:
             all_worse = ", and all are shown to lose more" if ruling.status == "firm" else ""
             return f"no cheaper arm is shown to stay within {margin} of what runs today{all_worse}."
     assert ruling.arm is not None  # all remaining reasons name an arm
-    arm = named(ruling.arm)
+    arm = ticked(ruling.arm)
     if ruling.reason == "cut":
         left = _left(scene, ruling.arm)
         return f"no dearer arm than {arm} is named while its answers are cut; {left}."
@@ -111,7 +111,7 @@ def _reason(scene: Scene) -> str:
     left = _left(scene, ruling.arm)
     if ruling.reason == "first rung":
         return f"{arm} is the simplest arm and none is shown to beat it; {left}."
-    paid = priced(scene.board.rivals, scene.policy)
+    paid = known_prices(scene.board.rivals, scene.policy)
     gain = "enough to pay for the climb" if paid else f"{margin} or more"
     return (
         f"every arm simpler than {arm} is shown to be beaten, by {gain} on these rows, and {arm}"
@@ -119,16 +119,16 @@ def _reason(scene: Scene) -> str:
     )
 
 
-def _reference(ruling: Ruling) -> str:
+def _reference(ruling: LadderDecision) -> str:
     assert ruling.against is not None
     left = f"; the best could be at most {points(ruling.left or 0.0)} above it"
     return (
-        f"no arm that could be named is shown better than {named(ruling.against)}, which does not"
+        f"no arm that could be named is shown better than {ticked(ruling.against)}, which does not"
         f" solve the task{'' if ruling.refused else left}."
     )
 
 
-def _left(scene: Scene, arm: ArmResult) -> str:
+def _left(scene: SentenceContext, arm: ArmResult) -> str:
     """Return the clause on what may be left to gain."""
     best = rival(scene.board, arm)
     if scene.ruling.refused:
@@ -137,9 +137,11 @@ def _left(scene: Scene, arm: ArmResult) -> str:
         return "no other arm was measured that could be named"
     high = scene.board.bound(best, arm)[2]
     most = points(max(0.0, high))
-    if priced(scene.board.rivals, scene.policy):
+    if known_prices(scene.board.rivals, scene.policy):
         if scene.ruling.status == "firm":
-            return f"no other arm can gain enough to pay for itself ({named(best)}: {most} at most)"
+            return (
+                f"no other arm can gain enough to pay for itself ({ticked(best)}: {most} at most)"
+            )
         return f"{a_tool(best)} could be at most {most} better, which might pay for itself"
     other = "no other compared arm" if _uncompared(scene.evidence) else "no other arm"
     if high <= 0:
@@ -150,25 +152,25 @@ def _left(scene: Scene, arm: ArmResult) -> str:
     return f"{a_tool(best)} could be at most {most} better"
 
 
-def _in_part(scene: Scene) -> str:
+def _in_part(scene: SentenceContext) -> str:
     """State if the named arm, or the one that may be better, learnt from a part of the rows."""
     named_arm, rows = scene.ruling.arm, scene.evidence.train or 0
     both = [named_arm, rival(scene.board, named_arm)] if named_arm else [*scene.board.order]
     learnt_in_part = [
-        f"{named(arm)} learnt from {most:,} of {rows:,} rows, for want of minutes or as asked."
+        f"{ticked(arm)} learnt from {most:,} of {rows:,} rows, for want of minutes or as asked."
         for arm in both
         if arm and isinstance(most := arm.options.get("rows"), int) and most < rows
     ]
     return " ".join(learnt_in_part)
 
 
-def _as_fitted(ruling: Ruling) -> str:
+def _as_fitted(ruling: LadderDecision) -> str:
     """State which artefact the interval of a cross-fitted arm is for."""
     arm = ruling.arm
     if arm is None or arm.fits < 2:
         return ""
     return (
-        f"{named(arm)} was fitted {arm.fits} times, on {arm.rows_learnt}: its"
+        f"{ticked(arm)} was fitted {arm.fits} times, on {arm.rows_learnt}: its"
         " interval is that of one more such fit, as you would build it."
     )
 
@@ -177,7 +179,7 @@ def _not_a_verdict(evidence: Evidence) -> str:
     return "Not a verdict: only some of the rows were run." if evidence.limited else ""
 
 
-def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
+def _retire(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     """State whether a tuned model that runs today can be retired, if a simpler arm is named."""
     today, arm = board.present, ruling.arm
     if today is None or arm is None or today.tool not in ("tune", "distil"):
@@ -186,20 +188,20 @@ def _retire(policy: Policy, board: Board, ruling: Ruling) -> str:
         return ""
     if (today.name, arm.name) not in board.bounds:
         return (
-            f"{named(today)} was not compared with {named(arm)}, so it is open whether it can go."
+            f"{ticked(today)} was not compared with {ticked(arm)}, so it is open whether it can go."
         )
     mean, _, high = board.bound(today, arm)
     if high > policy.margin:
-        return f"{named(today)} could be retired: settle first, it may be {points(high)} better."
+        return f"{ticked(today)} could be retired: settle first, it may be {points(high)} better."
     within = points(max(0.0, mean))
     saves = _saves(policy, today, arm)
     return (
-        f"Retire {named(today)}: {named(arm)} is within {within} of it"
+        f"Retire {ticked(today)}: {ticked(arm)} is within {within} of it"
         f" (at most {points(max(0.0, high))} worse){saves}."
     )
 
 
-def _dearer(policy: Policy, board: Board, ruling: Ruling) -> str:
+def _dearer(policy: Policy, board: Ladder, ruling: LadderDecision) -> str:
     """State if an arm named as the cheapest per request costs more a month in total."""
     today, arm = board.present, ruling.arm
     if policy.motive != "cost" or today is None or arm is None or arm.name == today.name:
@@ -210,15 +212,15 @@ def _dearer(policy: Policy, board: Board, ruling: Ruling) -> str:
         return ""
     return (
         f"At {volume:,.0f} requests a month it costs ${costs[0] - costs[1]:,.0f} more than"
-        f" {named(today)}, one-off cost and upkeep counted: keep what runs today at this volume."
+        f" {ticked(today)}, one-off cost and upkeep counted: keep what runs today at this volume."
     )
 
 
-def _expires(ruling: Ruling) -> str:
+def _expires(ruling: LadderDecision) -> str:
     if ruling.arm is None or ruling.arm.expires is None:
         return ""
     day = quoted(ruling.arm.expires, 10)
-    return f"{named(ruling.arm)} stands on a model that ends on {day}: this verdict ends with it."
+    return f"{ticked(ruling.arm)} stands on a model that ends on {day}: this verdict ends with it."
 
 
 def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
@@ -231,62 +233,62 @@ def _saves(policy: Policy, today: ArmResult, arm: ArmResult) -> str:
     return f" and {verb} ${abs(month):,.0f} a month"
 
 
-def _excluded(policy: Policy, board: Board) -> str:
-    parts = [f"{named(arm)} ({', '.join(broken(arm, policy))})" for arm in board.outside]
+def _excluded(policy: Policy, board: Ladder) -> str:
+    parts = [f"{ticked(arm)} ({', '.join(broken(arm, policy))})" for arm in board.outside]
     return f"Off the ladder for a limit it is shown to break: {'; '.join(parts)}." if parts else ""
 
 
-def _no_present(policy: Policy, board: Board) -> str:
+def _no_present(policy: Policy, board: Ladder) -> str:
     if policy.motive == "quality" or (board.present and board.present.usd_per_1k is not None):
         return ""
     lacking = "its cost" if board.present else "what runs today (key `present`)"
     return f"Your motive is cost, but {lacking} is not known."
 
 
-def _shaken(ruling: Ruling) -> str:
+def _shaken(ruling: LadderDecision) -> str:
     return "If failed answers were right, another arm would be named." if ruling.shaken else ""
 
 
-def _cut(ruling: Ruling) -> str:
+def _cut(ruling: LadderDecision) -> str:
     """State what the token limit may have cost the arm whose longer answers may change the name."""
     arm = ruling.cut
     if arm is None or arm.cut is None:
         return ""
     ended = (
-        f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {named(arm)}, which may"
+        f"The token limit ended {arm.cut.n:,} of {arm.n:,} answers of {ticked(arm)}, which may"
         f" have cost it {points(arm.cut.gain)}"
     )
     if arm.cut.asked:
         again = f"{arm.cut.gained:,} of {arm.cut.asked:,}"
-        ended += f" (asked again with {LONGER} times the tokens, {again} scored higher)"
+        ended += f" (asked again with {RETRY_TOKEN_FACTOR} times the tokens, {again} scored higher)"
     if ruling.reason == "cut":
         return f"{ended}. A dearer arm may only seem better for that reason."
     return f"{ended}; with longer answers another arm may be named."
 
 
-def _untrained(ruling: Ruling) -> str:
+def _untrained(ruling: LadderDecision) -> str:
     if ruling.untrained is None:
         return ""
-    arm = named(ruling.untrained)
+    arm = ticked(ruling.untrained)
     return f"Whether {arm} would be better is not known: the minutes had no room to measure it."
 
 
-def _refused(evidence: Evidence, ruling: Ruling) -> str:
+def _refused(evidence: Evidence, ruling: LadderDecision) -> str:
     form = refused(evidence)
     if form is None or not ruling.refused:
         return ""
-    clause = lost(form)
+    clause = refused_clause(form)
     return f"{clause[:1].upper()}{clause[1:]}: with them another arm may be named."
 
 
-def _unanswered(scene: Scene) -> str:
+def _unanswered(scene: SentenceContext) -> str:
     """State how many answers of the named arm, its rival and today's system are missing."""
     arm, board = scene.ruling.arm, scene.board
     spoken_of = (arm, rival(board, arm) if arm else None, board.present)
     lacking = {one.name: one for one in spoken_of if one and one.score and one.errors}
     return " ".join(
         f"Missing or unscored, so counted as wrong: {one.errors:,} of {one.n:,} answers of"
-        f" {named(one)} ({points(_if_right(one))} more at most if right)."
+        f" {ticked(one)} ({points(_if_right(one))} more at most if right)."
         for one in lacking.values()
     )
 
@@ -309,12 +311,12 @@ def _uncompared(evidence: Evidence) -> list[ArmResult]:
 
 def _left_aside(evidence: Evidence) -> str:
     """State which measured arms were not compared, with their scores."""
-    scored = [f"{named(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
+    scored = [f"{ticked(arm)} ({arm.score.mean:.2f})" for arm in _uncompared(evidence) if arm.score]
     why = "success.finalists names another arm of their tool"
     return f"Measured and not compared: {', '.join(scored)}; {why}." if scored else ""
 
 
-def _unplaced(board: Board, ruling: Ruling) -> str:
+def _unplaced(board: Ladder, ruling: LadderDecision) -> str:
     """State where the named arm, or its closest rival, is placed if its tool is unknown."""
     both = (ruling.arm, rival(board, ruling.arm) if ruling.arm else None)
     arm = next((one for one in both if one and one.tool is None), None)
@@ -327,34 +329,35 @@ def _unplaced(board: Board, ruling: Ruling) -> str:
     )
 
 
-def _short_of(ruling: Ruling) -> str:
+def _short_of(ruling: LadderDecision) -> str:
     if ruling.arm is None or ruling.short_of is None:
         return ""
     return (
-        f"{named(ruling.arm)} itself is not shown better than {named(ruling.short_of)}, which does"
+        f"{ticked(ruling.arm)} itself is not shown better than"
+        f" {ticked(ruling.short_of)}, which does"
         " not solve the task; another arm is."
     )
 
 
-def _lost(ruling: Ruling) -> str:
+def _lost(ruling: LadderDecision) -> str:
     """State how often the named arm may fail totally, if its scores are graded."""
     arm = ruling.arm
     if arm is None or arm.lost is None or arm.lost.mean > RARE:
         return ""
     zeros = round(arm.lost.mean * arm.n)
     return (
-        f"{named(arm)} scored 0 in {zeros:,} of {arm.n:,} rows: of rows like these up to"
+        f"{ticked(arm)} scored 0 in {zeros:,} of {arm.n:,} rows: of rows like these up to"
         f" {100 * arm.lost.high:.2g} % may (95 % sure)."
     )
 
 
-def _spread(policy: Policy, ruling: Ruling) -> str:
+def _spread(policy: Policy, ruling: LadderDecision) -> str:
     sd = ruling.arm.seed_sd if ruling.arm else None
     big = sd is not None and sd > policy.margin / 2
     return f"A retraining may differ by {points(sd)} either way." if sd and big else ""
 
 
-def _unshown_limits(ruling: Ruling) -> str:
+def _unshown_limits(ruling: LadderDecision) -> str:
     arm = ruling.arm
     names = open_limits(arm) if arm else ()
     why = {name: arm.missing.get(f"limits.{name}") for name in names} if arm else {}
@@ -372,4 +375,4 @@ def _locked(evidence: Evidence) -> str:
     """State if the study was scored on rows that were locked until then."""
     if not evidence.locked:
         return ""
-    return f"Scored on {counted(evidence.n, 'locked row')}, unlock {evidence.looks}."
+    return f"Scored on {count_noun(evidence.n, 'locked row')}, unlock {evidence.looks}."

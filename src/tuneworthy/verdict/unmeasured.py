@@ -15,18 +15,20 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.repairs import BY_TOOL
 from tuneworthy.core.verdict import Next
 from tuneworthy.verdict.board import rung
-from tuneworthy.verdict.effort import A_MODEL, Offer, in_labels
+from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
 from tuneworthy.verdict.rule import untrained
-from tuneworthy.verdict.sentences import named
+from tuneworthy.verdict.sentences import ticked
 
-STAY: frozenset[str] = frozenset({"reading", "retrieval"})
+RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})
 """Causes defined by what the measured remedies leave, so another arm for them may do more: a
 failure that retrieval finds, or that a trained reader reads, has another cause."""
 NOT_THE_MODEL: frozenset[str] = frozenset({"metric", "label"})
 """Causes that no arm repairs: the score itself is wrong."""
 
 
-def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool) -> Offer | None:
+def measure_offer(
+    evidence: Evidence, policy: Policy, now: ArmResult | None, short: bool
+) -> StepOption | None:
     """Return the offer of more minutes for an arm that had no room and may change the verdict.
 
     Such an arm may repair a share of the failures large enough to gain the margin. If the diagnosis
@@ -47,11 +49,11 @@ def measure(evidence: Evidence, policy: Policy, now: ArmResult | None, short: bo
     ]
     if not left:
         return None
-    names = ", ".join(named(arm) for arm in left)
+    names = ", ".join(ticked(arm) for arm in left)
     return _offer(policy, left, f"the minutes had no room to measure {names}")
 
 
-def beside(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
+def unmeasured_clause(evidence: Evidence, policy: Policy, now: ArmResult | None) -> str:
     """Return a clause on an unmeasured arm that may beat a firm verdict's arm, or ""."""
     arm = _best(evidence, policy) if may_gain(evidence, policy, now) else None
     return f"; {_why_named(evidence, arm)}{_how([arm])[1]}" if arm else ""
@@ -76,7 +78,7 @@ def may_gain(evidence: Evidence, policy: Policy, now: ArmResult | None) -> bool:
     return (1 - lost) * max(_fails(diagnosis), *room, 0.0) >= policy.margin
 
 
-def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> Offer | None:
+def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> StepOption | None:
     """Return the offer to name a larger model, if the diagnosis says that one may be needed."""
     there = any(arm.tool == "bigger" and arm.score for arm in evidence.arms)
     if there or not may_gain(evidence, policy, now):
@@ -85,7 +87,7 @@ def bigger(evidence: Evidence, policy: Policy, now: ArmResult | None) -> Offer |
         return None
     why = f"{_share(evidence, BY_TOOL['bigger'])} that a larger model may repair"
     why += f"{_causes(evidence, BY_TOOL['bigger'])}, and none is measured (key `bigger`)"
-    return Offer(A_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
+    return StepOption(LABELS_PER_MODEL, Next(do="measure bigger", rows=evidence.n, why=why))
 
 
 def _best(evidence: Evidence, policy: Policy) -> ArmResult | None:
@@ -129,7 +131,7 @@ def _open(evidence: Evidence, repairs: Collection[str]) -> frozenset[str]:
         if arm.score and arm.role == "candidate"
         for cause in arm.repairs
     }
-    return frozenset(repairs) - (done - STAY)
+    return frozenset(repairs) - (done - RESIDUAL_CAUSES)
 
 
 def _gain(evidence: Evidence, repairs: Collection[str]) -> float:
@@ -146,7 +148,7 @@ def _fails(diagnosis: Diagnosis) -> float:
 
 def _why_named(evidence: Evidence, arm: ArmResult) -> str:
     return (
-        f"{_share(evidence, arm.repairs)} that {named(arm)} may repair"
+        f"{_share(evidence, arm.repairs)} that {ticked(arm)} may repair"
         f"{_causes(evidence, arm.repairs)}, and the minutes had no room to measure it"
     )
 
@@ -179,8 +181,8 @@ def _how(arms: Sequence[ArmResult]) -> tuple[int | None, str]:
     return whole, f": `tuneworthy run --more {whole}m`"
 
 
-def _offer(policy: Policy, arms: Sequence[ArmResult], why: str) -> Offer:
+def _offer(policy: Policy, arms: Sequence[ArmResult], why: str) -> StepOption:
     (minutes, how), prices = _how(arms), [arm.more_usd for arm in arms]
     usd = None if any(one is None for one in prices) else sum(one for one in prices if one)
     step = Next(do="raise budget.minutes", minutes=minutes, usd=usd, why=f"{why}{how}")
-    return Offer(in_labels(minutes, usd, policy.label_each), step)
+    return StepOption(in_labels(minutes, usd, policy.label_each), step)

@@ -13,13 +13,13 @@ from typing import Any
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.stats.economics import chance_better
-from tuneworthy.verdict.board import Board, rung
+from tuneworthy.verdict.board import Ladder, rung
 from tuneworthy.verdict.prices import (
     KEYS,
     break_even,
     cost_of,
-    priced,
-    unknown,
+    known_prices,
+    unknown_costs,
     worth_of_one,
 )
 
@@ -30,7 +30,7 @@ BREAK_EVEN = ("break_even_per_month", "side", "p_net_higher")
 
 
 def economics(
-    board: Board, policy: Policy, arm: ArmResult | None
+    board: Ladder, policy: Policy, arm: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the economics of all rungs against the named arm, and {JSON pointer: reason}."""
     known = {
@@ -44,7 +44,7 @@ def economics(
         rows.append(row)
         known |= {f"/economics/arms/{number}/{key}": text for key, text in why.items()}
     out: dict[str, Any] = {
-        "priced": priced(board.rivals, policy) is not None,
+        "priced": known_prices(board.rivals, policy) is not None,
         "requests_per_month": policy.requests_per_month,
         "value_of_correct": policy.value_of_correct,
         "horizon_months": policy.horizon_months,
@@ -59,7 +59,7 @@ def economics(
 
 
 def _against(
-    board: Board, policy: Policy, arm: ArmResult | None, known: dict[str, str]
+    board: Ladder, policy: Policy, arm: ArmResult | None, known: dict[str, str]
 ) -> dict[str, Any]:
     """Return break-even of the named arm against the tuned one (or the next, if that is named)."""
     tuned = next((a for a in reversed(board.order) if a.tool in TUNED), None)
@@ -87,7 +87,7 @@ def _against(
 
 
 def _row(
-    board: Board, policy: Policy, each: ArmResult, named: ArmResult | None
+    board: Ladder, policy: Policy, each: ArmResult, named: ArmResult | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return cost and value of one rung, and the reasons of its nulls."""
     why: dict[str, str] = {}
@@ -132,7 +132,7 @@ def _row(
     return row, why
 
 
-def _score(board: Board, each: ArmResult, named: ArmResult | None) -> float:
+def _score(board: Ladder, each: ArmResult, named: ArmResult | None) -> float:
     """Return a score comparable to the named arm's: on other cases, by their paired difference.
 
     Recorded answers are scored on the earliest rows too, which learning arms can't be.
@@ -149,12 +149,12 @@ def _cents(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 2)
 
 
-def _chance(board: Board, policy: Policy, b: ArmResult, s: ArmResult) -> tuple[float | None, str]:
+def _chance(board: Ladder, policy: Policy, b: ArmResult, s: ArmResult) -> tuple[float | None, str]:
     """Return P(NV_b > NV_s) by the normal approximation, or None with a reason."""
     costs = [cost_of(arm, policy.requests_per_month, policy.horizon_months) for arm in (b, s)]
     value, volume = worth_of_one(policy), policy.requests_per_month
     if costs[0] is None or costs[1] is None or volume is None:
-        return None, _and(unknown((b, s)), volume, VOLUME)
+        return None, _and(unknown_costs((b, s)), volume, VOLUME)
     if value is None:
         return None, VALUE
     error = score_error(board, b, s)
@@ -165,7 +165,7 @@ def _chance(board: Board, policy: Policy, b: ArmResult, s: ArmResult) -> tuple[f
     return round(chance_better(mean, hypot(volume * value * error, volume * price)), 4), ""
 
 
-def score_error(board: Board, b: ArmResult, s: ArmResult) -> float | None:
+def score_error(board: Ladder, b: ArmResult, s: ArmResult) -> float | None:
     """Return the standard error of q_b - q_s implied by its bounds; None without a pair."""
     pair = board.pairs.get((b.name, s.name))
     if pair is None or pair.high <= pair.low:
@@ -178,12 +178,12 @@ def _and(lacking: list[str], volume: float | None, text: str) -> str:
     return "; ".join(parts + ([text] if volume is None else [])) or "not known"
 
 
-def _lower(board: Board, arm: ArmResult) -> ArmResult | None:
+def _lower(board: Ladder, arm: ArmResult) -> ArmResult | None:
     below = [other for other in board.order if rung(other) < rung(arm)]
     return max(below, key=lambda other: board.bound(other, arm)[0], default=None)
 
 
-def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
+def _free(board: Ladder, arm: ArmResult) -> dict[str, Any] | None:
     """Return the arm with the highest score and the probability that it is truly better."""
     best = max(board.order, key=lambda other: board.bound(other, arm)[0] if other != arm else 0.0)
     error = score_error(board, best, arm)
@@ -193,7 +193,7 @@ def _free(board: Board, arm: ArmResult) -> dict[str, Any] | None:
     return {"arm": best.name, "chance": round(chance_better(mean, error), 3)}
 
 
-def _assumed(board: Board, policy: Policy) -> Iterator[str]:
+def _assumed(board: Ladder, policy: Policy) -> Iterator[str]:
     """Yield the assumptions behind the figures, in plain words."""
     yield f"costs are spread over {policy.horizon_months:g} months (economics.horizon_months)"
     for arm in board.order:

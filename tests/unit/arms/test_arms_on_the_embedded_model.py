@@ -47,7 +47,7 @@ def test_samples_differ_from_each_other_and_repeat_with_their_seed(model, tmp_pa
 def test_drafts_that_are_valid_stand_and_the_others_end_valid(model, tmp_path):
     setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))
     asked = [case.query() for case in rows]
-    free = zero_shot.prompted(setup, setup.recipe).answer(asked)
+    free = zero_shot.prompting_arm(setup, setup.recipe).answer(asked)
     drafted = constrained.fit(setup, constrained.Options(draft=True), 0).answer(asked)
     valid = validity(setup.task)
     assert all(valid(answer) for answer in drafted)
@@ -63,7 +63,7 @@ def test_a_free_answer_that_stands_is_what_decoding_under_the_grammar_writes(tmp
     model = load(locate(), "smollm2-135m", "float32")
     setup, rows = parts(model, tmp_path, "json", Recipe(kind="nearest", k=2))
     asked = [case.query() for case in rows]
-    free = zero_shot.prompted(setup, setup.recipe).answer(asked)
+    free = zero_shot.prompting_arm(setup, setup.recipe).answer(asked)
     setup = replace(setup, given=lambda recipe: free)
     fitted = constrained.fit(setup, constrained.Options(), 0)
     held = fitted.answer(asked)

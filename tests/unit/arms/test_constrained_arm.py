@@ -10,7 +10,7 @@ from tests import studies
 
 from tuneworthy.arms import _prompted, constrained, nearest_shots
 from tuneworthy.arms._held import AGAIN
-from tuneworthy.arms._prompted import prompted
+from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.metrics._validity import validity
@@ -155,7 +155,7 @@ class Holding(Scripted):
 def test_a_free_answer_that_the_grammar_would_not_change_is_known(tmp_path):
     def given(respond=careless, kind="json", model=Holding, **changes):
         parts = setup(respond, tmp_path, kind)
-        free = prompted(parts, parts.recipe).answer(queries(kind))
+        free = prompting_arm(parts, parts.recipe).answer(queries(kind))
         texts = ['{"n": 1}', '{"m": 1}', '{"n": 2}', '{"n": 3}', '{"n": 4}', '{"n": 5}']
         said = [
             answer.model_copy(update={"text": text, "finish": "stop", **more})
@@ -198,7 +198,7 @@ def test_labels_scored_beside_a_free_answer_are_not_scored_again(tmp_path, monke
     mixed = fit(parts, options, 0).answer([asked[0], *dev, *asked[2:]])
     few = [False, True, *[True] * 3, *[False] * 6]
     assert [a.labels is None for a in mixed] == few, "other dev cases are asked by nobody again"
-    for idle in (fit(parts, nearest_shots.placebo(options), 0), prompted(parts, parts.recipe)):
+    for idle in (fit(parts, nearest_shots.placebo(options), 0), prompting_arm(parts, parts.recipe)):
         assert not any(a.labels for a in idle.answer(asked))
     fitted = constrained.fit(replace(parts, given=lambda recipe: free), constrained.Options(), 0)
     known, scored = [fitted.known(query) for query in asked], fitted.answer(asked)

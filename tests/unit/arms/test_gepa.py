@@ -5,10 +5,10 @@ from arms_kit import label_cases, setup
 from test_optimised_prompt import gold
 
 from tuneworthy.arms import gepa
-from tuneworthy.arms._reflected import fenced
+from tuneworthy.arms._reflected import longest_fenced_block
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.plugins import load
-from tuneworthy.core.specs import lacking, needs_of, specs
+from tuneworthy.core.specs import needs_of, specs, unmet_needs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.messages import build, specification
@@ -36,7 +36,7 @@ class Writer:
         if len(self.asked) == self.most:
             raise KeyboardInterrupt
         self.asked.append(text := prompt[0].content)
-        own = fenced(text.partition("\n\nMistake")[0])
+        own = longest_fenced_block(text.partition("\n\nMistake")[0])
         label = text.partition("Right: ")[2].split()[0]
         return f"The rule is missing.\n```\n{own}\n{RULES[label]}\n```\nThat is it."
 
@@ -111,7 +111,7 @@ def test_it_needs_a_second_model_and_runs_only_where_it_is_named(tmp_path):
     why = {}
     for key in ("", "teacher", "bigger"):
         given = job.model_copy(update={key: "openai:x"} if key else {})
-        why[key] = lacking(spec, needs_of(given, model="", training="", gold=False))
+        why[key] = unmet_needs(spec, needs_of(given, model="", training="", gold=False))
     assert "teacher or bigger" in why[""]
     assert why["teacher"] == why["bigger"] == ""
     assert "gepa" not in {one.arm for one in specs(job.model_copy(update={"arms": "auto"}))}
@@ -131,4 +131,4 @@ def test_the_placebo_is_as_long_and_says_nothing(tmp_path):
     [("a ```\nx\n``` b ```text\nlonger\n```", "longer"), ("plain", "plain"), ("``` ```", "")],
 )
 def test_the_longest_part_between_fences_is_taken(text, found):
-    assert fenced(text) == found
+    assert longest_fenced_block(text) == found

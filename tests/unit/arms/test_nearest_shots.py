@@ -6,7 +6,7 @@ import pytest
 from arms_kit import queries, setup
 
 from tuneworthy.arms import nearest_shots
-from tuneworthy.arms._prompted import room
+from tuneworthy.arms._prompted import answer_token_limit
 from tuneworthy.core.errors import DoesNotApply
 
 
@@ -23,7 +23,7 @@ def test_the_largest_k_that_fits_is_named_and_is_the_largest(tmp_path):
     assert 1 <= most < 16
     parts, arm = fitted(tmp_path, most, 120)
     sizes = [parts.models["base"].count_tokens(a.prompt) for a in arm.answer(queries())]
-    assert max(sizes) + room(parts) <= 120 + 2  # a scored input may be a bit longer
+    assert max(sizes) + answer_token_limit(parts) <= 120 + 2  # a scored input may be a bit longer
     with pytest.raises(DoesNotApply):
         fitted(tmp_path, most + 1, 120)
 

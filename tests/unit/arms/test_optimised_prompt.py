@@ -94,7 +94,7 @@ def test_no_more_prompts_are_tried_than_declared_and_every_one_is_kept(tmp_path,
     assert len(told["tried"]) == budget == told["budget"]
     assert all(one["text"] and 10 <= one["n"] <= 30 for one in told["tried"])
     assert sum(one["chosen"] for one in told["tried"]) == 1
-    assert len(model.asked) <= 30 * _searched.passes(budget) + 60, "and few rows each"
+    assert len(model.asked) <= 30 * _searched.dev_passes(budget) + 60, "and few rows each"
     recipes = [Recipe.model_validate(one["recipe"]) for one in told["tried"]]
     assert len({r.model_dump_json() for r in recipes}) == budget
 
@@ -172,5 +172,5 @@ def test_the_budget_s_cost_is_what_a_search_asks():
     assert _searched.rungs(40, 4) == [12, 20, 40]
     assert _searched.rungs(40, 1) == [40]
     assert _searched.rungs(300, 8) == [37, 75, 150, 300]
-    assert _searched.passes(1) == 1
-    assert _searched.passes(8) == 5.5
+    assert _searched.dev_passes(1) == 1
+    assert _searched.dev_passes(8) == 5.5

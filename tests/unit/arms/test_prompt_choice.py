@@ -40,7 +40,7 @@ def choose(folder, rights, dev=40, recipe=NEAREST, prompts=(ZERO, FEW, NEAREST),
                 for query in some]  # fmt: skip
 
     parts = setup(silent, folder, dev=rows[::-1], recipe=recipe, prompts=prompts)
-    return _choice.chosen(parts, ask, **how), asked
+    return _choice.choose_prompt(parts, ask, **how), asked
 
 
 def below(n):
@@ -87,7 +87,7 @@ def test_a_near_tie_goes_to_the_simpler_prompt(tmp_path):
     ],
 )
 def test_better_is_more_than_two_points_and_one_standard_error(gains, better):
-    assert _choice.shown(gains) is better
+    assert _choice.is_significant_gain(gains) is better
 
 
 def test_dev_rows_are_the_first_40_by_id_and_the_same_for_all(tmp_path):
@@ -135,7 +135,7 @@ def test_ten_rows_are_not_halved_and_a_limit_on_prompts_holds(tmp_path):
     ],
 )
 def test_what_a_prompt_is_called(recipe, name):
-    assert _choice.named(recipe) == name
+    assert _choice.prompt_name(recipe) == name
 
 
 def wants_examples(wanted):
@@ -198,7 +198,7 @@ def test_a_grammar_chooses_the_prompt_under_it(tmp_path):
 
 
 def test_the_answers_that_the_grammar_would_not_change_stand_in_the_choice(tmp_path):
-    from tuneworthy.arms._prompted import prompted
+    from tuneworthy.arms._prompted import prompting_arm
     from tuneworthy.models._reply_cache import ReplyCache
 
     class Holding(Scripted):
@@ -218,7 +218,7 @@ def test_the_answers_that_the_grammar_would_not_change_stand_in_the_choice(tmp_p
                   models={"base": model})  # fmt: skip
     dev = [case.query() for case in parts.dev]
     for recipe in BOTH:
-        prompted(parts, recipe).answer(dev)
+        prompting_arm(parts, recipe).answer(dev)
     before = len(asked)
     constrained.fit(parts, constrained.Options(), 0)
     assert len(asked) == before + 2, "one row a prompt breaks the grammar"
@@ -299,4 +299,4 @@ def test_a_row_without_a_score_counts_as_wrong(tmp_path):
         text = "1" if recipe == NEAREST else ""
         return [Answer(case=q.id, text=text, error=None if text else "down") for q in some]
 
-    assert _choice.chosen(parts, ask).recipe == NEAREST
+    assert _choice.choose_prompt(parts, ask).recipe == NEAREST

@@ -155,7 +155,7 @@ def test_refused_rows_exit_5_and_a_busy_store_7(tmp_path, capsys):
 def test_our_bug_exits_1_without_a_trace_back_on_the_terminal(tmp_path, monkeypatch, capsys):
     import tuneworthy.study
 
-    monkeypatch.setattr(tuneworthy.study, "open_desk", lambda *a: 1 / 0)
+    monkeypatch.setattr(tuneworthy.study, "open_session", lambda *a: 1 / 0)
     assert run(["run", str(studies.write(tmp_path))]) == 1
     shown = capsys.readouterr().err
     assert "BUG: ZeroDivisionError" in shown

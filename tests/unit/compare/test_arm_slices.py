@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.compare.arm_slices import slices
-from tuneworthy.compare.built_cells import best_cells, best_runs, built, rare
+from tuneworthy.compare.built_cells import best_artefact_run, best_cells, best_runs, rare_word_cases
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
@@ -100,10 +100,10 @@ def test_an_arm_without_a_score_has_no_slices():
 def test_rare_words_are_those_that_few_rows_hold():
     cases = [case(i, "the common words") for i in range(9)]
     odd = [case(50 + i, f"xylophone{i} quasar{i} words") for i in range(3)]
-    assert rare([*cases, *odd]) == {c.id for c in odd}
-    assert rare(cases[:3]) == frozenset()
+    assert rare_word_cases([*cases, *odd]) == {c.id for c in odd}
+    assert rare_word_cases(cases[:3]) == frozenset()
     elsewhere = [case(100 + i, "xylophone0 quasar0 words") for i in range(40)]
-    assert odd[0].id not in rare([*cases[:6], odd[0], case(9, "zebra")], elsewhere)
+    assert odd[0].id not in rare_word_cases([*cases[:6], odd[0], case(9, "zebra")], elsewhere)
 
 
 def test_the_run_that_would_be_built_is_best_on_dev():
@@ -112,11 +112,11 @@ def test_the_run_that_would_be_built_is_best_on_dev():
     best = run("a", cases[:1], [1], dev=0.6, fold=0, seed=1, artefact="f0s1")
     other = run("a", cases[1:], [1], dev=0.5, fold=1, artefact="f1")
     assert best_runs([first, best, other], "a") == [best, other]
-    assert built([first, best, other], "a") == best
+    assert best_artefact_run([first, best, other], "a") == best
     assert {i: s for i, (_, s) in best_cells([first, best, other], "a").items()} == {
         "c000": 1.0, "c001": 1.0,
     }  # fmt: skip
-    assert built([run("a", cases, [1, 1])], "a") is None
+    assert best_artefact_run([run("a", cases, [1, 1])], "a") is None
 
 
 def test_slices_survive_json_inside_the_evidence():

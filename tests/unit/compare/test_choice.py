@@ -5,11 +5,11 @@ import pytest
 from tuneworthy.compare.built_cells import best_runs
 from tuneworthy.compare.choice import (
     best_by_fold,
-    best_last,
     best_on_dev,
     best_prompt,
     own_prompts,
     simplest_prompts,
+    sorted_by_dev,
 )
 from tuneworthy.compare.columns import column
 from tuneworthy.core.answer import Answer, Score
@@ -38,7 +38,7 @@ def test_d7_every_reader_takes_the_same_seed_as_the_best(devs, best):
     runs = [seeded(seed, dev, value=seed / 4) for seed, dev in enumerate(devs)]
     task = Task(data=Data(file="rows.jsonl"))
     assert best_on_dev(runs).seed == best
-    assert best_last(runs)[-1].seed == best
+    assert sorted_by_dev(runs)[-1].seed == best
     assert [run.seed for run in best_runs(runs, "lora")] == [best]
     assert column(runs).cells["c0"][0].text == f"seed {best}"
     assert columns(task, runs)["lora"].answers["c0"].text == f"seed {best}"

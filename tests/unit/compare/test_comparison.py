@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuneworthy.compare.comparison import compare, noted
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.comparison import compare, joined_notes
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.plan import NO_ROOM
@@ -28,7 +28,7 @@ def shape():
     parts = tuple(Part(train=(), dev=(), test=test) for test in FOLDS)
     parts = tuple(p.model_copy(update={"train": FOLDS[1 - i]}) for i, p in enumerate(parts))
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
-    return Shape(task, "study", Split(k=2, parts=parts), {})
+    return ComparisonInputs(task, "study", Split(k=2, parts=parts), {})
 
 
 def made(name, tool, value, fold, **more):
@@ -144,7 +144,9 @@ def test_the_best_of_several_arms_of_a_tool_has_a_lower_end_that_pays_for_the_ch
     split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(IDS)),))
     found = compare(replace(shape(), split=split), cases(), runs)
     best = next(a for a in found.arms if a.finalist)
-    plain = bounds.mean_interval([s.value for s in runs[int(best.name[1])].scores], bounds.NAMED)
+    plain = bounds.mean_interval(
+        [s.value for s in runs[int(best.name[1])].scores], bounds.CHOSEN_ARM_LEVEL
+    )
     assert best.score.low < round(plain[1], 6)
     assert best.score.high == pytest.approx(plain[2], abs=1e-6)
 
@@ -239,6 +241,6 @@ def test_notes_of_folds_that_differ_in_their_figures_alone_are_shown_once():
     same = "stands on zero_shot: few_shot was no better than zero_shot on 40 dev rows"
     runs = [run(0, f"{same} (.21, .19)", "no vectors"), run(1, f"{same} (.20, .20)", "no vectors")]
     both = f"no vectors; {same} (.20, .20); the figures differ over 2 runs"
-    assert noted([*runs, run(2)]) == both
-    assert noted(runs[1:]) == f"no vectors; {same} (.20, .20)"
-    assert noted([run(0)]) == ""
+    assert joined_notes([*runs, run(2)]) == both
+    assert joined_notes(runs[1:]) == f"no vectors; {same} (.20, .20)"
+    assert joined_notes([run(0)]) == ""

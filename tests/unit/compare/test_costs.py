@@ -5,7 +5,7 @@ import pytest
 from tuneworthy.compare.costs import request_cost, with_costs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
-from tuneworthy.core.freshness import Staleness
+from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Economics, Knowledge, Task
 
@@ -24,7 +24,7 @@ def arm(name, tool, **more):
 
 
 def priced(asked, *arms, days=None, runs=()):
-    known = Staleness(days=Interval(mean=days, low=days, high=days)) if days else None
+    known = Freshness(days=Interval(mean=days, low=days, high=days)) if days else None
     found = Evidence(task="t", hash="h", n=100, looks=1, alpha=0.05, arms=arms, pairs=(),
                      train=250, staleness=known)  # fmt: skip
     return {a.name: a for a in with_costs(found, asked, runs).arms}

@@ -7,7 +7,7 @@ import pytest
 
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.interval_width import MANY, WIDER
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
@@ -31,7 +31,7 @@ def shape(n=N, groups=None, **more):
     )
     task = Task(data=Data(file="rows.jsonl"), success={"metric": "exact"})
     groups = groups or {}
-    return Shape(task, "s", Split(k=K, parts=parts, groups=groups), groups, **more)
+    return ComparisonInputs(task, "s", Split(k=K, parts=parts, groups=groups), groups, **more)
 
 
 def runs(made, means, recipes=None, **more):
@@ -148,7 +148,7 @@ def test_the_best_of_several_arms_pays_for_the_choice_and_few_rows_are_said():
     said = "it is the best of 9 arms of its tool, which its lower end allows for"
     assert best.wide[1:] == (said, "rows are few as well")
     assert not any(arm.wide for arm in found.values() if arm is not best)
-    _, low, high = bounds.mean_interval([1.0] * 20 + [0.0] * 20, bounds.NAMED)
+    _, low, high = bounds.mean_interval([1.0] * 20 + [0.0] * 20, bounds.CHOSEN_ARM_LEVEL)
     assert high - low > MANY
 
 
@@ -163,7 +163,7 @@ def test_a_judge_is_a_reason_of_its_own():
 def test_the_ratio_said_is_that_of_the_stored_interval(means):
     found = arms(shape(), runs(shape(), means))["rag"]
     values = [float(at < round(m * 80)) for m in means for at in range(80)]
-    _, low, high = bounds.mean_interval(values, bounds.NAMED)
+    _, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL)
     ratio = (found.score.high - found.score.low) / (high - low)
     assert bool(found.wide) == (ratio > WIDER)
     if found.wide:

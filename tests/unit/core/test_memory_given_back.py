@@ -35,13 +35,13 @@ def test_what_another_thread_freed_goes_back_and_stays_without() -> None:
     held = resident() - begun
     if held < 30e6:
         pytest.skip("this allocator gave it back by itself")
-    assert memory.give_back()
+    assert memory.trim_heap()
     assert resident() - begun < held / 2
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_trim", lambda: None)
-    assert memory.give_back() is False
+    assert memory.trim_heap() is False
 
 
 def test_a_system_without_a_c_library_to_open_gives_nothing_back(
@@ -52,5 +52,5 @@ def test_a_system_without_a_c_library_to_open_gives_nothing_back(
 
     memory._trim.cache_clear()
     monkeypatch.setattr(memory.ctypes, "CDLL", missing)
-    assert memory.give_back() is False
+    assert memory.trim_heap() is False
     memory._trim.cache_clear()

@@ -103,7 +103,7 @@ def test_rows_without_an_answer_and_answers_to_no_row_are_told(tmp_path):
 def test_one_lost_answer_is_told_in_the_singular_and_left_out_rows_are_thought_of(tmp_path):
     from tests import studies
 
-    from tuneworthy.study import Wishes, check
+    from tuneworthy.study import RunOptions, check
 
     path = studies.write(tmp_path)
     logged = (tmp_path / "logged.jsonl").read_text().splitlines()
@@ -111,7 +111,7 @@ def test_one_lost_answer_is_told_in_the_singular_and_left_out_rows_are_thought_o
     text = " ".join(one.text for one in check(path).observations)
     assert "1 of 60 rows has no recorded answer in logged.jsonl: it counts as wrong" in text
     assert "1 recorded answer in logged.jsonl belongs to no row" in text
-    text = " ".join(one.text for one in check(path, Wishes(limit=30)).observations)
+    text = " ".join(one.text for one in check(path, RunOptions(limit=30)).observations)
     assert "belong to no row, or to one that was left out" in text
 
 

@@ -12,7 +12,7 @@ from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import load
-from tuneworthy.stats.power import mde
+from tuneworthy.stats.power import minimum_detectable_effect
 
 LABELS = ["billing", "delivery", "refund"]
 TOPICS = ["parcel", "invoice", "router", "ticket", "garden", "engine", "window", "violin"]
@@ -56,8 +56,8 @@ def test_clean_rows_raise_nothing(tmp_path):
 def test_what_rows_can_show_is_wider_for_fitted_arms(tmp_path):
     seen = audited(tmp_path, [pair(n) for n in range(250)]).visible
     assert (seen.n, seen.d, seen.factor) == (250, 0.2, 1.95)
-    assert seen.prompts == pytest.approx(mde(250, 0.2), abs=1e-6)
-    assert seen.fitted == pytest.approx(1.95 * mde(250, 0.2), abs=1e-6)
+    assert seen.prompts == pytest.approx(minimum_detectable_effect(250, 0.2), abs=1e-6)
+    assert seen.fitted == pytest.approx(1.95 * minimum_detectable_effect(250, 0.2), abs=1e-6)
 
 
 def test_with_a_test_file_nothing_is_widened(tmp_path):

@@ -74,7 +74,7 @@ def bytes_a_row(make) -> float:
 
 
 def from_file(n: int) -> Case:
-    found = to_case(reading.Raw(f"rows.jsonl:{n}", {"input": f"text {n}", "output": f"yes {n}"}))
+    found = to_case(reading.RawRow(f"rows.jsonl:{n}", {"input": f"text {n}", "output": f"yes {n}"}))
     assert isinstance(found, Case)
     return found
 
@@ -99,7 +99,7 @@ def test_every_field_of_a_row_is_read():
         "id": "a", "input": "text", "output": "yes", "accepted": ["yep"], "must_say": ["y"],
         "must_not_say": ["no"], "context": "page", "group": "g", "time": "3", "meta": {"k": 1},
     }  # fmt: skip
-    assert to_case(reading.Raw("rows.jsonl:1", given)) == Case(
+    assert to_case(reading.RawRow("rows.jsonl:1", given)) == Case(
         id="a", messages=(Message(role="user", content="text"),), output="yes", accepted=("yep",),
         must_say=("y",), must_not_say=("no",), context="page", group="g", time="3",
         meta={"k": 1}, where="rows.jsonl:1",

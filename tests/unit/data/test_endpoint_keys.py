@@ -6,7 +6,7 @@ from tests import studies
 from tuneworthy.core.endpoint_keys import OWN_FIELDS, price_fault
 from tuneworthy.core.errors import TaskError
 from tuneworthy.data.taskfile import read_task
-from tuneworthy.study import Wishes, check, plan, run
+from tuneworthy.study import RunOptions, check, plan, run
 
 MODEL = "openai:m@http://127.0.0.1:9/v1"
 HEAD = f"data: {{file: rows.jsonl}}\nmodel: {MODEL}\narms: [zero_shot, few_shot]\n"
@@ -26,7 +26,7 @@ def test_a_price_that_none_can_be_is_refused_everywhere_with_its_line(tmp_path, 
     path.write_text(f"{HEAD}economics:\n  prices:\n    m: {price}\n")
     for step in (check, plan, run):
         with pytest.raises(TaskError) as caught:
-            step(path, Wishes(pay=True))
+            step(path, RunOptions(pay=True))
         assert what in caught.value.what
         assert caught.value.where.startswith("task.yaml:6 economics.prices.m")
         assert caught.value.exit_code == 2
@@ -69,7 +69,7 @@ def test_an_option_of_what_runs_today_that_none_can_be_is_refused(tmp_path, opti
     path.write_text(f"{HEAD}present:\n  model: {MODEL}\n  options:\n    {option}\n")
     for step in (check, plan, run):
         with pytest.raises(TaskError) as caught:
-            step(path, Wishes(pay=True))
+            step(path, RunOptions(pay=True))
         assert what in caught.value.what
         assert fix in caught.value.fix
         assert caught.value.where == f"task.yaml:7 present.options.{option.partition(':')[0]}"

@@ -11,7 +11,13 @@ import pytest
 from tuneworthy.core.errors import DataError
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.audit import audit
-from tuneworthy.data.copies import jaccard, loose_key, near_pairs, plain_key, shingles
+from tuneworthy.data.copies import (
+    jaccard,
+    near_copy_pairs,
+    normalised_text,
+    shingles,
+    text_without_punctuation,
+)
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import Loaded, load
 
@@ -76,7 +82,12 @@ def changed_a_little(rng: random.Random, text: str) -> str:
     for _ in range(30):
         place = rng.randrange(len(best))
         next_ = best[:place] + rng.choice(LETTERS) + best[place + 1 :]
-        if jaccard(shingles(loose_key(text)), shingles(loose_key(next_))) < 0.8:
+        if (
+            jaccard(
+                shingles(text_without_punctuation(text)), shingles(text_without_punctuation(next_))
+            )
+            < 0.8
+        ):
             break
         best = next_
     return best
@@ -93,8 +104,11 @@ def test_p10_near_copies_are_found(tmp_path):
         rng = random.Random(seed)
         train, test = rows(rng, 100), rows(rng, 40)
         changed = [dict(row, input=changed_a_little(rng, row["input"])) for row in test[:10]]
-        changed = [c for c, row in zip(changed, test[:10], strict=True)
-                   if loose_key(c["input"]) != loose_key(row["input"])]  # fmt: skip
+        changed = [
+            c
+            for c, row in zip(changed, test[:10], strict=True)
+            if text_without_punctuation(c["input"]) != text_without_punctuation(row["input"])
+        ]
         folder = tmp_path / str(seed)
         folder.mkdir()
         got = load(write(folder, train + changed, test))
@@ -121,10 +135,10 @@ def test_near_copies_need_the_same_answer():
         "the parcel has not arrived at my home yet",
         "the parcel has not arrived at my house",
     )
-    text = [loose_key(one), loose_key(one + " now")]
-    assert near_pairs(text, ["a", "a"])
-    assert not near_pairs(text, ["a", "b"])
-    assert not near_pairs([one, other], ["a", "a"])
+    text = [text_without_punctuation(one), text_without_punctuation(one + " now")]
+    assert near_copy_pairs(text, ["a", "a"])
+    assert not near_copy_pairs(text, ["a", "b"])
+    assert not near_copy_pairs([one, other], ["a", "a"])
 
 
 def test_near_pairs_equal_a_brute_force_search():
@@ -132,7 +146,7 @@ def test_near_pairs_equal_a_brute_force_search():
     texts = [row["input"] for row in rows(rng, 150)]
     texts += [changed_a_little(rng, text) for text in texts[:60]]
     answers = ["x"] * len(texts)
-    found = {(min(a, b), max(a, b)) for a, b, _ in near_pairs(texts, answers)}
+    found = {(min(a, b), max(a, b)) for a, b, _ in near_copy_pairs(texts, answers)}
     words = [shingles(text) for text in texts]
     real = {(a, b) for a in range(len(texts)) for b in range(a + 1, len(texts))
             if jaccard(words[a], words[b]) >= 0.8}  # fmt: skip
@@ -166,8 +180,8 @@ def test_shingle_jaccard_is_that_of_sets():
     ],
 )
 def test_keys_keep_what_has_meaning(one, other, plain, loose):
-    assert (plain_key(one) == plain_key(other)) is plain
-    assert (loose_key(one) == loose_key(other)) is loose
+    assert (normalised_text(one) == normalised_text(other)) is plain
+    assert (text_without_punctuation(one) == text_without_punctuation(other)) is loose
 
 
 def test_rows_with_another_system_prompt_are_no_copies(tmp_path):

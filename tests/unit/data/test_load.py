@@ -17,7 +17,7 @@ from tuneworthy.data.audit import audit
 from tuneworthy.data.folds import split
 from tuneworthy.data.infer import answer_limit, type_of_rows
 from tuneworthy.data.load import Loaded, load
-from tuneworthy.data.schema import checker, inferred_schema
+from tuneworthy.data.schema import inferred_schema, schema_checker
 
 LABELS = ["billing", "delivery", "refund"]
 
@@ -352,7 +352,7 @@ def test_a_schema_is_inferred_and_every_training_answer_obeys_it():
     assert "enum" not in schema["properties"]["name"]
     assert schema["properties"]["n"]["type"] == ["integer", "null"]
     assert schema["required"] == ["kind", "name", "n"]
-    check = checker(schema)
+    check = schema_checker(schema)
     assert [check(gold) for gold in golds] == [""] * 60
     assert "kind" in (check('{"kind": "spam", "name": "x", "n": 1}') or "")
     assert check('{"kind": "refund", "name": "x"}')

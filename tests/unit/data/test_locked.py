@@ -8,10 +8,10 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import digest
 from tuneworthy.core.task import Data, Task
 from tuneworthy.data.audit import audit
-from tuneworthy.data.copies import asked
+from tuneworthy.data.copies import input_text
 from tuneworthy.data.folds import split
 from tuneworthy.data.load import load
-from tuneworthy.data.locked import seen_locked
+from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.taskfile import read_task
 
 LABELS = ["billing", "delivery", "refund"]
@@ -34,7 +34,7 @@ def read(folder, found, unlock=False, **data):
 
 
 def texts(cases):
-    return {asked(case) for case in cases}
+    return {input_text(case) for case in cases}
 
 
 def test_about_the_share_is_set_aside_and_every_row_accounted_for(tmp_path):
@@ -133,13 +133,13 @@ def read_or_refused(folder, found):
 
 
 def test_what_is_said_of_locked_rows_follows_from_their_number_and_the_looks():
-    first, again = seen_locked(50, 0, 0.2), seen_locked(50, 2, 0.2)
+    first, again = locked_observation(50, 0, 0.2), locked_observation(50, 2, 0.2)
     assert "50 rows are locked, no study has opened them" in first.text
     assert "look 1 (bounds at .05)" in first.text
     assert "10 points with a chance of 29 %" in first.text
     assert "look 3 (bounds at .05/12)" in again.text
     assert "10 points with a chance of 6 %" in again.text
-    none = seen_locked(0, 0, 0.2)
+    none = locked_observation(0, 0, 0.2)
     assert (none.level, none.count) == ("warning", 0)
 
 

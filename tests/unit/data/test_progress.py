@@ -18,7 +18,7 @@ def test_a_long_file_says_how_far_it_is(tmp_path, monkeypatch):
     path = studies.write(tmp_path, 3500, arms=studies.LIGHT)
     clock = iter(range(0, 10**6, 2))  # two seconds between two looks
     monkeypatch.setattr(reading.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(loading, "MANY", 3000)
+    monkeypatch.setattr(loading, "SLOW_COMPARISON_ROWS", 3000)
     said = []
     check(path, watch=lambda event, data: said.append((event, data)))
     assert said == [

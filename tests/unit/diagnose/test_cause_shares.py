@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneworthy.core.causes import REMEDIES, Base, Intervention
+from tuneworthy.core.causes import REMEDIES, BaseOutcomes, Intervention
 from tuneworthy.diagnose.cause_shares import CAUSES, LEAST, diagnose
 from tuneworthy.diagnose.effects import effect
 
@@ -17,7 +17,7 @@ def ids(kind, n):
 
 
 def base_of(fails, passes, **more):
-    return Base(arm="present", fails=ids("f", fails), passes=ids("p", passes), **more)
+    return BaseOutcomes(arm="present", fails=ids("f", fails), passes=ids("p", passes), **more)
 
 
 def tried(base, remedy, rescued, harmed=(), **more):

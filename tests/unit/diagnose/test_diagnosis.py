@@ -11,21 +11,21 @@ from tests import studies
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.core.run import NOT_ASKED, Run, Spec
+from tuneworthy.core.run import MODEL_UNAVAILABLE, Run, Spec
 from tuneworthy.core.task import Data, Task
-from tuneworthy.diagnose.diagnosis import _prompt_alone, across, columns
+from tuneworthy.diagnose.diagnosis import _prompt_alone, columns, diagnose_runs
 from tuneworthy.measure import planning
 from tuneworthy.measure.placebos import PASSED, probes
 from tuneworthy.metrics import scorer
 from tuneworthy.models import scripted
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, plan_screen
-from tuneworthy.study import Wishes, plan, run
+from tuneworthy.study import RunOptions, plan, run
 
 KINDS = [f"kind{i}" for i in range(6)]
 CODES = dict(zip(KINDS, "PQRSTU", strict=True))
 SHOWN = "nearest_shots placebo"
-BRIEF = Wishes(brief=True)  # what stands beside the arms is tested elsewhere
+BRIEF = RunOptions(brief=True)  # what stands beside the arms is tested elsewhere
 
 
 def reader(reads):
@@ -126,7 +126,7 @@ def test_a_plan_without_minutes_for_all_reads_on_fewer_cases(study):
 
 
 def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monkeypatch):
-    monkeypatch.setattr(planning, "reading_minutes", lambda across: 99.0 * sum(
+    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across: 99.0 * sum(
         probe.requests > 40 for probe in across))  # fmt: skip
     done = study()
     assert done.results.plan.read == 20
@@ -145,7 +145,7 @@ def test_a_study_that_reads_on_twenty_failures_says_how_many_it_read(study, monk
 
 
 def test_a_study_that_reads_nothing_across_still_decides(study, monkeypatch):
-    monkeypatch.setattr(planning, "reading_minutes", lambda across: 99.0 * len(across))
+    monkeypatch.setattr(planning, "diagnosis_minutes", lambda across: 99.0 * len(across))
     done = study()
     assert done.results.plan.read == 0
     assert SHOWN not in {run.spec.name for run in done.results.runs}
@@ -250,7 +250,7 @@ def copies(results, spec, right, folds=range(5)):
 
 def reread(results, runs):
     metric = scorer(results.task)
-    return across(results.task, results.cases, runs, metric, results.split, results.cases)
+    return diagnose_runs(results.task, results.cases, runs, metric, results.split, results.cases)
 
 
 TRAINED = Spec(name="lora", arm="lora", tool="tune", simplicity=60)
@@ -291,7 +291,7 @@ def test_a_whole_arm_shows_what_it_fails_where_its_pilot_was_not_tried(study):
     ("state", "because", "waits"),
     [
         ("skipped", NO_ROOM, True),
-        ("skipped", f"{NOT_ASKED}: no answer", True),
+        ("skipped", f"{MODEL_UNAVAILABLE}: no answer", True),
         ("failed", "the loss is not finite", True),
         ("skipped", "it needs a model whose weights are here", False),
     ],

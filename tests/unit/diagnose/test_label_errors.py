@@ -7,9 +7,9 @@ import pytest
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.doubt import Doubt
+from tuneworthy.core.doubt import LabelDoubt
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.diagnose.label_errors import consensus, contradicted, doubts
+from tuneworthy.diagnose.label_errors import consensus, contradicted, label_doubts
 from tuneworthy.suite.clause_type import LABELS, make
 
 DATA = Data(file="rows.jsonl")
@@ -41,14 +41,14 @@ def test_most_planted_flips_are_found_among_their_neighbours_and_few_sound_label
     found = sound = 0
     for seed in range(3):
         cases, wrong = clauses(240, 12, seed)
-        ids = {doubt.case for doubt in doubts(CLAUSES, cases)}
+        ids = {doubt.case for doubt in label_doubts(CLAUSES, cases)}
         found, sound = found + len(ids & wrong), sound + len(ids - wrong)
     assert found >= 20  # of 36
     assert sound <= 4  # of 684
 
 
 def test_clean_labels_are_left_alone():
-    assert sum(len(doubts(CLAUSES, clauses(240, 0, seed)[0])) for seed in range(3)) <= 4
+    assert sum(len(label_doubts(CLAUSES, clauses(240, 0, seed)[0])) for seed in range(3)) <= 4
 
 
 def test_random_labels_raise_no_flood_of_doubts():
@@ -56,14 +56,14 @@ def test_random_labels_raise_no_flood_of_doubts():
     cases, _ = clauses(240, 0)
     rng = random.Random(5)
     mixed = [c.model_copy(update={"output": rng.choice(LABELS)}) for c in cases]
-    assert len(doubts(CLAUSES, mixed)) <= 5
+    assert len(label_doubts(CLAUSES, mixed)) <= 5
 
 
 def test_a_doubt_says_what_and_where():
     cases = [case(f"c{i}", f"please refund order {i}", "refund") for i in range(6)]
     cases += [case(f"d{i}", f"where does parcel {i} stay", "delivery") for i in range(6)]
     odd = case("odd", "please refund order 9", "delivery")
-    (doubt,) = doubts(Task(data=DATA, output=Output(type="label")), [*cases, odd])
+    (doubt,) = label_doubts(Task(data=DATA, output=Output(type="label")), [*cases, odd])
     assert (doubt.case, doubt.ground) == ("odd", "neighbours")
     assert "5 of the 5 nearest inputs have “refund” (c" in doubt.why
     assert doubt.why.endswith("this one has “delivery”")
@@ -72,33 +72,35 @@ def test_a_doubt_says_what_and_where():
 def test_further_rows_are_compared_with_but_not_judged():
     cases, _ = clauses(240, 12)
     judged, rest = cases[:120], cases[120:]
-    found = {doubt.case for doubt in doubts(CLAUSES, judged, rest)}
+    found = {doubt.case for doubt in label_doubts(CLAUSES, judged, rest)}
     assert found <= {c.id for c in judged}
-    assert found == {d.case for d in doubts(CLAUSES, cases)} & {c.id for c in judged}
+    assert found == {d.case for d in label_doubts(CLAUSES, cases)} & {c.id for c in judged}
 
 
 def test_an_accepted_label_is_no_doubt_and_rows_without_words_are_none():
     cases = [case(f"c{i}", f"please refund order {i}", "refund") for i in range(6)]
     open_ = case("odd", "please refund order 9", "delivery", accepted=("refund",))
     task = Task(data=DATA, output=Output(type="label"))
-    assert doubts(task, [*cases, open_]) == []
-    assert doubts(task, [case(f"x{i}", "…" * (i + 1), "a") for i in range(8)]) == []
-    assert doubts(task, cases[:2]) == []
+    assert label_doubts(task, [*cases, open_]) == []
+    assert label_doubts(task, [case(f"x{i}", "…" * (i + 1), "a") for i in range(8)]) == []
+    assert label_doubts(task, cases[:2]) == []
 
 
 @pytest.mark.parametrize("kind", ["label", "json", "number"])
 def test_one_input_with_two_answers_is_a_conflict_on_both_sides(kind):
     pair = [case("a", "Same  input", "1", where="r:1"), case("b", "same input", "2", where="r:2")]
-    found = doubts(Task(data=DATA, output=Output(type=kind)), [*pair, case("c", "other", "1")])
+    found = label_doubts(
+        Task(data=DATA, output=Output(type=kind)), [*pair, case("c", "other", "1")]
+    )
     assert [(d.case, d.ground) for d in found] == [("a", "conflict"), ("b", "conflict")]
     assert found[0].why == "the same input has “1” here and “2” in r:2"
 
 
 def test_free_text_and_equal_json_are_no_conflict():
     worded = [case("a", "q", "It is the red one"), case("b", "q", "the red one it is, yes")]
-    assert doubts(Task(data=DATA, output=Output(type="text")), worded) == []
+    assert label_doubts(Task(data=DATA, output=Output(type="text")), worded) == []
     keyed = [case("a", "q", '{"x": 1, "y": 2}'), case("b", "q", '{"y": 2, "x": 1}')]
-    assert doubts(Task(data=DATA, output=Output(type="json")), keyed) == []
+    assert label_doubts(Task(data=DATA, output=Output(type="json")), keyed) == []
 
 
 def arms(cases, wrong, accuracies, seed=0):
@@ -150,9 +152,9 @@ def test_arms_that_say_nothing_or_different_things_do_not_agree():
 
 def test_what_arms_agree_on_is_shown_but_counts_as_no_contradiction():
     found = [
-        Doubt(case="a", ground="consensus", why=""),
-        Doubt(case="b", ground="conflict", why=""),
-        Doubt(case="c", ground="neighbours", why=""),
-        Doubt(case="d", ground="conflict", why=""),
+        LabelDoubt(case="a", ground="consensus", why=""),
+        LabelDoubt(case="b", ground="conflict", why=""),
+        LabelDoubt(case="c", ground="neighbours", why=""),
+        LabelDoubt(case="d", ground="conflict", why=""),
     ]
     assert contradicted(found, ["a", "b", "c"]) == ("b", "c")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tuneworthy.core.audit_report import Visible
+from tuneworthy.core.audit_report import DetectableDifference
 from tuneworthy.core.causes import Wrong
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
-from tuneworthy.core.plan import NO_ROOM, Plan, PlannedArm, Sent
+from tuneworthy.core.plan import NO_ROOM, EndpointLoad, Plan, PlannedArm
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.repairs import BY_REMEDY, repairs
 from tuneworthy.core.run import Spec
-from tuneworthy.diagnose.remedies import against, wanted, with_minutes
+from tuneworthy.diagnose.remedies import advised_against, repairable_share, with_minutes
 
 
 def spec(arm, role="candidate", tool=None):
@@ -71,12 +71,12 @@ def test_recorded_answers_without_a_tool_repair_nothing():
 
 def test_an_arm_is_wanted_for_the_share_of_failures_whose_causes_it_repairs():
     wrong = rows(reading=0.6, learnable=0.1, hard=0.3)
-    assert wanted(spec("rag_lora"), wrong) == pytest.approx(0.7)
-    assert wanted(spec("lora"), wrong) == pytest.approx(0.1)
-    assert wanted(spec("bigger"), wrong) == pytest.approx(0.6)
-    assert wanted(spec("few_shot"), wrong) == 0.0
-    assert wanted(spec("rag_lora"), []) == 0.0
-    assert wanted(spec("rag_lora"), rows(reading=0.7, learnable=0.6)) == 1.0
+    assert repairable_share(spec("rag_lora"), wrong) == pytest.approx(0.7)
+    assert repairable_share(spec("lora"), wrong) == pytest.approx(0.1)
+    assert repairable_share(spec("bigger"), wrong) == pytest.approx(0.6)
+    assert repairable_share(spec("few_shot"), wrong) == 0.0
+    assert repairable_share(spec("rag_lora"), []) == 0.0
+    assert repairable_share(spec("rag_lora"), rows(reading=0.7, learnable=0.6)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_an_arm_is_wanted_for_the_share_of_failures_whose_causes_it_repairs():
 def test_the_diagnosis_speaks_against_training_that_brings_no_passages(
     wrong, closed_book, with_passages
 ):
-    assert against(spec("lora"), rows(**wrong)) is closed_book
-    assert against(spec("rag_lora"), rows(**wrong)) is with_passages
-    assert not against(spec("few_shot"), rows(**wrong))
-    assert not against(spec("bigger"), rows(**wrong))
+    assert advised_against(spec("lora"), rows(**wrong)) is closed_book
+    assert advised_against(spec("rag_lora"), rows(**wrong)) is with_passages
+    assert not advised_against(spec("few_shot"), rows(**wrong))
+    assert not advised_against(spec("bigger"), rows(**wrong))
 
 
 def result(name, because="", score=None):
@@ -109,7 +109,7 @@ def result(name, because="", score=None):
 
 
 def test_an_arm_left_out_for_minutes_says_what_it_would_take():
-    sent = Sent(what="d", requests=9, most_requests=9, tokens=9, most_tokens=9, usd=1.0,
+    sent = EndpointLoad(what="d", requests=9, most_requests=9, tokens=9, most_tokens=9, usd=1.0,
                 most_usd=2.0, minutes=4.0)  # fmt: skip
     arms = [
         PlannedArm(spec=Spec(name="a", arm="lora"), minutes=11.2, because=NO_ROOM),
@@ -118,8 +118,16 @@ def test_an_arm_left_out_for_minutes_says_what_it_would_take():
         PlannedArm(spec=Spec(name="d", arm="lora"), minutes=4.0, usd=2.0, sent=sent),
         PlannedArm(spec=Spec(name="e", arm="lora"), minutes=5.0),
     ]
-    plan = Plan(task="t", rows="r", k=0, scored=1, train=1, dev=1, arms=tuple(arms),
-                visible=Visible(n=1, d=0.1, factor=1.0, prompts=None, fitted=None))  # fmt: skip
+    plan = Plan(
+        task="t",
+        rows="r",
+        k=0,
+        scored=1,
+        train=1,
+        dev=1,
+        arms=tuple(arms),
+        visible=DetectableDifference(n=1, d=0.1, factor=1.0, prompts=None, fitted=None),
+    )
     found = Evidence(
         task="t", hash="h", n=1, looks=1, alpha=0.05, pairs=(),
         arms=(result("a", NO_ROOM), result("b", NO_ROOM), result("c", "needs a GPU"),

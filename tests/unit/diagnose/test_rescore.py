@@ -8,8 +8,16 @@ import pytest
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.diagnose.answer_in_passage import literal
-from tuneworthy.diagnose.rescore import DRAWS, parsed, passes, rescored, strangers, tolerant, within
+from tuneworthy.diagnose.answer_in_passage import cases_with_answer_in_passage
+from tuneworthy.diagnose.rescore import (
+    DRAWS,
+    contains_metric,
+    parsed,
+    passes,
+    placebo_cases,
+    rescore_interventions,
+    tolerant,
+)
 from tuneworthy.metrics import scorer
 
 DATA = Data(file="rows.jsonl")
@@ -33,7 +41,7 @@ def rows(pairs):
 
 def across(task, pairs, pass_at=1.0, seed=0):
     cases, answers = rows(pairs)
-    found = rescored(task, scorer(task), cases, answers, pass_at, seed)
+    found = rescore_interventions(task, scorer(task), cases, answers, pass_at, seed)
     return {one.remedy: one for one in found}
 
 
@@ -68,7 +76,7 @@ def test_a_free_text_is_searched_for_the_answer_and_chance_is_counted():
 
 
 def test_a_text_that_was_cut_has_not_answered():
-    metric = within(scorer(task("text", metric="exact")))
+    metric = contains_metric(scorer(task("text", metric="exact")))
     said = Answer(case="c", text="1972 to 1973 to 1974", finish="length")
     assert metric(case("c", "1973"), said).value == 0
     assert metric(case("c", "1973"), said.model_copy(update={"finish": None})).value == 1
@@ -178,7 +186,7 @@ def test_accepted_answers_count_and_are_no_placebo_for_each_other():
         case("b", "1"),
         case("c", "two"),
     ]
-    donors = strangers(one, cases, 0)
+    donors = placebo_cases(one, cases, 0)
     assert {name: {d.id for d in found} for name, found in donors.items()} == {
         "a": {"c"}, "b": {"c"}, "c": {"a", "b"},
     }  # fmt: skip
@@ -187,20 +195,20 @@ def test_accepted_answers_count_and_are_no_placebo_for_each_other():
 def test_draws_depend_on_the_case_and_the_seed_alone():
     one = task("text")
     cases = [case(f"c{i}", str(i)) for i in range(60)]
-    drawn = strangers(one, cases, 1)
-    assert drawn == strangers(one, cases[::-1], 1) != strangers(one, cases, 2)
+    drawn = placebo_cases(one, cases, 1)
+    assert drawn == placebo_cases(one, cases[::-1], 1) != placebo_cases(one, cases, 2)
     assert {len(found) for found in drawn.values()} == {DRAWS}
 
 
 def test_a_rare_other_answer_is_found_though_nearly_all_are_one():
     cases = [case(f"c{i}", "same" if i else "rare") for i in range(300)]
-    donors = strangers(task("text"), cases, 0)
+    donors = placebo_cases(task("text"), cases, 0)
     assert all([d.id for d in donors[f"c{i}"]] == ["c0"] for i in range(1, 300))
 
 
 def test_a_worked_solution_is_told_from_another_by_its_last_number():
     cases = [case("a", "2+2\n#### 4"), case("b", "8/2 is\n#### 4"), case("c", "#### 5")]
-    donors = strangers(task("number"), cases, 0)
+    donors = placebo_cases(task("number"), cases, 0)
     assert {d.id for d in donors["a"]} == {"c"}
 
 
@@ -222,12 +230,12 @@ def test_a_worked_solution_is_told_from_another_by_its_last_number():
 )
 def test_literal_answers_stand_word_for_word_in_their_passage(kind, gold, passage, stands):
     one = case("c", gold, context=passage)
-    assert literal(task(kind), [one], ["c"]) == (("c",) if stands else ())
+    assert cases_with_answer_in_passage(task(kind), [one], ["c"]) == (("c",) if stands else ())
 
 
 def test_literal_asks_failed_cases_with_a_passage_only():
     cases = [case("a", "x", context="x"), case("b", "x", context="x"), case("c", "x")]
-    assert literal(task("text"), cases, ["a"]) == ("a",)
-    assert literal(task("text"), cases, ["c"]) is None
+    assert cases_with_answer_in_passage(task("text"), cases, ["a"]) == ("a",)
+    assert cases_with_answer_in_passage(task("text"), cases, ["c"]) is None
     accepted = case("d", "y", accepted=("x",), context="an X.")
-    assert literal(task("text"), [accepted], ["d"]) == ("d",)
+    assert cases_with_answer_in_passage(task("text"), [accepted], ["d"]) == ("d",)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.data.docs import Doc
-from tuneworthy.extras.changed_facts import Fact, changed, faithfulness, freshness, told
+from tuneworthy.extras.changed_facts import Fact, change_facts, faithfulness, freshness, stated_fact
 from tuneworthy.suite import policy_faq
 
 FACT = Fact(case="a", old="19 days", new="9 days")
@@ -26,12 +26,12 @@ FACT = Fact(case="a", old="19 days", new="9 days")
     ],
 )
 def test_an_answer_says_the_new_fact_the_old_one_or_something_else(answer, said):
-    assert told(answer, FACT) == said
+    assert stated_fact(answer, FACT) == said
 
 
 def test_facts_that_no_word_tells_apart_are_refused():
     with pytest.raises(ValueError, match="told apart"):
-        told("9", Fact(case="a", old="9", new="9 days"))
+        stated_fact("9", Fact(case="a", old="9", new="9 days"))
 
 
 def policy():
@@ -52,7 +52,7 @@ def policy():
 
 def test_each_asked_document_states_the_new_fact_and_no_longer_the_old_one():
     docs, rows = policy()
-    after = changed(docs, rows, 0)
+    after = change_facts(docs, rows, 0)
     texts, before = ({doc.id: doc.text for doc in found} for found in (after.docs, docs))
     names = {case.id: case.meta["doc_id"] for case in rows}
     assert len(after.facts) >= 110
@@ -60,14 +60,14 @@ def test_each_asked_document_states_the_new_fact_and_no_longer_the_old_one():
         assert (case.id, case.output) == (fact.case, fact.new)
         text = texts[names[fact.case]]
         assert case.context == text
-        assert told(text, fact) == "new"
-        assert told(before[names[fact.case]], fact) == "old"
+        assert stated_fact(text, fact) == "new"
+        assert stated_fact(before[names[fact.case]], fact) == "old"
         assert fact.old.split()[1] == fact.new.split()[1], "the unit stays"
     asked = {names[fact.case] for fact in after.facts}
     assert all(texts[one] == before[one] for one in before if one not in asked)
-    assert changed(docs, rows, 0) == after
-    assert changed(docs[::-1], rows[::-1], 0).facts == after.facts
-    assert changed(docs, rows, 1).facts != after.facts
+    assert change_facts(docs, rows, 0) == after
+    assert change_facts(docs[::-1], rows[::-1], 0).facts == after.facts
+    assert change_facts(docs, rows, 1).facts != after.facts
 
 
 def answers(facts, say):
@@ -75,7 +75,7 @@ def answers(facts, say):
 
 
 def test_a_reader_is_fresh_and_a_memory_is_stale():
-    facts = changed(*policy(), 0).facts
+    facts = change_facts(*policy(), 0).facts
     n = len(facts)
     reader = freshness("reader", answers(facts, lambda f: f.new), facts)
     memory = freshness("memory", answers(facts, lambda f: f.old), facts)
@@ -105,13 +105,13 @@ def test_what_cannot_be_changed_takes_no_part():
         return Case(id=name, messages=turn, output=output, meta=meta)
 
     known = case("a", "5 gates", doc_id="d")
-    assert changed(docs, [known], 0).facts == (), "there is no other answer of its form"
+    assert change_facts(docs, [known], 0).facts == (), "there is no other answer of its form"
     rivals = [known, case("b", "7 gates"), case("c", "seven gates", doc_id="d")]
-    after = changed(docs, rivals, 0)
+    after = change_facts(docs, rivals, 0)
     assert after.facts == (Fact(case="a", old="5 gates", new="7 gates"),)
     assert after.docs[0].text == "The town has 7 gates."
     far = [known.model_copy(update={"meta": {"doc_id": "x"}}), *rivals[1:]]
-    assert changed(docs, far, 0).facts == ()
+    assert change_facts(docs, far, 0).facts == ()
 
 
 @given(st.lists(st.sampled_from(["9 days", "19 days", "none", "9 and 19 days"]), max_size=30))

@@ -9,21 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import studies
 
-from tuneworthy.compare.hard_limits import judged
+from tuneworthy.compare.hard_limits import with_faithfulness
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.plan import PlannedArm
-from tuneworthy.core.span import CENTURY, span
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.span import CENTURY, duration_days
 from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.extras import freshness_rate as staleness
-from tuneworthy.extras.freshness_rate import ask, lasting, stale
+from tuneworthy.extras.freshness_rate import days_until_stale, measure_freshness, staleness_of
 from tuneworthy.measure.units import measure
 from tuneworthy.models import scripted
-from tuneworthy.session import Wishes, open_desk
+from tuneworthy.session import open_session
 from tuneworthy.stats.bounds import rate
 
 
@@ -42,17 +43,19 @@ def row(name, output, time=None, of=None):
 
 def share(k, n):
     low, high = rate(k, n)
-    return Share(k=k, n=n, share=k / n, low=low, high=high)
+    return Proportion(k=k, n=n, share=k / n, low=low, high=high)
 
 
 def test_declared_change_gives_the_days_of_the_formula():
-    found = stale(task(knowledge={"changed_share": 0.03, "over": "30d"}), (), ())
+    found = staleness_of(task(knowledge={"changed_share": 0.03, "over": "30d"}), (), ())
     speed = -log(1 - 0.03) / 30
     assert found.declared
     assert found.days.mean == pytest.approx(-log(1 - 0.05) / speed)
     assert found.days.low == found.days.high == found.days.mean
     assert round(found.days.mean, 1) == 50.5
-    twice = stale(task(knowledge={"changed_share": 0.03, "over": "30d", "stale_ok": 0.1}), (), ())
+    twice = staleness_of(
+        task(knowledge={"changed_share": 0.03, "over": "30d", "stale_ok": 0.1}), (), ()
+    )
     assert twice.days.mean > 2 * found.days.mean
 
 
@@ -60,7 +63,7 @@ def test_declared_change_gives_the_days_of_the_formula():
     ("text", "days"), [("30d", 30), ("2w", 14), ("12 h", 0.5), ("1y", 365.25), ("1.5m", 45.65625)]
 )
 def test_spans(text, days):
-    assert span(text) == pytest.approx(days)
+    assert duration_days(text) == pytest.approx(days)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ def test_spans(text, days):
 )  # fmt: skip
 def test_no_span_is_refused(text, why):
     with pytest.raises(ValueError, match=why):
-        span(text)
+        duration_days(text)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_no_span_is_refused(text, why):
      ({"changed_share": 1.0}, 0.0), ({"changed_share": 1.0, "stale_ok": 1.0}, CENTURY)],
 )  # fmt: skip
 def test_shares_at_either_end_have_days_and_none_is_minus_0(knowledge, days):
-    found = stale(task(knowledge={**knowledge, "over": "30d"}), (), ())
+    found = staleness_of(task(knowledge={**knowledge, "over": "30d"}), (), ())
     assert found.days.mean == pytest.approx(days)
     assert "-" not in f"{found.days.mean} {found.days.mean:,.0f}"
 
@@ -91,7 +94,7 @@ def test_shares_at_either_end_have_days_and_none_is_minus_0(knowledge, days):
 def test_documents_seconds_apart_have_a_span_above_0():
     first, second = "2024-01-01T08:00:00Z", "2024-01-01T08:00:20Z"
     docs = [doc("a", first, second), doc("b", first), doc("c", second)]
-    found = stale(task(), [row("q", "x")], docs)
+    found = staleness_of(task(), [row("q", "x")], docs)
     assert found.over_days == pytest.approx(20 / 86_400)
     assert found.days.low <= found.days.mean < 0.001
 
@@ -99,13 +102,13 @@ def test_documents_seconds_apart_have_a_span_above_0():
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_more_change_means_fewer_days_and_the_interval_holds_the_mean(k, more):
     n = 60 + more
-    found = lasting(share(k, n), 365.0, 0.05)
+    found = days_until_stale(share(k, n), 365.0, 0.05)
     assert 0 <= found.low < found.mean < found.high <= CENTURY
-    assert lasting(share(min(k + 1, n), n), 365.0, 0.05).mean < found.mean
+    assert days_until_stale(share(min(k + 1, n), n), 365.0, 0.05).mean < found.mean
 
 
 def test_where_nothing_changed_only_the_low_end_is_known():
-    found = lasting(share(0, 50), 365.0, 0.05)
+    found = days_until_stale(share(0, 50), 365.0, 0.05)
     assert found.mean == found.high == CENTURY
     assert 0 < found.low < CENTURY
 
@@ -114,11 +117,11 @@ def test_counted_from_documents_that_were_in_force_together():
     docs = [doc(f"a{i}", "2023-01-01", "2024-01-01") for i in range(10)]
     docs += [doc(f"b{i}", "2024-01-01") for i in range(10)]  # their successors count no second time
     docs += [doc(f"c{i}", "2023-01-01") for i in range(30)]
-    found = stale(task(), [row("q", "x", "2025-01-01")], docs)
+    found = staleness_of(task(), [row("q", "x", "2025-01-01")], docs)
     assert (found.changed.k, found.changed.n, found.over_days) == (10, 40, 731.0)
     assert (found.changed.low, found.changed.high) == rate(10, 40)
     assert found.days.low < found.days.mean < found.days.high
-    shorter = stale(task(), [row("q", "x")], docs)
+    shorter = staleness_of(task(), [row("q", "x")], docs)
     assert shorter.over_days == 365.0, "without rows the last date of a document ends the time"
 
 
@@ -132,7 +135,7 @@ def test_counted_from_documents_that_were_in_force_together():
     ],
 )
 def test_what_is_not_known_has_a_reason_and_no_number(docs, why):
-    found = stale(task(), [row("q", "x")], docs)
+    found = staleness_of(task(), [row("q", "x")], docs)
     assert why in found.because
     assert (found.changed, found.days, found.over_days) == (None, None, None)
 
@@ -141,7 +144,7 @@ def test_rows_that_no_current_passage_supports_are_listed():
     docs = [doc("a", "2023-01-01", "2024-01-01", "The fee is 11 days."),
             doc("b", "2024-01-01", None, "The fee is 5 days.")]  # fmt: skip
     cases = [row("old", "11 days", of="a"), row("new", "5 days", of="b")]
-    assert stale(task(), cases, docs).unsupported == ("old",)
+    assert staleness_of(task(), cases, docs).unsupported == ("old",)
 
 
 @pytest.fixture
@@ -165,7 +168,7 @@ def desk(tmp_path, monkeypatch):
             "success": {"metric": "exact", "limits": {"context_faithful": 0.9}},
             "arms": ["zero_shot", "oracle", {"rag": {"k": 1, "dense": False}}]}  # fmt: skip
     (tmp_path / "task.yaml").write_text(json.dumps(keys))
-    return lambda: open_desk(tmp_path / "task.yaml", Wishes())
+    return lambda: open_session(tmp_path / "task.yaml", RunOptions())
 
 
 def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, monkeypatch):
@@ -183,11 +186,11 @@ def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, mon
         runs = [run.model_copy(update={"recipe": own}) for run in
                 measure(bench, arms[-1], [best for _ in folds], False)]  # fmt: skip
         monkeypatch.setattr(staleness, "measure", noted)
-        ask(replace(bench, runs=runs), arms, runs, [best for _ in folds])
+        measure_freshness(replace(bench, runs=runs), arms, runs, [best for _ in folds])
         assert set(handed) == {"rag(k=1, dense=False)"}, "an arm that was not measured is not asked"
         ceiling = next(arm for arm in arms if arm.spec.arm == "oracle")
         runs += measure(bench, ceiling, [best for _ in folds], False)
-        ask(replace(bench, runs=runs), arms, runs, [best for _ in folds])
+        measure_freshness(replace(bench, runs=runs), arms, runs, [best for _ in folds])
     assert handed == {
         "oracle": ((), [best for _ in folds]),
         "rag(k=1, dense=False)": ((), [own for _ in folds]),
@@ -201,8 +204,8 @@ def test_who_reads_the_documents_says_the_new_fact_and_the_others_the_old_one(de
         folds = tuple(range(len(recipes)))
         arms = [PlannedArm(spec=spec, folds=folds, seeds=(0,)) for spec in specs(one.task)]
         runs = [run for arm in arms for run in measure(bench, arm, recipes, False)]
-        asked = ask(bench, arms, runs, recipes)
-        found = stale(one.task, list(one.sealed.open("test").values()), bench.docs, asked)
+        asked = measure_freshness(bench, arms, runs, recipes)
+        found = staleness_of(one.task, list(one.sealed.open("test").values()), bench.docs, asked)
         n = found.stale["zero_shot"].n
         assert n >= 35
         assert found.stale["zero_shot"].k == n
@@ -211,7 +214,7 @@ def test_who_reads_the_documents_says_the_new_fact_and_the_others_the_old_one(de
         }  # fmt: skip
         assert all(found.stale[name].k == 0 for name in found.faithful)
         keys = len(one.ledger.keys(one.study))
-        assert ask(bench, arms, runs, recipes) == asked
+        assert measure_freshness(bench, arms, runs, recipes) == asked
         assert len(one.ledger.keys(one.study)) == keys, "what was asked is never asked again"
 
 
@@ -225,8 +228,8 @@ def arm(name):
 def test_the_limit_has_three_states_and_stays_open_for_arms_that_read_nothing():
     limited = task(success={"metric": "exact", "limits": {"context_faithful": 0.9}})
     shares = {"met": share(60, 60), "violated": share(30, 60), "open": share(53, 60)}
-    found = judged(limited, [arm(name) for name in (*shares, "blind")], shares)
+    found = with_faithfulness(limited, [arm(name) for name in (*shares, "blind")], shares)
     assert [one.limits["context_faithful"] for one in found] == [
         "met", "violated", "not shown", "not measured",
     ]  # fmt: skip
-    assert judged(task(), [arm("met")], shares) == (arm("met"),)
+    assert with_faithfulness(task(), [arm("met")], shares) == (arm("met"),)

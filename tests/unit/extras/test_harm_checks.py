@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from tests.runner_kit import bench_of, cases, planned
 
-from tuneworthy.compare.hard_limits import with_general
+from tuneworthy.compare.hard_limits import with_general_drop
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.evidence import ArmResult
-from tuneworthy.core.harm import Harm
+from tuneworthy.core.harm import SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Familiarity
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras import harm_checks as harms
 from tuneworthy.extras import robustness as shaking
 from tuneworthy.extras import tuned_model as tuned
-from tuneworthy.extras.general_text import chats, openings
+from tuneworthy.extras.general_text import chat_prompts, openings
 from tuneworthy.extras.harm_checks import harm
 from tuneworthy.extras.tuned_model import divergence, open_tuned, relative_rise
-from tuneworthy.extras.weight_changes import changes
+from tuneworthy.extras.weight_changes import training_changes
 from tuneworthy.measure.units import measure
 from tuneworthy.prompting.messages import build
 
@@ -69,7 +69,7 @@ def test_the_interval_of_the_rise_covers_and_can_miss():
 
 
 def test_general_texts_are_ours_and_enough():
-    assert len({c[0].content for c in chats()}) == 64
+    assert len({c[0].content for c in chat_prompts()}) == 64
     assert len(set(openings())) == 32
 
 
@@ -83,17 +83,20 @@ def arm(name, tool, limits=("general_drop",)):
     [(0.06, 0.2, "violated"), (-0.01, 0.05, "met"), (0.02, 0.08, "not shown")],
 )
 def test_general_drop_has_three_states(low, high, state):
-    measured = Harm(arm="lora", general=Interval(mean=(low + high) / 2, low=low, high=high))
+    measured = SideEffects(arm="lora", general=Interval(mean=(low + high) / 2, low=low, high=high))
     arms = [arm("lora", "tune"), arm("few", "prompt"), arm("other", "tune"), arm("now", "keep")]
-    found = with_general(arms, [measured], 0.05)
+    found = with_general_drop(arms, [measured], 0.05)
     states = {a.name: a.limits["general_drop"] for a in found}
     assert states == {"lora": state, "few": "met", "other": "not measured", "now": "not measured"}
 
 
 def test_without_the_limit_or_a_figure_nothing_is_claimed():
-    assert with_general([arm("lora", "tune", ())], [], 0.05)[0].limits == {}
-    assert with_general([arm("lora", "tune")], [], None)[0].limits["general_drop"] == "not measured"
-    lost = with_general([arm("lora", "tune")], [Harm(arm="lora")], 0.05)
+    assert with_general_drop([arm("lora", "tune", ())], [], 0.05)[0].limits == {}
+    assert (
+        with_general_drop([arm("lora", "tune")], [], None)[0].limits["general_drop"]
+        == "not measured"
+    )
+    lost = with_general_drop([arm("lora", "tune")], [SideEffects(arm="lora")], 0.05)
     assert lost[0].limits["general_drop"] == "not measured"
 
 
@@ -118,9 +121,9 @@ def test_the_plan_gets_an_estimate():
 def test_an_arm_without_an_adapter_has_no_harm_and_a_lost_one_says_so(tmp_path):
     with bench_of(tmp_path, TASK, cases(24, LABELS), {}) as bench:
         assert harm(bench, [], "lora") is None
-        assert changes(bench, [], "lora") is None
+        assert training_changes(bench, [], "lora") is None
         runs = [run_of(bench, "gone/adapter", [])]
-        found, changed = harm(bench, runs, "lora"), changes(bench, runs, "lora")
+        found, changed = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     assert found.general is None
     assert "can't be opened" in found.missing["general"]
     assert set(found.missing) >= {"general", "tail", "ece", "known", "kl_on", "kl_off", "refusals"}
@@ -198,7 +201,7 @@ def bench(engine, tmp_path):
 @pytest.mark.full
 def test_an_adapter_that_changes_nothing_does_no_harm(bench, engine):
     runs = measured(bench, engine, 0.0)
-    found, changed = harm(bench, runs, "lora"), changes(bench, runs, "lora")
+    found, changed = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     assert found.general_n == 96
     assert (found.general.low, found.general.mean, found.general.high) == (0, 0, 0)
     assert (found.kl_on, found.kl_off) == (0, 0)
@@ -209,7 +212,7 @@ def test_an_adapter_that_changes_nothing_does_no_harm(bench, engine):
     assert {layer.effective_rank for layer in changed.layers} == {None}
     assert changed.differ == 0
     assert all(one.before == one.after for one in changed.examples)
-    state = with_general([arm("lora", "tune")], [found], 0.05)[0].limits["general_drop"]
+    state = with_general_drop([arm("lora", "tune")], [found], 0.05)[0].limits["general_drop"]
     assert state == "met"
 
 
@@ -220,14 +223,14 @@ def test_a_wrecked_adapter_breaks_the_limit(bench, engine):
     wrecked = harm(bench, measured(bench, engine, 50 * 0.02), "lora")
     assert 0 < mild.kl_off < wrecked.kl_off
     assert wrecked.general.low > mild.general.high
-    state = with_general([arm("lora", "tune")], [wrecked], 0.05)[0].limits["general_drop"]
+    state = with_general_drop([arm("lora", "tune")], [wrecked], 0.05)[0].limits["general_drop"]
     assert state == "violated"
 
 
 @pytest.mark.full
 def test_changes_say_what_moved_and_show_the_same_prompt_twice(bench, engine):
     runs = measured(bench, engine, 0.3)
-    found = changes(bench, runs, "lora")
+    found = training_changes(bench, runs, "lora")
     assert [layer.layer for layer in found.layers] == ["0", "1", "2"]
     assert all(0 < layer.effective_rank <= layer.rank == 4 for layer in found.layers)
     assert all(layer.shift_on > 0 < layer.shift_off for layer in found.layers)
@@ -248,10 +251,10 @@ def test_changes_say_what_moved_and_show_the_same_prompt_twice(bench, engine):
 @pytest.mark.full
 def test_every_figure_is_stored_and_read_back(bench, engine, monkeypatch):
     runs = measured(bench, engine, 0.1)
-    first = harm(bench, runs, "lora"), changes(bench, runs, "lora")
+    first = harm(bench, runs, "lora"), training_changes(bench, runs, "lora")
     for name in ("compared", "passages", "shifts", "weight_changes"):
         monkeypatch.setattr(f"tuneworthy.training.changes.{name}", None)  # it would crash
-    assert (harm(bench, runs, "lora"), changes(bench, runs, "lora")) == first
+    assert (harm(bench, runs, "lora"), training_changes(bench, runs, "lora")) == first
 
 
 @pytest.mark.full
@@ -264,10 +267,10 @@ def test_well_known_facts_are_asked_again_where_they_were_asked(engine, tmp_path
 def asked_again(bench, engine):
     taught = set(bench.split.parts[0].train)
     free = [i for i in bench.learn if i not in taught]
-    known = Familiarity(of=dict.fromkeys(free[:14], "highly_known"), sets=5, answers=25)
+    known = KnowledgeProbe(of=dict.fromkeys(free[:14], "highly_known"), sets=5, answers=25)
     found = harm(bench, measured(bench, engine, 1.0), "lora", known)
     assert found.known.mean == 1  # a random model knows none of them
-    few = Familiarity(of=dict.fromkeys(sorted(taught)[:14], "highly_known"), sets=5, answers=25)
+    few = KnowledgeProbe(of=dict.fromkeys(sorted(taught)[:14], "highly_known"), sets=5, answers=25)
     again = harm(bench, measured(bench, engine, 1.0), "lora", few)
     assert again.known is None
     assert "not among its training rows" in again.missing["known"]
@@ -281,7 +284,7 @@ def test_a_trained_arm_is_shaken_with_its_own_adapter_and_never_trained_again(
     runs = measure(bench, planned("lora", bench, **options), [Recipe(), Recipe()], False)
     assert {run.state for run in runs} == {"measured"}, runs[0].because
     monkeypatch.setattr("tuneworthy.training.lora.train", None)  # it would crash if it trained
-    found = shaking.shake(bench, runs, ["lora"])
+    found = shaking.measure_robustness(bench, runs, ["lora"])
     curve = [one for one in found if one.how == "temperature"]
     assert len(curve) == 5
     cold = {a.case: s for run in runs for a, s in zip(run.answers, run.scores, strict=True)}
@@ -289,5 +292,5 @@ def test_a_trained_arm_is_shaken_with_its_own_adapter_and_never_trained_again(
     assert curve[0].n == len(own) == 48
     assert curve[0].score.mean == pytest.approx(np.mean([s.value for s in own]), abs=1e-6)
     assert curve[0].valid.k == sum(bool(s.valid) for s in own)
-    assert isinstance(open_tuned(bench, runs[0]), tuned.Tuned)
+    assert isinstance(open_tuned(bench, runs[0]), tuned.TunedPair)
     assert harm(bench, runs, "lora").tail is None  # no untrained prompt was measured beside it

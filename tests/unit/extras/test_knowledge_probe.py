@@ -9,11 +9,12 @@ from tests import studies
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.extras.knowledge_probe import cost, familiarity, forgotten, unasked
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.extras.knowledge_probe import cost, familiarity, forgotten_facts, why_not_probed
 from tuneworthy.extras.known_facts import MOST, MOST_PAID, SAMPLES, SETS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
-from tuneworthy.session import Wishes, open_desk
+from tuneworthy.session import open_session
 
 CALLS = SETS * (SAMPLES + 1)
 
@@ -49,7 +50,7 @@ def desk(tmp_path, monkeypatch):
                 "output": {"type": "text", "max_tokens": 4}, "success": {"metric": "exact"},
                 **more}  # fmt: skip
         (tmp_path / "task.yaml").write_text(json.dumps(keys))
-        return open_desk(tmp_path / "task.yaml", Wishes())
+        return open_session(tmp_path / "task.yaml", RunOptions())
 
     return opened
 
@@ -83,9 +84,9 @@ def test_it_is_asked_only_where_answers_are_facts(desk):
         assert model.asked == []
         row = Wrong(cause="knowledge", share=1, low=1, high=1, n=9, arm=None, placebo=None)
         seen = Diagnosis(arm="zero_shot", n_fail=9, n_pass=9, wrong=(row,))
-        assert unasked(one.task, False, seen) == ""
+        assert why_not_probed(one.task, False, seen) == ""
     with desk(output={"type": "label", "labels": [f"NAME{i}" for i in range(100)]}) as one:
-        assert "closed set" in unasked(one.task, True, None)
+        assert "closed set" in why_not_probed(one.task, True, None)
 
 
 def test_what_training_lost_is_asked_of_the_fold_that_never_learnt_it(desk):
@@ -98,13 +99,13 @@ def test_what_training_lost_is_asked_of_the_fold_that_never_learnt_it(desk):
             Run(spec=spec, seed=0, fold=fold, state="measured", artefact=f"adapter{fold}")
             for fold in range(len(bench.split.parts))
         ]
-        found = forgotten(bench, before, runs)
+        found = forgotten_facts(bench, before, runs)
         kinds = {i: int(i[1:]) % 4 for i in before.of}
         assert set(found.lost) == {i for i, kind in kinds.items() if kind == 0}
         assert set(found.learnt) == {i for i, kind in kinds.items() if kind == 2}
-        part = forgotten(bench, before, runs[:1])
+        part = forgotten_facts(bench, before, runs[:1])
         assert set(part.lost) < set(found.lost), "only its own fold's cases are asked"
-        assert "no trained adapter" in forgotten(bench, before, []).because
+        assert "no trained adapter" in forgotten_facts(bench, before, []).because
 
 
 def test_cost_counts_every_prompt(desk):

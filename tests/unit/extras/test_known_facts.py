@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tuneworthy.core.answer import Score
 from tuneworthy.core.case import Case, Message
-from tuneworthy.core.known import Familiarity
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Reply
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import (
@@ -15,8 +15,8 @@ from tuneworthy.extras.known_facts import (
     SAMPLES,
     SETS,
     Probe,
-    kind,
-    known_lost,
+    knowledge_kind,
+    lost_facts,
     probe,
     type_of,
 )
@@ -68,7 +68,7 @@ def setup(respond, train=None, store=None, task=TASK):
 
 @given(st.lists(st.booleans(), min_size=1), st.lists(st.booleans()))
 def test_every_pattern_has_one_kind_by_the_definition(greedy, sampled):
-    found = kind(greedy, sampled)
+    found = knowledge_kind(greedy, sampled)
     assert (found == "highly_known") == all(greedy)
     assert (found == "maybe_known") == (any(greedy) and not all(greedy))
     assert (found == "weakly_known") == (not any(greedy) and any(sampled))
@@ -77,7 +77,7 @@ def test_every_pattern_has_one_kind_by_the_definition(greedy, sampled):
 
 def test_nothing_asked_is_no_kind():
     with pytest.raises(ValueError):
-        kind([], [True])
+        knowledge_kind([], [True])
 
 
 def test_the_four_kinds_come_out_of_a_model_that_is_made_so():
@@ -231,7 +231,7 @@ def test_the_users_threshold_decides_what_is_right():
 
 
 def known(**of):
-    return Familiarity(of=of)
+    return KnowledgeProbe(of=of)
 
 
 def test_lost_facts_are_those_well_known_before_and_in_no_greedy_answer_after():
@@ -239,17 +239,17 @@ def test_lost_facts_are_those_well_known_before_and_in_no_greedy_answer_after():
                    e="weakly_known", f="highly_known", g="maybe_known")  # fmt: skip
     after = known(a="highly_known", b="unknown", c="maybe_known", d="highly_known",
                   e="weakly_known", f="weakly_known", g="unknown", h="unknown")  # fmt: skip
-    found = known_lost(before, after)
+    found = lost_facts(before, after)
     assert (found.lost, found.shaken, found.learnt) == (("b", "f"), ("c",), ("d",))
     assert (found.share.k, found.share.n, found.unsure) == (2, 4, 2)
     assert (found.share.low, found.share.high) == rate(2, 4)
-    assert known_lost(before, before).lost == ()
+    assert lost_facts(before, before).lost == ()
 
 
 def test_nothing_to_lose_is_not_a_loss_of_zero():
-    found = known_lost(known(a="unknown"), known(a="highly_known"))
+    found = lost_facts(known(a="unknown"), known(a="highly_known"))
     assert (found.share, found.because) == (None, "no fact was highly known before")
-    assert known_lost(known(a="unknown"), known(b="unknown")).because == "no case was asked twice"
+    assert lost_facts(known(a="unknown"), known(b="unknown")).because == "no case was asked twice"
 
 
 CAPITALS = {

@@ -9,10 +9,11 @@ from tuneworthy.compare.comparison import compare
 from tuneworthy.core.arm import Recipe, Sizes
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.run import Spec
+from tuneworthy.core.run_options import RunOptions
 from tuneworthy.extras import training_size_curve as curves
-from tuneworthy.measure.planning import Facts, Speed
+from tuneworthy.measure.planning import PlanInputs, Speed
 from tuneworthy.measure.units import measure
-from tuneworthy.session import Wishes, open_desk
+from tuneworthy.session import open_session
 
 
 def noisy(rows, share, seed=3):
@@ -29,7 +30,7 @@ def measured(folder, n=120, share=0.0, arms=("majority", "tfidf", "zero_shot"), 
     """Run some arms of a study and return its curves and how many units were fitted for them."""
     path = studies.write(folder, n, arms=list(arms), present=None, **more)
     studies.lines(folder / "rows.jsonl", noisy(studies.rows(n), share))
-    with open_desk(path, Wishes()) as desk:
+    with open_session(path, RunOptions()) as desk:
         bench, planned, runs = desk.bench(), desk.plan().arms, []
         recipes = [Recipe() for _ in bench.split.parts]
         for arm in planned:
@@ -71,7 +72,7 @@ def test_rows_that_others_deny_are_left_out_where_labels_are_wrong(tmp_path):
 def test_an_arm_that_was_scored_on_one_fold_has_its_curve_there(tmp_path):
     """The stage rule may stop an arm after its first fold: the others were never fitted."""
     path = studies.write(tmp_path, 120, arms=["majority", "tfidf", "zero_shot"], present=None)
-    with open_desk(path, Wishes()) as desk:
+    with open_session(path, RunOptions()) as desk:
         bench, runs = desk.bench(), []
         recipes, planned = [Recipe() for _ in bench.split.parts], desk.plan().arms
         for arm in planned:
@@ -96,7 +97,7 @@ def test_one_split_takes_two_seeds_for_repeats(tmp_path):
 
 def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
     path = studies.write(tmp_path, 120)
-    with open_desk(path, Wishes()) as desk:
+    with open_session(path, RunOptions()) as desk:
         bench = desk.bench()
         part = bench.split.parts[0]
         cuts = [set(curves._cut(bench, part, share, 0).train) for share in (0.25, 0.5)]
@@ -108,7 +109,7 @@ def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
 
 def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
     path = studies.write(tmp_path, 200)
-    with open_desk(path, Wishes()) as desk:
+    with open_session(path, RunOptions()) as desk:
         bench = desk.bench()
         part = bench.split.parts[0]
         spec = Spec(name="lora", arm="lora", options={"rows": 64}, simplicity=1, tool="tune")
@@ -143,12 +144,14 @@ def test_without_a_learner_there_is_no_curve(tmp_path):
 
 def test_the_minutes_of_a_curve_are_those_of_its_smaller_fits(tmp_path):
     path = studies.write(tmp_path, 240, seeds=2)
-    with open_desk(path, Wishes()) as desk:
+    with open_session(path, RunOptions()) as desk:
         planned = PlannedArm(spec=Spec(name="lora", arm="lora", tool="tune"), folds=(0, 1),
                              seeds=(0, 1))  # fmt: skip
         sizes = Sizes(cases=240, train=150, dev=40, shared=0, own=40, shot=50, answer=4, cap=8,
                       labels=9)  # fmt: skip
-        facts = Facts(desk.task, desk.split, desk.audit, {}, sizes, Speed(read=1000, written=100))
+        facts = PlanInputs(
+            desk.task, desk.split, desk.audit, {}, sizes, Speed(read=1000, written=100)
+        )
         lora = curves.curve_minutes(facts, planned)
         fits = [2 * 3 * rows * 44 * 3.3 / 1000 / 60 for rows in (38, 75)]  # folds, epochs, tokens
         assert sum(fits) < lora < 6 * sum(fits)  # scored and dev answers come on top

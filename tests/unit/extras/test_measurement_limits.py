@@ -15,12 +15,12 @@ from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.diagnose.consistency import form_of
-from tuneworthy.diagnose.metric_ladder import another_row, cut, one_part, ranked, value
-from tuneworthy.extras.measurement_limits import Ground, flips, leak, leaked, soundness
+from tuneworthy.diagnose.metric_ladder import another_row, cut, one_part, ranking_auc, score_of_text
+from tuneworthy.extras.measurement_limits import MeasurementInputs, flips, leak, leaked, soundness
 from tuneworthy.metrics import scorer
 from tuneworthy.questions import evaluation
 from tuneworthy.stats import bounds
-from tuneworthy.stats.power import mde
+from tuneworthy.stats.power import minimum_detectable_effect
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
 NOTHING = Evidence(task="t", hash="e" * 64, n=0, looks=1, alpha=0.05, arms=(), pairs=())
@@ -36,7 +36,7 @@ def ground(cases, kind="text", metric=None, loaded=None, **success):
     task = Task(data=Data(file="rows.jsonl"), output=Output(type=kind, labels=labels),
                 success=Success(**success))  # fmt: skip
     loaded = loaded or Loaded(task=task, cases=tuple(cases), rows=len(cases))
-    return Ground(task, loaded, cases, metric or scorer(task))
+    return MeasurementInputs(task, loaded, cases, metric or scorer(task))
 
 
 def json_rows(n=40):
@@ -65,14 +65,23 @@ def test_a_metric_that_sees_nothing_is_at_one_half_and_blocks():
 
 
 def load_audit(cases):
-    from tuneworthy.core.audit_report import Audit, Visible
+    from tuneworthy.core.audit_report import Audit, DetectableDifference
 
     task = Task(data=Data(file="rows.jsonl"), output=Output(type="json"))
     nothing = {"prompt": (0, 0, 0, 0), "answer": (0, 0, 0, 0)}
-    audit = Audit(rows=len(cases), used=len(cases), excluded={}, scored=len(cases), folds=5,
-                  conflict_share=0.0, observations=(), classes=None, lengths=nothing,
-                  unit="characters", visible=Visible(n=40, d=0.2, factor=1, prompts=None,
-                                                     fitted=None))  # fmt: skip
+    audit = Audit(
+        rows=len(cases),
+        used=len(cases),
+        excluded={},
+        scored=len(cases),
+        folds=5,
+        conflict_share=0.0,
+        observations=(),
+        classes=None,
+        lengths=nothing,
+        unit="characters",
+        visible=DetectableDifference(n=40, d=0.2, factor=1, prompts=None, fitted=None),
+    )
     return task, audit
 
 
@@ -117,9 +126,9 @@ def test_a_metric_that_only_looks_at_a_part_misses_the_part_replaced():
 def test_a_step_takes_no_part_where_the_worse_answer_is_right():
     cases = [case(i, "yes") for i in range(30)]
     metric = scorer(ground(cases).task)
-    gold = [value(metric, c, c.output) for c in cases]
-    assert ranked(cases, metric, gold, another_row(cases)) is None
-    assert ranked(cases, metric, gold, cut) == 1.0
+    gold = [score_of_text(metric, c, c.output) for c in cases]
+    assert ranking_auc(cases, metric, gold, another_row(cases)) is None
+    assert ranking_auc(cases, metric, gold, cut) == 1.0
     assert cut(case(0, "abcde")) == "ab"
 
 
@@ -186,16 +195,16 @@ def test_what_can_be_seen_is_that_of_the_two_best_arms():
                      pairs=(pair(11, 9, 100, 1.5),))  # fmt: skip
     seen = soundness(ground([]), found, ())
     assert (seen.n, seen.differ) == (100, 0.2)
-    assert seen.mde == pytest.approx(mde(100, 0.2, 1.5), rel=0.1)
+    assert seen.mde == pytest.approx(minimum_detectable_effect(100, 0.2, 1.5), rel=0.1)
     alone = soundness(ground([]), found.model_copy(update={"pairs": ()}), ())
     assert (alone.n, alone.differ) == (250, None)
-    assert alone.mde == pytest.approx(mde(250, 0.2), abs=1e-6)
+    assert alone.mde == pytest.approx(minimum_detectable_effect(250, 0.2), abs=1e-6)
     nothing = soundness(ground([]), NOTHING, ())
     assert nothing.mde is nothing.unscored is None
     assert {"mde", "gold", "unscored", "ladder", "flips"} <= set(nothing.missing)
     apart = soundness(ground([]), found.model_copy(update={"pairs": (pair(42, 2, 100),)}), ())
     assert apart.differ == pytest.approx(0.04 + 0.05), "both ways, and the margin"
-    assert apart.mde == pytest.approx(mde(100, 0.09), rel=0.1)
+    assert apart.mde == pytest.approx(minimum_detectable_effect(100, 0.09), rel=0.1)
     grouped = found.model_copy(update={"pairs": (pair(11, 9, 100, 1.5, wide=1.4),)})
     assert soundness(ground([]), grouped, ()).mde == pytest.approx(1.4 * seen.mde, rel=0.1)
     small = found.model_copy(update={"pairs": (pair(24, 16, 100, mean=0.008),)})
@@ -234,7 +243,11 @@ def test_few_differing_rows_are_seen_as_if_a_margin_apart():
                      arms=(arm("a", 0.8), arm("b", 0.7)), pairs=(pair(9, 0, 30),))  # fmt: skip
     seen = soundness(ground([]), whole, ())
     assert seen.differ == pytest.approx(0.05)
-    assert mde(30, 0.05) < seen.mde < whole.pairs[0].high - whole.pairs[0].mean + 0.1
+    assert (
+        minimum_detectable_effect(30, 0.05)
+        < seen.mde
+        < whole.pairs[0].high - whole.pairs[0].mean + 0.1
+    )
 
 
 def test_a_judge_is_not_asked():
@@ -293,7 +306,7 @@ def test_flips():
 def test_the_metrics_of_real_sets_are_sound(name):
     task = Task(data=Data(train="train.jsonl", test="test.jsonl")).at(SETS / name)
     rows = load(task, "exclude", 0.5)
-    real = Ground(rows.task, rows, list(rows.test or ()), scorer(rows.task))
+    real = MeasurementInputs(rows.task, rows, list(rows.test or ()), scorer(rows.task))
     found = soundness(real, NOTHING.model_copy(update={"n": len(rows.test or ())}), ())
     assert found.gold >= 0.99
     assert found.ladder["another row"] >= 0.95

@@ -5,9 +5,9 @@ from tests.unit.measure.test_auto_arms import facts
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.specs import specs
 from tuneworthy.core.task import Data, Output, Task
-from tuneworthy.extras.optional import BRIEF, HARM, KINDS, KNOWN, SHAKES, extras, left_out
-from tuneworthy.measure.planning import make
-from tuneworthy.measure.stage_runner import room_beside
+from tuneworthy.extras.optional import BRIEF, HARM, KINDS, KNOWN, SHAKES, plan_extras, why_left_out
+from tuneworthy.measure.planning import make_plan
+from tuneworthy.measure.stage_runner import fit_extras
 
 
 def planned(speed, minutes=1.0, brief=False, **more):
@@ -15,8 +15,8 @@ def planned(speed, minutes=1.0, brief=False, **more):
     job = Task(data=Data(file="rows.jsonl"), output=output, budget={"minutes": minutes},
                arms=("zero_shot", "lora"), **more)  # fmt: skip
     known = facts(job, speed, training="")
-    plan = make(known, specs(job), "rows", "study")
-    return room_beside(plan.model_copy(update={"beside": extras(known, plan, brief)}),
+    plan = make_plan(known, specs(job), "rows", "study")
+    return fit_extras(plan.model_copy(update={"beside": plan_extras(known, plan, brief)}),
                         minutes - plan.minutes, minutes).beside  # fmt: skip
 
 
@@ -46,6 +46,6 @@ def test_what_a_model_knows_is_asked_where_answers_are_facts():
 
 
 def test_a_kind_that_is_not_planned_says_so():
-    assert left_out((), HARM)
-    assert left_out(planned(1e9), HARM) == ""
-    assert left_out(planned(1e9, brief=True), HARM) == BRIEF
+    assert why_left_out((), HARM)
+    assert why_left_out(planned(1e9), HARM) == ""
+    assert why_left_out(planned(1e9, brief=True), HARM) == BRIEF

@@ -8,7 +8,7 @@ from tuneworthy.core.evidence import ArmResult, Evidence
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Data, Task
-from tuneworthy.extras.prompt_search import searched
+from tuneworthy.extras.prompt_search import search_summary
 
 TASK = Task(data=Data(file="rows.jsonl"))
 N = 100
@@ -63,7 +63,7 @@ def told(*runs, of=None, split=Split(k=1, parts=())):
         for tool, name in best.values()
     ]  # fmt: skip
     found = found.model_copy(update={"arms": (*found.arms, *arms)})
-    return searched(TASK, CASES, runs, found, split)
+    return search_summary(TASK, CASES, runs, found, split)
 
 
 def test_nothing_is_said_where_no_prompt_was_measured():

@@ -11,9 +11,9 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.rewording import LONG, SHORT, rewordings
-from tuneworthy.extras.robustness import TEMPERATURES, shake, to_shake
+from tuneworthy.extras.robustness import TEMPERATURES, measure_robustness, robustness_arms
 from tuneworthy.measure.units import measure
-from tuneworthy.models._overrides import Dial, dialled
+from tuneworthy.models._overrides import RequestOverrides, with_overrides
 from tuneworthy.models.scripted import Scripted, last_user
 from tuneworthy.prompting.messages import build
 
@@ -53,7 +53,7 @@ def runs_of(bench, *arms):
 def test_validity_falls_with_the_temperature_as_it_was_planted(opened):
     bench, _ = opened
     runs = runs_of(bench, "zero_shot")
-    found = shake(bench, runs, ["zero_shot"])
+    found = measure_robustness(bench, runs, ["zero_shot"])
     curve = [one for one in found if one.how == "temperature"]
     assert [one.temperature for one in curve] == list(TEMPERATURES)
     valid = [one.valid.share for one in curve]
@@ -69,9 +69,9 @@ def test_validity_falls_with_the_temperature_as_it_was_planted(opened):
 def test_nothing_is_asked_twice(opened):
     bench, asked = opened
     runs = runs_of(bench, "few_shot")
-    first = shake(bench, runs, ["few_shot"])
+    first = measure_robustness(bench, runs, ["few_shot"])
     count = len(asked.seen)
-    assert shake(bench, runs, ["few_shot"]) == first
+    assert measure_robustness(bench, runs, ["few_shot"]) == first
     assert len(asked.seen) == count
 
 
@@ -79,7 +79,7 @@ def test_an_arm_that_chose_on_dev_keeps_what_it_chose(opened):
     bench, asked = opened
     runs = runs_of(bench, "few_shot")
     asked.seen.clear()
-    shake(bench, runs, ["few_shot"])
+    measure_robustness(bench, runs, ["few_shot"])
     warm = {head for head, temperature in asked.seen if temperature > 0}
     own = {tuple(m.content for m in a.prompt) for run in runs for a in run.answers}
     assert warm
@@ -90,7 +90,7 @@ def test_all_arms_are_asked_the_same_cases(opened):
     bench, asked = opened
     runs = runs_of(bench, "zero_shot", "few_shot")
     asked.seen.clear()
-    found = shake(bench, runs, ["zero_shot", "few_shot"])
+    found = measure_robustness(bench, runs, ["zero_shot", "few_shot"])
     assert {one.n for one in found} == {found[0].n}
     inputs = {head[-1] for head, t in asked.seen if t == 1.3}
     assert len(inputs) == found[0].n
@@ -99,7 +99,7 @@ def test_all_arms_are_asked_the_same_cases(opened):
 def test_other_words_and_the_other_length_of_prompt(opened):
     bench, _ = opened
     runs = runs_of(bench, "few_shot", "zero_shot")
-    found = shake(bench, runs, ["few_shot", "zero_shot"])
+    found = measure_robustness(bench, runs, ["few_shot", "zero_shot"])
     hows = {arm: {s.how for s in found if s.arm == arm} for arm in ("few_shot", "zero_shot")}
     assert hows["few_shot"] == {"temperature", "reworded 1", "reworded 2", "reworded 3", SHORT}
     assert hows["zero_shot"] == hows["few_shot"]
@@ -147,8 +147,8 @@ def test_the_dial_overrides_what_the_arm_asks_and_stores_it(tmp_path):
             kept[key] = make()
         return kept[key]
 
-    dial = Dial(seed=7)
-    model = dialled(Scripted("scripted:t", respond), dial, store)
+    dial = RequestOverrides(seed=7)
+    model = with_overrides(Scripted("scripted:t", respond), dial, store)
     prompt = cases(1, LABELS)[0].messages
     model.reply([prompt], Limits(max_tokens=3))
     with dial.at(0.7):
@@ -174,5 +174,5 @@ def test_the_two_best_and_the_tuned_one_are_shaken():
             fingerprint={} if a.name == "tfidf" else {"engine": "hf"})
         for a in arms
     ]  # fmt: skip
-    assert to_shake(evidence, runs) == ("keep", "few", "lora")
-    assert to_shake(evidence, runs[2:]) == ("few", "held", "lora")
+    assert robustness_arms(evidence, runs) == ("keep", "few", "lora")
+    assert robustness_arms(evidence, runs[2:]) == ("few", "held", "lora")

@@ -6,7 +6,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.diagnose.rescore import rescored
+from tuneworthy.diagnose.rescore import rescore_interventions
 from tuneworthy.extras.style_distance import styles
 from tuneworthy.metrics import scorer
 
@@ -64,6 +64,6 @@ def test_answers_of_a_few_letters_have_no_style():
 
 def test_answers_are_not_scored_again_one_by_one_under_a_metric_of_sets():
     base = {c.id: Answer(case=c.id, text=c.output.upper()) for c in CASES}
-    assert rescored(TASK, scorer(TASK), CASES, base, 0.5, 0) == []
+    assert rescore_interventions(TASK, scorer(TASK), CASES, base, 0.5, 0) == []
     plain = TASK.model_copy(update={"success": Success(metric="token_f1")})
-    assert len(rescored(plain, scorer(plain), CASES, base, 0.5, 0)) == 2
+    assert len(rescore_interventions(plain, scorer(plain), CASES, base, 0.5, 0)) == 2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.judge_correction import completed, graded_score, sheet
-from tuneworthy.compare.pairs import Shape
+from tuneworthy.compare.judge_correction import completed, graded_score, grading_sheet
+from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import DataError, ModelError
@@ -17,7 +17,7 @@ from tuneworthy.core.task import Data, Judge, Output, Success, Task
 from tuneworthy.data.folds import Part, Split
 from tuneworthy.data.grades import read_grades
 from tuneworthy.judge.calibration import calibrate, family
-from tuneworthy.judge.judge_metric import Judging, judge_metric
+from tuneworthy.judge.judge_metric import JudgeMetric, judge_metric
 from tuneworthy.metrics import score_all
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.prompting.judging import INJECTIONS, comparison, verdict
@@ -78,7 +78,7 @@ def judging(respond, store=None):
             kept[key] = make()
         return kept[key]
 
-    return Judging(TASK, Scripted("scripted:judge", respond), unit)
+    return JudgeMetric(TASK, Scripted("scripted:judge", respond), unit)
 
 
 def answers(word="fact"):
@@ -137,11 +137,11 @@ def test_a_judge_whose_alias_moves_leaves_cases_unscored_with_the_reason():
 
 def test_a_judge_whose_alias_moves_while_it_is_checked_is_refused_with_the_reason():
     for after in (0, 100, 200):
-        judge = Judging(TASK, Moves(after), lambda key, make: make())
+        judge = JudgeMetric(TASK, Moves(after), lambda key, make: make())
         found = calibrate(judge, CASES, grades())
         assert found.refused.startswith("it could not be asked to the end: the endpoint changed")
         assert "m-1, then m-2" in found.refused
-    whole = Judging(TASK, Moves(10_000), lambda key, make: make())
+    whole = JudgeMetric(TASK, Moves(10_000), lambda key, make: make())
     assert calibrate(whole, CASES, grades()).refused == ""
 
 
@@ -262,7 +262,7 @@ def judged_pair(human, bias, graded):
     some = rng.sample(ids, graded)
     grades = {(i, f"{name} says {i}"): truth[name][i] for i in some for name in "ab"}
     split = Split(k=1, parts=(Part(train=(), dev=(), test=tuple(ids)),))
-    shape = Shape(TASK, "study", split, {}, grades=grades if human else None)
+    shape = ComparisonInputs(TASK, "study", split, {}, grades=grades if human else None)
     evidence = compare(shape, rows, runs)
     return next(p for p in evidence.pairs if (p.arm, p.versus) == ("a", "b")), evidence
 
@@ -289,12 +289,12 @@ def test_the_sheet_holds_the_same_cases_for_every_arm_blind():
 
     runs = [run("a", "fact"), run("b", "fact"), run("c", "story"), run("m", "tale", "reference"),
             run("p", "lie", "placebo")]  # fmt: skip
-    made = sheet(CASES, runs, {}, n=20)
+    made = grading_sheet(CASES, runs, {}, n=20)
     assert len(made) == 60  # a and b say the same; the placebo is not compared
     assert len({row["id"] for row in made}) == 20
     assert set(made[0]) == {"id", "input", "right", "answer", "grade"}
     done = {(row["id"], row["answer"]): 1.0 for row in made[:25]}
-    assert len(sheet(CASES, runs, done, n=20)) == 35
+    assert len(grading_sheet(CASES, runs, done, n=20)) == 35
     gold = Run(spec=Spec(name="g", arm="g"), seed=0, fold=0, state="measured", scores=(),
                answers=tuple(Answer(case=c.id, text=c.output) for c in CASES))  # fmt: skip
-    assert sheet(CASES, [gold], {}) == []
+    assert grading_sheet(CASES, [gold], {}) == []

@@ -7,7 +7,14 @@ import pytest
 
 from tuneworthy.core.errors import StoreError
 from tuneworthy.ledger import blobs
-from tuneworthy.ledger.blobs import faults, is_whole, newest_whole, publish, sweep, writing
+from tuneworthy.ledger.blobs import (
+    atomic_folder,
+    integrity_faults,
+    is_whole,
+    newest_whole,
+    publish,
+    remove_partial,
+)
 
 
 def fill(folder, seed=1):
@@ -18,7 +25,7 @@ def fill(folder, seed=1):
 
 @pytest.fixture
 def folder(tmp_path):
-    with writing(tmp_path / "adapter") as part:
+    with atomic_folder(tmp_path / "adapter") as part:
         fill(part)
     return tmp_path / "adapter"
 
@@ -46,7 +53,7 @@ def test_p5_any_flipped_byte_of_any_file_is_refused(folder):
             at = rng.randrange(len(whole))
             flipped = bytes([whole[at] ^ (1 << rng.randrange(8))])
             path.write_bytes(whole[:at] + flipped + whole[at + 1 :])
-            assert faults(folder), (path, at)
+            assert integrity_faults(folder), (path, at)
             checked += 1
         path.write_bytes(whole)
     assert checked == 120
@@ -67,10 +74,10 @@ def test_p5_any_truncated_file_is_refused(folder):
 
 def test_p5_missing_and_added_files_are_refused(folder):
     (folder / "extra").write_text("x")
-    assert faults(folder) == ["extra: not listed"]
+    assert integrity_faults(folder) == ["extra: not listed"]
     (folder / "extra").unlink()
     (folder / "weights.bin").unlink()
-    assert faults(folder) == ["weights.bin: missing"]
+    assert integrity_faults(folder) == ["weights.bin: missing"]
     with pytest.raises(StoreError, match=r"weights\.bin") as error:
         blobs.require_whole(folder)
     assert error.value.exit_code == 7
@@ -82,10 +89,10 @@ def test_a55_a_hostile_manifest_reaches_nothing_outside(folder, tmp_path):
     secret.write_text("x")
     entry = blobs._entry(secret)
     (folder / "manifest.json").write_text(blobs._rendered({"../secret": entry}))
-    assert "../secret: missing" in faults(folder)
+    assert "../secret: missing" in integrity_faults(folder)
     (folder / "weights.bin").unlink()
     (folder / "weights.bin").symlink_to(secret)
-    assert "neither a file nor a folder" in faults(folder)[0]
+    assert "neither a file nor a folder" in integrity_faults(folder)[0]
     (folder / "weights.bin").unlink()
     os.mkfifo(folder / "pipe")
     assert not is_whole(folder)
@@ -96,7 +103,7 @@ def test_a55_a_hostile_manifest_reaches_nothing_outside(folder, tmp_path):
 
 def test_p5_a_failure_while_writing_leaves_what_was_there(folder):
     def fails():
-        with writing(folder) as part:
+        with atomic_folder(folder) as part:
             (part / "half").write_text("x")
             raise KeyError
 
@@ -112,20 +119,20 @@ def test_p5_a_full_disk_while_publishing(tmp_path, monkeypatch, step):
     final.mkdir()
     (final / "half").write_text("left by a crash")
     monkeypatch.setenv("TW_FAILPOINT", f"publish.{step}:1:raise")
-    with pytest.raises(StoreError, match="full"), writing(final) as part:
+    with pytest.raises(StoreError, match="full"), atomic_folder(final) as part:
         fill(part)
     monkeypatch.delenv("TW_FAILPOINT")
     assert not is_whole(final)
-    with writing(final) as part:
+    with atomic_folder(final) as part:
         fill(part)
     assert is_whole(final)
-    sweep(tmp_path)
+    remove_partial(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
 
 
 def test_a_whole_folder_is_not_replaced(folder):
     before = (folder / "weights.bin").read_bytes()
-    with writing(folder) as part:
+    with atomic_folder(folder) as part:
         fill(part, seed=2)
     assert (folder / "weights.bin").read_bytes() == before
 
@@ -133,7 +140,7 @@ def test_a_whole_folder_is_not_replaced(folder):
 def test_p5_the_newest_whole_checkpoint_is_used_and_the_refused_ones_are_said(tmp_path):
     places = [tmp_path / f"step-{number}" for number in (1, 2, 3)]
     for place in places:
-        with writing(place) as part:
+        with atomic_folder(place) as part:
             fill(part)
     assert newest_whole(places) == (places[2], [])
     (places[2] / "weights.bin").write_bytes(b"")
@@ -148,6 +155,6 @@ def test_half_written_folders_are_swept_and_a_swap_cut_in_two_is_undone(tmp_path
     (deep / ".adapter.part-123").mkdir(parents=True)
     (deep / ".other.old-123").mkdir()
     (deep / ".user").mkdir()
-    assert sweep(tmp_path) == [deep / ".adapter.part-123"]
+    assert remove_partial(tmp_path) == [deep / ".adapter.part-123"]
     assert sorted(p.name for p in deep.iterdir()) == [".user", "other"]
-    assert sweep(tmp_path / "none") == []
+    assert remove_partial(tmp_path / "none") == []

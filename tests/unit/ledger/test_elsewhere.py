@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tuneworthy.ledger.elsewhere import FILE, SWITCH, Looks, ahead, count
+from tuneworthy.ledger.elsewhere import FILE, SWITCH, Looks, next_look, record_look
 from tuneworthy.ledger.store import open_ledger
 
 MARKS = [f"{i:012x}" for i in range(100)]
@@ -24,7 +24,7 @@ def state(tmp_path, monkeypatch):
 def opened(folder, study, rows="rows", marks=MARKS):
     folder.mkdir(exist_ok=True)
     with open_ledger(folder) as ledger:
-        return count(ledger, study, rows, marks)
+        return record_look(ledger, study, rows, marks)
 
 
 def test_the_same_rows_in_another_folder_are_known_again(tmp_path, state):
@@ -33,9 +33,9 @@ def test_the_same_rows_in_another_folder_are_known_again(tmp_path, state):
     assert opened(tmp_path / "c", "three", "renamed", MARKS[:40]).look == 3
     assert opened(tmp_path / "d", "four", "others", [*MARKS[:4], *map(str, range(96))]).look == 1
     with open_ledger(tmp_path / "a") as ledger:
-        assert ahead(ledger, "five", "rows", MARKS).look == 4
-    assert ahead(None, "five", "rows", MARKS).look == 4
-    assert ahead(None, "one", "rows", MARKS).look == 3  # its own look is none before it
+        assert next_look(ledger, "five", "rows", MARKS).look == 4
+    assert next_look(None, "five", "rows", MARKS).look == 4
+    assert next_look(None, "one", "rows", MARKS).look == 3  # its own look is none before it
     assert state.stat().st_mode & 0o077 == 0
     lines = [json.loads(line) for line in state.read_text().splitlines()]
     assert [line["study"] for line in lines] == ["one", "two", "three", "four"]
@@ -63,7 +63,7 @@ def test_switched_off_nothing_is_read_or_written(tmp_path, state, monkeypatch):
     before = state.read_bytes()
     monkeypatch.setenv(SWITCH, "folder")
     assert opened(tmp_path / "b", "two") == Looks(1, "folder")
-    assert ahead(None, "three", "rows", MARKS) == Looks(1, "folder")
+    assert next_look(None, "three", "rows", MARKS) == Looks(1, "folder")
     assert state.read_bytes() == before
     monkeypatch.setenv(SWITCH, "")
     assert opened(tmp_path / "b", "two").look == 1  # what a study was told stays so
@@ -122,12 +122,12 @@ def test_a_file_that_somebody_holds_is_waited_for_and_then_left(tmp_path, state,
 WRITER = """
 import sys
 from pathlib import Path
-from tuneworthy.ledger.elsewhere import count
+from tuneworthy.ledger.elsewhere import record_look
 from tuneworthy.ledger.store import open_ledger
 name, folder = sys.argv[1], Path(sys.argv[2])
 for i in range(8):
     with open_ledger(folder) as ledger:
-        count(ledger, f"{name}{i}", f"rows of {name}{i}", [str(j) for j in range(3000)])
+        record_look(ledger, f"{name}{i}", f"rows of {name}{i}", [str(j) for j in range(3000)])
 """
 
 

@@ -87,16 +87,18 @@ def test_p14_on_a_doubtful_disk_another_hosts_lock_is_not_taken(tmp_path):
     path = tmp_path / "lock"
     path.write_text(json.dumps({"host": "another", "pid": 5, "since": "2026-01-01"}))
     with pytest.raises(StoreError, match="another machine") as error:
-        lock.take(path, trusted=False)
+        lock.acquire(path, trusted=False)
     assert "another" in error.value.got
     path.write_text(json.dumps({"host": socket.gethostname(), "pid": 5}))
-    lock.take(path, trusted=False).release()
+    lock.acquire(path, trusted=False).release()
 
 
 def test_a_removed_lock_file_locks_nobody_out_and_nobody_in(tmp_path):
-    first = lock.take(tmp_path / "lock")
+    first = lock.acquire(tmp_path / "lock")
     (tmp_path / "lock").unlink()
-    second = lock.take(tmp_path / "lock")  # a new file is a new lock: never remove it while running
+    second = lock.acquire(
+        tmp_path / "lock"
+    )  # a new file is a new lock: never remove it while running
     second.release()
     first.release()
     assert lock.holder(tmp_path / "lock") is None

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tuneworthy.core.errors import BudgetError, StoreError, TaskError
-from tuneworthy.ledger.purse import Purse
+from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 
 
@@ -59,7 +59,7 @@ def schedule(ledger, seed, reckless=False):
     rng, server = random.Random(seed), Server(seed)
     cap = Decimal(rng.randrange(1, 500)) / 1000 if rng.random() < 0.8 else None
     tokens = rng.randrange(50, 3000) if rng.random() < 0.6 else None
-    purse = Purse(ledger, cap, tokens, f"s{seed}")
+    purse = SpendingCap(ledger, cap, tokens, f"s{seed}")
     jobs = [(Decimal(rng.randrange(1, 90)) / 1000, rng.randrange(1, 400)) for _ in range(12)]
 
     def work(job):
@@ -119,7 +119,7 @@ def test_p3_the_property_can_fail_where_less_than_the_worst_case_is_reserved(led
 
 
 def test_p3_64_threads_at_one_moment_pass_only_what_fits(ledger):
-    purse, gate, sent = Purse(ledger, usd="0.50"), threading.Barrier(64), []
+    purse, gate, sent = SpendingCap(ledger, usd="0.50"), threading.Barrier(64), []
 
     def work():
         gate.wait()
@@ -139,7 +139,7 @@ def test_p3_64_threads_at_one_moment_pass_only_what_fits(ledger):
 
 
 def test_p3_sums_are_exact(ledger):
-    purse = Purse(ledger, usd=0.3)
+    purse = SpendingCap(ledger, usd=0.3)
     for _ in range(3):  # in floats .1 + .1 + .1 > .3
         purse.settle(purse.reserve(0.1, 1), 0.1, 1)
     assert purse.spent().usd == Decimal("0.3")
@@ -148,7 +148,7 @@ def test_p3_sums_are_exact(ledger):
 
 
 def test_a_cap_that_stops_says_what_is_needed(ledger):
-    purse = Purse(ledger, usd=1, tokens=100)
+    purse = SpendingCap(ledger, usd=1, tokens=100)
     with pytest.raises(BudgetError) as error:
         purse.reserve("1.01", 5)
     assert error.value.exit_code == 6
@@ -161,13 +161,13 @@ def test_a_cap_that_stops_says_what_is_needed(ledger):
 
 def test_i70_a_money_cap_needs_a_price(ledger):
     with pytest.raises(TaskError, match="price") as error:
-        Purse(ledger, usd=1).reserve(None, 5)
+        SpendingCap(ledger, usd=1).reserve(None, 5)
     assert error.value.exit_code == 2
-    assert Purse(ledger, tokens=10).reserve(None, 5).usd == 0
+    assert SpendingCap(ledger, tokens=10).reserve(None, 5).usd == 0
 
 
 def test_a_request_in_flight_elsewhere_is_waited_for(ledger):
-    purse = Purse(ledger, usd=1)
+    purse = SpendingCap(ledger, usd=1)
     ticket = purse.reserve(1, 1)
     got = []
     waiter = threading.Thread(target=lambda: got.append(purse.reserve("0.9", 1)))
@@ -189,21 +189,21 @@ def test_a_request_in_flight_elsewhere_is_waited_for(ledger):
 
 @pytest.mark.parametrize("told", [-1, "nan", "inf", "-0.01", "no number"])
 def test_a41_a_usage_that_can_not_be_true_counts_as_the_worst_case(ledger, told):
-    purse = Purse(ledger, usd=1)
+    purse = SpendingCap(ledger, usd=1)
     purse.settle(purse.reserve("0.4", 10, "q"), told, told)
     spent = purse.spent()
     assert (spent.usd, spent.tokens, [u.key for u in spent.unknown]) == (Decimal("0.4"), 10, ["q"])
 
 
 def test_a41_a_cost_above_the_worst_case_is_counted_and_stops_the_study(ledger):
-    purse = Purse(ledger, usd=1)
+    purse = SpendingCap(ledger, usd=1)
     purse.settle(purse.reserve("0.4", 10), "1e12", 10)
     with pytest.raises(BudgetError):
         purse.reserve("0.0001", 1)
 
 
 def test_p2_a_reply_and_its_cost_are_one_step_and_never_asked_for_again(ledger):
-    purse = Purse(ledger, usd=1, study="s")
+    purse = SpendingCap(ledger, usd=1, study="s")
     ticket = purse.reserve("0.4", 10, "q")
     assert purse.recorded("q") is None
     purse.settle(ticket, "0.1", 7, {"text": "yes"})
@@ -220,7 +220,7 @@ def test_p2_what_was_in_flight_at_a_kill_is_listed_and_counted(tmp_path):
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        purse = Purse(open_ledger(tmp_path), usd=1, study="s")
+        purse = SpendingCap(open_ledger(tmp_path), usd=1, study="s")
         purse.settle(purse.reserve("0.3", 30, "answered"), "0.1", 10, {"text": "a"})
         purse.reserve("0.25", 25, "in flight")
         os.write(tell, b"x")
@@ -229,7 +229,7 @@ def test_p2_what_was_in_flight_at_a_kill_is_listed_and_counted(tmp_path):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with open_ledger(tmp_path, say=lambda text: None) as ledger:
-        purse = Purse(ledger, usd=1, study="s")
+        purse = SpendingCap(ledger, usd=1, study="s")
         spent = purse.spent()
         assert [(u.key, u.usd, u.tokens) for u in spent.unknown] == [
             ("in flight", Decimal("0.25"), 25)
@@ -237,11 +237,11 @@ def test_p2_what_was_in_flight_at_a_kill_is_listed_and_counted(tmp_path):
         assert (spent.usd, spent.tokens, spent.attempts) == (Decimal("0.35"), 35, 2)
         with pytest.raises(BudgetError):
             purse.reserve("0.66", 1)
-        assert Purse(ledger, usd=1, study="another").left()[0] == 1
+        assert SpendingCap(ledger, usd=1, study="another").left()[0] == 1
 
 
 def test_two_purses_of_a_study_share_one_account(ledger):
-    first, second = Purse(ledger, usd=1), Purse(ledger, usd=1)
+    first, second = SpendingCap(ledger, usd=1), SpendingCap(ledger, usd=1)
     first.reserve("0.6", 1)
     with pytest.raises(BudgetError):
         second.reserve("0.6", 1)
@@ -253,7 +253,7 @@ def test_p3_processes_that_take_turns_share_one_cap(tmp_path):
         while True:
             try:
                 with open_ledger(tmp_path, say=lambda text: None) as ledger:
-                    purse = Purse(ledger, usd="0.50", study="s")
+                    purse = SpendingCap(ledger, usd="0.50", study="s")
                     ticket = purse.reserve("0.05", 5)
                     purse.settle(ticket, "0.04", 4)
                     billed += Decimal("0.04")

@@ -24,8 +24,8 @@ def test_p16_i162_a_signal_stops_at_the_next_safe_point(number, code):
     with signals.stoppable():
         signals.check()
         os.kill(os.getpid(), number)
-        assert signals.asked() == code
-        with pytest.raises(signals.Stopped) as stopped:
+        assert signals.requested_exit_code() == code
+        with pytest.raises(signals.StopRequested) as stopped:
             signals.check()
         assert stopped.value.exit_code == code
         assert not isinstance(stopped.value, Exception)
@@ -40,10 +40,10 @@ def test_p16_a_unit_in_the_making_is_stored_before_the_stop(tmp_path):
             os.kill(os.getpid(), signal.SIGTERM)
             return {"whole": True}
 
-        with pytest.raises(signals.Stopped):
+        with pytest.raises(signals.StopRequested):
             ledger.unit("k", "x", make)
         assert ledger.get("k") == {"whole": True}
-        with pytest.raises(signals.Stopped):
+        with pytest.raises(signals.StopRequested):
             ledger.unit("next", "x", lambda: pytest.fail("a new unit was begun"))
         assert ledger.unit("k", "x", make) == {"whole": True}
 
@@ -52,7 +52,7 @@ def test_p16_a_wait_ends_soon_after_a_signal():
     with signals.stoppable():
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         began = time.monotonic()
-        with pytest.raises(signals.Stopped):
+        with pytest.raises(signals.StopRequested):
             signals.wait(30)
         assert time.monotonic() - began < 2
     signals.wait(0.01)
@@ -74,7 +74,7 @@ def test_other_threads_can_use_the_block():
 
     def work():
         with signals.stoppable():
-            said.append(signals.asked())
+            said.append(signals.requested_exit_code())
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -126,7 +126,7 @@ def test_a_failpoint_can_ask_to_stop(plant):
     plant("*:1:term")
     with signals.stoppable():
         failpoint("put.before")
-        assert signals.asked() == 143
+        assert signals.requested_exit_code() == 143
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def relink(folder, seq):
     rows = {row.seq: row for row in opened.all_rows()}
     opened.close()
     row = rows[seq]
-    forged = journal.link(rows[seq - 1].link, seq, row[1:7], row.at)
+    forged = journal.row_hash(rows[seq - 1].link, seq, row[1:7], row.at)
     edit(folder, f"UPDATE rows SET link = '{forged}' WHERE seq = {seq}")
 
 
@@ -458,14 +458,14 @@ def test_i141_a_doubtful_disk_is_said_aloud(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     synced = tmp_path / "Dropbox" / "study"
     synced.mkdir(parents=True)
-    assert "sync" in disk.trust(synced)
+    assert "sync" in disk.check_disk(synced)
 
 
 def test_paid_replies_come_back_from_the_mirror(tmp_path):
-    from tuneworthy.ledger.purse import Purse
+    from tuneworthy.ledger.purse import SpendingCap
 
     with quiet(tmp_path) as ledger:
-        purse = Purse(ledger, usd=1, study="s")
+        purse = SpendingCap(ledger, usd=1, study="s")
         purse.settle(purse.reserve("0.5", 10, "q"), "0.2", 7, {"text": "dear"})
     mirror = tmp_path / ".tuneworthy" / "replies.jsonl"
     assert json.loads(mirror.read_text())["reply"] == {"text": "dear"}
@@ -474,7 +474,7 @@ def test_paid_replies_come_back_from_the_mirror(tmp_path):
     path(tmp_path).unlink()
     said = []
     with open_ledger(tmp_path, say=said.append) as ledger:
-        purse = Purse(ledger, usd=1, study="s")
+        purse = SpendingCap(ledger, usd=1, study="s")
         assert purse.recorded("q") == {"text": "dear"}
         assert str(purse.spent().usd) == "0.2"
         purse.settle(purse.reserve("0.5", 10, "r"), "0.1", 7, {"text": "after the torn line"})

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from tuneworthy.core.arm import Sizes
-from tuneworthy.core.audit_report import Audit, Visible
+from tuneworthy.core.audit_report import Audit, DetectableDifference
 from tuneworthy.core.plugins import catalogue, load
-from tuneworthy.core.specs import needs_of, on_failures, specs
+from tuneworthy.core.specs import failure_only_arms, needs_of, specs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.planning import Facts, Speed, make, reading_minutes
-from tuneworthy.measure.stage_rule import order
+from tuneworthy.measure.planning import PlanInputs, Speed, diagnosis_minutes, make_plan
+from tuneworthy.measure.stage_rule import follow_up_order
 
 IDS = tuple(f"c{i}" for i in range(50))
 
@@ -27,7 +27,7 @@ def test_auto_leaves_dear_arms_to_the_failures_and_a_list_does_not():
     dear = [n for n in catalogue("arms") if getattr(load("arms", n), "ON_FAILURES", False)]
     assert dear
     assert not set(dear) & set(names(task()))
-    assert [spec.arm for spec in on_failures(task())] == dear
+    assert [spec.arm for spec in failure_only_arms(task())] == dear
     assert set(dear) <= set(names(task(arms=tuple(dear))))
 
 
@@ -42,27 +42,29 @@ def facts(job, speed, training="no torch"):
     split = Split(k=1, parts=(Part(train=IDS[:20], dev=IDS[20:25], test=IDS[25:]),))
     sizes = Sizes(cases=25, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
     available = needs_of(job, model="", training=training, gold=False, vectors="needs MiniLM")
-    return Facts(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
+    return PlanInputs(job, split, AUDIT, available, sizes, Speed(read=speed, written=speed))
 
 
 AUDIT = Audit(
     rows=50, used=50, excluded={}, scored=25, folds=1, conflict_share=0.0, observations=(),
     classes=None, lengths={}, unit="tokens",
-    visible=Visible(n=25, d=0.2, factor=1.0, prompts=None, fitted=None),
+    visible=DetectableDifference(n=25, d=0.2, factor=1.0, prompts=None, fitted=None),
 )  # fmt: skip
 
 
 def planned(job, speed):
-    return make(facts(job, speed), specs(job), "rows", "study")
+    return make_plan(facts(job, speed), specs(job), "rows", "study")
 
 
 def test_variants_searches_and_training_wait_for_the_stage_rule():
     job = task()
     known = facts(job, 1e6, training="")
-    arms = make(known, specs(job), "rows", "study").arms
+    arms = make_plan(known, specs(job), "rows", "study").arms
     waiting = {arm.spec.name for arm in arms if arm.follow_up}
     assert waiting == {"nearest_shots(k=4)", "nearest_shots(k=16)", "optimised_prompt", "lora"}
-    fixed = make(facts(task(budget={"stages": False}), 1e6, training=""), specs(job), "rows", "s")
+    fixed = make_plan(
+        facts(task(budget={"stages": False}), 1e6, training=""), specs(job), "rows", "s"
+    )
     assert not any(arm.follow_up for arm in fixed.arms)
     assert not fixed.staged
 
@@ -70,7 +72,7 @@ def test_variants_searches_and_training_wait_for_the_stage_rule():
 def test_a_slow_machine_leaves_out_no_arm():
     for speed in (1e6, 1000.0, 10.0):
         job = task(budget={"minutes": 1})
-        plan = make(facts(job, speed, training=""), specs(job), "rows", "study")
+        plan = make_plan(facts(job, speed, training=""), specs(job), "rows", "study")
         because = {arm.spec.name for arm in plan.arms if arm.because}
         assert not {"lora", "optimised_prompt", "nearest_shots"} & because
         assert bool(plan.cuts) == (speed < 1e6)
@@ -104,7 +106,7 @@ def test_all_arms_get_fewer_folds_and_rows_before_training_has_no_room():
     seen, folds = [], []
     for speed in (1e6, *range(4000, 10, -10)):
         job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
-        plan = make(folded(job, speed), specs(job), "rows", "study")
+        plan = make_plan(folded(job, speed), specs(job), "rows", "study")
         zero, nearest, lora = plan.arms
         rows = lora.spec.options["rows"] or 320
         seen.append((nearest.spec.options["k"], rows, len(zero.folds)))
@@ -126,9 +128,9 @@ def test_reading_across_counts_towards_the_minutes_and_is_cut_last():
     read, least = {}, set()
     for speed in (1e6, *range(4000, 10, -10)):
         job = task(budget={"minutes": 5}, arms=("zero_shot", "nearest_shots", "lora"))
-        plan = make(folded(job, speed), specs(job), "rows", "study")
+        plan = make_plan(folded(job, speed), specs(job), "rows", "study")
         read[speed] = plan.read
-        room = plan.minutes + reading_minutes(plan.across) <= 5.01  # minutes are rounded
+        room = plan.minutes + diagnosis_minutes(plan.across) <= 5.01  # minutes are rounded
         assert room or plan.read == 0, "all that is planned fits, or all that can be cut was"
         assert (plan.read == 0) == (not plan.across)
         said = [cut for cut in plan.cuts if cut.startswith("what was wrong")]
@@ -149,21 +151,21 @@ def test_the_rule_takes_first_what_reads_passages_unless_what_is_wrong_says_othe
     data = Data(file="rows.jsonl", docs="docs.jsonl")
     job = task(arms=("zero_shot", "lora", "rag_lora"))
     known = facts(job.model_copy(update={"data": data}), 1e6, training="")
-    arms = make(known, specs(job), "rows", "study").arms
-    assert [arm.spec.name for arm in order(arms, {})] == ["rag_lora", "lora"]
+    arms = make_plan(known, specs(job), "rows", "study").arms
+    assert [arm.spec.name for arm in follow_up_order(arms, {})] == ["rag_lora", "lora"]
     asked = {"lora": 0.5, "rag_lora": 0.2}
-    assert [arm.spec.name for arm in order(arms, asked)] == ["lora", "rag_lora"]
+    assert [arm.spec.name for arm in follow_up_order(arms, asked)] == ["lora", "rag_lora"]
 
 
 def test_what_the_user_wrote_is_not_cut():
     job = task(budget={"minutes": 1}, arms=("zero_shot", {"lora": {"epochs": 1}}))
-    plan = make(folded(job, 10.0), specs(job), "rows", "study")
+    plan = make_plan(folded(job, 10.0), specs(job), "rows", "study")
     assert plan.arms[1].spec.options["rows"] is None
 
 
 def test_what_nobody_would_read_across_is_not_said_to_be_cut():
     job = task(budget={"minutes": 1}, arms=("majority", "zero_shot"))
-    plan = make(facts(job, 1.0), specs(job), "rows", "study")
+    plan = make_plan(facts(job, 1.0), specs(job), "rows", "study")
     assert (plan.across, plan.cuts, plan.read, plan.whole) == ((), (), None, None)
 
 
@@ -208,7 +210,7 @@ def test_the_plan_pays_for_the_choice_of_a_prompt_where_there_is_one_to_choose()
         job = task(arms=arms, budget={"minutes": 9999})
         found = facts(job, 100.0)
         found = replace(found, sizes=found.sizes.model_copy(update={"dev": dev}))
-        plan = make(found, specs(job), "rows", "study")
+        plan = make_plan(found, specs(job), "rows", "study")
         return {arm.spec.name: arm.minutes for arm in (*plan.arms, *plan.across)}
 
     plain = minutes("zero_shot", "constrained")
@@ -226,9 +228,9 @@ def test_the_plan_counts_the_answers_that_are_asked_for():
         for test in (IDS[:25], IDS[25:])
     )
     found = replace(facts(job, 1e6), split=Split(k=2, parts=parts))
-    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    counts = {arm.spec.name: arm.requests for arm in make_plan(found, specs(job), "r", "s").arms}
     assert counts == {"zero_shot": 50, "few_shot": 50 + 16, "nearest_shots": 50 + 16}
     apart = tuple(part.model_copy(update={"dev": ("x", "y")}) for part in parts)
     found = replace(found, split=Split(k=2, parts=apart))
-    counts = {arm.spec.name: arm.requests for arm in make(found, specs(job), "r", "s").arms}
+    counts = {arm.spec.name: arm.requests for arm in make_plan(found, specs(job), "r", "s").arms}
     assert counts == {"zero_shot": 52, "few_shot": 54, "nearest_shots": 54}

@@ -10,11 +10,12 @@ import tuneworthy
 from tuneworthy import results_folder as shelf
 from tuneworthy.compare.comparison import compare
 from tuneworthy.core.arm import Recipe
+from tuneworthy.core.run_options import RunOptions
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
-from tuneworthy.measure.block_race import Field, not_raced, raced
+from tuneworthy.measure.block_race import RaceState, measure_raced, why_not_raced
 from tuneworthy.measure.units import measure
-from tuneworthy.session import Wishes, open_desk
+from tuneworthy.session import open_session
 from tuneworthy.stats import bounds, race
 
 PLAIN = Split(k=1, parts=())
@@ -50,12 +51,12 @@ def write(folder, n, right, budget=None, today=1.0):
 def measured(path):
     """Measure the plan's arms in order, as a study does; return (task, runs, evidence, asked)."""
     done = []
-    with open_desk(path, Wishes(), lambda event, data: done.append(data)) as desk:
+    with open_session(path, RunOptions(), lambda event, data: done.append(data)) as desk:
         planned, bench = desk.plan(), desk.bench()
         recipes = [Recipe() for _ in bench.split.parts]
         runs, tools = [], len({arm.spec.tool for arm in planned.arms})
         for arm in planned.arms:
-            runs += raced(bench, arm, recipes, False, Field(desk.shape, runs, tools))
+            runs += measure_raced(bench, arm, recipes, False, RaceState(desk.shape, runs, tools))
         cases = tuple(desk.sealed.open("compare").values())
         return runs, compare(desk.shape, cases, runs), sum(d for d in done if isinstance(d, int))
 
@@ -98,7 +99,7 @@ def test_undeclared_no_arm_is_stopped_and_bounds_are_those_of_one_look(tmp_path)
     pair = next(p for p in evidence.pairs if p.arm.startswith("hosted"))
     diffs = [-1.0] * pair.losses + [0.0] * (300 - pair.losses)
     assert pair.high == pytest.approx(bounds.paired(diffs, pair.level).high, abs=1e-6)
-    assert pair.high != pytest.approx(race.sequential(diffs, pair.level, 300).high, abs=1e-6)
+    assert pair.high != pytest.approx(race.sequential_bound(diffs, pair.level, 300).high, abs=1e-6)
 
 
 def test_one_split_is_asked_in_blocks_of_64(tmp_path):
@@ -112,12 +113,12 @@ def test_one_split_is_asked_in_blocks_of_64(tmp_path):
 
 def test_where_means_are_compared_or_time_orders_rows_all_cases_are_asked():
     task = Task(data={"file": "rows.jsonl"}, budget=EARLY)
-    assert not_raced(task, PLAIN) == ""
-    assert "time" in not_raced(task, PLAIN.model_copy(update={"by_time": True}))
-    assert "groups" in not_raced(task, CLUSTERED)
+    assert why_not_raced(task, PLAIN) == ""
+    assert "time" in why_not_raced(task, PLAIN.model_copy(update={"by_time": True}))
+    assert "groups" in why_not_raced(task, CLUSTERED)
     money = Economics(value_of_correct=0.1, requests_per_month=1e4)
-    assert "economics" in not_raced(task.model_copy(update={"economics": money}), PLAIN)
-    assert "stop_early" in not_raced(Task(data={"file": "rows.jsonl"}), PLAIN)
+    assert "economics" in why_not_raced(task.model_copy(update={"economics": money}), PLAIN)
+    assert "stop_early" in why_not_raced(Task(data={"file": "rows.jsonl"}), PLAIN)
 
 
 def test_to_stop_early_is_part_of_what_a_study_is():
@@ -127,12 +128,14 @@ def test_to_stop_early_is_part_of_what_a_study_is():
 
 
 def test_what_is_skipped_or_no_candidate_goes_the_usual_way(tmp_path):
-    with open_desk(write(tmp_path, 60, 0.6), Wishes()) as desk:
+    with open_session(write(tmp_path, 60, 0.6), RunOptions()) as desk:
         planned, bench = desk.plan(), desk.bench()
         recipes = [Recipe() for _ in bench.split.parts]
         arm = planned.arms[0].model_copy(update={"because": "no room"})
         field = SimpleNamespace(shape=None, runs=(), tools=1)
-        assert raced(bench, arm, recipes, False, field) == measure(bench, arm, recipes, False)
+        assert measure_raced(bench, arm, recipes, False, field) == measure(
+            bench, arm, recipes, False
+        )
 
 
 def test_a_study_that_declares_it_stops_early_and_its_verdict_says_so(tmp_path):

@@ -4,7 +4,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.built_arm import recipe_before, scores_of, whole
+from tuneworthy.measure.built_arm import deployment_part, recipe_before, scores_of
 
 
 def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice():
@@ -13,13 +13,13 @@ def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice()
         Part(train=("a",), dev=("b",), test=("c", "d", "x")),
     )
     split = Split(k=2, parts=parts, copies=("x",))
-    assert whole(split, 1).train == ("a", "c", "d")
-    assert whole(split, 1).dev == ("b",)
+    assert deployment_part(split, 1).train == ("a", "c", "d")
+    assert deployment_part(split, 1).dev == ("b",)
 
 
 def test_with_one_split_it_is_what_was_scored():
     part = Part(train=("c", "d"), dev=("e",), test=("a", "b"))
-    assert whole(Split(k=1, parts=(part,)), 0) == part
+    assert deployment_part(Split(k=1, parts=(part,)), 0) == part
 
 
 def prompt(name, dev, k, **more):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.runner_kit import bench_of, cases, planned
 
 from tuneworthy.core.arm import Recipe
-from tuneworthy.core.specs import probes_of
+from tuneworthy.core.specs import diagnosis_runs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.measure.units import measure
 from tuneworthy.models.scripted import Scripted
@@ -66,10 +66,10 @@ def test_a_pilot_stands_before_an_arm_that_learns_from_more_than_two_of_it(tmp_p
     with bench_of(tmp_path, task_of(), cases(20, LABELS), {}) as bench:
         spec = planned("lora", bench).spec
     cut = spec.model_copy(update={"options": spec.options | {"rows": 150}})
-    names = [[one.name for one in probes_of(s, n)] for s, n in
+    names = [[one.name for one in diagnosis_runs(s, n)] for s, n in
              ((spec, 201), (spec, 200), (spec, 90), (cut, 1000))]  # fmt: skip
     assert names == [["lora pilot", "lora pilot placebo"], *[["lora placebo"]] * 3]
-    (placebo,) = probes_of(spec, 200)
+    (placebo,) = diagnosis_runs(spec, 200)
     assert (placebo.of, placebo.role, placebo.options["rows"]) == ("lora", "placebo", None)
 
 

@@ -62,13 +62,13 @@ def test_the_count_of_prompts_is_the_least_that_can_meet_a_limit(slow, needed):
 )  # fmt: skip
 def test_a_limit_on_the_tail_that_stays_open_says_why(tmp_path, times, state, why):
     from tuneworthy.compare.comparison import compare
-    from tuneworthy.compare.pairs import Shape
+    from tuneworthy.compare.pairs import ComparisonInputs
 
     task, rows = made(HardLimits(p95_ms=50)), cases(140, LABELS)
     runs = [run.model_copy(update={"latency_ms": tuple(times) if run.fold == 0 else None})
             for run in runs_of(tmp_path, task, 140)]  # fmt: skip
     with bench_of(tmp_path, task, rows, {}) as bench:
-        (arm,) = compare(Shape(task, "study", bench.split, {}), rows, runs).arms
+        (arm,) = compare(ComparisonInputs(task, "study", bench.split, {}), rows, runs).arms
     assert (arm.limits["p95_ms"], arm.missing.get("limits.p95_ms")) == (state, why)
 
 
@@ -76,8 +76,8 @@ def test_requests_to_an_endpoint_keep_the_time_of_their_attempt():
     told = [Answer(case=str(n), text="x", seconds=s, concurrency=c, error=e)
             for n, (s, c, e) in enumerate([(0.5, 2, None), (0.25, 4, None), (None, None, None),
                                            (9.0, 9, "failed")])]  # fmt: skip
-    assert latency.of_requests(told) == latency.Timed((500.0, 250.0), 4)
-    assert latency.of_requests(told[2:]) == latency.NOT_TIMED
+    assert latency.request_latency(told) == latency.LatencySample((500.0, 250.0), 4)
+    assert latency.request_latency(told[2:]) == latency.NOT_TIMED
 
 
 @pytest.mark.parametrize(("every", "count"), [(False, 3), (True, 12)])
@@ -85,7 +85,7 @@ def test_few_slow_prompts_are_enough_but_for_a_limit(monkeypatch, every, count):
     clock = itertools.count()
     monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock) * 0.5)
     asked = []
-    found = latency.one_at_a_time(asked.append, range(12), lambda: None, every)
+    found = latency.sequential_latency(asked.append, range(12), lambda: None, every)
     assert len(found.ms) == count
     assert len(asked) == count + every, "one warms it up"
 
@@ -93,4 +93,4 @@ def test_few_slow_prompts_are_enough_but_for_a_limit(monkeypatch, every, count):
 def test_what_takes_too_long_is_not_timed(monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr(latency.time, "perf_counter", lambda: next(clock) * 20.0)
-    assert latency.one_at_a_time(lambda q: None, range(12), lambda: None, False).ms is None
+    assert latency.sequential_latency(lambda q: None, range(12), lambda: None, False).ms is None

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tuneworthy.compare.cut_answers import cut
+from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.arm import Fitted
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.measure.longer_answers import FIRST, MOST, ask_longer
+from tuneworthy.measure.longer_answers import FIRST, MOST, rescore_cut_answers
 
 CASES = [Case(id=f"c{k:03}", messages=(Message(role="user", content="x"),), output="yes")
          for k in range(100)]  # fmt: skip
@@ -41,9 +41,9 @@ def queries():
 
 def test_a_sample_is_asked_first_and_more_only_where_one_gained():
     none, some = [], []
-    flat = ask_longer(metric, GOLD, asked(none, "no"), (pairs(), queries()), 0)
+    flat = rescore_cut_answers(metric, GOLD, asked(none, "no"), (pairs(), queries()), 0)
     assert (none, set(flat.values())) == ([FIRST], {0.0})
-    rich = ask_longer(metric, GOLD, asked(some), (pairs(), queries()), 0)
+    rich = rescore_cut_answers(metric, GOLD, asked(some), (pairs(), queries()), 0)
     assert some[0] == FIRST
     assert len(some) == 2
     assert MOST <= len(rich) <= FIRST + MOST
@@ -53,11 +53,11 @@ def test_a_sample_is_asked_first_and_more_only_where_one_gained():
 def test_nothing_is_asked_where_no_answer_was_cut_or_the_arm_can_not_be_asked():
     found = []
     ended = [(a.model_copy(update={"finish": "stop"}), s) for a, s in pairs()]
-    assert ask_longer(metric, GOLD, asked(found), (ended, queries()), 0) == {}
+    assert rescore_cut_answers(metric, GOLD, asked(found), (ended, queries()), 0) == {}
     right = [(a, Score(value=1.0)) for a, _ in pairs()]
-    assert ask_longer(metric, GOLD, asked(found), (right, queries()), 0) == {}
+    assert rescore_cut_answers(metric, GOLD, asked(found), (right, queries()), 0) == {}
     still = Fitted(answer=lambda queries: [], learned=False)
-    assert ask_longer(metric, GOLD, still, (pairs(), queries()), 0) is None
+    assert rescore_cut_answers(metric, GOLD, still, (pairs(), queries()), 0) is None
     assert found == []
 
 
@@ -66,26 +66,28 @@ def test_a_model_that_can_not_be_asked_again_leaves_all_open_and_says_so():
         raise ModelError("the endpoint changed the model", got="m-1, then m-2")
 
     said, fitted = [], Fitted(answer=lambda queries: [], learned=False, longer=moved)
-    found = ask_longer(metric, GOLD, fitted, (pairs(), queries()), 0, said.append)
+    found = rescore_cut_answers(metric, GOLD, fitted, (pairs(), queries()), 0, said.append)
     assert found == {}
     assert said == ["cut answers were not asked again: the endpoint changed the model"
                     " (m-1, then m-2)"]  # fmt: skip
     cells = {answer.case: (answer, score) for answer, score in pairs()}
-    assert cut([run(found)], cells).gain == 1.0, "more room could have made all of them right"
+    assert cut_summary([run(found)], cells).gain == 1.0, (
+        "more room could have made all of them right"
+    )
 
 
 def test_a_longer_answer_without_a_score_shows_no_lack_of_a_gain():
     def lost(case, answer):
         return Unscored(reason="the judge gave no verdict")
 
-    assert ask_longer(lost, GOLD, asked([]), (pairs(), queries()), 0) == {}
+    assert rescore_cut_answers(lost, GOLD, asked([]), (pairs(), queries()), 0) == {}
 
 
 def test_the_first_fold_alone_asks():
     found = []
-    assert ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 3) == {}
+    assert rescore_cut_answers(metric, GOLD, asked(found, "no"), (pairs(), queries()), 3) == {}
     assert found == []
-    ask_longer(metric, GOLD, asked(found, "no"), (pairs(), queries()), 0)
+    rescore_cut_answers(metric, GOLD, asked(found, "no"), (pairs(), queries()), 0)
     assert found == [16]
 
 
@@ -98,14 +100,14 @@ def cells(cut_from):
 
 
 def test_what_the_limit_may_have_cost_is_bounded_by_what_was_asked_again():
-    assert cut([run({})], cells(100)) is None
-    unknown = cut([run({})], cells(80))
+    assert cut_summary([run({})], cells(100)) is None
+    unknown = cut_summary([run({})], cells(80))
     assert (unknown.n, unknown.wrong, unknown.asked, unknown.gain) == (20, 20, 0, 0.2)
-    whole = cut([run({f"c{k:03}": float(k < 85) for k in range(80, 100)})], cells(80))
+    whole = cut_summary([run({f"c{k:03}": float(k < 85) for k in range(80, 100)})], cells(80))
     assert (whole.asked, whole.gained, whole.gain) == (20, 5, 0.05)
-    part = cut([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0))
+    part = cut_summary([run({f"c{k:03}": 0.0 for k in range(0, 100, 5)})], cells(0))
     assert (part.asked, part.gained) == (20, 0)
     assert 0.8 * 0.13 < part.gain < 0.8 * 0.15  # none of 20: 13.9 % at most
     text = {"c099": (Answer(case="c099", text="", finish="length"), Unscored(reason="x"))}
-    assert cut([run({})], text).gain == pytest.approx(1.0)
-    assert cut([run(None)], text).gain == 0.0  # the arm is cut like that where it runs
+    assert cut_summary([run({})], text).gain == pytest.approx(1.0)
+    assert cut_summary([run(None)], text).gain == 0.0  # the arm is cut like that where it runs

@@ -8,7 +8,7 @@ from tests.runner_kit import bench_of, cases, planned
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Spec
-from tuneworthy.core.specs import wants_dev
+from tuneworthy.core.specs import needs_dev_scores
 from tuneworthy.core.split import Part
 from tuneworthy.core.task import Data, Output, Recorded, Task
 from tuneworthy.measure.units import measure
@@ -58,10 +58,10 @@ def test_no_row_that_is_scored_is_learnt_from(tmp_path):
 def test_dev_scores_are_for_prompts_of_which_the_best_is_handed_on():
     task = TASK.model_copy(update={"answers": {"logged": Recorded(file="l.jsonl", tool="prompt")}})
     two = [spec("zero_shot"), spec("few_shot"), spec("tfidf", "classifier")]
-    assert wants_dev(task, two[0], two)
-    assert not wants_dev(task, two[0], two[:1])
-    assert not wants_dev(task, two[2], [*two, spec("embedding_head", "classifier")])
+    assert needs_dev_scores(task, two[0], two)
+    assert not needs_dev_scores(task, two[0], two[:1])
+    assert not needs_dev_scores(task, two[2], [*two, spec("embedding_head", "classifier")])
     logged = spec("logged")
-    assert not wants_dev(task, logged, [*two, logged]), "recorded answers hand no prompt on"
-    assert not wants_dev(task, two[0], [two[0], logged])
-    assert not wants_dev(task, spec("few_shot", role="placebo"), two)
+    assert not needs_dev_scores(task, logged, [*two, logged]), "recorded answers hand no prompt on"
+    assert not needs_dev_scores(task, two[0], [two[0], logged])
+    assert not needs_dev_scores(task, spec("few_shot", role="placebo"), two)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.columns import by_spec, column
-from tuneworthy.compare.pairs import LOOK_SHARE, Shape, pairs
+from tuneworthy.compare.pairs import LOOK_SHARE, ComparisonInputs, pairs
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.causes import Diagnosis, Wrong
@@ -17,7 +17,7 @@ from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import trains
 from tuneworthy.core.split import Part, Split
 from tuneworthy.core.task import Economics, Task
-from tuneworthy.measure.stage_runner import Follow, room_beside
+from tuneworthy.measure.stage_runner import StageRunner, fit_extras
 
 FOLDS, N = 5, 400
 IDS = [f"c{i:03}" for i in range(N)]
@@ -38,7 +38,7 @@ def spec(name):
     return Spec(arm=arm, **told, **more)
 
 
-class Drawn(Follow):
+class Drawn(StageRunner):
     """The executor with drawn scores in place of models; every arm is right with its own share."""
 
     right: dict
@@ -75,7 +75,7 @@ def followed(right, minutes=60.0, wrong=(), arms="auto", **task):
                                   minutes=5.0 if trains(one) else 1.0,
                                   look_after=1 if trains(one) else 0))  # fmt: skip
     plan = Plan.model_construct(arms=tuple(planned), across=(), read=None, staged=True)
-    shape = Shape(task=job, study="s", split=SPLIT, groups={}, possible=plan.possible,
+    shape = ComparisonInputs(task=job, study="s", split=SPLIT, groups={}, possible=plan.possible,
                   looked=plan.looks_at)  # fmt: skip
     rows = [Wrong(cause=c, share=s, low=s, high=s, n=N, arm=None, placebo=None) for c, s in wrong]
     found = Diagnosis(arm="zero_shot", n_fail=N, n_pass=0, wrong=tuple(rows))
@@ -236,10 +236,12 @@ def test_arms_that_may_run_and_looks_between_folds_widen_bounds():
 
 
 def test_beside_the_arms_takes_its_share_of_what_is_left():
-    from tuneworthy.core.extra import Extra
+    from tuneworthy.core.extra import OptionalMeasurement
 
-    kinds = tuple(Extra(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0)))
+    kinds = tuple(
+        OptionalMeasurement(what=w, minutes=m) for w, m in (("a", 2.0), ("b", 3.0), ("c", 1.0))
+    )
     plan = Plan.model_construct(arms=(), beside=kinds)
-    kept = [e.what for e in room_beside(plan, 10.0, 4.0).beside if not e.because]
+    kept = [e.what for e in fit_extras(plan, 10.0, 4.0).beside if not e.because]
     assert kept == ["a", "c"]
-    assert all(e.because == NO_ROOM for e in room_beside(plan, -1.0, 4.0).beside)
+    assert all(e.because == NO_ROOM for e in fit_extras(plan, -1.0, 4.0).beside)

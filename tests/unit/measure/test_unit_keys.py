@@ -15,14 +15,14 @@ from tuneworthy.core.case import Case, Message
 from tuneworthy.core.run import Run
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.extras.known_facts import Probe, probe
-from tuneworthy.extras.robustness import shake
-from tuneworthy.extras.tuned_model import Tuned
-from tuneworthy.judge.judge_metric import Judging
-from tuneworthy.ledger.purse import Purse
+from tuneworthy.extras.robustness import measure_robustness
+from tuneworthy.extras.tuned_model import TunedPair
+from tuneworthy.judge.judge_metric import JudgeMetric
+from tuneworthy.ledger.purse import SpendingCap
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure.units import measure
 from tuneworthy.models import content_of
-from tuneworthy.models._overrides import Dial, dialled
+from tuneworthy.models._overrides import RequestOverrides, with_overrides
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.scripted import Scripted
@@ -167,9 +167,9 @@ def test_a_placebo_is_handed_no_prompts(opened):
 
 def test_the_code_is_read_once_in_a_process(opened, monkeypatch):
     bench, model = opened
-    code.made_by()
+    code.code_version()
     monkeypatch.setattr(Path, "glob", None)  # a second look at the files would fail
-    assert set(code.made_by()) == {"version", "source"}
+    assert set(code.code_version()) == {"version", "source"}
     asked(bench, model, "zero_shot")
 
 
@@ -199,12 +199,12 @@ def probed(model, store, salt):
 
 def judged(model, store, salt):
     case = Case(id="c", messages=(Message(role="user", content="hi"),), output="yes")
-    Judging(TASK, model, store, salt)(case, Answer(case="c", text="no"))
+    JudgeMetric(TASK, model, store, salt)(case, Answer(case="c", text="no"))
 
 
 def dialed(model, store, salt):
     prompt = [Message(role="user", content="hi")]
-    dialled(model, Dial(), store, salt).reply([prompt], model_limits())
+    with_overrides(model, RequestOverrides(), store, salt).reply([prompt], model_limits())
 
 
 def model_limits():
@@ -224,7 +224,7 @@ def test_d1_every_other_store_of_replies_tells_versions_and_studies_apart(ask, m
 def test_d1_figures_of_a_tuned_model_tell_versions_apart(opened, monkeypatch):
     bench, model = opened
     spec = planned("zero_shot", bench).spec
-    tuned = Tuned(bench, Run(spec=spec, seed=0, fold=0, state="measured"), model, model)
+    tuned = TunedPair(bench, Run(spec=spec, seed=0, fold=0, state="measured"), model, model)
     assert tuned.unit("x", [], lambda: {"made": 1}) == {"made": 1}
     assert tuned.unit("x", [], lambda: {"made": 2}) == {"made": 1}
     monkeypatch.setattr(code, "__version__", "99.0")
@@ -239,12 +239,12 @@ def test_d1_an_arm_that_is_shaken_keeps_its_files_apart_by_fold_and_salt(opened)
         return {path.name for path in (bench.ledger.home / "blobs").iterdir()}
 
     before = folders()
-    shake(bench, runs, ["few_shot"])
+    measure_robustness(bench, runs, ["few_shot"])
     once = folders() - before
     assert len(once) == 2, "one a fold"
-    shake(bench, runs, ["few_shot"])
+    measure_robustness(bench, runs, ["few_shot"])
     assert folders() - before == once
-    shake(replace(bench, salt="1"), runs, ["few_shot"])
+    measure_robustness(replace(bench, salt="1"), runs, ["few_shot"])
     assert len(folders() - before) == 4
 
 
@@ -253,7 +253,7 @@ def test_d1_a_request_to_an_endpoint_is_sent_again_by_a_study_started_anew(tmp_p
 
     def keys(salt):
         with open_ledger(tmp_path) as ledger:
-            model = Remote("m", endpoint("http://127.0.0.1:9/v1"), Purse(ledger, salt=salt))
+            model = Remote("m", endpoint("http://127.0.0.1:9/v1"), SpendingCap(ledger, salt=salt))
             model.purse.recorded = lambda key: bodies.append(key) or {"text": "known"}
             model.reply([prompt], model_limits())
         return bodies[-1]

@@ -8,7 +8,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.metrics import _user
-from tuneworthy.metrics._breaker import IN_ROW, OFTEN, Breaker, Broken
+from tuneworthy.metrics._breaker import IN_ROW, OFTEN, CircuitBreaker, MetricBroken
 from tuneworthy.sandbox.child import ChildFailed, TimedOut
 
 LOOPS = "def score(case, answer):\n    while answer.startswith('loop'): pass\n    return 1\n"
@@ -25,7 +25,7 @@ def said(text):
 @pytest.fixture
 def own(tmp_path):
     (tmp_path / "score.py").write_text(LOOPS)
-    return _user.measure("./score.py:score", tmp_path, seconds=0.2)
+    return _user.load_user_metric("./score.py:score", tmp_path, seconds=0.2)
 
 
 def test_d4_a_metric_that_loops_again_and_again_is_called_broken(own):
@@ -57,18 +57,18 @@ def late():
 
 
 def test_d4_every_second_call_that_loops_is_too_often():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for n in range(OFTEN - 1):
         assert breaker.call((f"fine {n}",), lambda: "made") == "made"
         with pytest.raises(TimedOut):
             breaker.call((f"late {n}",), late)
     breaker.call(("fine",), lambda: "made")
-    with pytest.raises(Broken, match=f"{OFTEN} of {2 * OFTEN} calls"):
+    with pytest.raises(MetricBroken, match=f"{OFTEN} of {2 * OFTEN} calls"):
         breaker.call(("late",), late)
 
 
 def test_d4_one_call_in_twenty_that_loops_is_not():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for n in range(400):
         if n % 20 == 0:
             with pytest.raises(TimedOut):
@@ -77,7 +77,7 @@ def test_d4_one_call_in_twenty_that_loops_is_not():
 
 
 def test_a_crash_is_no_call_that_loops():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
 
     def crash():
         raise ChildFailed("NameError")

@@ -6,11 +6,11 @@ import pytest
 
 from tuneworthy.data.open_answers import _headings
 from tuneworthy.data.secrets import has_key, private_kinds
-from tuneworthy.metrics._code import parsed
+from tuneworthy.metrics._code import parse_python
 from tuneworthy.metrics._numbers import numbers
 from tuneworthy.metrics._outline import sections
-from tuneworthy.metrics._writing import plain, plain_number
-from tuneworthy.retrieval.chunks import pieces
+from tuneworthy.metrics._writing import normal_form, normal_number
+from tuneworthy.retrieval.chunks import split_text
 
 SIZE = 100_000
 SPACES = " " * SIZE
@@ -18,16 +18,16 @@ SPACES = " " * SIZE
 
 def code(text):
     try:
-        return parsed(text)
+        return parse_python(text)
     except ValueError:
         return None
 
 
 TEXTS = [
-    (plain, "? " * (SIZE // 2)),
-    (plain, "! \u00a0" * (SIZE // 3)),
-    (plain, "1 jan" + "½" * SIZE),
-    (plain_number, "0." * (SIZE // 2)),
+    (normal_form, "? " * (SIZE // 2)),
+    (normal_form, "! \u00a0" * (SIZE // 3)),
+    (normal_form, "1 jan" + "½" * SIZE),
+    (normal_number, "0." * (SIZE // 2)),
     (code, f"```{SPACES}x"),
     (code, "``` " * (SIZE // 4)),
     (sections, "0" * SIZE + ":"),
@@ -38,8 +38,8 @@ TEXTS = [
     (_headings, "#" + "\n" * SIZE + "#"),
     (numbers, "1," * (SIZE // 2)),
     (numbers, "1'" * (SIZE // 2)),
-    (pieces, f"a{SPACES}b"),
-    (pieces, f"a{SPACES}\n{SPACES}b"),
+    (split_text, f"a{SPACES}b"),
+    (split_text, f"a{SPACES}\n{SPACES}b"),
     (has_key, "-eyJ" * (SIZE // 4)),
     (private_kinds, "+1(" * (SIZE // 3)),
     (private_kinds, "a@" * (SIZE // 2)),
@@ -54,13 +54,13 @@ def test_d10_a_hostile_text_is_read_in_time(read, text):
 
 
 def test_what_is_read_has_not_changed():
-    assert plain("km / h,  12 /5 and a  / b") == "km/h 12/5 and a/b"
+    assert normal_form("km / h,  12 /5 and a  / b") == "km/h 12/5 and a/b"
     assert [s.title for s in sections("# 1.2 First #\nx\n## II. Second\n**3) Third**:\n")] == [
         "first", "second", "third",
     ]  # fmt: skip
     assert [s.title for s in sections("1..5 Late:\nxi. Eleven:\n")] == ["1..late", "eleven"]
     assert _headings("# One ##\ntext\n### Two words\n#three\n") == ["One", "Two words"]
-    assert pieces(
+    assert split_text(
         "One.\n\nTwo  \n \n three. four\n",
     ) == ["One.\n\nTwo  \n \n three. four"]
     assert code("``` python \nx = 1\n```") is not None

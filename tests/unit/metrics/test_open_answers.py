@@ -7,11 +7,19 @@ import pytest
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.metrics import code, fingerprint, must_say, outline, score_all, scorer, sees_sets
+from tuneworthy.metrics import (
+    code,
+    fingerprint,
+    must_say,
+    outline,
+    score_all,
+    scorer,
+    scores_by_set,
+)
 from tuneworthy.metrics import style_match as style
 from tuneworthy.metrics._outline import sections
-from tuneworthy.metrics._phrases import says
-from tuneworthy.metrics._style import control, told_apart
+from tuneworthy.metrics._phrases import contains_phrase
+from tuneworthy.metrics._style import control, separate
 
 USER = (Message(role="user", content="q"),)
 
@@ -50,7 +58,7 @@ def task(metric, kind="text", **options):
     ],
 )
 def test_a_phrase_is_said_as_whole_words(text, phrase, said):
-    assert says(text, phrase) is said
+    assert contains_phrase(text, phrase) is said
 
 
 def test_n14_must_say_is_the_share_of_demands():
@@ -168,10 +176,10 @@ def sets(n=60):
 
 def test_a_style_is_told_apart_and_the_same_style_is_not():
     gold, other, again = sets()
-    assert told_apart(other, gold).auc > 0.99
-    assert 0.3 < told_apart(again, gold).auc < 0.7
+    assert separate(other, gold).auc > 0.99
+    assert 0.3 < separate(again, gold).auc < 0.7
     assert 0.25 < control(gold).auc < 0.75
-    assert told_apart(gold, gold).auc == 0.5
+    assert separate(gold, gold).auc == 0.5
     assert control(gold[:19]) is None
 
 
@@ -184,7 +192,7 @@ def test_n14_style_match_is_the_share_of_its_formula():
         worth[name] = sum(s.value for s in found) / 60
     assert worth["other"] < 0.25 < 0.75 < worth["again"] <= worth["gold"] == 1
     order = sorted(range(60), key=lambda i: style._rank(str(i)))
-    shares = told_apart([other[i] for i in order], [gold[i] for i in order]).answers
+    shares = separate([other[i] for i in order], [gold[i] for i in order]).answers
     said = [Answer(case=c.id, text=t) for c, t in zip(rows, other, strict=True)]
     values = [s.value for s in style.score_all(rows, said, {})]
     assert values == [min(1, 2 * (1 - dict(zip(order, shares, strict=True))[i])) for i in range(60)]
@@ -195,7 +203,7 @@ def test_joined_names_give_the_least_and_see_the_set():
     rows = [row(text, at, must_say=("Your",)) for at, text in enumerate(gold)]
     both = scorer(task("style_match+must_say"))
     assert both.by_set
-    assert sees_sets(task("style_match+must_say"))
+    assert scores_by_set(task("style_match+must_say"))
     right = score_all(both, rows, [Answer(case=c.id, text=c.output) for c in rows])
     assert [s.value for s in right] == [1] * 20
     silent = [Answer(case=c.id, text=c.output.replace("Your", "The")) for c in rows]

@@ -11,7 +11,7 @@ from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
 from tuneworthy.core.plugins import load
 from tuneworthy.metrics._numbers import numbers
-from tuneworthy.metrics._style import control, told_apart
+from tuneworthy.metrics._style import control, separate
 
 SETS = Path(__file__).parents[4] / "shared" / "data"
 PAIRS = [
@@ -63,10 +63,10 @@ def test_another_human_is_not_told_from_gold_and_a_template_is():
     pairs = [(r, text) for r, text in zip(found, other, strict=True) if text]
     some = rng.sample(pairs, 100)
     gold = [r["output"] for r, _ in some]
-    human = told_apart([text for _, text in some], gold)
+    human = separate([text for _, text in some], gold)
     assert 0.35 < human.auc < 0.65
     name = re.compile(r"name\[(.*?)\]")
     filled = [f"{name.search(r['input'])[1]} is a place that serves food." for r, _ in some]
-    assert told_apart(filled, gold).auc > 0.99
-    assert told_apart([f"Sure! Here it is: {text}" for _, text in some], gold).auc > 0.95
+    assert separate(filled, gold).auc > 0.99
+    assert separate([f"Sure! Here it is: {text}" for _, text in some], gold).auc > 0.95
     assert 0.3 < control(gold).auc < 0.7

@@ -10,7 +10,7 @@ from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.task import Data, Output, Success, Task
-from tuneworthy.metrics import _user, chosen, fingerprint, scorer
+from tuneworthy.metrics import _user, fingerprint, metric_name, scorer
 
 CASE = Case(
     id="c",
@@ -40,7 +40,7 @@ def own(folder, body, metric="./score.py:score"):
 
 
 def test_the_output_type_chooses_the_metric_and_validity_is_filled(tmp_path):
-    assert [chosen(task(tmp_path, kind=k)) for k in ("json", "label", "text", "number")] == [
+    assert [metric_name(task(tmp_path, kind=k)) for k in ("json", "label", "text", "number")] == [
         "fields_f1",
         "accuracy",
         "token_f1",
@@ -53,7 +53,7 @@ def test_the_output_type_chooses_the_metric_and_validity_is_filled(tmp_path):
     assert score(CASE, answer("yes", finish="length")).valid is False
     assert score(CASE, answer("yes, sir")).valid is False
     with pytest.raises(TaskError):
-        chosen(Task(data=Data(file="x")))
+        metric_name(Task(data=Data(file="x")))
 
 
 def test_an_answer_with_an_error_is_unscored_with_its_reason(tmp_path):
@@ -149,7 +149,7 @@ def test_a_function_that_never_ends_is_stopped_and_the_next_case_scored(tmp_path
         "    if answer == 'sleep': time.sleep(60)\n"
         "    return 1\n"
     )
-    score = _user.measure("./score.py:score", tmp_path, seconds=0.4)
+    score = _user.load_user_metric("./score.py:score", tmp_path, seconds=0.4)
     start = time.monotonic()
     for text in ("loop", "sleep"):
         assert "longer than 0.4 s" in score(CASE, answer(text)).reason
@@ -161,7 +161,7 @@ def test_a_function_that_eats_memory_is_stopped(tmp_path):
     (tmp_path / "score.py").write_text(
         "def score(case, answer):\n    return len(bytearray(int(answer))) > 0\n"
     )
-    score = _user.measure("./score.py:score", tmp_path, memory=256 * 2**20)
+    score = _user.load_user_metric("./score.py:score", tmp_path, memory=256 * 2**20)
     assert "memory" in score(CASE, answer(str(2**30))).reason
     assert score(CASE, answer("1000")).value == 1
 

@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from tuneworthy.core.collector import at_rest
+from tuneworthy.core.collector import gc_paused
 
 
 def test_nothing_is_collected_inside_and_collecting_goes_on_after_it():
-    with at_rest():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_collecting_goes_on_after_an_error():
-    with pytest.raises(ValueError, match="broken"), at_rest():
+    with pytest.raises(ValueError, match="broken"), gc_paused():
         raise ValueError("broken")
     assert gc.isenabled()
 
@@ -26,7 +26,7 @@ def test_collecting_goes_on_after_an_error():
 def test_a_collector_that_somebody_turned_off_stays_off():
     gc.disable()
     try:
-        with at_rest():
+        with gc_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     finally:
@@ -36,22 +36,22 @@ def test_a_collector_that_somebody_turned_off_stays_off():
 def test_what_libraries_left_is_walked_once_at_most_and_nothing_else_is_kept():
     code = """
 import gc, weakref
-from tuneworthy.core.collector import at_rest
+from tuneworthy.core.collector import gc_paused
 
 class Ring:
     def __init__(self):
         self.me = self
 
 before = weakref.ref(Ring())
-with at_rest():
+with gc_paused():
     pass
 print(gc.get_freeze_count() == 0)  # a model may be loaded inside
-with at_rest(keep=True):
+with gc_paused(keep=True):
     held = [[] for _ in range(100_000)]
 first = gc.get_freeze_count()
 print(before() is None, first > 100_000, len(gc.get_objects()) < 10_000)
 for keep in (False, True):
-    with at_rest(keep=keep):
+    with gc_paused(keep=keep):
         inside = weakref.ref(Ring())
     gc.collect()
     print(inside() is None, gc.get_freeze_count() <= first)
@@ -63,9 +63,9 @@ for keep in (False, True):
 def test_a_block_that_fails_keeps_nothing():
     code = """
 import gc
-from tuneworthy.core.collector import at_rest
+from tuneworthy.core.collector import gc_paused
 try:
-    with at_rest(keep=True):
+    with gc_paused(keep=True):
         raise ValueError
 except ValueError:
     print(gc.get_freeze_count() == 0, gc.isenabled())

@@ -71,14 +71,14 @@ def test_rows_and_columns_shared_out_over_threads_change_no_bit(opened, adapted,
             for size in sizes
         ]
         net = replace(net, decoder=net.decoder.adapted(dict(zip(names, pairs, strict=True))))
-    found, right = {}, _steps.run
+    found, right = {}, _steps.decode_step
 
     def watched(x, *given):
         logits = right(x, *given)
         found[torch.get_num_threads()].append(x.clone())
         return logits
 
-    monkeypatch.setattr(_steps, "run", watched)
+    monkeypatch.setattr(_steps, "decode_step", watched)
     before = torch.get_num_threads()
     with torch.inference_mode():
         for threads in (1, 2, 3):
@@ -117,9 +117,9 @@ def test_long_rows_are_read_with_a_copy_of_the_prefix_before_their_own_keys(open
         own[..., : place[3]] = -1e9
         weigh(own, shared, hide, place, scale)
 
-    whole, weigh = all_logits(opened), _kernels.weigh
+    whole, weigh = all_logits(opened), _kernels.softmax_scores
     monkeypatch.setattr(_decoder, "_SCORES", 1)
-    monkeypatch.setattr(_kernels, "weigh", hiding)
+    monkeypatch.setattr(_kernels, "softmax_scores", hiding)
     hidden = all_logits(opened)  # the control: the copy is what these rows see of the prefix
     assert far(hidden[0], whole[0]) > 1e-3
     half = len(whole) // 2
@@ -131,7 +131,7 @@ def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
     """The control to the logits of all: each part of what a row alone is given counts."""
     from tuneworthy.cpu_engine.read import decode_step as _steps
 
-    whole, right = all_logits(net), _steps.run
+    whole, right = all_logits(net), _steps.decode_step
 
     def wrong(x, layers, angles, cache, place):
         prefix, hidden = place
@@ -141,7 +141,7 @@ def test_a_row_alone_sees_what_it_saw_among_others(net, monkeypatch, fault):
             angles = angles[0], -angles[1]
         return right(x, layers, angles, cache, (None if fault == "prefix" else prefix, hidden))
 
-    monkeypatch.setattr(_steps, "run", wrong)
+    monkeypatch.setattr(_steps, "decode_step", wrong)
     found, half = all_logits(net), len(whole) // 2
     stepped = {1, 2, 3} if net.decoder.steps else set()  # the tree looks at what steps wrote
     for number, (a, b) in enumerate(zip(found[:4], whole[:4], strict=True)):
@@ -177,14 +177,18 @@ def runs(monkeypatch):
     from tuneworthy.models.local import forward as _forward
     from tuneworthy.models.local import grouping as _runs
 
-    monkeypatch.setattr(_forward, "alike", lambda lengths, *how: _runs.alike(lengths, 1, 0.0))
+    monkeypatch.setattr(
+        _forward, "similar_length_groups", lambda lengths, *how: _runs.alike(lengths, 1, 0.0)
+    )
 
 
 def test_rows_read_in_runs_of_like_length_give_the_same_logits(net, monkeypatch, runs):
     from tuneworthy.models.local import forward as _forward
 
     apart = all_logits(net)
-    monkeypatch.setattr(_forward, "alike", lambda lengths, *how: [range(len(lengths))])
+    monkeypatch.setattr(
+        _forward, "similar_length_groups", lambda lengths, *how: [range(len(lengths))]
+    )
     assert all(far(a, b) < 1e-5 for a, b in zip(apart, all_logits(net), strict=True))
 
 
@@ -196,8 +200,8 @@ def test_memory_that_was_never_written_reaches_no_logit(net, monkeypatch, runs, 
 
     if not zeroed:  # the control: without it what lay there before does
         monkeypatch.setattr(torch.Tensor, "zero_", lambda self: self)
-    spaces = _attention.Room._spaces
-    monkeypatch.setattr(_attention.Room, "_spaces", lambda self, like, length: tuple(
+    spaces = _attention.LayerCache._spaces
+    monkeypatch.setattr(_attention.LayerCache, "_spaces", lambda self, like, length: tuple(
         memory.fill_(float("nan")) for memory in spaces(self, like, length)))  # fmt: skip
     assert all(found.isfinite().all() for found in all_logits(net)) is zeroed
 
@@ -234,10 +238,10 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
 
     assert open_net(net.module).decoder is not None
     if fault == "mask":
-        right = _kernels.weigh
+        right = _kernels.softmax_scores
         monkeypatch.setattr(
             _kernels,
-            "weigh",
+            "softmax_scores",
             lambda own, shared, hide, place, scale: right(
                 own, shared, None, (*place[:4], 0), scale
             ),
@@ -252,7 +256,7 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
     if fault == "norm":
         monkeypatch.setattr(_decoder, "_normed", lambda x, norm: x * norm[0])
     if fault == "step":
-        monkeypatch.setattr(_steps, "run", lambda *given: None)
+        monkeypatch.setattr(_steps, "decode_step", lambda *given: None)
     found = open_net(net.module)
     assert found.decoder is None
     assert found.shares  # transformers' own way goes on
@@ -262,15 +266,15 @@ def test_a_wrong_layer_is_seen_and_not_taken(net, monkeypatch, fault):
 def test_in_bf16_it_is_as_near_fp32_as_transformers_layers_are():
     import torch
 
-    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
     from tuneworthy.models.hf import load
 
     truth = all_logits(load(EMBEDDED, "hf:embedded", "float32").net)
     net = load(EMBEDDED, "hf:embedded", "bfloat16").net
     assert net.decoder is not None
-    packs = torch.ops.mkldnn._is_mkldnn_bf16_supported() and not able()
+    packs = torch.ops.mkldnn._is_mkldnn_bf16_supported() and not own_gemm_available()
     assert (net.decoder.head.packed is not None) == packs
-    assert net.decoder.steps == able()
+    assert net.decoder.steps == own_gemm_available()
 
     def error(found):
         pairs = [(f.double(), t.double()) for f, t in zip(found, truth, strict=True)]

@@ -55,7 +55,7 @@ def test_a_training_step_stays_on_the_device(module, checkpointing):
 
     from tuneworthy.training import loss as forward
     from tuneworthy.training.memory_fit import checkpoint_layers
-    from tuneworthy.training.render import Rendered
+    from tuneworthy.training.render import EncodedExample
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(module, LoraShape(rank=4), 0)
@@ -63,7 +63,9 @@ def test_a_training_step_stays_on_the_device(module, checkpointing):
     net = forward.Net(inner, inner.get_decoder(), inner.get_output_embeddings(), True, _word(inner))
     if checkpointing:
         checkpoint_layers(net)
-    rows = [Rendered(tuple(range(3, 30 + n)), (False,) * 22 + (True,) * (5 + n)) for n in range(3)]
+    rows = [
+        EncodedExample(tuple(range(3, 30 + n)), (False,) * 22 + (True,) * (5 + n)) for n in range(3)
+    ]
     trunk = forward.shared_trunk(net, rows)
     assert trunk is not None
     logits = forward.answer_logits(net, rows, trunk)

@@ -61,12 +61,12 @@ def eager(query, own, shared, real, softcap=None):
 def ours(query, own, shared, real, **how):
     from functools import partial
 
-    from tuneworthy.models.local.device_attention import How, attend
-    from tuneworthy.models.local.prefix_attention import Sight, _look
+    from tuneworthy.models.local.device_attention import ScoreOptions, attend
+    from tuneworthy.models.local.prefix_attention import AttentionContext, _look
 
     shape = query.shape[2], own[0].shape[2], query.dtype
-    look = partial(_look, Sight(None, None, real), shape)
-    return attend(query, own, shared, look, How(WIDTH**-0.5, **how))
+    look = partial(_look, AttentionContext(None, None, real), shape)
+    return attend(query, own, shared, look, ScoreOptions(WIDTH**-0.5, **how))
 
 
 @pytest.mark.parametrize("held", [1 << 28, 20_000, 1])
@@ -89,11 +89,11 @@ def test_it_is_eager_attention_to_the_last_digits(group, past, length, softcap, 
 @pytest.mark.parametrize("past", [0, PAST])
 @pytest.mark.parametrize("length", [1, 23])
 def test_it_is_the_attention_of_the_cpu(past, length):
-    from tuneworthy.models.local.prefix_attention import Sight, _on_cpu
+    from tuneworthy.models.local.prefix_attention import AttentionContext, _on_cpu
 
     query, own, shared = sides(3, length, past=past)
     real = ragged(23)
-    here = _on_cpu(query, own, shared, Sight(None, None, real), WIDTH**-0.5)
+    here = _on_cpu(query, own, shared, AttentionContext(None, None, real), WIDTH**-0.5)
     assert float((ours(query, own, shared, real) - here).abs().max()) < 1e-5
 
 

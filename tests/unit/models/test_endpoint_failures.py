@@ -150,7 +150,7 @@ def test_another_system_fingerprint_is_said_once(remote):
 
 
 def test_a_reply_that_raises_near_the_cap_leaves_nobody_waiting(tmp_path, serve):
-    from tuneworthy.ledger.purse import Purse as Real
+    from tuneworthy.ledger.purse import SpendingCap as Real
     from tuneworthy.ledger.store import open_ledger
 
     lock, sent = threading.Lock(), []
@@ -181,7 +181,7 @@ def test_a_reply_that_raises_near_the_cap_leaves_nobody_waiting(tmp_path, serve)
 
 def test_a_ledger_that_fails_to_settle_leaves_nobody_waiting(tmp_path, serve, monkeypatch):
     from tuneworthy.core.errors import StoreError
-    from tuneworthy.ledger.purse import Purse as Real
+    from tuneworthy.ledger.purse import SpendingCap as Real
     from tuneworthy.ledger.store import open_ledger
 
     with open_ledger(tmp_path) as ledger:
@@ -199,6 +199,6 @@ def test_a_ledger_that_fails_to_settle_leaves_nobody_waiting(tmp_path, serve, mo
 
 
 def test_prices_of_a_reply_that_is_dearer_when_cached_are_reserved(remote):
-    from tuneworthy.models.remote.prices import worst
+    from tuneworthy.models.remote.prices import worst_case_cost
 
-    assert worst({**PRICE, "cached_in": 9.0}, 1_000_000, 0) == 9
+    assert worst_case_cost({**PRICE, "cached_in": 9.0}, 1_000_000, 0) == 9

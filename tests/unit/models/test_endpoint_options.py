@@ -103,12 +103,12 @@ def test_a_model_that_refuses_all_of_them_is_asked_without_all(remote):
 def test_a_prompt_that_is_too_long_is_no_refused_parameter(remote):
     message = ("'max_tokens' or 'max_completion_tokens' is too large: 8. This model's maximum "
                "context length is 4 tokens; unsupported request")  # fmt: skip
-    assert _request.refused({"max_tokens": 8}, message, "") == ""
+    assert _request.refused_parameter({"max_tokens": 8}, message, "") == ""
 
 
 def test_no_limit_at_all_needs_no_money_cap(remote):
     def turn(body):
-        if found := next((name for name in _request.ROOMS if name in body), None):
+        if found := next((name for name in _request.TOKEN_LIMITS if name in body), None):
             said = f"Unsupported parameter: '{found}' is not supported with this model."
             return {"status": 400, "json": {"error": {"message": said}}}
         return says()

@@ -103,7 +103,7 @@ def test_pages_and_broken_json_give_it_to_nobody(home, raw):
 
 
 def test_no_byte_that_a_study_writes_or_says_holds_the_key(home, tmp_path, capfd, caplog):
-    from tuneworthy.study import Wishes, run
+    from tuneworthy.study import RunOptions, run
 
     spelled = list(ENCODED.values())
 
@@ -121,7 +121,7 @@ def test_no_byte_that_a_study_writes_or_says_holds_the_key(home, tmp_path, capfd
                          output={"type": "text"}, success={"metric": "exact"},
                          budget={"minutes": 20, "tokens": 10**9})  # fmt: skip
     said = []
-    study = run(path, Wishes(pay=True), lambda event, data: said.append(str(data)))
+    study = run(path, RunOptions(pay=True), lambda event, data: said.append(str(data)))
     assert len(server.seen) > 60
     assert KEY in server.seen[0]["headers"]["authorization"], "it was sent, to its own home"
     assert study.verdict.arms
@@ -202,13 +202,13 @@ def test_other_events_of_a_connection_are_not_looked_at():
 
 
 def test_a_study_at_such_an_address_ends_with_a_clear_error(tmp_path, monkeypatch):
-    from tuneworthy.study import Wishes, run
+    from tuneworthy.study import RunOptions, run
 
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = studies.write(tmp_path, model="openai:m@http://0xa9fea9fe/v1",
                          arms=["present", "zero_shot"])  # fmt: skip
     with pytest.raises(TuneworthyError) as caught:
-        run(path, Wishes(pay=True))
+        run(path, RunOptions(pay=True))
     assert isinstance(caught.value, SecurityError)
     assert caught.value.exit_code == 2
     assert os.environ.get("OPENAI_API_KEY") is None

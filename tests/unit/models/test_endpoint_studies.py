@@ -10,7 +10,7 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.core.results import Results
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen, table
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 
 ARMS = ["present", "majority", "zero_shot", "few_shot"]
 
@@ -55,7 +55,7 @@ def study(serve, tmp_path, monkeypatch):
         keys = {"arms": ARMS, "output": {"type": "label"}, **task}
         path = studies.write(tmp_path / name, model=f"openai:m@{server.url}", **keys)
         tell = (lambda event, data: said.append((event, data))) if said is not None else None
-        return server, path, lambda: run(path, Wishes(pay=True), tell)
+        return server, path, lambda: run(path, RunOptions(pay=True), tell)
 
     return make
 
@@ -141,10 +141,12 @@ def test_d8_an_alias_that_moves_after_the_arms_costs_no_verdict(study, monkeypat
     def moved(*args):
         raise ModelError("the endpoint changed the model in mid-study", got="m-1, then m-2")
 
-    monkeypatch.setattr(beside, "shake", moved)
+    monkeypatch.setattr(beside, "measure_robustness", moved)
     only = beside.extras.SHAKES
-    monkeypatch.setattr(beside.extras, "left_out", lambda plan, what: "" if what == only else "no")
-    monkeypatch.setattr(beside, "to_shake", lambda *args: ["zero_shot"])
+    monkeypatch.setattr(
+        beside.extras, "why_left_out", lambda plan, what: "" if what == only else "no"
+    )
+    monkeypatch.setattr(beside, "robustness_arms", lambda *args: ["zero_shot"])
     done = study(plain)[2]()
     assert done.verdict.arms
     assert "m-1, then m-2" in done.results.evidence.missing["shakes"]
@@ -183,7 +185,7 @@ def test_options_of_two_roles_with_one_model_are_sent_apart(study, serve):
     text = json.loads(path.read_text()) | {"model": spec, "bigger": spec, "options": options,
                                            "arms": ["present", "zero_shot", "bigger"]}  # fmt: skip
     path.write_text(json.dumps(text))
-    run(path, Wishes(pay=True))
+    run(path, RunOptions(pay=True))
     sent = [s["body"]["reasoning_effort"] for s in server.seen]
     assert sent.count("low") >= 60
     assert sent.count("high") >= 60

@@ -91,13 +91,13 @@ def examples():
 @pytest.fixture(scope="module")
 def trained(opened, tmp_path_factory):
     """A run of LoRA on the opened model, and the base's weights as they were before."""
-    from tuneworthy.training.loop import Pace
-    from tuneworthy.training.lora import Lessons, LoraSettings, fit_lora
+    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
 
     engine = opened[0]
     before = {name: weight.clone() for name, weight in engine.module.state_dict().items()}
-    settings = LoraSettings(rank=4, pace=Pace(epochs=5, batch=8, rate=1e-2))
-    lessons = Lessons(examples(), examples()[:2], lambda folder: 0.5)
+    settings = LoraSettings(rank=4, pace=TrainingSchedule(epochs=5, batch=8, rate=1e-2))
+    lessons = TrainingData(examples(), examples()[:2], lambda folder: 0.5)
     return fit_lora(engine, lessons, settings, 0, tmp_path_factory.mktemp("lora")), before
 
 
@@ -154,15 +154,15 @@ def test_the_memory_estimate_knows_the_family(opened):
     """Activations that torch keeps in one pass, within a fifth; the adapter's numbers exactly."""
     import torch
 
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.loss import answer_logits, open_net
     from tuneworthy.training.memory_fit import estimate
-    from tuneworthy.training.render import Rendered
+    from tuneworthy.training.render import EncodedExample
     from tuneworthy.training.twin import LoraShape, lora_twin
 
     wrapped = lora_twin(opened[0].module, LoraShape(rank=4), 0)
     rows = [
-        Rendered(tuple((7 * k + n) % 390 + 3 for k in range(41)), (False,) * 38 + (True,) * 3)
+        EncodedExample(tuple((7 * k + n) % 390 + 3 for k in range(41)), (False,) * 38 + (True,) * 3)
         for n in range(1, 5)
     ]
     net = open_net(wrapped.base_model.model, rows[0].ids)
@@ -177,7 +177,7 @@ def test_the_memory_estimate_knows_the_family(opened):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept = answer_logits(net, rows, None)
     assert kept.requires_grad
-    told = estimate(net, rows, LoraShape(rank=4), Pace(batch=4))
+    told = estimate(net, rows, LoraShape(rank=4), TrainingSchedule(batch=4))
     assert told["activations"] == pytest.approx(sum(seen.values()), rel=0.2)
     trained = sum(w.numel() for w in wrapped.parameters() if w.requires_grad)
     assert told["adapter"] == 4 * trained

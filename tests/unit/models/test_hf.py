@@ -288,12 +288,12 @@ def test_n13_an_answer_that_would_run_on_ends_within_its_cap(engine, temperature
 
 def test_n13_a_way_to_the_end_is_short_and_legal(engines):
     from tuneworthy.models.local.closing import Closer
-    from tuneworthy.models.local.token_grammar import Guide, vocabulary
+    from tuneworthy.models.local.token_grammar import CompiledGrammar, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
     closer = Closer(words)
-    guide = Guide(words, Grammar(kind="json", value=FREE), closer)
+    guide = CompiledGrammar(words, Grammar(kind="json", value=FREE), closer)
     start = '{"kind":"late","more":{"a":["b'
     matcher = guide.begin()
     for token in words.tokenize_str(start):
@@ -306,11 +306,11 @@ def test_n13_a_way_to_the_end_is_short_and_legal(engines):
 
 @pytest.mark.parametrize("spaced", [False, True])
 def test_n13_json_is_spaced_as_told(engines, spaced):
-    from tuneworthy.models.local.token_grammar import Guide, vocabulary
+    from tuneworthy.models.local.token_grammar import CompiledGrammar, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
-    guide = Guide(words, Grammar(kind="json", value=FREE, spaced=spaced))
+    guide = CompiledGrammar(words, Grammar(kind="json", value=FREE, spaced=spaced))
 
     def legal(text):
         ids = words.tokenize_str(text)
@@ -333,19 +333,19 @@ def test_n13_masked_softmax_equals_brute_force(engines):
     import torch
     from llguidance import LLMatcher
 
-    from tuneworthy.models.local.generate import hold
-    from tuneworthy.models.local.token_grammar import Guide, vocabulary
+    from tuneworthy.models.local.generate import mask_illegal
+    from tuneworthy.models.local.token_grammar import CompiledGrammar, vocabulary
 
     engine = engines["llama"]
     words = vocabulary(engine.tokenizer, engine.net.vocab, engine.ends)
-    guide = Guide(words, Grammar(kind="regex", value="(lost|late(r| on)?)"))
+    guide = CompiledGrammar(words, Grammar(kind="regex", value="(lost|late(r| on)?)"))
     accepted = ["lost", "late", "later", "late on"]
     matcher, made = guide.begin(), []
     for token in engine.tokenizer("lat", add_special_tokens=False)["input_ids"][:1]:
         assert matcher.consume_token(token)
         made.append(token)
     logits = torch.randn(1, engine.net.vocab, generator=torch.Generator().manual_seed(1))
-    ours = hold(logits, [matcher]).softmax(-1)[0]
+    ours = mask_illegal(logits, [matcher]).softmax(-1)[0]
     so_far = engine._text(made)
     allowed = []
     for token in range(engine.net.vocab):
@@ -360,7 +360,7 @@ def test_n13_masked_softmax_equals_brute_force(engines):
     true = [w / sum(weights) for w in weights]
     assert sum(allowed) >= 2
     assert max(abs(a - float(b)) for a, b in zip(true, ours, strict=True)) < 1e-6
-    shifted = hold(logits.roll(1, 1), [matcher]).roll(-1, 1).softmax(-1)[0]
+    shifted = mask_illegal(logits.roll(1, 1), [matcher]).roll(-1, 1).softmax(-1)[0]
     assert max(abs(a - float(b)) for a, b in zip(true, shifted, strict=True)) > 1e-3
     assert LLMatcher.__name__ == type(matcher).__name__
 
@@ -672,9 +672,9 @@ def test_p16_a_stop_is_heard_within_a_shard(engine, monkeypatch):
     from tuneworthy.ledger import signals
 
     monkeypatch.setattr(signals, "_asked", 143)
-    with pytest.raises(signals.Stopped):
+    with pytest.raises(signals.StopRequested):
         engine.reply(PROMPTS, Limits(max_tokens=8))
-    with pytest.raises(signals.Stopped):
+    with pytest.raises(signals.StopRequested):
         engine.logprobs(PROMPTS[:3], [LABELS[:3]] * 3)
     monkeypatch.setattr(signals, "_asked", None)
     assert all(reply.tokens_out for reply in engine.reply(PROMPTS, Limits(max_tokens=8)))

@@ -47,7 +47,7 @@ def test_gate_is_silu_times_up_from_far_below_to_far_above_zero(kind):
 def test_heads_turn_by_their_position(kind):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import turned
+    from tuneworthy.cpu_engine.read.layer_kernels import rotate_heads
 
     whole, angle = torch.randn(2, 3, 7, 8).to(kind), torch.rand(2, 3, 4) * 6
     cos, sin = angle.cos().to(kind), angle.sin().to(kind)
@@ -58,7 +58,7 @@ def test_heads_turn_by_their_position(kind):
     slack = KINDS[str(kind).removeprefix("torch.")] * 8
 
     def errors(*angles):
-        queries, keys = turned(whole, 4, 2, angles)
+        queries, keys = rotate_heads(whole, 4, 2, angles)
         found = torch.cat([queries.transpose(2, 3).flatten(1, 2), keys], 1)
         return (found.double() - truth).abs() > slack
 
@@ -103,12 +103,12 @@ def softmax(own, shared, mask, causal):
 def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, length, spare, how):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 
     own, shared, mask = scores(kind, length, length + spare)
     near, far = softmax(own, shared, mask, how == "pads")
     hide = mask if how == "mask" else torch.tensor([0, 1])
-    weigh(own, shared, hide, (2, 3, length, 0, int(how == "pads")), 0.3)
+    softmax_scores(own, shared, hide, (2, 3, length, 0, int(how == "pads")), 0.3)
     assert same(own[..., :length], near, kind)
     assert same(shared, far, kind)
     assert bool((own[1, :, :, 0] == 0).all())  # what is hidden weighs nothing at all
@@ -121,13 +121,13 @@ def test_scores_become_one_softmax_over_the_prefix_and_a_rows_own_keys(kind, len
 def test_keys_before_those_of_the_mask_are_seen(kind, length, how):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 
     own, shared, mask = scores(kind, length)
     near, far = softmax(own, shared, mask, how == "pads")
     whole = torch.cat([shared.transpose(0, 1), own], -1)
     hide = mask if how == "mask" else torch.tensor([0, 1])
-    weigh(whole, None, hide, (2, 3, length + 4, 4, int(how == "pads")), 0.3)
+    softmax_scores(whole, None, hide, (2, 3, length + 4, 4, int(how == "pads")), 0.3)
     assert same(whole, torch.cat([far.transpose(0, 1), near], -1), kind)
 
 
@@ -135,21 +135,21 @@ def test_keys_before_those_of_the_mask_are_seen(kind, length, how):
 def test_without_a_mask_the_block_alone_says_what_is_seen(kind, length):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 
     own, _, mask = scores(kind, length)
     near, _ = softmax(own, own[..., :0], torch.zeros_like(mask), causal=True)
-    weigh(own, None, None, (2, 3, length, 0, 1), 0.3)
+    softmax_scores(own, None, None, (2, 3, length, 0, 1), 0.3)
     assert same(own, near, kind)
 
 
 def test_padding_sees_itself_alone(kind):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 
     own, _, _ = scores(kind, 5)
-    weigh(own, None, torch.tensor([0, 4]), (2, 3, 5, 0, 1), 0.3)
+    softmax_scores(own, None, torch.tensor([0, 4]), (2, 3, 5, 0, 1), 0.3)
     assert (
         own[1, 0].tolist() == [[0, 0, 1, 0, 0]] * 2 + [[0, 0, 0, 1, 0]] * 2 + [[0, 0, 0, 0, 1]] * 2
     )
@@ -159,19 +159,19 @@ def test_padding_sees_itself_alone(kind):
 def test_queries_may_lie_token_by_token_or_group_by_group(kind):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 
     own, _, _ = scores(kind, 5)
     apart = own.view(2, 2, 3, 2, 5).transpose(2, 3).flatten(2, 3).contiguous()
-    weigh(own, None, None, (2, 3, 5, 0, 1), 0.3)
-    weigh(apart, None, None, (1, 3, 5, 0, 1), 0.3)
+    softmax_scores(own, None, None, (2, 3, 5, 0, 1), 0.3)
+    softmax_scores(apart, None, None, (1, 3, 5, 0, 1), 0.3)
     assert torch.equal(own, apart.view(2, 2, 2, 3, 5).transpose(2, 3).flatten(2, 3))
 
 
 def test_what_is_no_number_stays_none(kind):
     import torch
 
-    from tuneworthy.cpu_engine.read.layer_kernels import gated, rms_norm, weigh
+    from tuneworthy.cpu_engine.read.layer_kernels import gated, rms_norm, softmax_scores
 
     bad = torch.ones(2, 8).to(kind)
     bad[1, 3] = float("nan")
@@ -179,7 +179,7 @@ def test_what_is_no_number_stays_none(kind):
     assert gated(bad)[1].isnan().tolist() == [False, False, False, True]
     own, shared, mask = scores(kind, 5)
     own[1, 1, 2, 4] = float("nan")
-    weigh(own, shared, mask, (2, 3, 5, 0, 0), 0.3)
+    softmax_scores(own, shared, mask, (2, 3, 5, 0, 0), 0.3)
     assert own[1, 1, 2].isnan().all()
     assert not own[0].isnan().any()
 
@@ -204,7 +204,7 @@ def test_exponentials_are_exact_to_what_is_written(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.cpu_engine.compiled import bits, compiled, exp, wide_of
+    from tuneworthy.cpu_engine.compiled import as_array, compiled, exp, wide_of
 
     def powers(like, x, out):
         for n in range(len(x)):
@@ -213,7 +213,7 @@ def test_exponentials_are_exact_to_what_is_written(kind):
     x = torch.cat([torch.linspace(-79, 79, 4001), torch.tensor([0.0, -81.0, -1e4, -torch.inf])])
     x = x.to(wide_of(kind)).numpy()
     found = np.empty_like(x)
-    compiled(powers)(bits(torch.empty(1, dtype=kind)), x, found)
+    compiled(powers)(as_array(torch.empty(1, dtype=kind)), x, found)
     error = np.abs(found[:4002] / np.exp(x[:4002].astype("float64")) - 1).max()
     most = {"bfloat16": 1e-5, "float32": 4e-7, "float64": 1e-15}[str(kind).removeprefix("torch.")]
     assert error < most

@@ -8,7 +8,7 @@ import pytest
 
 import tuneworthy
 from tuneworthy.models.openai_compatible import open_remote
-from tuneworthy.models.remote.prices import listed, worst
+from tuneworthy.models.remote.prices import listed, worst_case_cost
 from tuneworthy.models.remote.request import size
 
 HOME = "https://api.openai.com/v1"
@@ -49,7 +49,7 @@ def test_a_listed_model_needs_no_price_of_the_user_and_the_users_wins():
 def test_a_prompt_longer_than_a_price_holds_for_has_no_price():
     model = open_remote("gpt-6-luna")
     body = {"messages": [{"role": "user", "content": "x" * 1000}]}
-    usd = worst(model.price, size(body), 10)
+    usd = worst_case_cost(model.price, size(body), 10)
     assert float(usd) == pytest.approx((1066 * 0.125 + 10 * 0.5) / 1e6, rel=0.05)
     long = {"messages": [{"role": "user", "content": "x" * 300_000}]}
-    assert worst(model.price, size(long), 10) is None
+    assert worst_case_cost(model.price, size(long), 10) is None

@@ -28,17 +28,17 @@ def eight_billion(layers=32):
 
 
 def trained(shape, size=2, rank=16, step=STEP, **more):
-    return _memory.training(shape, size, (rank, "all-linear"), step, **more)
+    return _memory.training_memory(shape, size, (rank, "all-linear"), step, **more)
 
 
 def test_a_model_of_eight_billion_has_its_known_sizes():
     shape = eight_billion()
     assert shape.values == 8_030_261_248
-    parts = _memory.asking(shape, 2, tokens=8192)
+    parts = _memory.inference_memory(shape, 2, tokens=8192)
     assert parts["weights"] == 16_060_522_496
     assert parts["cache"] == 2**30, "8,192 tokens of Llama 3.1 8B in bf16 are 1 GiB"
     assert trained(shape)["adapter"] == 4 * 41_943_040, "as PEFT counts them at rank 16"
-    few = _memory.training(shape, 2, (16, ("q_proj", "v_proj")), STEP)
+    few = _memory.training_memory(shape, 2, (16, ("q_proj", "v_proj")), STEP)
     assert few["adapter"] == 4 * 6_815_744
 
 
@@ -63,14 +63,14 @@ def test_more_of_anything_takes_more():
     assert {k: v for k, v in less.items() if k != "activations"} == {
         k: v for k, v in small.items() if k != "activations"
     }
-    asked = _memory.asking(shape, 2, 1024)
-    assert all(_memory.asking(shape, 4, 1024)[k] > asked[k] for k in asked)
-    assert _memory.asking(shape, 2, 2048)["cache"] == 2 * asked["cache"]
+    asked = _memory.inference_memory(shape, 2, 1024)
+    assert all(_memory.inference_memory(shape, 4, 1024)[k] > asked[k] for k in asked)
+    assert _memory.inference_memory(shape, 2, 2048)["cache"] == 2 * asked["cache"]
 
 
 def test_a_batch_follows_the_memory_that_the_weights_leave():
     shape = eight_billion()
-    each = _memory.asking(shape, 2, 1)["cache"]
+    each = _memory.inference_memory(shape, 2, 1)["cache"]
     sizes = [_memory.batch_tokens(shape, 2, "cuda", gb * 10**9) for gb in (12, 17, 24, 80, 1000)]
     assert sizes == sorted(sizes)
     assert sizes[:2] == [1024, 1791]
@@ -103,7 +103,7 @@ def test_i101_a_model_that_does_not_fit_is_refused_before_it_is_read(folders, mo
     folder = folders["llama"]
     shape = _memory.shape_of(_sizes.read_config(folder), _sizes.shapes(hf.check_folder(folder)))
     tokens = _memory.batch_tokens(shape, 4, "cpu", _sizes.total_memory("cpu"))
-    need = int(1.1 * sum(_memory.asking(shape, 4, tokens).values())) + 1
+    need = int(1.1 * sum(_memory.inference_memory(shape, 4, tokens).values())) + 1
     opened = []
     read = transformers.AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(

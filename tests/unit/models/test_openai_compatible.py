@@ -13,7 +13,7 @@ from tuneworthy.core.model import Grammar, Limits
 from tuneworthy.models import open_model
 from tuneworthy.models.openai_compatible import Remote, open_remote
 from tuneworthy.models.remote.endpoint import endpoint
-from tuneworthy.models.remote.prices import worst
+from tuneworthy.models.remote.prices import worst_case_cost
 from tuneworthy.models.remote.redact import Redactor
 from tuneworthy.models.remote.request import size
 from tuneworthy.models.remote.wire import Policy
@@ -304,7 +304,10 @@ def test_the_worst_case_covers_what_is_billed(remote):
         body = model._body(ask(text)[0], LIMITS, None, allowance=0)
         said = sum(len(m["content"].encode()) for m in body["messages"])
         assert size(body) >= said + 4 * len(body["messages"])
-        assert worst(PRICE, size(body), 8) == (size(body) * Decimal(1) + 8 * Decimal(2)) / 1_000_000
+        assert (
+            worst_case_cost(PRICE, size(body), 8)
+            == (size(body) * Decimal(1) + 8 * Decimal(2)) / 1_000_000
+        )
 
 
 def test_i70_a_cap_without_a_price_is_refused(serve):

@@ -89,17 +89,17 @@ def tickets():
 def adapter(tickets, tmp_path_factory):
     """Return a really trained adapter: one epoch on the training rows, in float32."""
     from tuneworthy.models.hf import load
-    from tuneworthy.training.loop import Pace
-    from tuneworthy.training.lora import Example, Lessons, LoraSettings, fit_lora
+    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.lora import Example, LoraSettings, TrainingData, fit_lora
 
     made, asked = tickets
     train = [
         Example(str(k), asked[k], made.rows[k]["output"])
         for k in range(made.split)  # 240 rows
     ]
-    lessons = Lessons(train=train, dev=(), dev_score=lambda folder: 0.0)
+    lessons = TrainingData(train=train, dev=(), dev_score=lambda folder: 0.0)
     model = load(EMBEDDED, "embedded")
-    settings = LoraSettings(pace=Pace(epochs=1, rate=1e-3, batch=8))
+    settings = LoraSettings(pace=TrainingSchedule(epochs=1, rate=1e-3, batch=8))
     return fit_lora(model, lessons, settings, 0, tmp_path_factory.mktemp("lora")).adapter
 
 
@@ -140,7 +140,7 @@ def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tm
     prompts = [ours._ids(prompt) for prompt in asked[made.split :]]
     room, ends = made.task["output"]["max_tokens"], frozenset(ours.ends)
     with ours._adapted():
-        draw = _generate.Draw(room=room, ends=ends)
+        draw = _generate.DecodingOptions(room=room, ends=ends)
         drawn = _generate.generate(ours.net, prompts, [room] * len(prompts), draw)
     said = {"ours": [one.ids for one in drawn]}
     for name, engine in (("merged", whole.with_adapter(adapter)), ("base", whole)):

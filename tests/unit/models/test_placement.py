@@ -28,7 +28,7 @@ def seen(monkeypatch):
 
 
 def test_auto_takes_cuda_then_mps_then_the_processor(seen):
-    from tuneworthy.models.local.device import placed
+    from tuneworthy.models.local.device import resolve_device
 
     for names, device in {
         (): "cpu",
@@ -37,8 +37,8 @@ def test_auto_takes_cuda_then_mps_then_the_processor(seen):
         ("cuda", "mps"): "cuda",
     }.items():
         seen(*names)
-        assert placed("auto") == device
-        assert placed("cpu") == "cpu"
+        assert resolve_device("auto") == device
+        assert resolve_device("cpu") == "cpu"
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "mps"])
@@ -116,7 +116,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
         return read(folder, **{**options, "device_map": None})
 
     monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", caught)
-    monkeypatch.setattr(hf, "settled", lambda place, precision: ("cuda", "float32"))
+    monkeypatch.setattr(hf, "resolve_placement", lambda place, precision: ("cuda", "float32"))
     monkeypatch.setattr(_sizes, "free_memory", lambda device: 10**11)
     monkeypatch.setattr(_sizes, "total_memory", lambda device: 10**11)
     import torch
@@ -126,7 +126,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
     assert given == [{"": "cuda"}]
     assert "threads" not in made.fingerprint
     assert made.fingerprint["device"] == "cuda"
-    monkeypatch.setattr(hf, "settled", _doctor.settled)
+    monkeypatch.setattr(hf, "resolve_placement", _doctor.resolve_placement)
     seen()
     hf.load(folders["llama"], "hf:x", "float32")
     assert given[1] is None
@@ -135,7 +135,7 @@ def test_weights_are_read_straight_onto_the_device(folders, seen, monkeypatch):
 def test_fp32_on_cuda_uses_tf32_and_the_fingerprint_says_so(monkeypatch):
     import torch
 
-    from tuneworthy.models.local.device import allow_tf32, marks
+    from tuneworthy.models.local.device import allow_tf32, device_fingerprint
 
     kept = ["highest"]
     monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda name: kept.append(name))
@@ -143,23 +143,23 @@ def test_fp32_on_cuda_uses_tf32_and_the_fingerprint_says_so(monkeypatch):
     allow_tf32("cpu", "float32")
     allow_tf32("cuda", "bfloat16")
     assert kept == ["highest"]
-    assert marks("cuda", "float32")["products"] == "fp32"
+    assert device_fingerprint("cuda", "float32")["products"] == "fp32"
     allow_tf32("cuda", "float32")
     assert kept[-1] == "high"
-    assert marks("cuda", "float32")["products"] == "tf32"
-    assert set(marks("cuda", "bfloat16")) == {"device", "precision"}
-    assert "threads" in marks("cpu", "float32")
-    assert "threads" not in marks("mps", "float32")
+    assert device_fingerprint("cuda", "float32")["products"] == "tf32"
+    assert set(device_fingerprint("cuda", "bfloat16")) == {"device", "precision"}
+    assert "threads" in device_fingerprint("cpu", "float32")
+    assert "threads" not in device_fingerprint("mps", "float32")
 
 
 def test_threads_are_no_mark_of_a_gpu_and_one_of_a_processor(monkeypatch):
     import torch
 
-    from tuneworthy.models.local.device import marks
+    from tuneworthy.models.local.device import device_fingerprint
 
-    before = {name: marks(name, "bfloat16") for name in ("cpu", "cuda", "mps")}
+    before = {name: device_fingerprint(name, "bfloat16") for name in ("cpu", "cuda", "mps")}
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
-    same = {name: marks(name, "bfloat16") == marked for name, marked in before.items()}
+    same = {name: device_fingerprint(name, "bfloat16") == marked for name, marked in before.items()}
     assert same == {"cpu": False, "cuda": True, "mps": True}
 
 

@@ -9,9 +9,9 @@ from tests import studies
 
 from tuneworthy.cli._options import Watcher
 from tuneworthy.core.plan import Plan
-from tuneworthy.ledger.mirror import timed
+from tuneworthy.ledger.mirror import reply_seconds
 from tuneworthy.report.terminal import plan_screen
-from tuneworthy.study import Wishes, plan, run
+from tuneworthy.study import RunOptions, plan, run
 
 PRICES = {"in": 2.0, "out": 8.0}
 N = 120
@@ -161,7 +161,7 @@ def test_minutes_stand_on_an_assumption_that_earlier_requests_replace(tmp_path, 
     assert planned.assumed == "2 s a request (assumed), 8 at a time"
     assert planned.minutes == pytest.approx(N * 2 / 8 / 60, abs=0.01)
     run(path)
-    seconds = timed(tmp_path / ".tuneworthy")
+    seconds = reply_seconds(tmp_path / ".tuneworthy")
     assert len(seconds) >= N
     again = plan(study(tmp_path, server, ["majority", "zero_shot", "nearest_shots"]))
     assert re.match(r"\S+ s a request \(median of \d+ earlier ones\), 8 at a time", again.assumed)
@@ -192,7 +192,7 @@ def test_screens_show_both_prices_and_a_plan_is_kept_with_them(tmp_path, server)
 
 def test_without_a_price_the_plan_says_so(tmp_path, server):
     path = study(tmp_path, server, ["majority", "zero_shot"], economics={}, budget={"minutes": 20})
-    planned = plan(path, Wishes(pay=True))
+    planned = plan(path, RunOptions(pay=True))
     assert planned.sent.usd is None
     assert "no price (set economics.prices)" in " ".join(plan_screen(planned).plain.split())
 

@@ -27,12 +27,12 @@ def product():
 
 
 def some_team():
-    from tuneworthy.cpu_engine.gemm.products import able
-    from tuneworthy.cpu_engine.gemm.thread_pool import ALONE
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
+    from tuneworthy.cpu_engine.gemm.thread_pool import SERIAL
 
-    if not able():
+    if not own_gemm_available():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
-    return ALONE
+    return SERIAL
 
 
 SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16), (700, 400, 36, 32)]
@@ -42,7 +42,7 @@ SHAPES = [(2, 16, 4, 16), (3, 48, 8, 0), (5, 576, 960, 48), (130, 1536, 20, 16),
 def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, ranks):
     import torch
 
-    from tuneworthy.cpu_engine.compiled import now
+    from tuneworthy.cpu_engine.compiled import call_now
 
     x, weight, low = given(rows, size, count, ranks)
     more = torch.randn(rows, count).bfloat16()
@@ -53,7 +53,7 @@ def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, rank
     assert off(product(x, weight, low, more), truth + more.double()) < 1.1
     assert off(product(x, weight, low, more[:1]), truth + more[:1].double()) < 1.1
     inside = more.clone()  # where it lies, as a residual is added
-    assert product(x, weight, low, inside, (inside, now)) is inside
+    assert product(x, weight, low, inside, (inside, call_now)) is inside
     assert off(inside, truth + more.double()) < 1.1
     if ranks:  # the control: what is left out is seen
         assert off(product(x, weight), truth) > 10
@@ -62,13 +62,13 @@ def test_a_product_is_that_of_fp64_rounded_once(product, rows, size, count, rank
 def test_rows_far_apart_are_read_and_written_where_they_lie(product):
     import torch
 
-    from tuneworthy.cpu_engine.compiled import now
+    from tuneworthy.cpu_engine.compiled import call_now
 
     x, weight, _ = given(7, 64, 12, 16)
     wide = torch.zeros(7, 200).bfloat16()
     wide[:, 100:164] = x
     out = torch.full((7, 40), 3.0).bfloat16()
-    product(wide[:, 100:164], weight, into=(out[:, 8:20], now))
+    product(wide[:, 100:164], weight, into=(out[:, 8:20], call_now))
     assert torch.equal(out[:, 8:20], product(x, weight))
     assert (out[:, :8] == 3).all()
     assert (out[:, 20:] == 3).all()
@@ -91,16 +91,16 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
     from tuneworthy.cpu_engine.gemm import products as _products
 
     def fits(count, size, kind=torch.bfloat16):
-        return _products.fits(torch.zeros(count, size, dtype=kind))
+        return _products.gemm_supports(torch.zeros(count, size, dtype=kind))
 
-    monkeypatch.setattr(_products, "able", lambda: True)
+    monkeypatch.setattr(_products, "own_gemm_available", lambda: True)
     assert fits(8, 48)
     assert not fits(6, 48)
     assert not fits(8, 40)
     assert not fits(8, 48, torch.float32)
     monkeypatch.undo()
     monkeypatch.setattr(config, "CPU_NAME", "generic")  # code is compiled for another machine
-    assert not _products.able.__wrapped__()
+    assert not _products.own_gemm_available.__wrapped__()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_left_to_torch(monkeypatch):
 def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     import torch
 
-    from tuneworthy.cpu_engine.compiled import now
+    from tuneworthy.cpu_engine.compiled import call_now
 
     team = some_team()
     x, weight, _ = given(rows, size, count, 0)
@@ -123,7 +123,7 @@ def test_turned_products_are_those_of_fp64_rounded_once(rows, count, size):
     assert off(team.turned(x, weight, (y, v)), both) < 1.1
     assert off(team.turned(x, weight, (y, v), add), both + add.double()) < 1.1
     assert off(team.turned(x, weight, (y[:, :6], v[:6])), both) > 10
-    assert team.turned(x, weight, add=add, into=(add, now)) is add
+    assert team.turned(x, weight, add=add, into=(add, call_now)) is add
     found = team.turned(x[:, 1:], weight[1:])  # the control: a row left out is seen
     assert off(found, truth) > 10
 
@@ -134,9 +134,9 @@ def test_a_team_gives_what_one_alone_does(threads):
 
     import torch
 
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 
-    alone, team = some_team(), Team()
+    alone, team = some_team(), ThreadPool()
     x, weight, low = given(9, 64, 96, 16)
     slope = torch.randn(9, 96).bfloat16()
     before, running = torch.get_num_threads(), threading.active_count()
@@ -190,11 +190,11 @@ def test_lanes_that_work_alone_do_not_meet():
 def test_a_team_goes_home_after_an_error():
     import threading
 
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 
     some_team()
     running = threading.active_count()
-    with pytest.raises(ZeroDivisionError), Team():
+    with pytest.raises(ZeroDivisionError), ThreadPool():
         1 / 0  # noqa: B018
     assert threading.active_count() == running
 

@@ -74,7 +74,7 @@ def test_samples_are_always_drawn():
 def test_timing_always_asks():
     seen, model = counted()
     texts(model, "a")
-    timed = latency.one_at_a_time(
+    timed = latency.sequential_latency(
         lambda queries: texts(model, *queries), ["a", "a", "a"], lambda: None, True
     )
     assert len(seen) == 1 + 1 + 3

@@ -32,7 +32,7 @@ def attended(heads, rooms, old, fault=None):
     import numpy as np
     import torch
 
-    from tuneworthy.cpu_engine.compiled import bits, compiled, wide_of
+    from tuneworthy.cpu_engine.compiled import as_array, compiled, wide_of
     from tuneworthy.cpu_engine.read.decode_attention import attend
     from tuneworthy.cpu_engine.sizes import whole
 
@@ -41,11 +41,17 @@ def attended(heads, rooms, old, fault=None):
     hidden = np.array(HIDDEN[:rows]) * (fault != "padding")
     columns, wide = whole(past) + keys.shape[3], wide_of(heads.dtype)
     table = torch.empty(group, columns, dtype=wide).numpy()
-    rough = table, bits(heads.new_empty(group, columns)), table[:, :width].copy()
+    rough = table, as_array(heads.new_empty(group, columns)), table[:, :width].copy()
     place = FILLED, hidden, whole(FILLED + 1), past, float(width**-0.5)
     out = heads.new_empty(rows, KEPT * group, width)
-    given = bits(heads), (bits(keys), bits(values)), tuple(map(bits, old)), place, rough
-    compiled(lambda *sides: attend(*sides))(*given, bits(out))
+    given = (
+        as_array(heads),
+        (as_array(keys), as_array(values)),
+        tuple(map(as_array, old)),
+        place,
+        rough,
+    )
+    compiled(lambda *sides: attend(*sides))(*given, as_array(out))
     return out
 
 

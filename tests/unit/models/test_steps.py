@@ -9,7 +9,7 @@ pytestmark = pytest.mark.full
 def test_the_greatest_logit_is_that_of_argmax(dtype):
     import torch
 
-    from tuneworthy.models.local.generate import greatest
+    from tuneworthy.models.local.generate import argmax_tokens
 
     source = torch.Generator().manual_seed(0)
     rows = torch.randn(40, 500, generator=source)
@@ -19,17 +19,17 @@ def test_the_greatest_logit_is_that_of_argmax(dtype):
     rows[6, 7], rows[6, 8] = 0.0, -0.0
     logits = rows.to(getattr(torch, dtype))
     for some in (logits, logits[4:], logits[3:4], logits[:, ::2]):
-        assert greatest(some) == some.argmax(-1).tolist()
-    assert len({tuple(greatest(logits)), tuple(greatest(-logits))}) == 2
+        assert argmax_tokens(some) == some.argmax(-1).tolist()
+    assert len({tuple(argmax_tokens(logits)), tuple(argmax_tokens(-logits))}) == 2
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_room_grows_keeps_rows_and_forgets(turned):
     import torch
 
-    from tuneworthy.models.local.prefix_attention import Room
+    from tuneworthy.models.local.prefix_attention import LayerCache
 
-    room, source = Room(2, turned), torch.Generator().manual_seed(0)
+    room, source = LayerCache(2, turned), torch.Generator().manual_seed(0)
     keys, values = (torch.randn(3, 2, 7, 4, generator=source) for _ in range(2))
 
     def plain():
@@ -63,9 +63,9 @@ def test_a_room_grows_keeps_rows_and_forgets(turned):
 def test_rows_that_stay_in_their_place_are_not_copied(turned, kept):
     import torch
 
-    from tuneworthy.models.local.prefix_attention import Room
+    from tuneworthy.models.local.prefix_attention import LayerCache
 
-    room, source = Room(5, turned), torch.Generator().manual_seed(0)
+    room, source = LayerCache(5, turned), torch.Generator().manual_seed(0)
     keys, values = (torch.randn(5, 2, 3, 4, generator=source) for _ in range(2))
     room.update(keys, values)
     before = room.memory[1].data_ptr()

@@ -9,7 +9,7 @@ from thinking_kit import ASKED, HYBRID, LABELS, OPEN, PLAIN, THOUGHT, written
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Grammar, Limits
-from tuneworthy.core.request_limits import limits_for, thought_room
+from tuneworthy.core.request_limits import limits_for, reasoning_tokens
 from tuneworthy.core.task import Data, Task
 
 pytestmark = pytest.mark.full
@@ -106,13 +106,13 @@ def test_a_grammar_holds_what_comes_after_the_thought(opened, name, thinking):
 
 
 def test_labels_are_not_scored_before_a_thought(opened):
-    from tuneworthy.arms._held import held
+    from tuneworthy.arms._held import answer_under_grammar
     from tuneworthy.core.case import Query
 
     model = opened("open")
     assert model.reply_scored(PROMPTS, ROOMY, LABELS)[1] == [None] * 4
     queries = [Query(id=str(at), messages=tuple(prompt)) for at, prompt in enumerate(PROMPTS)]
-    answers = held(model, BY_LABEL, ROOMY)(queries, PROMPTS)
+    answers = answer_under_grammar(model, BY_LABEL, ROOMY)(queries, PROMPTS)
     assert [(a.text, a.tokens_thought) for a in answers] == [(label, LONG) for label in LABELS]
 
 
@@ -147,13 +147,13 @@ def test_a_task_gives_its_settings_to_every_model(opened):
     limits = limits_for(task, 5, seed=3)
     assert (limits.max_tokens, limits.seed) == (5, 3)
     assert (limits.thinking, limits.thought_tokens) == ("on", 77)
-    assert thought_room(task, opened("open")) == 77
-    assert thought_room(task, opened("hybrid")) == 0
+    assert reasoning_tokens(task, opened("open")) == 77
+    assert reasoning_tokens(task, opened("hybrid")) == 0
 
 
 def study(folder, model):
     """Return the verdict of a study on 80 rows, a tenth of which the model gets wrong."""
-    from tuneworthy.session import Wishes
+    from tuneworthy.core.run_options import RunOptions
     from tuneworthy.study import run
 
     folder.mkdir()
@@ -169,14 +169,14 @@ def study(folder, model):
             "thinking_tokens": 40, "arms": ["zero_shot", "constrained", "majority"],
             "success": {"metric": "exact", "margin": 0.1}}  # fmt: skip
     (folder / "task.yaml").write_text(json.dumps(task))
-    found = run(folder / "task.yaml", Wishes(brief=True))
+    found = run(folder / "task.yaml", RunOptions(brief=True))
     return found.verdict, {arm.name: arm for arm in found.results.evidence.arms}
 
 
 def test_a_thinking_model_ends_in_the_verdict_of_its_twin(made, tmp_path, monkeypatch):
     from tuneworthy.models import hf
 
-    monkeypatch.setattr(hf, "settled", lambda place, precision: ("cpu", "float32"))
+    monkeypatch.setattr(hf, "resolve_placement", lambda place, precision: ("cpu", "float32"))
     plain, arms = study(tmp_path / "one", made["plain"])
     assert plain.arm == "zero_shot", plain
     for name in ("open", "hybrid", "unsaid"):

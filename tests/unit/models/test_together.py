@@ -16,7 +16,7 @@ pytestmark = pytest.mark.full
 def _fresh(monkeypatch):
     from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
-    if not _team.able():
+    if not _team.own_gemm_available():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
     monkeypatch.setattr(_team._helpers, "alone", 0)
 
@@ -25,14 +25,14 @@ def _fresh(monkeypatch):
 def told():
     """A loop in which each thread, many times, writes its number and reads all the others'."""
     from tuneworthy.cpu_engine.compiled import compiled
-    from tuneworthy.cpu_engine.gemm.thread_pool import meet
+    from tuneworthy.cpu_engine.gemm.thread_pool import wait_at_barrier
 
     @compiled
     def loop(board, me, all_, notes, wrong):
         side = board, me, all_
         for turn in range(len(notes)):
             notes[turn, me] = turn + 1
-            meet(side, turn)
+            wait_at_barrier(side, turn)
             for other in range(all_):
                 wrong[me] += notes[turn, other] != turn + 1
 
@@ -41,10 +41,10 @@ def told():
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_all_see_what_all_wrote_before_they_met(told, threads):
-    from tuneworthy.cpu_engine.gemm.thread_pool import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import run_on_threads
 
     notes, wrong = np.zeros((3000, threads), np.int64), np.zeros(threads, np.int64)
-    together(threads, lambda board, me, all_: told(board, me, all_, notes, wrong))
+    run_on_threads(threads, lambda board, me, all_: told(board, me, all_, notes, wrong))
     assert (notes == np.arange(1, 3001)[:, None]).all()
     assert not wrong.any()
 
@@ -60,7 +60,7 @@ def test_who_does_not_wait_misses_what_others_write(told):
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_an_error_of_one_thread_reaches_the_caller_and_nobody_waits(told, lost):
-    from tuneworthy.cpu_engine.gemm.thread_pool import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import run_on_threads
 
     notes, wrong = np.zeros((5, 3), np.int64), np.zeros(3, np.int64)
 
@@ -70,21 +70,21 @@ def test_an_error_of_one_thread_reaches_the_caller_and_nobody_waits(told, lost):
         told(board, me, all_, notes, wrong)
 
     with pytest.raises(ZeroDivisionError, match="lost"):
-        together(3, work)
-    together(3, lambda board, me, all_: told(board, me, all_, notes, wrong))  # goes on
+        run_on_threads(3, work)
+    run_on_threads(3, lambda board, me, all_: told(board, me, all_, notes, wrong))  # goes on
 
 
 def test_a_second_call_works_alone_meanwhile():
-    from tuneworthy.cpu_engine.gemm.thread_pool import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import run_on_threads
 
     counts, inside = [], []
 
     def work(board, me, all_):
         counts.append(all_)
         if me == 0:
-            together(2, lambda board, me, all_: inside.append(all_))
+            run_on_threads(2, lambda board, me, all_: inside.append(all_))
 
-    together(2, work)
+    run_on_threads(2, work)
     assert counts == [2, 2]
     assert inside == [1]
 
@@ -101,7 +101,7 @@ def test_after_a_call_that_waited_long_some_go_alone():
             board[_team._WAITED] = _team._MUCH + 1
 
     for _ in range(_team._REST + 3):
-        _team.together(2, work)
+        _team.run_on_threads(2, work)
     assert counts == [2, *[1] * _team._REST, 2, 2]
 
 
@@ -116,31 +116,31 @@ def test_waiting_is_counted_where_somebody_is_late(told):
         time.sleep(0.05 * me)
         told(board, me, all_, notes, wrong)
 
-    _team.together(2, work)
+    _team.run_on_threads(2, work)
     assert boards[0][_team._WAITED] > _team._MUCH
 
 
 def test_where_products_are_not_taken_here_nobody_is_asked_to_help(monkeypatch):
     from tuneworthy.cpu_engine.gemm import thread_pool as _team
 
-    monkeypatch.setattr(_team, "able", lambda: False)
+    monkeypatch.setattr(_team, "own_gemm_available", lambda: False)
     counts: list[int] = []
-    _team.together(2, lambda board, me, all_: counts.append(all_))
+    _team.run_on_threads(2, lambda board, me, all_: counts.append(all_))
     assert counts == [1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_forked_process_has_helpers_of_its_own():
-    from tuneworthy.cpu_engine.gemm.thread_pool import together
+    from tuneworthy.cpu_engine.gemm.thread_pool import run_on_threads
 
     names: list[int] = []
-    together(2, lambda board, me, all_: names.append(threading.get_ident()))
+    run_on_threads(2, lambda board, me, all_: names.append(threading.get_ident()))
     assert len(set(names)) == 2
     child = os.fork()
     if child == 0:
         seen: list[int] = []
-        together(2, lambda board, me, all_: seen.append(me))
+        run_on_threads(2, lambda board, me, all_: seen.append(me))
         os._exit(0 if sorted(seen) == [0, 1] else 1)
     assert os.waitpid(child, 0)[1] == 0
 
@@ -156,7 +156,7 @@ def threads():
 
 
 def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 
     threads(3)
     barrier, order = threading.Barrier(3, timeout=60), {n: [] for n in range(5)}
@@ -169,7 +169,7 @@ def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
 
         return [lambda turn=turn: note(turn) for turn in range(20)]
 
-    team = Team()
+    team = ThreadPool()
     with team:
         for _ in range(50):
             for notes in order.values():
@@ -187,7 +187,7 @@ def test_a_team_makes_lists_of_calls_at_once_and_each_in_its_order(threads):
 
 @pytest.mark.parametrize("at", [0, 1])
 def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(threads, at):
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 
     threads(2)
     done = []
@@ -199,7 +199,7 @@ def test_an_error_in_a_shared_call_reaches_the_caller_and_the_team_goes_on(threa
         time.sleep(0.05)
         done.append(1)
 
-    with Team() as team:
+    with ThreadPool() as team:
         lists = [[slow], [slow]]
         lists[at] = [wrong, slow]
         with pytest.raises(ArithmeticError, match="here"):

@@ -102,7 +102,8 @@ def test_without_torch_the_extra_is_named(folder, monkeypatch):
 
 def test_light_commands_import_no_torch():
     code = (
-        "import sys; from tuneworthy.models import open_model, _doctor, _embedded, scripted; "
+        "import sys; from tuneworthy.models import open_model, scripted; "
+        "from tuneworthy.models.local import embedded, machine; "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -209,7 +210,7 @@ def test_a_gpu_computes_in_bf16_only_where_it_has_it(gpu, bf16, precision, why, 
     from tuneworthy.cli.doctor import command
 
     gpu(bf16)
-    seen = _doctor.look()
+    seen = _doctor.inspect_machine()
     assert (seen.gpu, seen.precision) == ("NVIDIA Test", precision)
     assert why in seen.because
     assert (seen.gpu_memory, seen.gpu_free_memory) == (80 * 10**9, 63 * 10**9)
@@ -254,8 +255,10 @@ def test_the_memory_of_a_container_is_its_limit(tmp_path, monkeypatch):
 @pytest.mark.full
 def test_the_doctor_measures_once():
     _doctor.chosen.cache_clear()
-    first = _doctor.look()
+    first = _doctor.inspect_machine()
     assert min(first.gflops.values()) > 0.01
     assert first.free_memory <= first.memory
     _doctor.chosen.cache_clear()
-    assert _doctor.look().gflops == first.gflops, "a kept measurement decides, not a busy moment"
+    assert _doctor.inspect_machine().gflops == first.gflops, (
+        "a kept measurement decides, not a busy moment"
+    )

@@ -7,12 +7,12 @@ import pytest
 
 from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.diagnose.cause_shares import diagnose
-from tuneworthy.planted import CAUSES, VARIANTS, outcome, plant, table, tally
-from tuneworthy.planted._columns import _lesson, _shots, judge
-from tuneworthy.planted._likeness import Search, conflicting, same
+from tuneworthy.planted import CAUSES, VARIANTS, confusion_summary, outcome, plant, table
+from tuneworthy.planted._columns import _lesson, _shots, correctness_check
+from tuneworthy.planted._likeness import Search, label_conflicts, same
 from tuneworthy.planted._plant import _item
-from tuneworthy.planted._system import say, vote
-from tuneworthy.planted._world import Ask, made_world
+from tuneworthy.planted._system import system_answer, vote
+from tuneworthy.planted._world import PromptIngredients, made_world
 from tuneworthy.prompting.lenient import lenient
 
 CALM = replace(VARIANTS[0], churn=0.0, strength=0.9)
@@ -28,12 +28,14 @@ def worlds(cause):
 
 def rate(world, items, ask):
     """The share right under one way of asking, or one that depends on the item."""
-    right, asks = judge(world), [ask(i) if callable(ask) else ask for i in items]
-    return sum(right(i, say(world, i, a)) for i, a in zip(items, asks, strict=True)) / len(items)
+    right, asks = correctness_check(world), [ask(i) if callable(ask) else ask for i in items]
+    return sum(
+        right(i, system_answer(world, i, a)) for i, a in zip(items, asks, strict=True)
+    ) / len(items)
 
 
 def gold(item):
-    return Ask("oracle", passage=item.case.context)
+    return PromptIngredients("oracle", passage=item.case.context)
 
 
 def test_every_cause_has_a_file_and_the_control_is_one_more():
@@ -43,12 +45,12 @@ def test_every_cause_has_a_file_and_the_control_is_one_more():
 @pytest.mark.parametrize("cause", CAUSES)
 def test_today_it_fails(cause):
     for world, items in worlds(cause):
-        assert rate(world, items, Ask()) < 0.3
+        assert rate(world, items, PromptIngredients()) < 0.3
 
 
 def test_metric_the_same_answer_in_other_characters():
     for world, items in worlds("metric"):
-        said = [(i, say(world, i, Ask())) for i in items]
+        said = [(i, system_answer(world, i, PromptIngredients())) for i in items]
         assert all(same(world.kind, i.case.output, text) for i, text in said)
         others = [
             (i, world.written(i.case, v)) for i, _ in said for v in world.pool if v != i.truth
@@ -58,21 +60,22 @@ def test_metric_the_same_answer_in_other_characters():
 
 def test_format_the_right_answer_stands_in_the_text_and_held_to_the_form_it_passes():
     for world, items in worlds("format"):
-        said = [(i, say(world, i, Ask())) for i in items]
+        said = [(i, system_answer(world, i, PromptIngredients())) for i in items]
         assert all(i.truth in text for i, text in said)
-        assert rate(world, items, Ask("constrained", legal=True)) > 0.8
+        assert rate(world, items, PromptIngredients("constrained", legal=True)) > 0.8
         found = [lenient(text, world.kind, world.task.output.labels or ()) for _, text in said]
         parsed = sum(
-            f is not None and judge(world)(i, f) for (i, _), f in zip(said, found, strict=True)
+            f is not None and correctness_check(world)(i, f)
+            for (i, _), f in zip(said, found, strict=True)
         )
         assert (parsed > 0.5 * len(items)) == (world.kind != "number")
 
 
 def test_convention_told_or_shown_it_passes_and_with_shuffled_answers_not():
     for world, items in worlds("convention"):
-        assert rate(world, items, Ask("specification", rule=True)) > 0.8
-        shown = Ask("few_shot", shots=_shots(world, apt=True))
-        mixed = Ask("shuffled", shots=_shots(world, apt=False), apt=False)
+        assert rate(world, items, PromptIngredients("specification", rule=True)) > 0.8
+        shown = PromptIngredients("few_shot", shots=_shots(world, apt=True))
+        mixed = PromptIngredients("shuffled", shots=_shots(world, apt=False), apt=False)
         assert rate(world, items, shown) > 0.6
         assert rate(world, items, mixed) < 0.3
 
@@ -86,7 +89,9 @@ def recall(items):
 def test_knowledge_is_in_the_documents_and_found_there():
     for world, items in worlds("knowledge"):
         assert rate(world, items, gold) > 0.8
-        assert rate(world, items[1:], Ask("wrong", passage=items[0].case.context)) < 0.3
+        assert (
+            rate(world, items[1:], PromptIngredients("wrong", passage=items[0].case.context)) < 0.3
+        )
         assert recall(items) > 0.95
 
 
@@ -105,42 +110,46 @@ def test_reading_the_answer_is_in_the_passage_and_only_a_strong_reader_finds_it(
 
 def test_latent_six_to_eight_of_ten_samples_are_right_and_so_is_their_majority():
     for world, items in worlds("latent"):
-        warm = [rate(world, items, Ask("s", n, warm=True)) for n in range(4)]
+        warm = [rate(world, items, PromptIngredients("s", n, warm=True)) for n in range(4)]
         assert 0.6 < sum(warm) / 4 < 0.8
-        right = judge(world)
+        right = correctness_check(world)
         assert sum(right(i, vote(world, i)) for i in items) > 0.85 * len(items)
 
 
 def test_capability_only_a_larger_model_takes_the_steps():
     for world, items in worlds("capability"):
-        assert rate(world, items, Ask("bigger", strong=True)) > 0.8
-        assert rate(world, items, Ask("sibling")) < 0.3
+        assert rate(world, items, PromptIngredients("bigger", strong=True)) > 0.8
+        assert rate(world, items, PromptIngredients("sibling")) < 0.3
 
 
 def test_learnable_a_hundred_rows_teach_it_and_eight_examples_or_shuffled_rows_do_not():
     for world, items in worlds("learnable"):
-        assert rate(world, items, Ask("lora", lesson=_lesson(world, True))) > 0.65
-        assert rate(world, items, Ask("twin", lesson=_lesson(world, False))) < 0.35
-        assert rate(world, items, Ask("few", shots=_shots(world, True))) < 0.5
+        assert rate(world, items, PromptIngredients("lora", lesson=_lesson(world, True))) > 0.65
+        assert rate(world, items, PromptIngredients("twin", lesson=_lesson(world, False))) < 0.35
+        assert rate(world, items, PromptIngredients("few", shots=_shots(world, True))) < 0.5
 
 
 def test_label_the_system_is_right_and_like_cases_say_so():
     for world, items in worlds("label"):
-        assert all(say(world, i, Ask()) == i.truth for i in items)
+        assert all(system_answer(world, i, PromptIngredients()) == i.truth for i in items)
         rng = Random(1)
         mixed = [_item(world, n, "label" if n % 6 == 0 else "", rng) for n in range(360)]
         wrong, sound = [i.case for i in mixed[::6]], [i.case for i in mixed if not i.lack]
         cases = [i.case for i in mixed]
-        assert len(conflicting(cases, wrong)) > 0.55 * len(wrong)
-        assert not conflicting(cases, sound)
+        assert len(label_conflicts(cases, wrong)) > 0.55 * len(wrong)
+        assert not label_conflicts(cases, sound)
 
 
 def test_hard_nothing_changes_how_often_it_passes():
     for world, items in worlds("hard"):
         asks = [
-            Ask(), Ask("spec", rule=True), Ask("c", legal=True), Ask("b", strong=True),
-            Ask("l", lesson=_lesson(world, True)), Ask("few", shots=_shots(world, True)),
-        ]  # fmt: skip
+            PromptIngredients(),
+            PromptIngredients("spec", rule=True),
+            PromptIngredients("c", legal=True),
+            PromptIngredients("b", strong=True),
+            PromptIngredients("l", lesson=_lesson(world, True)),
+            PromptIngredients("few", shots=_shots(world, True)),
+        ]
         assert all(rate(world, items, a) < 0.12 for a in asks)
 
 
@@ -183,7 +192,7 @@ def test_a_plant_without_a_tried_failure_is_called_untried_and_counts_as_a_miss(
     open_ = [row.model_copy(update={"cause": "untried"}) for row in rows]
     one = outcome(made, found.model_copy(update={"wrong": tuple(open_)}))
     assert (one.named, one.first, one.likely) == ("untried",) * 2 + (("untried",),)
-    assert tally([one])["all"]["right"]["share"] == 0
+    assert confusion_summary([one])["all"]["right"]["share"] == 0
 
 
 def test_the_tally_counts_what_was_named_and_keeps_the_misses():
@@ -191,13 +200,15 @@ def test_the_tally_counts_what_was_named_and_keeps_the_misses():
     found = diagnose(right.base, right.interventions)
     one = outcome(right, found)
     other = replace(outcome(wrong, found), named="hard", first="hard", likely=("hard",))
-    told = tally([replace(one, named="format"), other])
+    told = confusion_summary([replace(one, named="format"), other])
     assert told["causes"]["format"]["named"] == {"format": 1, "hard": 1}
     assert told["all"]["right"]["share"] == 0.5
     assert told["all"]["misses"] == [["format", 1, 8, 0, None, "hard", "hard"]]
     assert "format" in table(told, ["format", "hard"])
     control = plant("hard", 0, 8)
-    told = tally([replace(outcome(control, found), named="format"), outcome(control, found)])
+    told = confusion_summary(
+        [replace(outcome(control, found), named="format"), outcome(control, found)]
+    )
     assert told["false"]["k"] == 1
     assert one.named == "few"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.prompting.same_answer import said
+from tuneworthy.prompting.same_answer import normal_form
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tuneworthy.prompting.same_answer import said
     ],
 )
 def test_the_same_in_another_form(kind, one, other):
-    assert said(one, kind) == said(other, kind)
+    assert normal_form(one, kind) == normal_form(other, kind)
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_the_same_in_another_form(kind, one, other):
     ],
 )
 def test_what_differs_stays_apart(kind, one, other):
-    assert said(one, kind) != said(other, kind)
+    assert normal_form(one, kind) != normal_form(other, kind)

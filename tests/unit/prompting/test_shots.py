@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tuneworthy.core.case import Case, Message
-from tuneworthy.prompting.shots import Nearest, dealt, drawn, fixed, pool, refused
+from tuneworthy.prompting.shots import (
+    Nearest,
+    fixed,
+    pool,
+    random_examples,
+    refused,
+    shuffled_answers,
+)
 
 
 def case(name, text, output, *before):
@@ -113,9 +120,9 @@ def test_nearest_never_returns_the_querys_own_case_and_survives_odd_inputs():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("abcd"), max_size=30), st.integers(0, 5))
 def test_dealt_answers_are_the_same_ones_and_as_few_as_can_be_stay(answers, seed):
-    found = dealt(answers, seed)
+    found = shuffled_answers(answers, seed)
     assert sorted(found) == sorted(answers)
-    assert found == dealt(answers, seed)
+    assert found == shuffled_answers(answers, seed)
     most = max(Counter(answers).values(), default=0)
     unavoidable = max(0, 2 * most - len(answers))
     assert sum(one == other for one, other in zip(found, answers, strict=True)) == unavoidable
@@ -123,11 +130,11 @@ def test_dealt_answers_are_the_same_ones_and_as_few_as_can_be_stay(answers, seed
 
 def test_a_random_draw_depends_on_the_seed_and_not_on_the_order_of_rows():
     cases = [*labelled(40), case("empty", "text", "")]
-    one = drawn(cases, 8, "0.1")
-    assert one == drawn(cases[::-1], 8, "0.1")
+    one = random_examples(cases, 8, "0.1")
+    assert one == random_examples(cases[::-1], 8, "0.1")
     assert len(set(one)) == 8
-    assert one != drawn(cases, 8, "0.2")
-    assert "empty" not in drawn(cases, 40, "0.1")
+    assert one != random_examples(cases, 8, "0.2")
+    assert "empty" not in random_examples(cases, 40, "0.1")
 
 
 def test_lists_of_the_very_same_cases_share_a_pool_and_others_do_not():

@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import beta, norm
 
 from tuneworthy.core.answer import Answer, Score, Unscored
-from tuneworthy.core.audit_report import Audit, Observation, Visible
+from tuneworthy.core.audit_report import Audit, DetectableDifference, Observation
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Latency, Pair, Tokens
 from tuneworthy.core.finding import Finding
@@ -317,7 +317,7 @@ def make_audit(n: int) -> Audit:
         ),
         classes={"billing": 46, "shipping": 44, "access": 41, "bug": 40, "order": 40, "refund": 39},
         lengths={"prompt": (31, 48, 71, 92), "answer": (16, 24, 31, 38)}, unit="tokens",
-        visible=Visible(n=n, d=0.2, factor=FACTOR, prompts=0.078, fitted=0.117),
+        visible=DetectableDifference(n=n, d=0.2, factor=FACTOR, prompts=0.078, fitted=0.117),
     )  # fmt: skip
 
 

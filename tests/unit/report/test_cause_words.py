@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_fixture import study
 
-from tuneworthy.core.causes import Diagnosis, Untried, Wrong
+from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.report._causes import (
     expected_line,
@@ -32,7 +32,7 @@ def row(cause, count, n=60, arm=None, placebo=None):
 
 
 FORMAT = row("format", 30, arm="constrained", placebo="a random legal answer")
-PILOT = Untried(name="lora pilot", remedy="learnable", n=16, tried=12)
+PILOT = UntriedRemedy(name="lora pilot", remedy="learnable", n=16, tried=12)
 
 
 def read(results, rows, **more):
@@ -70,7 +70,7 @@ def test_few_failures_and_few_tried_are_said_before_any_share(results):
     assert wrong_lines(alone) == (
         "zero_shot fails 60 of 100. 20 failures read: too few to say for certain."
     )
-    left_out = Untried(name="lora", remedy="learnable", n=40, because=NO_ROOM)
+    left_out = UntriedRemedy(name="lora", remedy="learnable", n=40, because=NO_ROOM)
     open_ = read(results, [row("format", 20), row("untried", 40)], untried=(left_out,))
     why = f"lora was not tried ({NO_ROOM})"
     said = wrong_lines(open_)
@@ -137,7 +137,7 @@ def test_a_study_without_a_reading_and_one_of_an_older_version_claim_no_more(res
 
 def test_the_reasons_of_untried_failures_are_counted():
     def waits(*names, **more):
-        some = tuple(Untried(name=n, remedy="learnable", n=9, **more) for n in names)
+        some = tuple(UntriedRemedy(name=n, remedy="learnable", n=9, **more) for n in names)
         return Diagnosis(arm="a", n_fail=60, n_pass=40, untried=some)
 
     assert why_untried(None) == why_untried(waits()) == ""

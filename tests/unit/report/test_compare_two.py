@@ -3,7 +3,7 @@
 import pytest
 from study_fixture import study
 
-from tuneworthy.compare.two_studies import between, others
+from tuneworthy.compare.two_studies import compare_studies, ids_with_other_inputs
 from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.report.terminal import compare_screen
@@ -20,7 +20,7 @@ def scored_by(results, **success):
 
 
 def test_the_screen_names_a_and_b_and_the_direction(results):
-    pairs = between(results, results)
+    pairs = compare_studies(results, results)
     told = " ".join(compare_screen(results.verdict, results.verdict, pairs, 120).plain.split())
     assert "A: " in told
     assert "B: " in told
@@ -47,14 +47,14 @@ def test_a_blocked_study_is_marked(results):
 def test_studies_that_were_not_scored_alike_are_refused(results, success, where):
     one = scored_by(results, metric="accuracy", options={}, pass_at=1.0)
     with pytest.raises(TaskError) as told:
-        between(one, scored_by(one, **success))
+        compare_studies(one, scored_by(one, **success))
     assert told.value.exit_code == 2
     assert told.value.where == where
     assert "in A" in told.value.got
     assert told.value.fix
     assert told.value.kept == "both studies, unchanged"
     judged = scored_by(one, metric="judge", judge=None)
-    assert between(judged, judged)
+    assert compare_studies(judged, judged)
 
 
 def with_other_inputs(results, share):
@@ -71,14 +71,16 @@ def with_other_inputs(results, share):
 
 def test_a_case_with_another_input_under_the_same_id_is_left_out(results):
     few = with_other_inputs(results, 0.25)
-    apart, both = others(results, few)
+    apart, both = ids_with_other_inputs(results, few)
     assert (len(apart), both) == (round(0.25 * len(results.cases)), len(results.cases))
-    for whole, part in zip(between(results, results), between(results, few), strict=True):
+    for whole, part in zip(
+        compare_studies(results, results), compare_studies(results, few), strict=True
+    ):
         assert part.n == whole.n - len(apart)
 
 
 def test_studies_of_other_rows_with_the_same_ids_are_refused(results):
     with pytest.raises(DataError, match="name other rows") as told:
-        between(results, with_other_inputs(results, 0.75))
+        compare_studies(results, with_other_inputs(results, 0.75))
     assert told.value.exit_code == 5
     assert "shared ids have one input" in told.value.got

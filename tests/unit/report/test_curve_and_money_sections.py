@@ -3,7 +3,7 @@
 import pytest
 import study_fixture
 
-from tuneworthy.core.curve import Cleaning, LearningCurve, LearningPoint
+from tuneworthy.core.curve import LabelCleaningGain, LearningCurve, LearningPoint
 from tuneworthy.core.interval import Interval
 from tuneworthy.report import _curve, _money
 
@@ -55,10 +55,10 @@ def test_rows_that_are_there_already_are_not_asked_for():
 
 
 def test_what_cleaning_is_worth_is_said_or_why_not():
-    seen = Cleaning(arm="tfidf", rows=160, dropped=12, n=250,
+    seen = LabelCleaningGain(arm="tfidf", rows=160, dropped=12, n=250,
                     gain=Interval(mean=0.02, low=-0.01, high=0.05))  # fmt: skip
     assert "Without the 12 of 160 training rows" in _curve.cleaning_line(seen)
-    none = Cleaning(arm="tfidf", rows=160, dropped=0, because="no row is denied")
+    none = LabelCleaningGain(arm="tfidf", rows=160, dropped=0, because="no row is denied")
     assert "not measured: no row is denied" in _curve.cleaning_line(none)
     assert _curve.cleaning_line(None) == ""
 

@@ -2,31 +2,33 @@
 
 from types import SimpleNamespace
 
-from tuneworthy.core.freshness import Staleness
+from tuneworthy.core.freshness import Freshness
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Familiarity, Share
+from tuneworthy.core.known import KnowledgeProbe, Proportion
 from tuneworthy.core.span import CENTURY
-from tuneworthy.report._fresh import fresh
+from tuneworthy.report._fresh import freshness_section
 
 
 def shown(staleness=None, known=None):
-    return fresh(SimpleNamespace(evidence=SimpleNamespace(staleness=staleness, known=known)))
+    return freshness_section(
+        SimpleNamespace(evidence=SimpleNamespace(staleness=staleness, known=known))
+    )
 
 
-COUNTED = Staleness(
-    changed=Share(k=10, n=40, share=0.25, low=0.12, high=0.41),
+COUNTED = Freshness(
+    changed=Proportion(k=10, n=40, share=0.25, low=0.12, high=0.41),
     over_days=731.0,
     days=Interval(mean=130.3, low=71.0, high=293.2),
-    faithful={"rag": Share(k=24, n=60, share=0.4, low=0.276, high=0.535)},
-    stale={"lora": Share(k=60, n=60, share=1, low=0.94, high=1)},
+    faithful={"rag": Proportion(k=24, n=60, share=0.4, low=0.276, high=0.535)},
+    stale={"lora": Proportion(k=60, n=60, share=1, low=0.94, high=1)},
     unsupported=tuple(f"r{i}" for i in range(20)),
 )
 
 
 def test_nothing_known_is_no_section():
-    nothing = Staleness(because="no document is dated")
+    nothing = Freshness(because="no document is dated")
     assert shown() is None
-    assert shown(nothing, Familiarity(because="there is no model to ask")) is None
+    assert shown(nothing, KnowledgeProbe(because="there is no model to ask")) is None
 
 
 def test_counted_change_with_its_interval_arms_and_rows():
@@ -46,5 +48,5 @@ def test_without_an_end_and_without_a_number_it_says_so():
     assert "400 days to a century or more" in line
     unknown = shown(COUNTED.model_copy(update={"days": None, "because": "no document is dated"}))
     assert unknown["lines"][0] == "How fast the facts change is not known: no document is dated."
-    known = shown(COUNTED, Familiarity(because="there is no model to ask"))["lines"][-1]
+    known = shown(COUNTED, KnowledgeProbe(because="there is no model to ask"))["lines"][-1]
     assert known == "What the model knows of the answers was not asked: there is no model to ask."

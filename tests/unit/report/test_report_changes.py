@@ -4,14 +4,14 @@ import pytest
 from markupsafe import Markup
 from study_fixture import study
 
-from tuneworthy.core.harm import Harm, Shake
+from tuneworthy.core.harm import RobustnessResult, SideEffects
 from tuneworthy.core.interval import Interval
-from tuneworthy.core.known import Share
-from tuneworthy.core.model_changes import BeforeAfter, Changes, LayerChange
+from tuneworthy.core.known import Proportion
+from tuneworthy.core.model_changes import BeforeAfter, LayerChange, ModelChanges
 from tuneworthy.core.slices import Slice, Slices
 from tuneworthy.report import _charts as charts
-from tuneworthy.report._changes import changed
-from tuneworthy.report._robust import robust
+from tuneworthy.report._changes import changes_section
+from tuneworthy.report._robust import robustness_section
 from tuneworthy.report.html import _templates
 
 EVIL = "<script>alert(1)</script>"
@@ -22,8 +22,10 @@ def interval(mean, half=0.05):
 
 
 def shake(arm, how, temperature, k):
-    share = Share(k=k, n=50, share=k / 50, low=max(0, k / 50 - 0.1), high=min(1, k / 50 + 0.1))
-    return Shake(arm=arm, how=how, temperature=temperature, n=50, valid=share, score=interval(0.7))
+    share = Proportion(k=k, n=50, share=k / 50, low=max(0, k / 50 - 0.1), high=min(1, k / 50 + 0.1))
+    return RobustnessResult(
+        arm=arm, how=how, temperature=temperature, n=50, valid=share, score=interval(0.7)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +35,20 @@ def results():
                     shift_on=0.1, shift_off=0.02 * i)
         for i in range(6)
     )  # fmt: skip
-    changes = Changes(
+    changes = ModelChanges(
         arm="lora", seed=0, fold=0, ratio=0.02, layers=layers, kl_on=interval(0.4),
         kl_off=interval(0.1), n_on=48, n_off=96, asked=12, differ=9,
         examples=(BeforeAfter(case="c1", before=EVIL, after="{}", score_before=None,
                               score_after=1.0),),
     )  # fmt: skip
-    harm = Harm(arm="lora", general=interval(0.031, 0.01), general_n=96, kl_on=0.4, kl_off=0.1,
-                missing={"ece": "the answers are no labels"})  # fmt: skip
+    harm = SideEffects(
+        arm="lora",
+        general=interval(0.031, 0.01),
+        general_n=96,
+        kl_on=0.4,
+        kl_off=0.1,
+        missing={"ece": "the answers are no labels"},
+    )
     shakes = [shake(arm, "temperature", t, int(50 - slope * t))
               for arm, slope in (("lora", 20), (EVIL, 0)) for t in (0.0, 0.7, 1.3)]  # fmt: skip
     shakes.append(shake("lora", "reworded 1", 0.0, 49))
@@ -66,12 +74,12 @@ def drawn(name, **values):
 
 
 def test_nothing_measured_is_no_section():
-    assert robust(study()) is None
-    assert changed(study()) == []
+    assert robustness_section(study()) is None
+    assert changes_section(study()) == []
 
 
 def test_the_section_on_changes_holds_its_figures_and_reasons(results):
-    text = drawn("changes", changes=changed(results))
+    text = drawn("changes", changes=changes_section(results))
     for words in ("2 %", "0.4 nats a token", "9 of 12", "+3.1 % (+2.1 … +4.1)", "of 16", "96 texts",
                   "the answers are no labels", "not measured"):  # fmt: skip
         assert words in text, words
@@ -81,7 +89,7 @@ def test_the_section_on_changes_holds_its_figures_and_reasons(results):
 
 
 def test_the_section_on_steadiness_draws_a_line_an_arm(results):
-    found = robust(results)
+    found = robustness_section(results)
     assert [chart["title"] for chart in found["curves"]] == ["Valid answers", "Score"]
     assert [name for _, name in found["curves"][0]["legend"]] == ["lora", EVIL]
     assert found["flat"][0].startswith("lora: 50 of 50 valid at temperature 0, 24 of 50 at 1.3")
@@ -95,7 +103,7 @@ def test_the_section_on_steadiness_draws_a_line_an_arm(results):
 
 def test_one_temperature_is_no_curve(results):
     one = results.evidence.model_copy(update={"shakes": results.evidence.shakes[:1], "slices": ()})
-    assert robust(results.model_copy(update={"evidence": one}))["curves"] == []
+    assert robustness_section(results.model_copy(update={"evidence": one}))["curves"] == []
 
 
 def test_lines_are_as_high_as_their_values():

@@ -17,7 +17,7 @@ from tuneworthy.report import _charts as charts
 from tuneworthy.report import _sections as sections
 from tuneworthy.report import _svg as svg
 from tuneworthy.report._cells import bins, cells, nulls
-from tuneworthy.report._data import Texts, page_data
+from tuneworthy.report._data import TextTable, page_data
 from tuneworthy.report._notes import missing
 from tuneworthy.report.html import page
 
@@ -242,7 +242,7 @@ def test_bins_are_means_and_keep_what_was_not_measured():
 
 
 def test_prompts_are_stored_once_and_dropped_with_their_length_when_there_is_no_room():
-    texts = Texts(room=10)
+    texts = TextTable(room=10)
     assert texts.prompt([("system", "12345")]) == [["system", 0]]
     assert texts.prompt([("system", "12345"), ("user", "1234567")]) == 12
     assert texts.prompt([("system", "12345"), ("user", "123")]) == [["system", 0], ["user", 1]]
@@ -258,7 +258,7 @@ def test_the_data_holds_every_answer_and_the_grid(results):
 
 
 def test_axes_have_round_ticks_and_hold_their_values():
-    scale = svg.around([0.12, 0.95])
+    scale = svg.score_axis([0.12, 0.95])
     assert scale.low <= 0.12 < 0.95 <= scale.high
     assert [round(t, 2) for t in scale.ticks()] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
     log = svg.log_around([0.31, 2.95])

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from study_fixture import attacked, study
 
-from tuneworthy.core.evidence import Cut
+from tuneworthy.core.evidence import TruncatedAnswers
 from tuneworthy.core.task import Economics
 from tuneworthy.core.verdict import Next
 from tuneworthy.report import _words as words
@@ -67,7 +67,7 @@ def test_the_ladder_says_of_an_arm_how_many_answers_are_missing(results):
 
 
 def test_d3_the_ladder_and_the_page_say_how_many_answers_the_token_limit_ended(results):
-    cut = {"cut": Cut(n=41, wrong=30, asked=16, gained=2, gain=0.031)}
+    cut = {"cut": TruncatedAnswers(n=41, wrong=30, asked=16, gained=2, gain=0.031)}
     arms = tuple(arm.model_copy(update=cut if arm.name == "constrained" else {})
                  for arm in results.evidence.arms)  # fmt: skip
     evidence = results.evidence.model_copy(update={"arms": arms})

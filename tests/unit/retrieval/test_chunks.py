@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.chunks import Cut, chunked, pieces
+from tuneworthy.retrieval.chunks import ChunkOptions, chunked, split_text
 from tuneworthy.retrieval.fusion import fused
 from tuneworthy.retrieval.tokens import covers, terms
 
@@ -16,22 +16,26 @@ TEXT = "One stands here. Two follows it! Is three a question? “Four is said.�
 
 def test_sentences_stay_whole_and_the_last_one_is_repeated():
     text = TEXT * 4
-    found = pieces(text, Cut(size=100, overlap=1))
+    found = split_text(text, ChunkOptions(size=100, overlap=1))
     assert len(found) > 3
     assert all(len(part) <= 100 and part in text for part in found)
     assert all(part[-1] in ".!?”" for part in found)
     for one, two in pairwise(found):
         first = re.match(r".*?[.!?]”?(?= |$)", two).group()
         assert one.endswith(first), "it starts with the last sentence of the one before"
-    alone = pieces(text, Cut(size=100, overlap=0))
+    alone = split_text(text, ChunkOptions(size=100, overlap=0))
     assert " ".join(alone).split() == text.split(), "without overlap every word stands once"
     assert len(" ".join(found)) > len(" ".join(alone)), "the control: overlap repeats words"
 
 
 def test_a_short_text_is_one_piece_and_a_long_word_is_cut():
-    assert pieces("  Short. And sweet.  ") == ["Short. And sweet."]
-    assert pieces("   ") == []
-    assert [len(part) for part in pieces("x" * 250, Cut(size=100, overlap=0))] == [100, 100, 50]
+    assert split_text("  Short. And sweet.  ") == ["Short. And sweet."]
+    assert split_text("   ") == []
+    assert [len(part) for part in split_text("x" * 250, ChunkOptions(size=100, overlap=0))] == [
+        100,
+        100,
+        50,
+    ]
 
 
 @settings(max_examples=60, deadline=None)
@@ -41,7 +45,7 @@ def test_a_short_text_is_one_piece_and_a_long_word_is_cut():
 )
 @example("?" * 101, 1)
 def test_no_word_is_lost_and_no_piece_is_too_long(text, overlap):
-    found = pieces(text, Cut(size=100, overlap=overlap))
+    found = split_text(text, ChunkOptions(size=100, overlap=overlap))
     assert all(0 < len(part) <= 100 and part in text for part in found)
     letters = [c for c in text if not c.isspace()]
     if overlap == 0:

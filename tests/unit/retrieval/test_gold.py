@@ -5,7 +5,7 @@ from retrieval_kit import case, cases, docs
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.load import Loaded
-from tuneworthy.retrieval.gold import completed, inferred, unsupported
+from tuneworthy.retrieval.gold import inferred, unsupported, with_inferred_passages
 from tuneworthy.retrieval.index import index
 
 
@@ -20,7 +20,7 @@ def kinds(made):
 
 def test_the_inferred_passage_is_the_right_one_and_marked():
     rows = [one.model_copy(update={"meta": {}}) for one in cases(100)]
-    made = completed(loaded(rows, docs(100), test=(case("t", *asked(100, 3)),)))
+    made = with_inferred_passages(loaded(rows, docs(100), test=(case("t", *asked(100, 3)),)))
     right = {one.id: doc.text for one, doc in zip(rows, docs(100), strict=True)}
     hits = [one.context == right[one.id] for one in made.cases]
     assert sum(hits) >= 95
@@ -38,7 +38,7 @@ def asked(n, at):
 def test_a_given_passage_stays_and_an_answer_that_stands_nowhere_gets_none():
     given = cases(5)[0].model_copy(update={"context": "Mine."})
     nowhere = case("no", "How many units is parental leave in Alderwick?", "424242 units")
-    made = completed(loaded([given, nowhere], docs(5)))
+    made = with_inferred_passages(loaded([given, nowhere], docs(5)))
     assert made.cases == (given, nowhere)
     gone = kinds(made)["unsupported"]
     assert gone.ids == ("no",)
@@ -48,7 +48,7 @@ def test_a_given_passage_stays_and_an_answer_that_stands_nowhere_gets_none():
 
 def test_labels_and_tasks_without_documents_are_left_alone():
     for made in (loaded(cases(3), docs(3), "label"), loaded(cases(3), ())):
-        assert completed(made) is made
+        assert with_inferred_passages(made) is made
 
 
 def test_an_answer_whose_passage_has_been_replaced_is_listed():

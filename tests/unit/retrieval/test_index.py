@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from retrieval_kit import Hashed, Noise, case, cases, docs
 
 from tuneworthy.data.docs import Doc
-from tuneworthy.retrieval.chunks import Cut
-from tuneworthy.retrieval.index import _order, index, index_hash, like
+from tuneworthy.retrieval.chunks import ChunkOptions
+from tuneworthy.retrieval.index import _order, index, index_hash, similar_length
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import vectors
 
@@ -113,7 +113,7 @@ def test_a_damaged_file_of_vectors_is_made_anew(tmp_path):
     assert again.dense
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    assert vectors(again.chunks, Cut(), Hashed(), blocked).shape == (5, 64)
+    assert vectors(again.chunks, ChunkOptions(), Hashed(), blocked).shape == (5, 64)
 
 
 def test_the_hash_is_that_of_documents_settings_and_encoder():
@@ -122,7 +122,7 @@ def test_the_hash_is_that_of_documents_settings_and_encoder():
     changed = (*docs(5)[:4], docs(5)[4].model_copy(update={"text": "At Alderwick, other."}))
     dated = (*docs(5)[:4], docs(5)[4].model_copy(update={"until": "2024-01-01"}))
     others = [index_hash(changed), index_hash(dated), index_hash(docs(4))]
-    others += [index_hash(docs(5), Cut(size=500)), index_hash(docs(5), encoder=Hashed())]
+    others += [index_hash(docs(5), ChunkOptions(size=500)), index_hash(docs(5), encoder=Hashed())]
     assert len({plain, *others}) == 6
 
 
@@ -151,7 +151,7 @@ def test_a_stand_in_is_as_long_and_of_another_document():
     assert len({one.doc for one in drawn}) > 5
     assert found.stand_in(chunk, "3") == drawn[3]
     assert index(docs(1)).stand_in(index(docs(1)).chunks[0], "") is None
-    assert like(["abc", "b"], "b", "") is None, "a text that holds it is no other text"
+    assert similar_length(["abc", "b"], "b", "") is None, "a text that holds it is no other text"
 
 
 @given(

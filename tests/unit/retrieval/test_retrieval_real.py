@@ -6,7 +6,7 @@ import pytest
 
 from tuneworthy.data.docs import read_docs
 from tuneworthy.data.rows import read_rows, to_case
-from tuneworthy.extras.changed_facts import changed, told
+from tuneworthy.extras.changed_facts import change_facts, stated_fact
 from tuneworthy.retrieval.gold import inferred
 from tuneworthy.retrieval.index import index
 from tuneworthy.retrieval.quality import quality
@@ -47,11 +47,11 @@ def test_questions_in_other_words_are_harder_and_dates_tell_versions_apart():
     assert 0.5 < dated.recall[1].mean < 0.75, "questions avoid the documents' words on purpose"
     blind = [case.model_copy(update={"time": None}) for case in rows]
     assert quality(index(docs), blind).recall[10].mean < dated.recall[10].mean - 0.1
-    after = changed(docs, rows, 0)
+    after = change_facts(docs, rows, 0)
     assert len(after.facts) > 350
     texts = {doc.id: doc.text for doc in after.docs}
     names = {case.id: case.meta["doc_id"] for case in rows}
-    assert all(told(texts[names[fact.case]], fact) == "new" for fact in after.facts)
+    assert all(stated_fact(texts[names[fact.case]], fact) == "new" for fact in after.facts)
 
 
 @pytest.mark.full

@@ -9,7 +9,7 @@ from tests.studies import lines
 from tuneworthy.cli._frame import run
 from tuneworthy.prompting.schema_text import LONGEST, readable
 from tuneworthy.sandbox import schemas
-from tuneworthy.sandbox.schemas import SchemaFault, checked
+from tuneworthy.sandbox.schemas import SchemaFault, schema_check
 
 
 def doubling(levels: int) -> dict:
@@ -54,14 +54,14 @@ def test_d10_a_schema_that_cannot_be_used_is_refused_in_time(name, monkeypatch):
     monkeypatch.setattr(schemas, "START_SECONDS", 3.0)
     began = time.monotonic()
     with pytest.raises(SchemaFault) as caught:
-        checked(BROKEN[name])
+        schema_check(BROKEN[name])
     assert str(caught.value)
     assert time.monotonic() - began < 10
 
 
 def test_d10_a_pattern_that_never_ends_stops_and_is_given_up(monkeypatch):
     monkeypatch.setattr(schemas, "SECONDS", 0.5)
-    check = checked({"properties": {"a": {"pattern": "^(a|aa)+$"}}})
+    check = schema_check({"properties": {"a": {"pattern": "^(a|aa)+$"}}})
     assert check({"a": "aaa"}) == ""
     assert "does not match" in (check({"a": "b"}) or "")
     late = {"a": "a" * 80 + "!"}

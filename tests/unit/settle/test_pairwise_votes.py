@@ -7,11 +7,11 @@ import pytest
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Message, Query
-from tuneworthy.core.settlement import Click
+from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Success, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.open_rows import Stream, fresh, gold_rows
-from tuneworthy.settle.pairwise_votes import UNKNOWN, Ballot, agreement, in_order
+from tuneworthy.settle.open_rows import PairStream, gold_rows, new_inputs
+from tuneworthy.settle.pairwise_votes import UNKNOWN, PairwiseVotes, agreement, shuffled_by_seed
 
 LABELS = ("refund", "delivery", "warranty")
 
@@ -27,7 +27,7 @@ def task(kind="label", metric=None, labels=LABELS):
 
 def ballot(kind="label", metric=None, seed="s", **more):
     made = task(kind, metric, **more)
-    return Ballot(made, scorer(made), seed)
+    return PairwiseVotes(made, scorer(made), seed)
 
 
 def query(name="q1", text="where is it"):
@@ -39,7 +39,9 @@ def answer(text, **more):
 
 
 def click(left, right, choice, **more):
-    return Click(input=more.pop("input", "q1"), left=left, right=right, choice=choice, **more)
+    return PairwiseVote(
+        input=more.pop("input", "q1"), left=left, right=right, choice=choice, **more
+    )
 
 
 def known(kind, one, other, *clicks, metric=None):
@@ -172,14 +174,14 @@ def test_right_answers_become_rows_once_an_input():
 
 def test_inputs_are_drawn_by_the_seed_whatever_their_order():
     pool = [query(f"q{at}", f"text {at}") for at in range(50)]
-    drawn = in_order(pool, "seed")
-    assert drawn == in_order(pool[::-1], "seed") != in_order(pool, "other")
-    assert fresh([*pool, query("copy", "TEXT  3")], [])[-1].id == "q49"
+    drawn = shuffled_by_seed(pool, "seed")
+    assert drawn == shuffled_by_seed(pool[::-1], "seed") != shuffled_by_seed(pool, "other")
+    assert new_inputs([*pool, query("copy", "TEXT  3")], [])[-1].id == "q49"
 
 
 def test_the_worked_example_ends_at_input_351_after_about_60_clicks():
     values = np.array([1.0] * 14 + [-1.0] * 9 + [0.0] * 397)
-    stream = Stream(0.05 / 2 / 3, np.array([]), 420, 1000)
+    stream = PairStream(0.05 / 2 / 3, np.array([]), 420, 1000)
     for value in np.random.default_rng(7).permutation(values):
         stream.see((value, value))
         if stream.bounds.high <= 0.05:
@@ -190,6 +192,9 @@ def test_the_worked_example_ends_at_input_351_after_about_60_clicks():
 
 def test_scored_cases_tighten_the_bound_of_arms_that_learn_nothing():
     scored = np.zeros(200)
-    with_them, without = Stream(0.02, scored, 300, 200), Stream(0.02, np.array([]), 300, 200)
+    with_them, without = (
+        PairStream(0.02, scored, 300, 200),
+        PairStream(0.02, np.array([]), 300, 200),
+    )
     assert with_them.bounds.high < without.bounds.high == 1.0
     assert with_them.at == 0

@@ -7,7 +7,7 @@ import stats_learners as learners
 from scipy.stats import binom
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import clopper_pearson, discordant
+from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
 
 ROWS = (20, 50, 100, 200, 500)
 RATES = (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 0.99)
@@ -30,7 +30,7 @@ def paired(rng, studies, n):
         for oneway in ONEWAY:
             p = [d * oneway, 1 - d, d * (1 - oneway)]
             wins, _, losses = rng.multinomial(n, p, studies).T
-            low, high = discordant(wins, losses, n, TAIL)
+            low, high = discordant_bounds(wins, losses, n, TAIL)
             truth = d * (2 * oneway - 1)
             yield f"d {d} | one way {oneway}", judged(low, high, truth)
 
@@ -78,7 +78,7 @@ def crossfitted(rng, studies, n, k, pair):
     runs = min(studies, 300 if pair == "nearest neighbour" else 2000)
     study = learners.studies(rng, runs, n, k, learners.PAIRS[pair])
     wins, losses = (study.diffs > 0).sum(1), (study.diffs < 0).sum(1)
-    low, high = discordant(wins, losses, n, TAIL)
+    low, high = discordant_bounds(wins, losses, n, TAIL)
     mean, factor = study.diffs.mean(1), bounds.width_factor(k, n / k, n - n / k)
     wide = folded.fold_widening(study.diffs, study.folds, factor)
     cell = judged(mean - wide * (mean - low), mean + wide * (high - mean), study.truth)

@@ -5,7 +5,7 @@ import stats_worlds as worlds
 from scipy.stats import norm
 
 from tuneworthy.stats import bounds, ladder
-from tuneworthy.stats.clusters import RETRAINED
+from tuneworthy.stats.clusters import RETRAINING_SD
 from tuneworthy.stats.discordant import clopper_pearson
 
 DEV = 40
@@ -36,7 +36,7 @@ def pair_bounds(scores, folds, level, factor, fitted=1):
     for b in range(arms - fitted, arms):
         for s in range(b):
             diffs = scores[..., b].astype(float) - scores[..., s]
-            wide = fold_widening(diffs, folds, factor, RETRAINED)
+            wide = fold_widening(diffs, folds, factor, RETRAINING_SD)
             for one, other in ((s, b), (b, s)):
                 middle = mean[:, one, other]
                 far = middle + wide * (alone[:, one, other] - middle)
@@ -83,11 +83,11 @@ def covered(scores, folds, named, q, factor):
     """(2, R): whether the named arm's interval holds its true score, row by row and widened."""
     own = np.take_along_axis(scores, named[:, None, None], 2)[..., 0].astype(float)
     truth = np.take_along_axis(q, named[:, None], 1)[:, 0]
-    low, high = clopper_pearson(own.sum(1), own.shape[1], bounds.NAMED / 2)
+    low, high = clopper_pearson(own.sum(1), own.shape[1], bounds.CHOSEN_ARM_LEVEL / 2)
     wide = np.ones(len(own))
     if factor > 1:
         last = named == scores.shape[2] - 1
-        wide = np.where(last, fold_widening(own, folds, factor, RETRAINED), 1.0)
+        wide = np.where(last, fold_widening(own, folds, factor, RETRAINING_SD), 1.0)
     mean = own.mean(1)
     return np.stack([
         (mean - w * (mean - low) <= truth) & (truth <= mean + w * (high - mean)) for w in (1, wide)

@@ -160,6 +160,6 @@ def cells(rng, runs, n, truth, rho, family, rules, chunk=250):
         found = [np.concatenate([part[k] for part in parts[name]]) for k in range(3)]
         out[name] = worlds.outcome(q, found, margin)
         own = np.take_along_axis(whole, found[0][:, None, None], 2)[..., 0]
-        low, high = mean_many(own, bounds.NAMED / 2)
+        low, high = mean_many(own, bounds.CHOSEN_ARM_LEVEL / 2)
         out[name]["covers"] = ((low <= q[found[0]]) & (q[found[0]] <= high)).mean()
     return out

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from stats_worlds import answers
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.discordant import discordant_bounds
 
 ALPHA, LOCKED = 0.05, 0.2
 REDONE = 0.2  # the share of rows that a tweak answers anew
@@ -28,7 +28,7 @@ def beats(arm, first, at):
     wins, losses = (arm & ~first).sum(1), (first & ~arm).sum(1)
     n = arm.shape[1]
     kinds, place = np.unique(wins * (n + 1) + losses, return_inverse=True)
-    low, _ = discordant(kinds // (n + 1), kinds % (n + 1), n, at)
+    low, _ = discordant_bounds(kinds // (n + 1), kinds % (n + 1), n, at)
     return (np.asarray(low) > 0)[place]
 
 

@@ -74,10 +74,10 @@ def cell(rng, studies, n, truth, rho, margin=MARGIN, chunk=100):
 def _covered(scores, named, truth, tools):
     """Whether the named arm's own interval, which pays for the choice in its tool, holds."""
     values = scores[:, named].astype(float)
-    _, low, high = bounds.mean_interval(values, bounds.NAMED)
+    _, low, high = bounds.mean_interval(values, bounds.CHOSEN_ARM_LEVEL)
     rivals = scores[:, tools == tools[named]].astype(float)
     if rivals.shape[1] > 1:
-        level = 2 * many.choice_level(many.covariance(rivals), bounds.NAMED / 2)
+        level = 2 * many.best_of_many_level(many.covariance(rivals), bounds.CHOSEN_ARM_LEVEL / 2)
         low = min(low, bounds.mean_interval(values, level)[1])
     return low <= truth[named] <= high
 

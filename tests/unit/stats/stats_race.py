@@ -4,7 +4,7 @@ import numpy as np
 import stats_worlds as worlds
 
 from tuneworthy.stats import betting, bounds, ladder
-from tuneworthy.stats.discordant import discordant
+from tuneworthy.stats.discordant import discordant_bounds
 
 LOOKS, STEP = 10, 0.005
 TRUTHS = {
@@ -20,7 +20,7 @@ TRUTHS = {
 def betting_at(diffs, level, at):
     """(low, high) of each stream (R, n) after `at` values each (L,): arrays (R, L)."""
     grid = np.arange(-1, 1 + STEP / 2, STEP)
-    living = betting.alive(diffs, grid, 2 * level, diffs.shape[1])[:, at - 1]
+    living = betting.not_rejected(diffs, grid, 2 * level, diffs.shape[1])[:, at - 1]
     none = ~living.any(2)
     low = grid[living.argmax(2)] - STEP
     high = grid[living.shape[2] - 1 - living[..., ::-1].argmax(2)] + STEP
@@ -30,7 +30,9 @@ def betting_at(diffs, level, at):
 def fixed_at(diffs, level, at):
     """The same with the bounds of a study that is looked at once."""
     wins, losses = ((diffs == sign).cumsum(1)[:, at - 1] for sign in (1, -1))
-    found = [discordant(wins[:, k], losses[:, k], int(rows), level) for k, rows in enumerate(at)]
+    found = [
+        discordant_bounds(wins[:, k], losses[:, k], int(rows), level) for k, rows in enumerate(at)
+    ]
     return tuple(np.stack([pair[side] for pair in found], 1) for side in (0, 1))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import beta, norm
 
 from tuneworthy.stats import bounds, ladder, many
-from tuneworthy.stats.discordant import clopper_pearson, discordant
+from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
 
 LARGEST = 0.2
 NEAR, FAR = 0.90, 0.61
@@ -39,7 +39,7 @@ def pair_bounds(scores, level, factor=1.0, joint=True, largest=LARGEST):
     mean = (wins - wins.swapaxes(1, 2)) / n
 
     def upper(levels):
-        return discordant(wins, wins.swapaxes(1, 2), n, levels[:, None, :])[1]
+        return discordant_bounds(wins, wins.swapaxes(1, 2), n, levels[:, None, :])[1]
 
     alone = upper(np.full((len(scores), scores.shape[2]), level))
     several = joint and scores.shape[2] > 2
@@ -98,7 +98,7 @@ def outcome(q, found, margin, counts=None, n=0):
 def covered(counts, n, named, truth):
     """Share of studies whose exact interval of the named arm holds its true score (0/1 only)."""
     right = np.take_along_axis(counts, named[:, None], 1)[:, 0]
-    low, high = clopper_pearson(right, n, bounds.NAMED / 2)
+    low, high = clopper_pearson(right, n, bounds.CHOSEN_ARM_LEVEL / 2)
     return ((low <= truth) & (truth <= high)).mean()
 
 

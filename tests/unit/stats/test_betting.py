@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.betting import Bets, Sequence, alive, betting_cs, grid
+from tuneworthy.stats.betting import BettingTest, ConfidenceSequence, betting_cs, grid, not_rejected
 
 
 def worked():
@@ -20,7 +20,7 @@ def test_the_worked_example_is_firm_at_input_351():
 
 
 def test_a_sequence_gives_what_the_whole_stream_gives():
-    stream, found = worked(), Sequence(0.05 / 3 / 2)
+    stream, found = worked(), ConfidenceSequence(0.05 / 3 / 2)
     ends = betting_cs(stream, 0.05 / 3, 420)
     for value, (low, high) in zip(stream, ends, strict=True):
         found.see(value, value, 420)
@@ -32,13 +32,13 @@ def test_a_sequence_gives_what_the_whole_stream_gives():
 def test_streams_side_by_side_are_streams_one_by_one():
     rng = np.random.default_rng(3)
     streams, candidates = rng.choice([-1.0, 0.0, 1.0], (5, 80)), grid(0.1)
-    together = alive(streams, candidates, 0.05, 80)
+    together = not_rejected(streams, candidates, 0.05, 80)
     for row, stream in zip(together, streams, strict=True):
-        assert (row == alive(stream[None], candidates, 0.05, 80)[0]).all()
+        assert (row == not_rejected(stream[None], candidates, 0.05, 80)[0]).all()
 
 
 def test_what_nobody_could_say_never_helps_either_side():
-    stream, known, unsure = worked(), Sequence(0.025), Sequence(0.025)
+    stream, known, unsure = worked(), ConfidenceSequence(0.025), ConfidenceSequence(0.025)
     for at, value in enumerate(stream):
         known.see(value, value, 420)
         least, most = (-1.0, 1.0) if at % 40 == 0 else (value, value)
@@ -50,7 +50,7 @@ def test_what_nobody_could_say_never_helps_either_side():
 def test_a_bet_of_changing_size_is_still_a_bet_on_the_past():
     rng = np.random.default_rng(5)
     wrong, runs = 0, 300
-    bets = Bets(np.array([0.0]), 0.1, runs)
+    bets = BettingTest(np.array([0.0]), 0.1, runs)
     for at in range(300):
         bets.see(rng.choice([-1.0, 0.0, 1.0], runs, p=[0.1, 0.8, 0.1]), 200 if at < 100 else 600)
     wrong = int((~bets.living[:, 0]).sum())
@@ -58,13 +58,13 @@ def test_a_bet_of_changing_size_is_still_a_bet_on_the_past():
 
 
 def test_without_a_value_nobody_knows_how_many_more_rows():
-    fresh = Sequence(0.05)
+    fresh = ConfidenceSequence(0.05)
     assert fresh.rows_left((0.05,), np.array([]), 100) == float("inf")
     assert fresh.rows_left((0.05,), np.zeros(50), 100) < float("inf")
 
 
 def test_a_mean_that_is_ruled_out_needs_no_further_row():
-    found = Sequence(0.05)
+    found = ConfidenceSequence(0.05)
     for _ in range(60):
         found.see(1.0, 1.0, 60)
     assert found.low > 0.5
@@ -73,7 +73,7 @@ def test_a_mean_that_is_ruled_out_needs_no_further_row():
 
 
 def test_values_that_contradict_every_mean_leave_none_alive():
-    bets = Bets(grid(0.1), 0.05)
+    bets = BettingTest(grid(0.1), 0.05)
     for value in [1.0] * 80 + [-1.0] * 200:
         last = bets.see(value, 80)
     assert not last.any()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import stats_looks as looks
 
-from tuneworthy.core.look_text import look_line, paid
+from tuneworthy.core.look_text import level_text, look_line
 from tuneworthy.stats import bounds, power
-from tuneworthy.stats.sizing import at_next_look
+from tuneworthy.stats.sizing import level_at_next_look
 
 
 def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():
@@ -21,12 +21,12 @@ def test_the_first_look_pays_nothing_and_all_together_half_of_alpha_more():
 def test_the_level_of_the_next_look_is_what_that_look_will_use():
     for look in (1, 2, 7):
         now, then = (bounds.level(0.05, at, 3) for at in (look, look + 1))
-        assert at_next_look(now, look) == pytest.approx(then)
+        assert level_at_next_look(now, look) == pytest.approx(then)
         assert then < now
 
 
 def test_a_line_says_what_a_look_pays_and_what_no_level_pays():
-    assert (paid(1), paid(3)) == (".05", ".05/12")
+    assert (level_text(1), level_text(3)) == (".05", ".05/12")
     assert look_line(1, "folder") == "1: no earlier study of this folder opened them"
     assert "on this machine" in look_line(1, "user")
     here, everywhere = look_line(2, "folder"), look_line(2, "user")
@@ -41,19 +41,19 @@ def test_the_chance_to_show_a_gain_is_that_of_simulated_rows(n, d, gain):
     differ, level = max(d, gain), 0.035
     draws = rng.multinomial(n, [(differ + gain) / 2, (differ - gain) / 2, 1 - differ], runs)
     kinds, counts = np.unique(draws[:, :2], axis=0, return_counts=True)
-    low = bounds.discordant(kinds[:, 0], kinds[:, 1], n, level)[0]
+    low = bounds.discordant_bounds(kinds[:, 0], kinds[:, 1], n, level)[0]
     share = counts[np.asarray(low) > 0].sum() / runs
-    assert power.chance_shown(n, d, gain, level) == pytest.approx(share, abs=0.012)
+    assert power.exact_power(n, d, gain, level) == pytest.approx(share, abs=0.012)
 
 
 def test_many_rows_are_sized_by_the_normal_law_which_agrees():
-    exact, normal = (power.chance_shown(n, 0.2, 0.05, 0.035) for n in (400, 401))
+    exact, normal = (power.exact_power(n, 0.2, 0.05, 0.035) for n in (400, 401))
     assert exact == pytest.approx(normal, abs=0.02)
-    assert power.chance_shown(401, 0.2, 0.02, 0.035) < normal
-    assert power.chance_shown(50, 0.2, 0.1, 0.035 / 6) < power.chance_shown(50, 0.2, 0.1, 0.035)
+    assert power.exact_power(401, 0.2, 0.02, 0.035) < normal
+    assert power.exact_power(50, 0.2, 0.1, 0.035 / 6) < power.exact_power(50, 0.2, 0.1, 0.035)
     for n, gain in ((0, 0.1), (50, 0.0)):
         with pytest.raises(ValueError, match="show nothing"):
-            power.chance_shown(n, 0.2, gain, 0.035)
+            power.exact_power(n, 0.2, gain, 0.035)
 
 
 def test_the_worlds_are_what_they_say():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from tuneworthy.stats.agreement import slope, weighted_kappa
-from tuneworthy.stats.prediction_powered import powered
+from tuneworthy.stats.prediction_powered import prediction_powered_mean
 
 
 def world(rng, n, bias):
@@ -21,7 +21,7 @@ def shares(bias, m, n, runs, seed=0):
     rng, corrected, alone = np.random.default_rng([seed, m, n]), 0, 0
     for _ in range(runs):
         judge, human = world(rng, n, bias)
-        found = powered(judge[m:], judge[:m], human[:m], 0.025)
+        found = prediction_powered_mean(judge[m:], judge[:m], human[:m], 0.025)
         corrected += found.low <= 0.1 <= found.high
         se = judge.std(ddof=1) / np.sqrt(n)
         alone += abs(judge.mean() - 0.1) <= 1.96 * se
@@ -44,28 +44,28 @@ def test_p19_coverage_by_cell(bias, m, n):
 def test_the_formula_of_the_design():
     rng = np.random.default_rng(3)
     judge, human = world(rng, 200, 0.3)
-    found = powered(judge[60:], judge[:60], human[:60], 0.05)
+    found = prediction_powered_mean(judge[60:], judge[:60], human[:60], 0.05)
     shift = human[:60] - judge[:60]
     se = np.sqrt(judge[60:].var(ddof=1) / 140 + shift.var(ddof=1) / 60)
     assert found.mean == pytest.approx(judge[60:].mean() + shift.mean())
     assert found.high - found.mean == pytest.approx(1.6711 * se, rel=1e-3)  # t, 59 degrees
-    wider = powered(judge[60:], judge[:60], human[:60], 0.05, wide=1.5)
+    wider = prediction_powered_mean(judge[60:], judge[:60], human[:60], 0.05, wide=1.5)
     assert wider.high - wider.mean == pytest.approx(1.5 * (found.high - found.mean))
 
 
 def test_with_every_row_graded_the_humans_alone_count():
     human = np.array([1.0, 0.0, -1.0] * 20)
-    found = powered([], np.ones(60), human, 0.05)
+    found = prediction_powered_mean([], np.ones(60), human, 0.05)
     assert found.mean == pytest.approx(0)
     assert -0.5 < found.low < 0 < found.high < 0.5
 
 
 def test_no_seen_error_is_no_proof_that_there_is_none():
     same = np.zeros(50)
-    found = powered(np.zeros(200), same, same, 0.05)
+    found = prediction_powered_mean(np.zeros(200), same, same, 0.05)
     assert found.low < -0.01 < 0.01 < found.high
     with pytest.raises(ValueError, match="two at least"):
-        powered(same, [0.0], [0.0], 0.05)
+        prediction_powered_mean(same, [0.0], [0.0], 0.05)
 
 
 def test_kappa_is_that_of_scikit_learn():
@@ -88,6 +88,6 @@ def test_the_slope_has_its_interval():
 
 def test_a_width_without_end_bounds_nothing():
     human = [1.0, 0.0, 1.0, 1.0]
-    found = powered([], human, human, 0.05, wide=float("inf"))
+    found = prediction_powered_mean([], human, human, 0.05, wide=float("inf"))
     assert (found.low, found.high) == (-1.0, 1.0)
-    assert powered([], human, human, 0.05).low > -1.0
+    assert prediction_powered_mean([], human, human, 0.05).low > -1.0

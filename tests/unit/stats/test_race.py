@@ -19,22 +19,22 @@ def highs(order, values):
 def test_a_dearer_arm_is_out_where_no_climb_to_it_pays():
     known = {"keep": 0.80, "prompt": 0.84, "tune": 0.86}
     order = list(known)
-    assert race.losers(order, highs(order, known), 0.05) == {"prompt": "keep", "keep": "tune"}
-    assert race.losers(order, highs(order, known), 0.10) == {"prompt": "keep", "tune": "keep"}
-    assert race.losers(order, highs(order, known), 0.03) == {"keep": "prompt", "tune": "prompt"}
-    assert race.losers(order, highs(order, known), 0.01) == {"keep": "prompt", "prompt": "tune"}
+    assert race.eliminated(order, highs(order, known), 0.05) == {"prompt": "keep", "keep": "tune"}
+    assert race.eliminated(order, highs(order, known), 0.10) == {"prompt": "keep", "tune": "keep"}
+    assert race.eliminated(order, highs(order, known), 0.03) == {"keep": "prompt", "tune": "prompt"}
+    assert race.eliminated(order, highs(order, known), 0.01) == {"keep": "prompt", "prompt": "tune"}
 
 
 def test_without_a_bound_nobody_is_out():
-    assert race.losers(["keep", "tune"], {}, 0.05) == {}
-    assert race.losers(["keep"], {}, 0.05) == {}
+    assert race.eliminated(["keep", "tune"], {}, 0.05) == {}
+    assert race.eliminated(["keep"], {}, 0.05) == {}
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=6), st.integers(0, 20))
 def test_one_is_always_left_and_it_is_within_margin_of_the_best(points, margin):
     order = [f"a{i}" for i in range(len(points))]
     values = dict(zip(order, points, strict=True))
-    out = race.losers(order, highs(order, values), margin)
+    out = race.eliminated(order, highs(order, values), margin)
     left = [arm for arm in order if arm not in out]
     assert left
     assert max(points) - max(values[arm] for arm in left) <= margin
@@ -43,23 +43,23 @@ def test_one_is_always_left_and_it_is_within_margin_of_the_best(points, margin):
 def test_sequential_bounds_are_the_confidence_sequence_and_widen_as_paired_do():
     rng = np.random.default_rng(3)
     values = rng.choice([-1.0, 0.0, 1.0], 120, p=[0.1, 0.7, 0.2])
-    found = race.sequential(values, 0.0125, 250)
+    found = race.sequential_bound(values, 0.0125, 250)
     assert (found.low, found.high) == pytest.approx(betting_cs(values, 0.025, 250)[-1])
     assert (found.wins, found.losses, found.n) == ((values > 0).sum(), (values < 0).sum(), 120)
-    wide = race.sequential(values, 0.0125, 250, factor=1.5)
+    wide = race.sequential_bound(values, 0.0125, 250, factor=1.5)
     assert wide.high - wide.mean == pytest.approx(1.5 * (found.high - found.mean))
     pairs = np.repeat(np.arange(60), 2)
-    assert race.sequential(values, 0.0125, 250, groups=pairs).high > found.high
+    assert race.sequential_bound(values, 0.0125, 250, groups=pairs).high > found.high
     alike, apart = np.tile(np.arange(5), 24), np.argsort(np.argsort(values)) // 24
-    assert race.sequential(values, 0.0125, 250, 1.5, folds=Folds(alike)).high == pytest.approx(
-        wide.high
-    )
-    assert race.sequential(values, 0.0125, 250, 1.5, folds=Folds(apart)).high > wide.high
+    assert race.sequential_bound(
+        values, 0.0125, 250, 1.5, folds=Folds(alike)
+    ).high == pytest.approx(wide.high)
+    assert race.sequential_bound(values, 0.0125, 250, 1.5, folds=Folds(apart)).high > wide.high
     once = bounds.paired(values, 0.0125)
     assert found.high > once.high  # to be looked at any time costs width
     for wrong in ([], [1.5], [float("nan")]):
         with pytest.raises(ValueError):
-            race.sequential(wrong, 0.0125, 10)
+            race.sequential_bound(wrong, 0.0125, 10)
 
 
 def test_a_race_that_is_looked_at_ten_times_is_safe_with_betting_bounds_only():
@@ -72,5 +72,5 @@ def test_a_race_that_is_looked_at_ten_times_is_safe_with_betting_bounds_only():
 
 
 def test_one_group_says_nothing_of_others():
-    found = race.sequential(np.full(40, 0.5), 0.05, 40, groups=np.zeros(40))
+    found = race.sequential_bound(np.full(40, 0.5), 0.05, 40, groups=np.zeros(40))
     assert (found.low, found.high) == (-1.0, 1.0)

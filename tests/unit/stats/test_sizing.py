@@ -7,8 +7,15 @@ import pytest
 from scipy.stats import norm
 
 from tuneworthy.stats import bounds
-from tuneworthy.stats.discordant import discordant
-from tuneworthy.stats.sizing import LITTLE, POWER, at_next_look, widened, within, worth_it
+from tuneworthy.stats.discordant import discordant_bounds
+from tuneworthy.stats.sizing import (
+    MIN_CHANCE,
+    POWER,
+    level_at_next_look,
+    noninferiority_assurance,
+    observed_width_factor,
+    superiority_assurance,
+)
 
 LEVEL = bounds.level(0.05, 1, 2)
 NEXT = LEVEL / 2
@@ -43,7 +50,9 @@ def drawn(pair, outlook, rows, runs=4000, base=0.0):
     truth = np.clip(rng.normal(pair.mean, spread, runs), -0.9 * base, 0.9 * base)
     p = np.c_[(base + truth) / 2, (base - truth) / 2, np.full(runs, 1 - base)]
     more = rng.multinomial(rows - pair.n, p)
-    low, high = discordant(pair.wins + more[:, 0], pair.losses + more[:, 1], rows, outlook.level)
+    low, high = discordant_bounds(
+        pair.wins + more[:, 0], pair.losses + more[:, 1], rows, outlook.level
+    )
     mean = (pair.wins - pair.losses + more[:, 0] - more[:, 1]) / rows
     return ((high <= outlook.below) | ((low > outlook.above) & (mean >= outlook.least))).mean()
 
@@ -51,7 +60,7 @@ def drawn(pair, outlook, rows, runs=4000, base=0.0):
 @pytest.mark.parametrize(("wins", "losses"), [(25, 25), (30, 20), (34, 16), (14, 6), (20, 18)])
 def test_the_chance_is_how_often_rows_drawn_from_what_is_known_settle_it(wins, losses):
     pair = seen(rows_of(wins, losses, 250))
-    outlook = worth_it(pair, 0.05, NEXT)
+    outlook = superiority_assurance(pair, 0.05, NEXT)
     for rows in (500, 1000):
         chance = drawn(pair, outlook, rows, base=(wins + losses) / 250)
         assert outlook.chance(rows) == pytest.approx(chance, abs=0.05)
@@ -59,49 +68,49 @@ def test_the_chance_is_how_often_rows_drawn_from_what_is_known_settle_it(wins, l
 
 def test_the_chance_by_hand():
     pair = seen(rows_of(30, 20, 250))
-    low, high = (float(end) for end in discordant(60, 40, 500, NEXT))
+    low, high = (float(end) for end in discordant_bounds(60, 40, 500, NEXT))
     spread = np.sqrt((51 / 250 - 0.04**2) / 250) * np.sqrt(1 / 2)
     under = norm.cdf((0.05 - high) / spread)
     over = norm.sf((max(0.05, 0.04 - low) - 0.04) / spread)
-    assert worth_it(pair, 0.05, NEXT).chance(500) == pytest.approx(under + over)
-    assert worth_it(pair, 0.05, NEXT).chance(250) == 0.0
+    assert superiority_assurance(pair, 0.05, NEXT).chance(500) == pytest.approx(under + over)
+    assert superiority_assurance(pair, 0.05, NEXT).chance(250) == 0.0
 
 
 def test_a_size_is_the_first_with_a_chance_of_point_eight():
-    outlook = worth_it(seen(rows_of(8, 3, 250)), 0.05, NEXT)
+    outlook = superiority_assurance(seen(rows_of(8, 3, 250)), 0.05, NEXT)
     size = outlook.size()
     assert outlook.chance(size.rows - 1) < POWER <= outlook.chance(size.rows) == size.chance
     assert size.sooner == outlook.chance(500) < POWER
     assert size.more(250) == size.rows - 250
     assert size.more(2000) == 1
-    few = worth_it(seen(np.zeros(60)), 0.05, NEXT)
+    few = superiority_assurance(seen(np.zeros(60)), 0.05, NEXT)
     assert few.size().sooner is None
     assert few.clicked(few.size().inputs - 1) < POWER <= few.clicked(few.size().inputs)
     assert few.size().rows < few.size().inputs < few.far == 1000
 
 
 def test_where_that_takes_more_than_anybody_labels_it_is_four_times_the_rows():
-    outlook = worth_it(seen(rows_of(60, 40, 500)), 0.05, NEXT)
+    outlook = superiority_assurance(seen(rows_of(60, 40, 500)), 0.05, NEXT)
     size = outlook.size()
     assert size.rows == outlook.far == 2000
-    assert LITTLE < size.sooner < size.chance < POWER
+    assert MIN_CHANCE < size.sooner < size.chance < POWER
     assert size.chance == outlook.chance(2000)
 
 
 def test_at_the_margin_rows_may_well_settle_it():
-    assert worth_it(seen(rows_of(20, 1, 400)), 0.05, NEXT).size().chance > 0.5
+    assert superiority_assurance(seen(rows_of(20, 1, 400)), 0.05, NEXT).size().chance > 0.5
 
 
 def test_a_cheaper_arm_at_its_margin_is_settled_by_no_number_of_rows():
     """It is to be shown on one side of one line, where a rival has all from 0 to the margin."""
-    outlook = within(seen(rows_of(0, 20, 400)), 0.05, NEXT)
+    outlook = noninferiority_assurance(seen(rows_of(0, 20, 400)), 0.05, NEXT)
     assert outlook.chance(outlook.far) == pytest.approx(0.24, abs=0.01)
     assert outlook.size() is None
 
 
 def test_no_size_is_named_where_far_more_rows_have_little_chance():
-    outlook = worth_it(seen(rows_of(22, 20, 300), factor=1.5), 0.005, NEXT)
-    assert outlook.chance(outlook.far) < LITTLE
+    outlook = superiority_assurance(seen(rows_of(22, 20, 300), factor=1.5), 0.005, NEXT)
+    assert outlook.chance(outlook.far) < MIN_CHANCE
     assert outlook.size() is None
 
 
@@ -110,52 +119,56 @@ def test_no_size_is_named_where_far_more_rows_have_little_chance():
     ("wins", "losses", "n"), [(0, 0, 60), (0, 0, 200), (1, 1, 60), (4, 2, 250)]
 )
 def test_so_many_rows_of_the_same_kind_settle_where_few_differ(wins, losses, n, factor):
-    size = worth_it(seen(rows_of(wins, losses, n), factor=factor), 0.05, NEXT).size()
+    size = superiority_assurance(seen(rows_of(wins, losses, n), factor=factor), 0.05, NEXT).size()
     counts = (round(k * size.rows / n) for k in (wins, losses))
     assert bounds.paired(rows_of(*counts, size.rows), NEXT, factor).high <= 0.05
 
 
 def test_what_widens_a_bound_lowers_the_chance_of_rows_and_not_that_of_clicks():
     values = rows_of(25, 25, 300)
-    plain, fitted = (worth_it(seen(values, factor=f), 0.05, NEXT) for f in (1.0, 1.5))
+    plain, fitted = (superiority_assurance(seen(values, factor=f), 0.05, NEXT) for f in (1.0, 1.5))
     assert plain.chance(600) > fitted.chance(600) + 0.1
     assert plain.clicked(900) == fitted.clicked(900)
     alike = [f"g{i // 5}" for i in range(300)]
     grouped = seen(values, groups=alike)
-    assert widened(grouped) > 1.5
-    assert worth_it(grouped, 0.05, NEXT).chance(600) < plain.chance(600) - 0.1
+    assert observed_width_factor(grouped) > 1.5
+    assert superiority_assurance(grouped, 0.05, NEXT).chance(600) < plain.chance(600) - 0.1
 
 
 def test_graded_scores_are_forecast_from_their_width():
     pair = seen(rows_of(50, 40, 100, 0.25))
-    outlook = worth_it(pair, 0.05, NEXT)
+    outlook = superiority_assurance(pair, 0.05, NEXT)
     error = (pair.high - pair.low) / 2 / norm.ppf(1 - LEVEL)
     half = [(end - pair.mean) / norm.ppf(1 - LEVEL) * norm.ppf(1 - NEXT) / np.sqrt(2)
             for end in (pair.low, pair.high)]  # fmt: skip
     under = norm.cdf((0.05 - half[1] - pair.mean) / error * np.sqrt(2))
     over = norm.cdf((pair.mean - max(0.05, -half[0])) / error * np.sqrt(2))
     assert outlook.chance(200) == pytest.approx(under + over)
-    folded = worth_it(seen(rows_of(50, 40, 100, 0.25), factor=1.5), 0.05, NEXT)
+    folded = superiority_assurance(seen(rows_of(50, 40, 100, 0.25), factor=1.5), 0.05, NEXT)
     assert folded.chance(200) < outlook.chance(200)
     assert folded.clicked(300) == pytest.approx(outlook.clicked(300), abs=1e-5)
 
 
 def test_a_price_a_request_moves_what_is_to_be_shown():
     pair = seen(rows_of(12, 8, 400))
-    shifted = worth_it(pair, 0.05, NEXT, 0.01)
+    shifted = superiority_assurance(pair, 0.05, NEXT, 0.01)
     assert (shifted.below, shifted.above) == (pytest.approx(0.04), -0.01)
-    assert shifted.chance(800) < worth_it(pair, 0.05, NEXT).chance(800)
+    assert shifted.chance(800) < superiority_assurance(pair, 0.05, NEXT).chance(800)
 
 
 def test_a_cheaper_arm_is_shown_worse_or_within_the_margin():
-    same = within(seen(np.zeros(60)), 0.05, NEXT).size()
-    assert same.rows == worth_it(seen(np.zeros(60)), 0.05, NEXT).size().rows
-    worse = within(seen(rows_of(10, 50, 400)), 0.05, NEXT)
-    better = worth_it(seen(rows_of(50, 10, 400)), 0.05, NEXT)
+    same = noninferiority_assurance(seen(np.zeros(60)), 0.05, NEXT).size()
+    assert same.rows == superiority_assurance(seen(np.zeros(60)), 0.05, NEXT).size().rows
+    worse = noninferiority_assurance(seen(rows_of(10, 50, 400)), 0.05, NEXT)
+    better = superiority_assurance(seen(rows_of(50, 10, 400)), 0.05, NEXT)
     assert worse.below == worse.above == worse.least == -0.05
     assert worse.chance(800) < better.chance(800)
 
 
 def test_the_level_of_the_next_look():
-    assert at_next_look(bounds.level(0.05, 1, 3), 1) == pytest.approx(bounds.level(0.05, 2, 3))
-    assert at_next_look(bounds.level(0.05, 3, 2), 3) == pytest.approx(bounds.level(0.05, 4, 2))
+    assert level_at_next_look(bounds.level(0.05, 1, 3), 1) == pytest.approx(
+        bounds.level(0.05, 2, 3)
+    )
+    assert level_at_next_look(bounds.level(0.05, 3, 2), 3) == pytest.approx(
+        bounds.level(0.05, 4, 2)
+    )

@@ -10,12 +10,12 @@ from tuneworthy.stats import bounds, graded
 from tuneworthy.stats.clusters import (
     Folds,
     cluster_numbers,
-    effective,
-    fold_widening,
-    widening,
+    cluster_width_factor,
+    effective_groups,
+    fold_width_factor,
 )
-from tuneworthy.stats.discordant import clopper_pearson, discordant
-from tuneworthy.stats.graded import bca
+from tuneworthy.stats.discordant import clopper_pearson, discordant_bounds
+from tuneworthy.stats.graded import bca_bounds
 
 
 def diffs(wins, losses, n):
@@ -41,8 +41,8 @@ def test_one_pair_has_the_bounds_that_it_has_among_many():
     losses = rng.integers(0, 60, 200) / 2
     wins = losses + rng.integers(0, 40, 200)
     levels = 10 ** rng.uniform(-5, -1, 200)
-    many = np.array(discordant(wins, losses, n, levels))
-    alone = [discordant(w, x, n, a) for w, x, a in zip(wins, losses, levels, strict=True)]
+    many = np.array(discordant_bounds(wins, losses, n, levels))
+    alone = [discordant_bounds(w, x, n, a) for w, x, a in zip(wins, losses, levels, strict=True)]
     assert (many == np.array(alone).T).all(), "bit for bit"
 
 
@@ -147,9 +147,9 @@ def test_graded_bounds_shrink_with_rows_and_ignore_their_order():
 
 def test_a_rare_loss_that_was_not_seen_is_allowed_for():
     seen = np.r_[np.full(40, 0.2), np.full(10, 0.4)]
-    assert bca(seen, 0.025)[0] > 0.2  # the plain bootstrap is sure
+    assert bca_bounds(seen, 0.025)[0] > 0.2  # the plain bootstrap is sure
     assert bounds.paired(seen, 0.025).low < 0.2
-    assert bounds.mean_interval(seen)[1] < bca(seen, 0.025)[0]
+    assert bounds.mean_interval(seen)[1] < bca_bounds(seen, 0.025)[0]
 
 
 def test_groups_widen_and_singletons_do_not():
@@ -177,13 +177,13 @@ def test_groups_widen_and_singletons_do_not():
 
 
 def test_clusters_of_equal_rows_without_spread_leave_the_width():
-    many = widening(np.zeros(80), cluster_numbers(np.arange(80) // 2, 80), 0.05)
+    many = cluster_width_factor(np.zeros(80), cluster_numbers(np.arange(80) // 2, 80), 0.05)
     assert many == pytest.approx(1.6849 / 1.6449, abs=1e-3)  # t with 39 degrees of freedom
-    few = widening(np.zeros(8), cluster_numbers(np.arange(8) // 2, 8), 0.05)
+    few = cluster_width_factor(np.zeros(8), cluster_numbers(np.arange(8) // 2, 8), 0.05)
     assert few == pytest.approx(2.3534 / 1.6449, abs=1e-3)
     uneven = cluster_numbers(np.repeat(np.arange(4), (17, 1, 1, 1)), 20)
-    assert effective(uneven) == pytest.approx(400 / 292)
-    assert np.isinf(widening(np.zeros(20), uneven, 0.05))
+    assert effective_groups(uneven) == pytest.approx(400 / 292)
+    assert np.isinf(cluster_width_factor(np.zeros(20), uneven, 0.05))
 
 
 def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
@@ -195,16 +195,18 @@ def test_folds_that_disagree_widen_and_folds_that_agree_do_not():
     wide = bounds.paired(torn, 0.0125, 1.5, folds=Folds(folds))
     assert wide.high - wide.low > 1.3 * np.diff(bounds.paired(torn, 0.0125, 1.5)[1:3])[0]
     for steady in (np.zeros(250), np.ones(250)):
-        assert fold_widening(steady, Folds(folds), 1.5) == 1.5
-    assert fold_widening(torn, Folds(np.zeros(250, int)), 1.5) == 1.5
-    assert fold_widening(torn, Folds(folds), 1.5, float("inf")) == 1.5
+        assert fold_width_factor(steady, Folds(folds), 1.5) == 1.5
+    assert fold_width_factor(torn, Folds(np.zeros(250, int)), 1.5) == 1.5
+    assert fold_width_factor(torn, Folds(folds), 1.5, float("inf")) == 1.5
     taken = bounds.paired(calm, 0.0125, 1.5, folds=Folds(folds, 0.02))
     more = 0.02**2 * 1.2 / (calm.var() / 250)
     assert taken.high - taken.mean == pytest.approx(
         (found.high - found.mean) * np.sqrt(1.5**2 + more) / 1.5
     )
-    assert fold_widening(torn, Folds(folds, 0.02), 1.5) == fold_widening(torn, Folds(folds), 1.5)
-    assert fold_widening(torn, Folds(np.zeros(250, int), 0.02), 1.5) == 1.5
+    assert fold_width_factor(torn, Folds(folds, 0.02), 1.5) == fold_width_factor(
+        torn, Folds(folds), 1.5
+    )
+    assert fold_width_factor(torn, Folds(np.zeros(250, int), 0.02), 1.5) == 1.5
 
 
 def test_an_arm_that_learns_has_a_score_as_uncertain_as_its_folds():
@@ -226,12 +228,14 @@ def test_graded_bounds_are_never_narrower_than_students_t():
     half = t.ppf(0.9875, 59) * values.std(ddof=1) / np.sqrt(60)
     assert found.low <= values.mean() - half + 1e-8
     assert found.high >= values.mean() + half - 1e-8
-    assert bca(values, 0.0125)[1] < found.high
+    assert bca_bounds(values, 0.0125)[1] < found.high
 
 
 def test_the_order_of_a_sum_does_not_decide_what_ties_with_the_mean():
     values = np.repeat([0.2, -0.2, 0.4, 0.0], 25)
-    assert bca(values, 0.0125) == pytest.approx(bca(values + 0.1 - 0.1, 0.0125), abs=1e-12)
+    assert bca_bounds(values, 0.0125) == pytest.approx(
+        bca_bounds(values + 0.1 - 0.1, 0.0125), abs=1e-12
+    )
 
 
 def test_levels_pay_for_looks_and_rivals_and_keep_a_reserve_with_few():
@@ -256,6 +260,6 @@ def test_with_few_0_the_score_bound_holds_at_any_count():
 
 
 def test_students_interval_of_one_value_says_nothing():
-    assert graded.student(np.array([0.4]), 0.05) == (-1.0, 1.0)
-    low, high = graded.student(np.array([0.4, 0.6]), 0.05)
+    assert graded.student_t_bounds(np.array([0.4]), 0.05) == (-1.0, 1.0)
+    low, high = graded.student_t_bounds(np.array([0.4, 0.6]), 0.05)
     assert -1.0 < low < 0.5 < high

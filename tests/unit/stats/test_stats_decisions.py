@@ -60,15 +60,15 @@ def test_many_studies_at_once_equal_one_at_a_time(example):
 
 
 def test_the_power_table():
-    seen = [power.mde(n, 0.2) for n in (30, 50, 100, 200, 500, 1000)]
+    seen = [power.minimum_detectable_effect(n, 0.2) for n in (30, 50, 100, 200, 500, 1000)]
     assert seen == pytest.approx([0.204, 0.165, 0.121, 0.087, 0.056, 0.039], abs=5e-4)
     needed = [power.rows_needed(0.2, delta) for delta in (0.10, 0.05, 0.03)]
     assert needed == pytest.approx([150, 620, 1740], rel=0.01)
-    assert 100 * power.mde(250, 0.2) == pytest.approx(8, abs=0.3)
-    assert 100 * power.mde(250, 0.2, 1.5) == pytest.approx(12, abs=0.4)
+    assert 100 * power.minimum_detectable_effect(250, 0.2) == pytest.approx(8, abs=0.3)
+    assert 100 * power.minimum_detectable_effect(250, 0.2, 1.5) == pytest.approx(12, abs=0.4)
     assert power.rows_needed(0.01, 0.5) == 1
     with pytest.raises(ValueError):
-        power.mde(0, 0.2)
+        power.minimum_detectable_effect(0, 0.2)
     with pytest.raises(ValueError):
         power.rows_needed(0.2, 0)
 
@@ -114,6 +114,6 @@ def test_the_chance_to_be_better():
 
 
 def test_rows_of_a_later_look_are_worth_fewer():
-    assert power.worth(250, 1) == 250
-    assert power.worth(250, 2) == round(250 * (1.6449 / 2.2414) ** 2) == 135
-    assert power.worth(250, 10) < power.worth(250, 3) == 97
+    assert power.equivalent_fresh_rows(250, 1) == 250
+    assert power.equivalent_fresh_rows(250, 2) == round(250 * (1.6449 / 2.2414) ** 2) == 135
+    assert power.equivalent_fresh_rows(250, 10) < power.equivalent_fresh_rows(250, 3) == 97

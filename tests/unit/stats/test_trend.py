@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tuneworthy.stats.trend import LEAST, MOST, largest_break
+from tuneworthy.stats.trend import MIN_UNITS, MOST, largest_change_point
 
 
 def found(values, times=None, groups=None):
-    return largest_break(values, range(len(values)) if times is None else times, groups)
+    return largest_change_point(values, range(len(values)) if times is None else times, groups)
 
 
 def test_a_clear_break_is_found_where_it_is():
@@ -33,11 +33,11 @@ def test_what_does_not_move_is_not_called_moved():
 
 def test_too_few_rows_one_time_or_one_group_are_not_tested():
     assert found([]) is None
-    assert found([0.0] * (LEAST - 1)) is None
+    assert found([0.0] * (MIN_UNITS - 1)) is None
     assert found([0.0, 1.0] * 30, [5] * 60) is None
     assert found([0.0, 1.0] * 30, groups=["g"] * 60) is None
     with pytest.raises(ValueError, match="2 times for 3 values"):
-        largest_break([0.0, 0.0, 0.0], [1, 2])
+        largest_change_point([0.0, 0.0, 0.0], [1, 2])
 
 
 def test_a_group_is_one_witness():

@@ -14,7 +14,7 @@ ONE = np.ones
 @pytest.mark.parametrize("n", [1, 2, 5, 20, 75, 400])
 @pytest.mark.parametrize("tail", [0.05, 0.035, 0.004, 0.0002])
 def test_without_a_difference_it_is_the_exact_bound_of_none_in_n(n, tail):
-    found = unseen.worst_unit(np.zeros(n), ONE(n), tail)
+    found = unseen.gaffke_bound(np.zeros(n), ONE(n), tail)
     exact = 1 - tail ** (1 / n)
     assert exact <= found + 1e-9  # on the safe side
     assert 0.90 <= (1 - found) ** n / tail <= 1.0001
@@ -25,7 +25,7 @@ def test_without_a_difference_it_is_the_exact_bound_of_none_in_n(n, tail):
 def test_for_0_and_1_it_is_clopper_pearson(k):
     values = np.r_[ONE(k), np.zeros(100 - k)]
     exact = beta.ppf(1 - 0.035, k + 1, 100 - k)
-    assert unseen.worst_unit(values, ONE(100), 0.035) == pytest.approx(exact, rel=0.01)
+    assert unseen.gaffke_bound(values, ONE(100), 0.035) == pytest.approx(exact, rel=0.01)
 
 
 def test_the_saddlepoint_agrees_with_draws_for_graded_rows_and_groups():
@@ -40,14 +40,14 @@ def test_the_saddlepoint_agrees_with_draws_for_graded_rows_and_groups():
         drawn = (weights[:, :-1] @ sums + weights[:, -1] * big) / (
             weights[:, :-1] @ sizes + weights[:, -1] * big
         )
-        found = unseen.worst_unit(sums, sizes, 0.035)
+        found = unseen.gaffke_bound(sums, sizes, 0.035)
         assert (drawn > found).mean() == pytest.approx(0.035, rel=0.08)
 
 
 def test_a_search_that_is_cut_short_stays_between_the_mean_and_the_end(monkeypatch):
     few = np.r_[ONE(2), np.zeros(28)]
     monkeypatch.setattr(unseen, "_STEPS", 2)
-    assert 2 / 30 < unseen.worst_unit(few, ONE(30), 0.05) < 1
+    assert 2 / 30 < unseen.gaffke_bound(few, ONE(30), 0.05) < 1
 
 
 def test_many_samples_at_once_are_bounded_as_each_alone():
@@ -56,30 +56,30 @@ def test_many_samples_at_once_are_bounded_as_each_alone():
     tails = np.array([0.05, 0.01, 0.035, 0.002, 0.05])
     units = np.column_stack([values, ONE(5)])
     found = unseen.quantiles(units, np.ones_like(units), np.ones_like(units), tails)
-    alone = [unseen.worst_unit(v, ONE(80), t) for v, t in zip(values, tails, strict=True)]
+    alone = [unseen.gaffke_bound(v, ONE(80), t) for v, t in zip(values, tails, strict=True)]
     assert found == pytest.approx(np.array(alone), abs=1e-6)
 
 
 def test_the_end_of_the_range_and_a_larger_group_than_any_seen():
-    assert unseen.worst_unit(ONE(20), ONE(20), 0.05) == 1.0
+    assert unseen.gaffke_bound(ONE(20), ONE(20), 0.05) == 1.0
     few = np.r_[ONE(2), np.zeros(28)]
-    plain = unseen.worst_unit(few, ONE(30), 0.05)
-    assert unseen.worst_unit(few, ONE(30), 0.05, largest=5) > plain
-    assert unseen.worst_unit(few, ONE(30), 0.01) > plain
-    assert unseen.worst_unit(few[::-1], ONE(30), 0.05) == plain
-    mirrored = unseen.worst_unit(np.full(10, -1.0), ONE(10), 0.05)
+    plain = unseen.gaffke_bound(few, ONE(30), 0.05)
+    assert unseen.gaffke_bound(few, ONE(30), 0.05, largest=5) > plain
+    assert unseen.gaffke_bound(few, ONE(30), 0.01) > plain
+    assert unseen.gaffke_bound(few[::-1], ONE(30), 0.05) == plain
+    mirrored = unseen.gaffke_bound(np.full(10, -1.0), ONE(10), 0.05)
     assert -1 < mirrored < 0
 
 
 def test_noise_does_not_count_as_full_size_differences():
     rng = np.random.default_rng(2)
     noise = rng.normal(0, 0.03, 400)
-    assert unseen.full_size(noise, ONE(400)) < 1
-    assert unseen.full_size(np.r_[noise, ONE(12)], ONE(412)) > unseen.ENOUGH
+    assert unseen.count_full_size(noise, ONE(400)) < 1
+    assert unseen.count_full_size(np.r_[noise, ONE(12)], ONE(412)) > unseen.ENOUGH
     some, five = np.r_[np.full(12, 5.0), np.full(36, -5.0)], np.full(48, 5.0)
-    assert unseen.full_size(some, five) == 12
-    assert unseen.full_size(some, five, largest=10) == 3
-    assert unseen.full_size(np.full(400, 0.3), ONE(400)) < 1e-20  # what all have in common
+    assert unseen.count_full_size(some, five) == 12
+    assert unseen.count_full_size(some, five, largest=10) == 3
+    assert unseen.count_full_size(np.full(400, 0.3), ONE(400)) < 1e-20  # what all have in common
 
 
 def test_groups_that_never_differ_show_no_more_than_their_number():
@@ -134,7 +134,7 @@ def test_small_tails_are_bonferronis_and_no_bootstrap_is_drawn_for_them():
     wide = np.random.default_rng(11).uniform(-1, 1, 200)
     least, less = (bounds.paired(wide, tail).high for tail in (4e-4, 1e-4))
     assert least < less < 1
-    assert less >= unseen.worst_unit(wide, ONE(200), 1e-4) - 1e-9
+    assert less >= unseen.gaffke_bound(wide, ONE(200), 1e-4) - 1e-9
 
 
 def test_a_lead_of_every_row_does_not_hide_that_no_extreme_row_was_seen():
@@ -147,10 +147,10 @@ def test_a_lead_of_every_row_does_not_hide_that_no_extreme_row_was_seen():
 
 def test_the_level_of_independent_arms_is_that_of_the_largest_of_them():
     spread = np.eye(6)
-    level = many.choice_level(spread, 0.02)
+    level = many.best_of_many_level(spread, 0.02)
     assert level == pytest.approx(1 - 0.98 ** (1 / 6), rel=0.12)
-    assert many.choice_level(np.eye(1), 0.02) == 0.02
-    assert many.choice_level(np.ones((5, 5)), 0.02) == pytest.approx(0.02, rel=0.12)
+    assert many.best_of_many_level(np.eye(1), 0.02) == 0.02
+    assert many.best_of_many_level(np.ones((5, 5)), 0.02) == pytest.approx(0.02, rel=0.12)
 
 
 def test_one_error_for_all_pairs_of_one_arm():

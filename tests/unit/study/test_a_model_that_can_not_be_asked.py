@@ -7,13 +7,13 @@ import pytest
 from tests import studies
 
 from tuneworthy.core.errors import ModelError, TaskError
-from tuneworthy.core.run import NOT_ASKED
+from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.models._roles import Models
 from tuneworthy.models.remote.wire import Policy
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 
-BRIEF = Wishes(brief=True)
+BRIEF = RunOptions(brief=True)
 
 
 def runs_of(study, arm):
@@ -27,8 +27,8 @@ def test_d4_a_bigger_model_that_can_not_be_opened_skips_its_arm(spec, tmp_path):
     study = run(path, BRIEF, lambda event, data: said.append(data) if event == "say" else None)
     (skipped,) = runs_of(study, "bigger")
     assert skipped.state == "skipped"
-    assert skipped.because.startswith(NOT_ASKED)
-    assert any(str(line).startswith(f"bigger: {NOT_ASKED}") for line in said)
+    assert skipped.because.startswith(MODEL_UNAVAILABLE)
+    assert any(str(line).startswith(f"bigger: {MODEL_UNAVAILABLE}") for line in said)
     assert all(run_.state == "measured" for run_ in runs_of(study, "zero_shot"))
     shown = next(arm for arm in study.verdict.arms if arm.name == "bigger")
     assert shown.state == "skipped"

@@ -8,7 +8,7 @@ from tests import studies
 import tuneworthy
 from tuneworthy.models import _reply_cache
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.study import Wishes
+from tuneworthy.study import RunOptions
 
 ARMS = ["zero_shot", "few_shot", "nearest_shots", "constrained", {"vote": {"m": 2}}, "bigger"]
 
@@ -29,7 +29,7 @@ def study(tmp_path_factory):
         folder = tmp_path_factory.mktemp("once")
         path = studies.write(folder, n=90, arms=ARMS, present=None, bigger="scripted:empty",
                              output={"type": "label", "labels": studies.LABELS})  # fmt: skip
-        done = tuneworthy.run(path, Wishes(brief=True))
+        done = tuneworthy.run(path, RunOptions(brief=True))
     return done, asked
 
 

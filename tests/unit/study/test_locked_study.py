@@ -6,7 +6,7 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy import Wishes
+from tuneworthy import RunOptions
 from tuneworthy.cli._frame import run
 from tuneworthy.core.errors import TaskError
 from tuneworthy.data.load import load
@@ -16,7 +16,7 @@ from tuneworthy.settling import open_settling
 from tuneworthy.stats.bounds import level
 from tuneworthy.study import check
 
-UNLOCK = Wishes(unlock=True)
+UNLOCK = RunOptions(unlock=True)
 DATA = {"file": "rows.jsonl", "locked": 0.25}
 
 
@@ -122,7 +122,7 @@ def test_recorded_answers_without_ids_keep_their_order(path):
     task = json.loads(path.read_text())
     task["present"]["match"] = "order"
     path.write_text(json.dumps(task))
-    for wishes in (Wishes(), UNLOCK):
+    for wishes in (RunOptions(), UNLOCK):
         results = tuneworthy.run(path, wishes).results
         given = {a.case: a.text for r in results.runs if r.spec.name == "present"
                  for a in r.answers}  # fmt: skip

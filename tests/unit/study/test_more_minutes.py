@@ -7,7 +7,7 @@ from tuneworthy import results_folder as shelf
 from tuneworthy.cli._options import minutes
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plan import NO_ROOM
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 
 ARMS = ["majority", "zero_shot", "few_shot", "optimised_prompt"]
 
@@ -23,7 +23,7 @@ def test_a_study_goes_on_with_what_had_no_room_and_stays_one_look(tmp_path):
     assert [(s.arm, s.do) for s in first.results.steps] == [("optimised_prompt", "leave out")]
     again = run(task)
     assert again.results == first.results, "running again alone adds no minutes"
-    more = run(task, Wishes(more=30.0))
+    more = run(task, RunOptions(more=30.0))
     assert states(more)["optimised_prompt"][0] == "measured"
     assert more.results.steps[-1].do == "run"
     assert more.folder == first.folder
@@ -52,7 +52,7 @@ def test_there_must_be_a_finished_study_with_the_rule(tmp_path, budget):
     if budget:
         run(task)
     with pytest.raises(TaskError, match="no finished study"):
-        run(task, Wishes(more=10.0))
+        run(task, RunOptions(more=10.0))
 
 
 @pytest.mark.parametrize(

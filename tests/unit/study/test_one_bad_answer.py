@@ -15,7 +15,7 @@ from tuneworthy.metrics import _user
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.report.csv import answers_csv
 from tuneworthy.report.junit import junit_xml
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 
 CUT = "refund \ud83d"  # a server cut an emoji in two
 OWN = "def score(case, answer):\n    print(answer)\n    return float(case['output'] in answer)\n"
@@ -31,10 +31,14 @@ def test_d4_an_answer_that_is_cut_inside_a_character_is_scored_and_reported(metr
     )
     (tmp_path / "m.py").write_text(OWN)
     studies.lines(tmp_path / "replies.jsonl", [{"when": "", "say": CUT}])
-    study = run(path, Wishes(brief=True))
+    study = run(path, RunOptions(brief=True))
     said = {a.text for r in study.results.runs if r.spec.arm == "zero_shot" for a in r.answers}
     assert said == {"refund \ufffd"}
-    assert run(path, Wishes(brief=True)).results == study.results == shelf.read(study.folder)
+    assert (
+        run(path, RunOptions(brief=True)).results
+        == study.results
+        == shelf.read_results(study.folder)
+    )
     for text in (answers_csv(study.results), junit_xml(study.results)):
         text.encode("utf-8")
     Console(width=100).print(study.table())
@@ -52,14 +56,16 @@ def test_d4_results_that_hold_half_a_pair_elsewhere_are_written_and_read(tmp_pat
     study = run(studies.write(tmp_path, arms=studies.LIGHT))
     case = study.results.cases[0].model_copy(update={"meta": {"note": CUT}})
     held = study.results.model_copy(update={"cases": (case, *study.results.cases[1:])})
-    folder = shelf.put(held, tmp_path, "half" * 4)
-    assert shelf.read(folder).cases[0].meta["note"] == CUT
+    folder = shelf.write_results(held, tmp_path, "half" * 4)
+    assert shelf.read_results(folder).cases[0].meta["note"] == CUT
 
 
 @pytest.fixture
 def hasty(monkeypatch):
     """A metric of the user's has a third of a second for each call."""
-    monkeypatch.setattr("tuneworthy.metrics.measure", partial(_user.measure, seconds=0.3))
+    monkeypatch.setattr(
+        "tuneworthy.metrics.load_user_metric", partial(_user.load_user_metric, seconds=0.3)
+    )
 
 
 def own_metric(folder, loops, **task):
@@ -75,7 +81,7 @@ def own_metric(folder, loops, **task):
 
 @pytest.mark.usefixtures("hasty")
 def test_d4_a_metric_that_loops_on_one_row_leaves_that_case_unscored(tmp_path):
-    study = run(own_metric(tmp_path, "case['id'] == 'r3'"), Wishes(brief=True))
+    study = run(own_metric(tmp_path, "case['id'] == 'r3'"), RunOptions(brief=True))
     assert study.verdict.status != "blocked"
     lost = [
         answer.case
@@ -99,8 +105,8 @@ def test_d4_a_metric_that_never_ends_stops_the_run_and_keeps_its_answers(tmp_pat
     path = own_metric(tmp_path, "answer.startswith('It is')", model="scripted:./said.jsonl")
     studies.lines(tmp_path / "said.jsonl", [{"when": "", "say": "It is so"}])
     with pytest.raises(TaskError, match="does not come to an end"):
-        run(path, Wishes(brief=True))
+        run(path, RunOptions(brief=True))
     assert len(asked) == 12, "the answers of the first fold came before they were scored"
     own_metric(tmp_path, "False", model="scripted:./said.jsonl")
-    assert run(path, Wishes(brief=True)).verdict.status
+    assert run(path, RunOptions(brief=True)).verdict.status
     assert len(asked) == 60

@@ -7,7 +7,7 @@ from tests import studies
 
 import tuneworthy
 from tuneworthy.core.plan import Plan
-from tuneworthy.extras.prompt_search import searched
+from tuneworthy.extras.prompt_search import search_summary
 
 ARMS = ["zero_shot", "optimised_prompt", "constrained"]
 
@@ -41,7 +41,9 @@ def plain_dev(runs, fold):
 
 def test_its_gain_is_measured_on_the_dev_rows_of_all_folds(study):
     results = study.results
-    found = searched(results.task, results.cases, results.runs, results.evidence, results.split)
+    found = search_summary(
+        results.task, results.cases, results.runs, results.evidence, results.split
+    )
     assert (found.arm, found.optimised, found.budget) == ("optimised_prompt", True, 8)
     rows = sum(len(run.trace["search"]["steps"][-1]["scores"]) for run in results.runs
                if run.spec.arm == "optimised_prompt")  # fmt: skip

@@ -10,7 +10,7 @@ from tuneworthy.core.results import Results
 from tuneworthy.ledger.store import open_ledger
 from tuneworthy.measure import timing
 from tuneworthy.measure.planning import Speed
-from tuneworthy.study import Wishes, check, plan, run
+from tuneworthy.study import RunOptions, check, plan, run
 
 
 def test_a_study_ends_in_an_arm_and_writes_its_files(tmp_path):
@@ -87,7 +87,7 @@ def test_a_second_study_on_the_same_rows_is_a_look_and_pays_for_it(tmp_path):
 def test_fresh_starts_anew_and_counts_a_look(tmp_path):
     path = studies.write(tmp_path, arms=studies.LIGHT)
     first = run(path)
-    again = run(path, Wishes(fresh=True))
+    again = run(path, RunOptions(fresh=True))
     assert again.verdict.task.hash != first.verdict.task.hash
     assert again.verdict.looks == 2
     assert [arm.score for arm in again.verdict.arms] == [arm.score for arm in first.verdict.arms]
@@ -103,7 +103,7 @@ def test_the_sealed_doors_are_logged_with_their_purpose(tmp_path):
 
 
 def test_limit_is_stamped(tmp_path):
-    study = run(studies.write(tmp_path, arms=studies.LIGHT), Wishes(limit=40))
+    study = run(studies.write(tmp_path, arms=studies.LIGHT), RunOptions(limit=40))
     assert study.results.evidence.limited
     assert study.results.plan.limited
 

@@ -6,7 +6,8 @@ import pytest
 from tests import studies
 
 import tuneworthy
-from tuneworthy.session import Wishes, read
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.session import read
 from tuneworthy.suite import write
 
 ARMS = ["zero_shot", {"rag": {"dense": False, "k": 1}}, "oracle"]
@@ -58,7 +59,7 @@ def test_a_study_measures_rag_and_oracle_and_a_changed_document_is_another_study
 
 
 def test_the_audit_says_how_many_answers_no_current_passage_supports(task):
-    loaded, _ = read(task, Wishes())
+    loaded, _ = read(task, RunOptions())
     (seen,) = [one for one in loaded.observations if one.kind == "unsupported"]
     old = {row.id for row in loaded.everyone if row.meta["doc_id"] in ended(task)}
     assert len(old) > 10

@@ -7,7 +7,7 @@ import yaml
 from tests import studies
 
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.study import Wishes, run
+from tuneworthy.study import RunOptions, run
 
 LABELS = ("pay", "ship")
 
@@ -112,14 +112,14 @@ def test_d1_a_study_started_anew_asks_every_prompt_again(tmp_path, monkeypatch):
         return reply(self, prompts, limits)
 
     monkeypatch.setattr(Scripted, "reply", counted)
-    run(path, Wishes(brief=True))
+    run(path, RunOptions(brief=True))
     first = len(asked)
-    run(path, Wishes(brief=True))
+    run(path, RunOptions(brief=True))
     assert len(asked) == first >= 60
-    run(path, Wishes(brief=True, fresh=True))
+    run(path, RunOptions(brief=True, fresh=True))
     assert (again := len(asked)) >= first + 60
     text = yaml.safe_load(path.read_text("utf-8"))
     path.write_text(json.dumps({**text, "success": {"margin": 0.1}}), "utf-8")
-    study = run(path, Wishes(brief=True))  # another study: it shares what was asked anew
+    study = run(path, RunOptions(brief=True))  # another study: it shares what was asked anew
     assert study.results.task.success.margin == 0.1
     assert len(asked) - again < first - 60

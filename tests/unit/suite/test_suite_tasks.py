@@ -102,13 +102,13 @@ def test_policy_facts_stand_in_the_document_in_force_and_in_no_training_row():
 
 def test_a_generator_that_runs_dry_says_so():
     with pytest.raises(TaskError, match="no more rows"):
-        _draw.apart(2, lambda i: {"input": "always the same"})
+        _draw.draw_distinct(2, lambda i: {"input": "always the same"})
 
 
 def test_a_slip_spares_the_words_that_carry_the_answer():
     rng = Random(0)
-    assert _draw.mistyped(rng, "kettle", frozenset({"kettle"})) == "kettle"
-    assert all(_draw.mistyped(rng, "delivery", frozenset()) != "delivery" for _ in range(3))
+    assert _draw.add_typo(rng, "kettle", frozenset({"kettle"})) == "kettle"
+    assert all(_draw.add_typo(rng, "delivery", frozenset()) != "delivery" for _ in range(3))
 
 
 def test_the_module_writes_a_task_or_says_how(tmp_path, capsys):

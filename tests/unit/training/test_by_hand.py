@@ -73,7 +73,7 @@ def test_n21_loss_and_gradient_equal_those_of_autograd(tiny, kind, share):
 def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whole):
     import torch
 
-    from tuneworthy.cpu_engine.gemm.products import able
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
 
     net, rows = opened(tiny, kind, whole=whole)
     state, (_, truth) = net.module.state_dict(), gradient(net, rows)
@@ -81,7 +81,7 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
         net, _ = opened(tiny, kind, dtype, whole=whole)
         net.module.load_state_dict(state)
         assert net.hand is not None
-        assert net.hand.plain == (able() and dtype == "bfloat16" and whole)
+        assert net.hand.plain == (own_gemm_available() and dtype == "bfloat16" and whole)
         _, slopes = gradient(net, rows)
         _, theirs = gradient(replace(net, hand=None), rows)
         assert slopes.dtype == torch.float32  # adapters and their gradient stay wide
@@ -90,16 +90,16 @@ def test_narrow_precisions_are_as_near_the_truth_as_autograd_is(tiny, kind, whol
 
 
 def test_many_tokens_are_multiplied_by_torch_and_that_changes_little(tiny, monkeypatch):
-    from tuneworthy.cpu_engine.gemm.products import able
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
     from tuneworthy.cpu_engine.train import layer_stack as stack
     from tuneworthy.cpu_engine.train import pooled_linears as plain
 
-    if not able():
+    if not own_gemm_available():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
     net, rows = opened(tiny, dtype="bfloat16", whole=True)
-    entered, enter = [], Team.__enter__
-    monkeypatch.setattr(Team, "__enter__", lambda team: entered.append(1) or enter(team))
+    entered, enter = [], ThreadPool.__enter__
+    monkeypatch.setattr(ThreadPool, "__enter__", lambda team: entered.append(1) or enter(team))
     few = gradient(net, rows)[1].double()
     assert entered
     entered.clear()
@@ -209,7 +209,9 @@ def test_lists_of_calls_made_at_once_change_nothing(tiny, monkeypatch, share, pa
         assert again == pytest.approx(losses, rel=1e-12)
         assert apart(shared, slopes) < 1e-12
     assert min(products) > 0  # each has its part of attention
-    monkeypatch.setattr(stack.Tape, "apart", crowded(stack.Tape.apart))  # the control
+    monkeypatch.setattr(
+        stack.RecordedStep, "apart", crowded(stack.RecordedStep.apart)
+    )  # the control
     assert apart(gradient(net, rows)[1], slopes) > 1e-3
 
 
@@ -241,16 +243,18 @@ def crowded(right):
 def test_a_team_of_two_finds_what_one_thread_finds(tiny, monkeypatch):
     import torch
 
-    from tuneworthy.cpu_engine.gemm.products import able
-    from tuneworthy.cpu_engine.gemm.thread_pool import Team
+    from tuneworthy.cpu_engine.gemm.products import own_gemm_available
+    from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 
-    if not able():
+    if not own_gemm_available():
         pytest.skip("this processor has no AVX512 bf16, or a matrix unit")
     net, rows = opened(tiny, dtype="bfloat16", whole=True)
     losses, slopes = gradient(net, rows)
-    asked, share = [], Team.share
+    asked, share = [], ThreadPool.share
     monkeypatch.setattr(
-        Team, "share", lambda team, lists: asked.append(len(team.helpers)) or share(team, lists)
+        ThreadPool,
+        "share",
+        lambda team, lists: asked.append(len(team.helpers)) or share(team, lists),
     )
     torch.set_num_threads(2)
     try:
@@ -318,7 +322,7 @@ def test_calls_written_down_once_serve_every_step_of_their_shape(tiny, monkeypat
     assert losses == truth
     assert torch.equal(again, fresh)
     gradient(net, one)
-    monkeypatch.setattr(tape.Tape, "aim", lambda self, other: None)  # the control
+    monkeypatch.setattr(tape.RecordedStep, "aim", lambda self, other: None)  # the control
     assert apart(gradient(net, other, anew=False)[1], fresh) > 1e-3
 
 
@@ -399,15 +403,17 @@ def test_a_wrong_gradient_is_seen_and_not_taken(tiny, monkeypatch, fault):
     from tuneworthy.cpu_engine.train import gradient_kernels as kernels
 
     if fault == "mask":
-        weigh = attention.weigh
+        weigh = attention.softmax_scores
         monkeypatch.setattr(
-            attention, "weigh", lambda *given: weigh(*given[:3], (*given[3][:4], 0), *given[4:])
+            attention,
+            "softmax_scores",
+            lambda *given: weigh(*given[:3], (*given[3][:4], 0), *given[4:]),
         )
     if fault == "turn":
         monkeypatch.setattr(
             kernels,
-            "taken",
-            lambda heads, place, past, angles, *given, taken=kernels.taken: taken(
+            "scatter",
+            lambda heads, place, past, angles, *given, taken=kernels.scatter: taken(
                 heads, place, past, angles and (angles[0], -angles[1]), *given
             ),
         )
@@ -448,7 +454,7 @@ def stale(adapters):
 
 
 def test_other_families_and_whole_models_take_the_general_way(tiny):
-    from tuneworthy.cpu_engine.train.hand_gradient import open_hand
+    from tuneworthy.cpu_engine.train.hand_gradient import open_hand_gradient
     from tuneworthy.training.loss import open_net
     from tuneworthy.training.twin import LoraShape, lora_twin
 
@@ -456,11 +462,13 @@ def test_other_families_and_whole_models_take_the_general_way(tiny):
     other = lora_twin(tiny.model("gemma2", 0), LoraShape(rank=4), 0).base_model.model
     assert open_net(other, rows[0].ids, True).hand is None
     assert gradient(open_net(other, rows[0].ids, True), rows)[1].any()
-    assert open_hand(tiny.model("llama", 0).requires_grad_(True), True) is None
+    assert open_hand_gradient(tiny.model("llama", 0).requires_grad_(True), True) is None
     windowed = tiny.model(
         "qwen2", 0, use_sliding_window=True, sliding_window=8, max_window_layers=1
     )
-    assert open_hand(lora_twin(windowed, LoraShape(rank=4), 0).base_model.model, True) is None
+    assert (
+        open_hand_gradient(lora_twin(windowed, LoraShape(rank=4), 0).base_model.model, True) is None
+    )
 
 
 def test_only_some_layers_adapted(tiny):
@@ -533,4 +541,4 @@ def test_the_proof_allows_what_half_precision_scatters_and_no_more(tiny, nats, l
         moved = [loss + nats * tokens / len(losses) for loss in losses]
         return moved, [slope * length for slope in slopes]
 
-    assert by_hand.proved(net.hand, some, truth) is taken
+    assert by_hand.matches_autograd(net.hand, some, truth) is taken

@@ -56,15 +56,20 @@ def test_passages_are_the_base_s_own_and_the_same_for_one_seed(engine):
 
 
 def test_an_adapter_that_changes_nothing_gives_exactly_nothing(engine, adapted):
-    from tuneworthy.training.changes import compared, passages, shifts, weight_changes
+    from tuneworthy.training.changes import (
+        compare_models,
+        passages,
+        representation_shifts,
+        weight_changes,
+    )
 
     rows = passages(engine, [*CHATS, "The quick brown"], 8, 3)
     idle = adapted(0.0)
-    for tokens, before, after, apart in compared(engine, idle, rows):
+    for tokens, before, after, apart in compare_models(engine, idle, rows):
         assert tokens > 0
         assert before == after > 0
         assert apart == 0
-    assert set(shifts(engine, idle, rows)) == {0.0}
+    assert set(representation_shifts(engine, idle, rows)) == {0.0}
     told = weight_changes(idle)
     assert told["all"] == {"ratio": 0.0, "rank": 4, "effective_rank": None}
 
@@ -72,11 +77,11 @@ def test_an_adapter_that_changes_nothing_gives_exactly_nothing(engine, adapted):
 def test_losses_and_divergence_are_those_of_the_models_themselves(engine, adapted):
     import torch
 
-    from tuneworthy.training.changes import compared, passages
+    from tuneworthy.training.changes import compare_models, passages
 
     tuned = adapted(0.2)
     rows = passages(engine, [*CHATS, "The quick brown"], 8, 3)
-    for row, found in zip(rows, compared(engine, tuned, rows), strict=True):
+    for row, found in zip(rows, compare_models(engine, tuned, rows), strict=True):
         ids, first = torch.tensor([row["ids"]]), row["first"]
         with torch.no_grad():
             own = torch.log_softmax(engine.module(input_ids=ids).logits[0].double(), -1)
@@ -121,10 +126,10 @@ def test_effective_rank_is_the_number_of_equal_directions():
 
 
 def test_representations_move_more_under_a_larger_change(engine, adapted):
-    from tuneworthy.training.changes import passages, shifts
+    from tuneworthy.training.changes import passages, representation_shifts
 
     rows = passages(engine, CHATS, 8, 3)
-    small, large = (shifts(engine, adapted(std), rows) for std in (0.02, 0.2))
+    small, large = (representation_shifts(engine, adapted(std), rows) for std in (0.02, 0.2))
     assert len(small) == 3
     assert all(0 < a < b for a, b in zip(small, large, strict=True))
-    assert shifts(engine, adapted(0.2), []) == []
+    assert representation_shifts(engine, adapted(0.2), []) == []

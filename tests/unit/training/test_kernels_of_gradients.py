@@ -64,7 +64,7 @@ def test_heads_turned_and_turned_back(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.cpu_engine.train.gradient_kernels import laid, taken
+    from tuneworthy.cpu_engine.train.gradient_kernels import gather, scatter
 
     rows, length, kept, group, width, past = 2, 3, 2, 3, 8, 4
     flat, flat64 = leaf(rows * length, kept * group * width, kind=kind)
@@ -76,15 +76,15 @@ def test_heads_turned_and_turned_back(kind):
     truth = torch.cat([one * cos - two * sin, two * cos + one * sin], -1)
     before = torch.randn(1, kept, past, width).to(kind)
     out = torch.full((rows, kept, group, past + length, width), 7.0).to(kind)
-    laid(flat, place, before, (cos, sin), out)
+    gather(flat, place, before, (cos, sin), out)
     assert same(out[:, :, :, past:], truth, kind)
     assert torch.equal(out[:, :, :, :past], before[:, :, None].expand_as(out[:, :, :, :past]))
     slope = torch.randn_like(out)
     truth.backward(slope[:, :, :, past:].double())
     back = torch.empty_like(flat)
-    taken(slope, place, past, (cos, sin), back)
+    scatter(slope, place, past, (cos, sin), back)
     assert same(back, flat64.grad, kind)
-    taken(slope, place, past, (cos, -sin), back)
+    scatter(slope, place, past, (cos, -sin), back)
     assert not same(back, flat64.grad, kind)
 
 
@@ -92,54 +92,54 @@ def test_rows_of_unlike_length_laid_out_and_back(kind):
     import numpy as np
     import torch
 
-    from tuneworthy.cpu_engine.train.gradient_kernels import laid, taken
+    from tuneworthy.cpu_engine.train.gradient_kernels import gather, scatter
 
     kept, group, width, starts = 2, 3, 4, np.array([1, 4, 4, 9])
     flat = torch.randn(9, kept * group * width).to(kind)
     heads = flat.view(9, kept, group, width).permute(1, 2, 0, 3)
     rows = torch.full((3, kept, group, 6, width), 7.0).to(kind)
-    laid(flat, (starts, 0), None, None, rows)
+    gather(flat, (starts, 0), None, None, rows)
     assert torch.equal(rows[0, :, :, :3], heads[:, :, 1:4])
     assert torch.equal(rows[2, :, :, :5], heads[:, :, 4:])
     assert not rows[0, :, :, 3:].any()
     assert not rows[1].any()
     assert not rows[2, :, :, 5:].any()
     some = torch.empty(1, 1, group, 6, width).to(kind)  # the second kept head of the last row
-    laid(flat, (starts[2:], 1), None, None, some)
+    gather(flat, (starts[2:], 1), None, None, some)
     assert torch.equal(some, rows[2:, 1:])
     back = torch.full_like(flat, 7.0)
-    taken(rows[2:], (starts[2:], 0), 0, None, back)
+    scatter(rows[2:], (starts[2:], 0), 0, None, back)
     assert torch.equal(back[4:], flat[4:])
     assert bool((back[:4] == 7).all())
-    taken(some, (starts[2:], 0), 0, None, back)  # the control: of another head
+    scatter(some, (starts[2:], 0), 0, None, back)  # the control: of another head
     assert not torch.equal(back[4:], flat[4:])
 
 
 def test_what_rows_send_to_the_prompt_is_added_up_and_rounded_once(kind):
     import torch
 
-    from tuneworthy.cpu_engine.train.gradient_kernels import gained
+    from tuneworthy.cpu_engine.train.gradient_kernels import add_row_sums
 
     own, more = torch.randn(1, 1, 5, 4).to(kind), torch.randn(7, 3, 9, 4).to(kind)
     truth = own.double()[0] + more.double()[:, 1:2, :5].sum(0)
     found = own.clone()
-    gained(more, 1, found)
+    add_row_sums(more, 1, found)
     assert same(found[0], truth, kind)
-    gained(more, 2, own)
+    add_row_sums(more, 2, own)
     assert not same(own[0], truth, kind)
 
 
 def test_gradient_of_attention_weights(kind):
     import torch
 
-    from tuneworthy.cpu_engine.train.gradient_kernels import score_slopes
+    from tuneworthy.cpu_engine.train.gradient_kernels import softmax_backward
 
     scores = (torch.randn(2, 6, 9) * 3).double().requires_grad_()
     weights = (scores * 0.3).softmax(-1)
     slope = torch.randn(2, 6, 9).to(kind)
     weights.backward(slope.double())
-    assert same(score_slopes(weights.detach().to(kind), slope.clone(), 0.3), scores.grad, kind)
-    assert not same(score_slopes(weights.detach().to(kind), slope, 0.31), scores.grad, kind)
+    assert same(softmax_backward(weights.detach().to(kind), slope.clone(), 0.3), scores.grad, kind)
+    assert not same(softmax_backward(weights.detach().to(kind), slope, 0.31), scores.grad, kind)
 
 
 def test_loss_and_gradient_of_an_output_layer(kind):

@@ -59,9 +59,11 @@ def plain_loop(module, rows, pace, seed, steps, late=0):
 
 
 def pace_of(**changes):
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
 
-    return Pace(**{"epochs": 5, "batch": 4, "rate": 5e-3, "part_tokens": 120, **changes})
+    return TrainingSchedule(
+        **{"epochs": 5, "batch": 4, "rate": 5e-3, "part_tokens": 120, **changes}
+    )
 
 
 @pytest.mark.parametrize("what", ["lora", "full"])
@@ -197,12 +199,12 @@ def test_p11_training_that_does_not_learn_cannot_succeed(tiny, fault):
 
 def test_p16_a_stop_is_heard_between_two_steps(tiny, monkeypatch):
     from tuneworthy.ledger import signals
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
 
     rows = tiny.rows(tiny.tokenizer(), 8)
     monkeypatch.setattr(signals, "_asked", 130)
-    with pytest.raises(signals.Stopped):
-        run(wrapped(tiny), rows, Pace(epochs=1, batch=4))
+    with pytest.raises(signals.StopRequested):
+        run(wrapped(tiny), rows, TrainingSchedule(epochs=1, batch=4))
 
 
 @pytest.mark.parametrize("leak", [False, True])
@@ -214,7 +216,7 @@ def test_memory_does_not_grow_with_the_steps(tiny, monkeypatch, leak):
     import torch
 
     from tuneworthy.training import loop
-    from tuneworthy.training.checkpoint import Watch
+    from tuneworthy.training.checkpoint import TrainingCallbacks
     from tuneworthy.training.loss import open_net
 
     rows = tiny.rows(tiny.tokenizer(), 8)
@@ -228,7 +230,7 @@ def test_memory_does_not_grow_with_the_steps(tiny, monkeypatch, leak):
     if leak:
         monkeypatch.setattr(loop, "backward", leaking)
 
-    class Look(Watch):
+    class Look(TrainingCallbacks):
         steps = 0
 
         def say(self, text):

@@ -8,15 +8,15 @@ pytestmark = pytest.mark.full
 
 
 def settings(**changes):
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import LoraSettings
 
-    pace = Pace(epochs=3, batch=4, rate=5e-3)
+    pace = TrainingSchedule(epochs=3, batch=4, rate=5e-3)
     return LoraSettings(**{"rank": 4, "alpha": 8, "pace": pace, **changes})
 
 
 def lessons(tiny, scores=(0.2, 0.9, 0.5), **changes):
-    from tuneworthy.training.lora import Lessons
+    from tuneworthy.training.lora import TrainingData
 
     given = iter(scores)
     parts = {
@@ -25,7 +25,7 @@ def lessons(tiny, scores=(0.2, 0.9, 0.5), **changes):
         "dev_score": lambda folder: next(given),
         **changes,
     }
-    return Lessons(**parts)
+    return TrainingData(**parts)
 
 
 def fitted(tiny, folder, model=None, seed=0, **changes):
@@ -293,11 +293,11 @@ def test_the_trace_is_json_and_says_what_was_measured(tiny, tmp_path):
 def test_training_stops_early_only_if_asked_and_takes_the_same_steps_until_then(
     tiny, tmp_path, scores, patience, epochs, why
 ):
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import fit_lora
 
     model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
-    pace = Pace(epochs=6, batch=8, rate=5e-3)
+    pace = TrainingSchedule(epochs=6, batch=8, rate=5e-3)
 
     def fit(folder, patience):
         told = settings(pace=pace, patience=patience)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tuneworthy.arms import _trained, lora
-from tuneworthy.arms._prompted import mean_score, prompted
+from tuneworthy.arms._prompted import mean_score, prompting_arm
 from tuneworthy.core.answer import Score
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.case import Case, Message
@@ -59,16 +59,16 @@ def engine(tiny, tmp_path, monkeypatch):
 
 def test_the_placebo_gives_every_row_the_answer_of_another():
     rows = [case.model_copy(update={"output": f"o{i}"}) for i, case in enumerate(cases(9))]
-    dealt = _trained.taught(rows, lora.Options(shuffled=True), 3)
+    dealt = _trained.training_rows(rows, lora.Options(shuffled=True), 3)
     assert [d.id for d in dealt] == [r.id for r in rows]
     assert sorted(d.output for d in dealt) == sorted(r.output for r in rows)
     assert all(d.output != r.output for d, r in zip(dealt, rows, strict=True))
-    assert _trained.taught(rows, lora.Options(shuffled=True), 3) == dealt
-    assert _trained.taught(rows, lora.Options(), 3) == rows
-    drawn = _trained.taught(rows, lora.Options(rows=4), 3)
+    assert _trained.training_rows(rows, lora.Options(shuffled=True), 3) == dealt
+    assert _trained.training_rows(rows, lora.Options(), 3) == rows
+    drawn = _trained.training_rows(rows, lora.Options(rows=4), 3)
     assert len(drawn) == 4
     assert all(case in rows for case in drawn)
-    assert drawn != _trained.taught(rows, lora.Options(rows=4), 4)
+    assert drawn != _trained.training_rows(rows, lora.Options(rows=4), 4)
     assert lora.pilot(lora.Options()).rows == 100
     assert lora.placebo(lora.Options(rank=4)) == lora.Options(rank=4, shuffled=True)
 
@@ -177,7 +177,7 @@ def test_the_embedded_model_learns_a_small_task(tmp_path):
         pytest.skip("the embedded model is not on this machine")
     model = open_model("smollm2-135m", folder=tmp_path)
     setup = setup_of(model, tmp_path / "unit", cases(24), cases(3, 60))
-    bare = prompted(setup, Recipe(kind="short"), model=model)
+    bare = prompting_arm(setup, Recipe(kind="short"), model=model)
     base = mean_score(setup, setup.dev, bare.answer([case.query() for case in setup.dev]))
     fitted = lora.fit(setup, lora.Options(epochs=2), 0)
     held = cases(9, 90)

@@ -39,7 +39,7 @@ def setup(model, folder, **changes):
     ],
 )
 def test_at_most_so_many_examples_of_the_best_prompt_are_kept(recipe, k, left):
-    assert prompt_lora.kept(recipe, k) == left
+    assert prompt_lora.limit_examples(recipe, k) == left
 
 
 @pytest.mark.full
@@ -51,16 +51,16 @@ def test_rows_are_trained_with_the_whole_prompt_and_asked_with_it(tiny, tmp_path
     tiny.tokenizer().save_pretrained(tmp_path / "model")
     engine = load(tmp_path / "model", "hf:./model", "float32")
     taught = []
-    real = prompt_lora.tuned
+    real = prompt_lora.train_adapter
 
     def seen(setup, options, seed, ask):
         taught.extend(ask.prompts([case.query() for case in setup.train]))
         return real(setup, options, seed, ask)
 
-    monkeypatch.setattr(prompt_lora, "tuned", seen)
+    monkeypatch.setattr(prompt_lora, "train_adapter", seen)
     small = {"epochs": 1, "rank": 2, "k": 2}
     fitted = prompt_lora.fit(setup(engine, tmp_path / "a"), prompt_lora.Options(**small), 0)
-    assert fitted.recipe == prompt_lora.kept(FIXED, 2)
+    assert fitted.recipe == prompt_lora.limit_examples(FIXED, 2)
     assert all(prompt[0].content == "Up or down?" for prompt in taught)
     examples = [[m.content for m in prompt[1:-1]] for prompt in taught]
     assert examples[5] == ["row 0", "up", "row 1", "down"]

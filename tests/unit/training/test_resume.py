@@ -25,11 +25,11 @@ class Lost(Exception):
 def kit(tiny, monkeypatch):
     """A 40-step fit in a folder, what it did, and the way it may end before its time."""
     from tuneworthy.training import loop
-    from tuneworthy.training.lora import Lessons, LoraSettings, fit_lora
+    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
 
     model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
     rows, dev, backward = tiny.examples(10), tiny.examples(4, seed=9), loop.backward
-    pace = loop.Pace(epochs=EPOCHS, batch=2, rate=5e-3)
+    pace = loop.TrainingSchedule(epochs=EPOCHS, batch=2, rate=5e-3)
     settings = LoraSettings(rank=4, alpha=8, pace=pace)
     done = SimpleNamespace(steps=0, scored=[], said=[])
 
@@ -58,7 +58,7 @@ def kit(tiny, monkeypatch):
                 raise Lost
 
         try:
-            lessons = Lessons(given["rows"], given["dev"], score, say)
+            lessons = TrainingData(given["rows"], given["dev"], score, say)
             return fit_lora(given["model"], lessons, given["settings"], seed, folder)
         finally:
             signals._asked = None
@@ -89,7 +89,7 @@ def result(fitted):
 
 
 def interrupted(kit, folder, **how):
-    with pytest.raises((Lost, signals.Stopped)):
+    with pytest.raises((Lost, signals.StopRequested)):
         kit.fit(folder, **how)
     assert not (folder / "adapter").exists()
     return kit.done.steps

@@ -3,7 +3,7 @@
 import pytest
 
 from tuneworthy.core.errors import ModelError
-from tuneworthy.training.render import Rendered
+from tuneworthy.training.render import EncodedExample
 
 pytestmark = pytest.mark.full
 SHAPE = {"hidden_size": 128, "intermediate_size": 320, "num_attention_heads": 8}
@@ -34,7 +34,7 @@ def rows(count=6, shared=24, own=20, answer=5):
     found = []
     for n in range(count):
         ids = [*lead, *((11 * k + 7 * n) % 390 + 3 for k in range(own + n + 1))]
-        found.append(Rendered(tuple(ids), (False,) * (len(ids) - answer) + (True,) * answer))
+        found.append(EncodedExample(tuple(ids), (False,) * (len(ids) - answer) + (True,) * answer))
     return found
 
 
@@ -76,16 +76,16 @@ def gradients(net, weights, batch, budget=10**9):
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
 
     net, weights = adapted(tiny.model(kind, dtype=dtype, **SHAPE))
     batch = rows(4, shared, own=40)
-    told = estimate(net, batch, LoraShape(rank=RANK), Pace(batch=4))
+    told = estimate(net, batch, LoraShape(rank=RANK), TrainingSchedule(batch=4))
     assert told["adapter"] == 4 * sum(weight.numel() for weight in weights)
     assert told["activations"] == pytest.approx(kept(net, batch), rel=0.03)
-    wrong = estimate(net, batch[:3], LoraShape(rank=RANK), Pace(batch=4))
+    wrong = estimate(net, batch[:3], LoraShape(rank=RANK), TrainingSchedule(batch=4))
     assert wrong["activations"] != pytest.approx(kept(net, batch), rel=0.03)
 
 
@@ -93,7 +93,7 @@ def test_the_estimate_is_what_torch_keeps(tiny, kind, dtype, shared):
 @pytest.mark.parametrize("shared", [0, 96])
 def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny, dtype, shared):
     from tuneworthy.cpu_engine.train import hand_gradient as by_hand
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.memory_fit import estimate
     from tuneworthy.training.twin import LoraShape
 
@@ -107,9 +107,9 @@ def test_the_estimate_of_the_written_out_gradient_is_what_its_memory_holds(tiny,
     stack.forward([*prompt, by_hand._inputs(batch, shared, tape.spans[-1].length)], tape)
     chunk, at = tape.memory.at
     held = sum(map(len, tape.memory.chunks[:chunk])) + at
-    told = estimate(net, batch, LoraShape(rank=RANK), Pace(batch=4))["activations"]
+    told = estimate(net, batch, LoraShape(rank=RANK), TrainingSchedule(batch=4))["activations"]
     assert told == pytest.approx(held, rel=0.1)
-    fewer = estimate(net, batch[:3], LoraShape(rank=RANK), Pace(batch=4))["activations"]
+    fewer = estimate(net, batch[:3], LoraShape(rank=RANK), TrainingSchedule(batch=4))["activations"]
     assert fewer != pytest.approx(held, rel=0.1)  # the control
 
 
@@ -165,21 +165,23 @@ def test_a_dropped_layer_is_seen(tiny):
 
 def room(net, free, monkeypatch, wanted=None):
     from tuneworthy.training import memory_fit as memory
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.twin import LoraShape
 
     monkeypatch.setattr(memory, "free_memory", lambda device: free)
-    return memory.make_room(net, rows(6, 0), LoraShape(rank=RANK), Pace(batch=6), wanted)[1]
+    return memory.fit_memory(
+        net, rows(6, 0), LoraShape(rank=RANK), TrainingSchedule(batch=6), wanted
+    )[1]
 
 
 def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
     from tuneworthy.training import memory_fit as memory
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.twin import LoraShape
 
     monkeypatch.setattr(memory, "total_memory", lambda device: 0)  # small batches of answers
     net, _ = adapted(tiny.model("llama", num_hidden_layers=12, **SHAPE))
-    shape, pace = LoraShape(rank=RANK), Pace(batch=6)
+    shape, pace = LoraShape(rank=RANK), TrainingSchedule(batch=6)
     need = {
         on: int(1.6 * sum(memory.estimate(net, rows(6, 0), shape, pace, on).values())) + 1
         for on in (False, True)
@@ -201,15 +203,17 @@ def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
 
 def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkeypatch):
     from tuneworthy.cpu_engine.train import hand_gradient as by_hand
-    from tuneworthy.training.loop import Pace
-    from tuneworthy.training.lora import Lessons, LoraSettings, fit_lora
+    from tuneworthy.training.loop import TrainingSchedule
+    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
 
-    monkeypatch.setattr(by_hand, "open_hand", lambda module, shares: None)  # autograd both times
+    monkeypatch.setattr(
+        by_hand, "open_hand_gradient", lambda module, shares: None
+    )  # autograd both times
     model = tiny.stand(tiny.model("llama", 1), tiny.tokenizer())
-    lessons = Lessons(tiny.examples(16), tiny.examples(4, 1), lambda folder: 0.5)
+    lessons = TrainingData(tiny.examples(16), tiny.examples(4, 1), lambda folder: 0.5)
     made = {}
     for on in (False, True):
-        settings = LoraSettings(rank=4, pace=Pace(epochs=2, batch=8), checkpointing=on)
+        settings = LoraSettings(rank=4, pace=TrainingSchedule(epochs=2, batch=8), checkpointing=on)
         done = fit_lora(model, lessons, settings, 0, tmp_path / str(on))
         assert done.trace["memory"]["checkpointing"] is on
         assert done.trace["memory"]["activations"] > 0
@@ -284,8 +288,8 @@ def test_the_general_path_reads_as_many_tokens_at_once_as_fit(tiny, monkeypatch)
         assert net.hand is None
         batch = rows(64, 0, own=80)
         monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
-        told = memory.make_room(
-            net, batch, memory.LoraShape(rank=RANK), memory.Pace(batch=64), None
+        told = memory.fit_memory(
+            net, batch, memory.LoraShape(rank=RANK), memory.TrainingSchedule(batch=64), None
         )
         found[free] = told[1]["part_tokens"], told[1]["checkpointing"]
         assert net.fit.tokens == found[free][0]

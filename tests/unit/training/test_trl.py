@@ -12,9 +12,11 @@ def trl():
 
 
 def pace_of(**changes):
-    from tuneworthy.training.loop import Pace
+    from tuneworthy.training.loop import TrainingSchedule
 
-    return Pace(**{"epochs": 5, "batch": 4, "rate": 5e-3, "part_tokens": 120, **changes})
+    return TrainingSchedule(
+        **{"epochs": 5, "batch": 4, "rate": 5e-3, "part_tokens": 120, **changes}
+    )
 
 
 def fresh(tiny, what, dtype):

@@ -3,7 +3,7 @@
 import numpy as np
 import verdict_scenes as scenes
 
-from tuneworthy.core.evidence import Cut, Policy
+from tuneworthy.core.evidence import Policy, TruncatedAnswers
 from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)
@@ -21,7 +21,7 @@ def scene(cut, name="prompt", prompt=0.6, tune=0.9):
 
 
 def cut(gain, asked=16, gained=9):
-    return Cut(n=120, wrong=110, asked=asked, gained=gained, gain=gain)
+    return TruncatedAnswers(n=120, wrong=110, asked=asked, gained=gained, gain=gain)
 
 
 def test_a_dearer_arm_is_not_named_where_cut_answers_may_explain_its_lead():

@@ -3,18 +3,18 @@
 import pytest
 from verdict_scenes import evidence, scores
 
-from tuneworthy.core.difference_trend import Side, Trend
+from tuneworthy.core.difference_trend import SegmentMeans, Trend
 from tuneworthy.core.evidence import Policy
 from tuneworthy.verdict.decide import decide, grid
-from tuneworthy.verdict.drift import LEVEL, said, shown, turned
-from tuneworthy.verdict.rule import boards, rule
+from tuneworthy.verdict.drift import LEVEL, break_sentence, decisive_breaks, significant_breaks
+from tuneworthy.verdict.rule import ladder_scenarios, rule
 
 N = 400
 
 
 def trend(arm, versus, before, after, p=0.0002, **more):
-    sides = {"before": Side(n=240, arm=before[0], versus=before[1]),
-             "after": Side(n=160, arm=after[0], versus=after[1])}  # fmt: skip
+    sides = {"before": SegmentMeans(n=240, arm=before[0], versus=before[1]),
+             "after": SegmentMeans(n=160, arm=after[0], versus=after[1])}  # fmt: skip
     fields = {"n": N, "p": p, "from_time": "2024-05-01", **sides, **more}
     return Trend(arm=arm, versus=versus, **fields)
 
@@ -98,49 +98,52 @@ def test_the_simpler_arm_is_contradicted_by_more_than_the_margin_only():
 
 def test_a_cheaper_arm_has_the_margin_whatever_its_rung():
     """Motive cost: within the margin of what runs today is all that is asked of it."""
-    laid = boards(scene(), policy()).seen
+    laid = ladder_scenarios(scene(), policy()).seen
     tune = next(one for one in laid.order if one.name == "tune")
     near = trend("tune", "present", (0.9, 0.3), (0.58, 0.6))
-    assert turned(laid, policy(motive="cost"), [near], tune) == []
-    assert turned(laid, policy(), [near], tune) == [near]
+    assert decisive_breaks(laid, policy(motive="cost"), [near], tune) == []
+    assert decisive_breaks(laid, policy(), [near], tune) == [near]
 
 
 def test_the_break_that_turns_comes_first_and_the_unimportant_is_left_out():
-    laid = boards(scene(fits=5, learnt_from=(80, 80)), policy()).seen
+    laid = ladder_scenarios(scene(fits=5, learnt_from=(80, 80)), policy()).seen
     tune = next(one for one in laid.order if one.name == "tune")
     mild = trend("tune", "prompt", (0.95, 0.3), (0.9, 0.6), p=0.0001)
-    text = said(laid, policy(), [mild, TURNED], tune)
+    text = break_sentence(laid, policy(), [mild, TURNED], tune)
     assert text.startswith("`tune` scores .90")
     assert "also learnt from more rows later on" in text
-    assert said(laid, policy(), [], tune) == ""
-    today = said(laid, policy(), [TURNED], None)
+    assert break_sentence(laid, policy(), [], tune) == ""
+    today = break_sentence(laid, policy(), [TURNED], None)
     assert today.startswith("`present` scores .30"), "no arm is named: what runs today"
     assert "this verdict" not in today
-    assert shown(laid, [TURNED], None) == []
+    assert significant_breaks(laid, [TURNED], None) == []
     many = [TURNED.model_copy(update={"p": LEVEL / 2}), mild]
-    assert shown(laid, many, tune) == many
+    assert significant_breaks(laid, many, tune) == many
 
 
 def test_a_bare_break_has_no_time_and_no_side_can_be_turned():
-    laid = boards(scene(), policy()).seen
+    laid = ladder_scenarios(scene(), policy()).seen
     tune = next(one for one in laid.order if one.name == "tune")
     timeless = TURNED.model_copy(update={"from_time": None})
-    assert "after, `present`" in said(laid, policy(), [timeless], tune)
+    assert "after, `present`" in break_sentence(laid, policy(), [timeless], tune)
     half = TURNED.model_copy(update={"after": None, "before": None})
-    assert turned(laid, policy(), [half], tune) == []
+    assert decisive_breaks(laid, policy(), [half], tune) == []
     assert half.seen_from("present").after is None
 
 
 def test_nothing_is_said_where_nothing_runs_today_and_no_arm_is_named():
     columns = {"prompt": ("prompt", scores(N, 0.5)), "tune": ("tune", scores(N, 0.6, 2))}
-    laid = boards(evidence(columns), policy()).seen
-    assert said(laid, policy(), [trend("tune", "prompt", (0.9, 0.3), (0.3, 0.9))], None) == ""
+    laid = ladder_scenarios(evidence(columns), policy()).seen
+    assert (
+        break_sentence(laid, policy(), [trend("tune", "prompt", (0.9, 0.3), (0.3, 0.9))], None)
+        == ""
+    )
 
 
 def test_a_rule_without_an_arm_looks_at_no_trend():
     columns = {"reference": (None, scores(N, 0.9)), "tune": ("tune", scores(N, 0.5, 2))}
     found = evidence(columns, trends=(trend("tune", "reference", (0.9, 0.1), (0.1, 0.9)),))
-    assert rule(boards(found, policy()), policy()).arm is None
+    assert rule(ladder_scenarios(found, policy()), policy()).arm is None
 
 
 def test_the_interval_says_which_artefact_it_speaks_of():

@@ -3,9 +3,9 @@
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.counting import about
+from tuneworthy.core.counting import chance_text
 from tuneworthy.core.evidence import Policy
-from tuneworthy.stats.sizing import worth_it
+from tuneworthy.stats.sizing import superiority_assurance
 from tuneworthy.verdict.decide import decide
 
 PLAIN = Policy(margin=0.05)
@@ -16,7 +16,7 @@ PLAIN = Policy(margin=0.05)
     [(0.0, "less than 5 %"), (0.03, "about 5 %"), (0.58, "about 60 %"), (0.999, "more than 95 %")],
 )
 def test_a_chance_is_said_to_the_nearest_5_percent(chance, text):
-    assert about(chance) == text
+    assert chance_text(chance) == text
 
 
 def beside(wins, losses, n, factor=1.0, **more):
@@ -34,8 +34,8 @@ def test_rows_near_the_margin_are_offered_with_their_chance():
         assert (step.do, step.rows) == ("label", 800)
         assert "with 800 more labelled rows the chance to show whether `tune` is" in step.why
         assert "(with 200 more: about " in step.why
-        outlook = worth_it(found.pairs[0], 0.05, 0.035 / 4)
-        assert f"is {about(outlook.chance(1000))} (with" in step.why
+        outlook = superiority_assurance(found.pairs[0], 0.05, 0.035 / 4)
+        assert f"is {chance_text(outlook.chance(1000))} (with" in step.why
 
 
 def test_where_no_rows_help_the_margin_is_to_be_decided():

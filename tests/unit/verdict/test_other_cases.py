@@ -5,7 +5,7 @@ from verdict_scenes import evidence, scores
 
 from tuneworthy.core.counting import about_rows
 from tuneworthy.core.evidence import Policy
-from tuneworthy.verdict.board import lay_out
+from tuneworthy.verdict.board import build_ladder
 from tuneworthy.verdict.worth import economics
 
 COSTS = {"usd_per_1k": 0.0, "build_usd": 0.0, "upkeep_usd_month": 0.0}
@@ -21,7 +21,7 @@ def net(n, drop_pairs=False, named="present"):
         if one.name == "tune" else one for one in found.arms
     )  # fmt: skip
     update = {"arms": arms, **({"pairs": ()} if drop_pairs else {})}
-    board = lay_out(found.model_copy(update=update), POLICY)
+    board = build_ladder(found.model_copy(update=update), POLICY)
     arm = next((one for one in board.order if one.name == named), None)
     rows, _ = economics(board, POLICY, arm)
     ends = {"present": board.order[0].score.mean, "gap": board.bound(*board.order[::-1])[0]}

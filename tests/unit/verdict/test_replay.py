@@ -9,7 +9,7 @@ from tuneworthy.core.answer import Answer, Unscored
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import Course
+from tuneworthy.core.settlement import SettlementLog
 from tuneworthy.settle import replay
 
 STUDY = scenes.evidence({"a": ("prompt", scenes.scores(60, 0.7)),
@@ -32,7 +32,7 @@ def test_pairs_of_a_later_look_are_taken_as_stored_and_the_others_are_the_studys
     first, *others = STUDY.pairs
     closer = first.model_copy(update={"level": first.level / 2, "high": first.mean})
     stored = STUDY.model_copy(update={"pairs": (closer, *others), "looks": 2})
-    found = replay._as_stored(stored, STUDY, Course(looks=1, pool=0, new=0))
+    found = replay._as_stored(stored, STUDY, SettlementLog(looks=1, pool=0, new=0))
     assert found.pairs == (closer, *others)
     assert (found.looks, found.hash) == (2, STUDY.hash)
 

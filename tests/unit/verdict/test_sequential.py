@@ -8,11 +8,11 @@ import verdict_scenes as scenes
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Message, Query
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import Click
+from tuneworthy.core.settlement import PairwiseVote
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.metrics import scorer
-from tuneworthy.settle.pairwise_votes import Ballot
-from tuneworthy.settle.sequential import Sequential
+from tuneworthy.settle.pairwise_votes import PairwiseVotes
+from tuneworthy.settle.sequential import SequentialSettling
 
 SAYS = {"small": "refund", "tuned": "delivery", "large": "warranty"}
 
@@ -46,8 +46,8 @@ def begun():
     }, looks=2)  # fmt: skip
     task = Task(name="t", instruction="i", data=Data(file="rows.jsonl"),
                 output=Output(type="label", labels=tuple(SAYS.values()))).at(Path())  # fmt: skip
-    ballot = Ballot(task, scorer(task), "s")
-    return Sequential(evidence, Policy(margin=0.05), Apart(), ballot, evidence.pairs)
+    ballot = PairwiseVotes(task, scorer(task), "s")
+    return SequentialSettling(evidence, Policy(margin=0.05), Apart(), ballot, evidence.pairs)
 
 
 def person(asked):
@@ -61,7 +61,7 @@ def test_what_a_later_click_says_of_an_input_changes_nothing_that_was_counted():
     live = begun()
     for _ in range(14):
         asked = live.question()
-        live.take(Click(input=asked.query.id, left=asked.left, right=asked.right,
+        live.take(PairwiseVote(input=asked.query.id, left=asked.left, right=asked.right,
                         choice=person(asked), again=asked.again))  # fmt: skip
     said = [(click.input, click.choice) for click in live.clicks]
     assert said[0] == ("q0", "skip")
@@ -77,7 +77,7 @@ def test_what_a_later_click_says_of_an_input_changes_nothing_that_was_counted():
 
 def test_inputs_that_are_gone_are_not_shown_again():
     live = begun()
-    live.clicks += [Click(input=f"gone{n}", left="refund", right="delivery", choice="left")
+    live.clicks += [PairwiseVote(input=f"gone{n}", left="refund", right="delivery", choice="left")
                     for n in range(400)]  # fmt: skip
     assert list(live._ballot.repeats(live.clicks))
     assert live._repeat() is None

@@ -4,9 +4,15 @@ import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.evidence import Policy
-from tuneworthy.core.settlement import Settled
+from tuneworthy.core.settlement import Settlement
 from tuneworthy.verdict.decide import decide
-from tuneworthy.verdict.open_pairs import Open, Tightened, said, standing, tightened
+from tuneworthy.verdict.open_pairs import (
+    OpenPair,
+    SettledPair,
+    pairs_left_open,
+    settlement_sentence,
+    tightened,
+)
 
 
 def names(found):
@@ -14,12 +20,12 @@ def names(found):
 
 
 def seen(mean=0.0, low=-0.02, high=0.02, points="new", n=300):
-    return Tightened(n, 6, 3, 9, 50, mean, low, high, points)
+    return SettledPair(n, 6, 3, 9, 50, mean, low, high, points)
 
 
 def test_the_pairs_of_the_worked_example():
     evidence, policy = scenes.worked()
-    ruling, found = standing(evidence, policy)
+    ruling, found = pairs_left_open(evidence, policy)
     assert ruling.arm.name == "schema"
     assert names(found) == [("tune", "schema")]
     assert found[0].margin == 0.05
@@ -27,14 +33,14 @@ def test_the_pairs_of_the_worked_example():
     second_look = pair.model_copy(update={"level": pair.level / 2})
     assert found[0].planned(second_look, 10_000) == 1000
     assert found[0].planned(second_look, 100) == 100
-    assert standing(evidence, policy.model_copy(update={"margin": 0.08}))[1] == []
+    assert pairs_left_open(evidence, policy.model_copy(update={"margin": 0.08}))[1] == []
 
 
 def test_prices_move_what_an_arm_has_to_gain():
     evidence, _ = scenes.worked()
     priced = Policy(margin=0.05, margin_is_default=True, value_of_correct=0.5,
                     requests_per_month=40_000)  # fmt: skip
-    ruling, found = standing(evidence, priced)
+    ruling, found = pairs_left_open(evidence, priced)
     assert ruling.status == "provisional"
     one = next(one for one in found if one.arm == "tune")
     assert one.shift == pytest.approx((0.0026 - 0.00031) / 0.5)
@@ -49,11 +55,11 @@ def test_a_cheaper_arm_that_may_do_as_well_is_open_against_what_runs_today():
             "small": ("prompt", scenes.scores(n, 0.88, 2), {"usd_per_1k": 0.5}),
         }
     )
-    _, found = standing(evidence, Policy(margin=0.05, motive="cost"))
+    _, found = pairs_left_open(evidence, Policy(margin=0.05, motive="cost"))
     assert names(found) == [("small", "today")]
     assert found[0].margin == -0.05
     shown = tightened(evidence, {("small", "today"): seen(0.0, -0.03, 0.03)})
-    ruling, found = standing(shown, Policy(margin=0.05, motive="cost"))
+    ruling, found = pairs_left_open(shown, Policy(margin=0.05, motive="cost"))
     assert (ruling.arm.name, found) == ("small", [])
 
 
@@ -62,7 +68,7 @@ def test_arms_are_open_against_a_reference_that_none_beats():
     evidence = scenes.evidence(
         {"majority": (None, scenes.scores(n, 0.6, 3)), "a": ("prompt", scenes.scores(n, 0.65, 4))}
     )
-    ruling, found = standing(evidence, Policy(margin=0.05))
+    ruling, found = pairs_left_open(evidence, Policy(margin=0.05))
     assert ruling.use == "none"
     assert names(found) == [("a", "majority")]
 
@@ -70,7 +76,7 @@ def test_arms_are_open_against_a_reference_that_none_beats():
 def test_nothing_is_open_where_the_verdict_is_blocked():
     evidence, policy = scenes.worked()
     blocked = evidence.model_copy(update={"blocks": ("a leak",)})
-    assert standing(blocked, policy)[1] == []
+    assert pairs_left_open(blocked, policy)[1] == []
 
 
 def test_the_tighter_bound_counts_both_ways_and_settles():
@@ -96,7 +102,7 @@ def test_the_tighter_bound_counts_both_ways_and_settles():
 def test_an_arm_that_is_beaten_hands_over():
     evidence, policy = scenes.worked()
     after = tightened(evidence, {("tune", "schema"): seen(0.12, 0.04, 0.2)})
-    assert standing(after, policy)[0].arm.name == "tune"
+    assert pairs_left_open(after, policy)[0].arm.name == "tune"
 
 
 def test_preferences_are_not_set_beside_points_of_a_score():
@@ -117,15 +123,25 @@ def test_bets_are_sized_for_the_inputs_asked_for_and_else_for_the_whole_pool():
     evidence, _ = scenes.worked()
     pair = next(p for p in evidence.pairs if (p.arm, p.versus) == ("tune", "schema"))
     near = scenes.pair("tune", "schema", 22, 20, 300, pair.level, 1.5)
-    assert Open("tune", "schema", 0.005).planned(near, 7000) == 1200
+    assert OpenPair("tune", "schema", 0.005).planned(near, 7000) == 1200
     unseen = pair.model_copy(update={"n": 0, "wins": 0, "losses": 0, "differ": 0})
-    assert Open("tune", "schema", 0.05).planned(unseen, 700) == 700
-    assert Open("tune", "schema", -0.02).planned(pair, 500) == 500
+    assert OpenPair("tune", "schema", 0.05).planned(unseen, 700) == 700
+    assert OpenPair("tune", "schema", -0.02).planned(pair, 500) == 500
 
 
 def test_what_is_said_of_a_settlement():
-    text = said(Settled(look=2, inputs=351, differing=56, clicks=60, skipped=1, again=4, agreed=3,
-                        points="preference"))  # fmt: skip
+    text = settlement_sentence(
+        Settlement(
+            look=2,
+            inputs=351,
+            differing=56,
+            clicks=60,
+            skipped=1,
+            again=4,
+            agreed=3,
+            points="preference",
+        )
+    )
     for part in ("60 clicks", "351 new inputs", "preference", "1 were skipped", "Of 4 shown twice"):
         assert part in text
 
@@ -133,13 +149,13 @@ def test_what_is_said_of_a_settlement():
 def test_a_blocked_verdict_and_one_without_an_arm_open_nothing():
     found = scenes.evidence({"only": ("prompt", scenes.scores(50, 0.9, 1), {})})
     blocked = found.model_copy(update={"blocks": ("a leak was left in",)})
-    assert standing(blocked, Policy(margin=0.05))[1] == []
+    assert pairs_left_open(blocked, Policy(margin=0.05))[1] == []
     nobody = found.model_copy(update={"arms": (), "pairs": ()})
-    assert standing(nobody, Policy(margin=0.05))[1] == []
+    assert pairs_left_open(nobody, Policy(margin=0.05))[1] == []
 
 
 def test_where_only_the_reference_is_open_the_named_arm_is_opened_against_it():
     found = scenes.short_of_the_reference()
-    ruling, opened = standing(found, Policy(margin=0.5))
+    ruling, opened = pairs_left_open(found, Policy(margin=0.5))
     assert ruling.short_of.name == "majority"
     assert [one.names for one in opened] == [("keep", "majority")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import verdict_scenes as scenes
 
-from tuneworthy.core.causes import Diagnosis, Untried, Wrong
+from tuneworthy.core.causes import Diagnosis, UntriedRemedy, Wrong
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import Policy
 from tuneworthy.core.finding import Finding
@@ -13,8 +13,8 @@ from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
-from tuneworthy.verdict.asked import NOT_ASKED
-from tuneworthy.verdict.board import UNKNOWN, lay_out
+from tuneworthy.verdict.asked import UNANSWERED
+from tuneworthy.verdict.board import UNKNOWN, build_ladder
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limit_states import broken
@@ -149,7 +149,7 @@ def test_a_pair_that_was_not_compared_may_differ_by_anything():
 def test_bounds_that_are_no_number_count_as_unknown():
     found = two()
     nan = found.pairs[0].model_copy(update={"low": float("nan")})
-    board = lay_out(found.model_copy(update={"pairs": (nan,)}), PLAIN)
+    board = build_ladder(found.model_copy(update={"pairs": (nan,)}), PLAIN)
     assert board.bounds[nan.arm, nan.versus] == UNKNOWN
 
 
@@ -349,7 +349,7 @@ def test_the_nine_questions_are_listed_and_given_ones_pass_through():
     assert tuple(q.name for q in questions) == (*ORDER, "own")
     assert questions[8] == mine
     assert "economics.value_of_correct" in questions[6].because
-    assert questions[0].because == NOT_ASKED
+    assert questions[0].because == UNANSWERED
     assert questions[0].prior == "500 good examples"
 
 
@@ -447,8 +447,8 @@ def test_the_class_of_untried_failures_says_what_it_waits_for():
     found = refusing()
     open_ = Wrong(cause="untried", share=0.3, low=0.3, high=0.3, n=222, arm=None, placebo=None)
     waits = (
-        Untried(name="lora", remedy="learnable", n=60, because="no room"),
-        Untried(name="rag", remedy="retrieval", n=6, tried=12),
+        UntriedRemedy(name="lora", remedy="learnable", n=60, because="no room"),
+        UntriedRemedy(name="rag", remedy="retrieval", n=6, tried=12),
     )
     rows = (*found.diagnosis.wrong, open_)
     seen = found.diagnosis.model_copy(update={"wrong": rows, "untried": waits})

@@ -13,7 +13,7 @@ from tuneworthy.core.causes import Diagnosis, Wrong
 from tuneworthy.core.curve import LearningCurve
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval, Pair, Policy
 from tuneworthy.core.finding import Finding
-from tuneworthy.core.known import Share
+from tuneworthy.core.known import Proportion
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.soundness import Soundness
 from tuneworthy.core.task import TOOLS, Data, HardLimits, Success, Task
@@ -221,8 +221,8 @@ def _with_findings(found, policy):
 
 def _asked(found, policy):
     """Return the evidence with what was measured beside the matrix, and what the questions say."""
-    few, none = Share(k=9, n=250, share=0.036, low=0.0166, high=0.0672), {"k": 0, "n": 250}
-    clean = Share(**none, share=0.0, low=0.0, high=0.0146)
+    few, none = Proportion(k=9, n=250, share=0.036, low=0.0166, high=0.0672), {"k": 0, "n": 250}
+    clean = Proportion(**none, share=0.0, low=0.0, high=0.0146)
     steep = Interval(mean=0.03, low=0.004, high=0.058)
     found = found.model_copy(update={
         "train": 200,

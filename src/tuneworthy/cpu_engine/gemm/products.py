@@ -22,19 +22,19 @@ from numba import config, types
 from numba.core.errors import NumbaError
 from numba.extending import overload, register_jitable
 
-from tuneworthy.cpu_engine.compiled import get, outside, put, wide
+from tuneworthy.cpu_engine.compiled import c_function, get, put, wide
 from tuneworthy.cpu_engine.gemm.tiles import (
     SIDE,
     TALL,
     WIDE,
+    add_tall_tile,
     block,
     doubles,
-    fetch,
     halves,
     longs,
+    prefetch_line,
     singles,
     strip,
-    tall,
 )
 
 carray: Any = vars(numba)["carray"]
@@ -46,7 +46,7 @@ _KEPT = 512 << 10  # bytes of x per pass over the weights: they stay in the cach
 
 
 @cache
-def able() -> bool:
+def own_gemm_available() -> bool:
     """Return whether this GEMM is used here: on other processors torch's is as fast or faster."""
     machine: Any = config
     # numba compiles for another processor
@@ -57,37 +57,37 @@ def able() -> bool:
         return False
     try:
         for loop in (_blocks, _strips):
-            add_symbol(f"tuneworthy{loop.__name__}", outside(loop, _NAMED).address)
+            add_symbol(f"tuneworthy{loop.__name__}", c_function(loop, _NAMED).address)
     except (NumbaError, RuntimeError):  # this LLVM version has another form of the instruction
         return False
     return True
 
 
-def fits(weight: Any) -> bool:
+def gemm_supports(weight: Any) -> bool:
     """Return whether this GEMM takes a weight [out, in]: bf16, in whole blocks."""
     count, size = weight.shape
     half = weight.dtype == torch.bfloat16
-    return bool(half and count % SIDE == 0 and size % GRAIN == 0 and able())
+    return bool(half and count % SIDE == 0 and size % GRAIN == 0 and own_gemm_available())
 
 
 def multiply(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
     """In compiled code: out = x wᵀ + y vᵀ + add, rounded once; y and v, or add, may be empty.
 
     Each row must be contiguous, with any row stride; an `add` of one row is broadcast; `out` may be
-    `add`. bf16 comes as uint16 and must consist of whole blocks (`fits`), also y and v.
+    `add`. bf16 comes as uint16 and must consist of whole blocks (`gemm_supports`), also y and v.
     """
 
 
 @overload(multiply, strict=False)
 def _multiply_of(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
-        operands = noted(x, w, (y, v), add, out)
+        operands = operand_array(x, w, (y, v), add, out)
         blocks(address(operands), 0, len(w))
 
     def rows(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> None:
         _rows(x, w, y, v, add, out)
 
-    return half if x.dtype == types.uint16 and able() else rows
+    return half if x.dtype == types.uint16 and own_gemm_available() else rows
 
 
 @register_jitable
@@ -116,14 +116,14 @@ def address(a: Any) -> Any:
     return np.int64(a.ctypes.data)
 
 
-def lying(like: Any, at: Any, shape: Any) -> Any:
+def array_at(like: Any, at: Any, shape: Any) -> Any:
     """In compiled code: return the array of this shape at an address, with the dtype of `like`.
 
     It is contiguous; the owner of the address keeps the memory alive.
     """
 
 
-@overload(lying, strict=False)
+@overload(array_at, strict=False)
 def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
     kinds = {types.uint16: halves, types.float32: singles, types.float64: doubles}
     point = kinds[like.dtype]
@@ -131,7 +131,7 @@ def _lying_of(like: Any, at: Any, shape: Any) -> Any:  # noqa: ARG001
 
 
 @register_jitable
-def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
+def operand_table(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
     """In compiled code: return sizes, addresses and strides of a product's operands."""
     added, by_row = len(add) > 0, len(add) > 1
     return (
@@ -142,9 +142,9 @@ def described(x: Any, w: Any, y: Any, v: Any, add: Any, out: Any) -> Any:
 
 
 @register_jitable
-def noted(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
-    """In compiled code: return `described` as an array, for `blocks` and `strips`."""
-    operands, given = np.empty(16, np.int64), described(x, w, low[0], low[1], add, out)
+def operand_array(x: Any, w: Any, low: Any, add: Any, out: Any) -> Any:
+    """In compiled code: return `operand_table` as an array, for `blocks` and `strips`."""
+    operands, given = np.empty(16, np.int64), operand_table(x, w, low[0], low[1], add, out)
     for k in range(len(given)):
         operands[k] = given[k]
     return operands
@@ -186,7 +186,7 @@ def _blocks(at: Any, start: Any, end: Any) -> None:
             ahead = w + n * w_row + _AHEAD
             for m in range(first, stop, SIDE):
                 for k in range(each):
-                    fetch(ahead + k * 64)
+                    prefetch_line(ahead + k * 64)
                 ahead += each * 64
                 block(
                     (
@@ -204,7 +204,7 @@ def _deepen(sides: Any, shape: Any, start: Any, sums: Any) -> None:
     for k in range(0, size, _DEEP):
         for n in range(0, sums.shape[1], WIDE):
             for m in range(0, rows, TALL):
-                tall(
+                add_tall_tile(
                     (
                         x + m * x_row + k * 2, x_row, w + k * w_row + (start + n) * 2, w_row,
                         min(_DEEP, size - k), address(sums[m, n:]), sums.strides[0], rows - 1 - m,
@@ -247,6 +247,6 @@ def _strips(at: Any, start: Any, end: Any) -> None:
 
 # Called by symbol name, so that they are compiled once and not inlined into every loop. In compiled
 # code: write columns of x wᵀ + y vᵀ + add, or of x w + y v + add in whole WIDEs. Arguments: the
-# address of the array that `noted` returns, the first column, and the one after the last.
+# address of the array that `operand_array` returns, the first column, and the one after the last.
 blocks: Any = types.ExternalFunction("tuneworthy_blocks", _NAMED)
 strips: Any = types.ExternalFunction("tuneworthy_strips", _NAMED)

@@ -1,8 +1,7 @@
 """A thread pool whose workers busy-wait for parts of a GEMM: one of few rows takes microseconds.
 
 Python's or torch's threads take as long to wake as such a product takes. Here the workers spin in a
-compiled loop that polls shared memory for work while a `Team` is entered. Knows no model and no
-layer.
+compiled loop that polls shared memory for work while a `ThreadPool` is entered. Knows no model.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tuneworthy.cpu_engine.compiled import bits, compiled, now
+from tuneworthy.cpu_engine.compiled import as_array, call_now, compiled
 from tuneworthy.cpu_engine.gemm.products import (
-    able,
     address,
     blocks,
-    described,
-    fits,
-    noted,
+    gemm_supports,
+    operand_array,
+    operand_table,
+    own_gemm_available,
     strips,
 )
 from tuneworthy.cpu_engine.gemm.tiles import SIDE, WIDE, operation
@@ -93,11 +92,11 @@ def _spin(polls: Any) -> Any:
     return polls + 1
 
 
-def meet(side: Any, number: Any) -> None:
-    """In compiled code: wait at a barrier of the threads of `together`, for the number-th time."""
+def wait_at_barrier(side: Any, number: Any) -> None:
+    """In compiled code: wait at the number-th barrier of the threads of `run_on_threads`."""
 
 
-@overload(meet, strict=False)
+@overload(wait_at_barrier, strict=False)
 def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
     def wait(side: Any, number: Any) -> None:
         board, me, all_ = side
@@ -112,7 +111,9 @@ def _meet_of(side: Any, number: Any) -> Any:  # noqa: ARG001
     def alone(side: Any, number: Any) -> None:
         pass
 
-    return wait if able() else alone  # other processors may lack the pause instruction
+    return (
+        wait if own_gemm_available() else alone
+    )  # other processors may lack the pause instruction
 
 
 @register_jitable
@@ -202,22 +203,22 @@ def _lead(board: Any, kind: int, columns: int, given: Any) -> None:
 @compiled
 def _product(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
-        _lead(board, _BLOCKS, len(w), described(x, w, low[0], low[1], add, out))
+        _lead(board, _BLOCKS, len(w), operand_table(x, w, low[0], low[1], add, out))
     else:  # no shared counters: other threads may use this instance at the same time
-        operands = noted(x, w, low, add, out)
+        operands = operand_array(x, w, low, add, out)
         blocks(address(operands), 0, len(w))
 
 
 @compiled
 def _turned(board: Any, x: Any, w: Any, low: Any, add: Any, out: Any) -> None:
     if board[_HELPERS]:
-        _lead(board, _STRIPS, w.shape[1], described(x, w, low[0], low[1], add, out))
+        _lead(board, _STRIPS, w.shape[1], operand_table(x, w, low[0], low[1], add, out))
     else:
-        operands = noted(x, w, low, add, out)
+        operands = operand_array(x, w, low, add, out)
         strips(address(operands), 0, w.shape[1])
 
 
-class Team:
+class ThreadPool:
     """A pool of the calling thread and its workers; inside `with` they share products.
 
     torch's own threads are set to 1 meanwhile: they would take the workers' cores. One thread at a
@@ -231,10 +232,10 @@ class Team:
         self.lists: Sequence[Sequence[Callable[[], Any]]] = ()
         self.fault: Exception | None = None
 
-    def __enter__(self) -> Team:
-        """Start a worker for each thread of torch but the caller's; none where not `able`."""
+    def __enter__(self) -> ThreadPool:
+        """Start a worker for each thread of torch but the caller's, where the own GEMM is used."""
         self.threads = torch.get_num_threads()
-        count = self.threads - 1 if able() else 0
+        count = self.threads - 1 if own_gemm_available() else 0
         self.board[:] = 0
         self.board[_HELPERS] = count
         self.helpers = [
@@ -284,7 +285,7 @@ class Team:
                 _finish_calls(self.board)
 
     def product(
-        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, call_now)
     ) -> Any:
         """Return x weightᵀ + y vᵀ + add, [N, out], bf16, each sum rounded once.
 
@@ -296,14 +297,14 @@ class Team:
         out, do = into
         out = x.new_empty(len(x), len(weight)) if out is None else out
         none = x.new_empty(0, 0)
-        _agree(x, weight.mT, out, fits(weight))
-        y, v = map(bits, low or (none, none))
-        more = bits(none if add is None else add)
-        do(_product, self.board, bits(x), bits(weight), (y, v), more, bits(out))
+        _agree(x, weight.mT, out, gemm_supports(weight))
+        y, v = map(as_array, low or (none, none))
+        more = as_array(none if add is None else add)
+        do(_product, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
         return out
 
     def turned(
-        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, now)
+        self, x: Any, weight: Any, low: Any = None, add: Any = None, into: Any = (None, call_now)
     ) -> Any:
         """Return x weight + y v + add, [N, in], bf16, each sum rounded once.
 
@@ -314,9 +315,9 @@ class Team:
         out = x.new_empty(len(x), weight.shape[1]) if out is None else out
         none = x.new_empty(0, 0)
         _agree(x, weight, out, weight.shape[1] % WIDE == 0)
-        y, v = map(bits, low or (none, none))
-        more = bits(none if add is None else add)
-        do(_turned, self.board, bits(x), bits(weight), (y, v), more, bits(out))
+        y, v = map(as_array, low or (none, none))
+        more = as_array(none if add is None else add)
+        do(_turned, self.board, as_array(x), as_array(weight), (y, v), more, as_array(out))
         return out
 
 
@@ -374,14 +375,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.begin)
 
 
-def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
-    """Run work(counters, number, total) on several threads at once; they synchronise with `meet`.
+def run_on_threads(threads: int, work: Callable[[Any, int, int], None]) -> None:
+    """Run work(counters, number, total) on several threads, which meet at `wait_at_barrier`.
 
-    Runs on the calling thread alone where the GEMM is not `able`, while the workers are busy with
+    Runs on the calling thread alone where the own GEMM is not used, while the workers are busy with
     another call, and for some calls after one that waited long: another program then uses a core,
     and one thread is faster.
     """
-    if threads > 1 and able() and _helpers.turn.acquire(blocking=False):
+    if threads > 1 and own_gemm_available() and _helpers.turn.acquire(blocking=False):
         try:
             if not _helpers.alone:
                 return _helpers.call(threads, work)
@@ -391,4 +392,4 @@ def together(threads: int, work: Callable[[Any, int, int], None]) -> None:
     return work(np.zeros(1, np.int64), 0, 1)
 
 
-ALONE = Team()  # never entered: computes products on the calling thread
+SERIAL = ThreadPool()  # never entered: computes products on the calling thread

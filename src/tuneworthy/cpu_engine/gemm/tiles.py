@@ -299,7 +299,7 @@ def strip(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 
 @operation
-def few(context: Any, given: Any) -> Any:  # noqa: ARG001
+def add_few_rows(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In compiled code: add a FEW × WIDE tile of x w, of bf16 numbers, to fp32 sums in `out`.
 
     `given` as for `strip`, without y, v and add; then the prefetch distance in bytes behind each
@@ -314,7 +314,7 @@ def few(context: Any, given: Any) -> Any:  # noqa: ARG001
 
 
 @operation
-def tall(context: Any, given: Any) -> Any:  # noqa: ARG001
+def add_tall_tile(context: Any, given: Any) -> Any:  # noqa: ARG001
     """In compiled code: add a TALL × WIDE tile of x w, of bf16 numbers, to fp32 sums in `out`.
 
     `given` as for `strip`, without y, v and add.
@@ -352,7 +352,7 @@ def _prefetch(b: Any, at: Any) -> None:
 
 
 @operation
-def fetch(context: Any, at: Any) -> Any:  # noqa: ARG001
+def prefetch_line(context: Any, at: Any) -> Any:  # noqa: ARG001
     """In compiled code: prefetch the 64 bytes at an address, which may be invalid."""
 
     def write(context: Any, b: Any, sig: Any, values: Any) -> Any:  # noqa: ARG001

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from tuneworthy.cpu_engine.compiled import bits
-from tuneworthy.cpu_engine.gemm.products import lying
+from tuneworthy.cpu_engine.compiled import as_array
+from tuneworthy.cpu_engine.gemm.products import array_at
 
 LINEAR = 6  # table entries of a linear layer
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerAddresses:
     """The address table of all layers, for one compiled call that runs a token through all of them.
 
     `places` has a row for each layer. For each of its seven linear layers: weight, out, in, bias,
@@ -38,10 +38,12 @@ class Layers:
     shared: bool
 
 
-def open_layers(layers: Sequence[Any], norm: tuple[Any, float], head: Any, shared: bool) -> Layers:
+def open_layers(
+    layers: Sequence[Any], norm: tuple[Any, float], head: Any, shared: bool
+) -> LayerAddresses:
     """Return the address table of the layers (`_decoder.Layer`), without copying weights.
 
-    `norm` and `head` (a `_decoder.Fan`) follow the layers; `shared` as in `Layers`.
+    `norm` and `head` (a `_decoder.Fan`) follow the layers; `shared` as in `LayerAddresses`.
     """
     places: list[list[int]] = []
     numbers: list[list[float]] = []
@@ -70,32 +72,32 @@ def open_layers(layers: Sequence[Any], norm: tuple[Any, float], head: Any, share
         numbers.append([*(float(eps) for _, eps in norms), layer.scale])
     taken = shared and head.plain and head.biases[0] is None
     weight = head.weights[0] if taken else head.weights[0][:0]
-    last = bits(norm[0]), norm[1], bits(weight.detach())
-    return Layers(np.array(places), np.array(numbers), last, held, shared)
+    last = as_array(norm[0]), norm[1], as_array(weight.detach())
+    return LayerAddresses(np.array(places), np.array(numbers), last, held, shared)
 
 
 @register_jitable
 def _linear(like: Any, at: Any) -> Any:
     """Return weight [out, in], bias [1 or 0, out] and the B of a change [out, ranks or 0]."""
-    bias = lying(like, at[3], (min(1, at[3]), at[1]))
-    return lying(like, at[0], (at[1], at[2])), bias, lying(like, at[4], (at[1], at[5]))
+    bias = array_at(like, at[3], (min(1, at[3]), at[1]))
+    return array_at(like, at[0], (at[1], at[2])), bias, array_at(like, at[4], (at[1], at[5]))
 
 
 @register_jitable
 def _first(like: Any, at: Any, number: Any, size: Any) -> Any:
     start = 7 * LINEAR + 2 * number
-    return lying(like, at[start], (at[start + 1], size))
+    return array_at(like, at[start], (at[start + 1], size))
 
 
 @register_jitable
 def _norm(like: Any, at: Any, number: Any) -> Any:
     start = 7 * LINEAR + 8 + 2 * number
-    return lying(like, at[start], at[start + 1])
+    return array_at(like, at[start], at[start + 1])
 
 
 @register_jitable
 def weights_of(x: Any, at: Any, numbers: Any) -> Any:
-    """In compiled code: return the weights of the layer with these table entries (`Layers`)."""
+    """In compiled code: return a layer's weights, by its table entries (`LayerAddresses`)."""
     linears = (
         _linear(x, at[:LINEAR]), _linear(x, at[LINEAR:]), _linear(x, at[2 * LINEAR :]),
         _linear(x, at[3 * LINEAR :]), _linear(x, at[4 * LINEAR :]),
@@ -108,4 +110,4 @@ def weights_of(x: Any, at: Any, numbers: Any) -> Any:
     )  # fmt: skip
     norms = _norm(x, at, 0), _norm(x, at, 1), _norm(x, at, 2), _norm(x, at, 3)
     eps = numbers[0], numbers[1], numbers[2], numbers[3]
-    return linears, firsts, norms, eps, numbers[4], lying(x, 0, (0, 0))
+    return linears, firsts, norms, eps, numbers[4], array_at(x, 0, (0, 0))

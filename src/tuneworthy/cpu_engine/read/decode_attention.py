@@ -13,18 +13,18 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from tuneworthy.cpu_engine.compiled import exp, get, larger, put, wide
-from tuneworthy.cpu_engine.gemm.products import able, address
-from tuneworthy.cpu_engine.gemm.tiles import FEW, WIDE, fetch, few
+from tuneworthy.cpu_engine.gemm.products import address, own_gemm_available
+from tuneworthy.cpu_engine.gemm.tiles import FEW, WIDE, add_few_rows, prefetch_line
 
 
 @register_jitable
-def up(count: Any) -> Any:
+def round_up(count: Any) -> Any:
     """In compiled code: return `count` rounded up to a multiple of WIDE."""
     return (count + WIDE - 1) // WIDE * WIDE
 
 
 @register_jitable
-def shares(scores: Any, like: Any, none: Any, stop: Any) -> None:
+def softmax_in_place(scores: Any, like: Any, none: Any, stop: Any) -> None:
     """Turn scores into attention weights in place, by softmax.
 
     Entries none[0] to none[1] and from `stop` on are masked; their contents are ignored.
@@ -53,7 +53,7 @@ def _add(x: Any, w: Any, place: Any, out: Any) -> None:
         a, b, c, d = w[n], w[n + 1], w[n + 2], w[n + 3]
         for line in range(lines):
             for row in (a, b, c, d):
-                fetch(address(row) + far + line * 64)
+                prefetch_line(address(row) + far + line * 64)
         for g in range(len(x)):
             near, at = out[g, start : start + size], begin + n
             s, t, u, v = (
@@ -89,7 +89,7 @@ def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
             return
         for m in range(0, len(x), FEW):
             for n in range(0, size, WIDE):
-                few(
+                add_few_rows(
                     (
                         address(x) + m * x.strides[0] + 2 * begin, x.strides[0],
                         address(w) + 2 * n, w.strides[0], len(w),
@@ -101,7 +101,7 @@ def _times_of(x: Any, w: Any, place: Any, out: Any) -> Any:  # noqa: ARG001
     def other(x: Any, w: Any, place: Any, out: Any) -> None:
         _add(x, w, place, out)
 
-    return half if x.dtype == types.uint16 and able() else other
+    return half if x.dtype == types.uint16 and own_gemm_available() else other
 
 
 @register_jitable
@@ -113,7 +113,7 @@ def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
     the length of the prefix, the scale, and the byte offset of the next head.
     """
     (keys, old_keys), (hide, stop, end, past, scale, far) = sides, place
-    base = up(past)
+    base = round_up(past)
     table[:, : base + end] = 0
     _times(q, old_keys, (0, 0, base, 0), table)
     _times(q, keys, (0, base, end, far), table)
@@ -121,7 +121,7 @@ def _weigh(q: Any, sides: Any, place: Any, table: Any, weights: Any) -> None:
         line, to = table[g, : base + end], weights[g]
         for j in range(len(line)):
             line[j] *= scale
-        shares(line, keys, (past, base + hide), base + stop)
+        softmax_in_place(line, keys, (past, base + hide), base + stop)
         for j in range(len(line)):
             put(to, j, line[j])
 
@@ -132,7 +132,7 @@ def _gather(weights: Any, sides: Any, place: Any, sums: Any, out: Any) -> None:
     (values, old_values), (_, stop, _, past, _, far), width = sides, place, sums.shape[1]
     sums[:] = 0
     _times(weights, old_values, (0, 0, width, 0), sums)
-    _times(weights, values[:stop], (up(past), 0, width, far), sums)
+    _times(weights, values[:stop], (round_up(past), 0, width, far), sums)
     for g in range(len(sums)):
         near, to = sums[g], out[g]
         for w in range(width):

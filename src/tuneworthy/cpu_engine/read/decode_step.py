@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numba.extending import register_jitable
 
-from tuneworthy.cpu_engine.compiled import bits, compiled, get, put, wide, wide_of
-from tuneworthy.cpu_engine.gemm.products import lying, multiply
-from tuneworthy.cpu_engine.gemm.thread_pool import meet, together
+from tuneworthy.cpu_engine.compiled import as_array, compiled, get, put, wide, wide_of
+from tuneworthy.cpu_engine.gemm.products import array_at, multiply
+from tuneworthy.cpu_engine.gemm.thread_pool import run_on_threads, wait_at_barrier
 from tuneworthy.cpu_engine.gemm.tiles import SIDE
-from tuneworthy.cpu_engine.read.address_table import LINEAR, Layers, weights_of
-from tuneworthy.cpu_engine.read.decode_attention import attend, up
+from tuneworthy.cpu_engine.read.address_table import LINEAR, LayerAddresses, weights_of
+from tuneworthy.cpu_engine.read.decode_attention import attend, round_up
 from tuneworthy.cpu_engine.read.layer_kernels import gate, rms
 from tuneworthy.cpu_engine.sizes import whole
 
@@ -110,27 +110,27 @@ def _layer(x: Any, weights: Any, held: Any, at: Any, rough: Any, side: Any) -> N
     # 1. Queries, keys and values, and attention.
     rms(x[own], norms[0], eps[0], inner[own], factors[own])
     multiply(inner[own], firsts[0], none, none, none, low[own])
-    meet(side, number)
+    wait_at_barrier(side, number)
     _fan(linears, (0, 3), (inner, low), none, heads, side)
-    meet(side, number + 1)
+    wait_at_barrier(side, number + 1)
     _positioned(by_head[own], (norms, eps), turn, kept, scratch)
     attend(by_head[own], rooms, before, (*place, wide(x, scale)), buffers, seen[own])
     multiply(attended[own], firsts[1], none, none, none, low[own])
-    meet(side, number + 2)
+    wait_at_barrier(side, number + 2)
     _fan(linears, (3, 4), (attended, low), x, x, side)
-    meet(side, number + 3)
+    wait_at_barrier(side, number + 3)
 
     # 2. The MLP.
     rms(x[own], norms[1], eps[1], inner[own], factors[own])
     multiply(inner[own], firsts[2], none, none, none, low[own])
-    meet(side, number + 4)
+    wait_at_barrier(side, number + 4)
     _fan(linears, (4, 6), (inner, low), none, both, side)
     gate(both, gated, _share(gated.shape[1], side))
-    meet(side, number + 5)
+    wait_at_barrier(side, number + 5)
     multiply(gated[own], firsts[3], none, none, none, low[own])
-    meet(side, number + 6)
+    wait_at_barrier(side, number + 6)
     _fan(linears, (6, 7), (gated, low), x, x, side)
-    meet(side, number + 7)
+    wait_at_barrier(side, number + 7)
 
 
 @compiled
@@ -141,11 +141,11 @@ def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -
     mine = scratch[me], (tables[me], shares[me], sums[me])
     at, angles = (filled, hidden[own], end, past), (turn[0][own], turn[1][own])
     for n in range(len(places)):
-        keys = lying(x, rooms[n, 0], (len(x), kept, width, columns))[own]
-        values = lying(x, rooms[n, 1], (len(x), kept, columns, width))[own]
+        keys = array_at(x, rooms[n, 0], (len(x), kept, width, columns))[own]
+        values = array_at(x, rooms[n, 1], (len(x), kept, columns, width))[own]
         old = (
-            lying(x, rooms[n, 2], (kept, width, up(past))),
-            lying(x, rooms[n, 3], (kept, past, width)),
+            array_at(x, rooms[n, 2], (kept, width, round_up(past))),
+            array_at(x, rooms[n, 3], (kept, past, width)),
         )
         weights, context = weights_of(x, places[n], numbers[n]), ((keys, values), old)
         _layer(x, weights, context, (angles, at, 8 * n), (given, mine), side)
@@ -153,12 +153,12 @@ def _layers(x: Any, layers: Any, held: Any, place: Any, rough: Any, side: Any) -
         norm, eps, head = last
         (inner, factors), none = given[:2], head[:0]
         rms(x[own], norm, eps, inner[own], factors[own])
-        meet(side, 8 * len(places))
+        wait_at_barrier(side, 8 * len(places))
         start, stop = _share(len(head), side)
         multiply(inner, head[start:stop], none[:, :0], none[:, :0], none, logits[:, start:stop])
 
 
-def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tuple[Any, ...]:
+def _rough(layers: LayerAddresses, x: Any, sizes: tuple[int, ...], threads: int) -> tuple[Any, ...]:
     """Return scratch memory for the intermediate results of a layer.
 
     `sizes`: kept heads, width of a head, columns of the prefix and of a row.
@@ -169,7 +169,7 @@ def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tupl
     group, wide_ = count // kept, wide_of(x.dtype)
 
     def half(*sides: int) -> Any:
-        return bits(x.new_empty(*sides))
+        return as_array(x.new_empty(*sides))
 
     def full(*sides: int) -> Any:
         return torch.empty(sides, dtype=wide_).numpy()
@@ -183,7 +183,9 @@ def _rough(layers: Layers, x: Any, sizes: tuple[int, ...], threads: int) -> tupl
     )  # fmt: skip
 
 
-def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]) -> Any:
+def decode_step(
+    x: Any, layers: LayerAddresses, angles: tuple[Any, Any], cache: Any, place: tuple[Any, Any]
+) -> Any:
     """Run one token of each row, x [rows, hidden], through all layers, in place.
 
     Return the logits [rows, vocabulary], or None if the output layer is computed elsewhere.
@@ -201,11 +203,11 @@ def run(x: Any, layers: Layers, angles: tuple[Any, Any], cache: Any, place: tupl
     logits = x.new_empty(len(x), len(layers.last[2]))
     threads = torch.get_num_threads() if layers.shared else 1
     given = (
-        bits(x),
+        as_array(x),
         (layers.places, layers.numbers, layers.last),
         (addresses, (kept, width, columns)),
-        (tuple(map(bits, angles)), filled - 1, hidden, whole(filled), past),
-        (*_rough(layers, x, (kept, width, whole(past), columns), threads), bits(logits)),
+        (tuple(map(as_array, angles)), filled - 1, hidden, whole(filled), past),
+        (*_rough(layers, x, (kept, width, whole(past), columns), threads), as_array(logits)),
     )
-    together(threads, lambda board, me, all_: _layers(*given, (board, me, all_)))
+    run_on_threads(threads, lambda board, me, all_: _layers(*given, (board, me, all_)))
     return logits if logits.shape[1] else None

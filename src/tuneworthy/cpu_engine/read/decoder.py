@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import torch
 from torch.nn.functional import linear, pad
 
-from tuneworthy.cpu_engine.compiled import now
+from tuneworthy.cpu_engine.compiled import call_now
 from tuneworthy.cpu_engine.gemm import products as _products
 from tuneworthy.cpu_engine.gemm.products import GRAIN
-from tuneworthy.cpu_engine.gemm.thread_pool import ALONE, Team
+from tuneworthy.cpu_engine.gemm.thread_pool import SERIAL, ThreadPool
 from tuneworthy.cpu_engine.gemm.tiles import WIDE
 from tuneworthy.cpu_engine.read import address_table as _places
 from tuneworthy.cpu_engine.read import decode_step as _steps
@@ -50,7 +50,7 @@ class Sight(Protocol):
     real: Any
 
 
-def known(module: Any) -> bool:
+def is_supported(module: Any) -> bool:
     """Return whether this file can run the layers of this causal language model."""
     config = module.config
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
@@ -63,7 +63,7 @@ def known(module: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Fan:
+class FusedLinear:
     """Linear layers that read the same input, with the low-rank changes added to them.
 
     `packed` is a copy of all their weights as one matrix in oneDNN's packed order, or None. `a`
@@ -79,7 +79,7 @@ class Fan:
     b: tuple[Any, ...] = ()
     plain: bool = False
 
-    def adapted(self, changes: Mapping[str, Change]) -> Fan:
+    def adapted(self, changes: Mapping[str, Change]) -> FusedLinear:
         """Return the same layers with their share of the changes."""
         own = [changes.get(name) for name in self.names]
         if not any(own):
@@ -91,7 +91,7 @@ class Fan:
             seconds = [b if b is None else pad(b, (0, -b.shape[1] % GRAIN)) for b in seconds]
         return replace(self, a=torch.cat(firsts), b=tuple(seconds))
 
-    def __call__(self, x: Any, add: Any = None, team: Team = ALONE) -> Any:
+    def __call__(self, x: Any, add: Any = None, team: ThreadPool = SERIAL) -> Any:
         """Return the concatenated outputs for x [N, in], plus `add` (if there is one layer)."""
         if self.plain:
             return self._plain(x, add, team)
@@ -111,7 +111,7 @@ class Fan:
                 out += len(weight)
         return y
 
-    def _plain(self, x: Any, add: Any, team: Team) -> Any:
+    def _plain(self, x: Any, add: Any, team: ThreadPool) -> Any:
         y = x.new_empty(len(x), sum(map(len, self.weights)))
         low = None if self.a is None else team.product(x, self.a)
         at, out = 0, 0
@@ -121,7 +121,7 @@ class Fan:
             if low is not None and b is not None:
                 change, at = (low[:, at : at + b.shape[1]], b), at + b.shape[1]
             more = add if bias is None else bias[None]
-            team.product(x, weight, change, more, (part, now))
+            team.product(x, weight, change, more, (part, call_now))
             if bias is not None and add is not None:
                 part.add_(add)
             out += len(weight)
@@ -132,10 +132,10 @@ class Fan:
 class Layer:
     """One decoder layer; a norm is (weight, eps)."""
 
-    into: Fan
-    out: Fan
-    up: Fan
-    down: Fan
+    into: FusedLinear
+    out: FusedLinear
+    up: FusedLinear
+    down: FusedLinear
     first: tuple[Any, float]
     second: tuple[Any, float]
     q_norm: tuple[Any, float] | None
@@ -160,13 +160,13 @@ class Decoder:
     body: Any
     layers: tuple[Layer, ...]
     norm: tuple[Any, float]
-    head: Fan
+    head: FusedLinear
     kept: int
     width: int
     steps: bool = False
 
     @cached_property
-    def lying(self) -> _places.Layers:
+    def lying(self) -> _places.LayerAddresses:
         """Return the address table of the layers for `_steps`."""
         return _places.open_layers(self.layers, self.norm, self.head, self.steps)
 
@@ -181,12 +181,12 @@ class Decoder:
         real tokens; `sight` is the attention mask.
         """
         if not self.steps or torch.get_num_threads() == 1:
-            return self._read(ids, position, cache, (sight, keep), ALONE)
-        with Team() as team:
+            return self._read(ids, position, cache, (sight, keep), SERIAL)
+        with ThreadPool() as team:
             return self._read(ids, position, cache, (sight, keep), team)
 
     def _read(
-        self, ids: Any, position: Any, cache: Any, look: tuple[Sight, int], team: Team
+        self, ids: Any, position: Any, cache: Any, look: tuple[Sight, int], team: ThreadPool
     ) -> Any:
         (sight, keep), (rows, length) = look, ids.shape
         x = self.body.embed_tokens(ids).flatten(0, 1)
@@ -224,7 +224,7 @@ class Decoder:
         cos, sin = (t[:, 0, : self.width // 2].contiguous() for t in angles)
         real = position[:, 0] - (prefix.length if prefix else 0)
         place = prefix, (cache.layers[0].filled - real).numpy()
-        logits = _steps.run(x, self.lying, (cos, sin), cache, place)
+        logits = _steps.decode_step(x, self.lying, (cos, sin), cache, place)
         return self.head(_normed(x, self.norm)) if logits is None else logits
 
     def _turned(self, heads: Any, layer: Layer, angles: Sequence[Any]) -> tuple[Any, Any]:
@@ -237,24 +237,26 @@ class Decoder:
                 for part, norm in zip(parts, (layer.q_norm, layer.k_norm), strict=True)
             ]
             heads = torch.cat(normed, 2)
-        return _kernels.turned(heads, count, self.kept, (angles[0], angles[1]))
+        return _kernels.rotate_heads(heads, count, self.kept, (angles[0], angles[1]))
 
 
 def open_decoder(module: Any) -> Decoder | None:
     """Return the decoder of a causal language model, None if its layers are not supported."""
-    if not known(module):
+    if not is_supported(module):
         return None
     body, config, head = module.get_decoder(), module.config, module.get_output_embeddings()
     names = {part: name for name, part in module.named_modules()}
     half = body.embed_tokens.weight.dtype == torch.bfloat16
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
-    def fan(*parts: Any) -> Fan:
+    def fan(*parts: Any) -> FusedLinear:
         weights = tuple(part.weight.detach() for part in parts)
         biases = tuple(part.bias for part in parts)
-        plain = width % WIDE == 0 and all(_products.fits(weight) for weight in weights)
+        plain = width % WIDE == 0 and all(_products.gemm_supports(weight) for weight in weights)
         packed = _packed(weights, biases) if half and not plain else None
-        return Fan(tuple(names[part] for part in parts), weights, biases, packed, plain=plain)
+        return FusedLinear(
+            tuple(names[part] for part in parts), weights, biases, packed, plain=plain
+        )
 
     def norm(part: Any) -> Any:
         return part and (part.weight.detach(), float(part.variance_epsilon))
@@ -377,7 +379,7 @@ def _joined(q: Any, own: tuple[Any, Any], before: Any, how: tuple[Any, Any, floa
     if before:
         queries_by_head = q.transpose(0, 1).reshape(kept, -1, width)
         shared = torch.bmm(queries_by_head, before[0][0]).view(kept, rows, queries, -1)
-    _kernels.weigh(scores, shared, *how)
+    _kernels.softmax_scores(scores, shared, *how)
     out = torch.bmm(scores.flatten(0, 1), values.flatten(0, 1)).view(rows, kept, queries, width)
     if shared is not None:
         prefix_out = torch.bmm(shared.flatten(1, 2), before[1][0]).view(kept, rows, queries, width)

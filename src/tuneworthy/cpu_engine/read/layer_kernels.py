@@ -15,7 +15,17 @@ import numpy as np
 import torch
 from numba.extending import register_jitable
 
-from tuneworthy.cpu_engine.compiled import bits, compiled, exp, get, larger, now, put, wide, wide_of
+from tuneworthy.cpu_engine.compiled import (
+    as_array,
+    call_now,
+    compiled,
+    exp,
+    get,
+    larger,
+    put,
+    wide,
+    wide_of,
+)
 from tuneworthy.cpu_engine.sizes import RUN
 
 _N = np.uint64  # for a signed index numba adds a wrap-around test, and LLVM does not vectorise
@@ -156,7 +166,9 @@ def _weigh(own: Any, shared: Any, sizes: Any, hide: Any, place: Any, table: Any)
                 back += _N(past)
 
 
-def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) -> tuple[Any, Any]:
+def rms_norm(
+    x: Any, norm: tuple[Any, float], out: Any = None, do: Any = call_now
+) -> tuple[Any, Any]:
     """Return y = weight · factor · x for x [N, size], and the factors [N, 1], fp32 or wider.
 
     `norm` is (weight, eps); the factor of a row is 1 / sqrt(mean(x²) + eps). y is written into
@@ -165,18 +177,18 @@ def rms_norm(x: Any, norm: tuple[Any, float], out: Any = None, do: Any = now) ->
     out = torch.empty_like(x) if out is None else out
     factors = torch.empty(len(x), 1, dtype=wide_of(x.dtype))
     weight, eps = norm
-    do(rms, bits(x), bits(weight), eps, bits(out), factors.numpy())
+    do(rms, as_array(x), as_array(weight), eps, as_array(out), factors.numpy())
     return out, factors
 
 
 def gated(both: Any) -> Any:
     """Return silu(gate) · up, [N, size], of both [N, gate and up]."""
     out = both.new_empty(len(both), both.shape[1] // 2)
-    gate(bits(both), bits(out), (0, out.shape[1]))
+    gate(as_array(both), as_array(out), (0, out.shape[1]))
     return out
 
 
-def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[Any, Any]:
+def rotate_heads(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[Any, Any]:
     """Return queries and keys rotated by position (RoPE), of heads [rows, length, heads, width].
 
     The first `count` heads are queries, the next `kept` are keys; `angles` are cos and sin, [rows,
@@ -187,12 +199,12 @@ def turned(heads: Any, count: int, kept: int, angles: tuple[Any, Any]) -> tuple[
     queries = heads.new_empty(rows, kept, length, count // kept, width)
     keys, halves = heads.new_empty(rows, kept, length, width), (2, width // 2)
     parts = (heads.unflatten(3, halves), *angles, queries.unflatten(4, halves))
-    _turn(*map(bits, (*parts, keys.unflatten(3, halves))))
+    _turn(*map(as_array, (*parts, keys.unflatten(3, halves))))
     return queries, keys
 
 
-def weigh(
-    own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float, do: Any = now
+def softmax_scores(
+    own: Any, shared: Any, hide: Any, place: tuple[int, ...], scale: float, do: Any = call_now
 ) -> None:
     """Turn scores into attention weights in place: softmax(scale · scores).
 
@@ -211,4 +223,4 @@ def weigh(
     pads = np.zeros(rows, np.int64) if hide is None or hide.ndim > 1 else hide.numpy()
     mask = hide if hide is not None and hide.ndim > 1 else own.new_empty(rows, 0, 0)
     sizes, flat = (rows, kept, queries, keys, past, scale), (own.view(-1), shared.view(-1))
-    do(_weigh, *map(bits, flat), sizes, (pads, bits(mask)), place, table)
+    do(_weigh, *map(as_array, flat), sizes, (pads, as_array(mask)), place, table)

@@ -13,9 +13,9 @@ import torch
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tuneworthy.cpu_engine.compiled import bits, compiled, get, put, wide, wide_of
-from tuneworthy.cpu_engine.gemm.products import address, noted, strips
-from tuneworthy.cpu_engine.read.decode_attention import shares, up
+from tuneworthy.cpu_engine.compiled import as_array, compiled, get, put, wide, wide_of
+from tuneworthy.cpu_engine.gemm.products import address, operand_array, strips
+from tuneworthy.cpu_engine.read.decode_attention import round_up, softmax_in_place
 
 # tokens in a block of queries: larger blocks compute more scores that the causal mask hides
 _QUERIES = 32
@@ -29,7 +29,7 @@ def _times(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
 def _times_of(x: Any, w: Any, columns: Any, add: Any, out: Any) -> Any:  # noqa: ARG001
     def half(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
         none = add[:0, :0]
-        operands = noted(x, w, (none, none), add, out)
+        operands = operand_array(x, w, (none, none), add, out)
         strips(address(operands), 0, columns)
 
     def whole(x: Any, w: Any, columns: Any, add: Any, out: Any) -> None:
@@ -51,15 +51,18 @@ def _weighed(scores: Any, rows: Any, place: Any, table: Any) -> None:
     first token sees, how many queries a token has, and the scale.
     """
     past, hide, seen, group, scale = place
-    own = up(past)  # first column of the row's own tokens
-    end = own + up(seen + (rows - 1) // group)
+    own = round_up(past)  # first column of the row's own tokens
+    end = own + round_up(seen + (rows - 1) // group)
     for q in range(rows):
         limit = seen + q // group
-        count, first = own + up(limit), own + min(hide, limit - 1)  # padding attends to itself
+        count, first = (
+            own + round_up(limit),
+            own + min(hide, limit - 1),
+        )  # padding attends to itself
         row, line = scores[q][:end], table[:count]
         for k in range(count):
             line[k] = get(row, k) * scale
-        shares(line, scores, (past, first), own + limit)
+        softmax_in_place(line, scores, (past, first), own + limit)
         for k in range(count):
             put(row, k, line[k])
         for k in range(count, end):
@@ -76,7 +79,7 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
         out.shape[2] // q.shape[1],
         old_values.shape[1],
     )
-    length, start = out.shape[1], up(past)
+    length, start = out.shape[1], round_up(past)
     by = wide(q, scale)
     for r in range(rows):
         for h in range(kept):
@@ -86,7 +89,7 @@ def _attended(q: Any, own: Any, before: Any, place: Any, rough: Any, out: Any) -
                 queries = q[r, h, first * group : stop * group]
                 if past:
                     _times(queries, old_keys[h], start, none, scores)
-                _times(queries, keys[r, h], up(seen), none, scores[:, start:])
+                _times(queries, keys[r, h], round_up(seen), none, scores[:, start:])
                 at = (past, hide[r], filled - length + first + 1, group, by)
                 _weighed(scores, count, at, table)
                 for g in range(group):
@@ -114,7 +117,7 @@ def attended(q: Any, own: tuple[Any, Any], before: Any, hide: Any, how: tuple[in
     columns = before[0].shape[2] + own[0].shape[3]
     scores = q.new_empty(_QUERIES * group, columns)
     table = torch.empty(columns, dtype=wide_of(q.dtype)).numpy()
-    pairs = tuple(map(bits, own)), tuple(map(bits, before))
+    pairs = tuple(map(as_array, own)), tuple(map(as_array, before))
     given = (hide.numpy(), filled, scale)
-    _attended(bits(queries), *pairs, given, (bits(scores), table), bits(out))
+    _attended(as_array(queries), *pairs, given, (as_array(scores), table), as_array(out))
     return out.view(rows * length, -1)

@@ -13,7 +13,7 @@ import torch
 
 from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
 from tuneworthy.cpu_engine.train.gradient_kernels import rms_norm_back
-from tuneworthy.cpu_engine.train.recorded_step import Tape
+from tuneworthy.cpu_engine.train.recorded_step import RecordedStep
 
 
 class Linear:
@@ -29,7 +29,7 @@ class Linear:
         self.rank: int = len(self.first) if self.first is not None else 0
 
 
-class Fan:
+class AdaptedLinears:
     """Linear layers that read the same input; their adapters' A are multiplied as one matrix.
 
     `a` and `b` are buffers of the adapters' weights of this step in the model's precision (each A
@@ -60,7 +60,7 @@ class Fan:
         parts = zip(flat.split(sizes), self.linears, strict=True)
         return [part.view(-1, linear.rank) if linear.rank else None for part, linear in parts]
 
-    def forward(self, x: Any, tape: Tape, add: Any = None) -> tuple[list[Any], Any]:
+    def forward(self, x: Any, tape: RecordedStep, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
         low: Any = None
         if self.ranks:
@@ -82,7 +82,7 @@ class Fan:
         return outputs, low
 
     def backward(
-        self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
+        self, slopes_of_y: Sequence[Any], kept: Any, tape: RecordedStep, *, whole: bool = True
     ) -> Any:
         """Return the gradient of x, if `whole`; write that of the adapters to its buffers.
 
@@ -116,7 +116,7 @@ class Adapters:
     A step reads them in the model's precision, each A times its scale. All share one scale.
     """
 
-    def __init__(self, fans: Sequence[Fan]) -> None:
+    def __init__(self, fans: Sequence[AdaptedLinears]) -> None:
         self.fans = fans
         self.seconds = [second for fan in fans for second in fan.seconds]
         self.weights = [*(first for fan in fans for first in fan.firsts), *self.seconds]
@@ -182,11 +182,13 @@ class Norm:
     weight: Any
     eps: float
 
-    def forward(self, x: Any, tape: Tape) -> tuple[Any, Any]:
+    def forward(self, x: Any, tape: RecordedStep) -> tuple[Any, Any]:
         """Return y and the factor of each row, [rows, 1]."""
         return rms_norm(x, (self.weight, self.eps), tape.take(x.shape, x.dtype), tape.do)
 
-    def backward(self, dy: Any, kept: tuple[Any, Any], add: Any, out: Any, tape: Tape) -> Any:
+    def backward(
+        self, dy: Any, kept: tuple[Any, Any], add: Any, out: Any, tape: RecordedStep
+    ) -> Any:
         """Write the gradient of x, plus `add`, into `out`; `kept` are x and its rows' factors."""
         x, factor = kept
         return rms_norm_back(dy, x, (self.weight, factor), add, out, tape.do)

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from tuneworthy.cpu_engine.read.layer_kernels import weigh
+from tuneworthy.cpu_engine.read.layer_kernels import softmax_scores
 from tuneworthy.cpu_engine.train import gradient_kernels as kernels
-from tuneworthy.cpu_engine.train.recorded_step import Span, Tape, Writer
+from tuneworthy.cpu_engine.train.recorded_step import RecordedStep, Recorder, Span
 
 _BLOCK = 128  # queries per block: their scores fit a core's cache
 _KEPT = 512  # with more keys, attention weights are recomputed instead of stored
@@ -31,7 +31,7 @@ class Attention:
     width: int
 
     def forward(
-        self, scale: float, span: Span, given: Sequence[Any], past: Held | None, tape: Tape
+        self, scale: float, span: Span, given: Sequence[Any], past: Held | None, tape: RecordedStep
     ) -> Held:
         """Record the span's attention into the last of `given`; return its stored tensors.
 
@@ -43,16 +43,22 @@ class Attention:
         for own, part, place in self._apart(span, tape):
             part_held = _of(held, part)
             keys, values = (part_held[name][:, :, None] for name in ("keys", "values"))
-            kernels.laid(k, place, old["keys"], span.angles, keys, own.do)
-            kernels.laid(v, place, old["values"], None, values, own.do)
-            kernels.laid(q, place, None, span.angles, part_held["turned"], own.do)
+            kernels.gather(k, place, old["keys"], span.angles, keys, own.do)
+            kernels.gather(v, place, old["values"], None, values, own.do)
+            kernels.gather(q, place, None, span.angles, part_held["turned"], own.do)
             output = own.lent(part_held["turned"])
             held["p"].append(self._attend(scale, span, part_held, output, own))
-            kernels.taken(output, place, 0, None, out, own.do)
+            kernels.scatter(output, place, 0, None, out, own.do)
         return held
 
     def backward(
-        self, scale: float, span: Span, held: Held, places: Sequence[Any], tape: Tape, sent: Any
+        self,
+        scale: float,
+        span: Span,
+        held: Held,
+        places: Sequence[Any],
+        tape: RecordedStep,
+        sent: Any,
     ) -> Any:
         """Record a span's gradients of q, k and v; return those of all keys and values.
 
@@ -65,16 +71,18 @@ class Attention:
         for (own, part, place), weights in parts:
             part_slopes = [slope[part] for slope in slopes]
             doutput = own.lent(part_slopes[0])
-            kernels.laid(dout, place, None, None, doutput, own.do)  # padding has no gradient
+            kernels.gather(dout, place, None, None, doutput, own.do)  # padding has no gradient
             self._slopes(scale, span, (_of(held, part), weights, doutput), part_slopes, own)
             for slope, more in zip(part_slopes[1:], sent or (), strict=False):
-                kernels.gained(more, place[1], slope, own.do)
-            kernels.taken(part_slopes[0], place, 0, span.angles, dq, own.do)
-            kernels.taken(part_slopes[1][:, :, None], place, skipped, span.angles, dk, own.do)
-            kernels.taken(part_slopes[2][:, :, None], place, skipped, None, dv, own.do)
+                kernels.add_row_sums(more, place[1], slope, own.do)
+            kernels.scatter(part_slopes[0], place, 0, span.angles, dq, own.do)
+            kernels.scatter(part_slopes[1][:, :, None], place, skipped, span.angles, dk, own.do)
+            kernels.scatter(part_slopes[2][:, :, None], place, skipped, None, dv, own.do)
         return slopes[1:]
 
-    def _apart(self, span: Span, tape: Tape) -> Iterator[tuple[Writer, Any, tuple[Any, int]]]:
+    def _apart(
+        self, span: Span, tape: RecordedStep
+    ) -> Iterator[tuple[Recorder, Any, tuple[Any, int]]]:
         """Yield parallel writers, each with a share of the rows, or of a single row's kept heads.
 
         Also yield the location of the share: the rows' start offsets among the tokens, and the
@@ -87,13 +95,13 @@ class Attention:
             else:
                 yield own, (share,), (span.starts[share.start : share.stop + 1], 0)
 
-    def _rooms(self, span: Span, dtype: Any, tape: Tape) -> Held:
+    def _rooms(self, span: Span, dtype: Any, tape: RecordedStep) -> Held:
         shape = (span.rows, self.kept, span.skipped + span.length, self.width)
         grouped = (span.rows, self.kept, self.group, span.length, self.width)
         keys, values, turned = (tape.take(size, dtype) for size in (shape, shape, grouped))
         return {"keys": keys, "values": values, "turned": turned, "p": []}
 
-    def _weights(self, scale: float, turned: Any, keys: Any, own: Writer) -> Any:
+    def _weights(self, scale: float, turned: Any, keys: Any, own: Recorder) -> Any:
         """Return softmax(s · q kᵀ) of one block of queries, [rows · kept, queries, keys].
 
         The block's last query sees all keys, the one before it all but the last. Scores are rounded
@@ -103,7 +111,7 @@ class Attention:
         store = own.take if count <= _KEPT else own.lend
         scores = store((*packed.shape[:2], count), packed.dtype)
         own.do(torch.bmm, packed, keys.flatten(0, 1).transpose(1, 2), out=scores)
-        weigh(scores[None], None, None, (1, block, count, 0, 1), scale, own.do)
+        softmax_scores(scores[None], None, None, (1, block, count, 0, 1), scale, own.do)
         return scores
 
     def _blocks(self, span: Span) -> list[tuple[slice, int]]:
@@ -112,7 +120,9 @@ class Attention:
         stops = [min(start + _BLOCK, span.length) for start in starts]
         return [(slice(a, b), span.skipped + b) for a, b in zip(starts, stops, strict=True)]
 
-    def _attend(self, scale: float, span: Span, held: Held, output: Any, own: Writer) -> list[Any]:
+    def _attend(
+        self, scale: float, span: Span, held: Held, output: Any, own: Recorder
+    ) -> list[Any]:
         """Record the attention output; return the weights of each block, None where not stored."""
         kept = []
         for block, count in self._blocks(span):
@@ -125,7 +135,7 @@ class Attention:
         return kept
 
     def _slopes(
-        self, scale: float, span: Span, given: tuple[Any, ...], slopes: Sequence[Any], own: Writer
+        self, scale: float, span: Span, given: tuple[Any, ...], slopes: Sequence[Any], own: Recorder
     ) -> None:
         """Record the gradient of rotated queries, of keys and of values.
 
@@ -142,7 +152,7 @@ class Attention:
             values = held["values"][:, :, :count].flatten(0, 1)
             sloped = own.lent(weights)
             own.do(torch.bmm, packed, values.transpose(1, 2), out=sloped)
-            kernels.score_slopes(weights, sloped, scale, own.do)
+            kernels.softmax_backward(weights, sloped, scale, own.do)
             own.product(sloped, keys.flatten(0, 1), dq[:, :, :, block])
             own.product(sloped.transpose(1, 2), queries, dk[:, :, :count], more)
             own.product(weights.transpose(1, 2), packed, dv[:, :, :count], more)

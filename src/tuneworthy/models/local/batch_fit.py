@@ -27,7 +27,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 @dataclass
-class Fit:
+class BatchLimits:
     """The most rows, and the most padded tokens, of a batch; None means no known limit.
 
     The user may set `rows`; both fall when a batch runs out of memory.
@@ -74,7 +74,7 @@ class Fit:
         return [result for part in parts for result in self.run(work, part, cost, device)]
 
 
-def retried(
+def run_halving(
     work: Callable[[int], Result], size: int, least: int, device: str
 ) -> tuple[Result, int]:
     """Return `work(size)` and the size that fitted, halved on lack of memory down to `least`.

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tuneworthy import cpu_engine
 from tuneworthy.core.errors import TaskError
-from tuneworthy.core.free_memory import give_back
+from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import Record
 
 _GROUP = Path("/sys/fs/cgroup")
@@ -42,7 +42,7 @@ def device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def placed(wanted: str) -> str:
+def resolve_device(wanted: str) -> str:
     """Return the device that a task requests. Raises TaskError if this machine lacks it."""
     import torch
 
@@ -74,7 +74,7 @@ def allow_tf32(device: str, precision: str) -> None:
         torch.set_float32_matmul_precision("high")
 
 
-def marks(device: str, precision: str) -> dict[str, str]:
+def device_fingerprint(device: str, precision: str) -> dict[str, str]:
     """Return the properties of a device that replies may depend on, for a model's fingerprint.
 
     On a CPU torch's threads and whether the CPU engine is off; on CUDA the mode of fp32 products.
@@ -100,7 +100,7 @@ def exact(tensor: Any) -> Any:
 def release(device: str) -> None:
     """Return unused memory to the system and to the device."""
     gc.collect()
-    give_back()
+    trim_heap()
     if device == "cpu":
         return
     import torch

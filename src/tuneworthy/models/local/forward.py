@@ -17,10 +17,17 @@ from transformers import DynamicCache
 
 from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
-from tuneworthy.core.grouping import FINE, alike
-from tuneworthy.models.local.batch_fit import Fit
+from tuneworthy.core.grouping import FINE, similar_length_groups
+from tuneworthy.models.local.batch_fit import BatchLimits
 from tuneworthy.models.local.device import exact
-from tuneworthy.models.local.prefix_attention import NAME, Part, Prefix, Sight, additive, rooms
+from tuneworthy.models.local.prefix_attention import (
+    NAME,
+    AttentionContext,
+    LayerCacheSlice,
+    Prefix,
+    additive,
+    new_cache,
+)
 
 _ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 PROBE, _SALTS = 12, range(0, 5 * 911, 911)
@@ -46,7 +53,7 @@ class Net:
     word: str
     shares: bool
     decoder: Any = None
-    fit: Fit = field(default_factory=Fit)
+    fit: BatchLimits = field(default_factory=BatchLimits)
 
     @property
     def device(self) -> str:
@@ -148,10 +155,14 @@ def same_logits(found: Any, truth: Any, *, reordered: bool = True) -> bool:
 
 def read_prefix(net: Net, ids: Sequence[int]) -> Prefix:
     """Read a prefix once; its keys and values serve every row."""
-    cache = rooms(net.layers, len(ids), turned=net.decoder is not None)
+    cache = new_cache(net.layers, len(ids), turned=net.decoder is not None)
     tokens = torch.tensor([list(ids)], device=net.module.device)
     place = torch.arange(len(ids), device=tokens.device)[None]
-    look = Sight(None, None, torch.ones(1, len(ids), dtype=torch.bool)) if net.decoder else None
+    look = (
+        AttentionContext(None, None, torch.ones(1, len(ids), dtype=torch.bool))
+        if net.decoder
+        else None
+    )
     _call(net, tokens, cache, look, place, keep=1)
     keys, values = [layer.keys for layer in cache.layers], [layer.values for layer in cache.layers]
     return Prefix(keys, values, len(ids))
@@ -174,7 +185,7 @@ def begin(
     past = prefix.length if prefix else 0
     place = (real[:, :length].cumsum(1) - 1).clamp_min_(0) + past
     state = State(
-        cache=rooms(net.layers, length + room, turned=net.decoder is not None),
+        cache=new_cache(net.layers, length + room, turned=net.decoder is not None),
         real=real.to(device),
         position=place[:, -1].to(device) + 1,
         filled=0,
@@ -209,7 +220,7 @@ def tree(net: Net, state: State, tokens: Any, depth: Any, seen: Any) -> Any:
     past = state.real[:, None, :before].expand(-1, tokens.shape[1], -1)
     mask = additive(torch.cat([past, seen], 2)[:, None], net.module.dtype)
     position = state.position[:, None] + depth
-    logits = _call(net, tokens, state.cache, Sight(state.prefix, mask), position, keep=0)
+    logits = _call(net, tokens, state.cache, AttentionContext(state.prefix, mask), position, keep=0)
     state.rewind(before)
     return logits
 
@@ -218,10 +229,10 @@ def _read_runs(net: Net, state: State, lengths: Sequence[int], inputs: tuple[Any
     """Read a whole batch in groups of rows of similar length, which saves padding."""
     parts_logits, (ids, place) = [], inputs
     state.filled = ids.shape[1]
-    for run in alike(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
+    for run in similar_length_groups(lengths, *(FINE if net.decoder and net.decoder.steps else ())):
         start, rows = state.filled - max(lengths[run.start : run.stop]), slice(run.start, run.stop)
-        parts = [Part(room, rows, start, len(lengths)) for room in state.cache.layers]
-        look = Sight(state.prefix, None, state.real[rows, start : state.filled])
+        parts = [LayerCacheSlice(room, rows, start, len(lengths)) for room in state.cache.layers]
+        look = AttentionContext(state.prefix, None, state.real[rows, start : state.filled])
         own, cache = (ids[rows, start:], place[rows, start:]), SimpleNamespace(layers=parts)
         parts_logits.append(_call(net, own[0], cache, look, own[1], keep=1)[:, -1])
     return torch.cat(parts_logits)
@@ -232,12 +243,12 @@ def _read(net: Net, state: State, ids: Any, position: Any) -> Any:
     if state.wide:  # transformers builds the mask, with windows
         look: Any = state.real[:, : state.filled].long()
     else:
-        look = Sight(state.prefix, None, state.real[:, : state.filled])
+        look = AttentionContext(state.prefix, None, state.real[:, : state.filled])
     return _call(net, ids, state.cache, look, position, keep=1)[:, -1]
 
 
 def _call(net: Net, ids: Any, cache: Any, look: Any, position: Any, *, keep: int) -> Any:
-    sight = isinstance(look, Sight)
+    sight = isinstance(look, AttentionContext)
     if sight and net.decoder:
         return net.decoder(ids, position, cache, look, keep)
     given: dict[str, Any] = {"sight": look} if sight else {}

@@ -17,21 +17,21 @@ import numpy as np
 import torch
 
 from tuneworthy.core.answer import Finish
-from tuneworthy.core.grouping import balanced
+from tuneworthy.core.grouping import balanced_groups
 from tuneworthy.core.model import Limits
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.forward import Net, State, begin, read_prefix, step
-from tuneworthy.models.local.parallel import lanes, side_by_side
+from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.models.local.prefix_attention import Prefix
-from tuneworthy.models.local.thought import Thought, Watch
-from tuneworthy.models.local.token_grammar import Guide, allowed
+from tuneworthy.models.local.thought import Thought, ThoughtLimits
+from tuneworthy.models.local.token_grammar import CompiledGrammar, allowed
 
 LEAST_SHARED = 8
 
 
 @dataclass(frozen=True)
-class Draw:
+class DecodingOptions:
     """Decoding options. `ends` are the end tokens; `text` decodes ids to search them for `stop`.
 
     `room` is the most tokens of an answer, its end token included; `rows` and `tokens` bound a
@@ -47,16 +47,16 @@ class Draw:
     seed: int = 0
     sample: int = 0
     stop: tuple[str, ...] = ()
-    guide: Guide | None = None
+    guide: CompiledGrammar | None = None
     text: Callable[[Sequence[int]], str] = lambda ids: ""
     rows: int = 128
     tokens: int = 16_384
     look: tuple[Callable[[Any, State], list[list[float]]], int] | None = None
-    watch: Watch | None = None
+    watch: ThoughtLimits | None = None
 
 
 @dataclass
-class Drawn:
+class GeneratedAnswer:
     """One answer: its token ids (without the end token), the tokens generated, and its cost.
 
     `thought` is what the row thought first; its tokens are the first of `ids`.
@@ -81,7 +81,7 @@ class _Row:
     index: int
     prompt: Sequence[int]
     room: int
-    out: Drawn
+    out: GeneratedAnswer
     uniform: Any = None
     matcher: Any = None
     near: int = 0
@@ -93,9 +93,9 @@ def generate(
     net: Net,
     prompts: Sequence[Sequence[int]],
     rooms: Sequence[int],
-    draw: Draw,
+    draw: DecodingOptions,
     samples: Sequence[int] | None = None,
-) -> list[Drawn]:
+) -> list[GeneratedAnswer]:
     """Return one answer per prompt, in order. `rooms` are the token limits of the answers.
 
     `samples` numbers the draw of each prompt where they differ; a prompt that occurs several times
@@ -103,10 +103,10 @@ def generate(
     """
     numbers = [draw.sample] * len(prompts) if samples is None else list(samples)
     begun = time.perf_counter()
-    answers = [Drawn() for _ in prompts]
+    answers = [GeneratedAnswer() for _ in prompts]
     longest = max(map(len, prompts)) + draw.room
     prefix, own = share_prefix(net, prompts, longest)
-    count = lanes(net.module.device, len(own))
+    count = parallel_batches(net.module.device, len(own))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def decoded(batch: list[int]) -> list[_Row]:
@@ -125,7 +125,7 @@ def generate(
 
     rows, tokens = net.fit.most(draw.rows, max(1, draw.tokens // count))
     most = replace(draw, rows=rows, tokens=tokens * count)
-    done = side_by_side(work, batches([len(ids) for ids in own], most, count), count)
+    done = run_parallel(work, batches([len(ids) for ids in own], most, count), count)
     rows_done = [row for batch in done for row in batch]
     for row in rows_done:
         row.out.cached = prefix.length if prefix else 0
@@ -135,7 +135,7 @@ def generate(
     return answers
 
 
-def own_length(prompts: Sequence[Sequence[int]]) -> float:
+def mean_unshared_length(prompts: Sequence[Sequence[int]]) -> float:
     """Return the mean number of tokens that a prompt does not share with all the others."""
     return sum(map(len, prompts)) / len(prompts) - _same(prompts)
 
@@ -157,7 +157,7 @@ def share_prefix(
     return read_prefix(net, prompts[0][:length]), [ids[length:] for ids in prompts]
 
 
-def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int]]:
+def batches(lengths: Sequence[int], draw: DecodingOptions, count: int = 1) -> list[list[int]]:
     """Return the indices of each batch: longest first, balanced in tokens, within the token budget.
 
     `count` batches run in parallel and share the budget.
@@ -166,13 +166,15 @@ def batches(lengths: Sequence[int], draw: Draw, count: int = 1) -> list[list[int
     costs = [lengths[k] + draw.room for k in order]
     return [
         [order[k] for k in run]
-        for run in balanced(costs, draw.rows, max(1, draw.tokens // count), count)
+        for run in balanced_groups(costs, draw.rows, max(1, draw.tokens // count), count)
     ]
 
 
-def _open(index: int, own: Sequence[int], room: int, how: tuple[Draw, Sequence[int], int]) -> _Row:
+def _open(
+    index: int, own: Sequence[int], room: int, how: tuple[DecodingOptions, Sequence[int], int]
+) -> _Row:
     draw, whole, sample = how
-    row = _Row(index, own, room, Drawn())
+    row = _Row(index, own, room, GeneratedAnswer())
     if draw.temperature > 0:
         row.uniform = _stream(draw.seed, sample, whole).random(room)
     if draw.watch is not None:
@@ -189,7 +191,7 @@ def _thinks(row: _Row) -> bool:
     return row.out.thought is not None and row.out.thought.inside
 
 
-def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: Draw) -> None:
+def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: DecodingOptions) -> None:
     at = {ids: n for n, ids in enumerate(dict.fromkeys(tuple(row.prompt) for row in rows))}
     logits, state = begin(net, list(at), prefix, max(draw.room, draw.look[1] if draw.look else 0))
     if draw.look:
@@ -233,18 +235,18 @@ def _retire(
     return [live[k] for k in kept], [tokens[k] for k in kept], [False] * count
 
 
-def _choose(logits: Any, live: list[_Row], draw: Draw) -> list[int]:
+def _choose(logits: Any, live: list[_Row], draw: DecodingOptions) -> list[int]:
     if draw.guide is not None:
-        logits = hold(logits, [None if _thinks(row) else row.matcher for row in live])
+        logits = mask_illegal(logits, [None if _thinks(row) else row.matcher for row in live])
     if draw.temperature == 0:
-        chosen = greatest(logits)
+        chosen = argmax_tokens(logits)
     else:
         uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
         chosen = sampled(logits, draw.temperature, draw.top_p, uniform)
     return [_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
 
 
-def _in_time(row: _Row, token: int, draw: Draw) -> int:
+def _in_time(row: _Row, token: int, draw: DecodingOptions) -> int:
     """Return the token, or near the row's cap one that still lets its grammar be completed."""
     if draw.guide is None or _thinks(row):
         return token
@@ -256,7 +258,7 @@ def _in_time(row: _Row, token: int, draw: Draw) -> int:
     return draw.guide.closer.in_time(row.matcher, token, left)
 
 
-def hold(logits: Any, matchers: Sequence[Any]) -> Any:
+def mask_illegal(logits: Any, matchers: Sequence[Any]) -> Any:
     """Return the logits with every token that the grammar forbids at minus infinity.
 
     A row without a matcher (None) is unconstrained.
@@ -265,7 +267,7 @@ def hold(logits: Any, matchers: Sequence[Any]) -> Any:
     return logits.masked_fill(~legal, float("-inf"))
 
 
-def greatest(logits: Any) -> list[int]:
+def argmax_tokens(logits: Any) -> list[int]:
     """Return the token of the greatest logit of each row, the first of equal ones.
 
     Positive bf16 numbers sort like their bits, and the greatest of 49,152 logits is hardly ever
@@ -300,7 +302,7 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
     return [min(token, most) for token, most in zip(tokens, last, strict=True)]
 
 
-def _ended(row: _Row, token: int, draw: Draw) -> bool:
+def _ended(row: _Row, token: int, draw: DecodingOptions) -> bool:
     """Append one token to the row's answer; return whether the answer has ended."""
     out = row.out
     out.made += 1

@@ -25,7 +25,7 @@ from tuneworthy.models.local.device import (
     allow_tf32,
     device,
     free_memory,
-    placed,
+    resolve_device,
     total_memory,
 )
 from tuneworthy.models.local.weights import cache_folder, write_note
@@ -61,7 +61,7 @@ class Machine(Record):
     because: str
 
 
-def look(folder: Path = Path()) -> Machine:
+def inspect_machine(folder: Path = Path()) -> Machine:
     """Return the figures of this machine (under two seconds once torch is imported)."""
     here = {
         "cpu": _cpu(),
@@ -110,13 +110,13 @@ def precision_for(device: str) -> str:
     return chosen(device)[1]
 
 
-def settled(place: Placement, precision: str | None = None) -> tuple[str, str]:
+def resolve_placement(place: Placement, precision: str | None = None) -> tuple[str, str]:
     """Return the device and precision that a model runs in; set the TF32 mode.
 
     `precision`, then that of `place`, override the measured choice. Raises TaskError if the device
     is absent.
     """
-    where, wanted = placed(place.device), precision or place.precision
+    where, wanted = resolve_device(place.device), precision or place.precision
     chosen_precision = precision_for(where) if wanted == "auto" else wanted
     allow_tf32(where, chosen_precision)
     return where, chosen_precision

@@ -107,7 +107,7 @@ def shape_of(config: Mapping[str, Any], tensors: Mapping[str, Sequence[int]]) ->
     )
 
 
-def asking(
+def inference_memory(
     shape: Shape, size: int, tokens: int, rows: int = 128, *, general: bool = False
 ) -> dict[str, int]:
     """Return bytes by part while batches of `tokens` padded tokens are read and answered.
@@ -157,13 +157,15 @@ def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[
     return shape.layers * each + 4 * (copied + rank * len(linears))
 
 
-def written_out(shape: Shape, size: int, rank: int, linears: Mapping[str, Any]) -> int:
+def hand_gradient_activations(
+    shape: Shape, size: int, rank: int, linears: Mapping[str, Any]
+) -> int:
     """Return the same for the hand-written gradient (`cpu_engine/train`): no copies, no mask."""
     each = 4 * shape.hidden + 3 * shape.query + 4 * shape.key + 3 * shape.inner
     return size * (shape.layers * each + rank * len(linears))
 
 
-def training(
+def training_memory(
     shape: Shape,
     size: int,
     adapter: tuple[int, str | Sequence[str]],
@@ -180,7 +182,9 @@ def training(
     rank, targets = adapter
     linears = adapted(shape, targets)
     numbers = rank * sum(a + b for a, b in linears.values())
-    whole = (written_out if way == "written out" else activations)(shape, size, rank, linears)
+    whole = (hand_gradient_activations if way == "written out" else activations)(
+        shape, size, rank, linears
+    )
     trunk = max((part.shared for part in step), default=0)
 
     def at_once(cost: Callable[[Part], int]) -> int:

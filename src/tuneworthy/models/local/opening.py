@@ -24,7 +24,7 @@ from tuneworthy.models.local import prefix_attention as _attention
 from tuneworthy.models.local.chat_template import conversation, one_template
 from tuneworthy.models.local.config import read_config
 from tuneworthy.models.local.render_process import Refused, rendered
-from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, settled
+from tuneworthy.models.local.thinking import NEVER, Setting, Thinking, set_switch
 from tuneworthy.models.local.weights import sha256, shapes
 
 _SHOWN = 5  # tensors named in a message
@@ -130,7 +130,7 @@ def set_thinking(tokenizer: Any, setting: Setting) -> Thinking:
             return None
 
     words = [token.content for token in tokenizer.added_tokens_decoder.values()]
-    tokenizer.chat_template, thinking = settled(template, words, setting, question)
+    tokenizer.chat_template, thinking = set_switch(template, words, setting, question)
     for turns in ([("user", _QUESTION)], [("system", _INSTRUCTION), ("user", _QUESTION)]):
         try:
             conversation(tokenizer, turns)

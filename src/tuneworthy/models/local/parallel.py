@@ -16,13 +16,13 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def lanes(device: Any, rows: int) -> int:
+def parallel_batches(device: Any, rows: int) -> int:
     """Return how many batches to run in parallel: torch's threads, 1 on a GPU or for few rows."""
     threads = torch.get_num_threads()
     return threads if torch.device(device).type == "cpu" and rows >= 2 * threads else 1
 
 
-def side_by_side(
+def run_parallel(
     work: Callable[[Part], Result],
     parts: Sequence[Part],
     count: int,

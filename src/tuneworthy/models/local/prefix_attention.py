@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tuneworthy import cpu_engine
-from tuneworthy.models.local.device_attention import How, attend
+from tuneworthy.models.local.device_attention import ScoreOptions, attend
 
 NAME = "tuneworthy"
 _flash = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
@@ -48,7 +48,7 @@ class Prefix:
 
 
 @dataclass
-class Sight:
+class AttentionContext:
     """What the queries of one forward pass may attend to: the prefix and, by `mask`, their own row.
 
     `mask` is additive, [rows, 1, queries, keys]; every query attends at least to itself. `real`
@@ -86,7 +86,7 @@ class Sight:
         return additive(((real[:, None] & (keys <= own)) | (keys == own))[:, None], dtype)
 
 
-class Room(DynamicLayer):  # type: ignore[misc]
+class LayerCache(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer in preallocated memory, so that a decoding step copies nothing.
 
     `turned` stores the keys transposed, [rows, heads, width, length]: a product of few queries then
@@ -185,13 +185,13 @@ class Room(DynamicLayer):  # type: ignore[misc]
 
 
 @dataclass
-class Part:
-    """A slice of the rows of a `Room` (`many` rows), filled from column `start` on, zero before.
+class LayerCacheSlice:
+    """Some rows of a `LayerCache` (`many` rows), filled from column `start` on, zero before.
 
     Memory that was never written may hold NaN, which no mask hides: 0 · NaN is NaN.
     """
 
-    room: Room
+    room: LayerCache
     rows: slice
     start: int
     many: int
@@ -217,10 +217,10 @@ class Part:
         return views
 
 
-def rooms(layers: int, capacity: int, *, turned: bool = False) -> Any:
-    """Return a cache with one `Room` per layer, each for `capacity` tokens a row."""
+def new_cache(layers: int, capacity: int, *, turned: bool = False) -> Any:
+    """Return a cache with one `LayerCache` per layer, each for `capacity` tokens a row."""
     space = capacity + cpu_engine.whole(1) * turned  # a padded view then fits from any start column
-    return Cache(layers=[Room(space, turned) for _ in range(layers)])
+    return Cache(layers=[LayerCache(space, turned) for _ in range(layers)])
 
 
 def attention(
@@ -231,13 +231,15 @@ def attention(
     attention_mask: Any,
     **kwargs: Any,
 ) -> tuple[Any, None]:
-    """Attend as transformers does, or in two parts if the caller passed a `Sight`."""
-    sight: Sight | None = kwargs.pop("sight", None)
+    """Attend as transformers does, or in two parts if the caller passed a `AttentionContext`."""
+    sight: AttentionContext | None = kwargs.pop("sight", None)
     softcap = kwargs.get("softcap")
     if sight is None and softcap is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
     if sight is None:
-        sight = Sight(None, _causal(query, key) if attention_mask is None else attention_mask)
+        sight = AttentionContext(
+            None, _causal(query, key) if attention_mask is None else attention_mask
+        )
     scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
     past = sight.prefix
     shared = (past.keys[module.layer_idx], past.values[module.layer_idx]) if past else None
@@ -248,11 +250,11 @@ def attention(
     else:
         shape = query.shape[2], key.shape[2], query.dtype
         look = partial(_look, sight, shape)
-        out = attend(query, (key, value), shared, look, How(scale, softcap))
+        out = attend(query, (key, value), shared, look, ScoreOptions(scale, softcap))
     return out.transpose(1, 2).contiguous(), None
 
 
-def _look(sight: Sight, shape: tuple[int, int, Any], rows: slice, queries: slice) -> Any:
+def _look(sight: AttentionContext, shape: tuple[int, int, Any], rows: slice, queries: slice) -> Any:
     """Return a block of the mask; cache that of all rows and queries for the other layers."""
     if queries.stop - queries.start < shape[0] or rows.start:
         return sight.additive(rows, queries, shape)
@@ -261,7 +263,9 @@ def _look(sight: Sight, shape: tuple[int, int, Any], rows: slice, queries: slice
     return sight._grouped[rows.stop, "whole"]
 
 
-def _on_cpu(query: Any, own: tuple[Any, Any], shared: Any, sight: Sight, scale: float) -> Any:
+def _on_cpu(
+    query: Any, own: tuple[Any, Any], shared: Any, sight: AttentionContext, scale: float
+) -> Any:
     """Attend in two parts with torch's CPU kernel, which also returns the log-sum-exp."""
     rows, heads, length, width = query.shape
     key, value = own

@@ -20,7 +20,7 @@ SECONDS = 10.0  # of one rendering
 MEMORY = 1 << 30  # bytes of the child
 LONGEST = 32_000_000  # bytes of a rendered conversation
 STRIKES = 3  # timeouts after which the model is given up
-_SOURCE = Path(__file__).with_name("_chat.py")
+_SOURCE = Path(__file__).with_name("render_child.py")
 _late: dict[str, int] = {}
 
 

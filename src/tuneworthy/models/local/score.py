@@ -13,8 +13,8 @@ import torch
 
 from tuneworthy.ledger import signals
 from tuneworthy.models.local.forward import Net, State, begin, tree
-from tuneworthy.models.local.generate import Draw, batches, share_prefix
-from tuneworthy.models.local.parallel import lanes, side_by_side
+from tuneworthy.models.local.generate import DecodingOptions, batches, share_prefix
+from tuneworthy.models.local.parallel import parallel_batches, run_parallel
 from tuneworthy.models.local.prefix_attention import Prefix
 
 Ids = Sequence[int]
@@ -41,7 +41,7 @@ class Trie:
         return depths
 
 
-def plant(continuations: Sequence[Ids]) -> Trie:
+def build_trie(continuations: Sequence[Ids]) -> Trie:
     """Return the trie of these continuations (each at least one token)."""
     tokens: list[int] = []
     parents: list[int] = []
@@ -70,7 +70,7 @@ def logprobs(
         return [_one_by_one(net, p, c) for p, c in zip(prompts, continuations, strict=True)]
     prefix, own = share_prefix(net, prompts, longest)
     scores: list[list[float]] = [[] for _ in prompts]
-    count = lanes(net.module.device, len(own))
+    count = parallel_batches(net.module.device, len(own))
     most = _LOGITS // count // net.vocab
 
     nodes = min(most, max(sum(len(c) for c in given) for given in continuations))
@@ -89,9 +89,9 @@ def logprobs(
         for k, sums in zip(batch, done, strict=True):
             scores[k] = sums
 
-    rows, tokens = net.fit.most(max(1, most // max(1, nodes)), Draw.tokens // count or 1)
-    draw = Draw(room=nodes, ends=frozenset(), rows=rows, tokens=tokens * count)
-    side_by_side(work, batches([len(ids) for ids in own], draw, count), count)
+    rows, tokens = net.fit.most(max(1, most // max(1, nodes)), DecodingOptions.tokens // count or 1)
+    draw = DecodingOptions(room=nodes, ends=frozenset(), rows=rows, tokens=tokens * count)
+    run_parallel(work, batches([len(ids) for ids in own], draw, count), count)
     return scores
 
 
@@ -105,21 +105,23 @@ def _batch(
     return _sums(net, begin(net, own, prefix, 0), continuations, most)
 
 
-def beside(net: Net, given: Sequence[Ids]) -> tuple[Callable[[Any, State], list[list[float]]], int]:
+def continuation_scorer(
+    net: Net, given: Sequence[Ids]
+) -> tuple[Callable[[Any, State], list[list[float]]], int]:
     """Return a function that scores the same continuations for each row of a batch just read.
 
     Also return the number of nodes of their tree, for which the cache needs room.
     """
 
     # the most parallel batches there may be, which share the memory
-    count = lanes(net.module.device, 1 << 30)
+    count = parallel_batches(net.module.device, 1 << 30)
 
     def look(logits: Any, state: State) -> list[list[float]]:
         rows = len(logits)
         most = _LOGITS // count // net.vocab // rows
         return _sums(net, (logits, state), [given] * rows, max(1, most))
 
-    return look, len(plant(given).tokens)
+    return look, len(build_trie(given).tokens)
 
 
 def _sums(
@@ -131,7 +133,7 @@ def _sums(
     for part in _parts(continuations, most):
         cut = [given[part.start : part.stop] for given in continuations]
         same = all(given == cut[0] for given in cut)
-        tries = [plant(cut[0])] * len(cut) if same else [plant(given) for given in cut]
+        tries = [build_trie(cut[0])] * len(cut) if same else [build_trie(given) for given in cut]
         inner = _inner(net, state, tries)
         for row, (trie, given) in enumerate(zip(tries, cut, strict=True)):
             nodes = [node for path in trie.paths for node in path]

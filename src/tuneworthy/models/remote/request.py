@@ -12,10 +12,10 @@ from tuneworthy.core.model import Grammar, Limits, Prompt
 from tuneworthy.core.record import canonical
 
 LABEL = "label"
-ROOMS = ("max_tokens", "max_completion_tokens")
+TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 SWITCH = "chat_template_kwargs"
 # parameters that are left out if refused
-DROPPED = ("temperature", "top_p", "seed", SWITCH, *ROOMS)
+DROPPED = ("temperature", "top_p", "seed", SWITCH, *TOKEN_LIMITS)
 # Model families whose chat template has a switch for thinking, as vLLM and SGLang pass it on.
 _FAMILIES = (
     (re.compile(r"qwen-?3|qwq|glm-?4\.[5-9]|glm-?[5-9]|smollm-?3|hunyuan", re.I),
@@ -78,7 +78,7 @@ def size(sent: Mapping[str, Any]) -> int:
     return len(canonical(sent).encode("utf-8", "replace")) + 16 * len(sent["messages"])
 
 
-def refused(sent: Mapping[str, Any], why: str, parameter: str) -> str:
+def refused_parameter(sent: Mapping[str, Any], why: str, parameter: str) -> str:
     """Return the parameter of a request that a server refuses by name, or "".
 
     `parameter` is the name in the field that some servers send with the error.

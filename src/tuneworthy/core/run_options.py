@@ -1,0 +1,26 @@
+"""Options of a run, as the command line and Python callers give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run.
+
+    `bad_rows` and `max_bad`: what to do with bad rows. `limit`: the most rows. `fresh`: start the
+    study anew. `pay`: allow paid models without a cap. `brief`: run only the arms and the
+    diagnosis; skip optional measurements. `unlock`: score only the locked rows. `more`: further
+    minutes for a finished study.
+    """
+
+    bad_rows: Literal["stop", "exclude"] = "stop"
+    max_bad: float = 0.01
+    limit: int | None = None
+    fresh: bool = False
+    pay: bool = False
+    brief: bool = False
+    unlock: bool = False
+    more: float | None = None

@@ -13,8 +13,6 @@ import numpy as np
 
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.case import Case
-from tuneworthy.core.record import digest
-from tuneworthy.core.run import Run
 from tuneworthy.stats.bounds import Bound
 from tuneworthy.stats.clusters import (
     Folds,
@@ -81,31 +79,6 @@ def graded_pair(
     )
     mean = min(1.0, max(-1.0, corrected.mean))
     return bound._replace(mean=mean, low=corrected.low, high=corrected.high)
-
-
-def grading_sheet(
-    cases: Sequence[Case], runs: Sequence[Run], grades: Grades, n: int = 60, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Return the answers for humans to grade next, shuffled and without arm names.
-
-    `n` cases are drawn by the seed, the same for every arm and reference, so that every pair of
-    arms has them graded. Graded, empty and right answers are left out; a text that several arms
-    gave appears once. A row is {"id", "input", "right", "answer", "grade": None}.
-    """
-    drawn = sorted(cases, key=lambda case: digest([seed, "sheet", case.id]))[:n]
-    graded, gold = completed(grades, cases), {case.id: case for case in drawn}
-    ungraded = {
-        (answer.case, answer.text.strip())
-        for run in runs
-        if run.state == "measured" and run.spec.role in ("candidate", "reference")
-        for answer in run.answers
-        if answer.case in gold and not np.isfinite(_grade(answer, graded))
-    }
-    ordered = sorted(ungraded, key=lambda pair: digest([seed, "order", *pair]))
-    return [
-        {"id": i, "input": gold[i].input, "right": gold[i].output, "answer": text, "grade": None}
-        for i, text in ordered
-    ]
 
 
 def _grade(answer: Answer, grades: Grades) -> float:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuneworthy.compare.choice import sorted_by_dev
 from tuneworthy.core.arm import Sizes, Work
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
-from tuneworthy.core.known import ForgottenFacts, KnowledgeProbe
+from tuneworthy.core.known import KnowledgeProbe
 from tuneworthy.core.model import Model
-from tuneworthy.core.run import Run
 from tuneworthy.core.task import Task
 from tuneworthy.extras.known_facts import (
     MOST,
@@ -23,7 +21,6 @@ from tuneworthy.extras.known_facts import (
     SETS,
     SHOTS,
     Probe,
-    lost_facts,
     probe,
 )
 from tuneworthy.measure.units import Runner
@@ -61,34 +58,6 @@ def familiarity(bench: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
     return probe(_probe(bench, bench.models["base"], list(bench.learn.values())), cases)
 
 
-def forgotten_facts(bench: Runner, before: KnowledgeProbe, runs: Sequence[Run]) -> ForgottenFacts:
-    """Return which facts the base model knew well and the trained model lost.
-
-    `runs` are those of one trained arm. Each case is put to the model of its own fold, which did
-    not learn from it (of several seeds the best on dev). The examples are those of `before`.
-    """
-    if not before.of:
-        return ForgottenFacts(because=before.because or "nothing was asked before training")
-    adapters = _adapters(runs)
-    if not adapters:
-        return ForgottenFacts(because="no trained adapter is there to be asked")
-    base: Any = bench.models["tune"]
-    if dict(base.fingerprint) != dict(bench.models["base"].fingerprint):
-        return ForgottenFacts(
-            because="another model was trained than the one that was asked before"
-        )
-    gold = bench.sealed.open("known")
-    probed = {*before.of, *before.lost}
-    others = [case for name, case in bench.learn.items() if name not in probed]
-    after: dict[str, Any] = {}
-    for fold, run in sorted(adapters.items()):
-        own_cases = [gold[i] for i in sorted(set(bench.split.parts[fold].test) & set(before.of))]
-        if own_cases:
-            model = base.with_adapter(bench.task.folder / str(run.artefact))
-            after |= probe(_probe(bench, model, others), own_cases).of
-    return lost_facts(before, KnowledgeProbe(of=after))
-
-
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     """Return the most work of the probe: 25 prompts with 4 examples per case."""
     cases = min(sizes.cases, MOST_PAID if paid else MOST)
@@ -117,12 +86,3 @@ def _probe(bench: Runner, model: Model, train: Sequence[Case]) -> Probe:
         store=store,
         salt=bench.salt,
     )
-
-
-def _adapters(runs: Sequence[Run]) -> dict[int, Run]:
-    """Return the run with an adapter of each fold; of several seeds the best on dev."""
-    best: dict[int, Run] = {}
-    for run in sorted_by_dev(runs):
-        if run.artefact and run.fold is not None and run.state == "measured":
-            best[run.fold] = run
-    return best

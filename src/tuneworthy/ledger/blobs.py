@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,16 +105,6 @@ def require_whole(folder: Path) -> Path:
             fix="remove this folder and run again: the unit that made it is run anew",
         )
     return folder
-
-
-def newest_whole(folders: Iterable[Path]) -> tuple[Path | None, list[str]]:
-    """Return the last whole folder (they come oldest first), and warnings about the others."""
-    warnings: list[str] = []
-    for folder in reversed(list(folders)):
-        if not (reasons := integrity_faults(folder)):
-            return folder, warnings
-        warnings.append(f"{folder.name} is not whole ({reasons[0]}), the one before is used")
-    return None, warnings
 
 
 def remove_partial(parent: Path) -> list[Path]:

@@ -14,14 +14,6 @@ def normalise(text: str) -> str:
     return _THOUSANDS.sub("", " ".join(normalise_characters(text).casefold().split()))
 
 
-def contains_phrase(text: str, phrase: str) -> bool:
-    """Return whether a text contains a phrase as whole words, and a number as a whole number.
-
-    An empty phrase occurs in no text.
-    """
-    return holds(normalise(text), phrase)
-
-
 def holds(text: str, phrase: str) -> bool:
     """Return the same for a text already in normal form, to look for several phrases in it."""
     wanted = normalise(phrase)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.core.record import digest
 from tuneworthy.data.docs import Doc
 from tuneworthy.data.rows import sortable_time
 from tuneworthy.retrieval.chunks import Chunk, ChunkOptions, chunked
@@ -135,15 +134,6 @@ def similar_length(texts: Sequence[str], text: str, seed: str) -> int | None:
     draw = random.Random(seed)
     draw.shuffle(others)  # so that position does not decide between equal lengths
     return draw.choice(sorted(others, key=lambda at: abs(len(texts[at]) - len(text)))[:LIKE])
-
-
-def index_hash(
-    docs: Sequence[Doc], cut: ChunkOptions = ChunkOptions(), encoder: Encoder | None = None
-) -> str:
-    """Return the hash of an index's content: documents, chunking options, and the encoder."""
-    contents = [chunk.plain() for chunk in chunked(docs, cut)]
-    made_by = dict(encoder.fingerprint) if encoder else None
-    return digest({"chunks": contents, "cut": cut.plain(), "encoder": made_by})
 
 
 def _bm25(corpus: list[list[str]]) -> Any:

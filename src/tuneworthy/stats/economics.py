@@ -46,11 +46,6 @@ def paying_margin(
     return max(0.0, (dF / H + dU) / (v * V))
 
 
-def net_value(q: float, c: float, v: float) -> float:
-    """Return the net value of a request in right answers: score less cost over value."""
-    return q - c / v
-
-
 def chance_better(mean: float, se: float) -> float:
     """Return the probability that a difference of net values is above 0, by the normal law."""
     if se <= 0:

@@ -14,21 +14,6 @@ from scipy.stats import rankdata
 Array = np.ndarray[Any, Any]
 
 
-def macro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
-    """Return the mean F1 over all labels in either list; a label without a hit counts 0."""
-    right, wrong, missed = _counts(gold, said)
-    if not right.size:
-        return None
-    return float(np.mean(2 * right / np.maximum(2 * right + wrong + missed, 1)))
-
-
-def micro_f1(gold: Sequence[str], said: Sequence[str]) -> float | None:
-    """Return F1 pooled over all labels; with one answer per case it equals accuracy."""
-    right, wrong, missed = (int(part.sum()) for part in _counts(gold, said))
-    total = 2 * right + wrong + missed
-    return 2 * right / total if total else None
-
-
 def _counts(gold: Sequence[str], said: Sequence[str]) -> tuple[Array, Array, Array]:
     if len(gold) != len(said):
         raise ValueError(f"{len(gold)} right answers for {len(said)} given")

@@ -8,9 +8,8 @@ from tests import studies
 
 from tuneworthy.core.arm import Sizes
 from tuneworthy.core.causes import Diagnosis, Wrong
-from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.extras.knowledge_probe import cost, familiarity, forgotten_facts, why_not_probed
+from tuneworthy.extras.knowledge_probe import cost, familiarity, why_not_probed
 from tuneworthy.extras.known_facts import MOST, MOST_PAID, SAMPLES, SETS
 from tuneworthy.models import scripted
 from tuneworthy.models.scripted import Scripted, last_user
@@ -87,25 +86,6 @@ def test_it_is_asked_only_where_answers_are_facts(desk):
         assert why_not_probed(one.task, False, seen) == ""
     with desk(output={"type": "label", "labels": [f"NAME{i}" for i in range(100)]}) as one:
         assert "closed set" in why_not_probed(one.task, True, None)
-
-
-def test_what_training_lost_is_asked_of_the_fold_that_never_learnt_it(desk):
-    with desk() as one:
-        bench = bench_of(one, Knowing((0, 1), later=(1, 2)))
-        before = familiarity(bench, None)
-        spec = Spec(name="lora", arm="lora", tool="tune", role="candidate", simplicity=1,
-                    options={})  # fmt: skip
-        runs = [
-            Run(spec=spec, seed=0, fold=fold, state="measured", artefact=f"adapter{fold}")
-            for fold in range(len(bench.split.parts))
-        ]
-        found = forgotten_facts(bench, before, runs)
-        kinds = {i: int(i[1:]) % 4 for i in before.of}
-        assert set(found.lost) == {i for i, kind in kinds.items() if kind == 0}
-        assert set(found.learnt) == {i for i, kind in kinds.items() if kind == 2}
-        part = forgotten_facts(bench, before, runs[:1])
-        assert set(part.lost) < set(found.lost), "only its own fold's cases are asked"
-        assert "no trained adapter" in forgotten_facts(bench, before, []).because
 
 
 def test_cost_counts_every_prompt(desk):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuneworthy.compare.comparison import compare
-from tuneworthy.compare.judge_correction import completed, graded_score, grading_sheet
+from tuneworthy.compare.judge_correction import completed, graded_score
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer, Score, Unscored
 from tuneworthy.core.case import Case, Message
@@ -279,22 +279,3 @@ def test_p19_a_biased_judge_shows_a_difference_alone_and_none_beside_humans():
     few = judged_pair(True, 0.5, 49)[0]
     assert (few.low, few.high) == (-1, 1)
     assert judged_pair(True, 0.5, 80)[1].hash != judged_pair(False, 0.5, 80)[1].hash
-
-
-def test_the_sheet_holds_the_same_cases_for_every_arm_blind():
-    def run(name, word, role="candidate"):
-        spec = Spec(name=name, arm=name, role=role)
-        said = tuple(answers(word))
-        return Run(spec=spec, seed=0, fold=0, state="measured", answers=said, scores=())
-
-    runs = [run("a", "fact"), run("b", "fact"), run("c", "story"), run("m", "tale", "reference"),
-            run("p", "lie", "placebo")]  # fmt: skip
-    made = grading_sheet(CASES, runs, {}, n=20)
-    assert len(made) == 60  # a and b say the same; the placebo is not compared
-    assert len({row["id"] for row in made}) == 20
-    assert set(made[0]) == {"id", "input", "right", "answer", "grade"}
-    done = {(row["id"], row["answer"]): 1.0 for row in made[:25]}
-    assert len(grading_sheet(CASES, runs, done, n=20)) == 35
-    gold = Run(spec=Spec(name="g", arm="g"), seed=0, fold=0, state="measured", scores=(),
-               answers=tuple(Answer(case=c.id, text=c.output) for c in CASES))  # fmt: skip
-    assert grading_sheet(CASES, [gold], {}) == []

@@ -11,7 +11,6 @@ from tuneworthy.ledger.blobs import (
     atomic_folder,
     integrity_faults,
     is_whole,
-    newest_whole,
     publish,
     remove_partial,
 )
@@ -135,19 +134,6 @@ def test_a_whole_folder_is_not_replaced(folder):
     with atomic_folder(folder) as part:
         fill(part, seed=2)
     assert (folder / "weights.bin").read_bytes() == before
-
-
-def test_p5_the_newest_whole_checkpoint_is_used_and_the_refused_ones_are_said(tmp_path):
-    places = [tmp_path / f"step-{number}" for number in (1, 2, 3)]
-    for place in places:
-        with atomic_folder(place) as part:
-            fill(part)
-    assert newest_whole(places) == (places[2], [])
-    (places[2] / "weights.bin").write_bytes(b"")
-    found, said = newest_whole(places)
-    assert found == places[1]
-    assert "step-3" in said[0]
-    assert newest_whole([tmp_path / "none"])[0] is None
 
 
 def test_half_written_folders_are_swept_and_a_swap_cut_in_two_is_undone(tmp_path):

@@ -8,7 +8,7 @@ from retrieval_kit import Hashed, Noise, case, cases, docs
 
 from tuneworthy.data.docs import Doc
 from tuneworthy.retrieval.chunks import ChunkOptions
-from tuneworthy.retrieval.index import _order, index, index_hash, similar_length
+from tuneworthy.retrieval.index import _order, index, similar_length
 from tuneworthy.retrieval.quality import quality
 from tuneworthy.retrieval.vectors import vectors
 
@@ -114,16 +114,6 @@ def test_a_damaged_file_of_vectors_is_made_anew(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     assert vectors(again.chunks, ChunkOptions(), Hashed(), blocked).shape == (5, 64)
-
-
-def test_the_hash_is_that_of_documents_settings_and_encoder():
-    plain = index_hash(docs(5))
-    assert plain == index_hash(docs(5)[::-1])
-    changed = (*docs(5)[:4], docs(5)[4].model_copy(update={"text": "At Alderwick, other."}))
-    dated = (*docs(5)[:4], docs(5)[4].model_copy(update={"until": "2024-01-01"}))
-    others = [index_hash(changed), index_hash(dated), index_hash(docs(4))]
-    others += [index_hash(docs(5), ChunkOptions(size=500)), index_hash(docs(5), encoder=Hashed())]
-    assert len({plain, *others}) == 6
 
 
 def test_the_order_of_documents_changes_nothing():

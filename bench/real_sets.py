@@ -37,12 +37,13 @@ CALL = """
 import json, sys, time
 begun = time.perf_counter()
 import tuneworthy
-from tuneworthy.study import RunOptions, run
+from tuneworthy import study as steps
+Options = getattr(steps, "RunOptions", None) or steps.Wishes  # the name before 2026-11-28
 seen = []
 def watch(event, data):
     if event == "arm":
         seen.append((time.perf_counter() - begun, data.spec.name))
-study = run(sys.argv[1], RunOptions(), watch)
+study = steps.run(sys.argv[1], Options(), watch)
 where = str(study.folder.resolve())
 print(json.dumps([time.perf_counter() - begun, where, seen, tuneworthy.__version__]))
 """

@@ -47,7 +47,7 @@ from tuneworthy.ledger.store import Ledger, open_ledger
 from tuneworthy.measure import planning, timing
 from tuneworthy.measure.request_costs import remote_models
 from tuneworthy.measure.units import Runner
-from tuneworthy.models import first_use, is_local, open_model
+from tuneworthy.models import first_use, general_path, is_local, open_model
 from tuneworthy.models._roles import (
     Models,
     check_device,
@@ -106,8 +106,11 @@ class Session:
             )
             prices = task.economics.prices
             device_placement = placement(task)
-            return open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
-                              requests=request_options, place=device_placement)  # fmt: skip
+            model = open_model(spec, folder=task.folder, purse=self.purse, prices=prices,
+                               requests=request_options, place=device_placement)  # fmt: skip
+            if notice := general_path(model):
+                self.tell("say", notice)
+            return model
 
         return Models(usable, opened, request_fields(task))
 

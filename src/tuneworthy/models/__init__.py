@@ -15,7 +15,7 @@ from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
-from tuneworthy.cpu_engine import compiled_before
+from tuneworthy.cpu_engine import compiled_before, enabled
 from tuneworthy.models.local.device import ANYWHERE, Placement
 from tuneworthy.models.local.weights import sha256
 from tuneworthy.models.remote.request import RequestOptions
@@ -82,6 +82,15 @@ def first_use(spec: str) -> str:
     if spec.startswith(("openai:", "scripted:")) or compiled_before():
         return ""
     return "compiling loops for this processor: up to half a minute, once"
+
+
+def general_path(model: Model) -> str:
+    """Return the notice that a model on a CPU takes the general path, "" where it does not."""
+    net = getattr(model, "net", None)
+    if net is None or net.device != "cpu" or net.decoder is not None:
+        return ""
+    why = "knows no such layers, or gave other logits on a probe" if enabled() else "is turned off"
+    return f"{model.spec} takes the general path on this CPU: the CPU engine {why}"
 
 
 def _local(path: Path, spec: str, place: Placement) -> Model:

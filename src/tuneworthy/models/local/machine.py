@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from tuneworthy import cpu_engine
 from tuneworthy.core.record import Record, digest
 from tuneworthy.models.local.device import (
     Placement,
@@ -58,6 +59,7 @@ class Machine(Record):
     gpu_free_memory: int | None = None
     gflops: dict[str, float] | None
     precision: str | None
+    cpu_engine: str | None
     because: str
 
 
@@ -73,7 +75,7 @@ def inspect_machine(folder: Path = Path()) -> Machine:
         "python": platform.python_version(),
     }
     if find_spec("torch") is None:
-        nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision"))
+        nothing = dict.fromkeys(("torch", "threads", "gpu", "gflops", "precision", "cpu_engine"))
         return Machine(**here, **nothing, because="torch is not installed: tuneworthy[train]")
     calm_torch()
     import torch
@@ -89,8 +91,19 @@ def inspect_machine(folder: Path = Path()) -> Machine:
         gpu_free_memory=free_memory(where) if gpu else None,
         gflops=figures,
         precision=precision,
+        cpu_engine=_engine(gpu),
         because=because,
     )
+
+
+def _engine(gpu: bool) -> str:
+    """Return whether Llama-family models take the fast path here (cpu_engine/README.md)."""
+    if gpu:
+        return "not used: models run on the GPU"
+    if not cpu_engine.enabled():
+        return f"off ({cpu_engine.SWITCH}=0)"
+    own = "its own" if cpu_engine.gemm_available() else "torch's"
+    return f"on, with {own} matrix products"
 
 
 def calm_torch() -> None:

@@ -198,7 +198,7 @@ def test_p19_an_arm_that_retrains_differently_keeps_the_limits(k, runs):
 
 @pytest.mark.full
 def test_p19_five_folds_alone_do_not_show_how_much_retrainings_differ(monkeypatch):
-    monkeypatch.setattr(folded, "RETRAINED", 0.0)
+    monkeypatch.setattr(folded, "RETRAINING_SD", 0.0)
     rng = np.random.default_rng(25)
     cell = folded.cell(rng, 2000, 900, (0.8, 0.8), worlds.NEAR, k=5, sd=0.03)
     assert cell["broken"] * 2000 > allowed(2000)

@@ -174,11 +174,13 @@ def test_rows_read_as_one_loop_see_what_they_may(opened, monkeypatch, fault):
 @pytest.fixture
 def runs(monkeypatch):
     """Every row of `all_logits` is read by itself, the longest first and not."""
+    from tuneworthy.core import grouping as _runs
     from tuneworthy.models.local import forward as _forward
-    from tuneworthy.models.local import grouping as _runs
 
     monkeypatch.setattr(
-        _forward, "similar_length_groups", lambda lengths, *how: _runs.alike(lengths, 1, 0.0)
+        _forward,
+        "similar_length_groups",
+        lambda lengths, *how: _runs.similar_length_groups(lengths, 1, 0.0),
     )
 
 

@@ -64,7 +64,7 @@ class StageDecision(Record):
     """One decision of the stage rule: its action on an arm, the reason, and the minutes so far."""
 
     arm: str
-    do: Literal["run", "leave out", "stop", "all folds"]
+    do: Literal["run", "leave out", "stop", "all folds", "more folds"]
     why: str
     minutes: float
 

@@ -110,10 +110,11 @@ class StageRunner:
             self.looked.append((arm, why if standing == "won" else ""))
 
     def _all_folds(self) -> Iterator[None]:
-        """Measure the other folds of the training arms that did not lose, the best arm first.
+        """Measure further folds of the training arms that did not lose, the best arm first.
 
         An arm that is shown to be at most a margin better than the best one stops. The best one
-        stops if it has won and all others have stopped.
+        stops if it has won and all others have stopped. Arms that stay open get the same number of
+        folds, as far as the minutes go, since they are compared on the rows that they share.
         """
         columns = {entry.spec.name: entry for entry in self.rule.columns}
         ranked = sorted(self.looked, key=lambda entry: -mean(columns[entry[0].spec.name]))
@@ -125,16 +126,42 @@ class StageRunner:
         for (arm, _), stop in zip(ranked, stops, strict=True):
             if stop:
                 self._stop(arm, stop)
-            elif self._cost(arm.minutes - arm.first_minutes) <= self.left:
-                self._decide(arm, "all folds", "neither shown better nor shown not to be worth it")
-                self._measure(arm, arm.folds[arm.look_after :])
-                yield
-            else:
+        open_arms = [arm for (arm, _), stop in zip(ranked, stops, strict=True) if not stop]
+        counts = self._folds_each(open_arms)
+        for arm, count in zip(open_arms, counts, strict=True):
+            folds = arm.folds[arm.look_after :][:count]
+            rest = len(arm.folds) - arm.look_after - len(folds)
+            if not folds:
                 self._stop(arm, "still open, and the minutes have no room for its other folds")
+                continue
+            self._decide(
+                arm,
+                "more folds" if rest else "all folds",
+                "neither shown better nor shown not to be worth it",
+            )
+            self._measure(arm, folds)
+            if rest:
+                self._note(arm, len(arm.folds) - rest, "the minutes have no room for the others")
+            yield
+
+    def _folds_each(self, arms: Sequence[PlannedArm]) -> list[int]:
+        """Return how many further folds each arm gets: equally many, or the first one alone."""
+        costs = [
+            self._cost(arm.minutes - arm.first_minutes) / (len(arm.folds) - arm.look_after)
+            for arm in arms
+        ]
+        if not costs:
+            return []
+        if (together := _fitting(self.left, sum(costs))) >= 1:
+            return [together] * len(arms)
+        return [_fitting(self.left, costs[0]), *[0] * (len(arms) - 1)]
 
     def _stop(self, arm: PlannedArm, why: str) -> None:
         self._decide(arm, "stop", why)
-        note = f"scored on {arm.look_after} of {len(arm.folds)} folds: {why}"
+        self._note(arm, arm.look_after, why)
+
+    def _note(self, arm: PlannedArm, folds: int, why: str) -> None:
+        note = f"scored on {folds} of {len(arm.folds)} folds: {why}"
         last = max(at for at, run in enumerate(self.runs) if run.spec.name == arm.spec.name)
         run = self.runs[last]
         self.runs[last] = run.model_copy(update={"notes": (*run.notes, note)})
@@ -231,6 +258,11 @@ class StageRunner:
 def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
     """Return the requests of some of an arm's folds."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
+
+
+def _fitting(room: float, cost: float) -> int:
+    """Return how often a cost fits into a room; rounding takes nothing away."""
+    return int(max(room, 0.0) / cost + 1e-9) if cost > 0 else 1_000
 
 
 def spent_key(minutes: float) -> str:

@@ -27,7 +27,13 @@ from tuneworthy.report._tables import visible_line
 
 HERE = Path(__file__).parent
 NOT_MEASURED = "not measured"
-STEPS = {"run": "run", "leave out": "not run", "stop": "stopped", "all folds": "run on all folds"}
+STEPS = {
+    "run": "run",
+    "leave out": "not run",
+    "stop": "stopped",
+    "all folds": "run on all folds",
+    "more folds": "run on more folds",
+}
 WHOLE = Markup('<span class="whole">{}</span>')
 
 

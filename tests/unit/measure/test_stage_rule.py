@@ -159,13 +159,18 @@ def folds_of(follow, arm):
     return sum(run.spec.name == arm for run in follow.runs)
 
 
-def test_two_training_arms_that_may_both_be_named_get_all_folds_while_minutes_last():
+def test_training_arms_that_may_both_be_named_get_equally_many_folds():
     near = {"zero_shot": 0.3, "rag": 0.3, "lora": 0.36, "rag_lora": 0.38}
     both = followed(near)
     assert [folds_of(both, arm) for arm in ("lora", "rag_lora")] == [5, 5]
     short = followed({**near, "rag_lora": 0.5}, minutes=9.0)
-    assert [folds_of(short, arm) for arm in ("lora", "rag_lora")] == [1, 5], "the best goes first"
-    assert "no room for its other folds" in why(short, "lora")
+    assert [folds_of(short, arm) for arm in ("lora", "rag_lora")] == [3, 3]
+    assert did(short) == {"lora": "more folds", "rag_lora": "more folds"}
+    notes = [note for run in short.runs for note in run.notes]
+    assert notes == ["scored on 3 of 5 folds: the minutes have no room for the others"] * 2
+    shorter = followed({**near, "rag_lora": 0.5}, minutes=5.5)
+    assert [folds_of(shorter, arm) for arm in ("lora", "rag_lora")] == [1, 2], "the best goes first"
+    assert "no room for its other folds" in why(shorter, "lora")
 
 
 def test_an_arm_that_won_gets_all_folds_only_where_another_may_be_better():

@@ -244,15 +244,21 @@ def result(one: Any, final: bool) -> Any:
     )  # fmt: skip
 
 
+PARTS = (
+    "left broken", "a pair broken", "firm", "firm and wrong", "never run", "missed", "regret",
+    "training",
+)  # fmt: skip
+
+
 def shares(drawn: Sequence[Drawn], found: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return how often a bound broke, a firm word was wrong, and the best arm was never run."""
-    counts: dict[str, float] = dict.fromkeys(
-        ("bound broken", "firm", "firm and wrong", "never run", "missed", "regret", "training"), 0.0
-    )
+    """Return how often more was left than said, a firm word was wrong, and the best arm was never run."""
+    counts: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     for one, said in zip(drawn, found, strict=True):
         truth = dict(zip(one.names, one.truth.tolist(), strict=True))
         own, best = truth.get(said["arm"] or "", 0.0), max(truth.values())
-        counts["bound broken"] += any(truth[b] - own > high for b, high in said["highs"].items())
+        left = max([0.0, *said["highs"].values()])  # what the verdict says is left on the table
+        counts["left broken"] += best - own > left + 1e-9
+        counts["a pair broken"] += any(truth[b] - own > high for b, high in said["highs"].items())
         counts["firm"] += said["firm"]
         counts["firm and wrong"] += said["firm"] and best - own > MARGIN + 1e-9
         ran = max(truth[a] for a in said["ran"])
@@ -272,7 +278,8 @@ def summary(cells: dict[str, Any]) -> dict[str, float]:
     gains = [one["staged"]["firm"] - one["fixed, equal cost"]["firm"] for one in cells.values()]
     cost = [one["staged"]["training"] / one["whole cost"] for one in cells.values()]
     return {
-        "bound broken, worst cell (limit .05)": worst("bound broken"),
+        "more left on the table than said, worst cell (limit .05)": worst("left broken"),
+        "a bound of some pair with the named arm broken, worst cell": worst("a pair broken"),
         "firm and wrong, worst cell (limit .05)": worst("firm and wrong"),
         "best arm, a margin better, never run, worst cell (limit .05)": worst("missed"),
         "firm, points beyond the fixed plan of equal cost, mean": round(100 * np.mean(gains), 1),

@@ -165,7 +165,7 @@ def follow(drawn: Drawn) -> dict[str, Any]:
     told = Diagnosis(arm="zero_shot", n_fail=100, n_pass=100, wrong=drawn.wrong)
     room = sum(a.minutes for a in arms if not trains(a.spec)) + COST["rag_lora"]
     done = Simulated(
-        bench=BENCH, plan=plan, shape=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
+        runner=BENCH, plan=plan, shape=shape, runs=runs, recipes=[Recipe()] * FOLDS, minutes=room,
         diagnose=lambda: told, tell=lambda event, data: None,
     )  # fmt: skip
     done.drawn = drawn
@@ -251,7 +251,7 @@ PARTS = (
 
 
 def shares(drawn: Sequence[Drawn], found: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return how often more was left than said, a firm word was wrong, and the best arm was never run."""
+    """Return how often each promise failed, and the means of regret and training."""
     counts: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     for one, said in zip(drawn, found, strict=True):
         truth = dict(zip(one.names, one.truth.tolist(), strict=True))

@@ -225,8 +225,8 @@ class Session:
         }
         return plan.model_copy(update=extra_fields)
 
-    def bench(self) -> Runner:
-        """Return the bench for units, which bundles all they need."""
+    def runner(self) -> Runner:
+        """Return the runner for units, which bundles all they need."""
         task = self.task
         return Runner(
             task=task,
@@ -364,24 +364,28 @@ def open_session(
     task = loaded.task
     with open_ledger(task.folder) as ledger:
         empty_side = Sealed((), lambda door, purpose: None)
-        desk = Session(task, loaded, parts, empty_side, ledger, wishes, "", tell)
+        session = Session(task, loaded, parts, empty_side, ledger, wishes, "", tell)
         flags = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
-        identity = identity_of(loaded, desk.available) | {"limit": wishes.limit, **flags}
-        check_device(task, desk.models.specs)
-        desk.study, desk.salt = generation(ledger, identity, wishes.fresh)
+        identity = identity_of(loaded, session.available) | {"limit": wishes.limit, **flags}
+        check_device(task, session.models.specs)
+        session.study, session.salt = generation(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
-        desk.sealed = Sealed(scored, lambda door, purpose: ledger.door(desk.study, door, purpose))
-        desk.purse = SpendingCap(ledger, task.budget.usd, task.budget.tokens, desk.study, desk.salt)
-        desk.task = _with_answer_limit(desk)
-        yield desk
+        session.sealed = Sealed(
+            scored, lambda door, purpose: ledger.door(session.study, door, purpose)
+        )
+        session.purse = SpendingCap(
+            ledger, task.budget.usd, task.budget.tokens, session.study, session.salt
+        )
+        session.task = _with_answer_limit(session)
+        yield session
 
 
-def _with_answer_limit(desk: Session) -> Task:
+def _with_answer_limit(session: Session) -> Task:
     """Return the task with an inferred `max_tokens` recounted by the base model's tokenizer."""
-    task = desk.task
-    if "output.max_tokens" not in task.inferred or desk._model is None:
+    task = session.task
+    if "output.max_tokens" not in task.inferred or session._model is None:
         return task
-    most = answer_limit([case.output for case in desk.loaded.cases], tokens(desk._model))
+    most = answer_limit([case.output for case in session.loaded.cases], tokens(session._model))
     output = task.output.model_copy(update={"max_tokens": most})
     return task.model_copy(update={"output": output}).at(task.folder)
 

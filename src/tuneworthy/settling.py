@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tuneworthy import results_folder as shelf
+from tuneworthy import results_folder
 from tuneworthy.compare.comparison import compare
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.record import canonical, digest
@@ -71,19 +71,22 @@ class Settling:
     writes the settled verdict, at any time.
     """
 
-    def __init__(self, desk: Session, study: Results, patience: int | None) -> None:
-        self._desk, self._study = desk, study
-        self._policy, self._most = policy_of(desk.task), inf if patience is None else patience
-        self.ballot = PairwiseVotes(desk.task, desk.metric, desk.study)
-        self._scored = list(desk.sealed.open("settle").values())
-        labelled = [*desk.loaded.everyone, *desk.loaded.aside]  # so that no locked row is shown
-        logged = recorded(desk.task, desk.loaded.unlabelled, labelled)
-        pool = new_inputs(list(desk.loaded.unlabelled), labelled)
-        self._arms = Finalists(desk.bench(), study.runs, study.evidence.arms, pool, logged)
+    def __init__(self, session: Session, study: Results, patience: int | None) -> None:
+        self._session, self._study = session, study
+        self._policy, self._most = policy_of(session.task), inf if patience is None else patience
+        self.ballot = PairwiseVotes(session.task, session.metric, session.study)
+        self._scored = list(session.sealed.open("settle").values())
+        labelled = [
+            *session.loaded.everyone,
+            *session.loaded.aside,
+        ]  # so that no locked row is shown
+        logged = recorded(session.task, session.loaded.unlabelled, labelled)
+        pool = new_inputs(list(session.loaded.unlabelled), labelled)
+        self._arms = Finalists(session.runner(), study.runs, study.evidence.arms, pool, logged)
         self._refuse()
         clicks = self._stored()
-        self._look = self._counted() if clicks else desk.ahead().look
-        shape = replace(desk.shape, looks=self._look)
+        self._look = self._counted() if clicks else session.ahead().look
+        shape = replace(session.shape, looks=self._look)
         pairs = compare(shape, self._scored, study.runs).pairs
         self._pairs = SequentialSettling(
             study.evidence, self._policy, self._arms, self.ballot, pairs
@@ -121,7 +124,7 @@ class Settling:
         number = len(self._pairs.clicks)
         if not number:
             self._counted()
-        self._desk.ledger.put(self._key(number), "click", click, self._desk.study)
+        self._session.ledger.put(self._key(number), "click", click, self._session.study)
         self._pairs.take(click)
         return ""
 
@@ -139,9 +142,11 @@ class Settling:
     def finish(self) -> Settlement:
         """Write the settled verdict and the rows for the next study next to the study's results."""
         self._counted()
-        results, home = self._results(), self._desk.task.folder
-        self._desk.ledger.put(shelf.settled_key(results), "settled", {}, self._desk.study)
-        folder = shelf.write_results(results, home, self._desk.study, SUFFIX)
+        results, home = self._results(), self._session.task.folder
+        self._session.ledger.put(
+            results_folder.settled_key(results), "settled", {}, self._session.study
+        )
+        folder = results_folder.write_results(results, home, self._session.study, SUFFIX)
         rows = gold_rows(self.ballot, self._pairs.clicks, self._arms.inputs)
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with output_errors(folder / GOLD):
@@ -161,7 +166,7 @@ class Settling:
             step = self._study.verdict.next
             fix = f"the next step is: {step.do}"
             raise TaskError("no label would make this verdict firm", got=step.why, fix=fix)
-        if not self._desk.loaded.unlabelled:
+        if not self._session.loaded.unlabelled:
             raise TaskError(
                 "there are no inputs to settle on",
                 where="task.yaml data.unlabelled",
@@ -209,18 +214,18 @@ class Settling:
     # Storage.
 
     def _key(self, number: int) -> str:
-        return digest({"what": "click", "study": self._desk.study, "number": number})
+        return digest({"what": "click", "study": self._session.study, "number": number})
 
     def _stored(self) -> list[PairwiseVote]:
         """Return the clicks of earlier sessions, in order."""
         clicks: list[PairwiseVote] = []
-        while (stored := self._desk.ledger.get(self._key(len(clicks)))) is not None:
+        while (stored := self._session.ledger.get(self._key(len(clicks)))) is not None:
             clicks.append(PairwiseVote.model_validate(stored))
         return clicks
 
     def _counted(self) -> int:
         """Count this look at the scored cases, once, and return its ordinal."""
-        return self._desk.counted(f"{self._desk.study} settled").look
+        return self._session.counted(f"{self._session.study} settled").look
 
 
 @contextmanager
@@ -235,12 +240,12 @@ def open_settling(
     Raises TaskError if there is no finished study of these rows, if its verdict is firm or labels
     can't make it firm, or if there is no new input.
     """
-    with open_session(path, wishes, tell) as desk:
-        study = desk.finished()
+    with open_session(path, wishes, tell) as session:
+        study = session.finished()
         if study is None:
             raise TaskError(
                 "there is no finished study of this task and these rows",
                 where=str(path),
                 fix="`tuneworthy run` makes one; what was measured before is not measured again",
             )
-        yield Settling(desk, study, clicks)
+        yield Settling(session, study, clicks)

@@ -141,8 +141,8 @@ def _looks(ledger: Ledger | None, loaded: Loaded, cases: Sequence[Case]) -> Iter
 
 def plan(path: Path, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Plan:
     """Return the plan that `run` would follow: the frozen one if the study has begun."""
-    with open_session(path, wishes, watch or (lambda event, data: None)) as desk:
-        return desk.plan(keep=False)
+    with open_session(path, wishes, watch or (lambda event, data: None)) as session:
+        return session.plan(keep=False)
 
 
 def run(path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None = None) -> Study:
@@ -151,79 +151,81 @@ def run(path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None
     Raises a TuneworthyError; everything measured before stays in the ledger.
     """
     tell = watch or (lambda event, data: None)
-    with open_session(Path(path), wishes, tell) as desk:
+    with open_session(Path(path), wishes, tell) as session:
         if wishes.more is not None:
-            add_minutes(desk.ledger, desk.study, wishes.more, desk.task.budget.minutes)
-        if (stored := desk.finished()) is not None:
+            add_minutes(session.ledger, session.study, wishes.more, session.task.budget.minutes)
+        if (stored := session.finished()) is not None:
             tell("done", stored)
-            return Study(stored, desk.write(stored))
-        desk.refuse_unpaid()
-        make_results_folder(desk.task.folder)
+            return Study(stored, session.write(stored))
+        session.refuse_unpaid()
+        make_results_folder(session.task.folder)
         if wishes.unlock:
-            _unlock(desk)
-        tell("audit", desk.audit)
-        planned = desk.plan()
+            _unlock(session)
+        tell("audit", session.audit)
+        planned = session.plan()
         tell("plan", planned)
         runs: list[Run] = []
-        recipes = [Recipe() for _ in desk.split.parts]
-        runner = _stage_runner(desk, planned, runs, recipes)
+        recipes = [Recipe() for _ in session.split.parts]
+        stages = _stage_runner(session, planned, runs, recipes)
         staged = planned.staged
-        for _ in runner.run() if staged else _steps(desk, planned, runs, recipes, tell):
+        for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
             if watch and _any_measured(runs):
-                tell("step", _verdict_so_far(desk, runs))
+                tell("step", _verdict_so_far(session, runs))
         if not _any_measured(runs):
             raise _nothing_measured(runs)
         if staged:
-            room = max(EXTRA_LEAST * desk.minutes, runner.left)
-            planned = fit_extras(planned, room, EXTRA_SHARE * desk.minutes)
-        results = _results(desk, planned, runs, recipes)
-        results = desk.finish(results.model_copy(update={"steps": tuple(runner.steps)}))
+            room = max(EXTRA_LEAST * session.minutes, stages.left)
+            planned = fit_extras(planned, room, EXTRA_SHARE * session.minutes)
+        results = _results(session, planned, runs, recipes)
+        results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
         tell("done", results)
-        return Study(results, desk.write(results))
+        return Study(results, session.write(results))
 
 
-def _unlock(desk: Session) -> None:
+def _unlock(session: Session) -> None:
     """Log, count and report that the locked rows are opened, before any arm runs."""
-    rows = count_noun(len(desk.loaded.test or ()), "locked row")
-    desk.ledger.door(desk.study, "unlock", rows)
-    look = look_line(desk.looks.look, desk.looks.scope, locked=True).removeprefix("look ")
-    desk.tell("say", f"{rows} unlocked: look {look}")
+    rows = count_noun(len(session.loaded.test or ()), "locked row")
+    session.ledger.door(session.study, "unlock", rows)
+    look = look_line(session.looks.look, session.looks.scope, locked=True).removeprefix("look ")
+    session.tell("say", f"{rows} unlocked: look {look}")
 
 
 def _steps(
-    desk: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe], tell: Watch
 ) -> Iterator[None]:
     """Measure the arms one by one, the simplest first; yield after each.
 
     `runs` and `recipes` (each fold's best prompt so far) are updated in place.
     """
-    bench, diagnosed = replace(desk.bench(), runs=runs), False  # shares the list, which grows
+    runner, diagnosed = replace(session.runner(), runs=runs), False  # shares the list, which grows
     for arm in planned.arms:
         if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
             diagnosed = True
-            _probe(desk, bench, planned, runs, recipes, tell)
+            _probe(session, runner, planned, runs, recipes, tell)
         tell("arm", arm)
-        field = RaceState(desk.shape, runs, _competing(planned.arms))
+        field = RaceState(session.shape, runs, _competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]
         new = measure_raced(
-            bench, arm, recipes, needs_dev_scores(desk.task, arm.spec, runnable), field
+            runner, arm, recipes, needs_dev_scores(session.task, arm.spec, runnable), field
         )
         runs += new
         # Later arms build on the best prompt on dev in their own fold.
-        recipes[:] = [best_prompt(runs, fold, desk.seed) for fold in range(len(recipes))]
+        recipes[:] = [best_prompt(runs, fold, session.seed) for fold in range(len(recipes))]
         yield
     if not diagnosed:
-        _probe(desk, bench, planned, runs, recipes, tell)
+        _probe(session, runner, planned, runs, recipes, tell)
 
 
 def _stage_runner(
-    desk: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
+    session: Session, planned: Plan, runs: list[Run], recipes: list[Recipe]
 ) -> StageRunner:
     def diagnose() -> Diagnosis | None:
-        return _diagnosed(desk, planned, runs)
+        return _diagnosed(session, planned, runs)
 
-    bench = replace(desk.bench(), runs=runs)  # shares the list, which grows
-    return StageRunner(bench, planned, desk.shape, runs, recipes, desk.minutes, diagnose, desk.tell)
+    runner = replace(session.runner(), runs=runs)  # shares the list, which grows
+    return StageRunner(
+        runner, planned, session.shape, runs, recipes, session.minutes, diagnose, session.tell
+    )
 
 
 def _any_measured(runs: Sequence[Run]) -> bool:
@@ -231,8 +233,8 @@ def _any_measured(runs: Sequence[Run]) -> bool:
 
 
 def _probe(
-    desk: Session,
-    bench: Runner,
+    session: Session,
+    runner: Runner,
     planned: Plan,
     runs: list[Run],
     recipes: Sequence[Recipe],
@@ -241,11 +243,11 @@ def _probe(
     """Run the placebos and pilots that the diagnosis needs; add their runs to `runs`."""
     if planned.read == 0:
         return
-    paid = not is_local(desk.task.model)
+    paid = not is_local(session.task.model)
     dear = [arm for arm in planned.across if arm.spec.role == "candidate"]  # on failed cases only
-    for probe in probes(bench, [*planned.arms, *dear], runs, paid, planned.read):
+    for probe in probes(runner, [*planned.arms, *dear], runs, paid, planned.read):
         tell("arm", probe.planned)
-        runs += probe.run(bench, recipes, runs)
+        runs += probe.run(runner, recipes, runs)
 
 
 def _competing(arms: Sequence[PlannedArm]) -> int:
@@ -253,54 +255,56 @@ def _competing(arms: Sequence[PlannedArm]) -> int:
     return sum(not a.because and a.spec.role == "candidate" for a in arms)
 
 
-def _verdict_so_far(desk: Session, runs: Sequence[Run]) -> Verdict:
+def _verdict_so_far(session: Session, runs: Sequence[Run]) -> Verdict:
     """Return the verdict on the arms that were measured so far, without diagnosis and questions."""
     from tuneworthy.verdict.decide import decide
 
-    cases = tuple(desk.sealed.open("compare").values())
-    return decide(compare(desk.shape, cases, runs), (), policy_of(desk.task))
+    cases = tuple(session.sealed.open("compare").values())
+    return decide(compare(session.shape, cases, runs), (), policy_of(session.task))
 
 
 def _results(
-    desk: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
+    session: Session, planned: Plan, runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> Results:
     """Return the results: comparison, diagnosis, optional measurements, questions and verdict."""
     from tuneworthy.verdict.decide import decide, grid
 
-    cases, policy = tuple(desk.sealed.open("compare").values()), policy_of(desk.task)
+    cases, policy = tuple(session.sealed.open("compare").values()), policy_of(session.task)
     evidence = with_fits_and_trends(
-        desk.split, cases, runs, compare(desk.shape, cases, runs)
+        session.split, cases, runs, compare(session.shape, cases, runs)
     ).model_copy(
         update={
-            "looks_scope": desk.looks.scope,
-            "locked": desk.wishes.unlock,
-            "diagnosis": _diagnosed(desk, planned, runs),
+            "looks_scope": session.looks.scope,
+            "locked": session.wishes.unlock,
+            "diagnosis": _diagnosed(session, planned, runs),
         }
     )
     evidence = with_minutes(evidence, planned)
-    asking = ExtrasInputs(desk.bench(), desk.loaded, cases, planned, runs, recipes)
+    asking = ExtrasInputs(session.runner(), session.loaded, cases, planned, runs, recipes)
     evidence = with_extras(asking, evidence)
-    findings = ask_all(evidence, desk.task)
+    findings = ask_all(evidence, session.task)
     evidence = with_slices(asking, evidence, *_contenders(decide(evidence, findings, policy)))
     return Results(
-        task=desk.task,
-        audit=desk.audit,
+        task=session.task,
+        audit=session.audit,
         plan=planned,
         cases=cases,
         runs=tuple(runs),
         evidence=evidence,
         verdict=decide(evidence, findings, policy),
         grid=grid(evidence, findings, policy),
-        reproduce=desk.reproduce(),
-        split=desk.split,
+        reproduce=session.reproduce(),
+        split=session.split,
         policy=policy,
-        grades=_graded(desk),
+        grades=_graded(session),
     )
 
 
-def _diagnosed(desk: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
-    cases = tuple(desk.sealed.open("compare").values())
-    diagnosis = diagnose_runs(desk.task, cases, runs, desk.metric, desk.split, desk.loaded.everyone)
+def _diagnosed(session: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis | None:
+    cases = tuple(session.sealed.open("compare").values())
+    diagnosis = diagnose_runs(
+        session.task, cases, runs, session.metric, session.split, session.loaded.everyone
+    )
     if (
         diagnosis and planned.read == 0
     ):  # without placebos every remedy that helps would count as a cause
@@ -309,11 +313,11 @@ def _diagnosed(desk: Session, planned: Plan, runs: Sequence[Run]) -> Diagnosis |
     return diagnosis
 
 
-def _graded(desk: Session) -> tuple[Grade, ...] | None:
+def _graded(session: Session) -> tuple[Grade, ...] | None:
     """Return the human grades that correct the judge; None without a judge."""
-    if desk.shape.grades is None:
+    if session.shape.grades is None:
         return None
-    grades = desk.shape.grades.items()
+    grades = session.shape.grades.items()
     return tuple(Grade(case=case, answer=text, grade=grade) for (case, text), grade in grades)
 
 

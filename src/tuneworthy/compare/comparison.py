@@ -24,7 +24,7 @@ from tuneworthy.compare.columns import (
     preselected_arm,
     shared_cases,
 )
-from tuneworthy.compare.costs import request_cost, with_costs
+from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.compare.cut_answers import cut_summary
 from tuneworthy.compare.hard_limits import limit_states, why_p95_open
 from tuneworthy.compare.interval_width import why_wide
@@ -227,7 +227,7 @@ def _measures(
         "cut": cut_summary(column.runs, column.cells),
         "latency_ms": _latency(column.runs, answers, missing),
         "tokens": _tokens(answers, missing),
-        **request_cost(shape.task, answers, column.runs, missing),
+        **cost_per_1000_requests(shape.task, answers, column.runs, missing),
     }
     if not judged:
         missing["valid"] = "no answer says whether it is valid"

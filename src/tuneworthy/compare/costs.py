@@ -28,7 +28,7 @@ HOURS = "economics.hours_to_build and economics.engineer_hour"
 RETRAIN = "economics.hours_per_retrain and economics.engineer_hour"
 
 
-def request_cost(
+def cost_per_1000_requests(
     task: Task, answers: Sequence[Answer], runs: Sequence[Run], missing: dict[str, str]
 ) -> dict[str, Any]:
     """Return dollars per 1,000 requests with their standard error, and the source of the price.

@@ -43,7 +43,7 @@ def open_trainer(module: Any, shares: bool) -> HandGradient | None:
     """Return a LoRA training step with its gradient written out; None: take the general path.
 
     `shares`: whether a prompt that all rows of a step start with is read once. The caller proves on
-    a probe that it gives the gradient that autograd finds (`Hand.proved`).
+    a probe that it gives the gradient that autograd finds (`HandGradient.proved`).
     """
     if not enabled() or module.device.type != "cpu":
         return None

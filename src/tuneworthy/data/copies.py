@@ -45,7 +45,7 @@ def normalised_text(text: str) -> str:
 
 
 def text_without_punctuation(text: str) -> str:
-    """Return the plain key without punctuation; arithmetic signs and signs before digits stay."""
+    """Return the normalised text without punctuation; signs of arithmetic and of numbers stay."""
     key = normalised_text(text)
     return _SPACE.sub(" ", _MARKS.sub(" ", key)).strip() or key
 

@@ -91,7 +91,7 @@ def days_until_stale(share: Proportion, over_days: float, stale_ok: float) -> In
 
 
 def measure_freshness(
-    bench: Runner, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
+    runner: Runner, arms: Sequence[PlannedArm], runs: Sequence[Run], recipes: Sequence[Recipe]
 ) -> list[FreshnessResult]:
     """Change up to 60 facts in the documents and return which arms state the new ones.
 
@@ -99,12 +99,12 @@ def measure_freshness(
     a prompt) do not: their answers cannot change. Trained arms that read documents are left out,
     since they would have to be retrained. Empty if no fact can be changed.
     """
-    sealed = bench.sealed.open("freshness")
-    after = _sampled(change_facts(bench.docs, list(sealed.values()), bench.task.seed))
+    sealed = runner.sealed.open("freshness")
+    after = _sampled(change_facts(runner.docs, list(sealed.values()), runner.task.seed))
     if not after.facts:
         return []
     changed_bench, results = (
-        replace(_changed(bench, after), runs=()),
+        replace(_changed(runner, after), runs=()),
         [],
     )  # so that no prompt is chosen again
     folds = tuple(at for at, part in enumerate(changed_bench.split.parts) if part.test)
@@ -132,18 +132,18 @@ def _sampled(after: ChangedDocuments) -> ChangedDocuments:
     return replace(after, facts=facts, cases=cases)
 
 
-def _changed(bench: Runner, after: ChangedDocuments) -> Runner:
-    """Return the bench with the changed documents and only their cases, untimed."""
+def _changed(runner: Runner, after: ChangedDocuments) -> Runner:
+    """Return the runner with the changed documents and only their cases, untimed."""
     ids = {case.id for case in after.cases}
     parts = tuple(
         part.model_copy(update={"test": tuple(i for i in part.test if i in ids)})
-        for part in bench.split.parts
+        for part in runner.split.parts
     )
     sealed = Sealed(
-        after.cases, lambda door, purpose: bench.ledger.door(bench.study, door, purpose)
+        after.cases, lambda door, purpose: runner.ledger.door(runner.study, door, purpose)
     )
-    split = bench.split.model_copy(update={"parts": parts})
-    return replace(bench, split=split, sealed=sealed, docs=after.docs, timed=False)
+    split = runner.split.model_copy(update={"parts": parts})
+    return replace(runner, split=split, sealed=sealed, docs=after.docs, timed=False)
 
 
 def _answers(runs: Sequence[Run]) -> list[Answer]:

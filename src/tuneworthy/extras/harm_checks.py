@@ -40,7 +40,7 @@ Figure = Interval | str
 
 
 def harm(
-    bench: Runner, runs: Sequence[Run], arm: str, known: KnowledgeProbe | None = None
+    runner: Runner, runs: Sequence[Run], arm: str, known: KnowledgeProbe | None = None
 ) -> SideEffects | None:
     """Return the harm of training this arm; None if it built no adapter.
 
@@ -50,11 +50,11 @@ def harm(
     run = best_artefact_run(runs, arm)
     if run is None:
         return None
-    opened = open_tuned(bench, run)
+    opened = open_tuned(runner, run)
     extra: dict[str, Any] = {}
     figures: dict[str, Figure] = {
-        "tail": _tail(bench, runs, arm),
-        **_refusals(bench, runs, arm),
+        "tail": _tail(runner, runs, arm),
+        **_refusals(runner, runs, arm),
     }
     if isinstance(opened, str):
         figures |= dict.fromkeys(("general", "ece", "known", "kl_on", "kl_off"), opened)
@@ -94,15 +94,15 @@ def base_prompt_arm(runs: Sequence[Run]) -> str | None:
     return best.name if best else None
 
 
-def _tail(bench: Runner, runs: Sequence[Run], arm: str) -> Figure:
+def _tail(runner: Runner, runs: Sequence[Run], arm: str) -> Figure:
     """Return the paired change in score on the quarter of cases with the rarest words."""
     base = base_prompt_arm(runs)
     if base is None:
         return "no prompt of the base model was measured to compare with"
     own, before = best_cells(runs, arm), best_cells(runs, base)
-    gold = bench.sealed.open("harm")
+    gold = runner.sealed.open("harm")
     shared = [case for i, case in gold.items() if i in own and i in before]
-    ids = rare_word_cases(shared, list(bench.learn.values()))
+    ids = rare_word_cases(shared, list(runner.learn.values()))
     if len(ids) < LEAST:
         return f"{len(ids)} cases with rare words; {LEAST} are needed"
     gain = np.array([own[i][1] - before[i][1] for i in sorted(ids)])
@@ -111,15 +111,15 @@ def _tail(bench: Runner, runs: Sequence[Run], arm: str) -> Figure:
     return _rounded(bound.mean, bound.low, bound.high)
 
 
-def _refusals(bench: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
+def _refusals(runner: Runner, runs: Sequence[Run], arm: str) -> dict[str, Figure]:
     base, names = base_prompt_arm(runs), ("refusals", "refusals_wanted")
-    if bench.task.output.type != "text":
+    if runner.task.output.type != "text":
         why = "answers have a fixed form: a refusal is an invalid answer and counts there"
         return dict.fromkeys(names, why)
     if base is None:
         why = "no prompt of the base model was measured to compare with"
         return dict.fromkeys(names, why)
-    cases = list(bench.sealed.open("harm").values())
+    cases = list(runner.sealed.open("harm").values())
     before, after = (
         {i: answer for i, (answer, _) in best_cells(runs, name).items()} for name in (base, arm)
     )
@@ -139,18 +139,18 @@ def _calibration(tuned: TunedPair) -> Figure:
         return "the answers are no labels whose probabilities can be scored"
     if len(rows) < LEAST:
         return f"{len(rows)} cases; {LEAST} are needed"
-    gold = tuned.bench.sealed.open("harm")
+    gold = tuned.runner.sealed.open("harm")
     sides = []
     for side in ("before", "after"):
         sure = np.array([row[side][1] for row in rows])
-        right = np.array([_right(tuned.bench, gold, row["case"], row[side][0]) for row in rows])
+        right = np.array([_right(tuned.runner, gold, row["case"], row[side][0]) for row in rows])
         sides.append((sure, right))
     return _ece_change(*sides)
 
 
-def _right(bench: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
-    value = value_of(bench, gold, Answer(case=case, text=label, finish="stop"))
-    return float(value is not None and value >= bench.task.success.passes_from)
+def _right(runner: Runner, gold: Mapping[str, Case], case: str, label: str) -> float:
+    value = value_of(runner, gold, Answer(case=case, text=label, finish="stop"))
+    return float(value is not None and value >= runner.task.success.passes_from)
 
 
 def _ece_change(before: tuple[Any, Any], after: tuple[Any, Any]) -> Interval:
@@ -173,21 +173,21 @@ def _facts(tuned: TunedPair, known: KnowledgeProbe | None) -> Figure:
     """
     if known is None or not known.of:
         return (known.because if known else "") or "what the base knows was not asked"
-    bench = tuned.bench
-    training_rows = set(bench.split.parts[tuned.run.fold or 0].train)
+    runner = tuned.runner
+    training_rows = set(runner.split.parts[tuned.run.fold or 0].train)
     facts = [i for i, kind in known.of.items() if kind == "highly_known" and i not in training_rows]
     if len(facts) < FACTS:
         return f"{len(facts)} well known facts were not among its training rows; {FACTS} are needed"
     probed = {*known.of, *known.lost}
-    gold = {**bench.learn, **bench.sealed.open("harm")}
+    gold = {**runner.learn, **runner.sealed.open("harm")}
     setup = Probe(
-        task=bench.task,
+        task=runner.task,
         model=tuned.model,
-        metric=bench.metric,
-        pass_at=bench.task.success.passes_from,
-        train=[case for i, case in bench.learn.items() if i not in probed],
-        store=lambda key, make: bench.ledger.unit(key, "known", make, bench.study),
-        salt=bench.salt,
+        metric=runner.metric,
+        pass_at=runner.task.success.passes_from,
+        train=[case for i, case in runner.learn.items() if i not in probed],
+        store=lambda key, make: runner.ledger.unit(key, "known", make, runner.study),
+        salt=runner.salt,
     )
     lost = lost_facts(known, probe(setup, [gold[i] for i in facts if i in gold]))
     if lost.share is None:

@@ -42,20 +42,20 @@ def why_not_probed(task: Task, facts: bool, seen: Diagnosis | None) -> str:
     return ""
 
 
-def familiarity(bench: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
+def familiarity(runner: Runner, seen: Diagnosis | None) -> KnowledgeProbe:
     """Return how well the base model knows the answers of at most 60 scored cases (30 if paid).
 
     Call it after the diagnosis. Examples come from other rows. Raises ModelError and the ledger's
     errors; earlier replies stay stored.
     """
-    cases = list(bench.sealed.open("known").values())
-    facts = bool(bench.docs) or any(case.context for case in cases)
-    if why := why_not_probed(bench.task, facts, seen):
+    cases = list(runner.sealed.open("known").values())
+    facts = bool(runner.docs) or any(case.context for case in cases)
+    if why := why_not_probed(runner.task, facts, seen):
         return KnowledgeProbe(because=why)
-    if "base" not in bench.models:
+    if "base" not in runner.models:
         return KnowledgeProbe(because="there is no model to ask")
-    bench.say("asking the model what it knows already")
-    return probe(_probe(bench, bench.models["base"], list(bench.learn.values())), cases)
+    runner.say("asking the model what it knows already")
+    return probe(_probe(runner, runner.models["base"], list(runner.learn.values())), cases)
 
 
 def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
@@ -72,17 +72,17 @@ def cost(task: Task, sizes: Sizes, paid: bool) -> Work:
     )
 
 
-def _probe(bench: Runner, model: Model, train: Sequence[Case]) -> Probe:
+def _probe(runner: Runner, model: Model, train: Sequence[Case]) -> Probe:
     def store(key: str, make: Any) -> Mapping[str, Any]:
-        bench.check()
-        return bench.ledger.unit(key, "known", make, bench.study)
+        runner.check()
+        return runner.ledger.unit(key, "known", make, runner.study)
 
     return Probe(
-        task=bench.task,
+        task=runner.task,
         model=model,
-        metric=bench.metric,
-        pass_at=bench.task.success.passes_from,
+        metric=runner.metric,
+        pass_at=runner.task.success.passes_from,
         train=train,
         store=store,
-        salt=bench.salt,
+        salt=runner.salt,
     )

@@ -53,7 +53,7 @@ def robustness_arms(evidence: Evidence, runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def measure_robustness(
-    bench: Runner, runs: Sequence[Run], arms: Sequence[str]
+    runner: Runner, runs: Sequence[Run], arms: Sequence[str]
 ) -> tuple[RobustnessResult, ...]:
     """Return validity and score of these arms at five temperatures, and with changed prompts.
 
@@ -65,11 +65,11 @@ def measure_robustness(
     folds = _folds(chosen)
     results: list[RobustnessResult] = []
     for name, own in chosen.items():
-        fits = [fit for run in own if run.fold in folds if (fit := _fitted(bench, run))]
+        fits = [fit for run in own if run.fold in folds if (fit := _fitted(runner, run))]
         if fits and len(fits) == len(folds):
-            results += _conditions(bench, name, fits)
+            results += _conditions(runner, name, fits)
         else:
-            bench.say(f"{name}: not asked at other temperatures: its models can't be asked again")
+            runner.say(f"{name}: not asked at other temperatures: its models can't be asked again")
     return tuple(results)
 
 
@@ -94,37 +94,37 @@ def _folds(chosen: Mapping[str, Sequence[Run]]) -> list[int | None]:
     return folds
 
 
-def _fitted(bench: Runner, run: Run) -> _Fit | None:
+def _fitted(runner: Runner, run: Run) -> _Fit | None:
     """Return the arm as it was fitted; None if that needs training or a paid model."""
     arm = load("arms", run.spec.arm)
-    roles = roles_of(bench.models, arm.NEEDS)
-    if not roles or not all(is_local(bench.models[role].spec) for role in roles):
+    roles = roles_of(runner.models, arm.NEEDS)
+    if not roles or not all(is_local(runner.models[role].spec) for role in roles):
         return None
-    part = bench.split.parts[run.fold or 0].learnt(chooses(run.spec))
+    part = runner.split.parts[run.fold or 0].learnt(chooses(run.spec))
     unit = _Unit(run.spec, run.seed, run.fold or 0, part, run.recipe or Recipe(), dev=False)
-    identity = {"what": "shake", "unit": _identity(bench, unit, arm)}
-    folder = bench.ledger.folder(digest(identity))
+    identity = {"what": "shake", "unit": _identity(runner, unit, arm)}
+    folder = runner.ledger.folder(digest(identity))
     if run.artefact:
-        built = bench.task.folder / Path(run.artefact)
+        built = runner.task.folder / Path(run.artefact)
         if not built.exists():
             return None
         folder = built.parent
-    dial = RequestOverrides(seed=bench.task.seed)
+    dial = RequestOverrides(seed=runner.task.seed)
 
     def store(key: str, make: Any) -> dict[str, Any]:
-        return bench.ledger.unit(key, "shake", make, bench.study)
+        return runner.ledger.unit(key, "shake", make, runner.study)
 
     setup = Setup(
-        task=bench.task,
-        train=[bench.learn[i] for i in part.train],
-        dev=[bench.learn[i] for i in part.dev],
-        models={r: with_overrides(bench.models[r], dial, store, bench.salt) for r in roles},
-        score=bench.metric,
+        task=runner.task,
+        train=[runner.learn[i] for i in part.train],
+        dev=[runner.learn[i] for i in part.dev],
+        models={r: with_overrides(runner.models[r], dial, store, runner.salt) for r in roles},
+        score=runner.metric,
         folder=folder,
         recipe=run.recipe or Recipe(),
-        unlabelled=bench.unlabelled,
-        docs=bench.docs,
-        common=bench.ledger.folder(COMMON),
+        unlabelled=runner.unlabelled,
+        docs=runner.docs,
+        common=runner.ledger.folder(COMMON),
     )
     try:
         fitted = arm.fit(setup, arm.Options.model_validate(run.spec.options), run.seed)
@@ -133,54 +133,54 @@ def _fitted(bench: Runner, run: Run) -> _Fit | None:
     return _Fit(run, fitted, dial)
 
 
-def _conditions(bench: Runner, name: str, fits: Sequence[_Fit]) -> Iterator[RobustnessResult]:
-    ids = _cases(bench, [fit.run for fit in fits])
+def _conditions(runner: Runner, name: str, fits: Sequence[_Fit]) -> Iterator[RobustnessResult]:
+    ids = _cases(runner, [fit.run for fit in fits])
     for temperature in TEMPERATURES:
-        bench.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
-        answers = _answers(bench, fits, ids, (temperature, None))
-        yield from _results(bench, (name, "temperature", temperature), answers)
+        runner.say(f"{name}: {len(ids)} cases at temperature {temperature:g}")
+        answers = _answers(runner, fits, ids, (temperature, None))
+        yield from _results(runner, (name, "temperature", temperature), answers)
     plain = {a.case: a.prompt for fit in fits for a in fit.run.answers if a.case in ids}
-    tool = fits[0].run.spec.tool if _single(bench, ids) else None
-    for rewording in rewordings(bench.task, list(plain.values()), tool):
-        bench.say(f"{name}: {rewording.how}")
-        answers = _answers(bench, fits, ids, (0.0, rewording.change))
-        yield from _results(bench, (name, rewording.how, 0.0), answers)
+    tool = fits[0].run.spec.tool if _single(runner, ids) else None
+    for rewording in rewordings(runner.task, list(plain.values()), tool):
+        runner.say(f"{name}: {rewording.how}")
+        answers = _answers(runner, fits, ids, (0.0, rewording.change))
+        yield from _results(runner, (name, rewording.how, 0.0), answers)
 
 
-def _single(bench: Runner, ids: frozenset[str]) -> bool:
+def _single(runner: Runner, ids: frozenset[str]) -> bool:
     """Return whether every input is one turn, so that no turn is mistaken for an example."""
-    return all(len(q.messages) == 1 for q in bench.sealed.queries(sorted(ids)))
+    return all(len(q.messages) == 1 for q in runner.sealed.queries(sorted(ids)))
 
 
-def _cases(bench: Runner, runs: Sequence[Run]) -> frozenset[str]:
+def _cases(runner: Runner, runs: Sequence[Run]) -> frozenset[str]:
     """Return at most 60 case ids of these runs, drawn by the task's seed."""
     ids = [answer.case for run in runs for answer in run.answers]
-    ranked = sorted(ids, key=lambda i: digest([bench.task.seed, "shake", i]))
+    ranked = sorted(ids, key=lambda i: digest([runner.task.seed, "shake", i]))
     return frozenset(ranked[:MOST])
 
 
 def _answers(
-    bench: Runner,
+    runner: Runner,
     fits: Sequence[_Fit],
     ids: frozenset[str],
     setting: tuple[float, Change | None],
 ) -> list[Answer]:
     answers: list[Answer] = []
     for fit in fits:
-        bench.check()
+        runner.check()
         own = [answer.case for answer in fit.run.answers if answer.case in ids]
-        queries: Sequence[Query] = bench.sealed.queries(sorted(own))
+        queries: Sequence[Query] = runner.sealed.queries(sorted(own))
         with fit.dial.at(*setting):
             answers += fit.fitted.answer(queries)
     return answers
 
 
 def _results(
-    bench: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
+    runner: Runner, condition: tuple[str, str, float], answers: Sequence[Answer]
 ) -> Iterator[RobustnessResult]:
     """Yield the result of one condition; nothing if no answer says whether it is valid."""
-    gold = bench.sealed.open("shake")
-    scores = [bench.metric(gold[answer.case], answer) for answer in answers]
+    gold = runner.sealed.open("shake")
+    scores = [runner.metric(gold[answer.case], answer) for answer in answers]
     valid = [_valid(score) for score in scores]
     judged = [v for v in valid if v is not None]
     if not judged:

@@ -40,7 +40,7 @@ TRAINED = ("tune", "distil")
 class ExtrasInputs:
     """The inputs of the measurements; `recipes` has the best prompt of each fold."""
 
-    bench: Runner
+    runner: Runner
     loaded: Loaded
     cases: tuple[Case, ...]
     plan: Plan
@@ -72,8 +72,8 @@ def with_extras(asking: ExtrasInputs, evidence: Evidence) -> Evidence:
             why = f"the model could not be asked: {error.what}"
             missing |= {name: f"{why} ({error.got})" for name in names if name not in values}
         evidence = evidence.model_copy(update=values)
-    evidence = with_costs(evidence, asking.bench.task, asking.runs)  # T_max is known now
-    arms = with_optional_limits(asking.bench.task, evidence)
+    evidence = with_costs(evidence, asking.runner.task, asking.runs)  # T_max is known now
+    arms = with_optional_limits(asking.runner.task, evidence)
     return evidence.model_copy(update={"arms": arms, "missing": missing})
 
 
@@ -82,29 +82,29 @@ Measured = Iterator[tuple[str, Any]]
 
 
 def _measurement(asking: ExtrasInputs, evidence: Evidence) -> Measured:
-    bench = asking.bench
-    ground = MeasurementInputs(bench.task, asking.loaded, asking.cases, bench.metric)
+    runner = asking.runner
+    ground = MeasurementInputs(runner.task, asking.loaded, asking.cases, runner.metric)
     yield "soundness", soundness(ground, evidence, asking.runs)
-    yield "styles", styles(bench.task, asking.cases, asking.runs) or "no arm was measured"
-    search = search_summary(bench.task, asking.cases, asking.runs, evidence, bench.split)
+    yield "styles", styles(runner.task, asking.cases, asking.runs) or "no arm was measured"
+    search = search_summary(runner.task, asking.cases, asking.runs, evidence, runner.split)
     yield "search", search or "no prompt was measured"
 
 
 def _facts(asking: ExtrasInputs, evidence: Evidence) -> Measured:
-    bench = asking.bench
+    runner = asking.runner
     stated = (
-        staleness.measure_freshness(bench, asking.plan.arms, asking.runs, asking.recipes)
-        if bench.docs
+        staleness.measure_freshness(runner, asking.plan.arms, asking.runs, asking.recipes)
+        if runner.docs
         else ()
     )
     yield (
         "staleness",
-        staleness.staleness_of(bench.task, asking.loaded.everyone, bench.docs, stated),
+        staleness.staleness_of(runner.task, asking.loaded.everyone, runner.docs, stated),
     )
     if why := asking.cut(extras.KNOWN):
         yield "known", KnowledgeProbe(because=why)
     else:
-        yield "known", familiarity(bench, evidence.diagnosis)
+        yield "known", familiarity(runner, evidence.diagnosis)
 
 
 def _robustness(asking: ExtrasInputs, evidence: Evidence) -> Measured:
@@ -112,7 +112,7 @@ def _robustness(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     if why or not arms:
         yield "shakes", why or "no finalist asks a model here"
         return
-    shakes = measure_robustness(asking.bench, asking.runs, arms)
+    shakes = measure_robustness(asking.runner, asking.runs, arms)
     yield "shakes", shakes or "no finalist could be asked again"
 
 
@@ -123,17 +123,17 @@ def _tuned(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     if why or not names:
         yield from ((name, why or "no trained arm is a finalist") for name in ("harms", "changes"))
         return
-    bench, runs = asking.bench, asking.runs
-    harms = [harm(bench, runs, name, evidence.known) for name in names]
+    runner, runs = asking.runner, asking.runs
+    harms = [harm(runner, runs, name, evidence.known) for name in names]
     yield "harms", tuple(record for record in harms if record)
-    all_changes = [training_changes(bench, runs, name, evidence.shakes) for name in names]
+    all_changes = [training_changes(runner, runs, name, evidence.shakes) for name in names]
     yield "changes", tuple(record for record in all_changes if record)
 
 
 def _curves(asking: ExtrasInputs, evidence: Evidence) -> Measured:
     why = asking.cut(extras.CURVE)
     skip = {a.name: why for a in evidence.arms if why and a.tool in TRAINED}
-    given = (asking.bench, asking.plan.arms, asking.runs, asking.recipes, evidence)
+    given = (asking.runner, asking.plan.arms, asking.runs, asking.recipes, evidence)
     yield "curves", learning_curves(*given, skip=skip) or "no finalist learns from rows"
 
 
@@ -155,5 +155,5 @@ def with_slices(
         return evidence.model_copy(update={"missing": missing})
     scored = {case.id for case in asking.cases}
     others = [case for case in asking.loaded.everyone if case.id not in scored]
-    table = slices(asking.bench.task, asking.cases, asking.runs, (arm, rival), others)
+    table = slices(asking.runner.task, asking.cases, asking.runs, (arm, rival), others)
     return evidence.model_copy(update={"slices": (table,) if table else ()})

@@ -1,6 +1,6 @@
 """Measure learning curves: fit an arm on an eighth, a quarter and half of its training rows.
 
-The rows are cut in a copy of the bench (nested, by seed), so arms need no support for it; epochs
+The rows are cut in a copy of the runner (nested, by seed), so arms need no support for it; epochs
 stay the same. Every fit is a unit of the ledger like any other. Knows no arm by name.
 """
 
@@ -52,13 +52,13 @@ class _Learner:
     rival: str
     beat: Mapping[str, float]
 
-    def part(self, bench: Runner, fold: int) -> Part:
+    def part(self, runner: Runner, fold: int) -> Part:
         """Return the part of a fold as this arm learns from it."""
-        return bench.split.parts[fold].learnt(chooses(self.planned.spec))
+        return runner.split.parts[fold].learnt(chooses(self.planned.spec))
 
 
 def learning_curves(
-    bench: Runner,
+    runner: Runner,
     planned: Sequence[PlannedArm],
     runs: Sequence[Run],
     recipes: Sequence[Recipe],
@@ -84,9 +84,9 @@ def learning_curves(
             curves.append(LearningCurve(arm=arm.name, tool=arm.tool, because=why))
             continue
         learner = _learner(plan, runs, recipes, evidence)
-        curve = _curve(bench, learner)
+        curve = _curve(runner, learner)
         if arm.tool == "classifier":
-            curve = curve.model_copy(update={"cleaning": cleaning(bench, learner)})
+            curve = curve.model_copy(update={"cleaning": cleaning(runner, learner)})
         curves.append(curve)
     return tuple(curves)
 
@@ -154,20 +154,20 @@ def _scores(runs: Sequence[Run]) -> Scores:
     }
 
 
-def _curve(bench: Runner, learner: _Learner) -> LearningCurve:
-    parts = [learner.part(bench, fold) for fold in learner.folds]
+def _curve(runner: Runner, learner: _Learner) -> LearningCurve:
+    parts = [learner.part(runner, fold) for fold in learner.folds]
     rows = min(round(_learnt(learner, part) * len(part.train)) for part in parts)
     sizes: list[tuple[float, Scores]] = []
     for share in _shares(rows):
-        if scores_of_share := dict(_cut_scores(bench, learner, share)):
+        if scores_of_share := dict(_cut_scores(runner, learner, share)):
             sizes.append((share, scores_of_share))
-    sizes.append((1.0, dict(_all_rows(bench, learner))))
+    sizes.append((1.0, dict(_all_rows(runner, learner))))
     spec = learner.planned.spec
-    points = [_point(bench, learner, share, scores) for share, scores in sizes]
-    last = _gain(bench, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
-    cells = _cells(bench, learner, [scores for _, scores in sizes])
-    margin = bench.task.success.margin
-    needed = rows_needed([p.rows for p in points], cells, margin, bench.task.seed)
+    points = [_point(runner, learner, share, scores) for share, scores in sizes]
+    last = _gain(runner, learner, sizes[-1][1], sizes[-2][1]) if len(sizes) > 1 else None
+    cells = _cells(runner, learner, [scores for _, scores in sizes])
+    margin = runner.task.success.margin
+    needed = rows_needed([p.rows for p in points], cells, margin, runner.task.seed)
     if not learner.rival:
         needed = RowsNeeded(None, None, None, "no arm that learns nothing was measured beside it")
     return LearningCurve(
@@ -183,28 +183,30 @@ def _curve(bench: Runner, learner: _Learner) -> LearningCurve:
     )
 
 
-def _cut_scores(bench: Runner, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
+def _cut_scores(runner: Runner, learner: _Learner, share: float) -> Iterator[tuple[Cell, float]]:
     """Yield the scores after fitting on a share of each fold's rows; none for a failed fit."""
     for seed in learner.seeds:
         parts = {
-            f: _cut(bench, part, share * _learnt(learner, part), seed)
-            for f, part in ((f, learner.part(bench, f)) for f in learner.folds)
+            f: _cut(runner, part, share * _learnt(learner, part), seed)
+            for f, part in ((f, learner.part(runner, f)) for f in learner.folds)
         }
-        yield from _fitted(bench, learner, seed, parts).items()
+        yield from _fitted(runner, learner, seed, parts).items()
 
 
-def _all_rows(bench: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
+def _all_rows(runner: Runner, learner: _Learner) -> Iterator[tuple[Cell, float]]:
     """Yield the scores with all rows; a seed that the study did not run is fitted here."""
     fitted_seeds = {seed for seed, _, _ in learner.whole}
     yield from learner.whole.items()
     for seed in learner.seeds:
         if seed not in fitted_seeds:
-            yield from _fitted(bench, learner, seed, {}).items()
+            yield from _fitted(runner, learner, seed, {}).items()
 
 
-def _fitted(bench: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
-    all_parts = tuple(parts.get(at, part) for at, part in enumerate(bench.split.parts))
-    subset = replace(bench, split=bench.split.model_copy(update={"parts": all_parts}), timed=False)
+def _fitted(runner: Runner, learner: _Learner, seed: int, parts: Mapping[int, Part]) -> Scores:
+    all_parts = tuple(parts.get(at, part) for at, part in enumerate(runner.split.parts))
+    subset = replace(
+        runner, split=runner.split.model_copy(update={"parts": all_parts}), timed=False
+    )
     update = {"seeds": (seed,), "folds": learner.folds}
     with warnings.catch_warnings():  # expected with few rows
         warnings.filterwarnings("ignore", "The number of unique classes is greater")
@@ -220,20 +222,20 @@ def _learnt(learner: _Learner, part: Part) -> float:
     return 1.0 if most is None or most >= len(part.train) else most / len(part.train)
 
 
-def _cut(bench: Runner, part: Part, share: float, seed: int) -> Part:
+def _cut(runner: Runner, part: Part, share: float, seed: int) -> Part:
     """Return the part with a share of its training rows; smaller shares are nested in larger ones.
 
     Dev rows stay, so that the choice of a checkpoint does not change with the share.
     """
-    ordered = sorted(part.train, key=lambda i: digest([bench.task.seed, seed, "curve", i]))
+    ordered = sorted(part.train, key=lambda i: digest([runner.task.seed, seed, "curve", i]))
     kept = frozenset(ordered[: round(share * len(ordered))])
     return part.model_copy(update={"train": tuple(i for i in part.train if i in kept)})
 
 
-def _point(bench: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
+def _point(runner: Runner, learner: _Learner, share: float, scores: Scores) -> LearningPoint:
     cases, values, _ = _by_case(scores)
-    interval = bounds.mean_interval(values, groups=_groups(bench, cases))
-    parts = [learner.part(bench, fold) for fold in learner.folds]
+    interval = bounds.mean_interval(values, groups=_groups(runner, cases))
+    parts = [learner.part(runner, fold) for fold in learner.folds]
     available = [_learnt(learner, part) * (len(part.train) + len(part.dev)) for part in parts]
     rows = float(np.mean(available))
     mean, least, most = (round(float(value), 6) for value in interval)
@@ -257,33 +259,33 @@ def _by_case(scores: Scores) -> tuple[list[str], np.ndarray[Any, Any], np.ndarra
     return cases, means, np.array([fold[case] for case in cases])
 
 
-def _gain(bench: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
+def _gain(runner: Runner, learner: _Learner, more: Scores, fewer: Scores) -> Interval | None:
     """Return the paired difference of two fits, two-sided 95 %, with the width factor."""
     diffs_by_cell = {cell: value - fewer[cell] for cell, value in more.items() if cell in fewer}
     if not diffs_by_cell:
         return None
     cases, diffs, folds = _by_case(diffs_by_cell)
-    factor = bench.split.width_factor(learner.folds)
+    factor = runner.split.width_factor(learner.folds)
     bound = bounds.paired(
         diffs,
         TAIL,
         factor=factor,
-        groups=_groups(bench, cases),
+        groups=_groups(runner, cases),
         folds=Folds(folds) if factor > 1 else None,
     )
     mean, low, high = (round(float(v), 6) for v in (bound.mean, bound.low, bound.high))
     return Interval(mean=mean, low=low, high=high)
 
 
-def _groups(bench: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
-    return np.array([bench.split.groups.get(case, case) for case in cases])
+def _groups(runner: Runner, cases: Sequence[str]) -> np.ndarray[Any, Any]:
+    return np.array([runner.split.groups.get(case, case) for case in cases])
 
 
-def _cells(bench: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
+def _cells(runner: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     """Return the cells that every size and the rival share; groups are resampled as one."""
     shared = set.intersection(*(set(scores) for scores in sizes)) if sizes else set()
     cells = sorted(cell for cell in shared if cell[2] in learner.beat)
-    groups = [bench.split.groups.get(case, case) for _, _, case in cells]
+    groups = [runner.split.groups.get(case, case) for _, _, case in cells]
     return Cells(
         scores=np.array([[scores[cell] for scores in sizes] for cell in cells]),
         rival=np.array([learner.beat[case] for _, _, case in cells]),
@@ -292,7 +294,7 @@ def _cells(bench: Runner, learner: _Learner, sizes: Sequence[Scores]) -> Cells:
     )
 
 
-def cleaning(bench: Runner, learner: _Learner) -> LabelCleaningGain:
+def cleaning(runner: Runner, learner: _Learner) -> LabelCleaningGain:
     """Return the gain of an arm when training rows with contradicted labels are left out.
 
     Contradicted: another row has the same input and another answer, or 4 of the 5 nearest inputs
@@ -300,23 +302,23 @@ def cleaning(bench: Runner, learner: _Learner) -> LabelCleaningGain:
     """
     name, parts, dropped = learner.planned.spec.name, {}, []
     for fold in learner.folds:
-        part = learner.part(bench, fold)
-        train = [bench.learn[i] for i in part.train]
+        part = learner.part(runner, fold)
+        train = [runner.learn[i] for i in part.train]
         contradicted = {
-            d.case for d in label_doubts(bench.task, train, [bench.learn[i] for i in part.dev])
+            d.case for d in label_doubts(runner.task, train, [runner.learn[i] for i in part.dev])
         }
         kept = tuple(i for i in part.train if i not in contradicted)
         parts[fold] = part.model_copy(update={"train": kept})
         dropped.append(len(part.train) - len(kept))
-    rows = float(np.mean([len(learner.part(bench, fold).train) for fold in learner.folds]))
+    rows = float(np.mean([len(learner.part(runner, fold).train) for fold in learner.folds]))
     mean_dropped = float(np.mean(dropped))
     if not mean_dropped:
         why = "no training row is denied by a copy of it or by its neighbours"
         return LabelCleaningGain(arm=name, rows=rows, dropped=0.0, because=why)
     scores: Scores = {}
     for seed in learner.seeds:
-        scores |= _fitted(bench, learner, seed, parts)
-    gain = _gain(bench, learner, scores, dict(_all_rows(bench, learner)))
+        scores |= _fitted(runner, learner, seed, parts)
+    gain = _gain(runner, learner, scores, dict(_all_rows(runner, learner)))
     why = "" if gain else "it could not be fitted without them"
     n = len({case for _, _, case in scores})
     return LabelCleaningGain(arm=name, rows=rows, dropped=mean_dropped, n=n, gain=gain, because=why)

@@ -34,7 +34,7 @@ DRAWS = 4000
 class TunedPair:
     """One trained run with its base and its tuned model open."""
 
-    bench: Runner
+    runner: Runner
     run: Run
     base: Any
     model: Any
@@ -42,7 +42,7 @@ class TunedPair:
     @cached_property
     def cases(self) -> list[str]:
         """Return the ids of its answered cases, ordered by a hash with the task's seed."""
-        seed = self.bench.task.seed
+        seed = self.runner.task.seed
         ids = [a.case for a in self.run.answers if a.prompt and not a.error]
         return sorted(ids, key=lambda i: digest([seed, "changes", i]))
 
@@ -53,10 +53,10 @@ class TunedPair:
 
     def unit(self, what: str, more: Any, make: Any) -> Any:
         """Return a stored figure of this model, or make and store it."""
-        identity = {"what": f"changes {what}", "made_by": code_version(), "salt": self.bench.salt,
+        identity = {"what": f"changes {what}", "made_by": code_version(), "salt": self.runner.salt,
                  "model": dict(self.model.fingerprint), "more": more}  # fmt: skip
-        study = self.bench.study
-        return self.bench.ledger.unit(digest(identity), "changes", make, study)
+        study = self.runner.study
+        return self.runner.ledger.unit(digest(identity), "changes", make, study)
 
     def general(self) -> list[list[float]]:
         """Return (tokens, base loss, tuned loss, KL) of each general text, in nats.
@@ -68,7 +68,7 @@ class TunedPair:
         def make() -> dict[str, Any]:
             return {"rows": changes.compare_models(self.base, self.model, self._general_rows())}
 
-        self.bench.say("general text, base beside tuned")
+        self.runner.say("general text, base beside tuned")
         rows = self.unit("general", _general_prompts(), make)["rows"]
         return [list(row) for row in rows if row[0]]
 
@@ -78,12 +78,12 @@ class TunedPair:
 
         identity = {"what": "general passages", "made_by": code_version(),
                  "base": dict(self.base.fingerprint),
-                 "beginnings": _general_prompts(), "salt": self.bench.salt}  # fmt: skip
-        stored = self.bench.ledger.unit(
+                 "beginnings": _general_prompts(), "salt": self.runner.salt}  # fmt: skip
+        stored = self.runner.ledger.unit(
             digest(identity),
             "changes",
             lambda: {"rows": changes.passages(self.base, [*chat_prompts(), *openings()], ROOM, 0)},
-            self.bench.study,
+            self.runner.study,
         )
         return list(stored["rows"])
 
@@ -121,7 +121,7 @@ class TunedPair:
     def asked_again(self) -> list[dict[str, Any]]:
         """Return {case, before, finish} of up to 12 cases: the base's reply to the tuned prompt."""
         ids = self.cases[:ASKED]
-        limits = limits_for(self.bench.task, self.bench.task.output.max_tokens or 256)
+        limits = limits_for(self.runner.task, self.runner.task.output.max_tokens or 256)
 
         def make() -> dict[str, Any]:
             replies = self.base.reply([self.answers[i].prompt for i in ids], limits)
@@ -135,8 +135,8 @@ class TunedPair:
 
         Empty if the task has no closed labels, or the model can't score given answers.
         """
-        names = [str(label) for label in self.bench.task.output.labels or ()]
-        if self.bench.task.output.type != "label" or not names:
+        names = [str(label) for label in self.runner.task.output.labels or ()]
+        if self.runner.task.output.type != "label" or not names:
             return []
         if not isinstance(self.model, Scorer):
             return []
@@ -162,19 +162,19 @@ def _general_prompts() -> list[Any]:
     return [ROOM, openings(), [chat[0].content for chat in chat_prompts()]]
 
 
-def open_tuned(bench: Runner, run: Run) -> TunedPair | str:
+def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
     """Return a trained run with its models open, or the reason why they can't be opened.
 
     `run` has an artefact: an adapter folder, relative to the task's folder. Raises ModelError if
     the adapter does not belong to the model.
     """
-    base: Any = bench.models.get("tune")
-    folder = bench.task.folder / Path(str(run.artefact))
+    base: Any = runner.models.get("tune")
+    folder = runner.task.folder / Path(str(run.artefact))
     if base is None or not hasattr(base, "with_adapter"):
         return "the tuned model's base can't be opened here"
     if not (folder / "adapter_model.safetensors").exists():
         return "the adapter that was trained no longer lies in .tuneworthy"
-    return TunedPair(bench, run, base, base.with_adapter(folder, idle=True))
+    return TunedPair(runner, run, base, base.with_adapter(folder, idle=True))
 
 
 def relative_rise(rows: Sequence[Sequence[float]]) -> Interval:
@@ -233,7 +233,7 @@ def _most_likely(names: Sequence[str], row: Sequence[float]) -> list[Any]:
     return [names[at], round(float(shares[at] / shares.sum()), 6)]
 
 
-def value_of(bench: Runner, gold: Mapping[str, Any], answer: Answer) -> float | None:
+def value_of(runner: Runner, gold: Mapping[str, Any], answer: Answer) -> float | None:
     """Return an answer's score by the task's metric; None if it can't be scored."""
-    score = bench.metric(gold[answer.case], answer)
+    score = runner.metric(gold[answer.case], answer)
     return score.value if isinstance(score, Score) else None

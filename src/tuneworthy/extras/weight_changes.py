@@ -18,7 +18,7 @@ SHOWN, LONGEST = 3, 400  # examples shown; the most characters of an answer in v
 
 
 def training_changes(
-    bench: Runner, runs: Sequence[Run], arm: str, shakes: Sequence[RobustnessResult] = ()
+    runner: Runner, runs: Sequence[Run], arm: str, shakes: Sequence[RobustnessResult] = ()
 ) -> ModelChanges | None:
     """Return what training changed in this arm's model; None if it built no adapter.
 
@@ -34,7 +34,7 @@ def training_changes(
         "fold": run.fold,
         "temperatures": temperatures,
     }
-    opened = open_tuned(bench, run)
+    opened = open_tuned(runner, run)
     if isinstance(opened, str):
         missing = dict.fromkeys(("ratio", "kl_on", "kl_off", "examples"), opened)
         return ModelChanges(**fields, missing=missing)
@@ -92,7 +92,7 @@ def _examples(tuned: TunedPair) -> dict[str, Any]:
 
     The seeded order avoids selection; `differ` counts how many of the `asked` cases differ.
     """
-    rows, gold = tuned.asked_again(), tuned.bench.sealed.open("changes")
+    rows, gold = tuned.asked_again(), tuned.runner.sealed.open("changes")
     differ = [r for r in rows if r["before"].strip() != tuned.answers[r["case"]].text.strip()]
     shown = [*differ, *(row for row in rows if row not in differ)][:SHOWN]
     return {
@@ -109,8 +109,8 @@ def _example(tuned: TunedPair, gold: Mapping[str, Any], row: Mapping[str, Any]) 
         case=after.case,
         before=_cut(before.text),
         after=_cut(after.text),
-        score_before=value_of(tuned.bench, gold, before),
-        score_after=value_of(tuned.bench, gold, after),
+        score_before=value_of(tuned.runner, gold, before),
+        score_after=value_of(tuned.runner, gold, after),
     )
 
 

@@ -139,7 +139,7 @@ def backup(path: Path, version: int) -> Path:
 
 
 def check_schema(journal: Journal) -> None:
-    """Refuse a store with definitions that are not ours: a trigger, view or table (attack A54)."""
+    """Refuse a store whose definitions differ from ours: added, changed or missing ones."""
     connection = sqlite3.connect(":memory:")
     try:
         _define(connection)

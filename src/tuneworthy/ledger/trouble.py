@@ -103,7 +103,7 @@ def from_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
 
 def malformed_error(path: Path, got: str) -> StoreError:
     """Copy a malformed store (and its journal) to quarantine and return the error that names it."""
-    copy = quarantine(path)
+    copy = copy_to_quarantine(path)
     return StoreError(
         _BAD,
         where=str(path),
@@ -114,7 +114,7 @@ def malformed_error(path: Path, got: str) -> StoreError:
     )
 
 
-def quarantine(path: Path) -> Path | None:
+def copy_to_quarantine(path: Path) -> Path | None:
     """Copy the store and its journal to quarantine/NAME.n and return the copy's path.
 
     None if no copy could be made (a full or read-only disk): the original is never touched.

@@ -48,19 +48,19 @@ def why_not_raced(task: Task, split: Split) -> str:
 
 
 def measure_raced(
-    bench: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: RaceState
+    runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool, field: RaceState
 ) -> list[Run]:
     """Return the runs of `measure`, on fewer cases if the arm can no longer win.
 
     An early stop adds a last run without answers (state `stopped_early`) that says after how many
     cases and against which arm. Each block is stored as its own unit, so a killed race resumes.
     """
-    task, arm = bench.task, load("arms", planned.spec.arm)
+    task, arm = runner.task, load("arms", planned.spec.arm)
     exempt = planned.because or arm.ROLE != "candidate"
-    if exempt or why_not_raced(task, bench.split):
-        return measure(bench, planned, recipes, dev)
+    if exempt or why_not_raced(task, runner.split):
+        return measure(runner, planned, recipes, dev)
     done: list[Run] = []
-    blocks = list(_blocks(bench, planned, "training" in arm.NEEDS))
+    blocks = list(_blocks(runner, planned, "training" in arm.NEEDS))
     for number, (block, part) in enumerate(blocks, 1):
         new = measure(block, part, recipes, dev)
         if any(run.state != "measured" for run in new):
@@ -68,26 +68,26 @@ def measure_raced(
         done = _joined([*done, *new])
         if number < len(blocks) and (other := _lost_to(field, planned, done, task)):
             answered = len({answer.case for run in done for answer in run.answers})
-            return [*done, _stopped(planned, done, _why(task, other, answered, bench))]
+            return [*done, _stopped(planned, done, _why(task, other, answered, runner))]
     return done
 
 
 def _blocks(
-    bench: Runner, planned: PlannedArm, by_fold: bool
+    runner: Runner, planned: PlannedArm, by_fold: bool
 ) -> Iterator[tuple[Runner, PlannedArm]]:
-    """Yield the bench and plan of each block: a fold, or 64 cases of a single split."""
-    parts = bench.split.parts
+    """Yield the runner and plan of each block: a fold, or 64 cases of a single split."""
+    parts = runner.split.parts
     for fold in planned.folds:
-        cases = race_order(parts[fold].test, {}, bench.task.seed)
+        cases = race_order(parts[fold].test, {}, runner.task.seed)
         size = len(cases) if by_fold or len(parts) > 1 else BLOCK
         for start in range(0, len(cases), size):
             block = frozenset(cases[start : start + size])
             chosen = tuple(_cut(part, block if at == fold else frozenset())
                            for at, part in enumerate(parts))  # fmt: skip
-            split = bench.split.model_copy(update={"parts": chosen})
+            split = runner.split.model_copy(update={"parts": chosen})
             first = fold == planned.folds[0] and start == 0
             yield (
-                replace(bench, split=split, timed=bench.timed and first),
+                replace(runner, split=split, timed=runner.timed and first),
                 planned.model_copy(update={"folds": (fold,)}),
             )
 
@@ -121,9 +121,9 @@ def _lost_to(field: RaceState, planned: PlannedArm, done: Sequence[Run], task: T
     return next((beaten[own] for beaten in out if own in beaten), "")
 
 
-def _why(task: Task, other: str, answered: int, bench: Runner) -> str:
+def _why(task: Task, other: str, answered: int, runner: Runner) -> str:
     return (
-        f"stopped after {answered:,} of {len(bench.split.scored):,} cases: shown to be at most "
+        f"stopped after {answered:,} of {len(runner.split.scored):,} cases: shown to be at most "
         f"{100 * task.success.margin:g} points better than {other}, so no climb to it would pay; "
         "its mean is of those cases only and, stopped early, is off"
     )

@@ -32,43 +32,43 @@ class DeployedArm:
     """
 
     def __init__(
-        self, bench: Runner, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
+        self, runner: Runner, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
-        fold = len(bench.split.learning) - 1
-        self.bench = bench
+        fold = len(runner.split.learning) - 1
+        self.runner = runner
         if recorded:
-            logged = {**bench.recorded.get(name, {}), **recorded}
-            self.bench = replace(bench, recorded={**bench.recorded, name: logged})
-        recipe = recipe_before(runs, spec, fold, bench.task.seed)
-        part = deployment_part(bench.split, fold).learnt(chooses(spec))
+            logged = {**runner.recorded.get(name, {}), **recorded}
+            self.runner = replace(runner, recorded={**runner.recorded, name: logged})
+        recipe = best_earlier_recipe(runs, spec, fold, runner.task.seed)
+        part = deployment_part(runner.split, fold).learnt(chooses(spec))
         self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer per input, in order. Raises ModelError if the arm can't be built."""
-        bench, size = self.bench, SHARD
+        runner, size = self.runner, SHARD
         result: list[Answer] = []
         for start in range(0, len(queries), size):
-            bench.check()
+            runner.check()
             shard = queries[start : start + size]
             key = digest({"what": "built", "unit": self._named,
                           "queries": [query.plain() for query in shard]})  # fmt: skip
-            stored = bench.ledger.unit(key, "answers", partial(self._ask, shard), bench.study)
+            stored = runner.ledger.unit(key, "answers", partial(self._ask, shard), runner.study)
             result += [Answer.model_validate(answer) for answer in stored["answers"]]
         return result
 
     @cached_property
     def _named(self) -> dict[str, Any]:
-        return _identity(self.bench, self._unit, load("arms", self._unit.spec.arm))
+        return _identity(self.runner, self._unit, load("arms", self._unit.spec.arm))
 
     @cached_property
     def _fitted(self) -> Fitted:
         spec = self._unit.spec
         arm = load("arms", spec.arm)
-        folder = self.bench.ledger.folder(digest({"what": "fit", "unit": self._named}))
+        folder = self.runner.ledger.folder(digest({"what": "fit", "unit": self._named}))
         options = arm.Options.model_validate(spec.options)
         try:
-            fitted: Fitted = arm.fit(_setup(self.bench, self._unit, folder), options,
+            fitted: Fitted = arm.fit(_setup(self.runner, self._unit, folder), options,
                                      self._unit.seed)  # fmt: skip
         except DoesNotApply as reason:
             raise ModelError(
@@ -90,7 +90,7 @@ def deployment_part(split: Split, fold: int) -> Part:
     return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)
 
 
-def recipe_before(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
+def best_earlier_recipe(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:
     """Return the best prompt on dev in a fold among the runs before an arm's own."""
     return best_prompt(list(takewhile(lambda run: run.spec != spec, runs)), fold, seed)
 

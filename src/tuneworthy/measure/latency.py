@@ -16,7 +16,7 @@ TAIL_PROMPTS = 93
 
 
 class LatencySample(NamedTuple):
-    """Milliseconds of single requests, and the most concurrent requests (None: not known)."""
+    """Milliseconds of single requests, and how many ran at once at most (None: not known)."""
 
     ms: tuple[float, ...] | None
     concurrency: int | None

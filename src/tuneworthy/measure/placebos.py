@@ -35,7 +35,7 @@ class Probe:
     planned: PlannedArm
     cases: frozenset[str]
 
-    def run(self, bench: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
+    def run(self, runner: Runner, recipes: Sequence[Recipe], runs: Sequence[Run]) -> list[Run]:
         """Return its runs, untimed and marked `stopped_early`, since they are no score of the task.
 
         A placebo gets the prompt that its arm used in each fold.
@@ -46,9 +46,11 @@ class Probe:
         dev: dict[str, Any] = {"dev": ()} if trained else {}
         parts = tuple(
             part.model_copy(update={"test": tuple(i for i in part.test if i in self.cases), **dev})
-            for part in bench.split.parts
+            for part in runner.split.parts
         )
-        subset = replace(bench, split=bench.split.model_copy(update={"parts": parts}), timed=False)
+        subset = replace(
+            runner, split=runner.split.model_copy(update={"parts": parts}), timed=False
+        )
         folds = tuple(fold for fold in self.planned.folds if parts[fold].test)
         measured = measure(subset, self.planned.model_copy(update={"folds": folds}), recipes, False)
         change = {"state": "stopped_early", "because": PART}
@@ -58,7 +60,7 @@ class Probe:
 
 
 def probes(
-    bench: Runner,
+    runner: Runner,
     arms: Sequence[PlannedArm],
     runs: Sequence[Run],
     paid: bool,
@@ -68,13 +70,13 @@ def probes(
 
     `read`: the most failed and the most passed cases; None for every failed and 60 passed ones.
     """
-    task = bench.task
+    task = runner.task
     table = columns(task, runs)
-    rows = max(len(part.train) for part in bench.split.parts)
+    rows = max(len(part.train) for part in runner.split.parts)
     base = base_of(table)
     if base is None:
         return []
-    base = comparable_base(base, table, bench.split)
+    base = comparable_base(base, table, runner.split)
     if all(base.passed.values()):
         return []
     most = ON_FAILURES if read is None else min(read, ON_FAILURES)

@@ -34,13 +34,13 @@ SLOWEST = 4.0  # the largest factor by which estimates are corrected, up or down
 
 @dataclass
 class StageRunner:
-    """The execution of a plan: `bench.runs` and `recipes` (the best prompt by fold) are updated.
+    """The execution of a plan: `runner.runs` and `recipes` (the best prompt by fold) are updated.
 
     `minutes` is the total time limit; `diagnose` returns the diagnosis of the runs so far; `looked`
     has the training arms that did not lose on their first folds, each with the reason if it won.
     """
 
-    bench: Runner
+    runner: Runner
     plan: Plan
     shape: ComparisonInputs
     runs: list[Run]
@@ -88,7 +88,7 @@ class StageRunner:
                 yield from self._all_folds()  # this was the last training arm to be looked at
         self._probe(trained=True)
         kept = {"minutes": round(self.spent, 4)}
-        self.bench.ledger.freeze(self.bench.study, spent_key(self.minutes), kept)
+        self.runner.ledger.freeze(self.runner.study, spent_key(self.minutes), kept)
 
     def _beyond_reach(self, arm: PlannedArm) -> str:
         free = arm.because or always_runs(arm, self.plan.arms)
@@ -173,8 +173,8 @@ class StageRunner:
             return why
         trained = [arm_column for arm_column in self.rule.columns if trains(arm_column.spec)]
         first = trains(spec) and not trained
-        named = spec.name in self.bench.task.success.finalists.values()
-        if trains(spec) and trained and self.bench.task.arms == "auto" and not named:
+        named = spec.name in self.runner.task.success.finalists.values()
+        if trains(spec) and trained and self.runner.task.arms == "auto" and not named:
             other = trained[0].spec.name
             all_won = all(won for _, won in self.looked)
             if all_won and advised_against(
@@ -192,14 +192,14 @@ class StageRunner:
         part = arm.model_copy(update={"folds": folds, "requests": _share(arm, folds)})
         self.tell("arm", part)
         runnable = [planned.spec for planned in self.plan.arms if not planned.because]
-        dev = needs_dev_scores(self.bench.task, arm.spec, runnable)
+        dev = needs_dev_scores(self.runner.task, arm.spec, runnable)
         with self._timed(f"{arm.spec.name} {folds}"):
-            new = measure(self.bench, part, self.recipes, dev)
+            new = measure(self.runner, part, self.recipes, dev)
         self._planned += arm.minutes * len(folds) / max(len(arm.folds), 1)
         self.runs += new
         folds_in_all = range(len(self.recipes))
         # Later arms build on the best prompt on dev in their own fold.
-        self.recipes[:] = [best_prompt(self.runs, f, self.bench.task.seed) for f in folds_in_all]
+        self.recipes[:] = [best_prompt(self.runs, f, self.runner.task.seed) for f in folds_in_all]
         return new
 
     def _probe(self, trained: bool) -> None:
@@ -209,7 +209,7 @@ class StageRunner:
         for probe in self._probes(trained):
             self.tell("arm", probe.planned)
             with self._timed(f"probe {probe.planned.spec.name}"):
-                self.runs += probe.run(self.bench, self.recipes, self.runs)
+                self.runs += probe.run(self.runner, self.recipes, self.runs)
 
     def _probes(self, trained: bool) -> list[Probe]:
         measured = {name for name, runs in by_spec(self.runs).items() if column(runs)}
@@ -220,8 +220,8 @@ class StageRunner:
             arms = [arm for arm in arms if self.rule.contends(arm.spec)]
         else:
             arms = [arm for arm in arms if not trains(arm.spec) and not arm.follow_up]
-        paid = not is_local(self.bench.task.model)
-        result = probes(self.bench, arms, self.runs, paid, self.plan.read)
+        paid = not is_local(self.runner.task.model)
+        result = probes(self.runner, arms, self.runs, paid, self.plan.read)
         minutes = {arm.spec.name: arm.minutes for arm in self.plan.across}
         cost = self._cost(sum(minutes.get(probe.planned.spec.name, 0.0) for probe in result))
         return [] if trained and cost > self.left + SPARE * self.minutes else result
@@ -230,7 +230,7 @@ class StageRunner:
         self._decide(arm, "leave out", why)
         left_out = arm.model_copy(update={"because": why})
         self.tell("arm", left_out)
-        self.runs += measure(self.bench, left_out, self.recipes, False)
+        self.runs += measure(self.runner, left_out, self.recipes, False)
 
     def _decide(self, arm: PlannedArm, do: str, why: str) -> None:
         step = {"arm": arm.spec.name, "do": do, "why": why, "minutes": round(self.spent, 2)}
@@ -251,7 +251,7 @@ class StageRunner:
         begun = time.perf_counter()
         yield
         took = {"minutes": round((time.perf_counter() - begun) / 60, 4)}
-        kept = self.bench.ledger.freeze(self.bench.study, f"minutes of {what}", took)
+        kept = self.runner.ledger.freeze(self.runner.study, f"minutes of {what}", took)
         self.spent += float(kept["minutes"])
 
 

@@ -94,59 +94,59 @@ class _Unit:
     prompts: tuple[Recipe, ...] = ()
 
 
-def measure(bench: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
+def measure(runner: Runner, planned: PlannedArm, recipes: Sequence[Recipe], dev: bool) -> list[Run]:
     """Return one Run per fold and seed of a planned arm, from the ledger if it is stored.
 
     `recipes` is the best prompt so far by fold; `dev`: also measure dev scores.
     """
     spec = planned.spec
-    if because := planned.because or _unopened(bench, spec):
+    if because := planned.because or _unopened(runner, spec):
         return [Run(spec=spec, seed=0, fold=None, state="skipped", because=because)]
     runs, own = [], chooses_prompt(spec)
     for seed in planned.seeds:
         for fold in planned.folds:
-            bench.check()
+            runner.check()
             several = len(planned.seeds) > 1
-            part = bench.split.parts[fold].learnt(chooses(spec))
-            logs = bench.recorded.get(spec.name, {})
+            part = runner.split.parts[fold].learnt(chooses(spec))
+            logs = runner.recorded.get(spec.name, {})
             if logs and not part.train and begins_later(logs, part.test):
                 continue
-            prompts = simplest_prompts(bench.runs, fold, bench.task.seed) if own else ()
+            prompts = simplest_prompts(runner.runs, fold, runner.task.seed) if own else ()
             unit = _Unit(spec, seed, fold, part, recipes[fold], dev, several, prompts)
-            runs.append(_run(bench, unit))
+            runs.append(_run(runner, unit))
             if runs[-1].state in {"skipped", "failed"}:
                 return [runs[-1]]
     return runs
 
 
-def _run(bench: Runner, unit: _Unit) -> Run:
+def _run(runner: Runner, unit: _Unit) -> Run:
     arm = load("arms", unit.spec.arm)
-    identity = _identity(bench, unit, arm)
-    scored = bench.sealed.digest(unit.part.test)
-    key = digest({"what": "run", "unit": identity, "metric": bench.metric_digest, "dev": unit.dev,
+    identity = _identity(runner, unit, arm)
+    scored = runner.sealed.digest(unit.part.test)
+    key = digest({"what": "run", "unit": identity, "metric": runner.metric_digest, "dev": unit.dev,
                   "cases": scored, **({"seeds": True} if unit.seeds else {})})  # fmt: skip
-    if stored := bench.ledger.get(key):
+    if stored := runner.ledger.get(key):
         return Run.model_validate(stored)
     try:
-        run = _measured(bench, unit, arm, identity)
+        run = _measured(runner, unit, arm, identity)
     except DoesNotApply as reason:
         run = Run(spec=unit.spec, seed=unit.seed, fold=None, state="skipped", because=str(reason))
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if any(is_base(bench.models, role) for role in roles_of(bench.models, arm.NEEDS)):
+        if any(is_base(runner.models, role) for role in roles_of(runner.models, arm.NEEDS)):
             raise
-        bench.say(f"{unit.spec.name}: {unavailable_note(error)}")
+        runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
     trim_heap()
-    bench.ledger.put(key, "run", run.plain(), study=bench.study)
+    runner.ledger.put(key, "run", run.plain(), study=runner.study)
     return run
 
 
-def _unopened(bench: Runner, spec: Spec) -> str:
-    why = why_not_opened(bench.models, load("arms", spec.arm).NEEDS)
+def _unopened(runner: Runner, spec: Spec) -> str:
+    why = why_not_opened(runner.models, load("arms", spec.arm).NEEDS)
     if why:
-        bench.say(f"{spec.name}: {why}")
+        runner.say(f"{spec.name}: {why}")
     return why
 
 
@@ -154,10 +154,10 @@ def _failed(unit: _Unit, because: str) -> Run:
     return Run(spec=unit.spec, seed=unit.seed, fold=unit.fold, state="failed", because=because)
 
 
-def _measured(bench: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
+def _measured(runner: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, Any]) -> Run:
     spec, part = unit.spec, unit.part
-    folder = bench.ledger.folder(digest({"what": "fit", "unit": identity}))
-    setup = _setup(bench, unit, folder)
+    folder = runner.ledger.folder(digest({"what": "fit", "unit": identity}))
+    setup = _setup(runner, unit, folder)
     start = time.perf_counter()
     fitted: Fitted = arm.fit(setup, arm.Options.model_validate(spec.options), unit.seed)
     seconds = (fitted.trace or {}).get("seconds", time.perf_counter() - start)
@@ -168,21 +168,21 @@ def _measured(bench: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, A
         own = {key: value for key, value in identity.items() if key != "prompts"}
         source = {"unlearned": {**own, **same}}
     shared = unit.dev and not fitted.learned
-    case_ids = _all_cases(bench.split) if shared else sorted(part.test)
+    case_ids = _all_cases(runner.split) if shared else sorted(part.test)
     dev = (fitted.trace or {}).get("dev")
     by_dev = unit.dev or (unit.seeds and dev is None)
     dev_ids = sorted(part.dev)[:DEV_ROWS_FOR_CHOICE]
     extra_dev = sorted(set(dev_ids) - set(case_ids)) if by_dev else []
-    scored = bench.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
-    answers = dict(_answers(bench, fitted, source, scored, extra_dev))
+    scored = runner.sealed.queries(case_ids, gold_passage=arm.ROLE == "ceiling")
+    answers = dict(_answers(runner, fitted, source, scored, extra_dev))
     if by_dev:
-        dev = _mean(bench, [bench.learn[i] for i in dev_ids], answers)
+        dev = _mean(runner, [runner.learn[i] for i in dev_ids], answers)
     test = [answers[i] for i in sorted(part.test)]
-    gold = bench.sealed.open("score")
-    scores = score_all(bench.metric, [gold[a.case] for a in test], test)
+    gold = runner.sealed.open("score")
+    scores = score_all(runner.metric, [gold[a.case] for a in test], test)
     queries = {query.id: query for query in scored}
     pairs = list(zip(test, scores, strict=True))
-    timed, notes = _latency(bench, unit, fitted, test, case_ids), list[str]()
+    timed, notes = _latency(runner, unit, fitted, test, case_ids), list[str]()
     return Run(
         spec=spec,
         seed=unit.seed,
@@ -191,7 +191,7 @@ def _measured(bench: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, A
         answers=tuple(test),
         scores=tuple(scores),
         longer=rescore_cut_answers(
-            bench.metric, gold, fitted, (pairs, queries), unit.fold, notes.append
+            runner.metric, gold, fitted, (pairs, queries), unit.fold, notes.append
         ),
         dev=dev,
         learned=fitted.learned,
@@ -202,7 +202,7 @@ def _measured(bench: Runner, unit: _Unit, arm: ModuleType, identity: dict[str, A
         latency_ms=timed.ms,
         latency_concurrency=timed.concurrency,
         notes=(*fitted.notes, *getattr(fitted.model, "notes", ()), *notes),
-        artefact=_relative_path(fitted.artefact, bench.task.folder),
+        artefact=_relative_path(fitted.artefact, runner.task.folder),
     )
 
 
@@ -210,34 +210,34 @@ def _relative_path(path: Path | None, home: Path) -> str | None:
     return None if path is None else Path(os.path.relpath(path, home)).as_posix()
 
 
-def _setup(bench: Runner, unit: _Unit, folder: Path) -> Setup:
+def _setup(runner: Runner, unit: _Unit, folder: Path) -> Setup:
     return Setup(
-        task=bench.task,
-        train=[bench.learn[i] for i in unit.part.train],
-        dev=[bench.learn[i] for i in unit.part.dev],
-        models=bench.models,
-        score=bench.metric,
+        task=runner.task,
+        train=[runner.learn[i] for i in unit.part.train],
+        dev=[runner.learn[i] for i in unit.part.dev],
+        models=runner.models,
+        score=runner.metric,
         folder=folder,
         recipe=unit.recipe,
         prompts=unit.prompts,
-        unlabelled=bench.unlabelled,
-        docs=bench.docs,
-        recorded=bench.recorded.get(unit.spec.name, {}),
-        common=bench.ledger.folder(COMMON),
-        given=lambda recipe: _free_answers(bench, unit, recipe),
-        say=lambda text: bench.say(f"{unit.spec.name}: {text}"),
+        unlabelled=runner.unlabelled,
+        docs=runner.docs,
+        recorded=runner.recorded.get(unit.spec.name, {}),
+        common=runner.ledger.folder(COMMON),
+        given=lambda recipe: _free_answers(runner, unit, recipe),
+        say=lambda text: runner.say(f"{unit.spec.name}: {text}"),
     )
 
 
-def _free_answers(bench: Runner, unit: _Unit, recipe: Recipe) -> list[Answer]:
+def _free_answers(runner: Runner, unit: _Unit, recipe: Recipe) -> list[Answer]:
     """Return the base model's free answers under a recipe in the unit's fold so far.
 
     Majorities of samples (`vote`) are left out, since they are not greedy answers.
     """
-    base = dict(bench.models["base"].fingerprint)
+    base = dict(runner.models["base"].fingerprint)
     return [
         answer
-        for run in bench.runs
+        for run in runner.runs
         if run.spec.tool == "prompt" and run.state == "measured" and run.fold == unit.fold
         if run.recipe == recipe and run.fingerprint == base
         for answer in run.answers
@@ -245,27 +245,27 @@ def _free_answers(bench: Runner, unit: _Unit, recipe: Recipe) -> list[Answer]:
     ]
 
 
-def _identity(bench: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
+def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
     """Return everything that can change what the arm learns and answers, for the unit's key.
 
     The metric is included only if the arm chooses something by score.
     """
-    task, spec = bench.task, unit.spec
+    task, spec = runner.task, unit.spec
     source = Path(arm.__file__ or "").read_bytes().decode("utf-8", "replace")
     models = {
-        role: dict(bench.models[role].fingerprint) for role in roles_of(bench.models, arm.NEEDS)
+        role: dict(runner.models[role].fingerprint) for role in roles_of(runner.models, arm.NEEDS)
     }
     learn = {
-        side: digest([bench.learn[i].plain() | {"where": ""} for i in sorted(ids)])
+        side: digest([runner.learn[i].plain() | {"where": ""} for i in sorted(ids)])
         for side, ids in (("train", unit.part.train), ("dev", unit.part.dev))
     }
-    recorded = bench.recorded.get(spec.name, {})
+    recorded = runner.recorded.get(spec.name, {})
     return {
         "arm": {"name": spec.arm, "options": spec.options, "code": digest(source, 16)}
-        | _arm_context(bench, spec, arm),
+        | _arm_context(runner, spec, arm),
         "made_by": code_version(),
         "seed": unit.seed,
-        "salt": bench.salt,
+        "salt": runner.salt,
         "learn": learn,
         "recipe": unit.recipe.plain(),
         "models": models,
@@ -276,7 +276,7 @@ def _identity(bench: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
             "thinking": [task.thinking, task.thinking_tokens],
             "options": task.options,
         },
-        "metric": bench.metric_digest if chooses(spec) else None,
+        "metric": runner.metric_digest if chooses(spec) else None,
         "recorded": digest([recorded[i].plain() for i in sorted(recorded)]) if recorded else "",
         **({"prompts": [one.plain() for one in unit.prompts]} if unit.prompts else {}),
     }
@@ -292,11 +292,11 @@ def _present(task: Task) -> dict[str, Any] | None:
     return plain | {"text": file_digest(task.folder / prompt) if prompt else ""}
 
 
-def _arm_context(bench: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
+def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     """Return what else an arm's answers depend on: the documents, and this machine's settings."""
     context: dict[str, Any] = {}
-    if "docs" in arm.NEEDS and bench.docs:
-        context["docs"] = docs_digest(bench.docs)
+    if "docs" in arm.NEEDS and runner.docs:
+        context["docs"] = docs_digest(runner.docs)
     if hasattr(arm, "here"):
         context["here"] = arm.here(arm.Options.model_validate(spec.options))
     return context
@@ -307,7 +307,7 @@ def _all_cases(split: Split) -> list[str]:
 
 
 def _answers(
-    bench: Runner,
+    runner: Runner,
     fitted: Fitted,
     source: dict[str, Any],
     scored: Sequence[Query],
@@ -320,25 +320,25 @@ def _answers(
     size = getattr(fitted.model, "shard", SHARD)
     most = size if hasattr(fitted.model, "shard") else 0
     waiting: dict[str, Sequence[Query]] = {}
-    for what, queries in (("answers", scored), ("dev", [bench.learn[i].query() for i in dev_ids])):
+    for what, queries in (("answers", scored), ("dev", [runner.learn[i].query() for i in dev_ids])):
         for start in range(0, len(queries), size):
             shard = queries[start : start + size]
             key = digest({"what": what, **source, "queries": [query.plain() for query in shard]})
-            if (stored := bench.ledger.get(key)) is not None:
+            if (stored := runner.ledger.get(key)) is not None:
                 yield from _stored_answers(stored)
                 continue
             if sum(map(len, waiting.values())) + len(shard) > most:
-                yield from _generate(bench, fitted, waiting)
+                yield from _generate(runner, fitted, waiting)
                 waiting = {}
             waiting[key] = shard
-    yield from _generate(bench, fitted, waiting)
+    yield from _generate(runner, fitted, waiting)
 
 
 def _generate(
-    bench: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
+    runner: Runner, fitted: Fitted, shards: Mapping[str, Sequence[Query]]
 ) -> Iterator[tuple[str, Answer]]:
     """Answer all shards in one call, reusing known answers; store each shard under its key."""
-    bench.check()
+    runner.check()
     every = [query for shard in shards.values() for query in shard]
     by_case = {q.id: a for q in every if fitted.known and (a := fitted.known(q)) is not None}
     pending = [query for query in every if query.id not in by_case]
@@ -352,8 +352,8 @@ def _generate(
     by_case |= {answer.case: answer for answer in answers}
     for key, shard in shards.items():
         own = {"answers": [by_case[query.id].plain() for query in shard]}
-        bench.ledger.put(key, "answers", own, study=bench.study)
-        bench.done(len(shard))
+        runner.ledger.put(key, "answers", own, study=runner.study)
+        runner.done(len(shard))
         yield from _stored_answers(own)
 
 
@@ -361,15 +361,15 @@ def _stored_answers(stored: Mapping[str, Any]) -> Iterator[tuple[str, Answer]]:
     yield from ((a["case"], Answer.model_validate(a)) for a in stored["answers"])
 
 
-def _mean(bench: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
+def _mean(runner: Runner, cases: Sequence[Case], answers: Mapping[str, Answer]) -> float | None:
     """Return the mean dev score; an unscored answer counts as wrong."""
-    scores = score_all(bench.metric, cases, [answers[case.id] for case in cases])
+    scores = score_all(runner.metric, cases, [answers[case.id] for case in cases])
     values = [score.value if isinstance(score, Score) else 0.0 for score in scores]
     return sum(values) / len(values) if values else None
 
 
 def _latency(
-    bench: Runner, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
+    runner: Runner, unit: _Unit, fitted: Fitted, answers: Sequence[Answer], all_cases: Sequence[str]
 ) -> latency.LatencySample:
     """Return the times of an arm's requests, measured once and stored with the run.
 
@@ -377,16 +377,16 @@ def _latency(
     limit on the tail each fold of that seed times its share of the prompts. Endpoint requests were
     timed when they were sent, because a repeated one would come from the ledger.
     """
-    if not bench.timed or bench.recorded.get(unit.spec.name):
+    if not runner.timed or runner.recorded.get(unit.spec.name):
         return latency.NOT_TIMED
     if fitted.model is not None and "endpoint" in fitted.model.fingerprint:
         return latency.request_latency(answers)
-    tail = bench.task.success.limits.p95_ms is not None
-    if unit.seed != bench.task.seed or not (unit.fold == 0 or tail):
+    tail = runner.task.success.limits.p95_ms is not None
+    if unit.seed != runner.task.seed or not (unit.fold == 0 or tail):
         return latency.NOT_TIMED
-    share = -(-latency.TAIL_PROMPTS // len(bench.split.parts))
+    share = -(-latency.TAIL_PROMPTS // len(runner.split.parts))
     own = [answer.case for answer in answers]
     ids = own[:share] if tail else all_cases[: latency.PROMPTS]
     ceiling = load("arms", unit.spec.arm).ROLE == "ceiling"
-    queries = bench.sealed.queries(ids, gold_passage=ceiling)
-    return latency.sequential_latency(fitted.answer, queries, bench.check, tail)
+    queries = runner.sealed.queries(ids, gold_passage=ceiling)
+    return latency.sequential_latency(fitted.answer, queries, runner.check, tail)

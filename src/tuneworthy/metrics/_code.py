@@ -53,7 +53,7 @@ def definitions(tree: ast.Module) -> dict[str, tuple[str, ...]]:
 
 
 def matches(tree: ast.Module, pattern: str) -> bool:
-    """Return whether a pattern occurs in the tree. Raise ValueError for an unknown pattern."""
+    """Return whether a Python syntax tree contains a pattern; ValueError for an unknown one."""
     kind, _, name = pattern.partition(":")
     if pattern in WORDS:
         return WORDS[pattern](tree)

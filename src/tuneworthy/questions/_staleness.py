@@ -30,7 +30,7 @@ def unfaithful(evidence: Evidence, stale: Freshness) -> str:
 
 
 def too_dear(evidence: Evidence, task: Task, days: float) -> str:
-    """Return that retraining so often costs more than tuning can bring, if that is shown, or "".
+    """Return a sentence if retraining so often is shown to cost more than it brings, else "".
 
     Compares monthly values at the upper bound of the best tuned arm's gain over a simpler one;
     its requests and right answers are priced, other upkeep is left out.

@@ -146,7 +146,7 @@ def quantity(found: Finding, unit: str) -> str:
     return f"{value} {noun}".strip() + ends
 
 
-def checklist_line(verdict: Verdict) -> str:
+def checklist_summary(verdict: Verdict) -> str:
     """Return the five checklist answers in a line: `4 yes, 1 no (evaluation)`; or ""."""
     by_name = {found.name: found for found in verdict.questions}
     five = [by_name[name] for name in CHECKLIST if name in by_name]

@@ -190,7 +190,7 @@ def _steps(results: Results, width: int, plain: bool) -> Iterator[Text]:
     if said := wrong_lines(results):
         text = escape_line(f"What was wrong: {said}", plain)
         yield from (Text(line) for line in wrapped(text, width))
-    if five := words.checklist_line(results.verdict):
+    if five := words.checklist_summary(results.verdict):
         text = escape_line(f"Five questions before tuning: {five}.", plain)
         yield from (Text(line) for line in wrapped(text, width))
     for note in request_lines(results):

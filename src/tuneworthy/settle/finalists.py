@@ -70,14 +70,14 @@ class Finalists(_StudyScores):
 
     def __init__(
         self,
-        bench: Runner,
+        runner: Runner,
         runs: Sequence[Run],
         arms: Sequence[ArmResult],
         pool: Sequence[Query],
         recorded: Recorded,
     ) -> None:
-        super().__init__(bench.task, bench.study, bench.split, runs, arms)
-        self._bench, self._recorded, self._pool = bench, recorded, pool
+        super().__init__(runner.task, runner.study, runner.split, runs, arms)
+        self._runner, self._recorded, self._pool = runner, recorded, pool
         self._built: dict[str, DeployedArm] = {}
         self._answers: dict[str, list[Answer]] = defaultdict(list)
 
@@ -95,7 +95,7 @@ class Finalists(_StudyScores):
         return len(self.inputs)
 
     def query(self, at: int) -> Query:
-        """Return the new input at a position."""
+        """Return the new input that was drawn at position `at`."""
         return self.inputs[at]
 
     def mute(self, name: str) -> bool:
@@ -103,14 +103,14 @@ class Finalists(_StudyScores):
         return name in self._recorded and not self._recorded[name]
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's answer to the new input at a position, generated shard by shard."""
+        """Return an arm's answer to the input drawn at position `at`, generated shard by shard."""
         answers = self._answers[name]
         while len(answers) <= at:
             if name not in self._built:
-                self._bench.say(f"{name}: answering new inputs")
+                self._runner.say(f"{name}: answering new inputs")
                 log = self._recorded.get(name, {})
                 self._built[name] = DeployedArm(
-                    self._bench, self._runs, name, self._seed(name), log
+                    self._runner, self._runs, name, self._seed(name), log
                 )
             answers += self._built[name].answers(self.inputs[len(answers) : len(answers) + SHARD])
         return answers[at]
@@ -126,7 +126,7 @@ class StoredFinalists(_StudyScores):
         self._course, self.size = course, course.new
 
     def query(self, at: int) -> Query:
-        """Return the new input at a position."""
+        """Return the new input that was drawn at position `at`."""
         return self._course.drawn[at].query
 
     def mute(self, name: str) -> bool:
@@ -134,7 +134,7 @@ class StoredFinalists(_StudyScores):
         return name in self._course.mute
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's stored answer to the new input at a position."""
+        """Return an arm's stored answer to the input drawn at position `at`."""
         return self._course.drawn[at].answers[name]
 
 

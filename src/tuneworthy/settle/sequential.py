@@ -35,10 +35,10 @@ class SettlingArms(Protocol):
         """Return the number of new inputs."""
 
     def query(self, at: int) -> Query:
-        """Return the new input at a position."""
+        """Return the new input that was drawn at position `at`."""
 
     def answer(self, name: str, at: int) -> Answer:
-        """Return an arm's answer to the new input at a position."""
+        """Return an arm's answer to the input drawn at position `at`."""
 
     def mute(self, name: str) -> bool:
         """Return whether an arm can't answer new inputs."""

@@ -135,7 +135,7 @@ class ConfidenceSequence:
         self._seen: list[float] = []
 
     def see(self, least: float, most: float, n_plan: int) -> None:
-        """Add the next difference, between `least` and `most`; see `Bets.see` for `n_plan`."""
+        """Add the next difference, between `least` and `most`; `n_plan` as in `BettingTest.see`."""
         living = self._bets.see(np.array([least, most]), n_plan)
         below, above = (np.flatnonzero(row) for row in living)
         self.low = float(self._candidates[below[0]]) if below.size else self.low

@@ -153,7 +153,7 @@ def read_trunk(net: Net, ids: Sequence[int]) -> Trunk:
     return Trunk(len(ids), made, leaves)
 
 
-def shared_trunk(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None:
+def read_common_prefix(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None:
     """Return the trunk of the rows' common prefix, or None if it is too short."""
     width = shared_length(rows) if net.shares else 0
     return read_trunk(net, rows[0].ids[:width]) if width else None
@@ -224,7 +224,7 @@ def _gradient(
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
     tokens = sum(row.trained for row in batch)
-    trunk = shared_trunk(net, batch)
+    trunk = read_common_prefix(net, batch)
     count = parallel_batches(net.module.device, len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
     leaves = trunk.leaves if trunk else []
@@ -262,7 +262,7 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
         losses_ = Losses(None, *net.hand.evaluate(rows, budget))
         return _means(losses_, rows)
     with torch.no_grad():
-        trunk = shared_trunk(net, rows)
+        trunk = read_common_prefix(net, rows)
     count, skipped = parallel_batches(net.module.device, len(rows)), trunk.width if trunk else 0
     groups = parts(rows, max(1, (net.fit.tokens or budget) // count), skipped, count)
 

@@ -60,7 +60,7 @@ def decide(
         "because": _because(evidence, policy, board, ruling),
         "target_met": met,
         "looks": evidence.looks,
-        "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in ordered(evidence)),
+        "arms": tuple(_shown(arm, _delta(board, arm, ruling)) for arm in in_ladder_order(evidence)),
         "wrong": evidence.diagnosis.wrong if evidence.diagnosis and not evidence.blocks else (),
         "questions": complete_findings(findings, policy),
         "changes": for_verdict(evidence.changes),
@@ -109,7 +109,7 @@ def target_met(policy: Policy, ruling: LadderDecision) -> bool | None:
     return False if ruling.arm.score.high < policy.target else None
 
 
-def ordered(evidence: Evidence) -> list[ArmResult]:
+def in_ladder_order(evidence: Evidence) -> list[ArmResult]:
     """Return the arms in ladder order: references, then rungs, then the rest."""
     return sorted(evidence.arms, key=lambda arm: (ROLES.index(arm.role), *rung(arm)))
 

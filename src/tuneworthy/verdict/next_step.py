@@ -15,7 +15,7 @@ from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
 from tuneworthy.verdict.flips import Key, PriceInterval, price_intervals
 from tuneworthy.verdict.prices import unknown_costs
-from tuneworthy.verdict.refused import refused, refused_clause
+from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 from tuneworthy.verdict.sentences import a_tool, points, ticked
 from tuneworthy.verdict.unmeasured import bigger, may_gain, measure_offer, unmeasured_clause
@@ -46,7 +46,8 @@ def next_step(
         return Next(do="measure an arm", why="no arm that could be named was measured")
     if (form := refused(evidence)) and form.share > policy.margin:
         return Next(
-            do=REPAIR_FORM, why=f"{refused_clause(form)}, and every comparison counts them as wrong"
+            do=REPAIR_FORM,
+            why=f"{refused_answers_clause(form)}, and every comparison counts them as wrong",
         )
     if ruling.reason == "limits":
         return Next(do="revise the limits", why=_why_limits(board))

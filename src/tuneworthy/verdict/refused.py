@@ -35,7 +35,7 @@ def refused(evidence: Evidence) -> RefusedAnswers | None:
     return RefusedAnswers(arm=diagnosis.arm, remedy=lead.arm, share=share)
 
 
-def refused_clause(found: RefusedAnswers) -> str:
+def refused_answers_clause(found: RefusedAnswers) -> str:
     """Return a clause on how much is lost to the form of the answers."""
     return (
         f"at least {points(found.share)} of what runs today are right answers that were refused for"

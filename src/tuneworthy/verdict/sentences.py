@@ -15,7 +15,7 @@ from tuneworthy.verdict import drift
 from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.limit_states import broken, open_limits
 from tuneworthy.verdict.prices import cost_of, known_prices
-from tuneworthy.verdict.refused import refused, refused_clause
+from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
 
 RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
@@ -277,7 +277,7 @@ def _refused(evidence: Evidence, ruling: LadderDecision) -> str:
     form = refused(evidence)
     if form is None or not ruling.refused:
         return ""
-    clause = refused_clause(form)
+    clause = refused_answers_clause(form)
     return f"{clause[:1].upper()}{clause[1:]}: with them another arm may be named."
 
 

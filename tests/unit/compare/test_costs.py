@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuneworthy.compare.costs import request_cost, with_costs
+from tuneworthy.compare.costs import cost_per_1000_requests, with_costs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.evidence import ArmResult, Evidence, Interval
 from tuneworthy.core.freshness import Freshness
@@ -93,32 +93,41 @@ def remote(model, url="https://api.openai.com/v1"):
 
 def test_a_billed_request_says_whose_price_it_is_and_when_the_model_ends():
     answers = [Answer(case=str(i), text="", usd=usd) for i, usd in enumerate((0.001, 0.003))]
-    listed = request_cost(task(), answers, remote("gpt-4.1-mini"), {})
+    listed = cost_per_1000_requests(task(), answers, remote("gpt-4.1-mini"), {})
     assert listed["usd_per_1k"] == pytest.approx(2.0)
     assert listed["usd_per_1k_se"] == pytest.approx(1.0)
     assert listed["price_from"].startswith("list price of gpt-4.1-mini, read on 20")
     assert listed["expires"] == "2027-01-14"
     own = task(prices={"gpt-4.1-mini": {"in": 1, "out": 1}})
-    assert "your price" in request_cost(own, answers, remote("gpt-4.1-mini"), {})["price_from"]
-    logged = request_cost(task(), answers, [], {})
+    assert (
+        "your price"
+        in cost_per_1000_requests(own, answers, remote("gpt-4.1-mini"), {})["price_from"]
+    )
+    logged = cost_per_1000_requests(task(), answers, [], {})
     assert (logged["price_from"], logged["expires"]) == ("as recorded with its answers", None)
 
 
 def test_seconds_without_a_price_are_no_cost():
     lacking = {}
-    found = request_cost(task(), [Answer(case="1", text="", seconds=2.0)], [], lacking)
+    found = cost_per_1000_requests(task(), [Answer(case="1", text="", seconds=2.0)], [], lacking)
     assert "usd_per_1k" not in found
     assert "economics.machine_hour" in lacking["usd_per_1k"]
-    found = request_cost(task(machine_hour=3.6), [Answer(case="1", text="", seconds=2.0)], [], {})
+    found = cost_per_1000_requests(
+        task(machine_hour=3.6), [Answer(case="1", text="", seconds=2.0)], [], {}
+    )
     assert found["usd_per_1k"] == pytest.approx(2.0)
 
 
 def test_a_server_on_this_machine_is_priced_by_its_hours():
     answers = [Answer(case="1", text="", seconds=2.0)]
     here = remote("mine", "http://localhost:8000/v1")
-    assert request_cost(task(machine_hour=3.6), answers, here, {})["usd_per_1k"] == pytest.approx(2)
+    assert cost_per_1000_requests(task(machine_hour=3.6), answers, here, {})[
+        "usd_per_1k"
+    ] == pytest.approx(2)
     lacking = {}
-    assert "usd_per_1k" not in request_cost(task(machine_hour=3.6), answers, remote("x"), lacking)
+    assert "usd_per_1k" not in cost_per_1000_requests(
+        task(machine_hour=3.6), answers, remote("x"), lacking
+    )
     assert "no price of x" in lacking["usd_per_1k"]
 
 
@@ -132,14 +141,16 @@ def test_one_failed_request_leaves_a_paid_arm_its_price(hour):
     runs, asked = remote("gpt-4.1-mini"), task(machine_hour=hour)
     for failure in (failed(), failed(seconds=1.0), failed(usd=0.5)):
         lacking = {}
-        found = request_cost(asked, [*answers, failure], runs, lacking)
-        assert found == request_cost(asked, answers, runs, {})
+        found = cost_per_1000_requests(asked, [*answers, failure], runs, lacking)
+        assert found == cost_per_1000_requests(asked, answers, runs, {})
         assert (found["usd_per_1k"], lacking) == (2.0, {})
 
 
 def test_one_failed_answer_leaves_a_local_arm_its_price():
     answers = [Answer(case="1", text="", seconds=2.0), failed()]
-    assert request_cost(task(machine_hour=3.6), answers, [], {})["usd_per_1k"] == pytest.approx(2.0)
+    assert cost_per_1000_requests(task(machine_hour=3.6), answers, [], {})[
+        "usd_per_1k"
+    ] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
@@ -158,12 +169,14 @@ def test_one_failed_answer_leaves_a_local_arm_its_price():
 )  # fmt: skip
 def test_what_was_billed_or_sent_away_is_never_priced_as_time_of_this_machine(answers, runs, why):
     lacking = {}
-    assert "usd_per_1k" not in request_cost(task(machine_hour=0.4), answers, runs, lacking)
+    assert "usd_per_1k" not in cost_per_1000_requests(
+        task(machine_hour=0.4), answers, runs, lacking
+    )
     assert why in lacking["usd_per_1k"]
 
 
 def test_d5_requests_that_were_under_way_together_share_the_hour_of_this_machine():
     here = remote("x", "http://127.0.0.1:8000/v1")
     answers = [Answer(case=str(n), text="", seconds=8.0, concurrency=4) for n in range(4)]
-    found = request_cost(task(machine_hour=3.6), answers, here, {})
+    found = cost_per_1000_requests(task(machine_hour=3.6), answers, here, {})
     assert found["usd_per_1k"] == pytest.approx(2)

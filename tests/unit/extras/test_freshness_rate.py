@@ -180,7 +180,7 @@ def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, mon
 
     with desk() as one:
         best, own = Recipe(kind="nearest", k=1), Recipe(kind="nearest", k=2)
-        bench = one.bench()
+        bench = one.runner()
         folds = tuple(range(len(bench.split.parts)))
         arms = [PlannedArm(spec=spec, folds=folds, seeds=(0,)) for spec in specs(one.task)]
         runs = [run.model_copy(update={"recipe": own}) for run in
@@ -199,7 +199,7 @@ def test_changed_documents_are_read_with_the_prompts_that_an_arm_chose(desk, mon
 
 def test_who_reads_the_documents_says_the_new_fact_and_the_others_the_old_one(desk):
     with desk() as one:
-        bench = one.bench()
+        bench = one.runner()
         recipes = [Recipe() for _ in bench.split.parts]
         folds = tuple(range(len(recipes)))
         arms = [PlannedArm(spec=spec, folds=folds, seeds=(0,)) for spec in specs(one.task)]

@@ -55,7 +55,7 @@ def desk(tmp_path, monkeypatch):
 
 
 def bench_of(desk, model):
-    return replace(desk.bench(), models={"base": model, "tune": model})
+    return replace(desk.runner(), models={"base": model, "tune": model})
 
 
 def test_the_model_is_asked_once_and_never_again(desk):

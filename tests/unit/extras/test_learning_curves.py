@@ -31,7 +31,7 @@ def measured(folder, n=120, share=0.0, arms=("majority", "tfidf", "zero_shot"), 
     path = studies.write(folder, n, arms=list(arms), present=None, **more)
     studies.lines(folder / "rows.jsonl", noisy(studies.rows(n), share))
     with open_session(path, RunOptions()) as desk:
-        bench, planned, runs = desk.bench(), desk.plan().arms, []
+        bench, planned, runs = desk.runner(), desk.plan().arms, []
         recipes = [Recipe() for _ in bench.split.parts]
         for arm in planned:
             runs += measure(bench, arm, recipes, False)
@@ -73,7 +73,7 @@ def test_an_arm_that_was_scored_on_one_fold_has_its_curve_there(tmp_path):
     """The stage rule may stop an arm after its first fold: the others were never fitted."""
     path = studies.write(tmp_path, 120, arms=["majority", "tfidf", "zero_shot"], present=None)
     with open_session(path, RunOptions()) as desk:
-        bench, runs = desk.bench(), []
+        bench, runs = desk.runner(), []
         recipes, planned = [Recipe() for _ in bench.split.parts], desk.plan().arms
         for arm in planned:
             first = arm.folds[:1] if arm.spec.arm == "tfidf" else arm.folds
@@ -98,7 +98,7 @@ def test_one_split_takes_two_seeds_for_repeats(tmp_path):
 def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
     path = studies.write(tmp_path, 120)
     with open_session(path, RunOptions()) as desk:
-        bench = desk.bench()
+        bench = desk.runner()
         part = bench.split.parts[0]
         cuts = [set(curves._cut(bench, part, share, 0).train) for share in (0.25, 0.5)]
         assert cuts[0] < cuts[1] < set(part.train)
@@ -110,7 +110,7 @@ def test_a_smaller_share_holds_rows_of_the_larger_one(tmp_path):
 def test_an_arm_that_learns_from_some_rows_has_a_curve_of_those(tmp_path):
     path = studies.write(tmp_path, 200)
     with open_session(path, RunOptions()) as desk:
-        bench = desk.bench()
+        bench = desk.runner()
         part = bench.split.parts[0]
         spec = Spec(name="lora", arm="lora", options={"rows": 64}, simplicity=1, tool="tune")
         planned = PlannedArm(spec=spec, folds=(0,), seeds=(0,))

@@ -52,7 +52,7 @@ def measured(path):
     """Measure the plan's arms in order, as a study does; return (task, runs, evidence, asked)."""
     done = []
     with open_session(path, RunOptions(), lambda event, data: done.append(data)) as desk:
-        planned, bench = desk.plan(), desk.bench()
+        planned, bench = desk.plan(), desk.runner()
         recipes = [Recipe() for _ in bench.split.parts]
         runs, tools = [], len({arm.spec.tool for arm in planned.arms})
         for arm in planned.arms:
@@ -129,7 +129,7 @@ def test_to_stop_early_is_part_of_what_a_study_is():
 
 def test_what_is_skipped_or_no_candidate_goes_the_usual_way(tmp_path):
     with open_session(write(tmp_path, 60, 0.6), RunOptions()) as desk:
-        planned, bench = desk.plan(), desk.bench()
+        planned, bench = desk.plan(), desk.runner()
         recipes = [Recipe() for _ in bench.split.parts]
         arm = planned.arms[0].model_copy(update={"because": "no room"})
         field = SimpleNamespace(shape=None, runs=(), tools=1)

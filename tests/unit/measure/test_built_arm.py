@@ -4,7 +4,7 @@ from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.built_arm import deployment_part, recipe_before, scores_of
+from tuneworthy.measure.built_arm import best_earlier_recipe, deployment_part, scores_of
 
 
 def test_under_cross_fitting_the_scored_rows_are_learnt_from_but_no_copy_twice():
@@ -36,9 +36,9 @@ def test_an_arm_stands_on_the_best_prompt_that_was_run_before_it():
         Run(spec=later, seed=0, fold=1, state="measured"),
         prompt("three", 0.9, 3),
     ]
-    assert recipe_before(runs, later, 1, 0).k == 2
-    assert recipe_before(runs, later, 0, 0) == Recipe()  # another fold
-    assert recipe_before(runs, runs[0].spec, 1, 0) == Recipe()
+    assert best_earlier_recipe(runs, later, 1, 0).k == 2
+    assert best_earlier_recipe(runs, later, 0, 0) == Recipe()  # another fold
+    assert best_earlier_recipe(runs, runs[0].spec, 1, 0) == Recipe()
 
 
 def test_scores_are_those_of_the_seed_that_is_built():

@@ -66,7 +66,7 @@ def test_a_training_step_stays_on_the_device(module, checkpointing):
     rows = [
         EncodedExample(tuple(range(3, 30 + n)), (False,) * 22 + (True,) * (5 + n)) for n in range(3)
     ]
-    trunk = forward.shared_trunk(net, rows)
+    trunk = forward.read_common_prefix(net, rows)
     assert trunk is not None
     logits = forward.answer_logits(net, rows, trunk)
     assert (logits.device.type, logits.shape) == ("meta", (18, 400))

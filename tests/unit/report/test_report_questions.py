@@ -8,7 +8,7 @@ from study_fixture import study
 from tuneworthy.core.finding import Finding
 from tuneworthy.questions import CHECKLIST, ORDER, prompt_exhausted
 from tuneworthy.report._notes import questions
-from tuneworthy.report._words import checklist_line, quantity
+from tuneworthy.report._words import checklist_summary, quantity
 from tuneworthy.report.html import page
 from tuneworthy.report.terminal import ladder_screen
 
@@ -60,14 +60,14 @@ def test_the_page_shows_both_tables_and_escapes_them():
 
 def test_the_first_screen_counts_the_checklist_where_any_was_answered():
     results = told(prompt_exhausted="no", evaluation="yes")
-    assert checklist_line(results.verdict) == (
+    assert checklist_summary(results.verdict) == (
         "1 yes, 1 no (prompt exhausted), 3 not measured (enough data, behaviour not facts,"
         " knowledge still)"
     )
     said = "  Five questions before tuning: 1 yes, 1 no (prompt exhausted)"
     assert said in ladder_screen(results, 120).plain
     silent = told(harm="no")
-    assert checklist_line(silent.verdict) == ""
+    assert checklist_summary(silent.verdict) == ""
     assert "Five questions" not in ladder_screen(silent, 80).plain
 
 

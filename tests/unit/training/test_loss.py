@@ -25,10 +25,10 @@ def mean_loss(net, rows):
     """Return the mean loss without a gradient, from `losses` alone."""
     import torch
 
-    from tuneworthy.training.loss import losses, shared_trunk
+    from tuneworthy.training.loss import losses, read_common_prefix
 
     with torch.no_grad():
-        total = float(losses(net, rows, shared_trunk(net, rows)).total)
+        total = float(losses(net, rows, read_common_prefix(net, rows)).total)
     return total / sum(row.trained for row in rows)
 
 
@@ -157,7 +157,7 @@ def test_n4_parts_of_a_batch_add_up_to_the_batch(tiny, share, threads):
 def test_n6_neither_order_nor_company_nor_the_padding_of_rows_changes_them(tiny, share):
     import torch
 
-    from tuneworthy.training.loss import losses, shared_trunk
+    from tuneworthy.training.loss import losses, read_common_prefix
 
     net, rows = opened(tiny, "llama", "float32", share)
     loss, grad = gradient(net, rows)
@@ -171,7 +171,7 @@ def test_n6_neither_order_nor_company_nor_the_padding_of_rows_changes_them(tiny,
             found = []
             for start in range(0, len(rows), size):
                 some = rows[start : start + size]
-                found += losses(net, some, shared_trunk(net, some)).by_row
+                found += losses(net, some, read_common_prefix(net, some)).by_row
             assert found == pytest.approx(alone, rel=1e-5)
 
         length = max(len(row.ids) for row in rows)  # padding on the left, as others do it
@@ -211,12 +211,12 @@ def test_n21_a_shared_prompt_gives_the_loss_and_gradient_of_the_plain_batch(tiny
 def test_n21_a_prompt_whose_gradient_is_dropped_is_seen(tiny):
     import torch
 
-    from tuneworthy.training.loss import losses, shared_trunk
+    from tuneworthy.training.loss import losses, read_common_prefix
 
     net, rows = opened(tiny, "llama", "float32")
     _, right = gradient(net, rows)
     net.module.requires_grad_(True)
-    trunk = shared_trunk(net, rows)
+    trunk = read_common_prefix(net, rows)
     (losses(net, rows, trunk).total / sum(r.trained for r in rows)).backward()  # no trunk.backward
     wrong = torch.cat([p.grad.flatten() for p in net.module.parameters()])
     assert apart(wrong, right) > 1e-3
@@ -226,7 +226,7 @@ def test_n21_a_prompt_whose_gradient_is_dropped_is_seen(tiny):
 def test_n21_changing_one_answer_leaves_the_logits_of_the_others(tiny, share):
     import torch
 
-    from tuneworthy.training.loss import answer_logits, shared_trunk
+    from tuneworthy.training.loss import answer_logits, read_common_prefix
 
     net, rows = opened(tiny, "llama", "float32", share)
     other = render(
@@ -235,9 +235,9 @@ def test_n21_changing_one_answer_leaves_the_logits_of_the_others(tiny, share):
         "refund refund refund",
     )
     with torch.no_grad():
-        before = answer_logits(net, rows, shared_trunk(net, rows))[rows[0].trained :]
+        before = answer_logits(net, rows, read_common_prefix(net, rows))[rows[0].trained :]
         changed = [other, *rows[1:]]
-        after = answer_logits(net, changed, shared_trunk(net, changed))[other.trained :]
+        after = answer_logits(net, changed, read_common_prefix(net, changed))[other.trained :]
         assert (before - after).abs().max() < 1e-5
 
         # The control: rows laid end to end without a border see each other.

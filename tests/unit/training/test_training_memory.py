@@ -42,7 +42,7 @@ def kept(net, batch):
     """Return the bytes that one forward pass leaves behind for the backward pass."""
     import torch
 
-    from tuneworthy.training.loss import answer_logits, shared_trunk
+    from tuneworthy.training.loss import answer_logits, read_common_prefix
 
     weights = {w.untyped_storage().data_ptr() for w in net.module.parameters()}
     seen = {}
@@ -54,7 +54,7 @@ def kept(net, batch):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        trunk = shared_trunk(net, batch)
+        trunk = read_common_prefix(net, batch)
         logits = answer_logits(net, batch, trunk)
     assert logits.requires_grad
     return sum(seen.values())

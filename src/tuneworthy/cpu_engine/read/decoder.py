@@ -2,7 +2,7 @@
 
 transformers spends a third of its time outside the matrix products: modules, small operations, an
 attention kernel made for long rows. Here a layer is some thirty operations, including those of an
-adapter. Used only where a probe gives the model's own logits (`_forward.open_net`). Knows no
+adapter. Used only where a probe gives the model's own logits (`models/local/forward.py`). Knows no
 sampling and no text.
 
 Shapes: N = rows · length tokens, row after row; queries are [rows, kept heads, length, group,

@@ -25,7 +25,7 @@ _SYLLABLES = ("bal", "cor", "dun", "fen", "gol", "hil", "jor", "kem", "lus", "mo
 TERMS = ("quota", "fee", "deposit", "notice", "allowance", "rate", "ceiling", "term")
 KEYS = 48  # entries of a table: eight examples show a sixth of them, a hundred rows nearly all
 TOPIC = 9  # size of the vocabulary that questions with the same true answer share
-_FILLER = ("Ask the front session where in doubt.", "This page was checked last spring.",
+_FILLER = ("Ask the front desk where in doubt.", "This page was checked last spring.",
            "Other sites keep rules of their own.", "Copies are kept in the archive.")  # fmt: skip
 
 

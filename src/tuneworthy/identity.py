@@ -58,7 +58,7 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
 
 
 def needs(task: Task) -> set[str]:
-    """Return the needs of a task's arms; what no arm needs is left out of the identity."""
+    """Return what a task's arms need to run (a model, training, documents, ...)."""
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 

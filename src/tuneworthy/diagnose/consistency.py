@@ -29,7 +29,7 @@ def contradictions(task: Task, rows: Sequence[Case]) -> Proportion | None:
 
 
 def one_form(task: Task, rows: Sequence[Case], missing: dict[str, str]) -> Proportion | None:
-    """Return the share of answers that have the most frequent form (see `form_of`)."""
+    """Return the share of right answers with the most frequent layout (see `form_of`)."""
     if task.output.type == "label" or not rows:
         missing["one_form"] = "labels have one form" if rows else "there are no rows"
         return None

@@ -95,7 +95,7 @@ def remedy_steps(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
 def failure_classes(
     base: BaseOutcomes, steps: Sequence[RemedyStep], others: Sequence[Pair], rest: UnrescuedCases
 ) -> tuple[list[FailureClass], tuple[UntriedRemedy, ...]]:
-    """Return the classes of all failed cases, and the remedies that the untried cases may need.
+    """Sort all failed cases by cause; return the remedies still to be tried for the others, too.
 
     `others` are the pairs that are in no stage.
     """

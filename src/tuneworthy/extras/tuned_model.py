@@ -41,7 +41,7 @@ class TunedPair:
 
     @cached_property
     def cases(self) -> list[str]:
-        """Return the ids of its answered cases, ordered by a hash with the task's seed."""
+        """Return the ids of the cases that the run answered, in an order drawn by the seed."""
         seed = self.runner.task.seed
         ids = [a.case for a in self.run.answers if a.prompt and not a.error]
         return sorted(ids, key=lambda i: digest([seed, "changes", i]))

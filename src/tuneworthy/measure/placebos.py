@@ -66,7 +66,7 @@ def probes(
     paid: bool,
     read: int | None = None,
 ) -> list[Probe]:
-    """Return the probes that are still to be run for the diagnosis.
+    """Return the placebos, pilots and arms that the diagnosis must still run, with their cases.
 
     `read`: the most failed and the most passed cases; None for every failed and 60 passed ones.
     """

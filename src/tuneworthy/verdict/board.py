@@ -57,7 +57,7 @@ def rung(arm: ArmResult) -> tuple[int, int, str]:
 def build_ladder(
     evidence: Evidence, policy: Policy, gains: Mapping[str, float] | None = None
 ) -> Ladder:
-    """Return the board; `gains` are added to the scores of the arms in it."""
+    """Return the ladder of the measured arms; `gains` are added to their scores first."""
     shift = {arm.name: (gains or {}).get(arm.name, 0.0) for arm in evidence.arms}
     raised = [_raised(arm, shift[arm.name]) for arm in sorted(evidence.arms, key=rung)]
     scored = [arm for arm in raised if arm.score and arm.state in ("measured", "stopped_early")]

@@ -97,7 +97,7 @@ class Recorder:
         return self.brief.take(like.shape, like.dtype)
 
     def flat(self, heads: Any) -> Any:
-        """Return heads [rows, kept, group, length, width] as [rows · kept, ..., width]."""
+        """Return [rows, KV heads, group, length, width] as [rows · KV heads, ..., width]."""
         if not heads.is_contiguous():
             heads, given = self.lent(heads), heads
             self.do(heads.copy_, given)

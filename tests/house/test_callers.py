@@ -27,7 +27,9 @@ def public(path):
 
 
 def uncalled():
-    used = words("src/tuneworthy/**/*.py", "src/tuneworthy/**/*.j2", "bench/*.py")
+    used = words(
+        "src/tuneworthy/**/*.py", "src/tuneworthy/**/*.j2", "bench/*.py", "experiments/*.py"
+    )
     for path in SRC.rglob("*.py"):
         plugin = path.relative_to(SRC).parts[0] in FOUND_BY_NAME and path.stem[0] != "_"
         yield from (name for name in public(path) if used[name] < 2 and not plugin)

@@ -92,6 +92,21 @@ def freshness(arm: str, answers: Iterable[Answer], facts: Sequence[Fact]) -> Fac
     return FactCounts(arm=arm, n=len(kinds), counts=counts, shares=_shares(counts, len(kinds)))
 
 
+def faithfulness(
+    arm: str, shown: Iterable[Answer], alone: Iterable[Answer], facts: Sequence[Fact]
+) -> FactCounts:
+    """Return which facts answers with the new passage state if the model alone states the old one.
+
+    `alone` are the answers of the same model without a passage. Only these conflicts count: a model
+    that never knew the old fact cannot contradict the passage with it.
+    """
+    texts_alone = {answer.case: answer.text for answer in alone}
+    conflicts = [
+        f for f in facts if f.case in texts_alone and stated_fact(texts_alone[f.case], f) == "old"
+    ]
+    return freshness(arm, shown, conflicts)
+
+
 def stated_fact(answer: str, fact: Fact) -> FactKind:
     """Return which fact an answer states, by the words in which the two differ.
 

@@ -5,25 +5,10 @@ None means not measurable on these rows: never 0 or NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
-
-Array = np.ndarray[Any, Any]
-
-
-def _counts(gold: Sequence[str], said: Sequence[str]) -> tuple[Array, Array, Array]:
-    if len(gold) != len(said):
-        raise ValueError(f"{len(gold)} right answers for {len(said)} given")
-    labels = sorted({*gold, *said})
-    place = {label: i for i, label in enumerate(labels)}
-    g = np.array([place[label] for label in gold], int)
-    s = np.array([place[label] for label in said], int)
-    right = np.bincount(g[g == s], minlength=len(labels))
-    wrong = np.bincount(s, minlength=len(labels)) - right
-    return right, wrong, np.bincount(g, minlength=len(labels)) - right
 
 
 def ece(confidence: Any, correct: Any, bins: int = 10) -> float | None:

@@ -83,7 +83,7 @@ class Ledger:
     def unit(self, key: str, kind: str, make: Callable[[], Any], study: str = "") -> dict[str, Any]:
         """Return the stored value of a key, or compute, time and store it.
 
-        A requested stop takes effect before and after, never in between (`Stopped`).
+        A requested stop takes effect before and after, never in between (`StopRequested`).
         """
         with self.journal.lock:
             turn = self._making.setdefault(key, threading.RLock())

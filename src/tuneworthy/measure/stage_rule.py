@@ -1,10 +1,10 @@
 """The stage rule: select the arms to run once the cheap ones are scored. Pure.
 
 The rule, not a list of arms, is fixed before the first arm runs, so its choices may depend on
-scored rows: the error is split over every arm that it could have run (`Shape.possible`), and an arm
-that it may stop between two folds splits its error over both looks (`Shape.looked`). Knows no arm
-by name.
-Decision 003 gives the reasons; `bench/stages.py` simulates it.
+scored rows: the error is split over every arm that it could have run (`ComparisonInputs.possible`),
+and an arm that it may stop between two folds splits its error over both looks
+(`ComparisonInputs.looked`). Knows no arm by name. Decision 003 gives the reasons; `bench/stages.py`
+simulates it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tuneworthy.stats.discordant import discordant_bounds
 GRADED = 1e-5  # a mean that differs from (wins - losses) / n beyond rounding has graded scores
 POWER = 0.8  # the target chance of a size
 MIN_CHANCE = 0.25
-"""Below this chance at `Outlook.far` rows no size is named: three of four such plans gain nothing.
+"""Below this chance at `Assurance.far` rows no size is named: three of four such plans are vain.
 It happens with a rival within a cheaper arm's margin, or a margin too small for the rows."""
 BETTING_INFLATION = 1.5
 """New inputs per plain row: bounds that hold at every click are wider."""

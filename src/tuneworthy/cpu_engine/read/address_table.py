@@ -43,7 +43,7 @@ def open_layers(
 ) -> LayerAddresses:
     """Return the address table of the layers (`_decoder.Layer`), without copying weights.
 
-    `norm` and `head` (a `_decoder.Fan`) follow the layers; `shared` as in `LayerAddresses`.
+    `norm` and `head` (a `FusedLinear`) follow the layers; `shared` as in `LayerAddresses`.
     """
     places: list[list[int]] = []
     numbers: list[list[float]] = []

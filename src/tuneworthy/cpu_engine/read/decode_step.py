@@ -190,7 +190,7 @@ def decode_step(
 
     Return the logits [rows, vocabulary], or None if the output layer is computed elsewhere.
     `angles` are cos and sin of their positions, [rows, width / 2]. Keys and values are appended to
-    `cache` (transposed `_attention.Room` layers), whose first columns are padding. `place` is the
+    `cache` (transposed `LayerCache` layers), whose first columns are padding. `place` is the
     prefix of the rows (or None) and how many columns each hides, [rows].
     """
     prefix, hidden = place

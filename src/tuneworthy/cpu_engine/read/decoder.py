@@ -154,7 +154,7 @@ class Layer:
 class Decoder:
     """All layers of one model, its final norm and output layer [vocabulary, hidden].
 
-    `steps`: decoding steps of any batch size run in `_steps`; if False, only those of one row.
+    `steps`: decoding steps of any batch size run in `decode_step`; if False, only those of one row.
     """
 
     body: Any
@@ -167,7 +167,7 @@ class Decoder:
 
     @cached_property
     def lying(self) -> _places.LayerAddresses:
-        """Return the address table of the layers for `_steps`."""
+        """Return the address table of the layers for `decode_step`."""
         return _places.open_layers(self.layers, self.norm, self.head, self.steps)
 
     def adapted(self, changes: Mapping[str, Change]) -> Decoder:
@@ -177,7 +177,7 @@ class Decoder:
     def __call__(self, ids: Any, position: Any, cache: Any, sight: Sight, keep: int) -> Any:
         """Return the logits of the last `keep` tokens (0: all) of ids [rows, length].
 
-        Appends keys and values to `cache` (`_attention.Room` layers). `position` counts each row's
+        Appends keys and values to `cache` (`LayerCache` layers). `position` counts each row's
         real tokens; `sight` is the attention mask.
         """
         if not self.steps or torch.get_num_threads() == 1:
@@ -228,7 +228,7 @@ class Decoder:
         return self.head(_normed(x, self.norm)) if logits is None else logits
 
     def _turned(self, heads: Any, layer: Layer, angles: Sequence[Any]) -> tuple[Any, Any]:
-        """Return queries and keys rotated by position (RoPE), as `_kernels.turned` does."""
+        """Return queries and keys rotated by position (RoPE), as `rotate_heads` does."""
         count = heads.shape[2] - 2 * self.kept
         if layer.q_norm and layer.k_norm:
             parts = heads[:, :, : -self.kept].split((count, self.kept), 2)

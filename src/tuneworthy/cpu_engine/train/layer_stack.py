@@ -3,8 +3,8 @@
 Autograd's costs here are small operations on freshly allocated memory, adapters in another
 precision, and an attention kernel that is slow at a few hundred tokens. This file reads the layers'
 own weights without copies, records the calls of a step on a tape that is replayed for every step of
-its shape, and is used only if `by_hand.proved` finds the loss and gradient of autograd. Knows no
-optimizer and no task.
+its shape, and is used only if `HandGradient.proved` finds the loss and gradient of autograd. Knows
+no optimizer and no task.
 
 Shapes: N tokens: those of a shared prompt, then the rows', row after row; every linear layer reads
 them as one matrix. If there is much padding on the right it is left out of them, and only attention

@@ -1,6 +1,6 @@
 """Adapted linear layers that use the thread pool's bf16 GEMM on unpacked weights.
 
-The same figures as `pieces.Fan`, for CPUs with fast bf16 products and no matrix unit
+The same figures as `AdaptedLinears`, for CPUs with fast bf16 products and no matrix unit
 (`models._products`): the adapter's product is added in the same pass, and products of a few rows do
 not wait for threads to wake. Knows no attention and no model.
 """

@@ -132,7 +132,7 @@ class Nearest:
             self._matrix = self._vectorizer.transform(texts)
 
     def _likeness(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the cosine of each text with each case; ties go by id on every machine."""
+        """Return the cosine of each text with each case, rounded: ties are ties on any machine."""
         if self._vectorizer is None:
             return [[0.0] * len(self._cases) for _ in texts]
         cosines = (self._matrix @ self._vectorizer.transform(texts).T).toarray().T

@@ -293,7 +293,7 @@ def failure_map(results: Results, matrix: Cells) -> list[dict[str, Any]]:
 
 
 def unclaimed(results: Results) -> list[dict[str, Any]]:
-    """Return the candidates that are listed without a claim, and why they were not compared."""
+    """Return the measured candidates about which the verdict says nothing, each with its reason."""
     return [
         {"arm": arm, "why": arm.because or _unchosen(arm)}
         for arm in words.ladder_order(results.evidence.arms)

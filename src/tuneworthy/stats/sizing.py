@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from scipy.stats import norm
 
+from tuneworthy.core.counting import Bounded
 from tuneworthy.stats import bounds
 from tuneworthy.stats.discordant import discordant_bounds
 
@@ -28,7 +29,7 @@ BETTING_INFLATION = 1.5
 """New inputs per plain row: bounds that hold at every click are wider."""
 
 
-class PairedDifference(Protocol):
+class PairedDifference(Bounded, Protocol):
     """A paired difference on n rows with one-sided bounds, each at `level`.
 
     `factor` is the width factor of cross-fitting that the bounds include.
@@ -37,18 +38,6 @@ class PairedDifference(Protocol):
     @property
     def n(self) -> int:
         """Return the number of rows."""
-
-    @property
-    def mean(self) -> float:
-        """Return the mean difference."""
-
-    @property
-    def low(self) -> float:
-        """Return the lower bound."""
-
-    @property
-    def high(self) -> float:
-        """Return the upper bound."""
 
     @property
     def level(self) -> float:

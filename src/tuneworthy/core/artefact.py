@@ -1,0 +1,91 @@
+"""What `build` hands over and `serve` opens: a deployed arm as plain data and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Recipe
+from tuneworthy.core.case import Case, Query
+from tuneworthy.core.model import Grammar, Limits, Model, Prompt
+from tuneworthy.core.record import Record
+
+
+class Passages(Record):
+    """How passages are found and shown: `k` within `tokens`, from chunks of `size` characters."""
+
+    k: int
+    tokens: int
+    size: int
+    dense: bool
+
+
+class Pack(Record):
+    """How a fitted arm answers, as plain data: enough to answer without the training rows.
+
+    `role` is the model that answers (a key of `Setup.models`); "" for an arm without a model, whose
+    files answer (a classifier). `adapter`: the model answers with the adapter in the artefact.
+    `examples` are the rows that the recipe may show, in training order. `grammar` constrains the
+    answer; `draft`: only where a free answer is invalid. `votes` samples are drawn at `limits` and
+    the commonest answer counts (0: one greedy answer).
+    """
+
+    role: str = "base"
+    recipe: Recipe | None = None
+    examples: tuple[Case, ...] = ()
+    limits: Limits | None = None
+    grammar: Grammar | None = None
+    draft: bool = False
+    votes: int = 0
+    passages: Passages | None = None
+    adapter: bool = False
+
+
+class Artefact(Record):
+    """The manifest of a build folder (`artefact.json`).
+
+    `id` is the hash of everything that decides an answer (12 hex digits); `name`-`id` is the name
+    under which it is served. `model` is the spec of the answering model ("" without one) and
+    `fingerprint` its fingerprint when it was evaluated, adapter included. `task` holds the task's
+    instruction, output, metric and thinking settings. `files` maps each file of the folder, by its
+    relative path, to its SHA-256. `evidence` is the verdict's evidence hash; `expires` is a date
+    (ISO), or None where facts do not go stale.
+    """
+
+    version: Literal[1] = 1
+    id: str
+    name: str
+    arm: str
+    tool: str
+    made_by: str
+    model: str = ""
+    fingerprint: dict[str, str] = Field(default_factory=dict)
+    pack: Pack
+    task: dict[str, Any]
+    files: dict[str, str] = Field(default_factory=dict)
+    forms: tuple[str, ...] = ()
+    evidence: str = ""
+    expires: str | None = None
+
+
+class System(Protocol):
+    """An opened artefact: it answers as the evaluated arm did.
+
+    `model` is the answering model with its adapter applied, None for a classifier. `prompts`
+    returns the messages that `answer` sends to it, one prompt a query (None without a model).
+    """
+
+    artefact: Artefact
+    model: Model | None
+    limits: Limits | None
+
+    def answer(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return one answer per query, in order."""
+        ...
+
+    def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
+        """Return one prompt per query, in order; None for a system without a model."""
+        ...

@@ -36,7 +36,7 @@ SUFFIX, GOLD = "-settled", "settled.jsonl"
 
 
 @dataclass(frozen=True)
-class Settlement:
+class SettledStudy:
     """Results with the settled verdict, their folder, and the number of exported gold rows."""
 
     results: Results
@@ -139,7 +139,7 @@ class Settling:
         """Return (equal votes, pairs) over the pairs that were shown twice."""
         return agreement(self._pairs.clicks)
 
-    def finish(self) -> Settlement:
+    def finish(self) -> SettledStudy:
         """Write the settled verdict and the rows for the next study next to the study's results."""
         self._counted()
         results, home = self._results(), self._session.task.folder
@@ -151,7 +151,7 @@ class Settling:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with output_errors(folder / GOLD):
             (folder / GOLD).write_text(text, "utf-8", errors="backslashreplace")
-        return Settlement(results, folder, len(rows))
+        return SettledStudy(results, folder, len(rows))
 
     def _refuse(self) -> None:
         """Raise TaskError if no click can help: a firm verdict, no new inputs, or no answers."""

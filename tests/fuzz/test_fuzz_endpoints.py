@@ -9,7 +9,7 @@ import pytest
 from fuzz_kit import CANARY, drawn, holds, indices, texts, values
 from hypothesis import strategies as st
 
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "models"))
 
@@ -96,8 +96,10 @@ def inputs(draw):
 
 @indices(COUNT)
 def test_endpoint(index, home, monkeypatch):
-    calm = partial(Policy, attempts=3, request_seconds=2.0, total_seconds=6.0, sleep=lambda s: None)
-    monkeypatch.setattr("tuneworthy.models.openai_compatible.Policy", calm)
+    calm = partial(
+        RetryPolicy, attempts=3, request_seconds=2.0, total_seconds=6.0, sleep=lambda s: None
+    )
+    monkeypatch.setattr("tuneworthy.models.openai_compatible.RetryPolicy", calm)
     turns = _told(drawn("endpoints", inputs(), COUNT, index))
     server = Server(turns)
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)

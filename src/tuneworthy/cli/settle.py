@@ -23,7 +23,7 @@ from tuneworthy.cli._options import (
 
 if TYPE_CHECKING:
     from tuneworthy.core.settlement import Choice
-    from tuneworthy.settling import Settlement, Settling
+    from tuneworthy.settling import SettledStudy, Settling
 
 CHOICES: tuple[Choice, ...] = ("left", "right", "wrong", "equal", "skip")
 KEYS: dict[str, Choice] = {"b": "wrong", **{choice[0]: choice for choice in CHOICES}}
@@ -105,7 +105,7 @@ def _take(settling: Settling) -> str:
     return settling.click(choice) if choice else "l, r, b, e, s, q, or = and the right answer"
 
 
-def _end(settled: Settlement, json: bool) -> None:
+def _end(settled: SettledStudy, json: bool) -> None:
     from tuneworthy.report.json import verdict_json
     from tuneworthy.report.terminal import ladder_screen, terminal_size
 

@@ -32,7 +32,7 @@ from tuneworthy.stats import bounds
 
 
 @dataclass(frozen=True)
-class Column:
+class AnswerColumn:
     """One arm's answers, whether each passes, and its prompt (a digest), by case.
 
     Of several seeds the best on dev counts, ties to the smaller one.
@@ -44,13 +44,13 @@ class Column:
     prompts: dict[str, str]
 
 
-def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
+def columns(task: Task, runs: Sequence[Run]) -> dict[str, AnswerColumn]:
     """Return the column of every arm that answered, placebos and pilots included."""
-    table: dict[str, Column] = {}
+    table: dict[str, AnswerColumn] = {}
     for run in sorted_by_dev(runs):
         if run.state not in {"measured", "stopped_early"}:
             continue
-        column = table.setdefault(run.spec.name, Column(run.spec, {}, {}, {}))
+        column = table.setdefault(run.spec.name, AnswerColumn(run.spec, {}, {}, {}))
         prompt = digest(run.recipe) if run.recipe else ""
         for answer, score in zip(run.answers, run.scores, strict=True):
             column.answers[answer.case] = answer
@@ -60,7 +60,7 @@ def columns(task: Task, runs: Sequence[Run]) -> dict[str, Column]:
     return table
 
 
-def base_of(table: Mapping[str, Column]) -> Column | None:
+def base_of(table: Mapping[str, AnswerColumn]) -> AnswerColumn | None:
     """Return the base arm: the system that runs today, else the simplest prompt."""
     candidates = [c for c in table.values() if c.spec.role == "candidate"]
     now = [c for c in candidates if c.spec.arm == PRESENT]
@@ -68,7 +68,9 @@ def base_of(table: Mapping[str, Column]) -> Column | None:
     return min(rivals, key=lambda c: (c.spec.simplicity, c.spec.name), default=None)
 
 
-def comparable_base(base: Column, table: Mapping[str, Column], split: Split) -> Column:
+def comparable_base(
+    base: AnswerColumn, table: Mapping[str, AnswerColumn], split: Split
+) -> AnswerColumn:
     """Return the base arm on the cases that can be compared with other arms.
 
     The earliest rows drop out if another candidate did not answer them (only recorded arms do):
@@ -77,7 +79,7 @@ def comparable_base(base: Column, table: Mapping[str, Column], split: Split) -> 
     early, others = split.early, [c for c in table.values() if c.spec.role == "candidate"]
     if all(early <= set(column.passed) for column in others):
         return base
-    return Column(
+    return AnswerColumn(
         base.spec,
         {i: answer for i, answer in base.answers.items() if i not in early},
         {i: passed for i, passed in base.passed.items() if i not in early},
@@ -133,7 +135,7 @@ def diagnose_runs(
 def _with_whole_arms(
     base: BaseOutcomes,
     tried: Sequence[Intervention],
-    table: Mapping[str, Column],
+    table: Mapping[str, AnswerColumn],
     diagnosis: Diagnosis,
 ) -> Diagnosis:
     """Return the diagnosis with the full arm's answers in place of its pilot's, if the pilot acts.
@@ -196,7 +198,11 @@ def _left_out(task: Task, runs: Sequence[Run], covered: Collection[Remedy]) -> l
 
 
 def _interventions(
-    task: Task, cases: Sequence[Case], table: Mapping[str, Column], base: Column, metric: Metric
+    task: Task,
+    cases: Sequence[Case],
+    table: Mapping[str, AnswerColumn],
+    base: AnswerColumn,
+    metric: Metric,
 ) -> Iterator[Intervention]:
     placebos = {column.spec.of: column for column in table.values() if column.spec.of}
     for name, column in table.items():
@@ -229,7 +235,7 @@ def _interventions(
                            alone=alone_shares or None, unproved=unproved)  # fmt: skip
 
 
-def may_act(own: Column, base: Column) -> bool:
+def may_act(own: AnswerColumn, base: AnswerColumn) -> bool:
     """Return whether the arm is shown to pass more than the base, or failures are too few to say.
 
     Otherwise it cannot act (see `effects.effect`), and running its placebo is pointless.
@@ -241,7 +247,7 @@ def may_act(own: Column, base: Column) -> bool:
     return rescued and (fails < FEW_SILENT or bounds.paired(gain, 0.025).low > 0)
 
 
-def _prompt_alone(table: Mapping[str, Column], column: Column) -> dict[str, bool]:
+def _prompt_alone(table: Mapping[str, AnswerColumn], column: AnswerColumn) -> dict[str, bool]:
     """Return whether the prompt that an arm builds on passes by itself, by case."""
     passed: dict[str, bool] = {}
     for other in table.values():
@@ -254,7 +260,7 @@ def _prompt_alone(table: Mapping[str, Column], column: Column) -> dict[str, bool
 
 
 def _permuted(
-    task: Task, cases: Sequence[Case], column: Column, metric: Metric
+    task: Task, cases: Sequence[Case], column: AnswerColumn, metric: Metric
 ) -> dict[str, float]:
     """Return, by case, how often its answer passes against another case's gold answer."""
     shares = {}

@@ -19,7 +19,7 @@ from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
 from tuneworthy.core.specs import diagnosis_runs, trains, variant_of
 from tuneworthy.core.task import Task
-from tuneworthy.diagnose.diagnosis import Column, base_of, columns, comparable_base, may_act
+from tuneworthy.diagnose.diagnosis import AnswerColumn, base_of, columns, comparable_base, may_act
 from tuneworthy.measure.planning import ON_FAILURES
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.metrics import scores_by_set
@@ -94,7 +94,7 @@ def probes(
     return result
 
 
-def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozenset[str]:
+def _sample(task: Task, base: AnswerColumn, failed: int | None, passed: int) -> frozenset[str]:
     """Return at most `failed` failed cases (None: all) and `passed` passed ones, by a fixed hash.
 
     Returns every case for a metric that scores all answers together, since a subset would score
@@ -112,7 +112,11 @@ def _sample(task: Task, base: Column, failed: int | None, passed: int) -> frozen
 
 
 def _probe_specs(
-    task: Task, planned: PlannedArm, base: Column, table: Mapping[str, Column], rows: int
+    task: Task,
+    planned: PlannedArm,
+    base: AnswerColumn,
+    table: Mapping[str, AnswerColumn],
+    rows: int,
 ) -> list[Spec]:
     """Return the specs to run for one arm: itself or its pilot, and its placebo."""
     spec, arm = planned.spec, load("arms", planned.spec.arm)

@@ -37,7 +37,7 @@ from tuneworthy.models.remote.failures import Call
 from tuneworthy.models.remote.prices import Price
 from tuneworthy.models.remote.reply import read_reply
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.wire import Outcome, Policy, attempt, connect, pause, refusal
+from tuneworthy.models.remote.wire import Outcome, RetryPolicy, attempt, connect, pause, refusal
 
 ENGINE = "openai-2"  # 2: reasoning is separated from the answer
 
@@ -54,11 +54,11 @@ class Remote:
         where: Endpoint,
         purse: Any = None,
         price: Price | None = None,
-        policy: Policy | None = None,
+        policy: RetryPolicy | None = None,
         how: RequestOptions | None = None,
     ) -> None:
         self.name, self.where, self.purse, self.price = name, where, purse, price
-        self.policy, self.how = policy or Policy(), how or RequestOptions()
+        self.policy, self.how = policy or RetryPolicy(), how or RequestOptions()
         self.spec = f"openai:{name}@{where.url}"
         self.fingerprint = {"engine": ENGINE, "endpoint": where.url, "model": name}
         if self.how.fields:

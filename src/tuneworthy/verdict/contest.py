@@ -12,9 +12,9 @@ from tuneworthy.stats.sizing import (
     noninferiority_assurance,
     superiority_assurance,
 )
-from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, still_open
+from tuneworthy.verdict.rungs import Ladder
 from tuneworthy.verdict.sentences import rival
 
 

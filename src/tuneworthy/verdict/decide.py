@@ -16,13 +16,13 @@ from tuneworthy.core.model_changes import for_verdict
 from tuneworthy.core.results import GridPoint
 from tuneworthy.core.verdict import Delta, LeftOnTable, TaskName, Verdict, VerdictArm, Wrong
 from tuneworthy.verdict.asked import complete_findings
-from tuneworthy.verdict.board import Ladder, rung
 from tuneworthy.verdict.flips import MARGINS, at_margin, by_margin, flips
 from tuneworthy.verdict.missing import NO_TARGET, reasons
 from tuneworthy.verdict.next_step import next_step
 from tuneworthy.verdict.open_pairs import settlement_sentence
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule
+from tuneworthy.verdict.rungs import Ladder, rung
 from tuneworthy.verdict.sentences import because
 from tuneworthy.verdict.worth import economics
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tuneworthy.core.difference_trend import Trend
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
-from tuneworthy.verdict.board import Ladder, rung
+from tuneworthy.verdict.rungs import Ladder, rung
 
 LEVEL = 0.01  # family-wise over all tests of one verdict: frequent false warnings go unread
 

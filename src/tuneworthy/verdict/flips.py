@@ -11,9 +11,9 @@ from typing import Any, Literal
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.core.verdict import ByMargin
-from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.rule import LadderDecision, LadderScenarios, decide_on_ladder, rule
+from tuneworthy.verdict.rungs import Ladder
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))

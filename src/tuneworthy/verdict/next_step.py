@@ -9,7 +9,6 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.finding import Finding
 from tuneworthy.core.verdict import Next
 from tuneworthy.stats.sizing import SampleSize
-from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.contest import UndecidedPair, find_undecided_pair
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.effort import LABELS_PER_CLICK, StepOption
@@ -17,6 +16,7 @@ from tuneworthy.verdict.flips import Key, PriceInterval, price_intervals
 from tuneworthy.verdict.prices import unknown_costs
 from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
+from tuneworthy.verdict.rungs import Ladder
 from tuneworthy.verdict.sentences import a_tool, points, ticked
 from tuneworthy.verdict.unmeasured import bigger, may_gain, measure_offer, unmeasured_clause
 

@@ -12,9 +12,9 @@ from typing import Literal
 from tuneworthy.core.evidence import Evidence, Pair, Policy
 from tuneworthy.core.settlement import Settlement
 from tuneworthy.stats.sizing import noninferiority_assurance, superiority_assurance
-from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.prices import known_prices
 from tuneworthy.verdict.rule import LadderDecision, ladder_scenarios, rule, still_open
+from tuneworthy.verdict.rungs import Ladder
 
 Names = tuple[str, str]
 

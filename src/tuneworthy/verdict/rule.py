@@ -14,10 +14,10 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.verdict import Status, Use
 from tuneworthy.stats.ladder import climb
-from tuneworthy.verdict.board import Ladder, build_ladder, rung
 from tuneworthy.verdict.drift import decisive_breaks
 from tuneworthy.verdict.prices import Prices, known_prices
 from tuneworthy.verdict.refused import refused
+from tuneworthy.verdict.rungs import Ladder, build_ladder, rung
 
 TRAINED: tuple[Use, ...] = ("tune", "distil")
 Reason = Literal[

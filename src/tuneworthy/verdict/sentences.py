@@ -12,11 +12,11 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.verdict import Use
 from tuneworthy.verdict import drift
-from tuneworthy.verdict.board import Ladder
 from tuneworthy.verdict.limit_states import broken, open_limits
 from tuneworthy.verdict.prices import cost_of, known_prices
 from tuneworthy.verdict.refused import refused, refused_answers_clause
 from tuneworthy.verdict.rule import LadderDecision
+from tuneworthy.verdict.rungs import Ladder
 
 RARE = 0.1  # a higher share of total losses is not mentioned, as the score itself shows it
 AS_A_WHOLE: dict[Use, str] = {

@@ -14,9 +14,9 @@ from tuneworthy.core.evidence import ArmResult, Evidence, Policy
 from tuneworthy.core.plan import NO_ROOM
 from tuneworthy.core.repairs import BY_TOOL
 from tuneworthy.core.verdict import Next
-from tuneworthy.verdict.board import rung
 from tuneworthy.verdict.effort import LABELS_PER_MODEL, StepOption, in_labels
 from tuneworthy.verdict.rule import untrained
+from tuneworthy.verdict.rungs import rung
 from tuneworthy.verdict.sentences import ticked
 
 RESIDUAL_CAUSES: frozenset[str] = frozenset({"reading", "retrieval"})

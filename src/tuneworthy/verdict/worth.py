@@ -13,7 +13,6 @@ from typing import Any
 from tuneworthy.core.escape import quoted
 from tuneworthy.core.evidence import ArmResult, Policy
 from tuneworthy.stats.economics import chance_better
-from tuneworthy.verdict.board import Ladder, rung
 from tuneworthy.verdict.prices import (
     KEYS,
     break_even,
@@ -22,6 +21,7 @@ from tuneworthy.verdict.prices import (
     unknown_costs,
     worth_of_one,
 )
+from tuneworthy.verdict.rungs import Ladder, rung
 
 VOLUME = "set economics.requests_per_month"
 VALUE = "set economics.value_of_correct"

@@ -10,7 +10,7 @@ from tuneworthy.core.errors import BudgetError, ModelError, ProviderError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 
 TOO_LONG = {"status": 400, "json": {"error": {"message": "maximum context length is 8",
                                               "code": "context_length_exceeded"}}}  # fmt: skip
@@ -21,7 +21,7 @@ ODD = {"status": 400, "json": {"error": {"message": "cannot read this prompt"}}}
 def remote(serve):
     def make(*turns, purse=None, price=None, server=None):
         server, said = server or serve(*turns), []
-        policy = Policy(attempts=2, request_seconds=5.0, sleep=lambda seconds: None)
+        policy = RetryPolicy(attempts=2, request_seconds=5.0, sleep=lambda seconds: None)
         options = RequestOptions(say=said.append)
         return server, Remote("m", endpoint(server.url), purse, price, policy, options), said
 
@@ -163,7 +163,7 @@ def test_a_reply_that_raises_near_the_cap_leaves_nobody_waiting(tmp_path, serve)
     with open_ledger(tmp_path) as ledger:
         purse = Real(ledger, usd="0.002", study="s")
         where = endpoint(serve(turn).url)
-        model = Remote("m", where, purse, {"in": 2.0, "out": 2.0}, Policy(attempts=2))
+        model = Remote("m", where, purse, {"in": 2.0, "out": 2.0}, RetryPolicy(attempts=2))
         done = []
 
         def work():

@@ -12,14 +12,14 @@ from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 
 
 @pytest.fixture
 def remote(serve):
     def make(*turns, name="m", purse=None, price=None, **how):
         server, said = serve(*turns), []
-        policy = Policy(attempts=3, request_seconds=5.0, sleep=lambda seconds: None)
+        policy = RetryPolicy(attempts=3, request_seconds=5.0, sleep=lambda seconds: None)
         options = RequestOptions(say=said.append, **how)
         return server, Remote(name, endpoint(server.url), purse, price, policy, options), said
 

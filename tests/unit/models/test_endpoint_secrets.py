@@ -15,7 +15,7 @@ from tuneworthy.core.errors import ProviderError, SecurityError, TuneworthyError
 from tuneworthy.models.openai_compatible import Remote
 from tuneworthy.models.remote.endpoint import endpoint, refuse_address, refuse_resolved
 from tuneworthy.models.remote.redact import REMOVED, Redactor
-from tuneworthy.models.remote.wire import Policy, _on_event
+from tuneworthy.models.remote.wire import RetryPolicy, _on_event
 
 KEY = "sk-canary+7f3a/9c41=e2b8 d05"
 ENCODED = {
@@ -83,7 +83,7 @@ def test_a_server_that_echoes_the_key_gives_it_to_nobody(home, spelling, status)
         turn = says(spelling, model=spelling, system_fingerprint=spelling, finish_reason=spelling)
     home(turn)
     purse = Purse()
-    model = Remote("m", endpoint(None), purse, None, Policy(attempts=2, sleep=lambda s: None))
+    model = Remote("m", endpoint(None), purse, None, RetryPolicy(attempts=2, sleep=lambda s: None))
     try:
         seen = str(model.reply(ask("a"), LIMITS))
     except ProviderError as caught:
@@ -96,7 +96,7 @@ def test_a_server_that_echoes_the_key_gives_it_to_nobody(home, spelling, status)
 def test_pages_and_broken_json_give_it_to_nobody(home, raw):
     for status in (200, 403, 503):
         home({"status": status, "raw": raw.format(KEY).encode()})
-        model = Remote("m", endpoint(None), None, None, Policy(attempts=1))
+        model = Remote("m", endpoint(None), None, None, RetryPolicy(attempts=1))
         with pytest.raises(ProviderError) as caught:
             model.reply(ask("a"), LIMITS)
         assert not traces(str(caught.value))
@@ -182,7 +182,7 @@ def test_a_name_that_resolves_otherwise_at_connect_time_is_refused_there(monkeyp
 
     server, purse = serve(says()), Purse(usd=1)
     price = {"in": 1.0, "out": 1.0}
-    model = Remote("m", endpoint(server.url), purse, price, Policy(attempts=2))
+    model = Remote("m", endpoint(server.url), purse, price, RetryPolicy(attempts=2))
     asked = []
 
     def look(host):

@@ -12,7 +12,7 @@ from tuneworthy.models.remote import reasoning as _reasoning
 from tuneworthy.models.remote import request as _request
 from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.request import RequestOptions
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 
 AUTO = Limits(max_tokens=8, thought_tokens=100)
 ON, OFF = (AUTO.model_copy(update={"thinking": word}) for word in ("on", "off"))
@@ -41,7 +41,7 @@ def thinker(fields=None, needs=50):
 def remote(serve):
     def make(*turns, name="m", purse=None, price=None, **how):
         server, said = serve(*turns), []
-        policy = Policy(attempts=3, request_seconds=5.0, sleep=said.append)
+        policy = RetryPolicy(attempts=3, request_seconds=5.0, sleep=said.append)
         options = RequestOptions(say=said.append, **how)
         return server, Remote(name, endpoint(server.url), purse, price, policy, options), said
 

@@ -16,7 +16,7 @@ from tuneworthy.models.remote.endpoint import endpoint
 from tuneworthy.models.remote.prices import worst_case_cost
 from tuneworthy.models.remote.redact import Redactor
 from tuneworthy.models.remote.request import size
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 
 LIMITS = Limits(max_tokens=8)
 PRICE = {"in": 1.0, "out": 2.0, "cached_in": 0.5}
@@ -69,7 +69,9 @@ def remote(serve, waits):
     def make(*turns, purse=None, price=None, **policy):
         server = serve(*turns)
         calm = {"attempts": 3, "request_seconds": 2.0, **policy}
-        made = Remote("m", endpoint(server.url), purse, price, Policy(sleep=waits.append, **calm))
+        made = Remote(
+            "m", endpoint(server.url), purse, price, RetryPolicy(sleep=waits.append, **calm)
+        )
         return server, made
 
     return make
@@ -233,7 +235,7 @@ def test_a_page_cut_inside_the_key_shows_none_of_it():
 
 def test_i107_nobody_listens(waits):
     model = Remote("m", endpoint("http://127.0.0.1:9/v1"), Purse(), None,
-                   Policy(attempts=2, sleep=waits.append))  # fmt: skip
+                   RetryPolicy(attempts=2, sleep=waits.append))  # fmt: skip
     with pytest.raises(ProviderError):
         one(model)
     assert model.purse.spent == [0, 0], "what was never sent costs nothing"

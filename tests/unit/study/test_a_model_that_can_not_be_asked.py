@@ -9,7 +9,7 @@ from tests import studies
 from tuneworthy.core.errors import ModelError, TaskError
 from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.models._roles import Models
-from tuneworthy.models.remote.wire import Policy
+from tuneworthy.models.remote.wire import RetryPolicy
 from tuneworthy.models.scripted import Scripted
 from tuneworthy.study import RunOptions, run
 
@@ -60,8 +60,8 @@ def test_d4_once_the_model_is_there_the_arm_is_asked_and_nothing_else(tmp_path, 
 
 def test_d4_an_endpoint_that_never_answers_fails_the_arm_of_its_role_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    hasty = partial(Policy, attempts=1)
-    monkeypatch.setattr("tuneworthy.models.openai_compatible.Policy", hasty)
+    hasty = partial(RetryPolicy, attempts=1)
+    monkeypatch.setattr("tuneworthy.models.openai_compatible.RetryPolicy", hasty)
     path = studies.write(
         tmp_path,
         arms=["majority", "zero_shot", "bigger"],

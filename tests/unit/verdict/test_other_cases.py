@@ -5,7 +5,7 @@ from verdict_scenes import evidence, scores
 
 from tuneworthy.core.counting import about_rows
 from tuneworthy.core.evidence import Policy
-from tuneworthy.verdict.board import build_ladder
+from tuneworthy.verdict.rungs import build_ladder
 from tuneworthy.verdict.worth import economics
 
 COSTS = {"usd_per_1k": 0.0, "build_usd": 0.0, "upkeep_usd_month": 0.0}

@@ -14,11 +14,11 @@ from tuneworthy.core.task import Data, HardLimits, Task
 from tuneworthy.questions import ORDER, ask_all
 from tuneworthy.stats import bounds
 from tuneworthy.verdict.asked import UNANSWERED
-from tuneworthy.verdict.board import UNKNOWN, build_ladder
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.exit_code import exit_code
 from tuneworthy.verdict.limit_states import broken
 from tuneworthy.verdict.missing import reasons
+from tuneworthy.verdict.rungs import UNKNOWN, build_ladder
 
 PLAIN = Policy(margin=0.05)
 COST = Policy(margin=0.05, motive="cost")

@@ -7,9 +7,9 @@ import pytest
 import verdict_scenes as scenes
 
 from tuneworthy.core.evidence import Policy
-from tuneworthy.verdict.board import build_ladder
 from tuneworthy.verdict.decide import decide, grid
 from tuneworthy.verdict.flips import price_intervals
+from tuneworthy.verdict.rungs import build_ladder
 
 PRICED = Policy(
     margin=0.05, margin_is_default=True, value_of_correct=0.05, requests_per_month=40000

@@ -36,7 +36,7 @@ _ROW_ALONE = re.compile(
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetryPolicy:
     """Retry policy: attempts a request, seconds a request and in all, waits between.
 
     A server's own Retry-After is respected, up to `longest_wait`. `sleep` None: a wait that ends
@@ -80,7 +80,7 @@ class _Refused(openai.OpenAIError):
         self.code, self.headers, self.page, self.whole = code, headers, page, whole
 
 
-def connect(where: Endpoint, policy: Policy) -> openai.OpenAI:
+def connect(where: Endpoint, policy: RetryPolicy) -> openai.OpenAI:
     """Return the client: no retries of its own, no redirects, no proxy for loopback addresses."""
     return openai.OpenAI(
         base_url=where.url,
@@ -259,7 +259,7 @@ def _retry_after(value: str | None) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def pause(policy: Policy, outcome: Outcome, tries: int, key: str) -> float:
+def pause(policy: RetryPolicy, outcome: Outcome, tries: int, key: str) -> float:
     """Return the seconds to wait: as requested, or exponential with a jitter fixed by the key."""
     if outcome.wait is not None:
         return min(outcome.wait, policy.longest_wait)

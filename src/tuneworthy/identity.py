@@ -62,7 +62,7 @@ def needs(task: Task) -> set[str]:
     return {need for spec in specs(task) for need in plugin("arms", spec.arm).NEEDS}
 
 
-def generation(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
+def study_and_salt(ledger: Ledger, identity: dict[str, Any], fresh: bool) -> tuple[str, str]:
     """Return (study, salt): the study's hash, and the salt in the keys of its answers.
 
     `fresh` starts the study anew. The salt is the number of fresh starts of all studies in the

@@ -37,7 +37,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.data.taskfile import read_task
 from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.extras.optional import plan_extras
-from tuneworthy.identity import generation, identity_of, more_minutes, results_key
+from tuneworthy.identity import identity_of, more_minutes, results_key, study_and_salt
 from tuneworthy.judge.grading import grades_of, metric_digest, metric_of, refusal
 from tuneworthy.ledger import signals
 from tuneworthy.ledger.elsewhere import Looks, next_look, record_look
@@ -368,7 +368,7 @@ def open_session(
         flags = {key: True for key in ("brief", "unlock") if getattr(wishes, key)}
         identity = identity_of(loaded, session.available) | {"limit": wishes.limit, **flags}
         check_device(task, session.models.specs)
-        session.study, session.salt = generation(ledger, identity, wishes.fresh)
+        session.study, session.salt = study_and_salt(ledger, identity, wishes.fresh)
         scored = scored_cases(loaded, parts)
         session.sealed = Sealed(
             scored, lambda door, purpose: ledger.door(session.study, door, purpose)

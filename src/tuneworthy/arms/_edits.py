@@ -14,7 +14,7 @@ from tuneworthy.prompting.wordings import irrelevant, reminders, wordings
 
 
 class Edit(NamedTuple):
-    """One change of a recipe, and its name."""
+    """One change of a recipe: its name, and the new values of the fields that change."""
 
     name: str
     change: dict[str, Any]

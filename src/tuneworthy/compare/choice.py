@@ -72,7 +72,7 @@ def own_prompts(runs: Sequence[Run], name: str | None, others: Sequence[Recipe])
 
 
 def _prompts(runs: Sequence[Run], fold: int, seed: int) -> list[tuple[Run, Recipe]]:
-    """Return the measured runs of candidate prompt arms, each with its prompt."""
+    """Return the measured candidate prompt arms of a fold and seed, each with its recipe."""
     return [
         (run, run.recipe)
         for run in runs

@@ -21,7 +21,7 @@ from tuneworthy.core.task import Task
 from tuneworthy.models.remote import prices as _prices
 from tuneworthy.models.remote.endpoint import on_this_machine
 
-MONTH = 30.0  # days
+DAYS_PER_MONTH = 30.0  # days
 TUNED = ("tune", "distil")  # tools that train a model, which must be hosted and retrained
 LABELLED = ("classifier", *TUNED)  # tools that learn from every labelled row
 HOURS = "economics.hours_to_build and economics.engineer_hour"
@@ -116,7 +116,7 @@ def retrain_days(evidence: Evidence, task: Task) -> float:
 
     Without a freshness rate that is once per horizon, when the base model is replaced.
     """
-    horizon = task.economics.horizon_months * MONTH
+    horizon = task.economics.horizon_months * DAYS_PER_MONTH
     freshness = evidence.staleness.days if evidence.staleness else None
     return max(1.0, min(freshness.mean, horizon)) if freshness else horizon
 
@@ -182,7 +182,7 @@ def _upkeep(
     if money.hosting_month is None:
         lacking["upkeep_usd_month"] = "set economics.hosting_month"
         return out
-    return out | {"upkeep_usd_month": money.hosting_month + MONTH / days * each}
+    return out | {"upkeep_usd_month": money.hosting_month + DAYS_PER_MONTH / days * each}
 
 
 def _mark_missing(out: dict[str, Any], lacking: dict[str, str], why: str) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _price_source(task: Task, runs: Sequence[Run]) -> str:
 
 
 def _expires(runs: Sequence[Run]) -> str | None:
-    """Return the announced retirement date of a remote model; None if none is known."""
+    """Return a remote model's announced retirement date as ISO text; None if none is known."""
     remote = _remote(runs)
     listed = _prices.listed(remote.get("model", ""), remote.get("endpoint", ""))
     ends: dt.date | None = listed.retires if listed else None

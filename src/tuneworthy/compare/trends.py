@@ -25,12 +25,12 @@ def with_fits_and_trends(
     split: Split, cases: Sequence[Case], runs: Sequence[Run], found: Evidence
 ) -> Evidence:
     """Return the evidence with each arm's training rows and each finalist pair's time trend."""
-    arms = tuple(arm.model_copy(update=_fits(split, runs, arm)) for arm in found.arms)
+    arms = tuple(arm.model_copy(update=_fits_and_rows(split, runs, arm)) for arm in found.arms)
     trends = tuple(_trends(split, cases, runs, arms))
     return found.model_copy(update={"arms": arms, "trends": trends})
 
 
-def _fits(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
+def _fits_and_rows(split: Split, runs: Sequence[Run], arm: ArmResult) -> dict[str, Any]:
     """Return the number of fits behind an arm's score, and the fewest and most rows of a fit.
 
     Only one seed per fold counts, since one seed is what would be built.

@@ -32,8 +32,8 @@ class BaseOutcomes(Record):
     `rerun` maps case -> passed in a second run of the base (a sampled deployment); empty where its
     answers are greedy or logged, so that a second run changes nothing. `groups` maps case to group
     where cases belong together. `conflicts` are failed cases whose label contradicts others (see
-    diagnose/labels). `literal` are failed cases whose passage contains the gold answer word for
-    word, None if no case has a passage.
+    diagnose/label_errors). `literal` are failed cases whose passage contains the gold answer word
+    for word, None if no case has a passage.
     """
 
     arm: str

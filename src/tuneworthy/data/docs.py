@@ -27,7 +27,7 @@ class Doc(Record):
 
 
 def read_docs(path: Path, shown: str) -> tuple[Doc, ...]:
-    """Return the documents of a file, in file order; a blank one among others stays.
+    """Return the documents of a file in order, blank ones too; raise an error if all are blank.
 
     Raises DataError at the first unreadable document, and if none has text: retrieval would find
     nothing.

@@ -76,7 +76,7 @@ def match_answers(
 
 
 def row_text(row: RawRow, key: str) -> str | None:
-    """Return the id or the input of a row as text, None if it has none."""
+    """Return the text of a row's `key` ("id" or "input"), None if it is missing or blank."""
     value = row.fields.get(key)
     if key == "id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)

@@ -24,7 +24,7 @@ SURE = 2.33  # standard deviations above a random order; a shuffled log passes o
 SHIFTED = 4.0  # standard deviations by which a shift of the last rows must fit better
 SHIFTS = (1, -1, 2, -2, 3, -3)
 _SAMPLE = 600  # maximum of answers in the pairwise comparison
-_WORDS = 300  # maximum of distinct words per text
+_MAX_WORDS = 300  # maximum of distinct words per text
 _WORD = re.compile(r"\w+")
 Array = np.ndarray[Any, Any]
 
@@ -133,6 +133,6 @@ def _words(texts: Sequence[str]) -> list[frozenset[str]]:
 
 
 def _word_set(text: str) -> frozenset[str]:
-    key = normalised_text(text[: 20 * _WORDS])
+    key = normalised_text(text[: 20 * _MAX_WORDS])
     words = dict.fromkeys(_WORD.findall(key)) or {key: None}
-    return frozenset(list(words)[:_WORDS])
+    return frozenset(list(words)[:_MAX_WORDS])

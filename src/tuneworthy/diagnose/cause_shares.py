@@ -54,7 +54,7 @@ from tuneworthy.diagnose.failure_classes import (
     RemedyStep,
     UnrescuedCases,
     failure_classes,
-    remedy_steps,
+    remedies_by_cause,
 )
 from tuneworthy.diagnose.relations import Pair, contradicted, reading_fails, retrieval_fails
 
@@ -186,7 +186,7 @@ def _attribution(base: BaseOutcomes, pairs: Sequence[Pair], few: bool, hard: boo
     """
     used = [(tried, item) for tried, item in pairs if item.acts or (few and not tried.because)]
     unused = [pair for pair in pairs if pair not in used]
-    steps = remedy_steps(base, used)
+    steps = remedies_by_cause(base, used)
     estimates, rest_cases = _walk(base, steps)
     retrieval, reading_relation = retrieval_fails(base, pairs, few), reading_fails(base, pairs, few)
     labels = contradicted(base, pairs, few)

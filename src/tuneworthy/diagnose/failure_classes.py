@@ -64,7 +64,7 @@ class UnrescuedCases(NamedTuple):
     hard: bool
 
 
-def remedy_steps(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
+def remedies_by_cause(base: BaseOutcomes, pairs: Sequence[Pair]) -> list[RemedyStep]:
     """Return the remedies grouped by the cause they show, in the given order.
 
     A case counts as tried if any remedy of the cause was tried on it; selecting by the rescued

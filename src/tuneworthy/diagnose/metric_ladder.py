@@ -58,7 +58,7 @@ def another_row(cases: Sequence[Case]) -> Worse:
 
 
 def cut(case: Case) -> str:
-    """Return the first half of a right answer."""
+    """Return a worse answer to test the metric with: the first half of the right one."""
     return case.output[: len(case.output) // 2]
 
 

@@ -116,7 +116,7 @@ def _share(flags: Sequence[bool]) -> Proportion | None:
 
 
 def _refused(result: JudgeCheck) -> str:
-    """Return the first reason to refuse a judge, or ""."""
+    """Return the first failed check of a judge on human-graded answers, "" if all pass."""
     if result.swap is None:
         return "the judge gave no verdict in both orders on any graded answer"
     if result.swap.share < SWAP:

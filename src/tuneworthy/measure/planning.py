@@ -307,7 +307,7 @@ def _reads(spec: Spec) -> bool:
 
 
 def _answered(facts: PlanInputs, arm: PlannedArm, arms: list[Spec]) -> float:
-    """Return how many answers of an arm are scored: cases, dev rows and tried prompts."""
+    """Return how many scored answers an arm gets; at least its most requests if those are known."""
     parts = [facts.split.parts[fold] for fold in arm.folds]
     dev = needs_dev_scores(facts.task, arm.spec, arms) or trains(arm.spec)
     rows = sum(len(part.test) + len(part.dev) * dev for part in parts) * max(len(arm.seeds), 1)

@@ -141,7 +141,7 @@ def remote_models(
     }
     if not rates:
         return None
-    mean = sizes.model_copy(update={"form": _form(task) / _BYTES})
+    mean = sizes.model_copy(update={"form": _constraint_bytes(task) / _BYTES})
     return Remote(
         rates=rates,
         mean=mean,
@@ -185,7 +185,7 @@ def _grades(task: Task) -> int:
         return sum(1 for _ in lines)
 
 
-def _form(task: Task) -> int:
+def _constraint_bytes(task: Task) -> int:
     """Return the bytes of the schema or labels in a constrained request."""
     value = task.output.json_schema or list(task.output.labels or ())
     return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) + 300
@@ -207,7 +207,7 @@ def _longest(task: Task, cases: Sequence[Case], mean: Sizes, docs: Sequence[Doc]
             "answer": max(answers, default=0),
             "labels": sum(_size(str(label)) for label in task.output.labels or ()),
             "passage": min(passage, 2 * ChunkOptions().size),
-            "form": _form(task),
+            "form": _constraint_bytes(task),
             "unit": float(_BYTES),
         }
     )

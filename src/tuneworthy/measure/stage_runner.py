@@ -256,7 +256,7 @@ class StageRunner:
 
 
 def _share(arm: PlannedArm, folds: Sequence[int]) -> int:
-    """Return the requests of some of an arm's folds."""
+    """Return the number of an arm's requests that belong to these folds, in proportion."""
     return round(arm.requests * len(folds) / max(len(arm.folds), 1))
 
 

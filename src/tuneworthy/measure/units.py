@@ -283,7 +283,7 @@ def _identity(runner: Runner, unit: _Unit, arm: ModuleType) -> dict[str, Any]:
 
 
 def _present(task: Task) -> dict[str, Any] | None:
-    """Return the present system's settings, with its prompt file by content."""
+    """Return the present system's settings and a digest of its prompt file; None without one."""
     if task.present is None:
         return None
     prompt = task.present.prompt

@@ -4,7 +4,7 @@ A file defines
 
     KINDS      the output types that this cause is planted in
     STYLE      "plain" | "docs" | "like": the form of its tasks' questions
-    pose(world, truth, rng) -> Posed            (optional) a question for a case that lacks this
+    pose(world, truth, rng) -> CaseContent      (optional) a question for a case that lacks this
     answer(world, item, ask, rng) -> str        the deployed system's answer to such a case
 
 A system is a function from a case and the active ingredients of a prompt to a text, with random

@@ -29,7 +29,7 @@ class FactShare:
     at_most: bool
 
 
-def fact_share(found: Diagnosis) -> FactShare | None:
+def missing_facts_share(found: Diagnosis) -> FactShare | None:
     """Return the share of facts versus behaviour; None if no failure has either cause.
 
     If a remedy was tried on part of the failures only, the shares are the estimates and the
@@ -57,7 +57,7 @@ def training_acts(found: Diagnosis) -> str | None:
 
 
 def unknown(known: KnowledgeProbe | None) -> tuple[Proportion, str] | None:
-    """Return the share of facts the model does not know, if it is shown to be too large."""
+    """Return the share of unknown facts and the rows it is of, if its lower bound is too high."""
     if known is None:
         return None
     if known.unknown is not None and known.unknown.low >= UNKNOWN:

@@ -13,7 +13,7 @@ from tuneworthy.core.interval import Interval
 from tuneworthy.core.task import Task
 from tuneworthy.diagnose.cause_shares import FEW, FEW_SILENT
 from tuneworthy.questions._arms import ticked
-from tuneworthy.questions._causes import FactShare, fact_share, training_acts, unknown
+from tuneworthy.questions._causes import FactShare, missing_facts_share, training_acts, unknown
 from tuneworthy.questions._shown import finding, rows_needed_clause, unmeasured
 
 QUESTION = "Is what fails behaviour, and not missing facts?"
@@ -53,7 +53,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
         return _finding("not_measured", unmeasured({}, "", read.because), step)
     if read.few:
         return _finding("not_measured", _few(read), "score more rows")
-    share_of = fact_share(read)
+    share_of = missing_facts_share(read)
     if share_of is None:
         because = f"no cause of either kind is shown in {read.n_fail:,} failures"
         return _finding("not_measured", unmeasured({}, "", because), "give rows their `context`")

@@ -43,7 +43,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     curve = next((one for one in evidence.curves if one.tool in TRAINED), None)
     answer, because, step = (
         contradictory_rows(evidence)
-        or require_consistency(evidence, _ahead(evidence, task))
+        or require_consistency(evidence, _beats_untrained(evidence, task))
         or _unasked(evidence)
         or too_few_rows(evidence)
         or require_consistency(evidence, _climbs(evidence, task, curve))
@@ -56,7 +56,7 @@ def ask(evidence: Evidence, task: Task) -> Finding:
     )  # fmt: skip
 
 
-def _ahead(evidence: Evidence, task: Task) -> PartialFinding | None:
+def _beats_untrained(evidence: Evidence, task: Task) -> PartialFinding | None:
     """Return a yes if a tuned arm is shown to beat every untrained arm on the same model."""
     rivals = same_model(evidence, task)
     for arm in trained_here(evidence):

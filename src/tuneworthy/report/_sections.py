@@ -133,7 +133,7 @@ def _seed_means(results: Results, arm: ArmResult) -> list[float]:
 
 
 def differences(results: Results) -> dict[str, Any]:
-    """Return the arms against the named one, and the comparisons of the climb."""
+    """Return the differences to the arm that the verdict names, and the climb's comparisons."""
     margin = results.task.success.margin
     against = sorted(words.rivals(results), key=lambda pair: pair.high)
     climbed = list(_climbed(results, margin))

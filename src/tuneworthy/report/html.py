@@ -60,7 +60,7 @@ def page(results: Results) -> str:
         meanings=sections.meanings(results),
         margins=sections.margins(results),
         margin_axis=sections.margin_axis(results),
-        volume=_volume(results),
+        volume=_volume_range(results),
         forest=sections.forest(results),
         differences=sections.differences(results),
         trade_offs=sections.trade_offs(results),
@@ -83,7 +83,7 @@ def page(results: Results) -> str:
     ) + "\n"  # fmt: skip
 
 
-def _volume(results: Results) -> dict[str, Any]:
+def _volume_range(results: Results) -> dict[str, Any]:
     """Return the range of the volume slider, or why it is fixed."""
     volumes = sorted({p.requests_per_month for p in results.grid if p.requests_per_month})
     if len(volumes) > 1:

@@ -22,7 +22,7 @@ points, 900 rows, two arms), with it 4.3 % (simulated)."""
 class Folds(NamedTuple):
     """The fold of each row of a cross-fitted arm, and the minimum sd between fits.
 
-    See RETRAINED for that sd.
+    See RETRAINING_SD for that sd.
     """
 
     of: Any

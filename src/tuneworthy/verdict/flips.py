@@ -17,7 +17,7 @@ from tuneworthy.verdict.rungs import Ladder
 
 Key = Literal["value_of_correct", "requests_per_month"]
 MARGINS = tuple(points / 100 for points in range(21))
-MONTH = 30.0  # days
+DAYS_PER_MONTH = 30.0  # days
 AROUND = 20  # a price is varied between its own divided by and times this factor
 _RETRAINED = ("tune", "distil")
 
@@ -132,16 +132,19 @@ def by_change(board: Ladder, policy: Policy) -> list[PriceInterval]:
             for height in [prices.written, *(bound + shift for bound in board.bound(b, s))]:
                 times = (height * prices.value * prices.volume - rest) / each if each else 0.0
                 if times > 0:
-                    yield MONTH / times
+                    yield DAYS_PER_MONTH / times
 
     def ruled(days: float) -> LadderDecision:
         arms = {
-            name: {"upkeep_usd_month": fixed[name] + MONTH / days * each, "retrain_days": days}
+            name: {
+                "upkeep_usd_month": fixed[name] + DAYS_PER_MONTH / days * each,
+                "retrain_days": days,
+            }
             for name, each in again.items()
         }
         return decide_on_ladder(_changed(board, arms), policy)
 
-    return _over(turning(), ruled, (1.0, policy.horizon_months * MONTH))
+    return _over(turning(), ruled, (1.0, policy.horizon_months * DAYS_PER_MONTH))
 
 
 def by_price(board: Ladder, policy: Policy, arm: ArmResult) -> list[PriceInterval]:
@@ -189,7 +192,9 @@ def _without(arm: ArmResult) -> float:
     """Return the monthly upkeep of an arm without its retraining."""
     upkeep = arm.upkeep_usd_month or 0.0
     return (
-        upkeep - MONTH / arm.retrain_days * (arm.retrain_usd or 0.0) if arm.retrain_days else upkeep
+        upkeep - DAYS_PER_MONTH / arm.retrain_days * (arm.retrain_usd or 0.0)
+        if arm.retrain_days
+        else upkeep
     )
 
 

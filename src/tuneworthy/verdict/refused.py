@@ -12,7 +12,7 @@ FORM = ("metric", "format")
 
 @dataclass(frozen=True)
 class RefusedAnswers:
-    """`arm` has at least this share of all cases (0 to 1) right if `remedy` rescores it."""
+    """At least `share` of all cases (0 to 1) are right answers of `arm` that the metric refused."""
 
     arm: str
     remedy: str

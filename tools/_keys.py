@@ -18,7 +18,7 @@ KINDS = {
 KEYS_HEAD = """## Types and defaults
 
 `tuneworthy init` writes the same as `task.schema.json`, for editors. A key inside a section is
-written with a dot here.
+written with a dot here. Where a run chooses a default itself (`seeds`), the text above says so.
 
 | key | may be | default |
 |---|---|---|
@@ -83,10 +83,10 @@ def _kind(schema: dict[str, Any], prop: dict[str, Any]) -> str:
         kinds = [_kind(schema, one) for one in prop["anyOf"] if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if "$ref" in prop:
-        return prop["$ref"].rpartition("/")[2]
+        return str(prop["$ref"]).rpartition("/")[2]
     if words := prop.get("enum", [prop["const"]] if "const" in prop else None):
         return ", ".join(f"`{word}`" for word in words)
-    kind = prop.get("type", "any value")
+    kind = str(prop.get("type", "any value"))
     if kind == "array":
         items = prop.get("items")
         return f"list of {_kind(schema, items)}" if items else "list"

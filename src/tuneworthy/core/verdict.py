@@ -76,7 +76,7 @@ class VerdictArm(Record):
     tool: Tool | None = Field(description="The tool that it is an arm of.")
     role: Role = Field(description="Only a candidate can be named.")
     simplicity: int = Field(
-        description="Its rung on the ladder: a smaller number is simpler and is tried first."
+        description="Order among the arms of one tool: the smaller, the simpler."
     )
     options: dict[str, Any] = Field(description="The options of the arm.")
     seed: int | None = Field(description="The seed that counts: the best one on the dev rows.")

@@ -1,4 +1,4 @@
-"""`./run bench`: all or those named; one that fails is told at the end and stops no other."""
+"""`./run bench`: one that fails is told at the end and stops no other; `./run docs`."""
 
 import os
 import shutil
@@ -56,6 +56,18 @@ def test_an_unknown_benchmark_fails(tmp_path):
     code, out, told = bench(clone(tmp_path), "none")
     assert (code, out) == (1, ["the table"])
     assert "failed: none" in told
+
+
+def test_docs_writes_the_pages_and_then_builds_the_site(tmp_path):
+    folder = clone(tmp_path)
+    (folder / ".venv" / ".installed-docs").touch()
+    site = folder / ".venv" / "bin" / "mkdocs"
+    site.write_text('#!/bin/sh\necho "mkdocs $*"\n')
+    site.chmod(0o755)
+    (folder / "tools").mkdir()
+    (folder / "tools" / "reference_pages.py").write_text("print('pages')")
+    done = subprocess.run(["sh", "run", "docs"], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "pages\nmkdocs build --clean\n")
 
 
 def test_the_table_has_a_line_of_every_result_that_is_kept():

@@ -127,7 +127,8 @@ def app() -> Any:
         if isinstance(command, typer.Typer):
             cli.add_typer(command, name=name, help=catalogue("cli")[name])
         else:
-            cli.command(name, help=_help(command, name))(command)
+            epilog = getattr(module, "EPILOG", None)
+            cli.command(name, help=_help(command, name), epilog=epilog)(command)
     return cli
 
 

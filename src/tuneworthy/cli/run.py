@@ -22,6 +22,9 @@ from tuneworthy.cli._options import (
     show_json,
     task_path,
 )
+from tuneworthy.core.exit_codes import exit_code_lines
+
+EPILOG = exit_code_lines()
 
 
 def command(
@@ -47,12 +50,7 @@ def command(
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
     json: Json = False,
 ) -> int:
-    """Run the study, or continue it where it stopped, and give the verdict.
-
-    Exit codes: 0 verdict given (target met or none set), 3 target not met, 4 blocked (or
-    provisional under --require-firm), 1 failure, 2 usage, 5 rows refused, 6 cap reached,
-    7 store busy, 130/143 stopped.
-    """
+    """Run the study, or continue it where it stopped, and give the verdict."""
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report._requests import request_lines
     from tuneworthy.report.json import verdict_json

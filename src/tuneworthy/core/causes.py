@@ -108,13 +108,13 @@ class Wrong(Record):
     share of `untried` says what this study did and has no interval.
     """
 
-    cause: str
-    share: float
-    low: float
-    high: float
-    n: int
-    arm: str | None
-    placebo: str | None
+    cause: str = Field(description="The class of failure, as `format` or `knowledge`.")
+    share: float = Field(description="Its share of the `n` failures, 0 to 1.")
+    low: float = Field(description="The lower end of the share on other rows.")
+    high: float = Field(description="The upper end of the share on other rows.")
+    n: int = Field(description="The failures that the share is taken of.")
+    arm: str | None = Field(description="The remedy that shows the cause.")
+    placebo: str | None = Field(description="What the remedy was compared with.")
 
 
 class UntriedRemedy(Record):

@@ -37,16 +37,16 @@ class Latency(Record):
     the answers were recorded elsewhere.
     """
 
-    p50: float
-    p95: float | None
-    concurrency: int | None = None
+    p50: float = Field(description="The median.")
+    p95: float | None = Field(description="95 % of the requests take at most this long.")
+    concurrency: int | None = Field(default=None, description="Requests under way at once.")
 
 
 class Tokens(Record):
     """Mean tokens a request. `in` is a Python word, hence the aliases."""
 
-    prompt: float = Field(alias="in")
-    answer: float = Field(alias="out")
+    prompt: float = Field(alias="in", description="Tokens of the prompt.")
+    answer: float = Field(alias="out", description="Tokens of the answer.")
 
 
 class TruncatedAnswers(Record):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from tuneworthy.core.record import Record
 
 
 class Interval(Record):
     """A mean with its two-sided 95 % interval, in score points from 0 to 1 (or -1 to 1)."""
 
-    mean: float
-    low: float
-    high: float
+    mean: float = Field(description="The mean that was measured.")
+    low: float = Field(description="The lower end.")
+    high: float = Field(description="The upper end.")

@@ -25,24 +25,24 @@ Status = Literal["firm", "provisional", "blocked"]
 class TaskName(Record):
     """Name and content hash of the task."""
 
-    name: str
-    hash: str
+    name: str = Field(description="The `name` of task.yaml.")
+    hash: str = Field(description="Hash of the task's content, 64 hex digits.")
 
 
 class LeftOnTable(Record):
     """The most that another measured arm may be better by, in score points (0 to 1)."""
 
-    points: float
-    level: float
+    points: float = Field(description="The bound: no compared arm is better by more than this.")
+    level: float = Field(description="How sure the bound is, 0 to 1.")
 
 
 class ByMargin(Record):
     """What the rule says at another margin."""
 
-    margin: float
-    use: Use
-    arm: str | None
-    status: Status
+    margin: float = Field(description="The margin, in score points from 0 to 1.")
+    use: Use = Field(description="The tool named at this margin.")
+    arm: str | None = Field(description="The arm named at this margin.")
+    status: Status = Field(description="The status at this margin.")
 
 
 class Next(Record):
@@ -51,66 +51,123 @@ class Next(Record):
     `minutes` are whole ones of the machine, for a step that runs it and whose time was planned.
     """
 
-    do: str
-    rows: int | None = None
-    clicks: int | None = None
-    usd: float | None = None
-    minutes: int | None = None
-    why: str
+    do: str = Field(
+        description="The step, as `use it`, `label`, `settle` or `raise output.max_tokens`."
+    )
+    rows: int | None = Field(default=None, description="Rows it takes.")
+    clicks: int | None = Field(default=None, description="Votes between two answers that it takes.")
+    usd: float | None = Field(default=None, description="What it costs.")
+    minutes: int | None = Field(default=None, description="Minutes of the machine.")
+    why: str = Field(description="Why this step.")
 
 
 class Delta(Interval):
     """Paired difference to the arm `versus`, two-sided interval."""
 
-    versus: str
+    versus: str = Field(
+        description="The arm it is compared with: the named arm, or the reference if none is named."
+    )
 
 
 class VerdictArm(Record):
     """One arm, as verdict.json lists it."""
 
-    name: str
-    tool: Tool | None
-    role: Role
-    simplicity: int
-    options: dict[str, Any]
-    seed: int | None
-    seeds: int
-    n: int
-    score: Interval | None
-    delta: Delta | None
-    valid: float | None
-    latency_ms: Latency | None
-    tokens: Tokens | None
-    usd_per_1k: float | None
-    fit_seconds: float | None
-    state: State
-    because: str
+    name: str = Field(description="The arm's name, with the options that the user set.")
+    tool: Tool | None = Field(description="The tool that it is an arm of.")
+    role: Role = Field(description="Only a candidate can be named.")
+    simplicity: int = Field(
+        description="Order among the arms of one tool: the smaller, the simpler."
+    )
+    options: dict[str, Any] = Field(description="The options of the arm.")
+    seed: int | None = Field(description="The seed that counts: the best one on the dev rows.")
+    seeds: int = Field(description="How many seeds were run.")
+    n: int = Field(description="Scored cases.")
+    score: Interval | None = Field(description="Its mean score.")
+    delta: Delta | None = Field(description="This arm minus the named one, on the same cases.")
+    valid: float | None = Field(
+        description="Share of answers that end by themselves and have the right form."
+    )
+    latency_ms: Latency | None = Field(description="How long a request takes.")
+    tokens: Tokens | None = Field(description="Tokens of a request.")
+    usd_per_1k: float | None = Field(description="Cost of 1,000 requests.")
+    fit_seconds: float | None = Field(
+        description="Seconds of fitting or training, all folds and seeds together."
+    )
+    state: State = Field(description="Whether it was measured.")
+    because: str = Field(
+        description="Why it was not measured, or a note on how it was; empty if there is none."
+    )
 
 
 class Verdict(Record):
     """The whole answer. `seconds` is the wall time of the study's units, measured once."""
 
-    schema_version: int = Field(default=SCHEMA, alias="schema")
-    tuneworthy: str
-    task: TaskName
-    use: Use
-    arm: str | None
-    status: Status
-    left_on_table: LeftOnTable | None
-    by_margin: tuple[ByMargin, ...]
-    next: Next
-    because: str
-    target_met: bool | None
-    looks: int
-    arms: tuple[VerdictArm, ...]
-    wrong: tuple[Wrong, ...] = ()
-    questions: tuple[Finding, ...] = ()
-    changes: dict[str, Any] | None = None
-    economics: dict[str, Any] = Field(default_factory=dict)
-    flips: tuple[dict[str, Any], ...] = ()
-    missing: dict[str, str] = Field(default_factory=dict)
-    seconds: float | None
-    evidence_hash: str
+    schema_version: int = Field(
+        default=SCHEMA, alias="schema", description="Raised by a change that breaks readers."
+    )
+    tuneworthy: str = Field(description="The version that judged.")
+    task: TaskName = Field(description="Which task this is.")
+    use: Use = Field(
+        description=(
+            "The tool to use; `none` if no arm is shown to beat the reference; `other` is a "
+            "recorded system whose tool was not given."
+        ),
+    )
+    arm: str | None = Field(description="The arm to use.")
+    status: Status = Field(
+        description=(
+            "`firm`: no other measured arm is better by more than the margin (shown); "
+            "`provisional`: not shown yet; `blocked`: rows or metric must be repaired first."
+        ),
+    )
+    left_on_table: LeftOnTable | None = Field(
+        description="The most that another measured arm may be better by."
+    )
+    by_margin: tuple[ByMargin, ...] = Field(
+        description="The same rule at every margin from 0 to 20 points."
+    )
+    next: Next = Field(description="The cheapest next step.")
+    because: str = Field(description="The reasons, in sentences.")
+    target_met: bool | None = Field(
+        description=(
+            "Whether the named arm's interval lies above `success.target` (true) or below it "
+            "(false)."
+        ),
+    )
+    looks: int = Field(description="Which study on these cases this is: 1 is the first.")
+    arms: tuple[VerdictArm, ...] = Field(
+        description="Every arm, in the order of the ladder: references first."
+    )
+    wrong: tuple[Wrong, ...] = Field(
+        default=(),
+        description=(
+            "Why the base arm fails: classes of failure with their shares, the likeliest cause "
+            "first."
+        ),
+    )
+    questions: tuple[Finding, ...] = Field(
+        default=(), description="The nine questions with their answers."
+    )
+    changes: dict[str, Any] | None = Field(
+        default=None, description="What training changed in the model, per tuned arm."
+    )
+    economics: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What each arm costs and is worth, at the prices of the task file.",
+    )
+    flips: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description=(
+            "Each value of the margin or a price from which another arm is named, with that arm."
+        ),
+    )
+    missing: dict[str, str] = Field(
+        default_factory=dict, description="For every null, its JSON pointer and the reason."
+    )
+    seconds: float | None = Field(description="Wall time of the study's units.")
+    evidence_hash: str = Field(
+        description="Hash of all that the verdict follows from; times do not count."
+    )
 
     def __rich__(self) -> str:
         """Return the first line of the ladder screen."""

@@ -1,0 +1,22 @@
+"""The exit codes of the command line and what each one means: the source of `run --help`."""
+
+from __future__ import annotations
+
+EXIT_CODES: dict[int, str] = {
+    0: "done; of a study: a verdict, and the target is met or none is set",
+    1: "a failure of the run, a study that `report --recompute` finds changed, or a bug of ours",
+    2: "the command line or the task file is wrong",
+    3: "a verdict: the target is missed, or not shown to be met",
+    4: "blocked, or provisional under --require-firm",
+    5: "rows are refused",
+    6: "a hard cap on money or tokens is reached (resumable)",
+    7: "the store is busy, full, damaged or cannot be written",
+    130: "stopped by Ctrl-C (resumable)",
+    141: "the reader of the output closed it",
+    143: "stopped by SIGTERM or SIGHUP (resumable)",
+}
+
+
+def exit_code_lines() -> str:
+    """Return the exit codes as one sentence for a help text."""
+    return "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."

@@ -1,0 +1,92 @@
+"""Hooks of the site (`mkdocs.yml`): start page, links out of docs/, copies in Markdown."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|mailto:|#)[^)\s#]+)(#[^)\s]*)?\)")
+START_SECTIONS = ("Your own rows", "What it measures")
+HEAD = "---\nhide: [navigation]\n---\n\n"
+NEXT = """
+## Where to go next
+
+- [How-to](how-to/README.md): a task file, models behind an endpoint, open answers, a GPU
+- [Why](why/README.md): the rule that names an arm, how a cause is found, the nine questions
+- [Evidence](evidence/README.md): what was measured, how often the bounds and causes are right
+- [Reference](reference/README.md): commands, task.yaml, verdict.json, exit codes, Python
+- [llms.txt](llms.txt): the same for a coding agent
+"""
+
+
+def on_config(config: Any) -> Any:
+    """Return the configuration with the patterns in its navigation replaced by the files."""
+    for section in config.nav:
+        for pages in section.values():
+            if isinstance(pages, list):
+                pages[:] = list(_expanded(pages))
+    return config
+
+
+def _expanded(pages: list[Any]) -> Iterator[Any]:
+    for page in pages:
+        if isinstance(page, str) and "*" in page:
+            found = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.glob(page))
+            yield from (name for name in found if not name.endswith("README.md"))
+        else:
+            yield page
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Return the files of the site with the start page, which is made from the README."""
+    files.append(File.generated(config, "index.md", content=start_page()))
+    return files
+
+
+def start_page() -> str:
+    """Return the start page: the README's introduction and some of its sections."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    intro, *sections = re.split(r"^## ", text, flags=re.M)
+    chosen = [s for s in sections if s.partition("\n")[0] in START_SECTIONS]
+    page = "".join([HEAD, intro, *(f"## {section}" for section in chosen)])
+    page = re.sub(r'((?:src|srcset)=")docs/', r"\1", page)
+    return LINK.sub(lambda link: _rebased(link, ROOT, DOCS), page) + NEXT
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Return a page's text where a link to a file outside docs/ is the path of that file."""
+    folder = (DOCS / page.file.src_uri).parent
+    return LINK.sub(lambda link: _rebased(link, folder, folder), markdown)
+
+
+def _rebased(link: re.Match[str], old: Path, new: Path) -> str:
+    """Return a link for a page in `new` that was written for one in `old`.
+
+    A folder leads to its README. A file outside docs/ is not on the site: its path is named.
+    """
+    title, target, anchor = link[1], link[2], link[3] or ""
+    path = Path(os.path.normpath(old / target))
+    if not path.exists() and path != DOCS / "index.md":
+        raise PluginError(f"dead link: {target} in {old}")
+    if path.is_dir() and (path / "README.md").exists():
+        path /= "README.md"
+    if not path.is_relative_to(DOCS) and path != DOCS / "index.md":
+        name = path.relative_to(ROOT).as_posix()
+        return f"`{name}`" if title.strip("`/") == name.strip("/") else f"{title} (`{name}`)"
+    return f"[{title}]({os.path.relpath(path, new)}{anchor})"
+
+
+def on_post_build(config: Any) -> None:
+    """Copy the Markdown of every page beside its HTML, for programs that read llms.txt."""
+    for path in DOCS.rglob("*.md"):
+        target = Path(config.site_dir) / path.relative_to(DOCS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(path.read_text("utf-8"), "utf-8")

@@ -117,8 +117,9 @@ def record(name, body, span_id="s1"):
 
 
 def test_records_and_the_span_of_one_request_are_one_request(tmp_path):
+    told = {"key": "gen_ai.request.model", "value": {"stringValue": "m"}}
     one = {"spanId": "s1", "startTimeUnixNano": 10**18, "endTimeUnixNano": 10**18 + 10**9,
-           "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": "m"}}]}  # fmt: skip
+           "attributes": [told]}  # fmt: skip
     timed = {"resourceSpans": [{"scopeSpans": [{"spans": [one]}]}]}
     said = [record("gen_ai.user.message", {"content": "q"}),
             record("gen_ai.choice", {"message": '{"content": "a"}'}), timed]  # fmt: skip

@@ -24,6 +24,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "suite": ("make",),
     "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),
+    "logs": ("EXAMPLE", "reads", "requests"),
     "failures": ("plant", "detect", "fix"),
     "report": (),
     "cli": (),

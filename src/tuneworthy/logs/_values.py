@@ -1,0 +1,94 @@
+"""Values of log lines as text, numbers, times and turns; BadRow for those that can't be used."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tuneworthy.core.record import well_formed
+from tuneworthy.data.raw import BadRow
+from tuneworthy.data.rows import as_text
+
+USER, ASSISTANT = "user", "assistant"
+_MILLISECONDS = 1e11  # a larger number of seconds lies after the year 5000
+_END = 253_402_300_800.0  # the year 10000, in seconds
+
+
+def text(value: Any) -> str | None:
+    """Return a value as text: text as it is, another one as JSON, None as None."""
+    return None if value is None else well_formed(as_text(value))
+
+
+def moment(value: Any, field: str = "time") -> str | None:
+    """Return a time as an ISO date; a number counts seconds (or milliseconds) since 1970."""
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit():
+            parsed = datetime.fromisoformat(value.strip())
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
+        seconds = float(value)
+        seconds = seconds / 1000 if seconds > _MILLISECONDS else seconds
+        if not 0 <= seconds < _END:
+            raise ValueError
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, TypeError, OverflowError):
+        fix = "write an ISO date (2026-01-31T08:00:00Z), or seconds since 1970"
+        raise BadRow("the time can't be read", as_text(value)[:80], fix, field) from None
+
+
+def number(value: Any, field: str) -> float | None:
+    """Return a number at or above 0; None as None."""
+    if value is None:
+        return None
+    fix = f"write a number of 0 or more, or leave `{field}` out"
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not (math.isfinite(found) and found >= 0):
+        raise BadRow(f"`{field}` is no number of 0 or more", as_text(value)[:80], fix, field)
+    return found
+
+
+def count(value: Any, field: str) -> int | None:
+    """Return a number of tokens; None as None."""
+    found = number(value, field)
+    return None if found is None else round(found)
+
+
+def turns(value: Any, field: str) -> list[Mapping[str, Any]] | None:
+    """Return turns of a conversation; None for a value that is none (a plain text)."""
+    if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list):
+        return None
+    if not all(isinstance(turn, Mapping) for turn in value):
+        raise BadRow(f"`{field}` is no list of turns", as_text(value)[:80],
+                     'write [{"role": ..., "content": ...}]', field)  # fmt: skip
+    return value
+
+
+def last_text(found: Sequence[Mapping[str, Any]], role: str) -> str | None:
+    """Return the text of the last turn of a role; None if none of them holds text."""
+    texts = [turn_text(turn) for turn in found if turn.get("role", role) == role]
+    return next((one for one in reversed(texts) if one), None)
+
+
+def turn_text(turn: Mapping[str, Any]) -> str:
+    """Return the text of a turn: its content, or its text parts, one a line."""
+    content = turn.get("content", turn.get("parts"))
+    if isinstance(content, str):
+        return well_formed(content)
+    parts = content if isinstance(content, list) else []
+    kept = [part.get("content", part.get("text")) for part in parts
+            if isinstance(part, Mapping) and part.get("type", "text") == "text"]  # fmt: skip
+    return well_formed("\n".join(one for one in kept if isinstance(one, str)))

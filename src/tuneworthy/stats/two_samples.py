@@ -1,0 +1,220 @@
+"""Do two samples come from one distribution? Permutation tests and bounds, on arrays only.
+
+The units of a test (rows, or groups of rows in one sample) are exchangeable under the null that
+both samples are drawn independently from one distribution, so relabelling them gives an exact
+p-value, (1 + as large ones) / (1 + drawn) (Phipson and Smyth 2010).
+
+The classifier test (Lopez-Paz and Oquab 2017) asks whether a classifier can tell the samples apart
+on rows that it did not learn from. A classifier that is linear in the labels (ridge regression)
+needs no refit for a relabelling: its held-out scores are one matrix times the labels. So the whole
+procedure is permuted, cross-fitting included, and the p-value stays exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tuneworthy.stats import bounds
+from tuneworthy.stats.clusters import cluster_numbers
+
+Array = np.ndarray[Any, Any]
+MOST, BATCH, ENOUGH = 1_999, 250, 25
+"""Maximum of relabellings, relabellings a batch, and how many as large ones stop the count
+(Besag and Clifford 1991)."""
+Triple = tuple[float, float, float]
+
+
+class Smoother(NamedTuple):
+    """One fold: held-out rows, the rows learnt from, and the matrix from their labels to scores."""
+
+    rows: Array
+    others: Array
+    matrix: Array
+
+
+class Separation(NamedTuple):
+    """How well a classifier tells two samples apart, on rows that it did not learn from.
+
+    `auc` .5: not at all. `p` is exact for the null of one distribution. `told` is the share of the
+    second sample that is classified right minus that of the first that is not: no more than the
+    total variation distance of the two, up to chance; with two-sided 95 % bounds.
+    """
+
+    auc: float
+    p: float
+    told: Triple
+
+
+def folds_of(groups: Any, k: int, seed: int) -> Array:
+    """Return a fold (0 .. k - 1) for each row, at random; rows of a group share one.
+
+    The samples play no part, so that a relabelling within folds is as likely as any other.
+    """
+    numbers = cluster_numbers(groups, len(groups))
+    count = int(numbers.max()) + 1
+    order = np.random.default_rng(seed).permutation(count)
+    return np.asarray((order % k)[numbers])
+
+
+def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0) -> Separation:
+    """Return how well a linear classifier separates two samples.
+
+    `second` marks the rows of the second sample, `units` names the unit of each row (a unit lies in
+    one sample and one fold). Raises ValueError if a sample is empty.
+    """
+    labels = np.asarray(second, float)
+    if not 0 < labels.sum() < labels.size:
+        raise ValueError("two samples are needed")
+    numbers = cluster_numbers(units, labels.size)
+    scores = [_scores(fold, labels[None, :]) for fold in folds]
+    observed = float(_auc(folds, scores, labels[None, :])[0])
+    blocks = [np.unique(numbers[fold.rows]) for fold in folds]
+
+    def relabelled(rng: np.random.Generator, many: int) -> Array:
+        mixed = _relabelled(rng, many, labels, numbers, blocks)
+        return _auc(folds, [_scores(fold, mixed) for fold in folds], mixed)
+
+    p = permutation_p(relabelled, observed, seed)
+    held = np.zeros(labels.size)
+    for fold, score in zip(folds, scores, strict=True):
+        held[fold.rows] = score[0]
+    return Separation(observed, p, _told(held > 0, labels > 0))
+
+
+def permutation_p(
+    draw: Callable[[np.random.Generator, int], Array], observed: float, seed: int = 0
+) -> float:
+    """Return the share of relabellings with a statistic as large as the observed one.
+
+    `draw(rng, many)` returns the statistic of so many relabellings.
+    """
+    rng = np.random.default_rng(seed)
+    hits = drawn = 0
+    while drawn < MOST and hits < ENOUGH:
+        many = min(BATCH, MOST - drawn)
+        hits += int((draw(rng, many) >= observed - 1e-9).sum())
+        drawn += many
+    return (1 + hits) / (1 + drawn)
+
+
+def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[float, float]:
+    """Return the total variation distance of the labels of two samples, and its exact p-value.
+
+    `units` names the unit of each label, those of the first sample first; a unit lies in one
+    sample. Raises ValueError if a sample is empty.
+    """
+    one, other = list(first), list(second)
+    if not one or not other:
+        raise ValueError("two samples are needed")
+    table = np.eye(len({*one, *other}))[cluster_numbers([*one, *other], len(one + other))]
+    labels = np.repeat([0.0, 1.0], [len(one), len(other)])
+    numbers = cluster_numbers(units, labels.size)
+    observed = float(_variation(labels[None, :], table)[0])
+    everyone = [np.arange(int(numbers.max()) + 1)]
+
+    def relabelled(rng: np.random.Generator, many: int) -> Array:
+        return _variation(_relabelled(rng, many, labels, numbers, everyone), table)
+
+    return observed, permutation_p(relabelled, observed, seed)
+
+
+def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
+    """Return the total variation distance of two label counts, with two-sided bounds at `level`.
+
+    `first` and `second` are the counts of the same labels in two samples of independent rows. The
+    empirical distribution of n rows over k labels lies within sqrt((k - 1) / n) / 2 + sqrt(log(1 /
+    a) / (2 n)) of its own, but for a chance of a (bounded differences, McDiarmid 1989). The lower
+    end is also that of simultaneous exact intervals of the k shares, whichever is higher. Raises
+    ValueError if a sample is empty.
+    """
+    one, other = (np.asarray(counts, float) for counts in (first, second))
+    if not one.sum() or not other.sum():
+        raise ValueError("two samples are needed")
+    mean = float(np.abs(one / one.sum() - other / other.sum()).sum() / 2)
+    far = sum(_radius(one.size, counts.sum(), level / 8) for counts in (one, other))
+    tail = level / (8 * one.size)  # of 4 k ends, tail / 2 each: half of the lower end's error
+    ends = [[bounds.rate(int(k), int(c.sum()), tail) for k in c] for c in (one, other)]
+    gaps = [max(0.0, a[0] - b[1], b[0] - a[1]) for a, b in zip(*ends, strict=True)]
+    return mean, min(mean, max(0.0, mean - far, sum(gaps) / 2)), min(1.0, mean + far)
+
+
+def unlike_any(own: Any, new: Any, share: float = 0.01) -> tuple[Array, float]:
+    """Return which new rows are farther from the sample than its own, and how many chance makes.
+
+    `own` is each sample row's similarity to the nearest other one, `new` that of each new row to
+    the nearest of the sample. A new row is unlike if fewer than `share` of the own lie so low; of
+    rows from the same distribution at most the returned share does (a conformal test: Vovk et al.
+    2005; below 1 / share rows of the sample it is that of the lowest own one). Raises ValueError
+    for an empty sample.
+    """
+    sample, rows = np.sort(np.asarray(own, float)), np.asarray(new, float)
+    if not sample.size:
+        raise ValueError("no sample to compare with")
+    rank = max(1, int(share * (sample.size + 1)))
+    return rows < sample[rank - 1] - 1e-9, rank / (sample.size + 1)
+
+
+def independent_difference(now: Triple, then: Triple) -> Triple:
+    """Return the difference of two independent means with bounds, from each one's mean and bounds.
+
+    The distances to the bounds are squared and added (Newcombe 1998, method 10, for any intervals:
+    Zou and Donner 2008). The bounds have the level of those given.
+    """
+    mean = now[0] - then[0]
+    down = np.hypot(now[0] - now[1], then[2] - then[0])
+    up = np.hypot(now[2] - now[0], then[0] - then[1])
+    return mean, max(-1.0, float(mean - down)), min(1.0, float(mean + up))
+
+
+def _scores(fold: Smoother, labels: Array) -> Array:
+    """Return held-out scores for each labelling: those of the labels less their mean."""
+    learnt = labels[:, fold.others]
+    return np.asarray((learnt - learnt.mean(1, keepdims=True)) @ fold.matrix.T)
+
+
+def _auc(folds: Sequence[Smoother], scores: Sequence[Array], labels: Array) -> Array:
+    """Return the share of right pairs over all folds, for each labelling; pairs lie in one fold."""
+    right, pairs = np.zeros(len(labels)), np.zeros(len(labels))
+    for fold, score in zip(folds, scores, strict=True):
+        held = labels[:, fold.rows]
+        many = held.sum(1)
+        right += (rankdata(score, axis=1) * held).sum(1) - many * (many + 1) / 2
+        pairs += many * (held.shape[1] - many)
+    half = np.full(len(labels), 0.5)
+    return np.asarray(np.divide(right, pairs, out=half, where=pairs > 0))
+
+
+def _relabelled(
+    rng: np.random.Generator, many: int, labels: Array, numbers: Array, blocks: Sequence[Array]
+) -> Array:
+    """Return labellings with the labels of units permuted within each block of units."""
+    of_unit = np.zeros(int(numbers.max()) + 1)
+    of_unit[numbers] = labels
+    mixed = np.tile(of_unit, (many, 1))
+    for block in blocks:
+        mixed[:, block] = rng.permuted(mixed[:, block], axis=1)
+    return np.asarray(mixed[:, numbers])
+
+
+def _variation(labels: Array, table: Array) -> Array:
+    second, counts = labels @ table, labels.sum(1, keepdims=True)
+    first = table.sum(0) - second
+    rest = np.maximum(labels.shape[1] - counts, 1)
+    return np.asarray(np.abs(second / np.maximum(counts, 1) - first / rest).sum(1) / 2)
+
+
+def _radius(labels: int, n: float, chance: float) -> float:
+    return float(np.sqrt((labels - 1) / n) / 2 + np.sqrt(np.log(1 / chance) / (2 * n)))
+
+
+def _told(called: Array, second: Array) -> Triple:
+    """Return hits less false hits, by exact intervals of both shares; at least 0."""
+    hits, n = int(called[second].sum()), int(second.sum())
+    false, rest = int(called[~second].sum()), int((~second).sum())
+    now, then = ((k / m, *bounds.rate(k, m)) for k, m in ((hits, n), (false, rest)))
+    mean, low, high = independent_difference(now, then)
+    return max(0.0, mean), max(0.0, low), max(0.0, high)

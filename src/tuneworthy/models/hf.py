@@ -279,14 +279,10 @@ class HF(Cached):
         guide = self._guide(limits.grammar) if limits.grammar else None
         room = watch.room if watch else max(limits.max_tokens, 1)
         rooms = [min(room, self.context - len(i)) if self.context else room for i in ids]
-        draw = _generate.DecodingOptions(
+        draw = _generate.DecodingOptions.of(
+            limits,
             room=max(rooms),
             ends=frozenset(self.ends),
-            temperature=limits.temperature,
-            top_p=limits.top_p,
-            seed=limits.seed,
-            sample=limits.sample,
-            stop=limits.stop,
             guide=guide,
             text=self._text,
             tokens=self.tokens,

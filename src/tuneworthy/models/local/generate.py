@@ -54,6 +54,12 @@ class DecodingOptions:
     look: tuple[Callable[[Any, State], list[list[float]]], int] | None = None
     watch: ThoughtLimits | None = None
 
+    @classmethod
+    def of(cls, limits: Limits, **more: Any) -> DecodingOptions:
+        """Return the options of a request's limits, and `more` that the limits do not say."""
+        names = ("temperature", "top_p", "seed", "sample", "stop")
+        return cls(**{name: getattr(limits, name) for name in names}, **more)
+
 
 @dataclass
 class GeneratedAnswer:
@@ -77,7 +83,9 @@ class GeneratedAnswer:
 
 
 @dataclass
-class _Row:
+class DecodedRow:
+    """A row while it is decoded: `prompt` are its ids after the shared prefix."""
+
     index: int
     prompt: Sequence[int]
     room: int
@@ -109,9 +117,9 @@ def generate(
     count = parallel_batches(net.module.device, len(own))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def decoded(batch: list[int]) -> list[_Row]:
+    def decoded(batch: list[int]) -> list[DecodedRow]:
         rows = [
-            _open(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
+            open_row(k, own[k], min(rooms[k], draw.room), (draw, prompts[k], numbers[k]))
             for k in batch
         ]
         _decode(net, rows, prefix, draw)
@@ -120,7 +128,7 @@ def generate(
     def cost(batch: Sequence[int]) -> int:
         return len(batch) * (max(len(own[k]) for k in batch) + draw.room)
 
-    def work(batch: list[int]) -> list[_Row]:
+    def work(batch: list[int]) -> list[DecodedRow]:
         return net.fit.run(decoded, batch, cost, net.device)
 
     rows, tokens = net.fit.most(draw.rows, max(1, draw.tokens // count))
@@ -170,11 +178,12 @@ def batches(lengths: Sequence[int], draw: DecodingOptions, count: int = 1) -> li
     ]
 
 
-def _open(
+def open_row(
     index: int, own: Sequence[int], room: int, how: tuple[DecodingOptions, Sequence[int], int]
-) -> _Row:
+) -> DecodedRow:
+    """Return a row at its start; `how`: its options, the whole prompt, the sample's number."""
     draw, whole, sample = how
-    row = _Row(index, own, room, GeneratedAnswer())
+    row = DecodedRow(index, own, room, GeneratedAnswer())
     if draw.temperature > 0:
         row.uniform = _stream(draw.seed, sample, whole).random(room)
     if draw.watch is not None:
@@ -186,12 +195,12 @@ def _open(
     return row
 
 
-def _in_thought(row: _Row) -> bool:
+def in_thought(row: DecodedRow) -> bool:
     """Return whether the row's next token belongs to a thought, which no grammar constrains."""
     return row.out.thought is not None and row.out.thought.inside
 
 
-def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: DecodingOptions) -> None:
+def _decode(net: Net, rows: list[DecodedRow], prefix: Prefix | None, draw: DecodingOptions) -> None:
     at = {ids: n for n, ids in enumerate(dict.fromkeys(tuple(row.prompt) for row in rows))}
     logits, state = begin(net, list(at), prefix, max(draw.room, draw.look[1] if draw.look else 0))
     if draw.look:
@@ -210,7 +219,7 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: DecodingOpt
         signals.check()  # a batch can take minutes; if stopped, its prompts are generated again
         tokens = _choose(logits, live, draw)
         done = [
-            over or _ended(row, token, draw)
+            over or take_token(row, token, draw)
             for row, token, over in zip(live, tokens, done, strict=True)
         ]
         if all(done):
@@ -220,8 +229,8 @@ def _decode(net: Net, rows: list[_Row], prefix: Prefix | None, draw: DecodingOpt
 
 
 def _retire(
-    state: State, live: list[_Row], tokens: list[int], done: list[bool]
-) -> tuple[list[_Row], list[int], list[bool]]:
+    state: State, live: list[DecodedRow], tokens: list[int], done: list[bool]
+) -> tuple[list[DecodedRow], list[int], list[bool]]:
     """Drop finished rows once they are an eighth of the batch; fill their places from its end.
 
     Each new number of rows is a new product shape, which oneDNN compiles: hence not at once.
@@ -235,20 +244,20 @@ def _retire(
     return [live[k] for k in kept], [tokens[k] for k in kept], [False] * count
 
 
-def _choose(logits: Any, live: list[_Row], draw: DecodingOptions) -> list[int]:
+def _choose(logits: Any, live: list[DecodedRow], draw: DecodingOptions) -> list[int]:
     if draw.guide is not None:
-        logits = mask_illegal(logits, [None if _in_thought(row) else row.matcher for row in live])
+        logits = mask_illegal(logits, [None if in_thought(row) else row.matcher for row in live])
     if draw.temperature == 0:
         chosen = argmax_tokens(logits)
     else:
         uniform = [row.uniform[min(row.out.made, row.room - 1)] for row in live]
         chosen = sampled(logits, draw.temperature, draw.top_p, uniform)
-    return [_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
+    return [close_in_time(row, token, draw) for row, token in zip(live, chosen, strict=True)]
 
 
-def _in_time(row: _Row, token: int, draw: DecodingOptions) -> int:
+def close_in_time(row: DecodedRow, token: int, draw: DecodingOptions) -> int:
     """Return the token, or near the row's cap one that still lets its grammar be completed."""
-    if draw.guide is None or _in_thought(row):
+    if draw.guide is None or in_thought(row):
         return token
     left = row.room - row.out.made
     if (thought := row.out.thought) is not None:
@@ -302,7 +311,7 @@ def sampled(logits: Any, temperature: float, top_p: float, uniform: Sequence[flo
     return [min(token, most) for token, most in zip(tokens, last, strict=True)]
 
 
-def _ended(row: _Row, token: int, draw: DecodingOptions) -> bool:
+def take_token(row: DecodedRow, token: int, draw: DecodingOptions) -> bool:
     """Append one token to the row's answer; return whether the answer has ended."""
     out = row.out
     out.made += 1
@@ -328,7 +337,7 @@ def _ended(row: _Row, token: int, draw: DecodingOptions) -> bool:
     return out.made >= row.room
 
 
-def _share_out(rows: list[_Row], seconds: float) -> None:
+def _share_out(rows: list[DecodedRow], seconds: float) -> None:
     """Split the call's time over the rows, by the tokens computed for each."""
     weights = [len(row.prompt) + row.out.made for row in rows]
     for row, weight in zip(rows, weights, strict=True):

@@ -1,0 +1,180 @@
+"""Continuous batching: requests join and leave a running batch between two decoding steps.
+
+The scheduling is that of Orca (Yu et al., OSDI 2022). On a CPU two batches run at once, one a core,
+as in `generate.py`. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from tuneworthy.core.model import Limits, Prompt, Reply
+from tuneworthy.models.local.forward import read_prefix
+from tuneworthy.models.local.generate import LEAST_SHARED
+from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
+
+JOIN_SHARE, JOIN_STEPS = 8, 4  # wait for an eighth of the running rows, at most so many steps
+
+
+class Group:
+    """The streams of one model (with its adapter) and one shared prefix: waiting, and in lanes."""
+
+    def __init__(self, model: Any, head: Sequence[int], count: int) -> None:
+        self.model, self._waited = model, 0
+        with model._adapted(), torch.inference_mode():
+            prefix = read_prefix(model.net, head) if head else None
+        self.prefix_tokens = len(head)
+        self.lanes = [Lane(model.net, prefix) for _ in range(count)]
+        self.waiting: list[Stream] = []
+
+    @property
+    def running(self) -> int:
+        """Return the rows that are decoded now."""
+        return sum(len(lane.streams) for lane in self.lanes)
+
+    def admitted(self, tokens: int) -> list[tuple[Lane, list[Stream]]]:
+        """Take streams out of the queue, and say which lane each joins; none if it is early.
+
+        A lane holds no more than `tokens` padded tokens, unless a single row has more.
+        """
+        running, self._waited = self.running, self._waited + 1
+        few = len(self.waiting) * JOIN_SHARE < running and self._waited < JOIN_STEPS
+        if not self.waiting or few:
+            return []
+        self._waited = 0
+        count = len(self.lanes)
+        used = self.lanes if running + len(self.waiting) >= 2 * count else self.lanes[:1]
+        joins: list[tuple[Lane, list[Stream]]] = [(lane, []) for lane in used]
+        while self.waiting:
+            lane, new = min(joins, key=lambda pair: len(pair[0].streams) + len(pair[1]))
+            rows = [*lane.streams, *new, self.waiting[0]]
+            longest = max(len(s.ids) + s.options.room for s in rows if s.options)
+            if len(rows) > 1 and longest * len(rows) > tokens:
+                break
+            new.append(self.waiting.pop(0))
+        return [(lane, new) for lane, new in joins if new]
+
+
+class Batcher:
+    """All groups on one set of weights. One thread owns it: none of its calls runs beside another.
+
+    Groups take turns, one step each, so that an adapter is never applied to another's rows.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[int, tuple[int, ...]], Group] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._threads = torch.get_num_threads()
+
+    @property
+    def busy(self) -> bool:
+        """Return whether any stream waits or is decoded."""
+        return any(group.waiting or group.running for group in self._groups.values())
+
+    @property
+    def rows(self) -> int:
+        """Return the rows that are decoded now."""
+        return sum(group.running for group in self._groups.values())
+
+    def add(self, stream: Stream) -> bool:
+        """Queue a stream; return False if it has ended at once, with an error in its reply.
+
+        Raises TaskError for a grammar that can't be compiled, ModelError for limits that the
+        model's thinking contradicts.
+        """
+        prepare(stream)
+        if stream.reply is not None:
+            return False
+        head = stream.head
+        if tuple(stream.ids[: len(head)]) != head or len(stream.ids) <= len(head):
+            head = ()
+        key = id(stream.model), head
+        if key not in self._groups:
+            count = self._threads if stream.model.net.device == "cpu" else 1
+            self._groups[key] = Group(stream.model, head, count)
+        self._groups[key].waiting.append(stream)
+        return True
+
+    def advance(self) -> list[Stream]:
+        """Let requests join, and make one step of every group; return the streams that ended.
+
+        A stream whose batch failed ends with an error in its reply.
+        """
+        ended: list[Stream] = []
+        for group in self._groups.values():
+            if group.waiting or group.running:
+                ended += self._advance(group)
+        return [stream for stream in ended if not self._again(stream)]
+
+    def _advance(self, group: Group) -> list[Stream]:
+        model, over = group.model, []
+        over += [stream for stream in group.waiting if stream.dropped]
+        group.waiting = [stream for stream in group.waiting if not stream.dropped]
+        joins = group.admitted(max(1, model.tokens // len(group.lanes)))
+        try:
+            with model._adapted():
+                self._both([(lane.join, (new,)) for lane, new in joins])
+                parts = self._both([(lane.advance, ()) for lane in group.lanes if lane.streams])
+        except Exception as error:
+            lost = [stream for lane in group.lanes for stream in lane.clear()]
+            lost += [stream for _, new in joins for stream in new if stream not in lost]
+            for stream in lost:
+                why = f"{type(error).__name__}: {error}"
+                stream.reply = Reply(text="", finish="error", error=why)
+            return [*over, *lost]
+        for stream in (done for part in parts for done in part):
+            finish(stream, group.prefix_tokens)
+            over.append(stream)
+        return over
+
+    def _both(self, calls: Sequence[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
+        """Return the results of calls; two or more run at once, each on its share of the cores."""
+        if len(calls) < 2:
+            return [call(*given) for call, given in calls]
+        if self._pool is None:
+            share = (max(1, self._threads // len(calls)),)
+            self._pool = ThreadPoolExecutor(self._threads, "lane", torch.set_num_threads, share)
+        done = [self._pool.submit(call, *given) for call, given in calls]
+        try:
+            return [one.result() for one in done]
+        finally:
+            # set_num_threads in a worker also sets the default of new threads
+            torch.set_num_threads(self._threads)
+
+    def _again(self, stream: Stream) -> bool:
+        """Queue a row once more that thinks unexpectedly, with room for a thought (as HF does)."""
+        row, options = stream.row, stream.options
+        watch = options.watch if options else None
+        if stream.dropped or row is None or watch is None or stream.expected:
+            return False
+        if not row.out.unended or watch.most >= stream.limits.thought_tokens:
+            return False
+        stream.expected, stream.reply, stream.tops = True, None, []
+        return self.add(stream)
+
+
+def shared_ids(model: Any, prompts: Sequence[Prompt]) -> tuple[int, ...]:
+    """Return the ids that all of these prompts begin with; () if they are too few to be kept."""
+    coded = [model._ids(prompt) for prompt in prompts]
+    if any(isinstance(ids, str) for ids in coded):
+        return ()
+    length = 0
+    for column in zip(*coded, strict=False):
+        if len(set(column)) > 1:
+            break
+        length += 1
+    length = min(length, min(map(len, coded)) - 1)
+    fits = length >= LEAST_SHARED and model.net.fits(length)
+    return tuple(coded[0][:length]) if fits else ()
+
+
+def joins(model: Any, limits: Limits) -> bool:
+    """Return whether requests with these limits can join a running batch of a local model.
+
+    Labels are scored, not decoded, and a window that hides tokens needs masks of its own.
+    """
+    return not model._chosen(limits) and bool(model.net.fits(model.context or 1 << 30))

@@ -1,0 +1,200 @@
+"""The rows of one running batch: read, decoded token by token, ended; each by its own options.
+
+A row is masked, sampled and ended by the functions of `generate.py`, so its answer is the one that
+`HF.reply` gives, but for rounding. Knows no queue and no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tuneworthy.core.model import Limits, Prompt, Reply
+from tuneworthy.models.local import generate as _generate
+from tuneworthy.models.local.device import exact
+from tuneworthy.models.local.forward import Net, begin, step
+from tuneworthy.models.local.generate import DecodedRow, DecodingOptions
+from tuneworthy.models.local.prefix_attention import Prefix
+from tuneworthy.models.local.slot_cache import OpenState
+from tuneworthy.models.local.thought import answer_of, text_before_stop, watch_for
+
+_HALF = "\ufffd"  # what a decoder writes for an incomplete character
+
+Top = list[tuple[int, float]]
+
+
+@dataclass(eq=False)
+class Stream:
+    """One request in a running batch. `reply` is None until it has ended.
+
+    `head` are ids that its prompt may share with others (see `shared_ids`). `top`: how many
+    log-probabilities to keep per token, beside the token's own; None for none. `text` is what is
+    certain of the answer so far, kept only if it is `watched`. `tops` holds, per token of the
+    answer, the token, its log-probability (natural, before temperature and grammar) and the top
+    ones. `dropped`: its client is gone.
+    """
+
+    model: Any
+    prompt: Prompt
+    limits: Limits
+    head: tuple[int, ...] = ()
+    top: int | None = None
+    watched: bool = False
+    dropped: bool = False
+    reply: Reply | None = None
+    text: str = ""
+    tops: list[tuple[int, float, Top]] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    expected: bool | None = None
+    row: DecodedRow | None = None
+    options: DecodingOptions | None = None
+
+
+class Lane:
+    """One running batch of rows that share a prefix (or none)."""
+
+    def __init__(self, net: Net, prefix: Prefix | None) -> None:
+        self.net, self.prefix = net, prefix
+        self.streams: list[Stream] = []
+        self.state, self.logits = self._empty(), None
+
+    def _empty(self) -> OpenState:
+        turned, device = self.net.decoder is not None, self.net.module.device
+        return OpenState(self.net.layers, turned, self.prefix, device)
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def join(self, streams: Sequence[Stream]) -> None:
+        """Read the prompts of some streams, and decode them from the next step on."""
+        rows = [_row(stream) for stream in streams]
+        logits, state = begin(self.net, [row.prompt for row in rows], self.prefix, 0)
+        room = max(row.room for row in rows)
+        self.state.join(state, [len(row.prompt) for row in rows], room, 2 * len(self.streams))
+        self.streams += streams
+        self.logits = logits if self.logits is None else torch.cat([self.logits, logits])
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def advance(self) -> list[Stream]:
+        """Add one token to every row; return the streams that have ended, or were dropped."""
+        tokens = _chosen(self.logits, self.streams)
+        ended = [_taken(*pair) for pair in zip(self.streams, tokens, strict=True)]
+        over = [stream for stream, end in zip(self.streams, ended, strict=True) if end]
+        if over:
+            kept = _filled_up(ended)
+            self.state.keep(kept)
+            self.streams, tokens = [self.streams[k] for k in kept], [tokens[k] for k in kept]
+        if self.streams:
+            self.state.before_step()
+            self.logits = step(self.net, self.state.state, tokens)
+        else:
+            self.logits = None
+        return over
+
+    def clear(self) -> list[Stream]:
+        """Forget all rows, after an error; return their streams."""
+        lost, self.streams, self.logits, self.state = self.streams, [], None, self._empty()
+        return lost
+
+
+def prepare(stream: Stream) -> None:
+    """Encode a stream's prompt and open its row; an error becomes its reply."""
+    model, limits = stream.model, stream.limits
+    ids = model._ids(stream.prompt)
+    if isinstance(ids, str):
+        stream.reply = Reply(text="", finish="error", error=ids)
+        return
+    watch = watch_for(model.thinking, limits, model._raw, expected=stream.expected)
+    if watch and watch.begun and model.thinking.state == "free":
+        ids = [*ids, *model.tokenizer(watch.begun.start, add_special_tokens=False)["input_ids"]]
+    room = watch.room if watch else limits.max_tokens
+    room = min(room, model.context - len(ids)) if model.context else room
+    stream.ids = ids
+    stream.options = DecodingOptions.of(
+        limits,
+        room=room,
+        ends=frozenset(model.ends),
+        guide=model._guide(limits.grammar) if limits.grammar else None,
+        text=model._text,
+        watch=watch,
+    )
+    stream.text = ""
+
+
+def _row(stream: Stream) -> DecodedRow:
+    options, past = stream.options, len(stream.head)
+    assert options is not None
+    own = stream.ids[past:] if tuple(stream.ids[:past]) == stream.head else stream.ids
+    how = options, stream.ids, options.sample
+    stream.row = _generate.open_row(0, own, options.room, how)
+    return stream.row
+
+
+def _chosen(logits: Any, streams: Sequence[Stream]) -> list[int]:
+    """Return the next token of each row, by its own options, and note its log-probability."""
+    pairs = [(s.row, s.options) for s in streams if s.row and s.options]
+    legal = logits
+    held = [k for k, (row, _) in enumerate(pairs)
+            if row.matcher is not None and not _generate.in_thought(row)]  # fmt: skip
+    if held:
+        matchers = [pairs[k][0].matcher for k in held]
+        legal = logits.clone()
+        legal[held] = _generate.mask_illegal(logits[held], matchers)
+    tokens = _generate.argmax_tokens(legal)
+    for k, (row, options) in enumerate(pairs):
+        if options.temperature > 0:
+            uniform = [row.uniform[min(row.out.made, row.room - 1)]]
+            how = options.temperature, options.top_p, uniform
+            tokens[k] = _generate.sampled(legal[k : k + 1], *how)[0]
+        tokens[k] = _generate.close_in_time(row, tokens[k], options)
+    for k, stream in enumerate(streams):
+        if stream.top is not None:
+            _note(stream, logits[k], tokens[k])
+    return tokens
+
+
+def _note(stream: Stream, logits: Any, token: int) -> None:
+    logs = torch.log_softmax(exact(logits), -1)
+    values, which = logs.topk(stream.top or 1)
+    top = list(zip(which.tolist(), values.tolist(), strict=True))[: stream.top]
+    stream.tops.append((token, float(logs[token]), top))
+
+
+def _taken(stream: Stream, token: int) -> bool:
+    """Add a token to a row; return whether it has ended, or its client is gone."""
+    row, options = stream.row, stream.options
+    assert row is not None
+    assert options is not None
+    ended = _generate.take_token(row, token, options)
+    if stream.watched and not ended:
+        text, _ = answer_of(row.out.thought, row.out.ids, stream.model._text)
+        inside = row.out.thought is not None and not row.out.thought.done
+        stream.text = "" if inside else _certain(text, stream.limits.stop)
+    return ended or stream.dropped
+
+
+def _certain(text: str, stop: Sequence[str]) -> str:
+    """Return the part of a text that later tokens can't change or cut off."""
+    text = text_before_stop(text, stop).rstrip(_HALF)
+    held = max((n for word in stop for n in range(1, len(word)) if text.endswith(word[:n])),
+               default=0)  # fmt: skip
+    return text[: len(text) - held]
+
+
+def finish(stream: Stream, cached: int) -> None:
+    """Write the reply of a stream that has ended; `cached`: the tokens of its shared prefix."""
+    row = stream.row
+    assert row is not None
+    row.out.cached = cached
+    reply = stream.model._as_reply(stream.ids, row.out, stream.limits)
+    stream.reply = reply.model_copy(update={"seconds": None})  # rows that join share no clock
+    thought = row.out.thought.tokens if row.out.thought else 0
+    stream.tops = stream.tops[thought : len(row.out.ids)]  # the end token is no text
+
+
+def _filled_up(ended: Sequence[bool]) -> list[int]:
+    """Return the rows to keep: rows from the end take the places of those that ended."""
+    count = sum(not end for end in ended)
+    behind = (k for k in range(count, len(ended)) if not ended[k])
+    return [next(behind) if ended[k] else k for k in range(count)]

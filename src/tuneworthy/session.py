@@ -121,7 +121,7 @@ class Session:
         tune = task.tune or task.model
         training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
         gold = any(case.context for case in self.loaded.everyone)
-        return needs_of(
+        met = needs_of(
             task,
             model=unusable(task.model),
             training=training,
@@ -129,6 +129,7 @@ class Session:
             bigger=unusable(task.bigger) if task.bigger else "",
             vectors=missing(),
         )
+        return met | {"teacher": unusable(task.teacher)} if task.teacher else met
 
     @cached_property
     def audit(self) -> Audit:

@@ -37,6 +37,7 @@ def specs(task: Task) -> list[Spec]:
             if name != "answers"
             and not _has_flag(name, "BY_NAME")
             and not _has_flag(name, "ON_FAILURES")
+            and (task.teacher or "teacher" not in load("arms", name).NEEDS)
             for options in ({}, *variants(name))
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]

@@ -199,6 +199,17 @@ def diagnosis_runs(spec: Spec, rows: int) -> list[Spec]:
     return probes
 
 
+def reads_unlabelled(arm: str) -> bool:
+    """Return whether an arm learns from inputs without answers, where there are any."""
+    return "unlabelled" in load("arms", arm).NEEDS or _has_flag(arm, "UNLABELLED")
+
+
+def learns_from_teacher(spec: Spec) -> bool:
+    """Return whether an arm trains a student on a teacher's answers."""
+    needs: frozenset[str] = load("arms", spec.arm).NEEDS
+    return {"training", "teacher"} <= needs
+
+
 def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:
     """Return why an arm can't be measured here, or "" if all its needs are met.
 

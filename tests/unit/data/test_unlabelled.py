@@ -6,7 +6,7 @@ from tests import studies
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.data.unlabelled import free_of_copies
 
-LONG = "The parcel that I ordered last Monday from your shop in Bath has still not arrived, please help"
+LONG = "The parcel that I ordered last Monday from your shop in Bath has not arrived, please help"
 
 
 def query(at, text):

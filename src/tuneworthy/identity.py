@@ -13,7 +13,7 @@ from tuneworthy.core.code import ALL_SOURCES, code_version
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.record import digest
-from tuneworthy.core.specs import specs
+from tuneworthy.core.specs import reads_unlabelled, specs
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest, rows_digest
 from tuneworthy.data.load import Loaded
@@ -45,7 +45,7 @@ def input_digests(loaded: Loaded) -> dict[str, str]:
         **{kind: rows_digest(cases) for kind, cases in kinds.items() if cases is not None},
         **(
             {"unlabelled": digest([query.plain() for query in loaded.unlabelled])}
-            if "unlabelled" in needs(task)
+            if any(reads_unlabelled(spec.arm) for spec in specs(task))
             else {}
         ),  # inputs used by settling alone are left out
         "docs": docs_digest(loaded.docs),

@@ -15,7 +15,7 @@ from tuneworthy import __version__
 from tuneworthy.compare.pairs import ComparisonInputs
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.audit_report import Audit
-from tuneworthy.core.case import Case
+from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import TaskError
 from tuneworthy.core.model import Model
 from tuneworthy.core.plan import Plan
@@ -23,7 +23,7 @@ from tuneworthy.core.plugins import load as plugin
 from tuneworthy.core.results import Results
 from tuneworthy.core.run import MODEL_UNAVAILABLE
 from tuneworthy.core.run_options import RunOptions
-from tuneworthy.core.specs import needs_of, specs, unmet_needs
+from tuneworthy.core.specs import needs_of, reads_unlabelled, specs, unmet_needs
 from tuneworthy.core.task import Task
 from tuneworthy.data.answers import Aligned
 from tuneworthy.data.audit import audit, with_observations
@@ -33,8 +33,9 @@ from tuneworthy.data.infer import answer_limit
 from tuneworthy.data.load import Loaded, load
 from tuneworthy.data.looks import input_digests
 from tuneworthy.data.recorded import answer_observations, recorded_answers
-from tuneworthy.data.sealed import Sealed
+from tuneworthy.data.sealed import Sealed, scored_cases
 from tuneworthy.data.taskfile import read_task
+from tuneworthy.data.unlabelled import learnable_inputs
 from tuneworthy.diagnose.blocks import blocks
 from tuneworthy.extras.optional import plan_extras
 from tuneworthy.identity import identity_of, more_minutes, results_key, study_and_salt
@@ -121,7 +122,7 @@ class Session:
         tune = task.tune or task.model
         training = unusable(tune) if is_local(tune) else f"`{tune}` can't be trained: set `tune`"
         gold = any(case.context for case in self.loaded.everyone)
-        return needs_of(
+        met = needs_of(
             task,
             model=unusable(task.model),
             training=training,
@@ -129,6 +130,7 @@ class Session:
             bigger=unusable(task.bigger) if task.bigger else "",
             vectors=missing(),
         )
+        return met | {"teacher": unusable(task.teacher)} if task.teacher else met
 
     @cached_property
     def audit(self) -> Audit:
@@ -203,7 +205,9 @@ class Session:
         if speed and (warning := timing.busy(speed)):
             self.tell("say", warning)
         docs = self.loaded.docs
-        sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs)
+        sizes = timing.sizes(task, self.loaded.cases, train, dev, model, docs).model_copy(
+            update={"unlabelled": len(self.unlabelled)}
+        )
         facts = planning.PlanInputs(
             task=task,
             split=self.split,
@@ -240,12 +244,18 @@ class Session:
             metric_digest=metric_digest(task, self.models),
             salt=self.salt,
             recorded=self._recorded(),
-            unlabelled=self.loaded.unlabelled,
+            unlabelled=self.unlabelled,
             docs=self.loaded.docs,
             say=lambda text: self.tell("say", text),
             done=lambda answers: self.tell("answers", answers),
             check=signals.check,
         )
+
+    @cached_property
+    def unlabelled(self) -> list[Query]:
+        """Return the inputs without answers that arms may learn from; none if no arm does."""
+        reads = any(reads_unlabelled(spec.arm) for spec in specs(self.task))
+        return learnable_inputs(self.loaded, lambda t: self.tell("say", t)) if reads else []
 
     def _learning_cases(self) -> list[Case]:
         return [*self.loaded.cases, *(self.loaded.dev or ())]
@@ -388,9 +398,3 @@ def _with_answer_limit(session: Session) -> Task:
     most = answer_limit([case.output for case in session.loaded.cases], tokens(session._model))
     output = task.output.model_copy(update={"max_tokens": most})
     return task.model_copy(update={"output": output}).at(task.folder)
-
-
-def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
-    """Return the scored cases, in the order of their files."""
-    tested = {i for part in parts.parts for i in part.test}
-    return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]

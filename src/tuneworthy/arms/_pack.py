@@ -14,7 +14,7 @@ from tuneworthy.arms._classified import classify
 from tuneworthy.arms._context import Reader, documents, passage_search
 from tuneworthy.arms._held import answer_under_grammar, correct_drafts
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._votes import draw_samples, majority_answers
+from tuneworthy.arms._sampled import draw_samples, majority_answers
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
 from tuneworthy.core.artefact import Pack, Passages

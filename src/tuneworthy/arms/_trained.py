@@ -80,12 +80,14 @@ class PromptingMethod:
     """How a trained arm asks: `prompts` builds prompts for training and answering.
 
     `pack` is that in plain data. `answers(queries, model, factor)` answers with `factor` times the
-    token limit.
+    token limit. `objective` replaces the likelihood of the training answers (see
+    training/objective.py).
     """
 
     pack: Pack
     prompts: Prompts
     answers: Answers
+    objective: Any = None
 
 
 def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) -> PromptingMethod:
@@ -125,6 +127,7 @@ def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: Promptin
         dev=_examples(ask.prompts, setup.dev),
         dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
+        objective=ask.objective,
     )
     how = settings(options, len(lessons.train), rate.value)
     done = fit_lora(model, lessons, how, seed, setup.folder)
@@ -163,7 +166,7 @@ def settings(options: TuningOptions, rows: int, rate: float) -> Any:
 
 
 def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
-    from tuneworthy.training.lora import Example
+    from tuneworthy.training.objective import Example
 
     built = prompts([case.query() for case in cases])
     return [Example(c.id, prompt, c.output) for c, prompt in zip(cases, built, strict=True)]

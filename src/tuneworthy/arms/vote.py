@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tuneworthy.arms import _choice
 from tuneworthy.arms._prompted import answer_token_limit, prompt_pack, prompting_arm
-from tuneworthy.arms._votes import draw_samples, majority_answers
+from tuneworthy.arms._sampled import draw_samples, majority_answers
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query

@@ -30,6 +30,7 @@ A module in `arms/` defines
                 own setting (see arms/_choice.py). A placebo gets no prompts and uses
                 `setup.recipe`, the prompt that its arm chose
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
+    UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
     here(options) -> dict                    (optional) properties of this machine, other than its
                 models, that change its answers (is an encoder downloaded?): part of every key
 
@@ -70,7 +71,8 @@ class Sizes(Record):
     request for a constrained answer carries. `unit`: the length of a token (4 bytes where lengths
     are in bytes). `folds`: how often an arm is fitted. `examples`: how many examples per input the
     best prompt so far may add; they are not shared between inputs. `prompts`: how many prompts an
-    arm that chooses its own gets (0 or 1: there is no choice).
+    arm that chooses its own gets (0 or 1: there is no choice). `unlabelled` counts the inputs
+    without answers.
     """
 
     cases: int
@@ -88,6 +90,7 @@ class Sizes(Record):
     folds: int = 1
     examples: int = 4
     prompts: int = 0
+    unlabelled: int = 0
 
     @property
     def asked(self) -> float:

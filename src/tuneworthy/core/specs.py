@@ -37,6 +37,7 @@ def specs(task: Task) -> list[Spec]:
             if name != "answers"
             and not _has_flag(name, "BY_NAME")
             and not _has_flag(name, "ON_FAILURES")
+            and (task.teacher or "teacher" not in load("arms", name).NEEDS)
             for options in ({}, *variants(name))
         ]
         wanted += [("answers", {"name": name}) for name in task.answers]
@@ -196,6 +197,17 @@ def diagnosis_runs(spec: Spec, rows: int) -> list[Spec]:
                   "options": options}  # fmt: skip
         probes.append(small.model_copy(update=change))
     return probes
+
+
+def reads_unlabelled(arm: str) -> bool:
+    """Return whether an arm learns from inputs without answers, where there are any."""
+    return "unlabelled" in load("arms", arm).NEEDS or _has_flag(arm, "UNLABELLED")
+
+
+def learns_from_teacher(spec: Spec) -> bool:
+    """Return whether an arm trains a student on a teacher's answers."""
+    needs: frozenset[str] = load("arms", spec.arm).NEEDS
+    return {"training", "teacher"} <= needs
 
 
 def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.split import Split
 from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.data.load import Loaded
 
 Log = Callable[[str, str], None]
 
@@ -91,3 +93,9 @@ def _said(purpose: str) -> str:
     if not purpose.strip():
         raise ValueError("a door is opened for a purpose: say it")
     return purpose
+
+
+def scored_cases(loaded: Loaded, parts: Split) -> list[Case]:
+    """Return the scored cases, in the order of their files."""
+    tested = {i for part in parts.parts for i in part.test}
+    return [case for case in (*loaded.cases, *(loaded.test or ())) if case.id in tested]

@@ -14,6 +14,7 @@ from tuneworthy.core.errors import (
 )
 from tuneworthy.core.model import Model
 from tuneworthy.core.run import MODEL_UNAVAILABLE
+from tuneworthy.models import is_local
 
 BASE = "base"
 # The model role of each need of an arm.
@@ -31,6 +32,16 @@ def is_base(models: Mapping[str, Model], role: str) -> bool:
     """Return whether a role is the study's base model, without which the study can't run."""
     known: Callable[[str], bool] = getattr(models, "is_base", lambda role: role == BASE)
     return known(role)
+
+
+def asks_base(models: Mapping[str, Model], needs: Iterable[str]) -> bool:
+    """Return whether an arm whose endpoint failed had asked the study's base model.
+
+    A model on this machine has no endpoint: beside one that has, the failure is not its own.
+    """
+    roles = roles_of(models, needs)
+    remote = [role for role in roles if not is_local(models[role].spec)]
+    return any(is_base(models, role) for role in remote or roles)
 
 
 def why_not_opened(models: Mapping[str, Model], needs: Iterable[str]) -> str:

@@ -32,7 +32,12 @@ from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
+from tuneworthy.core.specs import (
+    DEV_ROWS_FOR_CHOICE,
+    chooses,
+    chooses_prompt,
+    reads_unlabelled,
+)
 from tuneworthy.core.task import Task
 from tuneworthy.data.fingerprint import docs_digest, file_digest
 from tuneworthy.data.folds import Part, Split
@@ -41,7 +46,7 @@ from tuneworthy.data.sealed import Sealed
 from tuneworthy.ledger.store import Ledger
 from tuneworthy.measure import latency
 from tuneworthy.measure.longer_answers import rescore_cut_answers
-from tuneworthy.measure.model_roles import is_base, roles_of, unavailable_note, why_not_opened
+from tuneworthy.measure.model_roles import asks_base, roles_of, unavailable_note, why_not_opened
 from tuneworthy.metrics import Metric, score_all
 
 SHARD = 64
@@ -134,7 +139,7 @@ def _run(runner: Runner, unit: _Unit) -> Run:
     except (ModelError, NumericError) as error:
         run = _failed(unit, str(error))
     except ProviderError as error:
-        if any(is_base(runner.models, role) for role in roles_of(runner.models, arm.NEEDS)):
+        if asks_base(runner.models, arm.NEEDS):
             raise
         runner.say(f"{unit.spec.name}: {unavailable_note(error)}")
         return _failed(unit, unavailable_note(error))  # not stored, so that a later run tries again
@@ -297,6 +302,8 @@ def _arm_context(runner: Runner, spec: Spec, arm: ModuleType) -> dict[str, Any]:
     context: dict[str, Any] = {}
     if "docs" in arm.NEEDS and runner.docs:
         context["docs"] = docs_digest(runner.docs)
+    if runner.unlabelled and reads_unlabelled(spec.arm):
+        context["unlabelled"] = digest([query.plain() for query in runner.unlabelled])
     if hasattr(arm, "here"):
         context["here"] = arm.here(arm.Options.model_validate(spec.options))
     return context

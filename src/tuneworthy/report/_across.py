@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tuneworthy.core.causes import Diagnosis, Effect
+from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.core.results import Results
 from tuneworthy.extras.context_curve import Curve, context_curves
 from tuneworthy.report import _causes as causes
@@ -102,13 +103,26 @@ def remedy_line(effect: Effect) -> str:
 
 def floor_line(results: Results) -> str:
     """Return the score with the right passage, a ceiling for any retrieval."""
+    readers = _passage_readers(results)
     for arm in results.evidence.arms:
-        if arm.role == "ceiling" and arm.score is not None:
+        if arm.name in readers and arm.role == "ceiling" and arm.score is not None:
             mean, low, high = map(words.score, (arm.score.mean, arm.score.low, arm.score.high))
             return (
                 f"With the right passage in its prompt the model scores {mean} ({low} to {high}, "
                 f"n {arm.n:,}; {arm.name}): what no retrieval can be expected to exceed."
             )
-    ceilings = [a for a in results.evidence.arms if a.role == "ceiling" and words.on_ladder(a)]
+    arms = [arm for arm in results.evidence.arms if arm.name in readers]
+    ceilings = [a for a in arms if a.role == "ceiling" and words.on_ladder(a)]
     why = next((arm.because for arm in ceilings if arm.because), "")
     return f"What the right passage is worth was not measured: {why or 'no arm reads one'}."
+
+
+def _passage_readers(results: Results) -> set[str]:
+    """Return the arms that are given the right passage; a teacher is a ceiling of another kind."""
+    known = catalogue("arms")
+    specs = {run.spec.name: run.spec.arm for run in results.runs}
+    return {
+        name
+        for name, arm in specs.items()
+        if arm in known and "gold_passage" in load("arms", arm).NEEDS
+    }

@@ -21,8 +21,7 @@ from tuneworthy.ledger import signals
 from tuneworthy.models.local import generate as _generate
 from tuneworthy.models.local.chat_template import answer_ids, prompt_ids, text_ids
 from tuneworthy.models.local.device import exact
-from tuneworthy.models.local.forward import PROBE, same_logits
-from tuneworthy.training.loss import Net, answer_logits
+from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.render import EncodedExample
 
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
@@ -68,7 +67,7 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
     """
     rendered = [_rendered(row) for row in rows]
     fits = [i for i, row in enumerate(rendered) if row.trained and _fits(base, row)]
-    net = _open(base.module)
+    net = open_plain(base.module)
     figures_by_row = [[0, 0.0, 0.0, 0.0] for _ in rows]
     for group in parts([rendered[i] for i in fits], PART_TOKENS):
         signals.check()
@@ -160,18 +159,6 @@ def _check(values: Sequence[float], model: Any) -> None:
             where=model.spec,
             fix="train it at a lower rate",
         )
-
-
-def _open(module: Any) -> Net:
-    """Split the model into body and head if that gives the model's own logits."""
-    body, head = module.get_decoder(), module.get_output_embeddings()
-    ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE)]])
-    ids = ids.to(module.device)
-    with torch.inference_mode():
-        truth = module(input_ids=ids, use_cache=False).logits[0]
-        ours = head(body(input_ids=ids, use_cache=False).last_hidden_state)[0]
-    whole = same_logits(ours, truth, reordered=False)
-    return Net(module, body, head if whole else None, False, "")
 
 
 def _singular(first: Any, second: Any) -> Any:

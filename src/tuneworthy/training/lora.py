@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 from weakref import WeakKeyDictionary
@@ -21,7 +21,6 @@ from weakref import WeakKeyDictionary
 from pydantic import Field
 from safetensors import SafetensorError
 
-from tuneworthy.core.case import Message
 from tuneworthy.core.errors import DataError, ModelError, StoreError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import digest
@@ -32,6 +31,7 @@ from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import Net, evaluate, open_net
 from tuneworthy.training.memory_fit import fit_memory
+from tuneworthy.training.objective import Example, Objective
 from tuneworthy.training.render import EncodedExample, Excluded, render
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
@@ -55,26 +55,19 @@ class LoraSettings(LoraShape):
 
 
 @dataclass(frozen=True)
-class Example:
-    """A training row: the prompt in its inference form, and the answer."""
-
-    id: str
-    messages: Sequence[Message]
-    answer: str
-
-
-@dataclass(frozen=True)
 class TrainingData:
     """The training data of a run and the dev data that select its epoch.
 
     `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
-    Without it, or without dev examples, the last epoch is kept.
+    Without it, or without dev examples, the last epoch is kept. `objective` replaces the likelihood
+    of the training answers; the loss of dev rows is always their likelihood.
     """
 
     train: Sequence[Example]
     dev: Sequence[Example]
     dev_score: Callable[[Path], float] | None
     say: Callable[[str], None] = lambda text: None
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +105,12 @@ def _fit(
     rows.check(model)
     wrapped = lora_twin(model.module, settings, seed)
     net = _opened(model, wrapped, rows.rows[0].ids, settings)
+    if aim := lessons.objective:  # the hand-written gradient is that of the likelihood
+        net = replace(net, hand=None, objective=aim.prepared(rows.used, rows.rows))
     net, room = fit_memory(net, rows.rows, settings, settings.pace, settings.checkpointing)
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
+    about |= {"objective": aim.about} if aim else {}
     watch = _Watch(lessons, wrapped, net, (rows, dev), folder, about)
     trace_data = train(net, rows.rows, settings.pace, seed, watch.after, watch)
     check_learned(trace_data, wrapped, model.module.config.get_text_config().vocab_size)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
 from tuneworthy import cpu_engine
@@ -22,6 +21,7 @@ from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.models.local.batch_fit import BatchLimits, run_halving
 from tuneworthy.models.local.forward import PROBE, same_logits
 from tuneworthy.models.local.parallel import parallel_batches, run_parallel
+from tuneworthy.training.objective import TokenLoss, likelihood_loss
 from tuneworthy.training.render import EncodedExample
 
 
@@ -33,7 +33,7 @@ class Net:
     whether many rows can use the keys and values of one prompt. `word` is the cache argument's name
     in this version of transformers. `hand` is the path with a hand-written gradient, if this
     model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
-    limits them.
+    limits them. `objective` replaces the likelihood of the answer tokens in training.
     """
 
     module: Any
@@ -43,6 +43,7 @@ class Net:
     word: str
     hand: Any = None
     fit: BatchLimits = field(default_factory=BatchLimits)
+    objective: TokenLoss | None = None
 
     @property
     def proof(self) -> tuple[bool, bool, bool]:
@@ -109,6 +110,18 @@ def open_net(
         return net
     right = known[2] if known else hand.proved(_probe_rows(probe), partial(_slopes, net))
     return replace(net, hand=hand) if right else net
+
+
+def open_plain(module: Any) -> Net:
+    """Split a model that is only read into body and head, if that gives the model's own logits."""
+    body, head = module.get_decoder(), module.get_output_embeddings()
+    ids = torch.tensor([[(7 * k + 3) % head.weight.shape[0] for k in range(PROBE)]])
+    ids = ids.to(module.device)
+    with torch.inference_mode():
+        truth = module(input_ids=ids, use_cache=False).logits[0]
+        ours = head(body(input_ids=ids, use_cache=False).last_hidden_state)[0]
+    whole = same_logits(ours, truth, reordered=False)
+    return Net(module, body, head if whole else None, False, "")
 
 
 def _proved(net: Net, probe: Sequence[int], share: bool) -> tuple[bool, bool]:
@@ -182,8 +195,7 @@ def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Los
     """Return the summed loss of the rows' answer tokens (a tensor), and its shares as numbers."""
     logits = answer_logits(net, rows, trunk)
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    targets = [token for row in rows for token in row.ids[row.first :]]
-    nll = cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")
+    nll = (net.objective or likelihood_loss)(logits, rows)
     result = Losses(total=nll.sum())
     for share in nll.detach().split([row.trained for row in rows]):
         result.by_row.append(float(share.sum()))
@@ -258,6 +270,7 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
     """Return loss per answer token (nats) and mean P(end of turn) at the gold end, if any row."""
     if not rows:
         return None
+    net = replace(net, objective=None)
     if net.hand:
         losses_ = Losses(None, *net.hand.evaluate(rows, budget))
         return _means(losses_, rows)

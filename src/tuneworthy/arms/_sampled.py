@@ -1,4 +1,4 @@
-"""Draw several samples of a prompt and take the majority of them."""
+"""Several samples of each prompt, and the answer that most of them give."""
 
 from __future__ import annotations
 
@@ -11,24 +11,6 @@ from tuneworthy.core.case import Query
 from tuneworthy.core.model import Limits, Model, Prompt, Reply
 from tuneworthy.core.task import OutputType
 from tuneworthy.prompting.same_answer import normal_form
-
-
-def majority_answers(
-    queries: Sequence[Query],
-    prompts: Sequence[Prompt],
-    draws: Sequence[Sequence[Reply]],
-    kind: OutputType | None,
-) -> list[Answer]:
-    """Return the majority of the draws of each prompt; tokens, seconds and cost are sums.
-
-    `draws` are lists with one sample of every prompt each, as `draw_samples` returns them.
-    """
-    answers = []
-    for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
-        best = as_answer(query, prompt, majority(replies, kind))
-        all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
-        answers.append(best.model_copy(update=all_of_it))
-    return answers
 
 
 def draw_samples(
@@ -52,3 +34,21 @@ def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
     votes = [normal_form(reply.text, kind) for reply in voters]
     counts = Counter(votes)  # keeps the order of first occurrence, which breaks ties
     return voters[votes.index(max(counts, key=counts.__getitem__))]
+
+
+def majority_answers(
+    queries: Sequence[Query],
+    prompts: Sequence[Prompt],
+    draws: Sequence[Sequence[Reply]],
+    kind: OutputType | None,
+) -> list[Answer]:
+    """Return the majority of the draws of each prompt; tokens, seconds and cost are sums.
+
+    `draws` are lists with one sample of every prompt each, as `draw_samples` returns them.
+    """
+    answers = []
+    for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
+        best = as_answer(query, prompt, majority(replies, kind))
+        all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
+        answers.append(best.model_copy(update=all_of_it))
+    return answers

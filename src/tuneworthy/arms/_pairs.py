@@ -1,0 +1,264 @@
+"""Pairs (input, answer) that a teacher writes, and the filter that rejects the doubtful ones.
+
+A request to an endpoint goes through the ledger (its worst price is reserved first, a recorded
+reply is never asked again). Samples of a model on this machine are kept in files, which all folds
+share and which survive a kill.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tuneworthy.arms._prompted import answer_token_limit, as_answer
+from tuneworthy.arms._sampled import draw_samples
+from tuneworthy.arms._searched import read_cached_json, write_json_atomically
+from tuneworthy.arms._teaching import TeacherOptions, teacher_recipe
+from tuneworthy.core.answer import Answer, Score
+from tuneworthy.core.arm import Setup
+from tuneworthy.core.case import Case, Message, Query
+from tuneworthy.core.model import Limits, Model, Reply
+from tuneworthy.core.record import digest
+from tuneworthy.core.request_limits import limits_for
+from tuneworthy.core.task import OutputType
+from tuneworthy.metrics._labels import match_label
+from tuneworthy.metrics._validity import validity
+from tuneworthy.prompting.grammar import grammar
+from tuneworthy.prompting.messages import build_all
+from tuneworthy.prompting.same_answer import normal_form
+
+CHUNK = 32  # inputs whose samples are asked for, and kept, at once
+FEW = 5  # samples below which the majority says little
+REASON_TOKENS = 160  # tokens of a rationale before its answer
+ASK_WHY = (
+    "First give the reason in one or two sentences. Then write a new line that begins with "
+    "`Answer:` and holds the answer alone."
+)
+MARK = "Answer:"
+UNASKED, UNENDED = "the teacher gave no answer", "the answer did not end by itself"
+INVALID, APART = "the answer has not the form of the task", "the samples disagree"
+WRONG, NO_REASON = "the answer is not the right one of its row", "the answer comes without a reason"
+
+
+class PairOptions(TeacherOptions):
+    """How pairs are written and filtered.
+
+    `samples` are drawn for each input, at a `temperature` (a single one is greedy). The answer that
+    most of them give is kept if its share exceeds `agree`; None: one half, and 0 for free text,
+    whose samples need not agree. `rationale`: the teacher gives a reason before its answer.
+    """
+
+    samples: Annotated[int, Field(ge=1, le=64)] = 5
+    temperature: Annotated[float, Field(gt=0, le=2)] = 0.7
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    agree: Annotated[float, Field(ge=0, lt=1)] | None = None
+    rationale: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input for the teacher, and its labelled row if it has one (the teacher never sees it)."""
+
+    query: Query
+    row: Case | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An input with the kept texts of its answer, and the reason of the first one, if asked for."""
+
+    query: Query
+    texts: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass
+class Written:
+    """The kept pairs; ids of the rejected inputs by reason; sums over the teacher's replies.
+
+    A sum is None if a reply did not state its part. Folds that send equal requests share them.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    rejected: dict[str, list[str]] = field(default_factory=dict)
+    replies: list[Reply] = field(default_factory=list)
+
+    def account(self) -> dict[str, Any]:
+        """Return the counts and sums, JSON-ready."""
+        left_out = {reason: len(ids) for reason, ids in sorted(self.rejected.items())}
+        inputs = len(self.pairs) + sum(left_out.values())
+        return {
+            "inputs": inputs,
+            "written": len(self.replies),
+            "kept": len(self.pairs),
+            "rejected": left_out,
+            **{name: self._sum(name) for name in ("tokens_in", "tokens_out", "usd")},
+        }
+
+    def _sum(self, name: str) -> float | int | None:
+        values = [getattr(reply, name) for reply in self.replies if reply.error is None]
+        return None if not values or None in values else sum(values)
+
+
+def write_pairs(
+    setup: Setup, teacher: Model, sources: Sequence[Source], options: PairOptions
+) -> Written:
+    """Return the pairs that the teacher writes for these inputs, after the filter.
+
+    Raises BudgetError where the next request could pass a cap; what was answered is kept.
+    """
+    written = Written()
+    writer = _Writer(setup, teacher, options)
+    judge = _Filter.of(setup, options)
+    for start in range(0, len(sources), CHUNK):
+        chunk = sources[start : start + CHUNK]
+        for source, replies in zip(chunk, writer.samples([s.query for s in chunk]), strict=True):
+            written.replies += replies
+            verdict = judge.kept(source, replies)
+            if isinstance(verdict, Pair):
+                written.pairs.append(verdict)
+            else:
+                written.rejected.setdefault(verdict, []).append(source.query.id)
+        done = min(start + CHUNK, len(sources))
+        setup.say(f"the teacher wrote for {done:,} of {len(sources):,} inputs")
+    return written
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Asks the teacher for samples; keeps those of a model on this machine in files."""
+
+    setup: Setup
+    teacher: Model
+    options: PairOptions
+
+    def samples(self, queries: Sequence[Query]) -> list[list[Reply]]:
+        """Return the samples of each input."""
+        prompts = self._prompts(queries)
+        path = self._path(prompts)
+        if path and (stored := read_cached_json(path)) is not None:
+            return [[Reply.model_validate(reply) for reply in one] for one in stored]
+        draws = draw_samples(self.teacher, prompts, self._limits, self.options.samples)
+        replies = [list(each) for each in zip(*draws, strict=True)]
+        if path and not any(reply.error for one in replies for reply in one):
+            write_json_atomically(path, [[reply.plain() for reply in one] for one in replies])
+        return replies
+
+    def _prompts(self, queries: Sequence[Query]) -> list[tuple[Message, ...]]:
+        setup = self.setup
+        recipe = teacher_recipe(setup, self.options.prompt)
+        prompts = build_all(setup.task, queries, recipe, setup.train)
+        return [asked_why(prompt) for prompt in prompts] if self.options.rationale else prompts
+
+    @property
+    def _limits(self) -> Limits:
+        """Return the limits of a sample, which no fold or training seed changes."""
+        options, task = self.options, self.setup.task
+        drawn = {"temperature": options.temperature, "top_p": options.top_p, "seed": task.seed}
+        room = answer_token_limit(self.setup) + (REASON_TOKENS if options.rationale else 0)
+        return limits_for(task, room, **(drawn if options.samples > 1 else {}))
+
+    def _path(self, prompts: Sequence[Sequence[Message]]) -> Path | None:
+        """Return the file of these samples; None for an endpoint, whose replies the ledger has."""
+        if "endpoint" in self.teacher.fingerprint:
+            return None
+        messages = [[turn.plain() for turn in prompt] for prompt in prompts]
+        key = digest([self.teacher.fingerprint, messages, self._limits.plain(),
+                      self.options.samples], 32)  # fmt: skip
+        return (self.setup.common or self.setup.folder) / "teacher" / f"{key}.json"
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """Keeps the answer that most samples give, if it is valid, agreed on, and right where known."""
+
+    valid: Callable[[Answer], bool | None]
+    right: Callable[[Case, Answer], bool]
+    form: Callable[[str], str]
+    kind: OutputType | None
+    agree: float
+    rationale: bool
+
+    @classmethod
+    def of(cls, setup: Setup, options: PairOptions) -> _Filter:
+        kind, passes = setup.task.output.type, setup.task.success.passes_from
+        free = 0.0 if kind == "text" else 0.5
+
+        def right(row: Case, answer: Answer) -> bool:
+            score = setup.score(row, answer)
+            return isinstance(score, Score) and score.value >= passes
+
+        agree = free if options.agree is None else options.agree
+        form = _common_form(setup)
+        return cls(validity(setup.task), right, form, kind, agree, options.rationale)
+
+    def kept(self, source: Source, replies: Sequence[Reply]) -> Pair | str:
+        """Return the pair of an input, or why it is rejected."""
+        ended = [reply for reply in replies if reply.error is None and reply.finish == "stop"]
+        if not ended:
+            return UNENDED if any(reply.error is None for reply in replies) else UNASKED
+        parted = [parted_reason(reply.text) for reply in ended] if self.rationale else [
+            ("", reply.text) for reply in ended]  # fmt: skip
+        reasoned = [one for one in parted if one[0] or not self.rationale]
+        if not reasoned:
+            return NO_REASON
+        answers = [(why, self._answer(source, text)) for why, text in reasoned]
+        sound = [(why, answer) for why, answer in answers if self.valid(answer) is not False]
+        if not sound:
+            return INVALID
+        votes = Counter(normal_form(answer.text, self.kind) for _, answer in sound)
+        top, count = votes.most_common(1)[0]
+        if len(replies) > 1 and count <= self.agree * len(replies):
+            return APART
+        agreed = [(w, a) for w, a in sound if normal_form(a.text, self.kind) == top]
+        chosen = sound if self.kind == "text" and not self.agree else agreed
+        if source.row is not None:
+            row = source.row
+            chosen = [(why, answer) for why, answer in chosen if self.right(row, answer)]
+        if not chosen:
+            return WRONG
+        texts = Counter(self.form(answer.text) for _, answer in chosen)
+        every = [text for text, _ in texts.most_common(None if self.kind == "text" else 1)]
+        reason = next(why for why, answer in chosen if self.form(answer.text) == every[0])
+        return Pair(source.query, tuple(every), reason)
+
+    def _answer(self, source: Source, text: str) -> Answer:
+        return as_answer(source.query, (), Reply(text=text))
+
+
+def _common_form(setup: Setup) -> Callable[[str], str]:
+    """Return a function that writes a valid answer as the labelled rows do.
+
+    A label gets its own spelling, JSON the spacing of most training answers, so that the student
+    does not learn two forms of one answer.
+    """
+    kind, labels = setup.task.output.type, setup.task.output.labels or ()
+    rule = grammar(setup.task, [case.output for case in setup.train])
+    separators = (", ", ": ") if rule is None or rule.spaced or not setup.train else (",", ":")
+
+    def form(text: str) -> str:
+        if kind == "label":
+            return match_label(text, labels) or text.strip()
+        if kind == "json":
+            return json.dumps(json.loads(text), ensure_ascii=False, separators=separators)
+        return text.strip()
+
+    return form
+
+
+def asked_why(prompt: Sequence[Message]) -> tuple[Message, ...]:
+    """Return a prompt that asks for a reason before the answer."""
+    last = prompt[-1]
+    return (*prompt[:-1], last.model_copy(update={"content": f"{last.content}\n\n{ASK_WHY}"}))
+
+
+def parted_reason(text: str) -> tuple[str, str]:
+    """Return the reason and the answer of a reply to `ASK_WHY`; ("", text) without the mark."""
+    reason, mark, answer = text.rpartition(MARK)
+    return (reason.strip(), answer.strip()) if mark else ("", text)

@@ -1,0 +1,45 @@
+"""Helpers of the arms with a teacher: the teacher's model, its prompt, its requests in the plan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import Record
+from tuneworthy.core.task import Task
+
+Prompt = Literal["auto", "zero", "best"]
+
+
+class TeacherOptions(Record):
+    """`prompt` of the teacher: zero (the instruction and the form of an answer) or best.
+
+    best is the best prompt of the fold, whose examples differ by fold, so that a teacher behind an
+    endpoint is paid for in every fold. auto: best if the teacher is the task's own model (its
+    prompt is then all that it has over the student), else zero.
+    """
+
+    prompt: Prompt = Field(default="auto")
+
+
+def teacher_of(setup: Setup) -> Model:
+    """Return the task's teacher. Raises DoesNotApply if it is not set or cannot be opened."""
+    model = setup.models.get("teacher")
+    if model is None:
+        raise DoesNotApply("the task's `teacher` is not set, or can't be opened here")
+    return model
+
+
+def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
+    """Return the prompt that the teacher gets in this fold."""
+    best = prompt == "best" or (prompt == "auto" and teaches_itself(setup.task))
+    return setup.recipe if best else Recipe(kind="zero")
+
+
+def teaches_itself(task: Task) -> bool:
+    """Return whether the teacher is the model of the task, or the one that is tuned."""
+    return task.teacher in (task.model, task.tune or task.model)

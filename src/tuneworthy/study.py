@@ -33,6 +33,7 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import input_digests, look_observation
 from tuneworthy.data.recorded import answer_observations, recorded_answers
+from tuneworthy.data.sealed import scored_cases
 from tuneworthy.diagnose.diagnosis import diagnose_runs
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
@@ -48,7 +49,7 @@ from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import make_results_folder
-from tuneworthy.session import Session, open_session, read, scored_cases
+from tuneworthy.session import Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]

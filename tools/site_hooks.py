@@ -28,19 +28,28 @@ NEXT = """
 
 
 def on_config(config: Any) -> Any:
-    """Return the configuration with the patterns in its navigation replaced by the files."""
+    """Return the configuration; a pattern in its navigation becomes the pages not listed."""
+    listed = set(_leaves(config.nav))
     for section in config.nav:
         for pages in section.values():
             if isinstance(pages, list):
-                pages[:] = list(_expanded(pages))
+                pages[:] = list(_expanded(pages, listed))
     return config
 
 
-def _expanded(pages: list[Any]) -> Iterator[Any]:
+def _leaves(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+        return
+    for inner in part.values() if isinstance(part, dict) else part:
+        yield from _leaves(inner)
+
+
+def _expanded(pages: list[Any], listed: set[str]) -> Iterator[Any]:
     for page in pages:
         if isinstance(page, str) and "*" in page:
             found = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.glob(page))
-            yield from (name for name in found if not name.endswith("README.md"))
+            yield from (name for name in found if name not in listed)
         else:
             yield page
 

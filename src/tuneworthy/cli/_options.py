@@ -24,12 +24,13 @@ MaxBad = Annotated[
     str, typer.Option(help="With --bad-rows=exclude: the most that may be left out (1% or 0.01).")
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="Use only this many rows; stamped `not a verdict`.")
+    int | None,
+    typer.Option(min=1, help="Use only so many rows; the result is stamped `not a verdict`."),
 ]
 
 Brief = Annotated[
     bool,
-    typer.Option("--brief", help="Leave out what a model is asked beside the arms: see `plan`."),
+    typer.Option("--brief", help="Only the arms and the causes: no harm, curves or knowledge."),
 ]
 
 

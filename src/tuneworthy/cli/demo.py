@@ -14,8 +14,12 @@ TASKS = ("clause_type", "support_tickets")
 
 
 def command(
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path("demo"),
-    only: Annotated[str | None, typer.Option("--only", help="Run one of the two.")] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="The folder to write to.")] = Path(
+        "demo"
+    ),
+    only: Annotated[
+        str | None, typer.Option("--only", help="Run one task: clause_type or support_tickets.")
+    ] = None,
 ) -> None:
     """Run two shipped tasks on the embedded model, in minutes: two verdicts, two reports."""
     from tuneworthy.ledger.signals import stoppable

@@ -15,12 +15,16 @@ def command(
     rows: Annotated[Path, typer.Argument(help="The rows: JSONL, CSV, or OpenAI chat rows.")],
     answers: Annotated[
         list[str] | None,
-        typer.Option("--answers", help="NAME=FILE of recorded answers; can be repeated."),
+        typer.Option("--answers", help="Recorded answers, as NAME=FILE; can be repeated."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where.")] = Path("task.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Write over a task file.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The task file to write.")] = Path(
+        "task.yaml"
+    ),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the task file if there is one.")
+    ] = False,
 ) -> None:
-    """Look at rows and write a commented task.yaml; it asks nothing that it can see."""
+    """Look at the rows and write a commented task.yaml."""
     from tuneworthy.core.errors import TuneworthyError
 
     try:

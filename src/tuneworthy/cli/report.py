@@ -18,7 +18,10 @@ def command(
     ] = Path(),
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write here: .html, .json, .csv or .xml.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write: .html, .json, .csv or .xml (JUnit)."
+        ),
     ] = None,
     again: Annotated[
         bool,

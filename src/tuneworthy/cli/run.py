@@ -32,9 +32,11 @@ def command(
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",
     limit: Limit = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; nothing is deleted.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start the study anew; nothing is deleted.")
+    ] = False,
     require_firm: Annotated[
-        bool, typer.Option("--require-firm", help="Exit 4 where the verdict is provisional.")
+        bool, typer.Option("--require-firm", help="Exit with 4 if the verdict is provisional.")
     ] = False,
     pay: Annotated[
         bool, typer.Option("--pay", help="Allow a paid model without budget.usd.")
@@ -45,9 +47,11 @@ def command(
     ] = None,
     unlock: Annotated[
         bool,
-        typer.Option("--unlock", help="Score on the locked rows (data.locked) alone; counted."),
+        typer.Option(
+            "--unlock", help="Score the locked rows (data.locked) alone; counts as a look."
+        ),
     ] = False,
-    no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
     """Run the study, or continue it where it stopped, and give the verdict."""

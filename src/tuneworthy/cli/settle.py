@@ -39,10 +39,11 @@ ENDS = {
 def command(
     task: TaskFile = Path("task.yaml"),
     clicks: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many clicks, those before included.")
+        int | None,
+        typer.Option(min=1, help="Stop after so many clicks in all, earlier calls included."),
     ] = None,
     show_only: Annotated[
-        bool, typer.Option("--show", help="Say how far it is; ask nothing, write nothing.")
+        bool, typer.Option("--show", help="Show the progress; ask nothing, write nothing.")
     ] = False,
     bad_rows: BadRows = "stop",
     max_bad: MaxBad = "1%",

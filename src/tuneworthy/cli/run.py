@@ -44,10 +44,16 @@ def command(
         bool,
         typer.Option("--unlock", help="Score on the locked rows (data.locked) alone; counted."),
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Repeat the last verdict on a new model or new rows."),
+    ] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No live view.")] = False,
     json: Json = False,
 ) -> int:
     """Run the study, or continue it where it stopped, and give the verdict.
+
+    With --again it is paired with the last verdict of this task, on the cases that both answered.
 
     Exit codes: 0 verdict given (target met or none set), 3 target not met, 4 blocked (or
     provisional under --require-firm), 1 failure, 2 usage, 5 rows refused, 6 cap reached,
@@ -55,22 +61,28 @@ def command(
     """
     from tuneworthy.ledger.signals import stoppable
     from tuneworthy.report._requests import request_lines
-    from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
-    from tuneworthy.study import RunOptions
+    from tuneworthy.report.json import repeated_json, verdict_json
+    from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size
+    from tuneworthy.study import RunOptions, run_again
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
     wishes = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
                     unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
+    repeated = None
     with stoppable(), progress_view(json or no_progress) as watch:
-        study = run_study(task_path(task), wishes, watch)
+        if again:
+            study, repeated = run_again(task_path(task), wishes, watch)
+        else:
+            study = run_study(task_path(task), wishes, watch)
     if json:
-        show_json(verdict_json(study.verdict))
+        show_json(repeated_json(repeated) if repeated else verdict_json(study.verdict))
         for line in request_lines(study.results):
             print_stderr(f"note: {line}")
     else:
         show(ladder_screen(study.results, *terminal_size()))
+        if repeated:
+            show(repeated_screen(repeated, *terminal_size()))
         print_stderr(f"\nreport: {study.folder / 'report.html'}")
         if served := study.serving():
             print_stderr(f"serve:  {served}")

@@ -168,7 +168,6 @@ def run_again(
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), wishes, tell) as session:
         before = _before(session)
-        check_same_metric(before.task, session.task)
         study = _run(session, watch)
     return study, repeated(before, study.results)
 
@@ -183,7 +182,8 @@ def _before(session: Session) -> Results:
         raise TaskError("the latest study of this folder is of another task", where=str(folder),
                         got=f"{before.task.name}, not {session.task.name}",
                         fix="run this task once without --again")  # fmt: skip
-    if before.reproduce.get("study") == session.study:
+    check_same_metric(before.task, session.task)
+    if before.reproduce.get("study") == session.study and session.finished() is not None:
         raise TaskError(
             "nothing changed since that verdict, so there is nothing to repeat",
             where=str(folder),

@@ -14,12 +14,13 @@ from typing import Any
 from tuneworthy.compare.choice import best_on_dev, best_prompt
 from tuneworthy.compare.comparison import compare
 from tuneworthy.compare.trends import with_fits_and_trends
+from tuneworthy.compare.two_studies import Repeated, check_same_metric, repeated
 from tuneworthy.core.arm import Recipe
 from tuneworthy.core.audit_report import Audit, Observation
 from tuneworthy.core.case import Case
 from tuneworthy.core.causes import Diagnosis
 from tuneworthy.core.counting import count_noun
-from tuneworthy.core.errors import DataError, ModelError
+from tuneworthy.core.errors import DataError, ModelError, TaskError
 from tuneworthy.core.look_text import look_line
 from tuneworthy.core.plan import Plan, PlannedArm
 from tuneworthy.core.results import Grade, Results
@@ -48,7 +49,7 @@ from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
-from tuneworthy.results_folder import make_results_folder
+from tuneworthy.results_folder import find_results, make_results_folder, read_results
 from tuneworthy.session import Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
@@ -153,34 +154,77 @@ def run(path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None
     """
     tell = watch or (lambda event, data: None)
     with open_session(Path(path), wishes, tell) as session:
-        if wishes.more is not None:
-            add_minutes(session.ledger, session.study, wishes.more, session.task.budget.minutes)
-        if (stored := session.finished()) is not None:
-            tell("done", stored)
-            return Study(stored, session.write(stored))
-        session.refuse_unpaid()
-        make_results_folder(session.task.folder)
-        if wishes.unlock:
-            _unlock(session)
-        tell("audit", session.audit)
-        planned = session.plan()
-        tell("plan", planned)
-        runs: list[Run] = []
-        recipes = [Recipe() for _ in session.split.parts]
-        stages = _stage_runner(session, planned, runs, recipes)
-        staged = planned.staged
-        for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
-            if watch and _any_measured(runs):
-                tell("step", _verdict_so_far(session, runs))
-        if not _any_measured(runs):
-            raise _nothing_measured(runs)
-        if staged:
-            room = max(EXTRA_LEAST * session.minutes, stages.left)
-            planned = fit_extras(planned, room, EXTRA_SHARE * session.minutes)
-        results = _results(session, planned, runs, recipes)
-        results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
-        tell("done", results)
-        return Study(results, session.write(results))
+        return _run(session, watch)
+
+
+def run_again(
+    path: Path | str, wishes: RunOptions = RunOptions(), watch: Watch | None = None
+) -> tuple[Study, Repeated]:
+    """Run a study whose model, rows or task changed, and return it paired with the one before.
+
+    The study before is the folder's latest one of the same task; which it is, is stored before
+    anything runs, so a repetition that was stopped continues. Raises TaskError if there is none,
+    if nothing changed since, or if the two are not scored by the same metric.
+    """
+    tell = watch or (lambda event, data: None)
+    with open_session(Path(path), wishes, tell) as session:
+        before = _before(session)
+        study = _run(session, watch)
+    return study, repeated(before, study.results)
+
+
+def _before(session: Session) -> Results:
+    """Return the study that this one repeats."""
+    home = session.task.folder
+    kept = session.ledger.frozen(session.study, "repeats")
+    folder = home / "results" / str(kept["folder"]) if kept else find_results(home)
+    before = read_results(folder)
+    if before.task.name != session.task.name:
+        raise TaskError("the latest study of this folder is of another task", where=str(folder),
+                        got=f"{before.task.name}, not {session.task.name}",
+                        fix="run this task once without --again")  # fmt: skip
+    check_same_metric(before.task, session.task)
+    if before.reproduce.get("study") == session.study and session.finished() is not None:
+        raise TaskError(
+            "nothing changed since that verdict, so there is nothing to repeat",
+            where=str(folder),
+            got=before.verdict.__rich__(),
+            fix="change the model or add rows; --fresh measures the same ones anew",
+        )
+    session.ledger.freeze(session.study, "repeats", {"folder": folder.name})
+    return before
+
+
+def _run(session: Session, watch: Watch | None) -> Study:
+    wishes, tell = session.wishes, session.tell
+    if wishes.more is not None:
+        add_minutes(session.ledger, session.study, wishes.more, session.task.budget.minutes)
+    if (stored := session.finished()) is not None:
+        tell("done", stored)
+        return Study(stored, session.write(stored))
+    session.refuse_unpaid()
+    make_results_folder(session.task.folder)
+    if wishes.unlock:
+        _unlock(session)
+    tell("audit", session.audit)
+    planned = session.plan()
+    tell("plan", planned)
+    runs: list[Run] = []
+    recipes = [Recipe() for _ in session.split.parts]
+    stages = _stage_runner(session, planned, runs, recipes)
+    staged = planned.staged
+    for _ in stages.run() if staged else _steps(session, planned, runs, recipes, tell):
+        if watch and _any_measured(runs):
+            tell("step", _verdict_so_far(session, runs))
+    if not _any_measured(runs):
+        raise _nothing_measured(runs)
+    if staged:
+        room = max(EXTRA_LEAST * session.minutes, stages.left)
+        planned = fit_extras(planned, room, EXTRA_SHARE * session.minutes)
+    results = _results(session, planned, runs, recipes)
+    results = session.finish(results.model_copy(update={"steps": tuple(stages.steps)}))
+    tell("done", results)
+    return Study(results, session.write(results))
 
 
 def _unlock(session: Session) -> None:

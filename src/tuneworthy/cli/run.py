@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,10 @@ from tuneworthy.cli._options import (
 from tuneworthy.core.exit_codes import exit_code_lines
 
 EPILOG = exit_code_lines()
+
+if TYPE_CHECKING:
+    from tuneworthy.compare.two_studies import Repeated
+    from tuneworthy.study import Study
 
 
 def command(
@@ -51,29 +55,47 @@ def command(
             "--unlock", help="Score the locked rows (data.locked) alone; counts as a look."
         ),
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Repeat the last verdict on a new model or new rows."),
+    ] = False,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no live view.")] = False,
     json: Json = False,
 ) -> int:
-    """Run the study, or continue it where it stopped, and give the verdict."""
+    """Run the study, or continue it where it stopped, and give the verdict.
+
+    With --again it is paired with the last verdict of this task, on the cases that both answered.
+    """
     from tuneworthy.ledger.signals import stoppable
-    from tuneworthy.report._requests import request_lines
-    from tuneworthy.report.json import verdict_json
-    from tuneworthy.report.terminal import ladder_screen, terminal_size
-    from tuneworthy.study import RunOptions
+    from tuneworthy.study import RunOptions, run_again
     from tuneworthy.study import run as run_study
     from tuneworthy.verdict.exit_code import exit_code
 
     wishes = RunOptions(bad_rows, share(max_bad), limit, fresh=fresh, pay=pay, brief=brief,
-                    unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
+                        unlock=unlock, more=None if more is None else minutes(more))  # fmt: skip
+    repeated = None
     with stoppable(), progress_view(json or no_progress) as watch:
-        study = run_study(task_path(task), wishes, watch)
+        if again:
+            study, repeated = run_again(task_path(task), wishes, watch)
+        else:
+            study = run_study(task_path(task), wishes, watch)
+    _print(study, repeated, json)
+    return exit_code(study.verdict, require_firm)
+
+
+def _print(study: Study, repeated: Repeated | None, json: bool) -> None:
+    from tuneworthy.report._requests import request_lines
+    from tuneworthy.report.json import repeated_json, verdict_json
+    from tuneworthy.report.terminal import ladder_screen, repeated_screen, terminal_size
+
     if json:
-        show_json(verdict_json(study.verdict))
+        show_json(repeated_json(repeated) if repeated else verdict_json(study.verdict))
         for line in request_lines(study.results):
             print_stderr(f"note: {line}")
-    else:
-        show(ladder_screen(study.results, *terminal_size()))
-        print_stderr(f"\nreport: {study.folder / 'report.html'}")
-        if served := study.serving():
-            print_stderr(f"serve:  {served}")
-    return exit_code(study.verdict, require_firm)
+        return
+    show(ladder_screen(study.results, *terminal_size()))
+    if repeated:
+        show(repeated_screen(repeated, *terminal_size()))
+    print_stderr(f"\nreport: {study.folder / 'report.html'}")
+    if served := study.serving():
+        print_stderr(f"serve:  {served}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from tuneworthy.core.answer import Score
 from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.evidence import Pair
 from tuneworthy.core.results import Results
+from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Verdict
 from tuneworthy.data.copies import full_text, normalised_text
 from tuneworthy.metrics import metric_name
 from tuneworthy.stats import bounds
@@ -24,7 +27,7 @@ def compare_studies(first: Results, second: Results) -> list[Pair]:
     TaskError if the studies used different metrics, and DataError if most shared ids have
     different inputs (see `ids_with_other_inputs`).
     """
-    _alike(first, second)
+    check_same_metric(first.task, second.task)
     apart, both = ids_with_other_inputs(first, second)
     if 2 * len(apart) > both:
         raise DataError(
@@ -59,7 +62,38 @@ def ids_with_other_inputs(first: Results, second: Results) -> tuple[frozenset[st
     return frozenset(i for i in shared_ids if first_keys[i] != second_keys[i]), len(shared_ids)
 
 
-def _alike(first: Results, second: Results) -> None:
+@dataclass(frozen=True)
+class Repeated:
+    """A study and the one that it repeats: the differences, now minus before.
+
+    `pairs` are those of `compare_studies`. `left_out` counts shared ids with other inputs;
+    `because` says why nothing could be paired, though both were scored alike.
+    """
+
+    before: Verdict
+    now: Verdict
+    pairs: tuple[Pair, ...]
+    left_out: int = 0
+    because: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Return whether another arm is named than before, or one instead of none."""
+        return (self.before.use, self.before.arm) != (self.now.use, self.now.arm)
+
+
+def repeated(before: Results, now: Results) -> Repeated:
+    """Return a study paired with the one that it repeats, on the cases that both answered."""
+    apart, _ = ids_with_other_inputs(before, now)
+    try:
+        pairs = tuple(compare_studies(before, now))
+    except DataError as error:  # measured is measured: the new verdict stands without pairs
+        return Repeated(before.verdict, now.verdict, (), len(apart), error.what)
+    why = "" if pairs else "no case was answered in both studies"
+    return Repeated(before.verdict, now.verdict, pairs, len(apart), why)
+
+
+def check_same_metric(first: Task, second: Task) -> None:
     """Raise TaskError if metric, judge, metric options or passing score differ."""
     mine, theirs = _scored_by(first), _scored_by(second)
     differ = [key for key in mine if mine[key] != theirs[key]]
@@ -74,10 +108,10 @@ def _alike(first: Results, second: Results) -> None:
     )
 
 
-def _scored_by(results: Results) -> dict[str, Any]:
-    success = results.task.success
-    judge = success.judge.model if success.judge and metric_name(results.task) == "judge" else None
-    return {"metric": metric_name(results.task), "judge": judge, "options": success.options,
+def _scored_by(task: Task) -> dict[str, Any]:
+    success = task.success
+    judge = success.judge.model if success.judge and metric_name(task) == "judge" else None
+    return {"metric": metric_name(task), "judge": judge, "options": success.options,
             "pass_at": success.passes_from}  # fmt: skip
 
 

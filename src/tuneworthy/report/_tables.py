@@ -16,6 +16,7 @@ from tuneworthy.report._screens import cell, escape_line, finished, wrapped
 from tuneworthy.report._time import timing_line
 
 if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
+    from tuneworthy.compare.two_studies import Repeated
     from tuneworthy.recompute import Recomputed
 
 LEVELS = {"note": "note", "warning": "warning", "blocked": "BLOCKED"}
@@ -166,13 +167,39 @@ def compare_screen(
     if not pairs:
         lines.append(Text("  No case was answered in both studies: nothing can be paired."))
     for pair in pairs:
-        shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
-        text = (
-            f"B {pair.arm} − A {pair.versus}: {words.span(pair)}, {shift}; won {pair.wins:,}, "
-            f"lost {pair.losses:,} of {counted_cases(pair.n)}"
-        )
+        text = f"B {pair.arm} − A {pair.versus}: {_shift(pair)}"
         lines += [Text(x) for x in wrapped(escape_line(text, plain), width)]
     return finished(lines, plain)
+
+
+def repeated_screen(repeated: Repeated, width: int = 80, plain: bool = False) -> Text:
+    """Return what changed since the verdict that this one repeats, pair by pair."""
+    before, now = repeated.before, repeated.now
+    head = "another arm is named" if repeated.changed else "the same arm is named"
+    text = f"again: {head}: {_named(now)} now, {_named(before)} before"
+    lines = [Text(), *(Text(x, "bold") for x in wrapped(escape_line(text, plain), width))]
+    notes = [f"Not paired: {repeated.because}."] if repeated.because else [
+        "Each line is now − before in points of the score (95 %), on the cases of both."
+    ]  # fmt: skip
+    if repeated.left_out:
+        notes.append(f"{counted_cases(repeated.left_out)} left out: other inputs, equal ids.")
+    lines += [Text(x, "dim") for n in notes for x in wrapped(escape_line(n, plain), width)]
+    for pair in repeated.pairs:
+        names = pair.arm if pair.arm == pair.versus else f"{pair.arm} − {pair.versus}"
+        lines += [Text(x) for x in wrapped(escape_line(f"{names}: {_shift(pair)}", plain), width)]
+    return finished(lines, plain)
+
+
+def _named(verdict: Verdict) -> str:
+    return f"{verdict.arm or verdict.use} ({verdict.status})"
+
+
+def _shift(pair: Pair) -> str:
+    shift = "better" if pair.low > 0 else "worse" if pair.high < 0 else "not shown to differ"
+    return (
+        f"{words.span(pair)}, {shift}; won {pair.wins:,}, lost {pair.losses:,} of"
+        f" {counted_cases(pair.n)}"
+    )
 
 
 MOST_SHOWN = 20

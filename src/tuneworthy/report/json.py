@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tuneworthy.core.record import canonical
 from tuneworthy.core.verdict import Verdict
+
+if TYPE_CHECKING:  # the report computes no statistics, so it must not import them
+    from tuneworthy.compare.two_studies import Repeated
 
 
 def verdict_json(verdict: Verdict) -> str:
@@ -17,6 +21,21 @@ def verdict_json(verdict: Verdict) -> str:
     except UnicodeEncodeError:  # a lone surrogate in a row can't be written as UTF-8
         text = json.dumps(plain, indent=2, ensure_ascii=True, allow_nan=False)
     return text
+
+
+def repeated_json(repeated: Repeated) -> str:
+    """Return a repeated verdict as JSON: both verdicts, and the differences now minus before."""
+    return canonical(
+        {
+            "verdict": repeated.now.plain(),
+            "before": repeated.before.plain(),
+            "arm_changed": repeated.changed,
+            "difference": "now - before",
+            "pairs": [pair.plain() for pair in repeated.pairs],
+            "left_out": repeated.left_out,
+            "because": repeated.because,
+        }
+    )
 
 
 def verdict_schema() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tuneworthy.report._causes import wrong_lines
 from tuneworthy.report._cautions import cautions
 from tuneworthy.report._cells import Cells, bins, cells, in_order
 from tuneworthy.report._live import Live, live
+from tuneworthy.report._live_check import live_check_screen
 from tuneworthy.report._plan import money_line, plan_screen
 from tuneworthy.report._requests import request_lines
 from tuneworthy.report._screens import (
@@ -30,6 +31,7 @@ from tuneworthy.report._tables import (
     audit_screen,
     compare_screen,
     recompute_screen,
+    repeated_screen,
     table,
 )
 from tuneworthy.report._time import time_line, timing_line
@@ -40,9 +42,11 @@ __all__ = [
     "compare_screen",
     "ladder_screen",
     "live",
+    "live_check_screen",
     "money_line",
     "plan_screen",
     "recompute_screen",
+    "repeated_screen",
     "show",
     "table",
     "terminal_size",

@@ -78,7 +78,7 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
         mixed = _relabelled(rng, many, labels, numbers, blocks)
         return _auc(folds, [_scores(fold, mixed) for fold in folds], mixed)
 
-    p = permutation_p(relabelled, observed, seed)
+    p = permutation_p(relabelled, observed, seed, _batch(labels.size))
     held = np.zeros(labels.size)
     for fold, score in zip(folds, scores, strict=True):
         held[fold.rows] = score[0]
@@ -86,16 +86,16 @@ def separation(folds: Sequence[Smoother], second: Any, units: Any, seed: int = 0
 
 
 def permutation_p(
-    draw: Callable[[np.random.Generator, int], Array], observed: float, seed: int = 0
+    draw: Callable[[np.random.Generator, int], Array], observed: float, seed: int, batch: int
 ) -> float:
     """Return the share of relabellings with a statistic as large as the observed one.
 
-    `draw(rng, many)` returns the statistic of so many relabellings.
+    `draw(rng, many)` returns the statistic of so many relabellings, at most `batch` at once.
     """
     rng = np.random.default_rng(seed)
     hits = drawn = 0
     while drawn < MOST and hits < ENOUGH:
-        many = min(BATCH, MOST - drawn)
+        many = min(batch, MOST - drawn)
         hits += int((draw(rng, many) >= observed - 1e-9).sum())
         drawn += many
     return (1 + hits) / (1 + drawn)
@@ -119,7 +119,7 @@ def label_shift(first: Any, second: Any, units: Any, seed: int = 0) -> tuple[flo
     def relabelled(rng: np.random.Generator, many: int) -> Array:
         return _variation(_relabelled(rng, many, labels, numbers, everyone), table)
 
-    return observed, permutation_p(relabelled, observed, seed)
+    return observed, permutation_p(relabelled, observed, seed, _batch(labels.size))
 
 
 def variation_bounds(first: Any, second: Any, level: float = 0.05) -> Triple:
@@ -168,6 +168,11 @@ def independent_difference(now: Triple, then: Triple) -> Triple:
     down = np.hypot(now[0] - now[1], then[2] - then[0])
     up = np.hypot(now[2] - now[0], then[0] - then[1])
     return mean, max(-1.0, float(mean - down)), min(1.0, float(mean + up))
+
+
+def _batch(rows: int) -> int:
+    """Return how many relabellings of so many rows fit into some 16 MB."""
+    return max(10, min(BATCH, 2_000_000 // rows))
 
 
 def _scores(fold: Smoother, labels: Array) -> Array:

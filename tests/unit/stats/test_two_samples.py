@@ -111,8 +111,11 @@ def test_counting_stops_once_a_p_value_is_large():
         drawn.append(many)
         return np.zeros(many)
 
-    assert permutation_p(same, 0.0) == 1.0
-    assert drawn == [two_samples.BATCH]
+    assert permutation_p(same, 0.0, 0, 40) == 1.0
+    assert drawn == [40]
+    drawn.clear()
+    assert permutation_p(same, 1.0, 0, 600) == 1 / (1 + two_samples.MOST)
+    assert sum(drawn) == two_samples.MOST
 
 
 def test_label_shift_is_found_and_equal_labels_are_none():

@@ -1,0 +1,196 @@
+"""Keep, retrain, or repeat the verdict: the rule, pure. Its reasons are in docs/why/watching.md.
+
+Each measure that can speak against "keep" has a fixed share of the 5 % by which the conclusion may
+be wrong where nothing changed. A measure that could not be taken spends its share all the same, so
+that what a log holds does not change the level of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from tuneworthy.core.counting import count_noun, percent, points
+from tuneworthy.core.escape import quoted
+from tuneworthy.core.live_check import Conclusion, LiveCheck, LiveMean
+
+ALPHA = 0.05
+SHARES = {"inputs": 0.02, "score": 0.01, "labels": 0.005, "valid": 0.005, "facts": 0.005,
+          "slow": 0.005}  # fmt: skip
+"""One-sided error of each measure; together ALPHA."""
+REASONS = {
+    "score": "no fresh labels",
+    "inputs": "the inputs could not be compared",
+    "valid": "validity was not measured",
+    "labels": "the labels could not be compared",
+    "facts": "no facts are known to the check",
+    "slow": "no limit on latency was set",
+}
+LEAST_ROWS = 20
+"""Fewer new rows than these are not worth a training of their own."""
+
+
+def conclude(check: LiveCheck) -> Conclusion:
+    """Return what to do about a system in use, by what its log shows.
+
+    A verdict past its expiry, or whose facts moved, is repeated. So is one whose arm is shown to
+    score lower, to be less valid or to break a limit, unless drift explains it and the arm learns
+    from rows: then new rows are needed. A score shown to hold outweighs drift.
+    """
+    unseen = {key: check.missing.get(key, REASONS[key]) for key in SHARES
+              if getattr(check, key) is None}  # fmt: skip
+    drift = "; ".join(_drifts(check))
+    if why := _outdated(check):
+        return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
+    if why := _dropped(check.score, check.margin):
+        why = f"the score dropped: {why}"
+        if drift and check.learns:
+            return _retrain(check, f"{why}; {drift}", unseen)
+        return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
+    if why := "; ".join(_broken(check)):
+        return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
+    if drift and (held := _held(check)):
+        return Conclusion(do="keep", because=f"{held}, although {drift}", unseen=unseen)
+    if drift and check.learns:
+        return _retrain(check, drift, unseen)
+    if drift:
+        why = f"{drift}; the arm learns nothing from rows, so which arm is best may have changed"
+        return Conclusion(do="repeat the verdict", because=why, unseen=unseen)
+    return Conclusion(do="keep", because=_kept(check), unseen=unseen)
+
+
+def _outdated(check: LiveCheck) -> str:
+    """Return why the verdict is past its time, or ""."""
+    if check.expiry.passed:
+        return f"the verdict expired on {check.expiry.day}: {check.expiry.because}"
+    facts = check.facts
+    if facts is None:
+        return ""
+    shown = facts.stale if check.reads_docs else facts.share
+    if shown is None or shown.low <= check.stale_ok:
+        return ""
+    share = facts.share
+    why = (
+        f"the facts moved: for {share.k:,} of {count_noun(share.n, 'request')} another passage is"
+        f" in force than on {facts.since[:10]} ({percent(share.share)}, at least"
+        f" {percent(share.low)}; stale_ok is {percent(check.stale_ok)})"
+    )
+    if facts.stale:
+        why += f"; {facts.old:,} of the answers to them state the old fact, {facts.new:,} the new"
+    return why
+
+
+def _dropped(measure: LiveMean | None, margin: float) -> str:
+    """Return by how much a mean dropped, if that is shown and is worth the margin; else ""."""
+    if measure is None or measure.difference is None or measure.then is None:
+        return ""
+    gap = measure.difference
+    if gap.high >= 0 or -gap.mean < margin:
+        return ""
+    return (
+        f"{_mean(measure.now.mean)} in the log, {_mean(measure.then.mean)} in the study"
+        f" ({points(gap.mean)}, at best {points(gap.high)};"
+        f" n = {measure.n_now:,} and {measure.n_then:,})"
+    )
+
+
+def _held(check: LiveCheck) -> str:
+    """Return that the score held within the margin, if fresh labels show it; else ""."""
+    score = check.score
+    if score is None or score.difference is None or score.difference.low < -check.margin:
+        return ""
+    gap = score.difference
+    return (
+        f"the score held on {count_noun(score.n_now, 'fresh label')} ({points(gap.mean)}, at worst"
+        f" {points(gap.low)}; the margin is {points(check.margin)})"
+    )
+
+
+def _broken(check: LiveCheck) -> Iterator[str]:
+    """Yield what is shown to be worse in the log than the verdict allows."""
+    valid, slow = check.valid, check.slow
+    if why := _dropped(valid, check.margin):
+        yield f"fewer answers are valid: {why}"
+    elif valid and check.valid_limit is not None and valid.now.high < check.valid_limit:
+        yield (
+            f"{percent(valid.now.mean)} of the answers are valid (at most"
+            f" {percent(valid.now.high)}; n = {valid.n_now:,}), and the limit is"
+            f" {percent(check.valid_limit)}"
+        )
+    if slow and check.p95_limit is not None and slow.low > 0.05:
+        yield (
+            f"{percent(slow.share)} of the requests took longer than {check.p95_limit:,.0f} ms (at"
+            f" least {percent(slow.low)}; n = {slow.n:,}), and 5 % may"
+        )
+
+
+def _drifts(check: LiveCheck) -> Iterator[str]:
+    """Yield the drifts of inputs and of answered labels that are shown."""
+    inputs, labels = check.inputs, check.labels
+    if inputs and inputs.p <= inputs.level:
+        yield (
+            f"the inputs drifted: a classifier tells them from the study's rows (AUC"
+            f" {_mean(inputs.auc)}, p {_p(inputs.p)}; n = {inputs.n_now:,} and {inputs.n_then:,})"
+        )
+    if labels and labels.p <= labels.level:
+        yield (
+            f"the answered labels shifted: {percent(labels.distance.mean)} of them (at least"
+            f" {percent(labels.distance.low)}; p {_p(labels.p)}; n = {labels.n_now:,} and"
+            f" {labels.n_then:,})"
+        )
+
+
+def _retrain(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
+    """Return how many new rows a retraining takes: the rows learnt from, times what moved.
+
+    As many rows for the part of the log that the study's rows do not stand for as the arm had for
+    an equal part of them.
+    """
+    moved = [m for m in (
+        check.inputs and (check.inputs.moved.mean, check.inputs.moved.low, check.inputs.moved.high),
+        check.labels and (check.labels.distance.mean, check.labels.distance.low,
+                          check.labels.distance.high),
+        check.unlike and (check.unlike.share.share, check.unlike.share.low,
+                          check.unlike.share.high),
+    ) if m]  # fmt: skip
+    if check.learnt_rows is None:
+        why = f"{why}; how many rows the arm learnt from is not known"
+        return Conclusion(do="retrain", because=why, unseen=unseen)
+    mean, low, high = max(moved)
+    rows = [max(LEAST_ROWS, ceil(part * check.learnt_rows)) for part in (mean, low, high)]
+    why = (
+        f"{why}. The study's rows do not stand for {percent(mean)} of the log (at least), and the"
+        f" arm learnt from {count_noun(check.learnt_rows, 'row')}"
+    )
+    if check.score is None:
+        why += "; whether the score dropped is not measured: label some of the requests first"
+    return Conclusion(do="retrain", because=why, rows=rows[0], rows_low=rows[1], rows_high=rows[2],
+                      unseen=unseen)  # fmt: skip
+
+
+def _kept(check: LiveCheck) -> str:
+    """Return what speaks for keeping, with its bounds."""
+    told = []
+    if held := _held(check):
+        told.append(held)
+    if check.inputs:
+        told.append(f"no drift of the inputs is shown (p {_p(check.inputs.p)};"
+                    f" n = {check.inputs.n_now:,})")  # fmt: skip
+    if check.valid and check.valid.difference:
+        gap = check.valid.difference
+        told.append(f"validity changed by {points(gap.mean)} (at worst {points(gap.low)};"
+                    f" n = {check.valid.n_now:,})")  # fmt: skip
+    if check.facts:
+        share = check.facts.share
+        told.append(f"at most {percent(share.high)} of the requests are about facts that moved")
+    if not told:
+        return f"nothing is shown to have changed, and {quoted(check.log, 60)} can show little"
+    return "nothing is shown to have changed: " + "; ".join(told)
+
+
+def _mean(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
+
+
+def _p(value: float) -> str:
+    return "below .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

@@ -1,0 +1,243 @@
+"""The log's answers beside those of the study's arm: validity, length, latency, labels, score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import ks_2samp
+
+from tuneworthy.compare.columns import Column
+from tuneworthy.core.answer import Answer, Finish, Score, Unscored
+from tuneworthy.core.case import Case, Message
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.live_check import LabelDrift, LiveMean, LiveShare, LiveSpread
+from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.split import Split
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.metrics._labels import match_label
+from tuneworthy.stats.bounds import mean_interval
+from tuneworthy.stats.clusters import Folds
+from tuneworthy.stats.two_samples import (
+    Triple,
+    independent_difference,
+    label_shift,
+    variation_bounds,
+)
+from tuneworthy.watch.shares import share_of
+
+TAIL = 20  # values from which a 95 % quantile is shown
+FEWEST = 20  # labels on each side; below them only the crudest shift could be shown
+FINISHES: dict[str, Finish] = {
+    "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
+    "content_filter": "error",
+}  # fmt: skip
+Valid = Callable[[Answer], bool | None]
+Metric = Callable[[Case, Answer], Score | Unscored]
+
+
+@dataclass(frozen=True)
+class StudyArm:
+    """The arm in use as the study measured it: answers and scores, their groups and folds."""
+
+    column: Column
+    split: Split
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the ids of the answered cases."""
+        return sorted(self.column.cells)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Return the answers, by id."""
+        return [self.column.cells[i][0] for i in self.ids]
+
+    def groups(self, ids: Sequence[str]) -> list[str]:
+        """Return the group of each case."""
+        return [self.split.groups.get(i, i) for i in ids]
+
+    def score(self, level: float) -> Triple:
+        """Return the mean score with one-sided bounds, each at `level`, widened as the study's."""
+        ids = self.ids
+        folds = np.array([self.column.fold[i] for i in ids])
+        factor = self.split.width_factor(map(int, folds)) if self.column.learned else 1.0
+        more: dict[str, Any] = {}
+        if factor > 1:
+            more = {"factor": factor, "folds": Folds(folds, self.column.retrained)}
+        return mean_interval(self.column.values(ids), 2 * level, self.groups(ids), **more)
+
+    def valid(self, level: float) -> tuple[int, Triple] | None:
+        """Return the number of judged answers and their validity; None if none was judged."""
+        told = {i: s.valid for i in self.ids if isinstance(s := self.column.cells[i][1], Score)}
+        ids = [i for i, valid in told.items() if valid is not None]
+        if not ids:
+            return None
+        values = [float(told[i] is True) for i in ids]
+        return len(ids), mean_interval(values, 2 * level, self.groups(ids))
+
+    def milliseconds(self) -> list[float]:
+        """Return how long requests took one at a time, or as recorded; empty if not measured."""
+        timed = [ms for run in self.column.runs for ms in run.latency_ms or ()]
+        if timed or any(run.fingerprint for run in self.column.runs):
+            return timed  # seconds of answers in a batch are not those of a request
+        return [1000 * a.seconds for a in self.answers if a.seconds is not None]
+
+
+def answer_of(request: LoggedRequest) -> Answer:
+    """Return a logged answer as the study's metrics read it."""
+    finish = FINISHES.get(request.finish or "")
+    lost = request.failed or request.answer is None
+    return Answer(
+        case=f"line {request.line}",
+        text=request.answer or "",
+        tokens_in=request.tokens_in,
+        tokens_out=request.tokens_out,
+        seconds=request.seconds,
+        finish=finish,
+        error="no answer is logged" if lost else None,
+    )
+
+
+def request_groups(requests: Sequence[LoggedRequest]) -> list[str | None]:
+    """Return the group of each request: its own, else its input, so that repeats count once."""
+    return [
+        f"group {one.group}" if one.group else None if one.input is None
+        else f"input {normalised_text(one.input)}"
+        for one in requests
+    ]  # fmt: skip
+
+
+def validity_of(
+    arm: StudyArm | None, requests: Sequence[LoggedRequest], valid: Valid, level: float
+) -> LiveMean | str:
+    """Return the share of valid answers now and in the study, or why it is not measured."""
+    told = [(one, valid(answer_of(one))) for one in requests]
+    judged = [(one, verdict) for one, verdict in told if verdict is not None]
+    if not judged:
+        return "nothing in the task says what a valid answer is"
+    values = [float(verdict) for _, verdict in judged]
+    now = mean_interval(values, 2 * level, request_groups([one for one, _ in judged]))
+    then = arm.valid(level) if arm else None
+    if then is None:
+        why = "the study judged no answer of this arm as valid or not"
+        return _mean(len(values), now, level, why)
+    return _mean(len(values), now, level, "", then)
+
+
+def score_of(
+    arm: StudyArm | None,
+    labelled: Sequence[LoggedRequest],
+    metric: Metric,
+    level: float,
+    because: str = "",
+) -> LiveMean | str:
+    """Return the score on freshly labelled requests and the study's, or why it is not measured.
+
+    `because` says why these requests are not like the study's rows; then only their own score is
+    returned.
+    """
+    if not labelled:
+        return "no request has a right answer: add `output` to some lines, or name --gold FILE"
+    values = []
+    for one in labelled:
+        answer = answer_of(one)
+        case = Case(id=answer.case, messages=(Message(role="user", content=one.input or ""),),
+                    output=one.output or "")  # fmt: skip
+        scored = metric(case, answer)
+        values.append(scored.value if isinstance(scored, Score) else 0.0)
+    now = mean_interval(values, 2 * level, request_groups(labelled))
+    if because or arm is None:
+        return _mean(len(values), now, level, because or "no arm of the study is in use")
+    return _mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
+
+
+def slower_than(limit: float, requests: Sequence[LoggedRequest], level: float) -> LiveShare | str:
+    """Return the share of requests slower than a limit in milliseconds."""
+    times = [1000 * one.seconds for one in requests if one.seconds is not None]
+    if not times:
+        return "the log has no `seconds`"
+    k = sum(ms > limit for ms in times)
+    return share_of(k, len(times), level)
+
+
+def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpread:
+    """Return the quantiles of two samples and their distance. Raises ValueError for none."""
+    test = ks_2samp(then, now)
+    tails = [float(np.quantile(v, 0.95)) if len(v) >= TAIL else None for v in (then, now)]
+    return LiveSpread(
+        unit=unit, n_then=len(then), n_now=len(now),
+        median_then=float(np.median(then)), median_now=float(np.median(now)),
+        p95_then=tails[0], p95_now=tails[1],
+        distance=float(test.statistic), p=float(test.pvalue),
+    )  # fmt: skip
+
+
+def lengths_of(answers: Sequence[Answer]) -> list[float]:
+    """Return the length of each answer in characters."""
+    return [float(len(answer.text)) for answer in answers if answer.error is None]
+
+
+def labels_of(
+    arm: StudyArm, requests: Sequence[LoggedRequest], labels: Sequence[str], level: float
+) -> LabelDrift | str:
+    """Return how far the labels answered now are from those that the study's arm answered.
+
+    Answers that are no label are left out: validity counts them.
+    """
+    cells = {i: match_label(arm.column.cells[i][0].text, labels) for i in arm.ids}
+    then = [label for label in cells.values() if label is not None]
+    told = [(one, match_label(one.answer or "", labels)) for one in requests]
+    now = [label for _, label in told if label is not None]
+    if min(len(then), len(now)) < FEWEST:
+        return f"{min(len(then), len(now))} labels on one side: {FEWEST} are needed"
+    ids = [i for i, label in cells.items() if label is not None]
+    units: list[Any] = [("study", group) for group in arm.groups(ids)]
+    units += [("log", one.group or one.line) for one, label in told if label is not None]
+    distance, p = label_shift(then, now, units)
+    names = sorted({*then, *now})
+    counts = [[Counter(side)[name] for name in names] for side in (then, now)]
+    _, low, high = variation_bounds(counts[0], counts[1])
+    return LabelDrift(
+        n_then=len(then), n_now=len(now), then=_shares(names, counts[0]),
+        now=_shares(names, counts[1]), distance=Interval(mean=distance, low=low, high=high),
+        p=p, level=level,
+    )  # fmt: skip
+
+
+def with_gold(requests: Sequence[LoggedRequest], gold: Mapping[str, str]) -> list[LoggedRequest]:
+    """Return the answered requests with a right answer: their own, else by their input."""
+    found = []
+    for one in requests:
+        right = one.output
+        if right is None and one.input is not None:
+            right = gold.get(normalised_text(one.input))
+        if right is not None and one.input is not None:
+            found.append(replace(one, output=right))
+    return found
+
+
+def _mean(
+    n: int, now: Triple, level: float, because: str, then: tuple[int, Triple] | None = None
+) -> LiveMean:
+    return LiveMean(
+        n_now=n,
+        now=_interval(now),
+        n_then=then[0] if then else 0,
+        then=_interval(then[1]) if then else None,
+        difference=_interval(independent_difference(now, then[1])) if then else None,
+        level=level,
+        because=because,
+    )
+
+
+def _interval(three: Triple) -> Interval:
+    mean, low, high = (round(float(value), 6) for value in three)
+    return Interval(mean=mean, low=low, high=high)
+
+
+def _shares(names: Sequence[str], counts: Sequence[int]) -> dict[str, float]:
+    return {name: round(k / sum(counts), 6) for name, k in zip(names, counts, strict=True)}

@@ -1,0 +1,130 @@
+"""Facts that moved since the study, and the day from which its verdict no longer holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from tuneworthy.core.case import Case
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.freshness import Freshness
+from tuneworthy.core.live_check import Expiry, MovedFacts
+from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.record import digest
+from tuneworthy.core.span import CENTURY
+from tuneworthy.data.docs import Doc
+from tuneworthy.data.rows import sortable_time
+from tuneworthy.retrieval.index import index
+from tuneworthy.retrieval.tokens import words
+from tuneworthy.watch.shares import share_of
+
+MOST = 2_000  # requests that are looked up, drawn by the hash of their input
+EXAMPLES = 5
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def facts_moment(cases: Iterable[Case], made: str | None) -> str | None:
+    """Return the moment that the study's facts stand for: its last row's date, else its own."""
+    times = [case.time for case in cases]
+    dated = [time for time in times if time and not _NUMBER.fullmatch(time)]
+    if dated and len(dated) == len(times):
+        return max(dated, key=sortable_time)
+    return made
+
+
+def moved_facts(
+    docs: Sequence[Doc],
+    requests: Sequence[LoggedRequest],
+    since: str | None,
+    today: str,
+    level: float,
+) -> MovedFacts | str:
+    """Return the requests whose best passage is another one than at `since`, or why not measured.
+
+    A request without a time counts as of `today`. The passage is the first by BM25 among those in
+    force; that it is about the request at all is assumed.
+    """
+    if not docs:
+        return "the task has no documents (data.docs)"
+    edges = [text for doc in docs for text in (doc.since, doc.until) if text]
+    if not edges or any(_NUMBER.fullmatch(text) for text in edges):
+        return "the documents bear no dates (from, to)"
+    if since is None:
+        return "the date of the study is not known: no ledger lies beside it, and rows have no time"
+    asked = _sampled([one for one in requests if one.input is not None])
+    searcher = index(docs)
+    now = [max(one.time or today, since, key=sortable_time) for one in asked]
+    before = searcher.search([(one.input or "", since) for one in asked], 1)
+    after = searcher.search([(one.input or "", at) for one, at in zip(asked, now, strict=True)], 1)
+    texts = [[chunks[0].text if chunks else "" for chunks in side] for side in (before, after)]
+    moved = [at for at in range(len(asked)) if texts[0][at] != texts[1][at]]
+    told = [_stated(asked[at].answer or "", texts[0][at], texts[1][at]) for at in moved]
+    old = told.count("old")
+    return MovedFacts(
+        share=share_of(len(moved), len(asked), level),
+        since=since,
+        lines=tuple(asked[at].line for at in moved[:EXAMPLES]),
+        old=old,
+        new=told.count("new"),
+        other=told.count("other"),
+        stale=share_of(old, len(moved), level) if moved else None,
+    )
+
+
+def expiry_of(
+    made: str | None,
+    staleness: Freshness | None,
+    arm: ArmResult | None,
+    reads_docs: bool,
+    today: str,
+) -> Expiry:
+    """Return the day from which the verdict no longer holds: facts gone stale, or model retired.
+
+    Facts go stale after the fewest days that the study gives (see extras/freshness_rate.py),
+    counted from the day it was made; not for an arm that looks them up.
+    """
+    ends: list[tuple[str, str]] = []
+    why = "no end of the model is known"
+    if arm and arm.expires:
+        ends.append((arm.expires, "the model that the arm stands on is retired"))
+    days = staleness.days if staleness else None
+    if reads_docs:
+        why += "; the arm looks facts up, so they do not go stale in it"
+    elif days is None:
+        said = (staleness.because if staleness else "") or "knowledge.changed_share is not set"
+        why += f"; how fast facts change is not known ({said})"
+    elif made is None:
+        why += "; the date of the study is not known: no ledger lies beside it"
+    elif days.low >= CENTURY:
+        why += "; no fact is known to change"
+    else:
+        last = datetime.fromisoformat(made).date() + timedelta(days=int(days.low))
+        share = f"{100 * staleness.stale_ok:.3g} %" if staleness else ""
+        ends.append((last.isoformat(), f"more than {share} of the facts may be stale then"))
+    if not ends:
+        return Expiry(day=None, because=why)
+    day, because = min(ends)
+    return Expiry(day=day, passed=date.fromisoformat(today[:10]) > date.fromisoformat(day),
+                  because=because)  # fmt: skip
+
+
+def utc_now() -> str:
+    """Return the present moment as an ISO date."""
+    return datetime.now(UTC).isoformat()
+
+
+def _sampled(requests: list[LoggedRequest]) -> list[LoggedRequest]:
+    if len(requests) <= MOST:
+        return requests
+    drawn = sorted(requests, key=lambda one: digest([one.line, one.input]))[:MOST]
+    return sorted(drawn, key=lambda one: one.line)
+
+
+def _stated(text: str, before: str, after: str) -> str:
+    """Return which passage's fact an answer states, by words that only one of the two has."""
+    said, old, new = (set(words(one)) for one in (text, before, after))
+    states_old, states_new = bool(said & (old - new)), bool(said & (new - old))
+    if states_old == states_new:
+        return "other"
+    return "old" if states_old else "new"

@@ -1,0 +1,90 @@
+"""Do the inputs of a log come from where the study's rows came from? Which look like none?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.live_check import InputDrift, UnlikeInputs
+from tuneworthy.stats.clusters import cluster_numbers
+from tuneworthy.stats.two_samples import folds_of, separation, unlike_any
+from tuneworthy.watch.shares import share_of
+from tuneworthy.watch.text_classifier import Array, nearest, similarities, smoothers
+
+FEWEST = 20  # inputs and units of each side; below them only the crudest drift could be shown
+LARGEST = 1_000  # inputs of each side that are compared, drawn at random
+FOLDS = 5
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of one side, and the group of each (None: alone)."""
+
+    texts: Sequence[str]
+    groups: Sequence[str | None]
+    lines: Sequence[int] = ()
+
+    def drawn(self, seed: int) -> Inputs:
+        """Return at most 1,000 of them, at random."""
+        count = len(self.texts)
+        if count <= LARGEST:
+            return self
+        kept = np.sort(np.random.default_rng(seed).choice(count, LARGEST, replace=False))
+        lines = [self.lines[at] for at in kept] if self.lines else ()
+        return Inputs([self.texts[at] for at in kept], [self.groups[at] for at in kept], lines)
+
+
+@dataclass(frozen=True)
+class InputComparison:
+    """The drift of inputs, and those that look like none; None with a reason where too few."""
+
+    drift: InputDrift | None
+    unlike: UnlikeInputs | None
+    because: str = ""
+
+
+def compare_inputs(study: Inputs, log: Inputs, level: float, show: bool = False) -> InputComparison:
+    """Return whether the inputs drifted (at `level`) and which look unlike every row of the study.
+
+    A group that lies on both sides stays in one fold; its parts are units of their own, which makes
+    the test slower to find drift. `show` returns the texts of the examples.
+    """
+    study, log = study.drawn(0), log.drawn(1)
+    few = min(len(study.texts), len(log.texts))
+    if few < FEWEST:
+        return InputComparison(None, None, f"{few} inputs on one side: {FEWEST} are needed")
+    similar = similarities([*study.texts, *log.texts])
+    groups = cluster_numbers([*study.groups, *log.groups], len(similar))
+    second = np.arange(len(similar)) >= len(study.texts)
+    unlike = _unlike(similar, second, groups, log, show)
+    units = np.unique(2 * groups + second, return_inverse=True)[1]
+    sides = [len(np.unique(units[second == side])) for side in (False, True)]
+    if min(sides) < FEWEST:
+        why = f"{min(sides)} groups on one side: {FEWEST} are needed"
+        return InputComparison(None, unlike, why)
+    found = separation(smoothers(similar, folds_of(groups, FOLDS, 0)), second, units)
+    mean, low, high = found.told
+    drift = InputDrift(
+        n_then=len(study.texts), n_now=len(log.texts), units_then=sides[0], units_now=sides[1],
+        auc=found.auc, p=found.p, level=level, moved=Interval(mean=mean, low=low, high=high),
+    )  # fmt: skip
+    return InputComparison(drift, unlike)
+
+
+def _unlike(similar: Array, second: Array, groups: Array, log: Inputs, show: bool) -> UnlikeInputs:
+    own, new = np.flatnonzero(~second), np.flatnonzero(second)
+    apart = np.where(second, -1 - np.arange(len(similar)), groups)  # a log row may match its group
+    near = nearest(similar, new, own, apart)
+    mask, expected = unlike_any(nearest(similar, own, own, groups), near)
+    k, n = int(mask.sum()), int(mask.size)
+    least = [at for at in np.argsort(near, kind="stable") if mask[at]][:EXAMPLES]
+    return UnlikeInputs(
+        share=share_of(k, n, 0.025),
+        expected=expected,
+        lines=tuple(log.lines[at] for at in least),
+        texts=tuple(log.texts[at] for at in least) if show else (),
+    )

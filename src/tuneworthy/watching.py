@@ -1,0 +1,256 @@
+"""Check a log of served requests against a finished study: read, compare, conclude.
+
+Nothing is sent and nothing is written. The rule is in watch/conclusion.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.compare.columns import by_spec, column
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.live_check import LiveCheck
+from tuneworthy.core.logged import LoggedRequest
+from tuneworthy.core.plugins import load
+from tuneworthy.core.results import Results
+from tuneworthy.core.split import Split
+from tuneworthy.core.task import Task
+from tuneworthy.data.copies import normalised_text
+from tuneworthy.data.docs import read_docs
+from tuneworthy.data.raw import RowFault
+from tuneworthy.data.rows import read_rows, sortable_time, to_case
+from tuneworthy.data.taskfile import read_task
+from tuneworthy.extras.freshness_rate import READS, staleness_of
+from tuneworthy.extras.training_size_curve import LEARNERS
+from tuneworthy.ledger.store import HOME, STORE, open_ledger
+from tuneworthy.metrics import JUDGE, metric_name, scorer
+from tuneworthy.metrics._validity import validity
+from tuneworthy.results_folder import find_results, read_results
+from tuneworthy.watch import live_answers
+from tuneworthy.watch.conclusion import SHARES, conclude
+from tuneworthy.watch.live_answers import StudyArm
+from tuneworthy.watch.live_facts import expiry_of, facts_moment, moved_facts, utc_now
+from tuneworthy.watch.live_inputs import Inputs, compare_inputs
+from tuneworthy.watch.request_log import RequestLog, read_log
+
+FROM_SETTLING = (
+    "the right answers come from settling, which asks only where the finalists differ: such"
+    " requests are not like the study's rows"
+)
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Options of a check of a log.
+
+    `arm`: the arm in use (None: the one that the verdict names). `gold`: a file of rows with right
+    answers, matched by their input. `show`: return the texts of unlike inputs. `now`: the present
+    moment as an ISO date (None: by the clock).
+    """
+
+    arm: str | None = None
+    gold: Path | None = None
+    show: bool = False
+    now: str | None = None
+
+
+def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) -> LiveCheck:
+    """Return what a log shows beside the finished study of a task, with the conclusion.
+
+    Raises TaskError if there is no finished study, no such arm or no such log, and DataError if the
+    log, the documents or the file of right answers can't be used.
+    """
+    task = read_task(path)
+    folder = find_results(task.folder)
+    study = read_results(folder)
+    if study.task.name != task.name:
+        raise TaskError(
+            "the latest study of this folder is of another task",
+            where=str(folder),
+            got=f"{study.task.name}, not {task.name}",
+            fix="run this task first: `tuneworthy run`",
+        )
+    requests = read_log(log)
+    made = _made(task.folder, study)
+    facts = _Facts(task, study, made, options.now or utc_now())
+    arm = _arm_in_use(study, options.arm)
+    found = _measured(facts, arm, requests, options)
+    return found.model_copy(update={"conclusion": conclude(found)})
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """The task as it is now, its study and when that was made, and the present moment."""
+
+    task: Task
+    study: Results
+    made: str | None
+    today: str
+
+
+def _measured(
+    facts: _Facts, arm: ArmResult | None, log: RequestLog, options: WatchOptions
+) -> LiveCheck:
+    task, study = facts.study.task.at(facts.task.folder), facts.study
+    reads_docs = arm is not None and _reads_docs(study, arm.name)
+    runs = by_spec(study.runs).get(arm.name, []) if arm else []
+    measured = column(runs) if runs else None
+    ours = StudyArm(measured, study.split or Split(k=1, parts=())) if measured else None
+    times = sorted((one.time for one in log.requests if one.time), key=sortable_time)
+    taken: dict[str, Any] = {
+        **_inputs(study, log.requests, options.show),
+        **_answers(task, ours, log.requests),
+        "score": _score(task, study, ours, log.requests, options.gold),
+        "facts": moved_facts(_docs(facts.task), log.requests, facts_moment(study.cases, facts.made),
+                             facts.today, SHARES["facts"]),
+    }  # fmt: skip
+    staleness = study.evidence.staleness or staleness_of(task, (), ())
+    limits = task.success.limits
+    return LiveCheck(
+        log=log.name,
+        requests=log.total,
+        used=len(log.requests),
+        first_time=times[0] if times else None,
+        last_time=times[-1] if times else None,
+        bad_lines=log.bad,
+        bad=tuple(f"{fault.place()}: {fault.why}" for fault in log.faults),
+        others=log.others,
+        without_input=sum(one.input is None for one in log.requests),
+        without_answer=sum(one.answer is None for one in log.requests),
+        models=dict(Counter(one.model for one in log.requests if one.model).most_common(5)),
+        study=str(study.reproduce.get("study", ""))[:8],
+        made=facts.made,
+        arm=arm.name if arm else None,
+        tool=arm.tool if arm else None,
+        learns=arm is not None and arm.tool in LEARNERS,
+        learnt_rows=round(sum(arm.learnt_from) / 2) if arm and arm.learnt_from else None,
+        reads_docs=reads_docs,
+        margin=task.success.margin,
+        valid_limit=limits.valid,
+        p95_limit=limits.p95_ms,
+        stale_ok=staleness.stale_ok,
+        expiry=expiry_of(facts.made, staleness, arm, reads_docs, facts.today),
+        **{key: value for key, value in taken.items() if not isinstance(value, str)},
+        missing={key: value for key, value in taken.items() if isinstance(value, str)},
+    )
+
+
+def _inputs(study: Results, requests: Sequence[LoggedRequest], show: bool) -> dict[str, Any]:
+    groups = study.split.groups if study.split else {}
+    known = Inputs([case.input for case in study.cases],
+                   [groups.get(case.id) for case in study.cases])  # fmt: skip
+    given = [one for one in requests if one.input is not None]
+    new = Inputs([one.input or "" for one in given], [one.group for one in given],
+                 [one.line for one in given])  # fmt: skip
+    found = compare_inputs(known, new, SHARES["inputs"], show)
+    return {"inputs": found.drift or found.because, "unlike": found.unlike or found.because}
+
+
+def _answers(task: Task, arm: StudyArm | None, requests: Sequence[LoggedRequest]) -> dict[str, Any]:
+    """Return validity, lengths, latency and labels; a reason where one can't be measured."""
+    answered = [one for one in requests if one.answer is not None or one.failed]
+    if not answered:
+        why = "the log has no answers"
+        return dict.fromkeys(("valid", "length", "latency", "labels", "slow"), why)
+    limit = task.success.limits.p95_ms
+    slow = "no limit is set (success.limits.p95_ms)" if limit is None else (
+        live_answers.slower_than(limit, requests, SHARES["slow"])
+    )  # fmt: skip
+    return {
+        "valid": live_answers.validity_of(arm, answered, validity(task), SHARES["valid"]),
+        "slow": slow,
+        **_beside_the_arm(task, arm, answered),
+    }
+
+
+def _beside_the_arm(
+    task: Task, arm: StudyArm | None, answered: Sequence[LoggedRequest]
+) -> dict[str, Any]:
+    if arm is None:
+        why = "no arm of the study is in use: name one with --arm"
+        return dict.fromkeys(("length", "latency", "labels"), why)
+    labels: Any = "the answers are no labels"
+    if task.output.type == "label" and task.output.labels:
+        labels = live_answers.labels_of(arm, answered, task.output.labels, SHARES["labels"])
+    lengths = [live_answers.lengths_of(side) for side in
+               (arm.answers, [live_answers.answer_of(one) for one in answered])]  # fmt: skip
+    times = arm.milliseconds(), [1000 * s for one in answered if (s := one.seconds) is not None]
+    latency: Any = "the study timed no request of this arm" if not times[0] else (
+        "the log has no `seconds`"
+    )  # fmt: skip
+    if all(times):
+        latency = live_answers.spread_of(times[0], times[1], "milliseconds")
+    length: Any = "no answer came back"
+    if all(lengths):
+        length = live_answers.spread_of(lengths[0], lengths[1], "characters")
+    return {"labels": labels, "latency": latency, "length": length}
+
+
+def _score(
+    task: Task,
+    study: Results,
+    arm: StudyArm | None,
+    requests: Sequence[LoggedRequest],
+    gold: Path | None,
+) -> Any:
+    """Return the score on freshly labelled requests, or why it is not measured."""
+    if metric_name(task) == JUDGE or study.grades is not None:
+        return "the score is a judge's: nothing is sent here"
+    metric = scorer(task)
+    if metric.by_set:
+        return "the metric scores all answers of an arm together, not single ones"
+    rights, settled = _gold_rows(gold) if gold else ({}, False)
+    labelled = live_answers.with_gold(requests, rights)
+    if gold and not labelled:
+        return f"no row of {gold.name} has the input of a request"
+    why = FROM_SETTLING if settled else ""
+    return live_answers.score_of(arm, labelled, metric, SHARES["score"], why)
+
+
+def _gold_rows(path: Path) -> tuple[Mapping[str, str], bool]:
+    """Return right answers by normalised input, and whether settling made them."""
+    if not path.exists():
+        raise TaskError("there is no such file of right answers", where="--gold", got=str(path),
+                        fix='name a file of {"input", "output"} rows')  # fmt: skip
+    rights, settled = {}, False
+    for raw in read_rows(path, path.name):
+        case = raw if isinstance(raw, RowFault) else to_case(raw)
+        if isinstance(case, RowFault):
+            raise DataError(f"a right answer can't be read: {case.why}", where=case.place(),
+                            got=case.got, fix=case.fix)  # fmt: skip
+        rights[normalised_text(case.input)] = case.output
+        settled = settled or case.meta.get("from") == "settle"
+    return rights, settled
+
+
+def _docs(task: Task) -> Sequence[Any]:
+    return read_docs(task.folder / task.data.docs, task.data.docs) if task.data.docs else ()
+
+
+def _made(home: Path, study: Results) -> str | None:
+    """Return when the study opened its rows, by its ledger; None if no ledger knows it."""
+    if not (home / HOME / STORE).exists():
+        return None
+    with open_ledger(home, write=False) as ledger:
+        doors = ledger.doors(str(study.reproduce.get("study", "")))
+    return min((str(door["at"]) for door in doors if door["purpose"] == "compare"), default=None)
+
+
+def _arm_in_use(study: Results, name: str | None) -> ArmResult | None:
+    """Return the arm with this name, or the named one; raise TaskError for an unknown name."""
+    wanted = name or study.verdict.arm
+    arms = {arm.name: arm for arm in study.evidence.arms}
+    if wanted is not None and wanted not in arms:
+        raise TaskError("the study has no such arm", where="--arm", got=wanted,
+                        fix=f"name one of {', '.join(arms)}")  # fmt: skip
+    return arms.get(wanted or "")
+
+
+def _reads_docs(study: Results, name: str) -> bool:
+    specs = [run.spec for run in study.runs if run.spec.name == name]
+    return bool(specs) and bool(load("arms", specs[0].arm).NEEDS & READS)

@@ -22,7 +22,7 @@ LAYERS = [
     {"verdict"},
     {"settle"},
     {"recompute"},
-    {"report", "artifact"},
+    {"report", "artifact", "serve"},
     {"results_folder", "identity"},
     {"session"},
     {"study", "settling"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,56 +13,69 @@ from tuneworthy.cli._options import print_line, print_stderr, share, show_json
 if TYPE_CHECKING:
     from tuneworthy.core.artefact import System
     from tuneworthy.core.model import Model
+    from tuneworthy.serve.http_app import Service
     from tuneworthy.serve.served_models import ServedModels
     from tuneworthy.serve.served_versions import Version
 
 Builds = Annotated[
     Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
 ]
+Specs = Annotated[
+    list[str] | None, typer.Option(help="Serve this model too, as it is (repeat for more).")
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")]
+TokenEnv = Annotated[
+    str, typer.Option(help="Environment variable with the token; without it one is made.")
+]
+NoToken = Annotated[bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a raw answer.")]
+MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
+Queue = Annotated[int, typer.Option(min=1, help="Most answers in flight per model.")]
+Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
+Grace = Annotated[float, typer.Option(min=0, help="Seconds that requests get to end at a stop.")]
+Log = Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")]
+LogShare = Annotated[str, typer.Option(help="Share of the answers to log.")]
+LogSize = Annotated[int, typer.Option(min=1024, help="Bytes of a log file.")]
+Rollback = Annotated[
+    bool, typer.Option("--rollback", help="Let the plain name mean what it meant before.")
+]
+Name = Annotated[str | None, typer.Option(help="With --rollback: the plain name.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be served; open nothing.")]
+DryJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
 
 
 def command(
     folder: Builds = Path("build"),
-    model: Annotated[
-        list[str] | None, typer.Option(help="Serve this model too, as it is (repeat for more).")
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
-    token_env: Annotated[
-        str, typer.Option(help="Environment variable with the token; without it one is made.")
-    ] = "",
-    no_token: Annotated[
-        bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")
-    ] = False,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a raw answer.")] = 1024,
-    max_body: Annotated[int, typer.Option(min=256, help="Most bytes of a request.")] = 1 << 20,
-    queue: Annotated[int, typer.Option(min=1, help="Most answers in flight per model.")] = 256,
-    max_connections: Annotated[int, typer.Option(min=1, help="Most open connections.")] = 512,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds to finish in at a stop.")] = 8.0,
-    log: Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")] = None,
-    log_share: Annotated[str, typer.Option(help="Share of the answers to log.")] = "100%",
-    log_size: Annotated[int, typer.Option(min=1024, help="Bytes of a log file.")] = 100_000_000,
-    rollback: Annotated[
-        bool, typer.Option("--rollback", help="Let the plain name mean what it meant before.")
-    ] = False,
-    name: Annotated[str | None, typer.Option(help="With --rollback: the plain name.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be served; open nothing.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
+    model: Specs = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_env: TokenEnv = "",
+    no_token: NoToken = False,
+    max_tokens: MaxTokens = 1024,
+    max_body: MaxBody = 1 << 20,
+    queue: Queue = 256,
+    max_connections: Connections = 512,
+    grace: Grace = 8.0,
+    log: Log = None,
+    log_share: LogShare = "100%",
+    log_size: LogSize = 100_000_000,
+    rollback: Rollback = False,
+    name: Name = None,
+    dry_run: DryRun = False,
+    json: DryJson = False,
 ) -> None:
     """Serve built artefacts: an OpenAI-compatible endpoint for parity, laptops and trials.
 
     `<name>-<id>` answers as the measured arm did, `<name>-<id>:raw` is its model without the
     prompt, the base model has its own name. It stops at Ctrl-C or SIGTERM.
     """
-    from tuneworthy.serve.served_versions import note_current, versions_in
-    from tuneworthy.serve.served_versions import rollback as back
+    from tuneworthy.serve import served_versions
 
     specs = model or []
-    versions = [] if specs and not folder.exists() else versions_in(folder)
+    versions = [] if specs and not folder.exists() else served_versions.versions_in(folder)
     if rollback:
-        old, new = back(folder, versions, name)
+        old, new = served_versions.rollback(folder, versions, name)
         print_line(f"rolled back: {old} → {new} (a running server follows at its next request)")
         return
     if dry_run:
@@ -72,26 +85,43 @@ def command(
     _check_installed()
     from tuneworthy.serve.answer_log import AnswerLog
     from tuneworthy.serve.http_app import Service
-    from tuneworthy.serve.http_server import run_server
-    from tuneworthy.serve.listening import bound, is_loopback
-    from tuneworthy.serve.start_screen import production_lines, start_lines
+    from tuneworthy.serve.listening import is_loopback
 
     kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
     service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)
-    opened = bound(host, port)
-    where = f"[{host}]" if ":" in host else host
-    address = f"http://{where}:{opened.getsockname()[1]}"
+    _run(service, (folder, versions, specs), (host, port), token_env,
+         (queue, max_connections, grace))  # fmt: skip
+
+
+def _run(
+    service: Service,
+    what: tuple[Path, list[Version], list[str]],
+    where: tuple[str, int],
+    token_env: str,
+    limits: tuple[int, int, float],
+) -> None:
+    """Bind, load, serve until a signal, and exit with its code."""
+    from tuneworthy.serve.http_server import run_server
+    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.served_versions import note_current
+    from tuneworthy.serve.start_screen import production_lines, start_lines
+
+    folder, versions, specs = what
+    opened = bound(*where)
+    host = f"[{where[0]}]" if ":" in where[0] else where[0]
+    address = f"http://{host}:{opened.getsockname()[1]}"
     print_stderr(f"loading {len(versions)} artefacts and {len(specs)} models …")
     if versions:
         note_current(folder, versions)
 
     def started(models: ServedModels) -> None:
-        lines = start_lines(address, models, token, token_env)
+        lines = start_lines(address, models, service.token, token_env)
         print_line("\n".join([*lines, "", *production_lines(versions, folder)]).rstrip())
 
-    limits = max_connections, grace
-    code = run_server(service, opened, lambda: _load(folder, versions, specs, queue), started,
-                      limits)  # fmt: skip
+    def load() -> ServedModels:
+        return _load(folder, versions, specs, limits[0])
+
+    code = run_server(service, opened, load, started, limits[1:])
     print_stderr("stopped; requests in flight were answered or refused")
     raise typer.Exit(code)
 
@@ -128,7 +158,7 @@ def _check_installed() -> None:
         )
 
 
-def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> Any:
+def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
     """Open everything; raises TuneworthyError for the first that can't be opened."""
     from tuneworthy.serve.served_models import Openers, ServedModels
 

@@ -30,6 +30,7 @@ from tuneworthy.serve.token_logprobs import token_logprobs
 from tuneworthy.serve.worker import Job, Stopping
 
 BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
+DISCARD, DISCARD_SECONDS = 4, 1.0  # of a body that is too large: times its limit, seconds
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _GONE = 499  # nginx's number for a client that left; nobody reads it
 
@@ -200,21 +201,23 @@ async def _chat(service: Service, request: Request) -> Response:
 async def _body(service: Service, request: Request) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise ApiError(415, "The body must be sent as application/json.", code="invalid_json")
-    too_large = ApiError(413, f"The body has more than {service.most_body} bytes.",
-                         code="body_too_large")  # fmt: skip
-    with suppress(ValueError):
-        if int(request.headers.get("content-length", "0")) > service.most_body:
-            raise too_large
-    parts, size = [], 0
+    parts, size, most = [], 0, service.most_body
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS) as limit:
             async for part in request.stream():
                 size += len(part)
-                if size > service.most_body:
-                    raise too_large
-                parts.append(part)
+                if size <= most:
+                    parts.append(part)
+                    continue
+                parts = []  # read on for a moment: a client that is still sending hears no reply
+                limit.reschedule(asyncio.get_running_loop().time() + DISCARD_SECONDS)
+                if size > DISCARD * most:
+                    break
     except TimeoutError:
-        raise ApiError(408, "The body did not arrive in time.", code="timeout") from None
+        if size <= most:
+            raise ApiError(408, "The body did not arrive in time.", code="timeout") from None
+    if size > most:
+        raise ApiError(413, f"The body has more than {most} bytes.", code="body_too_large")
     return b"".join(parts)
 
 

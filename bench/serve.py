@@ -157,7 +157,7 @@ def served(engine: Any, head: Sequence[Any], limits: Any) -> Iterator[str]:
         (Path(folder) / "artefact.json").write_text(artefact.model_dump_json())
         found = versions_in(Path(folder))
         system = Head(artefact, engine, head, limits)
-        models.open_versions(Path(folder), found, Openers(lambda _: system, lambda spec, _: engine))
+        models.open_versions(Path(folder), found, Openers(lambda *_: system, lambda _: engine))
         service = Service("bench", models=models)
         taken = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(make_app(service), log_config=None, lifespan="off", ws="none")

@@ -160,23 +160,24 @@ def _check_installed() -> None:
 
 def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
     """Open everything; raises TuneworthyError for the first that can't be opened."""
+    from tuneworthy.models import open_model
     from tuneworthy.serve.served_models import Openers, ServedModels
 
     models = ServedModels(most)
     for spec in specs:
-        models.add_model(spec, _model(spec, Path()))
-    models.open_versions(folder, versions, Openers(_system, _model))
+        models.add_model(spec, open_model(spec, folder=Path()))
+    models.open_versions(folder, versions, Openers(_system, _base))
     return models
 
 
-def _model(spec: str, folder: Path) -> Model:
+def _base(version: Version) -> Model:
     from tuneworthy.models import open_model
 
-    return open_model(spec, folder=folder)
+    return open_model(version.artefact.model, folder=version.folder)
 
 
-def _system(folder: Path) -> System:
-    raise NotImplementedError(folder)
+def _system(version: Version, base: Model | None) -> System:
+    raise NotImplementedError(version.name, base)
 
 
 def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:

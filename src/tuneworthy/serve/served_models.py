@@ -51,10 +51,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Openers:
-    """How artefact folders and model specs are opened."""
+    """How an artefact is opened on its base (None: it opens its model itself), and how the base."""
 
-    system: Callable[[Path], System]
-    model: Callable[[str, Path], Model]
+    system: Callable[[Version, Model | None], System]
+    base: Callable[[Version], Model]
 
 
 class ServedModels:
@@ -70,12 +70,18 @@ class ServedModels:
     def open_versions(self, root: Path, versions: Sequence[Version], openers: Openers) -> None:
         """Open artefacts and the base models they stand on. Raises TuneworthyError."""
         self._root, self._versions = root, versions
+        bases: dict[tuple[str, str], Model] = {}
         for version in versions:
-            spec = version.artefact.model
-            # The base is opened first and kept: an adapter then shares its weights.
-            if spec and not spec.startswith("openai:") and spec not in self.targets:
-                self.add_model(spec, openers.model(spec, version.folder))
-            self._add_system(version, openers.system(version.folder))
+            spec, marks = version.artefact.model, version.artefact.fingerprint
+            base = None
+            if spec and not spec.startswith("openai:"):
+                key = spec, marks.get("precision", "")
+                if key not in bases:
+                    bases[key] = openers.base(version)
+                base = bases[key]
+                if spec not in self.targets:
+                    self.add_model(spec, base)
+            self._add_system(version, openers.system(version, base))
 
     def add_model(self, name: str, model: Model) -> None:
         """Serve a model under a name: messages are sent to it as they are."""
@@ -145,6 +151,6 @@ def _head(system: System) -> tuple[int, ...]:
 def _valid(artefact: Artefact) -> Valid | None:
     """Return what says whether an answer is valid; None if the manifest's task does not say."""
     try:
-        return validity(Task.model_validate(artefact.task))
+        return validity(Task.model_validate({**artefact.task, "data": {}}))
     except (ValueError, TuneworthyError):
         return None

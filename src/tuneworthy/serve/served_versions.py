@@ -1,8 +1,9 @@
 """The built artefacts of a folder, side by side, and which of them a plain name means.
 
 `current` in the folder holds one line a name: the served name (`<name>-<id>`) that the plain name
-means; a name without a line means the artefact that was built last. `current.history` keeps what a
-plain name has meant, so that a rollback goes back to what ran before, not to what was built before.
+means. A plain name without a line, or with a version built after `current` was written, means the
+version built last. `current.history` keeps what a plain name has meant, so that a rollback goes
+back to what ran before, not to what was built before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tuneworthy.core.errors import DataError, TaskError
 from tuneworthy.core.record import plain_file
 
 MANIFEST, CURRENT, HISTORY = "artefact.json", "current", "current.history"
-_DEPTH, _MOST = 2, 1 << 24
+_DEPTH, _MOST = 2, 256_000_000  # bytes: nearest examples carry every training row
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,16 @@ def read_manifest(path: Path) -> Artefact:
 
 def current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
     """Return the served name that each plain name means."""
-    meant = {version.artefact.name: version.name for version in versions}  # the last built
-    known = {version.name: version.artefact.name for version in versions}
-    for line in _lines(root / CURRENT):
-        served = Path(line).name  # `build` may write the folder
-        by_folder = {version.folder.name: version.name for version in versions}
-        served = by_folder.get(served, served)
-        if served in known:
-            meant[known[served]] = served
-    return meant
+    meant = {version.artefact.name: version for version in versions}  # the last built
+    by_name = {version.name: version for version in versions}
+    by_name |= {version.folder.name: version for version in versions if version.folder.name}
+    lines = _lines(root / CURRENT)
+    written = (root / CURRENT).stat().st_mtime if lines else 0.0
+    for line in lines:
+        named = by_name.get(Path(line).name)
+        if named and meant[named.artefact.name].built <= written:
+            meant[named.artefact.name] = named
+    return {name: version.name for name, version in meant.items()}
 
 
 def note_current(root: Path, versions: Sequence[Version]) -> dict[str, str]:
@@ -132,6 +134,8 @@ def rollback(root: Path, versions: Sequence[Version], name: str | None) -> tuple
     kept = [entry for at, entry in enumerate(history) if at not in own or at <= earlier[-1]]
     _write(root / HISTORY, [" ".join(entry) for entry in kept])
     _write(root / CURRENT, sorted({**meant, chosen: to}.values()))
+    after = max([time.time(), *(version.built for version in versions)])
+    os.utime(root / CURRENT, (after, after))  # also where a folder's date lies ahead
     return now, to
 
 

@@ -105,7 +105,9 @@ def served(models=(), systems=(), root=None, most=256, **more):
         found = versions_in(root)
         opened = dict(models)
         catalogue.open_versions(
-            root, found, Openers(by_folder.__getitem__, lambda spec, folder: opened[spec])
+            root,
+            found,
+            Openers(lambda v, base: by_folder[v.folder], lambda v: opened[v.artefact.model]),
         )
     service = Service(more.pop("token", TOKEN), models=catalogue, **more)
     taken = socket.create_server(("127.0.0.1", 0))

@@ -98,27 +98,39 @@ class Worker(threading.Thread):
         self._jobs: queue.Queue[Job] = queue.Queue()
         self._waiting: list[Job] = []
         self._streams: dict[Any, Job] = {}
+        self._open: set[Job] = set()
         self._most, self._lock, self._ending = most, threading.Lock(), threading.Event()
-        self.in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Return the jobs that are not answered yet."""
+        return len(self._open)
 
     def submit(self, jobs: Sequence[Job]) -> bool:
         """Queue the jobs of one request; return False if the queue has no room for them.
 
         Raises Stopping once the worker stops.
         """
-        if self._ending.is_set():
-            raise Stopping
         with self._lock:
-            if self.in_flight and self.in_flight + len(jobs) > self._most:
+            if self._ending.is_set():
+                raise Stopping
+            if self._open and len(self._open) + len(jobs) > self._most:
                 return False
-            self.in_flight += len(jobs)
+            self._open.update(jobs)
         for job in jobs:
             self._jobs.put(job)
         return True
 
     def stop(self) -> None:
-        """End all jobs that are not answered yet with the error Stopping, and the thread."""
+        """End all jobs that are not answered yet with the error Stopping, and the thread.
+
+        A call that is under way (to an endpoint, say) is not waited for.
+        """
         self._ending.set()
+        with self._lock:
+            left = list(self._open)
+        for job in left:
+            self._end(job, error=Stopping())
 
     def run(self) -> None:
         """Answer jobs until `stop`."""
@@ -128,9 +140,16 @@ class Worker(threading.Thread):
                 self._answer_together()
                 self._advance()
             except StopRequested:  # a call for many rows noticed the signal that ends us
-                self._ending.set()
-        for job in [*self._taken(), *self._waiting, *self._streams.values()]:
-            self._end(job, error=Stopping())
+                self.stop()
+            except Exception as error:  # a fault of ours: its requests fail, the next ones do not
+                self._restart(error)
+
+    def _restart(self, error: Exception) -> None:
+        """End everything in the running batch with an error, and begin a new one."""
+        for job in self._streams.values():
+            self._end(job, error=error)
+        self._streams = {}
+        self.batcher = self.batcher and type(self.batcher)()
 
     def _taken(self) -> list[Job]:
         idle = not (self._waiting or self._streams or self._ending.is_set())
@@ -226,10 +245,6 @@ class Worker(threading.Thread):
         self._waiting = [job for job in self._waiting if id(job) not in taken]
         try:
             answers = _asked(jobs)
-        except StopRequested:
-            for job in jobs:
-                self._end(job, error=Stopping())
-            raise
         except Exception as error:  # a model's failure ends its requests, not the server
             for job in jobs:
                 self._end(job, error=error)
@@ -249,11 +264,13 @@ class Worker(threading.Thread):
     def _end(
         self, job: Job, answer: Answer | None = None, error: BaseException | None = None
     ) -> None:
-        job.answer, job.error = answer, error
-        if answer is not None:
-            job.text = answer.text
         with self._lock:
-            self.in_flight -= 1
+            if job not in self._open:
+                return
+            self._open.remove(job)
+            if answer is not None:
+                job.text = answer.text
+            job.answer, job.error = answer, error
         job.wake()
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import openai
 import pytest
@@ -24,6 +25,7 @@ from serve_kit import (
 )
 
 from tuneworthy.core.artefact import Pack
+from tuneworthy.core.errors import ProviderError
 from tuneworthy.models.scripted import Scripted, open_scripted
 from tuneworthy.serve import http_app
 
@@ -90,6 +92,27 @@ def test_curl_streams_events_up_to_done(echo):
     assert lines[-1] == "data: [DONE]"
     parts = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
     assert "".join(p["choices"][0]["delta"].get("content", "") for p in parts) == "hi there"
+
+
+def test_our_own_client_of_endpoints_can_ask_it(echo, monkeypatch):
+    from tuneworthy.core.case import Message
+    from tuneworthy.core.model import Grammar, Limits
+    from tuneworthy.models import open_model
+
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{echo}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", TOKEN)
+    prompts = [(Message(role="user", content=f"words of case {k}"),) for k in range(20)]
+    held = Grammar(kind="json", value={"type": "object", "additionalProperties": False})
+    for name in ("scripted:echo", "qwen3"):  # the second name makes it send a switch for thinking
+        model = open_model(f"openai:{name}@{echo}/v1", folder=Path())
+        if name == "qwen3":
+            with pytest.raises(ProviderError, match="does not exist"):
+                model.reply(prompts[:1], Limits(max_tokens=20))
+            continue
+        for limits in (Limits(max_tokens=20), Limits(max_tokens=20, stop=("x",), grammar=held)):
+            replies = model.reply(prompts, limits)
+            assert [r.text for r in replies] == [f"words of case {k}" for k in range(20)]
+            assert {r.tokens_out for r in replies} == {4}
 
 
 def test_wrong_keys_and_unknown_models_get_openais_errors(echo):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from serve_kit import artefact, get, post, raw, says, write_artefact
@@ -174,3 +175,44 @@ def test_commands_for_production_name_the_files_that_are_there(tmp_path):
     assert f"ollama create tickets-a1 -f {folder / 'gguf' / 'Modelfile'}" in lines
     write_artefact(folder, artefact(id="a1", pack=Pack(role="")))
     assert production_lines(versions_in(tmp_path), tmp_path) == []
+
+
+SLOW = """
+import sys, time
+from tuneworthy.models.scripted import Scripted
+from tuneworthy.serve.http_app import Service
+from tuneworthy.serve.http_server import run_server
+from tuneworthy.serve.listening import bound
+from tuneworthy.serve.served_models import ServedModels
+
+def answer(prompt, limits):
+    print("asked", flush=True)
+    time.sleep(float(sys.argv[1]))
+    return "done"
+
+def load():
+    models = ServedModels(9)
+    models.add_model("slow", Scripted("scripted:slow", answer))
+    return models
+
+opened = bound("127.0.0.1", 0)
+port = opened.getsockname()[1]
+started = lambda models: print(port, flush=True)
+sys.exit(run_server(Service(None), opened, load, started, (9, float(sys.argv[2]))))
+"""
+
+
+@pytest.mark.parametrize(("takes", "grace", "status"), [(1.0, 8.0, 200), (30.0, 0.5, 503)])
+def test_p16_a_request_in_flight_is_finished_or_refused(takes, grace, status):
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(takes), str(grace)],
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(post, address, says("a", "slow"), None)
+        assert process.stdout.readline() == "asked\n"
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert asked.result(20)[0] == status
+    assert process.wait(20) == 143
+    assert time.monotonic() - begun < 10
+    process.stdout.close()

@@ -87,8 +87,9 @@ def test_p17_base_and_adapters_are_never_mixed(engine, tmp_path):
 
 
 def test_n8_a_stream_is_the_whole_answer(engine):
-    with served({"tiny": engine}, most_tokens=20) as (address, _):
+    with served({"tiny": engine}, most_tokens=200) as (address, _):
         client = openai.OpenAI(base_url=f"{address}/v1", api_key=TOKEN, max_retries=0)
+        counted = 0
         for text in TEXTS[:6]:
             whole = client.chat.completions.create(**says(text, "tiny"))
             more = {"stream": True, "stream_options": {"include_usage": True}}
@@ -96,7 +97,8 @@ def test_n8_a_stream_is_the_whole_answer(engine):
             deltas = [p.choices[0].delta.content or "" for p in parts if p.choices]
             assert "".join(deltas) == whole.choices[0].message.content
             assert parts[-1].usage == whole.usage
-            assert sum(map(bool, deltas)) > 3, "it comes in parts"
+            counted += sum(map(bool, deltas))
+        assert counted > 12, "they come in parts"
 
 
 def test_a_schema_holds_and_a_broken_one_is_refused(engine):

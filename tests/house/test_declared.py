@@ -28,7 +28,8 @@ def imported():
 
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["train"]
+    extras = project["optional-dependencies"]
+    lines = project["dependencies"] + extras["train"] + extras["serve"]
     return {re.split(r"[<>=\[; ]", line)[0] for line in lines}
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"verdict"},
     {"settle", "watch"},
     {"recompute"},
-    {"report", "artifact"},
+    {"report", "artifact", "serve"},
     {"results_folder", "identity"},
     {"session"},
     {"study", "settling", "watching"},

@@ -56,7 +56,7 @@ def minutes(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
+def share(text: str, option: str = "--max-bad") -> float:
     """Return a share written as `1%` or `0.01`. Raise TaskError outside 0 to 1."""
     from tuneworthy.core.errors import TaskError
 
@@ -66,7 +66,7 @@ def share(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:
         raise TaskError(
-            "a share lies between 0 and 1", where="--max-bad", got=text, fix="write 1% or 0.01"
+            "a share lies between 0 and 1", where=option, got=text, fix="write 1% or 0.01"
         )
     return value
 

@@ -13,6 +13,7 @@ _KEYS = re.compile(
     | pplx-[A-Za-z0-9]{20,} | eyJ[A-Za-z0-9_-]{10,400}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
     ) | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----"""
 )
+_PRIVATE = re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}")
 _CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
 _PHONE = re.compile(
@@ -23,6 +24,11 @@ _PHONE = re.compile(
 def has_key(text: str) -> bool:
     """Return whether text contains a string shaped like a provider key or a private key."""
     return _KEYS.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """Return a text with each string shaped like a provider key or a private key cut out."""
+    return _KEYS.sub("[key]", _PRIVATE.sub("[key]", text))
 
 
 def private_kinds(text: str) -> set[str]:

@@ -77,6 +77,15 @@ def content_of(spec: str, folder: Path) -> str:
     return digest({path.name: sha256(path) for path in paths if path.is_file()})
 
 
+def open_batcher(model: Model | None) -> Any:
+    """Return a batcher whose running batch requests can join; None for a model not run here."""
+    if not hasattr(model, "net"):
+        return None
+    from tuneworthy.models.local.continuous import Batcher
+
+    return Batcher()
+
+
 def first_use(spec: str) -> str:
     """Return the notice to show before this machine opens its first model, or ""."""
     if spec.startswith(("openai:", "scripted:")) or compiled_before():

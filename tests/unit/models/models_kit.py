@@ -93,6 +93,26 @@ WORDS = TEXTS[0].split()
 PROMPTS = ask(*(" ".join(WORDS[: 1 + k % 14]) + f" {k}" for k in range(17)))
 
 
+def make_adapter(engine, folder, *, seed=1, zero=False, weights=None):
+    """Write a PEFT adapter of this model's linear layers, with our manifest beside it."""
+    import copy
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    wrapped = get_peft_model(copy.deepcopy(engine.module), config).eval()
+    if not zero:
+        for name, weight in wrapped.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(0, 0.1)
+    wrapped.save_pretrained(folder)
+    base = weights or engine.fingerprint["weights"]
+    (folder / "tuneworthy.json").write_text(json.dumps({"schema": 1, "base": {"weights": base}}))
+    return wrapped
+
+
 class Server:
     """An OpenAI-compatible server that plays a list of turns; the last one is repeated."""
 

@@ -8,7 +8,7 @@ import shutil
 
 import jsonschema
 import pytest
-from models_kit import EMBEDDED, FAMILIES, PROMPTS, TEXTS, ask, build
+from models_kit import EMBEDDED, FAMILIES, PROMPTS, TEXTS, ask, build, make_adapter
 
 from tuneworthy.core.errors import ModelError, NumericError, TaskError
 from tuneworthy.core.model import Grammar, Limits, Model, Scorer
@@ -427,26 +427,6 @@ def test_stop_words_cut_the_answer(engines):
     cut = answers(engine, PROMPTS[:1], stop=(stop,))[0]
     assert cut.text == text[: text.index(stop)]
     assert cut.finish == "stop"
-
-
-def make_adapter(engine, folder, *, seed=1, zero=False, weights=None):
-    """Write a PEFT adapter of this model's linear layers, with our manifest beside it."""
-    import copy
-
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(seed)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
-    wrapped = get_peft_model(copy.deepcopy(engine.module), config).eval()
-    if not zero:
-        for name, weight in wrapped.named_parameters():
-            if "lora_B" in name:
-                weight.data.normal_(0, 0.1)
-    wrapped.save_pretrained(folder)
-    base = weights or engine.fingerprint["weights"]
-    (folder / "tuneworthy.json").write_text(json.dumps({"schema": 1, "base": {"weights": base}}))
-    return wrapped
 
 
 def logits_of(engine):

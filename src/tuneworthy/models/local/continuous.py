@@ -17,6 +17,7 @@ from tuneworthy.models.local.forward import read_prefix
 from tuneworthy.models.local.generate import LEAST_SHARED
 from tuneworthy.models.local.lane import Lane, Stream, finish, prepare
 
+GRAMMARS = 64  # compiled grammars that are kept
 JOIN_SHARE, JOIN_STEPS = 8, 4  # wait for an eighth of the running rows, at most so many steps
 
 
@@ -87,6 +88,9 @@ class Batcher:
         model's thinking contradicts.
         """
         prepare(stream)
+        guides = stream.model._guides
+        while len(guides) > GRAMMARS:  # each client may send schemas of its own
+            del guides[next(iter(guides))]
         if stream.reply is not None:
             return False
         head = stream.head

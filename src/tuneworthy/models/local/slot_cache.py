@@ -79,7 +79,9 @@ class OpenState:
         """
         rows, filled = len(self.lengths), max(self.state.filled, *lengths)
         count, longest = rows + len(lengths), max([*self.lengths, *lengths])
-        if count > self._shape[0] or filled >= self._shape[1]:
+        if not rows and count <= self._shape[0] and filled < self._shape[1]:
+            self._begin(filled)
+        elif count > self._shape[0] or filled >= self._shape[1]:
             columns = longest + max(CHUNK, min(room, longest))
             self._move(longest, (max(count, slots), columns), other)
         elif filled > self.state.filled:
@@ -95,8 +97,8 @@ class OpenState:
         for layer in self.layers:
             if rows:
                 layer.keep(rows)
-            else:
-                layer.filled = self.state.filled = 0
+        if not rows:
+            self._begin(0)
         self.lengths = [self.lengths[row] for row in rows]
         self._show(self.state.position[list(rows)])
 
@@ -108,6 +110,12 @@ class OpenState:
             self._move(longest, (self._shape[0], columns), self.state)
             self._show(self.state.position)
         self.lengths = [length + 1 for length in self.lengths]
+
+    def _begin(self, filled: int) -> None:
+        """Let rows end in column `filled`, where there are none yet."""
+        self.state.filled = filled
+        for layer in self.layers:
+            layer.filled = filled
 
     def _move(self, filled: int, shape: tuple[int, int], like: State) -> None:
         """Move all rows so that they end in column `filled`, in new memory."""

@@ -1,0 +1,200 @@
+"""Serve built artefacts behind an OpenAI-compatible HTTP interface, on this machine."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuneworthy.cli._options import print_line, print_stderr, share, show_json
+
+if TYPE_CHECKING:
+    from tuneworthy.core.artefact import System
+    from tuneworthy.core.model import Model
+    from tuneworthy.serve.http_app import Service
+    from tuneworthy.serve.served_models import ServedModels
+    from tuneworthy.serve.served_versions import Version
+
+Builds = Annotated[
+    Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
+]
+Specs = Annotated[
+    list[str] | None, typer.Option(help="Serve this model too, as it is (repeat for more).")
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")]
+TokenEnv = Annotated[
+    str, typer.Option(help="Environment variable with the token; without it one is made.")
+]
+NoToken = Annotated[bool, typer.Option("--no-token", help="Ask for no token (on loopback only).")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a raw answer.")]
+MaxBody = Annotated[int, typer.Option(min=256, help="Most bytes of a request.")]
+Queue = Annotated[int, typer.Option(min=1, help="Most answers in flight per model.")]
+Connections = Annotated[int, typer.Option(min=1, help="Most open connections.")]
+Grace = Annotated[float, typer.Option(min=0, help="Seconds that requests get to end at a stop.")]
+Log = Annotated[Path | None, typer.Option(help="Append answers to this JSONL file.")]
+LogShare = Annotated[str, typer.Option(help="Share of the answers to log.")]
+LogSize = Annotated[int, typer.Option(min=1024, help="Bytes of a log file.")]
+Rollback = Annotated[
+    bool, typer.Option("--rollback", help="Let the plain name mean what it meant before.")
+]
+Name = Annotated[str | None, typer.Option(help="With --rollback: the plain name.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be served; open nothing.")]
+DryJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")]
+
+
+def command(
+    folder: Builds = Path("build"),
+    model: Specs = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_env: TokenEnv = "",
+    no_token: NoToken = False,
+    max_tokens: MaxTokens = 1024,
+    max_body: MaxBody = 1 << 20,
+    queue: Queue = 256,
+    max_connections: Connections = 512,
+    grace: Grace = 8.0,
+    log: Log = None,
+    log_share: LogShare = "100%",
+    log_size: LogSize = 100_000_000,
+    rollback: Rollback = False,
+    name: Name = None,
+    dry_run: DryRun = False,
+    json: DryJson = False,
+) -> None:
+    """Serve built artefacts: an OpenAI-compatible endpoint for parity, laptops and trials.
+
+    `<name>-<id>` answers as the measured arm did, `<name>-<id>:raw` is its model without the
+    prompt, the base model has its own name. It stops at Ctrl-C or SIGTERM.
+    """
+    from tuneworthy.serve import served_versions
+
+    specs = model or []
+    versions = [] if specs and not folder.exists() else served_versions.versions_in(folder)
+    if rollback:
+        old, new = served_versions.rollback(folder, versions, name)
+        print_line(f"rolled back: {old} → {new} (a running server follows at its next request)")
+        return
+    if dry_run:
+        _dry(folder, versions, specs, json)
+        return
+    token = _token(host, token_env, no_token)
+    _check_installed()
+    from tuneworthy.serve.answer_log import AnswerLog
+    from tuneworthy.serve.http_app import Service
+    from tuneworthy.serve.listening import is_loopback
+
+    kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
+    service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)
+    _run(service, (folder, versions, specs), (host, port), token_env,
+         (queue, max_connections, grace))  # fmt: skip
+
+
+def _run(
+    service: Service,
+    what: tuple[Path, list[Version], list[str]],
+    where: tuple[str, int],
+    token_env: str,
+    limits: tuple[int, int, float],
+) -> None:
+    """Bind, load, serve until a signal, and exit with its code."""
+    from tuneworthy.serve.http_server import run_server
+    from tuneworthy.serve.listening import bound
+    from tuneworthy.serve.served_versions import note_current
+    from tuneworthy.serve.start_screen import production_lines, start_lines
+
+    folder, versions, specs = what
+    opened = bound(*where)
+    host = f"[{where[0]}]" if ":" in where[0] else where[0]
+    address = f"http://{host}:{opened.getsockname()[1]}"
+    print_stderr(f"loading {len(versions)} artefacts and {len(specs)} models …")
+    if versions:
+        note_current(folder, versions)
+
+    def started(models: ServedModels) -> None:
+        lines = start_lines(address, models, service.token, token_env)
+        print_line("\n".join([*lines, "", *production_lines(versions, folder)]).rstrip())
+
+    def load() -> ServedModels:
+        return _load(folder, versions, specs, limits[0])
+
+    code = run_server(service, opened, load, started, limits[1:])
+    print_stderr("stopped; requests in flight were answered or refused")
+    raise typer.Exit(code)
+
+
+def _token(host: str, environment: str, none: bool) -> str | None:
+    from tuneworthy.core.errors import SecurityError, TaskError
+    from tuneworthy.serve.listening import is_loopback, read_token
+
+    if none and environment:
+        raise TaskError("--no-token and --token-env contradict each other", where="command line",
+                        fix="leave one of them out", kept="everything")  # fmt: skip
+    if none and not is_loopback(host):
+        raise SecurityError(
+            "without a token everybody on the network could ask this model",
+            where=f"--host {host} --no-token",
+            fix="leave --no-token out, or serve on 127.0.0.1",
+            kept="everything",
+        )
+    if none:
+        return None
+    return read_token(environment) if environment else secrets.token_urlsafe(24)
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    from tuneworthy.core.errors import NotInstalled
+
+    if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
+        raise NotInstalled(
+            "serving needs the extra `serve`",
+            got=f"missing: {', '.join(missing)}",
+            fix="pip install 'tuneworthy[serve]'",
+        )
+
+
+def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
+    """Open everything; raises TuneworthyError for the first that can't be opened."""
+    from tuneworthy.models import open_model
+    from tuneworthy.serve.served_models import Openers, ServedModels
+
+    models = ServedModels(most)
+    for spec in specs:
+        models.add_model(spec, open_model(spec, folder=Path()))
+    models.open_versions(folder, versions, Openers(_system, _base))
+    return models
+
+
+def _base(version: Version) -> Model:
+    from tuneworthy.models import open_model
+
+    return open_model(version.artefact.model, folder=version.folder)
+
+
+def _system(version: Version, base: Model | None) -> System:
+    raise NotImplementedError(version.name, base)
+
+
+def _dry(folder: Path, versions: list[Version], specs: list[str], json: bool) -> None:
+    from tuneworthy.core.record import canonical
+    from tuneworthy.serve.served_versions import current
+    from tuneworthy.serve.start_screen import production_lines
+
+    meant = current(folder, versions)
+    if json:
+        show_json(
+            canonical({"current": meant, "models": specs, "served": [v.name for v in versions]})
+        )
+        return
+    for version in versions:
+        mark = "current" if meant[version.artefact.name] == version.name else ""
+        one = version.artefact
+        print_line(f"{version.name}  {one.arm} on {one.model or 'no model'}  {mark}".rstrip())
+    for spec in specs:
+        print_line(f"{spec}  as it is")
+    print_line("\n".join(production_lines(versions, folder)))

@@ -1,0 +1,83 @@
+"""Run the HTTP interface until a signal: bind first, then load, then answer, then finish."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from tuneworthy.ledger import signals
+from tuneworthy.serve.http_app import Service, make_app
+from tuneworthy.serve.served_models import ServedModels
+
+LAST = 2  # seconds between the error replies of the last requests and the end
+
+
+class _Server(uvicorn.Server):
+    """A server that stops at the signals of `ledger/signals.py`, as every command does."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, grace: float) -> None:
+        super().__init__(config)
+        self._service, self._grace = service, grace
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if signals.requested_exit_code() is not None and not self._service.stopping:
+            self._service.stopping = self.should_exit = True
+            late = threading.Timer(self._grace, self._end_requests)
+            late.daemon = True
+            late.start()
+        return await super().on_tick(counter)
+
+    def _end_requests(self) -> None:
+        if self._service.models is not None:
+            self._service.models.stop()
+
+
+def run_server(
+    service: Service,
+    opened: socket.socket,
+    load: Callable[[], ServedModels],
+    started: Callable[[ServedModels], None],
+    limits: tuple[int, float],
+) -> int:
+    """Serve until a signal and return its exit code (130 or 143).
+
+    `limits`: the most connections, and the seconds that requests in flight get to end. Models load
+    while the server already says that they do. Raises what `load` raises.
+    """
+    connections, grace = limits
+    failed: list[BaseException] = []
+    config = uvicorn.Config(
+        make_app(service), log_config=None, access_log=False, server_header=False, lifespan="off",
+        proxy_headers=False, ws="none", http="h11", limit_concurrency=connections,
+        timeout_graceful_shutdown=int(grace) + LAST,
+    )  # fmt: skip
+    server = _Server(config, service, grace)
+
+    def loading() -> None:
+        try:
+            service.models = load()
+            started(service.models)
+        except BaseException as error:
+            failed.append(error)
+            server.should_exit = True
+
+    with signals.stoppable():
+        thread = threading.Thread(target=loading, name="loading", daemon=True)
+        thread.start()
+        server.run(sockets=[opened])
+        code = signals.requested_exit_code() or 0
+    if service.models is not None:
+        service.models.stop()
+        for worker in service.models.workers:
+            worker.join(timeout=LAST)
+    if failed:
+        raise failed[0]
+    return code

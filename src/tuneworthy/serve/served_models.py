@@ -1,0 +1,156 @@
+"""What is served, by name: artefacts, their models without the prompt, and base models.
+
+All targets on the same weights share one worker, so base and adapters live in one process and no
+two of them run at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.artefact import Artefact, System
+from tuneworthy.core.case import Message, Query
+from tuneworthy.core.errors import TuneworthyError
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import digest
+from tuneworthy.core.task import Task
+from tuneworthy.metrics._validity import validity
+from tuneworthy.serve.served_versions import CURRENT, Version, current
+from tuneworthy.serve.worker import Worker, joins_batch
+
+RAW = ":raw"
+Valid = Callable[[Answer], bool | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One name that answers: a system (as evaluated), or a model (as it is sent).
+
+    `head` are the token ids that all prompts of the system begin with.
+    """
+
+    name: str
+    worker: Worker
+    model: Model | None
+    system: System | None = None
+    head: tuple[int, ...] = ()
+    valid: Valid | None = None
+    created: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a short hash of what answers: of the model, or of the artefact."""
+        marks: Any = self.model.fingerprint if self.model else self.name
+        return f"fp_{digest([marks, self.name], 12)}"
+
+
+@dataclass(frozen=True)
+class Openers:
+    """How an artefact is opened on its base (None: it opens its model itself), and how the base."""
+
+    system: Callable[[Version, Model | None], System]
+    base: Callable[[Version], Model]
+
+
+class ServedModels:
+    """All targets by name; a plain name (`<name>`) is looked up in `current` at each request."""
+
+    def __init__(self, most: int) -> None:
+        self.targets: dict[str, Target] = {}
+        self._most, self._workers = most, dict[int, Worker]()
+        self._root: Path | None = None
+        self._versions: Sequence[Version] = ()
+        self._meant: tuple[tuple[int, int] | None, dict[str, str]] = None, {}
+
+    def open_versions(self, root: Path, versions: Sequence[Version], openers: Openers) -> None:
+        """Open artefacts and the base models they stand on. Raises TuneworthyError."""
+        self._root, self._versions = root, versions
+        bases: dict[tuple[str, str], Model] = {}
+        for version in versions:
+            spec, marks = version.artefact.model, version.artefact.fingerprint
+            base = None
+            if spec and not spec.startswith("openai:"):
+                key = spec, marks.get("precision", "")
+                if key not in bases:
+                    bases[key] = openers.base(version)
+                base = bases[key]
+                if spec not in self.targets:
+                    self.add_model(spec, base)
+            self._add_system(version, openers.system(version, base))
+
+    def add_model(self, name: str, model: Model) -> None:
+        """Serve a model under a name: messages are sent to it as they are."""
+        self.targets[name] = Target(name, self._worker(model), model, created=int(time.time()))
+
+    def _add_system(self, version: Version, system: System) -> None:
+        worker, created = self._worker(system.model or system), int(version.built)
+        head = _head(system) if joins_batch(system) else ()
+        self.targets[version.name] = Target(
+            version.name, worker, system.model, system, head, _valid(version.artefact), created
+        )
+        if system.model is not None and not version.artefact.model.startswith("openai:"):
+            name = version.name + RAW
+            self.targets[name] = Target(name, worker, system.model, created=created)
+
+    def _worker(self, owner: Any) -> Worker:
+        net = getattr(owner, "net", None)
+        key = id(net.module if net else owner)
+        if key not in self._workers:
+            self._workers[key] = Worker(owner if net else None, self._most)
+            self._workers[key].start()
+        return self._workers[key]
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """Return all workers."""
+        return list(self._workers.values())
+
+    @property
+    def plain(self) -> Mapping[str, str]:
+        """Return the served name that each plain name means now."""
+        if self._root is None:
+            return {}
+        try:
+            status = (self._root / CURRENT).stat()
+            mark = status.st_mtime_ns, status.st_ino
+        except OSError:
+            mark = None
+        if self._meant[0] != mark or not self._meant[1]:
+            self._meant = mark, current(self._root, self._versions)
+        return self._meant[1]
+
+    def find(self, name: str) -> Target | None:
+        """Return what answers under a name, None for an unknown one."""
+        plain = name.removesuffix(RAW)
+        if name not in self.targets and plain in self.plain:
+            name = self.plain[plain] + name[len(plain) :]
+        return self.targets.get(name)
+
+    def stop(self) -> None:
+        """Stop all workers; requests that are not answered yet fail."""
+        for worker in self.workers:
+            worker.stop()
+
+
+def _head(system: System) -> tuple[int, ...]:
+    """Return the ids that the prompts of two different inputs share."""
+    from tuneworthy.models.local.continuous import shared_ids
+
+    queries = [
+        Query(id=f"head-{text}", messages=(Message(role="user", content=text),))
+        for text in ("0 a", "Z 9")
+    ]
+    return shared_ids(system.model, system.prompts(queries) or [])
+
+
+def _valid(artefact: Artefact) -> Valid | None:
+    """Return what says whether an answer is valid; None if the manifest's task does not say."""
+    try:
+        return validity(Task.model_validate({**artefact.task, "data": {}}))
+    except (ValueError, TuneworthyError):
+        return None

@@ -1,0 +1,79 @@
+"""What `serve` prints once, before the first request: address, names, token, commands. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuneworthy.models.local.serving import serve_command
+from tuneworthy.serve.served_models import ServedModels
+from tuneworthy.serve.served_versions import Version
+
+_SHOWN = 12  # names listed; GET /v1/models has all
+
+
+def start_lines(address: str, models: ServedModels, token: str | None, env: str) -> list[str]:
+    """Return the lines: the address, what answers, the token (once) and a request to try.
+
+    `env` is the environment variable with the token; its value is then not shown.
+    """
+    shown = "" if env or token is None else token
+    lines = [f"serving at {address}/v1", ""]
+    lines += [f"  {name}" for name in list(models.targets)[:_SHOWN]]
+    if (more := len(models.targets) - _SHOWN) > 0:
+        lines.append(f"  and {more} more: GET /v1/models")
+    lines += [f"  {name} → {served}" for name, served in sorted(models.plain.items())]
+    lines.append("")
+    if token is None:
+        lines.append("token: none is asked for; any program on this machine may ask")
+    else:
+        lines.append(f"token: {shown}" if shown else f"token: the value of {env}")
+    name = next(iter(models.plain), None) or next(iter(models.targets))
+    bearer = f"${env}" if env else token
+    lines += ["", "try:", f"  {curl(address, name, bearer)}"]
+    return lines
+
+
+def curl(address: str, name: str, token: str | None) -> str:
+    """Return a curl command that asks a model; `token` may be a shell variable."""
+    body = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
+    key = f' -H "Authorization: Bearer {token}"' if token else ""
+    return (
+        f"curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json'"
+        f" -d {shlex.quote(body)}"
+    )
+
+
+def production_lines(versions: Sequence[Version], home: Path) -> list[str]:
+    """Return the commands that serve the built files with an engine made for many users.
+
+    Only commands for files that the folder holds; none for an artefact without a model.
+    """
+    lines: list[str] = []
+    for version in versions:
+        own = _commands(version, home)
+        lines += [f"  {version.name}", *(f"    {command}" for command in own)] if own else []
+    return ["in production use an engine made for it:", *lines] if lines else []
+
+
+def _commands(version: Version, home: Path) -> list[str]:
+    folder, files = version.folder, version.artefact.files
+    safe = re.sub(r"[^\w.]+", "-", version.name)
+    commands = []
+    for adapter in _folders(files, "adapter_config.json"):
+        commands.append(serve_command(version.artefact.model, home, folder / adapter, safe))
+    for merged in _folders(files, "model.safetensors"):
+        words = ["vllm", "serve", str(folder / merged), "--served-model-name", safe]
+        commands.append(shlex.join(words))
+    for gguf in sorted(name for name in files if name.endswith(".gguf")):
+        commands.append(shlex.join(["llama-server", "-m", str(folder / gguf), "--alias", safe]))
+    for modelfile in sorted(name for name in files if Path(name).name == "Modelfile"):
+        commands.append(shlex.join(["ollama", "create", safe, "-f", str(folder / modelfile)]))
+    return [command for command in commands if command]
+
+
+def _folders(files: Sequence[str] | dict[str, str], name: str) -> list[Path]:
+    return sorted(Path(file).parent for file in files if Path(file).name == name)

@@ -1,0 +1,22 @@
+"""Log-probabilities of an answer's tokens in OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def token_logprobs(model: Any, tops: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return one entry a token: its text, bytes, log-probability and the top ones beside it.
+
+    They are those of the model itself: at temperature 1 and without the grammar.
+    """
+
+    def entry(token: int, value: float) -> dict[str, Any]:
+        text = model.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return {"token": text, "logprob": max(value, -9999.0), "bytes": list(text.encode())}
+
+    return [
+        {**entry(token, value), "top_logprobs": [entry(*one) for one in top]}
+        for token, value, top in tops
+    ]

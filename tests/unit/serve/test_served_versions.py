@@ -1,0 +1,84 @@
+"""Versions side by side: what a plain name means, and the way back."""
+
+import os
+import time
+
+import pytest
+from serve_kit import artefact, write_artefact
+
+from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.serve.served_versions import (
+    CURRENT,
+    HISTORY,
+    current,
+    note_current,
+    rollback,
+    versions_in,
+)
+
+
+def build(root, id, name="tickets", at=0):
+    folder = write_artefact(root / f"{name}-{id}", artefact(name, id))
+    os.utime(folder / "artefact.json", (1_000_000 + at, 1_000_000 + at))
+    return f"{name}-{id}"
+
+
+def test_a_plain_name_means_the_last_build_unless_current_says_another(tmp_path):
+    first, second = build(tmp_path, "a1", at=1), build(tmp_path, "b2", at=2)
+    found = versions_in(tmp_path)
+    assert [version.name for version in found] == [first, second]
+    assert current(tmp_path, found) == {"tickets": second}
+    (tmp_path / CURRENT).write_text(f"{first}\n")
+    assert current(tmp_path, found) == {"tickets": first}
+    (tmp_path / CURRENT).write_text("tickets-gone\n")
+    assert current(tmp_path, found) == {"tickets": second}
+    assert [v.name for v in versions_in(tmp_path / first)] == [first], "a single build folder too"
+
+
+def test_a_rollback_goes_to_what_ran_before_not_to_what_was_built_before(tmp_path):
+    one, two = build(tmp_path, "a1", at=1), build(tmp_path, "b2", at=2)
+    note_current(tmp_path, versions_in(tmp_path))
+    assert rollback(tmp_path, versions_in(tmp_path), None) == (two, one)
+    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": one}
+    three = build(tmp_path, "c3", at=time.time())  # ahead of the clock, and after the rollback
+    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": three}
+    note_current(tmp_path, versions_in(tmp_path))
+    assert rollback(tmp_path, versions_in(tmp_path), None) == (three, one), "not the bad b2"
+    with pytest.raises(TaskError, match="nothing else before"):
+        rollback(tmp_path, versions_in(tmp_path), None)
+    assert current(tmp_path, versions_in(tmp_path)) == {"tickets": one}
+
+
+def test_names_are_rolled_back_apart(tmp_path):
+    build(tmp_path, "a1", at=1)
+    build(tmp_path, "b2", at=2)
+    other = build(tmp_path, "c3", "voices", at=3)
+    found = versions_in(tmp_path)
+    with pytest.raises(TaskError, match="say which"):
+        rollback(tmp_path, found, None)
+    with pytest.raises(TaskError, match="no artefact has this name"):
+        rollback(tmp_path, found, "nobody")
+    rollback(tmp_path, found, "tickets")
+    assert current(tmp_path, found) == {"tickets": "tickets-a1", "voices": other}
+    assert not list(tmp_path.glob("*.draft"))
+
+
+def test_a_version_that_was_deleted_is_passed_over(tmp_path):
+    one = build(tmp_path, "a1", at=1)
+    build(tmp_path, "b2", at=2)
+    three = build(tmp_path, "c3", at=3)
+    note_current(tmp_path, versions_in(tmp_path))
+    (tmp_path / "tickets-b2" / "artefact.json").unlink()
+    assert rollback(tmp_path, versions_in(tmp_path), "tickets") == (three, one)
+
+
+def test_a_torn_manifest_and_a_broken_history_are_said(tmp_path):
+    build(tmp_path, "a1")
+    (tmp_path / HISTORY).write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="can't be read"):
+        note_current(tmp_path, versions_in(tmp_path))
+    (tmp_path / "tickets-a1" / "artefact.json").write_text('{"id": "x"')
+    with pytest.raises(DataError, match="manifest"):
+        versions_in(tmp_path)
+    with pytest.raises(TaskError, match="no built artefact"):
+        versions_in(tmp_path / "nothing")

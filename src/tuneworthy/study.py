@@ -33,6 +33,7 @@ from tuneworthy.data.load import Loaded
 from tuneworthy.data.locked import locked_observation
 from tuneworthy.data.looks import input_digests, look_observation
 from tuneworthy.data.recorded import answer_observations, recorded_answers
+from tuneworthy.data.sealed import scored_cases
 from tuneworthy.diagnose.diagnosis import diagnose_runs
 from tuneworthy.diagnose.remedies import with_minutes
 from tuneworthy.extras.runner import ExtrasInputs, with_extras, with_slices
@@ -43,12 +44,13 @@ from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
+from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
 from tuneworthy.questions import ask_all
 from tuneworthy.results_folder import make_results_folder
-from tuneworthy.session import Session, open_session, read, scored_cases
+from tuneworthy.session import Session, open_session, read
 from tuneworthy.verdict.policy import policy_of
 
 __all__ = ["RunOptions", "Study", "Watch", "check", "plan", "run"]
@@ -202,6 +204,8 @@ def _steps(
         if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
             diagnosed = True
             _probe(session, runner, planned, runs, recipes, tell)
+        if not arm.because and (why := why_not_taught(session.shape, runs, arm.spec)):
+            arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
         field = RaceState(session.shape, runs, _competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]

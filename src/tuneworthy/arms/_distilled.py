@@ -6,129 +6,34 @@ from the score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, model_validator
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from tuneworthy.arms import _student_checks as checks
-from tuneworthy.arms._pairs import (
-    FEW,
-    MARK,
-    Pair,
-    PairOptions,
-    Source,
-    Written,
-    asked_why,
-    write_pairs,
+from tuneworthy.arms._lessons import (
+    WHY,
+    DistilOptions,
+    Lesson,
+    Train,
+    lesson_from,
+    reasoned_row,
+    taught_rows,
 )
+from tuneworthy.arms._on_policy import on_policy_student
+from tuneworthy.arms._pairs import FEW, Pair, asked_why
 from tuneworthy.arms._teaching import teacher_recipe
-from tuneworthy.arms._trained import (
-    PromptingMethod,
-    TuningOptions,
-    prompting_with,
-    recipe_of,
-    train_adapter,
-)
+from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_adapter
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.case import Case, Query
+from tuneworthy.core.arm import Fitted, Recipe, Setup
+from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
-from tuneworthy.core.record import digest
 from tuneworthy.prompting.messages import build_all
 from tuneworthy.prompting.same_answer import normal_form
 
-HELD, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
 LEAST = 8  # held-back rows below which no agreement is stated
 CURVE = (0.25, 0.5)  # shares of the teacher's rows of the learning curve's other points
-TAUGHT, WHY = " taught", " why"  # ends of the ids of a teacher's rows
-
-
-class DistilOptions(PairOptions, TuningOptions):
-    """How a student learns from a teacher, besides how pairs are written and how it is trained.
-
-    `student`: tune (the task's open model with an adapter), layers (a copy with one of `every`
-    layers, and an adapter), classifier (TF-IDF, for labels). `gold`: auto trains on the labelled
-    rows too; only_teacher leaves their answers out. `loss`: text (the likelihood of the teacher's
-    text), kl (the divergence from the teacher's `top` likeliest tokens and the rest, at
-    `soften`, for a local teacher with the student's tokenizer), on_policy (the student writes, the
-    teacher scores). `reason_weight` is the weight of a token of a rationale (an answer's is 1).
-    `learns`: teacher; own (the seed student: the labelled rows alone); nothing (the untouched
-    student). `curve`: also train on a quarter and on half of the teacher's rows.
-    """
-
-    student: Literal["tune", "layers", "classifier"] = "tune"
-    every: Annotated[int, Field(ge=2, le=100)] = 2
-    gold: Literal["auto", "only_teacher"] = "auto"
-    loss: Literal["text", "kl", "on_policy"] = "text"
-    top: Annotated[int, Field(ge=1, le=1000)] = 20
-    soften: Annotated[float, Field(gt=0, le=10)] = 1.0
-    reason_weight: Annotated[float, Field(gt=0, le=10)] = 0.5
-    learns: Literal["teacher", "own", "nothing"] = "teacher"
-    curve: bool = False
-
-    @model_validator(mode="after")
-    def _sensible(self) -> DistilOptions:
-        if self.rationale and (self.loss != "text" or self.student == "classifier"):
-            raise ValueError("a rationale is learnt as text, by a model that writes: `loss: text`")
-        if self.student == "classifier" and self.loss != "text":
-            raise ValueError("a classifier learns labels, not distributions: `loss: text`")
-        return self
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """The rows of a student: labelled ones, the teacher's pairs, and pairs held back from both."""
-
-    gold: Sequence[Case]
-    pairs: Sequence[Pair]
-    held: Sequence[Pair]
-
-    def cut(self, share: float) -> Lesson:
-        """Return the lesson with a share of the teacher's pairs, the first by a fixed order."""
-        return replace(self, pairs=self.pairs[: max(1, round(share * len(self.pairs)))])
-
-    def rows(self, rationale: bool = False) -> list[Case]:
-        """Return the training rows; with `rationale`, also one for each reason of the teacher."""
-        taught = [row for pair in self.pairs for row in _taught(pair)]
-        reasons = [_reasoned(pair) for pair in self.pairs if rationale and pair.reason]
-        return [*self.gold, *taught, *reasons]
-
-
-Train = Callable[[Lesson, Setup], Fitted]
-"""Trains a student on a lesson, in the folder of the setup."""
-
-
-def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
-    """Return the inputs for the teacher: all unlabelled ones, and labelled ones where they teach.
-
-    A labelled row with a closed answer has nothing more to teach than its own answer, so under
-    `gold: auto` the teacher is not paid for it; for free text it may write another right answer,
-    and its reasons are new in any case.
-    """
-    free = [Source(query) for query in setup.unlabelled]
-    text = setup.task.output.type == "text"
-    if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
-        return [*free, *(Source(case.query(), case) for case in setup.train)]
-    if not free:
-        raise DoesNotApply(
-            "every input has its right answer, so the teacher could only repeat it (`lora` learns "
-            "from that): give data.unlabelled, or set `gold: only_teacher`"
-        )
-    return free
-
-
-def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
-    """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept."""
-    if not written.pairs:
-        told = "; ".join(f"{len(ids)}: {why}" for why, ids in sorted(written.rejected.items()))
-        raise DoesNotApply(f"none of the teacher's answers is kept ({told})")
-    order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
-    count = min(HELD, len(order) // HELD_SHARE)
-    gold = list(setup.train) if options.gold == "auto" else []
-    return Lesson(gold, order[count:], order[:count])
 
 
 def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: Train) -> Fitted:
@@ -137,8 +42,7 @@ def taught_student(setup: Setup, teacher: Model, options: DistilOptions, train: 
     `trace["distilled"]` has the pairs by reason, the spend, the agreement with the teacher on rows
     held back, and its learning curve.
     """
-    written = write_pairs(setup, teacher, sources_of(setup, options), options)
-    lesson = lesson_of(setup, options, written)
+    written, lesson = lesson_from(setup, teacher, options)
     points = []
     for share in CURVE if options.curve else ():
         part = lesson.cut(share)
@@ -184,6 +88,10 @@ def adapter_student(
         checks.check_self_divergence(student, prompts, texts)
 
     def train(lesson: Lesson, own: Setup) -> Fitted:
+        if options.loss == "on_policy":
+            fitted = on_policy_student(own, (student, teacher), options, seed, lesson)
+            checks.check_learnt(fitted.trace or {}, len(lesson.pairs))
+            return fitted
         rows = lesson.rows(options.rationale)
         objective = _objective(own, teacher, options, lesson)
         ask = replace(_asking(own, recipe, options), objective=objective)
@@ -195,7 +103,7 @@ def adapter_student(
     return train
 
 
-def _asking(setup: Setup, recipe: Any, options: DistilOptions) -> PromptingMethod:
+def _asking(setup: Setup, recipe: Recipe, options: DistilOptions) -> PromptingMethod:
     """Return how the student is asked; a row with a reason asks for the reason."""
     plain = prompting_with(setup, recipe)
     if not options.rationale:
@@ -218,26 +126,14 @@ def _objective(setup: Setup, teacher: Model, options: DistilOptions, lesson: Les
         prompts = {
             row.id: prompt
             for pair, prompt in zip(lesson.pairs, built, strict=True)
-            for row in _taught(pair)
+            for row in taught_rows(pair)
         }
         return TopKDivergence(teacher, prompts, options.top, options.soften)
     if options.rationale:
         from tuneworthy.training.objective import WeightedTokens
 
-        return WeightedTokens({_reasoned(p).id: options.reason_weight for p in lesson.pairs})
+        return WeightedTokens({reasoned_row(p).id: options.reason_weight for p in lesson.pairs})
     return None
-
-
-def _taught(pair: Pair) -> list[Case]:
-    return [
-        Case(id=f"{pair.query.id}{TAUGHT}{n or ''}", messages=pair.query.messages, output=text)
-        for n, text in enumerate(pair.texts)
-    ]
-
-
-def _reasoned(pair: Pair) -> Case:
-    text = f"{pair.reason}\n{MARK} {pair.texts[0]}"
-    return Case(id=f"{pair.query.id}{WHY}", messages=pair.query.messages, output=text)
 
 
 def _asked_held(lesson: Lesson, fitted: Fitted) -> list[Answer]:

@@ -66,15 +66,15 @@ def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequen
     return apart
 
 
-def check_learnt(trace: dict[str, Any]) -> None:
-    """Raise NumericError if the loss of the first 8 rows did not fall over the epochs.
+def check_learnt(trace: dict[str, Any], rows: int = ROWS) -> None:
+    """Raise NumericError if the loss of the first rows did not fall over the epochs.
 
     That the weights moved is checked where they are trained (training/figures.py).
     """
-    epochs = [sum(epoch[:ROWS]) / len(epoch[:ROWS]) for epoch in trace["loss_by_row"]["epochs"]]
+    epochs = [sum(epoch[:rows]) / len(epoch[:rows]) for epoch in trace["loss_by_row"]["epochs"]]
     if len(epochs) > 1 and not epochs[-1] < epochs[0]:
         raise NumericError(
-            f"the loss did not fall on the first {ROWS} rows",
+            f"the loss did not fall on the first {rows} rows",
             got=f"{epochs[0]:.3f}, then {epochs[-1]:.3f} nats a token",
             fix="set another `rate`, or train longer (`epochs`)",
         )

@@ -6,13 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tuneworthy.arms._classified import fitted_classifier
-from tuneworthy.arms._distilled import (
-    DistilOptions,
-    Lesson,
-    Train,
-    adapter_student,
-    taught_student,
-)
+from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._lessons import DistilOptions, Lesson, Train
 from tuneworthy.arms._prompted import prompting_arm
 from tuneworthy.arms._teaching import teacher_of, without_passage
 from tuneworthy.arms._trained import (

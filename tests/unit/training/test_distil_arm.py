@@ -3,7 +3,7 @@
 import pytest
 from test_lora_arm import cases, exact
 
-from tuneworthy.arms import _distilled, distil
+from tuneworthy.arms import _lessons, distil
 from tuneworthy.arms import _student_checks as checks
 from tuneworthy.core.arm import Recipe, Setup, Sizes
 from tuneworthy.core.case import Message, Query
@@ -105,16 +105,16 @@ def test_a_teacher_that_could_only_repeat_the_labels_is_not_paid(tmp_path):
 
     setup = setup_of(Student(), tmp_path, scripted(never), unlabelled=())
     with pytest.raises(DoesNotApply, match="gold: only_teacher"):
-        _distilled.sources_of(setup, distil.Options())
-    assert len(_distilled.sources_of(setup, distil.Options(gold="only_teacher"))) == 6
+        _lessons.sources_of(setup, distil.Options())
+    assert len(_lessons.sources_of(setup, distil.Options(gold="only_teacher"))) == 6
     text = setup_of(Student(), tmp_path, unlabelled=(), task=task_of("text"))
-    assert len(_distilled.sources_of(text, distil.Options())) == 6
+    assert len(_lessons.sources_of(text, distil.Options())) == 6
     nothing = setup_of(Student(), tmp_path, scripted(lambda p, k: "no label"))
-    pairs = _distilled.write_pairs(nothing, nothing.models["teacher"],
-                                   _distilled.sources_of(nothing, distil.Options()),
+    pairs = _lessons.write_pairs(nothing, nothing.models["teacher"],
+                                   _lessons.sources_of(nothing, distil.Options()),
                                    distil.Options())  # fmt: skip
     with pytest.raises(DoesNotApply, match="100: the answer has not the form of the task"):
-        _distilled.lesson_of(nothing, distil.Options(), pairs)
+        _lessons.lesson_of(nothing, distil.Options(), pairs)
 
 
 @pytest.mark.full
@@ -140,6 +140,64 @@ def test_kl_needs_a_local_teacher_with_the_same_tokens(opened, tmp_path):
 
 
 @pytest.mark.full
+def test_on_policy_the_student_writes_and_the_teacher_scores(opened, tmp_path, monkeypatch):
+    from tuneworthy.training import on_policy
+
+    student, teacher = opened(), opened(2, hidden_size=64)
+    setup = setup_of(student, tmp_path / "u", teacher, unlabelled=unlabelled(18))
+    options = distil.Options(loss="on_policy", samples=1, **{**SMALL, "epochs": 4, "rate": 0.02})
+    fitted = distil.fit(setup, options, 0)
+    told = fitted.trace["distilled"]
+    assert told["pairs"]["inputs"] == 2, "the teacher writes for rows held back only"
+    assert fitted.trace["rows"]["used"] == 22
+    epochs = fitted.trace["loss_by_row"]["epochs"]
+    assert sum(epochs[-1]) < sum(epochs[0])
+    assert fitted.trace["answer_tokens"] > 0
+    assert len(fitted.answer([case.query() for case in cases(2, 90)])) == 2
+    monkeypatch.setattr(on_policy, "lora_twin", None)  # it would crash if it trained
+    assert distil.fit(setup, options, 0).trace == fitted.trace
+
+
+@pytest.mark.full
+def test_p1_a_killed_on_policy_run_goes_on_to_the_same_bytes(opened, tmp_path, monkeypatch):
+    from tuneworthy.training import checkpoint, on_policy
+
+    student, teacher = opened(), opened(2, hidden_size=64)
+    options = distil.Options(loss="on_policy", samples=1, **{**SMALL, "epochs": 4, "rate": 0.02})
+    given = {"unlabelled": unlabelled(18)}
+    whole = distil.fit(setup_of(student, tmp_path / "whole", teacher, **given), options, 0)
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", 1e9)
+    real, steps = on_policy._Course._step, []
+
+    def stops(self, *given):
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+        steps.append(0)
+        return real(self, *given)
+
+    monkeypatch.setattr(on_policy._Course, "_step", stops)
+    setup = setup_of(student, tmp_path / "cut", teacher, **given)
+    with pytest.raises(KeyboardInterrupt):
+        distil.fit(setup, options, 0)
+    monkeypatch.setattr(on_policy._Course, "_step", real)
+    said = []
+    again = distil.fit(setup_of(student, tmp_path / "cut", teacher, say=said.append, **given),
+                       options, 0)  # fmt: skip
+    assert "goes on after step 5" in said
+    files = [f.artefact / "adapter_model.safetensors" for f in (whole, again)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_follows_the_end_of_a_turn_is_not_scored():
+    pytest.importorskip("torch")
+    from tuneworthy.training.on_policy import _ended
+
+    assert _ended([4, 5, 0, 0, 9], [0]) == [4, 5, 0]
+    assert _ended([4, 5], [0]) == [4, 5]
+
+
+@pytest.mark.full
 def test_a_rationale_is_a_second_task_with_its_own_weight(opened, tmp_path):
     def reasons(prompt, limits):
         assert "reason" in prompt[-1].content
@@ -151,7 +209,11 @@ def test_a_rationale_is_a_second_task_with_its_own_weight(opened, tmp_path):
     assert told["weights"] == {"answer": 1.0, "reason": 0.5}
     assert told["pairs"]["kept"] == 36, "labelled rows have reasons too"
     ids = fitted.trace["loss_by_row"]["ids"]
-    assert sum(i.endswith(" why") for i in ids) == sum(i.endswith(" taught") for i in ids) == 33
+    assert sum(i.endswith(" why") for i in ids) == 33
+    twice = {i.removesuffix(" why") for i in ids if i.endswith(" why")} & {
+        f"c{n}" for n in range(6)
+    }
+    assert sum(i.endswith(" taught") for i in ids) == 33 - len(twice), "a labelled row once"
     answer = fitted.answer([case.query() for case in cases(1, 90)])[0]
     assert "reason" not in answer.prompt[-1].content, "users are asked for the answer alone"
 

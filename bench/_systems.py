@@ -17,13 +17,13 @@ def labels(learn: Rows, asked: Rows) -> dict[str, list[str]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
-    from tuneworthy.arms import embedding_head, tfidf
+    from tuneworthy.arms import _classified, embedding_head
     from tuneworthy.models.encoder import vectors as _vectors
 
     texts, gold = [row["input"] for row in learn], [row["output"] for row in learn]
     new, found = [row["input"] for row in asked], dict[str, list[str]]()
     for name, strength in (("words", 10.0), ("words, regular", 0.3)):
-        model = tfidf.classifier(strength, 0, len(texts)).fit(texts, gold)
+        model = _classified.tfidf_pipeline(strength, 0, len(texts)).fit(texts, gold)
         found[name] = [str(label) for label in model.predict(new)]
     known, other = _vectors.encode(texts), _vectors.encode(new)
     heads: dict[str, Any] = {
@@ -58,10 +58,10 @@ records.PAIRS = (  # type: ignore[attr-defined]
 
 
 def _intents(learn: Rows, asked: Rows) -> list[str]:
-    from tuneworthy.arms import tfidf
+    from tuneworthy.arms import _classified
 
     texts, gold = [row["input"] for row in learn], [row["output"]["intent"] for row in learn]
-    model = tfidf.classifier(10.0, 0, len(texts)).fit(texts, gold)
+    model = _classified.tfidf_pipeline(10.0, 0, len(texts)).fit(texts, gold)
     return [str(label) for label in model.predict([row["input"] for row in asked])]
 
 

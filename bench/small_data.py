@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneworthy.arms._classified import single_blas_thread
-from tuneworthy.arms.tfidf import classifier
+from tuneworthy.arms._classified import single_blas_thread, tfidf_pipeline
 from tuneworthy.core.case import Case, Message
 from tuneworthy.core.task import Data, Output, Task
 from tuneworthy.data.folds import split
@@ -32,7 +31,7 @@ Array = np.ndarray[Any, Any]
 
 
 def fitted(rows: Rows) -> Any:
-    model = classifier(10.0, 0, len(rows))
+    model = tfidf_pipeline(10.0, 0, len(rows))
     with single_blas_thread():
         model.fit(*map(list, zip(*rows, strict=True)))
     return model

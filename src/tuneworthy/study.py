@@ -45,6 +45,7 @@ from tuneworthy.ledger.store import HOME, STORE, Ledger, open_ledger
 from tuneworthy.measure.block_race import RaceState, measure_raced
 from tuneworthy.measure.placebos import probes
 from tuneworthy.measure.stage_runner import StageRunner, fit_extras
+from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner
 from tuneworthy.models import is_local
 from tuneworthy.models.local.serving import serve_command
@@ -247,6 +248,8 @@ def _steps(
         if not diagnosed and not arm.because and trains(arm.spec):  # diagnose before training
             diagnosed = True
             _probe(session, runner, planned, runs, recipes, tell)
+        if not arm.because and (why := why_not_taught(session.shape, runs, arm.spec)):
+            arm = arm.model_copy(update={"because": why})
         tell("arm", arm)
         field = RaceState(session.shape, runs, _competing(planned.arms))
         runnable = [other.spec for other in planned.arms if not other.because]

@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Fitted
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
+from tuneworthy.core.errors import DoesNotApply
+
+MOST_ROWS = 2000  # rows from which the features are no longer projected onto their span
 
 
 def classifier_input(row: Case | Query) -> str:
@@ -65,3 +70,40 @@ def single_blas_thread() -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)
+
+
+def fitted_classifier(rows: Sequence[Case], strength: float, seed: int) -> Fitted:
+    """Return a TF-IDF classifier fitted on these rows, ready to answer.
+
+    Raises DoesNotApply if they have a single label.
+    """
+    if len({case.output for case in rows}) < 2:
+        raise DoesNotApply("the training rows have a single label: there is nothing to classify")
+    pipeline = tfidf_pipeline(strength, seed, len(rows))
+    with single_blas_thread():
+        pipeline.fit([classifier_input(case) for case in rows], [case.output for case in rows])
+    return Fitted(
+        answer=lambda queries: classify(queries, pipeline, None),
+        learned=True,
+        pack=Pack(role=""),
+        classifier=pipeline,
+    )
+
+
+def tfidf_pipeline(strength: float, seed: int, rows: int) -> Any:
+    """Return the unfitted scikit-learn pipeline for so many training rows.
+
+    Under an L2 penalty the coefficients lie in the span of the rows. Up to MOST_ROWS rows, the
+    features are first projected onto that span: the same classifier with far fewer numbers.
+    """
+    from sklearn.decomposition import KernelPCA
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
+    # Centring moves the origin, which the (unpenalised) intercept absorbs exactly.
+    span = [KernelPCA(kernel="linear", eigen_solver="dense")] if rows <= MOST_ROWS else []
+    return make_pipeline(make_union(words, chars), *span, model)

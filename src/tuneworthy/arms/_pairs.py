@@ -152,7 +152,7 @@ class _Writer:
 
     def _prompts(self, queries: Sequence[Query]) -> list[tuple[Message, ...]]:
         setup = self.setup
-        recipe = teacher_recipe(setup, self.options.prompt)
+        recipe = teacher_recipe(setup, self.options.teacher_prompt)
         prompts = build_all(setup.task, queries, recipe, setup.train)
         return [asked_why(prompt) for prompt in prompts] if self.options.rationale else prompts
 

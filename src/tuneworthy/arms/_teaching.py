@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import Field
 
+from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.case import Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
 from tuneworthy.core.record import Record
@@ -16,14 +19,14 @@ Prompt = Literal["auto", "zero", "best"]
 
 
 class TeacherOptions(Record):
-    """`prompt` of the teacher: zero (the instruction and the form of an answer) or best.
+    """`teacher_prompt`: zero (the instruction and the form of an answer) or best.
 
     best is the best prompt of the fold, whose examples differ by fold, so that a teacher behind an
     endpoint is paid for in every fold. auto: best if the teacher is the task's own model (its
     prompt is then all that it has over the student), else zero.
     """
 
-    prompt: Prompt = Field(default="auto")
+    teacher_prompt: Prompt = Field(default="auto")
 
 
 def teacher_of(setup: Setup) -> Model:
@@ -43,3 +46,14 @@ def teacher_recipe(setup: Setup, prompt: Prompt) -> Recipe:
 def teaches_itself(task: Task) -> bool:
     """Return whether the teacher is the model of the task, or the one that is tuned."""
     return task.teacher in (task.model, task.tune or task.model)
+
+
+def without_passage(
+    ask: Callable[[Sequence[Query]], list[Answer]],
+) -> Callable[[Sequence[Query]], list[Answer]]:
+    """Return the same arm without the gold passages, which a ceiling may see."""
+
+    def asked(queries: Sequence[Query]) -> list[Answer]:
+        return ask([query.model_copy(update={"gold_passage": None}) for query in queries])
+
+    return asked

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tuneworthy.arms._prompted import prompting_arm
-from tuneworthy.arms._teaching import TeacherOptions, teacher_of, teacher_recipe
-from tuneworthy.core.answer import Answer
+from tuneworthy.arms._teaching import TeacherOptions, teacher_of, teacher_recipe, without_passage
 from tuneworthy.core.arm import Asks, Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Query
 
 TOOL, ROLE, SIMPLICITY = "", "ceiling", 20
 NEEDS = frozenset({"teacher"})
@@ -25,33 +22,24 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
     A ceiling may see the gold passage of a case; a teacher gets the question alone, as it does for
     an input without an answer.
     """
-    recipe = teacher_recipe(setup, options.prompt)
+    recipe = teacher_recipe(setup, options.teacher_prompt)
     fitted = prompting_arm(setup, recipe, model=teacher_of(setup))
     longer = fitted.longer
     return replace(
         fitted,
-        answer=_without_passage(fitted.answer),
-        longer=_without_passage(longer) if longer else None,
+        answer=without_passage(fitted.answer),
+        longer=without_passage(longer) if longer else None,
     )
-
-
-def _without_passage(
-    ask: Callable[[Sequence[Query]], list[Answer]],
-) -> Callable[[Sequence[Query]], list[Answer]]:
-    def asked(queries: Sequence[Query]) -> list[Answer]:
-        return ask([query.model_copy(update={"gold_passage": None}) for query in queries])
-
-    return asked
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
     """Return the requests: one a case."""
-    own = sizes.own if options.prompt == "zero" else sizes.asked
+    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
     return (Asks(role="teacher", requests=sizes.cases, most=sizes.cases, read=sizes.shared + own),)
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:
     """Return the work in tokens: a plan's minutes are those of the base model."""
-    own = sizes.own if options.prompt == "zero" else sizes.asked
+    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
     read = sizes.shared + sizes.cases * own
     return Work(requests=sizes.cases, read=read, written=sizes.cases * sizes.answer)

@@ -31,6 +31,9 @@ A module in `arms/` defines
                 `setup.recipe`, the prompt that its arm chose
     BY_NAME     (optional) True: it runs only where task.yaml names it, not under `arms: auto`
     UNLABELLED  (optional) True: it learns from `setup.unlabelled` too, where there are any
+    place(options) -> (tool, role)           (optional) in place of TOOL and ROLE, by its options
+    companions(options, task) -> ((arm, options), ...)  (optional) arms that are measured too where
+                the task names a teacher: they are shown beside it
     here(options) -> dict                    (optional) properties of this machine, other than its
                 models, that change its answers (is an encoder downloaded?): part of every key
 

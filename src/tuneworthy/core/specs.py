@@ -46,6 +46,8 @@ def specs(task: Task) -> list[Spec]:
     if not wanted:
         raise TaskError("`arms` is an empty list", got="[]", fix="name an arm, or write `auto`")
     arms = [_spec(name, options, task) for name, options in wanted]
+    wanted = _with_companions(wanted, task)  # all options are checked now
+    arms += [_spec(name, options, task) for name, options in wanted[len(arms) :]]
     names = [spec.name for spec in arms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         taken = [name for name in twice if name in task.answers]
@@ -57,6 +59,24 @@ def specs(task: Task) -> list[Spec]:
             fix="an arm is called so: give the recorded answers another name" if taken else fix,
         )
     return sorted(arms, key=_order)
+
+
+def _with_companions(
+    wanted: list[tuple[str, dict[str, Any]]], task: Task
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the arms and those that must be shown beside one of them (`companions` of its module).
+
+    A companion without options is there already if its arm is, whatever its options.
+    """
+    out = list(wanted)
+    for name, options in wanted if task.teacher else ():
+        arm = load("arms", name)
+        for pair in arm.companions(arm.Options.model_validate(options), task) if hasattr(
+            arm, "companions") else ():  # fmt: skip
+            named = not pair[1] and any(other == pair[0] for other, _ in out)
+            if pair not in out and not named:
+                out.append(pair)
+    return out
 
 
 def variants(arm: str) -> tuple[dict[str, Any], ...]:
@@ -109,7 +129,9 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
             got=str(options),
             fix=f"options of `{name}`: {', '.join(arm.Options.model_fields) or 'none'}",
         ) from None
-    tool, label = arm.TOOL or None, name
+    tool, role, label = arm.TOOL or None, arm.ROLE, name
+    if hasattr(arm, "place"):
+        tool, role = arm.place(arm.Options.model_validate(filled))
     if name == "answers":
         label = options["name"]
         tool = task.answers[label].tool
@@ -118,7 +140,7 @@ def _spec(name: str, options: dict[str, Any], task: Task) -> Spec:
     if extra := [f"{key}={value}" for key, value in options.items() if key != "name"]:
         label = f"{name}({', '.join(extra)})"
     return Spec(
-        name=label, arm=name, options=filled, tool=tool, role=arm.ROLE, simplicity=arm.SIMPLICITY
+        name=label, arm=name, options=filled, tool=tool, role=role, simplicity=arm.SIMPLICITY
     )
 
 
@@ -207,7 +229,7 @@ def reads_unlabelled(arm: str) -> bool:
 def learns_from_teacher(spec: Spec) -> bool:
     """Return whether an arm trains a student on a teacher's answers."""
     needs: frozenset[str] = load("arms", spec.arm).NEEDS
-    return {"training", "teacher"} <= needs
+    return "teacher" in needs and spec.tool == "distil"
 
 
 def unmet_needs(spec: Spec, available: Mapping[str, str]) -> str:

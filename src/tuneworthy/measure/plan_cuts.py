@@ -100,9 +100,11 @@ def follows_up(task: Task, spec: Spec) -> bool:
 def look_after(spec: Spec, folds: int, split: Split) -> int:
     """Return the folds after which the rule looks at an arm, 0 if it runs on all folds at once.
 
-    Rows in time order get no intermediate look, since the first ones do not represent all.
+    Rows in time order get no intermediate look, since the first ones do not represent all; nor does
+    an arm that cannot be named.
     """
-    return FIRST_FOLDS if trains(spec) and folds > FIRST_FOLDS and not split.by_time else 0
+    looked = trains(spec) and spec.role == "candidate"
+    return FIRST_FOLDS if looked and folds > FIRST_FOLDS and not split.by_time else 0
 
 
 def prompts_tried(spec: Spec) -> int:

@@ -22,7 +22,7 @@ from tuneworthy.compare.turn_order import rung
 from tuneworthy.core.plan import PlannedArm
 from tuneworthy.core.plugins import load
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import trains
+from tuneworthy.core.specs import learns_from_teacher, trains
 from tuneworthy.core.task import HardLimits
 from tuneworthy.stats import bounds
 from tuneworthy.stats.clusters import Folds
@@ -139,15 +139,17 @@ class StageRule:
 def follow_up_order(arms: Iterable[PlannedArm], wanted: Mapping[str, float]) -> list[PlannedArm]:
     """Return the follow-up arms in the order in which the rule runs them.
 
-    Training arms come first, then by `wanted` (the share of failures that an arm may repair, by
-    name), then the arms that use most of the task's inputs, then the simplest.
+    Training arms come first, those that learn from a teacher after the others, which the teacher
+    must beat; then by `wanted` (the share of failures that an arm may repair, by name), then the
+    arms that use most of the task's inputs, then the simplest.
     """
 
-    def key(arm: PlannedArm) -> tuple[bool, float, int, int, str]:
+    def key(arm: PlannedArm) -> tuple[bool, bool, float, int, int, str]:
         spec = arm.spec
         share = round(wanted.get(spec.name, 0.0), 6)
         uses = len(load("arms", spec.arm).NEEDS)
-        return not trains(spec), -share, -uses, spec.simplicity, spec.name
+        taught = learns_from_teacher(spec)
+        return not trains(spec), taught, -share, -uses, spec.simplicity, spec.name
 
     return sorted((arm for arm in arms if arm.follow_up and not arm.because), key=key)
 

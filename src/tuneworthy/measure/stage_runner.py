@@ -23,6 +23,7 @@ from tuneworthy.core.specs import needs_dev_scores, trains
 from tuneworthy.diagnose.remedies import advised_against, repairable_share
 from tuneworthy.measure.placebos import Probe, probes
 from tuneworthy.measure.stage_rule import StageRule, always_runs, follow_up_order, mean
+from tuneworthy.measure.teacher_gate import why_not_taught
 from tuneworthy.measure.units import Runner, measure
 from tuneworthy.models import is_local
 
@@ -170,6 +171,8 @@ class StageRunner:
         """Return why a follow-up arm is not run, or ""."""
         spec = arm.spec
         if why := self.rule.beyond_reach(spec):
+            return why
+        if why := why_not_taught(self.shape, self.runs, spec):
             return why
         trained = [arm_column for arm_column in self.rule.columns if trains(arm_column.spec)]
         first = trains(spec) and not trained

@@ -42,7 +42,7 @@ def test_the_teacher_answers_without_the_passage_that_a_ceiling_may_see(tmp_path
 
 def test_it_gets_the_best_prompt_where_that_is_asked_or_it_teaches_itself(tmp_path):
     parts, _ = with_teacher(tmp_path)
-    assert teacher.fit(parts, teacher.Options(prompt="best"), 0).learned
+    assert teacher.fit(parts, teacher.Options(teacher_prompt="best"), 0).learned
     for own in ({"teacher": "smollm2-135m"}, {"teacher": "hf:a/b", "tune": "hf:a/b"}):
         itself = setup(no_base, tmp_path, recipe=BEST, task=task(**own))
         assert teacher_recipe(itself, "auto") == BEST
@@ -64,7 +64,9 @@ def test_auto_measures_the_teacher_only_where_the_task_names_one():
 
 def test_every_case_is_one_request_to_the_teacher():
     sizes = Sizes(cases=10, train=20, dev=5, shared=50, own=20, shot=40, answer=5, cap=8, labels=6)
-    short, long = (teacher.asks(sizes, teacher.Options(prompt=p))[0] for p in ("zero", "best"))
+    short, long = (
+        teacher.asks(sizes, teacher.Options(teacher_prompt=p))[0] for p in ("zero", "best")
+    )
     assert (short.role, short.requests, short.read) == ("teacher", 10, 70)
     assert long.read == 70 + 4 * 40
-    assert teacher.estimate(sizes, teacher.Options(prompt="zero")).read == 50 + 200
+    assert teacher.estimate(sizes, teacher.Options(teacher_prompt="zero")).read == 50 + 200

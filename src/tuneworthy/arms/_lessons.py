@@ -1,0 +1,140 @@
+"""The lesson of a student: its options, the inputs for the teacher, the rows that are learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tuneworthy.arms._pairs import MARK, Pair, PairOptions, Source, Written, write_pairs
+from tuneworthy.arms._trained import TuningOptions
+from tuneworthy.core.arm import Fitted, Setup
+from tuneworthy.core.case import Case
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.model import Model
+from tuneworthy.core.record import digest
+
+HELD, HELD_SHARE = 40, 10  # teacher rows held back from training: at most 40, and 1 in 10
+TAUGHT, WHY = " taught", " why"  # ends of the ids of a teacher's rows
+
+
+class DistilOptions(PairOptions, TuningOptions):
+    """How a student learns from a teacher, besides how pairs are written and how it is trained.
+
+    `student`: tune (the task's open model with an adapter), layers (a copy with one of `every`
+    layers, and an adapter), classifier (TF-IDF, for labels). `gold`: auto trains on the labelled
+    rows too; only_teacher leaves their answers out. `loss`: text (the likelihood of the teacher's
+    text), kl (the divergence from the teacher's `top` likeliest tokens and the rest, at
+    `soften`, for a local teacher with the student's tokenizer), on_policy (the student writes, the
+    teacher scores). `reason_weight` is the weight of a token of a rationale (an answer's is 1).
+    `learns`: teacher; own (the seed student: the labelled rows alone); nothing (the untouched
+    student). `curve`: also train on a quarter and on half of the teacher's rows.
+    """
+
+    student: Literal["tune", "layers", "classifier"] = "tune"
+    every: Annotated[int, Field(ge=2, le=100)] = 2
+    gold: Literal["auto", "only_teacher"] = "auto"
+    loss: Literal["text", "kl", "on_policy"] = "text"
+    top: Annotated[int, Field(ge=1, le=1000)] = 20
+    soften: Annotated[float, Field(gt=0, le=10)] = 1.0
+    reason_weight: Annotated[float, Field(gt=0, le=10)] = 0.5
+    learns: Literal["teacher", "own", "nothing"] = "teacher"
+    curve: bool = False
+
+    @model_validator(mode="after")
+    def _sensible(self) -> DistilOptions:
+        if self.rationale and (self.loss != "text" or self.student == "classifier"):
+            raise ValueError("a rationale is learnt as text, by a model that writes: `loss: text`")
+        if self.student == "classifier" and self.loss != "text":
+            raise ValueError("a classifier learns labels, not distributions: `loss: text`")
+        return self
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The rows of a student: labelled ones, the teacher's pairs, and pairs held back from both."""
+
+    gold: Sequence[Case]
+    pairs: Sequence[Pair]
+    held: Sequence[Pair]
+
+    def cut(self, share: float) -> Lesson:
+        """Return the lesson with a share of the teacher's pairs, the first by a fixed order."""
+        return replace(self, pairs=self.pairs[: max(1, round(share * len(self.pairs)))])
+
+    def rows(self, rationale: bool = False) -> list[Case]:
+        """Return the training rows; with `rationale`, also one for each reason of the teacher.
+
+        What the teacher repeats of a labelled row is learnt once.
+        """
+        known = {(case.messages, case.output) for case in self.gold}
+        every = [row for pair in self.pairs for row in taught_rows(pair)]
+        taught = [row for row in every if (row.messages, row.output) not in known]
+        reasons = [reasoned_row(pair) for pair in self.pairs if rationale and pair.reason]
+        return [*self.gold, *taught, *reasons]
+
+
+Train = Callable[[Lesson, Setup], Fitted]
+"""Trains a student on a lesson, in the folder of the setup."""
+
+
+def sources_of(setup: Setup, options: DistilOptions) -> list[Source]:
+    """Return the inputs for the teacher: all unlabelled ones, and labelled ones where they teach.
+
+    A labelled row with a closed answer has nothing more to teach than its own answer, so under
+    `gold: auto` the teacher is not paid for it; for free text it may write another right answer,
+    and its reasons are new in any case.
+    """
+    free = [Source(query) for query in setup.unlabelled]
+    text = setup.task.output.type == "text"
+    if options.gold == "only_teacher" or options.rationale or text or options.loss == "on_policy":
+        return [*free, *(Source(case.query(), case) for case in setup.train)]
+    if not free:
+        raise DoesNotApply(
+            "every input has its right answer, so the teacher could only repeat it (`lora` learns "
+            "from that): give data.unlabelled, or set `gold: only_teacher`"
+        )
+    return free
+
+
+def lesson_of(setup: Setup, options: DistilOptions, written: Written) -> Lesson:
+    """Return the rows of the student. Raises DoesNotApply if no pair of the teacher is kept."""
+    if not written.pairs:
+        told = "; ".join(f"{len(ids)}: {why}" for why, ids in sorted(written.rejected.items()))
+        raise DoesNotApply(f"none of the teacher's answers is kept ({told})")
+    order = sorted(written.pairs, key=lambda pair: digest(["held", pair.query.id]))
+    count = min(HELD, len(order) // HELD_SHARE)
+    gold = list(setup.train) if options.gold == "auto" else []
+    return Lesson(gold, order[count:], order[:count])
+
+
+def lesson_from(setup: Setup, teacher: Model, options: DistilOptions) -> tuple[Written, Lesson]:
+    """Return what the teacher wrote, and the lesson.
+
+    On policy it writes for the rows held back only.
+    """
+    sources = sources_of(setup, options)
+    if options.loss != "on_policy":
+        written = write_pairs(setup, teacher, sources, options)
+        return written, lesson_of(setup, options, written)
+    order = sorted(sources, key=lambda source: digest(["held", source.query.id]))
+    count = min(HELD, len(order) // HELD_SHARE)
+    written = write_pairs(setup, teacher, order[:count], options)
+    own = [Pair(source.query, ()) for source in order[count:]]
+    return written, Lesson((), own, written.pairs)
+
+
+def taught_rows(pair: Pair) -> list[Case]:
+    """Return the training rows of a pair, one for each of its texts."""
+    return [
+        Case(id=f"{pair.query.id}{TAUGHT}{n or ''}", messages=pair.query.messages, output=text)
+        for n, text in enumerate(pair.texts)
+    ]
+
+
+def reasoned_row(pair: Pair) -> Case:
+    """Return the training row of a pair's reason, which ends in its answer."""
+    text = f"{pair.reason}\n{MARK} {pair.texts[0]}"
+    return Case(id=f"{pair.query.id}{WHY}", messages=pair.query.messages, output=text)

@@ -1,0 +1,98 @@
+"""Checks of a student that fail its arm: each catches a fault that distillation hides otherwise.
+
+Different renders or stop tokens teach another task than the one that is asked; a loss that does not
+fall on its own rows means that the targets are not those of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.core.model import Prompt
+
+ROWS = 8  # rows on which a check runs
+SELF = 1e-4  # nats a token: rounding of two reads of one model
+LONGER = 3.0  # factor between the lengths of the student's and the teacher's answers
+
+
+def shares_tokenizer(teacher: Any, student: Any) -> bool:
+    """Return whether both are local models that cut text into the same tokens."""
+    if not (hasattr(teacher, "tokenizer") and hasattr(student, "tokenizer")):
+        return False
+    vocabularies = [model.tokenizer.get_vocab() for model in (teacher, student)]
+    return bool(vocabularies[0] == vocabularies[1])
+
+
+def check_same_form(teacher: Any, student: Any, prompts: Sequence[Prompt]) -> None:
+    """Raise ModelError if models with one tokenizer render a prompt, or end a turn, differently."""
+    from tuneworthy.models.local.chat_template import prompt_ids
+
+    for prompt in prompts[:ROWS]:
+        theirs, ours = (prompt_ids(model.tokenizer, prompt) for model in (teacher, student))
+        if theirs != ours:
+            at = next((n for n, pair in enumerate(zip(theirs, ours, strict=False))
+                       if pair[0] != pair[1]), min(len(theirs), len(ours)))  # fmt: skip
+            raise _apart(teacher, f"their tokens of one prompt differ from token {at} on")
+    if set(teacher.ends) != set(student.ends):
+        raise _apart(teacher, f"they end a turn with {teacher.ends} and {student.ends}")
+
+
+def _apart(teacher: Any, got: str) -> ModelError:
+    return ModelError(
+        "teacher and student share a tokenizer, but not the form of a conversation",
+        where=str(teacher.spec),
+        got=got,
+        fix="give both the same chat template and end of turn, or take another teacher",
+    )
+
+
+def check_self_divergence(student: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> float:
+    """Return the divergence of the student from itself on some rows; raise NumericError above 0."""
+    from tuneworthy.training.render import EncodedExample, render
+    from tuneworthy.training.top_k_loss import self_divergence
+
+    pairs = zip(prompts[:ROWS], texts[:ROWS], strict=True)
+    rows = [render(student.tokenizer, prompt, text, student.context) for prompt, text in pairs]
+    apart = self_divergence(student, [row for row in rows if isinstance(row, EncodedExample)])
+    if not apart <= SELF:
+        raise NumericError(
+            "the model is not equal to itself: its divergence from itself should be 0",
+            where=str(student.spec),
+            got=f"{apart:.3g} nats a token",
+            fix="train it in float32, or leave this arm out",
+        )
+    return apart
+
+
+def check_learnt(trace: dict[str, Any], rows: int = ROWS) -> None:
+    """Raise NumericError if the loss of the first rows did not fall over the epochs.
+
+    That the weights moved is checked where they are trained (training/figures.py).
+    """
+    epochs = [sum(epoch[:rows]) / len(epoch[:rows]) for epoch in trace["loss_by_row"]["epochs"]]
+    if len(epochs) > 1 and not epochs[-1] < epochs[0]:
+        raise NumericError(
+            f"the loss did not fall on the first {rows} rows",
+            got=f"{epochs[0]:.3f}, then {epochs[-1]:.3f} nats a token",
+            fix="set another `rate`, or train longer (`epochs`)",
+        )
+
+
+def check_lengths(student: Sequence[int], teacher: Sequence[int]) -> float | None:
+    """Return the ratio of the mean lengths of answers (tokens), None without any.
+
+    Raises NumericError if it exceeds a factor of 3 either way: the student's answers do not end
+    where the teacher's do.
+    """
+    if not student or not sum(teacher):
+        return None
+    ratio = sum(student) / sum(teacher)
+    if not 1 / LONGER <= ratio <= LONGER:
+        raise NumericError(
+            "the student's answers are not as long as the teacher's",
+            got=f"{ratio:.2f} times as long, on {len(student)} inputs",
+            fix="check the end of turn of both models, or train longer (`epochs`)",
+        )
+    return ratio

@@ -1,0 +1,141 @@
+"""A small student that learns what a teacher writes: distillation, for a fraction of the price."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tuneworthy.arms._classified import fitted_classifier
+from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._lessons import DistilOptions, Lesson, Train
+from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._teaching import teacher_of, without_passage
+from tuneworthy.arms._trained import (
+    TuningOptions,
+    model_to_tune,
+    prompting_with,
+    recipe_of,
+    train_adapter,
+    work,
+)
+from tuneworthy.core.arm import Asks, Fitted, Recipe, Role, Setup, Sizes, Work
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.task import Task, Tool
+
+TOOL, ROLE, SIMPLICITY = "distil", "candidate", 10
+NEEDS = frozenset({"training", "teacher"})
+UNLABELLED = True
+Companion = tuple[str, dict[str, Any]]
+STRENGTH = 10.0  # inverse regularisation of the classifier, as that of `tfidf`
+
+
+class Options(DistilOptions):
+    """Options of the pairs, of the student, and of training (see DistilOptions)."""
+
+
+def place(options: Options) -> tuple[Tool | None, Role]:
+    """Return tool and role: a student of the own labels is tuned, an untouched one no candidate."""
+    if options.learns == "own":
+        return ("classifier" if options.student == "classifier" else "tune"), "candidate"
+    return (None, "ceiling") if options.learns == "nothing" else ("distil", "candidate")
+
+
+def companions(options: Options, task: Task) -> tuple[Companion, ...]:
+    """Return the arms that are shown beside a student: the teacher, the untouched and the seed one.
+
+    For the plain student of the task's own model they are `zero_shot` and `lora`.
+    """
+    if options.learns != "teacher":
+        return ()
+    given = options.model_dump(mode="json", exclude_unset=True)
+    prompt = {"teacher_prompt": given["teacher_prompt"]} if "teacher_prompt" in given else {}
+    teacher = ("teacher", prompt)
+    if options.student == "classifier":
+        return teacher, ("tfidf", {})
+    shape: dict[str, Any] = {key: given[key] for key in ("student", "every") if key in given}
+    kept = {key: given[key] for key in given if key in TuningOptions.model_fields} | shape
+    own: Companion = ("distil", {**kept, "learns": "own"})
+    if not kept:
+        own = ("lora", {})
+    untouched: Companion = ("distil", {**shape, "learns": "nothing"})
+    if options.student == "tune" and task.tune in (None, task.model):
+        untouched = ("zero_shot", {})
+    return teacher, untouched, own
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return the student, trained on the kept pairs and the labelled rows.
+
+    Raises DoesNotApply if teacher and student do not suit each other or no pair is kept, ModelError
+    or NumericError if a self-check fails (see arms/_student_checks.py).
+    """
+    if options.student == "classifier":
+        return _classifier(setup, options, seed)
+    student = student_of(setup, options)
+    if options.learns == "nothing":
+        fitted = prompting_arm(setup, Recipe(kind="zero"), model=student)
+        return replace(fitted, answer=without_passage(fitted.answer), longer=None)
+    if options.learns == "own":
+        own = replace(setup, models={"tune": student})
+        return train_adapter(own, options, seed, prompting_with(setup, recipe_of(options)))
+    teacher = teacher_of(setup)
+    train = adapter_student(setup, student, teacher, options, seed)
+    return taught_student(setup, teacher, options, train)
+
+
+def student_of(setup: Setup, options: DistilOptions) -> Any:
+    """Return the model to train: the task's own, or a copy of it with fewer layers."""
+    model = model_to_tune(setup)
+    if options.student == "tune":
+        return model
+    from tuneworthy.models.local.layer_drop import without_layers
+
+    return without_layers(model, options.every)
+
+
+def _classifier(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return a TF-IDF classifier on the teacher's labels; often enough where labels are all."""
+    if setup.task.output.type != "label":
+        raise DoesNotApply("a classifier answers with labels, and this task has none")
+    if options.learns == "nothing":
+        raise DoesNotApply("an untouched classifier gives no answers")
+
+    def train(lesson: Lesson, own: Setup) -> Fitted:  # noqa: ARG001
+        rows = lesson.rows()
+        return fitted_classifier(rows, STRENGTH, seed)
+
+    if options.learns == "own":
+        return train(Lesson(setup.train, (), ()), setup)
+    taught: Train = train
+    return taught_student(setup, teacher_of(setup), options, taught)
+
+
+def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:
+    """Return the requests to the teacher: samples of every unlabelled input, of rows where asked.
+
+    With a prompt that differs by fold they are sent in each fold, else once.
+    """
+    if options.learns != "teacher":
+        return ()
+    folds = 1 if options.teacher_prompt == "zero" else sizes.folds
+    rows = sizes.train * sizes.folds
+    asked = rows if options.gold == "only_teacher" or options.rationale else 0
+    usual = options.samples * (sizes.unlabelled + min(asked, 2 * sizes.train))
+    most = options.samples * (folds * sizes.unlabelled + rows)
+    own = sizes.own if options.teacher_prompt == "zero" else sizes.asked
+    return (Asks(role="teacher", requests=usual, most=most, read=sizes.shared + own),)
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work of training on all rows, and of the teacher's samples on this machine."""
+    taught = sizes.unlabelled if options.learns == "teacher" else 0
+    whole = work(sizes.model_copy(update={"train": sizes.train + taught}), options)
+    if options.learns == "nothing" or options.student == "classifier":
+        whole = whole.model_copy(update={"trained": 0.0})
+    passes = 1 + (0.75 if options.curve else 0.0)
+    more = {
+        "read": whole.read + taught * sizes.own,
+        "written": whole.written + options.samples * taught * sizes.answer,
+        "trained": passes * whole.trained,
+    }
+    return whole.model_copy(update=more)

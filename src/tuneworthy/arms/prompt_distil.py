@@ -1,0 +1,64 @@
+"""A long prompt distilled into the weights: the same model learns to do without its examples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from tuneworthy.arms._distilled import adapter_student, taught_student
+from tuneworthy.arms._lessons import DistilOptions
+from tuneworthy.arms._prompted import check_fit
+from tuneworthy.arms._teaching import Prompt
+from tuneworthy.arms._trained import model_to_tune, recipe_of, work
+from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.prompting.messages import build_all
+
+TOOL, ROLE, SIMPLICITY = "distil", "candidate", 20
+NEEDS = frozenset({"training"})
+UNLABELLED = True
+BY_NAME = True  # its teacher is the model that `lora` trains on the right answers
+_COUNTED = 8  # training inputs whose prompts are counted
+
+
+class Options(DistilOptions):
+    """As `distil`, with the tuned model as its own teacher under the best prompt of the fold.
+
+    Labelled rows are inputs as well; their answers only reject what the teacher gets wrong.
+    """
+
+    teacher_prompt: Prompt = "best"
+    student: Literal["tune"] = "tune"
+    learns: Literal["teacher"] = "teacher"
+    gold: Literal["auto", "only_teacher"] = "only_teacher"
+
+
+def fit(setup: Setup, options: Options, seed: int) -> Fitted:
+    """Return the model that learnt under the short prompt what it says under the long one.
+
+    `trace["distilled"]["prompt_tokens"]` has the mean tokens of both prompts. Raises DoesNotApply
+    if the best prompt of the fold is no longer than the short one, or leaves no room.
+    """
+    model = model_to_tune(setup)
+    check_fit(setup, setup.recipe, model)
+    queries = [case.query() for case in setup.train[:_COUNTED]]
+    long, short = (
+        sum(map(model.count_tokens, build_all(setup.task, queries, recipe, setup.train)))
+        for recipe in (setup.recipe, recipe_of(options))
+    )
+    if long <= short:
+        raise DoesNotApply("the best prompt of this fold is no longer than the short one")
+    own = replace(setup, models={"tune": model, "teacher": model})
+    return taught_student(own, model, options, adapter_student(own, model, model, options, seed))
+
+
+def estimate(sizes: Sizes, options: Options) -> Work:
+    """Return the work: every input is read with the long prompt, sampled, and trained short."""
+    inputs = sizes.train + sizes.unlabelled
+    whole = work(sizes.model_copy(update={"train": inputs}), options)
+    more = {
+        "read": whole.read + inputs * sizes.asked,
+        "written": whole.written + options.samples * inputs * sizes.answer,
+        "trained": whole.trained * (1.75 if options.curve else 1.0),
+    }
+    return whole.model_copy(update=more)

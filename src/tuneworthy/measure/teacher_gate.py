@@ -1,0 +1,57 @@
+"""The teacher gate: no student is trained unless its teacher is shown to know more.
+
+The teacher answers the scored cases like any other arm, so the gate is a paired comparison in the
+matrix, as the stage rule's other decisions are. Knows no arm by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuneworthy.compare.columns import Column, by_spec, column
+from tuneworthy.compare.pairs import ALPHA, ComparisonInputs, pair_of
+from tuneworthy.core.plugins import load
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.specs import learns_from_teacher
+from tuneworthy.stats import bounds
+
+
+def why_not_taught(shape: ComparisonInputs, runs: Sequence[Run], spec: Spec) -> str:
+    """Return why an arm that learns from the teacher is not trained, or "".
+
+    It is trained if the lower bound of teacher - rival is above 0, where the rival is the best
+    candidate that needs no teacher, on the cases that both answered. An arm that the teacher's own
+    model answers is no rival: it is the teacher. The rival is chosen by its mean on these very
+    cases, which can only make it look better, so the bound needs no further correction.
+    """
+    if not learns_from_teacher(spec):
+        return ""
+    columns = [found for each in by_spec(runs).values() if (found := column(each)) is not None]
+    teacher = next((one for one in columns if _is_teacher(one.spec)), None)
+    if teacher is None:
+        why = next((run.because for run in runs if _is_teacher(run.spec) and run.because), "")
+        return "the teacher was not measured on these cases" + (f": {why}" if why else "")
+    rivals = [one for one in columns if _is_rival(one, teacher)]
+    if not rivals:
+        return ""
+    shared = {one.spec.name: sorted(set(one.cells) & set(teacher.cells)) for one in rivals}
+    best = max(rivals, key=lambda one: float(one.values(shared[one.spec.name]).mean()))
+    pair = pair_of(shape, teacher, best, bounds.level(ALPHA, shape.looks))
+    if pair.low > 0:
+        return ""
+    return (
+        f"the teacher is not shown to be better than {best.spec.name}, which needs no teacher: "
+        f"{100 * pair.mean:+.1f} points (at least {100 * pair.low:+.1f}, n {pair.n})"
+    )
+
+
+def _is_teacher(spec: Spec) -> bool:
+    needs = load("arms", spec.arm).NEEDS
+    return spec.role == "ceiling" and "teacher" in needs and "training" not in needs
+
+
+def _is_rival(one: Column, teacher: Column) -> bool:
+    own = [run.fingerprint for run in teacher.runs]
+    apart = not any(run.fingerprint and run.fingerprint in own for run in one.runs)
+    free = one.spec.role == "candidate" and not learns_from_teacher(one.spec)
+    return apart and free and bool(set(one.cells) & set(teacher.cells))

@@ -1,0 +1,218 @@
+"""On-policy distillation: the student writes, the teacher scores what it wrote.
+
+Each step samples answers from the current student at temperature 1 and lowers KL(student | teacher)
+at their tokens, over the whole vocabulary; no gradient flows through the sampling (Agarwal et al.
+2024, arXiv 2306.13649; the same loss as TRL's DistillationTrainer at beta 1). Both models run here
+and cut text into the same tokens. Knows no task and no metric.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tuneworthy.core.case import Message
+from tuneworthy.core.errors import NumericError
+from tuneworthy.core.record import digest
+from tuneworthy.core.token_batches import parts
+from tuneworthy.ledger import signals
+from tuneworthy.models.local.chat_template import answer_ids
+from tuneworthy.training.adapter import publish, seal
+from tuneworthy.training.batches import order
+from tuneworthy.training.checkpoint import Checkpoints, Run
+from tuneworthy.training.figures import check_learned, summary, update_ratio
+from tuneworthy.training.loop import rate_at
+from tuneworthy.training.lora import LoraSettings, Trained, load_trained
+from tuneworthy.training.loss import Net, answer_logits, open_plain
+from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.top_k_loss import PART_TOKENS, reverse_divergence
+from tuneworthy.training.twin import lora_twin, save_adapter, weights_hash
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An input: the student's prompt, and the teacher's own prompt for it."""
+
+    id: str
+    student: Sequence[Message]
+    teacher: Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Pupils:
+    """Both engines, the inputs, and the most tokens (`room`) that the student writes for each."""
+
+    student: Any
+    teacher: Any
+    asked: Sequence[Asked]
+    room: int
+    say: Any = lambda text: None
+
+
+def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path) -> Trained:
+    """Train an adapter in `folder/adapter`, or return the complete one that is there.
+
+    The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
+    if a loss is not finite or the adapter did not learn.
+    """
+    if kept := load_trained(folder / "adapter"):
+        return kept
+    student = both.student
+    wrapped = lora_twin(student.module, settings, seed)
+    about = {
+        "base": {**student.fingerprint, "spec": student.spec, "weights": weights_hash(student)},
+        "settings": settings.plain(),
+        "seed": seed,
+        "rows": digest([[a.id, _plain(a.student), _plain(a.teacher)] for a in both.asked]),
+        "objective": {"loss": "on_policy", "room": both.room,
+                      "teacher": digest(dict(both.teacher.fingerprint), 16)},
+    }  # fmt: skip
+    course = _Course(both, settings, seed, wrapped, open_plain(wrapped.base_model.model))
+    told = course.run(Checkpoints(folder / "checkpoints", about, both.say))
+    check_learned(told, wrapped, student.module.config.get_text_config().vocab_size)
+    trace = course.trace(told)
+    built = folder / "built"
+    shutil.rmtree(built, ignore_errors=True)
+    save_adapter(wrapped, built, about)
+    (built / "trace.json").write_text(json.dumps(trace, allow_nan=False), "utf-8")
+    seal(built, {**about, "epoch": settings.pace.epochs})
+    final = publish(built, folder / "adapter")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return Trained(final, trace)
+
+
+@dataclass
+class _Course:
+    """One run: samples, scores and steps."""
+
+    both: Pupils
+    settings: LoraSettings
+    seed: int
+    wrapped: Any
+    net: Net
+
+    def __post_init__(self) -> None:
+        self.theirs = open_plain(self.both.teacher.module)
+        tokenizers = self.both.student.tokenizer, self.both.teacher.tokenizer
+        self.heads = [answer_ids(tokenizers[0], asked.student) for asked in self.both.asked]
+        self.long = [answer_ids(tokenizers[1], asked.teacher) for asked in self.both.asked]
+
+    def run(self, kept: Checkpoints) -> dict[str, Any]:
+        """Return steps, the mean loss of each row by epoch, the first rows, and the seconds."""
+        pace, rows = self.settings.pace, len(self.heads)
+        named = {n: w for n, w in self.wrapped.base_model.model.named_parameters()
+                 if w.requires_grad}  # fmt: skip
+        optimizer = torch.optim.AdamW(
+            list(named.values()), lr=pace.rate, weight_decay=0.0, fused=True
+        )
+        total, run, number = pace.epochs * math.ceil(rows / pace.batch), Run(named, optimizer), 0
+        kept.restore(run, lambda step: True)
+        for epoch in range(pace.epochs):
+            row_order = order(rows, self.seed, epoch)
+            if epoch == len(run.by_row):
+                run.by_row.append([0.0] * rows)
+            for start in range(0, rows, pace.batch):
+                number += 1
+                if number <= len(run.steps):
+                    continue  # done before an interruption
+                kept.keep(run, False)
+                signals.check()
+                begun = time.perf_counter()
+                chosen = row_order[start : start + pace.batch]
+                step = self._step(run, chosen, epoch, rate_at(number - 1, total, pace))
+                run.steps.append(step)
+                run.seconds += time.perf_counter() - begun
+                self.both.say(f"step {number} of {total}: loss {step['loss']:.3f}")
+            kept.keep(run, True)
+        first = order(rows, self.seed, 0)[: pace.batch]
+        return {"steps": run.steps, "by_row": run.by_row, "first": first, "seconds": run.seconds}
+
+    def _step(self, run: Run, chosen: Sequence[int], epoch: int, rate: float) -> dict[str, Any]:
+        pace, weights = self.settings.pace, list(run.weights.values())
+        written = self._written(chosen, len(run.steps))
+        own = [_row(self.heads[at], ids) for at, ids in zip(chosen, written, strict=True)]
+        theirs = [_row(self.long[at], ids) for at, ids in zip(chosen, written, strict=True)]
+        tokens, loss = sum(row.trained for row in own), 0.0
+        for group in parts(own, PART_TOKENS):
+            apart = self._apart([own[i] for i in group], [theirs[i] for i in group])
+            (apart.sum() / tokens).backward()
+            by_row = apart.detach().split([own[i].trained for i in group])
+            for i, values in zip(group, by_row, strict=True):
+                run.by_row[epoch][chosen[i]] = float(values.mean())
+                loss += float(values.sum()) / tokens
+        norm = float(torch.nn.utils.clip_grad_norm_(weights, pace.clip))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise NumericError(
+                "the loss or its gradient is not finite",
+                where=f"epoch {epoch + 1}, step {len(run.steps) + 1}",
+                got=f"loss {loss}, gradient norm {norm}",
+                fix="lower the option `rate`",
+            )
+        for options in run.optimizer.param_groups:
+            options["lr"] = rate
+        run.optimizer.step()
+        run.optimizer.zero_grad(set_to_none=True)
+        read = sum(len(row.ids) for row in own)
+        return {"epoch": epoch + 1, "loss": loss, "rate": rate, "norm": norm,
+                "clipped": norm > pace.clip, "tokens": tokens, "read": read}  # fmt: skip
+
+    def _apart(self, own: Sequence[EncodedExample], theirs: Sequence[EncodedExample]) -> Any:
+        """Return the divergence at each token that the student wrote."""
+        with torch.no_grad():
+            teacher = answer_logits(self.theirs, theirs, None)
+        student = answer_logits(self.net, own, None)
+        width = min(teacher.shape[-1], student.shape[-1])  # padding of a vocabulary differs
+        return reverse_divergence(student[:, :width], teacher[:, :width].to(student.device))
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _written(self, chosen: Sequence[int], step: int) -> list[list[int]]:
+        """Return what the student samples for these inputs, its end of turn included."""
+        module, ends = self.wrapped.base_model.model, list(self.both.student.ends)
+        heads = [self.heads[at] for at in chosen]
+        longest = max(map(len, heads))
+        ids = torch.tensor([[ends[0]] * (longest - len(head)) + head for head in heads])
+        mask = torch.tensor([[0] * (longest - len(head)) + [1] * len(head) for head in heads])
+        with torch.random.fork_rng():
+            torch.manual_seed(int(digest([self.seed, step], 8), 16))  # a resumed run samples alike
+            made = module.generate(
+                input_ids=ids.to(module.device), attention_mask=mask.to(module.device),
+                do_sample=True, temperature=1.0, top_k=0, top_p=1.0, eos_token_id=ends,
+                pad_token_id=ends[0], max_new_tokens=self.both.room,
+            )  # fmt: skip
+        return [_ended(row.tolist(), ends) for row in made[:, longest:].cpu()]
+
+    def trace(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Return the trace in the form of other training runs."""
+        ids, pace = [asked.id for asked in self.both.asked], self.settings.pace
+        rows = [_row(head, [0]) for head in self.heads]  # its texts change from step to step
+        last = {"epoch": pace.epochs, "dev_score": None, "dev_loss": None, "p_end": None,
+                "update_ratio": update_ratio(self.wrapped)}  # fmt: skip
+        parameters = sum(p.numel() for p in self.wrapped.parameters() if p.requires_grad)
+        figures = summary(told, ids, rows)
+        written = {"answer_tokens": sum(step["tokens"] for step in told["steps"])}
+        used = {"given": len(ids), "used": len(ids), "excluded": {}}
+        return {**figures, **written, "mask_share": None, "evaluations": [last],
+                "chosen": pace.epochs, "stopped_early": None, "rows": used, "gradient": "autograd",
+                "parameters": parameters, "seed": self.seed}  # fmt: skip
+
+
+def _row(head: Sequence[int], written: Sequence[int]) -> EncodedExample:
+    return EncodedExample((*head, *written), (False,) * len(head) + (True,) * len(written))
+
+
+def _ended(ids: list[int], ends: Sequence[int]) -> list[int]:
+    """Return the ids up to and including the first end of turn."""
+    stop = next((at for at, token in enumerate(ids) if token in ends), len(ids) - 1)
+    return ids[: stop + 1]
+
+
+def _plain(messages: Sequence[Message]) -> list[Any]:
+    return [message.plain() for message in messages]

@@ -15,7 +15,7 @@ from tuneworthy.arms._trained import (
     model_to_tune,
     pilot_options,
     recipe_of,
-    train_adapter,
+    train_model,
     work,
 )
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
@@ -59,7 +59,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [prompt for prompt, _ in reader.prompts(queries)]
 
-    fitted = train_adapter(
+    fitted = train_model(
         setup, options, seed, PromptingMethod(reader.recipe, prompts, reader.answer)
     )
     return replace(fitted, notes=(*notes, *fitted.notes))

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from tuneworthy.core.record import GrownRecord
 from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.models.local.device import exact
 from tuneworthy.training.adapter import seal
 
 
@@ -70,7 +71,22 @@ def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
         # PEFT warns about future names in transformers
         warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(seed)  # the initial weights depend on the seed alone
-        return get_peft_model(twin(module), config).eval()
+        wrapped = get_peft_model(twin(module), config).eval()
+    if shape.dora:
+        _start_from_base(wrapped)
+    return wrapped
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _start_from_base(wrapped: Any) -> None:
+    """Set each magnitude to its row's norm: PEFT rounds it to half precision where the base is.
+
+    Without this a fresh adapter changed every output by up to .4 %.
+    """
+    for layer in wrapped.modules():
+        if "default" in getattr(layer, "lora_magnitude_vector", {}):
+            norms = torch.linalg.vector_norm(exact(layer.get_base_layer().weight), dim=1)
+            layer.lora_magnitude_vector["default"].weight.copy_(norms)
 
 
 def weights_hash(model: Any) -> str:

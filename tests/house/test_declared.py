@@ -28,7 +28,10 @@ def imported():
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *(l for x in ("train", "serve", "build") for l in extras[x])]
+    lines = [
+        *project["dependencies"],
+        *(line for name in ("train", "serve", "build") for line in extras[name]),
+    ]
     return {re.split(r"[<>=\[; ]", line)[0] for line in lines}
 
 

@@ -23,7 +23,7 @@ from tuneworthy.arms._lessons import (
 from tuneworthy.arms._on_policy import on_policy_student
 from tuneworthy.arms._pairs import FEW, Pair, asked_why
 from tuneworthy.arms._teaching import teacher_recipe
-from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_adapter
+from tuneworthy.arms._trained import PromptingMethod, prompting_with, recipe_of, train_model
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe, Setup
 from tuneworthy.core.case import Query
@@ -96,7 +96,7 @@ def adapter_student(
         objective = _objective(own, teacher, options, lesson)
         ask = replace(_asking(own, recipe, options), objective=objective)
         learning = replace(own, train=rows, models={"tune": student})
-        fitted = train_adapter(learning, options, seed, ask)
+        fitted = train_model(learning, options, seed, ask)
         checks.check_learnt(fitted.trace or {})
         return fitted
 

@@ -1,4 +1,4 @@
-"""Helpers of the arms that train a low-rank adapter (LoRA): options, examples, choice on dev."""
+"""Helpers of the arms that train an adapter or all weights: options, examples, choice on dev."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
+from tuneworthy.arms._replay import replay_rows, replayed
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import GrownRecord
 from tuneworthy.core.request_limits import limits_for, scaled_limits
 from tuneworthy.prompting.messages import build_all
 
@@ -31,10 +32,10 @@ _DEV_ASKED = 40  # dev rows for the choice of an epoch
 _RISE = 0.02  # a rise of the dev score over the best epoch before that earns a note
 Prompts = Callable[[Sequence[Query]], Sequence[Prompt]]
 Answers = Callable[[Sequence[Query], Model, int], list[Answer]]
-Tuned = TypeVar("Tuned", bound="TuningOptions")
+Tuned = TypeVar("Tuned", bound="TrainingOptions")
 
 
-class TuningOptions(Record):
+class TrainingOptions(GrownRecord):
     """Options of training. `rate` None: by the size of the model (training/learning_rate.py).
 
     `batch` None: 16 rows a step, 8 below 1,024 rows, 4 below 512.
@@ -44,18 +45,43 @@ class TuningOptions(Record):
     once the dev score has not risen for so many epochs, or is 1; None trains all epochs: the rate
     falls towards 0 over them, so the last ones settle what the first ones found. `rows` limits the
     training rows, drawn by the seed. `shuffled` gives every row another row's answer: the placebo.
+
+    `replay` is the share of general rows among all rows that are trained on (see `_replay`).
+    `prompt_loss` w is the weight of a prompt token's loss. Prompt tokens are all that the chat
+    template writes before the answer, but for the very first, which nothing predicts; the loss of a
+    step is (sum over answer tokens + w × sum over prompt tokens) / (answer tokens + w × prompt
+    tokens). 0 trains on answers alone, 1 is plain language modelling (Huerta-Enochian and Ko 2024,
+    arXiv 2401.13586, on when it helps). Replayed rows and the dev loss count answers alone.
     """
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"replay", "prompt_loss"})
+
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
-    rank: Annotated[int, Field(ge=1, le=1024)] = 16
-    alpha: Annotated[float, Field(gt=0)] = 32
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     batch: Annotated[int, Field(ge=1, le=4096)] | None = None
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     prompt: Literal["short", "full"] = "short"
     patience: Annotated[int, Field(ge=1, le=1000)] | None = None
     rows: Annotated[int, Field(ge=1)] | None = None
     shuffled: bool = False
+    replay: Annotated[float, Field(ge=0, le=0.05)] = 0.0
+    prompt_loss: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class TuningOptions(TrainingOptions):
+    """Options of training an adapter; its scale is alpha / rank, with `rslora` alpha / sqrt(rank).
+
+    `rslora` keeps the size of the update where the rank is high (Kalajdzievski 2023, arXiv
+    2312.03732). `dora` also trains a magnitude for every output of a layer (Liu et al. 2024, arXiv
+    2402.09353): it may score higher at a low rank, and takes the slower general path.
+    """
+
+    LATER: ClassVar[frozenset[str]] = TrainingOptions.LATER | {"dora", "rslora"}
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 32
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    rslora: bool = False
 
 
 def model_to_tune(setup: Setup) -> Any:
@@ -70,7 +96,7 @@ def model_to_tune(setup: Setup) -> Any:
     return model
 
 
-def recipe_of(options: TuningOptions) -> Recipe:
+def recipe_of(options: TrainingOptions) -> Recipe:
     """Return the prompt of the tuned model, in training and in answering."""
     return Recipe(kind="short" if options.prompt == "short" else "zero")
 
@@ -107,30 +133,38 @@ def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) 
     return PromptingMethod(pack, prompts, answers)
 
 
-def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: PromptingMethod) -> Fitted:
-    """Train on the training rows (or load a former run's adapter) and answer with the adapter.
+def train_model(setup: Setup, options: TrainingOptions, seed: int, ask: PromptingMethod) -> Fitted:
+    """Train on the training rows (or load a former run's result) and answer with the tuned model.
 
-    Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
+    An adapter is trained by TuningOptions, all weights by other options. Raises DoesNotApply if
+    there is no row, or the model to tune cannot be trained here.
     """
     model = model_to_tune(setup)
+    from tuneworthy.training.full import fit_full
     from tuneworthy.training.learning_rate import rate_of
-    from tuneworthy.training.lora import TrainingData, fit_lora
+    from tuneworthy.training.lora import fit_lora
+    from tuneworthy.training.training_data import Example, TrainingData
 
-    rate = rate_of(model.module.config, options.rate)
+    full = not isinstance(options, TuningOptions)
+    rate = rate_of(model.module.config, options.rate, full=full)
     setup.say(f"learning rate {rate.value:g}: {rate.why}")
 
     def chosen(folder: Path) -> float:  # scores an epoch; a single epoch needs no choice
         return _dev_score(setup, ask.answers, model.with_adapter(folder))
 
+    train = _examples(ask.prompts, training_rows(setup.train, options, seed))
+    wanted = replayed(options.replay, len(train))
     lessons = TrainingData(
-        train=_examples(ask.prompts, training_rows(setup.train, options, seed)),
+        train=train,
         dev=_examples(ask.prompts, setup.dev),
         dev_score=chosen if options.epochs > 1 else None,
         say=setup.say,
+        replay=[Example(*row) for row in replay_rows(setup, model, wanted)],
         objective=ask.objective,
     )
     how = settings(options, len(lessons.train), rate.value)
-    done = fit_lora(model, lessons, how, seed, setup.folder)
+    fit: Any = fit_full if full else fit_lora
+    done = fit(model, lessons, how, seed, setup.folder)
     subset = f"learnt from {len(lessons.train)} of {len(setup.train)} rows"
     adapted = model.with_adapter(done.adapter)
     return Fitted(
@@ -146,27 +180,39 @@ def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: Promptin
         artefact=done.adapter,
         model=adapted,
         pack=ask.pack,
-        notes=(*([subset] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
+        notes=(
+            *([subset] if len(lessons.train) < len(setup.train) else []),
+            *_replay_notes(len(lessons.replay), wanted),
+            *_notes(done.trace),
+        ),
     )
 
 
-def settings(options: TuningOptions, rows: int, rate: float) -> Any:
+def settings(options: TrainingOptions, rows: int, rate: float) -> Any:
     """Return the training settings for so many rows and a peak learning rate."""
+    from tuneworthy.training.full import FullSettings
     from tuneworthy.training.loop import TrainingSchedule
     from tuneworthy.training.lora import LoraSettings
 
-    batch = _batch(options, rows)
+    shared: dict[str, Any] = {
+        "pace": TrainingSchedule(epochs=options.epochs, rate=rate, batch=_batch(options, rows)),
+        "patience": options.patience,
+        "prompt_loss": options.prompt_loss,
+    }
+    if not isinstance(options, TuningOptions):
+        return FullSettings(**shared)
     return LoraSettings(
         rank=options.rank,
         alpha=options.alpha,
         targets=options.targets,
-        pace=TrainingSchedule(epochs=options.epochs, rate=rate, batch=batch),
-        patience=options.patience,
+        dora=options.dora,
+        rslora=options.rslora,
+        **shared,
     )
 
 
 def _examples(prompts: Prompts, cases: Sequence[Case]) -> list[Any]:
-    from tuneworthy.training.objective import Example
+    from tuneworthy.training.training_data import Example
 
     built = prompts([case.query() for case in cases])
     return [Example(c.id, prompt, c.output) for c, prompt in zip(cases, built, strict=True)]
@@ -177,7 +223,7 @@ def pilot_options(options: Tuned) -> Tuned:
     return options.model_copy(update={"rows": min(options.rows or _PILOT, _PILOT)})
 
 
-def training_rows(cases: Sequence[Case], options: TuningOptions, seed: int) -> Sequence[Case]:
+def training_rows(cases: Sequence[Case], options: TrainingOptions, seed: int) -> Sequence[Case]:
     """Return the training rows, each with another row's answer if `shuffled`.
 
     The shuffle is a single cycle, so no row keeps its own answer.
@@ -206,6 +252,8 @@ def _chosen_dev(trace: dict[str, Any]) -> float | None:
 def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     left = trace["rows"]["excluded"]
     out = [f"{len(ids)} training rows left out: {reason}" for reason, ids in left.items()]
+    if saved := trace.get("weights"):
+        out.append(f"the tuned weights take {saved['bytes'] / 1e6:,.0f} MB in .tuneworthy")
     dev_scores = [e["dev_score"] for e in trace["evaluations"] if e["dev_score"] is not None]
     if why := trace.get("stopped_early"):
         out.append(f"training stopped after epoch {len(trace['evaluations'])}: {why}")
@@ -214,11 +262,17 @@ def _notes(trace: dict[str, Any]) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _batch(options: TuningOptions, rows: int) -> int:
+def _replay_notes(given: int, wanted: int) -> tuple[str, ...]:
+    if given == wanted:
+        return ()
+    return (f"{given} of {wanted} general rows replayed: the base ended no more answers in time",)
+
+
+def _batch(options: TrainingOptions, rows: int) -> int:
     return options.batch or next((size for below, size in _BATCHES if rows < below), _BATCH)
 
 
-def work(sizes: Sizes, options: TuningOptions, passages: float = 0.0) -> Work:
+def work(sizes: Sizes, options: TrainingOptions, passages: float = 0.0) -> Work:
     """Return the work of one training run, its dev answers after every epoch, and the scored ones.
 
     `passages`: tokens of context a row. A step of few tokens takes as long as one of 256, because
@@ -229,6 +283,7 @@ def work(sizes: Sizes, options: TuningOptions, passages: float = 0.0) -> Work:
         options.epochs * min(sizes.dev, _DEV_ASKED) if options.epochs > 1 else 0
     )
     rows = min(sizes.train, options.rows or sizes.train)
+    rows += replayed(options.replay, rows)
     steps = math.ceil(rows / _batch(options, rows))
     return Work(
         requests=sizes.cases,

@@ -15,7 +15,7 @@ from tuneworthy.arms._trained import (
     model_to_tune,
     prompting_with,
     recipe_of,
-    train_adapter,
+    train_model,
     work,
 )
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Role, Setup, Sizes, Work
@@ -77,7 +77,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         return replace(fitted, answer=without_passage(fitted.answer), longer=None)
     if options.learns == "own":
         own = replace(setup, models={"tune": student})
-        return train_adapter(own, options, seed, prompting_with(setup, recipe_of(options)))
+        return train_model(own, options, seed, prompting_with(setup, recipe_of(options)))
     teacher = teacher_of(setup)
     train = adapter_student(setup, student, teacher, options, seed)
     return taught_student(setup, teacher, options, train)

@@ -7,7 +7,7 @@ from tuneworthy.arms._trained import (
     pilot_options,
     prompting_with,
     recipe_of,
-    train_adapter,
+    train_model,
     work,
 )
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
@@ -36,7 +36,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
 
     Raises DoesNotApply if there is no row, or the model to tune cannot be trained here.
     """
-    return train_adapter(setup, options, seed, prompting_with(setup, recipe_of(options)))
+    return train_model(setup, options, seed, prompting_with(setup, recipe_of(options)))
 
 
 def estimate(sizes: Sizes, options: Options) -> Work:

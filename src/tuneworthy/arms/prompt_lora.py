@@ -12,7 +12,7 @@ from tuneworthy.arms._trained import (
     model_to_tune,
     pilot_options,
     prompting_with,
-    train_adapter,
+    train_model,
     work,
 )
 from tuneworthy.core.arm import Fitted, Recipe, Setup, Sizes, Work
@@ -51,7 +51,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     model_to_tune(setup)
     recipe = limit_examples(setup.recipe, options.k)
     check_fit(setup, recipe, setup.models["tune"])
-    return train_adapter(setup, options, seed, prompting_with(setup, recipe, setup.train))
+    return train_model(setup, options, seed, prompting_with(setup, recipe, setup.train))
 
 
 def limit_examples(recipe: Recipe, k: int) -> Recipe:

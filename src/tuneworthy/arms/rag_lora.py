@@ -22,7 +22,7 @@ from tuneworthy.arms._trained import (
     model_to_tune,
     pilot_options,
     recipe_of,
-    train_adapter,
+    train_model,
     work,
 )
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
@@ -70,7 +70,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     pack = prompt_pack(
         replace(setup, train=()), reader.recipe, role="tune", adapter=True, passages=passages
     )
-    fitted = train_adapter(setup, options, seed, PromptingMethod(pack, prompts, reader.answer))
+    fitted = train_model(setup, options, seed, PromptingMethod(pack, prompts, reader.answer))
     return replace(fitted, notes=(*notes, *fitted.notes))
 
 

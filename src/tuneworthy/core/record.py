@@ -8,9 +8,15 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 
 class Record(BaseModel):
@@ -23,6 +29,21 @@ class Record(BaseModel):
     def plain(self) -> dict[str, Any]:
         """Return the record as JSON-ready plain data, with public field names (aliases)."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class GrownRecord(Record):
+    """A record whose `LATER` fields are left out of its plain form where they have their default.
+
+    A field that is added to stored options thus leaves the digest of every earlier value as it was.
+    """
+
+    LATER: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields, plain = type(self).model_fields, write(self)
+        unset = {name for name in self.LATER if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in plain.items() if name not in unset}
 
 
 def well_formed(text: str) -> str:

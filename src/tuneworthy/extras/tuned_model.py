@@ -28,6 +28,7 @@ from tuneworthy.measure.units import Runner
 
 ON_TASK, ASKED, CONFIDENT = 60, 12, 120  # cases: teacher-forced, put to the base, labels scored
 DRAWS = 4000
+_TENSORS = ("adapter_model.safetensors", "model.safetensors")  # of an adapter, of full tuning
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class TunedPair:
         from tuneworthy.training import changes
 
         def make() -> dict[str, Any]:
-            figures: dict[str, Any] = {"layers": changes.weight_changes(self.model)}
+            figures: dict[str, Any] = {"layers": changes.weight_changes(self.base, self.model)}
             for side, rows in (("on", self._task_rows()), ("off", self._general_rows()[::6])):
                 try:
                     figures[side] = changes.representation_shifts(self.base, self.model, rows)
@@ -165,15 +166,15 @@ def _general_prompts() -> list[Any]:
 def open_tuned(runner: Runner, run: Run) -> TunedPair | str:
     """Return a trained run with its models open, or the reason why they can't be opened.
 
-    `run` has an artefact: an adapter folder, relative to the task's folder. Raises ModelError if
-    the adapter does not belong to the model.
+    `run` has an artefact: the folder of an adapter or of whole weights, relative to the task's
+    folder. Raises ModelError if it does not belong to the model.
     """
     base: Any = runner.models.get("tune")
     folder = runner.task.folder / Path(str(run.artefact))
     if base is None or not hasattr(base, "with_adapter"):
         return "the tuned model's base can't be opened here"
-    if not (folder / "adapter_model.safetensors").exists():
-        return "the adapter that was trained no longer lies in .tuneworthy"
+    if not any((folder / name).exists() for name in _TENSORS):
+        return "what was trained no longer lies in .tuneworthy"
     return TunedPair(runner, run, base, base.with_adapter(folder, idle=True))
 
 

@@ -6,12 +6,12 @@ answers; grammar-constrained decoding. Knows no task and no metric.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ try:
         check_values,
         ends_of,
         opened,
+        package_versions,
         set_thinking,
         tokenizer_hash,
     )
     from tuneworthy.models.local.render_process import Refused
     from tuneworthy.models.local.sizes import check_memory, tokens_of
+    from tuneworthy.models.local.tuned_weights import has_weights, read_tuned
 except ImportError as missing:
     raise NotInstalled(
         "running a model on this machine needs the extra `train`",
@@ -87,18 +89,25 @@ class HF(Cached):
         self._guides: dict[str, Any] = {}
 
     def with_adapter(self, folder: Path, *, idle: bool = False) -> HF:
-        """Return this model with the LoRA adapter in `folder`; the weights are shared.
+        """Return this model as training left it in `folder`: with a LoRA adapter or new weights.
 
-        Raises ModelError if it belongs to another base, does not match, or (unless `idle`) changes
-        nothing.
+        An adapter shares the base's weights; those of full tuning take as much memory again.
+        Raises ModelError if the folder belongs to another base, does not match, or (unless `idle`)
+        changes nothing.
         """
+        if has_weights(folder):
+            return self._with_weights(folder, idle)
         adapter = read_adapter(folder, self.module, self.fingerprint["weights"], idle=idle)
-        other = HF.__new__(HF)
-        other.__dict__ |= self.__dict__
-        other.adapter = adapter
-        if decoder := self.net.decoder:
-            other.net = replace(self.net, decoder=decoder.adapted(adapter.changes))
+        other = copy.copy(self)
+        other.adapter, other.net = adapter, _forward.adapted_net(self.net, adapter)
         other.fingerprint = {**self.fingerprint, "adapter": adapter.hash}
+        return other
+
+    def _with_weights(self, folder: Path, idle: bool) -> HF:
+        other, base = copy.copy(self), self.fingerprint["weights"]
+        other.module, own = read_tuned(folder, self.module, base, idle=idle)
+        other.net = replace(_forward.open_net(other.module), fit=replace(self.net.fit))
+        other.fingerprint = {**self.fingerprint, "weights": own, "tuned_from": base}
         return other
 
     @property
@@ -321,8 +330,7 @@ class HF(Cached):
     def holds(self, text: str, grammar: Grammar) -> bool:
         """Return whether a text is a complete answer under the grammar, in its decoded form."""
         guide = self._guide(grammar)
-        matcher = guide.begin()
-        tokens = guide.words.tokenize_str(text)
+        matcher, tokens = guide.begin(), guide.words.tokenize_str(text)
         # consuming illegal tokens would print a warning
         legal = matcher.validate_tokens(tokens) == len(tokens)
         return bool(legal and matcher.consume_tokens(tokens) and matcher.is_accepting())
@@ -362,14 +370,16 @@ def load(
     check_values(module, tokenizer, folder)
     state = set_thinking(tokenizer, thinking or place.thinking)
     marks = {
+        "engine": ENGINE,
         "weights": weights_hash(files),
         **marks_of(device, precision),
         "tokenizer": tokenizer_hash(folder),
         "template": digest(str(tokenizer.chat_template)),
         "thinking": state.state,
+        **package_versions(),
     }
     try:
-        model = HF(spec, module, tokenizer, fingerprint(marks), state)
+        model = HF(spec, module, tokenizer, marks, state)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError) as error:
         raise ModelError(
             "the model can't be run as its config.json says",
@@ -379,16 +389,6 @@ def load(
         ) from error
     model.net.fit.rows = place.batch
     return model
-
-
-def fingerprint(marks: dict[str, str]) -> dict[str, str]:
-    """Return a model's marks plus those of the engine: its version and its packages' versions."""
-    packages = ("torch", "transformers", "tokenizers", "llguidance")
-    return {
-        "engine": ENGINE,
-        **marks,
-        **{name: version(name) for name in packages},
-    }
 
 
 def _refused(why: str) -> Reply:

@@ -1,4 +1,4 @@
-"""A sealed folder (adapter or checkpoint): complete or absent, bound by hash to its base.
+"""A sealed folder (adapter, weights or checkpoint): complete or absent, bound by hash to its base.
 
 `tuneworthy.json` lists every file with size and SHA-256 and is written last; the folder gets its
 name only when all of it is on disk. Knows no torch.
@@ -30,7 +30,7 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict[str, Any] | None:
-    """Return the manifest of a complete folder with the file `needed`, else None."""
+    """Return the manifest of a complete folder with the file `needed` ("": any), else None."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
         files: dict[str, dict[str, Any]] = manifest["files"]
@@ -42,7 +42,7 @@ def read_sealed(folder: Path, needed: str = "adapter_model.safetensors") -> dict
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return manifest if whole and needed in files else None
+    return manifest if whole and (not needed or needed in files) else None
 
 
 def publish(built: Path, folder: Path, what: str = "adapter") -> Path:

@@ -1,15 +1,16 @@
-"""The effect of an adapter on weights by layer, next-token distribution, and representations.
+"""The effect of training on weights by layer, next-token distribution, and representations.
 
-Base and tuned model read the very same tokens in the same batches, so every figure is paired and an
-adapter that changes nothing gives exactly 0. Knows no task, no metric and no arm.
+Base and tuned model read the very same tokens in the same batches, so every figure is paired and
+training that changed nothing gives exactly 0. A tuned model has an adapter on the base's modules,
+or modules and weights of its own (full tuning). Knows no task, no metric and no arm.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ from tuneworthy.training.render import EncodedExample
 PART_TOKENS = 1024  # padded tokens read at once: their logits dominate the memory
 SHIFTED = 16  # rows on which representations are compared
 Text = Sequence[Message] | str
+_Figures = tuple[float, float, int, float | None]
+"""Squared norm of the change and of the weight, the most rank, the effective rank."""
 
 
 def passages(model: Any, beginnings: Sequence[Text], most: int, seed: int) -> list[dict[str, Any]]:
@@ -68,34 +71,68 @@ def compare_models(base: Any, tuned: Any, rows: Sequence[dict[str, Any]]) -> lis
     rendered = [_rendered(row) for row in rows]
     fits = [i for i, row in enumerate(rendered) if row.trained and _fits(base, row)]
     net = open_plain(base.module)
+    other = net if tuned.module is base.module else open_plain(tuned.module)
     figures_by_row = [[0, 0.0, 0.0, 0.0] for _ in rows]
     for group in parts([rendered[i] for i in fits], PART_TOKENS):
         signals.check()
         batch = [fits[i] for i in group]
-        for i, figures in zip(batch, _group(net, tuned, [rendered[i] for i in batch]), strict=True):
+        for i, figures in zip(
+            batch, _group((net, other), tuned, [rendered[i] for i in batch]), strict=True
+        ):
             figures_by_row[i] = figures
     _check([value for row in figures_by_row for value in row], base)
     return figures_by_row
 
 
-def weight_changes(tuned: Any) -> dict[str, dict[str, Any]]:
-    """Return by layer the size and the effective rank of an adapter's weight change.
+def weight_changes(base: Any, tuned: Any) -> dict[str, dict[str, Any]]:
+    """Return by layer the size and the effective rank of the weight change.
 
-    Only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the singular values of B A are
-    those of Rb Ra'. `ratio` is ‖scale · B A‖ / ‖W‖ (Frobenius, over a layer's matrices together);
-    `effective_rank` is exp(entropy of the normalised singular values), the mean over its matrices
-    (Roy and Vetterli 2007), None if none changed. The key "all" is the whole model.
+    `ratio` is ‖ΔW‖ / ‖W‖ (Frobenius, over a layer's weights together); `effective_rank` is
+    exp(entropy of the normalised singular values of ΔW), the mean over the layer's matrices (Roy
+    and Vetterli 2007), None if none changed; at most `rank`. Weights outside of the layers have
+    their names. The key "all" is the whole model.
     """
-    modules = dict(tuned.module.named_modules())
-    layers: dict[str, list[tuple[float, float, int, float | None]]] = {}
-    for name, (first, second, scale) in tuned.adapter.changes.items():
-        values = _singular(first, second) * abs(scale)
-        weight = torch.linalg.vector_norm(modules[name].weight.detach().float()).item() ** 2
-        figures = (float((values**2).sum()), weight, len(first), effective_rank(values.tolist()))
+    layers: dict[str, list[_Figures]] = {}
+    for name, figures in _adapted(tuned) if tuned.adapter else _retrained(base, tuned):
         match = re.search(r"\.(\d+)\.", name)
         layers.setdefault(match.group(1) if match else name, []).append(figures)
     by_layer = {layer: _layer(rows) for layer, rows in layers.items()}
     return {"all": _layer([row for rows in layers.values() for row in rows]), **by_layer}
+
+
+def _adapted(tuned: Any) -> Iterator[tuple[str, _Figures]]:
+    """Yield the figures of each layer that an adapter changes.
+
+    Of a low-rank change only r × r matrices are decomposed: with B = Qb Rb and A' = Qa Ra the
+    singular values of B A are those of Rb Ra'. DoRA's change is of full rank.
+    """
+    modules = dict(tuned.module.named_modules())
+    for name, (first, second, scale) in tuned.adapter.changes.items():
+        weight = exact(modules[name].weight.detach())
+        if (gain := tuned.adapter.gains.get(name)) is None:
+            values, rank = _singular(first, second) * abs(scale), len(first)
+        else:
+            whole = weight + scale * (exact(second) @ exact(first))
+            change = exact(gain)[:, None] * whole - weight
+            values, rank = _singular_of(change), min(change.shape)
+        yield name, _figures(values, weight, rank)
+
+
+def _retrained(base: Any, tuned: Any) -> Iterator[tuple[str, _Figures]]:
+    """Yield the figures of each weight of a model whose weights were all trained."""
+    before = dict(base.module.named_parameters())
+    for name, after in tuned.module.named_parameters():
+        weight = exact(before[name].detach())
+        change = exact(after.detach()) - weight
+        if change.ndim == 2:
+            yield name, _figures(_singular_of(change), weight, min(change.shape))
+        else:  # a norm's weights have a size, and no rank
+            yield name, (float((change**2).sum()), float((weight**2).sum()), 1, None)
+
+
+def _figures(values: Any, weight: Any, rank: int) -> _Figures:
+    size = float(torch.linalg.vector_norm(weight)) ** 2
+    return float((values**2).sum()), size, rank, effective_rank(values.tolist())
 
 
 def effective_rank(values: Sequence[float]) -> float | None:
@@ -114,11 +151,14 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
     NumericError if one is not finite.
     """
     rendered = [row for row in map(_rendered, rows) if row.trained and _fits(base, row)][:SHIFTED]
-    body, sums, count = base.module.get_decoder(), list[float](), 0
+    bodies = [model.module.get_decoder() for model in (base, tuned)]
+    sums, count = list[float](), 0
     for row in rendered:
         signals.check()
         ids = torch.tensor([row.ids], device=base.module.device)
-        before, after = (_states(body, ids, row.first, tuned if on else None) for on in (0, 1))
+        before = _states(bodies[0], ids, row.first)
+        with _applied(tuned):
+            after = _states(bodies[1], ids, row.first)
         moved = [
             (torch.linalg.vector_norm(b - a, dim=-1) / torch.linalg.vector_norm(a, dim=-1)).sum()
             for a, b in zip(before, after, strict=True)
@@ -130,17 +170,16 @@ def representation_shifts(base: Any, tuned: Any, rows: Sequence[dict[str, Any]])
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _states(body: Any, ids: Any, first: int, tuned: Any | None) -> list[Any]:
-    with tuned.adapter.applied(tuned.module) if tuned else nullcontext():
-        states = body(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+def _states(body: Any, ids: Any, first: int) -> list[Any]:
+    states = body(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
     return [state[0, first:].float() for state in states[1:]]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _group(net: Net, tuned: Any, rows: Sequence[EncodedExample]) -> list[list[float]]:
-    own = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
-    with tuned.adapter.applied(tuned.module):
-        new = torch.log_softmax(answer_logits(net, rows, None).float(), -1)
+def _group(nets: tuple[Net, Net], tuned: Any, rows: Sequence[EncodedExample]) -> list[list[float]]:
+    own = torch.log_softmax(answer_logits(nets[0], rows, None).float(), -1)
+    with _applied(tuned):
+        new = torch.log_softmax(answer_logits(nets[1], rows, None).float(), -1)
     targets = torch.tensor([t for row in rows for t in row.ids[row.first :]], device=own.device)
     before, after = (-exact(table.gather(-1, targets[:, None])[:, 0]) for table in (own, new))
     apart = exact((new.exp() * (new - own)).sum(-1))
@@ -150,6 +189,11 @@ def _group(net: Net, tuned: Any, rows: Sequence[EncodedExample]) -> list[list[fl
         [n, *(round(float(part.sum()), 6) for part in three)]
         for n, three in zip(sizes, zip(*split, strict=True), strict=True)
     ]
+
+
+def _applied(tuned: Any) -> AbstractContextManager[None]:
+    """Apply the tuned model's adapter, if it has one, to its modules."""
+    return tuned.adapter.applied(tuned.module) if tuned.adapter else nullcontext()
 
 
 def _check(values: Sequence[float], model: Any) -> None:
@@ -168,7 +212,16 @@ def _singular(first: Any, second: Any) -> Any:
     return torch.linalg.svdvals(b @ a.t())
 
 
-def _layer(rows: Sequence[tuple[float, float, int, float | None]]) -> dict[str, Any]:
+def _singular_of(change: Any) -> Any:
+    """Return the singular values of a matrix, from the eigenvalues of its smaller Gram matrix.
+
+    Their error is about 1e-8 of the largest one: far below what an entropy shows.
+    """
+    gram = change @ change.t() if len(change) <= change.shape[1] else change.t() @ change
+    return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+
+
+def _layer(rows: Sequence[_Figures]) -> dict[str, Any]:
     change, weight = sum(row[0] for row in rows), sum(row[1] for row in rows)
     ranks = [row[3] for row in rows if row[3] is not None]
     return {

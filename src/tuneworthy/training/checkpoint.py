@@ -1,8 +1,8 @@
 """Checkpoints of a training run, from which it resumes bit for bit.
 
 A checkpoint is a sealed folder (see `adapter`) named by its step: the tensors as safetensors, the
-rest as JSON. The newest two are kept, so that a damaged one costs one interval. Knows no model, no
-loss and no metric.
+rest as JSON. Of an adapter's run the newest two are kept, so that a damaged one costs one interval.
+Knows no model, no loss and no metric.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from tuneworthy.training.adapter import publish, read_sealed, seal
 TENSORS, REST = "state.safetensors", "run.json"
 EVERY = 30.0  # minimum seconds of training between two checkpoints
 SHARE = 0.01  # largest share of the training time that checkpoints between epochs take
-_KEPT = 2
 
 
 @dataclass
@@ -83,12 +82,13 @@ class Checkpoints:
 
     `about` is all that the run depends on (base, settings, seed, rows): one of another run is never
     used. A checkpoint is due at the end of an epoch, at a request to stop, and after `EVERY`
-    seconds of training, or later if writing is slow.
+    seconds of training, or later if writing is slow. The newest `most` are kept.
     """
 
     folder: Path
     about: Mapping[str, Any]
     say: Callable[[str], None] = lambda text: None
+    most: int = 2
     _step: int = 0
     _due: float = 0.0
 
@@ -128,7 +128,7 @@ class Checkpoints:
         (built / REST).write_text(json.dumps(rest, allow_nan=False), "utf-8")
         seal(built, self._sealed(step))
         publish(built, self.folder / str(step), "checkpoint")
-        for old in self._folders()[:-_KEPT]:
+        for old in self._folders()[: -self.most]:
             shutil.rmtree(old)
         spent = time.perf_counter() - begun
         self._step, self._due = step, run.seconds + max(EVERY, spent / SHARE)

@@ -42,7 +42,7 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
     """Return, by layer number, the Frobenius norm of the weight change over that of the weights.
 
     The change of a matrix is scaling * B A; its norm is trace((B'B)(AA')), which avoids computing B
-    A.
+    A. With DoRA it is m / ‖W + scaling * B A‖ * (W + scaling * B A) - W, computed in full.
     """
     change: dict[str, float] = {}
     weight: dict[str, float] = {}
@@ -53,7 +53,10 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
         b = exact(layer.lora_B["default"].weight.detach())
         match = re.search(r"\.(\d+)\.", name)
         layer_number = match.group(1) if match else name
-        square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2
+        if "default" in layer.lora_magnitude_vector:
+            square = _dora_square(layer, b @ a)
+        else:
+            square = float(((b.T @ b) * (a @ a.T)).sum()) * layer.scaling["default"] ** 2
         change[layer_number] = change.get(layer_number, 0.0) + max(square, 0.0)
         norm = float(torch.linalg.vector_norm(layer.get_base_layer().weight.detach()))
         weight[layer_number] = weight.get(layer_number, 0.0) + norm**2
@@ -64,13 +67,40 @@ def update_ratio(wrapped: Any) -> dict[str, float]:
     }
 
 
-def check_learned(told: dict[str, Any], wrapped: Any, vocabulary: int) -> None:
-    """Raise NumericError if the adapter is not finite, did not change or did not learn."""
-    ratios = update_ratio(wrapped)
+def whole_update_ratio(base: Any, tuned: Any) -> dict[str, float]:
+    """Return the same for a model whose weights were all trained, beside its base.
+
+    By layer number, over all of the layer's weights; by name for weights outside of the layers.
+    """
+    change: dict[str, float] = {}
+    weight: dict[str, float] = {}
+    before = dict(base.named_parameters())
+    for name, after in tuned.named_parameters():
+        match = re.search(r"\.(\d+)\.", name)
+        key = match.group(1) if match else name
+        old = exact(before[name].detach())
+        for sums, part in ((change, exact(after.detach()) - old), (weight, old)):
+            sums[key] = sums.get(key, 0.0) + float(torch.linalg.vector_norm(part)) ** 2
+    return {key: math.sqrt(change[key] / weight[key]) for key in change if weight[key]}
+
+
+def _dora_square(layer: Any, low: Any) -> float:
+    weight = exact(layer.get_base_layer().weight.detach())
+    whole = weight + layer.scaling["default"] * low
+    size = exact(layer.lora_magnitude_vector["default"].weight.detach())
+    gain = size / torch.linalg.vector_norm(whole, dim=1)
+    return float(torch.linalg.vector_norm(gain[:, None] * whole - weight)) ** 2
+
+
+def check_learned(told: dict[str, Any], ratios: dict[str, float], vocabulary: int) -> None:
+    """Raise NumericError if training is not finite, changed nothing or did not learn.
+
+    `ratios` are those of `update_ratio` at the end of training.
+    """
     if not all(math.isfinite(ratio) for ratio in ratios.values()):
-        raise _failed("the trained adapter is not finite", f"update ratios {ratios}")
+        raise _failed("the trained weights are not finite", f"update ratios {ratios}")
     if not any(ratios.values()):
-        raise _failed("training changed nothing: the adapter still equals the base", "all zero")
+        raise _failed("training changed nothing: the weights still equal the base's", "all zero")
     end = told["steps"][-1]
     if end["norm"] == 0 and end["loss"] > _LEFT:
         raise _failed("the gradient vanished: an activation overflowed", f"loss {end['loss']:.2f}")

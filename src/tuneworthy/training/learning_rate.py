@@ -1,9 +1,10 @@
-"""The peak learning rate of a low-rank adapter, by the size of its base model.
+"""The peak learning rate of an adapter or of all weights, by the size of the base model.
 
 Source, read on 2026-11-28: J. Schulman et al., "LoRA Without Regret" (Thinking Machines, 2025-09),
-and `hyperparam_utils` of its tinker-cookbook: 5e-5, ten times that for LoRA, times (2000 / hidden
-size) to a power fitted by family, for alpha 32 on all linear layers. The rate is capped at 1e-3,
-which was measured here for SmolLM2-135M; the rule itself was not measured here. Knows no torch.
+and `hyperparam_utils` of its tinker-cookbook: 5e-5 for all weights, ten times that for LoRA, times
+(2000 / hidden size) to a power fitted by family; for LoRA with alpha 32 on all linear layers. The
+rate of LoRA is capped at 1e-3, which was measured here for SmolLM2-135M, that of all weights at a
+tenth of it, by the same factor. The rule itself was not measured here. Knows no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-MOST = 1e-3
+MOST = 1e-3  # for LoRA
 _FULL, _LORA, _WIDTH = 5e-5, 10, 2000
 _POWERS = {"llama": 0.781, "qwen": 0.0775}
 _SOURCE = "LoRA Without Regret, 2025"
@@ -25,10 +26,10 @@ class Rate:
     why: str
 
 
-def rate_of(config: Any, wanted: float | None = None) -> Rate:
+def rate_of(config: Any, wanted: float | None = None, *, full: bool = False) -> Rate:
     """Return the learning rate: `wanted` if the user sets one, else that of the rule.
 
-    `config` is the model's transformers config.
+    `config` is the model's transformers config; `full`: every weight is trained, not an adapter.
     """
     if wanted is not None:
         return Rate(wanted, "set by the option `rate`")
@@ -37,9 +38,10 @@ def rate_of(config: Any, wanted: float | None = None) -> Rate:
     name = next((name for name in _POWERS if family.startswith(name)), None)
     # for other families the power that falls faster with size, as the safer choice
     power = _POWERS[name or "llama"]
-    ruled = float(f"{_FULL * _LORA * (_WIDTH / hidden) ** power:.1e}")
+    most = MOST / _LORA if full else MOST
+    ruled = float(f"{_FULL * (1 if full else _LORA) * (_WIDTH / hidden) ** power:.1e}")
     fitted = f"fitted for {name.capitalize()}" if name else f"fitted for Llama, not for {family}"
-    why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}"
-    if ruled > MOST:
-        return Rate(MOST, f"{why}: {ruled:.1e}, held at {MOST:g}")
+    why = f"hidden size {hidden:,}, rule of {_SOURCE}, {fitted}{', for all weights' * full}"
+    if ruled > most:
+        return Rate(most, f"{why}: {ruled:.1e}, held at {most:g}")
     return Rate(ruled, why)

@@ -1,7 +1,8 @@
 """The training loop, kept flat for readability.
 
-The loss of a step is the sum over the batch's answer tokens divided by their number, so how the
-batch is split into parts does not change it. `Run` is the whole state of a run: restored, it
+The loss of a step is the sum over the batch's answer tokens divided by their number (with a weight
+on prompt tokens: the weighted sum divided by the sum of the weights), so how the batch is split
+into parts does not change it. `Run` is the whole state of a run: restored, it
 continues bit for bit. Knows no task, no metric, no adapter format and no file.
 """
 
@@ -70,7 +71,7 @@ def train(
     watch = watch or TrainingCallbacks()
     named = {name: w for name, w in net.module.named_parameters() if w.requires_grad}
     weights = list(named.values())
-    # No weight decay: a low-rank update is small already, and decay would pull it towards the base.
+    # No weight decay: it would pull an adapter towards the base, and whole weights away from it.
     optimizer = torch.optim.AdamW(weights, lr=pace.rate, weight_decay=0.0, fused=True)
     total = pace.epochs * math.ceil(len(rows) / pace.batch)
     run, number = Run(named, optimizer), 0
@@ -94,13 +95,13 @@ def train(
             where = f"epoch {epoch + 1}, step {number} of {total}"
 
             # 2. One denominator for the whole step: a mean over parts would weight them wrongly.
-            tokens = sum(row.trained for row in batch)
+            tokens = sum(row.weight for row in batch)
 
             # 3. Forward and backward: the prompts' common prefix is read once, the rest in parallel
             #    parts of similar length, their gradients summed in a fixed order.
             loss = 0.0
             for i, value in enumerate(backward(net, batch, pace.part_tokens, weights)):
-                run.by_row[epoch][chosen[i]] = value / batch[i].trained
+                run.by_row[epoch][chosen[i]] = value / batch[i].weight
                 loss += value / tokens
 
             # 4. Clip to a norm of at most `clip`; stop on non-finite values.

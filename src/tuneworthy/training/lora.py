@@ -1,7 +1,8 @@
 """Train a low-rank adapter (LoRA) on a local model and keep the epoch that scores best on dev.
 
 The base is never changed (see `twin`). An interrupted run resumes from its last checkpoint and
-keeps its saved and scored epochs. Knows no metric: `dev_score` rates an adapter.
+keeps its saved and scored epochs. Knows no metric: `dev_score` rates an adapter. `fit` is the run
+itself, which `full` shares.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from pydantic import Field
 from safetensors import SafetensorError
 
-from tuneworthy.core.errors import DataError, ModelError, StoreError
+from tuneworthy.core.errors import StoreError
 from tuneworthy.core.free_memory import trim_heap
 from tuneworthy.core.record import digest
-from tuneworthy.models.local.chat_template import prompt_ids
 from tuneworthy.training.adapter import publish, read_sealed, seal
 from tuneworthy.training.checkpoint import Checkpoints, Run, TrainingCallbacks
 from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.loop import TrainingSchedule, train
 from tuneworthy.training.loss import Net, evaluate, open_net
 from tuneworthy.training.memory_fit import fit_memory
-from tuneworthy.training.objective import Example, Objective
-from tuneworthy.training.render import EncodedExample, Excluded, render
+from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import EncodedRows, TrainingData
 from tuneworthy.training.twin import LoraShape, lora_twin, save_adapter, weights_hash
 
 _PROOFS: WeakKeyDictionary[Any, dict[str, tuple[bool, bool, bool]]] = WeakKeyDictionary()
@@ -42,40 +42,67 @@ _BREATH = 8  # steps between memory releases: each step's threads leave some 20 
 class LoraSettings(LoraShape):
     """LoRA shape and training options; `share` reads a shared prompt once a step.
 
+    `prompt_loss` is the weight of a prompt token's loss (see `render.EncodedExample`); above 0 no
+    prompt is shared and autograd finds the gradient.
+
     `checkpointing` recomputes activations in the backward pass: less memory, the same gradients,
     about a third more work. None: only if training does not fit otherwise. `patience` stops
     training once the dev score has not risen for so many epochs, or is 1; it does not change the
     rate schedule.
     """
 
+    LATER = LoraShape.LATER | {"prompt_loss"}
+
     pace: TrainingSchedule = TrainingSchedule()
     share: bool = True
     checkpointing: bool | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The training data of a run and the dev data that select its epoch.
-
-    `dev_score(folder)` returns the task metric (higher is better) of the adapter in `folder`.
-    Without it, or without dev examples, the last epoch is kept. `objective` replaces the likelihood
-    of the training answers; the loss of dev rows is always their likelihood.
-    """
-
-    train: Sequence[Example]
-    dev: Sequence[Example]
-    dev_score: Callable[[Path], float] | None
-    say: Callable[[str], None] = lambda text: None
-    objective: Objective | None = None
+    prompt_loss: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """An adapter folder and its trace (JSON-ready)."""
+    """The folder of an adapter, or of whole weights, and its trace (JSON-ready)."""
 
     adapter: Path
     trace: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a run trains: the model `wrapped`, opened as `net`, and the bytes by part it takes."""
+
+    wrapped: Any
+    net: Net
+    memory: dict[str, Any]
+
+
+class Method(Protocol):
+    """What differs between training an adapter and all weights.
+
+    The result is the folder `name` with the tensors in `file`. `lean`: a beaten epoch's tensors are
+    removed at once, and one checkpoint is kept, as each takes several times the model's size.
+    """
+
+    name: str
+    file: str
+    lean: bool
+
+    def open(self, rows: Sequence[EncodedExample], settings: Any, seed: int) -> Opened:
+        """Return what is trained. Raises DoesNotFit if it exceeds the free memory."""
+        ...
+
+    def save(self, wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
+        """Write a sealed folder."""
+        ...
+
+    def ratios(self, wrapped: Any) -> dict[str, float]:
+        """Return the size of the change by layer (see figures.update_ratio)."""
+        ...
+
+    def told(self, folder: Path) -> dict[str, Any]:
+        """Return what the trace says of the saved result."""
+        ...
 
 
 def fit_lora(
@@ -89,33 +116,52 @@ def fit_lora(
     learn, ModelError if training and inference would render a prompt differently or the run does
     not fit in memory, StoreError if the adapter cannot be written.
     """
-    if kept := load_trained(folder / "adapter"):
+    by_hand = lessons.objective is None  # the hand-written gradient is that of the likelihood
+    return fit(model, lessons, settings, (seed, folder), AdapterMethod(model, by_hand))
+
+
+def fit(
+    model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
+) -> Trained:
+    """Train by a method with (seed, folder) `where`; return the result, or the complete one there.
+
+    Raises the errors of `fit_lora`.
+    """
+    seed, folder = where
+    if kept := load_trained(folder / method.name, method.file):
         return kept
     try:
-        return _fit(model, lessons, settings, seed, folder)
+        return _fit(model, lessons, settings, (seed, folder), method)
     finally:
         gc.collect()  # modules form reference cycles: without this the run's memory stays (.8 GB)
         trim_heap()  # the inference that follows needs as much again
 
 
 def _fit(
-    model: Any, lessons: TrainingData, settings: LoraSettings, seed: int, folder: Path
+    model: Any, lessons: TrainingData, settings: Any, where: tuple[int, Path], method: Method
 ) -> Trained:
-    rows, dev = _Rows.of(model, lessons.train), _Rows.of(model, lessons.dev)
+    seed, folder = where
+    rows, dev = (
+        EncodedRows.of(model, lessons.train, settings.prompt_loss),
+        EncodedRows.of(model, lessons.dev),
+    )
     rows.check(model)
-    wrapped = lora_twin(model.module, settings, seed)
-    net = _opened(model, wrapped, rows.rows[0].ids, settings)
-    if aim := lessons.objective:  # the hand-written gradient is that of the likelihood
-        net = replace(net, hand=None, objective=aim.prepared(rows.used, rows.rows))
-    net, room = fit_memory(net, rows.rows, settings, settings.pace, settings.checkpointing)
+    old = EncodedRows.of(model, lessons.replay)  # an old answer is replayed, never its prompt
+    mixed = [*rows.rows, *old.rows]
+    opened = method.open(mixed, settings, seed)
+    wrapped, net, aim = opened.wrapped, opened.net, lessons.objective
+    if aim:
+        net = replace(net, objective=aim.prepared(rows.used, rows.rows))
     base = {**model.fingerprint, "spec": model.spec, "weights": weights_hash(model)}
     about = {"base": base, "settings": settings.plain(), "seed": seed, "rows": rows.digest(dev)}
+    about |= {"replay": old.digest(EncodedRows())} if old.rows else {}
     about |= {"objective": aim.about} if aim else {}
-    watch = _Watch(lessons, wrapped, net, (rows, dev), folder, about)
-    trace_data = train(net, rows.rows, settings.pace, seed, watch.after, watch)
-    check_learned(trace_data, wrapped, model.module.config.get_text_config().vocab_size)
+    watch = _Watch(lessons, opened, method, (rows, dev), folder, about)
+    trace_data = train(net, mixed, settings.pace, seed, watch.after, watch)
+    vocabulary = model.module.config.get_text_config().vocab_size
+    check_learned(trace_data, method.ratios(wrapped), vocabulary)
     trace = {
-        **summary(trace_data, [example.id for example in rows.used], rows.rows),
+        **summary(trace_data, [example.id for example in (*rows.used, *old.used)], mixed),
         "evaluations": watch.seen,
         "chosen": watch.best(),
         "stopped_early": watch.stopped,
@@ -125,89 +171,76 @@ def _fit(
         "parameters": sum(p.numel() for p in wrapped.parameters() if p.requires_grad),
         "shared_prompt": net.shares,
         "gradient": "written out" if net.hand else "autograd",
-        "memory": room,
+        "memory": opened.memory,
         "seed": seed,
+        **({"replay": old.account()} if lessons.replay else {}),
     }
-    return _keep(folder, trace, about)
+    return _keep(folder, trace, about, method)
 
 
-def _opened(model: Any, wrapped: Any, probe: Sequence[int], settings: LoraSettings) -> Net:
-    """Open the twin of a model; run its checks once per process."""
+@dataclass(frozen=True)
+class AdapterMethod:
+    """Train a low-rank adapter on a twin of the model, which shares its weights."""
+
+    model: Any
+    by_hand: bool = True
+    name = "adapter"
+    file = "adapter_model.safetensors"
+    lean = False
+
+    def open(self, rows: Sequence[EncodedExample], settings: LoraSettings, seed: int) -> Opened:
+        """Return a PEFT model with a fresh adapter, opened."""
+        wrapped = lora_twin(self.model.module, settings, seed)
+        net = open_once(self.model, wrapped.base_model.model, rows[0].ids, settings, self.by_hand)
+        net, room = fit_memory(net, rows, settings, settings.pace, settings.checkpointing)
+        return Opened(wrapped, net, room)
+
+    def save(self, wrapped: Any, folder: Path, about: dict[str, Any]) -> None:
+        """Write the adapter in the PEFT format."""
+        save_adapter(wrapped, folder, about)
+
+    def ratios(self, wrapped: Any) -> dict[str, float]:
+        """Return the size of the adapter's change by layer."""
+        return update_ratio(wrapped)
+
+    def told(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Return nothing: an adapter is small."""
+        return {}
+
+
+def open_once(
+    model: Any, module: Any, probe: Sequence[int], settings: Any, by_hand: bool = True
+) -> Net:
+    """Open a module made from a model for training; run its checks once per process.
+
+    `by_hand` False: autograd finds the gradient.
+    """
     proofs = _PROOFS.setdefault(model, {})
-    name = digest(settings.model_copy(update={"pace": TrainingSchedule()}))
-    net = open_net(wrapped.base_model.model, probe, settings.share, proofs.get(name))
+    name = digest([settings.model_copy(update={"pace": TrainingSchedule()}).plain(), by_hand])
+    lora = isinstance(settings, LoraSettings)
+    by_hand = by_hand and lora and not settings.dora and not settings.prompt_loss
+    share = settings.share and not settings.prompt_loss
+    net = open_net(module, probe, share, proofs.get(name), by_hand)
     proofs[name] = net.proof
     return net
 
 
-def load_trained(folder: Path) -> Trained | None:
-    """Return the adapter and trace of a complete folder, else None."""
-    manifest = read_sealed(folder)
+def load_trained(folder: Path, file: str) -> Trained | None:
+    """Return the result and the trace of a complete folder with the tensors `file`, else None."""
+    manifest = read_sealed(folder, file)
     if manifest is None or "trace.json" not in manifest["files"]:
         return None
     return Trained(folder, json.loads((folder / "trace.json").read_text("utf-8")))
 
 
 @dataclass
-class _Rows:
-    """Examples as token ids: the usable ones, and the ids of the others by reason."""
-
-    used: list[Example] = field(default_factory=list)
-    rows: list[EncodedExample] = field(default_factory=list)
-    excluded: dict[str, list[str]] = field(default_factory=dict)
-
-    @staticmethod
-    def of(model: Any, examples: Sequence[Example]) -> _Rows:
-        result = _Rows()
-        for example in examples:
-            row = render(model.tokenizer, example.messages, example.answer, model.context)
-            if isinstance(row, Excluded):
-                result.excluded.setdefault(row.reason, []).append(example.id)
-            else:
-                result.used.append(example)
-                result.rows.append(row)
-        return result
-
-    def account(self) -> dict[str, Any]:
-        given = len(self.used) + sum(map(len, self.excluded.values()))
-        return {"given": given, "used": len(self.used), "excluded": self.excluded}
-
-    def digest(self, dev: _Rows) -> str:
-        """Return the hash of all training and dev data: ids, texts and tokens."""
-        given = [
-            (e.id, [m.plain() for m in e.messages], e.answer, row.ids, row.first)
-            for part in (self, dev)
-            for e, row in zip(part.used, part.rows, strict=True)
-        ]
-        return digest([given, self.excluded, dev.excluded])
-
-    def check(self, model: Any) -> None:
-        """Raise on empty training data, or prompts that the engine counts differently."""
-        if not self.rows:
-            raise DataError(
-                "no row can be trained on",
-                got="; ".join(f"{len(ids)}: {reason}" for reason, ids in self.excluded.items()),
-                fix="look at the excluded rows, or choose a model with a longer context",
-            )
-        for example in self.used[:32]:
-            ours = len(prompt_ids(model.tokenizer, example.messages))
-            if ours != (counted := model.count_tokens(example.messages)):
-                raise ModelError(
-                    "training and asking would render the same prompt differently",
-                    where=example.id,
-                    got=f"{ours} tokens in training, {counted} when asked",
-                    fix="report this model's chat template; until then `tune` another model",
-                )
-
-
-@dataclass
 class _Watch(TrainingCallbacks):
-    """Saves the run; after each epoch saves the adapter and computes its dev loss and dev score."""
+    """Saves the run; after each epoch saves its result and computes its dev loss and dev score."""
 
     lessons: TrainingData
-    wrapped: Any
-    net: Net
-    rows: tuple[_Rows, _Rows]
+    opened: Opened
+    method: Method
+    rows: tuple[EncodedRows, EncodedRows]
     folder: Path
     about: dict[str, Any]
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -215,12 +248,13 @@ class _Watch(TrainingCallbacks):
     stopped: str | None = None
 
     def __post_init__(self) -> None:
-        self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say)
+        most = 1 if self.method.lean else 2
+        self.kept = Checkpoints(self.folder / "checkpoints", self.about, self.say, most)
 
     def begin(self, run: Run) -> None:
         each = math.ceil(len(self.rows[0].rows) / self.about["settings"]["pace"]["batch"])
 
-        def usable(step: int) -> bool:  # the adapters of earlier epochs cannot be recreated
+        def usable(step: int) -> bool:  # the results of earlier epochs cannot be recreated
             return all(self._scored(epoch) for epoch in range(1, (step - 1) // each + 1))
 
         self.kept.restore(run, usable)
@@ -239,15 +273,32 @@ class _Watch(TrainingCallbacks):
         kept = self._scored(epoch) or self._score(epoch)
         self.seen.append(kept["told"])
         self.seconds += kept["seconds"]
+        if self.method.lean:
+            self._drop_beaten()
         if epoch < self.about["settings"]["pace"]["epochs"]:
             self.stopped = self._enough(epoch)
         return self.stopped is None
 
     def _scored(self, epoch: int) -> dict[str, Any] | None:
-        """Return the result of an epoch before an interruption, if its adapter is complete."""
-        manifest = read_sealed(self.folder / "epochs" / str(epoch))
+        """Return the figures of an epoch before an interruption, if its folder is complete."""
+        needed = "" if self.method.lean else self.method.file
+        manifest = read_sealed(self.folder / "epochs" / str(epoch), needed)
         same_run = manifest and manifest | self.about | {"epoch": epoch} == manifest
         return manifest.get("found") if manifest and same_run else None
+
+    def _drop_beaten(self) -> None:
+        """Remove the tensors of all epochs but the best so far; their figures stay."""
+        best = self.best()
+        for number in (told["epoch"] for told in self.seen if told["epoch"] != best):
+            folder = self.folder / "epochs" / str(number)
+            if not (folder / self.method.file).exists():
+                continue
+            found, built = self._scored(number), folder.with_name("new")
+            with _writing(folder):
+                shutil.rmtree(built, ignore_errors=True)
+                built.mkdir(parents=True)
+                seal(built, {**self.about, "epoch": number, "found": found})
+                publish(built, folder, "scored")
 
     def _score(self, epoch: int) -> dict[str, Any]:
         begun, folder = time.perf_counter(), self.folder / "epochs" / str(epoch)
@@ -256,9 +307,9 @@ class _Watch(TrainingCallbacks):
         built = folder.with_name("new")
         with _writing(folder):
             shutil.rmtree(built, ignore_errors=True)
-            save_adapter(self.wrapped, built, about)
+            self.method.save(self.opened.wrapped, built, about)
         budget = self.about["settings"]["pace"]["part_tokens"]
-        loss, end = evaluate(self.net, dev, budget) or (None, None)
+        loss, end = evaluate(self.opened.net, dev, budget) or (None, None)
         self._rest()
         rate = self.lessons.dev_score if self.lessons.dev else None
         score = None if rate is None else float(rate(built))
@@ -268,7 +319,7 @@ class _Watch(TrainingCallbacks):
             "dev_loss": loss,
             "p_end": end,
         }
-        evaluation["update_ratio"] = update_ratio(self.wrapped)
+        evaluation["update_ratio"] = self.method.ratios(self.opened.wrapped)
         result = {"told": evaluation, "seconds": time.perf_counter() - begun}
         with _writing(folder):
             seal(built, {**about, "found": result})
@@ -279,7 +330,7 @@ class _Watch(TrainingCallbacks):
 
     def _rest(self) -> None:
         """Free the memory that steps reuse: scoring needs it."""
-        self.net.rest()
+        self.opened.net.rest()
         trim_heap()
 
     def _enough(self, epoch: int) -> str | None:
@@ -306,15 +357,16 @@ class _Watch(TrainingCallbacks):
         return int(min(self.seen, key=rank)["epoch"])
 
 
-def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any]) -> Trained:
-    """Copy the chosen adapter with the trace to its final folder; remove the rest."""
+def _keep(folder: Path, trace: dict[str, Any], about: dict[str, Any], method: Method) -> Trained:
+    """Copy the chosen result with the trace to its final folder; remove the rest."""
     built = folder / "epochs" / "new"
     with _writing(folder):
         shutil.rmtree(built, ignore_errors=True)
         shutil.copytree(built.with_name(str(trace["chosen"])), built)
+        trace |= method.told(built)
         (built / "trace.json").write_text(json.dumps(trace, allow_nan=False), "utf-8")
         seal(built, {**about, "epoch": trace["chosen"]})
-        final = publish(built, folder / "adapter")
+        final = publish(built, folder / method.name)
     for name in ("epochs", "checkpoints"):
         shutil.rmtree(folder / name, ignore_errors=True)
     return Trained(final, trace)
@@ -326,7 +378,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         raise StoreError(
-            "the adapter could not be written",
+            "what was trained could not be written",
             where=str(folder),
             got=str(error),
             fix="free some space on this disk, or make the folder writable",

@@ -33,7 +33,8 @@ class Net:
     whether many rows can use the keys and values of one prompt. `word` is the cache argument's name
     in this version of transformers. `hand` is the path with a hand-written gradient, if this
     model's layers support it. `fit.tokens` are the most padded tokens read at once, if memory
-    limits them. `objective` replaces the likelihood of the answer tokens in training.
+    limits them. `lanes` are the parts of a batch read at once; None: as many as torch has threads.
+    `objective` replaces the likelihood of the answer tokens in training.
     """
 
     module: Any
@@ -43,7 +44,12 @@ class Net:
     word: str
     hand: Any = None
     fit: BatchLimits = field(default_factory=BatchLimits)
+    lanes: int | None = None
     objective: TokenLoss | None = None
+
+    def parallel(self, rows: int) -> int:
+        """Return how many parts of a batch of `rows` rows are read at once."""
+        return self.lanes or parallel_batches(self.module.device, rows)
 
     @property
     def proof(self) -> tuple[bool, bool, bool]:
@@ -81,7 +87,7 @@ class Trunk:
 
 @dataclass
 class Losses:
-    """Negative log-likelihoods (nats) of answer tokens: by row, and of the end of turn alone."""
+    """Negative log-likelihoods (nats), weighted: by row; and of the end of turn alone."""
 
     total: Any
     by_row: list[float] = field(default_factory=list)
@@ -93,19 +99,20 @@ def open_net(
     probe: Sequence[int],
     share: bool = True,
     known: tuple[bool, bool, bool] | None = None,
+    by_hand: bool = True,
 ) -> Net:
     """Split a model into body and head; check on `probe` (two or more ids) that results agree.
 
     If body + head, or a split prompt, gives other logits than the model itself, that shortcut is
     not used. `known` is the `proof` of a net with the same weights and adapter shape, which skips
-    the checks.
+    the checks. `by_hand` False: autograd finds the gradient, of whatever weights.
     """
     body, head = module.get_decoder(), module.get_output_embeddings()
     word = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
     net = Net(module, body, head, _plain_cache(module), word)
     whole, shares = known[:2] if known else _proved(net, probe, share)
     net = replace(net, head=head if whole else None, shares=shares)
-    hand = cpu_engine.open_trainer(module, shares)
+    hand = cpu_engine.open_trainer(module, shares) if by_hand else None
     if hand is None:
         return net
     right = known[2] if known else hand.proved(_probe_rows(probe), partial(_slopes, net))
@@ -173,9 +180,10 @@ def read_common_prefix(net: Net, rows: Sequence[EncodedExample]) -> Trunk | None
 
 
 def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Any:
-    """Return logits at the answer tokens of all rows, row after row: [answer tokens, vocabulary].
+    """Return logits at the rows' counted tokens, row after row: [counted tokens, vocabulary].
 
-    The last token of a row has no target, so it is never read.
+    Counted are the answer tokens, and where prompt tokens have a weight all but the first; then
+    there is no trunk. The last token of a row has no target, so it is never read.
     """
     skip = trunk.width if trunk else 0
     length = max(len(row.ids) for row in rows) - 1 - skip
@@ -184,7 +192,7 @@ def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None)
     for number, row in enumerate(rows):
         inputs = row.ids[skip:-1]
         ids[number, : len(inputs)] = torch.tensor(inputs)
-        places += [number * length + at - 1 - skip for at in range(row.first, len(row.ids))]
+        places += [number * length + at - 1 - skip for at in range(row.start, len(row.ids))]
     ids, where = ids.to(net.module.device), torch.tensor(places, device=net.module.device)
     if net.head is None:
         return _scores(net, ids, trunk).flatten(0, 1).index_select(0, where)
@@ -192,15 +200,27 @@ def answer_logits(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None)
 
 
 def losses(net: Net, rows: Sequence[EncodedExample], trunk: Trunk | None) -> Losses:
-    """Return the summed loss of the rows' answer tokens (a tensor), and its shares as numbers."""
+    """Return the summed loss of the rows' counted tokens (a tensor), and its shares as numbers."""
     logits = answer_logits(net, rows, trunk)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     nll = (net.objective or likelihood_loss)(logits, rows)
-    result = Losses(total=nll.sum())
-    for share in nll.detach().split([row.trained for row in rows]):
+    ends = nll.detach()
+    if any(row.prompt_weight for row in rows):
+        nll = nll * torch.tensor(_weights(rows), dtype=nll.dtype, device=nll.device)
+    result, sizes = Losses(total=nll.sum()), [len(row.ids) - row.start for row in rows]
+    for share, own in zip(nll.detach().split(sizes), ends.split(sizes), strict=True):
         result.by_row.append(float(share.sum()))
-        result.end.append(float(share[-1]))
+        result.end.append(float(own[-1]))
     return result
+
+
+def _weights(rows: Sequence[EncodedExample]) -> list[float]:
+    """Return the weight of each counted token: 1 in an answer, `prompt_weight` before it."""
+    return [
+        1.0 if at >= row.first else row.prompt_weight
+        for row in rows
+        for at in range(row.start, len(row.ids))
+    ]
 
 
 def backward(
@@ -208,9 +228,10 @@ def backward(
 ) -> list[float]:
     """Add the gradient of the batch's mean loss to the weights; return each row's summed loss.
 
-    The mean is over all answer tokens, however the batch is split. At most `budget` padded tokens
-    are read at once; the parts run in parallel and their gradients are summed in fixed order. If
-    memory runs out, parts are halved, from then on too.
+    The mean is over all answer tokens, however the batch is split; with weights on prompt tokens it
+    is sum(w × loss) / sum(w), as torch's `cross_entropy` defines it for class weights. At most
+    `budget` padded tokens are read at once; the parts run in parallel and their gradients are
+    summed in fixed order. If memory runs out, parts are halved, from then on too.
     """
     if net.hand:
         by_row, slopes = net.hand.backward(batch, budget)
@@ -235,9 +256,9 @@ def _gradient(
     net: Net, batch: Sequence[EncodedExample], budget: int, weights: Sequence[Any]
 ) -> tuple[list[float], list[Any]]:
     """Return each row's summed loss and the weights' gradients of the mean loss; change nothing."""
-    tokens = sum(row.trained for row in batch)
+    tokens = sum(row.weight for row in batch)
     trunk = read_common_prefix(net, batch)
-    count = parallel_batches(net.module.device, len(batch))
+    count = net.parallel(len(batch))
     groups = parts(batch, max(1, budget // count), trunk.width if trunk else 0, count)
     leaves = trunk.leaves if trunk else []
     towards = [*weights, *(leaf for leaf in leaves if leaf.requires_grad)]
@@ -247,7 +268,9 @@ def _gradient(
         return result, torch.autograd.grad(result.total / tokens, towards, allow_unused=True)
 
     by_row, sums = [0.0] * len(batch), [None] * len(towards)
-    for group, (result, slopes) in zip(groups, run_parallel(work, groups, count), strict=True):
+    # one lane: one part after the other, so that one gradient is held besides the sum
+    done = map(work, groups) if count == 1 else run_parallel(work, groups, count)
+    for group, (result, slopes) in zip(groups, done, strict=True):
         for i, value in zip(group, result.by_row, strict=True):
             by_row[i] = value
         sums = [_added(old, new) for old, new in zip(sums, slopes, strict=True)]
@@ -276,7 +299,7 @@ def evaluate(net: Net, rows: Sequence[EncodedExample], budget: int) -> tuple[flo
         return _means(losses_, rows)
     with torch.no_grad():
         trunk = read_common_prefix(net, rows)
-    count, skipped = parallel_batches(net.module.device, len(rows)), trunk.width if trunk else 0
+    count, skipped = net.parallel(len(rows)), trunk.width if trunk else 0
     groups = parts(rows, max(1, (net.fit.tokens or budget) // count), skipped, count)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]

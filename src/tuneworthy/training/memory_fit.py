@@ -17,7 +17,6 @@ from tuneworthy import cpu_engine
 from tuneworthy.core.token_batches import parts, shared_length
 from tuneworthy.models.local import memory as _memory
 from tuneworthy.models.local.device import free_memory, total_memory
-from tuneworthy.models.local.parallel import parallel_batches
 from tuneworthy.training.batches import order
 from tuneworthy.training.loop import TrainingSchedule
 from tuneworthy.training.loss import Net
@@ -29,6 +28,8 @@ from tuneworthy.training.twin import LoraShape
 _HELD = {"cpu": 1.6, "cuda": 1.2, "mps": 1.2}
 _PARTS = (16_384, 8192, 4096, 2048, 1024)  # padded tokens at once; the largest that fits is used
 _FIX = "train on shorter rows, choose a smaller model or a lower rank, or free some memory"
+_FIX_FULL = "train an adapter instead (the arm lora), choose a smaller model, or free some memory"
+WHOLE_SIZE = 4  # bytes of a number while all weights are trained: half precision loses small steps
 
 
 def fit_memory(
@@ -38,40 +39,60 @@ def fit_memory(
     pace: TrainingSchedule,
     checkpointing: bool | None,
 ) -> tuple[Net, dict[str, Any]]:
-    """Return the net to train and the bytes by part that it will take.
+    """Return the net to train and the bytes by part that it will take: see `plan_memory`."""
+    memory = plan_memory(net, rows, lora, pace, checkpointing)
+    return within(net, memory), memory
 
-    `checkpointing` None: only if the activations do not fit otherwise; it is autograd's, so it
-    disables the hand-written gradient. Raises ModelError if the run does not fit at all.
+
+def within(net: Net, memory: dict[str, Any]) -> Net:
+    """Return the net that trains as planned: parts of that size, layers checkpointed or not."""
+    if memory["checkpointing"]:
+        checkpoint_layers(net)
+    if _general(net):
+        net.fit.tokens = memory["part_tokens"]
+    return replace(net, hand=None) if memory["checkpointing"] else net
+
+
+def _general(net: Net) -> bool:
+    return net.module.device.type != "cpu" or not cpu_engine.enabled()
+
+
+def plan_memory(
+    net: Net,
+    rows: Sequence[EncodedExample],
+    lora: LoraShape | None,
+    pace: TrainingSchedule,
+    checkpointing: bool | None,
+) -> dict[str, Any]:
+    """Return the bytes by part that training takes, and how: `checkpointing` and `part_tokens`.
+
+    `lora` None: all weights, in a copy that is not made yet. `checkpointing` None: only if the
+    activations do not fit otherwise; it is autograd's, so it disables the hand-written gradient.
+    Nothing is changed. Raises DoesNotFit if the run does not fit at all.
     """
     where = net.module.device.type
     free, spec = free_memory(where), net.module.config.model_type
     needs: dict[str, int] = {}
-    general = where != "cpu" or not cpu_engine.enabled()
     for on in (False, True) if checkpointing is None else (checkpointing,):
-        for size in _PARTS if general else (pace.part_tokens,):
+        for size in _PARTS if _general(net) else (pace.part_tokens,):
             own = pace.model_copy(update={"part_tokens": size})
             needs = estimate(net, rows, lora, own, on)
-            if _HELD[where] * sum(needs.values()) > free:
-                continue
-            if on:
-                checkpoint_layers(net)
-            if general:
-                net.fit.tokens = size
-            memory = {**needs, "checkpointing": on, "part_tokens": size}
-            return replace(net, hand=None) if on else net, memory
+            if _HELD[where] * sum(needs.values()) <= free:
+                return {**needs, "checkpointing": on, "part_tokens": size}
     what = "training does not fit in the free memory"
-    _memory.refuse(what, needs, free, where=spec, fix=_FIX, held=_HELD[where])
+    fix = _FIX if lora else _FIX_FULL
+    _memory.refuse(what, needs, free, where=spec, fix=fix, held=_HELD[where])
     raise AssertionError("refuse raises where it does not fit")
 
 
 def estimate(
     net: Net,
     rows: Sequence[EncodedExample],
-    lora: LoraShape,
+    lora: LoraShape | None,
     pace: TrainingSchedule,
     checkpointing: bool = False,
 ) -> dict[str, int]:
-    """Return the bytes by part of the costliest step of an epoch, without the weights."""
+    """Return the bytes by part of the costliest step of an epoch, without the base's weights."""
     weights = net.module.named_parameters()
     shapes = {
         name.replace(".base_layer", ""): tuple(weight.shape)
@@ -79,8 +100,9 @@ def estimate(
         if ".lora_" not in name
     }
     shape = _memory.shape_of(net.module.config.to_dict(), shapes)
-    size, device = net.module.dtype.itemsize, net.module.device.type
-    count = 1 if net.hand else parallel_batches(net.module.device, min(pace.batch, len(rows)))
+    own, device = net.module.dtype.itemsize, net.module.device.type
+    size = own if lora else max(own, WHOLE_SIZE)
+    count = 1 if net.hand else net.parallel(min(pace.batch, len(rows)))
 
     way: _memory.Way = "written out" if net.hand else "autograd"
     if checkpointing:
@@ -90,7 +112,7 @@ def estimate(
         return _memory.training_memory(
             shape,
             size,
-            (lora.rank, lora.targets),
+            _memory.Adapted(lora.rank, lora.targets, lora.dora) if lora else None,
             step,
             lanes=count,
             way=way,
@@ -99,10 +121,11 @@ def estimate(
     steps = {tuple(step) for step in _steps(net, rows, pace, count)}
     costliest = max((cost(list(step)) for step in steps), key=lambda parts: sum(parts.values()))
     # Dev rows are answered between epochs, when the memory of the activations is free.
-    tokens = _memory.batch_tokens(shape, size, device, total_memory(device))
-    general = device != "cpu" or not cpu_engine.enabled()
-    need = _memory.inference_memory(shape, size, tokens, general=general)
+    tokens = _memory.batch_tokens(shape, own, device, total_memory(device))
+    need = _memory.inference_memory(shape, own, tokens, general=_general(net))
     answers = sum(need.values()) - need["weights"]
+    if lora is None:  # dev rows are answered by the weights as saved, which are opened beside
+        answers += 2 * need["weights"]
     return {
         **costliest,
         "answers": max(0, answers - costliest["activations"] - costliest["logits"]),
@@ -123,7 +146,7 @@ def _steps(
             length = max(len(batch[i].ids) for i in group) - shared
             if net.hand:
                 length += -(length - 1) % cpu_engine.ROUND  # the last token is not read
-            scored = sum(batch[i].trained for i in group)
+            scored = sum(len(batch[i].ids) - batch[i].start for i in group)
             if net.head is None:
                 scored = len(group) * length
             step.append(_memory.Part(len(group), length, shared, scored))

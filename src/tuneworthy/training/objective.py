@@ -13,21 +13,12 @@ from typing import Any, Protocol
 import torch
 from torch.nn.functional import cross_entropy
 
-from tuneworthy.core.case import Message
 from tuneworthy.core.record import digest
 from tuneworthy.training.render import EncodedExample
+from tuneworthy.training.training_data import Example
 
 TokenLoss = Callable[[Any, Sequence[EncodedExample]], Any]
 """Returns losses [answer tokens] from float logits [answer tokens, vocabulary] of some rows."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A training row: the prompt in its inference form, and the answer."""
-
-    id: str
-    messages: Sequence[Message]
-    answer: str
 
 
 class Objective(Protocol):
@@ -69,6 +60,6 @@ class WeightedTokens:
 
 
 def likelihood_loss(logits: Any, rows: Sequence[EncodedExample]) -> Any:
-    """Return the negative log-likelihood (nats) of each answer token of some rows."""
-    targets = [token for row in rows for token in row.ids[row.first :]]
+    """Return the negative log-likelihood (nats) of each counted token of some rows."""
+    targets = [token for row in rows for token in row.ids[row.start :]]
     return cross_entropy(logits, torch.tensor(targets, device=logits.device), reduction="none")

@@ -30,7 +30,7 @@ from tuneworthy.training.batches import order
 from tuneworthy.training.checkpoint import Checkpoints, Run
 from tuneworthy.training.figures import check_learned, summary, update_ratio
 from tuneworthy.training.loop import rate_at
-from tuneworthy.training.lora import LoraSettings, Trained, load_trained
+from tuneworthy.training.lora import AdapterMethod, LoraSettings, Trained, load_trained
 from tuneworthy.training.loss import Net, answer_logits, open_plain
 from tuneworthy.training.render import EncodedExample
 from tuneworthy.training.top_k_loss import PART_TOKENS, reverse_divergence
@@ -63,7 +63,7 @@ def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path)
     The last epoch is kept. An interrupted run resumes from its last checkpoint. Raises NumericError
     if a loss is not finite or the adapter did not learn.
     """
-    if kept := load_trained(folder / "adapter"):
+    if kept := load_trained(folder / AdapterMethod.name, AdapterMethod.file):
         return kept
     student = both.student
     wrapped = lora_twin(student.module, settings, seed)

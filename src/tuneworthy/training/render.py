@@ -24,10 +24,14 @@ _PROBE = "\U0010fffd"  # a private-use character as the answer's placeholder
 
 @dataclass(frozen=True)
 class EncodedExample:
-    """One row as token ids, and for each id whether it is trained (the trained ids come last)."""
+    """One row as token ids, and for each id whether it is trained (the trained ids come last).
+
+    `prompt_weight` is the weight of a prompt token's loss; an answer token has weight 1.
+    """
 
     ids: tuple[int, ...]
     mask: tuple[bool, ...]
+    prompt_weight: float = 0.0
 
     @property
     def first(self) -> int:
@@ -38,6 +42,18 @@ class EncodedExample:
     def trained(self) -> int:
         """Return the number of trained tokens."""
         return sum(self.mask)
+
+    @property
+    def start(self) -> int:
+        """Return the index of the first token whose loss counts; nothing predicts the first one."""
+        return 1 if self.prompt_weight else self.first
+
+    @property
+    def weight(self) -> float:
+        """Return the sum of the tokens' weights, the denominator of a weighted mean loss."""
+        if not self.prompt_weight:
+            return self.trained
+        return self.trained + self.prompt_weight * (self.first - 1)
 
 
 @dataclass(frozen=True)

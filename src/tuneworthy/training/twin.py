@@ -17,17 +17,26 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from pydantic import Field
 from safetensors.torch import save_file
 
-from tuneworthy.core.record import Record
+from tuneworthy.core.record import GrownRecord
 from tuneworthy.ledger.failpoint import failpoint
+from tuneworthy.models.local.device import exact
 from tuneworthy.training.adapter import seal
 
 
-class LoraShape(Record):
-    """Shape of the adapter: rank, alpha (the change is scaled by alpha / rank), target layers."""
+class LoraShape(GrownRecord):
+    """Shape of the adapter: rank, alpha (the change is scaled by alpha / rank), target layers.
+
+    `rslora`: the scale is alpha / sqrt(rank) (Kalajdzievski 2023, arXiv 2312.03732). `dora`: every
+    output of a layer also gets a magnitude of its own (Liu et al. 2024, arXiv 2402.09353).
+    """
+
+    LATER = frozenset({"dora", "rslora"})
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Annotated[float, Field(gt=0)] = 32
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    rslora: bool = False
 
 
 def twin(module: Any) -> Any:
@@ -55,12 +64,29 @@ def lora_twin(module: Any, shape: LoraShape, seed: int) -> Any:
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",
+        use_dora=shape.dora,
+        use_rslora=shape.rslora,
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT warns about future names in transformers
         warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(seed)  # the initial weights depend on the seed alone
-        return get_peft_model(twin(module), config).eval()
+        wrapped = get_peft_model(twin(module), config).eval()
+    if shape.dora:
+        _start_from_base(wrapped)
+    return wrapped
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _start_from_base(wrapped: Any) -> None:
+    """Set each magnitude to its row's norm: PEFT rounds it to half precision where the base is.
+
+    Without this a fresh adapter changed every output by up to .4 %.
+    """
+    for layer in wrapped.modules():
+        if "default" in getattr(layer, "lora_magnitude_vector", {}):
+            norms = torch.linalg.vector_norm(exact(layer.get_base_layer().weight), dim=1)
+            layer.lora_magnitude_vector["default"].weight.copy_(norms)
 
 
 def weights_hash(model: Any) -> str:

@@ -294,3 +294,30 @@ def test_a_trained_arm_is_shaken_with_its_own_adapter_and_never_trained_again(
     assert curve[0].valid.k == sum(bool(s.valid) for s in own)
     assert isinstance(open_tuned(bench, runs[0]), tuned.TunedPair)
     assert harm(bench, runs, "lora").tail is None  # no untrained prompt was measured beside it
+
+
+@pytest.mark.full
+def test_harm_changes_and_robustness_read_a_fully_tuned_model(bench, monkeypatch):
+    base = measure(bench, planned("zero_shot", bench), [Recipe(), Recipe()], False)
+    options = {"epochs": 3, "rate": 5e-3}
+    runs = [*base, *measure(bench, planned("full", bench, **options), [Recipe(), Recipe()], False)]
+    assert {run.state for run in runs} == {"measured"}, runs[-1].because
+    assert runs[-1].artefact.endswith("/weights")
+    assert len(runs[-1].fingerprint["tuned_from"]) == 64
+    found, changed = harm(bench, runs, "full"), training_changes(bench, runs, "full")
+    assert found.general_n == 96
+    assert found.kl_off > 0 < found.kl_on
+    assert found.ece is not None
+    assert [one.layer for one in changed.layers if one.layer.isdigit()] == ["0", "1", "2"]
+    inside = [one for one in changed.layers if one.layer.isdigit()]
+    assert all(1 < one.effective_rank <= one.rank for one in inside)
+    assert all(one.rank > 16 and one.shift_on > 0 < one.shift_off for one in inside)
+    assert {one.layer for one in changed.layers} >= {"model.embed_tokens.weight"}
+    assert changed.ratio > 0
+    monkeypatch.setattr("tuneworthy.training.lora.train", None)  # it would crash if it trained
+    curve = [one for one in shaking.measure_robustness(bench, runs, ["full"])
+             if one.how == "temperature"]  # fmt: skip
+    assert len(curve) == 5
+    first = runs[len(base)]
+    assert curve[0].n == len(first.scores)
+    assert curve[0].score.mean == pytest.approx(np.mean([s.value for s in first.scores]), abs=1e-6)

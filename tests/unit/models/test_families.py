@@ -79,7 +79,7 @@ def test_greedy_answers_are_those_of_transformers(opened):
 
 
 def examples():
-    from tuneworthy.training.lora import Example
+    from tuneworthy.training.training_data import Example
 
     head = Message(role="system", content="You help with orders. Be short and precise.")
     return [
@@ -92,7 +92,8 @@ def examples():
 def trained(opened, tmp_path_factory):
     """A run of LoRA on the opened model, and the base's weights as they were before."""
     from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
+    from tuneworthy.training.lora import LoraSettings, fit_lora
+    from tuneworthy.training.training_data import TrainingData
 
     engine = opened[0]
     before = {name: weight.clone() for name, weight in engine.module.state_dict().items()}

@@ -91,7 +91,8 @@ def adapter(tickets, tmp_path_factory):
     """Return a really trained adapter: one epoch on the training rows, in float32."""
     from tuneworthy.models.hf import load
     from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import Example, LoraSettings, TrainingData, fit_lora
+    from tuneworthy.training.lora import LoraSettings, fit_lora
+    from tuneworthy.training.training_data import Example, TrainingData
 
     made, asked = tickets
     train = [

@@ -163,12 +163,23 @@ def tiny():
     )
 
 
+@pytest.fixture
+def engine(tiny, tmp_path, monkeypatch):
+    """The local engine on a tiny random model, opened from disk as a user's would be."""
+    from tuneworthy.models.hf import load
+
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
+    tiny.model("llama", 1, eos_token_id=0).save_pretrained(tmp_path / "model")
+    tiny.tokenizer().save_pretrained(tmp_path / "model")
+    return load(tmp_path / "model", "hf:./model", "float32")
+
+
 def examples(count=12, seed=0, system="You are a support agent. Answer with a JSON object."):
     """Rows with ragged prompts and answers and one system turn that all share."""
     import random
 
     from tuneworthy.core.case import Message
-    from tuneworthy.training.lora import Example
+    from tuneworthy.training.training_data import Example
 
     draw = random.Random(seed)
     words = [*TEXT[0].split(), "refund", "Ann", "high", "normal"]

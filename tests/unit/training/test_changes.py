@@ -13,16 +13,6 @@ CHATS = [(Message(role="user", content=f"Tell me about {word}"),) for word in ["
 
 
 @pytest.fixture
-def engine(tiny, tmp_path, monkeypatch):
-    from tuneworthy.models.hf import load
-
-    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
-    tiny.model("llama", 1, eos_token_id=0).save_pretrained(tmp_path / "model")
-    tiny.tokenizer().save_pretrained(tmp_path / "model")
-    return load(tmp_path / "model", "hf:./model", "float32")
-
-
-@pytest.fixture
 def adapted(engine, tmp_path):
     """A function: the model with an adapter whose B has this standard deviation."""
     import torch
@@ -70,7 +60,7 @@ def test_an_adapter_that_changes_nothing_gives_exactly_nothing(engine, adapted):
         assert before == after > 0
         assert apart == 0
     assert set(representation_shifts(engine, idle, rows)) == {0.0}
-    told = weight_changes(idle)
+    told = weight_changes(engine, idle)
     assert told["all"] == {"ratio": 0.0, "rank": 4, "effective_rank": None}
 
 
@@ -95,13 +85,13 @@ def test_losses_and_divergence_are_those_of_the_models_themselves(engine, adapte
         assert apart > 0.01
 
 
-def test_the_size_and_rank_of_a_change_are_those_of_the_whole_matrix(adapted):
+def test_the_size_and_rank_of_a_change_are_those_of_the_whole_matrix(engine, adapted):
     import torch
 
     from tuneworthy.training.changes import effective_rank, weight_changes
 
     tuned = adapted(0.2)
-    told = weight_changes(tuned)
+    told = weight_changes(engine, tuned)
     modules = dict(tuned.module.named_modules())
     change = weight = 0.0
     ranks = []

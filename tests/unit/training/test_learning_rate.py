@@ -42,3 +42,21 @@ def test_a_large_model_is_not_trained_at_the_rate_of_a_small_one():
 def test_an_option_of_the_user_wins():
     found = rate_of(config("llama", 4096), 7e-4)
     assert (found.value, found.why) == (7e-4, "set by the option `rate`")
+
+
+@pytest.mark.parametrize(
+    ("family", "hidden", "rate"),
+    [
+        ("llama", 576, 1e-4),
+        ("llama", 2048, 4.9e-5),
+        ("llama", 4096, 2.9e-5),
+        ("qwen3", 1024, 5.3e-5),
+    ],
+)
+def test_all_weights_are_trained_at_a_tenth_of_an_adapter_s_rate(family, hidden, rate):
+    found = rate_of(config(family, hidden), full=True)
+    assert found.value == pytest.approx(rate)
+    assert found.value == pytest.approx(rate_of(config(family, hidden)).value / 10, rel=0.02)
+    assert "for all weights" in found.why
+    assert "for all weights" not in rate_of(config(family, hidden)).why
+    assert rate_of(config(family, hidden), 7e-4, full=True).value == 7e-4

@@ -16,7 +16,7 @@ def settings(**changes):
 
 
 def lessons(tiny, scores=(0.2, 0.9, 0.5), **changes):
-    from tuneworthy.training.lora import TrainingData
+    from tuneworthy.training.training_data import TrainingData
 
     given = iter(scores)
     parts = {

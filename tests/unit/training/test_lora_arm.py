@@ -46,17 +46,6 @@ def setup_of(model, folder, train, dev, **changes):
     return Setup(task=task, models={"tune": model}, folder=folder, **parts)
 
 
-@pytest.fixture
-def engine(tiny, tmp_path, monkeypatch):
-    """The local engine on a tiny random model, opened from disk as a user's would be."""
-    from tuneworthy.models.hf import load
-
-    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
-    tiny.model("llama", 1, eos_token_id=0).save_pretrained(tmp_path / "model")
-    tiny.tokenizer().save_pretrained(tmp_path / "model")
-    return load(tmp_path / "model", "hf:./model", "float32")
-
-
 def test_the_placebo_gives_every_row_the_answer_of_another():
     rows = [case.model_copy(update={"output": f"o{i}"}) for i, case in enumerate(cases(9))]
     dealt = _trained.training_rows(rows, lora.Options(shuffled=True), 3)

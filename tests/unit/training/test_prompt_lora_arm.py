@@ -51,13 +51,13 @@ def test_rows_are_trained_with_the_whole_prompt_and_asked_with_it(tiny, tmp_path
     tiny.tokenizer().save_pretrained(tmp_path / "model")
     engine = load(tmp_path / "model", "hf:./model", "float32")
     taught = []
-    real = prompt_lora.train_adapter
+    real = prompt_lora.train_model
 
     def seen(setup, options, seed, ask):
         taught.extend(ask.prompts([case.query() for case in setup.train]))
         return real(setup, options, seed, ask)
 
-    monkeypatch.setattr(prompt_lora, "train_adapter", seen)
+    monkeypatch.setattr(prompt_lora, "train_model", seen)
     small = {"epochs": 1, "rank": 2, "k": 2}
     fitted = prompt_lora.fit(setup(engine, tmp_path / "a"), prompt_lora.Options(**small), 0)
     assert fitted.recipe == prompt_lora.limit_examples(FIXED, 2)

@@ -51,13 +51,13 @@ def test_rows_are_trained_with_their_passages_and_asked_with_them(tiny, tmp_path
     tiny.tokenizer().save_pretrained(tmp_path / "model")
     engine = load(tmp_path / "model", "hf:./model", "float32")
     taught = []
-    real = rag_lora.train_adapter
+    real = rag_lora.train_model
 
     def seen(setup, options, seed, ask):
         taught.extend(ask.prompts([case.query() for case in setup.train]))
         return real(setup, options, seed, ask)
 
-    monkeypatch.setattr(rag_lora, "train_adapter", seen)
+    monkeypatch.setattr(rag_lora, "train_model", seen)
     small = {"epochs": 1, "rank": 2, "k": 1, "tokens": 200}
     fitted = rag_lora.fit(setup(engine, tmp_path / "a"), rag_lora.Options(**small), 0)
     assert fitted.notes[0].startswith("passages are found by BM25 alone")

@@ -25,7 +25,8 @@ class Lost(Exception):
 def kit(tiny, monkeypatch):
     """A 40-step fit in a folder, what it did, and the way it may end before its time."""
     from tuneworthy.training import loop
-    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
+    from tuneworthy.training.lora import LoraSettings, fit_lora
+    from tuneworthy.training.training_data import TrainingData
 
     model = tiny.stand(tiny.model("llama", 1, num_hidden_layers=1), tiny.tokenizer())
     rows, dev, backward = tiny.examples(10), tiny.examples(4, seed=9), loop.backward

@@ -140,7 +140,8 @@ def test_a_teacher_that_lacks_a_token_is_refused(tiny):
 
 def trained(tiny, folder, objective, epochs=3):
     from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
+    from tuneworthy.training.lora import LoraSettings, fit_lora
+    from tuneworthy.training.training_data import TrainingData
 
     student = opened(tiny, 1)
     pace = TrainingSchedule(epochs=epochs, batch=4, rate=5e-3)

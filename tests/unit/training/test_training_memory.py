@@ -204,7 +204,8 @@ def test_checkpointing_is_turned_on_only_where_it_must(tiny, monkeypatch):
 def test_a_run_with_checkpointing_writes_the_same_adapter(tiny, tmp_path, monkeypatch):
     from tuneworthy.cpu_engine.train import hand_gradient as by_hand
     from tuneworthy.training.loop import TrainingSchedule
-    from tuneworthy.training.lora import LoraSettings, TrainingData, fit_lora
+    from tuneworthy.training.lora import LoraSettings, fit_lora
+    from tuneworthy.training.training_data import TrainingData
 
     monkeypatch.setattr(
         by_hand, "open_hand_gradient", lambda module, shares: None

@@ -1,7 +1,8 @@
 """Apply a LoRA adapter to a model by forward hooks, which leave the base weights unchanged.
 
 Two adapters and the base share one set of weights without affecting each other. Reads the PEFT
-format (safetensors). Knows no training.
+format (safetensors): LoRA, rsLoRA (another scale) and DoRA (a magnitude per output, Liu et al.
+2024, arXiv 2402.09353, equation 5). Knows no training.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,32 @@ import torch
 from safetensors.torch import load_file
 
 from tuneworthy.core.errors import ModelError, NumericError
+from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.model_files import check_files, read_json
 from tuneworthy.models.local.weights import check_safetensors
 
-MANIFEST = "tuneworthy.json"
-_HEAD = "base_model.model."
+MANIFEST, ADAPTER = "tuneworthy.json", "adapter_model.safetensors"
+_HEAD, _MAGNITUDE = "base_model.model.", ".lora_magnitude_vector"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """Low-rank changes by layer name, (A, B, scale), and the SHA-256 of their file."""
+    """Low-rank changes by layer name, (A, B, scale), and the SHA-256 of their file.
+
+    `gains` (DoRA) has for each layer m / ‖W + scale · B A‖, one number per output: the layer's
+    weight is then gain · (W + scale · B A).
+    """
 
     changes: dict[str, tuple[Any, Any, float]]
     hash: str
+    gains: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def applied(self, module: Any) -> Iterator[None]:
         """Add the changes to the layers' outputs inside the `with` block."""
         layers = dict(module.named_modules())
         hooks = [
-            layers[name].register_forward_hook(_added(*change))
+            layers[name].register_forward_hook(_added(*change, self.gains.get(name)))
             for name, change in self.changes.items()
         ]
         try:
@@ -47,10 +54,14 @@ class Adapter:
                 hook.remove()
 
 
-def _added(first: Any, second: Any, scale: float) -> Any:
-    def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG001
-        low = inputs[0].flatten(0, -2) @ first.t()
-        added = torch.addmm(output.flatten(0, -2), low, second.t(), alpha=scale)
+def _added(first: Any, second: Any, scale: float, gain: Any = None) -> Any:
+    def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        low, bias = inputs[0].flatten(0, -2) @ first.t(), getattr(layer, "bias", None)
+        output_ = output if gain is None or bias is None else output - bias
+        added = torch.addmm(output_.flatten(0, -2), low, second.t(), alpha=scale)
+        if gain is not None:  # the gain scales the weight, so never the bias
+            scaled = added * gain if bias is None else added * gain + bias
+            added = scaled.to(output.dtype)
         return added.view(output.shape)
 
     return hook
@@ -62,49 +73,59 @@ def read_adapter(folder: Path, module: Any, weights: str, *, idle: bool = False)
     Raises ModelError for another base, for tensors that don't match or are left over, for adapter
     kinds that we can't apply exactly, and (unless `idle`) for an adapter that changes nothing.
     """
-    file = folder / "adapter_model.safetensors"
+    file = folder / ADAPTER
     if not file.exists():
         raise ModelError("the folder has no adapter_model.safetensors", where=str(folder))
     check_files(folder)
     check_safetensors(file)
     with file.open("rb") as opened:
         file_hash = hashlib.file_digest(opened, "sha256").hexdigest()
-    _check_manifest(folder, weights, file_hash)
+    check_manifest(folder, weights, file, file_hash)
     config = _config(folder)
-    changes = _paired(load_file(file), config, module, folder)
-    if not all(bool(torch.isfinite(t).all()) for a, b, _ in changes.values() for t in (a, b)):
+    tensors = load_file(file)
+    norms = _magnitudes(tensors) if config.get("use_dora") else None
+    changes = _paired(tensors, config, module, folder)
+    gains = {} if norms is None else _gains(norms, changes, module, folder)
+    numbers = [t for a, b, _ in changes.values() for t in (a, b)] + list(gains.values())
+    if not all(bool(torch.isfinite(t).all()) for t in numbers):
         raise NumericError("the adapter holds values that are not finite", where=str(file))
-    if not idle and not any(bool(second.any()) for _, second, _ in changes.values()):
+    moved = any(bool((gain != 1).any()) for gain in gains.values())
+    if not idle and not moved and not any(bool(b.any()) for _, b, _ in changes.values()):
         raise ModelError(
             "the adapter changes nothing: every B matrix is zero",
             where=str(file),
             fix="train it (a fresh adapter is the base itself)",
         )
-    return Adapter(changes, file_hash)
+    return Adapter(changes, file_hash, gains)
 
 
-def _check_manifest(folder: Path, weights: str, file_hash: str) -> None:
+def check_manifest(folder: Path, weights: str, file: Path, file_hash: str) -> None:
+    """Raise ModelError if the manifest names another base, or other bytes of `file`.
+
+    Without a manifest nothing is checked.
+    """
+    what = "adapter" if file.name == ADAPTER else "tuned model"
     manifest = read_json(folder / MANIFEST)
     if not manifest and not (folder / MANIFEST).exists():
         return  # written by another tool: only its shapes can be checked
     try:
         base = manifest["base"]["weights"]
-        kept = manifest.get("files", {}).get("adapter_model.safetensors", {}).get("sha256")
+        kept = manifest.get("files", {}).get(file.name, {}).get("sha256")
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            "the adapter's manifest can't be read", where=str(folder / MANIFEST), got=str(error)
+            f"the {what}'s manifest can't be read", where=str(folder / MANIFEST), got=str(error)
         ) from error
     if base != weights:
         raise ModelError(
-            "the adapter was trained on another base",
+            f"the {what} was trained on another base",
             where=str(folder),
             got=f"trained on {str(base)[:12]}…, opened on {weights[:12]}…",
             fix="open it on the model it was trained on, or train it again on this one",
         )
     if kept and kept != file_hash:
         raise ModelError(
-            "the adapter's bytes are not those that were saved",
-            where=str(folder / "adapter_model.safetensors"),
+            f"the {what}'s bytes are not those that were saved",
+            where=str(file),
             fix="train it again, or copy it again from where it was built",
         )
 
@@ -114,7 +135,6 @@ def _config(folder: Path) -> dict[str, Any]:
     odd = [
         key
         for key in (
-            "use_dora",
             "modules_to_save",
             "fan_in_fan_out",
             "layer_replication",
@@ -127,7 +147,7 @@ def _config(folder: Path) -> dict[str, Any]:
             "this kind of adapter can't be applied exactly",
             where=str(folder / "adapter_config.json"),
             got=f"{config.get('peft_type')} {', '.join(odd)} bias={config.get('bias')}",
-            fix="train a plain LoRA, or merge it with the tool that made it",
+            fix="train a LoRA, rsLoRA or DoRA, or merge it with the tool that made it",
         )
     return config
 
@@ -165,6 +185,41 @@ def _paired(
             fix="copy it again from where it was made",
         )
     return changes
+
+
+def _magnitudes(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Take DoRA's magnitudes out of `tensors`; return them by layer name."""
+    keys = [key for key in tensors if key.endswith(_MAGNITUDE)]
+    return {key.removeprefix(_HEAD).removesuffix(_MAGNITUDE): tensors.pop(key) for key in keys}
+
+
+def _gains(
+    norms: dict[str, Any],
+    changes: dict[str, tuple[Any, Any, float]],
+    module: Any,
+    folder: Path,
+) -> dict[str, Any]:
+    """Return m / ‖W + scale · B A‖ by layer, computed in double precision.
+
+    Raises ModelError unless every changed layer has a magnitude of its outputs' number.
+    """
+    layers = dict(module.named_modules())
+    sizes = {name: tuple(second.shape[:1]) for name, (_, second, _) in changes.items()}
+    if {name: tuple(norm.shape) for name, norm in norms.items()} != sizes:
+        raise ModelError(
+            "the adapter's magnitudes (DoRA) are not those of the layers that it changes",
+            where=str(folder),
+            got=f"{len(norms)} magnitudes, {len(sizes)} layers",
+            fix="copy it again from where it was made",
+        )
+    gains: dict[str, Any] = {}
+    for name, (first, second, scale) in changes.items():
+        weight = layers[name].weight
+        whole = exact(weight) + scale * (exact(second) @ exact(first))
+        gain = exact(norms[name].to(weight.device)) / torch.linalg.vector_norm(whole, dim=1)
+        kind = torch.promote_types(weight.dtype, torch.float32)  # half precision loses small gains
+        gains[name] = gain.to(weight.device, kind)
+    return gains
 
 
 def _fits(first: Any, second: Any, weight: Any) -> bool:

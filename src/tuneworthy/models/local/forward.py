@@ -18,6 +18,7 @@ from transformers import DynamicCache
 from tuneworthy import cpu_engine
 from tuneworthy.core.errors import ModelError
 from tuneworthy.core.grouping import FINE, similar_length_groups
+from tuneworthy.models.local.adapter_hooks import Adapter
 from tuneworthy.models.local.batch_fit import BatchLimits
 from tuneworthy.models.local.device import exact
 from tuneworthy.models.local.prefix_attention import (
@@ -90,10 +91,11 @@ class State:
             layer.rewind(length)
 
 
-def open_net(module: Any) -> Net:
+def open_net(module: Any, *, direct: bool = True) -> Net:
     """Inspect a model and check on a probe that sharing a prefix does not change its logits.
 
-    Raises ModelError for an architecture with more state than an attention cache.
+    `direct` False: take the general path even where the CPU engine reads this model. Raises
+    ModelError for an architecture with more state than an attention cache.
     """
     config = module.config.get_text_config(decoder=True)
     kinds = {type(layer).__name__ for layer in DynamicCache(config=module.config).layers}
@@ -120,10 +122,23 @@ def open_net(module: Any) -> Net:
     probes = [[(7 * k + 3 + salt) % net.vocab for k in range(PROBE)] for salt in _SALTS]
     with torch.inference_mode():
         truth = module(input_ids=torch.tensor(probes, device=module.device)).logits[:, -2:]
-    direct = replace(net, decoder=cpu_engine.open_reader(module))
-    if direct.decoder and _proved(direct, probes, truth):
-        return direct
+    read = replace(net, decoder=cpu_engine.open_reader(module) if direct else None)
+    if read.decoder and _proved(read, probes, truth):
+        return read
     return replace(net, shares=_proved(net, probes, truth))
+
+
+def adapted_net(net: Net, adapter: Adapter) -> Net:
+    """Return the net that reads with an adapter.
+
+    The CPU engine adds low-rank changes alone; where an adapter also scales the layers' outputs
+    (DoRA), its hooks on the module do all of it, on the general path.
+    """
+    if net.decoder is None:
+        return net
+    if adapter.gains:
+        return replace(open_net(net.module, direct=False), fit=net.fit)
+    return replace(net, decoder=net.decoder.adapted(adapter.changes))
 
 
 def _proved(net: Net, probes: Sequence[Sequence[int]], truth: Any) -> bool:

@@ -1,7 +1,7 @@
 """Estimate a model's memory from its config and the shapes of its tensors alone.
 
-Bytes by part, for inference and for training a low-rank adapter. Nothing is opened or measured
-here; bench/journal states the accuracy. Knows no torch.
+Bytes by part, for inference and for training a low-rank adapter or all weights. Nothing is opened
+or measured here; bench/journal states the accuracy. Knows no torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuneworthy.core.errors import DoesNotFit, ModelError
 
@@ -53,6 +53,14 @@ class Shape:
     capped: bool
     window: int | None
     linears: Mapping[str, tuple[int, int]]
+
+
+class Adapted(NamedTuple):
+    """An adapter's rank, its target layers, and whether it has magnitudes (DoRA)."""
+
+    rank: int
+    targets: str | Sequence[str]
+    dora: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,11 @@ def adapted(shape: Shape, targets: str | Sequence[str]) -> dict[str, tuple[int, 
     return {name: sizes for name, sizes in shape.linears.items() if name.endswith(ends)}
 
 
+def dora_activations(size: int, linears: Mapping[str, tuple[int, int]]) -> int:
+    """Return the further bytes that one token keeps in DoRA layers: outputs before their scale."""
+    return (size + 4) * sum(out for _, out in linears.values())
+
+
 def activations(shape: Shape, size: int, rank: int, linears: Mapping[str, tuple[int, int]]) -> int:
     """Return the bytes that one token keeps for the backward pass, in all layers.
 
@@ -168,7 +181,7 @@ def hand_gradient_activations(
 def training_memory(
     shape: Shape,
     size: int,
-    adapter: tuple[int, str | Sequence[str]],
+    adapter: Adapted | tuple[int, str | Sequence[str]] | None,
     step: Sequence[Part],
     *,
     lanes: int = 1,
@@ -176,16 +189,26 @@ def training_memory(
 ) -> dict[str, int]:
     """Return bytes by part of one training step, without the weights, which are loaded already.
 
-    `adapter` is (rank, targets); `step` are the parts of one step, `lanes` of them read at once.
-    With `way` checkpointing only a layer's inputs are kept, and one layer at a time in full.
+    `adapter` None: all weights are trained, in a copy of `size` bytes a number, which is counted.
+    `step` are the parts of one step, `lanes` of them read at once. With `way` checkpointing only a
+    layer's inputs are kept, and one layer at a time in full.
     """
-    rank, targets = adapter
+    rank, targets, dora = Adapted(*adapter or (0, ()))
     linears = adapted(shape, targets)
     numbers = rank * sum(a + b for a, b in linears.values())
+    numbers += sum(out for _, out in linears.values()) if dora else 0
+    trained, wide = ("weights", size) if adapter is None else ("adapter", 4)
+    numbers = shape.values if adapter is None else numbers
     whole = (hand_gradient_activations if way == "written out" else activations)(
         shape, size, rank, linears
-    )
+    ) + (dora_activations(size, linears) if dora else 0)
+    if adapter is None:  # a norm's weight needs its normalised input
+        whole += size * (shape.layers * shape.norms + shape.hidden)
     trunk = max((part.shared for part in step), default=0)
+
+    # One per part until they are summed; the hand-written gradient, and a single lane, hold the sum
+    # and one part.
+    sums = 2 if way == "written out" or (adapter is None and lanes == 1) else 1 + len(step)
 
     def at_once(cost: Callable[[Part], int]) -> int:
         return sum(sorted(map(cost, step), reverse=True)[:lanes])
@@ -198,10 +221,9 @@ def training_memory(
         held = trunk * size * 2 * shape.key * shape.layers
         kept = inputs * (tokens + trunk) + held + kept // shape.layers
     return {
-        "adapter": 4 * numbers,
-        # One per part until they are summed; the hand-written gradient holds one part and the sum.
-        "gradient": 4 * numbers * (2 if way == "written out" else 1 + len(step)),
-        "optimizer": 8 * numbers,
+        trained: wide * numbers,
+        "gradient": wide * numbers * sums,
+        "optimizer": 2 * wide * numbers,
         "activations": kept,
         **({"scores": at_once(lambda part: _scores(shape, part))} if shape.capped else {}),
         "logits": at_once(lambda part: part.scored) * shape.vocab * (2 * size + 12),

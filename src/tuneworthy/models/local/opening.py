@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ def tokenizer_hash(folder: Path) -> str:
     """Return one hash of the tokenizer's files."""
     names = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
     return digest([sha256(folder / name) for name in names if (folder / name).exists()])
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that compute a local model's answers."""
+    return {name: version(name) for name in ("torch", "transformers", "tokenizers", "llguidance")}
 
 
 def ends_of(module: Any, tokenizer: Any) -> list[int]:

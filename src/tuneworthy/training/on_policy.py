@@ -77,7 +77,7 @@ def fit_on_policy(both: Pupils, settings: LoraSettings, seed: int, folder: Path)
     }  # fmt: skip
     course = _Course(both, settings, seed, wrapped, open_plain(wrapped.base_model.model))
     told = course.run(Checkpoints(folder / "checkpoints", about, both.say))
-    check_learned(told, wrapped, student.module.config.get_text_config().vocab_size)
+    check_learned(told, update_ratio(wrapped), student.module.config.get_text_config().vocab_size)
     trace = course.trace(told)
     built = folder / "built"
     shutil.rmtree(built, ignore_errors=True)

@@ -29,11 +29,7 @@ NEXT = """
 
 def on_config(config: Any) -> Any:
     """Return the configuration; a pattern in its navigation becomes the pages not listed."""
-    listed = set(_leaves(config.nav))
-    for section in config.nav:
-        for pages in section.values():
-            if isinstance(pages, list):
-                pages[:] = list(_expanded(pages, listed))
+    config.nav = _expanded(config.nav, set(_leaves(config.nav)))
     return config
 
 
@@ -45,13 +41,19 @@ def _leaves(part: Any) -> Iterator[str]:
         yield from _leaves(inner)
 
 
-def _expanded(pages: list[Any], listed: set[str]) -> Iterator[Any]:
-    for page in pages:
-        if isinstance(page, str) and "*" in page:
-            found = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.glob(page))
-            yield from (name for name in found if name not in listed)
-        else:
-            yield page
+def _expanded(part: Any, listed: set[str]) -> Any:
+    if isinstance(part, dict):
+        return {title: _expanded(inner, listed) for title, inner in part.items()}
+    if isinstance(part, list):
+        return [page for one in part for page in _pages(one, listed)]
+    return part
+
+
+def _pages(one: Any, listed: set[str]) -> list[Any]:
+    if not isinstance(one, str) or "*" not in one:
+        return [_expanded(one, listed)]
+    found = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.glob(one))
+    return [name for name in found if name not in listed]
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -104,11 +104,14 @@ def answer_of(request: LoggedRequest) -> Answer:
 
 def request_groups(requests: Sequence[LoggedRequest]) -> list[str | None]:
     """Return the group of each request: its own, else its input, so that repeats count once."""
-    return [
-        f"group {one.group}" if one.group else None if one.input is None
-        else f"input {normalised_text(one.input)}"
-        for one in requests
-    ]  # fmt: skip
+    return [group_name(one.group, one.input) for one in requests]
+
+
+def group_name(group: str | None, text: str | None) -> str | None:
+    """Return the name of a group, the same in study and log; None for a request alone."""
+    if group:
+        return f"group {group}"
+    return None if text is None else f"input {normalised_text(text)}"
 
 
 def validity_of(
@@ -176,9 +179,17 @@ def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpr
     )  # fmt: skip
 
 
-def lengths_of(answers: Sequence[Answer]) -> list[float]:
-    """Return the length of each answer in characters."""
-    return [float(len(answer.text)) for answer in answers if answer.error is None]
+def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str:
+    """Return the lengths of answers: in tokens if both sides count them, else in characters."""
+    sides = [[one for one in side if one.error is None] for side in (then, now)]
+    if not all(sides):
+        return "no answer came back"
+    tokens = [[float(one.tokens_out) for one in side if one.tokens_out is not None]
+              for side in sides]  # fmt: skip
+    if all(len(counts) == len(side) for counts, side in zip(tokens, sides, strict=True)):
+        return spread_of(tokens[0], tokens[1], "tokens")
+    lengths = [[float(len(one.text)) for one in side] for side in sides]
+    return spread_of(lengths[0], lengths[1], "characters")
 
 
 def labels_of(
@@ -196,7 +207,7 @@ def labels_of(
         return f"{min(len(then), len(now))} labels on one side: {FEWEST} are needed"
     ids = [i for i, label in cells.items() if label is not None]
     units: list[Any] = [("study", group) for group in arm.groups(ids)]
-    units += [("log", one.group or one.line) for one, label in told if label is not None]
+    units += request_groups([one for one, label in told if label is not None])
     distance, p = label_shift(then, now, units)
     names = sorted({*then, *now})
     counts = [[Counter(side)[name] for name in names] for side in (then, now)]

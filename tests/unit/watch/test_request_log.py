@@ -133,8 +133,9 @@ def test_records_and_the_span_of_one_request_are_one_request(tmp_path):
 def test_spans_that_asked_no_model_are_set_apart(tmp_path):
     tool = span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get"})
     http = span({"http.request.method": "GET"})
-    log = read_log(written(tmp_path, tool, http, PLAIN))
-    assert (log.total, log.others, log.bad) == (1, 2, 0)
+    graded = record("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "tone"}, "s7")
+    log = read_log(written(tmp_path, tool, http, graded, {"resourceMetrics": []}, PLAIN))
+    assert (log.total, log.others, log.bad) == (1, 4, 0)
     with pytest.raises(DataError, match="no request to a model") as told:
         read_log(written(tmp_path, tool, http))
     assert told.value.exit_code == 5

@@ -84,7 +84,7 @@ def worlds() -> dict[str, Draw]:
             known, [row["input"] for row in bank if row["output"] in unseen]
         ),
         "banking77: only the first five words": mixed(
-            known[::2], [" ".join(text.split()[:5]) for text in known[1::2]]
+            known[:800], [" ".join(text.split()[:5]) for text in known[800:]]
         ),
         "banking77: snips requests": mixed(known, [row["input"] for row in snips]),
     }

@@ -44,6 +44,15 @@ def test_bad_lines_are_counted_and_named(tmp_path):
     assert [request.line for request in log.requests] == [1, 13]
 
 
+def test_json_inside_a_text_may_be_nested_too_deep(tmp_path):
+    deep = "[" * 900 + "]" * 900
+    for text in (deep, f'[{{"role": "user", "content": {deep}}}]', "[" * 90_000):
+        line = span({"gen_ai.prompt": text, "gen_ai.completion": "a"})
+        log = read_log(written(tmp_path, line, PLAIN))
+        assert log.total + log.bad == 2
+        assert log.requests[-1].input == PLAIN["input"]
+
+
 def test_times_tokens_and_failures_of_plain_lines(tmp_path):
     lines = [
         {**PLAIN, "time": 1769846400, "tokens": 4},

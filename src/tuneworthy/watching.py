@@ -181,8 +181,7 @@ def _beside_the_arm(
     task: Task, arm: StudyArm | None, answered: Sequence[LoggedRequest]
 ) -> dict[str, Any]:
     if arm is None:
-        why = "no arm of the study is in use: name one with --arm"
-        return dict.fromkeys(("length", "latency", "labels"), why)
+        return dict.fromkeys(("length", "latency", "labels"), live_answers.NO_ARM)
     labels: Any = "the answers are no labels"
     if task.output.type == "label" and task.output.labels:
         labels = live_answers.labels_of(arm, answered, task.output.labels, SHARES["labels"])

@@ -31,6 +31,7 @@ from tuneworthy.watch.shares import share_of
 
 TAIL = 20  # values from which a 95 % quantile is shown
 FEWEST = 20  # labels on each side; below them only the crudest shift could be shown
+NO_ARM = "no arm of the study is in use: name one with --arm"
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
     "content_filter": "error",
@@ -126,7 +127,7 @@ def validity_of(
     now = mean_interval(values, 2 * level, request_groups([one for one, _ in judged]))
     then = arm.valid(level) if arm else None
     if then is None:
-        why = "the study judged no answer of this arm as valid or not"
+        why = "the study judged no answer of this arm as valid or not" if arm else NO_ARM
         return _mean(len(values), now, level, why)
     return _mean(len(values), now, level, "", then)
 
@@ -154,7 +155,7 @@ def score_of(
         values.append(scored.value if isinstance(scored, Score) else 0.0)
     now = mean_interval(values, 2 * level, request_groups(labelled))
     if because or arm is None:
-        return _mean(len(values), now, level, because or "no arm of the study is in use")
+        return _mean(len(values), now, level, because or NO_ARM)
     return _mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
 
 

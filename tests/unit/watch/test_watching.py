@@ -149,6 +149,8 @@ def test_without_a_named_arm_the_answers_are_compared_with_nothing(study, tmp_pa
     assert found.valid.difference is None
     assert found.score.difference is None
     assert "--arm" in found.missing["labels"]
+    assert "--arm" in found.valid.because
+    assert "names no arm" in found.conclusion.because
     assert found.conclusion.do == "keep"
 
 

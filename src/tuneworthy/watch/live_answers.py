@@ -19,7 +19,7 @@ from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.split import Split
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.metrics._labels import match_label
-from tuneworthy.stats.bounds import mean_interval
+from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.two_samples import (
     Triple,
@@ -62,14 +62,18 @@ class StudyArm:
         return [self.split.groups.get(i, i) for i in ids]
 
     def score(self, level: float) -> Triple:
-        """Return the mean score with one-sided bounds, each at `level`, widened as the study's."""
+        """Return the mean score with one-sided bounds, each at `level`, widened as the study's.
+
+        The same rows chose the arm, which favours lucky ones (see stats.bounds.CHOSEN_ARM_LEVEL).
+        """
         ids = self.ids
         folds = np.array([self.column.fold[i] for i in ids])
         factor = self.split.width_factor(map(int, folds)) if self.column.learned else 1.0
         more: dict[str, Any] = {}
         if factor > 1:
             more = {"factor": factor, "folds": Folds(folds, self.column.retrained)}
-        return mean_interval(self.column.values(ids), 2 * level, self.groups(ids), **more)
+        chosen = 2 * level * CHOSEN_ARM_LEVEL / 0.05
+        return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
 
     def valid(self, level: float) -> tuple[int, Triple] | None:
         """Return the number of judged answers and their validity; None if none was judged."""

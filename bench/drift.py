@@ -1,10 +1,10 @@
 """How often the drift of inputs is a false alarm, and how often a planted shift is found, by n.
 
-usage: drift.py [repetitions a cell]   200 unless said. The study's rows and the log's are drawn
-anew for each repetition from public sets (../shared/data); in a share of the log the rows come
-from a part that the study did not see: other intents, another set, or another wording. Every cell
-is stored when it is done, so that a run that was stopped goes on. An alarm is a p-value of at most
-.05, and of at most the level that `check --live` uses.
+usage: drift.py [repetitions a cell]   100 unless said, three times as many without a shift. The
+study's rows and the log's are drawn anew for each repetition from public sets (../shared/data); in
+a share of the log the rows come from a part that the study did not see: other intents, another set,
+or cut inputs. Every cell is stored when it is done, so that a run that was stopped goes on. An
+alarm is a p-value of at most .05, and of at most the level that `check --live` uses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tuneworthy.watch.live_inputs import Inputs, compare_inputs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 STUDY, SIZES = 300, (50, 100, 200, 400)
-SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
+SHARES = (0.0, 0.1, 0.25, 0.5)
 RULE = (two_samples, live_inputs, text_classifier)
 Draw = Callable[[np.random.Generator, int, int, float], tuple[Inputs, Inputs]]
 
@@ -84,10 +84,9 @@ def worlds() -> dict[str, Draw]:
             known, [row["input"] for row in bank if row["output"] in unseen]
         ),
         "banking77: only the first five words": mixed(
-            known[::2], [" ".join(text.split()[:5]) for text in known[1::2]]
+            known[:800], [" ".join(text.split()[:5]) for text in known[800:]]
         ),
         "banking77: snips requests": mixed(known, [row["input"] for row in snips]),
-        "snips_json: banking requests": mixed([row["input"] for row in snips], known),
     }
 
 
@@ -114,15 +113,15 @@ def cell(draw: Draw, seed: list[int], repetitions: int, n: int, share: float) ->
 
 def jobs(made: dict[str, Draw]) -> Iterator[tuple[str, Draw, list[int], int, float]]:
     """Yield every cell: its name, draw, seed, requests and share of strange ones."""
-    for at, (name, draw) in enumerate(made.items()):
-        for n in SIZES:
-            for share in SHARES:
+    for share in SHARES:
+        for at, (name, draw) in enumerate(made.items()):
+            for n in SIZES:
                 yield f"{name}, n {n}, share {share}", draw, [at, n, int(100 * share)], n, share
 
 
 def main() -> None:
     """Measure the cells that are not stored yet, and write the table."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     made = worlds()
     bank = [row["input"] for row in rows("banking77")]
     path = RESULTS / "drift.json"
@@ -138,7 +137,7 @@ def main() -> None:
             if name in cells:
                 continue
             start = time.perf_counter()
-            cells[name] = cell(draw, seed, repetitions, n, share)
+            cells[name] = cell(draw, seed, repetitions * (1 if share else 3), n, share)
             took = time.perf_counter() - start
             print(f"{name}: {cells[name]} ({took:.0f} s)", file=sys.stderr, flush=True)
             write("drift", {"rule": rule, "repetitions": repetitions, "study": STUDY,
@@ -146,17 +145,15 @@ def main() -> None:
 
 
 def summary(cells: dict[str, Any], repetitions: int) -> dict[str, Any]:
-    """Return the worst false-alarm rate, and the power of each shift at 200 requests."""
+    """Return the false-alarm rate over all cells, and the power of each shift at 200 requests."""
     none = [one["alarms .05"] for name, one in cells.items() if name.endswith("share 0.0")]
     found = {
         f"found: {name}": one["alarms as shipped"] / repetitions
         for name, one in cells.items()
         if "n 200" in name and "share 0.0" not in name
     }
-    return {
-        "false alarms at .05, all cells": sum(none) / (repetitions * max(1, len(none))),
-        **found,
-    }
+    runs = 3 * repetitions * max(1, len(none))
+    return {"false alarms at .05, all cells": round(sum(none) / runs, 4), **found}
 
 
 if __name__ == "__main__":

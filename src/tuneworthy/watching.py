@@ -30,7 +30,7 @@ from tuneworthy.extras.training_size_curve import LEARNERS
 from tuneworthy.ledger.store import HOME, STORE, open_ledger
 from tuneworthy.metrics import JUDGE, metric_name, scorer
 from tuneworthy.metrics._validity import validity
-from tuneworthy.results_folder import find_results, read_results
+from tuneworthy.results_folder import against_ledger, find_results, read_results
 from tuneworthy.watch import live_answers
 from tuneworthy.watch.conclusion import SHARES, conclude
 from tuneworthy.watch.live_answers import StudyArm
@@ -62,8 +62,9 @@ class WatchOptions:
 def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) -> LiveCheck:
     """Return what a log shows beside the finished study of a task, with the conclusion.
 
-    Raises TaskError if there is no finished study, no such arm or no such log, and DataError if the
-    log, the documents or the file of right answers can't be used.
+    Raises TaskError if there is no finished study, no such arm or no such log, DataError if the
+    log, the documents or the file of right answers can't be used, and StoreError if the results are
+    not those that the ledger beside them holds.
     """
     task = read_task(path)
     folder = find_results(task.folder)
@@ -75,6 +76,7 @@ def check_live(path: Path, log: Path, options: WatchOptions = WatchOptions()) ->
             got=f"{study.task.name}, not {task.name}",
             fix="run this task first: `tuneworthy run`",
         )
+    against_ledger(folder, study)
     requests = read_log(log)
     made = _made(task.folder, study)
     facts = _Facts(task, study, made, options.now or utc_now())
@@ -141,12 +143,19 @@ def _measured(
 
 
 def _inputs(study: Results, requests: Sequence[LoggedRequest], show: bool) -> dict[str, Any]:
-    groups = study.split.groups if study.split else {}
-    known = Inputs([case.input for case in study.cases],
-                   [groups.get(case.id) for case in study.cases])  # fmt: skip
+    copies = study.split.groups if study.split else {}
+    groups = [case.group or copies.get(case.id) for case in study.cases]
+    known = Inputs(
+        [case.input for case in study.cases],
+        [live_answers.group_name(group, case.input)
+         for group, case in zip(groups, study.cases, strict=True)],
+    )  # fmt: skip
     given = [one for one in requests if one.input is not None]
-    new = Inputs([one.input or "" for one in given], [one.group for one in given],
-                 [one.line for one in given])  # fmt: skip
+    new = Inputs(
+        [one.input or "" for one in given],
+        live_answers.request_groups(given),
+        [one.line for one in given],
+    )
     found = compare_inputs(known, new, SHARES["inputs"], show)
     return {"inputs": found.drift or found.because, "unlike": found.unlike or found.because}
 
@@ -172,22 +181,17 @@ def _beside_the_arm(
     task: Task, arm: StudyArm | None, answered: Sequence[LoggedRequest]
 ) -> dict[str, Any]:
     if arm is None:
-        why = "no arm of the study is in use: name one with --arm"
-        return dict.fromkeys(("length", "latency", "labels"), why)
+        return dict.fromkeys(("length", "latency", "labels"), live_answers.NO_ARM)
     labels: Any = "the answers are no labels"
     if task.output.type == "label" and task.output.labels:
         labels = live_answers.labels_of(arm, answered, task.output.labels, SHARES["labels"])
-    lengths = [live_answers.lengths_of(side) for side in
-               (arm.answers, [live_answers.answer_of(one) for one in answered])]  # fmt: skip
+    length = live_answers.length_of(arm.answers, [live_answers.answer_of(a) for a in answered])
     times = arm.milliseconds(), [1000 * s for one in answered if (s := one.seconds) is not None]
     latency: Any = "the study timed no request of this arm" if not times[0] else (
         "the log has no `seconds`"
     )  # fmt: skip
     if all(times):
         latency = live_answers.spread_of(times[0], times[1], "milliseconds")
-    length: Any = "no answer came back"
-    if all(lengths):
-        length = live_answers.spread_of(lengths[0], lengths[1], "characters")
     return {"labels": labels, "latency": latency, "length": length}
 
 

@@ -17,6 +17,7 @@ from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.logs._values import ASSISTANT, USER, count, last_text, text, turns
 
 PREFIX = "gen_ai."
+GRADES = "gen_ai.evaluation."  # events that grade an answer, given elsewhere
 ANSWERING = ("chat", "text_completion", "generate_content", "completion", "responses")
 INPUT = ("gen_ai.input.messages", "gen_ai.prompt")
 OUTPUT = ("gen_ai.output.messages", "gen_ai.completion")
@@ -50,6 +51,8 @@ def request_of(
     `input` and `answer` stay None where their capture is switched off, as it is by default.
     """
     found = list(events)
+    if any(event.name.startswith(GRADES) for event in found):
+        return None
     named = any(key.startswith(PREFIX) for key in attributes)
     named = named or any(event.name.startswith(PREFIX) for event in found)
     operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")

@@ -25,16 +25,19 @@ EXAMPLE: dict[str, Any] = {"resourceSpans": [{"scopeSpans": [{"spans": [{
     ],
 }]}]}]}  # fmt: skip
 _SPANS, _LOGS = ("resourceSpans", "resource_spans"), ("resourceLogs", "resource_logs")
+_REST = ("resourceMetrics", "resource_metrics", "resourceProfiles", "resource_profiles")
 _NANO = 1e9
 
 
 def reads(fields: Mapping[str, Any]) -> bool:
     """Return whether a line has this form."""
-    return any(key in fields for key in (*_SPANS, *_LOGS))
+    return any(key in fields for key in (*_SPANS, *_LOGS, *_REST))
 
 
 def requests(fields: Mapping[str, Any]) -> Iterator[LoggedRequest | None]:
     """Yield the request of each span and of each GenAI log record; None for each other one."""
+    if any(key in fields for key in _REST):
+        yield None
     for span in _inner(fields, _SPANS, ("scopeSpans", "scope_spans"), ("spans",)):
         start, end = (_nanoseconds(_get(span, name)) for name in ("startTime", "endTime"))
         events = [

@@ -170,7 +170,7 @@ def _retrain(check: LiveCheck, why: str, unseen: dict[str, str]) -> Conclusion:
 
 def _kept(check: LiveCheck) -> str:
     """Return what speaks for keeping, with its bounds."""
-    told = []
+    told = [] if check.arm else ["the verdict names no arm to compare the answers with"]
     if held := _held(check):
         told.append(held)
     if check.inputs:

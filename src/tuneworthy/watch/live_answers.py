@@ -19,7 +19,7 @@ from tuneworthy.core.logged import LoggedRequest
 from tuneworthy.core.split import Split
 from tuneworthy.data.copies import normalised_text
 from tuneworthy.metrics._labels import match_label
-from tuneworthy.stats.bounds import mean_interval
+from tuneworthy.stats.bounds import CHOSEN_ARM_LEVEL, mean_interval
 from tuneworthy.stats.clusters import Folds
 from tuneworthy.stats.two_samples import (
     Triple,
@@ -31,6 +31,7 @@ from tuneworthy.watch.shares import share_of
 
 TAIL = 20  # values from which a 95 % quantile is shown
 FEWEST = 20  # labels on each side; below them only the crudest shift could be shown
+NO_ARM = "no arm of the study is in use: name one with --arm"
 FINISHES: dict[str, Finish] = {
     "stop": "stop", "length": "length", "max_tokens": "length", "error": "error",
     "content_filter": "error",
@@ -61,14 +62,18 @@ class StudyArm:
         return [self.split.groups.get(i, i) for i in ids]
 
     def score(self, level: float) -> Triple:
-        """Return the mean score with one-sided bounds, each at `level`, widened as the study's."""
+        """Return the mean score with one-sided bounds, each at `level`, widened as the study's.
+
+        The same rows chose the arm, which favours lucky ones (see stats.bounds.CHOSEN_ARM_LEVEL).
+        """
         ids = self.ids
         folds = np.array([self.column.fold[i] for i in ids])
         factor = self.split.width_factor(map(int, folds)) if self.column.learned else 1.0
         more: dict[str, Any] = {}
         if factor > 1:
             more = {"factor": factor, "folds": Folds(folds, self.column.retrained)}
-        return mean_interval(self.column.values(ids), 2 * level, self.groups(ids), **more)
+        chosen = 2 * level * CHOSEN_ARM_LEVEL / 0.05
+        return mean_interval(self.column.values(ids), chosen, self.groups(ids), **more)
 
     def valid(self, level: float) -> tuple[int, Triple] | None:
         """Return the number of judged answers and their validity; None if none was judged."""
@@ -104,11 +109,14 @@ def answer_of(request: LoggedRequest) -> Answer:
 
 def request_groups(requests: Sequence[LoggedRequest]) -> list[str | None]:
     """Return the group of each request: its own, else its input, so that repeats count once."""
-    return [
-        f"group {one.group}" if one.group else None if one.input is None
-        else f"input {normalised_text(one.input)}"
-        for one in requests
-    ]  # fmt: skip
+    return [group_name(one.group, one.input) for one in requests]
+
+
+def group_name(group: str | None, text: str | None) -> str | None:
+    """Return the name of a group, the same in study and log; None for a request alone."""
+    if group:
+        return f"group {group}"
+    return None if text is None else f"input {normalised_text(text)}"
 
 
 def validity_of(
@@ -123,7 +131,7 @@ def validity_of(
     now = mean_interval(values, 2 * level, request_groups([one for one, _ in judged]))
     then = arm.valid(level) if arm else None
     if then is None:
-        why = "the study judged no answer of this arm as valid or not"
+        why = "the study judged no answer of this arm as valid or not" if arm else NO_ARM
         return _mean(len(values), now, level, why)
     return _mean(len(values), now, level, "", then)
 
@@ -151,7 +159,7 @@ def score_of(
         values.append(scored.value if isinstance(scored, Score) else 0.0)
     now = mean_interval(values, 2 * level, request_groups(labelled))
     if because or arm is None:
-        return _mean(len(values), now, level, because or "no arm of the study is in use")
+        return _mean(len(values), now, level, because or NO_ARM)
     return _mean(len(values), now, level, "", (len(arm.ids), arm.score(level)))
 
 
@@ -176,9 +184,17 @@ def spread_of(then: Sequence[float], now: Sequence[float], unit: str) -> LiveSpr
     )  # fmt: skip
 
 
-def lengths_of(answers: Sequence[Answer]) -> list[float]:
-    """Return the length of each answer in characters."""
-    return [float(len(answer.text)) for answer in answers if answer.error is None]
+def length_of(then: Sequence[Answer], now: Sequence[Answer]) -> LiveSpread | str:
+    """Return the lengths of answers: in tokens if both sides count them, else in characters."""
+    sides = [[one for one in side if one.error is None] for side in (then, now)]
+    if not all(sides):
+        return "no answer came back"
+    tokens = [[float(one.tokens_out) for one in side if one.tokens_out is not None]
+              for side in sides]  # fmt: skip
+    if all(len(counts) == len(side) for counts, side in zip(tokens, sides, strict=True)):
+        return spread_of(tokens[0], tokens[1], "tokens")
+    lengths = [[float(len(one.text)) for one in side] for side in sides]
+    return spread_of(lengths[0], lengths[1], "characters")
 
 
 def labels_of(
@@ -196,7 +212,7 @@ def labels_of(
         return f"{min(len(then), len(now))} labels on one side: {FEWEST} are needed"
     ids = [i for i, label in cells.items() if label is not None]
     units: list[Any] = [("study", group) for group in arm.groups(ids)]
-    units += [("log", one.group or one.line) for one, label in told if label is not None]
+    units += request_groups([one for one, label in told if label is not None])
     distance, p = label_shift(then, now, units)
     names = sorted({*then, *now})
     counts = [[Counter(side)[name] for name in names] for side in (then, now)]

@@ -112,6 +112,8 @@ def _requests(raw: RawRow, forms: list[Any]) -> list[LoggedRequest | RowFault | 
     except BadRow as error:
         why, got, fix, field = (*error.args, "")[:4]
         return [RowFault(raw.where, why, got, fix, field)]
+    except RecursionError:  # JSON inside a text value, which the reader of lines does not see
+        return [RowFault(raw.where, "a value is nested too deep")]
     return [one and replace(one, line=line) for one in found]
 
 

@@ -78,6 +78,14 @@ def test_a_group_is_one_witness(grouped):
     assert (alarms <= 1) if grouped else (alarms >= 4)
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_repeated_input_is_one_witness(grouped):
+    log = [*texts(60, 1), *[texts(1, 2)[0]] * 60]
+    groups = [f"input {text}" for text in log] if grouped else None
+    found = compare_inputs(inputs(texts(150, 0)), inputs(log, groups), 0.02)
+    assert (found.drift.p > 0.02) is grouped
+
+
 def test_of_many_inputs_a_sample_is_compared(monkeypatch):
     monkeypatch.setattr(live_inputs, "LARGEST", 50)
     found = compare_inputs(inputs(texts(150, 0)), inputs(texts(120, 1, OTHER)), 0.02)

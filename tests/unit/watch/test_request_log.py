@@ -44,6 +44,15 @@ def test_bad_lines_are_counted_and_named(tmp_path):
     assert [request.line for request in log.requests] == [1, 13]
 
 
+def test_json_inside_a_text_may_be_nested_too_deep(tmp_path):
+    deep = "[" * 900 + "]" * 900
+    for text in (deep, f'[{{"role": "user", "content": {deep}}}]', "[" * 90_000):
+        line = span({"gen_ai.prompt": text, "gen_ai.completion": "a"})
+        log = read_log(written(tmp_path, line, PLAIN))
+        assert log.total + log.bad == 2
+        assert log.requests[-1].input == PLAIN["input"]
+
+
 def test_times_tokens_and_failures_of_plain_lines(tmp_path):
     lines = [
         {**PLAIN, "time": 1769846400, "tokens": 4},
@@ -133,8 +142,9 @@ def test_records_and_the_span_of_one_request_are_one_request(tmp_path):
 def test_spans_that_asked_no_model_are_set_apart(tmp_path):
     tool = span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get"})
     http = span({"http.request.method": "GET"})
-    log = read_log(written(tmp_path, tool, http, PLAIN))
-    assert (log.total, log.others, log.bad) == (1, 2, 0)
+    graded = record("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "tone"}, "s7")
+    log = read_log(written(tmp_path, tool, http, graded, {"resourceMetrics": []}, PLAIN))
+    assert (log.total, log.others, log.bad) == (1, 4, 0)
     with pytest.raises(DataError, match="no request to a model") as told:
         read_log(written(tmp_path, tool, http))
     assert told.value.exit_code == 5

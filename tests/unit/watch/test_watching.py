@@ -6,9 +6,13 @@ import random
 import pytest
 from tests import studies
 
+from tuneworthy import watching
 from tuneworthy.cli._frame import run
-from tuneworthy.core.errors import DataError, TaskError
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.errors import DataError, StoreError, TaskError
+from tuneworthy.core.task import HardLimits
 from tuneworthy.results_folder import find_results
+from tuneworthy.watch.live_answers import length_of
 from tuneworthy.watching import WatchOptions, check_live
 
 ARMS = ["present", "majority", "tfidf"]
@@ -120,6 +124,99 @@ def test_repeated_requests_count_once(study, tmp_path):
     assert found.score.now.low < 0.6  # one input asked 200 times is one witness
     many = check_live(study, log(tmp_path, studies.rows(150, 9), output="refund"))
     assert many.score.now.low > 0.2
+
+
+def test_a_repeated_input_is_no_drift(study, tmp_path):
+    """A retry burst of one usual input is one witness; without groups it would be an alarm."""
+    usual = studies.rows(100, 9)
+    found = check_live(study, log(tmp_path, [*usual, *[usual[0]] * 100]))
+    assert found.inputs.units_now <= 101
+    assert found.inputs.p > found.inputs.level
+
+
+def test_without_a_named_arm_the_answers_are_compared_with_nothing(study, tmp_path, monkeypatch):
+    read = watching.read_results
+
+    def unnamed(folder):
+        results = read(folder)
+        verdict = results.verdict.model_copy(update={"use": "none", "arm": None})
+        return results.model_copy(update={"verdict": verdict})
+
+    monkeypatch.setattr(watching, "read_results", unnamed)
+    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    found = check_live(study, log(tmp_path, studies.rows(60, 9), output="refund"))
+    assert (found.arm, found.learns) == (None, False)
+    assert found.valid.difference is None
+    assert found.score.difference is None
+    assert "--arm" in found.missing["labels"]
+    assert "--arm" in found.valid.because
+    assert "names no arm" in found.conclusion.because
+    assert found.conclusion.do == "keep"
+
+
+def test_tokens_are_compared_where_both_sides_count_them(study, tmp_path):
+    found = check_live(study, log(tmp_path, studies.rows(60, 9), tokens=3))
+    assert found.length.unit == "characters"  # a classifier counts none
+    counted = [Answer(case=str(at), text="x", tokens_out=at) for at in range(1, 30)]
+    assert length_of(counted, counted).unit == "tokens"
+    assert length_of(counted, counted).p == 1.0
+
+
+def test_results_that_the_ledger_does_not_hold_are_refused(study, tmp_path):
+    path = find_results(study.parent) / "results.json"
+    kept = path.read_text()
+    try:
+        path.write_text(kept.replace('"use":"classifier"', '"use":"prompt"', 1))
+        with pytest.raises(StoreError):
+            check_live(study, log(tmp_path, studies.rows(30, 9)))
+    finally:
+        path.write_text(kept)
+
+
+def test_requests_slower_than_the_limit_ask_for_a_new_verdict(study, tmp_path, monkeypatch):
+    read = watching.read_results
+
+    def limited(folder):
+        results = read(folder)
+        success = results.task.success.model_copy(update={"limits": HardLimits(p95_ms=100)})
+        task = results.task.model_copy(update={"success": success})
+        return results.model_copy(update={"task": task})
+
+    monkeypatch.setattr(watching, "read_results", limited)
+    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    rows = studies.rows(100, 9)
+    fast = check_live(study, log(tmp_path, rows))
+    assert (fast.slow.k, fast.slow.n, fast.conclusion.do) == (0, 100, "keep")
+    slow = log(tmp_path, rows)
+    slow.write_text(slow.read_text().replace('"seconds": 0.02', '"seconds": 0.3', 30))
+    found = check_live(study, slow)
+    assert (found.slow.k, found.conclusion.do) == (30, "repeat the verdict")
+    assert "longer than 100 ms" in found.conclusion.because
+    studies.lines(tmp_path / "bare.jsonl", [{"input": r["input"], "answer": "x"} for r in rows])
+    assert "no `seconds`" in check_live(study, tmp_path / "bare.jsonl").missing["slow"]
+
+
+@pytest.mark.parametrize(
+    ("success", "why"),
+    [({"metric": "judge"}, "a judge's"), ({"metric": "style_match"}, "all answers of an arm")],
+)
+def test_scores_that_need_more_than_one_answer_are_not_taken(
+    study, tmp_path, monkeypatch, success, why
+):
+    read = watching.read_results
+
+    def other(folder):
+        results = read(folder)
+        changed = results.task.success.model_copy(update=success)
+        return results.model_copy(
+            update={"task": results.task.model_copy(update={"success": changed})}
+        )
+
+    monkeypatch.setattr(watching, "read_results", other)
+    monkeypatch.setattr(watching, "against_ledger", lambda folder, results: "")
+    found = check_live(study, log(tmp_path, studies.rows(40, 9), output="refund"))
+    assert found.score is None
+    assert why in found.missing["score"]
 
 
 def test_labels_of_settling_are_not_compared(study, tmp_path):

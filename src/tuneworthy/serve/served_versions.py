@@ -45,6 +45,8 @@ def versions_in(root: Path) -> list[Version]:
     """
     patterns = ["/".join(["*"] * depth + [MANIFEST]) for depth in range(_DEPTH + 1)]
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
+    files = [path for path in files if not any(  # drafts, and what a build replaces
+        part.startswith(".") for part in path.relative_to(root).parts)]  # fmt: skip
     found = [Version(path.parent, read_manifest(path), path.stat().st_mtime) for path in files]
     if not found:
         raise TaskError(

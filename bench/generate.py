@@ -185,7 +185,9 @@ def transformers(engine: Any, prompts: Sequence[Any]) -> int:
 def openvino(folder: Path) -> Callable[[Sequence[Any], Any], int] | None:
     """Return OpenVINO on an F16 GGUF of the same weights, or None where it is not installed."""
     try:
-        from _gguf import open_vino, write_gguf
+        from _gguf import open_vino
+
+        from tuneworthy.training.gguf_file import write_gguf
     except ImportError:
         print("generate: openvino-genai is not installed, so it is left out", file=sys.stderr)
         return None

@@ -16,8 +16,8 @@ LAYERS = [
     {"arms", "suite", "planted"},
     {"compare"},
     {"diagnose"},
-    {"judge", "measure"},
-    {"extras"},
+    {"judge", "measure", "deploy"},
+    {"extras", "build"},
     {"questions", "failures"},
     {"verdict"},
     {"settle"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"report", "artifact", "serve"},
     {"results_folder", "identity"},
     {"session"},
-    {"study", "settling"},
+    {"study", "settling", "building"},
     {"lab"},
     {"cli"},
     {"__init__", "__main__"},
@@ -40,9 +40,18 @@ PLUGINS = {
     "questions",
     "failures",
     "report",
+    "build",
     "cli",
 }
-HEAVY = {"torch", "transformers", "peft", "openvino", "openvino_genai", "llguidance"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "openvino",
+    "openvino_genai",
+    "llguidance",
+    "xllamacpp",
+}
 COMPILERS = {"numba", "llvmlite"}
 FILES = sorted(SRC.rglob("*.py"))
 

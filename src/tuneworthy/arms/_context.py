@@ -9,6 +9,7 @@ from typing import Any
 from tuneworthy.arms._prompted import answer_token_limit, as_answer
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Recipe, Setup
+from tuneworthy.core.artefact import Passages
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model
@@ -42,6 +43,11 @@ def documents(setup: Setup, cut: ChunkOptions, dense: bool) -> tuple[Index, tupl
     _INDEXES.insert(0, (setup.docs, about, found))
     del _INDEXES[4:]
     return found, notes
+
+
+def passages_of(options: Any, found: Index) -> Passages:
+    """Return how an arm with these options shows passages; dense only if vectors take part."""
+    return Passages(k=options.k, tokens=options.tokens, size=options.size, dense=found.dense)
 
 
 def recall_note(found: Index, setup: Setup, k: int) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from tuneworthy.arms._choice import DEV_MOST
 from tuneworthy.arms._classified import softmax
 from tuneworthy.core.answer import Answer, Score
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Message, Query
 from tuneworthy.core.errors import DoesNotApply
-from tuneworthy.core.model import Grammar, Limits, Model, Reply
+from tuneworthy.core.model import Limits, Model, Reply
 from tuneworthy.core.request_limits import limits_for, reasoning_tokens, scaled_limits
 from tuneworthy.metrics import score_all
 from tuneworthy.prompting.messages import build, build_all
+from tuneworthy.prompting.shots import fixed
 
 _SUMMED = ("tokens_in", "tokens_cached", "tokens_out", "tokens_thought", "seconds", "usd")
 _TRIED = 40  # prompts counted to check that they fit the context
@@ -25,7 +27,7 @@ def prompting_arm(
     recipe: Recipe,
     *,
     model: Model | None = None,
-    grammar: Grammar | None = None,
+    limits: Limits | None = None,
     labels: bool = False,
 ) -> Fitted:
     """Return an arm that builds each prompt by `recipe` and asks the model once, greedily.
@@ -33,15 +35,16 @@ def prompting_arm(
     It counts as learned if training rows decide what the prompt says. With `labels`, the task's
     labels are scored in the same forward pass if the model can do that cheaply, so an arm that
     uses the same prompt need not read it again; of dev cases only the ones in the prompt choice.
+    `limits` None: those of the task.
     """
     target: Any = model or setup.models["base"]
-    limits = limits_for(setup.task, answer_token_limit(setup), grammar=grammar)
+    usual = limits or limits_for(setup.task, answer_token_limit(setup))
     names = [str(label) for label in setup.task.output.labels or ()]
     scores = labels and names and hasattr(target, "reply_scored")
 
     unscored = set(sorted(case.id for case in setup.dev)[DEV_MOST:])
 
-    def ask(queries: Sequence[Query], scored: bool, limits: Limits = limits) -> list[Answer]:
+    def ask(queries: Sequence[Query], scored: bool, limits: Limits = usual) -> list[Answer]:
         prompts = build_all(setup.task, queries, recipe, setup.train)
         if scored:
             replies, rows = target.reply_scored(prompts, limits, names)
@@ -64,9 +67,34 @@ def prompting_arm(
         return [found[query.id] for query in queries]
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
-        return ask(queries, False, scaled_limits(limits, RETRY_TOKEN_FACTOR))
+        return ask(queries, False, scaled_limits(usual, RETRY_TOKEN_FACTOR))
 
-    return Fitted(answer=answer, learned=recipe.learned, recipe=recipe, model=target, longer=longer)
+    return Fitted(
+        answer=answer,
+        learned=recipe.learned,
+        recipe=recipe,
+        model=target,
+        longer=longer,
+        pack=prompt_pack(setup, recipe, limits=usual),
+    )
+
+
+def prompt_pack(setup: Setup, recipe: Recipe, **more: Any) -> Pack:
+    """Return the pack of an arm that prompts by `recipe`: the recipe and the rows it may show.
+
+    `more` are other fields of the pack; `limits` are those of the task if not given. Nearest
+    examples need every training row, fixed ones only their own.
+    """
+    if recipe.kind in ("zero", "short", "file") or not (recipe.shots or recipe.k):
+        shown: Sequence[Case] = ()
+    elif recipe.kind == "nearest" and not recipe.shots:
+        shown = setup.train
+    else:
+        names = recipe.shots or fixed(setup.train, recipe.k, setup.task.seed)
+        recipe = recipe.model_copy(update={"shots": tuple(names)})
+        shown = [case for case in setup.train if case.id in set(names)]
+    limits = limits_for(setup.task, answer_token_limit(setup))
+    return Pack(**{"recipe": recipe, "examples": tuple(shown), "limits": limits, **more})
 
 
 def check_fit(setup: Setup, recipe: Recipe, model: Model | None = None) -> None:

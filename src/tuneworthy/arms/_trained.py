@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score
+from tuneworthy.arms._prompted import answer_token_limit, as_answer, mean_score, prompt_pack
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Fitted, Recipe, Setup, Sizes, Work
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.model import Model, Prompt
@@ -78,10 +79,11 @@ def recipe_of(options: TuningOptions) -> Recipe:
 class PromptingMethod:
     """How a trained arm asks: `prompts` builds prompts for training and answering.
 
-    `answers(queries, model, factor)` answers with `factor` times the token limit.
+    `pack` is that in plain data. `answers(queries, model, factor)` answers with `factor` times the
+    token limit.
     """
 
-    recipe: Recipe
+    pack: Pack
     prompts: Prompts
     answers: Answers
 
@@ -99,7 +101,8 @@ def prompting_with(setup: Setup, recipe: Recipe, examples: Sequence[Case] = ()) 
         )
         return [as_answer(*each) for each in zip(queries, asked, replies, strict=True)]
 
-    return PromptingMethod(recipe, prompts, answers)
+    pack = prompt_pack(replace(setup, train=examples), recipe, role="tune", adapter=True)
+    return PromptingMethod(pack, prompts, answers)
 
 
 def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: PromptingMethod) -> Fitted:
@@ -131,7 +134,7 @@ def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: Promptin
         answer=lambda queries: ask.answers(queries, adapted, 1),
         longer=lambda queries: ask.answers(queries, adapted, RETRY_TOKEN_FACTOR),
         learned=True,
-        recipe=ask.recipe,
+        recipe=ask.pack.recipe,
         trace={
             **done.trace,
             "dev": _chosen_dev(done.trace),
@@ -139,6 +142,7 @@ def train_adapter(setup: Setup, options: TuningOptions, seed: int, ask: Promptin
         },
         artefact=done.adapter,
         model=adapted,
+        pack=ask.pack,
         notes=(*([subset] if len(lessons.train) < len(setup.train) else []), *_notes(done.trace)),
     )
 

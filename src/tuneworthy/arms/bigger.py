@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._prompted import prompt_pack, prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -42,7 +42,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
 
     most = _choice.PROMPTS if is_local(model.spec) else _choice.PAID
     recipe, notes = _choice.choose_prompt(setup, ask, most=most)
-    return replace(prompting_arm(setup, recipe, model=model), notes=notes)
+    fitted = prompting_arm(setup, recipe, model=model)
+    return replace(fitted, notes=notes, pack=prompt_pack(setup, recipe, role="bigger"))
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:  # noqa: ARG001

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tuneworthy.arms import _choice
 from tuneworthy.arms._held import answer_under_grammar, correct_drafts, reusable_free_answers
-from tuneworthy.arms._prompted import answer_token_limit, prompting_arm
+from tuneworthy.arms._prompted import answer_token_limit, prompt_pack, prompting_arm
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -74,6 +74,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         model=model,
         notes=notes,
         known=None if options.draft else reusable_free_answers(setup, rule, recipe),
+        pack=prompt_pack(setup, recipe, grammar=rule, draft=options.draft),
     )
 
 

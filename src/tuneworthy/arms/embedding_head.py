@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.arms._classified import classifier_input, most_probable_label, single_blas_thread
-from tuneworthy.core.answer import Answer
+from tuneworthy.arms._classified import classifier_input, classify, single_blas_thread
 from tuneworthy.core.arm import Fitted, Setup, Sizes, Work
-from tuneworthy.core.case import Query
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 from tuneworthy.models.encoder import vectors as _vectors
@@ -41,22 +39,13 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     vectors = _vectors.encode(inputs, keep=True)  # cached: other folds share most of these rows
     with single_blas_thread():
         head.fit(vectors, [case.output for case in rows])
-    names = [str(name) for name in head.classes_]
-
-    def answer(queries: Sequence[Query]) -> list[Answer]:
-        if not queries:
-            return []
-        start = time.perf_counter()
-        vectors = _vectors.encode([classifier_input(query) for query in queries])
-        with single_blas_thread():
-            table = head.predict_proba(vectors)
-        each = (time.perf_counter() - start) / len(queries)
-        return [
-            most_probable_label(query, names, row, seconds=each)
-            for query, row in zip(queries, table.tolist(), strict=True)
-        ]
-
-    return Fitted(answer=answer, learned=True, notes=_notes(inputs))
+    return Fitted(
+        answer=lambda queries: classify(queries, head, _vectors.encode),
+        learned=True,
+        notes=_notes(inputs),
+        pack=Pack(role="", vectors=True),
+        classifier=head,
+    )
 
 
 def classifier(strength: float, seed: int) -> Any:

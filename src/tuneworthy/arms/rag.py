@@ -13,8 +13,10 @@ from tuneworthy.arms._context import (
     documents,
     encoder_fingerprint,
     passage_search,
+    passages_of,
     recall_note,
 )
+from tuneworthy.arms._prompted import prompt_pack
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
@@ -69,6 +71,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:  # noqa: ARG001
         recipe=recipe,
         model=model,
         notes=notes,
+        pack=prompt_pack(setup, recipe, passages=passages_of(options, found)),
     )
 
 

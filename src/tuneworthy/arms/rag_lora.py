@@ -8,7 +8,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tuneworthy.arms._context import Reader, documents, encoder_fingerprint, passage_search
+from tuneworthy.arms._context import (
+    Reader,
+    documents,
+    encoder_fingerprint,
+    passage_search,
+    passages_of,
+)
+from tuneworthy.arms._prompted import prompt_pack
 from tuneworthy.arms._trained import (
     PromptingMethod,
     TuningOptions,
@@ -59,9 +66,11 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def prompts(queries: Sequence[Query]) -> list[Prompt]:
         return [prompt for prompt, _ in reader.prompts(queries)]
 
-    fitted = train_adapter(
-        setup, options, seed, PromptingMethod(reader.recipe, prompts, reader.answer)
+    passages = passages_of(options, found)
+    pack = prompt_pack(
+        replace(setup, train=()), reader.recipe, role="tune", adapter=True, passages=passages
     )
+    fitted = train_adapter(setup, options, seed, PromptingMethod(pack, prompts, reader.answer))
     return replace(fitted, notes=(*notes, *fitted.notes))
 
 

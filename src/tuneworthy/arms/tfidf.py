@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from tuneworthy.arms._classified import classifier_input, most_probable_label, single_blas_thread
-from tuneworthy.core.answer import Answer
+from tuneworthy.arms._classified import classifier_input, classify, single_blas_thread
 from tuneworthy.core.arm import Fitted, Setup
-from tuneworthy.core.case import Query
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.errors import DoesNotApply
 from tuneworthy.core.record import Record
 
@@ -35,21 +32,12 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     pipeline = classifier(options.strength, seed, len(rows))
     with single_blas_thread():
         pipeline.fit([classifier_input(case) for case in rows], [case.output for case in rows])
-    names = [str(name) for name in pipeline.classes_]
-
-    def answer(queries: Sequence[Query]) -> list[Answer]:
-        if not queries:
-            return []
-        start = time.perf_counter()
-        with single_blas_thread():
-            table = pipeline.predict_proba([classifier_input(query) for query in queries])
-        each = (time.perf_counter() - start) / len(queries)
-        return [
-            most_probable_label(query, names, row, seconds=each)
-            for query, row in zip(queries, table.tolist(), strict=True)
-        ]
-
-    return Fitted(answer=answer, learned=True)
+    return Fitted(
+        answer=lambda queries: classify(queries, pipeline, None),
+        learned=True,
+        pack=Pack(role=""),
+        classifier=pipeline,
+    )
 
 
 def classifier(strength: float, seed: int, rows: int) -> Any:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from pydantic import Field
 
 from tuneworthy.arms import _choice
-from tuneworthy.arms._prompted import answer_token_limit, as_answer, prompting_arm, sum_usage
+from tuneworthy.arms._prompted import answer_token_limit, prompt_pack, prompting_arm
+from tuneworthy.arms._votes import draw_samples, majority_answers
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import RETRY_TOKEN_FACTOR, Asks, Fitted, Recipe, Setup, Sizes, Work
 from tuneworthy.core.case import Query
-from tuneworthy.core.model import Limits, Model, Prompt, Reply
+from tuneworthy.core.model import Limits
 from tuneworthy.core.record import Record
 from tuneworthy.core.request_limits import limits_for, scaled_limits
-from tuneworthy.core.task import OutputType
 from tuneworthy.prompting.messages import build_all
-from tuneworthy.prompting.same_answer import normal_form
 
 TOOL, ROLE, SIMPLICITY = "prompt", "candidate", 50
 NEEDS = frozenset({"model"})
@@ -55,12 +53,7 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
     def answer(queries: Sequence[Query], limits: Limits = limits) -> list[Answer]:
         prompts = build_all(setup.task, queries, recipe, setup.train)
         draws = draw_samples(model, prompts, limits, options.m)
-        answers = []
-        for query, prompt, replies in zip(queries, prompts, zip(*draws, strict=True), strict=True):
-            best = as_answer(query, prompt, majority(replies, kind))
-            all_of_it = {"samples": tuple(reply.text for reply in replies), **sum_usage(replies)}
-            answers.append(best.model_copy(update=all_of_it))
-        return answers
+        return majority_answers(queries, prompts, draws, kind)
 
     def longer(queries: Sequence[Query]) -> list[Answer]:
         return answer(queries, scaled_limits(limits, RETRY_TOKEN_FACTOR))
@@ -72,30 +65,8 @@ def fit(setup: Setup, options: Options, seed: int) -> Fitted:
         model=model,
         longer=longer,
         notes=notes,
+        pack=prompt_pack(setup, recipe, limits=limits, votes=options.m),
     )
-
-
-def draw_samples(
-    model: Model, prompts: Sequence[Prompt], limits: Limits, m: int
-) -> list[list[Reply]]:
-    """Return m lists with one sample of every prompt each; a local engine reads a prompt once."""
-    if hasattr(model, "draws"):
-        samples: list[list[Reply]] = model.draws(prompts, limits, m)
-        return samples
-    numbered = (limits.model_copy(update={"sample": n}) for n in range(m))
-    return [model.reply(prompts, limited) for limited in numbered]
-
-
-def majority(replies: Sequence[Reply], kind: OutputType | None) -> Reply:
-    """Return the first reply that gives the most frequent answer; of ties, the one given first.
-
-    Only replies that ended by themselves vote; if none did, all replies without an error.
-    """
-    back = [reply for reply in replies if reply.error is None]
-    voters = [reply for reply in back if reply.finish == "stop"] or back or list(replies)
-    votes = [normal_form(reply.text, kind) for reply in voters]
-    counts = Counter(votes)  # keeps the order of first occurrence, which breaks ties
-    return voters[votes.index(max(counts, key=counts.__getitem__))]
 
 
 def asks(sizes: Sizes, options: Options) -> tuple[Asks, ...]:

@@ -18,8 +18,20 @@ from tuneworthy.core.plugins import catalogue, load
 from tuneworthy.ledger.signals import StopRequested
 
 _FAILED = {1, 2, 5, 6, 7, 130, 143}
-ORDER = ("demo", "init", "check", "plan", "run", "settle", "report", "serve", "compare", "models",
-         "doctor")  # fmt: skip
+ORDER = (
+    "demo",
+    "init",
+    "check",
+    "plan",
+    "run",
+    "settle",
+    "build",
+    "serve",
+    "report",
+    "compare",
+    "models",
+    "doctor",
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -45,8 +45,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.artefact import Pack
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.model import Model
+from tuneworthy.core.recipe import Recipe as Recipe
 from tuneworthy.core.record import Record
 from tuneworthy.core.task import Task
 
@@ -56,31 +58,6 @@ NEEDS = frozenset(
      "model", "present", "vectors", "reflection"}
 )  # fmt: skip
 RETRY_TOKEN_FACTOR = 4  # factor on the token limit when a truncated answer is generated again
-
-
-class Recipe(Record):
-    """How a prompt is built, so that later arms can reuse the best one (see prompting/).
-
-    `kind`: zero (instruction and answer format), few (k fixed shots), nearest (the k shots nearest
-    to the query), short (the instruction alone), file (the user's own template `text`, with
-    `{input}` replaced). Shots are ids of training cases. `specification` replaces the task's own
-    words (instruction and answer format), `reminder` follows each input; a short or file recipe has
-    neither.
-    """
-
-    kind: Literal["zero", "few", "nearest", "short", "file"] = "zero"
-    k: int = 0
-    shots: tuple[str, ...] = ()
-    text: str | None = None
-    shuffled: bool = False
-    specification: str | None = None
-    reminder: str | None = None
-
-    @property
-    def learned(self) -> bool:
-        """Return whether training rows decide the prompt's examples or its wording."""
-        written = self.specification is not None or self.reminder is not None
-        return self.kind in ("few", "nearest") or written
 
 
 class Sizes(Record):
@@ -184,7 +161,9 @@ class Fitted:
     training. `artefact`: what was written to `setup.folder`. `model` is the answering model, for
     latency and fingerprint. `known(query)` returns the answer of `answer` if it is available
     without a request, else None. `longer(queries)` returns the answers with LONGER times the
-    tokens, for answers that the token limit cut; None where that limit is not ours.
+    tokens, for answers that the token limit cut; None where that limit is not ours. `pack`: how it
+    answers, as plain data, for `build`; None for an arm that is never deployed. `classifier` is the
+    fitted scikit-learn estimator of an arm without a model.
     """
 
     answer: Callable[[Sequence[Query]], list[Answer]]
@@ -196,3 +175,5 @@ class Fitted:
     notes: tuple[str, ...] = field(default=())
     known: Callable[[Query], Answer | None] | None = None
     longer: Callable[[Sequence[Query]], list[Answer]] | None = None
+    pack: Pack | None = None
+    classifier: Any = None

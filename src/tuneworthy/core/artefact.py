@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from tuneworthy.core.answer import Answer
-from tuneworthy.core.arm import Recipe
 from tuneworthy.core.case import Case, Query
 from tuneworthy.core.model import Grammar, Limits, Model, Prompt
+from tuneworthy.core.recipe import Recipe
 from tuneworthy.core.record import Record
 
 
@@ -30,7 +30,8 @@ class Pack(Record):
     files answer (a classifier). `adapter`: the model answers with the adapter in the artefact.
     `examples` are the rows that the recipe may show, in training order. `grammar` constrains the
     answer; `draft`: only where a free answer is invalid. `votes` samples are drawn at `limits` and
-    the commonest answer counts (0: one greedy answer).
+    the commonest answer counts (0: one greedy answer). `vectors`: the classifier reads sentence
+    vectors of the encoder in place of texts.
     """
 
     role: str = "base"
@@ -42,6 +43,7 @@ class Pack(Record):
     votes: int = 0
     passages: Passages | None = None
     adapter: bool = False
+    vectors: bool = False
 
 
 class Artefact(Record):

@@ -24,6 +24,7 @@ REQUIRED_NAMES: dict[str, tuple[str, ...]] = {
     "suite": ("make",),
     "planted": ("KINDS", "STYLE", "answer"),
     "questions": ("QUESTION", "PRIOR", "ask"),
+    "build": ("FORM", "NEEDED", "applies", "write"),
     "failures": ("plant", "detect", "fix"),
     "report": (),
     "cli": (),

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import takewhile
 from typing import Any
 
-from tuneworthy.compare.choice import best_prompt
+from tuneworthy.compare.choice import best_prompt, simplest_prompts
 from tuneworthy.core.answer import Answer
 from tuneworthy.core.arm import Fitted, Recipe
 from tuneworthy.core.case import Query
@@ -20,19 +20,27 @@ from tuneworthy.core.errors import DoesNotApply, ModelError
 from tuneworthy.core.plugins import load
 from tuneworthy.core.record import digest
 from tuneworthy.core.run import Run, Spec
-from tuneworthy.core.specs import chooses
+from tuneworthy.core.specs import DEV_ROWS_FOR_CHOICE, chooses, chooses_prompt
 from tuneworthy.data.folds import Part, Split
-from tuneworthy.measure.units import SHARD, Runner, _identity, _setup, _Unit
+from tuneworthy.measure.units import SHARD, Runner, _identity, _mean, _setup, _Unit
 
 
 class DeployedArm:
     """One arm, fitted lazily on the first input whose answer is not in the ledger.
 
     `recorded` are its logged answers to the new inputs, by id, for an arm that is only recorded.
+    `everything`: as `build` hands it over, fitted on all rows except the dev rows, with one split
+    too, and choosing its prompt as in the study.
     """
 
     def __init__(
-        self, runner: Runner, runs: Sequence[Run], name: str, seed: int, recorded: Mapping[str, Any]
+        self,
+        runner: Runner,
+        runs: Sequence[Run],
+        name: str,
+        seed: int,
+        recorded: Mapping[str, Any],
+        everything: bool = False,
     ) -> None:
         spec = next(run.spec for run in runs if run.spec.name == name)
         fold = len(runner.split.learning) - 1
@@ -41,8 +49,12 @@ class DeployedArm:
             logged = {**runner.recorded.get(name, {}), **recorded}
             self.runner = replace(runner, recorded={**runner.recorded, name: logged})
         recipe = best_earlier_recipe(runs, spec, fold, runner.task.seed)
-        part = deployment_part(runner.split, fold).learnt(chooses(spec))
-        self._unit = _Unit(spec, seed, fold, part, recipe, dev=False)
+        part, prompts = deployment_part(runner.split, fold), tuple[Recipe, ...]()
+        if everything:
+            part = _with_test_rows(runner, part)
+            prompts = simplest_prompts(runs, fold, runner.task.seed) if chooses_prompt(spec) else ()
+        part = part.learnt(chooses(spec))
+        self.unit = _Unit(spec, seed, fold, part, recipe, dev=False, prompts=prompts)
 
     def answers(self, queries: Sequence[Query]) -> list[Answer]:
         """Return one answer per input, in order. Raises ModelError if the arm can't be built."""
@@ -59,26 +71,45 @@ class DeployedArm:
 
     @cached_property
     def _named(self) -> dict[str, Any]:
-        return _identity(self.runner, self._unit, load("arms", self._unit.spec.arm))
+        return _identity(self.runner, self.unit, load("arms", self.unit.spec.arm))
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows that the arm learns from."""
+        return len(self.unit.part.train)
+
+    def dev_score(self) -> float | None:
+        """Return its mean dev score, from training if it was measured there; None without dev."""
+        if (told := (self.fitted.trace or {}).get("dev")) is not None:
+            return float(told)
+        cases = [self.runner.learn[i] for i in sorted(self.unit.part.dev)[:DEV_ROWS_FOR_CHOICE]]
+        answers = self.answers([case.query() for case in cases])
+        return _mean(self.runner, cases, {answer.case: answer for answer in answers})
+
+    @property
+    def key(self) -> str:
+        """Return the hash of everything that decides what the arm learns and answers."""
+        return digest({"what": "fit", "unit": self._named})
 
     @cached_property
-    def _fitted(self) -> Fitted:
-        spec = self._unit.spec
+    def fitted(self) -> Fitted:
+        """Return the fitted arm. Raises ModelError if it can't be built here."""
+        spec = self.unit.spec
         arm = load("arms", spec.arm)
-        folder = self.runner.ledger.folder(digest({"what": "fit", "unit": self._named}))
+        folder = self.runner.ledger.folder(self.key)
         options = arm.Options.model_validate(spec.options)
         try:
-            fitted: Fitted = arm.fit(_setup(self.runner, self._unit, folder), options,
-                                     self._unit.seed)  # fmt: skip
+            fitted: Fitted = arm.fit(_setup(self.runner, self.unit, folder), options,
+                                     self.unit.seed)  # fmt: skip
         except DoesNotApply as reason:
             raise ModelError(
                 "an arm of the study can't be built", where=spec.name, got=str(reason),
-                fix="mend that, then settle again",
+                fix="mend that, then run the command again",
             ) from None  # fmt: skip
         return fitted
 
     def _ask(self, queries: Sequence[Query]) -> dict[str, Any]:
-        return {"answers": [answer.plain() for answer in self._fitted.answer(queries)]}
+        return {"answers": [answer.plain() for answer in self.fitted.answer(queries)]}
 
 
 def deployment_part(split: Split, fold: int) -> Part:
@@ -88,6 +119,12 @@ def deployment_part(split: Split, fold: int) -> Part:
         return part
     added = tuple(case for case in part.test if case not in split.copies)
     return Part(train=tuple(sorted((*part.train, *added))), dev=part.dev, test=part.test)
+
+
+def _with_test_rows(runner: Runner, part: Part) -> Part:
+    """Return the part with its test rows as training rows; a test file of the user's stays out."""
+    added = set(part.test) & set(runner.learn) - set(runner.split.copies) - set(part.dev)
+    return part.model_copy(update={"train": tuple(sorted({*part.train, *added}))})
 
 
 def best_earlier_recipe(runs: Sequence[Run], spec: Spec, fold: int, seed: int) -> Recipe:

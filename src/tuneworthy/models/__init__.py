@@ -42,10 +42,8 @@ def open_model(
     already open are shared. Raises TaskError, NotInstalled, ModelError or SecurityError.
     """
     kind, _, rest = spec.partition(":")
-    if spec == "smollm2-135m":
-        return _local(_embedded_folder(), spec, place)
-    if kind == "hf" and rest:
-        return _local(_hub_or_folder(rest, folder), spec, place)
+    if path := weights_folder(spec, folder):
+        return _local(path, spec, place)
     if kind == "openai" and rest:
         return load("models", "openai_compatible").open_remote(  # type: ignore[no-any-return]
             rest, purse, prices or {}, requests
@@ -53,6 +51,17 @@ def open_model(
     if kind == "scripted" and rest:
         return load("models", "scripted").open_scripted(rest, folder)  # type: ignore[no-any-return]
     raise TaskError("no model has this name", got=spec, fix=f"write {_SPECS}")
+
+
+def weights_folder(spec: str, folder: Path) -> Path | None:
+    """Return the folder of a local model's weights, None for any other spec.
+
+    A hub model that is not here yet is downloaded. Raises ModelError, or NotInstalled.
+    """
+    kind, _, rest = spec.partition(":")
+    if spec == "smollm2-135m":
+        return _embedded_folder()
+    return _hub_or_folder(rest, folder) if kind == "hf" and rest else None
 
 
 def is_local(spec: str) -> bool:

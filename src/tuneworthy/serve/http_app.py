@@ -24,9 +24,9 @@ from tuneworthy.serve.asked_jobs import STOPPING, error_of, jobs_for
 from tuneworthy.serve.chat_reply import DONE, Envelope, Logprobs, chunk, completion, delta, usage
 from tuneworthy.serve.chat_reply import event as sse
 from tuneworthy.serve.chat_request import ChatRequest, read_request
+from tuneworthy.serve.logprob_entries import logprob_entries
 from tuneworthy.serve.request_counters import RequestCounters
 from tuneworthy.serve.served_models import ServedModels, Target
-from tuneworthy.serve.token_logprobs import token_logprobs
 from tuneworthy.serve.worker import Job, Stopping
 
 BODY_SECONDS = 30.0  # a body that arrives more slowly is refused
@@ -316,7 +316,7 @@ class _Exchange:
             self.drop()
 
     def _logs(self, job: Job, start: int) -> Logprobs | None:
-        return None if job.top is None else token_logprobs(self._target.model, job.tops[start:])
+        return None if job.top is None else logprob_entries(self._target.model, job.tops[start:])
 
     def _counted(self) -> list[Answer]:
         """Return all answers, n copies of a single greedy one; count and log them."""

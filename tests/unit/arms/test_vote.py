@@ -4,7 +4,7 @@ import pytest
 from arms_kit import queries, setup
 from pydantic import ValidationError
 
-from tuneworthy.arms import vote
+from tuneworthy.arms import _votes, vote
 from tuneworthy.core.model import Reply
 
 
@@ -25,16 +25,16 @@ def replies(*texts, finish="stop"):
     ],
 )
 def test_the_majority_of_what_was_said_wins_and_ties_go_to_the_first(kind, texts, winner):
-    assert vote.majority(replies(*texts), kind).text == winner
+    assert _votes.majority(replies(*texts), kind).text == winner
 
 
 def test_a_cut_answer_votes_only_where_none_ended():
     cut, whole = replies("a", "a", finish="length"), replies("b")
-    assert vote.majority([*cut, *whole], "label").text == "b"
-    assert vote.majority(cut, "label").text == "a"
+    assert _votes.majority([*cut, *whole], "label").text == "b"
+    assert _votes.majority(cut, "label").text == "a"
     failed = Reply(text="", finish="error", error="refused")
-    assert vote.majority([failed, *cut], "label").text == "a"
-    assert vote.majority([failed, failed], "label").error == "refused"
+    assert _votes.majority([failed, *cut], "label").text == "a"
+    assert _votes.majority([failed, failed], "label").error == "refused"
 
 
 def right_in(m):

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 from models_kit import build
@@ -11,7 +10,6 @@ from tuneworthy.core.errors import ModelError
 from tuneworthy.models.local import embedded as _embedded
 
 pytestmark = pytest.mark.full
-BENCH = Path(__file__).parents[3] / "bench"
 # As where the package `kernels` is found: weights stay packed unless they are asked for unpacked.
 SITE = """
 import json, sys
@@ -26,11 +24,9 @@ if "gguf" in " ".join(sys.argv):
 
 
 @pytest.fixture
-def gguf(tmp_path, monkeypatch):
+def gguf(tmp_path):
     from tuneworthy.models.hf import load
-
-    monkeypatch.syspath_prepend(str(BENCH))
-    from _gguf import write_gguf
+    from tuneworthy.training.gguf_file import write_gguf
 
     folder = build("llama", tmp_path / "m")
     return write_gguf(load(folder, "hf:m", "float32"), tmp_path / "x.gguf"), folder

@@ -1,4 +1,4 @@
-"""N22: OpenVINO on the GGUF that bench/_gguf.py writes against our engine on the same weights."""
+"""N22: OpenVINO on the GGUF that training/gguf_file.py writes, against our engine."""
 
 import sys
 from pathlib import Path
@@ -20,21 +20,22 @@ def rounded(engine):
     """Return an engine whose module holds the weights as the file keeps them, adapter merged."""
     import copy
 
-    from _gguf import merged
-
     from tuneworthy.models.hf import HF
+    from tuneworthy.training.gguf_file import merged_weights
 
     module = copy.deepcopy(engine.module)
     with torch.no_grad():
-        for name, weight in merged(engine).items():
-            module.get_parameter(name).copy_(weight.float())
+        for name, weight in merged_weights(engine):
+            half = weight.half() if weight.ndim > 1 else weight  # as the file keeps them
+            module.get_parameter(name).copy_(half.float())
     return HF("rounded", module, engine.tokenizer, engine.fingerprint)
 
 
 def test_n22_the_file_holds_the_merged_weights(engines, tmp_path):
     """transformers reads the file back, permutation undone: bit for bit what was merged."""
     import transformers
-    from _gguf import write_gguf
+
+    from tuneworthy.training.gguf_file import write_gguf
 
     base = engines["llama"]
     (tmp_path / "file").mkdir()  # transformers would take an adapter beside it for the model
@@ -54,7 +55,7 @@ def test_n22_the_file_holds_the_merged_weights(engines, tmp_path):
 
 
 def test_n22_another_family_is_refused(engines, tmp_path):
-    from _gguf import write_gguf
+    from tuneworthy.training.gguf_file import write_gguf
 
     with pytest.raises(ValueError, match="gpt_neox"):
         write_gguf(engines["gpt_neox"], tmp_path / "made.gguf")
@@ -108,9 +109,10 @@ def adapter(tickets, tmp_path_factory):
 def test_n22_greedy_text_is_ours_in_float32(tickets, adapter, tmp_path):
     """64 prompts, 40 tokens, base and merged; the base file in place of the merged one fails."""
     pytest.importorskip("openvino_genai")
-    from _gguf import open_vino, write_gguf
+    from _gguf import open_vino
 
     from tuneworthy.models.hf import load
+    from tuneworthy.training.gguf_file import write_gguf
 
     made, asked = tickets
     base = load(EMBEDDED, "embedded", "float32")
@@ -129,10 +131,11 @@ def test_n22_greedy_text_is_ours_in_float32(tickets, adapter, tmp_path):
 def test_n22_the_metric_is_ours_at_the_precision_of_the_run(tickets, adapter, tmp_path):
     """fields_f1 of the tuned model on all test rows: within half the margin of the task."""
     pytest.importorskip("openvino_genai")
-    from _gguf import open_vino, write_gguf
+    from _gguf import open_vino
 
     from tuneworthy.models.hf import load
     from tuneworthy.models.local import generate as _generate
+    from tuneworthy.training.gguf_file import write_gguf
 
     made, asked = tickets
     ours = load(EMBEDDED, "embedded").with_adapter(adapter)

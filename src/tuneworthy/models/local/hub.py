@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneworthy.core.errors import ModelError, NotInstalled, SecurityError, TaskError
+from tuneworthy.models.local import embedded
 from tuneworthy.models.local.weights import check_folder
 
 _TAKEN = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
@@ -54,6 +55,18 @@ def snapshot(name: str) -> Path:
     if lost := unfinished(folder, blobs=False):
         raise ModelError("the model is not whole", where=str(folder), got=lost, fix=_AGAIN)
     return folder
+
+
+def licence_of(spec: str, folder: Path | None) -> str | None:
+    """Return the licence of a local model by its own card, None if it is not known here."""
+    if spec == embedded.NAME:
+        return embedded.LICENCE.lower()
+    try:
+        text = (folder / "README.md").read_text("utf-8")[:5000] if folder else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    named = re.search(r"^license:\s*([\w.-]+)\s*$", text, re.MULTILINE)
+    return named.group(1) if named else None
 
 
 def unfinished(folder: Path, blobs: bool = True) -> str:

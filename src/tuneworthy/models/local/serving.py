@@ -1,10 +1,11 @@
-"""The command that serves an adapter behind an OpenAI-compatible URL. Runs nothing."""
+"""The commands that serve an adapter or an exported model. Runs nothing."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 # allowed values of vLLM's --max-lora-rank; 16 is its default
@@ -28,6 +29,25 @@ def serve_command(spec: str, home: Path, adapter: Path, name: str) -> str:
     if rank > _RANKS[0]:
         words += ["--max-lora-rank", str(next(most for most in _RANKS if most >= rank))]
     return shlex.join([*words, "--lora-modules", f"{safe}={adapter.resolve()}"])
+
+
+def build_commands(spec: str, home: Path, folder: Path, forms: Sequence[str]) -> tuple[str, ...]:
+    """Return the recommended commands that serve an artefact folder, one a way.
+
+    The name that they serve is the folder's, which ends in the hash of its content.
+    """
+    name, found = folder.name, [f"tuneworthy serve {shlex.quote(str(folder))}"]
+    if "peft" in forms and (command := serve_command(spec, home, folder / "peft", name)):
+        found.append(command)
+    if "merged" in forms:
+        merged = str((folder / "merged").resolve())
+        found.append(shlex.join(["vllm", "serve", merged, "--served-model-name", name]))
+    if "gguf" in forms:
+        gguf = (folder / "gguf").resolve()
+        found.append(shlex.join(["llama-server", "-m", str(gguf / "model-q8_0.gguf"),
+                                 "--alias", name]))  # fmt: skip
+        found.append(shlex.join(["ollama", "create", name, "-f", str(gguf / "Modelfile")]))
+    return tuple(found)
 
 
 def _base(spec: str, home: Path) -> list[str] | None:

@@ -1,0 +1,104 @@
+"""Open a pack: from plain data and files to a function that answers as the fitted arm did.
+
+It calls the helpers that the arms call, so there is one code path from a prompt to an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from tuneworthy.arms._classified import classify
+from tuneworthy.arms._context import Reader, documents, passage_search
+from tuneworthy.arms._held import answer_under_grammar, correct_drafts
+from tuneworthy.arms._prompted import prompting_arm
+from tuneworthy.arms._votes import draw_samples, majority_answers
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.artefact import Pack, Passages
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.model import Limits, Model, Prompt
+from tuneworthy.metrics._validity import validity
+from tuneworthy.models.encoder import vectors as _vectors
+from tuneworthy.prompting.messages import build_all
+from tuneworthy.retrieval.chunks import ChunkOptions
+
+
+@dataclass(frozen=True)
+class OpenedPack:
+    """An answering function, and the prompts that it sends (None without a model).
+
+    `limits` are those of a request, grammar included; None without a model.
+    """
+
+    answer: Callable[[Sequence[Query]], list[Answer]]
+    prompts: Callable[[Sequence[Query]], list[Prompt]] | None = None
+    model: Model | None = None
+    limits: Limits | None = None
+
+
+def open_pack(setup: Setup, pack: Pack, classifier: Any = None) -> OpenedPack:
+    """Return the pack, ready to answer.
+
+    `setup` has the task, the documents and the answering model under `pack.role`, its adapter
+    applied; its training rows are not read. `classifier` is the estimator of an arm without a
+    model. Raises ModelError if the encoder that the pack needs is not on this machine.
+    """
+    if not pack.role:
+        encode = _vectors.encode if pack.vectors else None
+        return OpenedPack(lambda queries: classify(queries, classifier, encode))
+    model, recipe = setup.models[pack.role], pack.recipe or Recipe()
+    setup = replace(setup, train=pack.examples)
+    limits = pack.limits or Limits(max_tokens=setup.task.output.max_tokens or 256)
+    shown = limits.model_copy(update={"grammar": pack.grammar}) if pack.grammar else limits
+    if pack.passages:
+        reader = _reader(setup, pack.passages, model, recipe)
+        return OpenedPack(reader.answer, partial(_asked, reader), model, limits)
+    prompts = partial(_prompts, setup, recipe)
+    if pack.votes:
+        drawn = partial(_voted, setup, pack, model, limits)
+        return OpenedPack(lambda queries: drawn(queries, prompts(queries)), prompts, model, limits)
+    free = prompting_arm(setup, recipe, model=model, limits=limits).answer
+    if pack.grammar is None:
+        return OpenedPack(free, prompts, model, limits)
+    ask, valid = answer_under_grammar(model, pack.grammar, limits), validity(setup.task)
+    if not pack.draft:
+        return OpenedPack(lambda queries: ask(queries, prompts(queries)), prompts, model, shown)
+    return OpenedPack(
+        lambda queries: correct_drafts(queries, free(queries), ask, valid), prompts, model, limits
+    )
+
+
+def _prompts(setup: Setup, recipe: Recipe, queries: Sequence[Query]) -> list[Prompt]:
+    return list(build_all(setup.task, queries, recipe, setup.train))
+
+
+def _asked(reader: Reader, queries: Sequence[Query]) -> list[Prompt]:
+    return [prompt for prompt, _ in reader.prompts(queries)]
+
+
+def _voted(
+    setup: Setup,
+    pack: Pack,
+    model: Model,
+    limits: Limits,
+    queries: Sequence[Query],
+    prompts: Sequence[Prompt],
+) -> list[Answer]:
+    draws = draw_samples(model, prompts, limits, pack.votes)
+    return majority_answers(queries, prompts, draws, setup.task.output.type)
+
+
+def _reader(setup: Setup, passages: Passages, model: Model, recipe: Recipe) -> Reader:
+    found, notes = documents(setup, ChunkOptions(size=passages.size), passages.dense)
+    if passages.dense and not found.dense:
+        raise ModelError(
+            "the passages were found with sentence vectors, which this machine lacks",
+            got="; ".join(notes),
+            fix="tuneworthy models get minilm",
+        )
+    search = passage_search(found, passages.k, random=False)
+    return Reader(setup, model, recipe, search, passages.tokens, setup.train)

@@ -1,0 +1,141 @@
+"""Ask every written form the cases again, in the engine that will serve it; stored by content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.answer import Answer
+from tuneworthy.core.artefact import Artefact, System
+from tuneworthy.core.build_report import FormParity
+from tuneworthy.core.case import Case
+from tuneworthy.core.code import code_version
+from tuneworthy.core.free_memory import trim_heap
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.record import digest
+from tuneworthy.deploy.parity import Reference, compare_answers, compare_form
+from tuneworthy.deploy.system import open_artefact
+from tuneworthy.measure.built_arm import DeployedArm
+from tuneworthy.stats.bounds import rate
+
+CASES = 100  # cases that every form is asked; a drop of .05 is excluded from 86 equal answers on
+_CODE = ("build/*.py", "deploy/*.py", "models/**/*.py", "stats/*.py", "training/*.py")
+_THINKS = "the model thinks before it answers, and plain engines return the thought as text"
+
+
+def ask_again(
+    arm: DeployedArm, parts: Parts, written: tuple[Path, Artefact], forms: Sequence[Any]
+) -> tuple[FormParity, ...]:
+    """Return the parity of each form: that of the artefact itself, then of its exported files.
+
+    `written` is the sealed draft folder with its manifest. Cases are scored ones, at most 100,
+    drawn by the task's seed. The arm may have learnt from them: that is no matter here, where one
+    fit is compared with itself.
+    """
+    return tuple(_Asker(arm, parts, *written).all(forms))
+
+
+class _Asker:
+    def __init__(self, arm: DeployedArm, parts: Parts, draft: Path, sealed: Artefact) -> None:
+        self.arm, self.parts, self.draft, self.sealed = arm, parts, draft, sealed
+
+    def all(self, forms: Sequence[Any]) -> list[FormParity]:
+        found = [self._opened()]
+        for form in forms:
+            if hasattr(form, "engines"):
+                found += self._form(form)
+        return found
+
+    def _form(self, form: Any) -> list[FormParity]:
+        if getattr(self.parts.model, "thinks", False):
+            return [FormParity(form=form.FORM, because=_THINKS)]
+        stored = self.arm.runner.ledger.unit(
+            self._key(form.FORM), "parity", lambda: {"parity": self._asked(form)},
+            self.arm.runner.study,
+        )  # fmt: skip
+        return [FormParity.model_validate(one) for one in stored["parity"]]
+
+    def _asked(self, form: Any) -> list[dict[str, Any]]:
+        exact = bool(form.exact(self.parts)) if hasattr(form, "exact") else False
+        found = []
+        for name, engine in form.engines(self.parts, self.draft):
+            self.arm.runner.check()
+            self.parts.say(f"asking {name} {len(self.cases)} cases again")
+            if isinstance(engine, str):
+                found.append(FormParity(form=name, because=engine))
+            else:
+                found.append(compare_form(name, engine, self.reference, exact=exact))
+            del engine  # its weights are freed before the next one is opened
+            trim_heap()
+        return [one.plain() for one in found]
+
+    def _key(self, form: str) -> str:
+        files = {name: hash_ for name, hash_ in self.sealed.files.items()
+                 if name.startswith(f"{form}/")}  # fmt: skip
+        return digest({
+            "what": "parity", "form": form, "id": self.sealed.id, "files": files,
+            "cases": [case.id for case in self.cases], "metric": self.arm.runner.metric_digest,
+            "margin": self.parts.task.success.margin, "made_by": code_version(_CODE),
+            "fit": self.arm.key, "unit": CASES,
+        })  # fmt: skip
+
+    def _opened(self) -> FormParity:
+        """Return whether the opened artefact sends the evaluated prompts, or answers equally."""
+        system = open_artefact(self.draft, self.parts.task.folder, self.parts.base)
+        if self.sealed.pack.role:
+            return self._prompts_equal(system)
+        engine = f"scikit-learn {version('scikit-learn')}, from its file"
+        return compare_answers("artefact", engine, self.reference, system.answer(self.queries))
+
+    def _prompts_equal(self, system: System) -> FormParity:
+        """Compare the messages of every case; nothing is sent."""
+        prompts = system.prompts(self.queries) or []
+        same = self.reference.answers
+        equal = sum(tuple(p) == a.prompt for p, a in zip(prompts, same, strict=True))
+        share, n = rate(equal, len(same)), len(same)
+        lost = [] if equal == n else [f"{n - equal} of {n} prompts are not those of the study"]
+        corrected = self.sealed.pack.draft  # a corrected answer has the prompt of its correction
+        return FormParity(
+            form="artefact", engine="prompts compared, nothing sent", asked=n, equal=equal,
+            agreement=Interval(mean=equal / n, low=share[0], high=share[1]),
+            failed=() if corrected else tuple(lost),
+        )  # fmt: skip
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        runner = self.arm.runner
+        opened = runner.sealed.open("parity of a build")
+        order = sorted(opened, key=lambda name: digest([runner.task.seed, "parity", name]))
+        return [opened[name] for name in order[:CASES]]
+
+    @cached_property
+    def queries(self) -> list[Any]:
+        return [case.query() for case in self.cases]
+
+    @cached_property
+    def reference(self) -> Reference:
+        parts, runner = self.parts, self.arm.runner
+        answers = self.arm.answers(self.queries)
+        limits = parts.artefact.pack.limits
+        local = hasattr(parts.model, "module")
+        return Reference(
+            cases=self.cases,
+            answers=answers,
+            score=runner.metric,
+            margin=parts.task.success.margin,
+            max_tokens=limits.max_tokens if limits else 0,
+            counts=[parts.model.count_tokens(a.prompt) for a in answers] if local else (),
+            tuned=_scorer(parts.model) if local else None,
+            base=_scorer(parts.base) if local and parts.artefact.pack.adapter else None,
+        )
+
+
+def _scorer(model: Any) -> Any:
+    from tuneworthy.models.local.token_logprobs import token_logprobs
+
+    return lambda prompts, texts: token_logprobs(model, prompts, texts)
+

@@ -1,0 +1,43 @@
+"""What the exported forms are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.core.build_report import FormParity
+from tuneworthy.core.evidence import ArmResult
+from tuneworthy.core.task import Task
+from tuneworthy.core.verdict import Verdict
+from tuneworthy.data.docs import Doc
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A deployed arm and what is known of it.
+
+    `artefact` has no files yet. `base` is the answering model without its adapter and `model` the
+    one with it (None: no model); `weights` is the folder of the base's weights (None: not local).
+    `adapter` is the trained folder. `sample` are the messages of one prompt. `result` is the arm in
+    the study's evidence. `parity` is filled in once the other forms were asked.
+    """
+
+    artefact: Artefact
+    task: Task
+    verdict: Verdict
+    result: ArmResult
+    rows: int
+    model: Any = None
+    base: Any = None
+    weights: Path | None = None
+    adapter: Path | None = None
+    classifier: Any = None
+    docs: Sequence[Doc] = ()
+    sample: Sequence[Any] = ()
+    licence: str | None = None
+    data_hash: str = ""
+    parity: Sequence[FormParity] = ()
+    say: Callable[[str], None] = lambda text: None

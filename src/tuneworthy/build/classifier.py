@@ -1,0 +1,24 @@
+"""The scikit-learn classifier as a skops file: no pickle, opened by checked types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.deploy.artefact_folder import CLASSIFIER
+from tuneworthy.deploy.classifier_file import save_classifier
+
+FORM, NEEDED = "classifier", True
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if not artefact.pack.role else "the arm answers with a language model"
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Write the fitted estimator; return notes."""
+    (draft / FORM).mkdir()
+    save_classifier(parts.classifier, draft / CLASSIFIER)
+    return ("it reads sentence vectors of MiniLM",) if parts.artefact.pack.vectors else ()

@@ -1,0 +1,63 @@
+"""The merged model as GGUF (F16 and Q8_0) with an Ollama Modelfile, for the Llama family."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.build._modelfile import modelfile
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.deploy.parity import Engine
+
+FORM, NEEDED = "gguf", False
+FILE = "model-{kind}.gguf"
+_CONTEXT = 8192  # tokens that llama.cpp is opened for, at most
+_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # a number, with its share of a block's scale
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if artefact.pack.adapter else "nothing was trained"
+
+
+def cannot(parts: Parts) -> str:
+    """Return why this model can't be written here, with the command that does it, or ""."""
+    from tuneworthy.training.gguf_file import refusal
+
+    if not (why := refusal(parts.model)):
+        return ""
+    command = ["python", "convert_hf_to_gguf.py", "merged", "--outfile", "model-f16.gguf",
+               "--outtype", "f16"]  # fmt: skip
+    return f"{why}; llama.cpp's own converter writes it: {shlex.join(command)}"
+
+
+def size(parts: Parts) -> int:
+    """Return about the bytes of both files."""
+    count: int = sum(weight.numel() for weight in parts.base.module.parameters())
+    return round(count * sum(_BYTES.values()))
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Write both files and the Modelfile; return notes."""
+    from tuneworthy.training.gguf_file import KINDS, write_gguf
+
+    (draft / FORM).mkdir()
+    for kind in KINDS:
+        parts.say(f"writing {FILE.format(kind=kind)}")
+        write_gguf(parts.model, draft / FORM / FILE.format(kind=kind), kind)
+    text, notes = modelfile(parts, FILE.format(kind="q8_0"))
+    (draft / FORM / "Modelfile").write_text(text, "utf-8")
+    return notes
+
+
+def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield each file in llama.cpp, or why it can't be asked here."""
+    from tuneworthy.models.local.llama_cpp import LlamaCpp, missing
+    from tuneworthy.training.gguf_file import KINDS
+
+    why, room = missing(), min(parts.base.context or _CONTEXT, _CONTEXT)
+    for kind in KINDS:
+        file = draft / FORM / FILE.format(kind=kind)
+        yield f"{FORM} {kind}", why or LlamaCpp(file, room)

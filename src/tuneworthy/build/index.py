@@ -1,0 +1,30 @@
+"""The documents that passages are found in, and the chunks that they are cut into."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.core.counting import count_noun
+from tuneworthy.deploy.artefact_folder import DOCS
+from tuneworthy.retrieval.chunks import ChunkOptions, chunked
+
+FORM, NEEDED = "index", True
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if artefact.pack.passages else "the arm looks nothing up"
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Write docs.jsonl, from which the index is built, and chunks.jsonl for other tools."""
+    assert parts.artefact.pack.passages is not None
+    chunks = chunked(parts.docs, ChunkOptions(size=parts.artefact.pack.passages.size))
+    (draft / FORM).mkdir()
+    for path, records in ((draft / DOCS, parts.docs), (draft / FORM / "chunks.jsonl", chunks)):
+        lines = (json.dumps(record.plain(), ensure_ascii=False) for record in records)
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return (f"{count_noun(len(parts.docs), 'document')}, {count_noun(len(chunks), 'chunk')}",)

@@ -1,0 +1,50 @@
+"""The base with the adapter merged in, as safetensors: any engine that loads the base loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.deploy.parity import Engine
+from tuneworthy.models.local.config import read_config
+
+FORM, NEEDED = "merged", False
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if artefact.pack.adapter else "nothing was trained"
+
+
+def size(parts: Parts) -> int:
+    """Return the bytes of the base's weights; the merged ones take as many."""
+    assert parts.weights is not None
+    return sum(path.stat().st_size for path in parts.weights.glob("*.safetensors"))
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Merge in fp32, save in the base's precision, and compare every tensor bit for bit."""
+    from tuneworthy.training.merge import merge_adapter
+
+    assert parts.weights is not None
+    assert parts.adapter is not None
+    changes = parts.model.adapter.changes
+    kept = merge_adapter(parts.weights, parts.adapter, changes, draft / FORM)
+    return (f"merged in float32, saved in {kept}; every tensor equals base + delta bit for bit",)
+
+
+def exact(parts: Parts) -> bool:
+    """Return whether the merged weights are stored and computed in fp32."""
+    assert parts.weights is not None
+    stored = read_config(parts.weights)
+    kept = stored.get("dtype", stored.get("torch_dtype"))
+    return bool(kept == "float32" == parts.base.fingerprint["precision"])
+
+
+def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield the folder in plain transformers."""
+    from tuneworthy.models.local.exported import PlainEngine
+
+    yield FORM, PlainEngine(draft / FORM, precision=parts.base.fingerprint["precision"])

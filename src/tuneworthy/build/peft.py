@@ -1,0 +1,66 @@
+"""The adapter in the PEFT format, bound to its base by hash: for peft, vLLM and this package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+from tuneworthy.deploy.artefact_folder import ADAPTER
+from tuneworthy.deploy.parity import Engine
+from tuneworthy.training.adapter import MANIFEST, read_sealed, seal
+
+FORM, NEEDED = ADAPTER, True
+_FILES = ("adapter_model.safetensors", "adapter_config.json")
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if artefact.pack.adapter else "nothing was trained"
+
+
+def size(parts: Parts) -> int:
+    """Return the bytes of the adapter."""
+    assert parts.adapter is not None
+    return sum((parts.adapter / name).stat().st_size for name in _FILES)
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Copy the adapter, name its base as other tools look it up, and seal it anew."""
+    assert parts.adapter is not None
+    out, manifest = draft / FORM, read_sealed(parts.adapter)
+    out.mkdir()
+    for name in _FILES:
+        shutil.copyfile(parts.adapter / name, out / name)
+    config = json.loads((out / _FILES[1]).read_text("utf-8"))
+    config["base_model_name_or_path"] = _base_name(parts)
+    (out / _FILES[1]).write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
+    about = {key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")}
+    about.setdefault("base", {**parts.base.fingerprint, "spec": parts.artefact.model})
+    seal(out, about)
+    weights = str(about["base"]["weights"])[:12]
+    return (f"its base has the SHA-256 {weights}…, noted in {MANIFEST}",)
+
+
+def exact(parts: Parts) -> bool:
+    """Return whether the base computes in fp32: else sums are rounded along the way."""
+    return bool(parts.base.fingerprint["precision"] == "float32")
+
+
+def engines(parts: Parts, draft: Path) -> Iterator[tuple[str, Engine | str]]:
+    """Yield the folder in plain transformers and peft."""
+    from tuneworthy.models.local.exported import PlainEngine
+
+    assert parts.weights is not None
+    yield FORM, PlainEngine(parts.weights, draft / FORM, parts.base.fingerprint["precision"])
+
+
+def _base_name(parts: Parts) -> str:
+    """Return the name by which transformers finds the base: on the hub, or its folder."""
+    kind, _, rest = parts.artefact.model.partition(":")
+    if kind == "hf" and not rest.startswith((".", "/", "~")):
+        return rest.partition("@")[0]
+    return str(parts.weights)

@@ -1,0 +1,117 @@
+"""The prompt as data, with a snippet in Python and one in curl that send it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.build._parts import Parts
+from tuneworthy.core.artefact import Artefact
+
+FORM, NEEDED = "prompt", False
+_PYTHON = '''"""Ask the deployed prompt: python ask.py "your text" [URL] [MODEL]. Needs the package openai."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from openai import OpenAI
+
+pack = json.loads((Path(__file__).parent / "pack.json").read_text("utf-8"))
+if not pack["fixed"]:
+    sys.exit(pack["why"])
+text = sys.argv[1]
+url = sys.argv[2] if len(sys.argv) > 2 else pack["url"]
+model = sys.argv[3] if len(sys.argv) > 3 else pack["model"]
+messages = pack["messages"]
+messages[-1]["content"] = messages[-1]["content"].replace("{input}", text)
+client = OpenAI(base_url=url, api_key=os.environ.get("OPENAI_API_KEY", "none"))
+reply = client.chat.completions.create(model=model, messages=messages, **pack["request"])
+print(reply.choices[0].message.content)
+'''
+_FILL = '''import json, sys
+body = json.loads(sys.argv[1])
+message = body["messages"][-1]
+message["content"] = message["content"].replace("{input}", sys.argv[2])
+print(json.dumps(body))
+'''
+
+
+def applies(artefact: Artefact) -> str:
+    """Return why the form does not apply, or ""."""
+    return "" if artefact.pack.role else "the arm asks no model"
+
+
+def write(parts: Parts, draft: Path) -> tuple[str, ...]:
+    """Write pack.json, ask.py and ask.sh; return notes.
+
+    A prompt whose examples or passages depend on the input can't be one list of messages: pack.json
+    then shows it for a sample input, and the snippets say to use `tuneworthy serve`.
+    """
+    out = draft / FORM
+    out.mkdir()
+    told = _told(parts)
+    (out / "pack.json").write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    (out / "ask.py").write_text(_PYTHON, "utf-8")
+    (out / "ask.sh").write_text(_shell(told), "utf-8")
+    shown = parts.artefact.pack.examples
+    notes = [] if told["fixed"] else [str(told["why"])]
+    return (*notes, *([f"it holds {len(shown)} of your rows as examples"] if shown else []))
+
+
+def _told(parts: Parts) -> dict[str, Any]:
+    pack, why = parts.artefact.pack, ""
+    if pack.passages:
+        why = "passages are looked up for each input: ask `tuneworthy serve`"
+    elif pack.recipe and pack.recipe.kind == "nearest" and not pack.recipe.shots:
+        why = "the examples nearest to each input are shown: ask `tuneworthy serve`"
+    elif pack.votes:
+        why = f"{pack.votes} samples are drawn and the commonest counts: ask `tuneworthy serve`"
+    limits = pack.limits
+    request: dict[str, Any] = {
+        "max_tokens": limits.max_tokens if limits else None,
+        "temperature": limits.temperature if limits else 0,
+    }
+    if pack.grammar and pack.grammar.kind == "json":
+        schema = {"name": "answer", "schema": pack.grammar.value}
+        request["response_format"] = {"type": "json_schema", "json_schema": schema}
+    model, url = _address(parts.artefact)
+    return {
+        "messages": [{"role": m.role, "content": m.content} for m in parts.sample],
+        "fixed": not why,
+        "why": why,
+        "request": request,
+        "url": url,
+        "model": model,
+        "task": parts.artefact.task,
+        "recipe": pack.recipe.plain() if pack.recipe else None,
+    }
+
+
+def _address(artefact: Artefact) -> tuple[str, str]:
+    """Return the model's name and URL: its own endpoint, or a local server's."""
+    kind, _, rest = artefact.model.partition(":")
+    if kind == "openai":
+        name, _, url = rest.partition("@")
+        return name, url or "https://api.openai.com/v1"
+    return f"{artefact.name}-{artefact.id}", "http://127.0.0.1:8000/v1"
+
+
+def _shell(told: dict[str, Any]) -> str:
+    """Return a shell script; the input is encoded as JSON by Python, so quotes in it do no harm."""
+    if not told["fixed"]:
+        return f"echo {shlex.quote(told['why'])} >&2\nexit 1\n"
+    body = {"model": told["model"], "messages": told["messages"], **told["request"]}
+    text = json.dumps(body, ensure_ascii=False)
+    return (
+        "#!/bin/sh\n"
+        '# sh ask.sh "your text"; OPENAI_API_KEY is sent if it is set\n'
+        f"body=$(python3 -c {shlex.quote(_FILL)} {shlex.quote(text)} \"$1\")\n"
+        f"curl -sS {shlex.quote(told['url'] + '/chat/completions')} \\\n"
+        '  -H "Content-Type: application/json" \\\n'
+        '  -H "Authorization: Bearer ${OPENAI_API_KEY:-none}" \\\n'
+        '  -d "$body"\n'
+    )

@@ -1,0 +1,380 @@
+"""Build the arm that a verdict named: refit, export, ask every form again, publish.
+
+Called by the command line. Every fit, answer and comparison is stored, so a build that was stopped
+goes on where it stopped. Knows no arm and no form by name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tuneworthy import __version__
+from tuneworthy.build._asked_again import ask_again
+from tuneworthy.build._parts import Parts
+from tuneworthy.compare.choice import NO_DEV, best_on_dev
+from tuneworthy.core.artefact import Artefact, Pack
+from tuneworthy.core.build_report import BuildReport, BuiltForm, FormParity
+from tuneworthy.core.case import Message, Query
+from tuneworthy.core.errors import TaskError
+from tuneworthy.core.evidence import ArmResult, Evidence
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.results import Results
+from tuneworthy.core.run import Run, Spec
+from tuneworthy.core.run_options import RunOptions
+from tuneworthy.core.specs import trains
+from tuneworthy.data.fingerprint import rows_digest
+from tuneworthy.deploy.artefact_folder import (
+    DOCS,
+    MANIFEST,
+    folder_name,
+    publish_artefact,
+    seal_artefact,
+    with_identity,
+)
+from tuneworthy.deploy.hub import push
+from tuneworthy.deploy.system import deciding_settings, open_artefact
+from tuneworthy.ledger import signals
+from tuneworthy.ledger.trouble import output_errors
+from tuneworthy.measure.built_arm import DeployedArm
+from tuneworthy.measure.units import Runner
+from tuneworthy.models import weights_folder
+from tuneworthy.models.encoder import minilm
+from tuneworthy.models.local.hub import licence_of
+from tuneworthy.models.local.serving import build_commands
+from tuneworthy.retrieval.vectors import encoder_here
+from tuneworthy.session import Session, open_session
+
+FROZEN = {"tune", "classifier", "distil"}  # tools whose facts stay as they were learnt
+CARD = "card"
+_SAMPLE = Query(id="sample", messages=(Message(role="user", content="{input}"),))
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to build: `arm` (None: the one that the verdict names), `forms` (none: all that apply).
+
+    `out` is the folder of builds (None: `build` beside task.yaml). `dry`: say what would be
+    written, train and write nothing. `push` is a repository on a hub.
+    """
+
+    arm: str | None = None
+    forms: tuple[str, ...] = ()
+    out: Path | None = None
+    dry: bool = False
+    push: str | None = None
+
+
+def build(
+    path: Path,
+    wishes: RunOptions = RunOptions(),
+    options: BuildOptions = BuildOptions(),
+    tell: Callable[[str, Any], None] = lambda event, data: None,
+) -> BuildReport:
+    """Build an arm of a finished study; return what was written, measured, and where it lies.
+
+    Raises TaskError if there is no finished study, if no arm is named, or if the arm can't be
+    deployed. A form that fails its parity refuses the build: `refused` is then set, and its files
+    lie in a folder without a manifest, which nothing opens.
+    """
+    forms = {name: load("build", name) for name in catalogue("build")}
+    named = {form.FORM for form in forms.values()}
+    if unknown := sorted(set(options.forms) - named):
+        raise TaskError("no form has this name", where="--form", got=", ".join(unknown),
+                        fix=f"there are: {', '.join(sorted(named))}")  # fmt: skip
+    with open_session(path, wishes, tell) as session:
+        study = session.finished()
+        if study is None:
+            raise TaskError(
+                "there is no finished study of this task and these rows",
+                where=str(path),
+                fix="`tuneworthy run` makes one; what was measured before is not measured again",
+            )
+        session.refuse_unpaid()
+        building = Building(session, study, options, list(forms.values()))
+        return building.planned() if options.dry else building.done()
+
+
+class Building:
+    """One build: the study, the arm, and the steps."""
+
+    def __init__(
+        self, session: Session, study: Results, options: BuildOptions, forms: Sequence[Any]
+    ) -> None:
+        self.session, self.study, self.options, self.forms = session, study, options, forms
+        self.evidence: Evidence = study.evidence
+        self.name = _arm(study, options.arm)
+        self.spec: Spec = next(r.spec for r in study.runs if r.spec.name == self.name)
+        self.seconds: dict[str, float] = {}
+
+    # Steps.
+
+    def planned(self) -> BuildReport:
+        """Return what would be written, with sizes; nothing is trained, asked or written."""
+        runs = [r for r in self._runs if r.state == "measured"]
+        trained = [run for run in runs if run.artefact]
+        adapter = self._home / str(best_on_dev(trained).artefact) if trained else None
+        pack = Pack(role=self._role, adapter=bool(trained))
+        artefact = self._artefact(
+            pack, {}, self.session.models[self._role].spec if self._role else ""
+        )
+        parts = self._parts(artefact, None)
+        parts = replace(parts, adapter=adapter if adapter and adapter.exists() else None)
+        written = []
+        for form in self._wanted(artefact):
+            why = form.applies(artefact) or _cannot(form, parts)
+            size = None if why or not hasattr(form, "size") else _size(form, parts)
+            written.append(BuiltForm(form=form.FORM, bytes=size, because=why))
+        return BuildReport(
+            artefact=artefact,
+            arm=self.name,
+            rows=parts.rows,
+            forms=tuple(written),
+            seeds=dict.fromkeys(self._seeds),
+            planned=True,
+        )
+
+    def done(self) -> BuildReport:
+        """Fit, write, compare and publish."""
+        arm, scores = self._best_fit()
+        fitted = arm.fitted
+        if fitted.pack is None:
+            raise TaskError(
+                "this arm can't be deployed by `build`",
+                where=self.name,
+                fix="name another with --arm; what runs today needs no build",
+            )
+        fingerprint = self._fingerprint(arm)
+        spec = fitted.model.spec if fitted.model else ""
+        artefact = self._artefact(fitted.pack, fingerprint, spec)
+        parts = self._parts(artefact, arm)
+        out = self.options.out or self._home / "build"
+        draft = out / f".draft-{artefact.name}"
+        with output_errors(draft):
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            parts, written = self._write(parts, draft)
+            parity = self._compare(parts, draft, arm)
+            refused = any(one.failed for one in parity)
+            parts = replace(parts, parity=parity)
+            written += self._write_one(load("build", CARD), parts, draft)
+            sealed = seal_artefact(draft, self._listed(parts.artefact, written))
+            folder = self._publish(draft, out / folder_name(sealed), refused)
+        return BuildReport(
+            artefact=sealed,
+            folder="" if refused else str(folder),
+            arm=self.name,
+            rows=parts.rows,
+            seeds=scores,
+            forms=tuple(written),
+            parity=parity,
+            commands=() if refused else self._commands(sealed, folder),
+            refused=refused,
+            pushed=push(folder, self.options.push) if self.options.push and not refused else "",
+        )
+
+    def _best_fit(self) -> tuple[DeployedArm, dict[int, float | None]]:
+        """Fit every seed on all rows; return the best on dev (ties: the first), and the scores."""
+        scores: dict[int, float | None] = {}
+        for seed, arm in zip(self._seeds, self._arms, strict=True):
+            signals.check()
+            self._say(f"fitting {self.name} on {arm.rows} rows, seed {seed}")
+            arm.fitted  # noqa: B018  fits, or loads what a former build fitted
+            scores[seed] = arm.dev_score() if len(self._arms) > 1 else None
+        values = [NO_DEV if score is None else score for score in scores.values()]
+        return self._arms[values.index(max(values))], scores
+
+    def _write(self, parts: Parts, draft: Path) -> tuple[Parts, list[BuiltForm]]:
+        """Write all forms but the card; the documents come first, as the id covers them."""
+        written: list[BuiltForm] = []
+        wanted = [form for form in self._wanted(parts.artefact) if form.FORM != CARD]
+        wanted.sort(key=lambda form: not form.NEEDED)
+        needed = [form for form in wanted if form.NEEDED]
+        for form in needed:
+            written += self._write_one(form, parts, draft)
+        sealed = seal_artefact(draft, parts.artefact)
+        kept = {name: file for name, file in sealed.files.items() if name == DOCS}
+        artefact = with_identity(parts.artefact.model_copy(update={"files": kept}))
+        system = open_artefact(draft, self._home, parts.base)
+        shown = system.prompts([_SAMPLE])
+        parts = replace(parts, artefact=artefact, sample=shown[0] if shown else ())
+        for form in wanted[len(needed) :]:
+            written += self._write_one(form, parts, draft)
+        return parts, written
+
+    def _write_one(self, form: Any, parts: Parts, draft: Path) -> list[BuiltForm]:
+        signals.check()
+        if why := form.applies(parts.artefact) or _cannot(form, parts):
+            return [BuiltForm(form=form.FORM, because=why)]
+        self._say(f"writing {form.FORM}")
+        begun, before = time.monotonic(), _bytes(draft)
+        notes = form.write(parts, draft)
+        return [BuiltForm(form=form.FORM, bytes=_bytes(draft) - before, notes=tuple(notes),
+                          seconds=round(time.monotonic() - begun, 3))]  # fmt: skip
+
+    def _compare(self, parts: Parts, draft: Path, arm: DeployedArm) -> tuple[FormParity, ...]:
+        sealed = seal_artefact(draft, parts.artefact)
+        forms = [form for form in self._wanted(parts.artefact)
+                 if not form.applies(parts.artefact) and not _cannot(form, parts)]  # fmt: skip
+        return ask_again(arm, parts, (draft, sealed), forms)
+
+    def _publish(self, draft: Path, folder: Path, refused: bool) -> Path:
+        if not refused:
+            return publish_artefact(draft, folder)
+        aside = folder.with_name(f"{folder.name}-refused")
+        (draft / MANIFEST).unlink()
+        shutil.rmtree(aside, ignore_errors=True)
+        draft.rename(aside)
+        return aside
+
+    # What they work with.
+
+    @property
+    def _home(self) -> Path:
+        return self.session.task.folder
+
+    @property
+    def _runs(self) -> list[Run]:
+        return [run for run in self.study.runs if run.spec == self.spec]
+
+    @property
+    def _role(self) -> str:
+        needs = load("arms", self.spec.arm).NEEDS
+        models = {"training": "tune", "bigger": "bigger", "model": "base"}
+        return next((role for need, role in models.items() if need in needs), "")
+
+    @property
+    def _seeds(self) -> list[int]:
+        own = [a.seeds for a in self.study.plan.arms if a.spec == self.spec]
+        seeds = list(own[0]) if own and own[0] else [self.session.seed]
+        return seeds if trains(self.spec) else seeds[:1]
+
+    @cached_property
+    def _arms(self) -> list[DeployedArm]:
+        runner: Runner = replace(self.session.runner(), runs=self.study.runs)
+        return [DeployedArm(runner, self.study.runs, self.name, seed, {}, everything=True)
+                for seed in self._seeds]  # fmt: skip
+
+    @property
+    def _result(self) -> ArmResult:
+        return next(arm for arm in self.evidence.arms if arm.name == self.name)
+
+    def _wanted(self, artefact: Artefact) -> list[Any]:
+        """Return the forms that were asked for, and those that the artefact can't do without."""
+        asked = self.options.forms
+        return [form for form in self.forms if not asked or form.FORM in asked or form.FORM == CARD
+                or (form.NEEDED and not form.applies(artefact))]  # fmt: skip
+
+    def _fingerprint(self, arm: DeployedArm) -> dict[str, str]:
+        fitted = arm.fitted
+        found = dict(fitted.model.fingerprint) if fitted.model else {
+            "fit": arm.key[:16], "scikit-learn": version("scikit-learn"),
+        }  # fmt: skip
+        pack = fitted.pack
+        if pack and (pack.vectors or (pack.passages and pack.passages.dense)):
+            encoder = encoder_here()[0]
+            found["encoder"] = dict(encoder.fingerprint)["weights"] if encoder else minilm.WEIGHTS
+        return {name: str(value) for name, value in found.items()}
+
+    def _artefact(self, pack: Pack, fingerprint: dict[str, str], model: str) -> Artefact:
+        task = self.session.task
+        return Artefact(
+            id="",
+            name=_plain(f"{task.name}-{self.spec.arm}"),
+            arm=self.name,
+            tool=self.spec.tool or "",
+            made_by=f"tuneworthy {__version__}",
+            model=model,
+            fingerprint=fingerprint,
+            pack=pack,
+            task=deciding_settings(task, pack.role),
+            evidence=self.evidence.hash,
+            expires=_expires(self.evidence, self._result),
+        )
+
+    def _parts(self, artefact: Artefact, arm: DeployedArm | None) -> Parts:
+        session, pack = self.session, artefact.pack
+        weights = weights_folder(artefact.model, self._home) if artefact.model else None
+        base = session.models[pack.role] if pack.role else None
+        fitted = arm.fitted if arm else None
+        return Parts(
+            artefact=artefact,
+            task=session.task,
+            verdict=self.study.verdict,
+            result=self._result,
+            rows=self._arms[0].rows,
+            model=fitted.model if fitted else base,
+            base=base,
+            weights=weights,
+            adapter=fitted.artefact if fitted else None,
+            classifier=fitted.classifier if fitted else None,
+            docs=session.loaded.docs if pack.passages else (),
+            licence=licence_of(artefact.model, weights),
+            data_hash=rows_digest(session.loaded.cases),
+            say=self._say,
+        )  # fmt: skip
+
+    def _listed(self, artefact: Artefact, written: Sequence[BuiltForm]) -> Artefact:
+        forms = tuple(sorted(form.form for form in written if not form.because))
+        return artefact.model_copy(update={"forms": forms})
+
+    def _commands(self, artefact: Artefact, folder: Path) -> tuple[str, ...]:
+        return build_commands(artefact.model, self._home, folder, artefact.forms)
+
+    def _say(self, text: str) -> None:
+        self.session.tell("say", text)
+
+
+def _arm(study: Results, wanted: str | None) -> str:
+    """Return the arm to build. Raises TaskError if none is named, or it can't be deployed."""
+    measured = {run.spec.name: run for run in study.runs
+                if run.state == "measured" and run.spec.role == "candidate"}  # fmt: skip
+    able = sorted(
+        name for name, run in measured.items() if run.spec.arm not in ("present", "answers")
+    )
+    name = wanted or study.verdict.arm
+    if name is None:
+        raise TaskError("the verdict names no arm to build", got=study.verdict.__rich__(),
+                        fix=f"name one: --arm {' | '.join(able) or 'NAME'}")  # fmt: skip
+    if name not in measured:
+        raise TaskError("no measured arm of this study has this name", where="--arm", got=name,
+                        fix=f"there are: {', '.join(able)}")  # fmt: skip
+    if name not in able:
+        raise TaskError(
+            "these answers come from outside: there is nothing to build",
+            got=name,
+            fix=f"keep what runs today, or name another arm: {', '.join(able)}",
+        )
+    return name
+
+
+def _expires(evidence: Evidence, arm: ArmResult) -> str | None:
+    """Return the day after which the arm's facts may be too old, or its model is withdrawn."""
+    ends = [date.fromisoformat(arm.expires)] if arm.expires else []
+    stale = evidence.staleness
+    if arm.tool in FROZEN and stale is not None and stale.days is not None:
+        ends.append(datetime.now(UTC).date() + timedelta(days=int(min(stale.days.low, 36_500))))
+    return min(ends).isoformat() if ends else None
+
+
+def _cannot(form: Any, parts: Parts) -> str:
+    return str(form.cannot(parts)) if hasattr(form, "cannot") else ""
+
+
+def _size(form: Any, parts: Parts) -> int | None:
+    return None if parts.adapter is None and form.NEEDED else int(form.size(parts))
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _plain(name: str) -> str:
+    return "".join(mark if mark.isalnum() or mark in "._-" else "-" for mark in name)

@@ -1,0 +1,202 @@
+"""Ask an exported form the cases again, and compare it with the evaluated model.
+
+Three things can differ, and each has its own check: the prompt (token counts), the weights
+(log-probabilities of the same answers, against the noise of asking the evaluated model twice), and
+what matters in the end, the answers and their scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tuneworthy.core.answer import Answer, Score, Unscored
+from tuneworthy.core.build_report import Change, Distance, FormParity
+from tuneworthy.core.case import Case
+from tuneworthy.core.interval import Interval
+from tuneworthy.core.model import Prompt, Reply
+from tuneworthy.metrics import score_all
+from tuneworthy.stats.bounds import paired, rate
+
+TOLERANCE = 1e-3
+"""Nats a token that two exact forms may be apart, whatever the noise floor: engines add the same
+numbers in another order, while asking one engine twice may repeat every bit."""
+COMPARED = 24  # answers whose log-probabilities are compared
+_SHOWN = 5  # changed cases in a report
+_TAIL = 0.025
+Table = Sequence[Sequence[float] | None]
+
+
+class Engine(Protocol):
+    """The engine that will serve an exported form, in this process."""
+
+    name: str
+
+    def prompt_tokens(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Return the token count of each prompt as this engine renders it."""
+        ...
+
+    def reply(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Reply]:
+        """Return one greedy reply per prompt."""
+        ...
+
+    def token_logprobs(
+        self, prompts: Sequence[Prompt], texts: Sequence[str]
+    ) -> list[list[float] | None]:
+        """Return the log-probability of each token of given answers; None where it can't."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The evaluated model on the cases: its prompts, answers and scores.
+
+    `tuned(prompts, texts)` and `base(prompts, texts)` return token log-probabilities of the
+    evaluated model and of its base; None for a model that can't score given answers. `score` is the
+    task's metric.
+    """
+
+    cases: Sequence[Case]
+    answers: Sequence[Answer]
+    score: Callable[[Case, Answer], Score | Unscored]
+    margin: float
+    max_tokens: int = 0
+    counts: Sequence[int] = ()
+    tuned: Callable[[Sequence[Prompt], Sequence[str]], Table] | None = None
+    base: Callable[[Sequence[Prompt], Sequence[str]], Table] | None = None
+
+
+def compare_answers(
+    form: str, engine: str, reference: Reference, new: Sequence[Answer]
+) -> FormParity:
+    """Return the agreement of answers and the paired difference in score, with 95 % bounds.
+
+    It fails if the mean score drops by more than the margin.
+    """
+    old = reference.answers
+    before, after = _values(reference, old), _values(reference, new)
+    equal = sum(a.text == b.text for a, b in zip(old, new, strict=True))
+    bound = paired([b - a for a, b in zip(before, after, strict=True)], _TAIL)
+    share = rate(equal, len(old))
+    failed = []
+    if bound.mean < -reference.margin:
+        failed.append(
+            f"its score drops by {-bound.mean:.3f}, more than the margin {reference.margin:g}"
+        )
+    if broken := [a for a in new if a.error]:
+        failed.append(f"{len(broken)} requests failed: {broken[0].error}")
+    changes = [
+        Change(case=a.case, evaluated=a.text, exported=b.text, before=x, after=y)
+        for a, b, x, y in zip(old, new, before, after, strict=True)
+        if a.text != b.text
+    ]
+    changes.sort(key=lambda change: (change.after - change.before, change.case))
+    return FormParity(
+        form=form,
+        engine=engine,
+        asked=len(old),
+        equal=equal,
+        agreement=Interval(mean=equal / len(old), low=share[0], high=share[1]),
+        difference=Interval(mean=bound.mean, low=bound.low, high=bound.high),
+        margin=reference.margin,
+        excluded=bound.low > -reference.margin,
+        changes=tuple(changes[:_SHOWN]),
+        failed=tuple(failed),
+    )
+
+
+def compare_form(form: str, engine: Engine, reference: Reference, *, exact: bool) -> FormParity:
+    """Return the parity of a form that answers prompts; `exact`: its weights are not rounded.
+
+    Besides the answers it compares the tokens of each prompt and the log-probabilities of the
+    evaluated answers, and checks that the adapter is applied.
+    """
+    prompts = [answer.prompt for answer in reference.answers]
+    replies = engine.reply(prompts, reference.max_tokens)
+    new = [
+        Answer(case=case.id, text=reply.text, error=reply.error,
+               finish="error" if reply.error else reply.finish)
+        for case, reply in zip(reference.cases, replies, strict=True)
+    ]  # fmt: skip
+    parity = compare_answers(form, engine.name, reference, new)
+    failed = list(parity.failed)
+    counts = engine.prompt_tokens(prompts)
+    odd = [at for at, (a, b) in enumerate(zip(reference.counts, counts, strict=True)) if a != b]
+    if odd:
+        failed.append(
+            f"{len(odd)} prompts have other tokens, first {reference.cases[odd[0]].id}: "
+            f"{reference.counts[odd[0]]} in the study, {counts[odd[0]]} here"
+        )
+    distance = _distance(engine, reference, exact)
+    failed += _weights_fail(distance)
+    return parity.model_copy(update={"failed": tuple(failed), "distance": distance})
+
+
+def _values(reference: Reference, answers: Sequence[Answer]) -> list[float]:
+    scores = score_all(reference.score, reference.cases, answers)
+    return [score.value if isinstance(score, Score) else 0.0 for score in scores]
+
+
+def _distance(engine: Any, reference: Reference, exact: bool) -> Distance | None:
+    """Return the distances on the first answers that the exported engine can score."""
+    if reference.tuned is None:
+        return None
+    sound = [answer for answer in reference.answers if not answer.error and answer.finish == "stop"]
+    prompts = [answer.prompt for answer in sound[:COMPARED]]
+    texts = [answer.text for answer in sound[:COMPARED]]
+    there = engine.token_logprobs(prompts, texts)
+    usable = [at for at, row in enumerate(there) if row]
+    if not usable:
+        return None
+    prompts, texts = [prompts[at] for at in usable], [texts[at] for at in usable]
+    there = [there[at] for at in usable]
+    together = reference.tuned(prompts, texts)
+    alone = [reference.tuned([p], [t])[0] for p, t in zip(prompts, texts, strict=True)]
+    floor = largest_distance(together, alone)
+    base = reference.base(prompts, texts) if reference.base else None
+    bare = None
+    if base is not None and getattr(engine, "peft", None) is not None:
+        with engine.without_adapter():
+            bare = largest_distance(base, engine.token_logprobs(prompts, texts))
+    return Distance(
+        exported=largest_distance(together, there),
+        base=None if base is None else largest_distance(base, there),
+        floor=floor,
+        limit=max(2 * floor, TOLERANCE) if exact else None,
+        bare=bare,
+        answers=len(usable),
+    )
+
+
+def largest_distance(one: Table, other: Table) -> float:
+    """Return the largest distance of two tables: the mean over an answer's tokens of |a - b|.
+
+    A table may lack the last token of an answer (its end), which is then left out.
+    """
+    pairs = [(a or (), b or ()) for a, b in zip(one, other, strict=True)]
+    return max(
+        sum(abs(x - y) for x, y in zip(a, b, strict=False)) / max(1, min(len(a), len(b)))
+        for a, b in pairs
+    )
+
+
+def _weights_fail(distance: Distance | None) -> list[str]:
+    if distance is None:
+        return []
+    failed, limit = [], distance.limit
+    if limit is not None and distance.exported > limit:
+        failed.append(
+            f"its log-probabilities are {distance.exported:.2g} nats a token from the evaluated "
+            f"model's; asked twice, that differs by {distance.floor:.2g} (allowed {limit:.2g})"
+        )
+    if distance.base is not None and distance.base <= distance.exported:
+        failed.append(
+            "the adapter is not applied: its log-probabilities are those of the base "
+            f"({distance.base:.2g} nats a token from it, {distance.exported:.2g} from the tuned)"
+        )
+    if distance.bare is not None and limit is not None and distance.bare > limit:
+        failed.append(
+            f"without its adapter it is not the base: {distance.bare:.2g} nats a token apart"
+        )
+    return failed

@@ -1,0 +1,153 @@
+"""Open an artefact folder as a System: it answers as the evaluated arm did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneworthy.arms._pack import OpenedPack, open_pack
+from tuneworthy.core.answer import Answer, Unscored
+from tuneworthy.core.arm import Setup
+from tuneworthy.core.artefact import Artefact, System
+from tuneworthy.core.case import Query
+from tuneworthy.core.errors import ModelError
+from tuneworthy.core.model import Limits, Model, Prompt
+from tuneworthy.core.task import Data, Task
+from tuneworthy.data.docs import Doc
+from tuneworthy.deploy.artefact_folder import (
+    ADAPTER,
+    CLASSIFIER,
+    DOCS,
+    find_artefact,
+    read_artefact,
+)
+from tuneworthy.deploy.classifier_file import load_classifier
+from tuneworthy.models import open_model
+from tuneworthy.models._roles import placement, request_fields
+from tuneworthy.models.encoder import minilm
+from tuneworthy.models.remote.request import RequestOptions
+
+_SAME = ("weights", "tokenizer", "template", "thinking", "script", "version", "endpoint", "model")
+"""The entries of a fingerprint that say which model it is; others say where it ran."""
+
+
+@dataclass
+class DeployedSystem:
+    """An opened artefact (see core.artefact.System)."""
+
+    artefact: Artefact
+    model: Model | None
+    limits: Limits | None
+    pack: OpenedPack
+
+    def answer(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return one answer per query, in order."""
+        return self.pack.answer(queries) if queries else []
+
+    def prompts(self, queries: Sequence[Query]) -> list[Prompt] | None:
+        """Return one prompt per query, in order; None for a system without a model."""
+        return self.pack.prompts(queries) if self.pack.prompts else None
+
+
+def open_artefact(path: Path, home: Path | None = None, base: Model | None = None) -> System:
+    """Return the System in an artefact folder, or in a build folder (its latest one).
+
+    Relative model paths start at `home` (None: the folder two levels up, where task.yaml lies).
+    `base` is the model without an adapter, if it is open already: versions share its weights.
+    Raises TaskError if there is no artefact, ModelError for a changed or incomplete folder, another
+    base, or an adapter of another base, SecurityError for files that would run code.
+    """
+    folder = find_artefact(path)
+    artefact = read_artefact(folder)
+    task = task_of(artefact, home or folder.resolve().parent.parent)
+    classifier, models = None, dict[str, Model]()
+    if artefact.pack.role:
+        models[artefact.pack.role] = _model(folder, artefact, task, base)
+    else:
+        classifier = _classifier(folder, artefact)
+    setup = Setup(
+        task=task,
+        train=(),
+        dev=(),
+        models=models,
+        score=lambda case, answer: Unscored(reason="a deployed arm scores nothing"),
+        folder=folder,
+        docs=read_built_docs(folder / DOCS) if artefact.pack.passages else (),
+    )
+    opened = open_pack(setup, artefact.pack, classifier)
+    return DeployedSystem(artefact, opened.model, opened.limits, opened)
+
+
+def deciding_settings(task: Task, role: str) -> dict[str, Any]:
+    """Return the settings of a task that decide the answers of a deployed arm, as plain data."""
+    kept = {"name", "instruction", "output", "thinking", "thinking_tokens", "seed"}
+    fields = request_fields(task).get(role)
+    return {
+        **task.model_dump(mode="json", by_alias=True, include=kept),
+        "success": {"metric": task.success.metric, "options": task.success.options},
+        **({"options": {"model": dict(fields)}} if fields else {}),
+    }
+
+
+def task_of(artefact: Artefact, home: Path) -> Task:
+    """Return the task as an artefact carries it, with paths that start at `home`."""
+    return Task.model_validate({**artefact.task, "data": Data().plain()}).at(home)
+
+
+def read_built_docs(path: Path) -> tuple[Doc, ...]:
+    """Return the documents of an artefact. Raises ModelError if they can't be read."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        return tuple(Doc.model_validate(json.loads(line)) for line in lines)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            "the documents of the artefact can't be read",
+            where=str(path),
+            got=str(error),
+            fix="build it again: `tuneworthy build`",
+        ) from None
+
+
+def open_base(artefact: Artefact, task: Task) -> Model:
+    """Return the artefact's model without its adapter, in the precision it was evaluated in."""
+    return open_model(
+        artefact.model,
+        folder=task.folder,
+        requests=RequestOptions(request_fields(task).get("base", {})),
+        place=placement(task).model_copy(
+            update={"precision": artefact.fingerprint.get("precision", "auto")}
+        ),
+    )
+
+
+def _model(folder: Path, artefact: Artefact, task: Task, base: Model | None) -> Model:
+    model: Any = base or open_base(artefact, task)
+    differing = [
+        f"{name} {str(model.fingerprint.get(name))[:12]}, built: {artefact.fingerprint[name][:12]}"
+        for name in _SAME
+        if name in artefact.fingerprint
+        and model.fingerprint.get(name) != artefact.fingerprint[name]
+    ]
+    if differing:
+        raise ModelError(
+            "the base is not the model that was evaluated",
+            where=artefact.model,
+            got="; ".join(differing),
+            fix="install that very model again, or build anew on this one",
+        )
+    tuned: Model = model.with_adapter(folder / ADAPTER) if artefact.pack.adapter else model
+    return tuned
+
+
+def _classifier(folder: Path, artefact: Artefact) -> Any:
+    wanted = artefact.fingerprint.get("encoder")
+    if artefact.pack.vectors and (why := minilm.missing()):
+        raise ModelError("the classifier reads sentence vectors, and the encoder is not here",
+                         got=f"{wanted}: {why}", fix="tuneworthy models get minilm")  # fmt: skip
+    if artefact.pack.vectors and wanted != minilm.WEIGHTS:
+        raise ModelError("the classifier was trained on the vectors of another encoder",
+                         got=f"{wanted}, here {minilm.WEIGHTS}", fix="build it again")  # fmt: skip
+    return load_classifier(folder / CLASSIFIER)

@@ -1,0 +1,107 @@
+"""Merge a LoRA adapter into its base: W + scale · B A, computed in fp32, file by file.
+
+The result is a model folder with the base's own files, names and precision. What was written is
+read back and compared bit for bit with base + delta.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from tuneworthy.core.errors import ModelError
+from tuneworthy.ledger import signals
+from tuneworthy.models.local.weights import check_folder
+
+_HEAD = "base_model.model."
+_OTHER = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
+_NOT = {"adapter_config.json", "tuneworthy.json"}
+
+
+def merge_adapter(base: Path, adapter: Path, changes: Mapping[str, Any], out: Path) -> str:
+    """Write the merged model to the folder `out`; return the precision it is saved in.
+
+    `changes` are those of the opened adapter, {layer: (A, B, scale)}: only names and scales are
+    read, the matrices come from the adapter's file in full precision. Raises ModelError if a
+    changed layer is not in the base's files under its own name, or if what was written is not
+    base + delta.
+    """
+    out.mkdir(parents=True)
+    deltas = _matrices(adapter, changes)
+    files, kinds, left = check_folder(base), set[str](), set(deltas)
+    for file in files:
+        tensors = dict(_merged(file, deltas))
+        left -= set(tensors)
+        kinds |= {str(tensors[name].dtype).removeprefix("torch.") for name in deltas
+                  if name in tensors}  # fmt: skip
+        save_file(tensors, out / file.name, metadata={"format": "pt"})
+        del tensors
+    if left:
+        raise ModelError(
+            "the base's files hold a tuned layer under another name, so it can't be merged here",
+            where=str(base),
+            got=", ".join(sorted(left)[:3]),
+            fix="use the PEFT folder, or merge with peft's merge_and_unload",
+        )
+    for pattern in _OTHER:
+        for path in base.glob(pattern):
+            if path.name not in _NOT:
+                shutil.copyfile(path, out / path.name)
+    check_merged(base, adapter, changes, out)
+    return " and ".join(sorted(kinds))
+
+
+def check_merged(base: Path, adapter: Path, changes: Mapping[str, Any], out: Path) -> None:
+    """Raise ModelError if a tensor in `out` is not base + delta, bit for bit.
+
+    Both are read from the disk again.
+    """
+    deltas = _matrices(adapter, changes)
+    for file in check_folder(base):
+        written = load_file(out / file.name)
+        for name, expected in _merged(file, deltas):
+            found = written.pop(name, None)
+            if found is None or found.dtype != expected.dtype or not torch.equal(found, expected):
+                raise ModelError(
+                    "a merged tensor is not base + delta",
+                    where=str(out / file.name),
+                    got=name,
+                    fix="build again; if it comes back, report it as a bug",
+                )
+        if written:
+            raise ModelError(
+                "the merged file holds tensors that the base does not have",
+                where=str(out / file.name),
+                got=", ".join(sorted(written)[:3]),
+            )
+
+
+def _matrices(adapter: Path, changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any, float]]:
+    """Return {weight name: (A, B, scale)} in fp32."""
+    stored = load_file(adapter / "adapter_model.safetensors")
+    return {
+        f"{name}.weight": (
+            stored[f"{_HEAD}{name}.lora_A.weight"].float(),
+            stored[f"{_HEAD}{name}.lora_B.weight"].float(),
+            scale,
+        )
+        for name, (_, _, scale) in changes.items()
+    }
+
+
+def _merged(file: Path, deltas: Mapping[str, tuple[Any, Any, float]]) -> Iterator[tuple[str, Any]]:
+    """Yield every tensor of a weight file by name, with its delta added in fp32."""
+    with safe_open(file, framework="pt") as opened:
+        for name in opened.keys():  # noqa: SIM118  no mapping
+            signals.check()
+            weight = opened.get_tensor(name)
+            if change := deltas.get(name):
+                first, second, scale = change
+                weight = (weight.float() + scale * (second @ first)).to(weight.dtype)
+            yield name, weight.contiguous()

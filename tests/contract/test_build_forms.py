@@ -1,0 +1,55 @@
+"""Every exported form keeps the contract of `build/__init__.py`."""
+
+import inspect
+
+import pytest
+
+from tuneworthy.core.artefact import Artefact, Pack, Passages
+from tuneworthy.core.model import Limits
+from tuneworthy.core.plugins import catalogue, load
+
+FORMS = sorted(catalogue("build"))
+LIMITS = Limits(max_tokens=8)
+PACKS = {
+    "classifier": Pack(role=""),
+    "prompt": Pack(limits=LIMITS),
+    "adapter": Pack(role="tune", adapter=True, limits=LIMITS),
+    "passages": Pack(limits=LIMITS, passages=Passages(k=1, tokens=100, size=200, dense=False)),
+}
+EXPECTED = {
+    "classifier": {"classifier", "card"},
+    "prompt": {"prompt", "card"},
+    "adapter": {"peft", "merged", "gguf", "prompt", "card"},
+    "passages": {"prompt", "index", "card"},
+}
+
+
+def artefact(pack):
+    return Artefact(id="0" * 12, name="n", arm="a", tool="tune", made_by="test", pack=pack,
+                    task={"output": {"type": "text"}})  # fmt: skip
+
+
+def test_names_are_their_own():
+    names = [load("build", name).FORM for name in FORMS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_declares_what_build_reads(name):
+    form = load("build", name)
+    assert form.FORM
+    assert isinstance(form.NEEDED, bool)
+    assert list(inspect.signature(form.applies).parameters) == ["artefact"]
+    for part in ("write", "engines"):
+        if hasattr(form, part):
+            assert list(inspect.signature(getattr(form, part)).parameters) == ["parts", "draft"]
+    if hasattr(form, "exact"):
+        assert hasattr(form, "engines"), "only what is asked again has log-probabilities"
+
+
+@pytest.mark.parametrize("kind", sorted(PACKS))
+def test_the_forms_of_an_artefact(kind):
+    told = artefact(PACKS[kind])
+    forms = [load("build", name) for name in FORMS]
+    assert {form.FORM for form in forms if not form.applies(told)} == EXPECTED[kind]
+    assert all(form.applies(told) == form.applies(told) for form in forms)

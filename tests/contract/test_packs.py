@@ -1,0 +1,118 @@
+"""An arm's pack, opened without its training rows, answers as the fitted arm does."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests import studies
+from tests.contract.test_arms import cases, setup
+from tests.tiny import tiny_llama
+
+from tuneworthy.arms._pack import open_pack
+from tuneworthy.core.arm import Recipe, Setup
+from tuneworthy.core.artefact import Pack
+from tuneworthy.core.errors import DoesNotApply
+from tuneworthy.core.plugins import catalogue, load
+from tuneworthy.core.task import TOOLS
+from tuneworthy.data.docs import Doc
+from tuneworthy.models.scripted import Scripted
+
+DEPLOYED = [
+    name
+    for name in sorted(catalogue("arms"))
+    if load("arms", name).ROLE == "candidate"
+    and load("arms", name).TOOL in TOOLS
+    and load("arms", name).TOOL != "keep"
+    and name != "answers"
+]
+LIGHT = [name for name in DEPLOYED if "training" not in load("arms", name).NEEDS]
+DOCS = tuple(
+    Doc(id=f"d{n}", title=label, text=f"A {label} takes {n} days. {studies.WORDS[label][0]}.")
+    for n, label in enumerate(studies.LABELS)
+)
+ROUND_TRIPS = {
+    "few_shot": ({"k": 3},),
+    "nearest_shots": ({"k": 2},),
+    "constrained": ({}, {"draft": True}),
+    "rag": ({}, {"k": 2}),
+}
+
+
+def speaking(prompt, limits):
+    """Say something that every part of the prompt and of the limits can change."""
+    told = [message.content for message in prompt]
+    seen = json.dumps([told, limits.plain()], sort_keys=True)
+    labels = [*studies.LABELS, "I do not know"]
+    return labels[sum(map(ord, seen)) % len(labels)]
+
+
+def fresh(made: Setup, pack: Pack, folder) -> Setup:
+    """Return a Setup as `serve` has it: the task, the model and the documents, and no row."""
+    models = {pack.role: Scripted("scripted:again", speaking)} if pack.role else {}
+    return Setup(task=made.task, train=(), dev=(), models=models, score=made.score, folder=folder,
+                 docs=made.docs)  # fmt: skip
+
+
+def fitted(name, folder, **options):
+    arm, model = load("arms", name), Scripted("scripted:again", speaking)
+    made = setup(folder, docs=DOCS, models={"base": model, "bigger": model, "reflection": model})
+    made = replace(made, prompts=(Recipe(), Recipe(kind="nearest", k=2)))
+    try:
+        return made, arm.fit(made, arm.Options(**options), 3)
+    except DoesNotApply as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_opened_pack_answers_as_the_arm(name, tmp_path):
+    queries = [case.query() for case in cases()[30:]]
+    for options in ROUND_TRIPS.get(name, ({},)):
+        made, arm = fitted(name, tmp_path, **options)
+        pack = Pack.model_validate(json.loads(arm.pack.model_dump_json()))
+        opened = open_pack(fresh(made, pack, tmp_path), pack, arm.classifier)
+        both = [function(queries) for function in (arm.answer, opened.answer)]
+        one, two = ([(a.case, a.text, a.prompt, a.passages, a.samples, a.labels) for a in answers]
+                    for answers in both)  # fmt: skip
+        assert one == two
+        if opened.prompts and not pack.draft:
+            assert [tuple(prompt) for prompt in opened.prompts(queries)] == [a[2] for a in two]
+
+
+@pytest.mark.parametrize("name", ["nearest_shots", "few_shot", "rag"])
+def test_a_pack_that_lacks_a_part_answers_otherwise(name, tmp_path):
+    """The control: the comparison above sees an example or a passage that got lost."""
+    queries = [case.query() for case in cases()[30:]]
+    made, arm = fitted(name, tmp_path, **ROUND_TRIPS[name][0])
+    lost = arm.pack.model_copy(update={"examples": (), "recipe": Recipe(), "passages": None})
+    opened = open_pack(fresh(made, lost, tmp_path), lost)
+    assert [a.prompt for a in opened.answer(queries)] != [a.prompt for a in arm.answer(queries)]
+
+
+def test_a_pack_holds_no_row_that_it_does_not_show(tmp_path):
+    _, few = fitted("few_shot", tmp_path, k=3)
+    assert len(few.pack.examples) == 3
+    assert not fitted("zero_shot", tmp_path)[1].pack.examples
+    assert len(fitted("nearest_shots", tmp_path, k=2)[1].pack.examples) == 20
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in DEPLOYED if name not in LIGHT])
+def test_the_pack_of_a_trained_arm_answers_as_the_arm(name, tmp_path, monkeypatch):
+    from tuneworthy.models.hf import load as open_hf
+
+    monkeypatch.setenv("TUNEWORTHY_CACHE", str(tmp_path / "cache"))
+    engine = open_hf(tiny_llama(tmp_path / "model"), "hf:./model", "float32")
+    made = setup(tmp_path, docs=DOCS, models={"base": engine, "tune": engine})
+    made = replace(made, recipe=Recipe(kind="nearest", k=1))
+    arm = load("arms", name)
+    learnt = arm.fit(made, arm.Options(epochs=3, rank=4, rate=1e-2), 0)
+    pack = Pack.model_validate(json.loads(learnt.pack.model_dump_json()))
+    assert pack.adapter
+    assert pack.role == "tune"
+    queries = [case.query() for case in cases()[40:]]
+    same = replace(fresh(made, pack, tmp_path), models={"tune": learnt.model})
+    texts = [[(a.text, a.prompt, a.passages) for a in function(queries)]
+             for function in (learnt.answer, open_pack(same, pack).answer)]  # fmt: skip
+    assert texts[0] == texts[1]
+    bare = replace(same, models={"tune": engine})
+    assert [a.text for a in open_pack(bare, pack).answer(queries)] != [t[0] for t in texts[1]]

@@ -1,0 +1,261 @@
+"""Builds of arms without training: written, asked again, opened, resumed; nothing else by chance."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from tests import studies
+
+from tuneworthy import building, study
+from tuneworthy.building import BuildOptions, build
+from tuneworthy.core.case import Message, Query
+from tuneworthy.core.errors import ModelError, SecurityError, TaskError
+from tuneworthy.deploy import classifier_file
+from tuneworthy.deploy.artefact_folder import MANIFEST, find_artefact, read_artefact
+from tuneworthy.deploy.hub import push
+from tuneworthy.deploy.system import open_artefact
+
+ARMS = ["present", "majority", "tfidf", "zero_shot", "few_shot", "nearest_shots", "constrained"]
+DEPLOYED = ARMS[2:]
+ASKED = [Query(id=f"q{n}", messages=(Message(role="user", content=row["input"]),))
+         for n, row in enumerate(studies.rows(12, seed=5))]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    path = studies.write(tmp_path_factory.mktemp("study"), 60, arms=ARMS)
+    study.run(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(task):
+    pytest.importorskip("skops")
+    return {arm: build(task, options=BuildOptions(arm=arm)) for arm in DEPLOYED}
+
+
+@pytest.mark.parametrize("arm", DEPLOYED)
+def test_an_opened_artefact_answers_as_the_fitted_arm(arm, built, task):
+    report = built[arm]
+    system = open_artefact(building.Path(report.folder))
+    with building.open_session(task, building.RunOptions()) as session:
+        runner = replace(session.runner(), runs=session.finished().runs)
+        made = building.DeployedArm(runner, runner.runs, arm, 0, {}, everything=True)
+        there = [(a.text, a.prompt, a.labels) for a in made.fitted.answer(ASKED)]
+    assert [(a.text, a.prompt, a.labels) for a in system.answer(ASKED)] == there
+    assert system.answer([]) == []
+    assert (system.model is None) == (arm == "tfidf")
+    if system.model is None:
+        assert system.prompts(ASKED) is None
+    else:
+        assert [tuple(p) for p in system.prompts(ASKED)] == [prompt for _, prompt, _ in there]
+
+
+def test_every_form_was_asked_again(built):
+    for arm, report in built.items():
+        assert not report.refused, arm
+        assert report.parity[0].asked == report.parity[0].equal == 60
+        assert not report.parity[0].failed
+    assert built["tfidf"].parity[0].difference.mean == 0
+    assert built["tfidf"].parity[0].excluded is False, "60 equal answers exclude no drop of .05"
+    assert built["few_shot"].parity[0].difference is None, "nothing was sent"
+
+
+def test_all_rows_are_learnt_from(built):
+    assert built["tfidf"].rows == 60, "it chooses nothing on dev rows"
+    assert 40 < built["few_shot"].rows < 60, "dev rows stay apart"
+
+
+def test_a_build_that_ran_is_not_run_again(built, task, monkeypatch):
+    asked = []
+    monkeypatch.setattr("tuneworthy.models.scripted.Scripted._one", lambda *a: asked.append(a))
+    again = build(task, options=BuildOptions(arm="zero_shot"))
+    assert not asked
+    assert again.artefact.id == built["zero_shot"].artefact.id
+    assert again.parity == built["zero_shot"].parity
+
+
+def test_a_plan_writes_nothing(task):
+    before = sorted((task.parent / "build").glob("*"))
+    report = build(task, options=BuildOptions(arm="zero_shot", dry=True))
+    assert report.planned
+    assert not report.folder
+    assert {form.form for form in report.forms if not form.because} == {"card", "prompt", "schema"}
+    assert sorted((task.parent / "build").glob("*")) == before
+
+
+def test_only_the_forms_asked_for_and_the_card(task, tmp_path):
+    options = BuildOptions(arm="zero_shot", forms=("schema",), out=tmp_path)
+    report = build(task, options=options)
+    assert report.artefact.forms == ("card", "schema")
+    assert find_artefact(tmp_path) == tmp_path / f"{report.artefact.name}-{report.artefact.id}"
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (BuildOptions(arm="present"), "come from outside"),
+        (BuildOptions(arm="majority"), "no measured arm"),
+        (BuildOptions(arm="lora"), "no measured arm"),
+        (BuildOptions(forms=("exe",)), "no form has this name"),
+    ],
+)
+def test_what_can_not_be_built_is_refused(task, options, what):
+    with pytest.raises(TaskError, match=what):
+        build(task, options=options)
+
+
+def test_a_study_that_never_ran_is_refused(tmp_path):
+    with pytest.raises(TaskError, match="no finished study"):
+        build(studies.write(tmp_path / "new", 60, arms=ARMS))
+
+
+def test_the_card_has_the_hubs_metadata(built):
+    from ruamel.yaml import YAML
+
+    text = (building.Path(built["tfidf"].folder) / "README.md").read_text()
+    front = YAML(typ="safe").load(text.split("---")[1])
+    assert front["library_name"] == "sklearn"
+    assert "n=60" in front["model-index"][0]["results"][0]["metrics"][0]["name"]
+    assert "60 of 60" in text
+    shown = (building.Path(built["few_shot"].folder) / "README.md").read_text()
+    assert "8 of these rows as examples" in shown
+    assert ("asked for" in shown) and ("asked for" not in text), "the verdict names tfidf"
+
+
+def test_without_a_name_the_verdict_says_what_is_built(task, built):
+    assert build(task).arm == study.run(task).verdict.arm == "tfidf"
+
+
+def test_the_snippets_run(built, tmp_path):
+    """The body that the shell script sends holds the input, quotes and all, in the last turn."""
+    folder = building.Path(built["few_shot"].folder) / "prompt"
+    fake = tmp_path / "curl"
+    fake.write_text('#!/bin/sh\nfor last; do :; done\nprintf %s "$last"\n')
+    fake.chmod(0o755)
+    text = """it's "broken" $HOME `date` {input}"""
+    done = subprocess.run(
+        ["sh", str(folder / "ask.sh"), text], capture_output=True, text=True, check=True,
+        env={"PATH": f"{tmp_path}:{building.Path(sys.executable).parent}:/usr/bin:/bin"},
+    )  # fmt: skip
+    assert json.loads(done.stdout)["messages"][-1]["content"] == text
+    compile((folder / "ask.py").read_text(), "ask.py", "exec")
+    nearest = building.Path(built["nearest_shots"].folder) / "prompt"
+    told = subprocess.run(["sh", str(nearest / "ask.sh"), "x"], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "tuneworthy serve" in told.stderr
+
+
+# Folders that are not what was built.
+
+
+@pytest.fixture
+def copied(built, tmp_path):
+    import shutil
+
+    return building.Path(shutil.copytree(built["tfidf"].folder, tmp_path / "copy"))
+
+
+def edit(folder, **changes):
+    raw = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**raw, **changes}))
+
+
+def test_a_whole_copy_opens(copied, task):
+    assert read_artefact(copied).arm == "tfidf"
+    assert open_artefact(copied, task.parent).answer(ASKED[:1])[0].labels
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 5000])
+def test_a_truncated_or_flipped_file_is_refused(copied, cut):
+    path = copied / "classifier" / "classifier.skops"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:cut] + bytes([raw[cut] ^ 1]) + raw[cut + 1 :])
+    with pytest.raises(ModelError, match="cut or changed"):
+        open_artefact(copied)
+    path.write_bytes(raw[: len(raw) - 1 - cut])
+    with pytest.raises(ModelError, match="cut or changed"):
+        open_artefact(copied)
+
+
+def test_an_incomplete_folder_is_refused(copied):
+    (copied / "README.md").unlink()
+    with pytest.raises(ModelError, match="missing"):
+        open_artefact(copied)
+    (copied / MANIFEST).unlink()
+    with pytest.raises(TaskError, match="no artefact here"):
+        open_artefact(copied)
+
+
+def test_a_cut_manifest_is_refused(copied):
+    raw = (copied / MANIFEST).read_bytes()
+    (copied / MANIFEST).write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(ModelError, match="no JSON"):
+        open_artefact(copied)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"version": 2}, "another version"),
+        ({"pack": {"role": "", "vectors": True}}, "other contents"),
+        ({"id": "0" * 12}, "other contents"),
+        ({"files": {"../../outside": "0" * 64}}, "outside the folder"),
+        ({"files": {"/etc/passwd": "0" * 64}}, "outside the folder"),
+        ({"surprise": 1}, "was changed"),
+        ({"pack": []}, "was changed"),
+    ],
+)
+def test_an_edited_manifest_is_refused(copied, changes, what):
+    edit(copied, **changes)
+    with pytest.raises(ModelError, match=what):
+        open_artefact(copied)
+
+
+def test_a_classifier_of_unknown_types_is_not_opened(copied, tmp_path):
+    import skops.io
+
+    skops.io.dump({"call": print, "of": Sneaky()}, tmp_path / "bad.skops")
+    with pytest.raises(SecurityError, match="types that we do not open"):
+        classifier_file.load_classifier(tmp_path / "bad.skops")
+    (tmp_path / "worse.skops").write_bytes(b"no zip")
+    with pytest.raises(ModelError, match="can't be opened"):
+        classifier_file.load_classifier(tmp_path / "worse.skops")
+
+
+class Sneaky:
+    """A type that skops does not know."""
+
+
+# The hub.
+
+
+class Hub:
+    def __init__(self, error=None):
+        self.calls, self.error = [], error
+
+    def create_repo(self, name, **more):
+        self.calls.append(("create", name, more["private"]))
+
+    def upload_folder(self, **more):
+        if self.error:
+            raise self.error
+        self.calls.append(("upload", more["repo_id"], more["folder_path"]))
+
+
+def test_push_makes_a_private_repository(built):
+    hub, folder = Hub(), building.Path(built["tfidf"].folder)
+    assert push(folder, "me/model", hub) == "me/model"
+    assert hub.calls == [("create", "me/model", True), ("upload", "me/model", str(folder))]
+
+
+def test_push_refuses_a_bare_name_and_tells_of_a_refusal(built):
+    from tuneworthy.core.errors import ProviderError
+
+    folder = building.Path(built["tfidf"].folder)
+    with pytest.raises(TaskError, match="ORG/NAME"):
+        push(folder, "model", Hub())
+    with pytest.raises(ProviderError, match="did not take"):
+        push(folder, "me/model", Hub(PermissionError("401 for hf_secret\nmore")))

@@ -138,4 +138,3 @@ def _scorer(model: Any) -> Any:
     from tuneworthy.models.local.token_logprobs import token_logprobs
 
     return lambda prompts, texts: token_logprobs(model, prompts, texts)
-

@@ -41,7 +41,9 @@ class TurnTemplate(NamedTuple):
 
     def go(self) -> str:
         """Return the template in Go's language."""
-        bare = f'{{{{ if ne (index .Messages 0).Role "system" }}}}{self.without_system}{{{{ end }}}}'
+        bare = (
+            f'{{{{ if ne (index .Messages 0).Role "system" }}}}{self.without_system}{{{{ end }}}}'
+        )
         cases = "".join(
             f'{{{{ {"if" if at == 0 else "else if"} eq .Role "{role}" }}}}'
             f"{self.around[role][0]}{{{{ .Content }}}}{self.around[role][1]}"

@@ -38,7 +38,9 @@ def write(parts: Parts, draft: Path) -> tuple[str, ...]:
     config = json.loads((out / _FILES[1]).read_text("utf-8"))
     config["base_model_name_or_path"] = _base_name(parts)
     (out / _FILES[1]).write_text(json.dumps(config, indent=2, sort_keys=True), "utf-8")
-    about = {key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")}
+    about = {
+        key: value for key, value in (manifest or {}).items() if key not in ("files", "schema")
+    }
     about.setdefault("base", {**parts.base.fingerprint, "spec": parts.artefact.model})
     seal(out, about)
     weights = str(about["base"]["weights"])[:12]

@@ -159,10 +159,13 @@ def _check_installed() -> None:
 def _load(folder: Path, versions: list[Version], specs: list[str], most: int) -> ServedModels:
     """Open everything; raises TuneworthyError for the first that can't be opened."""
     from tuneworthy.deploy.system import open_artefact, open_base, task_of
-    from tuneworthy.models import open_model
+    from tuneworthy.models import first_use, general_path, open_model
     from tuneworthy.serve.served_models import Openers, ServedModels
 
     models = ServedModels(most)
+    opened = [*specs, *(version.artefact.model for version in versions)]
+    if notice := next(filter(None, map(first_use, filter(None, opened))), ""):
+        print_stderr(notice)
     for spec in specs:
         models.add_model(spec, open_model(spec, folder=Path()))
     openers = Openers(
@@ -170,6 +173,8 @@ def _load(folder: Path, versions: list[Version], specs: list[str], most: int) ->
         lambda version: open_base(version.artefact, task_of(version.artefact, version.home)),
     )
     models.open_versions(folder, versions, openers)
+    for notice in {general_path(t.model) for t in models.targets.values() if t.model} - {""}:
+        print_stderr(notice)
     return models
 
 

@@ -11,9 +11,9 @@ import typer
 from tuneworthy.cli._options import print_line, print_stderr, share, show_json
 
 if TYPE_CHECKING:
-    from tuneworthy.serve.http_app import Service
     from tuneworthy.serve.served_models import ServedModels
     from tuneworthy.serve.served_versions import Version
+    from tuneworthy.serve.service import Service
 
 Builds = Annotated[
     Path, typer.Argument(help="A build folder, or one with several.", show_default="build")
@@ -82,8 +82,8 @@ def command(
     token = _token(host, token_env, no_token)
     _check_installed()
     from tuneworthy.serve.answer_log import AnswerLog
-    from tuneworthy.serve.http_app import Service
     from tuneworthy.serve.listening import is_loopback
+    from tuneworthy.serve.service import Service
 
     kept = AnswerLog(log, share(log_share, "--log-share"), log_size) if log else None
     service = Service(token, is_loopback(host), max_body, max_tokens, log=kept, say=print_stderr)

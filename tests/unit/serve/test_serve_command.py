@@ -179,7 +179,7 @@ def test_commands_for_production_name_the_forms_that_are_there(tmp_path):
 SLOW = """
 import sys, time
 from tuneworthy.models.scripted import Scripted
-from tuneworthy.serve.http_app import Service
+from tuneworthy.serve.service import Service
 from tuneworthy.serve.http_server import run_server
 from tuneworthy.serve.listening import bound
 from tuneworthy.serve.served_models import ServedModels

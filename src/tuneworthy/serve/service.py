@@ -1,4 +1,4 @@
-"""What all requests of a server share: models, token, limits, counters, log. Pure Python."""
+"""What all requests share: models, token, limits, counters, log. Knows no HTTP library."""
 
 from __future__ import annotations
 
